@@ -1,0 +1,137 @@
+"""How a job's end, or the lack of one, becomes an HTTP answer."""
+
+import asyncio
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import views
+from api.errors import envelope, json_response, provider_error
+from api.intake import Preference
+from api.services import Services
+from api.waiting import Listener
+from broker import reports, signals
+from broker.accounts import Principal
+from broker.clock import now_ms
+from broker.completion import ErrorType, Json
+from broker.errors import ConflictError, NotFoundError
+from broker.events import Event
+from broker.ids import generation_id
+from broker.lifecycle import Cancellation, cancel_many
+from broker.states import JobState
+
+POLL_SECONDS = 1
+
+
+def job_headers(job_id: str) -> dict[str, str]:
+    return {"X-Job-Id": job_id, "X-Generation-Id": generation_id(job_id)}
+
+
+async def report(services: Services, principal: Principal, job_id: str) -> reports.JobReport:
+    """Return a job of the caller's workspace. Raises NotFoundError."""
+    found = await services.database.read(reports.job, principal.workspace_id, job_id)
+    if found is None:
+        raise NotFoundError(f"There is no job {job_id}.")
+    return found
+
+
+async def accepted(
+    services: Services, principal: Principal, job_id: str, preference: Preference
+) -> Response:
+    """Return 202 with the job as it stands, and where to come back for it."""
+    found = await report(services, principal, job_id)
+    headers = job_headers(job_id) | {
+        "Location": views.job_urls(job_id)["self"],
+        "Retry-After": str(POLL_SECONDS),
+        "Vary": "Prefer",
+    }
+    if preference.applied:
+        headers["Preference-Applied"] = preference.applied
+    return json_response(views.job(found), 202, headers)
+
+
+async def answer(services: Services, principal: Principal, job_id: str, end: Event) -> Response:
+    """Return the completion, or the error, that a job ended with."""
+    told: Json = orjson.loads(end.data)
+    if told["status"] != JobState.COMPLETED:
+        return failed(job_id, told)
+    body = told.get("response")
+    if body is None:  # a streamed job's end does not repeat the answer
+        found = await report(services, principal, job_id)
+        body = orjson.Fragment(found.payload.response)
+    return json_response(body, 200, job_headers(job_id))
+
+
+def failed(job_id: str, told: Json) -> Response:
+    """Return the error a job ended with, as OpenRouter's envelope."""
+    status, message, metadata = failure(told)
+    headers = job_headers(job_id)
+    retry_after = (told.get("error") or {}).get("retry_after")
+    if retry_after is not None:
+        headers["Retry-After"] = str(max(int(retry_after), 1))
+    return json_response(envelope(status, message, metadata | {"job_id": job_id}), status, headers)
+
+
+def failure(told: Json) -> tuple[int, str, Json]:
+    """Return status, message and metadata for the last event of a job that brought no answer."""
+    status = told["status"]
+    if status == JobState.CANCELLED:
+        return 499, "The job was cancelled.", {"error_type": ErrorType.UNMAPPED.value}
+    if status == JobState.NEEDS_REVIEW:
+        return (
+            502,
+            "The provider fell silent after the request was sent and may have billed it; the job "
+            "waits for review, as its on_unknown policy asks.",
+            {"error_type": ErrorType.PROVIDER_UNAVAILABLE.value},
+        )
+    return provider_error(told.get("error") or {"message": "The job failed."})
+
+
+async def wait(
+    services: Services, principal: Principal, listener: Listener, *, seconds: float, fresh: bool
+) -> Event | None:
+    """Return the job's last event, or None when it has not ended in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await services.news.end(listener, principal.workspace_id, fresh=fresh)
+    except TimeoutError:
+        return None
+
+
+def still_running(job_id: str, seconds: float) -> Response:
+    """Return 504 for a plain call that took longer than this server lets one wait."""
+    where = views.job_urls(job_id)["self"]
+    message = (
+        f"The job has not ended within {seconds:g} s. It goes on: GET {where} for its result, or "
+        "submit with `Prefer: respond-async` next time."
+    )
+    metadata = {"error_type": ErrorType.TIMEOUT.value, "job_id": job_id}
+    return json_response(envelope(504, message, metadata), 504, job_headers(job_id))
+
+
+async def cancel(services: Services, principal: Principal, job_id: str) -> JobState:
+    """Call a job off; return its state now, RUNNING when its worker has yet to stop."""
+    wish = Cancellation(job_id, principal.workspace_id, now_ms())
+    state = await services.database.write(cancel_many, wish)
+    if state is JobState.RUNNING:
+        await signals.call_off(services.redis, job_id)
+    return state
+
+
+async def cancel_quietly(services: Services, principal: Principal, job_id: str) -> None:
+    """Call a job off on behalf of a caller who has gone."""
+    try:
+        await cancel(services, principal, job_id)
+    except (ConflictError, NotFoundError):
+        pass
+
+
+async def gone(request: Request) -> None:
+    """Return when the caller has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def wants_cancel_on_disconnect(request: Request) -> bool:
+    return request.headers.get("x-cancel-on-disconnect", "").lower() == "true"

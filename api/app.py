@@ -1,0 +1,119 @@
+"""The ASGI application: builds what routes need, mounts them, shapes what goes wrong."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from redis.asyncio import Redis
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.auth import Keyring
+from api.documents import component_schemas
+from api.errors import PREFIXES, error_response
+from api.routes import chat, generations, health, jobs, models
+from api.services import Services
+from api.waiting import News
+from broker import catalog, providers, settings
+from broker.completion import ErrorType
+from broker.database import Database
+from broker.errors import InvalidRequestError, NotFoundError, WaybillError
+from broker.publisher import CeleryPublisher
+
+log = structlog.get_logger()
+
+
+def create_app(config: settings.Settings | None = None) -> FastAPI:
+    """Return the application. It connects when it starts, and expects a migrated database."""
+    config = config or settings.load()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        hands = build(config)
+        app.state.services = hands
+        hands.news.start()
+        yield
+        await hands.news.close()
+        await hands.redis.aclose()
+        hands.publisher.close()
+        hands.database.close()
+
+    app = FastAPI(
+        title="Waybill",
+        summary="A self-hosted broker for LLM completions: every request is a durable job.",
+        lifespan=lifespan,
+        docs_url="/docs",
+        redoc_url=None,
+    )
+    app.include_router(health.router)
+    for prefix in PREFIXES:
+        for module in (chat, jobs, models, generations):
+            app.include_router(module.router, prefix=prefix)
+    _shape_errors(app)
+    _describe_bodies(app)
+    return app
+
+
+def build(config: settings.Settings) -> Services:
+    """Connect to everything a route needs."""
+    database = Database(config.database, sqlite_synchronous=config.sqlite_synchronous)
+    redis = Redis.from_url(config.redis)
+    return Services(
+        settings=config,
+        database=database,
+        redis=redis,
+        publisher=CeleryPublisher(config.transport),
+        catalog=catalog.load(config, providers.configured(config)),
+        keyring=Keyring(database),
+        news=News(redis, database),
+    )
+
+
+def _shape_errors(app: FastAPI) -> None:
+    @app.exception_handler(WaybillError)
+    async def refused(request: Request, error: WaybillError) -> Response:
+        return error_response(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid_parameter(request: Request, error: RequestValidationError) -> Response:
+        problem = error.errors()[0]
+        field = str(problem["loc"][-1])
+        return error_response(
+            request, InvalidRequestError(f"{field}: {problem['msg']}", param=field)
+        )
+
+    @app.exception_handler(HTTPException)
+    async def unrouted(request: Request, error: HTTPException) -> Response:
+        message = f"{request.method} {request.url.path}: {error.detail}"
+        refusal = NotFoundError(message) if error.status_code == 404 else _refusal(error, message)  # noqa: PLR2004
+        return error_response(request, refusal, error.headers)
+
+    @app.exception_handler(Exception)
+    async def broken(request: Request, error: Exception) -> Response:
+        log.exception("api.broken", path=request.url.path, exc_info=error)
+        return error_response(request, WaybillError("Something broke on our side; it is logged."))
+
+
+def _refusal(error: HTTPException, message: str) -> WaybillError:
+    """Return a refusal with the status that the framework chose, e.g. 405."""
+    kind = type("HttpError", (WaybillError,), {
+        "status": error.status_code, "error_type": ErrorType.INVALID_REQUEST,
+    })  # fmt: skip
+    refusal: WaybillError = kind(message)
+    return refusal
+
+
+def _describe_bodies(app: FastAPI) -> None:
+    """Add the schemas of bodies that routes read themselves to the OpenAPI document."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = describe()
+        document.setdefault("components", {}).setdefault("schemas", {}).update(component_schemas())
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

@@ -1,0 +1,137 @@
+"""From an HTTP request to an accepted job: read, validate, prepare, write, publish."""
+
+import time
+from dataclasses import dataclass
+from typing import TypeVar
+
+import orjson
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+
+from api.errors import invalid
+from api.schemas.chat import ChatRequest
+from api.services import Services
+from broker import routing, submission
+from broker.accounts import Principal
+from broker.completion import Json
+from broker.errors import InvalidRequestError, PayloadTooLargeError
+from broker.queues import Lane
+from broker.submission import NewJob, Submitted, Wish
+
+Body = TypeVar("Body", bound=BaseModel)
+MAX_KEY_LENGTH = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """What the caller's `Prefer` header asks (RFC 7240)."""
+
+    respond_async: bool = False
+    wait: float | None = None  # seconds
+
+    @property
+    def applied(self) -> str:
+        """The value of `Preference-Applied`."""
+        words = ["respond-async"] if self.respond_async else []
+        return ", ".join([*words, f"wait={self.wait:g}"] if self.wait is not None else words)
+
+
+async def read_json(request: Request, most: int) -> Json:
+    """Return the body as a JSON object. Raises for a body that is too large or none."""
+    body = bytearray()
+    async for piece in request.stream():
+        body += piece
+        if len(body) > most:
+            raise PayloadTooLargeError(
+                f"The request body is larger than {most} bytes (WAYBILL_MAX_BODY_BYTES): send "
+                "large images and documents by URL."
+            )
+    try:
+        parsed = orjson.loads(bytes(body))
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequestError(f"The request body is not JSON: {error}.", param="body") from None
+    if not isinstance(parsed, dict):
+        raise InvalidRequestError("The request body must be a JSON object.", param="body")
+    return parsed
+
+
+def validated(schema: type[Body], body: Json, *, inside: str | None = None) -> Body:
+    """Check a body against its schema. Raises an error that names the field."""
+    try:
+        return schema.model_validate(body)
+    except ValidationError as error:
+        raise invalid(error, [inside] if inside else []) from None
+
+
+def chat_job(
+    services: Services,
+    principal: Principal,
+    body: Json,
+    wish: Wish,
+    *,
+    inside: str | None = None,
+) -> NewJob:
+    """Validate a chat body (found `inside` another body) and prepare its job."""
+    validated(ChatRequest, body, inside=inside)
+    endpoints = services.catalog.endpoints(routing.requested_models(body))
+    return submission.prepare(body, wish, principal, endpoints, services.settings)
+
+
+async def submit(services: Services, job: NewJob) -> Submitted:
+    """Write the job, then tell its queue. Once this returns the job is safe."""
+    submitted = await services.database.write(submission.submit_many, job)
+    if not submitted.replayed and is_due(job):
+        services.publisher.publish(job.provider, str(job.row["lane"]), [job.id])
+    return submitted
+
+
+def is_due(job: NewJob) -> bool:
+    """Tell jobs that are published at once from those that wait for the dispatcher."""
+    row = job.row
+    return bool(row["lane"] == Lane.INTERACTIVE.value and row["available_at"] <= row["created_at"])
+
+
+def idempotency_key(request: Request) -> str | None:
+    """Return the `Idempotency-Key` header, without the quotes of a structured-field string."""
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    key = key.strip().strip('"')
+    if not key or len(key) > MAX_KEY_LENGTH:
+        raise InvalidRequestError(
+            f"An Idempotency-Key has 1 to {MAX_KEY_LENGTH} characters.", param="Idempotency-Key"
+        )
+    return key
+
+
+def preference(request: Request) -> Preference:
+    """Read `Prefer: respond-async` and `Prefer: wait=N`; what we do not know is ignored (RFC 7240)."""
+    respond_async, wait = False, None
+    for word in ",".join(request.headers.getlist("prefer")).replace(";", ",").split(","):
+        name, _, value = word.strip().lower().partition("=")
+        if name == "respond-async":
+            respond_async = True
+        elif name == "wait":
+            wait = _seconds(value.strip('"'))
+    return Preference(respond_async, wait)
+
+
+def _seconds(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 24 * 3600:
+        raise InvalidRequestError("Prefer: wait=N takes a number of seconds.", param="Prefer")
+    return seconds
+
+
+def milliseconds(unix_seconds: float | None, field: str) -> int | None:
+    """Read a time in Unix seconds; one that is centuries off was given in another unit."""
+    if unix_seconds is None:
+        return None
+    if unix_seconds > time.time() + 10 * 366 * 86400:
+        raise InvalidRequestError(
+            f"{field}: more than ten years ahead; times are Unix seconds.", param=field
+        )
+    return int(unix_seconds * 1000)

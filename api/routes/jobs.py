@@ -1,0 +1,132 @@
+"""/jobs: completions for later. Submit, list, look, cancel, and follow the event log."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api import answering, intake, views
+from api.documents import JOB
+from api.errors import json_response
+from api.schemas.jobs import JobRequest
+from api.services import Services, services
+from api.streaming import log_response
+from broker import reports
+from broker.accounts import Principal
+from broker.completion import Json
+from broker.errors import InvalidRequestError
+from broker.events import Event
+from broker.money import nanos_from_usd
+from broker.states import JobState
+from broker.submission import Wish
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+
+@router.post("", status_code=202, openapi_extra=JOB)
+async def submit_job(request: Request) -> Response:
+    """Submit a job: `{endpoint, body, …}`, or simply a chat body.
+
+    Answers 202 with the job and where to come back for it.
+    """
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    is_wrapped = "messages" not in body
+    wanted = intake.validated(JobRequest, body if is_wrapped else {"body": body})
+    wish = _wish(wanted, intake.idempotency_key(request))
+    inside = "body" if is_wrapped else None
+    job = intake.chat_job(hands, principal, wanted.body, wish, inside=inside)
+    submitted = await intake.submit(hands, job)
+    return await answering.accepted(
+        hands, principal, submitted.job_id, intake.Preference(respond_async=True)
+    )
+
+
+@router.get("")
+async def list_jobs(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: str | None = None,
+    status: JobState | None = None,
+) -> Response:
+    """List the workspace's jobs, newest first; `after` is the last id of the page before."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    rows = await hands.database.read(reports.jobs, principal.workspace_id, limit + 1, after, status)
+    page = rows[:limit]
+    return json_response(
+        {
+            "object": "list",
+            "data": [views.job_summary(row) | {"cost": views.cost(row)} for row in page],
+            "first_id": page[0].id if page else None,
+            "last_id": page[-1].id if page else None,
+            "has_more": len(rows) > limit,
+        }
+    )
+
+
+@router.get("/{job_id}")
+async def get_job(request: Request, job_id: str) -> Response:
+    """Show a job: state, answer or error, usage, attempts, plan."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    found = await answering.report(hands, principal, job_id)
+    return json_response(views.job(found), 200, answering.job_headers(job_id))
+
+
+@router.post("/{job_id}/cancel")
+async def cancel_job(request: Request, job_id: str) -> Response:
+    """Call a job off. A running one stops as soon as its worker hears of it."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    state = await answering.cancel(hands, principal, job_id)
+    found = await answering.report(hands, principal, job_id)
+    status = 202 if state is JobState.RUNNING else 200
+    return json_response(views.job(found), status, answering.job_headers(job_id))
+
+
+@router.get("/{job_id}/events")
+async def follow_job(
+    request: Request, job_id: str, after: Annotated[int | None, Query(ge=0)] = None
+) -> Response:
+    """Follow a job's numbered events (SSE), from the start or from `Last-Event-ID` or `after`."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    await answering.report(hands, principal, job_id)
+    source = _events(hands, principal, job_id, _resume_point(request, after))
+    return log_response(source, job_id, keep_alive=hands.settings.keep_alive_seconds)
+
+
+async def _events(
+    hands: Services, principal: Principal, job_id: str, after: int
+) -> AsyncIterator[list[Event]]:
+    with hands.news.listen(job_id) as listener:
+        async for told in hands.news.follow(listener, principal.workspace_id, after=after):
+            yield told
+
+
+def _resume_point(request: Request, after: int | None) -> int:
+    last = request.headers.get("last-event-id")
+    if last is None:
+        return after or 0
+    if not last.strip().isdecimal():
+        raise InvalidRequestError(
+            "Last-Event-ID is the number of the last event received.", param="Last-Event-ID"
+        )
+    return int(last)
+
+
+def _wish(wanted: JobRequest, key: str | None) -> Wish:
+    extra: Json = {"metadata": wanted.metadata} if wanted.metadata else {}
+    return Wish(
+        lane=wanted.priority,
+        idempotency_key=key,
+        not_before=intake.milliseconds(wanted.not_before, "not_before"),
+        deadline=intake.milliseconds(wanted.deadline, "deadline"),
+        max_attempts=wanted.max_attempts,
+        max_cost_nanos=None if wanted.max_cost is None else nanos_from_usd(wanted.max_cost),
+        on_unknown=wanted.on_unknown,
+        extra=extra,
+    )

@@ -1,0 +1,184 @@
+"""The body of POST /chat/completions: OpenAI's fields and OpenRouter's (reference: its §2.1).
+
+Validation only: the body that travels on is the caller's own JSON, with nothing added or lost.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class _Open(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=False)
+
+
+class TextPart(_Open):
+    type: Literal["text"]
+    text: str
+
+
+class ImageUrl(_Open):
+    url: str
+    detail: str | None = None
+
+
+class ImagePart(_Open):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+class AudioPart(_Open):
+    type: Literal["input_audio"]
+    input_audio: dict[str, Any]
+
+
+class VideoPart(_Open):
+    type: Literal["video_url"]
+    video_url: dict[str, Any]
+
+
+class FilePart(_Open):
+    type: Literal["file"]
+    file: dict[str, Any]
+
+
+class DocumentPart(_Open):
+    """Anthropic's form of a file, which OpenRouter's guide shows too."""
+
+    type: Literal["document"]
+    source: dict[str, Any]
+
+
+class RefusalPart(_Open):
+    type: Literal["refusal"]
+    refusal: str
+
+
+ContentPart = Annotated[
+    TextPart | ImagePart | AudioPart | VideoPart | FilePart | DocumentPart | RefusalPart,
+    Field(discriminator="type"),
+]
+Content = str | list[ContentPart]
+
+
+class FunctionCall(_Open):
+    name: str
+    arguments: str = ""
+
+
+class ToolCall(_Open):
+    id: str
+    type: Literal["function"] = "function"
+    function: FunctionCall
+
+
+class SystemMessage(_Open):
+    role: Literal["system", "developer"]
+    content: Content
+
+
+class UserMessage(_Open):
+    role: Literal["user"]
+    content: Content
+
+
+class AssistantMessage(_Open):
+    role: Literal["assistant"]
+    content: Content | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class ToolMessage(_Open):
+    role: Literal["tool"]
+    content: Content
+    tool_call_id: str
+
+
+class FunctionMessage(_Open):
+    """OpenAI's deprecated form of a tool result."""
+
+    role: Literal["function"]
+    name: str
+    content: str | None
+
+
+Message = Annotated[
+    SystemMessage | UserMessage | AssistantMessage | ToolMessage | FunctionMessage,
+    Field(discriminator="role"),
+]
+
+
+class FunctionDefinition(_Open):
+    name: Annotated[str, Field(min_length=1, max_length=128)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class Tool(_Open):
+    type: str
+    function: FunctionDefinition | None = None
+
+    @model_validator(mode="after")
+    def _function_is_there(self) -> "Tool":
+        if self.type == "function" and self.function is None:
+            raise ValueError("a tool of type `function` needs a `function`")
+        return self
+
+
+class ResponseFormat(_Open):
+    type: Literal["text", "json_object", "json_schema", "grammar", "python"]
+    json_schema: dict[str, Any] | None = None
+
+
+class StreamOptions(_Open):
+    include_usage: bool | None = None
+
+
+class Route(_Open):
+    fallbacks: list[str] | None = None
+
+
+Temperature = Annotated[float, Field(ge=0, le=2)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class ChatRequest(_Open):
+    """A chat completion as a caller asks for it."""
+
+    messages: Annotated[list[Message], Field(min_length=1)]
+    model: Annotated[str, Field(min_length=1)] | None = None
+    models: list[str] | None = None
+    route: Route | Literal["fallback", "sort"] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    max_tokens: Positive | None = None
+    max_completion_tokens: Positive | None = None
+    temperature: Temperature | None = None
+    top_p: Share | None = None
+    top_k: Annotated[int, Field(ge=0)] | None = None
+    min_p: Share | None = None
+    top_a: Share | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+    repetition_penalty: Annotated[float, Field(ge=0, le=2)] | None = None
+    seed: int | None = None
+    n: Annotated[int, Field(ge=1, le=128)] | None = None
+    stop: str | list[str] | None = None
+    logit_bias: dict[str, float] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: ResponseFormat | None = None
+    reasoning: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    modalities: list[str] | None = None
+    provider: dict[str, Any] | None = None
+    plugins: list[dict[str, Any]] | None = None
+    metadata: dict[str, Any] | None = None
+    user: str | None = None
+    session_id: Annotated[str, Field(max_length=256)] | None = None

@@ -1,0 +1,32 @@
+"""The body of POST /jobs: a request for later, with what may be asked of its execution."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from broker.queues import Lane
+from broker.retries import OnUnknown
+
+Metadata = Annotated[
+    dict[
+        Annotated[str, StringConstraints(max_length=64)],
+        Annotated[str, StringConstraints(max_length=512)],
+    ],
+    Field(max_length=16),
+]
+
+
+class JobRequest(BaseModel):
+    """One completion to be done. Times are Unix seconds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    endpoint: Literal["/v1/chat/completions"] = "/v1/chat/completions"
+    body: dict[str, Any]
+    priority: Lane = Lane.INTERACTIVE
+    not_before: Annotated[float, Field(gt=0)] | None = None
+    deadline: Annotated[float, Field(gt=0)] | None = None
+    max_cost: Annotated[float, Field(gt=0)] | None = None  # US dollars
+    max_attempts: Annotated[int, Field(ge=1, le=100)] | None = None
+    on_unknown: OnUnknown = OnUnknown.RETRY
+    metadata: Metadata | None = None

@@ -1,0 +1,31 @@
+"""What routes need at hand, built once per API process and found on `app.state`."""
+
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from starlette.requests import Request
+
+from api.auth import Keyring
+from api.waiting import News
+from broker.catalog import Catalog
+from broker.database import Database
+from broker.publisher import CeleryPublisher
+from broker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a route uses; nothing in it belongs to a single request."""
+
+    settings: Settings
+    database: Database
+    redis: Redis
+    publisher: CeleryPublisher
+    catalog: Catalog
+    keyring: Keyring
+    news: News
+
+
+def services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found

@@ -1,0 +1,192 @@
+"""A job's events as server-sent events: the compatible chat stream, and the job's own event log.
+
+Framing: WHATWG HTML, "Server-sent events". Both carry the event's number as `id:`, so a reader can
+go from one to the other. A keep-alive is a comment line with a single newline: with an empty line
+after it some clients take it for an event and fail to parse it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from starlette.responses import Response, StreamingResponse
+
+from api import views
+from api.answering import failed, failure, job_headers
+from broker import events
+from broker.completion import ErrorType, Json
+from broker.events import Event
+from broker.states import JobState
+
+KEEP_ALIVE = b": WAYBILL PROCESSING\n"
+DONE = b"data: [DONE]\n\n"
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+Source = AsyncIterator[list[Event]]
+
+
+@dataclass(slots=True)
+class ChatStream:
+    """One caller's view of a job as chat.completion.chunk events."""
+
+    job_id: str
+    model: str
+    shown: bool = False  # this caller has been sent a chunk
+    ended: bool = False
+    _lines: list[bytes] = field(default_factory=list)
+
+    def render(self, told: Iterable[Event]) -> bytes:
+        """Return the bytes these events are to this caller."""
+        self._lines = []
+        for event in told:
+            if not self.ended:
+                self._take(event)
+        return b"".join(self._lines)
+
+    def _take(self, event: Event) -> None:
+        if event.type == events.CHUNK:
+            self.shown = True
+            self._lines.append(_frame(event.number, event.data))
+        elif event.type == events.RETRYING and self.shown:
+            self._break_off(event.number)
+        elif event.type == JobState.COMPLETED:
+            self._finish()
+        elif event.is_end:
+            self._fail(event.number, *failure(orjson.loads(event.data)))
+
+    def _break_off(self, number: int) -> None:
+        """The answer begins anew: what was shown cannot be taken back, so this stream ends here."""
+        where = views.job_urls(self.job_id)["self"]
+        self._fail(
+            number,
+            502,
+            "The worker or provider of this stream was lost. The job is tried again from the "
+            f"start: GET {where} for its result, or {where}/events for its stream.",
+            {"error_type": ErrorType.PROVIDER_UNAVAILABLE.value},
+        )
+
+    def _fail(self, number: int, status: int, message: str, metadata: Json) -> None:
+        """Send OpenRouter's mid-stream error: a chunk with `error` and finish reason `error`."""
+        body = {
+            "id": job_headers(self.job_id)["X-Generation-Id"],
+            "object": "chat.completion.chunk",
+            "created": 0,
+            "model": self.model,
+            "error": {
+                "code": status,
+                "message": message,
+                "metadata": metadata | {"job_id": self.job_id},
+            },
+            "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
+        }
+        self._lines.append(_frame(number, orjson.dumps(body)))
+        self._finish()
+
+    def _finish(self) -> None:
+        self._lines.append(DONE)
+        self.ended = True
+
+
+async def chat_response(
+    source: Source,
+    stream: ChatStream,
+    *,
+    keep_alive: float,
+    on_gone: Callable[[], Coroutine[Any, Any, None]],
+) -> Response:
+    """Return the stream, or a plain error when the job fails before its first chunk.
+
+    An error within the first keep-alive interval still gets its own HTTP status; after that the
+    headers are out and it comes as an error chunk.
+    """
+    feed = _Feed(source)
+    first = b""
+    while not stream.shown and not stream.ended:
+        told = await feed.next(keep_alive)
+        if told is None:
+            break
+        if told[-1].is_end and told[-1].type != JobState.COMPLETED and not _has_chunk(told):
+            return failed(stream.job_id, orjson.loads(told[-1].data))
+        first = stream.render(told)
+    body = _chat_bytes(feed, stream, first, keep_alive, on_gone)
+    return StreamingResponse(
+        body, headers=HEADERS | job_headers(stream.job_id), media_type="text/event-stream"
+    )
+
+
+async def _chat_bytes(
+    feed: "_Feed",
+    stream: ChatStream,
+    first: bytes,
+    keep_alive: float,
+    on_gone: Callable[[], Coroutine[Any, Any, None]],
+) -> AsyncIterator[bytes]:
+    try:
+        yield first or KEEP_ALIVE
+        while not stream.ended:
+            told = await feed.next(keep_alive)
+            yield KEEP_ALIVE if told is None else stream.render(told)
+    finally:
+        await feed.close()
+        if not stream.ended:
+            await asyncio.shield(on_gone())
+
+
+def log_response(source: Source, job_id: str, *, keep_alive: float) -> Response:
+    """Return a job's event log, live to its end."""
+    return StreamingResponse(
+        _log_bytes(_Feed(source), keep_alive),
+        headers=HEADERS | job_headers(job_id),
+        media_type="text/event-stream",
+    )
+
+
+async def _log_bytes(feed: "_Feed", keep_alive: float) -> AsyncIterator[bytes]:
+    try:
+        ended = False
+        while not ended:
+            told = await feed.next(keep_alive)
+            if told is None:
+                yield KEEP_ALIVE
+                continue
+            yield b"".join(_frame(each.number, each.data, each.type) for each in told)
+            ended = told[-1].is_end
+    finally:
+        await feed.close()
+
+
+class _Feed:
+    """A source read with a patience: the pending read survives a timeout."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._pending: asyncio.Task[list[Event]] | None = None
+
+    async def next(self, patience: float) -> list[Event] | None:
+        """Return the next events, or None when there were none for `patience` seconds."""
+        if self._pending is None:
+            self._pending = asyncio.ensure_future(anext(self._source))  # type: ignore[arg-type]
+        done, _ = await asyncio.wait({self._pending}, timeout=patience)
+        if not done:
+            return None
+        told, self._pending = self._pending.result(), None
+        return told
+
+    async def close(self) -> None:
+        if self._pending is not None:
+            self._pending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._pending
+        await self._source.aclose()  # type: ignore[attr-defined]
+
+
+def _has_chunk(told: Iterable[Event]) -> bool:
+    return any(event.type == events.CHUNK for event in told)
+
+
+def _frame(number: int, data: bytes, type_: str | None = None) -> bytes:
+    name = b"event: %s\n" % type_.encode() if type_ else b""
+    return b"id: %d\n%sdata: %s\n\n" % (number, name, data)

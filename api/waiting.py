@@ -1,0 +1,179 @@
+"""News of jobs for whoever waits here: live events, backed by the database.
+
+One pub/sub connection serves the process. News is a hint: a listener checks numbers, asks Redis or
+the database for what it missed, and is told to look by itself every few seconds.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.exceptions import RedisError
+
+from broker import events, reports
+from broker.database import Database
+from broker.events import Event
+
+LOOK_SECONDS = 2.0
+FORGET_SECONDS = 0.5
+_ALWAYS = "waybill:api"  # keeps the connection subscribed when nobody waits
+
+log = structlog.get_logger()
+
+
+class Listener:
+    """One waiter's inbox: lists of events, or None for "look for yourself"."""
+
+    def __init__(self, job_id: str) -> None:
+        self.job_id = job_id
+        self.inbox: asyncio.Queue[list[Event] | None] = asyncio.Queue()
+
+
+class News:
+    """Hands the events of jobs to their listeners in this process."""
+
+    def __init__(self, redis: Redis, database: Database) -> None:
+        self._redis = redis
+        self._database = database
+        self._pubsub: PubSub = redis.pubsub()
+        self._listeners: dict[str, list[Listener]] = {}
+        self._wanted: list[str] = []  # channels to subscribe to, gathered within a loop turn
+        self._unwanted: set[str] = set()  # jobs nobody listens to any more
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self) -> None:
+        for service in (self._receive(), self._look(), self._forget()):
+            self._tasks.add(asyncio.create_task(service))
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(RedisError, OSError):
+            await self._pubsub.aclose()
+
+    @contextlib.contextmanager
+    def listen(self, job_id: str) -> Iterator[Listener]:
+        """Hear of this job from about now on: look at its state once after entering."""
+        listener = Listener(job_id)
+        self._listeners.setdefault(job_id, []).append(listener)
+        self._unwanted.discard(job_id)
+        self._want(events.channel(job_id))
+        try:
+            yield listener
+        finally:
+            listeners = self._listeners[job_id]
+            listeners.remove(listener)
+            if not listeners:
+                del self._listeners[job_id]
+                self._unwanted.add(job_id)
+
+    async def end(self, listener: Listener, workspace_id: str, *, fresh: bool = False) -> Event:
+        """Return the job's last event, once there is one; `fresh` as in `follow`."""
+        if not fresh:
+            listener.inbox.put_nowait(None)
+        while True:
+            told = await listener.inbox.get()
+            if told is None:
+                told = await self._past(workspace_id, listener.job_id, 0)
+            if told and told[-1].is_end:
+                return told[-1]
+
+    async def follow(
+        self, listener: Listener, workspace_id: str, *, after: int = 0, fresh: bool = False
+    ) -> AsyncIterator[list[Event]]:
+        """Yield the job's events above `after`, in order, none missing, none twice, to the end.
+
+        `fresh` says that the job was submitted after listening began: there is no past to read.
+        """
+        last = after
+        if not fresh:
+            listener.inbox.put_nowait(None)
+        while True:
+            told = await listener.inbox.get()
+            if told is not None:
+                told = [event for event in told if event.number > last]
+                if not told:
+                    continue
+            if told is None or told[0].number != last + 1:
+                told = await self._past(workspace_id, listener.job_id, last)
+            if told:
+                last = told[-1].number
+                yield told
+                if told[-1].is_end:
+                    return
+
+    async def _past(self, workspace_id: str, job_id: str, after: int) -> list[Event]:
+        """Return what is known above `after` without a gap; all there is once the job has ended."""
+        report = await self._database.read(reports.job, workspace_id, job_id)
+        if report is None:
+            return []
+        if not report.job.stream or report.job.state in events.ENDS:
+            past = reports.past_events(report)
+            return [event for event in past if event.number > after]
+        try:
+            past = await events.kept(self._redis, job_id, after)
+        except (RedisError, OSError):
+            return []
+        # a gap is left by events that Redis lost: they are read from the database at the end
+        return [event for place, event in enumerate(past, start=after + 1) if event.number == place]
+
+    def _want(self, channel: str) -> None:
+        if not self._wanted:
+            task = asyncio.create_task(self._subscribe())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        self._wanted.append(channel)
+
+    async def _subscribe(self) -> None:
+        wanted, self._wanted = self._wanted, []
+        with contextlib.suppress(RedisError, OSError):  # reconnecting subscribes to all again
+            await self._pubsub.subscribe(*wanted)
+
+    async def _forget(self) -> None:
+        """Unsubscribe from time to time, many at once."""
+        while True:
+            await asyncio.sleep(FORGET_SECONDS)
+            unwanted, self._unwanted = self._unwanted, set()
+            gone = [events.channel(job_id) for job_id in unwanted]
+            if gone:
+                with contextlib.suppress(RedisError, OSError):
+                    await self._pubsub.unsubscribe(*gone)
+
+    async def _receive(self) -> None:
+        """Read the pub/sub connection for as long as the process lives."""
+        while True:
+            try:
+                await self._pubsub.subscribe(_ALWAYS)
+                async for message in self._pubsub.listen():
+                    if message["type"] == "message":
+                        self._deliver(events.job_of(message["channel"].decode()), message["data"])
+            except (RedisError, OSError) as error:
+                log.info("news.disconnected", error=str(error))
+                await asyncio.sleep(0.2)
+
+    def _deliver(self, job_id: str, lines: bytes) -> None:
+        listeners = self._listeners.get(job_id)
+        if listeners and lines:
+            told = events.decode(lines)
+            for listener in listeners:
+                listener.inbox.put_nowait(told)
+
+    async def _look(self) -> None:
+        """Find jobs whose end was not heard of: the message may have been lost."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            waiting = list(self._listeners)
+            if not waiting:
+                continue
+            try:
+                ended = await self._database.read(reports.settled, waiting)
+            except Exception as error:  # noqa: BLE001  # the next look is near
+                log.warning("news.look_failed", error=str(error))
+                continue
+            for job_id in ended:
+                for listener in self._listeners.get(job_id, ()):
+                    listener.inbox.put_nowait(None)

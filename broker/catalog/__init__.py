@@ -1,0 +1,133 @@
+"""What can be asked for: models by slug, each with the endpoints that serve it and their prices.
+
+`waybill.toml` comes first; the models of vendors whose key is set come from genai-prices.
+"""
+
+import difflib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from broker.catalog.priced import priced_models
+from broker.errors import UnknownModelError
+from broker.money import nanos_from_usd
+from broker.pricing import Price
+from broker.providers import Provider
+from broker.routing import Endpoint
+from broker.settings import EndpointRow, ModelRow, Settings
+
+FREE = Price()
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model, wherever it is served."""
+
+    slug: str
+    name: str
+    description: str = ""
+    context_length: int | None = None
+    input_modalities: Sequence[str] = ("text",)
+    output_modalities: Sequence[str] = ("text",)
+    supported_parameters: Sequence[str] | None = None
+    endpoints: Sequence[Endpoint] = field(default_factory=tuple)
+
+
+class Catalog:
+    """The models that the configured providers serve."""
+
+    def __init__(self, models: Iterable[Model], providers: Mapping[str, Provider]) -> None:
+        self.models = {model.slug: model for model in models}
+        self._open = [p for p in providers.values() if p.vendor and p.vendor.any_model]
+
+    def endpoints(self, slugs: Sequence[str]) -> dict[str, Sequence[Endpoint]]:
+        """Return the endpoints of each slug.
+
+        Raises UnknownModelError for a first choice that is not in the catalog, with the nearest
+        names; an unknown fallback is passed over.
+        """
+        found = {slug: self._endpoints_of(slug) for slug in slugs}
+        if not found[slugs[0]] and not any(found.values()):
+            raise UnknownModelError(self._unknown(slugs[0]), param="model")
+        return found
+
+    def _endpoints_of(self, slug: str) -> Sequence[Endpoint]:
+        model = self.models.get(slug)
+        if model is not None:
+            return model.endpoints
+        return [
+            Endpoint(
+                provider=p.slug, model=slug, native=slug.removeprefix(f"{p.slug}/"), price=FREE
+            )
+            for p in self._open
+            if slug.startswith(f"{p.slug}/")
+        ]
+
+    def _unknown(self, slug: str) -> str:
+        near = difflib.get_close_matches(slug, self.models, n=3, cutoff=0.5)
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        return f"Model {slug!r} is not available here.{hint} GET /api/v1/models lists what is."
+
+
+def load(settings: Settings, providers: Mapping[str, Provider]) -> Catalog:
+    """Build the catalog. Raises SystemExit where waybill.toml names a provider it does not define."""
+    declared = {row.slug: _declared(row, providers) for row in settings.models}
+    served: dict[str, list[Endpoint]] = defaultdict(list)
+    names: dict[str, str] = {}
+    for provider in providers.values():
+        for priced in priced_models(provider):
+            served[priced.endpoint.model].append(priced.endpoint)
+            names.setdefault(priced.endpoint.model, priced.name)
+    known = {
+        slug: Model(
+            slug=slug,
+            name=names[slug],
+            endpoints=tuple(endpoints),
+            context_length=endpoints[0].context_length,
+        )
+        for slug, endpoints in served.items()
+    }
+    return Catalog((known | declared).values(), providers)
+
+
+def _declared(row: ModelRow, providers: Mapping[str, Provider]) -> Model:
+    return Model(
+        slug=row.slug,
+        name=row.name or row.slug,
+        description=row.description,
+        context_length=row.context_length,
+        input_modalities=row.input_modalities,
+        output_modalities=row.output_modalities,
+        supported_parameters=row.supported_parameters,
+        endpoints=tuple(_endpoint(row, endpoint, providers) for endpoint in row.endpoints),
+    )
+
+
+def _endpoint(row: ModelRow, endpoint: EndpointRow, providers: Mapping[str, Provider]) -> Endpoint:
+    if endpoint.provider not in providers:
+        raise SystemExit(
+            f"waybill: model {row.slug!r} in waybill.toml names provider {endpoint.provider!r}, "
+            "which has no [[providers]] table and no API key in the environment"
+        )
+    parameters = endpoint.supported_parameters or row.supported_parameters
+    return Endpoint(
+        provider=endpoint.provider,
+        model=row.slug,
+        native=endpoint.model,
+        price=_price(endpoint),
+        context_length=endpoint.context_length or row.context_length,
+        max_completion_tokens=endpoint.max_completion_tokens or row.max_completion_tokens,
+        quantization=endpoint.quantization or row.quantization,
+        supported_parameters=None if parameters is None else frozenset(parameters),
+    )
+
+
+def _price(row: EndpointRow) -> Price:
+    """Prices are written in dollars per million tokens, and kept in nano-dollars per million."""
+    return Price(
+        prompt=nanos_from_usd(row.prompt),
+        completion=nanos_from_usd(row.completion),
+        cache_read=None if row.cache_read is None else nanos_from_usd(row.cache_read),
+        cache_write=None if row.cache_write is None else nanos_from_usd(row.cache_write),
+        request=nanos_from_usd(row.request),
+    )

@@ -1,0 +1,156 @@
+"""The words every part shares: what is asked of a provider and what came of it.
+
+A request and an answer keep OpenAI's chat shape (the field's common tongue) as plain JSON objects;
+what Waybill itself reasons about (usage, outcomes, failures) has types. Nothing here does anything.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+Json: TypeAlias = dict[str, Any]
+"""A JSON object as it was parsed."""
+
+
+class ErrorType(StrEnum):
+    """Why something failed: OpenRouter's `error_type` words (reference: its error table)."""
+
+    CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
+    MAX_TOKENS_EXCEEDED = "max_tokens_exceeded"
+    TOKEN_LIMIT_EXCEEDED = "token_limit_exceeded"  # noqa: S105  # an error's name
+    STRING_TOO_LONG = "string_too_long"
+    INVALID_REQUEST = "invalid_request"
+    INVALID_PROMPT = "invalid_prompt"
+    CONTENT_POLICY_VIOLATION = "content_policy_violation"
+    REFUSAL = "refusal"
+    INVALID_IMAGE = "invalid_image"
+    IMAGE_TOO_LARGE = "image_too_large"
+    IMAGE_TOO_SMALL = "image_too_small"
+    UNSUPPORTED_IMAGE_FORMAT = "unsupported_image_format"
+    IMAGE_DOWNLOAD_FAILED = "image_download_failed"
+    AUTHENTICATION = "authentication"
+    PAYMENT_REQUIRED = "payment_required"
+    PERMISSION_DENIED = "permission_denied"
+    NOT_FOUND = "not_found"
+    IMAGE_NOT_FOUND = "image_not_found"
+    PRECONDITION_FAILED = "precondition_failed"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
+    UNPROCESSABLE = "unprocessable"
+    RATE_LIMIT_EXCEEDED = "rate_limit_exceeded"
+    SERVER = "server"
+    UNMAPPED = "unmapped"
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+    PROVIDER_OVERLOADED = "provider_overloaded"
+    TIMEOUT = "timeout"
+
+
+class AttemptOutcome(StrEnum):
+    """How an attempt ended: a closed set."""
+
+    OK = "ok"
+    REJECTED = "rejected"  # the provider answered with an error: normally unbilled
+    NOT_SENT = "not_sent"  # the request never left: safe to send again
+    UNKNOWN = "unknown"  # sent, then silence or a cut: perhaps billed upstream
+    INTERRUPTED = "interrupted"  # our shutdown; costs the job no attempt
+    CANCELLED = "cancelled"  # the caller called it off
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one generation consumed. Token counts never overlap; None means the provider did not say."""
+
+    input: int | None = None  # fresh input tokens, cache reads and writes excluded
+    cache_read: int | None = None
+    cache_write: int | None = None
+    output: int | None = None  # all output tokens, reasoning included
+    reasoning: int | None = None  # the part of `output` that was reasoning
+    input_audio: int | None = None  # the part of the input that was audio
+    output_audio: int | None = None
+    output_image: int | None = None
+    cost_nanos: int | None = None  # the provider's own charge in nano-dollars, where it states one
+    estimated: bool = False  # counted by us because the provider sent none
+
+    @property
+    def prompt_tokens(self) -> int:
+        """All input tokens, cached or not: OpenAI's `prompt_tokens`."""
+        return (self.input or 0) + (self.cache_read or 0) + (self.cache_write or 0)
+
+    @property
+    def completion_tokens(self) -> int:
+        """All output tokens, reasoning included: OpenAI's `completion_tokens`."""
+        return self.output or 0
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    """One chat completion as an adapter receives it."""
+
+    body: Json  # OpenAI's chat body, validated; without our own routing fields
+    model: str  # the provider's native model name
+    stream: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A provider's whole answer in OpenAI's shape.
+
+    `choices` are OpenAI choice objects (`index`, `message`, `finish_reason`, `native_finish_reason`,
+    optional `logprobs`) with the finish reason normalised to stop | length | tool_calls |
+    content_filter | error.
+    """
+
+    choices: Sequence[Json]
+    usage: Usage | None = None
+    upstream_id: str | None = None
+    upstream_model: str | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """One step of a streamed answer in OpenAI's shape.
+
+    `choices` hold `index`, `delta` and `finish_reason` (None until the last); usage comes once, in
+    the last chunk, and is the provider's total, never a sum over chunks.
+    """
+
+    choices: Sequence[Json] = ()
+    usage: Usage | None = None
+    upstream_id: str | None = None
+    upstream_model: str | None = None
+    system_fingerprint: str | None = None
+    service_tier: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt did not bring an answer."""
+
+    outcome: AttemptOutcome
+    error_type: ErrorType
+    message: str
+    http_status: int | None = None  # what the provider answered
+    provider_code: str | None = None  # the provider's own word for it
+    retry_after: float | None = None  # seconds the provider asked us to wait
+    raw: str | None = None  # the provider's body, cut and without secrets
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Milliseconds from the request's sending; None where it never came to that."""
+
+    first_token_ms: int | None = None
+    duration_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """An attempt that brought an answer."""
+
+    completion: Completion
+    timings: Timings = field(default_factory=Timings)
+
+
+Outcome: TypeAlias = Success | Failure

@@ -1,0 +1,223 @@
+"""The one door to the database: grouped writes, reads on threads, and plain transactions.
+
+`await database.write(submit_many, item)` hands one item to a writer thread. Whatever waits there is
+taken together: each function runs once over the list of its items, in one transaction for all, and
+every caller gets its own result. One caller alone is a group of one. A group that fails is run
+again item by item, so that one bad item fails alone.
+
+Storage functions are `f(connection, items) -> results`: synchronous, set-based, one result per item
+in order, an exception *as a result* to refuse one item; they never commit and never use the network.
+"""
+
+import asyncio
+import itertools
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+WriteFunction = Callable[[Connection, Sequence[Item]], Sequence[Result | Exception]]
+
+GROUP_SIZE = 512
+CONFLICT_TRIES = 5  # a deadlock or a busy database is tried again this often
+READ_THREADS = 8
+SQLITE_BUSY_MS = 30_000
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class _Write:
+    """One item on its way through the writer thread."""
+
+    function: WriteFunction[Any, Any]
+    item: Any
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Any]"
+    outcome: Any = None
+
+
+class Database:
+    """An engine with a writer thread and a few reader threads."""
+
+    def __init__(self, url: str, *, sqlite_synchronous: str = "full") -> None:
+        self.engine = _engine(url, sqlite_synchronous)
+        self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._writer: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="reader")
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    async def write(self, function: WriteFunction[Item, Result], item: Item) -> Result:
+        """Run `function` over this item and whoever else waits; return after the commit.
+
+        Raises what the function gave as this item's result, or what broke the transaction.
+        """
+        self._start_writer()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+        self._waiting.put(_Write(function, item, loop, future))
+        return await future
+
+    async def read(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run `function(connection, *arguments)` on a reader thread."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, self.read_now, function, *arguments)
+
+    def read_now(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Run `function(connection, *arguments)` in this thread."""
+        with self.engine.connect() as connection:
+            return function(connection, *arguments)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Open a transaction that commits at the end: for cold paths and start-up."""
+        with self.engine.connect() as connection, _begin(connection):
+            yield connection
+
+    def close(self) -> None:
+        """Finish what waits, then give the connections back."""
+        with self._lock:
+            writer, self._writer = self._writer, None
+        if writer is not None:
+            self._waiting.put(None)
+            writer.join()
+        self._readers.shutdown()
+        self.engine.dispose()
+
+    def _start_writer(self) -> None:
+        if self._writer is not None:
+            return
+        with self._lock:
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._run, name="writer", daemon=True)
+                self._writer.start()
+
+    def _run(self) -> None:
+        """The writer thread: take what waits, write it, answer, until closed."""
+        while (group := self._take()) is not None:
+            _write_group(self.engine, group)
+            _answer(group)
+
+    def _take(self) -> list[_Write] | None:
+        first = self._waiting.get()
+        if first is None:
+            return None
+        group = [first]
+        while len(group) < GROUP_SIZE:
+            try:
+                write = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if write is None:
+                self._waiting.put(None)  # answer this group first
+                break
+            group.append(write)
+        return group
+
+
+def _write_group(engine: Engine, group: list[_Write]) -> None:
+    """Write the group in one transaction; where that fails, each item in its own."""
+    try:
+        _transact(engine, group)
+    except Exception as error:  # noqa: BLE001  # whatever broke it belongs to the callers
+        if len(group) == 1:
+            group[0].outcome = error
+            return
+        log.warning("database.group_failed", items=len(group), error=str(error))
+        for write in group:
+            _write_group(engine, [write])
+
+
+def _transact(engine: Engine, group: list[_Write]) -> None:
+    """One transaction for the group, tried again where the database says it was a conflict."""
+    for attempt in itertools.count(1):
+        try:
+            with engine.connect() as connection, _begin(connection):
+                for function, writes in _by_function(group).items():
+                    results = function(connection, [write.item for write in writes])
+                    for write, result in zip(writes, results, strict=True):
+                        write.outcome = result
+        except OperationalError as error:
+            if attempt >= CONFLICT_TRIES or not _is_conflict(error):
+                raise
+        else:
+            return
+
+
+def _by_function(group: list[_Write]) -> dict[WriteFunction[Any, Any], list[_Write]]:
+    functions: dict[WriteFunction[Any, Any], list[_Write]] = {}
+    for write in group:
+        functions.setdefault(write.function, []).append(write)
+    return functions
+
+
+def _is_conflict(error: OperationalError) -> bool:
+    """Tell a deadlock or serialisation failure (PostgreSQL) and a busy file (SQLite) from the rest."""
+    state = getattr(error.orig, "sqlstate", None)
+    return state in {"40001", "40P01"} or "database is locked" in str(error.orig)
+
+
+def _answer(group: list[_Write]) -> None:
+    """Resolve the callers' futures, waking each event loop once."""
+    loops: dict[asyncio.AbstractEventLoop, list[_Write]] = {}
+    for write in group:
+        loops.setdefault(write.loop, []).append(write)
+    for loop, writes in loops.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_resolve, writes)
+
+
+def _resolve(writes: list[_Write]) -> None:
+    for write in writes:
+        if write.future.done():  # its caller was cancelled; the write stands
+            continue
+        if isinstance(write.outcome, Exception):
+            write.future.set_exception(write.outcome)
+        else:
+            write.future.set_result(write.outcome)
+
+
+def _engine(url: str, sqlite_synchronous: str) -> Engine:
+    if not url.startswith("sqlite"):
+        return create_engine(url, pool_size=READ_THREADS + 2, pool_pre_ping=True)
+    engine = create_engine(
+        url, connect_args={"check_same_thread": False}, pool_size=READ_THREADS + 2
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        # autocommit in the driver: `_begin` decides when a transaction starts, and how
+        connection.isolation_level = None
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={sqlite_synchronous}",
+            f"busy_timeout={SQLITE_BUSY_MS}",
+            "foreign_keys=ON",
+            "cache_size=-65536",
+            "wal_autocheckpoint=4000",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    return engine
+
+
+@contextmanager
+def _begin(connection: Connection) -> Iterator[None]:
+    """A transaction that takes SQLite's write lock at once, not halfway through."""
+    with connection.begin():
+        if connection.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield

@@ -1,0 +1,99 @@
+"""What is due to be published: jobs whose time has come, batch lines, and messages that were lost.
+
+One column answers all three: `dispatch_at` is when the dispatcher next publishes a waiting job,
+unless a worker has claimed it by then.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, select, update
+
+from broker.lifecycle import Requeued
+from broker.queues import Lane
+from broker.states import JobState
+from broker.submission import REDISPATCH_MS
+from broker.tables import Job
+
+DUE_GROUP = 1_000
+FEED_AHEAD = 2  # batch jobs on a provider's queue, as a multiple of the calls it may have in flight
+
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_WAITING = (JobState.QUEUED.value, JobState.SCHEDULED.value)
+_DUE = (
+    select(_jobs.c.id, _jobs.c.provider, _jobs.c.lane, _jobs.c.available_at, _jobs.c.deadline_at)
+    .where(
+        _jobs.c.state.in_(_WAITING),
+        _jobs.c.lane == bindparam("lane"),
+        _jobs.c.dispatch_at <= bindparam("now"),
+    )
+    .order_by(_jobs.c.dispatch_at, _jobs.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_ON_QUEUES = (
+    select(_jobs.c.provider, func.count())
+    .where(
+        _jobs.c.state == JobState.QUEUED.value,
+        _jobs.c.lane == Lane.BATCH.value,
+        _jobs.c.dispatch_at > bindparam("now"),
+        _jobs.c.available_at <= bindparam("now"),
+    )
+    .group_by(_jobs.c.provider)
+)
+_DISPATCHED = (
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("of_job"), _jobs.c.state.in_(_WAITING))
+    .values(state=JobState.QUEUED.value, dispatch_at=bindparam("again_at"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A look at what is due; `concurrency` is how many calls each provider may have in flight."""
+
+    now: int
+    concurrency: Mapping[str, int]
+
+
+def dispatch_many(connection: Connection, looks: Sequence[Due]) -> Sequence[list[Requeued]]:
+    """Mark due jobs as published and return them for publishing.
+
+    Interactive jobs all go; batch jobs only as far as their provider's queue is shallow, oldest
+    first. Who crashes between this and the publishing is covered by the next look.
+    """
+    return [_dispatch(connection, look) for look in looks]
+
+
+def _dispatch(connection: Connection, look: Due) -> list[Requeued]:
+    interactive = _due(connection, Lane.INTERACTIVE, look.now, DUE_GROUP)
+    chosen = [*interactive, *_feed(connection, look)]
+    if chosen:
+        connection.execute(_DISPATCHED, [_again(row, look.now) for row in chosen])
+    return [Requeued(row.id, row.provider, row.lane) for row in chosen]
+
+
+def _feed(connection: Connection, look: Due) -> list[Any]:
+    """Choose the batch jobs there is room for."""
+    waiting: dict[str, int] = dict(connection.execute(_ON_QUEUES, {"now": look.now}).tuples().all())
+    room = {
+        provider: FEED_AHEAD * calls - waiting.get(provider, 0)
+        for provider, calls in look.concurrency.items()
+    }
+    chosen = []
+    for row in _due(connection, Lane.BATCH, look.now, DUE_GROUP):
+        if room.get(row.provider, 0) > 0:
+            room[row.provider] -= 1
+            chosen.append(row)
+    return chosen
+
+
+def _due(connection: Connection, lane: Lane, now: int, most: int) -> Sequence[Any]:
+    return connection.execute(_DUE, {"lane": lane.value, "now": now, "most": most}).all()
+
+
+def _again(row: Any, now: int) -> dict[str, Any]:
+    """A job found waiting is looked at again after as long as it has waited, 15 s at least."""
+    patience = max(REDISPATCH_MS, now - row.available_at)
+    return {"of_job": row.id, "again_at": min(now + patience, max(row.deadline_at, now + 1))}

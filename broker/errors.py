@@ -1,0 +1,106 @@
+"""Everything Waybill itself refuses, as one tree. An error carries the HTTP status it deserves.
+
+WaybillError
+  InvalidRequestError        400  a field is wrong; `param` names it
+    UnknownModelError        404  no such model slug
+    NoEndpointError          404  the model exists, but nothing may serve this request
+    IdempotencyMismatchError 422  the key was used with another body
+  AuthenticationError        401
+  InsufficientCreditsError   402
+  NotFoundError              404
+  ConflictError              409  the object is in another state
+  PayloadTooLargeError       413
+  UnavailableError           503  a part we need (database, queue) does not answer
+"""
+
+from typing import Any, ClassVar
+
+from broker.completion import ErrorType
+
+
+class WaybillError(Exception):
+    """Base of all refusals: `message` is for the caller, and says what to do about it."""
+
+    status: ClassVar[int] = 500
+    error_type: ClassVar[ErrorType] = ErrorType.SERVER
+
+    def __init__(
+        self, message: str, *, param: str | None = None, metadata: dict[str, Any] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.metadata = metadata or {}
+
+
+class InvalidRequestError(WaybillError):
+    status = 400
+    error_type = ErrorType.INVALID_REQUEST
+
+
+class UnknownModelError(InvalidRequestError):
+    status = 404
+    error_type = ErrorType.NOT_FOUND
+
+
+class NoEndpointError(InvalidRequestError):
+    status = 404
+    error_type = ErrorType.NOT_FOUND
+
+
+class IdempotencyMismatchError(InvalidRequestError):
+    status = 422
+    error_type = ErrorType.UNPROCESSABLE
+
+
+class AuthenticationError(WaybillError):
+    status = 401
+    error_type = ErrorType.AUTHENTICATION
+
+
+class InsufficientCreditsError(WaybillError):
+    status = 402
+    error_type = ErrorType.PAYMENT_REQUIRED
+
+
+class NotFoundError(WaybillError):
+    status = 404
+    error_type = ErrorType.NOT_FOUND
+
+
+class ConflictError(WaybillError):
+    status = 409
+    error_type = ErrorType.PRECONDITION_FAILED
+
+
+class PayloadTooLargeError(WaybillError):
+    status = 413
+    error_type = ErrorType.PAYLOAD_TOO_LARGE
+
+
+class UnavailableError(WaybillError):
+    status = 503
+    error_type = ErrorType.PROVIDER_UNAVAILABLE
+
+
+HTTP_STATUS: dict[ErrorType, int] = {
+    ErrorType.AUTHENTICATION: 401,
+    ErrorType.PAYMENT_REQUIRED: 402,
+    ErrorType.PERMISSION_DENIED: 403,
+    ErrorType.NOT_FOUND: 404,
+    ErrorType.IMAGE_NOT_FOUND: 404,
+    ErrorType.PRECONDITION_FAILED: 412,
+    ErrorType.PAYLOAD_TOO_LARGE: 413,
+    ErrorType.UNPROCESSABLE: 422,
+    ErrorType.RATE_LIMIT_EXCEEDED: 429,
+    ErrorType.SERVER: 500,
+    ErrorType.UNMAPPED: 500,
+    ErrorType.PROVIDER_UNAVAILABLE: 502,
+    ErrorType.PROVIDER_OVERLOADED: 503,
+    ErrorType.TIMEOUT: 504,
+}
+"""OpenRouter's table from error type to HTTP status; whatever is absent is a 400."""
+
+
+def http_status(error_type: ErrorType) -> int:
+    return HTTP_STATUS.get(error_type, 400)

@@ -1,0 +1,147 @@
+"""A job's numbered event log: written by its worker, read by whoever waits or streams.
+
+Events of one job are numbered 1, 2, 3 … through all its attempts. On the wire (pub/sub, Redis
+Stream, and the copy kept in the database) an event is one line, `number type json`. Several events
+may travel together, so a busy log costs one command, not one a chunk.
+
+    started      {"attempt", "provider", "model"}
+    chunk        a chat.completion.chunk, ready for the caller
+    retrying     {"attempt", "outcome", "error_type", "message", "provider", "delay_seconds"}
+    completed | failed | cancelled | expired | needs_review
+                 {"job_id", "status", "generation_id" | "error", "response"}
+
+Only streamed jobs keep a Redis Stream while they run: what other jobs have to tell is in the
+database, and `reports.past_events` numbers it the same way.
+"""
+
+import asyncio
+import zlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+CHUNK = "chunk"
+STARTED = "started"
+RETRYING = "retrying"
+ENDS = frozenset({"completed", "failed", "cancelled", "expired", "needs_review"})
+_PREFIX = "waybill:job:"
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One numbered item of a job's log."""
+
+    number: int
+    type: str
+    data: bytes  # JSON on one line
+
+    @property
+    def is_end(self) -> bool:
+        """True for the event after which nothing more happens by itself."""
+        return self.type in ENDS
+
+
+def encode(events: Iterable[Event]) -> bytes:
+    return b"\n".join([b"%d %s %s" % (e.number, e.type.encode(), e.data) for e in events])
+
+
+def decode(lines: bytes) -> list[Event]:
+    events = []
+    for line in lines.split(b"\n"):
+        number, type_, data = line.split(b" ", 2)
+        events.append(Event(int(number), type_.decode(), data))
+    return events
+
+
+def pack(events: Iterable[Event]) -> bytes:
+    """The log of an ended job as the database keeps it."""
+    return zlib.compress(encode(events), level=1)
+
+
+def unpack(packed: bytes) -> list[Event]:
+    return decode(zlib.decompress(packed))
+
+
+def channel(job_id: str) -> str:
+    return _PREFIX + job_id
+
+
+def job_of(channel_name: str) -> str:
+    return channel_name.removeprefix(_PREFIX)
+
+
+def stream_key(job_id: str) -> str:
+    return f"waybill:events:{job_id}"
+
+
+async def kept(redis: Redis, job_id: str, after: int = 0) -> list[Event]:
+    """Return the events that Redis keeps of a streamed job, numbers above `after` only."""
+    # an entry is numbered by its last event, so the first one found may begin at or below `after`
+    entries: Any = await redis.xrange(stream_key(job_id), min=f"({after}-0")
+    events = [event for _, fields in entries for event in decode(fields[b"e"])]
+    return [event for event in events if event.number > after]
+
+
+class EventWriter:
+    """The worker's side: collects events and sends what has gathered in one round trip.
+
+    While a round trip is under way new events gather, so a burst of chunks is coalesced instead of
+    falling behind. Losing one is survivable: readers fall back on the database.
+    """
+
+    def __init__(self, redis: Redis, *, ttl_seconds: int) -> None:
+        self._redis = redis
+        self._ttl = ttl_seconds
+        self._gathered: dict[str, list[Event]] = {}
+        self._keep: set[str] = set()
+        self._something = asyncio.Event()
+        self._task = asyncio.create_task(self._run())
+
+    def emit(self, job_id: str, events: Sequence[Event], *, keep: bool) -> None:
+        """Send events soon, in order; `keep` also stores them for later readers."""
+        self._gathered.setdefault(job_id, []).extend(events)
+        if keep:
+            self._keep.add(job_id)
+        self._something.set()
+
+    async def close(self) -> None:
+        """Send what has gathered and stop."""
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._flush()
+
+    async def _run(self) -> None:
+        while True:
+            await self._something.wait()
+            await self._flush()
+
+    async def _flush(self) -> None:
+        self._something.clear()
+        gathered, self._gathered = self._gathered, {}
+        keep, self._keep = self._keep, set()
+        if not gathered:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for job_id, events in gathered.items():
+            lines = encode(events)
+            if job_id in keep:
+                # Redis refuses an id at or below the newest: a worker thought dead cannot write
+                # into a log that its successor has carried on.
+                last = f"{events[-1].number}-0"
+                pipeline.xadd(stream_key(job_id), {"e": lines}, id=last)
+                pipeline.expire(stream_key(job_id), self._ttl)
+            pipeline.publish(channel(job_id), lines)
+        try:
+            results = await pipeline.execute(raise_on_error=False)
+        except RedisError as error:
+            log.warning("events.not_sent", jobs=len(gathered), error=str(error))
+            return
+        for result in results:
+            if isinstance(result, ResponseError):
+                log.info("events.refused", error=str(result))

@@ -1,0 +1,31 @@
+"""The only writer of a job's state after its submission: claim, record, rescue, cancel, expire.
+
+Every transition is one guarded statement: it names the states it may start from, and a running
+job's also the attempt number, so that a worker thought dead cannot finish another's attempt. Rows
+that do not match were moved by somebody else: their caller learns it and stops quietly.
+"""
+
+from broker.lifecycle.claims import Claim, ClaimedJob, claim_many
+from broker.lifecycle.endings import Cancellation, cancel_many, expire_many
+from broker.lifecycle.leases import Heartbeat, Requeued, Rescue, renew_many, rescue_many
+from broker.lifecycle.records import Ending, Failed, Finished, decide, final_state, record_many
+
+__all__ = [
+    "Cancellation",
+    "Claim",
+    "ClaimedJob",
+    "Ending",
+    "Failed",
+    "Finished",
+    "Heartbeat",
+    "Requeued",
+    "Rescue",
+    "cancel_many",
+    "claim_many",
+    "decide",
+    "expire_many",
+    "final_state",
+    "record_many",
+    "renew_many",
+    "rescue_many",
+]

@@ -1,0 +1,165 @@
+"""queued → running: take jobs under a lease, opening an attempt for each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, case, insert, select, update
+
+from broker import routing
+from broker.retries import OnUnknown
+from broker.routing import Endpoint, Plan
+from broker.states import JobState
+from broker.tables import Attempt, Job, JobPayload
+
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
+_attempts: Any = Attempt.__table__  # type: ignore[attr-defined]
+
+_IDS: Any = bindparam("ids", expanding=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A worker's wish to run a job now."""
+
+    job_id: str
+    owner: str  # the worker process
+    now: int
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedJob:
+    """A job under a lease: all that an attempt needs."""
+
+    id: str
+    workspace_id: str
+    model: str
+    lane: str
+    stream: bool
+    position: int
+    attempt: int
+    attempts_used: int
+    tries_here: int
+    max_attempts: int
+    on_unknown: OnUnknown
+    deadline_at: int
+    hold_nanos: int
+    created_at: int
+    request: bytes
+    plan: Plan
+
+    @property
+    def endpoint(self) -> Endpoint:
+        return self.plan[self.position]
+
+
+def _claim_statement() -> Any:
+    return (
+        update(_jobs)
+        .where(
+            _jobs.c.id.in_(_IDS),
+            _jobs.c.state == JobState.QUEUED.value,
+            _jobs.c.available_at <= bindparam("now"),
+            _jobs.c.deadline_at > bindparam("now"),
+        )
+        .values(
+            state=JobState.RUNNING.value,
+            attempt=_jobs.c.attempt + 1,
+            attempts_used=_jobs.c.attempts_used + 1,
+            tries_here=_jobs.c.tries_here + 1,
+            lease_owner=bindparam("owner"),
+            lease_expires_at=bindparam("lease_expires"),
+            started_at=case(
+                (_jobs.c.started_at.is_(None), bindparam("now")), else_=_jobs.c.started_at
+            ),
+        )
+        .returning(
+            _jobs.c.id,
+            _jobs.c.workspace_id,
+            _jobs.c.model,
+            _jobs.c.lane,
+            _jobs.c.stream,
+            _jobs.c.position,
+            _jobs.c.attempt,
+            _jobs.c.attempts_used,
+            _jobs.c.tries_here,
+            _jobs.c.max_attempts,
+            _jobs.c.on_unknown,
+            _jobs.c.deadline_at,
+            _jobs.c.hold_nanos,
+            _jobs.c.created_at,
+            _jobs.c.available_at,
+        )
+    )
+
+
+_CLAIM = _claim_statement()
+_BODIES = select(_payloads.c.job_id, _payloads.c.request, _payloads.c.plan).where(
+    _payloads.c.job_id.in_(_IDS)
+)
+_INSERT_ATTEMPTS = insert(_attempts)
+
+
+def claim_many(connection: Connection, claims: Sequence[Claim]) -> Sequence[ClaimedJob | None]:
+    """Take jobs that are queued and due, opening an attempt for each; None for those that are not.
+
+    All claims of a call come from one worker process.
+    """
+    first = claims[0]
+    now = max(claim.now for claim in claims)
+    rows = connection.execute(
+        _CLAIM,
+        {
+            "ids": [claim.job_id for claim in claims],
+            "now": now,
+            "owner": first.owner,
+            "lease_expires": now + first.lease_ms,
+        },
+    ).all()
+    if not rows:
+        return [None] * len(claims)
+    bodies = {
+        body.job_id: body for body in connection.execute(_BODIES, {"ids": [row.id for row in rows]})
+    }
+    claimed = {row.id: claimed_job(row, bodies[row.id]) for row in rows}
+    connection.execute(
+        _INSERT_ATTEMPTS,
+        [_attempt(claimed[row.id], row.available_at, first.owner, now) for row in rows],
+    )
+    # a doubled id in one group is answered once: popping leaves the second with None
+    return [claimed.pop(claim.job_id, None) for claim in claims]
+
+
+def claimed_job(row: Any, body: Any) -> ClaimedJob:
+    return ClaimedJob(
+        id=row.id,
+        workspace_id=row.workspace_id,
+        model=row.model,
+        lane=row.lane,
+        stream=row.stream,
+        position=row.position,
+        attempt=row.attempt,
+        attempts_used=row.attempts_used,
+        tries_here=row.tries_here,
+        max_attempts=row.max_attempts,
+        on_unknown=OnUnknown(row.on_unknown),
+        deadline_at=row.deadline_at,
+        hold_nanos=row.hold_nanos,
+        created_at=row.created_at,
+        request=body.request,
+        plan=routing.decode(body.plan),
+    )
+
+
+def _attempt(job: ClaimedJob, available_at: int, owner: str, now: int) -> dict[str, Any]:
+    return {
+        "job_id": job.id,
+        "number": job.attempt,
+        "provider": job.endpoint.provider,
+        "model": job.endpoint.model,
+        "worker": owner,
+        "queued_ms": max(now - available_at, 0),
+        "started_at": now,
+    }

@@ -1,0 +1,103 @@
+"""waiting → cancelled | expired: jobs that end without an attempt in flight."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, select, update
+
+from broker import ledger
+from broker.completion import ErrorType
+from broker.errors import ConflictError, NotFoundError
+from broker.lifecycle.records import END_JOB, job_end, release
+from broker.states import FINAL, JobState, sources
+from broker.tables import Job
+
+EXPIRE_GROUP = 500
+
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class Cancellation:
+    """A caller's wish to end a job."""
+
+    job_id: str
+    workspace_id: str
+    now: int
+
+
+def cancel_many(
+    connection: Connection, wishes: Sequence[Cancellation]
+) -> Sequence[JobState | Exception]:
+    """Cancel what waits at once, ask the worker to stop what runs; a job that ended is a conflict.
+
+    Returns the state the job is in now: RUNNING when its worker has yet to stop.
+    """
+    now = wishes[0].now
+    rows = {
+        row.id: row
+        for row in connection.execute(
+            select(_jobs.c.id, _jobs.c.workspace_id, _jobs.c.state, _jobs.c.hold_nanos)
+            .where(_jobs.c.id.in_([wish.job_id for wish in wishes]))
+            .order_by(_jobs.c.id)
+            .with_for_update()
+        )
+    }
+    results = [_cancellation(rows.get(wish.job_id), wish) for wish in wishes]
+    owned = {wish.job_id for wish in wishes if _owns(rows.get(wish.job_id), wish)}
+    _end_unclaimed(connection, [rows[id_] for id_ in owned], JobState.CANCELLED, now)
+    running = [id_ for id_ in owned if rows[id_].state == JobState.RUNNING.value]
+    if running:
+        connection.execute(
+            update(_jobs).where(_jobs.c.id.in_(running)).values(cancel_requested=True)
+        )
+    return results
+
+
+def _owns(row: Any, wish: Cancellation) -> bool:
+    return row is not None and row.workspace_id == wish.workspace_id
+
+
+def _cancellation(row: Any, wish: Cancellation) -> JobState | Exception:
+    if not _owns(row, wish):
+        return NotFoundError(f"There is no job {wish.job_id}.")
+    state = JobState(row.state)
+    if state is JobState.CANCELLED or state is JobState.RUNNING:
+        return state
+    if state in FINAL:
+        return ConflictError(f"Job {wish.job_id} is {state.value}; it can no longer be cancelled.")
+    return JobState.CANCELLED
+
+
+def expire_many(connection: Connection, nows: Sequence[int]) -> Sequence[int]:
+    """End waiting jobs whose deadline has passed; return how many."""
+    return [_expire(connection, now) for now in nows]
+
+
+def _expire(connection: Connection, now: int) -> int:
+    waiting = [state.value for state in sources(JobState.EXPIRED) if state is not JobState.RUNNING]
+    rows = connection.execute(
+        select(_jobs.c.id, _jobs.c.workspace_id, _jobs.c.state, _jobs.c.hold_nanos)
+        .where(_jobs.c.state.in_(waiting), _jobs.c.dispatch_at <= now, _jobs.c.deadline_at <= now)
+        .order_by(_jobs.c.id)
+        .limit(EXPIRE_GROUP)
+        .with_for_update(skip_locked=True)
+    ).all()
+    error = orjson.dumps(
+        {"error_type": ErrorType.TIMEOUT.value, "message": "The job's deadline passed."}
+    ).decode()
+    return _end_unclaimed(connection, rows, JobState.EXPIRED, now, error)
+
+
+def _end_unclaimed(
+    connection: Connection, rows: Iterable[Any], state: JobState, now: int, error: str | None = None
+) -> int:
+    """End those of `rows` that nobody runs, giving their holds back; return how many."""
+    may_end = {source.value for source in sources(state)} - {JobState.RUNNING.value}
+    ending = [row for row in rows if row.state in may_end]
+    if ending:
+        connection.execute(END_JOB, [job_end(row.id, state, now, error) for row in ending])
+        ledger.append(connection, [release(row, now) for row in ending])
+    return len(ending)

@@ -1,0 +1,294 @@
+"""running → completed | failed | queued again | …: how an attempt ended and what follows."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import orjson
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from broker import ledger, retries
+from broker.completion import AttemptOutcome, Failure, Json, Timings
+from broker.lifecycle.claims import ClaimedJob
+from broker.retries import Decision, GiveUp, Retry, Review
+from broker.states import FINAL, JobState
+from broker.submission import REDISPATCH_MS
+from broker.tables import Attempt, Generation, Job, JobPayload
+
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
+_attempts: Any = Attempt.__table__  # type: ignore[attr-defined]
+_generations: Any = Generation.__table__  # type: ignore[attr-defined]
+
+_NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """An attempt that brought an answer."""
+
+    job: ClaimedJob
+    now: int
+    generation: Mapping[str, Any]  # the columns of `generations`
+    response: bytes
+    timings: Timings
+    events: bytes | None = None  # a stream's event log
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """An attempt that brought none, and what follows."""
+
+    job: ClaimedJob
+    now: int
+    failure: Failure
+    decision: Decision
+    timings: Timings
+    events: bytes | None = None
+
+    @property
+    def error(self) -> str:
+        """The job's error as it is stored and shown, should the job end here: JSON."""
+        return error_json(self.job, self.failure)
+
+
+Ending: TypeAlias = Finished | Failed
+
+
+def decide(job: ClaimedJob, failure: Failure, now: int, *, shown: bool = False) -> Decision:
+    """Return what follows a failed attempt of this job (see `retries.decide`)."""
+    situation = retries.Situation(
+        plan=job.plan,
+        position=job.position,
+        attempts_used=job.attempts_used,
+        tries_here=job.tries_here,
+        max_attempts=job.max_attempts,
+        seconds_left=(job.deadline_at - now) / 1000,
+        on_unknown=job.on_unknown,
+        shown=shown,
+    )
+    return retries.decide(failure, situation, chance=random.random())  # noqa: S311  # jitter
+
+
+_RUNNING = (
+    select(_jobs.c.id, _jobs.c.attempt)
+    .where(
+        _jobs.c.id.in_(bindparam("ids", expanding=True)), _jobs.c.state == JobState.RUNNING.value
+    )
+    .order_by(_jobs.c.id)
+    .with_for_update()
+)
+_END_ATTEMPT = (
+    update(_attempts)
+    .where(_attempts.c.job_id == bindparam("of_job"), _attempts.c.number == bindparam("of_number"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "ended_at",
+                "outcome",
+                "http_status",
+                "error_type",
+                "error_message",
+                "first_token_ms",
+                "duration_ms",
+                "upstream_id",
+            )
+        }
+    )
+)
+_INSERT_GENERATIONS = insert(_generations)
+END_JOB = (
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("of_job"))
+    .values(
+        state=bindparam("state"),
+        error=bindparam("error"),
+        ended_at=bindparam("ended_at"),
+        **_NO_LEASE,
+    )
+)
+_REQUEUE_JOB = (
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("of_job"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                "state",
+                "provider",
+                "position",
+                "attempts_used",
+                "tries_here",
+                "available_at",
+                "dispatch_at",
+            )
+        }
+        | _NO_LEASE
+    )
+)
+_STORE_ANSWER = (
+    update(_payloads)
+    .where(_payloads.c.job_id == bindparam("of_job"))
+    .values(response=bindparam("response"), events=bindparam("events"))
+)
+
+
+def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[bool]:
+    """Write how attempts ended and what follows; False where the attempt was no longer the job's.
+
+    Answer, cost, settlement and state change of a job are in one transaction.
+    """
+    running = {
+        row.id: row.attempt
+        for row in connection.execute(_RUNNING, {"ids": [ending.job.id for ending in endings]})
+    }
+    recorded = [running.pop(ending.job.id, None) == ending.job.attempt for ending in endings]
+    live = [ending for ending, ok in zip(endings, recorded, strict=True) if ok]
+    if live:
+        _end_attempts(connection, live)
+        _record_finished(connection, [ending for ending in live if isinstance(ending, Finished)])
+        _record_failed(connection, [ending for ending in live if isinstance(ending, Failed)])
+    return recorded
+
+
+def _end_attempts(connection: Connection, endings: Sequence[Ending]) -> None:
+    connection.execute(
+        _END_ATTEMPT,
+        [
+            {
+                "of_job": ending.job.id,
+                "of_number": ending.job.attempt,
+                "ended_at": ending.now,
+                "first_token_ms": ending.timings.first_token_ms,
+                "duration_ms": ending.timings.duration_ms,
+                **_attempt_end(ending),
+            }
+            for ending in endings
+        ],
+    )
+
+
+def _attempt_end(ending: Ending) -> dict[str, Any]:
+    if isinstance(ending, Finished):
+        return {
+            "outcome": AttemptOutcome.OK.value,
+            "http_status": 200,
+            "error_type": None,
+            "error_message": None,
+            "upstream_id": ending.generation["upstream_id"],
+        }
+    return {
+        "outcome": ending.failure.outcome.value,
+        "http_status": ending.failure.http_status,
+        "error_type": ending.failure.error_type.value,
+        "error_message": ending.failure.message[:2000],
+        "upstream_id": None,
+    }
+
+
+def _record_finished(connection: Connection, endings: Sequence[Finished]) -> None:
+    if not endings:
+        return
+    connection.execute(
+        END_JOB, [job_end(end.job.id, JobState.COMPLETED, end.now) for end in endings]
+    )
+    connection.execute(_INSERT_GENERATIONS, [end.generation for end in endings])
+    connection.execute(
+        _STORE_ANSWER,
+        [{"of_job": end.job.id, "response": end.response, "events": end.events} for end in endings],
+    )
+    ledger.append(
+        connection,
+        [
+            ledger.settle(
+                workspace_id=end.job.workspace_id,
+                job_id=end.job.id,
+                held_nanos=end.job.hold_nanos,
+                cost_nanos=end.generation["cost_nanos"],
+                now=end.now,
+            )
+            for end in endings
+        ],
+    )
+
+
+def _record_failed(connection: Connection, endings: Sequence[Failed]) -> None:
+    requeues = [_requeue(end, end.decision) for end in endings if isinstance(end.decision, Retry)]
+    if requeues:
+        connection.execute(_REQUEUE_JOB, requeues)
+    stopped = [end for end in endings if not isinstance(end.decision, Retry)]
+    if not stopped:
+        return
+    connection.execute(
+        END_JOB,
+        [job_end(end.job.id, final_state(end), end.now, end.error) for end in stopped],
+    )
+    logs = [
+        {"of_job": end.job.id, "response": None, "events": end.events}
+        for end in stopped
+        if end.events is not None
+    ]
+    if logs:
+        connection.execute(_STORE_ANSWER, logs)
+    ledger.append(connection, [release(end.job, end.now) for end in stopped if _ended(end)])
+
+
+def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
+    job = end.job
+    free = end.failure.outcome is AttemptOutcome.INTERRUPTED
+    available = end.now + int(retry.delay * 1000)
+    tries = job.tries_here - free if retry.position == job.position else 0
+    return {
+        "of_job": job.id,
+        "state": JobState.QUEUED.value,
+        "provider": job.plan[retry.position].provider,
+        "position": retry.position,
+        "attempts_used": job.attempts_used - free,
+        "tries_here": tries,
+        "available_at": available,
+        # its recorder publishes it at once unless it has to wait
+        "dispatch_at": available if retry.delay else end.now + REDISPATCH_MS,
+    }
+
+
+def job_end(job_id: str, state: JobState, now: int, error: str | None = None) -> dict[str, Any]:
+    ended = now if state in FINAL else None
+    return {"of_job": job_id, "state": state.value, "error": error, "ended_at": ended}
+
+
+def final_state(end: Failed) -> JobState:
+    """Return the state of a job that is not tried again."""
+    if end.failure.outcome is AttemptOutcome.CANCELLED:
+        return JobState.CANCELLED
+    if isinstance(end.decision, Review):
+        return JobState.NEEDS_REVIEW
+    expired = isinstance(end.decision, GiveUp) and end.decision.expired
+    return JobState.EXPIRED if expired else JobState.FAILED
+
+
+def _ended(end: Failed) -> bool:
+    return final_state(end) in FINAL
+
+
+def release(job: Any, now: int) -> dict[str, Any]:
+    return ledger.release(
+        workspace_id=job.workspace_id, job_id=job.id, held_nanos=job.hold_nanos, now=now
+    )
+
+
+def error_json(job: ClaimedJob, failure: Failure) -> str:
+    """Return the error of a failed job, as it is stored and shown."""
+    error: Json = {
+        "error_type": failure.error_type.value,
+        "message": failure.message,
+        "provider": job.endpoint.provider,
+        "provider_code": failure.provider_code,
+        "http_status": failure.http_status,
+        "retry_after": failure.retry_after,
+        "raw": failure.raw,
+    }
+    return orjson.dumps(
+        {name: value for name, value in error.items() if value is not None}
+    ).decode()

@@ -1,0 +1,27 @@
+"""Money is integers of nano-dollars (1 USD = 1_000_000_000); floats appear only in JSON we send."""
+
+from decimal import Decimal, InvalidOperation
+
+NANOS_PER_USD = 1_000_000_000
+
+
+def nanos_from_usd(value: str | float | Decimal) -> int:
+    """Read an amount of dollars exactly. Raises ValueError for anything that is not a finite number."""
+    try:
+        amount = Decimal(str(value)) * NANOS_PER_USD
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if not amount.is_finite():
+        raise ValueError(f"{value!r} is not an amount in US dollars")
+    return int(amount.to_integral_value())
+
+
+def usd(nanos: int) -> float:
+    """An amount as the JSON number that API objects show."""
+    return nanos / NANOS_PER_USD
+
+
+def usd_text(nanos: int | Decimal) -> str:
+    """An amount as the decimal string that price fields show, without an exponent."""
+    text = f"{Decimal(nanos) / NANOS_PER_USD:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

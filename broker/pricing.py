@@ -1,0 +1,76 @@
+"""What a call may cost and what it did cost. Pure; integers of nano-dollars throughout.
+
+A price is nano-dollars per *million* tokens, so that every list price is a whole number
+(0.0375 USD per million = 37_500_000). The division happens once, at the end, rounding half up.
+"""
+
+from dataclasses import dataclass
+
+from broker.completion import Completion, Json, Usage
+
+MILLION = 1_000_000
+CHARACTERS_PER_TOKEN = 4  # the usual rule of thumb for English text
+TOKENS_PER_MEDIA_PART = 1_000  # an image or a file, whose real count only the provider knows
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One endpoint's prices. None for a cache price means: as the prompt price."""
+
+    prompt: int = 0  # nano-dollars per million fresh input tokens
+    completion: int = 0  # nano-dollars per million output tokens
+    cache_read: int | None = None
+    cache_write: int | None = None
+    request: int = 0  # nano-dollars per call
+
+
+def quote(price: Price, *, input_tokens: int, output_tokens: int) -> int:
+    """Return what such a call would cost without a warm cache."""
+    return cost(price, Usage(input=input_tokens, output=output_tokens))
+
+
+def cost(price: Price, usage: Usage) -> int:
+    """Return the nano-dollars that `usage` costs at `price`."""
+    read = price.prompt if price.cache_read is None else price.cache_read
+    write = price.prompt if price.cache_write is None else price.cache_write
+    scaled = (
+        (usage.input or 0) * price.prompt
+        + (usage.cache_read or 0) * read
+        + (usage.cache_write or 0) * write
+        + (usage.output or 0) * price.completion
+    )
+    return (scaled + MILLION // 2) // MILLION + price.request
+
+
+def charge(price: Price, usage: Usage, completion: Completion) -> int:
+    """Return what the caller pays: the cost, or nothing for an answer that is none.
+
+    OpenRouter's zero-completion insurance: no output tokens and a blank finish reason, or a finish
+    reason of `error`, cost nothing.
+    """
+    reasons = {choice.get("finish_reason") for choice in completion.choices}
+    empty = usage.completion_tokens == 0 and not any(reasons)
+    return 0 if empty or reasons == {"error"} else cost(price, usage)
+
+
+def estimate_input_tokens(body: Json) -> int:
+    """Return a rough count of a chat body's input tokens, for the hold and for context filters."""
+    characters = 0
+    media = 0
+    for message in body.get("messages") or ():
+        content = message.get("content")
+        if isinstance(content, str):
+            characters += len(content)
+            continue
+        for part in content or ():
+            text = part.get("text")
+            characters += len(text) if isinstance(text, str) else 0
+            media += not isinstance(text, str)
+    characters += sum(len(str(tool)) for tool in body.get("tools") or ())
+    return characters // CHARACTERS_PER_TOKEN + media * TOKENS_PER_MEDIA_PART + 1
+
+
+def asked_output_tokens(body: Json, *, likely: int) -> int:
+    """Return the output tokens to hold for: what the body asks, else what is likely."""
+    asked = body.get("max_completion_tokens") or body.get("max_tokens")
+    return int(asked) if asked else likely

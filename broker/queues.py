@@ -1,0 +1,49 @@
+"""The topology as data: what API and workers must agree on to meet through the message transport.
+
+One queue per provider and lane, `<provider>.<lane>`. A message carries job ids and nothing else:
+prompts and keys never enter the transport (Flower shows task arguments to whoever watches).
+"""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+RUN_JOBS_TASK = "waybill.run_jobs"
+BUNDLE_SIZE = 32  # ids in one message, at most
+
+VISIBILITY_TIMEOUT_SECONDS = 6 * 3600
+"""When Redis hands out an unacknowledged message again. Only a backstop (claims are guarded, the
+dispatcher re-publishes what was lost), so it is set beyond the longest attempt."""
+
+TRANSPORT_OPTIONS: dict[str, object] = {
+    "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+    "unacked_restore_interval": 30,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 30,
+    "socket_connect_timeout": 5,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+    # One step, else each queue is four lists in every BRPOP.
+    "priority_steps": [0],
+    "queue_order_strategy": "round_robin",
+    # RabbitMQ: without confirms a publish to a quorum queue may vanish silently.
+    "confirm_publish": True,
+}
+
+
+class Lane(StrEnum):
+    INTERACTIVE = "interactive"  # published at once, ahead of everything
+    BATCH = "batch"  # fed by the dispatcher, shallow and fair
+
+
+def queue_name(provider: str, lane: Lane) -> str:
+    return f"{provider}.{lane.value}"
+
+
+def queue_names(providers: Iterable[str]) -> list[str]:
+    return [queue_name(provider, lane) for provider in providers for lane in Lane]
+
+
+def split_queue_name(name: str) -> tuple[str, Lane]:
+    """Return the provider and lane of a queue."""
+    provider, lane = name.rsplit(".", 1)
+    return provider, Lane(lane)

@@ -1,0 +1,176 @@
+"""Read-only questions: one job with its attempts, lists, generations, a job's past events."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, func, select
+
+from broker import events
+from broker.completion import AttemptOutcome
+from broker.events import Event
+from broker.ids import generation_id
+from broker.queues import Lane
+from broker.states import SETTLED, JobState
+from broker.tables import Attempt, Generation, Job, JobPayload
+
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
+_attempts: Any = Attempt.__table__  # type: ignore[attr-defined]
+_generations: Any = Generation.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """A job as its owner sees it, in rows."""
+
+    job: Any
+    payload: Any
+    attempts: Sequence[Any]
+    generation: Any | None
+    queue_position: int | None  # 0 = next; None unless queued
+
+
+def job(connection: Connection, workspace_id: str, job_id: str) -> JobReport | None:
+    """Return everything about one job of this workspace."""
+    row = connection.execute(
+        select(_jobs).where(_jobs.c.id == job_id, _jobs.c.workspace_id == workspace_id)
+    ).first()
+    if row is None:
+        return None
+    return JobReport(
+        job=row,
+        payload=connection.execute(select(_payloads).where(_payloads.c.job_id == job_id)).one(),
+        attempts=_attempts_of(connection, job_id),
+        generation=connection.execute(
+            select(_generations).where(_generations.c.job_id == job_id)
+        ).first(),
+        queue_position=_queue_position(connection, row),
+    )
+
+
+def jobs(
+    connection: Connection,
+    workspace_id: str,
+    limit: int,
+    after: str | None = None,
+    state: JobState | None = None,
+) -> Sequence[Any]:
+    """Return a workspace's jobs, newest first, with their costs; `after` is the last id seen."""
+    query = (
+        select(_jobs, _generations.c.cost_nanos)
+        .outerjoin(_generations, _generations.c.job_id == _jobs.c.id)
+        .where(_jobs.c.workspace_id == workspace_id)
+        .order_by(_jobs.c.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(_jobs.c.id < after)
+    if state is not None:
+        query = query.where(_jobs.c.state == state.value)
+    return connection.execute(query).all()
+
+
+def generation(connection: Connection, workspace_id: str, generation: str) -> Any | None:
+    """Return one generation's row of this workspace."""
+    return connection.execute(
+        select(_generations).where(
+            _generations.c.id == generation, _generations.c.workspace_id == workspace_id
+        )
+    ).first()
+
+
+def settled(connection: Connection, job_ids: Sequence[str]) -> list[str]:
+    """Return those of `job_ids` in which nothing more happens by itself."""
+    return list(
+        connection.execute(
+            select(_jobs.c.id).where(
+                _jobs.c.id.in_(job_ids), _jobs.c.state.in_([state.value for state in SETTLED])
+            )
+        ).scalars()
+    )
+
+
+def counts(connection: Connection) -> list[Any]:
+    """Return (provider, lane, state, jobs, oldest available_at) of everything not yet ended."""
+    waiting = [state.value for state in JobState if state not in SETTLED]
+    query = (
+        select(
+            _jobs.c.provider,
+            _jobs.c.lane,
+            _jobs.c.state,
+            func.count(),
+            func.min(_jobs.c.available_at),
+        )
+        .where(_jobs.c.state.in_(waiting))
+        .group_by(_jobs.c.provider, _jobs.c.lane, _jobs.c.state)
+    )
+    return list(connection.execute(query).all())
+
+
+def past_events(report: JobReport) -> list[Event]:
+    """Return what the database knows of a job's event log, numbered as its worker numbered it.
+
+    A streamed job's log is stored when the job ends. Any other job's follows from its attempts: one
+    `started` each, one `retrying` after each that was not the last, then the end.
+    """
+    if report.payload.events is not None:
+        return events.unpack(report.payload.events)
+    state = JobState(report.job.state)
+    told: list[tuple[str, dict[str, Any]]] = []
+    for place, attempt in enumerate(report.attempts):
+        told.append((events.STARTED, started_event(attempt)))
+        if attempt.outcome is not None and (
+            place + 1 < len(report.attempts) or state is JobState.QUEUED
+        ):
+            told.append((events.RETRYING, _retrying_event(attempt)))
+    if state in SETTLED:
+        told.append((state.value, end_event(report)))
+    return [
+        Event(number, type_, orjson.dumps(data))
+        for number, (type_, data) in enumerate(told, start=1)
+    ]
+
+
+def started_event(attempt: Any) -> dict[str, Any]:
+    return {"attempt": attempt.number, "provider": attempt.provider, "model": attempt.model}
+
+
+def end_event(report: JobReport) -> dict[str, Any]:
+    """Return the data of a job's last event, its answer included."""
+    end: dict[str, Any] = {"job_id": report.job.id, "status": report.job.state}
+    if report.generation is not None:
+        end["generation_id"] = generation_id(report.job.id)
+    if report.payload.response is not None:
+        end["response"] = orjson.Fragment(report.payload.response)
+    if report.job.error is not None:
+        end["error"] = orjson.Fragment(report.job.error)
+    return end
+
+
+def _retrying_event(attempt: Any) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "outcome": attempt.outcome or AttemptOutcome.UNKNOWN.value,
+        "error_type": attempt.error_type,
+        "message": attempt.error_message,
+    }
+
+
+def _attempts_of(connection: Connection, job_id: str) -> Sequence[Any]:
+    return connection.execute(
+        select(_attempts).where(_attempts.c.job_id == job_id).order_by(_attempts.c.number)
+    ).all()
+
+
+def _queue_position(connection: Connection, row: Any) -> int | None:
+    if row.state != JobState.QUEUED.value:
+        return None
+    ahead = select(func.count()).where(
+        _jobs.c.state == JobState.QUEUED.value,
+        _jobs.c.provider == row.provider,
+        _jobs.c.lane.in_({Lane.INTERACTIVE.value, row.lane}),
+        _jobs.c.available_at < row.available_at,
+    )
+    return int(connection.execute(ahead).scalar_one())

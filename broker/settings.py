@@ -1,0 +1,179 @@
+"""Configuration: the environment (`WAYBILL_*`) over `waybill.toml` over these defaults.
+
+The only module that reads the environment, apart from the API keys of providers.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+ModelSlug = Annotated[str, StringConstraints(pattern=r"^[^/\s]+/[^\s]+$")]
+Dollars = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?$")]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class ProviderRow(_Row):
+    """One `[[providers]]` table of waybill.toml."""
+
+    slug: Slug
+    wire: str | None = None  # implied for a known slug
+    base_url: str | None = None
+    api_key: str | None = None  # "env:NAME" reads a variable; anything else is taken literally
+    max_concurrency: int = Field(200, ge=1)  # calls in flight in one worker process
+    requests_per_minute: int = Field(0, ge=0)  # 0 = unlimited
+    tokens_per_minute: int = Field(0, ge=0)
+    headers: dict[str, str] = {}
+    options: dict[str, Any] = {}
+    quirks: list[str] = []
+
+
+class EndpointRow(_Row):
+    """One model at one provider, with prices in US dollars per million tokens."""
+
+    provider: Slug
+    model: str  # the provider's own name for it
+    prompt: Dollars = "0"
+    completion: Dollars = "0"
+    cache_read: Dollars | None = None
+    cache_write: Dollars | None = None
+    request: Dollars = "0"  # US dollars per call
+    context_length: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    quantization: str | None = None
+    supported_parameters: list[str] | None = None  # absent = all
+
+
+class ModelRow(_Row):
+    """One `[[models]]` table of waybill.toml."""
+
+    slug: ModelSlug
+    name: str | None = None
+    description: str = ""
+    context_length: int = Field(128_000, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    input_modalities: list[str] = ["text"]
+    output_modalities: list[str] = ["text"]
+    supported_parameters: list[str] | None = None
+    quantization: str | None = None
+    endpoints: list[EndpointRow] = Field(min_length=1)
+
+
+class Settings(BaseSettings):
+    """Every setting, each with its default. Environment names are these in capitals after WAYBILL_."""
+
+    model_config = SettingsConfigDict(env_prefix="WAYBILL_", extra="ignore", frozen=True)
+
+    data_dir: Path = Path(".waybill")  # SQLite file, Valkey's append-only file, logs
+    database_url: str = ""  # default: SQLite in data_dir; or postgresql://…
+    redis_url: str = ""  # events, limits, health; default: the embedded Valkey's unix socket
+    broker_url: str = ""  # Celery's transport, redis:// or amqp://; default: redis_url
+    secret_key: str = ""  # signs and encrypts; needed by features that keep secrets
+    bootstrap_key: str = ""  # an API key that exists from the first start, with unlimited credit
+    sqlite_synchronous: Literal["full", "normal"] = "full"  # full survives a power cut
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65535)
+    flower_port: int = Field(5555, ge=0, le=65535)
+    max_body_bytes: int = Field(10_000_000, ge=1_000)  # of a request; larger is a 413
+    sync_timeout_seconds: float = Field(600, gt=0)  # how long a plain call waits before a 504
+    keep_alive_seconds: float = Field(10, gt=0)  # between comment lines on an idle stream
+
+    default_max_attempts: int = Field(5, ge=1)
+    default_deadline_seconds: float = Field(24 * 3600, gt=0)
+    likely_completion_tokens: int = Field(1_000, ge=1)  # held when a job names no max_tokens
+
+    worker_id: str = ""  # who holds the leases of this worker process; default: made at its start
+    dispatch: bool = True  # this worker may lead the dispatching
+    worker_concurrency: int = Field(1_000, ge=1)  # calls in flight in one worker process
+    lease_seconds: float = Field(60, gt=0)
+    heartbeat_seconds: float = Field(15, gt=0)
+    soft_shutdown_seconds: float = Field(20, ge=0)  # running calls may finish this long
+    connect_timeout_seconds: float = Field(10, gt=0)
+    first_byte_timeout_seconds: float = Field(300, gt=0)
+    idle_timeout_seconds: float = Field(120, gt=0)  # the longest gap inside an answer
+    total_timeout_seconds: float = Field(1800, gt=0)  # one attempt, from sending to the last byte
+    max_answer_bytes: int = Field(50_000_000, ge=1_000)  # of one provider answer
+    event_ttl_seconds: int = Field(24 * 3600, ge=60)  # how long Redis keeps a stream's events
+
+    providers: list[ProviderRow] = []
+    models: list[ModelRow] = []
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL of the database."""
+        url = self.database_url or f"sqlite:///{self.data_dir / 'waybill.db'}"
+        return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def valkey_socket(self) -> Path:
+        return self.data_dir / "valkey.sock"
+
+    @property
+    def redis(self) -> str:
+        return self.redis_url or f"unix://{self.valkey_socket}"
+
+    @property
+    def transport(self) -> str:
+        """Celery's broker URL (Kombu writes a unix socket as redis+socket://)."""
+        return self.broker_url or self.redis.replace("unix://", "redis+socket://", 1)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the base class's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=config_path())
+        return init_settings, env_settings, toml
+
+
+def config_path() -> Path:
+    """Return the path of waybill.toml: `WAYBILL_CONFIG`, or the one in the working directory."""
+    return Path(os.environ.get("WAYBILL_CONFIG", "waybill.toml"))
+
+
+def load() -> Settings:
+    """Read the configuration. Raises SystemExit with the offending field where it is wrong."""
+    path = config_path()
+    if "WAYBILL_CONFIG" in os.environ and not path.is_file():
+        raise SystemExit(f"waybill: WAYBILL_CONFIG names {path}, which is not a file")
+    try:
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise SystemExit(
+            f"waybill: the configuration ({path} and WAYBILL_* variables) is wrong:\n"
+            + "\n".join(lines)
+        ) from None
+    except ValueError as error:  # TOML that does not parse
+        raise SystemExit(f"waybill: {path} cannot be read: {error}") from None

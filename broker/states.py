@@ -1,0 +1,60 @@
+"""The job's states and the only ways between them.
+
+scheduled ──► queued ──► running ──► completed
+    │           │ ▲         │  ├───► failed
+    │           │ └─────────┘  ├───► cancelled      (running → queued: retry, fallback,
+    │           │              ├───► expired         interruption, lost worker)
+    │           │              └───► needs_review   (sent, then silence; policy `hold`)
+    └───────────┴──► cancelled | expired | failed   needs_review ──► queued | failed | cancelled
+"""
+
+from enum import StrEnum
+
+
+class JobState(StrEnum):
+    SCHEDULED = "scheduled"  # waits for its not_before
+    QUEUED = "queued"  # may be claimed once available_at has come
+    RUNNING = "running"  # an attempt is open, under a lease
+    COMPLETED = "completed"  # answer stored, cost settled
+    FAILED = "failed"  # every way was tried or the request cannot be served; hold released
+    CANCELLED = "cancelled"  # the caller called it off; hold released
+    EXPIRED = "expired"  # its deadline passed; hold released
+    NEEDS_REVIEW = "needs_review"  # perhaps billed upstream; the caller asked to decide
+
+
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.SCHEDULED: frozenset(
+        {JobState.QUEUED, JobState.CANCELLED, JobState.EXPIRED, JobState.FAILED}
+    ),
+    JobState.QUEUED: frozenset(
+        {JobState.RUNNING, JobState.CANCELLED, JobState.EXPIRED, JobState.FAILED}
+    ),
+    JobState.RUNNING: frozenset(
+        {
+            JobState.QUEUED,
+            JobState.COMPLETED,
+            JobState.FAILED,
+            JobState.CANCELLED,
+            JobState.EXPIRED,
+            JobState.NEEDS_REVIEW,
+        }
+    ),
+    JobState.NEEDS_REVIEW: frozenset({JobState.QUEUED, JobState.FAILED, JobState.CANCELLED}),
+    JobState.COMPLETED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+    JobState.EXPIRED: frozenset(),
+}
+
+FINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
+SETTLED = FINAL | {JobState.NEEDS_REVIEW}
+"""States in which nothing more happens by itself: a waiting caller is answered."""
+
+
+def may_become(now: JobState, then: JobState) -> bool:
+    return then in TRANSITIONS[now]
+
+
+def sources(then: JobState) -> tuple[JobState, ...]:
+    """Return the states a job may be in to become `then`: the guard of the transition's statement."""
+    return tuple(state for state, following in TRANSITIONS.items() if then in following)

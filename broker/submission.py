@@ -1,0 +1,250 @@
+"""From a validated body to a durable job: plan, quote, hold, insert, in one grouped transaction."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, bindparam, insert, select
+
+from broker import ledger, pricing, routing
+from broker.accounts import Principal
+from broker.clock import now_ms
+from broker.completion import Json
+from broker.errors import IdempotencyMismatchError, InsufficientCreditsError, InvalidRequestError
+from broker.ids import new_job_id
+from broker.money import usd
+from broker.queues import Lane
+from broker.retries import OnUnknown
+from broker.routing import Endpoint, Plan
+from broker.settings import Settings
+from broker.states import JobState
+from broker.tables import Job, JobPayload
+
+CHAT_COMPLETIONS = "/v1/chat/completions"
+
+REDISPATCH_MS = 15_000
+"""A published job that nobody claimed within this time is published again."""
+
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
+_INSERT_JOBS = insert(_jobs)
+_INSERT_PAYLOADS = insert(_payloads)
+_SAME_KEY = select(
+    _jobs.c.id, _jobs.c.workspace_id, _jobs.c.idempotency_key, _jobs.c.fingerprint
+).where(
+    _jobs.c.workspace_id.in_(bindparam("workspaces", expanding=True)),
+    _jobs.c.idempotency_key.in_(bindparam("keys", expanding=True)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller may ask of a job beyond its body. Times are Unix milliseconds."""
+
+    operation: str = CHAT_COMPLETIONS
+    lane: Lane = Lane.INTERACTIVE
+    idempotency_key: str | None = None
+    not_before: int | None = None
+    deadline: int | None = None
+    max_attempts: int | None = None
+    max_cost_nanos: int | None = None
+    on_unknown: OnUnknown = OnUnknown.RETRY
+    extra: Json = field(default_factory=dict)  # metadata and attribution, given back as it came
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job ready to be inserted: everything decided, nothing written."""
+
+    row: Mapping[str, Any]  # the columns of `jobs`
+    payload: Mapping[str, Any]  # the columns of `job_payloads`
+    unlimited: bool
+
+    @property
+    def id(self) -> str:
+        return str(self.row["id"])
+
+    @property
+    def provider(self) -> str:
+        return str(self.row["provider"])
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a submission."""
+
+    job_id: str
+    replayed: bool  # the idempotency key was known: this is the earlier job
+
+
+def prepare(
+    body: Json,
+    wish: Wish,
+    principal: Principal,
+    endpoints: Mapping[str, Sequence[Endpoint]],
+    settings: Settings,
+) -> NewJob:
+    """Decide everything about a job. Pure but for the clock and the id; raises the caller's errors."""
+    now = now_ms()
+    plan = routing.plan(routing.requested_models(body), endpoints)
+    held = _worst_quote(body, plan, settings)
+    if wish.max_cost_nanos is not None and held > wish.max_cost_nanos:
+        raise InvalidRequestError(
+            f"This job may cost up to {usd(held):.6f} USD, more than its max_cost of "
+            f"{usd(wish.max_cost_nanos):.6f}: raise max_cost or lower max_tokens.",
+            param="max_cost",
+        )
+    job_id = new_job_id()
+    row = {
+        "id": job_id,
+        "workspace_id": principal.workspace_id,
+        "api_key_id": principal.api_key_id,
+        "operation": wish.operation,
+        "lane": wish.lane.value,
+        "model": plan[0].model,
+        "provider": plan[0].provider,
+        "stream": bool(body.get("stream")),
+        "position": 0,
+        "attempt": 0,
+        "attempts_used": 0,
+        "tries_here": 0,
+        "max_attempts": wish.max_attempts or settings.default_max_attempts,
+        "on_unknown": wish.on_unknown.value,
+        "cancel_requested": False,
+        "idempotency_key": wish.idempotency_key,
+        "fingerprint": _fingerprint(body, wish) if wish.idempotency_key else None,
+        "hold_nanos": held,
+        "created_at": now,
+        **_schedule(wish, now, settings),
+    }
+    payload = {
+        "job_id": job_id,
+        "request": orjson.dumps(body),
+        "plan": routing.encode(plan),
+        "extra": orjson.dumps(wish.extra).decode() if wish.extra else None,
+    }
+    return NewJob(row, payload, principal.unlimited)
+
+
+def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:
+    """Insert jobs with their holds; a known idempotency key gives the earlier job instead."""
+    known = _known_keys(connection, jobs)
+    balances = ledger.locked_balances(
+        connection, (job.row["workspace_id"] for job in jobs if not job.unlimited)
+    )
+    results: list[Submitted | Exception] = []
+    accepted: list[NewJob] = []
+    for job in jobs:
+        result = _replay(job, known) or _refusal(job, balances)
+        if result is None:
+            accepted.append(job)
+            result = Submitted(job.id, replayed=False)
+            if job.row["idempotency_key"] is not None:
+                known[_key(job.row)] = (job.id, job.row["fingerprint"])
+        results.append(result)
+    _insert(connection, accepted)
+    return results
+
+
+def _insert(connection: Connection, jobs: Sequence[NewJob]) -> None:
+    if not jobs:
+        return
+    connection.execute(_INSERT_JOBS, [job.row for job in jobs])
+    connection.execute(_INSERT_PAYLOADS, [job.payload for job in jobs])
+    ledger.append(
+        connection,
+        [
+            ledger.hold(
+                workspace_id=job.row["workspace_id"],
+                job_id=job.id,
+                nanos=job.row["hold_nanos"],
+                now=job.row["created_at"],
+            )
+            for job in jobs
+        ],
+    )
+
+
+def _known_keys(
+    connection: Connection, jobs: Sequence[NewJob]
+) -> dict[tuple[str, str], tuple[str, str]]:
+    keyed = [job.row for job in jobs if job.row["idempotency_key"] is not None]
+    if not keyed:
+        return {}
+    found = connection.execute(
+        _SAME_KEY,
+        {
+            "workspaces": [row["workspace_id"] for row in keyed],
+            "keys": [row["idempotency_key"] for row in keyed],
+        },
+    )
+    return {(row.workspace_id, row.idempotency_key): (row.id, row.fingerprint) for row in found}
+
+
+def _replay(
+    job: NewJob, known: Mapping[tuple[str, str], tuple[str, str]]
+) -> Submitted | Exception | None:
+    earlier = known.get(_key(job.row))
+    if earlier is None:
+        return None
+    job_id, fingerprint = earlier
+    if fingerprint != job.row["fingerprint"]:
+        return IdempotencyMismatchError(
+            f"Idempotency-Key {job.row['idempotency_key']!r} was used with another body (job "
+            f"{job_id}): send the same body to get that job, or another key for a new one.",
+            param="Idempotency-Key",
+        )
+    return Submitted(job_id, replayed=True)
+
+
+def _refusal(job: NewJob, balances: dict[str, int]) -> Exception | None:
+    """Take the hold from the workspace's balance, or say why it cannot be taken."""
+    if job.unlimited:
+        return None
+    workspace_id, held = job.row["workspace_id"], job.row["hold_nanos"]
+    if balances[workspace_id] < held:
+        return InsufficientCreditsError(
+            f"This job may cost up to {usd(held):.6f} USD and {usd(balances[workspace_id]):.6f} "
+            "are left: add credits, lower max_tokens, or choose a cheaper model.",
+            metadata={"reason": "insufficient_credits", "limit_source": "waybill_credits"},
+        )
+    balances[workspace_id] -= held
+    return None
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["workspace_id"], row["idempotency_key"]
+
+
+def _worst_quote(body: Json, plan: Plan, settings: Settings) -> int:
+    """Return what the dearest endpoint of the plan would cost: a fallback never outgrows the hold."""
+    inputs = pricing.estimate_input_tokens(body)
+    outputs = pricing.asked_output_tokens(body, likely=settings.likely_completion_tokens)
+    return max(
+        pricing.quote(place.endpoint.price, input_tokens=inputs, output_tokens=outputs)
+        for place in plan.places
+    )
+
+
+def _schedule(wish: Wish, now: int, settings: Settings) -> dict[str, Any]:
+    """Decide when the job may run and when the dispatcher looks at it.
+
+    An interactive job is published by its submitter right after the commit, so the dispatcher
+    comes only if that was lost. Everything else waits for the dispatcher.
+    """
+    deadline = wish.deadline or now + int(settings.default_deadline_seconds * 1000)
+    available = max(wish.not_before or now, now)
+    published = wish.lane is Lane.INTERACTIVE and available <= now
+    return {
+        "state": (JobState.SCHEDULED if available > now else JobState.QUEUED).value,
+        "available_at": available,
+        "dispatch_at": min(now + REDISPATCH_MS if published else available, deadline),
+        "deadline_at": deadline,
+    }
+
+
+def _fingerprint(body: Json, wish: Wish) -> str:
+    canonical = orjson.dumps([wish.operation, body, wish.extra], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).hexdigest()

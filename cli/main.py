@@ -1,0 +1,21 @@
+"""`waybill`: one command, each of its words in a module of its own."""
+
+import typer
+
+from cli import serve, up
+
+app = typer.Typer(
+    name="waybill",
+    help="A self-hosted broker for LLM completions. Start everything here with `waybill up`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+app.command()(up.up)
+app.command()(serve.api)
+app.command()(serve.worker)
+app.command()(serve.dispatcher)
+app.command()(serve.flower)
+app.command()(serve.migrate)
+app.command()(serve.simulate)

@@ -1,0 +1,122 @@
+import json
+
+import pytest
+
+from broker.completion import CompletionRequest
+from workers.adapters.base import Upstream
+from workers.adapters.openai import OpenAiAdapter
+from workers.adapters.openai_quirks import Quirk
+
+TURN = {"role": "user", "content": "hi"}
+
+
+def sent(body, *quirks, stream=False, **upstream):
+    request = CompletionRequest(body={"model": "ours", **body}, model="native/one", stream=stream)
+    to = Upstream(
+        slug="x", base_url="https://host/v1", quirks=frozenset(map(str, quirks)), **upstream
+    )
+    return OpenAiAdapter().request(request, to)
+
+
+def body_of(body, *quirks, stream=False):
+    return json.loads(sent(body, *quirks, stream=stream).body)
+
+
+def message_of(message, *quirks):
+    return body_of({"messages": [message]}, *quirks)["messages"][0]
+
+
+def test_the_plain_request():
+    request = sent({"messages": [TURN], "stream": True}, api_key="k", headers={"HTTP-Referer": "r"})
+    assert request.method == "POST"
+    assert request.url == "https://host/v1/chat/completions"
+    assert request.headers == {
+        "content-type": "application/json",
+        "accept": "application/json",
+        "authorization": "Bearer k",
+        "http-referer": "r",
+    }
+    assert json.loads(request.body) == {"model": "native/one", "messages": [TURN]}
+
+
+def test_azure():
+    quirks = (Quirk.API_KEY_HEADER, Quirk.DEPLOYMENT_URL)
+    request = sent({}, *quirks, api_key="k", options={"api_version": "2025-01-01"})
+    path = "/openai/deployments/native%2Fone/chat/completions?api-version=2025-01-01"
+    assert request.url == f"https://host/v1{path}"
+    assert request.headers["api-key"] == "k"
+    assert "authorization" not in request.headers
+
+
+def test_no_key_no_header():
+    assert "authorization" not in sent({}).headers
+
+
+@pytest.mark.parametrize(
+    ("given", "quirks", "options"),
+    [
+        ({}, (), {"include_usage": True}),
+        ({"stream_options": {"include_usage": False, "x": 1}}, (), {"include_usage": True, "x": 1}),
+        ({"stream_options": {"include_usage": True}}, (Quirk.NO_STREAM_OPTIONS,), None),
+    ],
+)
+def test_usage_is_asked_for_in_streams(given, quirks, options):
+    body = body_of(given, *quirks, stream=True)
+    assert body["stream"] is True
+    assert body.get("stream_options") == options
+
+
+@pytest.mark.parametrize(
+    ("given", "quirk", "expected"),
+    [
+        ({"max_completion_tokens": 5}, Quirk.MAX_TOKENS, {"max_tokens": 5}),
+        ({"max_tokens": 5}, Quirk.MAX_COMPLETION_TOKENS, {"max_completion_tokens": 5}),
+        ({"max_tokens": 5, "max_completion_tokens": 6}, Quirk.MAX_TOKENS, {"max_tokens": 5}),
+        ({"max_tokens": None}, Quirk.MAX_COMPLETION_TOKENS, {}),
+        ({"seed": 7}, Quirk.RANDOM_SEED, {"random_seed": 7}),
+        ({"reasoning": {"effort": "low"}}, "", {"reasoning_effort": "low"}),
+        ({"reasoning": {"max_tokens": 9}, "include_reasoning": True}, "", {}),
+        ({"reasoning": {"max_tokens": 9}}, "", {}),
+        ({"reasoning": {}}, Quirk.REASONING_OBJECT, {"reasoning": {}}),
+    ],
+)
+def test_renamed_fields(given, quirk, expected):
+    assert body_of(given, quirk) == {"model": "native/one", **expected}
+
+
+def test_answer_only_fields_are_not_sent_back():
+    said = {"role": "assistant", "content": "a", "refusal": None, "reasoning": "r",
+            "reasoning_details": [1], "annotations": [],
+            "audio": {"id": "x", "data": "…"}}  # fmt: skip
+    plain = {"role": "assistant", "content": "a", "audio": {"id": "x"}}
+    assert message_of(said) == plain
+    assert message_of(said, Quirk.REASONING_CONTENT) == {**plain, "reasoning_content": "r"}
+    assert message_of(said, Quirk.REASONING_OBJECT)["reasoning_details"] == [1]
+
+
+def test_developer_becomes_system():
+    message = {"role": "developer", "content": "be brief"}
+    assert message_of(message)["role"] == "developer"
+    assert message_of(message, Quirk.NO_DEVELOPER_ROLE)["role"] == "system"
+
+
+def test_text_parts_are_joined_and_others_left():
+    text = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    picture = [*text, {"type": "image_url", "image_url": {"url": "u"}}]
+    assert message_of({"role": "user", "content": text}, Quirk.TEXT_CONTENT)["content"] == "a\nb"
+    kept = message_of({"role": "user", "content": picture}, Quirk.TEXT_CONTENT)["content"]
+    assert kept == picture
+
+
+def test_short_tool_ids_agree_between_call_and_result():
+    call = {"id": "call_0123456789abcdef", "type": "function", "function": {"name": "f"}}
+    messages = [
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": call["id"], "content": "1"},
+        {"role": "tool", "tool_call_id": "abcABC123", "content": "2"},
+    ]
+    assistant, first, second = body_of({"messages": messages}, Quirk.SHORT_TOOL_IDS)["messages"]
+    assert assistant["tool_calls"][0]["id"] == first["tool_call_id"]
+    assert len(first["tool_call_id"]) == 9
+    assert second["tool_call_id"] == "abcABC123"
+    assert call["id"] == "call_0123456789abcdef", "the caller's own body is left alone"

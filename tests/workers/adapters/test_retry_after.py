@@ -1,0 +1,52 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from workers.adapters.retry_after import retry_after
+
+NOW = datetime(2026, 1, 28, 0, 35, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "wait"),
+    [
+        ({}, "", None),
+        ({"Retry-After": "43"}, "", 43),
+        ({"retry-after": "0"}, "", 0),
+        ({"retry-after": "1.5"}, "", 1.5),
+        ({"retry-after": "Wed, 28 Jan 2026 00:36:00 GMT"}, "", 60),
+        ({"retry-after": "Wed, 28 Jan 2026 00:34:00 GMT"}, "", 0),
+        ({"retry-after": "soon"}, "", None),
+        ({"retry-after-ms": "1500", "retry-after": "2"}, "", 1.5),
+        ({"x-ratelimit-reset": "2"}, "", 2),
+        ({"x-ratelimit-reset-requests": "17.683s"}, "", 17.683),
+        ({"x-ratelimit-reset-requests": "1m2.5s"}, "", 62.5),
+        ({"x-ratelimit-reset-tokens": "6ms"}, "", 0.006),
+        ({"x-ratelimit-reset-requests": "1h0m20s"}, "", 3620),
+        ({"X-RateLimit-Reset": "1769560560000"}, "", 60),
+        ({"x-ratelimit-reset": "1769560560"}, "", 60),
+        ({"anthropic-ratelimit-tokens-reset": "2026-01-28T00:35:44Z"}, "", 44),
+        (
+            {"x-ratelimit-reset-requests": "20m9.6s", "x-ratelimit-remaining-requests": "986",
+             "x-ratelimit-reset-tokens": "5.42s", "x-ratelimit-remaining-tokens": "0"}, "", 5.42,
+        ),
+        ({"x-ratelimit-reset-requests": "8h", "x-ratelimit-reset-tokens": "5s"}, "", 5),
+        ({}, '{"error":{"details":[{"retryDelay": "34s"}]}}', 34),
+        ({}, '{"details":[{"retryDelay":"0.5s"}]}', 0.5),
+        ({}, "Rate limit reached. Please try again in 1.2s. Visit", 1.2),
+        ({}, "Please try again in 1m26.4s.", 86.4),
+        ({}, "Please try again in 20ms.", 0.02),
+        ({}, "Please retry in 48.939935699s.", 48.939935699),
+        ({}, "Try again in 20 seconds", 20),
+        ({}, "Please retry after 2 minutes.", 120),
+        ({}, "Please try again later.", None),
+        ({"retry-after": "7"}, "try again in 20s", 7),
+    ],
+)  # fmt: skip
+def test_how_long_to_wait(headers, body, wait):
+    found = retry_after(headers, body, limited=True, now=NOW)
+    assert found == (None if wait is None else pytest.approx(wait))
+
+
+def test_windows_say_nothing_where_no_limit_was_hit():
+    assert retry_after({"x-ratelimit-reset": "9"}, "", limited=False, now=NOW) is None

@@ -1,0 +1,60 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workers.simulator.behaviour import parse
+from workers.simulator.replies import STORY, compose, count_tokens, pieces
+from workers.simulator.requests import Request
+
+
+def reply_to(text, model="sim", **more):
+    return compose(Request(model, text=text, **more), parse(model))
+
+
+def test_the_plain_answer_quotes_how_the_prompt_begins():
+    text = reply_to("Why is the sky blue, and why is the sea green?").text
+    assert text.startswith("You wrote “Why is the sky blue, and why is…”.")
+
+
+def test_a_short_prompt_is_quoted_whole():
+    assert reply_to("Hello there!").text.startswith("You wrote “Hello there”.")
+
+
+def test_an_empty_prompt_has_an_answer_too():
+    assert "empty" in reply_to("  ").text
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 attachment."), (3, "3 attachments.")])
+def test_attachments_are_mentioned(count, words):
+    assert words in reply_to("What is this?", attachments=count).text
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [("one", "Your prompt has 1 word."), ("a b\nc", "Your prompt has 3 words.")],
+)
+def test_words_are_counted(text, answer):
+    assert reply_to(text, "sim-words").text == answer
+
+
+def test_a_story_is_told():
+    assert reply_to("Tell me", "sim-story").text == STORY
+
+
+@given(st.text(), st.integers(0, 2000), st.sampled_from(["", "-echo", "-story"]))
+def test_an_answer_has_the_tokens_asked_for(text, tokens, style):
+    reply = reply_to(text, f"sim-tok{tokens}{style}")
+    assert count_tokens(reply.text) == reply.tokens == tokens
+    assert len(pieces(reply.text)) == tokens
+
+
+@given(st.text(), st.integers(1, 60))
+def test_no_answer_is_longer_than_its_limit(text, limit):
+    whole, cut = reply_to(text, "sim-echo"), reply_to(text, "sim-echo", max_tokens=limit)
+    assert cut.tokens == min(limit, whole.tokens)
+    assert cut.truncated == (whole.tokens > limit)
+
+
+@given(st.text())
+def test_pieces_are_the_text(text):
+    assert "".join(pieces(text)) == text

@@ -1,0 +1,1 @@
+"""One module per provider wire: declarations plus pure translators; `registry` lists them."""

@@ -1,0 +1,91 @@
+"""The seam between Waybill and a provider's wire: request out, answer in, chunk in, error in.
+
+An adapter is pure: it builds bytes and reads bytes, and never touches the network. The one place
+that sends what it builds is `workers.upstream`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+from broker.completion import Chunk, Completion, CompletionRequest, Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """Where a request goes and with whose credentials: the part of a provider an adapter needs."""
+
+    slug: str
+    base_url: str  # without a trailing slash
+    api_key: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)  # added to every request
+    options: Mapping[str, Any] = field(default_factory=dict)  # region, project, api_version, …
+    quirks: frozenset[str] = frozenset()  # declared deviations from the wire, see the wire's module
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """A request ready to be sent."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes
+    method: str = "POST"
+
+
+class MalformedAnswerError(Exception):
+    """The provider answered 2xx with something that is not its wire."""
+
+
+class ProviderFailureError(Exception):
+    """The provider reported a failure inside a 2xx answer or stream."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class StreamReader(Protocol):
+    """Reads one streamed answer, fed with bytes cut anywhere."""
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Return the chunks completed by `data`; raises the two errors above."""
+
+    def close(self) -> list[Chunk]:
+        """Return what was left when the bytes ended.
+
+        Raises MalformedAnswerError where the stream ended before a finish reason was seen.
+        """
+
+
+class Adapter(ABC):
+    """One provider wire."""
+
+    wire: ClassVar[str]
+
+    @abstractmethod
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        """Translate a chat completion into the provider's HTTP request."""
+
+    @abstractmethod
+    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+        """Translate a whole 2xx body. Raises MalformedAnswerError or ProviderFailureError."""
+
+    @abstractmethod
+    def reader(self, request: CompletionRequest) -> StreamReader:
+        """Return a fresh reader for a streamed 2xx body."""
+
+    @abstractmethod
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        """Classify a non-2xx answer. Never raises, whatever the body."""
+
+
+__all__: Sequence[str] = (
+    "Adapter",
+    "HttpRequest",
+    "MalformedAnswerError",
+    "ProviderFailureError",
+    "StreamReader",
+    "Upstream",
+)

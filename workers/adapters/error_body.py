@@ -1,0 +1,162 @@
+"""Finds the message and the code in an error body, whatever shape it has.
+
+Seen in the wild: `{"error": {message, type, code, param}}` (OpenAI and most), `{"error": "…"}`,
+`{"code", "error": "…"}` (xAI), `{"detail": …}` (Mistral, Voyage), `{"id", "message"}` (Cohere),
+`[{"error": {…}}]` (Google's array stream), `{"message"}` or `{"__type"}` (AWS), `{"errors": [{…}]}`
+(Cloudflare), plain text (Hugging Face), HTML (every proxy), and nothing at all.
+"""
+
+import re
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+
+_SAYING = ("message", "Message", "msg", "detail", "error", "errorMessage", "title", "reason")
+_WORDS = ("code", "type", "status", "__type", "error_type", "reason")
+_TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+_TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
+_TEXT_LIMIT = 20_000  # characters looked at: an error that says more has said it already
+_PLAIN_LIMIT = 8_000  # of a page of HTML, whose tags cost the most to strip
+_DEPTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """What a provider said went wrong."""
+
+    message: str = ""
+    code: str | None = None  # its most telling single word
+    words: tuple[str, ...] = ()  # every code, type and status it gave
+    named: str | None = None  # its `error_type`: OpenRouter's word, which is also ours
+    status: int | None = None  # the HTTP status it claims inside the body
+    text: str = ""  # the whole body as text
+
+
+def read_complaint(body: bytes) -> Complaint:
+    """Read an error body. Never raises."""
+    text = body[: _TEXT_LIMIT * 4].decode("utf-8", "replace")[:_TEXT_LIMIT]
+    try:
+        payload = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return Complaint(message=_plain(text), text=text)
+    return read_payload(payload, text)
+
+
+def read_payload(payload: Any, text: str = "") -> Complaint:
+    """Read an error that is already parsed, e.g. an error object inside a stream. Never raises."""
+    layers = _layers(payload, _DEPTH)
+    words = tuple(dict.fromkeys(word for layer in layers for word in _words(layer)))
+    message = _first_saying(layers) or _plain(text)
+    if (raw := _upstream_raw(layers)) and raw not in message:
+        message = f"{message}: {raw}" if message else raw
+    return Complaint(
+        message=message,
+        code=_telling(words),
+        words=words,
+        named=_named(layers),
+        status=_status(layers),
+        text=text or _dump(payload),
+    )
+
+
+def phrase(status: int | None) -> str:
+    """Return words for an answer that had none."""
+    if status is None:
+        return "the provider reported a failure without saying which"
+    try:
+        return f"HTTP {status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"HTTP {status}"
+
+
+def _layers(payload: Any, depth: int) -> list[Any]:
+    """Return the objects to ask, the innermost error first."""
+    if isinstance(payload, list):
+        return _layers(payload[0], depth) if payload and depth else []
+    if not isinstance(payload, dict):
+        return [payload] if isinstance(payload, str) and payload else []
+    inner: list[Any] = []
+    if depth:
+        for name in ("error", "errors", "detail"):
+            if payload.get(name):
+                inner += _layers(payload[name], depth - 1)
+    return [*inner, payload]
+
+
+def _first_saying(layers: list[Any]) -> str:
+    for layer in layers:
+        if isinstance(layer, str):
+            return layer.strip()
+        for name in _SAYING:
+            value = layer.get(name)
+            if isinstance(value, str) and value.strip():
+                return value.strip()
+    return ""
+
+
+def _words(layer: Any) -> list[str]:
+    if not isinstance(layer, dict):
+        return []
+    found = [str(value) for name in _WORDS if isinstance(value := layer.get(name), str | int)]
+    reasons = [holder.get("reason") for holder in _details(layer) if isinstance(holder, dict)]
+    found += [reason for reason in reasons if isinstance(reason, str)]
+    return [word.rpartition("#")[2] for word in found if word and word not in ("True", "error")]
+
+
+def _named(layers: list[Any]) -> str | None:
+    for layer in layers:
+        if not isinstance(layer, dict):
+            continue
+        for holder in (layer, layer.get("metadata")):
+            if isinstance(holder, dict) and isinstance(word := holder.get("error_type"), str):
+                return word
+    return None
+
+
+def _details(layer: dict[str, Any]) -> list[Any]:
+    details = layer.get("details")
+    return details if isinstance(details, list) else []
+
+
+def _telling(words: tuple[str, ...]) -> str | None:
+    """Prefer a word over a number: `code` is often only the status again."""
+    return next((w for w in words if not w.isdigit()), words[0] if words else None)
+
+
+def _status(layers: list[Any]) -> int | None:
+    for layer in layers:
+        if not isinstance(layer, dict):
+            continue
+        for name in ("status_code", "code", "status", "statusCode", "http_status"):
+            value = layer.get(name)
+            if isinstance(value, str) and value.isascii() and value.isdigit():
+                value = int(value[:9])
+            if isinstance(value, int) and 400 <= value <= 599:  # noqa: PLR2004  # HTTP's errors
+                return value
+    return None
+
+
+def _upstream_raw(layers: list[Any]) -> str:
+    """Return what stood behind OpenRouter's "Provider returned error"."""
+    for layer in layers:
+        metadata = layer.get("metadata") if isinstance(layer, dict) else None
+        raw = metadata.get("raw") if isinstance(metadata, dict) else None
+        if isinstance(raw, str) and raw.strip():
+            return read_complaint(raw.encode("utf-8", "replace")).message
+    return ""
+
+
+def _plain(text: str) -> str:
+    text = text[:_PLAIN_LIMIT]
+    if "<" in text and (title := _TITLE.search(text)):
+        text = title[1]
+    return " ".join(_TAGS.sub(" ", text).split())
+
+
+def _dump(payload: Any) -> str:
+    try:
+        return orjson.dumps(payload).decode()[:_TEXT_LIMIT]
+    except (TypeError, ValueError):
+        return str(payload)[:_TEXT_LIMIT]

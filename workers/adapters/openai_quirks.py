@@ -1,0 +1,47 @@
+"""The declared ways in which vendors of the OpenAI wire differ from OpenAI, on the request side.
+
+A vendor's row in the catalogue lists the quirks it has (`Upstream.quirks`); no code asks for a
+vendor's name. On the answer side nothing is declared: every known variation is read as it comes.
+"""
+
+from enum import StrEnum
+
+
+class Quirk(StrEnum):
+    """One deviation from the wire."""
+
+    MAX_TOKENS = "max_tokens"
+    """Knows only `max_tokens` (Mistral, DeepSeek, Perplexity, Together, Ollama, older vLLM)."""
+
+    MAX_COMPLETION_TOKENS = "max_completion_tokens"
+    """Refuses `max_tokens` on its reasoning models (OpenAI, Azure)."""
+
+    NO_STREAM_OPTIONS = "no_stream_options"
+    """Refuses `stream_options`; sends usage anyway or never (Mistral, Perplexity)."""
+
+    NO_DEVELOPER_ROLE = "no_developer_role"
+    """Knows `system` but not `developer` (nearly everybody but OpenAI, Azure and OpenRouter)."""
+
+    TEXT_CONTENT = "text_content"
+    """Refuses a list of parts where all of them are text (older vLLM, some Azure models)."""
+
+    REASONING_OBJECT = "reasoning_object"
+    """Takes OpenRouter's `reasoning` object, and its own reasoning back in messages (OpenRouter,
+    Vercel). Without it, `reasoning.effort` becomes `reasoning_effort` and the rest is dropped."""
+
+    REASONING_CONTENT = "reasoning_content"
+    """Wants an assistant message's reasoning back as `reasoning_content` (DeepSeek, Z.ai, Moonshot:
+    their thinking models lose the thread of a tool loop without it)."""
+
+    RANDOM_SEED = "random_seed"
+    """Calls `seed` `random_seed` (Mistral)."""
+
+    SHORT_TOOL_IDS = "short_tool_ids"
+    """Accepts only nine letters and digits as a tool call's id (Mistral), also for calls that
+    another provider made earlier in the conversation."""
+
+    API_KEY_HEADER = "api_key_header"
+    """Takes the key as `api-key: …` instead of a bearer token (Azure)."""
+
+    DEPLOYMENT_URL = "deployment_url"
+    """Names the model in the path: `/openai/deployments/{model}/chat/completions` (Azure)."""

@@ -1,0 +1,117 @@
+"""How long a provider asks us to wait, in whichever of the field's many ways it says so.
+
+Sources: RFC 9110 section 10.2.3 (Retry-After); OpenAI's, Groq's, Cerebras', Together's and Azure's
+`x-ratelimit-reset*`; Anthropic's `anthropic-ratelimit-*-reset`; Google's `RetryInfo.retryDelay`.
+"""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+_UNITS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "us": 1e-6, "µs": 1e-6}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|us|µs|[dhms])")
+_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|us|µs|[dhms]))+")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d{1,3})?")
+_RESET = re.compile(r"rate-?limit.*reset|^x-rate-?limit-reset|ratelimit.*-reset")
+_PROSE = re.compile(
+    r"(?:try again|retry|available|wait)(?: your request)?(?: in| after| for)?:? *(?:about )?"
+    r"(\d+(?:\.\d+)?) ?(ms|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?|[dhms])"
+    r"((?:\d+(?:\.\d+)?(?:ms|[hms]))*)\b",
+)
+_RETRY_DELAY = re.compile(r'"retryDelay"\s*:\s*"([^"]{1,40})"')
+_EPOCH_SECONDS = 1e9  # a bare number this large is a moment, not a wait
+_EPOCH_MILLISECONDS = 1e12
+
+
+def retry_after(
+    headers: Mapping[str, str], text: str, *, limited: bool, now: datetime | None = None
+) -> float | None:
+    """Return the seconds to wait, or None where the provider names none.
+
+    Rate limit windows are reported on every answer, so they count only when `limited`.
+    """
+    moment = now or datetime.now(UTC)
+    lowered = {name.lower(): value for name, value in headers.items()}
+    stated = _milliseconds(lowered.get("retry-after-ms"))
+    if stated is None:
+        stated = seconds(lowered.get("retry-after", ""), moment)
+    if stated is None:
+        stated = _from_body(text, moment)
+    if stated is None and limited:
+        stated = _from_windows(lowered, moment)
+    return stated
+
+
+def seconds(value: str, now: datetime) -> float | None:
+    """Read a wait: `12`, `1.5s`, `6ms`, `1m2.5s`, an ISO or HTTP date, or an epoch moment."""
+    value = value.strip().strip('"')
+    if _NUMBER.fullmatch(value):
+        return _number(float(value), now)
+    if _DURATION.fullmatch(value):
+        return sum(float(amount) * _UNITS[unit] for amount, unit in _PART.findall(value))
+    moment = _moment(value)
+    return max(0.0, (moment - now).total_seconds()) if moment else None
+
+
+def _number(value: float, now: datetime) -> float | None:
+    if not math.isfinite(value):
+        return None
+    if value >= _EPOCH_MILLISECONDS:
+        value /= 1000
+    if value >= _EPOCH_SECONDS:
+        return max(0.0, value - now.timestamp())
+    return value
+
+
+def _moment(value: str) -> datetime | None:
+    for parse in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = parse(value)
+        except (ValueError, TypeError, OverflowError, IndexError):
+            continue
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return None
+
+
+def _milliseconds(value: str | None) -> float | None:
+    value = (value or "").strip()
+    if not _NUMBER.fullmatch(value) or not math.isfinite(float(value)):
+        return None
+    return float(value) / 1000
+
+
+def _from_body(text: str, now: datetime) -> float | None:
+    # Google says both, and rounds the first one down.
+    waits = (_delay(text, now), _spoken(text, now))
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _delay(text: str, now: datetime) -> float | None:
+    found = _RETRY_DELAY.search(text)
+    return seconds(found[1], now) if found else None
+
+
+def _spoken(text: str, now: datetime) -> float | None:
+    found = _PROSE.search(text.lower())
+    if found is None:
+        return None
+    amount, unit, rest = found.groups()
+    unit = unit if unit in _UNITS else "ms" if unit.startswith("mil") else unit[0]
+    return float(amount) * _UNITS[unit] + (seconds(rest, now) or 0.0)
+
+
+def _from_windows(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Wait for the windows that are used up; where none says so, for the one that opens first."""
+    waits: list[float] = []
+    spent: list[float] = []
+    for name, value in headers.items():
+        if not _RESET.search(name) or (wait := seconds(value, now)) is None:
+            continue
+        waits.append(wait)
+        if headers.get(name.replace("reset", "remaining"), "").strip() == "0":
+            spent.append(wait)
+    if spent:
+        return max(spent)
+    return min(waits, default=None)

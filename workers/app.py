@@ -1,0 +1,62 @@
+"""The Celery application of a worker: one process, a pool of threads around one asyncio loop.
+
+Run it with `waybill worker`. The settings follow one rule: the database is the truth, so messages
+are acknowledged late, results are off, and nothing is ever delayed in the transport.
+"""
+
+import logging
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_init, worker_shutdown, worker_shutting_down
+from kombu.entity import Queue
+
+from broker import providers, settings
+from broker.logs import configure_logging
+from broker.publisher import common_settings
+from broker.queues import queue_names
+from workers.runtime import Runtime
+
+
+def create_app(config: settings.Settings) -> Celery:
+    """Return the consuming application, its queues taken from the configured providers."""
+    app = Celery("waybill", broker=config.transport, include=["workers.tasks"])
+    app.conf.update(
+        common_settings(),
+        task_queues=[Queue(name) for name in queue_names(providers.configured(config))],
+        task_default_queue="waybill.default",
+        task_acks_late=True,
+        task_reject_on_worker_lost=False,
+        task_acks_on_failure_or_timeout=True,
+        worker_prefetch_multiplier=1,
+        worker_pool="threads",
+        worker_concurrency=config.worker_concurrency,
+        worker_send_task_events=True,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_enable_remote_control=True,
+        broker_connection_max_retries=None,
+    )
+    return app
+
+
+config = settings.load()
+app = create_app(config)
+runtime = Runtime(config, dispatch=config.dispatch)
+
+
+@worker_init.connect  # type: ignore[untyped-decorator]
+def _start(**_: Any) -> None:
+    configure_logging(logging.INFO)
+    runtime.start()
+
+
+@worker_shutting_down.connect  # type: ignore[untyped-decorator]
+def _drain(**_: Any) -> None:
+    runtime.drain()
+
+
+@worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _stop(**_: Any) -> None:
+    runtime.stop()

@@ -1,0 +1,76 @@
+"""Publishes what is due and rescues what was lost. Any number may run; one at a time leads.
+
+Every step is a guarded statement, so two leaders for a moment would only do work twice.
+"""
+
+import asyncio
+
+import structlog
+from redis.exceptions import RedisError
+
+from broker.clock import now_ms
+from broker.dispatch import Due, dispatch_many
+from broker.lifecycle import Requeued, Rescue, expire_many, rescue_many
+from workers.toolbox import Toolbox
+
+TICK_SECONDS = 0.25
+LOOK_BACK_SECONDS = 2.0  # between looks for lost workers and passed deadlines
+LEADER_KEY = "waybill:dispatcher"
+LEADER_MS = 3_000
+
+log = structlog.get_logger()
+
+
+class Dispatcher:
+    """The loop of one process that may lead."""
+
+    def __init__(self, tools: Toolbox) -> None:
+        self._tools = tools
+        self._concurrency = {slug: route.max_concurrency for slug, route in tools.routes.items()}
+
+    async def run(self) -> None:
+        """Look again and again, as long as this process leads."""
+        loop = asyncio.get_running_loop()
+        look_back_at = 0.0
+        while True:
+            try:
+                if await self._leads():
+                    await self.dispatch()
+                    if loop.time() >= look_back_at:
+                        await self.look_back()
+                        look_back_at = loop.time() + LOOK_BACK_SECONDS
+            except Exception as error:  # noqa: BLE001  # a look may fail; the next one is near
+                log.warning("dispatcher.failed", error=str(error))
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def dispatch(self) -> None:
+        """Publish what is due."""
+        due = Due(now_ms(), self._concurrency)
+        self._publish(await self._tools.database.write(dispatch_many, due))
+
+    async def look_back(self) -> None:
+        """Rescue the jobs of silent workers and end those whose deadline has passed."""
+        now = now_ms()
+        rescued = await self._tools.database.write(rescue_many, Rescue(now))
+        if rescued:
+            log.warning("dispatcher.rescued", jobs=len(rescued))
+        self._publish(rescued)
+        await self._tools.database.write(expire_many, now)
+
+    def _publish(self, jobs: list[Requeued]) -> None:
+        for job in jobs:
+            self._tools.publisher.publish(job.provider, job.lane, [job.job_id])
+
+    async def _leads(self) -> bool:
+        """Take or keep the lead; without Redis nothing could be published anyway."""
+        redis, me = self._tools.redis, self._tools.worker_id.encode()
+        try:
+            if await redis.set(LEADER_KEY, me, nx=True, px=LEADER_MS):
+                return True
+            if await redis.get(LEADER_KEY) != me:
+                return False
+            await redis.pexpire(LEADER_KEY, LEADER_MS)
+        except (RedisError, OSError) as error:
+            log.info("dispatcher.no_redis", error=str(error))
+            return False
+        return True

@@ -1,0 +1,241 @@
+"""One job, one attempt, as a list of verbs: claim, call, decide, record, tell.
+
+Nothing here holds a transaction across the network. Whatever the provider does becomes an outcome;
+whatever kills this process leaves an open attempt that another worker rescues.
+"""
+
+import asyncio
+from dataclasses import dataclass
+
+import orjson
+import structlog
+
+from broker import pricing
+from broker.clock import now_ms
+from broker.completion import (
+    AttemptOutcome,
+    Completion,
+    CompletionRequest,
+    ErrorType,
+    Failure,
+    Json,
+    Timings,
+    Usage,
+)
+from broker.ids import generation_id
+from broker.lifecycle import (
+    Claim,
+    ClaimedJob,
+    Failed,
+    Finished,
+    claim_many,
+    decide,
+    record_many,
+)
+from broker.retries import Retry
+from workers.answers import Envelope
+from workers.story import Story
+from workers.toolbox import Answer, Toolbox
+from workers.upstream import Deadlines, Stopwatch, call
+
+ROUTING_FIELDS = frozenset(
+    {"model", "models", "route", "routing", "provider", "plugins", "transforms", "preset",
+     "session_id", "trace", "usage", "stream", "stream_options", "debug"}
+)  # fmt: skip
+"""Fields of a chat body that speak to Waybill: no provider sees them."""
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Run:
+    """A job in this process's hands."""
+
+    job: ClaimedJob
+    request: CompletionRequest
+    story: Story
+    watch: Stopwatch
+
+    @property
+    def timings(self) -> Timings:
+        return Timings(self.watch.first_token_ms, self.watch.elapsed_ms())
+
+
+async def run_job(tools: Toolbox, job_id: str) -> None:
+    """Claim a job, make one attempt, record what came of it. Quiet when it is not ours to run."""
+    job = await claim(tools, job_id)
+    if job is None:
+        return
+    run = await begin(tools, job)
+    answer = await attempt(tools, run)
+    if isinstance(answer, Failure):
+        await fail(tools, run, answer)
+    else:
+        await finish(tools, run, answer)
+
+
+async def claim(tools: Toolbox, job_id: str) -> ClaimedJob | None:
+    lease_ms = int(tools.settings.lease_seconds * 1000)
+    return await tools.database.write(
+        claim_many, Claim(job_id, tools.worker_id, now_ms(), lease_ms)
+    )
+
+
+async def begin(tools: Toolbox, job: ClaimedJob) -> Run:
+    """Open the job's event log at this attempt."""
+    body: Json = orjson.loads(job.request)
+    request = CompletionRequest(
+        body={name: value for name, value in body.items() if name not in ROUTING_FIELDS},
+        model=job.endpoint.native,
+        stream=job.stream,
+    )
+    story = await Story.open(job, tools.events, tools.redis)
+    return Run(job, request, story, Stopwatch(_deadlines(tools, job)))
+
+
+def _deadlines(tools: Toolbox, job: ClaimedJob) -> Deadlines:
+    settings = tools.settings
+    left = (job.deadline_at - now_ms()) / 1000
+    return Deadlines(
+        first_byte=settings.first_byte_timeout_seconds,
+        idle=settings.idle_timeout_seconds,
+        total=max(min(settings.total_timeout_seconds, left), 0.0),
+    )
+
+
+async def attempt(tools: Toolbox, run: Run) -> Answer:
+    """Call the provider, in a task of its own: the only part of a run that can be stopped."""
+    job = run.job
+    if tools.stopping.is_set():
+        return _stopped(tools, job)
+    task = asyncio.create_task(_call(tools, run))
+    tools.running[job.id] = task
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return _stopped(tools, job)
+    finally:
+        del tools.running[job.id]
+        tools.called_off.discard(job.id)
+
+
+async def _call(tools: Toolbox, run: Run) -> Answer:
+    """Send the request; a stream's chunks are told as they come."""
+    endpoint = run.job.endpoint
+    route = tools.routes.get(endpoint.provider)
+    if route is None:
+        return Failure(
+            AttemptOutcome.NOT_SENT,
+            ErrorType.PROVIDER_UNAVAILABLE,
+            f"Provider {endpoint.provider!r} is not configured at this worker.",
+        )
+    envelope = Envelope.of(run.job)
+    return await call(
+        tools.http,
+        route.adapter,
+        run.request,
+        route.upstream,
+        run.watch,
+        max_bytes=tools.settings.max_answer_bytes,
+        on_chunk=lambda chunk: run.story.chunk(envelope.chunk(chunk)),
+    )
+
+
+def _stopped(tools: Toolbox, job: ClaimedJob) -> Failure:
+    """Say why this attempt was stopped from our side: called off, or a shutdown."""
+    if job.id in tools.called_off:
+        return Failure(AttemptOutcome.CANCELLED, ErrorType.UNMAPPED, "Cancelled by the caller.")
+    return Failure(AttemptOutcome.INTERRUPTED, ErrorType.UNMAPPED, "The worker was shut down.")
+
+
+async def finish(tools: Toolbox, run: Run, completion: Completion) -> None:
+    """Store the answer with its cost and settlement, then tell whoever waits."""
+    job = run.job
+    usage = completion.usage or estimate(run.request, completion)
+    cost = pricing.charge(job.endpoint.price, usage, completion)
+    envelope = Envelope.of(job)
+    response = orjson.dumps(envelope.response(completion, usage, cost))
+    if job.stream:
+        run.story.last_chunk(envelope.usage_chunk(usage, cost))
+    run.story.end(
+        "completed",
+        {"generation_id": generation_id(job.id)},
+        response=None if job.stream else response,
+    )
+    ending = Finished(
+        job=job,
+        now=now_ms(),
+        generation=_generation(run, completion, usage, cost),
+        response=response,
+        timings=run.timings,
+        events=run.story.packed(),
+    )
+    if await tools.database.write(record_many, ending):
+        run.story.tell()
+    else:
+        log.warning("attempt.superseded", job=job.id, attempt=job.attempt, cost_nanos=cost)
+
+
+async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:
+    """Record a failed attempt and do what follows: queue it again, or end the job."""
+    job = run.job
+    now = now_ms()
+    decision = decide(job, failure, now, shown=run.story.shown)
+    ending = Failed(job, now, failure, decision, run.timings)
+    if isinstance(decision, Retry):
+        run.story.retrying(failure, decision, job.plan[decision.position])
+    else:
+        ending = run.story.stop(ending)
+    if not await tools.database.write(record_many, ending):
+        log.warning("attempt.superseded", job=job.id, attempt=job.attempt)
+        return
+    run.story.tell()
+    log.info(
+        "attempt.failed",
+        job=job.id,
+        attempt=job.attempt,
+        provider=job.endpoint.provider,
+        outcome=failure.outcome.value,
+        error_type=failure.error_type.value,
+        next=type(decision).__name__,
+    )
+    if isinstance(decision, Retry) and not decision.delay:
+        provider = job.plan[decision.position].provider
+        tools.publisher.publish(provider, job.lane, [job.id])
+
+
+def estimate(request: CompletionRequest, completion: Completion) -> Usage:
+    """Count what the provider did not: about four characters a token."""
+    texts = [choice["message"].get("content") or "" for choice in completion.choices]
+    return Usage(
+        input=pricing.estimate_input_tokens(request.body),
+        output=sum(len(text) for text in texts) // pricing.CHARACTERS_PER_TOKEN,
+        estimated=True,
+    )
+
+
+def _generation(run: Run, completion: Completion, usage: Usage, cost: int) -> Json:
+    job = run.job
+    first = completion.choices[0] if completion.choices else {}
+    return {
+        "id": generation_id(job.id),
+        "job_id": job.id,
+        "workspace_id": job.workspace_id,
+        "attempt": job.attempt,
+        "provider": job.endpoint.provider,
+        "model": job.endpoint.model,
+        "upstream_id": completion.upstream_id,
+        "streamed": job.stream,
+        "finish_reason": first.get("finish_reason"),
+        "native_finish_reason": first.get("native_finish_reason"),
+        "input_tokens": usage.input,
+        "cache_read_tokens": usage.cache_read,
+        "cache_write_tokens": usage.cache_write,
+        "output_tokens": usage.output,
+        "reasoning_tokens": usage.reasoning,
+        "usage_estimated": usage.estimated,
+        "cost_nanos": cost,
+        "first_token_ms": run.watch.first_token_ms,
+        "duration_ms": run.watch.elapsed_ms(),
+        "created_at": now_ms(),
+    }

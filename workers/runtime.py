@@ -1,0 +1,162 @@
+"""The worker's asyncio loop: runs bundles of jobs, bounds what is in flight, gives signs of life.
+
+Celery's threads hand bundles over and wait (`run_bundle`); everything else happens on one loop in
+a thread of its own.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+import structlog
+import uvloop
+from redis.exceptions import RedisError
+
+from broker import signals
+from broker.clock import now_ms
+from broker.lifecycle import Heartbeat, renew_many
+from broker.queues import split_queue_name
+from broker.settings import Settings
+from workers.dispatcher import Dispatcher
+from workers.execution import run_job
+from workers.toolbox import Toolbox, toolbox
+
+log = structlog.get_logger()
+
+
+class Runtime:
+    """One worker process's loop and everything on it."""
+
+    def __init__(self, settings: Settings, *, dispatch: bool = True) -> None:
+        self._settings = settings
+        self._dispatch = dispatch
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
+        self._tools: Toolbox
+        self._slots: dict[str, asyncio.Semaphore] = {}
+        self._in_flight: asyncio.Semaphore
+        self._services: list[asyncio.Task[None]] = []
+        self._draining = False
+
+    def start(self) -> None:
+        """Connect and begin to give signs of life."""
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+
+    def run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
+        """Run these jobs of one queue; return when each was recorded, handed back, or not ours."""
+        asyncio.run_coroutine_threadsafe(self._run_bundle(queue, job_ids), self._loop).result()
+
+    def drain(self) -> None:
+        """Begin to shut down: take nothing new, let what runs finish for a while."""
+        self._loop.call_soon_threadsafe(self._begin_drain)
+
+    def stop(self) -> None:
+        """Finish shutting down, after the last bundle has returned."""
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    # --- on the loop -----------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        settings = self._settings
+        self._tools = toolbox(settings)
+        self._in_flight = asyncio.Semaphore(settings.worker_concurrency)
+        self._slots = {
+            slug: asyncio.Semaphore(route.max_concurrency)
+            for slug, route in self._tools.routes.items()
+        }
+        self._serve("heartbeat", self._beat())
+        self._serve("called-off", self._listen())
+        if self._dispatch:
+            self._serve("dispatcher", Dispatcher(self._tools).run())
+
+    def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:
+        self._services.append(self._loop.create_task(service, name=name))
+
+    async def _run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
+        provider, lane = split_queue_name(queue)
+        slot = self._slots.get(provider)
+        if slot is None:  # this worker does not know the provider: another may
+            return
+        jobs = [self._run_one(slot, job_id) for job_id in job_ids]
+        ran = await asyncio.gather(*jobs)
+        refused = [job_id for job_id, did in zip(job_ids, ran, strict=True) if not did]
+        if refused:
+            self._tools.publisher.publish(provider, lane, refused)
+
+    async def _run_one(self, slot: asyncio.Semaphore, job_id: str) -> bool:
+        """Run a job once there is room; False when this process takes no more."""
+        async with slot, self._in_flight:
+            if self._draining:
+                return False
+            try:
+                await run_job(self._tools, job_id)
+            except Exception:  # the attempt stays open and is rescued when its lease ends
+                log.exception("job.crashed", job=job_id)
+            return True
+
+    async def _beat(self) -> None:
+        """Renew the leases of what runs here, and tell that this worker is there."""
+        while True:
+            await self._beat_once()
+            await asyncio.sleep(self._settings.heartbeat_seconds)
+
+    async def _beat_once(self) -> None:
+        tools = self._tools
+        expires = now_ms() + int(self._settings.lease_seconds * 1000)
+        try:
+            await signals.report_alive(tools.redis, tools.worker_id, time.time())
+            beat = Heartbeat(tools.worker_id, expires, list(tools.running))
+            for job_id in await tools.database.write(renew_many, beat):
+                self._call_off(job_id)
+        except Exception as error:  # noqa: BLE001  # a beat may fail; the next one is near
+            log.warning("worker.heartbeat_failed", error=str(error))
+
+    async def _listen(self) -> None:
+        """Stop jobs whose callers cancelled them, as soon as it is heard."""
+        while True:
+            try:
+                async with self._tools.redis.pubsub() as pubsub:
+                    await pubsub.subscribe(signals.CALLED_OFF_CHANNEL)
+                    async for message in pubsub.listen():
+                        if message["type"] == "message":
+                            self._call_off(message["data"].decode())
+            except (RedisError, OSError) as error:
+                log.info("worker.not_listening", error=str(error))
+                await asyncio.sleep(1)
+
+    def _call_off(self, job_id: str) -> None:
+        attempt = self._tools.running.get(job_id)
+        if attempt is not None:
+            self._tools.called_off.add(job_id)
+            attempt.cancel()
+
+    def _begin_drain(self) -> None:
+        if not self._draining:
+            self._draining = True
+            log.info("worker.draining", running=len(self._tools.running))
+            self._serve("interrupt", self._interrupt_late())
+
+    async def _interrupt_late(self) -> None:
+        """Hand back what has not finished within the soft-shutdown time."""
+        running = list(self._tools.running.values())
+        if running:
+            await asyncio.wait(running, timeout=self._settings.soft_shutdown_seconds)
+        self._tools.stopping.set()
+        for attempt in list(self._tools.running.values()):
+            attempt.cancel()
+
+    async def _stop(self) -> None:
+        for service in self._services:
+            service.cancel()
+        await asyncio.gather(*self._services, return_exceptions=True)
+        tools = self._tools
+        try:
+            await signals.report_gone(tools.redis, tools.worker_id)
+        except (RedisError, OSError) as error:
+            log.info("worker.left_unheard", error=str(error))
+        await tools.close()

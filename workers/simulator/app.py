@@ -1,0 +1,102 @@
+"""The simulator as a bare ASGI application: no framework between the socket and the answer."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+from urllib.parse import parse_qs
+
+import orjson
+import uvicorn
+
+from workers.simulator.connection import BreakableProtocol
+from workers.simulator.counters import Counters
+from workers.simulator.exchange import ClientGoneError, Exchange, Receive, Scope, Send
+from workers.simulator.generation import generate
+from workers.simulator.openai_shapes import model_list
+from workers.simulator.openai_wire import OpenAIChat
+from workers.simulator.requests import Wire
+
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+Handler = Callable[[Exchange, Counters], Awaitable[None]]
+
+OPENAI: Final = OpenAIChat()
+WIRES: Final[dict[str, Wire]] = {  # what answers a POST to a path
+    "/v1/chat/completions": OPENAI,
+    "/chat/completions": OPENAI,
+}
+
+
+def create_app(counters: Counters | None = None) -> Application:
+    """Return a simulator with counters of its own."""
+    counted = counters or Counters()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise NotImplementedError(scope["type"])
+        exchange = Exchange(scope, receive, send)
+        try:
+            wire = WIRES.get(exchange.path) if exchange.method == "POST" else None
+            if wire is not None:
+                await generate(exchange, wire, counted)
+            else:
+                handler = ROUTES.get((exchange.method, exchange.path), unknown_route)
+                await handler(exchange, counted)
+        except ClientGoneError:
+            pass
+
+    return app
+
+
+async def models(exchange: Exchange, _counters: Counters) -> None:
+    await exchange.answer(200, orjson.dumps(model_list()))
+
+
+async def calls(exchange: Exchange, counters: Counters) -> None:
+    query = parse_qs(exchange.scope["query_string"].decode())
+    report = counters.report()
+    if texts := query.get("body_contains"):
+        report["matching"] = counters.calls_containing(texts[0])
+    await exchange.answer(200, orjson.dumps(report))
+
+
+async def reset(exchange: Exchange, counters: Counters) -> None:
+    counters.reset()
+    await exchange.answer(200, b"{}")
+
+
+async def unknown_route(exchange: Exchange, _counters: Counters) -> None:
+    message = f"Invalid URL ({exchange.method} {exchange.path})"
+    error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+    await exchange.answer(404, orjson.dumps({"error": error}))
+
+
+ROUTES: Final[dict[tuple[str, str], Handler]] = {
+    ("GET", "/v1/models"): models,
+    ("GET", "/models"): models,
+    ("GET", "/_calls"): calls,
+    ("POST", "/_reset"): reset,
+}
+
+
+def configuration(host: str, port: int, counters: Counters | None = None) -> uvicorn.Config:
+    """Return how the simulator is served; only so served it can break connections."""
+    return uvicorn.Config(
+        create_app(counters),
+        host=host,
+        port=port,
+        http=BreakableProtocol,
+        loop="uvloop",
+        lifespan="off",
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=75,  # longer than clients keep a connection: no races on idle ones
+        timeout_graceful_shutdown=1,  # a stalled call would never end by itself
+    )
+
+
+def serve(host: str = "127.0.0.1", port: int = 9100) -> None:
+    """Serve until interrupted."""
+    uvicorn.Server(configuration(host, port)).run()

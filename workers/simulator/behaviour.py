@@ -1,0 +1,121 @@
+"""What a model name asks for: `sim` and dash-separated options in any order, `sim-tok50-lat200`."""
+
+import re
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from functools import lru_cache
+from typing import Any, Final
+
+
+class Style(StrEnum):
+    """What the answer is made of."""
+
+    PLAIN = "plain"
+    ECHO = "echo"  # the last user message
+    WORDS = "words"  # how many words it has
+    STORY = "story"  # a canned paragraph
+    JSON = "json"  # an object fitting the asked-for schema
+    NULL = "null"  # neither text nor a tool call
+
+
+class Fault(StrEnum):
+    """What goes wrong, always, with every call."""
+
+    RATE_LIMITED = "429"
+    SERVER_ERROR = "500"
+    OVERLOADED = "503"
+    UNAUTHORIZED = "401"
+    BAD_REQUEST = "400"
+    CONTEXT = "context"  # 400 context_length_exceeded
+    RESET = "reset"  # connection reset before any answer byte
+    STALL = "stall"  # silence until the client goes
+    FREEZE = "freeze"  # half an answer, then silence until the client goes
+    CUT = "cut"  # half an answer, then the connection is closed
+    GARBAGE = "garbage"  # 200 with HTML
+    HALF = "half"  # 200 with half a document that ends cleanly
+    HUGE = "huge"  # 200 with 100 MB
+    ERROR_IN_STREAM = "errstream"  # an error object inside a 200
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """A model name, understood."""
+
+    style: Style = Style.PLAIN
+    fault: Fault | None = None
+    latency_ms: int = 0  # before the first byte
+    chunk_ms: int = 0  # between the chunks of a stream
+    tokens: int | None = None  # exact length of the answer
+    retry_after: int | None = None  # seconds, on 429 and 503
+    tool_calls: int = 0  # how many of the offered tools to call
+    flaky_percent: int = 0
+    fail_first: int = 0  # calls with the same body that fail before one works
+    reasoning: bool = False
+    usage: bool = True
+
+
+class UnknownModelError(Exception):
+    """The name is not `sim`, or has an option that does not exist or contradicts another."""
+
+
+OPTION: Final = re.compile(r"([a-z]+)([0-9]{1,6})?")
+NUMBERED: Final = {
+    "lat": "latency_ms",
+    "chunk": "chunk_ms",
+    "tok": "tokens",
+    "retry": "retry_after",
+    "tools": "tool_calls",
+    "flaky": "flaky_percent",
+    "fail": "fail_first",
+}
+DEFAULT_NUMBERS: Final = {"tools": 1}  # `sim-tools` calls one tool, `sim-tools2` two
+FLAGS: Final[dict[str, tuple[str, Any]]] = {
+    **{style.value: ("style", style) for style in Style},
+    **{fault.value: ("fault", fault) for fault in Fault},
+    "reason": ("reasoning", True),
+    "nousage": ("usage", False),
+}
+
+LISTED: Final = (
+    "sim",
+    "sim-echo",
+    "sim-words",
+    "sim-story",
+    "sim-tools",
+    "sim-json",
+    "sim-reason",
+    "sim-lat250",
+    "sim-story-chunk20",
+    "sim-tok50",
+    "sim-flaky30",
+    "sim-fail2",
+    *(f"sim-{fault}" for fault in Fault),
+)
+
+
+@lru_cache(maxsize=4096)
+def parse(model: str) -> Behaviour:
+    """Return what `model` asks for. Raises UnknownModelError."""
+    name, *options = model.split("-")
+    if name != "sim":
+        raise UnknownModelError(f"The model `{model}` does not exist: only `sim-…` is served here")
+    behaviour = Behaviour()
+    seen: set[str] = set()
+    for option in options:
+        field, value = _setting(model, option)
+        if field in seen:
+            raise UnknownModelError(f"The model `{model}` sets its {field} twice")
+        seen.add(field)
+        behaviour = replace(behaviour, **{field: value})
+    return behaviour
+
+
+def _setting(model: str, option: str) -> tuple[str, Any]:
+    if option in FLAGS:
+        return FLAGS[option]
+    match = OPTION.fullmatch(option)
+    if match and match[1] in NUMBERED:
+        number = int(match[2]) if match[2] else DEFAULT_NUMBERS.get(match[1])
+        if number is not None:
+            return NUMBERED[match[1]], number
+    raise UnknownModelError(f"The model `{model}` does not exist: no option `{option}`")

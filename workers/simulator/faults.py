@@ -1,0 +1,50 @@
+"""Calls refused on purpose, and when."""
+
+from hashlib import blake2b
+from typing import Final
+
+from workers.simulator.behaviour import Behaviour, Fault
+from workers.simulator.requests import Refusal
+
+SERVER_ERROR: Final = Refusal(
+    500, "server_error", "The server had an error while processing your request"
+)
+RATE_LIMITED: Final = Refusal(429, "rate_limited", "Rate limit reached for requests")
+REFUSALS: Final = {
+    Fault.RATE_LIMITED: RATE_LIMITED,
+    Fault.SERVER_ERROR: SERVER_ERROR,
+    Fault.OVERLOADED: Refusal(503, "overloaded", "The engine is currently overloaded"),
+    Fault.UNAUTHORIZED: Refusal(401, "unauthorized", "Incorrect API key provided"),
+    Fault.BAD_REQUEST: Refusal(400, "bad_request", "Invalid value for 'messages'"),
+    Fault.CONTEXT: Refusal(
+        400, "context_length", "This model's maximum context length is 8192 tokens"
+    ),
+}
+WAITABLE: Final = frozenset({429, 503})
+
+
+def refusal_due(behaviour: Behaviour, body: bytes, number: int) -> Refusal | None:
+    """Return how the `number`-th call (from 1) with this body is refused, if it is.
+
+    The same body and number always have the same fate, so that a run can be repeated.
+    """
+    refusal = REFUSALS.get(behaviour.fault) if behaviour.fault else None
+    if number <= behaviour.fail_first:
+        refusal = SERVER_ERROR
+    elif behaviour.flaky_percent:
+        refusal = refusal or _unlucky(behaviour.flaky_percent, body, number)
+    if refusal and behaviour.retry_after is not None and refusal.status in WAITABLE:
+        return _with_retry_after(refusal, behaviour.retry_after)
+    return refusal
+
+
+def _unlucky(percent: int, body: bytes, number: int) -> Refusal | None:
+    digest = blake2b(body, digest_size=5, salt=number.to_bytes(8, "big")).digest()
+    if int.from_bytes(digest[:4], "big") % 100 >= percent:
+        return None
+    return SERVER_ERROR if digest[4] % 2 else RATE_LIMITED
+
+
+def _with_retry_after(refusal: Refusal, seconds: int) -> Refusal:
+    header = (b"retry-after", str(seconds).encode())
+    return Refusal(refusal.status, refusal.kind, refusal.message, (header,))

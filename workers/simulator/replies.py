@@ -1,0 +1,116 @@
+"""What the simulator says. A token is taken to be four characters, rounded up."""
+
+from itertools import count
+from typing import Final
+
+import orjson
+
+from workers.simulator.behaviour import Behaviour, Style
+from workers.simulator.requests import Reply, Request, Tool, ToolCall
+from workers.simulator.specimens import specimen
+
+CHARACTERS_PER_TOKEN: Final = 4
+FIRST_WORDS: Final = 8
+STORY: Final = (
+    "The harbour office opens before the sun does. A clerk lifts the first waybill from the tray, "
+    "reads where the crate came from and where it wants to go, and stamps it twice: once for the "
+    "ship and once for the ledger. If the tide is wrong, the crate waits under a dry roof and the "
+    "waybill waits with it; if the ship is full, another is found before noon. By evening the tray "
+    "is empty. Nothing was lost, nothing was sent twice, and whoever asks tomorrow will find a "
+    "page with the name of the ship, the hour of sailing and the weight of every crate."
+)
+REASONING: Final = (
+    "First, what is being asked? Then, what would be a short and useful answer? "
+    "It should be plain and to the point."
+)
+_serial = count(1)
+
+
+def count_tokens(text: str) -> int:
+    return -(-len(text) // CHARACTERS_PER_TOKEN)
+
+
+def compose(request: Request, behaviour: Behaviour) -> Reply:
+    """Return the answer to `request`, without faults."""
+    reasoning = REASONING if behaviour.reasoning else ""
+    thought = count_tokens(reasoning)
+    if calls := _calls(request, behaviour):
+        spent = sum(count_tokens(call.name + call.arguments) for call in calls)
+        return Reply(None, reasoning, calls, False, spent + thought, thought, behaviour.usage)
+    if behaviour.style is Style.NULL:
+        return Reply(None, reasoning, (), False, thought, thought, behaviour.usage)
+    text = _sized(_text(request, behaviour), behaviour.tokens)
+    kept = _limited(text, request.max_tokens)
+    spent = count_tokens(kept) + thought
+    return Reply(kept, reasoning, (), len(kept) < len(text), spent, thought, behaviour.usage)
+
+
+def pieces(text: str) -> list[str]:
+    """Cut a text into its tokens, as a stream carries them."""
+    return [
+        text[start : start + CHARACTERS_PER_TOKEN]
+        for start in range(0, len(text), CHARACTERS_PER_TOKEN)
+    ]
+
+
+def _text(request: Request, behaviour: Behaviour) -> str:
+    if request.tool_results:
+        return "The tool answered: " + "; ".join(request.tool_results)
+    match behaviour.style:
+        case Style.ECHO:
+            return request.text
+        case Style.WORDS:
+            words = len(request.text.split())
+            return f"Your prompt has {words} word{'' if words == 1 else 's'}."
+        case Style.STORY:
+            return STORY
+        case Style.PLAIN if request.format == "text":
+            return STORY if behaviour.tokens else _plain(request)
+        case _:
+            return _document(request)
+
+
+def _plain(request: Request) -> str:
+    words = request.text.split()
+    if not words:
+        return "Your message was empty. Write something and I will answer it."
+    opening = " ".join(words[:FIRST_WORDS]).rstrip(".,;:!?") + ("…" * (len(words) > FIRST_WORDS))
+    seen = ""
+    if request.attachments:
+        seen = f" I also received {request.attachments} attachment{'s'[: request.attachments - 1]}."
+    return (
+        f"You wrote “{opening}”.{seen} This is a simulated answer: no real model was called, "
+        "but everything on the way here and back was real."
+    )
+
+
+def _document(request: Request) -> str:
+    if isinstance(request.format, str):
+        return orjson.dumps({"answer": _plain(request)}).decode()
+    return orjson.dumps(specimen(request.format, request.text)).decode()
+
+
+def _calls(request: Request, behaviour: Behaviour) -> tuple[ToolCall, ...]:
+    if not request.tools or request.tool_results:
+        return ()
+    if request.forced_tool is not None:
+        wanted = [tool for tool in request.tools if request.forced_tool in ("", tool.name)]
+        return tuple(_call(tool, request) for tool in wanted[: behaviour.tool_calls or 1])
+    return tuple(_call(tool, request) for tool in request.tools[: behaviour.tool_calls])
+
+
+def _call(tool: Tool, request: Request) -> ToolCall:
+    arguments = orjson.dumps(specimen(tool.parameters, request.text)).decode()
+    return ToolCall(f"call_sim{next(_serial):08d}", tool.name, arguments)
+
+
+def _sized(text: str, tokens: int | None) -> str:
+    if tokens is None:
+        return text
+    length = tokens * CHARACTERS_PER_TOKEN
+    padded = text + " " if text else STORY + " "
+    return (padded * (length // len(padded) + 1))[:length]
+
+
+def _limited(text: str, tokens: int | None) -> str:
+    return text if tokens is None else text[: max(tokens, 0) * CHARACTERS_PER_TOKEN]

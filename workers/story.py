@@ -1,0 +1,124 @@
+"""What an attempt tells: the numbered events of its job, sent when they are true.
+
+Chunks go out as they come. An attempt's end is told only after it was recorded, so that nobody
+hears of an answer that could still be lost.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from broker import events
+from broker.completion import Failure, Json
+from broker.events import Event, EventWriter
+from broker.lifecycle import ClaimedJob, Failed, final_state
+from broker.retries import Retry
+from broker.routing import Endpoint
+
+
+class Story:
+    """The event log of one job, carried on by one attempt."""
+
+    def __init__(self, job: ClaimedJob, writer: EventWriter, past: list[Event], told: int) -> None:
+        self._job = job
+        self._writer = writer
+        self._log = past  # a streamed job's whole log: it is stored when the job ends
+        self._number = told
+        self._untold: list[Event] = []
+        self.shown = False  # a chunk of this attempt has gone out
+
+    @classmethod
+    async def open(cls, job: ClaimedJob, writer: EventWriter, redis: Redis) -> "Story":
+        """Begin this attempt's part of the log, after what earlier attempts have told."""
+        past, told = await _past(job, redis)
+        story = cls(job, writer, past, told)
+        if job.stream and past and past[-1].type != events.RETRYING:
+            story._add(events.RETRYING, {"attempt": job.attempt - 1, "outcome": "unknown"})
+        endpoint = job.endpoint
+        story._add(
+            events.STARTED,
+            {"attempt": job.attempt, "provider": endpoint.provider, "model": endpoint.model},
+        )
+        story.tell()
+        return story
+
+    def chunk(self, body: Json) -> None:
+        """Tell one chunk at once."""
+        self.shown = True
+        self._add(events.CHUNK, body)
+        self.tell()
+
+    def last_chunk(self, body: Json) -> None:
+        """Prepare the chunk with the usage: it is told together with the end."""
+        self._add(events.CHUNK, body)
+
+    def retrying(self, failure: Failure, retry: Retry, endpoint: Endpoint) -> None:
+        self._add(
+            events.RETRYING,
+            {
+                "attempt": self._job.attempt,
+                "outcome": failure.outcome.value,
+                "error_type": failure.error_type.value,
+                "message": failure.message,
+                "provider": endpoint.provider,
+                "delay_seconds": round(retry.delay, 3),
+            },
+        )
+
+    def stop(self, ending: Failed) -> Failed:
+        """Prepare the end of a job without an answer; return the ending with the log to store."""
+        self.end(final_state(ending).value, {}, error=ending.error)
+        return replace(ending, events=self.packed())
+
+    def end(
+        self,
+        status: str,
+        facts: Json,
+        *,
+        response: bytes | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Prepare the job's last event; `response` and `error` are JSON already."""
+        data: dict[str, Any] = {"job_id": self._job.id, "status": status, **facts}
+        if response is not None:
+            data["response"] = orjson.Fragment(response)
+        if error is not None:
+            data["error"] = orjson.Fragment(error)
+        self._add(status, data)
+
+    def packed(self) -> bytes | None:
+        """The whole log for the database; None where the database can tell it by itself."""
+        return events.pack([*self._log, *self._untold]) if self._job.stream else None
+
+    def tell(self) -> None:
+        """Send what was prepared."""
+        if not self._untold:
+            return
+        self._writer.emit(self._job.id, self._untold, keep=self._job.stream)
+        if self._job.stream:
+            self._log.extend(self._untold)
+        self._untold = []
+
+    def _add(self, type_: str, data: Json) -> None:
+        self._number += 1
+        self._untold.append(Event(self._number, type_, orjson.dumps(data)))
+
+
+async def _past(job: ClaimedJob, redis: Redis) -> tuple[list[Event], int]:
+    """Return what earlier attempts told and the last number they used.
+
+    Only a streamed job has chunks to remember. For the others two events an attempt are known
+    without asking (see `reports.past_events`).
+    """
+    if job.attempt == 1:
+        return [], 0
+    if not job.stream:
+        return [], 2 * (job.attempt - 1)
+    try:
+        past = await events.kept(redis, job.id)
+    except RedisError:
+        past = []
+    return past, past[-1].number if past else 0

@@ -1,0 +1,95 @@
+"""What an attempt needs at hand, built once per worker process."""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import httpx
+from redis.asyncio import Redis
+
+from broker.completion import Completion, Failure
+from broker.database import Database
+from broker.events import EventWriter
+from broker.ids import new_id
+from broker.providers import Provider, configured
+from broker.publisher import CeleryPublisher
+from broker.settings import Settings
+from workers.adapters.base import Adapter, Upstream
+from workers.adapters.registry import ADAPTERS
+from workers.upstream import http_client
+
+Answer: TypeAlias = Completion | Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How to speak to one provider."""
+
+    adapter: Adapter
+    upstream: Upstream
+    max_concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """Everything an attempt uses; nothing in it belongs to a single job."""
+
+    settings: Settings
+    worker_id: str  # whose leases these are; new at every start
+    database: Database
+    redis: Redis
+    events: EventWriter
+    publisher: CeleryPublisher
+    http: httpx.AsyncClient
+    routes: Mapping[str, Route]
+    running: dict[str, "asyncio.Task[Answer]"] = field(default_factory=dict)  # attempts by job id
+    called_off: set[str] = field(default_factory=set)  # running jobs whose callers cancelled them
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)  # no attempt may begin
+
+    async def close(self) -> None:
+        """Send what waits, and disconnect."""
+        await self.events.close()
+        await self.http.aclose()
+        await self.redis.aclose()
+        await asyncio.to_thread(self.database.close)
+        await asyncio.to_thread(self.publisher.close)
+
+
+def toolbox(settings: Settings) -> Toolbox:
+    """Connect to everything an attempt uses; on the running loop."""
+    redis = Redis.from_url(settings.redis)
+    return Toolbox(
+        settings=settings,
+        worker_id=settings.worker_id or f"{socket.gethostname()}:{new_id('')}",
+        database=Database(settings.database, sqlite_synchronous=settings.sqlite_synchronous),
+        redis=redis,
+        events=EventWriter(redis, ttl_seconds=settings.event_ttl_seconds),
+        publisher=CeleryPublisher(settings.transport),
+        http=http_client(settings),
+        routes=routes(configured(settings)),
+    )
+
+
+def routes(providers: Mapping[str, Provider]) -> dict[str, Route]:
+    """Return how to speak to each provider. Raises SystemExit for an unknown wire."""
+    return {slug: _route(provider) for slug, provider in providers.items()}
+
+
+def _route(provider: Provider) -> Route:
+    adapter = ADAPTERS.get(provider.wire)
+    if adapter is None:
+        raise SystemExit(
+            f"waybill: provider {provider.slug!r} has wire {provider.wire!r}; "
+            f"known wires are {', '.join(sorted(ADAPTERS))}"
+        )
+    upstream = Upstream(
+        slug=provider.slug,
+        base_url=provider.base_url,
+        api_key=provider.api_key,
+        headers=provider.headers,
+        options=provider.options,
+        quirks=provider.quirks,
+    )
+    return Route(adapter, upstream, provider.max_concurrency)

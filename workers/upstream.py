@@ -1,0 +1,223 @@
+"""One call to a provider: the only place that sends what an adapter built.
+
+Every way it can end becomes a Failure or the answer; nothing is retried here. What matters most is
+telling whether the request left: only then may it be sent again without the risk of a second bill.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import httpx
+from httpx_aiohttp import AiohttpTransport
+
+from broker.completion import (
+    AttemptOutcome,
+    Chunk,
+    Completion,
+    CompletionRequest,
+    ErrorType,
+    Failure,
+)
+from broker.settings import Settings
+from workers.adapters.base import (
+    Adapter,
+    MalformedAnswerError,
+    ProviderFailureError,
+    Upstream,
+)
+from workers.assembly import Assembly
+
+MAX_ERROR_BYTES = 64 * 1024
+
+NEVER_LEFT = (
+    aiohttp.ClientConnectorError,  # refused, no route, DNS, TLS handshake
+    aiohttp.ConnectionTimeoutError,
+    aiohttp.InvalidURL,
+    httpx.InvalidURL,
+    httpx.UnsupportedProtocol,
+)
+
+
+class AnswerTooLargeError(Exception):
+    """The provider sent more than we are willing to hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long to wait, in seconds: for the first byte, between bytes, and in all."""
+
+    first_byte: float
+    idle: float
+    total: float
+
+
+class Stopwatch:
+    """Measures one call and ends it when a deadline passes."""
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
+        self._began = time.monotonic()
+        self._timeout = asyncio.timeout(min(deadlines.first_byte, deadlines.total))
+        self.first_token_ms: int | None = None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Raise TimeoutError inside the block when a deadline passes."""
+        async with self._timeout:
+            yield
+
+    def byte(self) -> None:
+        """Bytes arrived: the next ones are due within the idle gap."""
+        loop = asyncio.get_running_loop()
+        left = self._deadlines.total - (time.monotonic() - self._began)
+        self._timeout.reschedule(loop.time() + min(self._deadlines.idle, left))
+
+    def token(self) -> None:
+        """A chunk with content arrived."""
+        if self.first_token_ms is None:
+            self.first_token_ms = self.elapsed_ms()
+
+    def elapsed_ms(self) -> int:
+        return int((time.monotonic() - self._began) * 1000)
+
+
+def http_client(settings: Settings) -> httpx.AsyncClient:
+    """Return the worker's one client: httpx over aiohttp, whose pool stays fast when it is large."""
+    limits = httpx.Limits(max_connections=settings.worker_concurrency + 64, keepalive_expiry=60)
+    return httpx.AsyncClient(
+        transport=AiohttpTransport(limits=limits),
+        timeout=httpx.Timeout(None, connect=settings.connect_timeout_seconds),
+        follow_redirects=False,
+        trust_env=False,
+    )
+
+
+async def call(
+    client: httpx.AsyncClient,
+    adapter: Adapter,
+    request: CompletionRequest,
+    upstream: Upstream,
+    watch: Stopwatch,
+    *,
+    max_bytes: int,
+    on_chunk: Callable[[Chunk], None],
+) -> Completion | Failure:
+    """Send `request` and return the whole answer; a stream's chunks go to `on_chunk` as they come."""
+    try:
+        async with watch.running():
+            return await _exchange(
+                client, adapter, request, upstream, watch, max_bytes=max_bytes, on_chunk=on_chunk
+            )
+    except TimeoutError:
+        return _unknown(
+            ErrorType.TIMEOUT, f"{upstream.slug} fell silent after {watch.elapsed_ms()} ms."
+        )
+    except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
+        return _transport_failure(upstream, error)
+    except ProviderFailureError as error:
+        return error.failure
+    except MalformedAnswerError as error:
+        return _unknown(
+            ErrorType.PROVIDER_UNAVAILABLE, f"{upstream.slug} sent an answer we cannot use: {error}"
+        )
+    except AnswerTooLargeError:
+        return _unknown(
+            ErrorType.PROVIDER_UNAVAILABLE,
+            f"{upstream.slug} sent an answer of more than {max_bytes} bytes.",
+        )
+
+
+async def _exchange(
+    client: httpx.AsyncClient,
+    adapter: Adapter,
+    request: CompletionRequest,
+    upstream: Upstream,
+    watch: Stopwatch,
+    *,
+    max_bytes: int,
+    on_chunk: Callable[[Chunk], None],
+) -> Completion | Failure:
+    built = adapter.request(request, upstream)
+    sent = client.build_request(built.method, built.url, headers=built.headers, content=built.body)
+    response = await client.send(sent, stream=True)
+    try:
+        watch.byte()
+        if not response.is_success:
+            body = await _read(response, watch, MAX_ERROR_BYTES, cut=True)
+            return adapter.error(response.status_code, response.headers, body)
+        if not request.stream:
+            body = await _read(response, watch, max_bytes)
+            return adapter.answer(body, request)
+        return await _stream(response, adapter, request, watch, max_bytes, on_chunk)
+    finally:
+        await response.aclose()
+
+
+async def _read(
+    response: httpx.Response, watch: Stopwatch, most: int, *, cut: bool = False
+) -> bytes:
+    """Read a body of at most `most` bytes; a longer one is cut or refused."""
+    pieces = []
+    size = 0
+    async for piece in response.aiter_bytes():
+        watch.byte()
+        pieces.append(piece)
+        size += len(piece)
+        if size > most:
+            if cut:
+                break
+            raise AnswerTooLargeError
+    return b"".join(pieces)[:most]
+
+
+async def _stream(
+    response: httpx.Response,
+    adapter: Adapter,
+    request: CompletionRequest,
+    watch: Stopwatch,
+    most: int,
+    on_chunk: Callable[[Chunk], None],
+) -> Completion:
+    reader = adapter.reader(request)
+    assembly = Assembly()
+    size = 0
+
+    def take(chunks: list[Chunk]) -> None:
+        for chunk in chunks:
+            assembly.add(chunk)
+            if chunk.choices:
+                watch.token()
+                on_chunk(chunk)
+
+    async for piece in response.aiter_bytes():
+        watch.byte()
+        size += len(piece)
+        if size > most:
+            raise AnswerTooLargeError
+        take(reader.feed(piece))
+    take(reader.close())
+    return assembly.completion()
+
+
+def _unknown(error_type: ErrorType, message: str) -> Failure:
+    return Failure(AttemptOutcome.UNKNOWN, error_type, message)
+
+
+def _transport_failure(upstream: Upstream, error: Exception) -> Failure:
+    """Tell a request that never left from one that may have been served.
+
+    The transport maps several aiohttp errors to one httpx error (a dropped connection and a failed
+    connect both become ConnectTimeout), so the cause decides.
+    """
+    cause = error.__cause__ or error
+    never_left = isinstance(cause, NEVER_LEFT)
+    outcome = AttemptOutcome.NOT_SENT if never_left else AttemptOutcome.UNKNOWN
+    what = "could not be reached" if never_left else "dropped the connection"
+    detail = str(cause) or type(cause).__name__
+    return Failure(
+        outcome, ErrorType.PROVIDER_UNAVAILABLE, f"{upstream.slug} {what}: {detail}"[:500]
+    )
