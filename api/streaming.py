@@ -7,7 +7,7 @@ after it some clients take it for an event and fail to parse it.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ KEEP_ALIVE = b": WAYBILL PROCESSING\n"
 DONE = b"data: [DONE]\n\n"
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
-Source = AsyncIterator[list[Event]]
+Source = AsyncGenerator[list[Event]]
 
 
 @dataclass(slots=True)
@@ -168,7 +168,7 @@ class _Feed:
     async def next(self, patience: float) -> list[Event] | None:
         """Return the next events, or None when there were none for `patience` seconds."""
         if self._pending is None:
-            self._pending = asyncio.ensure_future(anext(self._source))  # type: ignore[arg-type]
+            self._pending = asyncio.ensure_future(anext(self._source))
         done, _ = await asyncio.wait({self._pending}, timeout=patience)
         if not done:
             return None
@@ -180,7 +180,7 @@ class _Feed:
             self._pending.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._pending
-        await self._source.aclose()  # type: ignore[attr-defined]
+        await self._source.aclose()
 
 
 def _has_chunk(told: Iterable[Event]) -> bool:

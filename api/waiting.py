@@ -53,7 +53,7 @@ class News:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(RedisError, OSError):
-            await self._pubsub.aclose()
+            await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
     @contextlib.contextmanager
     def listen(self, job_id: str) -> Iterator[Listener]:

@@ -101,7 +101,11 @@ def sending_app(transport_url: str) -> Celery:
 
 
 def common_settings() -> dict[str, Any]:
-    """Celery settings that the sending and the consuming side must share."""
+    """Celery settings that the sending and the consuming side must share.
+
+    A queue that is not known yet is declared on first use, the same way on both sides (on RabbitMQ
+    as a quorum queue).
+    """
     return {
         "broker_transport_options": dict(TRANSPORT_OPTIONS),
         "broker_connection_retry_on_startup": True,

@@ -7,10 +7,14 @@ from typing import Annotated
 
 import typer
 
-from broker import settings
+from broker import providers, settings
 from broker.logs import configure_logging
+from broker.queues import queue_names
 
 SIMULATOR_PORT = 9100
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter while another wants it: the loop that answers callers
+shares it with threads that write and publish, and Python's 5 ms would be felt in every answer."""
 
 
 def api(
@@ -23,6 +27,7 @@ def api(
     from api.app import create_app  # noqa: PLC0415
 
     configure_logging()
+    sys.setswitchinterval(SWITCH_SECONDS)
     config = settings.load()
     uvicorn.run(
         create_app(config),
@@ -41,11 +46,13 @@ def worker(
     name: Annotated[str, typer.Option(help="Celery node name; must differ on one host.")] = "",
 ) -> None:
     """Take jobs from the queues and call providers."""
-    from workers.app import app  # noqa: PLC0415
+    from workers.app import app, config  # noqa: PLC0415
 
-    arguments = ["worker", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
+    sys.setswitchinterval(SWITCH_SECONDS)
+    queues = ",".join(queue_names(providers.configured(config)))
+    arguments = ["--quiet", "worker", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
     node = name or f"waybill-{os.getpid()}@%h"
-    app.worker_main([*arguments, "--task-events", f"--hostname={node}"])
+    app.start([*arguments, "--task-events", f"--queues={queues}", f"--hostname={node}"])
 
 
 def dispatcher() -> None:

@@ -40,7 +40,7 @@ def _options(data_dir: Path, socket: Path) -> list[str]:
         "--appendfsync": "everysec",
         "--save": "",
         "--maxmemory-policy": "noeviction",
-        "--loglevel": "warning",
+        "--logfile": str(data_dir / "valkey.log"),
         "--daemonize": "no",
     }
     return [word for pair in options.items() for word in pair]

@@ -5,26 +5,24 @@ are acknowledged late, results are off, and nothing is ever delayed in the trans
 """
 
 import logging
+import warnings
 from typing import Any
 
 from celery import Celery
+from celery.platforms import SecurityWarning
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
-from kombu.entity import Queue
 
-from broker import providers, settings
+from broker import settings
 from broker.logs import configure_logging
 from broker.publisher import common_settings
-from broker.queues import queue_names
 from workers.runtime import Runtime
 
 
 def create_app(config: settings.Settings) -> Celery:
-    """Return the consuming application, its queues taken from the configured providers."""
+    """Return the consuming application; `waybill worker` says which queues it takes from."""
     app = Celery("waybill", broker=config.transport, include=["workers.tasks"])
     app.conf.update(
         common_settings(),
-        task_queues=[Queue(name) for name in queue_names(providers.configured(config))],
-        task_default_queue="waybill.default",
         task_acks_late=True,
         task_reject_on_worker_lost=False,
         task_acks_on_failure_or_timeout=True,
@@ -44,6 +42,10 @@ def create_app(config: settings.Settings) -> Celery:
 config = settings.load()
 app = create_app(config)
 runtime = Runtime(config, dispatch=config.dispatch)
+
+
+# the payloads are JSON, so running as root (in a container, say) is no danger to warn of
+warnings.simplefilter("ignore", SecurityWarning)
 
 
 @worker_init.connect  # type: ignore[untyped-decorator]

@@ -1,7 +1,7 @@
 """POST /chat/completions: a job whose caller waits, streams, or comes back later."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -95,7 +95,9 @@ async def _stream(request: Request, hands: Services, principal: Principal, job: 
         )
 
 
-async def _events(hands: Services, principal: Principal, job_id: str) -> AsyncIterator[list[Event]]:
+async def _events(
+    hands: Services, principal: Principal, job_id: str
+) -> AsyncGenerator[list[Event]]:
     with hands.news.listen(job_id) as listener:
         async for told in hands.news.follow(listener, principal.workspace_id):
             yield told

@@ -1,6 +1,6 @@
 """/jobs: completions for later. Submit, list, look, cancel, and follow the event log."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -101,7 +101,7 @@ async def follow_job(
 
 async def _events(
     hands: Services, principal: Principal, job_id: str, after: int
-) -> AsyncIterator[list[Event]]:
+) -> AsyncGenerator[list[Event]]:
     with hands.news.listen(job_id) as listener:
         async for told in hands.news.follow(listener, principal.workspace_id, after=after):
             yield told
