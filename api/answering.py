@@ -1,6 +1,7 @@
 """How a job's end, or the lack of one, becomes an HTTP answer."""
 
 import asyncio
+import contextlib
 
 import orjson
 from starlette.requests import Request
@@ -22,6 +23,10 @@ from broker.lifecycle import Cancellation, cancel_many
 from broker.states import JobState
 
 POLL_SECONDS = 1
+SILENT = (
+    "The provider fell silent after the request was sent and may have billed it; the job waits for "
+    "review, as its on_unknown policy asks."
+)
 
 
 def job_headers(job_id: str) -> dict[str, str]:
@@ -79,12 +84,7 @@ def failure(told: Json) -> tuple[int, str, Json]:
     if status == JobState.CANCELLED:
         return 499, "The job was cancelled.", {"error_type": ErrorType.UNMAPPED.value}
     if status == JobState.NEEDS_REVIEW:
-        return (
-            502,
-            "The provider fell silent after the request was sent and may have billed it; the job "
-            "waits for review, as its on_unknown policy asks.",
-            {"error_type": ErrorType.PROVIDER_UNAVAILABLE.value},
-        )
+        return 502, SILENT, {"error_type": ErrorType.PROVIDER_UNAVAILABLE.value}
     return provider_error(told.get("error") or {"message": "The job failed."})
 
 
@@ -121,10 +121,8 @@ async def cancel(services: Services, principal: Principal, job_id: str) -> JobSt
 
 async def cancel_quietly(services: Services, principal: Principal, job_id: str) -> None:
     """Call a job off on behalf of a caller who has gone."""
-    try:
+    with contextlib.suppress(ConflictError, NotFoundError):
         await cancel(services, principal, job_id)
-    except (ConflictError, NotFoundError):
-        pass
 
 
 async def gone(request: Request) -> None:

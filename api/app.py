@@ -94,7 +94,7 @@ def _shape_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
-        log.exception("api.broken", path=request.url.path, exc_info=error)
+        log.error("api.broken", path=request.url.path, exc_info=error)
         return error_response(request, WaybillError("Something broke on our side; it is logged."))
 
 

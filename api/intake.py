@@ -105,7 +105,7 @@ def idempotency_key(request: Request) -> str | None:
 
 
 def preference(request: Request) -> Preference:
-    """Read `Prefer: respond-async` and `Prefer: wait=N`; what we do not know is ignored (RFC 7240)."""
+    """Read `Prefer: respond-async` and `wait=N`; what is not known is ignored (RFC 7240)."""
     respond_async, wait = False, None
     for word in ",".join(request.headers.getlist("prefer")).replace(";", ",").split(","):
         name, _, value = word.strip().lower().partition("=")

@@ -1,1 +1,11 @@
-"""The core."""
+"""The core: no web framework, no HTTP client; Celery only in `publisher`.
+
+Reading order, each layer standing on the ones before it:
+
+words       `errors`, `completion` (request, answer, usage, failure), `clock`, `ids`, `money`,
+            `settings`, `logs`
+rules       pure: `states`, `queues`, `pricing`, `routing`, `retries`
+storage     `tables`, `database` (the one door), `publisher`, `migrations/`
+services    `accounts`, `ledger`, `providers`, `catalog/`, `events` (a job's log), `signals`
+use cases   `submission`, `lifecycle/` (the only writer of job states), `dispatch`, `reports`
+"""

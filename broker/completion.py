@@ -58,7 +58,7 @@ class AttemptOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one generation consumed. Token counts never overlap; None means the provider did not say."""
+    """What one generation consumed; counts never overlap, None means the provider did not say."""
 
     input: int | None = None  # fresh input tokens, cache reads and writes excluded
     cache_read: int | None = None
@@ -95,9 +95,9 @@ class CompletionRequest:
 class Completion:
     """A provider's whole answer in OpenAI's shape.
 
-    `choices` are OpenAI choice objects (`index`, `message`, `finish_reason`, `native_finish_reason`,
-    optional `logprobs`) with the finish reason normalised to stop | length | tool_calls |
-    content_filter | error.
+    `choices` are OpenAI choice objects (`index`, `message`, `finish_reason`,
+    `native_finish_reason`, optional `logprobs`) with the finish reason normalised to stop |
+    length | tool_calls | content_filter | error.
     """
 
     choices: Sequence[Json]

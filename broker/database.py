@@ -6,7 +6,7 @@ every caller gets its own result. One caller alone is a group of one. A group th
 again item by item, so that one bad item fails alone.
 
 Storage functions are `f(connection, items) -> results`: synchronous, set-based, one result per item
-in order, an exception *as a result* to refuse one item; they never commit and never use the network.
+in order, an exception *as a result* to refuse one item; they never commit, nor use the network.
 """
 
 import asyncio
@@ -165,7 +165,7 @@ def _by_function(group: list[_Write]) -> dict[WriteFunction[Any, Any], list[_Wri
 
 
 def _is_conflict(error: OperationalError) -> bool:
-    """Tell a deadlock or serialisation failure (PostgreSQL) and a busy file (SQLite) from the rest."""
+    """Tell deadlocks and serialisation failures (PostgreSQL) and a busy file (SQLite) apart."""
     state = getattr(error.orig, "sqlstate", None)
     return state in {"40001", "40P01"} or "database is locked" in str(error.orig)
 

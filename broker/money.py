@@ -6,7 +6,7 @@ NANOS_PER_USD = 1_000_000_000
 
 
 def nanos_from_usd(value: str | float | Decimal) -> int:
-    """Read an amount of dollars exactly. Raises ValueError for anything that is not a finite number."""
+    """Read an amount of dollars exactly. Raises ValueError for what is not a finite number."""
     try:
         amount = Decimal(str(value)) * NANOS_PER_USD
     except InvalidOperation:

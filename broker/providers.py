@@ -90,7 +90,7 @@ def _from_row(row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str
     base_url = row.base_url or (vendor.base_url if vendor else None)
     if base_url is None:
         raise SystemExit(
-            f"waybill: provider {row.slug!r} in waybill.toml is not a known vendor: give it a base_url"
+            f"waybill: provider {row.slug!r} in waybill.toml is no known vendor: give it a base_url"
         )
     return Provider(
         slug=row.slug,
@@ -119,7 +119,7 @@ def _first(names: tuple[str, ...], environ: Mapping[str, str]) -> str | None:
 
 
 def _address(given: str | None) -> str | None:
-    """Complete an address as Ollama's variables give it: host and port, perhaps without a scheme."""
+    """Complete an address as Ollama's variables give it: perhaps without a scheme."""
     if not given:
         return None
     url = given if "://" in given else f"http://{given}"

@@ -79,8 +79,7 @@ class CeleryPublisher:
             for bundle in _bundles(job_ids):
                 if not self._send_bundle(name, bundle):
                     unsent[name].extend(bundle)
-        kept = {name: ids[:KEPT_IDS] for name, ids in unsent.items()}
-        return kept
+        return {name: ids[:KEPT_IDS] for name, ids in unsent.items()}
 
     def _send_bundle(self, name: str, job_ids: Sequence[str]) -> bool:
         try:

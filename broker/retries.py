@@ -93,7 +93,7 @@ class Situation:
 
 
 def decide(failure: Failure, situation: Situation, *, chance: float) -> Decision:
-    """Return what follows `failure`. `chance` in [0, 1) is the jitter's dice, thrown by the caller."""
+    """Return what follows `failure`; `chance` in [0, 1) is the jitter's dice, already thrown."""
     if failure.outcome is AttemptOutcome.CANCELLED:
         return GiveUp()
     if failure.outcome is AttemptOutcome.INTERRUPTED:

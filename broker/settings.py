@@ -78,7 +78,7 @@ class ModelRow(_Row):
 
 
 class Settings(BaseSettings):
-    """Every setting, each with its default. Environment names are these in capitals after WAYBILL_."""
+    """Every setting with its default; in the environment in capitals, after WAYBILL_."""
 
     model_config = SettingsConfigDict(env_prefix="WAYBILL_", extra="ignore", frozen=True)
 

@@ -56,5 +56,5 @@ def may_become(now: JobState, then: JobState) -> bool:
 
 
 def sources(then: JobState) -> tuple[JobState, ...]:
-    """Return the states a job may be in to become `then`: the guard of the transition's statement."""
+    """Return the states a job may be in to become `then`: the transition's guard."""
     return tuple(state for state, following in TRANSITIONS.items() if then in following)

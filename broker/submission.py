@@ -86,7 +86,7 @@ def prepare(
     endpoints: Mapping[str, Sequence[Endpoint]],
     settings: Settings,
 ) -> NewJob:
-    """Decide everything about a job. Pure but for the clock and the id; raises the caller's errors."""
+    """Decide everything about a job; pure but for the clock and the id. Raises WaybillError."""
     now = now_ms()
     plan = routing.plan(routing.requested_models(body), endpoints)
     held = _worst_quote(body, plan, settings)
@@ -219,7 +219,7 @@ def _key(row: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _worst_quote(body: Json, plan: Plan, settings: Settings) -> int:
-    """Return what the dearest endpoint of the plan would cost: a fallback never outgrows the hold."""
+    """Return what the plan's dearest endpoint would cost: no fallback outgrows the hold."""
     inputs = pricing.estimate_input_tokens(body)
     outputs = pricing.asked_output_tokens(body, likely=settings.likely_completion_tokens)
     return max(

@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import serve, up
+from cli import demo, doctor, jobs, run, serve, submit, up
 
 app = typer.Typer(
     name="waybill",
@@ -13,6 +13,11 @@ app = typer.Typer(
 )
 
 app.command()(up.up)
+app.command()(demo.demo)
+app.command()(doctor.doctor)
+app.command()(submit.submit)
+app.command()(run.run)
+app.add_typer(jobs.jobs, name="jobs")
 app.command()(serve.api)
 app.command()(serve.worker)
 app.command()(serve.dispatcher)

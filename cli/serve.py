@@ -79,13 +79,20 @@ def flower(
 
 
 def migrate() -> None:
-    """Bring the database to the newest version."""
+    """Bring the database to the newest version; on the first start, make an API key."""
+    from broker import accounts  # noqa: PLC0415
     from broker.database import Database  # noqa: PLC0415
     from broker.migrations import migrate as bring_up_to_date  # noqa: PLC0415
 
     config = settings.load()
-    bring_up_to_date(Database(config.database).engine)
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(config.database)
+    bring_up_to_date(database.engine)
+    with database.transaction() as connection:
+        key = accounts.ensure_first_start(connection, config.bootstrap_key)
     typer.echo("The database is up to date.")
+    if key is not None:
+        typer.echo(f"API key, shown this once: {key.key}")
 
 
 def simulate(

@@ -44,6 +44,8 @@ app = create_app(config)
 runtime = Runtime(config, dispatch=config.dispatch)
 
 
+# nothing is ever delayed in the transport: RabbitMQ's lack of delayed direct exchanges is no news
+logging.getLogger("kombu.transport.native_delayed_delivery").setLevel(logging.ERROR)
 # the payloads are JSON, so running as root (in a container, say) is no danger to warn of
 warnings.simplefilter("ignore", SecurityWarning)
 

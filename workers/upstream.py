@@ -86,7 +86,7 @@ class Stopwatch:
 
 
 def http_client(settings: Settings) -> httpx.AsyncClient:
-    """Return the worker's one client: httpx over aiohttp, whose pool stays fast when it is large."""
+    """Return the worker's client: httpx over aiohttp, whose pool stays fast when it is large."""
     limits = httpx.Limits(max_connections=settings.worker_concurrency + 64, keepalive_expiry=60)
     return httpx.AsyncClient(
         transport=AiohttpTransport(limits=limits),
@@ -106,7 +106,7 @@ async def call(
     max_bytes: int,
     on_chunk: Callable[[Chunk], None],
 ) -> Completion | Failure:
-    """Send `request` and return the whole answer; a stream's chunks go to `on_chunk` as they come."""
+    """Send `request`, return the whole answer; a stream's chunks go to `on_chunk` as they come."""
     try:
         async with watch.running():
             return await _exchange(

@@ -1,4 +1,4 @@
-"""Is this process alive, and can it serve?"""
+"""Whether this process is alive, and whether it can serve."""
 
 import asyncio
 import time

@@ -70,7 +70,7 @@ class Catalog:
 
 
 def load(settings: Settings, providers: Mapping[str, Provider]) -> Catalog:
-    """Build the catalog. Raises SystemExit where waybill.toml names a provider it does not define."""
+    """Build the catalog. Raises SystemExit where waybill.toml names an undefined provider."""
     declared = {row.slug: _declared(row, providers) for row in settings.models}
     served: dict[str, list[Endpoint]] = defaultdict(list)
     names: dict[str, str] = {}

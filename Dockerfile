@@ -1,0 +1,11 @@
+FROM python:3.11-slim
+WORKDIR /app
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY broker broker
+COPY workers workers
+COPY api api
+COPY cli cli
+RUN pip install --no-cache-dir -c constraints.txt . && useradd --system --create-home waybill
+USER waybill
+ENTRYPOINT ["waybill"]
+CMD ["api", "--host", "0.0.0.0"]

@@ -1,0 +1,45 @@
+# `make help` lists what there is. Everything runs in .venv, which `make setup` fills.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SETUP := $(VENV)/.ready
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo up test check format bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(SETUP) ## create .venv and install everything into it
+
+$(SETUP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(SETUP) ## start everything with a simulated provider, run 120 prompts, show what happened
+	$(BIN)/waybill demo
+
+up: $(SETUP) ## start Valkey, the API, a worker and Flower here (Ctrl-C stops them)
+	$(BIN)/waybill up
+
+test: $(SETUP) ## run the tests (those that need a service run where they find it)
+	$(BIN)/pytest -q -n 2 --dist loadfile $(TESTS)
+
+check: $(SETUP) ## ruff, mypy, import contracts, size gates
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/test_architecture.py
+
+format: $(SETUP) ## let ruff format and fix
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(SETUP) ## measure throughput, overhead, CPU and memory against a direct call
+	$(BIN)/python -m tests.benchmarks.run
+
+clean: ## remove .venv and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
