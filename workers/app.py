@@ -28,6 +28,7 @@ def create_app(config: settings.Settings) -> Celery:
         task_acks_on_failure_or_timeout=True,
         worker_prefetch_multiplier=1,
         worker_pool="threads",
+        worker_consumer="workers.consumer:Consumer",
         worker_concurrency=config.worker_concurrency,
         worker_send_task_events=True,
         worker_hijack_root_logger=False,
