@@ -19,7 +19,7 @@ from broker.completion import ErrorType, Json
 from broker.errors import ConflictError, NotFoundError
 from broker.events import Event
 from broker.ids import generation_id
-from broker.lifecycle import Cancellation, cancel_many
+from broker.lifecycle import Cancellation, Reopening, cancel_many, reopen_many
 from broker.states import JobState
 
 POLL_SECONDS = 1
@@ -117,6 +117,13 @@ async def cancel(services: Services, principal: Principal, job_id: str) -> JobSt
     if state is JobState.RUNNING:
         await signals.call_off(services.redis, job_id)
     return state
+
+
+async def retry(services: Services, principal: Principal, job_id: str) -> None:
+    """Queue a job that waits for review again."""
+    wish = Reopening(job_id, principal.workspace_id, now_ms())
+    job = await services.database.write(reopen_many, wish)
+    services.publisher.publish(job.provider, job.lane, [job.job_id])
 
 
 async def cancel_quietly(services: Services, principal: Principal, job_id: str) -> None:

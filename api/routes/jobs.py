@@ -87,6 +87,16 @@ async def cancel_job(request: Request, job_id: str) -> Response:
     return json_response(views.job(found), status, answering.job_headers(job_id))
 
 
+@router.post("/{job_id}/retry")
+async def retry_job(request: Request, job_id: str) -> Response:
+    """Try a job again that needs review: it was sent, and perhaps billed, without an answer."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    await answering.retry(hands, principal, job_id)
+    found = await answering.report(hands, principal, job_id)
+    return json_response(views.job(found), 202, answering.job_headers(job_id))
+
+
 @router.get("/{job_id}/events")
 async def follow_job(
     request: Request, job_id: str, after: Annotated[int | None, Query(ge=0)] = None

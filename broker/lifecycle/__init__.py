@@ -1,4 +1,4 @@
-"""The only writer of a job's state after its submission: claim, record, rescue, cancel, expire.
+"""The only writer of a job's state after its submission: claim, record, rescue, cancel, expire, reopen.
 
 Every transition is one guarded statement: it names the states it may start from, and a running
 job's also the attempt number, so that a worker thought dead cannot finish another's attempt. Rows
@@ -9,6 +9,7 @@ from broker.lifecycle.claims import Claim, ClaimedJob, claim_many
 from broker.lifecycle.endings import Cancellation, cancel_many, expire_many
 from broker.lifecycle.leases import Heartbeat, Requeued, Rescue, renew_many, rescue_many
 from broker.lifecycle.records import Ending, Failed, Finished, decide, final_state, record_many
+from broker.lifecycle.reviews import Reopening, reopen_many
 
 __all__ = [
     "Cancellation",
@@ -18,6 +19,7 @@ __all__ = [
     "Failed",
     "Finished",
     "Heartbeat",
+    "Reopening",
     "Requeued",
     "Rescue",
     "cancel_many",
@@ -27,5 +29,6 @@ __all__ = [
     "final_state",
     "record_many",
     "renew_many",
+    "reopen_many",
     "rescue_many",
 ]
