@@ -1,0 +1,31 @@
+"""CPU time and memory of the house's processes, as the operating system accounts them."""
+
+from dataclasses import dataclass
+
+import psutil
+
+from tests.house import House
+
+PARTS = ("api", "worker", "valkey", "simulate")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """CPU seconds so far by part, and resident megabytes now."""
+
+    cpu: dict[str, float]
+    memory: dict[str, float]
+
+
+def read(house: House) -> Reading:
+    cpu, memory = {}, {}
+    for part in PARTS:
+        process: psutil.Process = house.child(part)
+        times = process.cpu_times()
+        cpu[part] = times.user + times.system
+        memory[part] = process.memory_info().rss / 2**20
+    return Reading(cpu, memory)
+
+
+def cpu_ms_per_call(before: Reading, after: Reading, calls: int) -> dict[str, float]:
+    return {part: (after.cpu[part] - before.cpu[part]) * 1000 / calls for part in PARTS}
