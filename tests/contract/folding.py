@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from oracles import Counts, Said
+from tests.contract.oracles import Counts, Said
 
 from broker.completion import Chunk, Usage
 

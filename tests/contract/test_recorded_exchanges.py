@@ -13,20 +13,27 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from folding import counts, fold, said
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from oracles.failures import suiting
 
 from broker.completion import AttemptOutcome, Chunk, CompletionRequest
+from tests.contract.folding import counts, fold, said
+from tests.contract.oracles.failures import suiting
 from workers.adapters.base import Adapter, MalformedAnswerError, ProviderFailureError
 from workers.adapters.registry import ADAPTERS
 
 WIRES = {
     "openai-chat": "openai",
+    "anthropic": "anthropic",
+    "gemini": "gemini",
+    "cohere": "cohere",
+    "converse": "bedrock",
 }
 """The recordings' `api` -> our wire. A new one needs an oracle in `oracles/<api>.py`."""
+
+VENDOR_WIRES = {("openai-chat", "mistral"): "mistral", ("openai-chat", "azure"): "azure"}
+"""Vendors whose requests have a wire of their own although their answers are of another `api`."""
 
 REPOSITORY = Path(__file__).parents[2]
 RECORDINGS = Path(
@@ -44,13 +51,18 @@ def recordings(*, failed: bool) -> list[Any]:
         pytest.param(exchange, id=exchange["id"])
         for exchange in exchanges
         if exchange["operation"] == "chat"
-        and WIRES.get(exchange["api"]) in ADAPTERS
+        and wire_of(exchange) in ADAPTERS
         and (exchange["response"]["status"] >= 300) is failed
     ]
 
 
+def wire_of(exchange: dict[str, Any]) -> str | None:
+    api = exchange["api"]
+    return VENDOR_WIRES.get((api, exchange["provider"])) or WIRES.get(api)
+
+
 def adapter_of(exchange: dict[str, Any]) -> Adapter:
-    return ADAPTERS[WIRES[exchange["api"]]]
+    return ADAPTERS[wire_of(exchange)]
 
 
 def body_of(exchange: dict[str, Any]) -> bytes:
@@ -68,7 +80,7 @@ def request_of(exchange: dict[str, Any]) -> CompletionRequest:
 
 
 def oracle_of(exchange: dict[str, Any]) -> Any:
-    return importlib.import_module(f"oracles.{exchange['api'].replace('-', '_')}")
+    return importlib.import_module(f"tests.contract.oracles.{exchange['api'].replace('-', '_')}")
 
 
 def read_stream(exchange: dict[str, Any], cuts: list[int]) -> list[Chunk]:

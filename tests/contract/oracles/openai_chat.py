@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from oracles import Counts, Expected, Said
+from tests.contract.oracles import Counts, Expected, Said
 
 FINISH = {"function_call": "tool_calls", "tool_call": "tool_calls", "max_tokens": "length"}
 

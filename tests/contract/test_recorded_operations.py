@@ -1,0 +1,152 @@
+"""Every operation besides chat against the recorded answers of real providers."""
+
+import base64
+import json
+import struct
+from typing import Any
+
+import pytest
+
+from broker.completion import CompletionRequest
+from broker.operations import SERVED, Operation
+from tests.contract.oracles.failures import suiting
+from tests.contract.test_recorded_exchanges import RECORDINGS
+from workers.adapters.base import Upstream
+from workers.operations.registry import OPERATIONS
+
+COVERED = {
+    ("embeddings", "openai-emb"): (Operation.EMBEDDINGS, "openai"),
+    ("embeddings", "gemini"): (Operation.EMBEDDINGS, "gemini"),
+    ("embeddings", "cohere"): (Operation.EMBEDDINGS, "cohere"),
+    ("images", "openai-img"): (Operation.IMAGES, "openai"),
+    ("completions", "openai-completions"): (Operation.COMPLETIONS, "openai"),
+    ("rerank", "rerank"): (Operation.RERANK, "cohere"),
+}
+
+
+def recordings(operation: str) -> list[Any]:
+    if not RECORDINGS.exists():
+        reason = f"no recorded exchanges at {RECORDINGS} (set WAYBILL_EXCHANGES)"
+        return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="absent")]
+    with RECORDINGS.open(encoding="utf-8") as lines:
+        exchanges = [json.loads(line) for line in lines]
+    return [
+        pytest.param(exchange, id=exchange["id"])
+        for exchange in exchanges
+        if exchange["operation"] == operation
+        and (operation, exchange["api"]) in COVERED
+        and "stream" not in exchange["tags"]
+    ]
+
+
+def answer(exchange: dict[str, Any]) -> Any:
+    adapter = OPERATIONS[COVERED[exchange["operation"], exchange["api"]]]
+    status, body = exchange["response"]["status"], exchange["response"]["body"].encode()
+    if status >= 300:
+        failure = adapter.error(status, exchange["response"]["headers"], body)
+        assert failure.error_type in suiting(status, body.decode())
+        assert failure.message
+        return None
+    asked = exchange["request"]["body"]
+    request = CompletionRequest(body={} if "b64" in asked else asked, model=exchange["model"] or "")
+    return adapter.answer(body, request)
+
+
+@pytest.mark.parametrize("exchange", recordings("embeddings"))
+def test_recorded_vectors_are_the_providers_own(exchange: dict[str, Any]) -> None:
+    document = answer(exchange)
+    if document is None:
+        return
+    said = json.loads(exchange["response"]["body"])
+    vectors = [entry["embedding"] for entry in document.body["data"]]
+    assert vectors == recorded_vectors(said)
+    assert [entry["index"] for entry in document.body["data"]] == list(range(len(vectors)))
+    tokens = recorded_tokens(said)
+    assert (document.usage and document.usage.prompt_tokens) == tokens
+
+
+def recorded_vectors(said: dict[str, Any]) -> list[Any]:
+    if "data" in said:
+        return [entry["embedding"] for entry in said["data"]]
+    if "embedding" in said:
+        return [said["embedding"]["values"]]
+    found = said["embeddings"]
+    if isinstance(found, dict):
+        (vectors,) = found.values()
+        return vectors
+    return [entry["values"] for entry in found]
+
+
+def recorded_tokens(said: dict[str, Any]) -> int | None:
+    usage = said.get("usage") or {}
+    if usage:
+        return usage.get("prompt_tokens", usage.get("total_tokens"))
+    if "usageMetadata" in said:
+        return said["usageMetadata"]["promptTokenCount"]
+    return ((said.get("meta") or {}).get("billed_units") or {}).get("input_tokens")
+
+
+@pytest.mark.parametrize("exchange", recordings("images"))
+def test_recorded_images_become_stored_bytes(exchange: dict[str, Any]) -> None:
+    document = answer(exchange)
+    if document is None:
+        return
+    said = json.loads(exchange["response"]["body"])
+    assert [media.content for media in document.media] == [
+        base64.b64decode(entry["b64_json"]) for entry in said["data"]
+    ]
+    assert [entry["file_id"] for entry in document.body["data"]] == [m.id for m in document.media]
+    assert all(media.media_type == "image/png" for media in document.media)
+    assert document.usage.output == said["usage"]["output_tokens"]
+
+
+@pytest.mark.parametrize("exchange", recordings("completions"))
+def test_recorded_text_is_kept(exchange: dict[str, Any]) -> None:
+    document = answer(exchange)
+    if document is not None:
+        said = json.loads(exchange["response"]["body"])
+        assert [choice["text"] for choice in document.body["choices"]] == [
+            choice["text"] for choice in said["choices"]
+        ]
+
+
+@pytest.mark.parametrize("exchange", recordings("rerank"))
+def test_recorded_order_and_scores_are_kept(exchange: dict[str, Any]) -> None:
+    document = answer(exchange)
+    said = json.loads(exchange["response"]["body"])
+    recorded = said.get("results") or said["data"]
+    assert document.body["results"] == [
+        {"index": entry["index"], "relevance_score": entry["relevance_score"]} for entry in recorded
+    ]
+
+
+def test_an_embedding_asked_as_base64_is_packed_where_the_provider_sends_numbers() -> None:
+    request = CompletionRequest({"input": "x", "encoding_format": "base64"}, "embed")
+    answer = OPERATIONS[Operation.EMBEDDINGS, "gemini"].answer(
+        b'{"embeddings": [{"values": [0.5, -1.0]}]}', request
+    )
+    (entry,) = answer.body["data"]
+    assert struct.unpack("<2f", base64.b64decode(entry["embedding"])) == (0.5, -1.0)
+
+
+def test_a_transcription_is_sent_as_a_form_that_a_server_can_read() -> None:
+    sound = base64.b64encode(b"RIFFsound").decode()
+    request = CompletionRequest(
+        {"input_audio": {"data": sound, "format": "wav"}, "language": "en"}, "whisper-1"
+    )
+    upstream = Upstream(slug="openai", base_url="https://host/v1", api_key="key")
+    sent = OPERATIONS[Operation.TRANSCRIPTIONS, "openai"].request(request, upstream)
+
+    assert sent.url == "https://host/v1/audio/transcriptions"
+    assert sent.headers["content-type"].startswith("multipart/form-data; boundary=")
+    assert b'name="file"; filename="audio.wav"' in sent.body
+    assert b"RIFFsound" in sent.body
+    assert b'name="language"\r\n\r\nen\r\n' in sent.body
+    assert b'name="model"\r\n\r\nwhisper-1\r\n' in sent.body
+
+
+def test_the_core_and_the_workers_agree_on_what_is_served() -> None:
+    registered: dict[str, set[Operation]] = {}
+    for operation, wire in OPERATIONS:
+        registered.setdefault(wire, {Operation.CHAT}).add(operation)
+    assert registered == {wire: set(operations) for wire, operations in SERVED.items()}

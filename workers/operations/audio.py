@@ -1,0 +1,106 @@
+"""POST /audio/transcriptions, /audio/speech: words from sound, and sound from words.
+
+Rules: OpenAI API reference, "Create transcription" (multipart), "Create speech" (raw audio back).
+A transcription's sound travels in the job's body as `input_audio: {data, format}` (OpenRouter's
+JSON form); it becomes a form only here.
+"""
+
+import base64
+import uuid
+from typing import Any
+
+import orjson
+
+from broker.completion import CompletionRequest, Document, Json, Media, Usage
+from broker.ids import new_id
+from broker.operations import Operation
+from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
+from workers.adapters.openai_address import endpoint_url, request_headers
+from workers.adapters.usage import read_usage
+from workers.operations.base import OperationAdapter
+from workers.operations.openai_wire import answer_object, at_home, json_request
+
+SPOKEN = {
+    "mp3": "audio/mpeg", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac",
+    "wav": "audio/wav", "pcm": "audio/pcm",
+}  # fmt: skip
+PLAIN = ("text", "srt", "vtt")
+
+
+class OpenAiTranscriptions(OperationAdapter):
+    operation = Operation.TRANSCRIPTIONS
+    wires = ("openai", "azure", "mistral")
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        upstream = at_home(upstream)
+        boundary = uuid.uuid4().hex
+        content = f"multipart/form-data; boundary={boundary}"
+        return HttpRequest(
+            url=endpoint_url("/audio/transcriptions", request.model, upstream),
+            headers=request_headers(upstream, content=content),
+            body=_form(request, boundary),
+        )
+
+    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+        if request.body.get("response_format") in PLAIN:
+            text = body.decode(errors="replace")
+            return Document({"text": text, "response_format": request.body["response_format"]})
+        parsed = answer_object(body)
+        if not isinstance(parsed.get("text"), str):
+            raise MalformedAnswerError("a transcription without text")
+        raw = parsed.pop("usage", None)
+        return Document(body=parsed, usage=_usage(raw))
+
+
+def _usage(raw: Any) -> Usage | None:
+    if isinstance(raw, dict) and raw.get("type") == "tokens":
+        details = raw.get("input_token_details") or {}
+        audio = details.get("audio_tokens")
+        return Usage(
+            input=raw.get("input_tokens"), output=raw.get("output_tokens"), input_audio=audio
+        )
+    return read_usage(raw)
+
+
+def _form(request: CompletionRequest, boundary: str) -> bytes:
+    """Return the multipart body (RFC 7578): the fields, then the sound."""
+    audio: Json = request.body["input_audio"]
+    sound = base64.b64decode(audio["data"])
+    kind = str(audio.get("format") or "wav")
+    fields = {k: v for k, v in request.body.items() if k not in {"input_audio", "file"}}
+    parts = [
+        _field(boundary, name, value) for name, value in (fields | {"model": request.model}).items()
+    ]
+    head = (
+        f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="audio.{kind}"\r\n'
+        f"Content-Type: {SPOKEN.get(kind, 'application/octet-stream')}\r\n\r\n"
+    )
+    return b"".join([*parts, head.encode(), sound, f"\r\n--{boundary}--\r\n".encode()])
+
+
+def _field(boundary: str, name: str, value: Any) -> bytes:
+    values = value if isinstance(value, list) else [value]
+    repeated = f"{name}[]" if isinstance(value, list) else name
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="{repeated}"\r\n\r\n'
+    return "".join([f"{head}{_text(each)}\r\n" for each in values]).encode()
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+class OpenAiSpeech(OperationAdapter):
+    operation = Operation.SPEECH
+    wires = ("openai", "azure")
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        return json_request("/audio/speech", request, upstream, request.body)
+
+    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+        if not body:
+            raise MalformedAnswerError("no sound in the answer")
+        kind = SPOKEN.get(str(request.body.get("response_format") or "mp3"), "audio/mpeg")
+        sound = Media(new_id("file_"), kind, body)
+        return Document(
+            {"object": "audio.speech", "file_id": sound.id, "media_type": kind}, media=[sound]
+        )

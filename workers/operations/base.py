@@ -1,0 +1,52 @@
+"""The seam for operations other than chat: request out, whole answer in. Nothing streams here."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import orjson
+
+from broker.completion import CompletionRequest, Document, Failure, Json
+from broker.operations import Operation
+from workers.adapters.base import HttpRequest, MalformedAnswerError, StreamReader, Upstream
+from workers.adapters.errors import classify
+
+
+class OperationAdapter(ABC):
+    """One operation on one wire."""
+
+    operation: ClassVar[Operation]
+    wires: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        """Translate OpenAI's body into the provider's HTTP request."""
+
+    @abstractmethod
+    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+        """Translate a whole 2xx body. Raises MalformedAnswerError or ProviderFailureError."""
+
+    def reader(self, request: CompletionRequest) -> StreamReader:  # noqa: ARG002
+        raise MalformedAnswerError(f"{self.operation.value} does not stream")
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        return classify(status, headers, body)
+
+
+def parse_object(body: bytes) -> Json:
+    """Return a JSON object. Raises MalformedAnswerError for anything else."""
+    try:
+        parsed: Any = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedAnswerError(f"not JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise MalformedAnswerError("not a JSON object")
+    return parsed
+
+
+def entries(body: Json, name: str) -> list[Json]:
+    """Return a list of objects. Raises MalformedAnswerError where there is none."""
+    found = body.get(name)
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise MalformedAnswerError(f"no list `{name}`")
+    return found

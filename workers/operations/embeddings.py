@@ -1,0 +1,143 @@
+"""POST /embeddings: OpenAI's shape over OpenAI's, Gemini's and Cohere's wires.
+
+Rules: OpenAI API reference, "Create embeddings"; Gemini API, "batchEmbedContents"; Vertex AI,
+"Text embeddings"; Cohere API v2, "Embed". Vectors go to the caller as the provider sent them, in
+the encoding that was asked for.
+"""
+
+import base64
+import struct
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from broker.completion import CompletionRequest, Document, Json, Usage
+from broker.operations import Operation
+from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
+from workers.adapters.cohere.address import cohere_headers, cohere_url
+from workers.adapters.gemini.adapter import request_headers as gemini_headers
+from workers.adapters.usage import read_usage
+from workers.operations.base import OperationAdapter, entries, parse_object
+from workers.operations.openai_wire import answer_object, json_request
+
+
+def texts(request: CompletionRequest) -> list[Any]:
+    """Return the inputs as a list; one string, or one list of tokens, is a list of one."""
+    given = request.body.get("input")
+    if isinstance(given, list) and not (given and isinstance(given[0], int)):
+        return given
+    return [given]
+
+
+def vectors(request: CompletionRequest, found: Sequence[Any]) -> Json:
+    """Return OpenAI's embedding list, encoded as the request asks."""
+    packed = request.body.get("encoding_format") == "base64"
+    return {
+        "object": "list",
+        "data": [
+            {"object": "embedding", "index": index, "embedding": _encoded(vector, packed=packed)}
+            for index, vector in enumerate(found)
+        ],
+    }
+
+
+def _encoded(vector: Any, *, packed: bool) -> Any:
+    """OpenAI's base64 is the little-endian 32-bit floats one after the other."""
+    if isinstance(vector, str) or not packed:
+        return vector
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+class OpenAiEmbeddings(OperationAdapter):
+    operation = Operation.EMBEDDINGS
+    wires = ("openai", "azure", "mistral")
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        return json_request("/embeddings", request, upstream, request.body)
+
+    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+        parsed = answer_object(body)
+        found = sorted(entries(parsed, "data"), key=lambda entry: entry.get("index", 0))
+        return Document(
+            body=vectors(request, [entry.get("embedding") for entry in found]),
+            usage=_usage(parsed.get("usage")),
+            upstream_id=parsed.get("id"),
+            upstream_model=parsed.get("model"),
+        )
+
+
+def _usage(raw: Any) -> Usage | None:
+    """Voyage counts only a total: for an embedding that is the input."""
+    if isinstance(raw, dict) and raw.get("prompt_tokens") is None and raw.get("total_tokens"):
+        return Usage(input=raw["total_tokens"], output=0)
+    return read_usage(raw)
+
+
+class GeminiEmbeddings(OperationAdapter):
+    operation = Operation.EMBEDDINGS
+    wires = ("gemini",)
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        name = request.model.removeprefix("models/").removeprefix("google/")
+        return HttpRequest(
+            url=f"{upstream.base_url}/models/{quote(name)}:batchEmbedContents",
+            headers=gemini_headers(upstream, stream=False),
+            body=orjson.dumps(
+                {"requests": [_content(text, name, request) for text in texts(request)]}
+            ),
+        )
+
+    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+        parsed = parse_object(body)
+        single = parsed.get("embedding")
+        found = [single] if isinstance(single, dict) else entries(parsed, "embeddings")
+        counted = parsed.get("usageMetadata") or {}
+        tokens = counted.get("promptTokenCount")
+        return Document(
+            body=vectors(request, [entry.get("values") for entry in found]),
+            usage=None if tokens is None else Usage(input=tokens, output=0),
+        )
+
+
+def _content(text: Any, name: str, request: CompletionRequest) -> Json:
+    content: Json = {"model": f"models/{name}", "content": {"parts": [{"text": str(text)}]}}
+    if request.body.get("dimensions"):
+        content["outputDimensionality"] = request.body["dimensions"]
+    return content
+
+
+class CohereEmbeddings(OperationAdapter):
+    operation = Operation.EMBEDDINGS
+    wires = ("cohere",)
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        body: Json = {
+            "model": request.model,
+            "texts": texts(request),
+            "input_type": request.body.get("input_type") or "search_document",
+            "embedding_types": ["float"],
+        }
+        if request.body.get("dimensions"):
+            body["output_dimension"] = request.body["dimensions"]
+        return HttpRequest(
+            url=cohere_url(upstream, "/v2/embed"),
+            headers=cohere_headers(upstream),
+            body=orjson.dumps(body),
+        )
+
+    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+        parsed = parse_object(body)
+        found: Any = parsed.get("embeddings")
+        if isinstance(found, dict):  # by type: the first that is there
+            found = next(iter(found.values()), None)
+        if not isinstance(found, list):
+            raise MalformedAnswerError("no list `embeddings`")
+        billed = (parsed.get("meta") or {}).get("billed_units") or {}
+        tokens = billed.get("input_tokens")
+        return Document(
+            body=vectors(request, found),
+            usage=None if tokens is None else Usage(input=int(tokens), output=0),
+            upstream_id=parsed.get("id"),
+        )

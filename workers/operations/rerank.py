@@ -1,0 +1,73 @@
+"""POST /rerank: documents ordered by their relevance to a query.
+
+Rules: Cohere API v2, "Rerank"; Voyage AI, "Reranker"; Jina and Together follow Cohere's shape.
+"""
+
+from typing import Any
+
+import orjson
+
+from broker.completion import CompletionRequest, Document, Json, Usage
+from broker.operations import Operation
+from workers.adapters.base import HttpRequest, Upstream
+from workers.adapters.cohere.address import cohere_headers, cohere_url
+from workers.adapters.usage import read_usage
+from workers.operations.base import OperationAdapter, entries
+from workers.operations.openai_wire import answer_object, json_request
+
+
+class OpenAiRerank(OperationAdapter):
+    operation = Operation.RERANK
+    wires = ("openai",)
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        return json_request("/rerank", request, upstream, request.body)
+
+    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+        parsed = answer_object(body)
+        # Voyage answers under OpenAI's name for a list, the others under Cohere's
+        name = "results" if "results" in parsed else "data"
+        results = [_result(entry, request) for entry in entries(parsed, name)]
+        return Document(
+            body={"object": "list", "results": results},
+            usage=_usage(parsed),
+            upstream_id=parsed.get("id"),
+            upstream_model=parsed.get("model"),
+        )
+
+
+class CohereRerank(OpenAiRerank):
+    wires = ("cohere",)
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        body = {name: value for name, value in request.body.items() if name in _COHERE}
+        return HttpRequest(
+            url=cohere_url(upstream, "/v2/rerank"),
+            headers=cohere_headers(upstream),
+            body=orjson.dumps(body | {"model": request.model}),
+        )
+
+
+_COHERE = frozenset({"query", "documents", "top_n", "max_tokens_per_doc"})
+
+
+def _result(entry: Json, request: CompletionRequest) -> Json:
+    index = entry.get("index", 0)
+    result: Json = {"index": index, "relevance_score": entry.get("relevance_score")}
+    documents = request.body.get("documents") or []
+    if request.body.get("return_documents") and 0 <= index < len(documents):
+        given = documents[index]
+        result["document"] = given if isinstance(given, dict) else {"text": given}
+    return result
+
+
+def _usage(parsed: Json) -> Usage | None:
+    raw: Any = parsed.get("usage")
+    if isinstance(raw, dict) and raw.get("prompt_tokens") is None and raw.get("total_tokens"):
+        return Usage(input=raw["total_tokens"], output=0)
+    counted = read_usage(raw)
+    if counted is not None:
+        return counted
+    billed = (parsed.get("meta") or {}).get("billed_units") or {}
+    # Cohere bills searches, not tokens: what counts is the price per call
+    return Usage(input=0, output=0) if "search_units" in billed else None
