@@ -7,7 +7,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import views
+from api import media, views
 from api.errors import envelope, json_response, provider_error
 from api.intake import Preference
 from api.services import Services
@@ -20,9 +20,11 @@ from broker.errors import ConflictError, NotFoundError
 from broker.events import Event
 from broker.ids import generation_id
 from broker.lifecycle import Cancellation, Reopening, cancel_many, reopen_many
+from broker.operations import Operation
 from broker.states import JobState
 
 POLL_SECONDS = 1
+WITH_MEDIA = frozenset({Operation.IMAGES.value, Operation.SPEECH.value})
 SILENT = (
     "The provider fell silent after the request was sent and may have billed it; the job waits for "
     "review, as its on_unknown policy asks."
@@ -41,6 +43,15 @@ async def report(services: Services, principal: Principal, job_id: str) -> repor
     return found
 
 
+async def shown(services: Services, found: reports.JobReport) -> Json:
+    """Return a job as its owner sees it, with links to what its answer refers to."""
+    body = views.job(found)
+    if found.job.operation in WITH_MEDIA and found.payload.response is not None:
+        answer: Json = orjson.loads(found.payload.response)
+        body["response"] = await asyncio.to_thread(media.with_media, services, answer)
+    return body
+
+
 async def accepted(
     services: Services, principal: Principal, job_id: str, preference: Preference
 ) -> Response:
@@ -53,7 +64,7 @@ async def accepted(
     }
     if preference.applied:
         headers["Preference-Applied"] = preference.applied
-    return json_response(views.job(found), 202, headers)
+    return json_response(await shown(services, found), 202, headers)
 
 
 async def answer(services: Services, principal: Principal, job_id: str, end: Event) -> Response:
@@ -61,11 +72,14 @@ async def answer(services: Services, principal: Principal, job_id: str, end: Eve
     told: Json = orjson.loads(end.data)
     if told["status"] != JobState.COMPLETED:
         return failed(job_id, told)
+    headers = job_headers(job_id)
     body = told.get("response")
     if body is None:  # a streamed job's end does not repeat the answer
         found = await report(services, principal, job_id)
-        body = orjson.Fragment(found.payload.response)
-    return json_response(body, 200, job_headers(job_id))
+        return json_response(orjson.Fragment(found.payload.response), 200, headers)
+    if media.has_media(body):
+        return await asyncio.to_thread(media.response, services, body, headers)
+    return json_response(body, 200, headers)
 
 
 def failed(job_id: str, told: Json) -> Response:

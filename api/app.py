@@ -15,14 +15,16 @@ from starlette.responses import Response
 from api.auth import Keyring
 from api.documents import component_schemas
 from api.errors import PREFIXES, error_response
-from api.routes import chat, generations, health, jobs, models
+from api.routes import chat, files, generations, health, jobs, models, operations
 from api.services import Services
 from api.waiting import News
 from broker import catalog, providers, settings
 from broker.completion import ErrorType
 from broker.database import Database
 from broker.errors import InvalidRequestError, NotFoundError, WaybillError
+from broker.files import FileStore
 from broker.publisher import CeleryPublisher
+from broker.signing import Signer, signing_key
 
 log = structlog.get_logger()
 
@@ -51,7 +53,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
     )
     app.include_router(health.router)
     for prefix in PREFIXES:
-        for module in (chat, jobs, models, generations):
+        for module in (chat, operations, jobs, files, models, generations):
             app.include_router(module.router, prefix=prefix)
     _shape_errors(app)
     _describe_bodies(app)
@@ -70,6 +72,8 @@ def build(config: settings.Settings) -> Services:
         catalog=catalog.load(config, providers.configured(config)),
         keyring=Keyring(database),
         news=News(redis, database),
+        files=FileStore.of(config),
+        signer=Signer(signing_key(config)),
     )
 
 

@@ -5,13 +5,30 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.schemas.chat import ChatRequest
 from api.schemas.jobs import JobRequest
+from api.schemas.operations import SCHEMAS
+from broker.operations import Operation
 
 _REFERENCE = "#/components/schemas/{model}"
+_MODELS: list[type[BaseModel]] = [*SCHEMAS.values(), JobRequest]
 _NAMES, _SCHEMAS = models_json_schema(
-    [(ChatRequest, "validation"), (JobRequest, "validation")], ref_template=_REFERENCE
+    [(model, "validation") for model in _MODELS], ref_template=_REFERENCE
 )
+_CHAT = {
+    "model": "acme/small",
+    "messages": [{"role": "user", "content": "Say hello in one sentence."}],
+}
+_EXAMPLES: dict[Operation, dict[str, Any]] = {
+    Operation.CHAT: _CHAT,
+    Operation.COMPLETIONS: {"model": "acme/base", "prompt": "Once upon a time"},
+    Operation.EMBEDDINGS: {"model": "acme/embed", "input": ["first text", "second text"]},
+    Operation.IMAGES: {"model": "acme/paint", "prompt": "A lighthouse at dawn"},
+    Operation.RERANK: {"model": "acme/rank", "query": "capital of France", "documents": ["Paris"]},
+    Operation.TRANSCRIPTIONS: {
+        "model": "acme/listen", "input_audio": {"data": "UklGRg==", "format": "wav"},
+    },
+    Operation.SPEECH: {"model": "acme/speak", "input": "Hello.", "voice": "alloy"},
+}  # fmt: skip
 
 
 def component_schemas() -> dict[str, Any]:
@@ -20,16 +37,15 @@ def component_schemas() -> dict[str, Any]:
     return schemas
 
 
+def body_of(operation: Operation) -> dict[str, Any]:
+    """Return what an operation's route takes."""
+    return _body(SCHEMAS[operation], _EXAMPLES[operation])
+
+
 def _body(schema: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
     reference = {"$ref": _REFERENCE.format(model=schema.__name__)}
     content = {"application/json": {"schema": reference, "example": example}}
     return {"requestBody": {"required": True, "content": content}}
 
 
-_CHAT_EXAMPLE = {
-    "model": "acme/small",
-    "messages": [{"role": "user", "content": "Say hello in one sentence."}],
-}
-
-CHAT = _body(ChatRequest, _CHAT_EXAMPLE)
-JOB = _body(JobRequest, {"body": _CHAT_EXAMPLE, "metadata": {"order": "42"}})
+JOB = _body(JobRequest, {"body": _CHAT, "metadata": {"order": "42"}})

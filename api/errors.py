@@ -1,5 +1,6 @@
 """Errors as callers see them: OpenRouter's envelope, and RFC 9457 problems on our own routes."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ from starlette.responses import Response
 
 from broker.completion import ErrorType, Json
 from broker.errors import InvalidRequestError, WaybillError, http_status
+
+UNION_FORMS = re.compile(r"str|constrained-str|Route|(list|literal|dict)\[.*|function-.*")
+"""How Pydantic names the members of a union that has no tags."""
 
 OWN_ROUTES = ("/jobs", "/webhooks")
 PREFIXES = ("/api/v1", "/v1")
@@ -76,21 +80,31 @@ def error_response(
 def invalid(error: ValidationError, prefix: Sequence[str] = ()) -> InvalidRequestError:
     """Turn the first validation problem into an error that names the field."""
     problems = error.errors(include_url=False, include_context=False)
-    first = problems[0]
-    field = ".".join([*prefix, *(str(step) for step in first["loc"] if not _is_tag(step, first))])
-    more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
-    return InvalidRequestError(f"{field or 'body'}: {first['msg']}{more}", param=field or None)
+    located = [(_location(each["loc"]), each["msg"]) for each in problems]
+    first, _ = located[0]
+    # a union complains of every form it could have: the form that was meant got furthest
+    same = [each for each in located if each[0][: len(first)] == first]
+    location, message = max(same, key=lambda each: len(each[0]))
+    field = ".".join([*prefix, *map(str, location)])
+    more = f" ({len(problems) - len(same)} more problems)" if len(problems) > len(same) else ""
+    return InvalidRequestError(f"{field or 'body'}: {message}{more}", param=field or None)
 
 
-def _is_tag(step: int | str, problem: Any) -> bool:
-    """Pydantic puts the names of union members into a location: noise to a caller."""
-    tags = {"str", "list[union]", "literal", "Route", "constrained-str", "list[str]"}
-    roles = {"system", "developer", "user", "assistant", "tool", "function"}
-    return isinstance(step, str) and (
-        step in tags
-        or step.startswith(("list[", "literal[", "dict[", "tagged-union", "function-"))
-        or (step in roles and problem["loc"][0] == "messages" and len(problem["loc"]) > 2)  # noqa: PLR2004
-    )
+def _location(steps: Sequence[int | str]) -> list[int | str]:
+    """Leave out the names of union members, which Pydantic puts into a location: noise to a caller.
+
+    A tag (`user` in messages.0.user.content, `text` in content.1.text.text) comes after a number.
+    """
+    path: list[int | str] = []
+    before: int | str = ""
+    for step in steps:
+        if isinstance(step, str) and UNION_FORMS.fullmatch(step):
+            continue
+        is_tag = isinstance(before, int) and path[-2:-1] in (["messages"], ["content"])
+        if not is_tag:
+            path.append(step)
+        before = step
+    return path
 
 
 def provider_error(error: Json) -> tuple[int, str, Json]:

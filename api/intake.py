@@ -9,12 +9,12 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 
 from api.errors import invalid
-from api.schemas.chat import ChatRequest
+from api.schemas.operations import SCHEMAS
 from api.services import Services
 from broker import routing, submission
 from broker.accounts import Principal
 from broker.completion import Json
-from broker.errors import InvalidRequestError, PayloadTooLargeError
+from broker.errors import InvalidRequestError, ModalityError, PayloadTooLargeError
 from broker.queues import Lane
 from broker.submission import NewJob, Submitted, Wish
 
@@ -63,7 +63,7 @@ def validated(schema: type[Body], body: Json, *, inside: str | None = None) -> B
         raise invalid(error, [inside] if inside else []) from None
 
 
-def chat_job(
+def prepared(
     services: Services,
     principal: Principal,
     body: Json,
@@ -71,10 +71,17 @@ def chat_job(
     *,
     inside: str | None = None,
 ) -> NewJob:
-    """Validate a chat body (found `inside` another body) and prepare its job."""
-    validated(ChatRequest, body, inside=inside)
-    endpoints = services.catalog.endpoints(routing.requested_models(body))
-    return submission.prepare(body, wish, principal, endpoints, services.settings)
+    """Validate a body (found `inside` another body, perhaps) and prepare its job."""
+    validated(SCHEMAS[wish.operation], body, inside=inside)
+    endpoints = services.catalog.endpoints(routing.requested_models(body), wish.operation)
+    try:
+        return submission.prepare(body, wish, principal, endpoints, services.settings)
+    except ModalityError as error:
+        raise error.naming(services.catalog.taking(error.needs, wish.operation)) from None
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
+        raise InvalidRequestError(
+            "The body is nested too deeply.", param=inside or "body"
+        ) from None
 
 
 async def submit(services: Services, job: NewJob) -> Submitted:

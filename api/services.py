@@ -9,8 +9,10 @@ from api.auth import Keyring
 from api.waiting import News
 from broker.catalog import Catalog
 from broker.database import Database
+from broker.files import FileStore
 from broker.publisher import CeleryPublisher
 from broker.settings import Settings
+from broker.signing import Signer
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,8 @@ class Services:
     catalog: Catalog
     keyring: Keyring
     news: News
+    files: FileStore
+    signer: Signer
 
 
 def services(request: Request) -> Services:

@@ -153,7 +153,7 @@ async def _log_bytes(feed: "_Feed", keep_alive: float) -> AsyncIterator[bytes]:
                 yield KEEP_ALIVE
                 continue
             yield b"".join(_frame(each.number, each.data, each.type) for each in told)
-            ended = told[-1].is_end
+            ended = not told or told[-1].is_end
     finally:
         await feed.close()
 
@@ -166,9 +166,9 @@ class _Feed:
         self._pending: asyncio.Task[list[Event]] | None = None
 
     async def next(self, patience: float) -> list[Event] | None:
-        """Return the next events, or None when there were none for `patience` seconds."""
+        """Return the next events, none after the last, or None where `patience` seconds passed."""
         if self._pending is None:
-            self._pending = asyncio.ensure_future(anext(self._source))
+            self._pending = asyncio.ensure_future(anext(self._source, []))
         done, _ = await asyncio.wait({self._pending}, timeout=patience)
         if not done:
             return None

@@ -1,5 +1,6 @@
 """Objects as callers see them, made from rows."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -115,7 +116,7 @@ def generation(row: Any) -> Json:
         "job_id": row.job_id,
         "upstream_id": row.upstream_id,
         "workspace_id": row.workspace_id,
-        "created_at": seconds(row.created_at),
+        "created_at": datetime.fromtimestamp(row.created_at / 1000, UTC).isoformat(),
         "api_type": "completions",
         "model": row.model,
         "provider_name": row.provider,
@@ -134,7 +135,20 @@ def generation(row: Any) -> Json:
         "usage": usd(row.cost_nanos),
         "total_cost": usd(row.cost_nanos),
         "is_byok": False,
+        "data_region": "global",
+        "origin": "",
+        **NOT_RECORDED,
     }
+
+
+NOT_RECORDED: Json = dict.fromkeys(
+    ("app_id", "cache_discount", "external_user", "http_referer", "moderation_latency",
+     "native_tokens_completion_images", "num_fetches", "num_input_audio_prompt",
+     "num_media_completion", "num_media_prompt", "num_search_results", "preset_id",
+     "provider_responses", "router", "service_tier", "upstream_inference_cost", "user_agent",
+     "web_search_engine")
+)  # fmt: skip
+"""Fields of OpenRouter's generation that its SDK insists on."""
 
 
 def model(entry: Model) -> Json:
@@ -161,6 +175,10 @@ def model(entry: Model) -> Json:
             "is_moderated": False,
         },
         "supported_parameters": list(entry.supported_parameters or []),
+        "default_parameters": None,
+        "per_request_limits": None,
+        "supported_voices": None,
+        "links": {"details": f"/api/v1/models/{entry.slug}/endpoints"},
         "endpoints": [endpoint(each) for each in entry.endpoints],
     }
 

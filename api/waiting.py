@@ -7,6 +7,7 @@ the database for what it missed, and is told to look by itself every few seconds
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 
 import structlog
 from redis.asyncio import Redis
@@ -16,6 +17,7 @@ from redis.exceptions import RedisError
 from broker import events, reports
 from broker.database import Database
 from broker.events import Event
+from broker.stopping import stopped
 
 LOOK_SECONDS = 2.0
 FORGET_SECONDS = 0.5
@@ -49,9 +51,7 @@ class News:
             self._tasks.add(asyncio.create_task(service))
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stopped(self._tasks)
         with contextlib.suppress(RedisError, OSError):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
@@ -78,7 +78,7 @@ class News:
         while True:
             told = await listener.inbox.get()
             if told is None:
-                told = await self._past(workspace_id, listener.job_id, 0)
+                told, _ = await self._past(workspace_id, listener.job_id, 0)
             if told and told[-1].is_end:
                 return told[-1]
 
@@ -88,8 +88,9 @@ class News:
         """Yield the job's events above `after`, in order, none missing, none twice, to the end.
 
         `fresh` says that the job was submitted after listening began: there is no past to read.
+        Whoever has seen the end already is told nothing more.
         """
-        last = after
+        last, end = after, None
         if not fresh:
             listener.inbox.put_nowait(None)
         while True:
@@ -99,27 +100,36 @@ class News:
                 if not told:
                     continue
             if told is None or told[0].number != last + 1:
-                told = await self._past(workspace_id, listener.job_id, last)
+                told, end = await self._past(workspace_id, listener.job_id, last)
+            if not told and end is not None:
+                if last == after == end.number:
+                    return
+                # ended by other hands than its worker's, whose chunks the database never saw
+                told = [replace(end, number=last + 1)]
             if told:
                 last = told[-1].number
                 yield told
                 if told[-1].is_end:
                     return
 
-    async def _past(self, workspace_id: str, job_id: str, after: int) -> list[Event]:
-        """Return what is known above `after` without a gap; all there is once the job has ended."""
+    async def _past(
+        self, workspace_id: str, job_id: str, after: int
+    ) -> tuple[list[Event], Event | None]:
+        """Return what is known above `after` without a gap, and the last event of an ended job."""
         report = await self._database.read(reports.job, workspace_id, job_id)
         if report is None:
-            return []
+            return [], None
         if not report.job.stream or report.job.state in events.ENDS:
             past = reports.past_events(report)
-            return [event for event in past if event.number > after]
+            end = past[-1] if past and past[-1].is_end else None
+            return [event for event in past if event.number > after], end
         try:
             past = await events.kept(self._redis, job_id, after)
         except (RedisError, OSError):
-            return []
+            return [], None
         # a gap is left by events that Redis lost: they are read from the database at the end
-        return [event for place, event in enumerate(past, start=after + 1) if event.number == place]
+        whole = [e for place, e in enumerate(past, start=after + 1) if e.number == place]
+        return whole, None
 
     def _want(self, channel: str) -> None:
         if not self._wanted:

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, or_, select, update
 
 from broker.clock import now_ms
 from broker.ids import new_id
@@ -36,6 +36,18 @@ class NewKey:
 
     id: str
     key: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A key as lists show it."""
+
+    id: str
+    name: str
+    label: str  # the key, masked
+    workspace: str  # its name
+    disabled: bool
+    created_at: int
 
 
 def create_workspace(
@@ -81,6 +93,38 @@ def authenticate(connection: Connection, key: str) -> Principal | None:
     return None if found is None else Principal(found.workspace_id, found.id, found.unlimited)
 
 
+def find_workspace(connection: Connection, wanted: str) -> str | None:
+    """Return the id of the oldest workspace with this id or name."""
+    query = select(_workspaces.c.id).where(
+        or_(_workspaces.c.id == wanted, _workspaces.c.name == wanted)
+    )
+    oldest_first = query.order_by(_workspaces.c.created_at, _workspaces.c.id)
+    return connection.execute(oldest_first.limit(1)).scalar_one_or_none()
+
+
+def list_keys(connection: Connection) -> list[KnownKey]:
+    """Return the keys of every workspace, oldest first."""
+    rows = connection.execute(
+        select(
+            _keys.c.id,
+            _keys.c.name,
+            _keys.c.label,
+            _workspaces.c.name.label("workspace"),
+            _keys.c.disabled,
+            _keys.c.created_at,
+        )
+        .join(_workspaces, _workspaces.c.id == _keys.c.workspace_id)
+        .order_by(_keys.c.created_at, _keys.c.id)
+    )
+    return [KnownKey(**row) for row in rows.mappings()]
+
+
+def disable_key(connection: Connection, key_id: str) -> bool:
+    """Disable a key; return whether there is one with this id. Jobs it submitted go on."""
+    done = connection.execute(update(_keys).where(_keys.c.id == key_id).values(disabled=True))
+    return bool(done.rowcount)
+
+
 def ensure_first_start(connection: Connection, bootstrap_key: str) -> NewKey | None:
     """Make the default workspace and its key; return the key only when it was made here and now.
 
@@ -89,7 +133,8 @@ def ensure_first_start(connection: Connection, bootstrap_key: str) -> NewKey | N
     if connection.execute(select(_workspaces.c.id).limit(1)).first() is None:
         create_workspace(connection, "default", unlimited=True, workspace_id=DEFAULT_WORKSPACE)
     if bootstrap_key:
-        if authenticate(connection, bootstrap_key) is None:
+        known = select(_keys.c.id).where(_keys.c.hash == hash_key(bootstrap_key))
+        if connection.execute(known).first() is None:
             create_key(connection, DEFAULT_WORKSPACE, "bootstrap", key=bootstrap_key)
         return None
     if connection.execute(select(_keys.c.id).limit(1)).first() is not None:

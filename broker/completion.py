@@ -84,9 +84,9 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
-    """One chat completion as an adapter receives it."""
+    """One request as an adapter receives it: a chat completion, or another operation."""
 
-    body: Json  # OpenAI's chat body, validated; without our own routing fields
+    body: Json  # OpenAI's body for the operation, validated; without our own routing fields
     model: str  # the provider's native model name
     stream: bool = False
 
@@ -106,6 +106,29 @@ class Completion:
     upstream_model: str | None = None
     system_fingerprint: str | None = None
     service_tier: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """Bytes that an answer refers to by id: an image, spoken audio."""
+
+    id: str  # file_…
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A provider's answer to anything but chat: OpenAI's body for that operation.
+
+    `media` are the bytes that the body names by `file_id`; they go to the file store.
+    """
+
+    body: Json
+    usage: Usage | None = None
+    upstream_id: str | None = None
+    upstream_model: str | None = None
+    media: Sequence[Media] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,25 +10,27 @@ in order, an exception *as a result* to refuse one item; they never commit, nor 
 """
 
 import asyncio
+import contextlib
 import itertools
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
+
+from broker.errors import UnavailableError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 WriteFunction = Callable[[Connection, Sequence[Item]], Sequence[Result | Exception]]
 
 GROUP_SIZE = 512
-CONFLICT_TRIES = 5  # a deadlock or a busy database is tried again this often
+CONFLICT_TRIES = 5  # what collided with another writer is tried again this often
 READ_THREADS = 8
 SQLITE_BUSY_MS = 30_000
 
@@ -51,9 +53,11 @@ class Database:
 
     def __init__(self, url: str, *, sqlite_synchronous: str = "full") -> None:
         self.engine = _engine(url, sqlite_synchronous)
+        self._reading = _snapshots(self.engine)
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._closed = False
         self._readers = ThreadPoolExecutor(READ_THREADS, thread_name_prefix="reader")
 
     @property
@@ -65,10 +69,9 @@ class Database:
 
         Raises what the function gave as this item's result, or what broke the transaction.
         """
-        self._start_writer()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._waiting.put(_Write(function, item, loop, future))
+        self._hand_in(_Write(function, item, loop, future))
         return await future
 
     async def read(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -77,11 +80,13 @@ class Database:
         return await loop.run_in_executor(self._readers, self.read_now, function, *arguments)
 
     def read_now(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Run `function(connection, *arguments)` in this thread."""
-        with self.engine.connect() as connection:
+        """Run `function(connection, *arguments)` in this thread, on one snapshot of the data."""
+        with self._reading.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN")
             return function(connection, *arguments)
 
-    @contextmanager
+    @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Open a transaction that commits at the end: for cold paths and start-up."""
         with self.engine.connect() as connection, _begin(connection):
@@ -90,20 +95,21 @@ class Database:
     def close(self) -> None:
         """Finish what waits, then give the connections back."""
         with self._lock:
-            writer, self._writer = self._writer, None
-        if writer is not None:
-            self._waiting.put(None)
-            writer.join()
+            self._closed = True
+            self._waiting.put(None)  # the last thing ever put there
+        if self._writer is not None:
+            self._writer.join()
         self._readers.shutdown()
         self.engine.dispose()
 
-    def _start_writer(self) -> None:
-        if self._writer is not None:
-            return
+    def _hand_in(self, write: _Write) -> None:
         with self._lock:
+            if self._closed:
+                raise UnavailableError("The database is closed: this process is shutting down.")
             if self._writer is None:
                 self._writer = threading.Thread(target=self._run, name="writer", daemon=True)
                 self._writer.start()
+            self._waiting.put(write)
 
     def _run(self) -> None:
         """The writer thread: take what waits, write it, answer, until closed."""
@@ -150,7 +156,7 @@ def _transact(engine: Engine, group: list[_Write]) -> None:
                     results = function(connection, [write.item for write in writes])
                     for write, result in zip(writes, results, strict=True):
                         write.outcome = result
-        except OperationalError as error:
+        except DBAPIError as error:
             if attempt >= CONFLICT_TRIES or not _is_conflict(error):
                 raise
         else:
@@ -164,10 +170,14 @@ def _by_function(group: list[_Write]) -> dict[WriteFunction[Any, Any], list[_Wri
     return functions
 
 
-def _is_conflict(error: OperationalError) -> bool:
-    """Tell deadlocks and serialisation failures (PostgreSQL) and a busy file (SQLite) apart."""
+def _is_conflict(error: DBAPIError) -> bool:
+    """Tell collisions with another writer from the rest.
+
+    PostgreSQL: a serialisation failure, a deadlock, or a row that another process inserted first
+    (the next try sees it: that is how an idempotency key finds its job). SQLite: a busy file.
+    """
     state = getattr(error.orig, "sqlstate", None)
-    return state in {"40001", "40P01"} or "database is locked" in str(error.orig)
+    return state in {"40001", "40P01", "23505"} or "database is locked" in str(error.orig)
 
 
 def _answer(group: list[_Write]) -> None:
@@ -176,7 +186,7 @@ def _answer(group: list[_Write]) -> None:
     for write in group:
         loops.setdefault(write.loop, []).append(write)
     for loop, writes in loops.items():
-        if not loop.is_closed():
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody waits there any more
             loop.call_soon_threadsafe(_resolve, writes)
 
 
@@ -214,7 +224,14 @@ def _engine(url: str, sqlite_synchronous: str) -> Engine:
     return engine
 
 
-@contextmanager
+def _snapshots(engine: Engine) -> Engine:
+    """The same connections for reading: a function's statements all see the same moment."""
+    if engine.dialect.name == "sqlite":
+        return engine  # a transaction in WAL mode is one; see `read_now`
+    return engine.execution_options(isolation_level="REPEATABLE READ")
+
+
+@contextlib.contextmanager
 def _begin(connection: Connection) -> Iterator[None]:
     """A transaction that takes SQLite's write lock at once, not halfway through."""
     with connection.begin():

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from broker.lifecycle import Requeued
 from broker.queues import Lane
@@ -32,6 +32,7 @@ _DUE = (
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
+_DUE_AT_PROVIDER = _DUE.where(_jobs.c.provider == bindparam("provider"))
 _ON_QUEUES = (
     select(_jobs.c.provider, func.count())
     .where(
@@ -44,7 +45,8 @@ _ON_QUEUES = (
 )
 _DISPATCHED = (
     update(_jobs)
-    .where(_jobs.c.id == bindparam("of_job"), _jobs.c.state.in_(_WAITING))
+    # no IN here: SQLAlchemy cannot run it for many rows at once
+    .where(_jobs.c.id == bindparam("of_job"), or_(*[_jobs.c.state == state for state in _WAITING]))
     .values(state=JobState.QUEUED.value, dispatch_at=bindparam("again_at"))
 )
 
@@ -67,30 +69,24 @@ def dispatch_many(connection: Connection, looks: Sequence[Due]) -> Sequence[list
 
 
 def _dispatch(connection: Connection, look: Due) -> list[Requeued]:
-    interactive = _due(connection, Lane.INTERACTIVE, look.now, DUE_GROUP)
-    chosen = [*interactive, *_feed(connection, look)]
+    wanted = {"lane": Lane.INTERACTIVE.value, "now": look.now, "most": DUE_GROUP}
+    chosen = [*connection.execute(_DUE, wanted), *_feed(connection, look)]
     if chosen:
         connection.execute(_DISPATCHED, [_again(row, look.now) for row in chosen])
     return [Requeued(row.id, row.provider, row.lane) for row in chosen]
 
 
 def _feed(connection: Connection, look: Due) -> list[Any]:
-    """Choose the batch jobs there is room for."""
-    waiting: dict[str, int] = dict(connection.execute(_ON_QUEUES, {"now": look.now}).tuples().all())
-    room = {
-        provider: FEED_AHEAD * calls - waiting.get(provider, 0)
-        for provider, calls in look.concurrency.items()
-    }
-    chosen = []
-    for row in _due(connection, Lane.BATCH, look.now, DUE_GROUP):
-        if room.get(row.provider, 0) > 0:
-            room[row.provider] -= 1
-            chosen.append(row)
+    """Choose the batch jobs there is room for: a full provider never holds up another."""
+    on_queues = connection.execute(_ON_QUEUES, {"now": look.now})
+    waiting: dict[str, int] = {row[0]: row[1] for row in on_queues}
+    chosen: list[Any] = []
+    for provider, calls in look.concurrency.items():
+        room = min(FEED_AHEAD * calls - waiting.get(provider, 0), DUE_GROUP)
+        if room > 0:
+            wanted = {"lane": Lane.BATCH.value, "provider": provider, "now": look.now, "most": room}
+            chosen += connection.execute(_DUE_AT_PROVIDER, wanted)
     return chosen
-
-
-def _due(connection: Connection, lane: Lane, now: int, most: int) -> Sequence[Any]:
-    return connection.execute(_DUE, {"lane": lane.value, "now": now, "most": most}).all()
 
 
 def _again(row: Any, now: int) -> dict[str, Any]:

@@ -4,6 +4,7 @@ WaybillError
   InvalidRequestError        400  a field is wrong; `param` names it
     UnknownModelError        404  no such model slug
     NoEndpointError          404  the model exists, but nothing may serve this request
+      ModalityError          404  … since none takes an image, file, … that is in it
     IdempotencyMismatchError 422  the key was used with another body
   AuthenticationError        401
   InsufficientCreditsError   402
@@ -13,6 +14,7 @@ WaybillError
   UnavailableError           503  a part we need (database, queue) does not answer
 """
 
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar
 
 from broker.completion import ErrorType
@@ -46,6 +48,38 @@ class UnknownModelError(InvalidRequestError):
 class NoEndpointError(InvalidRequestError):
     status = 404
     error_type = ErrorType.NOT_FOUND
+
+
+class ModalityError(NoEndpointError):
+    """`needs` are the input modalities that no endpoint of the requested models takes."""
+
+    def __init__(self, models: Sequence[str], needs: Collection[str]) -> None:
+        self.models = models
+        self.needs = needs
+        what = " and ".join(sorted(needs))
+        # The shape of OpenRouter's `availability` object (its docs, "Errors").
+        availability = {
+            "code": "constraint_filtered",
+            "retryable": False,
+            "requested_models": list(models),
+            "constraint": {"field": "messages", "detail": f"input modalities: {what}"},
+        }
+        super().__init__(
+            f"{', '.join(models)} cannot take {what} input, as far as it is served here.",
+            param="messages",
+            metadata={"availability": availability},
+        )
+
+    def naming(self, others: Sequence[str]) -> "ModalityError":
+        """Return this error with the models that could be asked instead."""
+        error = ModalityError(self.models, self.needs)
+        error.message += (
+            f" Models that can: {', '.join(others)}."
+            if others
+            else " No configured model is known to."
+        )
+        error.metadata["availability"]["fallback_models"] = list(others)
+        return error
 
 
 class IdempotencyMismatchError(InvalidRequestError):

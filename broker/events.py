@@ -101,6 +101,7 @@ class EventWriter:
         self._gathered: dict[str, list[Event]] = {}
         self._keep: set[str] = set()
         self._something = asyncio.Event()
+        self._closing = False
         self._task = asyncio.create_task(self._run())
 
     def emit(self, job_id: str, events: Sequence[Event], *, keep: bool) -> None:
@@ -112,14 +113,15 @@ class EventWriter:
 
     async def close(self) -> None:
         """Send what has gathered and stop."""
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        await self._flush()
+        self._closing = True
+        self._something.set()
+        await self._task
 
     async def _run(self) -> None:
-        while True:
+        while not self._closing:
             await self._something.wait()
             await self._flush()
+        await self._flush()
 
     async def _flush(self) -> None:
         self._something.clear()

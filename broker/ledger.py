@@ -53,13 +53,14 @@ def balance(connection: Connection, workspace_id: str) -> int:
 def locked_balances(connection: Connection, workspace_ids: Iterable[str]) -> dict[str, int]:
     """Return the balances of those workspaces and keep others from spending until the commit.
 
-    PostgreSQL locks the workspace rows, in id order; SQLite has one writer anyway.
+    PostgreSQL locks the workspace rows, in id order (settling goes on meanwhile: a foreign key's
+    check asks for less); SQLite has one writer anyway.
     """
     ids = sorted(set(workspace_ids))
     if not ids:
         return {}
     lock = select(_workspaces.c.id).where(_workspaces.c.id.in_(ids)).order_by(_workspaces.c.id)
-    connection.execute(lock.with_for_update()).all()
+    connection.execute(lock.with_for_update(key_share=True)).all()
     return {workspace_id: balance(connection, workspace_id) for workspace_id in ids}
 
 

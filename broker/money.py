@@ -1,6 +1,6 @@
 """Money is integers of nano-dollars (1 USD = 1_000_000_000); floats appear only in JSON we send."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 
 NANOS_PER_USD = 1_000_000_000
 
@@ -9,7 +9,7 @@ def nanos_from_usd(value: str | float | Decimal) -> int:
     """Read an amount of dollars exactly. Raises ValueError for what is not a finite number."""
     try:
         amount = Decimal(str(value)) * NANOS_PER_USD
-    except InvalidOperation:
+    except DecimalException:
         amount = Decimal("NaN")
     if not amount.is_finite():
         raise ValueError(f"{value!r} is not an amount in US dollars")

@@ -5,11 +5,13 @@ A price is nano-dollars per *million* tokens, so that every list price is a whol
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from broker.completion import Completion, Json, Usage
 
 MILLION = 1_000_000
 CHARACTERS_PER_TOKEN = 4  # the usual rule of thumb for English text
+INPUTS = ("input", "prompt", "query", "documents")  # where operations other than chat have text
 TOKENS_PER_MEDIA_PART = 1_000  # an image or a file, whose real count only the provider knows
 
 
@@ -54,8 +56,8 @@ def charge(price: Price, usage: Usage, completion: Completion) -> int:
 
 
 def estimate_input_tokens(body: Json) -> int:
-    """Return a rough count of a chat body's input tokens, for the hold and for context filters."""
-    characters = 0
+    """Return a rough count of a body's input tokens, for the hold and for context filters."""
+    characters = sum(_characters(body.get(name)) for name in INPUTS)
     media = 0
     for message in body.get("messages") or ():
         content = message.get("content")
@@ -70,7 +72,18 @@ def estimate_input_tokens(body: Json) -> int:
     return characters // CHARACTERS_PER_TOKEN + media * TOKENS_PER_MEDIA_PART + 1
 
 
+def _characters(given: Any) -> int:
+    """Count the characters of a text, or of what holds texts; a token given as a number counts."""
+    if isinstance(given, str):
+        return len(given)
+    if isinstance(given, list):
+        return sum(_characters(each) for each in given)
+    if isinstance(given, dict):
+        return sum(_characters(each) for each in given.values())
+    return CHARACTERS_PER_TOKEN if isinstance(given, int) else 0
+
+
 def asked_output_tokens(body: Json, *, likely: int) -> int:
-    """Return the output tokens to hold for: what the body asks, else what is likely."""
+    """Return the output tokens to hold for: what the body asks, else what is likely, `n` times."""
     asked = body.get("max_completion_tokens") or body.get("max_tokens")
-    return int(asked) if asked else likely
+    return int(asked or likely) * int(body.get("n") or 1)

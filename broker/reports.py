@@ -113,17 +113,16 @@ def past_events(report: JobReport) -> list[Event]:
     """Return what the database knows of a job's event log, numbered as its worker numbered it.
 
     A streamed job's log is stored when the job ends. Any other job's follows from its attempts: one
-    `started` each, one `retrying` after each that was not the last, then the end.
+    `started` each, one `retrying` after each that was followed by another or by waiting for one,
+    then the end.
     """
     if report.payload.events is not None:
         return events.unpack(report.payload.events)
     state = JobState(report.job.state)
     told: list[tuple[str, dict[str, Any]]] = []
-    for place, attempt in enumerate(report.attempts):
+    for attempt in report.attempts:
         told.append((events.STARTED, started_event(attempt)))
-        if attempt.outcome is not None and (
-            place + 1 < len(report.attempts) or state is JobState.QUEUED
-        ):
+        if attempt is not report.attempts[-1] or _waited_again(report.job, state, attempt):
             told.append((events.RETRYING, _retrying_event(attempt)))
     if state in SETTLED:
         told.append((state.value, end_event(report)))
@@ -131,6 +130,15 @@ def past_events(report: JobReport) -> list[Event]:
         Event(number, type_, orjson.dumps(data))
         for number, (type_, data) in enumerate(told, start=1)
     ]
+
+
+def _waited_again(job: Any, state: JobState, last: Any) -> bool:
+    """Tell whether the job was queued again after its last attempt, and perhaps ended there."""
+    if state is JobState.CANCELLED:
+        return bool(last.outcome != AttemptOutcome.CANCELLED.value)
+    if state is JobState.EXPIRED:
+        return bool(last.ended_at != job.ended_at)
+    return state is JobState.QUEUED
 
 
 def started_event(attempt: Any) -> dict[str, Any]:

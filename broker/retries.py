@@ -65,9 +65,10 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """End the job as failed, or as expired when there was no time left."""
+    """End the job as failed, as expired when no time was left, or as the caller's cancellation."""
 
     expired: bool = False
+    cancelled: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 import orjson
 
 from broker.completion import Json
-from broker.errors import InvalidRequestError, NoEndpointError
+from broker.errors import InvalidRequestError, ModalityError, NoEndpointError
 from broker.pricing import Price
 
 MAX_MODELS = 16
@@ -24,6 +24,11 @@ class Endpoint:
     max_completion_tokens: int | None = None
     quantization: str | None = None
     supported_parameters: frozenset[str] | None = None  # None = all
+    input_modalities: frozenset[str] | None = None  # None = unknown: nothing is refused
+
+    def takes(self, needs: frozenset[str]) -> bool:
+        """Whether these input modalities may be sent to it."""
+        return self.input_modalities is None or needs <= self.input_modalities
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +80,28 @@ def requested_models(body: Json) -> list[str]:
     return models
 
 
-def plan(models: Sequence[str], endpoints: Mapping[str, Sequence[Endpoint]]) -> Plan:
+def plan(
+    models: Sequence[str],
+    endpoints: Mapping[str, Sequence[Endpoint]],
+    needs: frozenset[str] = frozenset(),
+) -> Plan:
     """Order the endpoints of `models`: first choice first, within a model the cheapest first.
 
-    `endpoints` holds what each slug can be served by now. A fallback model that nobody serves is
-    passed over. Raises NoEndpointError when nothing is left.
+    `endpoints` holds what each slug can be served by now; those that cannot take the input
+    modalities in `needs` are left out. A fallback model that nobody serves is passed over. Raises
+    NoEndpointError when nothing is left, or ModalityError when `needs` left nothing.
     """
+    able = {
+        model: sorted((each for each in endpoints.get(model, ()) if each.takes(needs)), key=_price)
+        for model in models
+    }
     places = [
         PlannedEndpoint(endpoint, _reason(rank, place))
         for rank, model in enumerate(models)
-        for place, endpoint in enumerate(sorted(endpoints.get(model, ()), key=_list_price))
+        for place, endpoint in enumerate(able[model])
     ]
+    if not places and any(endpoints.get(model) for model in models):
+        raise ModalityError(models, needs)
     if not places:
         raise NoEndpointError(
             f"No configured provider serves {', '.join(models)}: configure one, or choose a model "
@@ -95,7 +111,7 @@ def plan(models: Sequence[str], endpoints: Mapping[str, Sequence[Endpoint]]) -> 
     return Plan(places)
 
 
-def _list_price(endpoint: Endpoint) -> int:
+def _price(endpoint: Endpoint) -> int:
     return endpoint.price.prompt + endpoint.price.completion
 
 
@@ -114,6 +130,7 @@ def encode(planned: Plan) -> bytes:
                 "native_model": place.endpoint.native,
                 "reason": place.reason,
                 "price": asdict(place.endpoint.price),
+                **_modalities(place.endpoint),
             }
             for place in planned.places
         ]
@@ -130,9 +147,19 @@ def decode(stored: bytes) -> Plan:
                     model=place["model"],
                     native=place["native_model"],
                     price=Price(**place["price"]),
+                    input_modalities=_set(place.get("input_modalities")),
                 ),
                 place["reason"],
             )
             for place in orjson.loads(stored)
         ]
     )
+
+
+def _modalities(endpoint: Endpoint) -> Json:
+    known = endpoint.input_modalities
+    return {} if known is None else {"input_modalities": sorted(known)}
+
+
+def _set(words: Sequence[str] | None) -> frozenset[str] | None:
+    return None if words is None else frozenset(words)

@@ -4,6 +4,7 @@ The only module that reads the environment, apart from the API keys of providers
 """
 
 import os
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,12 +18,14 @@ from pydantic import (
 )
 from pydantic_settings import (
     BaseSettings,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Modality = Literal["text", "image", "file", "audio", "video"]
 ModelSlug = Annotated[str, StringConstraints(pattern=r"^[^/\s]+/[^\s]+$")]
 Dollars = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?$")]
 
@@ -70,7 +73,7 @@ class ModelRow(_Row):
     description: str = ""
     context_length: int = Field(128_000, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
-    input_modalities: list[str] = ["text"]
+    input_modalities: list[Modality] | None = None  # absent = unknown: nothing is refused
     output_modalities: list[str] = ["text"]
     supported_parameters: list[str] | None = None
     quantization: str | None = None
@@ -90,6 +93,7 @@ class Settings(BaseSettings):
     bootstrap_key: str = ""  # an API key that exists from the first start, with unlimited credit
     sqlite_synchronous: Literal["full", "normal"] = "full"  # full survives a power cut
 
+    public_url: str = "http://127.0.0.1:8080"  # how callers reach the API; in links we give out
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
     flower_port: int = Field(5555, ge=0, le=65535)
@@ -112,6 +116,9 @@ class Settings(BaseSettings):
     idle_timeout_seconds: float = Field(120, gt=0)  # the longest gap inside an answer
     total_timeout_seconds: float = Field(1800, gt=0)  # one attempt, from sending to the last byte
     max_answer_bytes: int = Field(50_000_000, ge=1_000)  # of one provider answer
+    max_media_bytes: int = Field(20_000_000, ge=1_000)  # of one image or file fetched by URL
+    allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()  # private
+    # networks that callers' URLs may point into, e.g. "10.1.0.0/16,fd00::/8"
     event_ttl_seconds: int = Field(24 * 3600, ge=60)  # how long Redis keeps a stream's events
 
     providers: list[ProviderRow] = []
@@ -121,6 +128,13 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @field_validator("allowed_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        """Read a comma-separated list, as the environment has it; waybill.toml may have a list."""
+        items = value.split(",") if isinstance(value, str) else value
+        return tuple(ip_network(str(item).strip(), strict=False) for item in items if str(item))
 
     @property
     def database(self) -> str:

@@ -8,21 +8,20 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, insert, select
 
-from broker import ledger, pricing, routing
+from broker import ledger, needs, pricing, routing
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import IdempotencyMismatchError, InsufficientCreditsError, InvalidRequestError
 from broker.ids import new_job_id
 from broker.money import usd
+from broker.operations import WITHOUT_OUTPUT, Operation
 from broker.queues import Lane
 from broker.retries import OnUnknown
 from broker.routing import Endpoint, Plan
 from broker.settings import Settings
 from broker.states import JobState
 from broker.tables import Job, JobPayload
-
-CHAT_COMPLETIONS = "/v1/chat/completions"
 
 REDISPATCH_MS = 15_000
 """A published job that nobody claimed within this time is published again."""
@@ -43,7 +42,7 @@ _SAME_KEY = select(
 class Wish:
     """What a caller may ask of a job beyond its body. Times are Unix milliseconds."""
 
-    operation: str = CHAT_COMPLETIONS
+    operation: Operation = Operation.CHAT
     lane: Lane = Lane.INTERACTIVE
     idempotency_key: str | None = None
     not_before: int | None = None
@@ -88,8 +87,8 @@ def prepare(
 ) -> NewJob:
     """Decide everything about a job; pure but for the clock and the id. Raises WaybillError."""
     now = now_ms()
-    plan = routing.plan(routing.requested_models(body), endpoints)
-    held = _worst_quote(body, plan, settings)
+    plan = routing.plan(routing.requested_models(body), endpoints, needs.modalities(body))
+    held = _worst_quote(body, wish.operation, plan, settings)
     if wish.max_cost_nanos is not None and held > wish.max_cost_nanos:
         raise InvalidRequestError(
             f"This job may cost up to {usd(held):.6f} USD, more than its max_cost of "
@@ -101,11 +100,11 @@ def prepare(
         "id": job_id,
         "workspace_id": principal.workspace_id,
         "api_key_id": principal.api_key_id,
-        "operation": wish.operation,
+        "operation": wish.operation.value,
         "lane": wish.lane.value,
         "model": plan[0].model,
         "provider": plan[0].provider,
-        "stream": bool(body.get("stream")),
+        "stream": wish.operation is Operation.CHAT and bool(body.get("stream")),
         "position": 0,
         "attempt": 0,
         "attempts_used": 0,
@@ -130,10 +129,10 @@ def prepare(
 
 def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:
     """Insert jobs with their holds; a known idempotency key gives the earlier job instead."""
-    known = _known_keys(connection, jobs)
     balances = ledger.locked_balances(
         connection, (job.row["workspace_id"] for job in jobs if not job.unlimited)
     )
+    known = _known_keys(connection, jobs)  # under the lock: a twin may just have been accepted
     results: list[Submitted | Exception] = []
     accepted: list[NewJob] = []
     for job in jobs:
@@ -218,10 +217,11 @@ def _key(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["workspace_id"], row["idempotency_key"]
 
 
-def _worst_quote(body: Json, plan: Plan, settings: Settings) -> int:
+def _worst_quote(body: Json, operation: Operation, plan: Plan, settings: Settings) -> int:
     """Return what the plan's dearest endpoint would cost: no fallback outgrows the hold."""
     inputs = pricing.estimate_input_tokens(body)
-    outputs = pricing.asked_output_tokens(body, likely=settings.likely_completion_tokens)
+    likely = settings.likely_completion_tokens
+    outputs = 0 if operation in WITHOUT_OUTPUT else pricing.asked_output_tokens(body, likely=likely)
     return max(
         pricing.quote(place.endpoint.price, input_tokens=inputs, output_tokens=outputs)
         for place in plan.places

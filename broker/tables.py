@@ -159,6 +159,19 @@ class Generation(SQLModel, table=True):
     created_at: int = Field(sa_column=_big())
 
 
+class StoredFile(SQLModel, table=True):
+    """Bytes that an answer refers to; they are in the file store under this id."""
+
+    __tablename__: ClassVar[Any] = "files"
+
+    id: str = Field(primary_key=True)  # file_…
+    workspace_id: str
+    job_id: str | None = Field(default=None, index=True)
+    media_type: str
+    bytes: int
+    created_at: int = Field(sa_column=_big())
+
+
 class LedgerEntry(SQLModel, table=True):
     """One immutable signed amount. A workspace's balance is the sum of its entries."""
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import demo, doctor, jobs, run, serve, submit, up
+from cli import demo, doctor, jobs, keys, providers, run, serve, submit, up
 
 app = typer.Typer(
     name="waybill",
@@ -18,6 +18,8 @@ app.command()(doctor.doctor)
 app.command()(submit.submit)
 app.command()(run.run)
 app.add_typer(jobs.jobs, name="jobs")
+app.add_typer(keys.keys, name="keys")
+app.add_typer(providers.providers, name="providers")
 app.command()(serve.api)
 app.command()(serve.worker)
 app.command()(serve.dispatcher)

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -20,11 +21,13 @@ from broker.ids import new_id
 from broker.lifecycle import Rescue, rescue_many
 from broker.migrations import migrate
 from broker.settings import Settings
+from broker.stopping import stopped
 from cli.children import Child, ChildDiedError, say
 from cli.serve import SIMULATOR_PORT
 from cli.valkey import valkey_command
 
 START_SECONDS = 15.0
+LOOPBACK = "127.0.0.0/8,::1/128"
 
 
 def up(
@@ -45,6 +48,8 @@ def up(
         ports["Flower (--no-flower, WAYBILL_FLOWER_PORT)"] = config.flower_port
     if demo:
         ports["the simulator (--simulator-port)"] = simulator_port
+        if not config.allowed_networks:  # the children's environment is ours
+            os.environ.setdefault("WAYBILL_ALLOWED_NETWORKS", LOOPBACK)
     _check_ports(host, ports)
     providers.configured(config)  # complain about the configuration before anything starts
     with _data_dir(config.data_dir):
@@ -144,11 +149,12 @@ class House:
 
     async def _watch(self, stop: asyncio.Event) -> int:
         children = [*self._children, *([self._valkey] if self._valkey else [])]
-        async with asyncio.TaskGroup() as group:
-            watching = [group.create_task(child.watch(self._died)) for child in children]
-            await stop.wait()
-            for task in watching:
-                task.cancel()
+        watching = {asyncio.create_task(child.watch(self._died)) for child in children}
+        asked = asyncio.create_task(stop.wait())
+        ended, _ = await asyncio.wait({asked, *watching}, return_when=asyncio.FIRST_COMPLETED)
+        await stopped({asked, *watching} - ended)
+        for task in ended:
+            task.result()  # raises ChildDiedError where that is why it ended
         say("stopping")
         return 0
 

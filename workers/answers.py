@@ -6,10 +6,11 @@ Shapes: openrouter.ai/docs/api-reference/chat-completion (response, streaming, u
 from dataclasses import dataclass
 from typing import Any
 
-from broker.completion import Chunk, Completion, Json, Usage
+from broker.completion import Chunk, Completion, Document, Json
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.money import usd
+from workers.receipts import Receipt
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +27,30 @@ class Envelope:
         endpoint = job.endpoint
         return cls(generation_id(job.id), job.created_at // 1000, endpoint.model, endpoint.provider)
 
-    def response(self, completion: Completion, usage: Usage, cost_nanos: int) -> Json:
+    def body(self, answer: Completion | Document, receipt: Receipt) -> Json:
+        """Return the whole answer as it is stored and given to the caller."""
+        if isinstance(answer, Document):
+            return self._document(answer, receipt)
         return {
             "id": self.id,
             "object": "chat.completion",
             "created": self.created,
             "model": self.model,
             "provider": self.provider,
-            "system_fingerprint": completion.system_fingerprint,
-            **({"service_tier": completion.service_tier} if completion.service_tier else {}),
-            "choices": completion.choices,
-            "usage": usage_json(usage, cost_nanos),
+            "system_fingerprint": answer.system_fingerprint,
+            **({"service_tier": answer.service_tier} if answer.service_tier else {}),
+            "choices": answer.choices,
+            "usage": usage_json(receipt),
         }
+
+    def _document(self, answer: Document, receipt: Receipt) -> Json:
+        facts = {
+            "id": self.id,
+            "created": self.created,
+            "model": self.model,
+            "provider": self.provider,
+        }
+        return facts | answer.body | {"usage": usage_json(receipt)}
 
     def chunk(self, chunk: Chunk) -> Json:
         body = self._chunk(chunk.choices)
@@ -45,9 +58,9 @@ class Envelope:
             body["system_fingerprint"] = chunk.system_fingerprint
         return body
 
-    def usage_chunk(self, usage: Usage, cost_nanos: int) -> Json:
+    def usage_chunk(self, receipt: Receipt) -> Json:
         """The last chunk of a stream: no choices, the whole usage."""
-        return self._chunk(()) | {"usage": usage_json(usage, cost_nanos)}
+        return self._chunk(()) | {"usage": usage_json(receipt)}
 
     def _chunk(self, choices: Any) -> Json:
         return {
@@ -60,13 +73,14 @@ class Envelope:
         }
 
 
-def usage_json(usage: Usage, cost_nanos: int) -> Json:
+def usage_json(receipt: Receipt) -> Json:
     """Usage in OpenRouter's shape; `cost` is what this caller is charged, in US dollars."""
+    usage = receipt.usage
     body: Json = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        "cost": usd(cost_nanos),
+        "cost": usd(receipt.cost_nanos),
         "is_byok": False,
         "prompt_tokens_details": {
             "cached_tokens": usage.cache_read or 0,

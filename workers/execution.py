@@ -5,23 +5,25 @@ whatever kills this process leaves an open attempt that another worker rescues.
 """
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import orjson
 import structlog
 
-from broker import pricing
+from broker import files
 from broker.clock import now_ms
 from broker.completion import (
     AttemptOutcome,
     Completion,
     CompletionRequest,
+    Document,
     ErrorType,
     Failure,
     Json,
     Timings,
-    Usage,
 )
+from broker.file_parser import read_file_parser
 from broker.ids import generation_id
 from broker.lifecycle import (
     Claim,
@@ -32,10 +34,13 @@ from broker.lifecycle import (
     decide,
     record_many,
 )
+from broker.operations import Operation
 from broker.retries import Retry
 from workers.answers import Envelope
+from workers.media import Annotator, prepare
+from workers.receipts import Receipt
 from workers.story import Story
-from workers.toolbox import Answer, Toolbox
+from workers.toolbox import Answer, Route, Toolbox
 from workers.upstream import Deadlines, Stopwatch, call
 
 ROUTING_FIELDS = frozenset(
@@ -55,6 +60,7 @@ class Run:
     request: CompletionRequest
     story: Story
     watch: Stopwatch
+    plugins: Any = None  # the body's, which no provider sees
 
     @property
     def timings(self) -> Timings:
@@ -90,7 +96,8 @@ async def begin(tools: Toolbox, job: ClaimedJob) -> Run:
         stream=job.stream,
     )
     story = await Story.open(job, tools.events, tools.redis)
-    return Run(job, request, story, Stopwatch(_deadlines(tools, job)))
+    watch = Stopwatch(_deadlines(tools, job))
+    return Run(job, request, story, watch, body.get("plugins"))
 
 
 def _deadlines(tools: Toolbox, job: ClaimedJob) -> Deadlines:
@@ -130,14 +137,47 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
             f"Provider {endpoint.provider!r} is not configured at this worker.",
         )
     envelope = Envelope.of(run.job)
-    return await call(
+    adapter = route.adapter(run.job.operation)
+    if adapter is None:
+        return _unserved(run.job)
+    annotator = await _fit(tools, run, route)
+    if isinstance(annotator, Failure):
+        return annotator
+    answer = await call(
         tools.http,
-        route.adapter,
+        adapter,
         run.request,
         route.upstream,
         run.watch,
         max_bytes=tools.settings.max_answer_bytes,
-        on_chunk=lambda chunk: run.story.chunk(envelope.chunk(chunk)),
+        on_chunk=lambda chunk: run.story.chunk(envelope.chunk(annotator.chunk(chunk))),
+    )
+    return annotator.answer(answer)
+
+
+async def _fit(tools: Toolbox, run: Run, route: Route) -> Annotator | Failure:
+    """Make a chat's body fit the endpoint; what its files said is told with the answer."""
+    if run.job.operation is not Operation.CHAT:
+        return Annotator(())
+    prepared = await prepare(
+        run.request.body,
+        modalities=run.job.endpoint.input_modalities,
+        adapter=route.chat,
+        fetch=tools.fetch,
+        parser=read_file_parser(run.plugins),
+        quirks=route.upstream.quirks,
+    )
+    if isinstance(prepared, Failure):
+        return prepared
+    run.request = replace(run.request, body=prepared.body)
+    return Annotator(prepared.annotations)
+
+
+def _unserved(job: ClaimedJob) -> Failure:
+    return Failure(
+        AttemptOutcome.NOT_SENT,
+        ErrorType.NOT_FOUND,
+        f"Provider {job.endpoint.provider!r} does not serve {job.operation.value}.",
     )
 
 
@@ -148,15 +188,15 @@ def _stopped(tools: Toolbox, job: ClaimedJob) -> Failure:
     return Failure(AttemptOutcome.INTERRUPTED, ErrorType.UNMAPPED, "The worker was shut down.")
 
 
-async def finish(tools: Toolbox, run: Run, completion: Completion) -> None:
+async def finish(tools: Toolbox, run: Run, answer: Completion | Document) -> None:
     """Store the answer with its cost and settlement, then tell whoever waits."""
     job = run.job
-    usage = completion.usage or estimate(run.request, completion)
-    cost = pricing.charge(job.endpoint.price, usage, completion)
+    receipt = Receipt.of(job, run.request, answer)
+    saved = await _keep_media(tools, job, answer)
     envelope = Envelope.of(job)
-    response = orjson.dumps(envelope.response(completion, usage, cost))
+    response = orjson.dumps(envelope.body(answer, receipt))
     if job.stream:
-        run.story.last_chunk(envelope.usage_chunk(usage, cost))
+        run.story.last_chunk(envelope.usage_chunk(receipt))
     run.story.end(
         "completed",
         {"generation_id": generation_id(job.id)},
@@ -165,15 +205,33 @@ async def finish(tools: Toolbox, run: Run, completion: Completion) -> None:
     ending = Finished(
         job=job,
         now=now_ms(),
-        generation=_generation(run, completion, usage, cost),
+        generation=receipt.generation(job, answer, run.timings),
         response=response,
         timings=run.timings,
         events=run.story.packed(),
+        files=saved,
     )
     if await tools.database.write(record_many, ending):
         run.story.tell()
     else:
-        log.warning("attempt.superseded", job=job.id, attempt=job.attempt, cost_nanos=cost)
+        log.warning(
+            "attempt.superseded", job=job.id, attempt=job.attempt, cost_nanos=receipt.cost_nanos
+        )
+
+
+async def _keep_media(
+    tools: Toolbox, job: ClaimedJob, answer: Completion | Document
+) -> list[dict[str, Any]]:
+    """Write the bytes an answer refers to, before anybody hears of it; return their rows."""
+    if isinstance(answer, Completion):
+        return []
+    for media in answer.media:
+        await asyncio.to_thread(tools.files.save, media)
+    now = now_ms()
+    return [
+        files.row(media, workspace_id=job.workspace_id, job_id=job.id, now=now)
+        for media in answer.media
+    ]
 
 
 async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:
@@ -202,40 +260,3 @@ async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:
     if isinstance(decision, Retry) and not decision.delay:
         provider = job.plan[decision.position].provider
         tools.publisher.publish(provider, job.lane, [job.id])
-
-
-def estimate(request: CompletionRequest, completion: Completion) -> Usage:
-    """Count what the provider did not: about four characters a token."""
-    texts = [choice["message"].get("content") or "" for choice in completion.choices]
-    return Usage(
-        input=pricing.estimate_input_tokens(request.body),
-        output=sum(len(text) for text in texts) // pricing.CHARACTERS_PER_TOKEN,
-        estimated=True,
-    )
-
-
-def _generation(run: Run, completion: Completion, usage: Usage, cost: int) -> Json:
-    job = run.job
-    first = completion.choices[0] if completion.choices else {}
-    return {
-        "id": generation_id(job.id),
-        "job_id": job.id,
-        "workspace_id": job.workspace_id,
-        "attempt": job.attempt,
-        "provider": job.endpoint.provider,
-        "model": job.endpoint.model,
-        "upstream_id": completion.upstream_id,
-        "streamed": job.stream,
-        "finish_reason": first.get("finish_reason"),
-        "native_finish_reason": first.get("native_finish_reason"),
-        "input_tokens": usage.input,
-        "cache_read_tokens": usage.cache_read,
-        "cache_write_tokens": usage.cache_write,
-        "output_tokens": usage.output,
-        "reasoning_tokens": usage.reasoning,
-        "usage_estimated": usage.estimated,
-        "cost_nanos": cost,
-        "first_token_ms": run.watch.first_token_ms,
-        "duration_ms": run.watch.elapsed_ms(),
-        "created_at": now_ms(),
-    }

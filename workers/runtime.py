@@ -19,6 +19,7 @@ from broker.clock import now_ms
 from broker.lifecycle import Heartbeat, renew_many
 from broker.queues import split_queue_name
 from broker.settings import Settings
+from broker.stopping import stopped
 from workers.dispatcher import Dispatcher
 from workers.execution import run_job
 from workers.toolbox import Toolbox, toolbox
@@ -151,9 +152,7 @@ class Runtime:
             attempt.cancel()
 
     async def _stop(self) -> None:
-        for service in self._services:
-            service.cancel()
-        await asyncio.gather(*self._services, return_exceptions=True)
+        await stopped(self._services)
         tools = self._tools
         try:
             await signals.report_gone(tools.redis, tools.worker_id)

@@ -9,27 +9,38 @@ from typing import TypeAlias
 import httpx
 from redis.asyncio import Redis
 
-from broker.completion import Completion, Failure
+from broker.completion import Completion, Document, Failure
 from broker.database import Database
 from broker.events import EventWriter
+from broker.files import FileStore
 from broker.ids import new_id
+from broker.operations import Operation
 from broker.providers import Provider, configured
 from broker.publisher import CeleryPublisher
 from broker.settings import Settings
 from workers.adapters.base import Adapter, Upstream
 from workers.adapters.registry import ADAPTERS
+from workers.media import Fetcher
+from workers.operations.base import OperationAdapter
+from workers.operations.registry import OPERATIONS
 from workers.upstream import http_client
 
-Answer: TypeAlias = Completion | Failure
+Answer: TypeAlias = Completion | Document | Failure
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """How to speak to one provider."""
 
-    adapter: Adapter
+    chat: Adapter
     upstream: Upstream
     max_concurrency: int
+
+    def adapter(self, operation: Operation) -> Adapter | OperationAdapter | None:
+        """Return who translates this operation, or None where the provider does not serve it."""
+        if operation is Operation.CHAT:
+            return self.chat
+        return OPERATIONS.get((operation, self.upstream.wire))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +54,8 @@ class Toolbox:
     events: EventWriter
     publisher: CeleryPublisher
     http: httpx.AsyncClient
+    fetch: Fetcher
+    files: FileStore
     routes: Mapping[str, Route]
     running: dict[str, "asyncio.Task[Answer]"] = field(default_factory=dict)  # attempts by job id
     called_off: set[str] = field(default_factory=set)  # running jobs whose callers cancelled them
@@ -52,6 +65,7 @@ class Toolbox:
         """Send what waits, and disconnect."""
         await self.events.close()
         await self.http.aclose()
+        await self.fetch.aclose()
         await self.redis.aclose()
         await asyncio.to_thread(self.database.close)
         await asyncio.to_thread(self.publisher.close)
@@ -68,6 +82,8 @@ def toolbox(settings: Settings) -> Toolbox:
         events=EventWriter(redis, ttl_seconds=settings.event_ttl_seconds),
         publisher=CeleryPublisher(settings.transport),
         http=http_client(settings),
+        fetch=Fetcher(settings),
+        files=FileStore.of(settings),
         routes=routes(configured(settings)),
     )
 
@@ -86,6 +102,7 @@ def _route(provider: Provider) -> Route:
         )
     upstream = Upstream(
         slug=provider.slug,
+        wire=provider.wire,
         base_url=provider.base_url,
         api_key=provider.api_key,
         headers=provider.headers,

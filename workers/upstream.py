@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import aiohttp
 import httpx
+import structlog
 from httpx_aiohttp import AiohttpTransport
 
 from broker.completion import (
@@ -19,19 +20,24 @@ from broker.completion import (
     Chunk,
     Completion,
     CompletionRequest,
+    Document,
     ErrorType,
     Failure,
 )
 from broker.settings import Settings
 from workers.adapters.base import (
     Adapter,
+    HttpRequest,
     MalformedAnswerError,
     ProviderFailureError,
     Upstream,
 )
 from workers.assembly import Assembly
+from workers.operations.base import OperationAdapter
 
 MAX_ERROR_BYTES = 64 * 1024
+
+log = structlog.get_logger()
 
 NEVER_LEFT = (
     aiohttp.ClientConnectorError,  # refused, no route, DNS, TLS handshake
@@ -40,6 +46,9 @@ NEVER_LEFT = (
     httpx.InvalidURL,
     httpx.UnsupportedProtocol,
 )
+
+MISSHAPEN = (TypeError, ValueError, LookupError, AttributeError)
+"""What a translator raises over a shape that nobody foresaw."""
 
 
 class AnswerTooLargeError(Exception):
@@ -98,20 +107,21 @@ def http_client(settings: Settings) -> httpx.AsyncClient:
 
 async def call(
     client: httpx.AsyncClient,
-    adapter: Adapter,
+    adapter: Adapter | OperationAdapter,
     request: CompletionRequest,
     upstream: Upstream,
     watch: Stopwatch,
     *,
     max_bytes: int,
     on_chunk: Callable[[Chunk], None],
-) -> Completion | Failure:
+) -> Completion | Document | Failure:
     """Send `request`, return the whole answer; a stream's chunks go to `on_chunk` as they come."""
+    built = _build(adapter, request, upstream)
+    if isinstance(built, Failure):
+        return built
     try:
-        async with watch.running():
-            return await _exchange(
-                client, adapter, request, upstream, watch, max_bytes=max_bytes, on_chunk=on_chunk
-            )
+        async with watch.running(), _sent(client, built) as response:
+            return await _read_answer(response, adapter, request, watch, max_bytes, on_chunk)
     except TimeoutError:
         return _unknown(
             ErrorType.TIMEOUT, f"{upstream.slug} fell silent after {watch.elapsed_ms()} ms."
@@ -124,6 +134,12 @@ async def call(
         return _unknown(
             ErrorType.PROVIDER_UNAVAILABLE, f"{upstream.slug} sent an answer we cannot use: {error}"
         )
+    except MISSHAPEN:
+        # an answer of a shape that its translator did not foresee is the provider's failure
+        log.exception("upstream.misshapen_answer", provider=upstream.slug)
+        return _unknown(
+            ErrorType.PROVIDER_UNAVAILABLE, f"{upstream.slug} sent an answer of an unknown shape."
+        )
     except AnswerTooLargeError:
         return _unknown(
             ErrorType.PROVIDER_UNAVAILABLE,
@@ -131,30 +147,48 @@ async def call(
         )
 
 
-async def _exchange(
-    client: httpx.AsyncClient,
-    adapter: Adapter,
-    request: CompletionRequest,
-    upstream: Upstream,
-    watch: Stopwatch,
-    *,
-    max_bytes: int,
-    on_chunk: Callable[[Chunk], None],
-) -> Completion | Failure:
-    built = adapter.request(request, upstream)
-    sent = client.build_request(built.method, built.url, headers=built.headers, content=built.body)
-    response = await client.send(sent, stream=True)
+def _build(
+    adapter: Adapter | OperationAdapter, request: CompletionRequest, upstream: Upstream
+) -> HttpRequest | Failure:
+    """Translate the request; what cannot be translated was never sent."""
     try:
-        watch.byte()
-        if not response.is_success:
-            body = await _read(response, watch, MAX_ERROR_BYTES, cut=True)
-            return adapter.error(response.status_code, response.headers, body)
-        if not request.stream:
-            body = await _read(response, watch, max_bytes)
-            return adapter.answer(body, request)
-        return await _stream(response, adapter, request, watch, max_bytes, on_chunk)
+        return adapter.request(request, upstream)
+    except ProviderFailureError as error:
+        return error.failure
+    except MISSHAPEN as error:
+        log.exception("upstream.untranslatable", provider=upstream.slug)
+        message = f"The request cannot be put into {upstream.slug}'s terms: {error}"
+        return Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message[:500])
+
+
+@asynccontextmanager
+async def _sent(client: httpx.AsyncClient, built: HttpRequest) -> AsyncIterator[httpx.Response]:
+    """Send a request; the response's body is yet to be read."""
+    request = client.build_request(
+        built.method, built.url, headers=built.headers, content=built.body
+    )
+    response = await client.send(request, stream=True)
+    try:
+        yield response
     finally:
         await response.aclose()
+
+
+async def _read_answer(
+    response: httpx.Response,
+    adapter: Adapter | OperationAdapter,
+    request: CompletionRequest,
+    watch: Stopwatch,
+    max_bytes: int,
+    on_chunk: Callable[[Chunk], None],
+) -> Completion | Document | Failure:
+    watch.byte()
+    if not response.is_success:
+        body = await _read(response, watch, MAX_ERROR_BYTES, cut=True)
+        return adapter.error(response.status_code, response.headers, body)
+    if not request.stream:
+        return adapter.answer(await _read(response, watch, max_bytes), request)
+    return await _stream(response, adapter, request, watch, max_bytes, on_chunk)
 
 
 async def _read(
@@ -176,7 +210,7 @@ async def _read(
 
 async def _stream(
     response: httpx.Response,
-    adapter: Adapter,
+    adapter: Adapter | OperationAdapter,
     request: CompletionRequest,
     watch: Stopwatch,
     most: int,

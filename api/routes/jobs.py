@@ -37,7 +37,7 @@ async def submit_job(request: Request) -> Response:
     wanted = intake.validated(JobRequest, body if is_wrapped else {"body": body})
     wish = _wish(wanted, intake.idempotency_key(request))
     inside = "body" if is_wrapped else None
-    job = intake.chat_job(hands, principal, wanted.body, wish, inside=inside)
+    job = intake.prepared(hands, principal, wanted.body, wish, inside=inside)
     submitted = await intake.submit(hands, job)
     return await answering.accepted(
         hands, principal, submitted.job_id, intake.Preference(respond_async=True)
@@ -73,7 +73,7 @@ async def get_job(request: Request, job_id: str) -> Response:
     hands = services(request)
     principal = await hands.keyring.principal(request)
     found = await answering.report(hands, principal, job_id)
-    return json_response(views.job(found), 200, answering.job_headers(job_id))
+    return json_response(await answering.shown(hands, found), 200, answering.job_headers(job_id))
 
 
 @router.post("/{job_id}/cancel")
@@ -84,7 +84,7 @@ async def cancel_job(request: Request, job_id: str) -> Response:
     state = await answering.cancel(hands, principal, job_id)
     found = await answering.report(hands, principal, job_id)
     status = 202 if state is JobState.RUNNING else 200
-    return json_response(views.job(found), status, answering.job_headers(job_id))
+    return json_response(await answering.shown(hands, found), status, answering.job_headers(job_id))
 
 
 @router.post("/{job_id}/retry")
@@ -94,7 +94,7 @@ async def retry_job(request: Request, job_id: str) -> Response:
     principal = await hands.keyring.principal(request)
     await answering.retry(hands, principal, job_id)
     found = await answering.report(hands, principal, job_id)
-    return json_response(views.job(found), 202, answering.job_headers(job_id))
+    return json_response(await answering.shown(hands, found), 202, answering.job_headers(job_id))
 
 
 @router.get("/{job_id}/events")
@@ -131,6 +131,7 @@ def _resume_point(request: Request, after: int | None) -> int:
 def _wish(wanted: JobRequest, key: str | None) -> Wish:
     extra: Json = {"metadata": wanted.metadata} if wanted.metadata else {}
     return Wish(
+        operation=wanted.endpoint,
         lane=wanted.priority,
         idempotency_key=key,
         not_before=intake.milliseconds(wanted.not_before, "not_before"),

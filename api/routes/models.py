@@ -13,5 +13,7 @@ router = APIRouter(tags=["models"])
 @router.get("/models")
 async def list_models(request: Request) -> Response:
     """List the models that the configured providers serve."""
-    models = services(request).catalog.models.values()
-    return json_response({"object": "list", "data": [views.model(entry) for entry in models]})
+    models = [views.model(entry) for entry in services(request).catalog.models.values()]
+    return json_response(
+        {"object": "list", "data": models, "total_count": len(models), "links": {"next": None}}
+    )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 
 class _Open(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=False)
+    model_config = ConfigDict(extra="allow", strict=True)  # the body travels on as it came
 
 
 class TextPart(_Open):
@@ -142,7 +142,7 @@ class Route(_Open):
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
-Positive = Annotated[int, Field(ge=1)]
+TokenCount = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
 class ChatRequest(_Open):
@@ -154,8 +154,8 @@ class ChatRequest(_Open):
     route: Route | Literal["fallback", "sort"] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    max_tokens: Positive | None = None
-    max_completion_tokens: Positive | None = None
+    max_tokens: TokenCount | None = None
+    max_completion_tokens: TokenCount | None = None
     temperature: Temperature | None = None
     top_p: Share | None = None
     top_k: Annotated[int, Field(ge=0)] | None = None

@@ -1,9 +1,10 @@
 """The body of POST /jobs: a request for later, with what may be asked of its execution."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from broker.operations import Operation
 from broker.queues import Lane
 from broker.retries import OnUnknown
 
@@ -21,7 +22,7 @@ class JobRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    endpoint: Literal["/v1/chat/completions"] = "/v1/chat/completions"
+    endpoint: Operation = Operation.CHAT
     body: dict[str, Any]
     priority: Lane = Lane.INTERACTIVE
     not_before: Annotated[float, Field(gt=0)] | None = None

@@ -5,18 +5,20 @@
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from broker.catalog.priced import priced_models
-from broker.errors import UnknownModelError
+from broker.errors import NoEndpointError, UnknownModelError
 from broker.money import nanos_from_usd
+from broker.operations import Operation, serves
 from broker.pricing import Price
 from broker.providers import Provider
 from broker.routing import Endpoint
 from broker.settings import EndpointRow, ModelRow, Settings
 
 FREE = Price()
+MANY = 10  # names in a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +40,43 @@ class Catalog:
 
     def __init__(self, models: Iterable[Model], providers: Mapping[str, Provider]) -> None:
         self.models = {model.slug: model for model in models}
+        self._wires = {slug: provider.wire for slug, provider in providers.items()}
         self._open = [p for p in providers.values() if p.vendor and p.vendor.any_model]
 
-    def endpoints(self, slugs: Sequence[str]) -> dict[str, Sequence[Endpoint]]:
-        """Return the endpoints of each slug.
+    def endpoints(
+        self, slugs: Sequence[str], operation: Operation = Operation.CHAT
+    ) -> dict[str, Sequence[Endpoint]]:
+        """Return the endpoints of each slug whose providers serve the operation.
 
         Raises UnknownModelError for a first choice that is not in the catalog, with the nearest
         names; an unknown fallback is passed over.
         """
         found = {slug: self._endpoints_of(slug) for slug in slugs}
-        if not found[slugs[0]] and not any(found.values()):
+        if not any(found.values()):
             raise UnknownModelError(self._unknown(slugs[0]), param="model")
-        return found
+        serving: dict[str, Sequence[Endpoint]] = {
+            slug: self._serving(each, operation) for slug, each in found.items()
+        }
+        if not any(serving.values()):
+            raise NoEndpointError(
+                f"No provider of {slugs[0]!r} serves {operation.value}.", param="model"
+            )
+        return serving
+
+    def _serving(self, endpoints: Sequence[Endpoint], operation: Operation) -> list[Endpoint]:
+        return [each for each in endpoints if serves(self._wires[each.provider], operation)]
+
+    def taking(self, needs: Collection[str], operation: Operation) -> list[str]:
+        """Return models that are known to take these input modalities; a few, first names first."""
+        wanted = frozenset(needs)
+        return sorted(
+            slug
+            for slug, model in self.models.items()
+            if any(
+                each.input_modalities is not None and each.takes(wanted)
+                for each in self._serving(model.endpoints, operation)
+            )
+        )[:MANY]
 
     def _endpoints_of(self, slug: str) -> Sequence[Endpoint]:
         model = self.models.get(slug)
@@ -96,7 +123,7 @@ def _declared(row: ModelRow, providers: Mapping[str, Provider]) -> Model:
         name=row.name or row.slug,
         description=row.description,
         context_length=row.context_length,
-        input_modalities=row.input_modalities,
+        input_modalities=row.input_modalities or ("text",),
         output_modalities=row.output_modalities,
         supported_parameters=row.supported_parameters,
         endpoints=tuple(_endpoint(row, endpoint, providers) for endpoint in row.endpoints),
@@ -119,6 +146,7 @@ def _endpoint(row: ModelRow, endpoint: EndpointRow, providers: Mapping[str, Prov
         max_completion_tokens=endpoint.max_completion_tokens or row.max_completion_tokens,
         quantization=endpoint.quantization or row.quantization,
         supported_parameters=None if parameters is None else frozenset(parameters),
+        input_modalities=None if row.input_modalities is None else frozenset(row.input_modalities),
     )
 
 

@@ -30,6 +30,8 @@ def priced_models(provider: Provider) -> Iterator[PricedModel]:
         return
     listed: Any = _by_id().get(vendor.prices)
     for model in listed.models if listed else ():
+        if vendor.only and not model.id.startswith(vendor.only):
+            continue
         author = vendor.author or vendor.slug
         slug = model.id if "/" in model.id else f"{author}/{model.id}"
         prices = model.get_prices(datetime.now(UTC))
@@ -37,7 +39,7 @@ def priced_models(provider: Provider) -> Iterator[PricedModel]:
             Endpoint(
                 provider=provider.slug,
                 model=slug.lower(),
-                native=model.id,
+                native=vendor.native.format(model=model.id),
                 price=_price(prices),
                 context_length=model.context_window,
             ),

@@ -1,8 +1,9 @@
-"""The only writer of a job's state after its submission: claim, record, rescue, cancel, expire, reopen.
+"""The only writer of a job's state after its submission.
 
-Every transition is one guarded statement: it names the states it may start from, and a running
-job's also the attempt number, so that a worker thought dead cannot finish another's attempt. Rows
-that do not match were moved by somebody else: their caller learns it and stops quietly.
+Claim, record, rescue, cancel, expire, reopen: each is one guarded statement. It names the states it
+may start from, and a running job's also the attempt number, so that a worker thought dead cannot
+finish another's attempt. Rows that do not match were moved by somebody else: their caller learns it
+and stops quietly.
 """
 
 from broker.lifecycle.claims import Claim, ClaimedJob, claim_many

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, case, insert, select, update
 
 from broker import routing
+from broker.operations import Operation
 from broker.retries import OnUnknown
 from broker.routing import Endpoint, Plan
 from broker.states import JobState
@@ -35,6 +36,7 @@ class ClaimedJob:
 
     id: str
     workspace_id: str
+    operation: Operation
     model: str
     lane: str
     stream: bool
@@ -78,6 +80,7 @@ def _claim_statement() -> Any:
         .returning(
             _jobs.c.id,
             _jobs.c.workspace_id,
+            _jobs.c.operation,
             _jobs.c.model,
             _jobs.c.lane,
             _jobs.c.stream,
@@ -136,6 +139,7 @@ def claimed_job(row: Any, body: Any) -> ClaimedJob:
     return ClaimedJob(
         id=row.id,
         workspace_id=row.workspace_id,
+        operation=Operation(row.operation),
         model=row.model,
         lane=row.lane,
         stream=row.stream,

@@ -20,7 +20,11 @@ _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
 
 _RENEW = (
     update(_jobs)
-    .where(_jobs.c.lease_owner == bindparam("owner"), _jobs.c.state == JobState.RUNNING.value)
+    .where(
+        _jobs.c.id.in_(bindparam("ids", expanding=True)),
+        _jobs.c.lease_owner == bindparam("owner"),
+        _jobs.c.state == JobState.RUNNING.value,
+    )
     .values(lease_expires_at=bindparam("expires"))
 )
 _CALLED_OFF = select(_jobs.c.id).where(
@@ -32,7 +36,7 @@ _CALLED_OFF = select(_jobs.c.id).where(
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A worker's sign of life."""
+    """A worker's sign of life for the jobs it runs: what it dropped keeps its lease no longer."""
 
     owner: str
     expires_at: int
@@ -40,11 +44,12 @@ class Heartbeat:
 
 
 def renew_many(connection: Connection, beats: Sequence[Heartbeat]) -> Sequence[list[str]]:
-    """Extend the leases of these workers; return which of their jobs the callers called off."""
+    """Extend the leases of these jobs; return which of them the callers called off."""
     results = []
     for beat in beats:
-        connection.execute(_RENEW, {"owner": beat.owner, "expires": beat.expires_at})
-        called_off = connection.execute(_CALLED_OFF, {"ids": list(beat.job_ids)})
+        ids = sorted(beat.job_ids)
+        connection.execute(_RENEW, {"ids": ids, "owner": beat.owner, "expires": beat.expires_at})
+        called_off = connection.execute(_CALLED_OFF, {"ids": ids})
         results.append([row.id for row in called_off])
     return results
 

@@ -2,13 +2,13 @@
 
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import orjson
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from broker import ledger, retries
+from broker import files, ledger, retries
 from broker.completion import AttemptOutcome, Failure, Json, Timings
 from broker.lifecycle.claims import ClaimedJob
 from broker.retries import Decision, GiveUp, Retry, Review
@@ -34,6 +34,7 @@ class Finished:
     response: bytes
     timings: Timings
     events: bytes | None = None  # a stream's event log
+    files: Sequence[Mapping[str, Any]] = ()  # the columns of `files`: what the answer refers to
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def decide(job: ClaimedJob, failure: Failure, now: int, *, shown: bool = False) 
 
 
 _RUNNING = (
-    select(_jobs.c.id, _jobs.c.attempt)
+    select(_jobs.c.id, _jobs.c.attempt, _jobs.c.cancel_requested)
     .where(
         _jobs.c.id.in_(bindparam("ids", expanding=True)), _jobs.c.state == JobState.RUNNING.value
     )
@@ -141,16 +142,28 @@ def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[b
     Answer, cost, settlement and state change of a job are in one transaction.
     """
     running = {
-        row.id: row.attempt
+        (row.id, row.attempt): row.cancel_requested
         for row in connection.execute(_RUNNING, {"ids": [ending.job.id for ending in endings]})
     }
-    recorded = [running.pop(ending.job.id, None) == ending.job.attempt for ending in endings]
-    live = [ending for ending, ok in zip(endings, recorded, strict=True) if ok]
+    recorded = []
+    live: list[Ending] = []
+    for ending in endings:
+        called_off = running.pop((ending.job.id, ending.job.attempt), None)
+        recorded.append(called_off is not None)
+        if called_off is not None:
+            live.append(_called_off(ending) if called_off else ending)
     if live:
         _end_attempts(connection, live)
         _record_finished(connection, [ending for ending in live if isinstance(ending, Finished)])
         _record_failed(connection, [ending for ending in live if isinstance(ending, Failed)])
     return recorded
+
+
+def _called_off(ending: Ending) -> Ending:
+    """A job that its caller cancelled is not tried again."""
+    if isinstance(ending, Failed) and isinstance(ending.decision, Retry):
+        return replace(ending, decision=GiveUp(cancelled=True))
+    return ending
 
 
 def _end_attempts(connection: Connection, endings: Sequence[Ending]) -> None:
@@ -183,7 +196,7 @@ def _attempt_end(ending: Ending) -> dict[str, Any]:
         "outcome": ending.failure.outcome.value,
         "http_status": ending.failure.http_status,
         "error_type": ending.failure.error_type.value,
-        "error_message": ending.failure.message[:2000],
+        "error_message": _storable(ending.failure.message)[:2000],
         "upstream_id": None,
     }
 
@@ -199,6 +212,7 @@ def _record_finished(connection: Connection, endings: Sequence[Finished]) -> Non
         _STORE_ANSWER,
         [{"of_job": end.job.id, "response": end.response, "events": end.events} for end in endings],
     )
+    files.add(connection, [row for end in endings for row in end.files])
     ledger.append(
         connection,
         [
@@ -264,6 +278,8 @@ def final_state(end: Failed) -> JobState:
         return JobState.CANCELLED
     if isinstance(end.decision, Review):
         return JobState.NEEDS_REVIEW
+    if isinstance(end.decision, GiveUp) and end.decision.cancelled:
+        return JobState.CANCELLED
     expired = isinstance(end.decision, GiveUp) and end.decision.expired
     return JobState.EXPIRED if expired else JobState.FAILED
 
@@ -289,6 +305,14 @@ def error_json(job: ClaimedJob, failure: Failure) -> str:
         "retry_after": failure.retry_after,
         "raw": failure.raw,
     }
-    return orjson.dumps(
-        {name: value for name, value in error.items() if value is not None}
-    ).decode()
+    said = {
+        name: _storable(value) if isinstance(value, str) else value
+        for name, value in error.items()
+        if value is not None
+    }
+    return orjson.dumps(said).decode()
+
+
+def _storable(text: str) -> str:
+    """A provider's words without what PostgreSQL or JSON refuse: NUL and half surrogate pairs."""
+    return text.replace("\0", "").encode(errors="replace").decode()

@@ -22,6 +22,7 @@ class Upstream:
     headers: Mapping[str, str] = field(default_factory=dict)  # added to every request
     options: Mapping[str, Any] = field(default_factory=dict)  # region, project, api_version, …
     quirks: frozenset[str] = frozenset()  # declared deviations from the wire, see the wire's module
+    wire: str = "openai"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,14 @@ class Adapter(ABC):
     """One provider wire."""
 
     wire: ClassVar[str]
+    accepts: ClassVar[frozenset[str]] = frozenset({"image", "file", "audio", "video"})
+    """The modalities, beside text, that the wire has a form for."""
+    fetches: ClassVar[frozenset[str]] = frozenset()
+    """The modalities the provider takes as https URLs, and fetches itself."""
+    opens: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of URLs that only the provider can open, whatever they hold."""
+    reads_files: ClassVar[bool] = False
+    """Whether all of the wire's models can be expected to take a PDF as it is."""
 
     @abstractmethod
     def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:

@@ -45,3 +45,7 @@ class Quirk(StrEnum):
 
     DEPLOYMENT_URL = "deployment_url"
     """Names the model in the path: `/openai/deployments/{model}/chat/completions` (Azure)."""
+
+    INLINE_MEDIA = "inline_media"
+    """Takes images and films as data URIs only, or would fetch URLs from inside our own network,
+    past our guard (Ollama, vLLM, SGLang, LM Studio, llama.cpp)."""

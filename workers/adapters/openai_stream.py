@@ -125,7 +125,8 @@ class OpenAiStream:
         if type(payload) is not dict or not payload.get("choices") or payload.get("error"):
             payload = refuse_failure(payload)
         self._note(payload)
-        for choice in payload.get("choices") or ():
+        choices = payload.get("choices")
+        for choice in choices if type(choices) is list else ():
             addition = self._addition(choice, payload)
             if addition is not None:
                 # Not a comprehension: a failure must not take the additions before it along.

@@ -2,12 +2,24 @@
 
 from collections.abc import Mapping
 
+from workers.adapters.anthropic import AnthropicAdapter
+from workers.adapters.azure import AzureAdapter
 from workers.adapters.base import Adapter
+from workers.adapters.bedrock import BedrockAdapter
+from workers.adapters.cohere import CohereAdapter
+from workers.adapters.gemini import GeminiAdapter
+from workers.adapters.mistral import MistralAdapter
 from workers.adapters.openai import OpenAiAdapter
 
 ADAPTERS: Mapping[str, Adapter] = {
     adapter.wire: adapter
     for adapter in (
         OpenAiAdapter(),
+        AnthropicAdapter(),
+        GeminiAdapter(),
+        CohereAdapter(),
+        BedrockAdapter(),
+        MistralAdapter(),
+        AzureAdapter(),
     )
 }  # fmt: skip

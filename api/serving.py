@@ -1,0 +1,52 @@
+"""A job whose caller waits: answered when done, accepted when it takes too long (`Prefer`)."""
+
+import asyncio
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import answering, intake
+from api.services import Services
+from broker.accounts import Principal
+from broker.events import Event
+from broker.submission import NewJob
+
+
+async def serve(request: Request, hands: Services, principal: Principal, job: NewJob) -> Response:
+    """Submit the job; answer with what it brings, or with 202 as the caller prefers."""
+    preference = intake.preference(request)
+    if preference.respond_async and not preference.wait:
+        submitted = await intake.submit(hands, job)
+        return await answering.accepted(hands, principal, submitted.job_id, preference)
+    patience = hands.settings.sync_timeout_seconds
+    seconds = patience if preference.wait is None else min(preference.wait, patience)
+    with hands.news.listen(job.id) as listener:
+        submitted = await intake.submit(hands, job)
+        if submitted.replayed:
+            with hands.news.listen(submitted.job_id) as earlier:
+                end = await answering.wait(hands, principal, earlier, seconds=seconds, fresh=False)
+        elif answering.wants_cancel_on_disconnect(request):
+            end = await _wait_or_cancel(request, hands, principal, job, seconds)
+        else:
+            end = await answering.wait(hands, principal, listener, seconds=seconds, fresh=True)
+    if end is not None:
+        return await answering.answer(hands, principal, submitted.job_id, end)
+    if preference.wait is not None:
+        return await answering.accepted(hands, principal, submitted.job_id, preference)
+    return answering.still_running(submitted.job_id, seconds)
+
+
+async def _wait_or_cancel(
+    request: Request, hands: Services, principal: Principal, job: NewJob, seconds: float
+) -> Event | None:
+    """Wait as `serve` does, and call the job off should the caller hang up."""
+    with hands.news.listen(job.id) as listener:
+        waiting = asyncio.create_task(
+            answering.wait(hands, principal, listener, seconds=seconds, fresh=False)
+        )
+        hung_up = asyncio.create_task(answering.gone(request))
+        await asyncio.wait({waiting, hung_up}, return_when=asyncio.FIRST_COMPLETED)
+        hung_up.cancel()
+        if not waiting.done():
+            await answering.cancel_quietly(hands, principal, job.id)
+        return await waiting

@@ -1,0 +1,86 @@
+"""What a chat body needs its model to take, beside text. Pure: it looks, and decodes nothing."""
+
+from collections.abc import Iterator
+from mimetypes import guess_type
+from typing import Any
+from urllib.parse import urlsplit
+
+from broker.completion import Json
+from broker.file_parser import FileParser, read_file_parser
+
+MEDIA_PARTS = {
+    "image_url": "image",
+    "image": "image",
+    "input_audio": "audio",
+    "video_url": "video",
+    "file": "file",
+    "document": "file",
+}
+"""OpenAI's, OpenRouter's and Anthropic's content parts that hold something other than text."""
+
+READABLE = ("application/pdf", "application/json", "application/xml")
+"""Besides text/*: types whose text can be given to a model that takes no files."""
+
+
+def modalities(body: Json) -> frozenset[str]:
+    """Return the input modalities without which an endpoint cannot serve the body.
+
+    A PDF or a text file needs none: its text can be extracted, unless the body's `file-parser`
+    plugin says otherwise. Raises InvalidRequestError where that names an unknown engine.
+    """
+    parts = list(media_parts(body))
+    if not parts:
+        return frozenset()
+    parser = read_file_parser(body.get("plugins"))
+    return frozenset(need for part in parts if (need := _need(part, parser)))
+
+
+def media_parts(body: Json) -> Iterator[Json]:
+    """Yield the content parts that hold something other than text."""
+    messages = body.get("messages")
+    for message in messages if isinstance(messages, list) else ():
+        content = message.get("content") if isinstance(message, dict) else None
+        for part in content if isinstance(content, list) else ():
+            if isinstance(part, dict) and part.get("type") in MEDIA_PARTS:
+                yield part
+
+
+def _need(part: Json, parser: FileParser) -> str | None:
+    modality = MEDIA_PARTS[part["type"]]
+    if modality != "file":
+        return modality
+    mime = _mime(part)
+    family = mime.partition("/")[0]
+    if family in ("image", "audio", "video"):
+        return family
+    readable = family == "text" or mime in READABLE
+    return None if readable and not parser.must_be_native else "file"
+
+
+def _mime(part: Json) -> str:
+    """Tell a file's type by what is written about it; one that nothing tells of may be a PDF."""
+    held = part.get("file") if part["type"] == "file" else part.get("source")
+    if not isinstance(held, dict):
+        return "application/pdf"
+    if held.get("file_id"):
+        return "application/octet-stream"  # in a provider's own store: out of our reach
+    stated = held.get("media_type") or ("text/plain" if held.get("type") == "text" else None)
+    if isinstance(stated, str):
+        return stated.lower()
+    place = held.get("file_data") or held.get("url")
+    if isinstance(place, str) and place.startswith("data:"):
+        return place[5:].partition(",")[0].partition(";")[0].lower() or "text/plain"
+    return _by_name(held.get("filename")) or _by_name(_path(place)) or "application/pdf"
+
+
+def _path(place: Any) -> str:
+    if not isinstance(place, str) or "://" not in place[:12]:
+        return ""
+    try:
+        return urlsplit(place).path
+    except ValueError:
+        return ""
+
+
+def _by_name(name: Any) -> str | None:
+    return guess_type(name)[0] if isinstance(name, str) else None

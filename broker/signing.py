@@ -1,0 +1,51 @@
+"""Signed links: a path that works without a key until it expires."""
+
+import base64
+import hashlib
+import hmac
+import os
+import secrets
+import time
+
+from broker.settings import Settings
+
+LINK_SECONDS = 3600
+
+
+def signing_key(settings: Settings) -> bytes:
+    """Return the key that signs links: `secret_key`, or one made once and kept in `data_dir`.
+
+    Processes on several machines must be given the same `secret_key`.
+    """
+    if settings.secret_key:
+        return settings.secret_key.encode()
+    path = settings.data_dir / "secret_key"
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return path.read_bytes()
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(secrets.token_urlsafe(32).encode())
+    return path.read_bytes()
+
+
+class Signer:
+    """Makes and checks expiring signatures over a name."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def link(self, path: str, name: str, seconds: int = LINK_SECONDS) -> str:
+        """Return `path` with an expiry and a signature over `name`."""
+        expires = int(time.time()) + seconds
+        return f"{path}?expires={expires}&signature={self._signature(name, expires)}"
+
+    def holds(self, name: str, expires: int, signature: str) -> bool:
+        """Tell whether the signature is ours and has not expired."""
+        expected = self._signature(name, expires)
+        return expires > time.time() and hmac.compare_digest(expected, signature)
+
+    def _signature(self, name: str, expires: int) -> str:
+        digest = hmac.digest(self._key, f"{name}.{expires}".encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest).decode().rstrip("=")

@@ -1,0 +1,105 @@
+"""Which Waybill the commands talk to, with which key, and what its refusals say in one line."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+DEFAULT_URL = "http://127.0.0.1:8080"
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+SHOWN_TEXT = 300  # characters of an answer that is not JSON
+
+
+class ServerError(Exception):
+    """The server refused or could not be asked; the text is one line for a person."""
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status  # None: there was no answer at all
+
+    @property
+    def is_passing(self) -> bool:
+        """True where the same request may well succeed a little later."""
+        return self.status is None or self.status == httpx.codes.TOO_MANY_REQUESTS or (
+            self.status >= httpx.codes.INTERNAL_SERVER_ERROR
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """An address and a key."""
+
+    url: str = DEFAULT_URL
+    key: str = field(default="", repr=False)
+    key_source: str = ""  # where the key was found: named when it is refused
+
+    @property
+    def api(self) -> str:
+        return f"{self.url}/api/v1"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+
+    @property
+    def is_local(self) -> bool:
+        """True where a proxy of the environment must not come between."""
+        return urlsplit(self.url).hostname in LOOPBACK
+
+
+def configured(environ: Mapping[str, str] = os.environ) -> Server:
+    """Return the server that `WAYBILL_URL` and the first key found name."""
+    url = (environ.get("WAYBILL_URL") or DEFAULT_URL).rstrip("/")
+    for suffix in ("/api/v1", "/v1"):
+        url = url.removesuffix(suffix)
+    for name in ("WAYBILL_API_KEY", "WAYBILL_BOOTSTRAP_KEY"):
+        if key := environ.get(name, "").strip():
+            return Server(url, key, name)
+    path = Path(environ.get("WAYBILL_DATA_DIR") or ".waybill").expanduser() / "api_key"
+    try:
+        return Server(url, path.read_text().strip(), str(path))
+    except OSError:
+        return Server(url)
+
+
+def unreachable(server: Server, error: httpx.TransportError) -> ServerError:
+    """Say that no answer came, and what to do about it."""
+    if isinstance(error, httpx.UnsupportedProtocol):
+        return ServerError(f"WAYBILL_URL {server.url!r} is no address: it begins with http://")
+    if isinstance(error, httpx.ConnectError):
+        return ServerError(f"no Waybill at {server.url}: start one with `waybill up`")
+    what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "hung up"
+    return ServerError(f"{server.url} {what} ({type(error).__name__})")
+
+
+def refused(server: Server, response: httpx.Response) -> ServerError:
+    """Say what the server answered instead of doing it."""
+    status = response.status_code
+    if status == httpx.codes.UNAUTHORIZED:
+        return ServerError(_about_the_key(server, message(response)), status=status)
+    return ServerError(f"{message(response)} (HTTP {status})", status=status)
+
+
+def message(response: httpx.Response) -> str:
+    """Return the message of an error answer: problem details, OpenRouter's envelope, or text."""
+    try:
+        body: Any = response.json()
+    except ValueError:
+        body = None
+    if isinstance(body, dict):
+        error = body.get("error")
+        told = error.get("message") if isinstance(error, dict) else error
+        told = told or body.get("detail") or body.get("title")
+        if isinstance(told, str):
+            return told
+    return " ".join(response.text.split())[:SHOWN_TEXT] or response.reason_phrase
+
+
+def _about_the_key(server: Server, told: str) -> str:
+    if not server.key:
+        return f"{server.url} wants an API key: set WAYBILL_API_KEY"
+    return f"{server.url} refused the API key of {server.key_source}: {told}"

@@ -1,0 +1,75 @@
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from broker.accounts import DEFAULT_WORKSPACE, authenticate, create_workspace, ensure_first_start
+from broker.database import Database
+from broker.migrations import migrate
+from cli.main import app
+
+
+@pytest.fixture
+def keys(tmp_path, monkeypatch):
+    """Runs `waybill keys …` on a data directory of its own."""
+    monkeypatch.setenv("WAYBILL_CONFIG", str(tmp_path / "waybill.toml"))
+    (tmp_path / "waybill.toml").touch()
+    monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
+    monkeypatch.delenv("WAYBILL_DATABASE_URL", raising=False)
+    return lambda *words: CliRunner().invoke(app, ["keys", *words])
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'waybill.db'}", sqlite_synchronous="off")
+    migrate(database.engine)
+    with database.transaction() as connection:
+        ensure_first_start(connection, "")
+    yield database
+    database.close()
+
+
+def test_a_key_is_printed_once_alone_and_works(keys, database):
+    made = keys("create", "ci")
+    assert made.exit_code == 0, made.output
+    key = made.stdout.strip()
+    caller = database.read_now(authenticate, key)
+    assert caller.workspace_id == DEFAULT_WORKSPACE
+    listed = keys("list").stdout
+    assert key not in listed
+    assert re.search(rf"{caller.api_key_id} +ci +sk-wb-\S+… *\S* +default +active", listed)
+
+
+def test_a_disabled_key_stops_working(keys, database):
+    key = keys("create", "leaked").stdout.strip()
+    key_id = database.read_now(authenticate, key).api_key_id
+    assert keys("disable", key_id).exit_code == 0
+    assert database.read_now(authenticate, key) is None
+    assert re.search(rf"{key_id} .* disabled", keys("list").stdout)
+    # And again is no mistake
+    assert keys("disable", key_id).exit_code == 0
+
+
+@pytest.mark.parametrize("by", ["id", "name"])
+def test_a_key_of_another_workspace(keys, database, by):
+    with database.transaction() as connection:
+        workspace_id = create_workspace(connection, "acme", unlimited=False)
+    key = keys("create", "theirs", f"--workspace={workspace_id if by == 'id' else 'acme'}")
+    assert database.read_now(authenticate, key.stdout.strip()).workspace_id == workspace_id
+
+
+def test_what_is_not_there_is_said(keys, database):
+    for words, told in (
+        (("disable", "key_nobody"), "no key 'key_nobody'"),
+        (("create", "x", "--workspace=nowhere"), "no workspace 'nowhere'"),
+    ):
+        result = keys(*words)
+        assert result.exit_code == 1
+        assert told in result.stderr
+
+
+def test_without_a_database_none_is_made(keys, tmp_path):
+    result = keys("list")
+    assert result.exit_code == 1
+    assert "waybill migrate" in result.stderr
+    assert not (tmp_path / "waybill.db").exists()

@@ -1,0 +1,38 @@
+"""`waybill run` as a command: what it says and how it exits."""
+
+from typer.testing import CliRunner
+
+from cli.main import app
+
+
+def invoke(*arguments, **env):
+    return CliRunner().invoke(app, ["run", *map(str, arguments)], env=env)
+
+
+def test_invalid_lines_are_named_before_anything_is_submitted(tmp_path):
+    source = tmp_path / "p.jsonl"
+    source.write_text('"fine"\n{"prompt": 5}\nnonsense\n')
+    result = invoke(source, "-m", "m/m", "-o", tmp_path / "r.jsonl")
+    assert result.exit_code == 1
+    assert f"{source}, line 2: `prompt` must be" in result.stderr
+    assert f"{source}, line 3: not JSON" in result.stderr
+    assert "nothing was submitted" in result.stderr
+    assert not (tmp_path / "r.jsonl").exists()
+
+
+def test_no_server_is_one_line_after_the_patience(tmp_path):
+    source = tmp_path / "p.jsonl"
+    source.write_text('"fine"\n')
+    result = invoke(
+        *(source, "-m", "m/m", "-o", tmp_path / "r.jsonl", "--patience", "0.1"),
+        WAYBILL_URL="http://127.0.0.1:9",
+    )
+    assert result.exit_code == 1
+    assert "no Waybill at http://127.0.0.1:9: start one with `waybill up`" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_empty_file_is_no_run(tmp_path):
+    source = tmp_path / "p.jsonl"
+    source.write_text("\n\n")
+    assert "is empty" in invoke(source, "-m", "m/m", "-o", tmp_path / "r.jsonl").stderr

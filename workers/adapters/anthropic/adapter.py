@@ -1,0 +1,78 @@
+"""The Anthropic Messages wire, spoken by Anthropic, Vertex AI, Azure and several model vendors.
+
+Sources: platform.claude.com/docs/en/api/messages, …/api/versioning, …/api/beta-headers.
+"""
+
+from collections.abc import Mapping
+
+import orjson
+
+from broker.completion import Completion, CompletionRequest, Failure, Json
+from workers.adapters.anthropic.answer import read_answer
+from workers.adapters.anthropic.quirks import Quirk
+from workers.adapters.anthropic.request import request_body
+from workers.adapters.anthropic.stream import AnthropicStream
+from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
+from workers.adapters.errors import classify
+from workers.adapters.openai_answer import parse
+from workers.adapters.vertex import model_url
+
+VERSION = "2023-06-01"
+VERTEX_VERSION = "vertex-2023-10-16"
+_FILES_BETA = "files-api-2025-04-14"
+
+
+class AnthropicAdapter(Adapter):
+    """See `Adapter`. `options["version"]` replaces the `anthropic-version`."""
+
+    wire = "anthropic"
+    accepts = frozenset({"image", "file"})
+    fetches = accepts
+    reads_files = True
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        body = request_body(request, upstream.quirks)
+        if Quirk.VERTEX in upstream.quirks:
+            body = {"anthropic_version": VERTEX_VERSION, **body}
+            del body["model"]
+        headers = _headers(upstream, stream=request.stream)
+        if _uses_files(body):
+            betas = headers.get("anthropic-beta")
+            headers["anthropic-beta"] = f"{betas},{_FILES_BETA}" if betas else _FILES_BETA
+        return HttpRequest(_url(request, upstream), headers, orjson.dumps(body))
+
+    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+        return read_answer(parse(body), request)
+
+    def reader(self, request: CompletionRequest) -> StreamReader:
+        return AnthropicStream(request)
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        return classify(status, headers, body)
+
+
+def _url(request: CompletionRequest, upstream: Upstream) -> str:
+    if Quirk.VERTEX not in upstream.quirks:
+        return f"{upstream.base_url}/messages"
+    method = "streamRawPredict" if request.stream else "rawPredict"
+    return model_url(upstream, "anthropic", request.model, method)
+
+
+def _headers(upstream: Upstream, *, stream: bool) -> dict[str, str]:
+    headers = {
+        "content-type": "application/json",
+        "accept": "text/event-stream" if stream else "application/json",
+    }
+    if Quirk.VERTEX not in upstream.quirks:
+        headers["anthropic-version"] = str(upstream.options.get("version") or VERSION)
+    if upstream.api_key and upstream.quirks & {Quirk.VERTEX, Quirk.BEARER_TOKEN}:
+        headers["authorization"] = f"Bearer {upstream.api_key}"
+    elif upstream.api_key:
+        headers["x-api-key"] = upstream.api_key
+    return headers | {name.lower(): value for name, value in upstream.headers.items()}
+
+
+def _uses_files(body: Json) -> bool:
+    """Whether a turn points into Anthropic's file store, which is still a beta."""
+    blocks = (block for turn in body["messages"] for block in turn["content"])
+    return any(block.get("source", {}).get("type") == "file" for block in blocks)

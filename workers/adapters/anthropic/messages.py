@@ -1,0 +1,164 @@
+"""A chat body's messages as a Messages conversation: system blocks and alternating turns.
+
+Sources: platform.claude.com/docs/en/api/messages (roles), …/agents-and-tools/tool-use/
+implement-tool-use (results first in their turn), …/build-with-claude/extended-thinking (thinking
+blocks come back unchanged, first in their turn).
+"""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from broker.completion import Json
+from workers.adapters.anthropic.content import read_blocks
+from workers.adapters.openai_tools import held
+
+FORMAT = "anthropic-claude-v1"
+"""OpenRouter's name for reasoning details that only Anthropic's models can read."""
+
+_BAD_ID = re.compile(r"[^a-zA-Z0-9_-]")
+_OPENING: Json = {"type": "text", "text": "(The conversation continues.)"}
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What was said: `turns` alternate between user and assistant, and the user begins."""
+
+    system: list[Json] = field(default_factory=list)
+    turns: list[Json] = field(default_factory=list)
+
+    @property
+    def prefilled(self) -> bool:
+        """Whether the assistant's answer is already begun."""
+        return bool(self.turns) and self.turns[-1]["role"] == "assistant"
+
+    @property
+    def lost_thinking(self) -> bool:
+        """Whether the last assistant turn calls tools without the thinking that led to them."""
+        last = next((turn for turn in reversed(self.turns) if turn["role"] == "assistant"), None)
+        kinds = [block["type"] for block in last["content"]] if last else []
+        return "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking")
+
+    def add(self, role: str, blocks: list[Json]) -> None:
+        if not blocks:
+            return
+        if self.turns and self.turns[-1]["role"] == role:
+            self.turns[-1]["content"] += blocks
+        else:
+            self.turns.append({"role": role, "content": blocks})
+
+
+def read_conversation(messages: Any) -> Conversation:
+    """Translate `messages`; entries that are no messages are skipped."""
+    conversation = Conversation()
+    for message in messages if isinstance(messages, list) else ():
+        if isinstance(message, dict):
+            _read(conversation, message)
+    _mend(conversation)
+    return conversation
+
+
+def _read(conversation: Conversation, message: Json) -> None:
+    role = message.get("role")
+    if role in ("system", "developer"):
+        conversation.system += _marked(read_blocks(message.get("content")), message)
+    elif role == "assistant":
+        conversation.add("assistant", _marked(_assistant(message), message))
+    elif role in ("tool", "function"):
+        conversation.add("user", [_result(message)])
+    else:
+        conversation.add("user", _marked(read_blocks(message.get("content")), message))
+
+
+def _mend(conversation: Conversation) -> None:
+    """Bring the turns into the order and form the wire insists on."""
+    turns = conversation.turns
+    if not turns and conversation.system:
+        turns.append({"role": "user", "content": conversation.system})
+        conversation.system = []
+    if turns and turns[0]["role"] == "assistant":
+        turns.insert(0, {"role": "user", "content": [_OPENING]})
+    for turn in turns:
+        if turn["role"] == "user":
+            turn["content"].sort(key=lambda block: block["type"] != "tool_result")
+    if conversation.prefilled and (last := turns[-1]["content"][-1])["type"] == "text":
+        last["text"] = last["text"].rstrip()  # refused at the end of a prefill
+
+
+def _assistant(message: Json) -> list[Json]:
+    blocks = _thoughts(message.get("reasoning_details"))
+    blocks += read_blocks(message.get("content") or message.get("refusal"))
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list) else ():
+        kind, holder = held(call)
+        if name := holder.get("name"):
+            text = holder.get("arguments" if kind == "function" else "input")
+            call_input = _input(text)
+            block = {"type": "tool_use", "id": _id(call.get("id")), "name": name}
+            blocks.append(block | {"input": call_input, **_cache_mark(call)})
+    return blocks
+
+
+def _input(arguments: Any) -> Json:
+    """Return a call's arguments as the object they must be here, whatever the model once wrote."""
+    if isinstance(arguments, dict):
+        return arguments
+    if not isinstance(arguments, str) or not arguments.strip():
+        return {}
+    try:
+        parsed = orjson.loads(arguments)
+    except orjson.JSONDecodeError:
+        parsed = None
+    return parsed if isinstance(parsed, dict) else {"arguments": arguments}
+
+
+def _result(message: Json) -> Json:
+    content = read_blocks(message.get("content"))
+    marks = [mark for block in content if (mark := block.pop("cache_control", None))]
+    result: Json = {"type": "tool_result", "tool_use_id": _id(message.get("tool_call_id"))}
+    if content:
+        result["content"] = content
+    if message.get("is_error") is True:
+        result["is_error"] = True
+    if mark := message.get("cache_control") or (marks and marks[-1]):
+        result["cache_control"] = mark  # blocks within a result cannot be cached by themselves
+    return result
+
+
+def _id(call_id: Any) -> str:
+    """Return a call's id in the letters allowed here: other vendors' ids have dots and colons."""
+    return _BAD_ID.sub("_", str(call_id or "")) or "call"
+
+
+def _marked(blocks: list[Json], message: Json) -> list[Json]:
+    if blocks and blocks[-1]["type"] not in ("thinking", "redacted_thinking"):
+        blocks[-1] |= _cache_mark(message)
+    return blocks
+
+
+def _cache_mark(holder: Json) -> Json:
+    mark = holder.get("cache_control")
+    return {"cache_control": mark} if mark else {}
+
+
+def _thoughts(details: Any) -> list[Json]:
+    """Return the thinking blocks told by `reasoning_details`; what is not Anthropic's is dropped.
+
+    A stream tells a block in pieces that share an index, and clients send them back as they came.
+    """
+    blocks: dict[Any, Json] = {}
+    for detail in details if isinstance(details, list) else ():
+        if not isinstance(detail, dict) or detail.get("format") not in (None, FORMAT):
+            continue
+        index = detail.get("index", len(blocks))
+        if detail.get("type") == "reasoning.encrypted" and detail.get("data"):
+            blocks[index] = {"type": "redacted_thinking", "data": detail["data"]}
+        elif detail.get("type") == "reasoning.text":
+            block = blocks.setdefault(index, {"type": "thinking", "thinking": "", "signature": ""})
+            if block["type"] == "thinking":
+                block["thinking"] += detail.get("text") or ""
+                block["signature"] = detail.get("signature") or block["signature"]
+    # Thinking without its signature is refused.
+    return [block for block in blocks.values() if block.get("signature", True)]

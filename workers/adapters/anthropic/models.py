@@ -1,0 +1,61 @@
+"""What a Claude model accepts, told by the version in its name.
+
+Sources: platform.claude.com/docs, pages "Migration guide" (sampling parameters, removed budgets),
+"Extended thinking", "Adaptive thinking", "Effort" and "Structured outputs".
+"""
+
+import re
+from dataclasses import dataclass
+
+_VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
+_ANY = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model's abilities. A name that is not Claude's is another vendor's model on this wire."""
+
+    version: tuple[int, int] | None
+
+    @classmethod
+    def named(cls, name: str) -> "Model":
+        found = _VERSION.search(name)
+        return cls((int(found[1]), int(found[2] or 0)) if found else None)
+
+    @property
+    def thinks(self) -> bool:
+        return self.version is None or self.version >= (3, 7)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether it decides itself how long to think, led by an effort."""
+        return self._since(4, 6)
+
+    @property
+    def takes_budget(self) -> bool:
+        return self.thinks and not self._since(4, 7)
+
+    @property
+    def takes_sampling(self) -> bool:
+        """Whether it accepts temperature, top_p and top_k at all."""
+        return not self._since(4, 7)
+
+    @property
+    def takes_one_sampler(self) -> bool:
+        """Whether temperature and top_p exclude each other."""
+        return self._since(4, 1)
+
+    @property
+    def takes_schema(self) -> bool:
+        """Whether it knows structured outputs and strict tools."""
+        return self._since(4, 1)
+
+    @property
+    def default_max_tokens(self) -> int:
+        """The output limit sent for callers that name none: the wire requires one."""
+        if self._since(3, 7):
+            return 32_000
+        return 4096 if (self.version or (3, 5)) < (3, 5) else 8192
+
+    def _since(self, major: int, minor: int) -> bool:
+        return (self.version or _ANY) >= (major, minor)

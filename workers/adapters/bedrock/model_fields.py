@@ -1,0 +1,45 @@
+"""What single model families on Bedrock want in fields of their own, and what they refuse.
+
+The family is told from the model's id, which an inference profile's id or ARN contains; the ARN of
+an application's own profile does not, and then only what Converse itself knows is sent.
+"""
+
+from broker.completion import Json
+from workers.adapters.asked_reasoning import AskedReasoning, asked_reasoning
+from workers.adapters.bedrock.claude import apply_claude
+from workers.adapters.bedrock.inference import drop_inference
+
+_LEVELS = {"minimal": "low", "low": "low", "medium": "medium"}
+_UNSET_AT_HIGH = ("temperature", "topP", "maxTokens")
+
+
+def apply_model_fields(body: Json, asked: Json, model: str) -> None:
+    """Make `body`, otherwise complete, fit the model's family, in place."""
+    reasoning = asked_reasoning(asked)
+    top_k = asked.get("top_k")
+    top_k = top_k if isinstance(top_k, int) and top_k > 0 else None
+    if "anthropic." in model:
+        apply_claude(body, asked, top_k, model)
+    elif "amazon.nova" in model:
+        _apply_nova(body, reasoning, top_k, model)
+    elif "openai.gpt-oss" in model and reasoning.wanted:
+        body["additionalModelRequestFields"] = {"reasoning_effort": _level(reasoning)}
+
+
+def _apply_nova(body: Json, reasoning: AskedReasoning, top_k: int | None, model: str) -> None:
+    """Nova user guide, "Complete request schema"; Nova 2 user guide, "Extended thinking"."""
+    fields: Json = {}
+    if top_k is not None:
+        fields["inferenceConfig"] = {"topK": top_k}
+    if reasoning.wanted and "amazon.nova-2" in model:
+        level = _level(reasoning)
+        fields["reasoningConfig"] = {"type": "enabled", "maxReasoningEffort": level}
+        if level == "high":  # then how to sample, and how much, is the model's to decide
+            fields.pop("inferenceConfig", None)
+            drop_inference(body, *_UNSET_AT_HIGH)
+    if fields:
+        body["additionalModelRequestFields"] = fields
+
+
+def _level(reasoning: AskedReasoning) -> str:
+    return _LEVELS.get(reasoning.effort or "medium", "high")

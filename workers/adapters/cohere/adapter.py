@@ -1,0 +1,39 @@
+"""The wire `cohere`: `POST /v2/chat`, answered as JSON or as server-sent events."""
+
+from collections.abc import Mapping
+
+import orjson
+
+from broker.completion import Completion, CompletionRequest, Failure
+from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
+from workers.adapters.cohere.address import cohere_headers, cohere_url
+from workers.adapters.cohere.answer import read_document
+from workers.adapters.cohere.request import request_body
+from workers.adapters.cohere.stream import CohereStream
+from workers.adapters.errors import classify
+
+
+class CohereAdapter(Adapter):
+    """See `Adapter`. `base_url` is the host, with or without the version."""
+
+    wire = "cohere"
+    accepts = frozenset({"image"})
+    fetches = accepts
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        return HttpRequest(
+            url=cohere_url(upstream, "/v2/chat"),
+            headers=cohere_headers(
+                upstream, accept="text/event-stream" if request.stream else "application/json"
+            ),
+            body=orjson.dumps(request_body(request)),
+        )
+
+    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+        return read_document(body, request)
+
+    def reader(self, request: CompletionRequest) -> StreamReader:
+        return CohereStream(request)
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        return classify(status, headers, body)

@@ -1,0 +1,102 @@
+"""Reads a streamed Cohere v2 answer (https://docs.cohere.com/docs/streaming)."""
+
+from collections.abc import Callable
+
+from broker.completion import Chunk, CompletionRequest, Json
+from workers.adapters.base import MalformedAnswerError, ProviderFailureError
+from workers.adapters.cohere.answer import (
+    blocks_text,
+    finish_reason,
+    read_answer,
+    read_logprobs,
+    refuse_failure,
+)
+from workers.adapters.cohere.citations import annotations
+from workers.adapters.cohere.legacy import is_event, last_response
+from workers.adapters.cohere.usage import read_usage
+from workers.adapters.errors import reported
+from workers.adapters.event_reader import EventReader
+from workers.adapters.openai_answer import parse, word
+from workers.adapters.openai_stream import chunks_of
+from workers.adapters.shapes import an_object, objects, text_of
+from workers.adapters.single_choice import SingleChoice
+from workers.adapters.sse import Event
+
+_DONE = b"[DONE]"
+
+
+class CohereStream(EventReader):
+    """See `EventReader`. Events nobody has documented yet are passed over."""
+
+    def __init__(self, request: CompletionRequest) -> None:
+        super().__init__()
+        self._request = request
+        self._answer = SingleChoice(request)
+        self._readers: dict[str, Callable[[Json, Json], list[Chunk]]] = {
+            "message-start": self._begin,
+            "content-start": self._content,
+            "content-delta": self._content,
+            "tool-plan-delta": self._plan,
+            "tool-call-start": self._call,
+            "tool-call-delta": self._call,
+            "citation-start": self._citation,
+            "message-end": self._finish,
+        }
+
+    def _take(self, event: Event, chunks: list[Chunk]) -> None:
+        if not event.data or event.data.strip() == _DONE or self._answer.finished:
+            return
+        payload = parse(event.data)
+        if event.name == "error":
+            raise ProviderFailureError(reported(payload))
+        payload = refuse_failure(payload)
+        kind = word(payload, "type") or event.name
+        if is_event(payload):
+            chunks += self._whole(last_response(payload))
+        elif read := self._readers.get(kind):
+            chunks += read(payload, an_object(payload.get("delta")))
+        elif kind == "message" and "finish_reason" in payload:
+            chunks += self._whole(payload)
+
+    def _end(self, chunks: list[Chunk]) -> None:  # noqa: ARG002  # nothing is held back
+        if not self._answer.finished:
+            raise MalformedAnswerError("the stream ended without a finish reason")
+
+    def _whole(self, payload: Json | None) -> list[Chunk]:
+        """Read an answer that came in one piece after all."""
+        if payload is None:
+            return []
+        self._answer.finished = True
+        return chunks_of(read_answer(payload, self._request))
+
+    def _begin(self, payload: Json, _: Json) -> list[Chunk]:
+        self._answer.upstream_id = word(payload, "id")
+        return []
+
+    def _content(self, payload: Json, delta: Json) -> list[Chunk]:
+        content = an_object(delta.get("message")).get("content")
+        return self._answer.say(
+            content=blocks_text(content, "text"),
+            reasoning=blocks_text(content, "thinking"),
+            logprobs=read_logprobs(payload.get("logprobs")),
+        )
+
+    def _plan(self, _: Json, delta: Json) -> list[Chunk]:
+        return self._answer.say(reasoning=text_of(an_object(delta.get("message")).get("tool_plan")))
+
+    def _call(self, payload: Json, delta: Json) -> list[Chunk]:
+        # One object per event, although the name is a plural.
+        calls = objects(an_object(delta.get("message")).get("tool_calls"))
+        return self._answer.call(*({"index": payload.get("index"), **call} for call in calls))
+
+    def _citation(self, _: Json, delta: Json) -> list[Chunk]:
+        notes = annotations(an_object(delta.get("message")).get("citations"))
+        return self._answer.say(annotations=notes)
+
+    def _finish(self, _: Json, delta: Json) -> list[Chunk]:
+        refuse_failure(delta)
+        native = word(delta, "finish_reason")
+        return [
+            *self._answer.finish(finish_reason(native), native),
+            *self._answer.total(read_usage(delta.get("usage"))),
+        ]

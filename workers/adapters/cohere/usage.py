@@ -1,0 +1,37 @@
+"""Cohere's usage (https://docs.cohere.com/reference/chat, `usage`).
+
+`tokens` is what went through the model, cached tokens included; `billed_units` leaves out Cohere's
+own preamble and serves only where `tokens` is missing. Version 1 keeps both under `meta`.
+"""
+
+from typing import Any
+
+from broker.completion import Json, Usage
+from workers.adapters.shapes import an_object
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """Return what a `usage` (or version 1's `meta`) object says, None where it counts nothing."""
+    usage = an_object(usage)
+    counted = an_object(usage.get("tokens")) or an_object(usage.get("billed_units"))
+    given, output = _count(counted, "input_tokens"), _count(counted, "output_tokens")
+    if given is None and output is None:
+        return None
+    cached = _count(usage, "cached_tokens")
+    if cached is None:
+        cached = _count(counted, "cached_tokens")
+    if given is not None and cached is not None:
+        cached = min(cached, given)
+    return Usage(
+        input=None if given is None else given - (cached or 0),
+        cache_read=cached,
+        output=output,
+        reasoning=_count(counted, "reasoning_tokens"),
+    )
+
+
+def _count(holder: Json, name: str) -> int | None:
+    value = holder.get(name)  # seen as 12 and as 12.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if value >= 0 else None

@@ -1,0 +1,5 @@
+"""The Gemini wire: `generateContent` of Google AI Studio and Vertex AI."""
+
+from workers.adapters.gemini.adapter import GeminiAdapter
+
+__all__ = ("GeminiAdapter",)

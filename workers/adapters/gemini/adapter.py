@@ -1,0 +1,76 @@
+"""The Gemini wire, spoken by Google AI Studio and by Vertex AI.
+
+Sources: ai.google.dev/api/generate-content, cloud.google.com/vertex-ai/generative-ai/docs/
+model-reference/inference.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import orjson
+
+from broker.completion import Completion, CompletionRequest, Failure
+from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
+from workers.adapters.errors import classify
+from workers.adapters.gemini.answer import read_answer
+from workers.adapters.gemini.quirks import Quirk
+from workers.adapters.gemini.request import request_body
+from workers.adapters.gemini.stream import GeminiStream
+from workers.adapters.openai_answer import parse
+from workers.adapters.vertex import auth_headers, model_url
+
+
+class GeminiAdapter(Adapter):
+    """See `Adapter`. `options`: `project` and `region`, which Vertex AI needs."""
+
+    wire = "gemini"
+    opens = (
+        "gs://",
+        "https://generativelanguage.googleapis.com/",  # its own file store
+        "https://www.youtube.com/",
+        "https://youtube.com/",
+        "https://youtu.be/",
+    )
+    reads_files = True
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        body = request_body(request, upstream.quirks)
+        url = _url(request, upstream)
+        return HttpRequest(
+            url, request_headers(upstream, stream=request.stream), orjson.dumps(body)
+        )
+
+    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+        return read_answer(parse(body), request)
+
+    def reader(self, request: CompletionRequest) -> StreamReader:
+        return GeminiStream(request)
+
+    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+        return classify(status, headers, body)
+
+
+def _url(request: CompletionRequest, upstream: Upstream) -> str:
+    name = request.model.removeprefix("models/").removeprefix("google/")
+    method = "streamGenerateContent" if request.stream else "generateContent"
+    if Quirk.VERTEX in upstream.quirks:
+        url = model_url(upstream, "google", name, method)
+    else:
+        path = name if "/" in name else f"models/{name}"  # a tuned model names its own collection
+        url = f"{upstream.base_url}/{quote(path)}:{method}"
+    framed = request.stream and Quirk.JSON_ARRAY not in upstream.quirks
+    return f"{url}?alt=sse" if framed else url
+
+
+def request_headers(upstream: Upstream, *, stream: bool) -> dict[str, str]:
+    headers = {
+        "content-type": "application/json",
+        "accept": "text/event-stream" if stream else "application/json",
+    }
+    if Quirk.JSON_ARRAY in upstream.quirks:
+        headers["accept"] = "application/json"
+    if Quirk.VERTEX in upstream.quirks:
+        headers |= auth_headers(upstream)
+    elif upstream.api_key:
+        headers["x-goog-api-key"] = upstream.api_key
+    return headers | {name.lower(): value for name, value in upstream.headers.items()}

@@ -1,0 +1,65 @@
+"""What a Gemini model accepts, told by the version in its name.
+
+Sources: ai.google.dev/gemini-api/docs, pages "Gemini thinking" (levels since 3, budgets in 2.5),
+"Structured output" and "Function calling" (JSON Schema since 2.5, with tools since 3).
+"""
+
+import re
+from dataclasses import dataclass
+
+_VERSION = re.compile(r"gemini-(?:[a-z]+-)*?(\d{1,2})(?:\.(\d{1,2}))?(?!\d)")
+_NEWEST = (3, 0)
+_UNVERSIONED = (2, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model's abilities. A name that is not Gemini's (Gemma, LearnLM) has the least of them."""
+
+    name: str
+    version: tuple[int, int]
+
+    @classmethod
+    def named(cls, name: str) -> "Model":
+        if found := _VERSION.search(name):
+            return cls(name, (int(found[1]), int(found[2] or 0)))
+        if "gemini" not in name:
+            return cls(name, (0, 0))
+        return cls(name, _NEWEST if name.endswith("-latest") else _UNVERSIONED)
+
+    @property
+    def takes_level(self) -> bool:
+        """Whether thinking is asked for by level."""
+        return self.version >= (3, 0)
+
+    @property
+    def takes_budget(self) -> bool:
+        """Whether thinking is asked for by a budget of tokens."""
+        special = "image" in self.name or "tts" in self.name
+        return self.version >= (2, 5) and (self.takes_level or not special)
+
+    @property
+    def takes_json_schema(self) -> bool:
+        """Whether it understands JSON Schema beside OpenAPI's."""
+        return self.version >= (2, 5)
+
+    @property
+    def takes_schema_with_tools(self) -> bool:
+        return self.version >= (3, 0)
+
+    @property
+    def takes_penalties(self) -> bool:
+        """Whether presence and frequency penalties do not get it to refuse the request."""
+        return self.version < (2, 5)
+
+    @property
+    def checks_signatures(self) -> bool:
+        """Whether a function call must come back with its thought signature."""
+        return self.version >= (3, 0)
+
+    @property
+    def budgets(self) -> tuple[int, int]:
+        """The least budget (0: thinking can be off) and the greatest."""
+        if "pro" in self.name:
+            return 128, 32_768
+        return (512 if "lite" in self.name else 0), 24_576

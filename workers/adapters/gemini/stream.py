@@ -1,0 +1,88 @@
+"""Reads a streamed generateContent answer, framed as server-sent events or as a JSON array.
+
+Every chunk is a whole `GenerateContentResponse`; no event ends the stream, so a candidate finishes
+when the bytes do. Source: ai.google.dev/api/generate-content#method:-models.streamgeneratecontent.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from broker.completion import Chunk, CompletionRequest, Json
+from workers.adapters.base import MalformedAnswerError
+from workers.adapters.event_reader import EventReader
+from workers.adapters.gemini.answer import (
+    blocked,
+    candidates,
+    envelope,
+    open_candidate,
+    refuse_failure,
+)
+from workers.adapters.gemini.candidate import Candidate, with_logprobs
+from workers.adapters.gemini.usage import counts_something, read_usage
+from workers.adapters.openai_answer import parse
+from workers.adapters.sse import Event
+
+
+class GeminiStream(EventReader):
+    """A `StreamReader`; of the usage, which every chunk repeats as it grows, the last counts."""
+
+    __slots__ = ("_candidates", "_envelope", "_refusal", "_request", "_started", "_usage")
+
+    def __init__(self, request: CompletionRequest) -> None:
+        super().__init__()
+        self._request = request
+        self._candidates: dict[int, Candidate] = {}
+        self._started: set[int] = set()
+        self._envelope = Chunk()
+        self._usage: Any = None
+        self._refusal: Json | None = None  # the choice of a blocked prompt
+
+    def _take(self, event: Event, chunks: list[Chunk]) -> None:
+        if not event.data or event.data.strip() == b"[DONE]":  # said by some proxies
+            return
+        payload = refuse_failure(parse(event.data))
+        if self._envelope.upstream_id is None:
+            self._envelope = envelope(payload)
+        if counts_something(payload.get("usageMetadata")):
+            self._usage = payload["usageMetadata"]
+        self._refusal = self._refusal or blocked(payload)
+        for index, entry in candidates(payload):
+            candidate = self._candidates.get(index)
+            if candidate is None:
+                candidate = open_candidate(index, payload, self._request)
+                self._candidates[index] = candidate
+            if delta := candidate.feed(entry):
+                choice = self._addition(index, delta)
+                chunks.append(replace(self._envelope, choices=(with_logprobs(choice, entry),)))
+
+    def _end(self, chunks: list[Chunk]) -> None:
+        if not self._candidates and self._refusal is not None:
+            last = [_as_addition(self._refusal)]
+        else:
+            last = self._last()
+        chunks.append(replace(self._envelope, choices=last))
+        if usage := read_usage(self._usage):
+            chunks.append(replace(self._envelope, usage=usage))
+
+    def _last(self) -> list[Json]:
+        found = self._candidates.values()
+        if not found or not all(candidate.finished for candidate in found):
+            raise MalformedAnswerError("the stream ended without a finish reason")
+        finished = [(candidate, *candidate.finish()) for candidate in found]
+        return [
+            {**self._addition(candidate.index, delta), **reasons}
+            for candidate, delta, reasons in finished
+        ]
+
+    def _addition(self, index: int, delta: Json) -> Json:
+        if index not in self._started:
+            self._started.add(index)
+            opening = None if "tool_calls" in delta else ""
+            delta = {"role": "assistant", "content": opening, **delta}
+        return {"index": index, "delta": delta, "finish_reason": None}
+
+
+def _as_addition(choice: Json) -> Json:
+    said = {name: value for name, value in choice["message"].items() if value is not None}
+    rest = {name: value for name, value in choice.items() if name != "message"}
+    return {**rest, "delta": {"content": "", **said}}

@@ -1,0 +1,67 @@
+"""What an answer consumed and cost: usage (the provider's or an estimate), price, row."""
+
+from dataclasses import dataclass
+
+from broker import pricing
+from broker.clock import now_ms
+from broker.completion import Completion, CompletionRequest, Document, Json, Timings, Usage
+from broker.ids import generation_id
+from broker.lifecycle import ClaimedJob
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Usage and cost of one answer."""
+
+    usage: Usage
+    cost_nanos: int
+
+    @classmethod
+    def of(
+        cls, job: ClaimedJob, request: CompletionRequest, answer: Completion | Document
+    ) -> "Receipt":
+        usage = answer.usage or _estimate(request, answer)
+        price = job.endpoint.price
+        if isinstance(answer, Completion):
+            return cls(usage, pricing.charge(price, usage, answer))
+        return cls(usage, pricing.cost(price, usage))
+
+    def generation(self, job: ClaimedJob, answer: Completion | Document, timings: Timings) -> Json:
+        """Return the columns of the job's row in `generations`."""
+        usage = self.usage
+        choices = answer.choices if isinstance(answer, Completion) else ()
+        first = choices[0] if choices else {}
+        return {
+            "id": generation_id(job.id),
+            "job_id": job.id,
+            "workspace_id": job.workspace_id,
+            "attempt": job.attempt,
+            "provider": job.endpoint.provider,
+            "model": job.endpoint.model,
+            "upstream_id": answer.upstream_id,
+            "streamed": job.stream,
+            "finish_reason": first.get("finish_reason"),
+            "native_finish_reason": first.get("native_finish_reason"),
+            "input_tokens": usage.input,
+            "cache_read_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+            "output_tokens": usage.output,
+            "reasoning_tokens": usage.reasoning,
+            "usage_estimated": usage.estimated,
+            "cost_nanos": self.cost_nanos,
+            "first_token_ms": timings.first_token_ms,
+            "duration_ms": timings.duration_ms,
+            "created_at": now_ms(),
+        }
+
+
+def _estimate(request: CompletionRequest, answer: Completion | Document) -> Usage:
+    """Count what the provider did not: about four characters a token."""
+    texts: list[str] = []
+    if isinstance(answer, Completion):
+        texts = [choice["message"].get("content") or "" for choice in answer.choices]
+    return Usage(
+        input=pricing.estimate_input_tokens(request.body),
+        output=sum(len(text) for text in texts) // pricing.CHARACTERS_PER_TOKEN,
+        estimated=True,
+    )
