@@ -12,17 +12,11 @@ from workers.simulator.counters import Counters
 from workers.simulator.exchange import ClientGoneError, Exchange, Receive, Scope, Send
 from workers.simulator.generation import generate
 from workers.simulator.openai_shapes import model_list
-from workers.simulator.openai_wire import OpenAIChat
-from workers.simulator.requests import Wire
+from workers.simulator.operations.images import stored
+from workers.simulator.routes import wire_at
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Exchange, Counters], Awaitable[None]]
-
-OPENAI: Final = OpenAIChat()
-WIRES: Final[dict[str, Wire]] = {  # what answers a POST to a path
-    "/v1/chat/completions": OPENAI,
-    "/chat/completions": OPENAI,
-}
 
 
 def create_app(counters: Counters | None = None) -> Application:
@@ -34,11 +28,11 @@ def create_app(counters: Counters | None = None) -> Application:
             raise NotImplementedError(scope["type"])
         exchange = Exchange(scope, receive, send)
         try:
-            wire = WIRES.get(exchange.path) if exchange.method == "POST" else None
+            wire = wire_at(exchange) if exchange.method == "POST" else None
             if wire is not None:
                 await generate(exchange, wire, counted)
             else:
-                handler = ROUTES.get((exchange.method, exchange.path), unknown_route)
+                handler = ROUTES.get((exchange.method, exchange.path), elsewhere)
                 await handler(exchange, counted)
         except ClientGoneError:
             pass
@@ -63,7 +57,11 @@ async def reset(exchange: Exchange, counters: Counters) -> None:
     await exchange.answer(200, b"{}")
 
 
-async def unknown_route(exchange: Exchange, _counters: Counters) -> None:
+async def elsewhere(exchange: Exchange, _counters: Counters) -> None:
+    """Answer with a generated image, or that there is nothing."""
+    if exchange.method == "GET" and (image := stored(exchange.path)):
+        await exchange.answer(200, image, content=b"image/png")
+        return
     message = f"Invalid URL ({exchange.method} {exchange.path})"
     error = {"message": message, "type": "invalid_request_error", "param": None, "code": None}
     await exchange.answer(404, orjson.dumps({"error": error}))

@@ -24,6 +24,7 @@ class Fault(StrEnum):
     RATE_LIMITED = "429"
     SERVER_ERROR = "500"
     OVERLOADED = "503"
+    OVERLOADED_529 = "529"  # as Anthropic says it
     UNAUTHORIZED = "401"
     BAD_REQUEST = "400"
     CONTEXT = "context"  # 400 context_length_exceeded
@@ -46,11 +47,12 @@ class Behaviour:
     latency_ms: int = 0  # before the first byte
     chunk_ms: int = 0  # between the chunks of a stream
     tokens: int | None = None  # exact length of the answer
-    retry_after: int | None = None  # seconds, on 429 and 503
+    retry_after: int | None = None  # seconds, on 429, 503 and 529
     tool_calls: int = 0  # how many of the offered tools to call
     flaky_percent: int = 0
     fail_first: int = 0  # calls with the same body that fail before one works
     reasoning: bool = False
+    image: bool = False  # images are drawn where they are asked for
     usage: bool = True
 
 
@@ -73,6 +75,7 @@ FLAGS: Final[dict[str, tuple[str, Any]]] = {
     **{style.value: ("style", style) for style in Style},
     **{fault.value: ("fault", fault) for fault in Fault},
     "reason": ("reasoning", True),
+    "image": ("image", True),
     "nousage": ("usage", False),
 }
 
@@ -84,6 +87,7 @@ LISTED: Final = (
     "sim-tools",
     "sim-json",
     "sim-reason",
+    "sim-image",
     "sim-lat250",
     "sim-story-chunk20",
     "sim-tok50",

@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from workers.simulator.behaviour import Fault
-from workers.simulator.exchange import EVENT_STREAM, JSON, Exchange
+from workers.simulator.exchange import Exchange
 from workers.simulator.faults import SERVER_ERROR
-from workers.simulator.requests import Reply, Request, Wire
+from workers.simulator.requests import Reply, Request
+from workers.simulator.wire import Wire
 
 Breakage = Callable[[Exchange, Wire, Request, Reply], Awaitable[None]]
 
@@ -43,13 +44,12 @@ async def garbage(exchange: Exchange, _wire: Wire, _request: Request, _reply: Re
 
 async def half(exchange: Exchange, wire: Wire, request: Request, reply: Reply) -> None:
     whole = _whole(wire, request, reply)
-    content = EVENT_STREAM if request.stream else JSON
-    await exchange.answer(200, whole[: len(whole) // 2], content=content)
+    await exchange.answer(200, whole[: len(whole) // 2], content=wire.content(request))
 
 
 async def huge(exchange: Exchange, wire: Wire, request: Request, reply: Reply) -> None:
     """Send 100 MB that begin like an answer: one endless string, in a stream one endless line."""
-    await exchange.begin(content=EVENT_STREAM if request.stream else JSON)
+    await exchange.begin(content=wire.content(request))
     await exchange.write(_before_text(_whole(wire, request, reply), reply))
     for _ in range(HUGE_BYTES // len(HUGE_PIECE)):
         await exchange.write(HUGE_PIECE)
@@ -61,7 +61,7 @@ async def error_in_stream(exchange: Exchange, wire: Wire, request: Request, repl
         await exchange.answer(200, wire.refuse(SERVER_ERROR))
         return
     events = [*wire.events(request, reply)][:EVENTS_BEFORE_ERROR]
-    await exchange.begin(content=EVENT_STREAM)
+    await exchange.begin(content=wire.content(request))
     await exchange.end(b"".join([*events, wire.error_event(SERVER_ERROR)]))
 
 
@@ -81,11 +81,12 @@ async def _begin_half(exchange: Exchange, wire: Wire, request: Request, reply: R
     """Send the first half of an answer: whole events of a stream, or half a document."""
     if request.stream:
         events = [*wire.events(request, reply)]
-        await exchange.begin(content=EVENT_STREAM)
+        await exchange.begin(content=wire.content(request))
         await exchange.write(b"".join(events[: len(events) // 2]))
         return
     body = wire.answer(request, reply)
-    await exchange.begin(headers=[(b"content-length", b"%d" % len(body))])
+    length = (b"content-length", b"%d" % len(body))
+    await exchange.begin(content=wire.content(request), headers=[length])
     await exchange.write(body[: len(body) // 2])
 
 

@@ -2,18 +2,15 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 from workers.simulator.connection import EXTENSION
+from workers.simulator.wire import JSON, Header
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
-Header = tuple[bytes, bytes]
-
-JSON: Final = b"application/json"
-EVENT_STREAM: Final = b"text/event-stream; charset=utf-8"
 
 
 class ClientGoneError(Exception):
@@ -36,6 +33,11 @@ class Exchange:
         self.path: str = scope["path"]
         self._receive = receive
         self._send = send
+
+    def header(self, name: bytes) -> str:
+        """Return a header, "" where there is none."""
+        headers: Iterable[Header] = self.scope["headers"]
+        return next((value.decode("latin-1") for key, value in headers if key == name), "")
 
     async def body(self) -> bytes:
         """Read the whole request. Raises ClientGoneError."""

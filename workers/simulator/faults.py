@@ -1,5 +1,6 @@
 """Calls refused on purpose, and when."""
 
+from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
@@ -14,13 +15,14 @@ REFUSALS: Final = {
     Fault.RATE_LIMITED: RATE_LIMITED,
     Fault.SERVER_ERROR: SERVER_ERROR,
     Fault.OVERLOADED: Refusal(503, "overloaded", "The engine is currently overloaded"),
+    Fault.OVERLOADED_529: Refusal(529, "overloaded", "Overloaded"),
     Fault.UNAUTHORIZED: Refusal(401, "unauthorized", "Incorrect API key provided"),
     Fault.BAD_REQUEST: Refusal(400, "bad_request", "Invalid value for 'messages'"),
     Fault.CONTEXT: Refusal(
         400, "context_length", "This model's maximum context length is 8192 tokens"
     ),
 }
-WAITABLE: Final = frozenset({429, 503})
+WAITABLE: Final = frozenset({429, 503, 529})
 
 
 def refusal_due(behaviour: Behaviour, body: bytes, number: int) -> Refusal | None:
@@ -34,7 +36,7 @@ def refusal_due(behaviour: Behaviour, body: bytes, number: int) -> Refusal | Non
     elif behaviour.flaky_percent:
         refusal = refusal or _unlucky(behaviour.flaky_percent, body, number)
     if refusal and behaviour.retry_after is not None and refusal.status in WAITABLE:
-        return _with_retry_after(refusal, behaviour.retry_after)
+        return replace(refusal, retry_after=behaviour.retry_after)
     return refusal
 
 
@@ -43,8 +45,3 @@ def _unlucky(percent: int, body: bytes, number: int) -> Refusal | None:
     if int.from_bytes(digest[:4], "big") % 100 >= percent:
         return None
     return SERVER_ERROR if digest[4] % 2 else RATE_LIMITED
-
-
-def _with_retry_after(refusal: Refusal, seconds: int) -> Refusal:
-    header = (b"retry-after", str(seconds).encode())
-    return Refusal(refusal.status, refusal.kind, refusal.message, (header,))

@@ -3,10 +3,11 @@
 from workers.simulator.behaviour import Behaviour, UnknownModelError, parse
 from workers.simulator.breakages import BREAKAGES
 from workers.simulator.counters import Counters
-from workers.simulator.exchange import EVENT_STREAM, ClientGoneError, Exchange
+from workers.simulator.exchange import ClientGoneError, Exchange
 from workers.simulator.faults import refusal_due
 from workers.simulator.replies import compose
-from workers.simulator.requests import Refusal, RefusedError, Reply, Request, Wire
+from workers.simulator.requests import Refusal, RefusedError, Reply, Request
+from workers.simulator.wire import Wire
 
 UNREADABLE = "(unreadable)"  # the model a call is counted under when its body says none
 
@@ -15,7 +16,7 @@ async def generate(exchange: Exchange, wire: Wire, counters: Counters) -> None:
     """Answer, or break, one call; a client that goes away ends it."""
     body = await exchange.body()
     try:
-        request = wire.read(exchange.path, body)
+        request = wire.read(exchange, body)
     except RefusedError as error:
         counters.enter(UNREADABLE, body)
         counters.leave()
@@ -45,7 +46,8 @@ def understood(model: str) -> Behaviour:
 
 
 async def refuse(exchange: Exchange, wire: Wire, refusal: Refusal) -> None:
-    await exchange.answer(refusal.status, wire.refuse(refusal), refusal.headers)
+    body, headers = wire.refuse(refusal), wire.headers(refusal)
+    await exchange.answer(wire.status(refusal), body, headers, wire.refusal_content)
 
 
 async def respond(exchange: Exchange, wire: Wire, request: Request, behaviour: Behaviour) -> None:
@@ -55,13 +57,14 @@ async def respond(exchange: Exchange, wire: Wire, request: Request, behaviour: B
     elif request.stream:
         await stream(exchange, wire, request, reply, behaviour.chunk_ms)
     else:
-        await exchange.answer(200, wire.answer(request, reply))
+        body = wire.answer(request, reply)
+        await exchange.answer(200, body, content=wire.content(request))
 
 
 async def stream(
     exchange: Exchange, wire: Wire, request: Request, reply: Reply, chunk_ms: int
 ) -> None:
-    await exchange.begin(content=EVENT_STREAM)
+    await exchange.begin(content=wire.content(request))
     events = wire.events(request, reply)
     if not chunk_ms:
         # Without pauses the transport would join the events anyway: one write is cheaper.

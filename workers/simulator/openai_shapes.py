@@ -1,32 +1,18 @@
-"""The objects of OpenAI's chat API: completion, chunk, usage, error, model."""
+"""The objects of OpenAI's chat API: completion, chunk, usage, model."""
 
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any, Final
 from uuid import uuid4
 
 from workers.simulator.behaviour import LISTED
 from workers.simulator.replies import pieces
-from workers.simulator.requests import Refusal, RefusalKind, Reply, Request, ToolCall
+from workers.simulator.requests import Reply, Request, ToolCall
 
 Object = dict[str, Any]
 
-ERRORS: Final[dict[RefusalKind, tuple[str, str | None, str | None]]] = {
-    # kind: type, param, code
-    "rate_limited": ("requests", None, "rate_limit_exceeded"),
-    "server_error": ("server_error", None, None),
-    "overloaded": ("service_unavailable_error", None, "overloaded"),
-    "unauthorized": ("invalid_request_error", None, "invalid_api_key"),
-    "bad_request": ("invalid_request_error", "messages", None),
-    "context_length": ("invalid_request_error", "messages", "context_length_exceeded"),
-    "unknown_model": ("invalid_request_error", "model", "model_not_found"),
-}
 FIRST_SEEN: Final = 1_735_689_600  # 2025-01-01, the `created` of every model
-
-
-def envelope(refusal: Refusal) -> Object:
-    kind, param, code = ERRORS[refusal.kind]
-    return {"error": {"message": refusal.message, "type": kind, "param": param, "code": code}}
 
 
 def model_list() -> Object:
@@ -45,6 +31,8 @@ def completion(request: Request, reply: Reply) -> Object:
         message["reasoning_content"] = reply.reasoning
     if reply.calls:
         message["tool_calls"] = [_tool_call(call) for call in reply.calls]
+    if reply.images:
+        message["images"] = _images(reply)
     choice = {
         "index": 0,
         "message": message,
@@ -78,6 +66,17 @@ def _deltas(reply: Reply) -> Iterator[Object]:
         yield {"tool_calls": [{"index": index, **_tool_call(call, arguments="")}]}
         for piece in pieces(call.arguments):
             yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+    if reply.images:
+        yield {"images": _images(reply)}
+
+
+def _images(reply: Reply) -> list[Object]:
+    """Return images as OpenRouter sends them, for OpenAI's chat has none."""
+    addresses = [f"data:image/png;base64,{b64encode(image).decode()}" for image in reply.images]
+    return [
+        {"type": "image_url", "index": index, "image_url": {"url": address}}
+        for index, address in enumerate(addresses)
+    ]
 
 
 def _choice(delta: Object, finish: str | None) -> Object:

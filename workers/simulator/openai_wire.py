@@ -5,53 +5,37 @@ from typing import Any, Final
 
 import orjson
 
-from workers.simulator.openai_shapes import chunks, completion, envelope
+from workers.simulator.bodies import json_call
+from workers.simulator.openai_errors import OpenAIWire, event
+from workers.simulator.openai_parts import attachments_of, text_of
+from workers.simulator.openai_shapes import chunks, completion
 from workers.simulator.replies import count_tokens
-from workers.simulator.requests import Json, Refusal, Reply, Request, Tool, Wire, invalid
+from workers.simulator.requests import Json, Reply, Request, Tool, invalid
+from workers.simulator.wire import Head
 
 ATTACHMENT_TOKENS: Final = 85  # what OpenAI takes for an image of low detail
 DONE: Final = b"data: [DONE]\n\n"
 
 
-class OpenAIChat(Wire):
+class OpenAIChat(OpenAIWire):
     """POST /v1/chat/completions. Reasoning is sent as DeepSeek does: `reasoning_content`."""
 
-    def read(self, path: str, body: bytes) -> Request:
-        del path
-        call = _object(body)
+    def read(self, head: Head, body: bytes) -> Request:
+        del head
+        call = json_call(body)
         messages = _messages(call)
         try:
             return _request(call, messages)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise invalid("The request does not have the shape of a chat completion") from error
 
-    def refuse(self, refusal: Refusal) -> bytes:
-        return orjson.dumps(envelope(refusal))
-
     def answer(self, request: Request, reply: Reply) -> bytes:
         return orjson.dumps(completion(request, reply))
 
     def events(self, request: Request, reply: Reply) -> Iterable[bytes]:
         for chunk in chunks(request, reply):
-            yield _event(chunk)
+            yield event(chunk)
         yield DONE
-
-    def error_event(self, refusal: Refusal) -> bytes:
-        return _event(envelope(refusal))
-
-
-def _event(data: Json) -> bytes:
-    return b"data: %b\n\n" % orjson.dumps(data)
-
-
-def _object(body: bytes) -> Json:
-    try:
-        call = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise invalid("We could not parse the JSON body of your request") from error
-    if not isinstance(call, dict) or not isinstance(call.get("model"), str):
-        raise invalid("you must provide a model parameter")
-    return call
 
 
 def _messages(call: Json) -> list[Json]:
@@ -64,35 +48,25 @@ def _messages(call: Json) -> list[Json]:
 
 
 def _request(call: Json, messages: list[Json]) -> Request:
-    last = next((message for message in reversed(messages) if message["role"] == "user"), {})
-    texts = [_text(message.get("content")) for message in messages]
-    attachments = sum(_attachments(message.get("content")) for message in messages)
+    roles = [message["role"] for message in messages]
+    asked = "user" in roles
+    last = len(roles) - 1 - roles[::-1].index("user") if asked else 0
+    texts = [text_of(message.get("content")) for message in messages]
+    carried = [attachments_of(message.get("content")) for message in messages]
     return Request(
         model=call["model"],
         stream=bool(call.get("stream")),
         stream_usage=bool((call.get("stream_options") or {}).get("include_usage")),
-        text=_text(last.get("content")),
-        tokens=sum(map(count_tokens, texts)) + ATTACHMENT_TOKENS * attachments,
-        attachments=_attachments(last.get("content")),
+        text=texts[last] if asked else "",
+        tokens=sum(map(count_tokens, texts)) + ATTACHMENT_TOKENS * sum(map(len, carried)),
+        attachments=carried[last] if asked else (),
         tools=_tools(call),
         forced_tool=_forced_tool(call.get("tool_choice")),
         tool_results=_tool_results(messages),
         format=_format(call.get("response_format")),
         max_tokens=_max_tokens(call),
+        images="image" in (call.get("modalities") or ()),
     )
-
-
-def _text(content: Any) -> str:
-    if isinstance(content, str):
-        return content
-    parts = content or ()
-    return "\n".join(part["text"] for part in parts if part["type"] == "text")
-
-
-def _attachments(content: Any) -> int:
-    if isinstance(content, list):
-        return sum(part["type"] not in ("text", "refusal") for part in content)
-    return 0
 
 
 def _max_tokens(call: Json) -> int | None:
@@ -122,7 +96,7 @@ def _tool_results(messages: list[Json]) -> tuple[str, ...]:
     for message in reversed(messages):
         if message["role"] != "tool":
             break
-        results.insert(0, _text(message.get("content")))
+        results.insert(0, text_of(message.get("content")))
     return tuple(results)
 
 

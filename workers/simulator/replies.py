@@ -5,7 +5,9 @@ from typing import Final
 
 import orjson
 
+from workers.simulator.attachments import described
 from workers.simulator.behaviour import Behaviour, Style
+from workers.simulator.pictures import TOKENS, colour_of, square
 from workers.simulator.requests import Reply, Request, Tool, ToolCall
 from workers.simulator.specimens import specimen
 
@@ -32,7 +34,7 @@ def count_tokens(text: str) -> int:
 
 def compose(request: Request, behaviour: Behaviour) -> Reply:
     """Return the answer to `request`, without faults."""
-    reasoning = REASONING if behaviour.reasoning else ""
+    reasoning = REASONING if behaviour.reasoning or request.thoughts else ""
     thought = count_tokens(reasoning)
     if calls := _calls(request, behaviour):
         spent = sum(count_tokens(call.name + call.arguments) for call in calls)
@@ -41,8 +43,10 @@ def compose(request: Request, behaviour: Behaviour) -> Reply:
         return Reply(None, reasoning, (), False, thought, thought, behaviour.usage)
     text = _sized(_text(request, behaviour), behaviour.tokens)
     kept = _limited(text, request.max_tokens)
-    spent = count_tokens(kept) + thought
-    return Reply(kept, reasoning, (), len(kept) < len(text), spent, thought, behaviour.usage)
+    images = (square(colour_of(request.text)),) if behaviour.image and request.images else ()
+    spent = count_tokens(kept) + thought + TOKENS * len(images)
+    cut = len(kept) < len(text)
+    return Reply(kept, reasoning, (), cut, spent, thought, behaviour.usage, images)
 
 
 def pieces(text: str) -> list[str]:
@@ -77,7 +81,7 @@ def _plain(request: Request) -> str:
     opening = " ".join(words[:FIRST_WORDS]).rstrip(".,;:!?") + ("…" * (len(words) > FIRST_WORDS))
     seen = ""
     if request.attachments:
-        seen = f" I also received {request.attachments} attachment{'s'[: request.attachments - 1]}."
+        seen = f" I also received {described(request.attachments)}."
     return (
         f"You wrote “{opening}”.{seen} This is a simulated answer: no real model was called, "
         "but everything on the way here and back was real."

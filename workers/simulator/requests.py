@@ -1,9 +1,8 @@
-"""A call to a model, whatever its wire, and what a wire has to offer."""
+"""A call to a model and its answer, whatever the wire."""
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Json = Mapping[str, Any]
 
@@ -13,6 +12,10 @@ class Tool:
     name: str
     parameters: Json  # JSON schema
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str):
+            raise TypeError("a tool without a name")
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
@@ -21,8 +24,19 @@ class ToolCall:
     arguments: str  # JSON
 
 
+AttachmentKind = Literal["image", "document", "sound", "video"]
+
+
 @dataclass(frozen=True, slots=True)
-class Request:
+class Attachment:
+    """What a message carries beside its text."""
+
+    kind: AttachmentKind
+    what: str  # its media type, or its address where only that was sent
+    size: int | None = None  # bytes, where it was sent whole
+
+
+class Request(NamedTuple):
     """What the behaviours need to know of a call."""
 
     model: str
@@ -30,16 +44,20 @@ class Request:
     stream_usage: bool = False
     text: str = ""  # of the last user message
     tokens: int = 0  # of the whole prompt
-    attachments: int = 0  # images, sounds and files in the last user message
+    attachments: tuple[Attachment, ...] = ()  # of the last user message
     tools: tuple[Tool, ...] = ()
     forced_tool: str | None = None  # a name, or "" for whichever
     tool_results: tuple[str, ...] = ()  # where the last messages are tools' results
     format: Json | Literal["text", "json"] = "text"  # a schema, or
     max_tokens: int | None = None
+    thoughts: bool = False  # the reasoning was asked for
+    images: bool = False  # images were asked for
+    cached: int = 0  # of the tokens, those read from the prompt cache
+    caching: int = 0  # of the tokens, those written to it
+    detail: Any = None  # what only the wire itself understands
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What to answer, whatever the wire."""
 
     text: str | None
@@ -49,6 +67,7 @@ class Reply:
     tokens: int = 0  # with the reasoning
     reasoning_tokens: int = 0
     usage: bool = True
+    images: tuple[bytes, ...] = ()  # PNG
 
 
 RefusalKind = Literal[
@@ -69,7 +88,7 @@ class Refusal:
     status: int
     kind: RefusalKind
     message: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    retry_after: int | None = None  # seconds
 
 
 class RefusedError(Exception):
@@ -82,27 +101,3 @@ class RefusedError(Exception):
 
 def invalid(message: str) -> RefusedError:
     return RefusedError(Refusal(400, "bad_request", message))
-
-
-class Wire(ABC):
-    """One provider API. Stateless: a wire reads and writes, the behaviours are not its business."""
-
-    @abstractmethod
-    def read(self, path: str, body: bytes) -> Request:
-        """Understand a call. Raises RefusedError."""
-
-    @abstractmethod
-    def refuse(self, refusal: Refusal) -> bytes:
-        """Return the body of an error answer."""
-
-    @abstractmethod
-    def answer(self, request: Request, reply: Reply) -> bytes:
-        """Return the body of a whole answer."""
-
-    @abstractmethod
-    def events(self, request: Request, reply: Reply) -> Iterable[bytes]:
-        """Return a streamed answer, event by event."""
-
-    @abstractmethod
-    def error_event(self, refusal: Refusal) -> bytes:
-        """Return an error as an event in the middle of a stream."""

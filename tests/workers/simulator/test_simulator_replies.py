@@ -1,10 +1,13 @@
+from base64 import b64encode
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workers.simulator.attachments import inline, linked
 from workers.simulator.behaviour import parse
 from workers.simulator.replies import STORY, compose, count_tokens, pieces
-from workers.simulator.requests import Request
+from workers.simulator.requests import Attachment, Request
 
 
 def reply_to(text, model="sim", **more):
@@ -24,9 +27,34 @@ def test_an_empty_prompt_has_an_answer_too():
     assert "empty" in reply_to("  ").text
 
 
-@pytest.mark.parametrize(("count", "words"), [(1, "1 attachment."), (3, "3 attachments.")])
-def test_attachments_are_mentioned(count, words):
-    assert words in reply_to("What is this?", attachments=count).text
+PICTURE = Attachment("image", "image/png", 68)
+LINK = Attachment("image", "https://example.com/cat.jpg")
+PAPER = Attachment("document", "application/pdf", 1234)
+SOUND = Attachment("sound", "audio/wav", 44)
+
+
+@pytest.mark.parametrize(
+    ("attachments", "words"),
+    [
+        ([PICTURE], "received 1 image (image/png, 68 bytes)."),
+        ([PICTURE, LINK], "2 images (image/png, 68 bytes; https://example.com/cat.jpg)."),
+        ([PAPER, PICTURE], "1 image (image/png, 68 bytes) and 1 document (application/pdf, 1234"),
+        ([PAPER, PICTURE, SOUND], "bytes), 1 document (application/pdf, 1234 bytes) and 1 sound"),
+    ],
+)
+def test_attachments_are_mentioned(attachments, words):
+    assert words in reply_to("What is this?", attachments=tuple(attachments)).text
+
+
+def test_nothing_is_received_where_nothing_is_attached():
+    assert "received" not in reply_to("What is this?").text
+
+
+@given(st.binary(max_size=50))
+def test_the_size_of_base64_is_known_undecoded(data):
+    assert inline("image/png", b64encode(data).decode()).size == len(data)
+    address = f"data:image/png;base64,{b64encode(data).decode()}"
+    assert linked(address, "document") == Attachment("image", "image/png", len(data))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,1 @@
+"""What OpenAI-compatible providers offer beside chat: one file per endpoint."""
