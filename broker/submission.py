@@ -88,16 +88,22 @@ def prepare(
     """Decide everything about a job; pure but for the clock and the id. Raises WaybillError."""
     now = now_ms()
     plan = routing.plan(routing.requested_models(body), endpoints, needs.modalities(body))
-    held = _worst_quote(body, wish.operation, plan, settings)
-    if wish.max_cost_nanos is not None and held > wish.max_cost_nanos:
-        raise InvalidRequestError(
-            f"This job may cost up to {usd(held):.6f} USD, more than its max_cost of "
-            f"{usd(wish.max_cost_nanos):.6f}: raise max_cost or lower max_tokens.",
-            param="max_cost",
-        )
-    job_id = new_job_id()
-    row = {
-        "id": job_id,
+    held = _affordable_quote(body, wish, plan, settings)
+    row = _row(body, wish, principal, plan, settings, now) | {"hold_nanos": held}
+    payload = {
+        "job_id": row["id"],
+        "request": orjson.dumps(body),
+        "plan": routing.encode(plan),
+        "extra": orjson.dumps(wish.extra).decode() if wish.extra else None,
+    }
+    return NewJob(row, payload, principal.unlimited)
+
+
+def _row(
+    body: Json, wish: Wish, principal: Principal, plan: Plan, settings: Settings, now: int
+) -> dict[str, Any]:
+    return {
+        "id": new_job_id(),
         "workspace_id": principal.workspace_id,
         "api_key_id": principal.api_key_id,
         "operation": wish.operation.value,
@@ -114,17 +120,21 @@ def prepare(
         "cancel_requested": False,
         "idempotency_key": wish.idempotency_key,
         "fingerprint": _fingerprint(body, wish) if wish.idempotency_key else None,
-        "hold_nanos": held,
         "created_at": now,
         **_schedule(wish, now, settings),
     }
-    payload = {
-        "job_id": job_id,
-        "request": orjson.dumps(body),
-        "plan": routing.encode(plan),
-        "extra": orjson.dumps(wish.extra).decode() if wish.extra else None,
-    }
-    return NewJob(row, payload, principal.unlimited)
+
+
+def _affordable_quote(body: Json, wish: Wish, plan: Plan, settings: Settings) -> int:
+    """Return what the job may cost at most. Raises where its max_cost is below that."""
+    held = _worst_quote(body, wish.operation, plan, settings)
+    if wish.max_cost_nanos is not None and held > wish.max_cost_nanos:
+        raise InvalidRequestError(
+            f"This job may cost up to {usd(held):.6f} USD, more than its max_cost of "
+            f"{usd(wish.max_cost_nanos):.6f}: raise max_cost or lower max_tokens.",
+            param="max_cost",
+        )
+    return held
 
 
 def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:

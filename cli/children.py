@@ -1,6 +1,7 @@
 """Child processes of `waybill up`: started, watched, started again, stopped in order."""
 
 import asyncio
+import ctypes
 import os
 import signal
 import sys
@@ -11,6 +12,8 @@ from dataclasses import dataclass, field
 RESTART_PAUSE_SECONDS = 0.5
 RAPID_SECONDS = 10.0  # a child that lives shorter than this …
 MAX_RAPID_DEATHS = 5  # … so many times in a row will not be helped by another start
+
+PR_SET_PDEATHSIG = 1
 
 Died = Callable[["Child"], Awaitable[None]]
 
@@ -37,6 +40,7 @@ class Child:
             *self.command,
             env={**os.environ, **self.started},
             start_new_session=True,  # Ctrl-C reaches us only; we stop the children in order
+            preexec_fn=_stop_with_parent,
         )
 
     async def watch(self, died: Died) -> None:
@@ -66,6 +70,13 @@ class Child:
             say(f"{self.name} did not stop within {self.stop_seconds:g} s; killing it")
             self.process.kill()
             await self.process.wait()
+
+
+def _stop_with_parent() -> None:
+    """Have the kernel stop this child should `waybill up` be killed: orphans would hold the ports
+    and the data directory. Only Linux knows how (prctl(2), PR_SET_PDEATHSIG)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def describe(code: int) -> str:

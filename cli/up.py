@@ -14,7 +14,7 @@ import typer
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from broker import accounts, providers, settings
+from broker import accounts, catalog, providers, settings
 from broker.clock import now_ms
 from broker.database import Database
 from broker.ids import new_id
@@ -51,7 +51,7 @@ def up(
         if not config.allowed_networks:  # the children's environment is ours
             os.environ.setdefault("WAYBILL_ALLOWED_NETWORKS", LOOPBACK)
     _check_ports(host, ports)
-    providers.configured(config)  # complain about the configuration before anything starts
+    _check_configuration(config)
     with _data_dir(config.data_dir):
         house = House(config, host, port)
         house.plan(workers=workers, flower=flower, simulator=simulator_port if demo else None)
@@ -187,6 +187,15 @@ async def _answers(redis: Redis) -> bool:
 def _new_worker_id() -> dict[str, str]:
     """Each start of a worker is somebody else: leases are never taken over by a namesake."""
     return {"WAYBILL_WORKER_ID": new_id("worker_")}
+
+
+def _check_configuration(config: Settings) -> None:
+    """Raise SystemExit for what API or worker would refuse, before anything starts."""
+    from workers.toolbox import routes  # noqa: PLC0415  # every adapter comes with it
+
+    known = providers.configured(config)
+    catalog.load(config, known)
+    routes(known)
 
 
 def _check_ports(host: str, ports: dict[str, int]) -> None:

@@ -1,0 +1,249 @@
+"""What callers get wrong is refused with a 4xx that names the field, and leaves nothing behind."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.chaos.books import ask
+from tests.house import House, chat
+
+USER = {"role": "user", "content": "hi"}
+CHAT = chat()
+NEVER_A_NUMBER = "many"
+DEEP: Any = None
+for _ in range(400):
+    DEEP = [DEEP]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_stored(house: House) -> Iterator[None]:
+    before = _stored(house)
+    yield
+    assert _stored(house) == before, "a refused request left something behind"
+
+
+def _stored(house: House) -> list[int]:
+    tables = ("jobs", "job_payloads", "ledger_entries", "attempts")
+    return [ask(house.database, f"SELECT count(*) FROM {table}")[0][0] for table in tables]
+
+
+def with_message(**message: Any) -> dict[str, Any]:
+    return {"messages": [USER, message]}
+
+
+def with_part(**part: Any) -> dict[str, Any]:
+    return {"messages": [{"role": "user", "content": [part]}]}
+
+
+@pytest.mark.parametrize(
+    ("change", "param"),
+    [
+        ({"messages": []}, "messages"),
+        ({"messages": "hi"}, "messages"),
+        ({"messages": None}, "messages"),
+        ({"messages": [1]}, "messages.0"),
+        (with_message(role="wizard", content="x"), "messages.1"),
+        (with_message(content="x"), "messages.1"),
+        (with_message(role="user"), "messages.1.content"),
+        (with_message(role="user", content=7), "messages.1.content"),
+        (with_message(role="tool", content="x"), "messages.1.tool_call_id"),
+        (with_part(type="hologram"), "messages.0.content.0"),
+        (with_part(type="text"), "messages.0.content.0.text"),
+        (with_part(type="image_url", image_url="x"), "messages.0.content.0.image_url"),
+        ({"model": 5}, "model"),
+        ({"model": ""}, "model"),
+        ({"model": None}, "model"),
+        ({"models": "sim/sim"}, "models"),
+        ({"models": [1]}, "models.0"),
+        ({"models": ["sim/sim"] + [f"a/{n}" for n in range(20)]}, "models"),
+        ({"route": {"fallbacks": "sim/sim"}}, "route.fallbacks"),
+        ({"stream": "false"}, "stream"),
+        ({"stream": 1}, "stream"),
+        ({"max_tokens": -1}, "max_tokens"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_tokens": "10"}, "max_tokens"),
+        ({"max_tokens": True}, "max_tokens"),
+        ({"max_tokens": 1.5}, "max_tokens"),
+        ({"max_tokens": 10**18}, "max_tokens"),
+        ({"max_tokens": 10**40}, "max_tokens"),
+        ({"max_completion_tokens": -5}, "max_completion_tokens"),
+        ({"max_completion_tokens": 10**18}, "max_completion_tokens"),
+        ({"temperature": NEVER_A_NUMBER}, "temperature"),
+        ({"temperature": "0.5"}, "temperature"),
+        ({"temperature": 2.1}, "temperature"),
+        ({"top_p": -0.1}, "top_p"),
+        ({"n": 0}, "n"),
+        ({"stop": 4}, "stop"),
+        ({"stop": [4]}, "stop.0"),
+        ({"logit_bias": {"1": "x"}}, "logit_bias.1"),
+        ({"tools": {}}, "tools"),
+        ({"tools": [{"type": "function"}]}, "tools.0"),
+        ({"tools": [{"type": "function", "function": {}}]}, "tools.0.function.name"),
+        ({"tool_choice": "perhaps"}, "tool_choice"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"stream_options": "usage"}, "stream_options"),
+        ({"metadata": "x"}, "metadata"),
+        ({"user": 5}, "user"),
+        ({"seed": "x"}, "seed"),
+        ({"metadata": {"deep": DEEP}}, "body"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_wrong_field_is_named(house: House, change: dict[str, Any], param: str) -> None:
+    answer = house.http.post("/chat/completions", json=CHAT | change)
+    check_envelope(answer, 400)
+    assert answer.json()["error"]["param"] == param
+    assert len(answer.text) < 1000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"null", b"[]", b'"hi"', b"\xff\xfe", b'{"a": NaN}', b"<html>", b"[" * 100_000],
+    ids=lambda body: repr(body[:12]),
+)
+@pytest.mark.parametrize("route", ["/chat/completions", "/jobs"])
+def test_a_body_that_is_no_json_object(house: House, route: str, body: bytes) -> None:
+    answer = house.http.post(route, content=body)
+    assert answer.status_code == 400, answer.text
+    told = answer.json()
+    assert (told if route == "/jobs" else told["error"])["param"] == "body"
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["content-length", "chunked"])
+@pytest.mark.parametrize("route", ["/chat/completions", "/jobs"])
+def test_a_body_over_the_limit(house: House, route: str, declared: bool) -> None:
+    pieces = [b'{"messages": "', *[b"x" * 1_000_000] * 11, b'"}']
+    content = b"".join(pieces) if declared else iter(pieces)
+    answer = house.http.post(route, content=content)
+    assert answer.status_code == 413, answer.text
+    assert "10000000" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("wish", "param"),
+    [
+        ({"body": 5}, "body"),
+        ({"body": None}, "body"),
+        ({}, "body"),
+        ({"body": CHAT | {"temperature": 9}}, "body.temperature"),
+        ({"body": CHAT | {"model": 9}}, "body.model"),
+        ({"body": {"model": "sim/sim"}}, "body.messages"),
+        ({"body": CHAT, "endpoint": "/v1/poems"}, "endpoint"),
+        ({"body": CHAT, "priority": "urgent"}, "priority"),
+        ({"body": CHAT, "max_attempts": 0}, "max_attempts"),
+        ({"body": CHAT, "max_attempts": 1000}, "max_attempts"),
+        ({"body": CHAT, "max_attempts": "two"}, "max_attempts"),
+        ({"body": CHAT, "max_cost": -1}, "max_cost"),
+        ({"body": CHAT, "max_cost": 1e-9}, "max_cost"),
+        ({"body": CHAT, "max_cost": "free"}, "max_cost"),
+        ({"body": CHAT, "on_unknown": "panic"}, "on_unknown"),
+        ({"body": CHAT, "not_before": "tomorrow"}, "not_before"),
+        ({"body": CHAT, "not_before": -1}, "not_before"),
+        ({"body": CHAT, "deadline": 1e15}, "deadline"),
+        ({"body": CHAT, "deadline": 1e300}, "deadline"),
+        ({"body": CHAT, "metadata": {"a": 1}}, "metadata.a"),
+        ({"body": CHAT, "metadata": {"a": "x" * 513}}, "metadata.a"),
+        ({"body": CHAT, "metadata": {str(n): "" for n in range(17)}}, "metadata"),
+        ({"body": CHAT, "webhok": "http://x"}, "webhok"),
+    ],
+    ids=lambda value: str(value)[:60],
+)
+def test_wrong_field_of_a_job_is_named(house: House, wish: dict[str, Any], param: str) -> None:
+    answer = house.http.post("/jobs", json=wish)
+    check_problem(answer, 400)
+    assert answer.json()["param"] == param
+
+
+@pytest.mark.parametrize("value", ["wait=-1", "wait=x", "wait=nan", "wait=inf", "wait=1e99"])
+def test_bad_prefer(house: House, value: str) -> None:
+    answer = house.http.post("/chat/completions", json=CHAT, headers={"Prefer": value})
+    check_envelope(answer, 400)
+    assert answer.json()["error"]["param"] == "Prefer"
+
+
+@pytest.mark.parametrize("key", ["", '""', "k" * 256])
+@pytest.mark.parametrize("route", ["/chat/completions", "/jobs"])
+def test_bad_idempotency_key(house: House, route: str, key: str) -> None:
+    answer = house.http.post(route, json=CHAT, headers={"Idempotency-Key": key})
+    assert answer.status_code == 400
+    assert "Idempotency-Key" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=ten", "limit"),
+        ("status=asleep", "status"),
+    ],
+)
+def test_bad_query_of_the_list(house: House, query: str, param: str) -> None:
+    answer = house.http.get(f"/jobs?{query}")
+    check_problem(answer, 400)
+    assert answer.json()["param"] == param
+
+
+def test_generation_without_its_id(house: House) -> None:
+    answer = house.http.get("/generation")
+    check_envelope(answer, 400)
+    assert answer.json()["error"]["param"] == "id"
+
+
+def test_unknown_generation(house: House) -> None:
+    check_envelope(house.http.get("/generation?id=gen-none"), 404)
+
+
+@pytest.mark.parametrize("job_id", ["job_none", "x", "%00", "job_' OR 1=1", "job_💥"])
+@pytest.mark.parametrize("method", ["GET /", "GET /events", "POST /cancel"])
+def test_unknown_job(house: House, method: str, job_id: str) -> None:
+    verb, _, rest = method.partition(" ")
+    answer = house.http.request(verb, f"/jobs/{job_id}{rest.rstrip('/')}")
+    check_problem(answer, 404)
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/chat", "/chat/completions/x"])
+def test_unknown_route(house: House, path: str) -> None:
+    check_envelope(house.http.get(path), 404)
+
+
+@pytest.mark.parametrize("path", ["/jobs/a/b/c", "/jobs/a/b"])
+def test_unknown_own_route(house: House, path: str) -> None:
+    check_problem(house.http.get(path), 404)
+
+
+def test_wrong_method(house: House) -> None:
+    answer = house.http.get("/chat/completions")
+    check_envelope(answer, 405)
+    assert answer.headers["allow"] == "POST"
+    check_problem(house.http.put("/jobs"), 405)
+
+
+@pytest.mark.parametrize(
+    "header", [{}, {"Authorization": "Basic abc"}, {"Authorization": "Bearer"}, {"X-Api-Key": "k"}]
+)
+def test_no_key(house: House, header: dict[str, str]) -> None:
+    with httpx.Client(base_url=house.url, headers=header) as client:
+        check_envelope(client.post("/chat/completions", json=CHAT), 401)
+        check_problem(client.get("/jobs"), 401)
+
+
+def check_envelope(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/json"
+    error = answer.json()["error"]
+    assert error["code"] == status
+    assert error["message"]
+    assert error["metadata"]["error_type"]
+
+
+def check_problem(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert told["status"] == status
+    assert told["detail"]
+    assert told["type"]
+    assert told["title"]

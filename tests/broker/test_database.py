@@ -1,0 +1,288 @@
+import asyncio
+import threading
+
+import pytest
+from sqlalchemy import text
+
+from broker import submission
+from broker.database import Database
+from broker.errors import UnavailableError
+from broker.submission import submit_many
+from broker.tables import Job, JobPayload, LedgerEntry
+from tests.factories import count, make_new_job, make_principal
+
+
+class Gate:
+    """A write function that occupies the writer until it is opened."""
+
+    def __init__(self):
+        self.entered = threading.Event()
+        self.opened = threading.Event()
+
+    def __call__(self, _connection, items):
+        self.entered.set()
+        assert self.opened.wait(10)
+        return items
+
+
+async def held_writer(database):
+    """Occupy the writer, so that what is written next gathers into one group."""
+    gate = Gate()
+    task = asyncio.create_task(database.write(gate, 0))
+    await asyncio.to_thread(gate.entered.wait, 10)
+    return gate, task
+
+
+async def written_together(database, *pairs):
+    """Write all (function, item) pairs as one group; return results and exceptions."""
+    gate, holding = await held_writer(database)
+    waiting = [asyncio.create_task(database.write(*pair)) for pair in pairs]
+    await asyncio.sleep(0)  # lets every task hand its item in
+    gate.opened.set()
+    await holding
+    return await asyncio.gather(*waiting, return_exceptions=True)
+
+
+async def test_a_group_is_one_call_in_one_transaction(database):
+    # Given a function that notes its items and the transaction it runs in
+    calls = []
+
+    def note(connection, items):
+        calls.append((list(items), connection.get_transaction()))
+        return [item * 10 for item in items]
+
+    def note_too(connection, items):
+        calls.append((list(items), connection.get_transaction()))
+        return items
+
+    # When four callers write while the writer is busy
+    results = await written_together(database, (note, 1), (note, 2), (note_too, 9), (note, 3))
+    # Then each function ran once, both in one transaction, and everybody got its own result
+    assert [items for items, _ in calls] == [[1, 2, 3], [9]]
+    assert calls[0][1] is calls[1][1]
+    assert results == [10, 20, 9, 30]
+
+
+async def test_one_bad_item_fails_alone(database, caller):
+    # Given three jobs, of which one breaks a constraint
+    good, bad, fine = (make_new_job(caller) for _ in range(3))
+    broken = submission.NewJob(bad.row | {"state": None}, bad.payload, unlimited=True)
+    # When they are written as one group
+    results = await written_together(
+        database, (submit_many, good), (submit_many, broken), (submit_many, fine)
+    )
+    # Then its neighbours are committed, each once
+    assert [type(result).__name__ for result in results] == [
+        "Submitted",
+        "IntegrityError",
+        "Submitted",
+    ]
+    assert count(database, Job) == count(database, JobPayload) == count(database, LedgerEntry) == 2
+
+
+async def test_an_exception_as_a_result_goes_to_its_caller_alone(database):
+    def refuse_two(_connection, items):
+        return [ValueError("two") if item == 2 else item for item in items]
+
+    results = await written_together(database, *[(refuse_two, item) for item in (1, 2, 3)])
+    assert [results[0], str(results[1]), results[2]] == [1, "two", 3]
+
+
+async def test_a_function_that_loses_results_answers_nobody_wrongly(database):
+    results = await written_together(
+        database, (lambda _c, _items: [], 1), (lambda _c, items: items, 2)
+    )
+    assert isinstance(results[0], ValueError)
+    assert results[1] == 2
+
+
+async def test_failed_group_leaves_no_trace_of_its_first_function(database, caller):
+    # Given a group whose first function writes and whose second breaks
+    def broken(_connection, _items):
+        raise RuntimeError("broken")
+
+    # When it is written
+    job = make_new_job(caller)
+    submitted, error = await written_together(database, (submit_many, job), (broken, 1))
+    # Then the job is there once, and only the second caller hears of the failure
+    assert submitted.job_id == job.id
+    assert isinstance(error, RuntimeError)
+    assert count(database) == 1
+
+
+def test_callers_on_several_event_loops_are_all_answered(database):
+    # Given four threads with an event loop each
+    def double(_connection, items):
+        return [item * 2 for item in items]
+
+    answers = {}
+
+    async def many(base):
+        return await asyncio.gather(*[database.write(double, base + n) for n in range(200)])
+
+    threads = [
+        threading.Thread(target=lambda base=base: answers.update({base: asyncio.run(many(base))}))
+        for base in (0, 1000, 2000, 3000)
+    ]
+    # When all write at once
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    # Then each gets the answers to its own items
+    assert answers == {base: [(base + n) * 2 for n in range(200)] for base in (0, 1000, 2000, 3000)}
+
+
+async def test_write_of_a_caller_who_left_stands(database, caller):
+    # Given a submission that waits for the writer
+    gate, holding = await held_writer(database)
+    leaving = asyncio.create_task(database.write(submit_many, make_new_job(caller)))
+    await asyncio.sleep(0)
+    # When its caller goes away before the commit
+    leaving.cancel()
+    gate.opened.set()
+    await holding
+    # Then the job is stored, and the next caller is served
+    assert await database.write(lambda _c, items: items, 7) == 7
+    assert count(database) == 1
+
+
+def test_a_closed_event_loop_does_not_stop_the_writer(database):
+    # Given a caller whose event loop ends while its write is under way
+    gate = Gate()
+    loop = asyncio.new_event_loop()
+
+    async def hand_in():
+        task = asyncio.ensure_future(database.write(gate, 1))
+        await asyncio.sleep(0)
+        return task
+
+    abandoned = loop.run_until_complete(hand_in())
+    assert gate.entered.wait(10)
+    abandoned.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    # When the write is done
+    gate.opened.set()
+    # Then others are still served
+    assert asyncio.run(database.write(lambda _c, items: items, 2)) == 2
+
+
+class _Dying(asyncio.SelectorEventLoop):
+    """An event loop that closes between the writer's look and its call."""
+
+    def is_closed(self):
+        return super().is_closed() and threading.current_thread().name != "writer"
+
+
+def test_a_loop_that_closes_at_the_last_moment_does_not_stop_the_writer(database):
+    gate = Gate()
+    loop = _Dying()
+
+    async def hand_in():
+        task = asyncio.ensure_future(database.write(gate, 1))
+        await asyncio.sleep(0)
+        return task
+
+    abandoned = loop.run_until_complete(hand_in())
+    assert gate.entered.wait(10)
+    abandoned.cancel()
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    gate.opened.set()
+
+    async def next_one():
+        async with asyncio.timeout(10):
+            return await database.write(lambda _c, items: items, 2)
+
+    assert asyncio.run(next_one()) == 2
+
+
+async def test_close_finishes_what_waits(url, connect, database, caller):
+    # Given submissions that wait behind a busy writer
+    closing = connect(url)
+    gate, holding = await held_writer(closing)
+    jobs = [make_new_job(caller) for _ in range(20)]
+    waiting = [asyncio.create_task(closing.write(submit_many, job)) for job in jobs]
+    await asyncio.sleep(0)
+    # When the database is closed meanwhile
+    close = asyncio.create_task(asyncio.to_thread(closing.close))
+    gate.opened.set()
+    await close
+    await holding
+    # Then all were written and answered
+    assert [s.job_id for s in await asyncio.gather(*waiting)] == [job.id for job in jobs]
+    assert count(database) == 20
+
+
+async def test_write_after_close_is_refused_instead_of_waiting_for_ever(url):
+    closed = Database(url)
+    closed.close()
+    with pytest.raises(UnavailableError, match="shutting down"):
+        async with asyncio.timeout(5):
+            await closed.write(lambda _c, items: items, 1)
+
+
+async def test_deadlock_is_tried_again(postgres, empty_postgres_url, connect):
+    # Given two databases that lock the same two rows in opposite order
+    other = connect(empty_postgres_url)
+    first, second = make_principal(postgres).workspace_id, make_principal(postgres).workspace_id
+    both_hold_one = threading.Barrier(2)
+    runs = []
+
+    def lock(connection, items):
+        [(one, two)] = items
+        runs.append(one)
+        _touch(connection, one)
+        if len(runs) <= 2:
+            both_hold_one.wait(10)
+        _touch(connection, two)
+        return items
+
+    # When both write at once
+    async with asyncio.timeout(20):
+        results = await asyncio.gather(
+            postgres.write(lock, (first, second)), other.write(lock, (second, first))
+        )
+    # Then the victim's transaction ran again and both were answered
+    assert results == [(first, second), (second, first)]
+    assert len(runs) == 3
+
+
+def _touch(connection, workspace_id):
+    connection.execute(
+        text("UPDATE workspaces SET name = name || '!' WHERE id = :id"), {"id": workspace_id}
+    )
+
+
+async def test_two_writers_share_a_database_without_losing_anything(url, database, connect, caller):
+    # Given two database objects (as two processes have them)
+    other = connect(url)
+    # When both submit concurrently
+    sides = [database, other] * 100
+    writes = [side.write(submit_many, make_new_job(caller)) for side in sides]
+    submitted = await asyncio.gather(*writes)
+    # Then every accepted job is there, with its hold
+    assert len({s.job_id for s in submitted}) == 200
+    assert count(database, Job) == count(database, LedgerEntry) == 200
+
+
+async def test_a_read_sees_one_moment(url, database, connect, caller):
+    # Given a reader that looks twice
+    other = connect(url)
+    looked, written = threading.Event(), threading.Event()
+
+    def look_twice(connection):
+        query = text("SELECT count(*) FROM jobs")
+        first = connection.execute(query).scalar_one()
+        looked.set()
+        assert written.wait(10)
+        return first, connection.execute(query).scalar_one()
+
+    reading = asyncio.create_task(database.read(look_twice))
+    await asyncio.to_thread(looked.wait, 10)
+    # When somebody writes in between
+    await other.write(submit_many, make_new_job(caller))
+    written.set()
+    # Then the reader sees nothing of it: a job's row and its attempts always fit together
+    assert await reading == (0, 0)

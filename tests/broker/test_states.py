@@ -1,0 +1,39 @@
+import pytest
+
+from broker.states import FINAL, SETTLED, TRANSITIONS, JobState, may_become, sources
+
+S = JobState
+ALLOWED = {
+    S.SCHEDULED: {S.QUEUED, S.CANCELLED, S.EXPIRED, S.FAILED},
+    S.QUEUED: {S.RUNNING, S.CANCELLED, S.EXPIRED, S.FAILED},
+    S.RUNNING: {S.QUEUED, S.COMPLETED, S.FAILED, S.CANCELLED, S.EXPIRED, S.NEEDS_REVIEW},
+    S.NEEDS_REVIEW: {S.QUEUED, S.FAILED, S.CANCELLED},
+}
+
+
+@pytest.mark.parametrize("now", S)
+@pytest.mark.parametrize("then", S)
+def test_every_way_between_two_states(now, then):
+    assert may_become(now, then) is (then in ALLOWED.get(now, set()))
+
+
+def test_final_states_are_those_without_a_way_out():
+    assert {S.COMPLETED, S.FAILED, S.CANCELLED, S.EXPIRED} == FINAL
+    assert FINAL | {S.NEEDS_REVIEW} == SETTLED
+
+
+def test_sources_are_the_ways_in():
+    assert {then: set(sources(then)) for then in S} == {
+        then: {now for now, following in TRANSITIONS.items() if then in following} for then in S
+    }
+
+
+def test_only_a_running_job_completes():
+    assert sources(S.COMPLETED) == (S.RUNNING,)
+
+
+def test_every_state_leads_to_an_end():
+    reached = set(FINAL)
+    while more := {s for s in S if s not in reached and TRANSITIONS[s] & reached}:
+        reached |= more
+    assert reached == set(S)

@@ -1,0 +1,135 @@
+"""`waybill up` says in one line what is wrong, whatever is wrong."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from tests.house import REPOSITORY, House, until
+
+pytestmark = pytest.mark.chaos
+
+
+@pytest.fixture(scope="module")
+def there() -> Iterator[House]:
+    with House() as house:
+        yield house
+
+
+@pytest.fixture
+def new() -> Iterator[House]:
+    house = House()
+    yield house
+    house.__exit__()
+
+
+def refusal(house: House, **settings: str) -> str:
+    """Run `up` where it cannot run; return the one line it says."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "cli", *house.arguments],
+        env=house.environment | settings,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode != 0
+    said = ended.stdout + ended.stderr
+    assert "Traceback" not in said, said
+    lines = [line for line in said.splitlines() if line.startswith("waybill: ")]
+    assert lines, said
+    return lines[-1] + said[said.rindex(lines[-1]) + len(lines[-1]) :].rstrip("\n")
+
+
+def test_a_taken_port(new: House) -> None:
+    with socket.create_server(("127.0.0.1", new.port)):
+        said = refusal(new)
+    assert f"127.0.0.1:{new.port}" in said
+    assert "Address already in use" in said
+    assert "\n" not in said
+
+
+def test_a_taken_simulator_port(new: House) -> None:
+    with socket.create_server(("127.0.0.1", new.simulator_port)):
+        assert f":{new.simulator_port}" in refusal(new)
+
+
+def test_a_data_directory_that_cannot_be_made(new: House) -> None:
+    occupied = new.directory / "file"
+    occupied.write_text("")
+    said = refusal(new, WAYBILL_DATA_DIR=str(occupied / "data"))
+    assert "WAYBILL_DATA_DIR" in said
+    assert "\n" not in said
+
+
+def test_a_data_directory_with_a_path_too_long_for_a_socket(new: House) -> None:
+    said = refusal(new, WAYBILL_DATA_DIR=str(new.directory / ("d" * 100)))
+    assert "too long" in said
+    assert "\n" not in said
+
+
+def test_a_second_up_on_the_same_data(there: House, new: House) -> None:
+    said = refusal(new, WAYBILL_DATA_DIR=str(there.data_dir))
+    assert str(there.data_dir) in said
+    assert "another" in said
+    assert there.await_job(there.submit("sim-echo"))["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[[providers]\n", "waybill.toml"),
+        ('[[providers]]\nslug = "x"\nbase_ulr = "http://x"\n', "base_ulr"),
+        ('[[providers]]\nslug = "x"\n', "base_url"),
+        ('[[providers]]\nslug = "x"\nbase_url = "http://x"\nwire = "morse"\n', "morse"),
+        ('[[models]]\nslug = "a/b"\nendpoints = [{provider = "nobody", model = "m"}]\n', "nobody"),
+        ('[[models]]\nslug = "a/b"\nendpoints = []\n', "endpoints"),
+        ('[[models]]\nslug = "noslash"\nendpoints = [{provider="sim", model="m"}]\n', "slug"),
+    ],
+)
+def test_a_wrong_configuration(new: House, text: str, told: str) -> None:
+    new.config.write_text(text)
+    assert told in refusal(new)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("WAYBILL_PORT", "http"), ("WAYBILL_LEASE_SECONDS", "-1")]
+)
+def test_a_wrong_setting(new: House, name: str, value: str) -> None:
+    assert name.removeprefix("WAYBILL_").lower() in refusal(new, **{name: value}).lower()
+
+
+def test_a_configuration_that_is_not_there(new: House) -> None:
+    assert "/nowhere.toml" in refusal(new, WAYBILL_CONFIG="/nowhere.toml")
+
+
+def test_a_worker_that_dies_is_started_again(there: House) -> None:
+    before = there.child("worker").pid
+    there.kill("worker")
+    until(lambda: there.await_child("worker").pid != before, 20, "not started again")
+    assert "waybill: worker-1 died (signal SIGKILL); starting it again" in there.log()
+    assert there.await_job(there.submit("sim-echo"))["status"] == "completed"
+
+
+def test_nothing_outlives_a_killed_up() -> None:
+    """Orphans would hold the ports, and a second Valkey would write to the same file."""
+    with House() as house:
+        assert house.process is not None
+        family = psutil.Process(house.process.pid).children(recursive=True)
+        try:
+            os.kill(house.process.pid, signal.SIGKILL)
+            house.process.wait(10)
+            _, alive = psutil.wait_procs(family, timeout=20)
+            assert [" ".join(each.cmdline()[:4]) for each in alive] == []
+            house.start()
+            assert house.await_job(house.submit("sim-echo"))["status"] == "completed"
+        finally:
+            for each in family:
+                if each.is_running():
+                    each.kill()

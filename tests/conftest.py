@@ -1,0 +1,16 @@
+"""A running Waybill for the tests that talk to it from outside."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.house import House
+
+
+@pytest.fixture(scope="session")
+def house() -> Iterator[House]:
+    """One Waybill for all ordinary tests; whatever they did, its books balance at the end."""
+    with House({"WAYBILL_KEEP_ALIVE_SECONDS": "0.4"}) as house:
+        yield house
+        house.await_idle()
+        house.audit()

@@ -1,0 +1,92 @@
+"""The same key asks for the same job: however often, and whatever became of the first call."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from tests.e2e.sse import content, frames
+from tests.house import House, chat
+
+
+def post(house: House, key: str, body: dict[str, object], **headers: str) -> httpx.Response:
+    return house.http.post(
+        "/chat/completions", json=body, headers={"Idempotency-Key": key, **headers}
+    )
+
+
+def test_the_same_body_gets_the_same_answer(house: House) -> None:
+    body = chat("sim-echo", "asked twice")
+    first, second = post(house, "twice", body), post(house, '"twice"', body)
+    assert first.status_code == second.status_code == 200
+    assert first.json() == second.json()
+    assert first.headers["x-job-id"] == second.headers["x-job-id"]
+    assert house.calls("asked twice")["matching"] == 1
+    house.audit([first.headers["x-job-id"]])
+
+
+def test_another_body_is_refused(house: House) -> None:
+    assert post(house, "mismatch", chat("sim-echo", "one")).status_code == 200
+    refused = post(house, "mismatch", chat("sim-echo", "other"))
+    assert refused.status_code == 422
+    assert refused.json()["error"]["param"] == "Idempotency-Key"
+    assert house.calls('"other"')["matching"] == 0
+
+
+def test_a_second_call_waits_for_the_first(house: House) -> None:
+    body = chat("sim-lat1000", "wait for me")
+    accepted = post(house, "waits", body, Prefer="respond-async")
+    answer = post(house, "waits", body)
+    assert accepted.status_code == 202
+    assert answer.status_code == 200
+    assert answer.headers["x-job-id"] == accepted.headers["x-job-id"]
+    assert house.calls("wait for me")["matching"] == 1
+
+
+def test_a_failure_is_replayed_too(house: House) -> None:
+    body = chat("sim-400", "fails once")
+    first, second = post(house, "fails", body), post(house, "fails", body)
+    assert first.status_code == second.status_code == 400
+    assert first.json() == second.json()
+    assert house.calls("fails once")["matching"] == 1
+
+
+def test_a_stream_is_replayed_whole(house: House) -> None:
+    body = chat("sim-tok97-chunk5", "stream twice", stream=True)
+    first, second = post(house, "stream", body), post(house, "stream", body)
+    assert content(frames(first.text)) == content(frames(second.text))
+    assert len(content(frames(second.text))) == 97 * 4
+    assert frames(second.text)[-1].data == "[DONE]"
+    assert house.calls("stream twice")["matching"] == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_20_calls_at_once_are_one_job(house: House, stream: bool) -> None:
+    prompt = f"twenty at once, stream {stream}"
+    body = chat("sim-tok97-chunk5", prompt, stream=stream)
+    async with httpx.AsyncClient(base_url=house.url, headers=house.headers, timeout=30) as client:
+        answers = await asyncio.gather(
+            *(
+                client.post("/chat/completions", json=body, headers={"Idempotency-Key": prompt})
+                for _ in range(20)
+            )
+        )
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.headers["x-job-id"] for answer in answers}) == 1
+    if stream:
+        assert {len(content(frames(answer.text))) for answer in answers} == {97 * 4}
+    else:
+        assert len({answer.text for answer in answers}) == 1
+    assert house.calls(prompt)["matching"] == 1
+    house.audit([answers[0].headers["x-job-id"]])
+
+
+def test_jobs_know_the_key_too(house: House) -> None:
+    headers = {"Idempotency-Key": "of a job"}
+    body = {"body": chat("sim-echo", "job twice")}
+    first = house.http.post("/jobs", json=body, headers=headers).json()
+    second = house.http.post("/jobs", json=body, headers=headers).json()
+    assert first["id"] == second["id"]
+    other = house.http.post("/jobs", json={"body": chat("sim-words")}, headers=headers)
+    assert other.status_code == 422
+    assert other.headers["content-type"] == "application/problem+json"

@@ -1,0 +1,207 @@
+"""Streams as `curl` and plain HTTP clients see them."""
+
+import asyncio
+import json
+import subprocess
+
+import httpx
+import pytest
+from redis import Redis
+
+from tests.e2e.sse import Frame, content, frames, read
+from tests.house import KEY, House, chat, until
+
+LONG = "sim-tok97-chunk5"  # 97 tokens, 5 ms apart
+
+
+def cut_stream(house: House, native: str = LONG, most: int = 4000) -> tuple[str, list[Frame]]:
+    """Stream with `curl -N`, hang up in the middle; return the job and the frames that came."""
+    command = [
+        *("curl", "-sN", "-D-", "-H", f"Authorization: Bearer {KEY}"),
+        *(f"{house.url}/chat/completions", "-d", json.dumps(chat(native, "cut", stream=True))),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as curl:
+        assert curl.stdout is not None
+        received = b""
+        while len(received) < most and (piece := curl.stdout.read(200)):
+            received += piece
+        curl.kill()
+    head, _, body = received.decode().partition("\r\n\r\n")
+    headers = dict(line.lower().split(": ", 1) for line in head.splitlines()[1:])
+    whole = body[: body.rfind("\n\n") + 2]
+    assert "[DONE]" not in whole, "it was not cut in the middle"
+    return headers["x-job-id"].upper().replace("JOB_", "job_"), frames(whole)
+
+
+def resume(house: House, job_id: str, last: int, *, by_header: bool = True) -> list[Frame]:
+    url = f"/jobs/{job_id}/events" + ("" if by_header else f"?after={last}")
+    headers = {"Last-Event-ID": str(last)} if by_header else {}
+    answer = house.http.get(url, headers=headers, timeout=20)
+    assert answer.status_code == 200, answer.text
+    return frames(answer.text)
+
+
+def check_whole(house: House, job_id: str, told: list[Frame]) -> None:
+    """Nothing missing, nothing twice, and the text is the stored answer's."""
+    numbers = [frame.number for frame in told]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert told[-1].name == "completed"
+    answer = house.job(job_id)["response"]["choices"][0]["message"]["content"]
+    assert content(told) == answer
+    assert len(answer) == 97 * 4
+
+
+@pytest.mark.parametrize("by_header", [True, False], ids=["Last-Event-ID", "after"])
+def test_a_cut_stream_goes_on_in_the_event_log(house: House, by_header: bool) -> None:
+    job_id, before = cut_stream(house)
+    rest = resume(house, job_id, before[-1].number, by_header=by_header)
+    check_whole(house, job_id, before + rest)
+
+
+def test_a_cut_stream_goes_on_after_its_end(house: House) -> None:
+    job_id, before = cut_stream(house)
+    house.await_job(job_id)
+    check_whole(house, job_id, before + resume(house, job_id, before[-1].number))
+
+
+def test_a_stream_cut_twice_is_still_whole(house: House) -> None:
+    job_id, before = cut_stream(house, most=2500)
+    with house.http.stream(
+        "GET", f"/jobs/{job_id}/events", headers={"Last-Event-ID": str(before[-1].number)}
+    ) as answer:
+        reader = read(line + "\n" for line in answer.iter_lines())
+        middle = [next(reader) for _ in range(10)]
+    rest = resume(house, job_id, middle[-1].number)
+    check_whole(house, job_id, before + middle + rest)
+
+
+def test_two_readers_of_one_log_see_the_same(house: House) -> None:
+    job_id, before = cut_stream(house)
+    first = resume(house, job_id, before[-1].number)
+    assert resume(house, job_id, before[-1].number) == first
+    check_whole(house, job_id, before + first)
+
+
+def test_a_cut_stream_goes_on_without_its_copy_in_redis(house: House) -> None:
+    job_id, before = cut_stream(house)
+    house.await_job(job_id)
+    with Redis(unix_socket_path=str(house.data_dir / "valkey.sock")) as redis:
+        assert redis.delete(f"waybill:events:{job_id}") == 1
+    check_whole(house, job_id, before + resume(house, job_id, before[-1].number))
+
+
+def test_a_log_resumed_at_its_end_ends_at_once(house: House) -> None:
+    """A browser's EventSource comes back by itself after the end: it must not hang."""
+    job_id, before = cut_stream(house)
+    last = resume(house, job_id, before[-1].number)[-1]
+    assert last.name == "completed"
+    assert resume(house, job_id, last.number) == []
+
+
+def test_the_log_of_a_plain_call_can_be_read_too(house: House) -> None:
+    answer = house.http.post("/chat/completions", json=chat("sim-echo", "log"))
+    told = resume(house, answer.headers["x-job-id"], 0)
+    assert [frame.name for frame in told] == ["started", "completed"]
+    assert told[-1].json["response"] == answer.json()
+
+
+async def test_200_streams_of_100_chunks_lose_nothing(house: House) -> None:
+    async with httpx.AsyncClient(
+        base_url=house.url, headers=house.headers, timeout=60, limits=httpx.Limits()
+    ) as client:
+        answers = await asyncio.gather(*(_stream(client, number) for number in range(200)))
+    for number, answer in enumerate(answers):
+        told = frames(answer.text)
+        assert told[-1].data == "[DONE]"
+        text = content(told)
+        assert text == (f"stream {number} " * 400)[:388], f"stream {number}"
+        numbers = [frame.number for frame in told[:-1]]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+        assert len(numbers) >= 98
+
+
+async def _stream(client: httpx.AsyncClient, number: int) -> httpx.Response:
+    body = chat("sim-echo-tok97-chunk5", f"stream {number}", stream=True)
+    answer = await client.post("/chat/completions", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer
+
+
+def test_keep_alive_comments_have_a_single_newline(house: House) -> None:
+    body = chat("sim-lat2000", "patience", stream=True)
+    text = house.http.post("/chat/completions", json=body).text
+    opening = text[: text.index("id:")]
+    assert opening.count("\n") >= 3, "no keep-alive was sent"
+    assert set(opening.removesuffix("\n").split("\n")) == {": WAYBILL PROCESSING"}
+    assert frames(text)[-1].data == "[DONE]"
+
+
+def test_error_before_the_first_token_is_plain_json(house: House) -> None:
+    answer = house.http.post("/chat/completions", json=chat("sim-400", stream=True))
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["error"]["code"] == 400
+
+
+@pytest.mark.parametrize("native", ["sim-errstream", "sim-cut"])
+def test_error_in_the_stream_is_told_in_the_stream(house: House, native: str) -> None:
+    answer = house.http.post("/chat/completions", json=chat(native, stream=True))
+    assert answer.status_code == 200
+    *told, error, done = frames(answer.text)
+    assert done.data == "[DONE]"
+    assert error.json["error"]["code"] >= 500
+    assert error.json["error"]["message"]
+    assert error.json["choices"][0]["finish_reason"] == "error"
+    assert content(told), "the failure came before the first token"
+    assert house.await_job(answer.headers["x-job-id"])["status"] == "failed"
+
+
+def test_hanging_up_does_not_cancel(house: House) -> None:
+    job_id, _ = cut_stream(house)
+    assert house.await_job(job_id)["status"] == "completed"
+
+
+def test_hanging_up_on_a_plain_call_does_not_cancel(house: House) -> None:
+    prompt = "hang up, go on"
+    with pytest.raises(httpx.ReadTimeout):
+        house.http.post("/chat/completions", json=chat("sim-lat500", prompt), timeout=0.2)
+    job_id = until(lambda: _running(house, "sim/sim-lat500"), 5, "no job")
+    assert house.await_job(job_id)["status"] == "completed"
+    assert house.calls(prompt)["matching"] == 1
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_hanging_up_cancels_when_asked_to(house: House, stream: bool) -> None:
+    abandoned = house.calls()["abandoned"]
+    body = chat("sim-lat20000", f"hang up, stop {stream}", stream=stream)
+    headers = {"X-Cancel-On-Disconnect": "true"}
+    with pytest.raises(httpx.ReadTimeout):
+        house.http.post("/chat/completions", json=body, headers=headers, timeout=0.3)
+    job_id = until(lambda: _newest(house, "sim/sim-lat20000"), 5, "no job")
+    assert house.await_job(job_id, seconds=10)["status"] == "cancelled"
+    until(lambda: house.calls()["abandoned"] > abandoned, 5, "the provider still works on it")
+
+
+def test_hanging_up_in_the_middle_of_a_stream_cancels_when_asked_to(house: House) -> None:
+    body = chat("sim-tok400-chunk50", "hang up in the middle", stream=True)
+    headers = {"X-Cancel-On-Disconnect": "true"}
+    with house.http.stream("POST", "/chat/completions", json=body, headers=headers) as answer:
+        job_id = answer.headers["x-job-id"]
+        reader = read(line + "\n" for line in answer.iter_lines())
+        assert len([next(reader) for _ in range(5)]) == 5
+    assert house.await_job(job_id, seconds=10)["status"] == "cancelled"
+
+
+def _running(house: House, model: str) -> str | None:
+    job = _newest_job(house, model)
+    return job["id"] if job and job["status"] in {"queued", "running"} else None
+
+
+def _newest(house: House, model: str) -> str | None:
+    job = _newest_job(house, model)
+    return job["id"] if job else None
+
+
+def _newest_job(house: House, model: str) -> dict[str, str] | None:
+    jobs = house.http.get("/jobs", params={"limit": 10}).json()["data"]
+    return next((job for job in jobs if job["model"] == model), None)

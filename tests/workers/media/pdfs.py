@@ -1,0 +1,46 @@
+"""PDFs made by hand: pages of lines in Helvetica."""
+
+import base64
+
+
+def make_pdf(*pages):
+    """A PDF whose pages hold these texts, line by line; characters are Latin-1."""
+    kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>".encode(),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+    ]
+    for n, text in enumerate(pages):
+        objects.append(
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents {5 + 2 * n} 0 R"
+            " /Resources << /Font << /F1 3 0 R >> >> >>".encode()
+        )
+        drawn = _drawn(text)
+        objects.append(b"<< /Length %d >>\nstream\n%s\nendstream" % (len(drawn), drawn))
+    return _file(objects)
+
+
+def _drawn(text):
+    lines = [
+        b"(%s) Tj 0 -14 Td" % line.encode("latin-1").replace(b"\\", b"\\\\")
+        .replace(b"(", b"\\(").replace(b")", b"\\)")
+        for line in text.split("\n")
+    ]  # fmt: skip
+    return b"BT /F1 12 Tf 72 720 Td\n" + b"\n".join(lines) + b"\nET"
+
+
+def _file(objects):
+    out, offsets = b"%PDF-1.4\n", []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    rows = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    size = len(objects) + 1
+    table = b"xref\n0 %d\n0000000000 65535 f \n%s" % (size, rows)
+    trailer = b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, len(out))
+    return out + table + trailer
+
+
+def data_uri(content, mime="application/pdf"):
+    return f"data:{mime};base64,{base64.b64encode(content).decode()}"

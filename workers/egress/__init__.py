@@ -1,0 +1,23 @@
+"""The guard around requests to addresses that callers choose: media to fetch, webhooks to call.
+
+A caller's URL may name our own network, a cloud's metadata service or a neighbour's printer. So
+only global addresses are reached, unless the operator lists a network (`WAYBILL_ALLOWED_NETWORKS`).
+"""
+
+from workers.egress.addresses import Network, is_allowed
+from workers.egress.bounds import Bounds
+from workers.egress.errors import RefusedError, TooLargeError
+from workers.egress.transport import guarded_client
+from workers.egress.urls import Policy, Target, parse
+
+__all__ = (
+    "Bounds",
+    "Network",
+    "Policy",
+    "RefusedError",
+    "Target",
+    "TooLargeError",
+    "guarded_client",
+    "is_allowed",
+    "parse",
+)

@@ -1,0 +1,135 @@
+"""The one way out to addresses that callers choose: an httpx transport that cannot be misled.
+
+A name is resolved once; every answer must pass, and the connection goes to just these addresses,
+so that an answer that changes between check and connect (DNS rebinding) changes nothing. Host
+header, SNI and certificate check keep the name. No redirects, proxies, cookies or environment.
+"""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from ipaddress import ip_address
+
+import aiohttp
+import httpx
+from aiohttp.abc import AbstractResolver, ResolveResult
+from httpx_aiohttp import AiohttpTransport
+
+from workers.egress.addresses import Address
+from workers.egress.bounds import BoundedStream, Bounds, until
+from workers.egress.urls import Policy, parse
+
+Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
+
+_checked: ContextVar[Sequence[Address]] = ContextVar("checked")
+"""The addresses this request may connect to; aiohttp's resolver reads it in the same context."""
+
+
+def guarded_client(
+    policy: Policy,
+    bounds: Bounds,
+    *,
+    verify: ssl.SSLContext | None = None,
+    connections: int = 100,
+) -> httpx.AsyncClient:
+    """Return a client whose requests all pass the guard.
+
+    It raises RefusedError, httpx.TransportError and, in the middle of a body, TooLargeError.
+    """
+    transport = GuardedTransport(policy, bounds, verify=verify, connections=connections)
+    return httpx.AsyncClient(  # the transport bounds the time
+        transport=transport,
+        follow_redirects=False,
+        trust_env=False,
+        timeout=None,  # noqa: S113  # the transport bounds the time
+        headers={"accept-encoding": "identity"},
+    )
+
+
+async def resolve(host: str, port: int) -> Sequence[Address]:
+    """Ask the system's resolver. Raises OSError where there is no such name."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [ip_address(address[0]) for *_, address in found]
+
+
+class GuardedTransport(httpx.AsyncBaseTransport):
+    """See the module."""
+
+    def __init__(
+        self,
+        policy: Policy,
+        bounds: Bounds,
+        *,
+        verify: ssl.SSLContext | None = None,
+        connections: int = 100,
+        resolve: Resolve = resolve,
+    ) -> None:
+        self._policy = policy
+        self._bounds = bounds
+        self._resolve = resolve
+        self._connections = connections
+        self._inner = AiohttpTransport(
+            verify=True if verify is None else verify, trust_env=False, client=self._session
+        )
+
+    def _session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            resolver=_CheckedAddresses(),
+            use_dns_cache=False,
+            ssl=self._inner.ssl_context,
+            limit=self._connections,
+        )
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        deadline = asyncio.get_running_loop().time() + self._bounds.seconds
+        async with until(deadline, self._bounds):
+            await self._check(str(request.url))
+            response = await self._inner.handle_async_request(request)
+        # A body is handed on as it came: unpacking could make any size of it.
+        response.headers.pop("content-encoding", None)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        response.stream = BoundedStream(response.stream, self._bounds, deadline)
+        return response
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    async def _check(self, url: str) -> None:
+        target = parse(url, self._policy)
+        if target.address is not None:
+            return  # judged already, and connected to as it stands
+        try:
+            addresses = await self._resolve(target.host, target.port)
+        except (OSError, UnicodeError):
+            addresses = ()
+        if not addresses:
+            raise httpx.ConnectError("the host's name does not resolve")
+        self._policy.judge(target, addresses)
+        _checked.set(addresses)
+
+
+class _CheckedAddresses(AbstractResolver):
+    """Answers with what was checked, whatever the name is by now."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        del family
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(address),
+                port=port,
+                family=socket.AF_INET if address.version == 4 else socket.AF_INET6,  # noqa: PLR2004
+                proto=socket.IPPROTO_TCP,
+                flags=socket.AI_NUMERICHOST,
+            )
+            for address in _checked.get()
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""

@@ -1,0 +1,10 @@
+"""Makes a chat body fit the endpoint it goes to.
+
+What a provider does not fetch is fetched here, and files its model cannot take are read as text.
+"""
+
+from workers.media.annotations import Annotator
+from workers.media.fetching import Fetched, Fetcher, FetchError
+from workers.media.preparation import Prepared, prepare
+
+__all__ = ("Annotator", "FetchError", "Fetched", "Fetcher", "Prepared", "prepare")

@@ -1,0 +1,71 @@
+"""What parsed files said, told with the answer, and read back from the next turn.
+
+Source: openrouter.ai/docs/features/multimodal/pdfs, "Skip parsing costs": a caller who sends the
+assistant's message back with its `annotations` spares the file a second parsing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from broker.completion import Chunk, Completion, Json
+from workers.media.documents import ReadFile
+
+Answer = TypeVar("Answer")
+
+
+def annotation(file: ReadFile) -> Json:
+    """Return the annotation of a parsed file."""
+    content = [{"type": "text", "text": piece} for piece in file.pieces]
+    return {"type": "file", "file": {"hash": file.hash, "name": file.name, "content": content}}
+
+
+def known_files(messages: Sequence[Any]) -> Mapping[str, Sequence[str]]:
+    """Return the texts of files that earlier turns carry in annotations, by hash."""
+    found: dict[str, Sequence[str]] = {}
+    for message in messages:
+        annotations = message.get("annotations") if isinstance(message, dict) else None
+        for each in annotations if isinstance(annotations, list) else ():
+            file = each.get("file") if isinstance(each, dict) else None
+            if isinstance(file, dict) and isinstance(file.get("hash"), str):
+                pieces = _texts(file.get("content"))
+                if pieces:
+                    found[file["hash"]] = pieces
+    return found
+
+
+def _texts(content: Any) -> list[str]:
+    return [
+        piece["text"]
+        for piece in (content if isinstance(content, list) else ())
+        if isinstance(piece, dict) and isinstance(piece.get("text"), str)
+    ]
+
+
+class Annotator:
+    """Adds annotations to an answer: to its first chunk, and to the whole message."""
+
+    def __init__(self, annotations: Sequence[Json]) -> None:
+        self._annotations = list(annotations)
+        self._untold = bool(annotations)
+
+    def chunk(self, chunk: Chunk) -> Chunk:
+        """Return the chunk, with the annotations if it is the first to have choices."""
+        if not self._untold or not chunk.choices:
+            return chunk
+        self._untold = False
+        return replace(chunk, choices=self._added(chunk.choices, "delta"))
+
+    def answer(self, answer: Answer) -> Answer:
+        """Return the answer, with the annotations if it is a completion."""
+        if not self._annotations or not isinstance(answer, Completion):
+            return answer
+        return replace(answer, choices=self._added(answer.choices, "message"))
+
+    def _added(self, choices: Sequence[Json], name: str) -> list[Json]:
+        added = []
+        for choice in choices:
+            said = choice.get(name) or {}
+            annotations = [*(said.get("annotations") or ()), *self._annotations]
+            added.append({**choice, name: {**said, "annotations": annotations}})
+        return added

@@ -1,0 +1,160 @@
+"""Makes a chat body fit the endpoint it goes to."""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from broker.completion import ErrorType, Failure, Json
+from broker.file_parser import FileParser
+from broker.needs import MEDIA_PARTS, media_parts
+from workers.adapters.base import Adapter
+from workers.adapters.media import Media, Medium, read_media
+from workers.media.annotations import annotation, known_files
+from workers.media.documents import read_file
+from workers.media.failures import UnfitError, unfit
+from workers.media.fetching import Fetch, Fetched, FetchError
+from workers.media.formats import family
+from workers.media.inspection import checked, told_type
+from workers.media.parts import is_usual, media_part, text_part
+from workers.media.rules import Rules, Way
+
+MAX_FETCHED_BYTES = 100_000_000
+"""Of all that one request has fetched for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A body that fits, and the annotations that its answer will carry."""
+
+    body: Json
+    annotations: Sequence[Json] = ()
+
+
+async def prepare(
+    body: Json,
+    *,
+    modalities: frozenset[str] | None,
+    adapter: Adapter,
+    fetch: Fetch,
+    parser: FileParser | None = None,
+    quirks: frozenset[str] = frozenset(),
+) -> Prepared | Failure:
+    """Fit `body` to a model that takes `modalities` (None = unknown) behind `adapter`'s wire.
+
+    What is not text is fetched, read as text or put into its one form, wherever the endpoint needs
+    it; `body` is left as it was. A Failure is the request's own fault, and nothing was sent.
+    """
+    if next(media_parts(body), None) is None:
+        return Prepared(body)
+    rules = Rules(adapter, modalities, parser or FileParser(), quirks)
+    work = _Preparation(rules, fetch, known_files(body["messages"]))
+    places = list(_places(body["messages"]))
+    failures: list[Failure] = []
+    tasks: list[asyncio.Task[_Fitted]] = []
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(work.fit(part)) for _, part in places]
+    except* UnfitError as errors:
+        failures = [error.failure for error in errors.exceptions if isinstance(error, UnfitError)]
+    if failures:
+        return failures[0]
+    fitted = [task.result() for task in tasks]
+    parts = {place: each.part for (place, _), each in zip(places, fitted, strict=True)}
+    return Prepared(
+        {**body, "messages": _replaced(body["messages"], parts)},
+        [each.annotation for each in fitted if each.annotation],
+    )
+
+
+_Place = tuple[int, int]  # a message, and a part of its content
+
+
+def _places(messages: Sequence[Any]) -> Iterator[tuple[_Place, Json]]:
+    """Yield the content parts that are not text, with their places."""
+    for row, message in enumerate(messages):
+        content = message.get("content") if isinstance(message, dict) else None
+        for column, part in enumerate(content if isinstance(content, list) else ()):
+            if isinstance(part, dict) and part.get("type") in MEDIA_PARTS:
+                yield (row, column), part
+
+
+def _replaced(messages: Sequence[Any], parts: Mapping[_Place, Json]) -> list[Any]:
+    fitted = []
+    for row, message in enumerate(messages):
+        content = message.get("content") if isinstance(message, dict) else None
+        if isinstance(content, list):
+            content = [parts.get((row, column), part) for column, part in enumerate(content)]
+            fitted.append({**message, "content": content})
+        else:
+            fitted.append(message)
+    return fitted
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    part: Json
+    annotation: Json | None = None
+
+
+class _Preparation:
+    """The work on one body."""
+
+    def __init__(self, rules: Rules, fetch: Fetch, known: Mapping[str, Sequence[str]]) -> None:
+        self._rules = rules
+        self._fetch = fetch
+        self._known = known
+        self._fetched = 0
+
+    async def fit(self, part: Json) -> _Fitted:
+        media = read_media(part)
+        if media is None:
+            return _Fitted(part)
+        if media.medium is Medium.DOCUMENT and family(media.mime) in tuple(Medium):
+            media = replace(media, medium=Medium(family(media.mime)))  # a file that is an image
+        match self._rules.way(media):
+            case Way.AS_IS:
+                true = checked(media)
+                unchanged = true is media and is_usual(media, part)
+                return _Fitted(part if unchanged else media_part(true, part))
+            case Way.BYTES:
+                fetched, mime = await self._get(media)
+                data = base64.b64encode(fetched.content).decode()
+                return _Fitted(media_part(replace(media, url=None, data=data, mime=mime), part))
+            case Way.TEXT:
+                return await self._read(media, part)
+
+    async def _read(self, media: Media, part: Json) -> _Fitted:
+        if media.url:
+            fetched, mime = await self._get(media)
+            content = fetched.content
+        else:
+            content, mime = _decoded(media), media.mime
+        file = await read_file(content, mime, media.title or _last_name(media.url), self._known)
+        return _Fitted(text_part(file.text, part), annotation(file) if file.hash else None)
+
+    async def _get(self, media: Media) -> tuple[Fetched, str | None]:
+        try:
+            fetched = await self._fetch(media.url or "")
+        except FetchError as error:
+            image_error = (
+                ErrorType.IMAGE_TOO_LARGE if error.too_large else ErrorType.IMAGE_DOWNLOAD_FAILED
+            )
+            raise unfit(media.medium, str(error), image_error) from None
+        self._fetched += len(fetched.content)
+        if self._fetched > MAX_FETCHED_BYTES:
+            raise UnfitError(f"The request's URLs hold more than {MAX_FETCHED_BYTES} bytes.")
+        return fetched, told_type(media, fetched)
+
+
+def _decoded(media: Media) -> bytes:
+    try:
+        return media.decoded
+    except binascii.Error:
+        raise UnfitError("A file's data is not base64.") from None
+
+
+def _last_name(url: str | None) -> str | None:
+    return (url or "").partition("?")[0].rpartition("/")[2] or None

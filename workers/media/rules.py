@@ -1,0 +1,79 @@
+"""How each attachment reaches one endpoint: as it is, as bytes, or as text. Pure."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from broker.file_parser import FileParser
+from broker.needs import READABLE
+from workers.adapters.base import Adapter
+from workers.adapters.media import Media, Medium
+from workers.adapters.openai_quirks import Quirk
+from workers.media.failures import UnfitError
+from workers.media.formats import PDF
+
+MODALITIES = {
+    Medium.IMAGE: "image",
+    Medium.DOCUMENT: "file",
+    Medium.AUDIO: "audio",
+    Medium.VIDEO: "video",
+}
+_WEB = ("https://", "http://")
+
+
+class Way(Enum):
+    """What has to be done with an attachment."""
+
+    AS_IS = auto()
+    BYTES = auto()  # fetched, then sent along
+    TEXT = auto()  # read here; the model sees its text
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What an endpoint takes: by its wire, its model and its vendor."""
+
+    adapter: Adapter
+    modalities: frozenset[str] | None = None  # of the model; None = unknown
+    parser: FileParser = field(default_factory=FileParser)
+    quirks: frozenset[str] = frozenset()
+
+    def way(self, media: Media) -> Way:
+        """Decide about one attachment. Raises UnfitError where there is no way."""
+        if media.medium is Medium.DOCUMENT and not self._takes_natively(media):
+            return Way.TEXT
+        if not self._takes(MODALITIES[media.medium]):
+            raise UnfitError(f"The model takes no {MODALITIES[media.medium]} input here.")
+        return Way.BYTES if media.url and not self._fetches(media, media.url) else Way.AS_IS
+
+    def _takes(self, modality: str) -> bool:
+        known = self.modalities
+        return modality in self.adapter.accepts and (known is None or modality in known)
+
+    def _takes_natively(self, media: Media) -> bool:
+        """Whether a file goes as it is. Where nothing is known of the model, its text is safer."""
+        readable = _is_readable(media)
+        able = self._takes("file")
+        sure = able and (self.modalities is not None or self.adapter.reads_files or not readable)
+        if self.parser.must_be_native or not readable:
+            if not able:
+                raise UnfitError(
+                    "The model takes no files as they are, and this one may not be sent as text: "
+                    "choose a model with `file` input, or leave out the `native` PDF engine."
+                )
+            return True
+        return sure and not self.parser.must_be_text
+
+    def _fetches(self, media: Media, url: str) -> bool:
+        if url.startswith(self.adapter.opens):
+            return True
+        if Quirk.INLINE_MEDIA in self.quirks or not url.startswith(_WEB):
+            return False
+        if media.medium is Medium.DOCUMENT and media.mime not in (None, PDF):
+            return False  # of files by URL, only PDFs are taken everywhere
+        return MODALITIES[media.medium] in self.adapter.fetches
+
+
+def _is_readable(media: Media) -> bool:
+    """Whether its text could be extracted, as far as its type tells."""
+    mime = media.mime or PDF
+    return media.file_id is None and (mime.startswith("text/") or mime in READABLE)
