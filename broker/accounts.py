@@ -8,7 +8,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from broker.clock import now_ms
 from broker.ids import new_id
@@ -16,6 +16,7 @@ from broker.tables import ApiKey, Workspace
 
 DEFAULT_WORKSPACE = "ws_default"
 KEY_PREFIX = "sk-wb-"
+FIRST_START_LOCK = 72_618_311  # any number, the same everywhere
 
 _workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
 _keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
@@ -130,6 +131,8 @@ def ensure_first_start(connection: Connection, bootstrap_key: str) -> NewKey | N
 
     A `bootstrap_key` is registered as it is (and not returned: its owner knows it).
     """
+    if connection.dialect.name == "postgresql":  # processes that start together take turns
+        connection.execute(select(func.pg_advisory_xact_lock(FIRST_START_LOCK)))
     if connection.execute(select(_workspaces.c.id).limit(1)).first() is None:
         create_workspace(connection, "default", unlimited=True, workspace_id=DEFAULT_WORKSPACE)
     if bootstrap_key:

@@ -32,6 +32,15 @@ _DUE = (
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
+_FED_PROVIDERS = (
+    select(_jobs.c.provider)
+    .where(
+        _jobs.c.state.in_(_WAITING),
+        _jobs.c.lane == Lane.BATCH.value,
+        _jobs.c.dispatch_at <= bindparam("now"),
+    )
+    .distinct()
+)
 _DUE_AT_PROVIDER = _DUE.where(_jobs.c.provider == bindparam("provider"))
 _ON_QUEUES = (
     select(_jobs.c.provider, func.count())
@@ -81,7 +90,8 @@ def _feed(connection: Connection, look: Due) -> list[Any]:
     on_queues = connection.execute(_ON_QUEUES, {"now": look.now})
     waiting: dict[str, int] = {row[0]: row[1] for row in on_queues}
     chosen: list[Any] = []
-    for provider, calls in look.concurrency.items():
+    for provider in connection.execute(_FED_PROVIDERS, {"now": look.now}).scalars().all():
+        calls = look.concurrency.get(provider, 0)
         room = min(FEED_AHEAD * calls - waiting.get(provider, 0), DUE_GROUP)
         if room > 0:
             wanted = {"lane": Lane.BATCH.value, "provider": provider, "now": look.now, "most": room}

@@ -1,12 +1,14 @@
-"""What a chat body needs its model to take, beside text. Pure: it looks, and decodes nothing."""
+"""What a chat body needs of an endpoint. Pure: it looks, and decodes nothing."""
 
 from collections.abc import Iterator
 from mimetypes import guess_type
 from typing import Any
 from urllib.parse import urlsplit
 
+from broker import parameters
 from broker.completion import Json
 from broker.file_parser import FileParser, read_file_parser
+from broker.routing import Needs
 
 MEDIA_PARTS = {
     "image_url": "image",
@@ -20,6 +22,13 @@ MEDIA_PARTS = {
 
 READABLE = ("application/pdf", "application/json", "application/xml")
 """Besides text/*: types whose text can be given to a model that takes no files."""
+
+
+def of(body: Json) -> Needs:
+    """Return what a body needs of an endpoint."""
+    preferences = body.get("provider")
+    required = isinstance(preferences, dict) and preferences.get("require_parameters") is True
+    return Needs(modalities(body), parameters.asked(body), require_parameters=required)
 
 
 def modalities(body: Json) -> frozenset[str]:

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from typing import NoReturn
 
 import orjson
 
+from broker import parameters
 from broker.completion import Json
 from broker.errors import InvalidRequestError, ModalityError, NoEndpointError
 from broker.pricing import Price
@@ -26,9 +28,31 @@ class Endpoint:
     supported_parameters: frozenset[str] | None = None  # None = all
     input_modalities: frozenset[str] | None = None  # None = unknown: nothing is refused
 
-    def takes(self, needs: frozenset[str]) -> bool:
+    def takes(self, modalities: frozenset[str]) -> bool:
         """Whether these input modalities may be sent to it."""
-        return self.input_modalities is None or needs <= self.input_modalities
+        return self.input_modalities is None or modalities <= self.input_modalities
+
+    def lacks(self, wanted: frozenset[str]) -> frozenset[str]:
+        """Return which of these parameters it does not support."""
+        if self.supported_parameters is None:
+            return frozenset()
+        return wanted - parameters.known(self.supported_parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a request needs of an endpoint."""
+
+    modalities: frozenset[str] = frozenset()  # input beside text
+    parameters: frozenset[str] = frozenset()  # what the body sets
+    require_parameters: bool = False  # all of them, or the endpoint is left out
+
+    def met_by(self, endpoint: Endpoint) -> bool:
+        required = self.parameters if self.require_parameters else frozenset()
+        return endpoint.takes(self.modalities) and not endpoint.lacks(required)
+
+
+NO_NEEDS = Needs()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +107,22 @@ def requested_models(body: Json) -> list[str]:
 def plan(
     models: Sequence[str],
     endpoints: Mapping[str, Sequence[Endpoint]],
-    needs: frozenset[str] = frozenset(),
+    needs: Needs = NO_NEEDS,
 ) -> Plan:
     """Order the endpoints of `models`: first choice first, within a model the cheapest first.
 
-    `endpoints` holds what each slug can be served by now; those that cannot take the input
-    modalities in `needs` are left out. A fallback model that nobody serves is passed over. Raises
-    NoEndpointError when nothing is left, or ModalityError when `needs` left nothing.
+    `endpoints` holds what each slug can be served by now; those that do not meet `needs` are left
+    out, those that lack a preferred parameter come last. A fallback model that nobody serves is
+    passed over. Raises NoEndpointError when nothing is left, or ModalityError when it was the
+    modalities that left nothing.
     """
+
+    def order(endpoint: Endpoint) -> tuple[int, int]:
+        lacking = endpoint.lacks(needs.parameters & parameters.PREFERRED)
+        return len(lacking), endpoint.price.prompt + endpoint.price.completion
+
     able = {
-        model: sorted((each for each in endpoints.get(model, ()) if each.takes(needs)), key=_price)
+        model: sorted((each for each in endpoints.get(model, ()) if needs.met_by(each)), key=order)
         for model in models
     }
     places = [
@@ -100,19 +130,31 @@ def plan(
         for rank, model in enumerate(models)
         for place, endpoint in enumerate(able[model])
     ]
-    if not places and any(endpoints.get(model) for model in models):
-        raise ModalityError(models, needs)
     if not places:
+        _refuse(models, endpoints, needs)
+    return Plan(places)
+
+
+def _refuse(
+    models: Sequence[str], endpoints: Mapping[str, Sequence[Endpoint]], needs: Needs
+) -> NoReturn:
+    """Say what left nothing."""
+    served = [endpoint for model in models for endpoint in endpoints.get(model, ())]
+    if not served:
         raise NoEndpointError(
             f"No configured provider serves {', '.join(models)}: configure one, or choose a model "
             "of GET /api/v1/models.",
             param="model",
         )
-    return Plan(places)
-
-
-def _price(endpoint: Endpoint) -> int:
-    return endpoint.price.prompt + endpoint.price.completion
+    if not any(endpoint.takes(needs.modalities) for endpoint in served):
+        raise ModalityError(models, needs.modalities)
+    lacking = frozenset.intersection(*(each.lacks(needs.parameters) for each in served))
+    raise NoEndpointError(
+        f"No endpoint of {', '.join(models)} supports all of the request's parameters (lacking: "
+        f"{', '.join(sorted(lacking)) or 'a different one each'}), and provider.require_parameters "
+        "is set.",
+        param="provider.require_parameters",
+    )
 
 
 def _reason(rank: int, place: int) -> str:
@@ -130,7 +172,7 @@ def encode(planned: Plan) -> bytes:
                 "native_model": place.endpoint.native,
                 "reason": place.reason,
                 "price": asdict(place.endpoint.price),
-                **_modalities(place.endpoint),
+                **_facts(place.endpoint),
             }
             for place in planned.places
         ]
@@ -148,6 +190,7 @@ def decode(stored: bytes) -> Plan:
                     native=place["native_model"],
                     price=Price(**place["price"]),
                     input_modalities=_set(place.get("input_modalities")),
+                    supported_parameters=_set(place.get("supported_parameters")),
                 ),
                 place["reason"],
             )
@@ -156,9 +199,12 @@ def decode(stored: bytes) -> Plan:
     )
 
 
-def _modalities(endpoint: Endpoint) -> Json:
-    known = endpoint.input_modalities
-    return {} if known is None else {"input_modalities": sorted(known)}
+def _facts(endpoint: Endpoint) -> Json:
+    facts = {
+        "input_modalities": endpoint.input_modalities,
+        "supported_parameters": endpoint.supported_parameters,
+    }
+    return {name: sorted(known) for name, known in facts.items() if known is not None}
 
 
 def _set(words: Sequence[str] | None) -> frozenset[str] | None:

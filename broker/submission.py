@@ -87,7 +87,7 @@ def prepare(
 ) -> NewJob:
     """Decide everything about a job; pure but for the clock and the id. Raises WaybillError."""
     now = now_ms()
-    plan = routing.plan(routing.requested_models(body), endpoints, needs.modalities(body))
+    plan = routing.plan(routing.requested_models(body), endpoints, needs.of(body))
     held = _affordable_quote(body, wish, plan, settings)
     row = _row(body, wish, principal, plan, settings, now) | {"hold_nanos": held}
     payload = {

@@ -11,8 +11,8 @@ from rich.table import Table
 
 from broker import accounts, settings
 from broker.database import Database
-from cli import checkups
-from cli.client import complain
+from cli.doctor import checkups
+from cli.remote.client import complain
 
 PIPE_WIDTH = 160  # nobody wraps a table that is read by a program
 

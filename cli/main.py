@@ -2,7 +2,13 @@
 
 import typer
 
-from cli import demo, doctor, jobs, keys, providers, run, serve, submit, up
+from cli import keys, submit
+from cli.demo import command as demo
+from cli.doctor import command as doctor
+from cli.jobs import command as jobs
+from cli.providers import command as providers
+from cli.run import command as run
+from cli.start import serve, up
 
 app = typer.Typer(
     name="waybill",

@@ -9,8 +9,8 @@ import typer
 
 from broker.completion import Json
 from broker.states import JobState
-from cli.client import Client, complain, connected
-from cli.event_log import LogEvent, follow
+from cli.remote.client import Client, complain, connected
+from cli.remote.event_log import LogEvent, follow
 
 
 def submit(

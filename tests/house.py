@@ -25,7 +25,15 @@ START_SECONDS = 60
 ENDED = frozenset({"completed", "failed", "cancelled", "expired", "needs_review"})
 SIMULATED = (
     *("sim", "sim-echo", "sim-words", "sim-tools", "sim-tools2", "sim-json", "sim-nousage"),
-    *("sim-lat200", "sim-lat500", "sim-lat1000", "sim-lat2000", "sim-lat4000", "sim-lat20000"),
+    *(
+        "sim-lat200",
+        "sim-lat500",
+        "sim-lat1000",
+        "sim-lat2000",
+        "sim-lat4000",
+        "sim-lat8000",
+        "sim-lat20000",
+    ),
     *(
         "sim-tok100",
         "sim-tok97-chunk5",

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import structlog
 
-from broker import files
+from broker import files, parameters
 from broker.clock import now_ms
 from broker.completion import (
     AttemptOutcome,
@@ -90,8 +90,9 @@ async def claim(tools: Toolbox, job_id: str) -> ClaimedJob | None:
 async def begin(tools: Toolbox, job: ClaimedJob) -> Run:
     """Open the job's event log at this attempt."""
     body: Json = orjson.loads(job.request)
+    asked = {name: value for name, value in body.items() if name not in ROUTING_FIELDS}
     request = CompletionRequest(
-        body={name: value for name, value in body.items() if name not in ROUTING_FIELDS},
+        body=parameters.fitting(asked, job.endpoint.supported_parameters),
         model=job.endpoint.native,
         stream=job.stream,
     )

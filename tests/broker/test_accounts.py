@@ -1,3 +1,5 @@
+from concurrent.futures import ThreadPoolExecutor
+
 from sqlalchemy import select, update
 
 from broker import accounts
@@ -41,6 +43,17 @@ def test_a_new_bootstrap_key_joins_an_old_installation(database):
     first_start(database)
     first_start(database, "sk-wb-another")
     assert authenticate(database, "sk-wb-another") is not None
+
+
+def test_processes_that_start_together_agree_on_one_workspace_and_key(url, database, connect):
+    # Given four processes that start at once on an empty database
+    sides = [connect(url) for _ in range(4)]
+    # When each registers the bootstrap key
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda side: first_start(side, "sk-wb-shared"), sides))
+    # Then none fails, and the key is there once
+    assert made == [None] * 4
+    assert count(database, ApiKey) == 1
 
 
 def test_a_disabled_bootstrap_key_stays_disabled_and_the_start_succeeds(database):

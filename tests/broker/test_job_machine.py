@@ -9,6 +9,7 @@ from hypothesis.stateful import (
     Bundle,
     RuleBasedStateMachine,
     consumes,
+    initialize,
     invariant,
     multiple,
     rule,
@@ -63,6 +64,12 @@ class JobMachine(RuleBasedStateMachine):
         self.reopened = defaultdict(int)
         self.told = defaultdict(list)
         self.picture = promises.take_picture(database)
+
+    @initialize(target=jobs, lanes=st.tuples(*[st.sampled_from(Lane)] * 2))
+    def some_work_is_there(self, lanes):
+        wishes = [{"lane": lanes[0]}, {"lane": lanes[1], "on_unknown": OnUnknown.HOLD}]
+        caller = self.callers[1]
+        return multiple(*[factories.submit(self.database, caller, **wish) for wish in wishes])
 
     def act(self, function, *items):
         return factories.run(self.database, function, *items)
@@ -159,6 +166,20 @@ class JobMachine(RuleBasedStateMachine):
         with mock.patch("random.random", return_value=chance):
             ending = failed(job, now=self.now, why=failure(outcome, error_type, retry_after))
         self.record(job, ending)
+
+    @rule(
+        job_id=jobs,
+        owner=OWNERS,
+        outcome=st.sampled_from([AttemptOutcome.UNKNOWN, AttemptOutcome.INTERRUPTED]),
+        called_off=st.booleans(),
+    )
+    def attempt_ends_without_an_answer(self, job_id, owner, outcome, called_off):
+        job = self.step(claim_many, Claim(job_id, owner, self.now, LEASE))
+        if job is None:
+            return
+        if called_off:
+            self.step(cancel_many, Cancellation(job_id, job.workspace_id, self.now))
+        self.record(job, failed(job, now=self.now, why=failure(outcome, ErrorType.TIMEOUT)))
 
     @rule(one=claims, other=consumes(claims))
     def two_endings_in_one_group(self, one, other):

@@ -121,21 +121,21 @@ def test_endpoints_that_cannot_take_it_are_left_out():
             endpoint("unknown", None),
         ]
     }
-    plan = routing.plan(["a/one"], served, frozenset({"image"}))
+    plan = routing.plan(["a/one"], served, routing.Needs(frozenset({"image"})))
     assert [place.endpoint.provider for place in plan.places] == ["sees", "unknown"]
     assert len(routing.plan(["a/one"], served)) == 3
 
 
 def test_a_fallback_model_may_take_it():
     served = {"a/one": [endpoint("x", {"text"})], "b/two": [endpoint("y", {"image"}, "b/two")]}
-    plan = routing.plan(["a/one", "b/two"], served, frozenset({"image"}))
+    plan = routing.plan(["a/one", "b/two"], served, routing.Needs(frozenset({"image"})))
     assert [place.endpoint.model for place in plan.places] == ["b/two"]
 
 
 def test_when_none_can_the_error_says_what_and_who_could():
     served = {"a/one": [endpoint("x", {"text"})]}
     with pytest.raises(ModalityError) as refusal:
-        routing.plan(["a/one"], served, frozenset({"image", "audio"}))
+        routing.plan(["a/one"], served, routing.Needs(frozenset({"image", "audio"})))
     error = refusal.value.naming(["b/two", "c/three"])
     assert error.status == 404
     assert "audio and image" in error.message
@@ -147,7 +147,7 @@ def test_when_none_can_the_error_says_what_and_who_could():
 
 def test_a_model_nobody_serves_is_another_error():
     with pytest.raises(NoEndpointError) as refusal:
-        routing.plan(["a/one"], {"a/one": []}, frozenset({"image"}))
+        routing.plan(["a/one"], {"a/one": []}, routing.Needs(frozenset({"image"})))
     assert not isinstance(refusal.value, ModalityError)
 
 

@@ -1,4 +1,4 @@
-from cli.demo_report import tell
+from cli.demo.report import tell
 
 
 def attempt(provider, outcome, ms=10):

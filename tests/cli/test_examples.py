@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from broker import catalog, providers, settings
-from cli.run_file import read
+from cli.run.file import read
 from workers.simulator.behaviour import parse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -6,7 +6,7 @@ from broker.providers import configured
 from broker.settings import Settings
 from broker.vendors import vendors
 from cli.main import app
-from cli.provider_checks import check
+from cli.providers.checks import check
 from workers.simulator.background import running
 
 SECRET = "sk-a-very-secret-key"

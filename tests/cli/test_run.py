@@ -7,12 +7,12 @@ from collections import Counter
 import httpx
 import pytest
 
-from cli.patient import PatientClient
-from cli.run_file import parse
-from cli.run_key import RunKey
-from cli.run_lines import LineRunner, Pace, Refusal
-from cli.run_results import Results, result_of_job
-from cli.server import Server, ServerError
+from cli.remote.patient import PatientClient
+from cli.remote.server import Server, ServerError
+from cli.run.file import parse
+from cli.run.key import RunKey
+from cli.run.lines import LineRunner, Pace, Refusal
+from cli.run.results import Results, result_of_job
 
 
 def lines(count, prompt="say {}"):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cli.run_file import BadLineError, parse, read
+from cli.run.file import BadLineError, parse, read
 
 
 def test_a_string_is_a_prompt():

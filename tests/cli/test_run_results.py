@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from cli.run_file import parse
-from cli.run_key import RunKey
-from cli.run_results import Results, ResultsError, result_of_refusal
+from cli.run.file import parse
+from cli.run.key import RunKey
+from cli.run.results import Results, ResultsError, result_of_refusal
 
 
 def line(number=1, prompt="a"):

@@ -1,8 +1,8 @@
 import httpx
 import pytest
 
-from cli.client import Client
-from cli.server import Server, ServerError, configured
+from cli.remote.client import Client
+from cli.remote.server import Server, ServerError, configured
 
 
 def asked(answer):

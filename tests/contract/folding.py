@@ -4,9 +4,8 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from tests.contract.oracles import Counts, Said
-
 from broker.completion import Chunk, Usage
+from tests.contract.oracles import Counts, Said
 
 
 def fold(chunks: Iterable[Chunk]) -> tuple[list[dict[str, Any]], Usage | None]:

@@ -7,7 +7,7 @@ import pytest
 
 from broker.completion import AttemptOutcome, CompletionRequest, ErrorType
 from broker.vendors import vendors
-from cli.provider_checks import LISTS
+from cli.providers.checks import LISTS
 from workers.adapters.base import Adapter, MalformedAnswerError, ProviderFailureError, Upstream
 from workers.adapters.registry import ADAPTERS
 

@@ -13,7 +13,7 @@ from typing import Any
 from broker.completion import CompletionRequest
 from workers.adapters.base import HttpRequest, Upstream
 from workers.adapters.openai import OpenAiAdapter
-from workers.adapters.openai_quirks import Quirk
+from workers.adapters.openai.quirks import Quirk
 
 _V1 = "/openai/v1"
 _FOUNDRY = "/models"

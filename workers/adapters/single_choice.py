@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from broker.completion import Chunk, CompletionRequest, Json, Usage
-from workers.adapters.openai_tools import ToolCallStream
+from workers.adapters.openai.tools import ToolCallStream
 
 
 class SingleChoice:

@@ -7,7 +7,7 @@ from broker.file_parser import FileParser
 from broker.needs import READABLE
 from workers.adapters.base import Adapter
 from workers.adapters.media import Media, Medium
-from workers.adapters.openai_quirks import Quirk
+from workers.adapters.openai.quirks import Quirk
 from workers.media.failures import UnfitError
 from workers.media.formats import PDF
 

@@ -15,8 +15,8 @@ from broker.completion import CompletionRequest, Document, Json, Media, Usage
 from broker.ids import new_id
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
-from workers.adapters.openai_address import endpoint_url, request_headers
-from workers.adapters.usage import read_usage
+from workers.adapters.openai.address import endpoint_url, request_headers
+from workers.adapters.openai.usage import read_usage
 from workers.operations.base import OperationAdapter
 from workers.operations.openai_wire import answer_object, at_home, json_request
 

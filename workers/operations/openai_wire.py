@@ -8,7 +8,7 @@ from broker.completion import CompletionRequest, Failure, Json
 from workers.adapters.azure import addressed
 from workers.adapters.base import HttpRequest, ProviderFailureError, Upstream
 from workers.adapters.errors import reported
-from workers.adapters.openai_address import endpoint_url, request_headers
+from workers.adapters.openai.address import endpoint_url, request_headers
 from workers.operations.base import parse_object
 
 AZURE = "azure"

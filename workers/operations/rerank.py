@@ -11,7 +11,7 @@ from broker.completion import CompletionRequest, Document, Json, Usage
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, Upstream
 from workers.adapters.cohere.address import cohere_headers, cohere_url
-from workers.adapters.usage import read_usage
+from workers.adapters.openai.usage import read_usage
 from workers.operations.base import OperationAdapter, entries
 from workers.operations.openai_wire import answer_object, json_request
 

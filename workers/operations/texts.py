@@ -6,7 +6,7 @@ Rules: OpenAI API reference, "Completions (legacy)".
 from broker.completion import CompletionRequest, Document
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, Upstream
-from workers.adapters.usage import read_usage
+from workers.adapters.openai.usage import read_usage
 from workers.operations.base import OperationAdapter, entries
 from workers.operations.openai_wire import answer_object, json_request
 

@@ -5,7 +5,7 @@ import pytest
 from broker.completion import CompletionRequest
 from workers.adapters.base import Upstream
 from workers.adapters.openai import OpenAiAdapter
-from workers.adapters.openai_quirks import Quirk
+from workers.adapters.openai.quirks import Quirk
 
 TURN = {"role": "user", "content": "hi"}
 

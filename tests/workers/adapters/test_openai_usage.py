@@ -1,7 +1,7 @@
 import pytest
 
 from broker.completion import Usage
-from workers.adapters.usage import read_usage
+from workers.adapters.openai.usage import read_usage
 
 CASES = [
     (None, None),

@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from workers.adapters.retry_after import retry_after
+from workers.adapters.errors.retry_after import retry_after
 
 NOW = datetime(2026, 1, 28, 0, 35, 0, tzinfo=UTC)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.adapters.thinking import ThinkingSplitter, split_thinking
+from workers.adapters.openai.thinking import ThinkingSplitter, split_thinking
 
 PIECES = st.sampled_from(["<think>", "</think>", "<", "think>", "</", "\n", " ", "so", "é", "/>"])
 

@@ -16,8 +16,8 @@ from workers.adapters.anthropic.usage import read_tier, read_usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import reported
 from workers.adapters.hidden_reasoning import hides_reasoning
-from workers.adapters.openai_answer import id_seed, word
-from workers.adapters.openai_tools import made_up_id
+from workers.adapters.openai.answer import id_seed, word
+from workers.adapters.openai.tools import made_up_id
 
 _STATUSES = {
     "invalid_request_error": 400,

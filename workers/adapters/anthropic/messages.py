@@ -13,7 +13,7 @@ import orjson
 
 from broker.completion import Json
 from workers.adapters.anthropic.content import read_blocks
-from workers.adapters.openai_tools import held
+from workers.adapters.openai.tools import held
 
 FORMAT = "anthropic-claude-v1"
 """OpenRouter's name for reasoning details that only Anthropic's models can read."""

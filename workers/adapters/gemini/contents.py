@@ -12,7 +12,7 @@ import orjson
 from broker.completion import Json
 from workers.adapters.gemini.models import Model
 from workers.adapters.gemini.parts import read_parts
-from workers.adapters.openai_tools import held
+from workers.adapters.openai.tools import held
 
 FORMAT = "google-gemini-v1"
 """OpenRouter's name for reasoning details that only Gemini can read."""

@@ -1,0 +1,59 @@
+"""The parameters of a chat body that an endpoint may or may not support. Pure.
+
+Names are those of OpenRouter's `supported_parameters`. What an endpoint does not support is dropped
+from what it is sent, never answered with a surprise 400; who wants to be sure says
+`provider.require_parameters`.
+"""
+
+from broker.completion import Json
+
+FIELDS = {
+    **{
+        name: name
+        for name in (
+            *("temperature", "top_p", "top_k", "min_p", "top_a", "seed", "stop", "logit_bias"),
+            *("frequency_penalty", "presence_penalty", "repetition_penalty", "logprobs"),
+            *("top_logprobs", "tools", "tool_choice", "parallel_tool_calls", "response_format"),
+            *("prediction", "verbosity", "web_search_options", "reasoning"),
+        )
+    },
+    "max_tokens": "max_tokens",
+    "max_completion_tokens": "max_tokens",
+    "reasoning_effort": "reasoning",
+    "include_reasoning": "reasoning",
+}
+"""Body field → the parameter it stands for."""
+
+ALIASES = {
+    "max_completion_tokens": "max_tokens",
+    "structured_outputs": "response_format",
+    "reasoning_effort": "reasoning",
+    "include_reasoning": "reasoning",
+}
+"""How else an endpoint's list may name a parameter."""
+
+NEVER_DROPPED = frozenset({"max_tokens"})  # it bounds the cost
+PREFERRED = frozenset({"tools", "tool_choice", "response_format", "verbosity"})
+"""OpenRouter's soft preference: endpoints that lack one of these come last."""
+
+
+def asked(body: Json) -> frozenset[str]:
+    """Return the parameters that a body sets."""
+    return frozenset(
+        parameter for field, parameter in FIELDS.items() if body.get(field) is not None
+    )
+
+
+def known(listed: frozenset[str]) -> frozenset[str]:
+    """Return an endpoint's list in these words."""
+    return frozenset(ALIASES.get(name, name) for name in listed) | NEVER_DROPPED
+
+
+def fitting(body: Json, supported: frozenset[str] | None) -> Json:
+    """Return the body without what an endpoint does not support (None = it supports all)."""
+    if supported is None:
+        return body
+    kept = known(supported)
+    return {
+        name: value for name, value in body.items() if name not in FIELDS or FIELDS[name] in kept
+    }

@@ -1,0 +1,95 @@
+"""`waybill demo`: the whole of Waybill on free ports, at work on 120 prompts for half a minute."""
+
+import contextlib
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from broker.completion import AttemptOutcome, Json
+from cli.demo.house import DemoHouse, HouseError
+from cli.demo.report import next_steps, report
+from cli.remote.client import complain
+from cli.remote.server import ServerError
+from cli.run.command import Terms, perform
+from cli.run.file import read
+from cli.run.progress import Tally
+from cli.run.results import Results
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+PROMPTS = EXAMPLES / "prompts.jsonl"
+PATIENCE_SECONDS = 30.0
+MOST_SECONDS = 90.0
+
+
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Stay up until Ctrl-C.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    flower: Annotated[bool, typer.Option(help="Serve Flower too.")] = True,
+) -> None:
+    """See it work: start everything, run 120 prompts at simulated providers that fail a lot."""
+    console = Console()
+    with _sigterm_as_ctrl_c(), tempfile.TemporaryDirectory(prefix="waybill-demo-") as directory:
+        house = DemoHouse(Path(directory), EXAMPLES / "waybill.toml", flower=flower)
+        try:
+            console.print("Starting Valkey, the API, a worker and a simulated provider …")
+            with house.running(workers):
+                _show(house, Path(directory), console)
+                _say(console, next_steps(house, keep=keep))
+                if keep:
+                    threading.Event().wait()
+                console.print("Stopping …")
+        except HouseError as error:
+            complain(str(error))
+            raise typer.Exit(1) from None
+        except ServerError as error:
+            complain(f"{error}. `waybill up` said:\n{house.said()}")
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            raise typer.Exit(0 if keep else 130) from None
+
+
+def _show(house: DemoHouse, directory: Path, console: Console) -> None:
+    with PROMPTS.open("rb") as file:
+        lines = read(file, None).lines
+    console.print(f"{house.server.url} is ready. Running {len(lines)} prompts:")
+    jobs: list[Json] = []
+    terms = Terms(patience=PATIENCE_SECONDS, most_seconds=MOST_SECONDS, on_job=jobs.append)
+    with Results(directory / "results.jsonl") as results:
+        tally = perform(house.server, lines, results, terms, console)
+    console.print(report(jobs))
+    _say(console, _outcome(tally, jobs))
+    if tally.failed:
+        raise ServerError("not every prompt was answered")
+
+
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def _outcome(tally: Tally, jobs: list[Json]) -> str:
+    attempts = [attempt for job in jobs for attempt in job["attempts"]]
+    refused = sum(attempt["outcome"] != AttemptOutcome.OK for attempt in attempts)
+    return (
+        f"\n{tally.done - tally.failed} of {tally.total} prompts were answered, in "
+        f"{tally.seconds:.1f} s; the providers failed {refused} of {len(attempts)} calls.\n"
+    )
+
+
+@contextlib.contextmanager
+def _sigterm_as_ctrl_c() -> Iterator[None]:
+    """Whoever stops the demo politely gets its processes and files cleaned up too."""
+
+    def interrupt(_number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

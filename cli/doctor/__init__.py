@@ -1,0 +1,1 @@
+"""`waybill doctor`: is everything in order, and if not, what to do."""

@@ -1,0 +1,189 @@
+"""What `waybill doctor` examines.
+
+A check returns what it found in one line, or raises Ailment with the remedy.
+"""
+
+import contextlib
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from kombu.connection import Connection as Transport
+from redis import Redis
+from redis.exceptions import RedisError, ResponseError
+from sqlalchemy import create_engine, make_url
+
+from broker import catalog, migrations
+from broker import providers as provider_rows
+from broker.settings import Settings, config_path
+from cli.remote.server import configured, message, unreachable
+
+OLDEST_PYTHON = (3, 11)
+PATIENCE_SECONDS = 3
+
+
+class Ailment(Exception):  # noqa: N818  # what a doctor finds
+    """Something is wrong; the text says what, and what to do."""
+
+
+def python() -> str:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info < OLDEST_PYTHON:
+        raise Ailment(f"{version}: Waybill needs 3.11 or newer")
+    return version
+
+
+def configuration(environ: Mapping[str, str]) -> str:
+    """Say where the configuration, which has been read, comes from."""
+    path = config_path()
+    variables = sum(name.startswith("WAYBILL_") for name in environ)
+    return f"{path if path.is_file() else f'no {path}'}, {variables} WAYBILL_* variables"
+
+
+def data_dir(config: Settings) -> str:
+    """Check that files can be made in the data directory, or where it will be."""
+    place = config.data_dir
+    while not place.exists():
+        place = place.parent
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise Ailment(
+            f"{place} cannot be written ({error.strerror}): choose another with WAYBILL_DATA_DIR"
+        ) from None
+    return str(config.data_dir) + ("" if place == config.data_dir else " (not there yet)")
+
+
+def database(config: Settings) -> str:
+    """Check that the database answers and has the newest tables."""
+    url = make_url(config.database)
+    shown = url.render_as_string(hide_password=True)
+    if url.drivername.startswith("sqlite") and not Path(url.database or "").is_file():
+        raise Ailment(f"{shown} is not there yet: `waybill up` or `waybill migrate` makes it")
+    newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    except Exception as error:
+        raise Ailment(f"{shown} does not answer ({error}): check WAYBILL_DATABASE_URL") from error
+    finally:
+        engine.dispose()
+    if current != newest:
+        raise Ailment(f"{shown} has version {current}, not {newest}: run `waybill migrate`")
+    return f"{shown}, version {current}"
+
+
+def redis(config: Settings) -> str:
+    """Check that Redis or Valkey answers and keeps what it is told."""
+    with contextlib.closing(
+        Redis.from_url(
+            config.redis, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS
+        )
+    ) as connection:
+        try:
+            server = connection.info("server")
+            keeps = _keeps(connection)
+        except (RedisError, OSError) as error:
+            raise Ailment(_no_redis(config, error)) from error
+    name = "valkey" if "valkey_version" in server else "redis"
+    version = server.get("valkey_version") or server.get("redis_version")
+    if not keeps:
+        raise Ailment(
+            f"{name} {version} forgets its queues when it is restarted: set `appendonly yes` there "
+            "(no job is lost without it, but the dispatcher has to publish them again)"
+        )
+    return f"{name} {version}, append-only file on"
+
+
+def transport(config: Settings) -> str:
+    """Check that Celery's transport answers."""
+    connection: Any = Transport(config.transport, connect_timeout=PATIENCE_SECONDS)  # type: ignore[no-untyped-call]
+    shown: str = connection.as_uri()  # without the password
+    try:
+        connection.ensure_connection(max_retries=1, interval_start=0, timeout=PATIENCE_SECONDS)
+    except Exception as error:
+        remedy = "check WAYBILL_BROKER_URL" if config.broker_url else "see redis above"
+        raise Ailment(f"{shown} does not answer ({error}): {remedy}") from error
+    finally:
+        connection.release()
+    return shown
+
+
+def providers(config: Settings) -> str:
+    """Check that somebody can be called."""
+    known = provider_rows.configured(config)
+    if not known:
+        raise Ailment("none: set e.g. OPENAI_API_KEY, or write a [[providers]] table")
+    keyless = [
+        row.slug
+        for row in config.providers
+        if (row.api_key or "").startswith(provider_rows.ENV_PREFIX) and not known[row.slug].api_key
+    ]
+    if keyless:
+        raise Ailment(
+            f"{', '.join(keyless)}: the variable that api_key names in {config_path()} is not set"
+        )
+    return ", ".join(known)
+
+
+def wires(config: Settings) -> str:
+    """Check that every provider speaks a language we know."""
+    from workers.adapters.registry import ADAPTERS  # noqa: PLC0415  # loads every adapter
+
+    known = provider_rows.configured(config)
+    unknown = [f"{p.slug} ({p.wire})" for p in known.values() if p.wire not in ADAPTERS]
+    if unknown:
+        raise Ailment(f"no adapter for {', '.join(unknown)}; there are {', '.join(ADAPTERS)}")
+    return ", ".join(sorted({provider.wire for provider in known.values()})) or "none needed"
+
+
+def models(config: Settings) -> str:
+    """Check that something can be asked for."""
+    known = catalog.load(config, provider_rows.configured(config)).models
+    if not known:
+        raise Ailment("none: configure a provider, or write [[models]] tables")
+    shown = ", ".join(list(known)[:4])
+    return f"{len(known)}: {shown}{', …' if len(known) > 4 else ''}"  # noqa: PLR2004
+
+
+def server(_config: Settings) -> str:
+    """Check that an API answers at WAYBILL_URL, that it can serve, and that it takes our key."""
+    where = configured()
+    try:
+        with httpx.Client(timeout=10, trust_env=not where.is_local) as http:
+            health = http.get(f"{where.url}/health/ready")
+            allowed = http.get(f"{where.api}/jobs", params={"limit": 1}, headers=where.headers)
+    except httpx.TransportError as error:
+        raise Ailment(str(unreachable(where, error))) from None
+    report = health.json().get("checks", {}) if "json" in health.headers["content-type"] else {}
+    wrong = [f"{name}: {_reason(check)}" for name, check in report.items() if not check["ok"]]
+    if wrong or not report:
+        raise Ailment(f"{where.url} cannot serve ({'; '.join(wrong) or message(health)})")
+    if allowed.status_code == httpx.codes.UNAUTHORIZED:
+        raise Ailment(f"{where.url} is ready, but: {message(allowed)} (WAYBILL_API_KEY)")
+    return f"{where.url} is ready: {', '.join(report)}"
+
+
+def _reason(check: Mapping[str, object]) -> object:
+    return check.get("error") or "none"
+
+
+def _keeps(connection: Redis) -> bool:
+    """Ask whether the append-only file is on; managed servers often refuse to say."""
+    try:
+        return bool(connection.info("persistence").get("aof_enabled"))
+    except ResponseError:
+        return True
+
+
+def _no_redis(config: Settings, error: Exception) -> str:
+    if config.redis_url:
+        return f"does not answer ({error}): check WAYBILL_REDIS_URL"
+    return f"no Valkey at {config.valkey_socket}: `waybill up` starts it"

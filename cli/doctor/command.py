@@ -1,0 +1,63 @@
+"""`waybill doctor`: what is wrong with this installation, and what is to be done about it."""
+
+import os
+from collections.abc import Callable, Iterator
+
+import typer
+
+from broker import settings
+from broker.settings import Settings
+from cli.doctor import checkups
+from cli.doctor.checkups import Ailment
+from cli.doctor.secrets import concealing
+
+Check = Callable[[Settings], str]
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("data directory", checkups.data_dir),
+    ("database", checkups.database),
+    ("redis", checkups.redis),
+    ("transport", checkups.transport),
+    ("providers", checkups.providers),
+    ("wires", checkups.wires),
+    ("models", checkups.models),
+    ("server", checkups.server),
+)
+
+
+def doctor() -> None:
+    """Check this machine's configuration and services; exit code 1 when something is wrong."""
+    fine = True
+    for name, is_well, finding in _findings():
+        mark = typer.style("ok   ", fg="green") if is_well else typer.style("WRONG", fg="red")
+        typer.echo(f"{mark} {name:<15} {finding}")
+        fine = fine and is_well
+    raise typer.Exit(0 if fine else 1)
+
+
+def _findings() -> Iterator[tuple[str, bool, str]]:
+    """Yield (what, whether it is well, one line about it)."""
+    yield _examined("python", checkups.python)
+    try:
+        config = settings.load()
+    except SystemExit as error:
+        yield "configuration", False, _one_line(str(error))
+        return
+    yield "configuration", True, checkups.configuration(os.environ)
+    conceal = concealing(config, os.environ)
+    for name, check in CHECKS:
+        found, is_well, finding = _examined(name, check, config)
+        yield found, is_well, conceal(finding)
+
+
+def _examined(name: str, check: Callable[..., str], *given: Settings) -> tuple[str, bool, str]:
+    try:
+        return name, True, _one_line(check(*given))
+    except Ailment as ailment:
+        return name, False, _one_line(str(ailment))
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever is wrong is the finding
+        return name, False, _one_line(str(error) or type(error).__name__)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.removeprefix("waybill: ").split())

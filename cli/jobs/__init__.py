@@ -1,0 +1,1 @@
+"""`waybill jobs`: look at jobs, cancel them, follow them."""

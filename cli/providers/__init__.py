@@ -1,0 +1,1 @@
+"""`waybill providers`: what is configured, and whether it answers."""

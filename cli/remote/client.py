@@ -1,0 +1,89 @@
+"""A synchronous client of Waybill's API for commands that ask one thing."""
+
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+import typer
+
+from broker.completion import Json
+from cli.remote.server import Server, ServerError, configured, refused, unreachable
+
+PATIENCE = httpx.Timeout(30, connect=5)
+STREAM_PATIENCE = httpx.Timeout(60, connect=5)  # the server sends a keep-alive every 10 s
+
+
+class Client:
+    """Asks a server. Every method raises ServerError where there is no good answer."""
+
+    def __init__(self, server: Server, transport: httpx.BaseTransport | None = None) -> None:
+        self.server = server
+        self._http = httpx.Client(
+            base_url=server.api,
+            headers=server.headers,
+            timeout=PATIENCE,
+            trust_env=not server.is_local,
+            transport=transport,
+        )
+
+    def get(self, path: str, params: Mapping[str, str | int] | None = None) -> Json:
+        return self._ask("GET", path, params=params)
+
+    def post(
+        self, path: str, body: Json | None = None, *, idempotency_key: str | None = None
+    ) -> Json:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
+        return self._ask("POST", path, json=body, headers=headers)
+
+    @contextlib.contextmanager
+    def lines(self, path: str, headers: Mapping[str, str]) -> Iterator[Iterator[str]]:
+        """Open a streamed answer and give its lines as they come."""
+        try:
+            with self._http.stream(
+                "GET", path, headers=headers, timeout=STREAM_PATIENCE
+            ) as response:
+                if response.is_error:
+                    response.read()
+                    raise refused(self.server, response)
+                yield response.iter_lines()
+        except httpx.TransportError as error:
+            raise unreachable(self.server, error) from error
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _ask(self, method: str, path: str, **details: Any) -> Json:
+        try:
+            response = self._http.request(method, path, **details)
+        except httpx.TransportError as error:
+            raise unreachable(self.server, error) from error
+        if response.is_error:
+            raise refused(self.server, response)
+        try:
+            answer: Json = response.json()
+        except ValueError:
+            raise ServerError(f"{self.server.url} is not a Waybill: it answers no JSON") from None
+        return answer
+
+
+@contextlib.contextmanager
+def connected(server: Server | None = None) -> Iterator[Client]:
+    """Give a command its client; a ServerError becomes one line on stderr and exit code 1."""
+    client = Client(server or configured())
+    try:
+        yield client
+    except ServerError as error:
+        complain(str(error))
+        raise typer.Exit(1) from None
+    except httpx.InvalidURL as error:
+        complain(f"WAYBILL_URL {client.server.url!r} is no address: {error}")
+        raise typer.Exit(1) from None
+    finally:
+        client.close()
+
+
+def complain(message: str) -> None:
+    """Tell a person what is wrong, on stderr."""
+    print(f"waybill: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,90 @@
+"""Child processes of `waybill up`: started, watched, started again, stopped in order."""
+
+import asyncio
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+RESTART_PAUSE_SECONDS = 0.5
+RAPID_SECONDS = 10.0  # a child that lives shorter than this …
+MAX_RAPID_DEATHS = 5  # … so many times in a row will not be helped by another start
+
+PR_SET_PDEATHSIG = 1
+
+Died = Callable[["Child"], Awaitable[None]]
+
+
+class ChildDiedError(Exception):
+    """A child cannot be kept alive."""
+
+
+@dataclass
+class Child:
+    """One part of Waybill as a process."""
+
+    name: str
+    command: Sequence[str]
+    environment: Callable[[], Mapping[str, str]] = dict  # asked at each start
+    stop_seconds: float = 10.0
+    process: asyncio.subprocess.Process | None = None
+    started: dict[str, str] = field(default_factory=dict)  # the environment of this start
+    rapid_deaths: int = 0
+
+    async def start(self) -> None:
+        self.started = dict(self.environment())
+        self.process = await asyncio.create_subprocess_exec(
+            *self.command,
+            env={**os.environ, **self.started},
+            start_new_session=True,  # Ctrl-C reaches us only; we stop the children in order
+            preexec_fn=_stop_with_parent,
+        )
+
+    async def watch(self, died: Died) -> None:
+        """Keep the child alive. Raises ChildDiedError when it dies at every start."""
+        while True:
+            began = time.monotonic()
+            assert self.process is not None  # started before it is watched
+            code = await self.process.wait()
+            rapid = time.monotonic() - began < RAPID_SECONDS
+            self.rapid_deaths = self.rapid_deaths + 1 if rapid else 0
+            say(f"{self.name} died ({describe(code)}); starting it again")
+            if self.rapid_deaths >= MAX_RAPID_DEATHS:
+                raise ChildDiedError(f"{self.name} dies at every start ({describe(code)})")
+            await died(self)
+            await asyncio.sleep(RESTART_PAUSE_SECONDS)
+            await self.start()
+
+    async def stop(self) -> None:
+        """Ask the child to end; kill it when it does not in time."""
+        if self.process is None or self.process.returncode is not None:
+            return
+        self.process.terminate()
+        try:
+            async with asyncio.timeout(self.stop_seconds):
+                await self.process.wait()
+        except TimeoutError:
+            say(f"{self.name} did not stop within {self.stop_seconds:g} s; killing it")
+            self.process.kill()
+            await self.process.wait()
+
+
+def _stop_with_parent() -> None:
+    """Have the kernel stop this child should `waybill up` be killed, as only Linux can (prctl(2)).
+
+    Orphans would hold the ports and write to the same files as their successors.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def describe(code: int) -> str:
+    """Return an exit status in words."""
+    return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
+
+
+def say(message: str) -> None:
+    print(f"waybill: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,107 @@
+"""The parts of Waybill one by one, each in the foreground: what `up` starts and compose runs."""
+
+import asyncio
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from broker import providers, settings
+from broker.logs import configure_logging
+from broker.queues import queue_names
+
+SIMULATOR_PORT = 9100
+GRACE_SECONDS = 10  # how long open answers may go on while the API stops
+SWITCH_SECONDS = 0.0005
+"""How long a thread may keep the interpreter while another wants it: the loop that answers callers
+shares it with threads that write and publish, and Python's 5 ms would be felt in every answer."""
+
+
+def api(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Serve the HTTP API."""
+    import uvicorn  # noqa: PLC0415  # each part loads only what it needs
+
+    from api.app import create_app  # noqa: PLC0415
+
+    configure_logging()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    config = settings.load()
+    uvicorn.run(
+        create_app(config),
+        host=host or config.host,
+        port=config.port if port is None else port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        backlog=4096,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
+def worker(
+    name: Annotated[str, typer.Option(help="Celery node name; must differ on one host.")] = "",
+) -> None:
+    """Take jobs from the queues and call providers."""
+    from workers.app import app, config  # noqa: PLC0415
+
+    sys.setswitchinterval(SWITCH_SECONDS)
+    queues = ",".join(queue_names(providers.configured(config)))
+    arguments = ["--quiet", "worker", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
+    node = name or f"waybill-{os.getpid()}@%h"
+    app.start([*arguments, "--task-events", f"--queues={queues}", f"--hostname={node}"])
+
+
+def dispatcher() -> None:
+    """Publish what is due and rescue what was lost, without taking jobs."""
+    from workers.standalone import dispatch_forever  # noqa: PLC0415
+
+    configure_logging()
+    asyncio.run(dispatch_forever(settings.load()))
+
+
+def flower(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Serve Flower, the page that shows workers, tasks and queues."""
+    config = settings.load()
+    arguments = [
+        f"--address={host or config.host}",
+        f"--port={config.flower_port if port is None else port}",
+        "--logging=warning",
+    ]
+    command = [sys.executable, "-m", "celery", "-A", "workers.app", "flower", *arguments]
+    os.execv(sys.executable, command)  # noqa: S606  # Flower is its own program
+
+
+def migrate() -> None:
+    """Bring the database to the newest version; on the first start, make an API key."""
+    from broker import accounts  # noqa: PLC0415
+    from broker.database import Database  # noqa: PLC0415
+    from broker.migrations import migrate as bring_up_to_date  # noqa: PLC0415
+
+    config = settings.load()
+    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(config.database)
+    bring_up_to_date(database.engine)
+    with database.transaction() as connection:
+        key = accounts.ensure_first_start(connection, config.bootstrap_key)
+    typer.echo("The database is up to date.")
+    if key is not None:
+        typer.echo(f"API key, shown this once: {key.key}")
+
+
+def simulate(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = SIMULATOR_PORT,
+) -> None:
+    """Serve simulated providers: the model name sets the behaviour, e.g. sim-lat250-tok50."""
+    from workers.simulator.app import serve  # noqa: PLC0415
+
+    typer.echo(f"Simulated provider at http://{host}:{port}/v1 (calls: /_calls)")
+    serve(host, port)

@@ -1,0 +1,235 @@
+"""`waybill up`: everything on this machine in one foreground command."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from broker import accounts, catalog, providers, settings
+from broker.clock import now_ms
+from broker.database import Database
+from broker.ids import new_id
+from broker.lifecycle import Rescue, rescue_many
+from broker.migrations import migrate
+from broker.settings import Settings
+from broker.stopping import stopped
+from cli.start.children import Child, ChildDiedError, say
+from cli.start.serve import GRACE_SECONDS, SIMULATOR_PORT
+from cli.start.valkey import valkey_command
+
+START_SECONDS = 15.0
+LOOPBACK = "127.0.0.0/8,::1/128"
+
+
+def up(
+    host: Annotated[str | None, typer.Option(help="Address of the API and Flower.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port of the API.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    flower: Annotated[bool, typer.Option(help="Serve Flower too.")] = True,
+    demo: Annotated[bool, typer.Option(help="Serve a simulated provider too.")] = False,
+    simulator_port: Annotated[
+        int, typer.Option(envvar="WAYBILL_SIMULATOR_PORT", help="Port of the simulated provider.")
+    ] = SIMULATOR_PORT,
+) -> None:
+    """Start Valkey, the API, workers and Flower here; stop them with Ctrl-C."""
+    config = settings.load()
+    host, port = host or config.host, config.port if port is None else port
+    ports = {"the API (--port)": port}
+    if flower:
+        ports["Flower (--no-flower, WAYBILL_FLOWER_PORT)"] = config.flower_port
+    if demo:
+        ports["the simulator (--simulator-port)"] = simulator_port
+        if not config.allowed_networks:  # the children's environment is ours
+            os.environ.setdefault("WAYBILL_ALLOWED_NETWORKS", LOOPBACK)
+    _check_ports(host, ports)
+    _check_configuration(config)
+    with _data_dir(config.data_dir):
+        house = House(config, host, port)
+        house.plan(workers=workers, flower=flower, simulator=simulator_port if demo else None)
+        sys.exit(asyncio.run(house.run()))
+
+
+class House:
+    """The processes of one machine."""
+
+    def __init__(self, config: Settings, host: str, port: int) -> None:
+        self._config = config
+        self._host = host
+        self._port = port
+        self._database = Database(config.database)
+        self._children: list[Child] = []
+        self._valkey: Child | None = None
+        self._urls: dict[str, str] = {}
+
+    def plan(self, *, workers: int, flower: bool, simulator: int | None) -> None:
+        """Decide which children there are, in the order of their start."""
+        if not self._config.redis_url:
+            self._valkey = Child("valkey", valkey_command(self._config))
+        base = f"http://{self._host}:{self._port}"
+        address = [f"--host={self._host}"]
+        api = self._add("api", ["api", *address, f"--port={self._port}"])
+        api.stop_seconds = GRACE_SECONDS + 5  # it lets open streams go on for a while
+        self._urls = {"API": f"{base}/api/v1", "Docs": f"{base}/docs"}
+        for number in range(1, workers + 1):
+            child = self._add(f"worker-{number}", ["worker", f"--name=worker-{number}@%h"])
+            child.environment = _new_worker_id
+            child.stop_seconds = self._config.soft_shutdown_seconds + 10
+        if flower:
+            port = self._config.flower_port
+            self._add("flower", ["flower", *address, f"--port={port}"])
+            self._urls["Flower"] = f"http://{self._host}:{port}"
+        if simulator is not None:
+            self._add("simulator", ["simulate", f"--port={simulator}"])
+            self._urls["Simulator"] = f"http://127.0.0.1:{simulator}/v1"
+
+    def _add(self, name: str, arguments: list[str]) -> Child:
+        child = Child(name, [sys.executable, "-m", "cli", *arguments])
+        self._children.append(child)
+        return child
+
+    async def run(self) -> int:
+        """Start everything, keep it alive, stop it on a signal; return the exit status."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop.set)
+        try:
+            await self._start()
+            return await self._watch(stop)
+        except ChildDiedError as error:
+            say(str(error))
+            return 1
+        finally:
+            await self._stop()
+
+    async def _start(self) -> None:
+        if self._valkey is not None:
+            await self._valkey.start()
+            await self._await_valkey()
+        migrate(self._database.engine)
+        with self._database.transaction() as connection:
+            key = accounts.ensure_first_start(connection, self._config.bootstrap_key)
+        for child in self._children:
+            await child.start()
+        self._welcome(key)
+
+    async def _await_valkey(self) -> None:
+        assert self._valkey is not None
+        redis = Redis.from_url(self._config.redis)
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while not await _answers(redis):
+                    if self._valkey.process is not None and self._valkey.process.returncode:
+                        raise ChildDiedError("valkey did not start; see its message above")
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise ChildDiedError(f"valkey did not answer within {START_SECONDS:g} s") from None
+        finally:
+            await redis.aclose()
+
+    def _welcome(self, key: accounts.NewKey | None) -> None:
+        for name, url in self._urls.items():
+            say(f"{name:<10} {url}")
+        if not self._config.providers and not providers.configured(self._config):
+            say("no provider yet: set e.g. OPENAI_API_KEY, or write waybill.toml (see README)")
+        if key is not None:
+            path = self._config.data_dir / "api_key"
+            path.touch(mode=0o600)
+            path.write_text(key.key)
+            say(f"API key    {key.key}")
+            say(f"           shown this once; `waybill` commands here find it in {path}")
+
+    async def _watch(self, stop: asyncio.Event) -> int:
+        children = [*self._children, *([self._valkey] if self._valkey else [])]
+        watching = {asyncio.create_task(child.watch(self._died)) for child in children}
+        asked = asyncio.create_task(stop.wait())
+        ended, _ = await asyncio.wait({asked, *watching}, return_when=asyncio.FIRST_COMPLETED)
+        await stopped({asked, *watching} - ended)
+        for task in ended:
+            task.result()  # raises ChildDiedError where that is why it ended
+        say("stopping")
+        return 0
+
+    async def _died(self, child: Child) -> None:
+        """A dead worker's jobs need not wait for their leases: nobody can hold them any more."""
+        worker_id = child.started.get("WAYBILL_WORKER_ID")
+        if worker_id is not None:
+            rescue = Rescue(now_ms(), owner=worker_id)
+            jobs = await self._database.write(rescue_many, rescue)
+            say(f"{len(jobs)} running jobs of {child.name} were handed back")
+
+    async def _stop(self) -> None:
+        """Stop the API first (no new jobs), Valkey last."""
+        for child in self._children:
+            if child.name == "api":
+                await child.stop()
+        await asyncio.gather(*(child.stop() for child in self._children))
+        if self._valkey is not None:
+            await self._valkey.stop()
+        self._database.close()
+
+
+async def _answers(redis: Redis) -> bool:
+    try:
+        return bool(await redis.ping())
+    except (RedisError, OSError):
+        return False
+
+
+def _new_worker_id() -> dict[str, str]:
+    """Each start of a worker is somebody else: leases are never taken over by a namesake."""
+    return {"WAYBILL_WORKER_ID": new_id("worker_")}
+
+
+def _check_configuration(config: Settings) -> None:
+    """Raise SystemExit for what API or worker would refuse, before anything starts."""
+    from workers.toolbox import routes  # noqa: PLC0415  # every adapter comes with it
+
+    known = providers.configured(config)
+    catalog.load(config, known)
+    routes(known)
+
+
+def _check_ports(host: str, ports: dict[str, int]) -> None:
+    """Raise SystemExit where a port is taken."""
+    for what, port in ports.items():
+        with contextlib.closing(socket.socket()) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((host, port))
+            except OSError as error:
+                raise SystemExit(
+                    f"waybill: {host}:{port}, wanted for {what}, cannot be used: {error.strerror}"
+                ) from None
+
+
+@contextlib.contextmanager
+def _data_dir(path: Path) -> Iterator[None]:
+    """Hold the data directory for this process alone. Raises SystemExit where that fails."""
+    import fcntl  # noqa: PLC0415  # not on Windows, where Valkey is not either
+
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = (path / "lock").open("w")
+    except OSError as error:
+        raise SystemExit(
+            f"waybill: the data directory {path} cannot be written ({error.strerror}): choose "
+            "another with WAYBILL_DATA_DIR"
+        ) from None
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise SystemExit(
+                f"waybill: another `waybill up` is using the data directory {path}"
+            ) from None
+        yield

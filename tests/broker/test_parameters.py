@@ -1,0 +1,65 @@
+"""What is dropped, what is required, what is preferred."""
+
+import pytest
+
+from broker import needs, parameters, routing
+from broker.errors import NoEndpointError
+from broker.pricing import Price
+from broker.routing import Endpoint
+
+TEXT_ONLY = frozenset({"temperature", "max_tokens"})
+BODY = {
+    "messages": [{"role": "user", "content": "Hello"}],
+    "temperature": 0.5,
+    "max_completion_tokens": 10,
+    "seed": 7,
+    "tools": [{"type": "function", "function": {"name": "look"}}],
+    "metadata": {"order": "42"},
+}
+
+
+def endpoint(provider: str, *, supported: frozenset[str] | None, prompt: int = 0) -> Endpoint:
+    price = Price(prompt=prompt)
+    return Endpoint(provider, "a/1", "one", price=price, supported_parameters=supported)
+
+
+def test_what_an_endpoint_does_not_support_is_dropped_and_all_else_kept() -> None:
+    sent = parameters.fitting(BODY, TEXT_ONLY)
+    assert sent == {name: BODY[name] for name in BODY if name not in {"seed", "tools"}}
+
+
+def test_an_endpoint_that_supports_all_gets_all() -> None:
+    assert parameters.fitting(BODY, None) == BODY
+
+
+def test_the_cap_on_the_answer_is_never_dropped() -> None:
+    assert parameters.fitting({"max_tokens": 5}, frozenset({"seed"})) == {"max_tokens": 5}
+
+
+def test_other_names_of_a_parameter_count() -> None:
+    body = {"reasoning_effort": "low", "response_format": {"type": "json_object"}}
+    assert parameters.fitting(body, frozenset({"reasoning", "structured_outputs"})) == body
+
+
+def test_endpoints_without_tools_come_last_when_tools_are_asked() -> None:
+    cheap, dear = endpoint("cheap", supported=TEXT_ONLY), endpoint("dear", supported=None, prompt=9)
+    plan = routing.plan(["a/1"], {"a/1": [cheap, dear]}, needs.of(BODY))
+    assert [place.endpoint.provider for place in plan.places] == ["dear", "cheap"]
+
+
+def test_required_parameters_leave_out_endpoints_that_lack_one() -> None:
+    cheap, dear = endpoint("cheap", supported=TEXT_ONLY), endpoint("dear", supported=None, prompt=9)
+    asked = needs.of(BODY | {"provider": {"require_parameters": True}})
+    plan = routing.plan(["a/1"], {"a/1": [cheap, dear]}, asked)
+    assert [place.endpoint.provider for place in plan.places] == ["dear"]
+
+
+def test_required_parameters_that_nobody_supports_are_named() -> None:
+    asked = needs.of(BODY | {"provider": {"require_parameters": True}})
+    with pytest.raises(NoEndpointError, match=r"seed, tools.*require_parameters"):
+        routing.plan(["a/1"], {"a/1": [endpoint("cheap", supported=TEXT_ONLY)]}, asked)
+
+
+def test_a_stored_plan_remembers_what_is_supported() -> None:
+    plan = routing.plan(["a/1"], {"a/1": [endpoint("cheap", supported=TEXT_ONLY)]})
+    assert routing.decode(routing.encode(plan))[0].supported_parameters == TEXT_ONLY

@@ -1,0 +1,68 @@
+"""Turns a provider's error answer into one of our failures: for every wire the same way.
+
+`body` finds the words, `rules` holds the table that names them, `retry_after` the wait.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from broker.completion import AttemptOutcome, ErrorType, Failure
+from workers.adapters.errors.body import Complaint, phrase, read_complaint, read_payload
+from workers.adapters.errors.redaction import excerpt
+from workers.adapters.errors.retry_after import retry_after
+from workers.adapters.errors.rules import INSIDE_ANSWER, name_failure
+
+_MESSAGE_LIMIT = 1000
+_SUCCESS = range(200, 300)
+_WINDOWED = frozenset({429, 503, 529})
+_VAGUE = {ErrorType.INVALID_REQUEST, ErrorType.SERVER, ErrorType.UNMAPPED}
+_OWN_WORDS = frozenset(ErrorType) - _VAGUE  # for the vague ones the message may know better
+
+
+def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    """Classify a whole error answer. Never raises, whatever the body.
+
+    A 2xx status is allowed for bodies that hold an error: then the status it claims inside counts.
+    """
+    complaint = read_complaint(body)
+    claimed = complaint.status if status in _SUCCESS else status
+    return _failure(complaint, claimed, claimed or status, headers)
+
+
+def reported(error: Any, status: int | None = None) -> Failure:
+    """Classify an error object found inside a 2xx answer or stream. Never raises.
+
+    `status` is what the provider said beside the object, where it said so.
+    """
+    complaint = read_payload(error)
+    claimed = status or complaint.status
+    return _failure(complaint, claimed, claimed or 200, {})
+
+
+def _failure(
+    complaint: Complaint, claimed: int | None, answered: int, headers: Mapping[str, str]
+) -> Failure:
+    lowered = {str(name).lower(): str(value) for name, value in headers.items()}
+    code = complaint.code or _aws_error_type(lowered)
+    wait = retry_after(lowered, complaint.text, limited=claimed in _WINDOWED)
+    return Failure(
+        outcome=AttemptOutcome.REJECTED,
+        error_type=_name(complaint, code, claimed),
+        message=excerpt(complaint.message, _MESSAGE_LIMIT) or phrase(claimed),
+        http_status=answered,
+        provider_code=excerpt(code, 200) if code else None,
+        retry_after=wait,
+        raw=excerpt(complaint.text) or None,
+    )
+
+
+def _name(complaint: Complaint, code: str | None, claimed: int | None) -> ErrorType:
+    if complaint.named in _OWN_WORDS:
+        return ErrorType(complaint.named)  # OpenRouter, and another Waybill, speak our words
+    text = " ".join((*complaint.words, code or "", complaint.message))
+    return name_failure(claimed or INSIDE_ANSWER, text)
+
+
+def _aws_error_type(headers: Mapping[str, str]) -> str | None:
+    """AWS names its exceptions in a header: `ThrottlingException:http://…`."""
+    return headers.get("x-amzn-errortype", "").partition(":")[0] or None

@@ -1,0 +1,113 @@
+"""Mistral's chat API: OpenAI's wire with declared differences.
+
+Rules: https://docs.mistral.ai/api/, "Chat completion". Mistral refuses fields it does not know, so
+only those it does are sent; its answers' `reference` chunks become annotations.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from broker.completion import Completion, CompletionRequest, Json
+from workers.adapters.asked_reasoning import asked_reasoning
+from workers.adapters.base import HttpRequest, StreamReader, Upstream
+from workers.adapters.mistral.messages import chat_messages
+from workers.adapters.mistral.references import annotate
+from workers.adapters.openai import OpenAiAdapter
+from workers.adapters.openai.answer import parse, read_answer
+from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.stream import OpenAiStream
+from workers.adapters.shapes import an_object, objects
+
+_QUIRKS = frozenset(
+    {
+        Quirk.MAX_TOKENS,
+        Quirk.NO_STREAM_OPTIONS,
+        Quirk.NO_DEVELOPER_ROLE,
+        Quirk.RANDOM_SEED,
+        Quirk.SHORT_TOOL_IDS,
+    }
+)
+_KNOWN = (
+    *("temperature", "top_p", "max_tokens", "max_completion_tokens", "stop", "n"),
+    *("seed", "random_seed", "presence_penalty", "frequency_penalty"),
+    *("response_format", "prediction", "parallel_tool_calls", "prompt_mode", "safe_prompt"),
+    *("prompt_cache_key", "metadata", "guardrails"),
+)
+
+
+class MistralAdapter(OpenAiAdapter):
+    """See `Adapter`."""
+
+    wire = "mistral"
+    accepts = frozenset({"image", "file", "audio"})
+    fetches = accepts
+    reads_files = True
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        told = replace(request, body=_told(request.body, request.model))
+        return super().request(told, replace(upstream, quirks=upstream.quirks | _QUIRKS))
+
+    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+        payload = parse(body)
+        for choice in objects(an_object(payload).get("choices")):
+            annotate(choice, "message", 0, request)
+        return read_answer(payload, request)
+
+    def reader(self, request: CompletionRequest) -> StreamReader:
+        return MistralStream(request)
+
+
+class MistralStream(OpenAiStream):
+    """An `OpenAiStream` that also reads `reference` chunks."""
+
+    __slots__ = ("_spoken",)
+
+    def __init__(self, request: CompletionRequest) -> None:
+        super().__init__(request)
+        self._spoken: dict[Any, int] = {}  # characters of answer so far, per choice
+
+    def _addition(self, choice: Any, payload: Json) -> Json | None:
+        index = choice.get("index") if isinstance(choice, dict) else None
+        index = index if isinstance(index, int) else 0
+        spoken = self._spoken.get(index, 0)
+        self._spoken[index] = annotate(choice, "delta", spoken, self._request)
+        return super()._addition(choice, payload)
+
+
+def _told(asked: Json, model: str) -> Json:
+    """Return the request in OpenAI's shape, without what Mistral would refuse."""
+    told = {name: asked[name] for name in _KNOWN if asked.get(name) is not None}
+    told["messages"] = chat_messages(asked.get("messages"))
+    if tools := _tools(asked.get("tools")):
+        told["tools"] = tools
+        if choice := _tool_choice(asked.get("tool_choice")):
+            told["tool_choice"] = choice
+    else:
+        told.pop("parallel_tool_calls", None)
+    if effort := _effort(asked, model):
+        told["reasoning_effort"] = effort
+    return told
+
+
+def _tools(given: Any) -> list[Json]:
+    functions = objects([tool.get("function") for tool in objects(given)])
+    return [{"type": "function", "function": {"parameters": {}, **one}} for one in functions]
+
+
+def _tool_choice(given: Any) -> Any:
+    if given == "required":
+        return "any"
+    if allowed := an_object(an_object(given).get("allowed_tools")):
+        return "any" if allowed.get("mode") == "required" else "auto"
+    return given
+
+
+def _effort(asked: Json, model: str) -> str | None:
+    """Return `high` or `none`: Mistral has no other, and Magistral always reasons.
+
+    https://docs.mistral.ai/capabilities/reasoning/adjustable
+    """
+    reasoning = asked_reasoning(asked)
+    if reasoning.wanted is None or "magistral" in model:
+        return None
+    return "high" if reasoning.wanted and reasoning.effort != "minimal" else "none"

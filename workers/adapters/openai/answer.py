@@ -1,0 +1,108 @@
+"""Reads a whole OpenAI chat completion."""
+
+from typing import Any
+
+import orjson
+
+from broker.completion import Completion, CompletionRequest, Json, Usage
+from workers.adapters.base import MalformedAnswerError, ProviderFailureError
+from workers.adapters.errors import reported
+from workers.adapters.openai.message import citations, finish_reason, native_reason, read_message
+from workers.adapters.openai.usage import read_usage
+
+
+def parse(data: bytes) -> Any:
+    """Parse JSON from a provider; text that is not UTF-8 is repaired rather than refused."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return orjson.loads(data.decode("utf-8", "replace"))
+    except orjson.JSONDecodeError as error:
+        raise MalformedAnswerError(f"the provider's answer is not JSON: {error}") from None
+
+
+def read_answer(payload: Any, request: CompletionRequest) -> Completion:
+    """Normalise a whole answer that is already parsed."""
+    payload = refuse_failure(payload)
+    choices = payload.get("choices")
+    if not isinstance(choices, list) or not choices:
+        raise MalformedAnswerError("the provider's answer has no choices")
+    seed = id_seed(payload, request)
+    functions = "functions" in request.body
+    read = [
+        _choice(choice, index, f"{seed}/{index}", functions=functions)
+        for index, choice in enumerate(choices)
+    ]
+    if "annotations" not in read[0]["message"] and (notes := citations(payload)):
+        read[0]["message"]["annotations"] = notes
+    return Completion(
+        choices=read,
+        usage=payload_usage(payload),
+        upstream_id=word(payload, "id"),
+        upstream_model=word(payload, "model"),
+        system_fingerprint=word(payload, "system_fingerprint"),
+        service_tier=word(payload, "service_tier"),
+    )
+
+
+def refuse_failure(payload: Any) -> Json:
+    """Return `payload` if it is an object that reports no failure; raise otherwise."""
+    if isinstance(payload, list) and payload and isinstance(payload[0], dict):
+        payload = payload[0]  # Google wraps its errors in an array
+    if not isinstance(payload, dict):
+        raise MalformedAnswerError("the provider's answer is not a JSON object")
+    if payload.get("error"):
+        raise ProviderFailureError(reported(payload))
+    choices = payload.get("choices")
+    if not choices and (payload.get("object") == "error" or payload.get("detail")):
+        raise ProviderFailureError(reported(payload))
+    for choice in choices if isinstance(choices, list) else ():
+        # Azure's `content_filter_result.error` lies deeper and only says that nothing was filtered.
+        if isinstance(choice, dict) and choice.get("error"):
+            raise ProviderFailureError(reported(choice))
+    return payload
+
+
+def payload_usage(payload: Json) -> Usage | None:
+    """Return the usage of an answer or chunk; Groq's streams keep it under `x_groq`."""
+    return read_usage(raw_usage(payload))
+
+
+def raw_usage(payload: Json) -> Any:
+    if usage := payload.get("usage"):
+        return usage
+    groq = payload.get("x_groq")
+    return groq.get("usage") if isinstance(groq, dict) else None
+
+
+def word(payload: Json, name: str) -> str | None:
+    """Return a text field, None where it is absent or empty."""
+    value = payload.get(name)
+    return value if isinstance(value, str) and value else None
+
+
+def id_seed(payload: Json, request: CompletionRequest) -> str:
+    """Return what made-up tool call ids derive from: another in every turn of a conversation."""
+    messages = request.body.get("messages")
+    turn = len(messages) if isinstance(messages, list) else 0
+    return f"{word(payload, 'id') or ''}/{turn}"
+
+
+def _choice(choice: Any, position: int, seed: str, *, functions: bool) -> Json:
+    message = choice.get("message") if isinstance(choice, dict) else None
+    if not isinstance(message, dict):
+        raise MalformedAnswerError("the provider's answer has a choice without a message")
+    read = read_message(message, seed, functions=functions)
+    called = "tool_calls" in read or "function_call" in read
+    index = choice.get("index")
+    normalised: Json = {
+        "index": index if isinstance(index, int) else position,
+        "message": read,
+        "finish_reason": finish_reason(choice.get("finish_reason"), called=called),
+        "native_finish_reason": native_reason(choice),
+    }
+    if isinstance(logprobs := choice.get("logprobs"), dict):
+        normalised["logprobs"] = logprobs
+    return normalised

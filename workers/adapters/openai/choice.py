@@ -1,0 +1,134 @@
+"""One choice of a streamed OpenAI completion: its deltas in, normalised deltas out."""
+
+from typing import Any
+
+from broker.completion import Json
+from workers.adapters.openai.message import (
+    finish_reason,
+    function_call,
+    kept_fields,
+    native_reason,
+    read_content,
+    stated_reasoning,
+)
+from workers.adapters.openai.thinking import ThinkingSplitter
+from workers.adapters.openai.tools import ToolCallStream, argument_text
+
+
+class ChoiceStream:
+    """Reads the chunks of one choice; `finished` says whether its finish reason has come."""
+
+    __slots__ = (
+        "_called",
+        "_calls",
+        "_functions",
+        "_index",
+        "_reason",
+        "_splitter",
+        "_started",
+        "annotated",
+        "finished",
+    )
+
+    def __init__(self, index: int, seed: str, *, functions: bool) -> None:
+        self._index = index
+        self._functions = functions
+        self._calls = ToolCallStream(seed)
+        self._splitter: ThinkingSplitter | None = ThinkingSplitter()
+        self._reason: tuple[str | None, str | None] = (None, None)
+        self._called = False  # by a `function_call` passed through
+        self._started = False
+        self.annotated = False
+        self.finished = False
+
+    def feed(self, choice: Json) -> Json | None:
+        """Return what a chunk's choice adds, or None where it adds nothing."""
+        if choice.get("finish_reason") and not self.finished:
+            self._reason = (choice["finish_reason"], native_reason(choice))
+            self.finished = True
+        delta = choice.get("delta")
+        if self._splitter is None and type(delta) is dict:  # the usual case, kept short
+            content = delta.get("content")
+            plain = len(delta) == 1 or (len(delta) == 2 and "role" in delta)  # noqa: PLR2004
+            if plain and type(content) is str and not choice.get("logprobs"):
+                return self._addition({"content": content}) if content else None
+        if not isinstance(delta, dict):
+            # Some send the whole message once, some a `message` beside every delta.
+            message = choice.get("message")
+            delta = message if isinstance(message, dict) and not self._started else {}
+        return self._read(choice, delta)
+
+    def finish(self) -> Json:
+        """Return the choice's last addition, with its finish reason."""
+        said: Json = {}
+        if self._splitter is not None:
+            reasoning, text = self._splitter.close()
+            said = _present(content=text, reasoning=reasoning)
+        if empty := self._calls.close():
+            said["tool_calls"] = empty
+        given, native = self._reason
+        called = self._called or bool(self._calls)
+        last = self._addition(said)
+        last["finish_reason"] = finish_reason(given, called=called)
+        last["native_finish_reason"] = native
+        return last
+
+    def _read(self, choice: Json, delta: Json) -> Json | None:
+        said = self._texts(delta)
+        said |= kept_fields(delta)
+        self.annotated = self.annotated or "annotations" in said
+        if calls := self._calls.feed(delta.get("tool_calls")):
+            said["tool_calls"] = calls
+        if "function_call" in delta:
+            self._read_function(said, delta)
+        if not self._started:
+            self._started = True
+            opening = None if "tool_calls" in said or "function_call" in said else ""
+            said = {"role": "assistant", "content": opening, **said}
+        logprobs = choice.get("logprobs")
+        if not said and not _says_something(logprobs):
+            return None
+        addition = self._addition(said)
+        if _says_something(logprobs):
+            addition["logprobs"] = logprobs
+        return addition
+
+    def _texts(self, delta: Json) -> Json:
+        spoken = read_content(delta.get("content"))
+        text = spoken.text or ""
+        reasoning = stated_reasoning(delta) or spoken.reasoning
+        if self._splitter is not None:
+            if reasoning:
+                # Reasoning that is stated on its own is not also hidden in the content.
+                text = self._splitter.close()[1] + text
+                self._splitter = None
+            elif text:
+                reasoning, text = self._splitter.feed(text)
+                if self._splitter.settled:
+                    self._splitter = None
+        said = _present(content=text, reasoning=reasoning, refusal=delta.get("refusal"))
+        if spoken.images:
+            said["images"] = list(spoken.images)
+        return said
+
+    def _read_function(self, said: Json, delta: Json) -> None:
+        call = function_call(delta)
+        if call is None:
+            return
+        if not self._functions:
+            said["tool_calls"] = self._calls.feed([{"index": 0, "function": call}])
+            return
+        self._called = True
+        name = {"name": call["name"]} if call.get("name") else {}
+        said["function_call"] = {**name, "arguments": argument_text(call.get("arguments"))}
+
+    def _addition(self, delta: Json) -> Json:
+        return {"index": self._index, "delta": delta, "finish_reason": None}
+
+
+def _present(**values: Any) -> Json:
+    return {name: value for name, value in values.items() if value and isinstance(value, str)}
+
+
+def _says_something(logprobs: object) -> bool:
+    return isinstance(logprobs, dict) and any(logprobs.values())

@@ -1,0 +1,164 @@
+"""Reads an assistant's message in any vendor's variation of OpenAI's shape into the one we give.
+
+Also the finish reasons and the citations, which whole answers and streams share.
+"""
+
+from typing import Any, NamedTuple
+
+import orjson
+
+from broker.completion import Json
+from workers.adapters.openai.thinking import split_thinking
+from workers.adapters.openai.tools import whole_calls
+
+_FINISH = {
+    "stop": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "max_output_tokens": "length",
+    "model_length": "length",  # Mistral
+    "model_context_window_exceeded": "length",
+    "tool_calls": "tool_calls",
+    "tool_call": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+    "content_filtered": "content_filter",
+    "safety": "content_filter",
+    "recitation": "content_filter",
+    "prohibited_content": "content_filter",
+    "blocklist": "content_filter",
+    "spii": "content_filter",
+    "sensitive": "content_filter",  # Z.ai
+    "refusal": "content_filter",
+    "guardrail_intervened": "content_filter",
+    "error": "error",
+    "failed": "error",
+    "network_error": "error",  # Z.ai
+    "insufficient_system_resource": "error",  # DeepSeek
+    "malformed_function_call": "error",
+    "abort": "error",  # vLLM
+}
+KEPT = ("reasoning_details", "annotations", "images", "audio", "extra_content")
+"""Fields that pass through as they came. `extra_content` holds Google's thought signatures."""
+
+
+class Spoken(NamedTuple):
+    """What a `content` field says, taken apart."""
+
+    text: str | None
+    reasoning: str = ""
+    images: tuple[Json, ...] = ()
+
+
+def finish_reason(given: object, *, called: bool) -> str:
+    """Return OpenAI's word for a vendor's finish reason. Unknown words mean a natural end."""
+    word = _FINISH.get(given.lower(), "stop") if isinstance(given, str) else "stop"
+    # A forced tool call ends in `stop` at OpenAI itself; clients look for `tool_calls`.
+    return "tool_calls" if word == "stop" and called else word
+
+
+def native_reason(choice: Json) -> str | None:
+    """Return the finish reason in the words of whoever ran the model."""
+    for name in ("native_finish_reason", "finish_reason"):
+        if isinstance(word := choice.get(name), str):
+            return word
+    return None
+
+
+def read_content(content: object) -> Spoken:
+    """Take a `content` apart: text, Mistral's list of parts, or Cloudflare's parsed JSON."""
+    if content is None or isinstance(content, str):
+        return Spoken(content)
+    if not isinstance(content, list):
+        return Spoken(orjson.dumps(content).decode())
+    texts: list[str] = []
+    thoughts: list[str] = []
+    images: list[Json] = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind == "thinking":
+            thoughts.append(_joined(part.get("thinking")))
+        elif kind == "image_url":
+            images.append(part)
+        else:
+            texts.append(_joined(part))
+    return Spoken("".join(texts) if texts else None, "".join(thoughts), tuple(images))
+
+
+def stated_reasoning(message: Json) -> str:
+    """Return the reasoning a message states beside its content."""
+    for name in ("reasoning", "reasoning_content"):
+        if isinstance(value := message.get(name), str) and value:
+            return value
+    return ""
+
+
+def read_message(message: Json, seed: str, *, functions: bool) -> Json:
+    """Normalise a whole message. `functions`: the caller asked in the form before `tools`."""
+    spoken = read_content(message.get("content"))
+    text, reasoning = spoken.text, stated_reasoning(message) or spoken.reasoning
+    if text and not reasoning:
+        reasoning, text = split_thinking(text)
+    refusal = message.get("refusal")
+    read: Json = {"role": "assistant", "content": text, "refusal": refusal or None}
+    if reasoning:
+        read["reasoning"] = reasoning
+    read |= kept_fields(message)
+    if spoken.images:
+        read["images"] = [*read.get("images", ()), *spoken.images]
+    _read_calls(read, message, seed, functions=functions)
+    return read
+
+
+def kept_fields(message: Json) -> Json:
+    """Return the pass-through fields that say something."""
+    kept = {name: value for name in KEPT if (value := message.get(name))}
+    audio = kept.get("audio")
+    if isinstance(audio, dict) and not any(audio.values()):
+        del kept["audio"]  # Snowflake fills every field of OpenAI's with nothing
+    return kept
+
+
+def function_call(message: Json) -> Json | None:
+    """Return a `function_call` that calls something."""
+    call = message.get("function_call")
+    return call if isinstance(call, dict) and any(call.values()) else None
+
+
+def citations(payload: Json) -> list[Json]:
+    """Return Perplexity's and xAI's sources as annotations: OpenAI's form has no place for them."""
+    found = payload.get("search_results") or payload.get("citations")
+    sources = found if isinstance(found, list) else []
+    return [note for source in sources if (note := _annotation(source))]
+
+
+def _annotation(source: Any) -> Json | None:
+    url = source.get("url") if isinstance(source, dict) else source
+    if not isinstance(url, str) or not url:
+        return None
+    title = source.get("title") if isinstance(source, dict) else None
+    citation = {"url": url, "title": title or url, "start_index": 0, "end_index": 0}
+    return {"type": "url_citation", "url_citation": citation}
+
+
+def _read_calls(read: Json, message: Json, seed: str, *, functions: bool) -> None:
+    calls = whole_calls(message.get("tool_calls"), seed)
+    if call := function_call(message):
+        if functions:
+            arguments = call.get("arguments") or "{}"
+            read["function_call"] = {"name": call.get("name"), "arguments": arguments}
+        else:
+            calls += whole_calls([{"function": call}], seed)
+    if calls:
+        read["tool_calls"] = calls
+
+
+def _joined(part: object) -> str:
+    """Return the text of a part, or of a list of parts."""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, list):
+        return "".join(map(_joined, part))
+    text = part.get("text") if isinstance(part, dict) else None
+    return text if isinstance(text, str) else ""

@@ -1,0 +1,113 @@
+"""Builds the body of an OpenAI chat-completions request, a vendor's quirks applied."""
+
+import re
+from collections.abc import Mapping
+from hashlib import blake2b
+from typing import Any
+
+from broker.completion import CompletionRequest, Json
+from workers.adapters.openai.quirks import Quirk
+
+_SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
+_ANSWER_ONLY = ("reasoning", "reasoning_details", "reasoning_content", "annotations", "images")
+"""What our answers carry in an assistant message and strict vendors refuse when it is sent back."""
+
+
+def request_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
+    """Return the body to send; `request.body` is left as it was."""
+    body = {**request.body, "model": request.model}
+    _set_streaming(body, stream=request.stream, quirks=quirks)
+    if Quirk.MAX_TOKENS in quirks:
+        _rename(body, "max_completion_tokens", "max_tokens")
+    elif Quirk.MAX_COMPLETION_TOKENS in quirks:
+        _rename(body, "max_tokens", "max_completion_tokens")
+    if Quirk.RANDOM_SEED in quirks:
+        _rename(body, "seed", "random_seed")
+    if Quirk.REASONING_OBJECT not in quirks:
+        _flatten_reasoning(body)
+    if isinstance(messages := body.get("messages"), list):
+        body["messages"] = [_message(message, quirks) for message in messages]
+    return body
+
+
+def _set_streaming(body: Json, *, stream: bool, quirks: frozenset[str]) -> None:
+    options = body.pop("stream_options", None)
+    if not stream:
+        body.pop("stream", None)
+        return
+    body["stream"] = True
+    if Quirk.NO_STREAM_OPTIONS not in quirks:
+        given = options if isinstance(options, dict) else {}
+        body["stream_options"] = {**given, "include_usage": True}
+
+
+def _rename(body: Json, old: str, new: str) -> None:
+    """Give a field its other name; a value already there is the vendor's own and stays."""
+    value = body.pop(old, None)
+    if value is not None and body.get(new) is None:
+        body[new] = value
+
+
+def _flatten_reasoning(body: Json) -> None:
+    body.pop("include_reasoning", None)
+    reasoning = body.pop("reasoning", None)
+    effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
+    if effort is not None:
+        body.setdefault("reasoning_effort", effort)
+
+
+def _message(message: Any, quirks: frozenset[str]) -> Any:
+    if not isinstance(message, dict):
+        return message
+    role = message.get("role")
+    if role == "assistant":
+        message = _assistant(message, quirks)
+    elif role == "developer" and Quirk.NO_DEVELOPER_ROLE in quirks:
+        message = {**message, "role": "system"}
+    elif role == "tool" and Quirk.SHORT_TOOL_IDS in quirks:
+        message = {**message, "tool_call_id": _short_id(message.get("tool_call_id"))}
+    if Quirk.TEXT_CONTENT in quirks:
+        message = _joined_text(message)
+    return message
+
+
+def _assistant(message: Mapping[str, Any], quirks: frozenset[str]) -> Json:
+    if Quirk.REASONING_OBJECT in quirks:
+        sent = dict(message)
+    else:
+        sent = {name: value for name, value in message.items() if name not in _ANSWER_ONLY}
+    if Quirk.REASONING_CONTENT in quirks:
+        reasoning = message.get("reasoning_content") or message.get("reasoning")
+        if reasoning:
+            sent["reasoning_content"] = reasoning
+    if sent.get("refusal", "") is None:
+        del sent["refusal"]
+    if isinstance(audio := sent.get("audio"), dict) and "id" in audio:
+        sent["audio"] = {"id": audio["id"]}
+    if Quirk.SHORT_TOOL_IDS in quirks and isinstance(calls := sent.get("tool_calls"), list):
+        sent["tool_calls"] = [
+            {**call, "id": _short_id(call.get("id"))} if isinstance(call, dict) else call
+            for call in calls
+        ]
+    return sent
+
+
+def _short_id(given: Any) -> Any:
+    """Return a nine-character id that is the same for the same given id."""
+    if not isinstance(given, str) or _SHORT_ID.fullmatch(given):
+        return given
+    return blake2b(given.encode(), digest_size=5).hexdigest()[:9]
+
+
+def _joined_text(message: Json) -> Json:
+    parts = message.get("content")
+    if not isinstance(parts, list) or not parts:
+        return message
+    texts = [part.get("text") for part in parts if _is_text(part)]
+    if len(texts) != len(parts):
+        return message
+    return {**message, "content": "\n".join(text for text in texts if isinstance(text, str))}
+
+
+def _is_text(part: object) -> bool:
+    return isinstance(part, dict) and part.get("type") == "text"

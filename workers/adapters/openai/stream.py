@@ -1,0 +1,217 @@
+"""Reads a streamed OpenAI chat completion: the hot path of the whole broker.
+
+A finish reason is held back until the stream ends, because vendors repeat it, send text or an error
+after it, or name it before the last tool call; so each choice finishes once, in the last chunks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from broker.completion import Chunk, Completion, CompletionRequest, Json
+from workers.adapters.base import MalformedAnswerError, ProviderFailureError
+from workers.adapters.errors import reported
+from workers.adapters.openai.answer import (
+    id_seed,
+    parse,
+    raw_usage,
+    read_answer,
+    refuse_failure,
+    word,
+)
+from workers.adapters.openai.choice import ChoiceStream
+from workers.adapters.openai.message import citations
+from workers.adapters.openai.usage import read_usage
+from workers.adapters.sse import EVENT_LIMIT, Event, SseDecoder
+
+_DONE = b"[DONE]"
+
+
+class OpenAiStream:
+    """A `StreamReader`.
+
+    Chunks completed before a failure are handed over first: then the failure is raised by the next
+    call, so that where the bytes were cut never decides what the caller gets to see.
+    """
+
+    __slots__ = (
+        "_choices",
+        "_citing",
+        "_decoder",
+        "_ended",
+        "_failure",
+        "_fingerprint",
+        "_id",
+        "_model",
+        "_over",
+        "_request",
+        "_tier",
+        "_usage",
+        "_whole",
+    )
+
+    def __init__(self, request: CompletionRequest) -> None:
+        self._request = request
+        self._decoder = SseDecoder()
+        self._choices: dict[int, ChoiceStream] = {}
+        self._id: str | None = None
+        self._model: str | None = None
+        self._fingerprint: str | None = None
+        self._tier: str | None = None
+        self._usage: Any = None
+        self._citing: Json = {}
+        self._over = False  # `[DONE]` has come
+        self._ended = False  # every choice has been finished
+        self._failure: Exception | None = None
+        self._whole: bytearray | None = bytearray()  # None once the bytes prove to be a stream
+
+    def feed(self, data: bytes) -> list[Chunk]:
+        """Return the chunks completed by `data`."""
+        if self._failure is not None:
+            raise self._failure
+        if self._whole is not None and not self._is_stream(data):
+            return []
+        return self._read(self._decoder.feed(data))
+
+    def close(self) -> list[Chunk]:
+        """Return the last chunks. Raises MalformedAnswerError where no finish reason came."""
+        if self._failure is not None:
+            raise self._failure
+        if self._whole:
+            return chunks_of(read_answer(parse(bytes(self._whole)), self._request))
+        chunks = self._read(self._decoder.close())
+        if not self._ended:
+            self._end(chunks)
+        if not self._ended:
+            raise MalformedAnswerError("the stream ended without a finish reason")
+        return chunks
+
+    def _is_stream(self, data: bytes) -> bool:
+        """Tell a stream from one JSON document, which the first byte that is not white space does.
+
+        An error may come as a document, and so does an answer of a vendor that does not stream.
+        """
+        whole = self._whole = bytearray() if self._whole is None else self._whole
+        whole += data if whole else data.lstrip()
+        if whole and whole[0] not in b"{[":
+            self._whole = None
+            return True
+        if len(whole) > EVENT_LIMIT:
+            raise MalformedAnswerError(f"the answer is over {EVENT_LIMIT} bytes")
+        return False
+
+    def _read(self, events: list[Event]) -> list[Chunk]:
+        chunks: list[Chunk] = []
+        try:
+            for event in events:
+                self._take(event, chunks)
+        except (MalformedAnswerError, ProviderFailureError) as failure:
+            self._failure = failure
+            if not chunks:
+                raise
+        return chunks
+
+    def _take(self, event: Event, chunks: list[Chunk]) -> None:
+        data = event.data
+        if self._over or not data:
+            return
+        if data.strip() == _DONE:
+            self._over = True
+            self._end(chunks)
+            return
+        if event.name == "error":
+            raise ProviderFailureError(reported(_error_of(data)))
+        payload = parse(data)
+        if type(payload) is not dict or not payload.get("choices") or payload.get("error"):
+            payload = refuse_failure(payload)
+        self._note(payload)
+        choices = payload.get("choices")
+        for choice in choices if type(choices) is list else ():
+            addition = self._addition(choice, payload)
+            if addition is not None:
+                # Not a comprehension: a failure must not take the additions before it along.
+                chunks.append(self._chunk((addition,)))
+
+    def _note(self, payload: Json) -> None:
+        """Remember what concerns the whole answer; of usage and sources the last word counts."""
+        if self._id is None:
+            self._id = word(payload, "id")
+            self._model = word(payload, "model")
+        if fingerprint := payload.get("system_fingerprint"):
+            self._fingerprint = fingerprint
+        if tier := payload.get("service_tier"):
+            self._tier = tier
+        if usage := raw_usage(payload):
+            self._usage = usage
+        if "citations" in payload:
+            self._citing = payload
+
+    def _addition(self, choice: Any, payload: Json) -> Json | None:
+        if not isinstance(choice, dict):
+            raise MalformedAnswerError("the stream has a choice that is not an object")
+        if choice.get("error"):
+            raise ProviderFailureError(reported(choice))
+        index = choice.get("index")
+        stream = self._choices.get(index) if type(index) is int else None
+        if stream is None:
+            stream = self._open(index, payload)
+        return stream.feed(choice)
+
+    def _open(self, index: Any, payload: Json) -> ChoiceStream:
+        index = index if isinstance(index, int) else 0
+        if index not in self._choices:
+            seed = f"{id_seed(payload, self._request)}/{index}"
+            functions = "functions" in self._request.body
+            self._choices[index] = ChoiceStream(index, seed, functions=functions)
+        return self._choices[index]
+
+    def _end(self, chunks: list[Chunk]) -> None:
+        """Finish every choice and give the usage, if a finish reason has come for all of them."""
+        choices = self._choices.values()
+        if not choices or not all(choice.finished for choice in choices):
+            return
+        self._ended = True
+        last = [choice.finish() for choice in choices]
+        if (first := next(iter(choices))) and not first.annotated and self._citing:
+            last[0]["delta"] |= _noted(citations(self._citing))
+        chunks.append(self._chunk(last))
+        if usage := read_usage(self._usage):
+            chunks.append(replace(self._chunk(()), usage=usage))
+
+    def _chunk(self, choices: Sequence[Json]) -> Chunk:
+        return Chunk(choices, None, self._id, self._model, self._fingerprint, self._tier)
+
+
+def chunks_of(completion: Completion) -> list[Chunk]:
+    """Return a whole answer as the chunks of a stream."""
+    choices = [_as_addition(choice) for choice in completion.choices]
+    chunk = Chunk(
+        choices=choices,
+        upstream_id=completion.upstream_id,
+        upstream_model=completion.upstream_model,
+        system_fingerprint=completion.system_fingerprint,
+        service_tier=completion.service_tier,
+    )
+    if completion.usage is None:
+        return [chunk]
+    return [chunk, replace(chunk, choices=(), usage=completion.usage)]
+
+
+def _as_addition(choice: Json) -> Json:
+    delta = {name: value for name, value in choice["message"].items() if value is not None}
+    if "tool_calls" in delta:
+        calls = enumerate(delta["tool_calls"])
+        delta["tool_calls"] = [{"index": index, **call} for index, call in calls]
+    rest = {name: value for name, value in choice.items() if name != "message"}
+    return {**rest, "delta": delta}
+
+
+def _noted(notes: list[Json]) -> Json:
+    return {"annotations": notes} if notes else {}
+
+
+def _error_of(data: bytes) -> Any:
+    try:
+        return parse(data)
+    except MalformedAnswerError:
+        return data.decode("utf-8", "replace")
