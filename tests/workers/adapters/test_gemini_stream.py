@@ -82,8 +82,10 @@ def test_thoughts_continue_each_other():
 
 
 def test_sources_come_last():
-    metadata = {"groundingChunks": [{"web": {"uri": "https://a"}}],
-                "groundingSupports": [{"segment": {"text": "bc"}, "groundingChunkIndices": [0]}]}
+    metadata = {
+        "groundingChunks": [{"web": {"uri": "https://a"}}],
+        "groundingSupports": [{"segment": {"text": "bc"}, "groundingChunkIndices": [0]}],
+    }
     told = choices(chunk({"text": "ab"}, groundingMetadata={}),
                    chunk({"text": "c"}, finish="STOP", groundingMetadata=metadata))  # fmt: skip
     citation = told[-1]["delta"]["annotations"][0]["url_citation"]

@@ -101,9 +101,7 @@ class ToolBlock(Block):
         if self._started:
             return self._call({"arguments": text}) if text else {}
         self._started = True
-        return self._call(
-            {"name": self._name, "arguments": text}, id=self._id, type="function"
-        )
+        return self._call({"name": self._name, "arguments": text}, id=self._id, type="function")
 
     def stop(self) -> Json:
         if self._spoken:
