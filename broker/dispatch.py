@@ -27,6 +27,7 @@ _DUE = (
         _jobs.c.state.in_(_WAITING),
         _jobs.c.lane == bindparam("lane"),
         _jobs.c.dispatch_at <= bindparam("now"),
+        _jobs.c.deadline_at > bindparam("now"),  # `expire_many` ends the others
     )
     .order_by(_jobs.c.dispatch_at, _jobs.c.id)
     .limit(bindparam("most"))

@@ -4,6 +4,7 @@ The only module that reads the environment, apart from the API keys of providers
 """
 
 import os
+import tomllib
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -179,6 +180,7 @@ def load() -> Settings:
     if "WAYBILL_CONFIG" in os.environ and not path.is_file():
         raise SystemExit(f"waybill: WAYBILL_CONFIG names {path}, which is not a file")
     try:
+        _refuse_unknown_tables(path)
         return Settings()
     except ValidationError as error:
         lines = [
@@ -191,3 +193,13 @@ def load() -> Settings:
         ) from None
     except ValueError as error:  # TOML that does not parse
         raise SystemExit(f"waybill: {path} cannot be read: {error}") from None
+
+
+def _refuse_unknown_tables(path: Path) -> None:
+    """Raise SystemExit for a name in waybill.toml that no setting has: `[[provider]]`, say."""
+    if not path.is_file():
+        return
+    unknown = tomllib.loads(path.read_text()).keys() - Settings.model_fields.keys()
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise SystemExit(f"waybill: {path} has names that are no settings: {names}")

@@ -35,7 +35,7 @@ from broker.lifecycle import (
     record_many,
 )
 from broker.operations import Operation
-from broker.retries import Retry
+from broker.retries import OnUnknown, Retry
 from workers.answers import Envelope
 from workers.media import Annotator, prepare
 from workers.receipts import Receipt
@@ -115,15 +115,16 @@ async def attempt(tools: Toolbox, run: Run) -> Answer:
     """Call the provider, in a task of its own: the only part of a run that can be stopped."""
     job = run.job
     if tools.stopping.is_set():
-        return _stopped(tools, job)
+        return _stopped(tools, job, sent=False)
     task = asyncio.create_task(_call(tools, run))
     tools.running[job.id] = task
     try:
         return await task
     except asyncio.CancelledError:
-        return _stopped(tools, job)
+        return _stopped(tools, job, sent=run.watch.sent)
     finally:
-        del tools.running[job.id]
+        if tools.running.get(job.id) is task:  # not a later attempt of the same job
+            del tools.running[job.id]
         tools.called_off.discard(job.id)
 
 
@@ -182,10 +183,17 @@ def _unserved(job: ClaimedJob) -> Failure:
     )
 
 
-def _stopped(tools: Toolbox, job: ClaimedJob) -> Failure:
-    """Say why this attempt was stopped from our side: called off, or a shutdown."""
+def _stopped(tools: Toolbox, job: ClaimedJob, *, sent: bool) -> Failure:
+    """Say why this attempt was stopped from our side: called off, or a shutdown.
+
+    A shutdown after the request was sent leaves its billing open, as silence does: who asked not to
+    be tried again after that is not.
+    """
     if job.id in tools.called_off:
         return Failure(AttemptOutcome.CANCELLED, ErrorType.UNMAPPED, "Cancelled by the caller.")
+    if sent and job.on_unknown is not OnUnknown.RETRY:
+        message = "The worker was shut down while it waited for the provider's answer."
+        return Failure(AttemptOutcome.UNKNOWN, ErrorType.PROVIDER_UNAVAILABLE, message)
     return Failure(AttemptOutcome.INTERRUPTED, ErrorType.UNMAPPED, "The worker was shut down.")
 
 

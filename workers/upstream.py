@@ -72,10 +72,12 @@ class Stopwatch:
         self._began = time.monotonic()
         self._timeout = asyncio.timeout(min(deadlines.first_byte, deadlines.total))
         self.first_token_ms: int | None = None
+        self.sent = False  # from then on the provider may bill
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Raise TimeoutError inside the block when a deadline passes."""
+        self.sent = True
         async with self._timeout:
             yield
 

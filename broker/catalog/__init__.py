@@ -48,8 +48,8 @@ class Catalog:
     ) -> dict[str, Sequence[Endpoint]]:
         """Return the endpoints of each slug whose providers serve the operation.
 
-        Raises UnknownModelError for a first choice that is not in the catalog, with the nearest
-        names; an unknown fallback is passed over.
+        A model that is not in the catalog is passed over as long as another one is; else it raises
+        UnknownModelError, with the names nearest to the first choice.
         """
         found = {slug: self._endpoints_of(slug) for slug in slugs}
         if not any(found.values()):

@@ -21,7 +21,7 @@ from cli.run.file import read
 from cli.run.progress import Tally
 from cli.run.results import Results
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 PROMPTS = EXAMPLES / "prompts.jsonl"
 PATIENCE_SECONDS = 30.0
 MOST_SECONDS = 90.0
