@@ -94,7 +94,8 @@ class Settings(BaseSettings):
     bootstrap_key: str = ""  # an API key that exists from the first start, with unlimited credit
     sqlite_synchronous: Literal["full", "normal"] = "full"  # full survives a power cut
 
-    public_url: str = "http://127.0.0.1:8080"  # how callers reach the API; in links we give out
+    public_url: str = "http://127.0.0.1:8080"  # how callers reach the API, for links we give out;
+    # default: where `waybill api` or `waybill up` listens
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
     flower_port: int = Field(5555, ge=0, le=65535)

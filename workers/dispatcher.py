@@ -54,7 +54,6 @@ class Dispatcher:
         rescued = await self._tools.database.write(rescue_many, Rescue(now))
         if rescued:
             log.warning("dispatcher.rescued", jobs=len(rescued))
-        self._publish(rescued)
         await self._tools.database.write(expire_many, now)
 
     def _publish(self, jobs: list[Requeued]) -> None:

@@ -5,40 +5,33 @@ whatever kills this process leaves an open attempt that another worker rescues.
 """
 
 import asyncio
-from dataclasses import dataclass, replace
-from typing import Any
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace
 
 import orjson
-import structlog
 
-from broker import files, parameters
+from broker import parameters
 from broker.clock import now_ms
 from broker.completion import (
     AttemptOutcome,
-    Completion,
     CompletionRequest,
-    Document,
     ErrorType,
     Failure,
     Json,
-    Timings,
 )
 from broker.file_parser import read_file_parser
-from broker.ids import generation_id
 from broker.lifecycle import (
     Claim,
     ClaimedJob,
-    Failed,
-    Finished,
     claim_many,
-    decide,
-    record_many,
 )
 from broker.operations import Operation
-from broker.retries import OnUnknown, Retry
+from broker.retries import OnUnknown
 from workers.answers import Envelope
 from workers.media import Annotator, prepare
-from workers.receipts import Receipt
+from workers.recording import fail, finish
+from workers.run import Run
 from workers.story import Story
 from workers.toolbox import Answer, Route, Toolbox
 from workers.upstream import Deadlines, Stopwatch, call
@@ -49,35 +42,30 @@ ROUTING_FIELDS = frozenset(
 )  # fmt: skip
 """Fields of a chat body that speak to Waybill: no provider sees them."""
 
-log = structlog.get_logger()
-
-
-@dataclass(slots=True)
-class Run:
-    """A job in this process's hands."""
-
-    job: ClaimedJob
-    request: CompletionRequest
-    story: Story
-    watch: Stopwatch
-    plugins: Any = None  # the body's, which no provider sees
-
-    @property
-    def timings(self) -> Timings:
-        return Timings(self.watch.first_token_ms, self.watch.elapsed_ms())
-
 
 async def run_job(tools: Toolbox, job_id: str) -> None:
     """Claim a job, make one attempt, record what came of it. Quiet when it is not ours to run."""
     job = await claim(tools, job_id)
     if job is None:
         return
-    run = await begin(tools, job)
-    answer = await attempt(tools, run)
-    if isinstance(answer, Failure):
-        await fail(tools, run, answer)
-    else:
-        await finish(tools, run, answer)
+    with held(tools, job):
+        run = await begin(tools, job)
+        answer = await attempt(tools, run)
+        failure = answer if isinstance(answer, Failure) else await finish(tools, run, answer)
+        if failure is not None:
+            await fail(tools, run, failure)
+
+
+@contextlib.contextmanager
+def held(tools: Toolbox, job: ClaimedJob) -> Iterator[None]:
+    """Keep the job's lease alive, and be open to its cancellation, for as long as this lasts."""
+    tools.held[job.id] = job.attempt
+    try:
+        yield
+    finally:
+        if tools.held.get(job.id) == job.attempt:  # not a later attempt in this process
+            del tools.held[job.id]
+            tools.called_off.discard(job.id)
 
 
 async def claim(tools: Toolbox, job_id: str) -> ClaimedJob | None:
@@ -114,7 +102,7 @@ def _deadlines(tools: Toolbox, job: ClaimedJob) -> Deadlines:
 async def attempt(tools: Toolbox, run: Run) -> Answer:
     """Call the provider, in a task of its own: the only part of a run that can be stopped."""
     job = run.job
-    if tools.stopping.is_set():
+    if tools.stopping.is_set() or job.id in tools.called_off:
         return _stopped(tools, job, sent=False)
     task = asyncio.create_task(_call(tools, run))
     tools.running[job.id] = task
@@ -125,7 +113,6 @@ async def attempt(tools: Toolbox, run: Run) -> Answer:
     finally:
         if tools.running.get(job.id) is task:  # not a later attempt of the same job
             del tools.running[job.id]
-        tools.called_off.discard(job.id)
 
 
 async def _call(tools: Toolbox, run: Run) -> Answer:
@@ -195,77 +182,3 @@ def _stopped(tools: Toolbox, job: ClaimedJob, *, sent: bool) -> Failure:
         message = "The worker was shut down while it waited for the provider's answer."
         return Failure(AttemptOutcome.UNKNOWN, ErrorType.PROVIDER_UNAVAILABLE, message)
     return Failure(AttemptOutcome.INTERRUPTED, ErrorType.UNMAPPED, "The worker was shut down.")
-
-
-async def finish(tools: Toolbox, run: Run, answer: Completion | Document) -> None:
-    """Store the answer with its cost and settlement, then tell whoever waits."""
-    job = run.job
-    receipt = Receipt.of(job, run.request, answer)
-    saved = await _keep_media(tools, job, answer)
-    envelope = Envelope.of(job)
-    response = orjson.dumps(envelope.body(answer, receipt))
-    if job.stream:
-        run.story.last_chunk(envelope.usage_chunk(receipt))
-    run.story.end(
-        "completed",
-        {"generation_id": generation_id(job.id)},
-        response=None if job.stream else response,
-    )
-    ending = Finished(
-        job=job,
-        now=now_ms(),
-        generation=receipt.generation(job, answer, run.timings),
-        response=response,
-        timings=run.timings,
-        events=run.story.packed(),
-        files=saved,
-    )
-    if await tools.database.write(record_many, ending):
-        run.story.tell()
-    else:
-        log.warning(
-            "attempt.superseded", job=job.id, attempt=job.attempt, cost_nanos=receipt.cost_nanos
-        )
-
-
-async def _keep_media(
-    tools: Toolbox, job: ClaimedJob, answer: Completion | Document
-) -> list[dict[str, Any]]:
-    """Write the bytes an answer refers to, before anybody hears of it; return their rows."""
-    if isinstance(answer, Completion):
-        return []
-    for media in answer.media:
-        await asyncio.to_thread(tools.files.save, media)
-    now = now_ms()
-    return [
-        files.row(media, workspace_id=job.workspace_id, job_id=job.id, now=now)
-        for media in answer.media
-    ]
-
-
-async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:
-    """Record a failed attempt and do what follows: queue it again, or end the job."""
-    job = run.job
-    now = now_ms()
-    decision = decide(job, failure, now, shown=run.story.shown)
-    ending = Failed(job, now, failure, decision, run.timings)
-    if isinstance(decision, Retry):
-        run.story.retrying(failure, decision, job.plan[decision.position])
-    else:
-        ending = run.story.stop(ending)
-    if not await tools.database.write(record_many, ending):
-        log.warning("attempt.superseded", job=job.id, attempt=job.attempt)
-        return
-    run.story.tell()
-    log.info(
-        "attempt.failed",
-        job=job.id,
-        attempt=job.attempt,
-        provider=job.endpoint.provider,
-        outcome=failure.outcome.value,
-        error_type=failure.error_type.value,
-        next=type(decision).__name__,
-    )
-    if isinstance(decision, Retry) and not decision.delay:
-        provider = job.plan[decision.position].provider
-        tools.publisher.publish(provider, job.lane, [job.id])

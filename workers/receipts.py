@@ -8,6 +8,8 @@ from broker.completion import Completion, CompletionRequest, Document, Json, Tim
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 
+MOST_TOKENS = 1_000_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -20,7 +22,9 @@ class Receipt:
     def of(
         cls, job: ClaimedJob, request: CompletionRequest, answer: Completion | Document
     ) -> "Receipt":
-        usage = answer.usage or _estimate(request, answer)
+        usage = answer.usage
+        if usage is None or not _is_credible(usage):
+            usage = _estimate(request, answer)
         price = job.endpoint.price
         if isinstance(answer, Completion):
             return cls(usage, pricing.charge(price, usage, answer))
@@ -53,6 +57,12 @@ class Receipt:
             "duration_ms": timings.duration_ms,
             "created_at": now_ms(),
         }
+
+
+def _is_credible(usage: Usage) -> bool:
+    """Tell counts that could be from those that no model can have made."""
+    counts = (usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning)
+    return all(count is None or 0 <= count <= MOST_TOKENS for count in counts)
 
 
 def _estimate(request: CompletionRequest, answer: Completion | Document) -> Usage:

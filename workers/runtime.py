@@ -111,7 +111,7 @@ class Runtime:
         expires = now_ms() + int(self._settings.lease_seconds * 1000)
         try:
             await signals.report_alive(tools.redis, tools.worker_id, time.time())
-            beat = Heartbeat(tools.worker_id, expires, list(tools.running))
+            beat = Heartbeat(tools.worker_id, expires, list(tools.held))
             for job_id in await tools.database.write(renew_many, beat):
                 self._call_off(job_id)
         except Exception as error:  # noqa: BLE001  # a beat may fail; the next one is near
@@ -131,9 +131,11 @@ class Runtime:
                 await asyncio.sleep(1)
 
     def _call_off(self, job_id: str) -> None:
+        if job_id not in self._tools.held:
+            return
+        self._tools.called_off.add(job_id)
         attempt = self._tools.running.get(job_id)
         if attempt is not None:
-            self._tools.called_off.add(job_id)
             attempt.cancel()
 
     def _begin_drain(self) -> None:

@@ -89,6 +89,11 @@ class Story:
             data["error"] = orjson.Fragment(error)
         self._add(status, data)
 
+    def take_back(self) -> None:
+        """Forget what was prepared and not yet told."""
+        self._number -= len(self._untold)
+        self._untold = []
+
     def packed(self) -> bytes | None:
         """The whole log for the database; None where the database can tell it by itself."""
         return events.pack([*self._log, *self._untold]) if self._job.stream else None

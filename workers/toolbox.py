@@ -58,7 +58,8 @@ class Toolbox:
     files: FileStore
     routes: Mapping[str, Route]
     running: dict[str, "asyncio.Task[Answer]"] = field(default_factory=dict)  # attempts by job id
-    called_off: set[str] = field(default_factory=set)  # running jobs whose callers cancelled them
+    held: dict[str, int] = field(default_factory=dict)  # attempt numbers of claimed jobs, by job id
+    called_off: set[str] = field(default_factory=set)  # held jobs whose callers cancelled them
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # no attempt may begin
 
     async def close(self) -> None:

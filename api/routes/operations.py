@@ -15,6 +15,12 @@ from broker.errors import InvalidRequestError, PayloadTooLargeError
 from broker.operations import Operation
 from broker.submission import Wish
 
+SOUND_FORMATS = {
+    "": "wav", "octet-stream": "wav", "wave": "wav", "x-wav": "wav", "vnd.wave": "wav",
+    "mpeg": "mp3", "mp4": "m4a", "x-m4a": "m4a", "x-flac": "flac",
+}  # fmt: skip
+"""The usual file suffix for a media subtype, where it is another word."""
+
 router = APIRouter(tags=["operations"])
 
 
@@ -86,7 +92,7 @@ async def _sound_form(request: Request, most: int) -> Json:
         if len(content) > most:
             raise PayloadTooLargeError(f"The file is larger than {most} bytes.", param="file")
         body: Json = {name: value for name, value in form.items() if isinstance(value, str)}
-        suffix = (sound.filename or "").rpartition(".")[2].lower()
+        kind = _sound_format(sound)
     granularities = [str(each) for each in form.getlist("timestamp_granularities[]")]
     body.pop("timestamp_granularities[]", None)
     if granularities:
@@ -94,8 +100,17 @@ async def _sound_form(request: Request, most: int) -> Json:
     if "temperature" in body:
         body["temperature"] = _number(body["temperature"])
     return body | {
-        "input_audio": {"data": base64.b64encode(content).decode(), "format": suffix or "wav"}
+        "input_audio": {"data": base64.b64encode(content).decode(), "format": kind}
     }
+
+
+def _sound_format(sound: UploadFile) -> str:
+    """Tell a sound's format by its file's name, or else by the type that was stated for it."""
+    _, dot, suffix = (sound.filename or "").rpartition(".")
+    if dot and suffix:
+        return suffix.lower()
+    subtype = (sound.content_type or "").partition(";")[0].partition("/")[2].lower()
+    return SOUND_FORMATS.get(subtype, subtype)
 
 
 def _number(text: str) -> float:

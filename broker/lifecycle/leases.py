@@ -72,7 +72,11 @@ class Rescue:
 
 
 def rescue_many(connection: Connection, rescues: Sequence[Rescue]) -> Sequence[list[Requeued]]:
-    """End the attempts of lost workers as `unknown` and let `retries.decide` say what follows."""
+    """End the attempts of lost workers as `unknown` and let `retries.decide` say what follows.
+
+    Returns the jobs that are queued again; the dispatcher publishes them. At most RESCUE_GROUP jobs
+    are looked at: as many as that mean there may be more.
+    """
     return [_rescue(connection, rescue) for rescue in rescues]
 
 
@@ -111,4 +115,4 @@ def _lost_attempt(row: Any, now: int) -> Failed:
     decision = decide(job, failure, now)
     if isinstance(decision, Retry):
         decision = replace(decision, position=job.position, delay=0.0)
-    return Failed(job, now, failure, decision, Timings(duration_ms=0))
+    return Failed(job, now, failure, decision, Timings(duration_ms=0), announced=False)

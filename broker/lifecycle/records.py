@@ -47,6 +47,7 @@ class Failed:
     decision: Decision
     timings: Timings
     events: bytes | None = None
+    announced: bool = True  # its recorder publishes it if it is queued again; else the dispatcher
 
     @property
     def error(self) -> str:
@@ -207,7 +208,7 @@ def _record_finished(connection: Connection, endings: Sequence[Finished]) -> Non
     connection.execute(
         END_JOB, [job_end(end.job.id, JobState.COMPLETED, end.now) for end in endings]
     )
-    connection.execute(_INSERT_GENERATIONS, [end.generation for end in endings])
+    connection.execute(_INSERT_GENERATIONS, [_stored(end.generation) for end in endings])
     connection.execute(
         _STORE_ANSWER,
         [{"of_job": end.job.id, "response": end.response, "events": end.events} for end in endings],
@@ -253,6 +254,7 @@ def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
     job = end.job
     free = end.failure.outcome is AttemptOutcome.INTERRUPTED
     available = end.now + int(retry.delay * 1000)
+    waits = retry.delay > 0 or not end.announced
     tries = job.tries_here - free if retry.position == job.position else 0
     return {
         "of_job": job.id,
@@ -262,8 +264,7 @@ def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
         "attempts_used": job.attempts_used - free,
         "tries_here": tries,
         "available_at": available,
-        # its recorder publishes it at once unless it has to wait
-        "dispatch_at": available if retry.delay else end.now + REDISPATCH_MS,
+        "dispatch_at": available if waits else end.now + REDISPATCH_MS,
     }
 
 
@@ -305,12 +306,15 @@ def error_json(job: ClaimedJob, failure: Failure) -> str:
         "retry_after": failure.retry_after,
         "raw": failure.raw,
     }
-    said = {
+    said = {name: value for name, value in error.items() if value is not None}
+    return orjson.dumps(_stored(said)).decode()
+
+
+def _stored(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         name: _storable(value) if isinstance(value, str) else value
-        for name, value in error.items()
-        if value is not None
+        for name, value in columns.items()
     }
-    return orjson.dumps(said).decode()
 
 
 def _storable(text: str) -> str:

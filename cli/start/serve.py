@@ -10,8 +10,10 @@ import typer
 from broker import providers, settings
 from broker.logs import configure_logging
 from broker.queues import queue_names
+from broker.settings import Settings
 
 SIMULATOR_PORT = 9100
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
 GRACE_SECONDS = 10  # how long open answers may go on while the API stops
 SWITCH_SECONDS = 0.0005
 """How long a thread may keep the interpreter while another wants it: the loop that answers callers
@@ -30,10 +32,11 @@ def api(
     configure_logging()
     sys.setswitchinterval(SWITCH_SECONDS)
     config = settings.load()
+    host, port = host or config.host, config.port if port is None else port
     uvicorn.run(
-        create_app(config),
-        host=host or config.host,
-        port=config.port if port is None else port,
+        create_app(linking_to(config, host, port)),
+        host=host,
+        port=port,
         loop="uvloop",
         http="httptools",
         access_log=False,
@@ -41,6 +44,14 @@ def api(
         backlog=4096,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+
+
+def linking_to(config: Settings, host: str, port: int) -> Settings:
+    """Give out links to where the API listens, unless it is said how callers reach it."""
+    if "public_url" in config.model_fields_set:
+        return config
+    name = "127.0.0.1" if host in EVERYWHERE else f"[{host}]" if ":" in host else host
+    return config.model_copy(update={"public_url": f"http://{name}:{port}"})
 
 
 def worker(

@@ -163,9 +163,12 @@ class House:
         """A dead worker's jobs need not wait for their leases: nobody can hold them any more."""
         worker_id = child.started.get("WAYBILL_WORKER_ID")
         if worker_id is not None:
-            rescue = Rescue(now_ms(), owner=worker_id)
-            jobs = await self._database.write(rescue_many, rescue)
-            say(f"{len(jobs)} running jobs of {child.name} were handed back")
+            jobs = 0
+            while handed := await self._database.write(
+                rescue_many, Rescue(now_ms(), owner=worker_id)
+            ):
+                jobs += len(handed)
+            say(f"{jobs} running jobs of {child.name} were handed back")
 
     async def _stop(self) -> None:
         """Stop the API first (no new jobs), Valkey last."""

@@ -66,7 +66,7 @@ def _form(request: CompletionRequest, boundary: str) -> bytes:
     """Return the multipart body (RFC 7578): the fields, then the sound."""
     audio: Json = request.body["input_audio"]
     sound = base64.b64decode(audio["data"])
-    kind = str(audio.get("format") or "wav")
+    kind = _quoted(str(audio.get("format") or "wav"))
     fields = {k: v for k, v in request.body.items() if k not in {"input_audio", "file"}}
     parts = [
         _field(boundary, name, value) for name, value in (fields | {"model": request.model}).items()
@@ -80,9 +80,14 @@ def _form(request: CompletionRequest, boundary: str) -> bytes:
 
 def _field(boundary: str, name: str, value: Any) -> bytes:
     values = value if isinstance(value, list) else [value]
-    repeated = f"{name}[]" if isinstance(value, list) else name
+    repeated = _quoted(f"{name}[]" if isinstance(value, list) else name)
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="{repeated}"\r\n\r\n'
     return "".join([f"{head}{_text(each)}\r\n" for each in values]).encode()
+
+
+def _quoted(name: str) -> str:
+    """Return a name that cannot end the line or the quotes it stands in (HTML, "form-data")."""
+    return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _text(value: Any) -> str:

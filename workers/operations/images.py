@@ -103,8 +103,11 @@ class GeminiImages(OperationAdapter):
         ]
         if not media:
             raise MalformedAnswerError("no image in the answer")
+        body: Json = {"data": [{"file_id": image.id} for image in media]}
+        if "response_format" in request.body:
+            body["response_format"] = request.body["response_format"]
         return Document(
-            body={"data": [{"file_id": image.id} for image in media]},
+            body=body,
             usage=completion.usage,
             upstream_id=completion.upstream_id,
             upstream_model=completion.upstream_model,

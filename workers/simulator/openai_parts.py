@@ -1,4 +1,4 @@
-"""What a message of OpenAI's chat API carries."""
+"""What a message of OpenAI's chat API carries, and of Mistral's, where the forms differ."""
 
 from typing import Any
 
@@ -23,13 +23,18 @@ def attachments_of(content: Any) -> tuple[Attachment, ...]:
 def _attachment(part: Json) -> Attachment:
     match part["type"]:
         case "image_url":
-            return linked(part["image_url"]["url"], "image")
+            image = part["image_url"]
+            return linked(image if isinstance(image, str) else image["url"], "image")
         case "video_url":
             return linked(part["video_url"]["url"], "video")
         case "input_audio":
             sound = part["input_audio"]
+            if isinstance(sound, str):  # Mistral's; a data URI or bare base64
+                return linked(sound, "sound") if ":" in sound[:8] else inline("audio", sound)
             return inline(f"audio/{sound['format']}", sound["data"])
         case "file":
             file = part["file"]
             return linked(file.get("file_data") or file["file_id"], "document")
+        case "document_url":
+            return linked(part["document_url"], "document")
     raise ValueError(part["type"])

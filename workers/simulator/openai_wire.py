@@ -88,7 +88,7 @@ def _forced_tool(choice: Any) -> str | None:
     if isinstance(choice, Mapping):
         name: str = choice["function"]["name"]
         return name
-    return "" if choice == "required" else None
+    return "" if choice in ("required", "any") else None  # `any` is Mistral's word
 
 
 def _tool_results(messages: list[Json]) -> tuple[str, ...]:

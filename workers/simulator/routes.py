@@ -31,6 +31,7 @@ WIRES: Final[dict[str, Wire]] = {  # the version may be left out
     **{f"/v1{path}": wire for path, wire in ENDPOINTS.items()},
     "/v2/rerank": CohereRerank(),
 }
+AZURE: Final = re.compile(r"/openai/(?:v1|deployments/[^/]+)(?P<path>/.+)")
 GEMINI: Final = re.compile(
     r"(?:/v1(?:alpha|beta1?)?)?"
     r"(?P<vertex>(?:/projects/[^/]+/locations/[^/]+)?/publishers/google)?"
@@ -42,6 +43,8 @@ def wire_at(exchange: Exchange) -> Wire | None:
     """Return what answers a POST to a path, if anything does."""
     if wire := WIRES.get(exchange.path):
         return wire
+    if azure := AZURE.fullmatch(exchange.path):
+        return ENDPOINTS.get(azure["path"])
     match = GEMINI.fullmatch(exchange.path)
     if not match:
         return None

@@ -1,0 +1,55 @@
+"""What several end-to-end files share: a house of many wires, the SDK, and a website."""
+
+import base64
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import openai
+import pytest
+
+from tests.e2e.wires import wired
+from tests.house import KEY, House
+from tests.workers.media.pdfs import make_pdf
+
+PNG = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+)
+PDF = make_pdf("The first page", "The second page")
+FILES = {"/cat.png": PNG, "/paper.pdf": PDF}
+
+
+@pytest.fixture(scope="session")
+def wires() -> Iterator[House]:
+    """A house of many wires; whatever was asked of it, its books balance at the end."""
+    with wired() as house:
+        yield house
+        house.await_idle()
+        house.audit()
+
+
+@pytest.fixture(scope="session")
+def sdk(wires: House) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=wires.url, api_key=KEY, max_retries=0) as client:
+        yield client
+
+
+class Website(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = FILES.get(self.path)
+        self.send_response(200 if body else 404)
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def website() -> Iterator[str]:
+    """The address of a web server on this machine, which `--demo` allows to fetch from."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Website)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()

@@ -1,0 +1,78 @@
+"""A house whose providers speak different wires, all of them played by the simulator.
+
+Not here, because the simulator does not speak them: Cohere's chat and Bedrock's Converse; recorded
+exchanges prove those (tests/contract). What a wire cannot do is said beside each test.
+"""
+
+from tests.house import House
+
+OPENAI_LIKE = ("openai", "mistral", "azure", "deployment")
+GEMINI_LIKE = ("gemini", "array", "vertex")
+WIRES = (*OPENAI_LIKE, "anthropic", *GEMINI_LIKE)
+
+PROVIDERS = """
+[[providers]]
+slug = "openai"
+wire = "openai"
+base_url = "{root}/v1"
+quirks = ["reasoning_content"]
+[[providers]]
+slug = "mistral"
+wire = "mistral"
+base_url = "{root}/v1"
+[[providers]]
+slug = "azure"
+wire = "azure"
+base_url = "{root}"
+[[providers]]
+slug = "deployment"
+wire = "azure"
+base_url = "{root}"
+options = {{ api_version = "2024-10-21" }}
+[[providers]]
+slug = "anthropic"
+wire = "anthropic"
+base_url = "{root}/v1"
+[[providers]]
+slug = "gemini"
+wire = "gemini"
+base_url = "{root}/v1beta"
+[[providers]]
+slug = "array"
+wire = "gemini"
+base_url = "{root}/v1beta"
+quirks = ["json_array"]
+[[providers]]
+slug = "vertex"
+wire = "gemini"
+base_url = "{root}/v1"
+options = {{ project = "p", region = "r" }}
+quirks = ["vertex"]
+"""
+NATIVE = (
+    *("sim", "sim-echo", "sim-tools", "sim-tools2", "sim-json", "sim-reason", "sim-image"),
+    *("sim-401", "sim-429-retry7", "sim-529", "sim-errstream", "sim-cut", "sim-reason-tools"),
+)
+SEES = ("text", "image", "file")
+
+
+def wired(settings: dict[str, str] | None = None) -> House:
+    """Return a house, not yet started. Each wire has every model of NATIVE, `<wire>/sees`, which
+    takes images and files, and `<wire>/reads`, which takes text only and repeats it."""
+    house = House({"WAYBILL_DEFAULT_MAX_ATTEMPTS": "1", **(settings or {})})
+    root = f"http://127.0.0.1:{house.simulator_port}"
+    providers = PROVIDERS.format(root=root).replace("\nwire", '\napi_key = "any"\nwire')
+    models = [_model(wire, native, native) for wire in WIRES for native in NATIVE]
+    models += [_model(wire, "sees", "sim", SEES) for wire in WIRES]
+    models += [_model(wire, "reads", "sim-echo", ("text",)) for wire in WIRES]
+    house.config.write_text("\n".join([house.config.read_text(), providers, *models]))
+    return house
+
+
+def _model(wire: str, name: str, native: str, modalities: tuple[str, ...] = ()) -> str:
+    prices = 'prompt = "3", completion = "15", cache_read = "0.3", cache_write = "3.75"'
+    takes = f"input_modalities = {list(modalities)}\n" if modalities else ""
+    return (
+        f'[[models]]\nslug = "{wire}/{name}"\n{takes}'
+        f'endpoints = [{{ provider = "{wire}", model = "{native}", {prices} }}]\n'
+    )

@@ -1,0 +1,135 @@
+"""The end of an attempt: write it, then tell it. Nobody hears of what could still be lost."""
+
+import asyncio
+import time
+from typing import Any
+
+import orjson
+import structlog
+from sqlalchemy.exc import DataError, OperationalError
+
+from broker import files
+from broker.clock import now_ms
+from broker.completion import AttemptOutcome, Completion, Document, ErrorType, Failure
+from broker.ids import generation_id
+from broker.lifecycle import ClaimedJob, Ending, Failed, Finished, decide, record_many
+from broker.retries import Retry
+from workers.answers import Envelope
+from workers.receipts import Receipt
+from workers.run import Run
+from workers.toolbox import Toolbox
+
+UNSTORABLE = (TypeError, OverflowError, DataError)
+"""What JSON and the databases raise over a value they cannot hold."""
+
+RECORD_AGAIN_SECONDS = 0.5
+
+log = structlog.get_logger()
+
+
+async def finish(tools: Toolbox, run: Run, answer: Completion | Document) -> Failure | None:
+    """Store the answer with its cost and settlement, then tell whoever waits.
+
+    An answer that cannot be stored is the provider's failure: it is returned as one.
+    """
+    try:
+        ending = await _ending(tools, run, answer)
+        recorded = await record(tools, ending)
+    except UNSTORABLE as error:
+        log.warning("answer.unstorable", job=run.job.id, error=str(error)[:500])
+        run.story.take_back()
+        return Failure(
+            AttemptOutcome.UNKNOWN,
+            ErrorType.PROVIDER_UNAVAILABLE,
+            f"{run.job.endpoint.provider} sent an answer that cannot be stored.",
+        )
+    if recorded:
+        run.story.tell()
+    return None
+
+
+async def _ending(tools: Toolbox, run: Run, answer: Completion | Document) -> Finished:
+    """Prepare what is written and what is told at the end of a job that brought an answer."""
+    job = run.job
+    receipt = Receipt.of(job, run.request, answer)
+    saved = await _keep_media(tools, job, answer)
+    envelope = Envelope.of(job)
+    response = orjson.dumps(envelope.body(answer, receipt))
+    if job.stream:
+        run.story.last_chunk(envelope.usage_chunk(receipt))
+    run.story.end(
+        "completed",
+        {"generation_id": generation_id(job.id)},
+        response=None if job.stream else response,
+    )
+    return Finished(
+        job=job,
+        now=now_ms(),
+        generation=receipt.generation(job, answer, run.timings),
+        response=response,
+        timings=run.timings,
+        events=run.story.packed(),
+        files=saved,
+    )
+
+
+async def record(tools: Toolbox, ending: Ending) -> bool:
+    """Write how an attempt ended; False where it is no longer the job's.
+
+    While the database does not answer this keeps trying, as long as the lease it cannot renew: what
+    is not recorded by then is another worker's to do again.
+    """
+    give_up = time.monotonic() + tools.settings.lease_seconds
+    while True:
+        try:
+            recorded = await tools.database.write(record_many, ending)
+        except OperationalError:
+            if time.monotonic() > give_up:
+                raise
+            await asyncio.sleep(RECORD_AGAIN_SECONDS)
+            continue
+        if not recorded:
+            log.warning("attempt.superseded", job=ending.job.id, attempt=ending.job.attempt)
+        return recorded
+
+
+async def _keep_media(
+    tools: Toolbox, job: ClaimedJob, answer: Completion | Document
+) -> list[dict[str, Any]]:
+    """Write the bytes an answer refers to, before anybody hears of it; return their rows."""
+    if isinstance(answer, Completion):
+        return []
+    for media in answer.media:
+        await asyncio.to_thread(tools.files.save, media)
+    now = now_ms()
+    return [
+        files.row(media, workspace_id=job.workspace_id, job_id=job.id, now=now)
+        for media in answer.media
+    ]
+
+
+async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:
+    """Record a failed attempt and do what follows: queue it again, or end the job."""
+    job = run.job
+    now = now_ms()
+    decision = decide(job, failure, now, shown=run.story.shown)
+    ending = Failed(job, now, failure, decision, run.timings)
+    if isinstance(decision, Retry):
+        run.story.retrying(failure, decision, job.plan[decision.position])
+    else:
+        ending = run.story.stop(ending)
+    if not await record(tools, ending):
+        return
+    run.story.tell()
+    log.info(
+        "attempt.failed",
+        job=job.id,
+        attempt=job.attempt,
+        provider=job.endpoint.provider,
+        outcome=failure.outcome.value,
+        error_type=failure.error_type.value,
+        next=type(decision).__name__,
+    )
+    if isinstance(decision, Retry) and not decision.delay:
+        provider = job.plan[decision.position].provider
+        tools.publisher.publish(provider, job.lane, [job.id])

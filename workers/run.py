@@ -1,0 +1,24 @@
+"""One job in this process's hands."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from broker.completion import CompletionRequest, Timings
+from broker.lifecycle import ClaimedJob
+from workers.story import Story
+from workers.upstream import Stopwatch
+
+
+@dataclass(slots=True)
+class Run:
+    """A job in this process's hands."""
+
+    job: ClaimedJob
+    request: CompletionRequest
+    story: Story
+    watch: Stopwatch
+    plugins: Any = None  # the body's, which no provider sees
+
+    @property
+    def timings(self) -> Timings:
+        return Timings(self.watch.first_token_ms, self.watch.elapsed_ms())
