@@ -2,17 +2,18 @@
 
 import asyncio
 import contextlib
+from typing import Any
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import media, views
+from api import media, views, webhook_views
 from api.errors import envelope, json_response, provider_error
 from api.intake import Preference
 from api.services import Services
 from api.waiting import Listener
-from broker import reports, signals
+from broker import reports, signals, webhooks
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import ErrorType, Json
@@ -21,9 +22,10 @@ from broker.events import Event
 from broker.ids import generation_id
 from broker.lifecycle import Cancellation, Reopening, cancel_many, reopen_many
 from broker.operations import Operation
-from broker.states import JobState
+from broker.states import SETTLED, JobState
 
 POLL_SECONDS = 1
+MAX_DELIVERIES = 100  # that a job shows; /webhooks/deliveries has all
 WITH_MEDIA = frozenset({Operation.IMAGES.value, Operation.SPEECH.value})
 SILENT = (
     "The provider fell silent after the request was sent and may have billed it; the job waits for "
@@ -45,11 +47,23 @@ async def report(services: Services, principal: Principal, job_id: str) -> repor
 
 async def shown(services: Services, found: reports.JobReport) -> Json:
     """Return a job as its owner sees it, with links to what its answer refers to."""
-    body = views.job(found)
+    body = views.job(found) | await _notices(services, found.job)
     if found.job.operation in WITH_MEDIA and found.payload.response is not None:
         answer: Json = orjson.loads(found.payload.response)
         body["response"] = await asyncio.to_thread(media.with_media, services, answer)
     return body
+
+
+async def _notices(services: Services, job: Any) -> Json:
+    """Return a job's own webhook and, once it has ended, its deliveries to anybody."""
+    told: Json = {} if job.webhook is None else {"webhook": orjson.Fragment(job.webhook)}
+    if job.state in SETTLED:
+        rows = await services.database.read(
+            *(webhooks.list_deliveries, job.workspace_id, MAX_DELIVERIES, None),
+            webhooks.Wanted(subject_id=job.id),
+        )
+        told["deliveries"] = [webhook_views.of_job(row) for row in reversed(rows)]
+    return told
 
 
 async def accepted(

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from api.auth import Keyring
 from api.documents import component_schemas
 from api.errors import PREFIXES, error_response
-from api.routes import chat, files, generations, health, jobs, models, operations
+from api.routes import chat, files, generations, health, jobs, models, operations, webhooks
 from api.services import Services
 from api.waiting import News
 from broker import catalog, providers, settings
@@ -24,6 +24,7 @@ from broker.database import Database
 from broker.errors import InvalidRequestError, NotFoundError, WaybillError
 from broker.files import FileStore
 from broker.publisher import CeleryPublisher
+from broker.sealing import Seal
 from broker.signing import Signer, signing_key
 
 log = structlog.get_logger()
@@ -53,7 +54,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
     )
     app.include_router(health.router)
     for prefix in PREFIXES:
-        for module in (chat, operations, jobs, files, models, generations):
+        for module in (chat, operations, jobs, webhooks, files, models, generations):
             app.include_router(module.router, prefix=prefix)
     _shape_errors(app)
     _describe_bodies(app)
@@ -64,6 +65,7 @@ def build(config: settings.Settings) -> Services:
     """Connect to everything a route needs."""
     database = Database(config.database, sqlite_synchronous=config.sqlite_synchronous)
     redis = Redis.from_url(config.redis)
+    key = signing_key(config)
     return Services(
         settings=config,
         database=database,
@@ -73,7 +75,8 @@ def build(config: settings.Settings) -> Services:
         keyring=Keyring(database),
         news=News(redis, database),
         files=FileStore.of(config),
-        signer=Signer(signing_key(config)),
+        signer=Signer(key),
+        seal=Seal(key),
     )
 
 

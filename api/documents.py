@@ -7,10 +7,25 @@ from pydantic.json_schema import models_json_schema
 
 from api.schemas.jobs import JobRequest
 from api.schemas.operations import SCHEMAS
+from api.schemas.webhooks import (
+    EndpointChanges,
+    EndpointRequest,
+    EndpointRotationRequest,
+    ReplayRequest,
+    RotationRequest,
+)
 from broker.operations import Operation
 
 _REFERENCE = "#/components/schemas/{model}"
-_MODELS: list[type[BaseModel]] = [*SCHEMAS.values(), JobRequest]
+_MODELS: list[type[BaseModel]] = [
+    *SCHEMAS.values(),
+    JobRequest,
+    EndpointRequest,
+    EndpointChanges,
+    EndpointRotationRequest,
+    RotationRequest,
+    ReplayRequest,
+]
 _NAMES, _SCHEMAS = models_json_schema(
     [(model, "validation") for model in _MODELS], ref_template=_REFERENCE
 )
@@ -42,10 +57,19 @@ def body_of(operation: Operation) -> dict[str, Any]:
     return _body(SCHEMAS[operation], _EXAMPLES[operation])
 
 
-def _body(schema: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+def _body(
+    schema: type[BaseModel], example: dict[str, Any], *, required: bool = True
+) -> dict[str, Any]:
     reference = {"$ref": _REFERENCE.format(model=schema.__name__)}
     content = {"application/json": {"schema": reference, "example": example}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": required, "content": content}}
 
 
-JOB = _body(JobRequest, {"body": _CHAT, "metadata": {"order": "42"}})
+JOB = _body(JobRequest, {"body": _CHAT, "webhook": {"url": "https://example.com/hooks"}})
+ENDPOINT = _body(
+    EndpointRequest, {"url": "https://example.com/hooks", "events": ["job.completed", "job.failed"]}
+)
+ENDPOINT_CHANGES = _body(EndpointChanges, {"disabled": False})
+ENDPOINT_ROTATION = _body(EndpointRotationRequest, {"overlap_seconds": 3600}, required=False)
+ROTATION = _body(RotationRequest, {"overlap_seconds": 3600}, required=False)
+REPLAY = _body(ReplayRequest, {"since": 1_780_000_000, "only_missing": True}, required=False)

@@ -36,8 +36,11 @@ class Preference:
         return ", ".join([*words, f"wait={self.wait:g}"] if self.wait is not None else words)
 
 
-async def read_json(request: Request, most: int) -> Json:
-    """Return the body as a JSON object. Raises for a body that is too large or none."""
+async def read_json(request: Request, most: int, *, or_nothing: bool = False) -> Json:
+    """Return the body as a JSON object. Raises for a body that is too large or none.
+
+    With `or_nothing` an absent body is an empty object.
+    """
     body = bytearray()
     async for piece in request.stream():
         body += piece
@@ -46,6 +49,8 @@ async def read_json(request: Request, most: int) -> Json:
                 f"The request body is larger than {most} bytes (WAYBILL_MAX_BODY_BYTES): send "
                 "large images and documents by URL."
             )
+    if or_nothing and not body:
+        return {}
     try:
         parsed = orjson.loads(bytes(body))
     except orjson.JSONDecodeError as error:

@@ -1,12 +1,14 @@
 """Answers that are not plain JSON: stored bytes as links or base64, raw sound, plain text."""
 
 import base64
+import contextlib
 
 from starlette.responses import PlainTextResponse, Response
 
 from api.errors import json_response
 from api.services import Services
 from broker.completion import Json
+from broker.errors import NotFoundError
 
 CONTENT_PATH = "/api/v1/files/{file_id}/content"
 PLAIN = frozenset({"text", "srt", "vtt"})
@@ -15,11 +17,21 @@ PLAIN = frozenset({"text", "srt", "vtt"})
 def response(services: Services, body: Json, headers: dict[str, str]) -> Response:
     """Return a job's answer as the operation's own API gives it. Reads files: run in a thread."""
     if body.get("object") == "audio.speech":
-        content = services.files.read(body["file_id"])
+        content = read(services, body["file_id"])
         return Response(content, headers=headers, media_type=body["media_type"])
     if body.get("response_format") in PLAIN:
         return PlainTextResponse(body["text"], headers=headers)
     return json_response(with_media(services, body), 200, headers)
+
+
+def read(services: Services, file_id: str) -> bytes:
+    """Return a stored file. Raises NotFoundError where its bytes are not on this machine."""
+    try:
+        return services.files.read(file_id)
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"The content of {file_id} is not in this server's data directory."
+        ) from None
 
 
 def has_media(body: Json) -> bool:
@@ -60,5 +72,6 @@ def _image(services: Services, entry: Json, wanted: str | None) -> Json:
     if wanted != "b64_json":
         shown["url"] = link(services, file_id)
     if wanted != "url":
-        shown["b64_json"] = base64.b64encode(services.files.read(file_id)).decode()
+        with contextlib.suppress(NotFoundError):  # the answer is more than its bytes
+            shown["b64_json"] = base64.b64encode(read(services, file_id)).decode()
     return shown

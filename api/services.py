@@ -11,6 +11,7 @@ from broker.catalog import Catalog
 from broker.database import Database
 from broker.files import FileStore
 from broker.publisher import CeleryPublisher
+from broker.sealing import Seal
 from broker.settings import Settings
 from broker.signing import Signer
 
@@ -28,6 +29,7 @@ class Services:
     news: News
     files: FileStore
     signer: Signer
+    seal: Seal
 
 
 def services(request: Request) -> Services:

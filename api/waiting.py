@@ -102,7 +102,7 @@ class News:
             if told is None or told[0].number != last + 1:
                 told, end = await self._past(workspace_id, listener.job_id, last)
             if not told and end is not None:
-                if last == after == end.number:
+                if last == after >= end.number:
                     return
                 # ended by other hands than its worker's, whose chunks the database never saw
                 told = [replace(end, number=last + 1)]
@@ -122,6 +122,8 @@ class News:
         if not report.job.stream or report.job.state in events.ENDS:
             past = reports.past_events(report)
             end = past[-1] if past and past[-1].is_end else None
+            if end is not None and report.job.stream and report.payload.events is None:
+                end = replace(end, number=after + 1)  # how many chunks were told nobody knows
             return [event for event in past if event.number > after], end
         try:
             past = await events.kept(self._redis, job_id, after)

@@ -6,6 +6,7 @@ words       `errors`, `completion` (request, answer, usage, failure), `clock`, `
             `settings`, `logs`
 rules       pure: `states`, `queues`, `pricing`, `routing`, `retries`
 storage     `tables`, `database` (the one door), `publisher`, `migrations/`
-services    `accounts`, `ledger`, `providers`, `catalog/`, `events` (a job's log), `signals`
+services    `accounts`, `ledger`, `providers`, `catalog/`, `events` (a job's log), `signals`,
+            `sealing` (secrets at rest), `webhooks/` (the only writer of deliveries)
 use cases   `submission`, `lifecycle/` (the only writer of job states), `dispatch`, `reports`
 """

@@ -17,6 +17,7 @@ from broker.submission import REDISPATCH_MS
 from broker.tables import Job
 
 DUE_GROUP = 1_000
+UNKNOWN_PROVIDER_CALLS = 8  # for jobs of a provider that is configured no longer
 FEED_AHEAD = 2  # batch jobs on a provider's queue, as a multiple of the calls it may have in flight
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
@@ -83,7 +84,18 @@ def _dispatch(connection: Connection, look: Due) -> list[Requeued]:
     chosen = [*connection.execute(_DUE, wanted), *_feed(connection, look)]
     if chosen:
         connection.execute(_DISPATCHED, [_again(row, look.now) for row in chosen])
-    return [Requeued(row.id, row.provider, row.lane) for row in chosen]
+    return [Requeued(row.id, _queue_of(row, look), row.lane) for row in chosen]
+
+
+def _queue_of(row: Any, look: Due) -> str:
+    """Return whose queue a job goes on.
+
+    A provider that was taken out of the configuration has no consumers: its jobs go where a worker
+    finds that out, and moves them on along their plan.
+    """
+    if row.provider in look.concurrency or not look.concurrency:
+        return str(row.provider)
+    return next(iter(look.concurrency))
 
 
 def _feed(connection: Connection, look: Due) -> list[Any]:
@@ -92,7 +104,7 @@ def _feed(connection: Connection, look: Due) -> list[Any]:
     waiting: dict[str, int] = {row[0]: row[1] for row in on_queues}
     chosen: list[Any] = []
     for provider in connection.execute(_FED_PROVIDERS, {"now": look.now}).scalars().all():
-        calls = look.concurrency.get(provider, 0)
+        calls = look.concurrency.get(provider, UNKNOWN_PROVIDER_CALLS)
         room = min(FEED_AHEAD * calls - waiting.get(provider, 0), DUE_GROUP)
         if room > 0:
             wanted = {"lane": Lane.BATCH.value, "provider": provider, "now": look.now, "most": room}

@@ -80,12 +80,36 @@ def stream_key(job_id: str) -> str:
     return f"waybill:events:{job_id}"
 
 
+def fence_key(job_id: str) -> str:
+    """Where the number of the attempt is kept that may write a job's log."""
+    return f"waybill:fence:{job_id}"
+
+
 async def kept(redis: Redis, job_id: str, after: int = 0) -> list[Event]:
     """Return the events that Redis keeps of a streamed job, numbers above `after` only."""
     # an entry is numbered by its last event, so the first one found may begin at or below `after`
     entries: Any = await redis.xrange(stream_key(job_id), min=f"({after}-0")
     events = [event for _, fields in entries for event in decode(fields[b"e"])]
     return [event for event in events if event.number > after]
+
+
+KEEP_AND_TELL = """
+if tonumber(ARGV[1]) < tonumber(redis.call('GET', KEYS[2]) or '0') then return 0 end
+redis.call('XADD', KEYS[1], ARGV[2], 'e', ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+redis.call('PUBLISH', ARGV[5], ARGV[3])
+return 1
+"""
+"""Keep events and tell them, unless a later attempt has taken the log over."""
+
+
+async def take_over(redis: Redis, job_id: str, attempt: int, *, ttl_seconds: int) -> list[Event]:
+    """Shut earlier attempts out of a streamed job's log, and return what they told.
+
+    A worker that was thought dead may still be streaming: from now on nobody hears it.
+    """
+    await redis.set(fence_key(job_id), attempt, ex=ttl_seconds)
+    return await kept(redis, job_id)
 
 
 class EventWriter:
@@ -99,16 +123,16 @@ class EventWriter:
         self._redis = redis
         self._ttl = ttl_seconds
         self._gathered: dict[str, list[Event]] = {}
-        self._keep: set[str] = set()
+        self._attempts: dict[str, int] = {}  # of gathered logs that are kept, by job id
         self._something = asyncio.Event()
         self._closing = False
         self._task = asyncio.create_task(self._run())
 
-    def emit(self, job_id: str, events: Sequence[Event], *, keep: bool) -> None:
-        """Send events soon, in order; `keep` also stores them for later readers."""
+    def emit(self, job_id: str, events: Sequence[Event], *, attempt: int | None) -> None:
+        """Send events soon, in order; those of a streamed job's `attempt` are also kept."""
         self._gathered.setdefault(job_id, []).extend(events)
-        if keep:
-            self._keep.add(job_id)
+        if attempt is not None:
+            self._attempts[job_id] = attempt
         self._something.set()
 
     async def close(self) -> None:
@@ -126,19 +150,19 @@ class EventWriter:
     async def _flush(self) -> None:
         self._something.clear()
         gathered, self._gathered = self._gathered, {}
-        keep, self._keep = self._keep, set()
+        attempts, self._attempts = self._attempts, {}
         if not gathered:
             return
         pipeline = self._redis.pipeline(transaction=False)
         for job_id, events in gathered.items():
             lines = encode(events)
-            if job_id in keep:
-                # Redis refuses an id at or below the newest: a worker thought dead cannot write
-                # into a log that its successor has carried on.
-                last = f"{events[-1].number}-0"
-                pipeline.xadd(stream_key(job_id), {"e": lines}, id=last)
-                pipeline.expire(stream_key(job_id), self._ttl)
-            pipeline.publish(channel(job_id), lines)
+            if job_id not in attempts:
+                pipeline.publish(channel(job_id), lines)
+                continue
+            keys = (stream_key(job_id), fence_key(job_id))
+            last = f"{events[-1].number}-0"
+            arguments = (attempts[job_id], last, lines, self._ttl, channel(job_id))
+            pipeline.eval(KEEP_AND_TELL, len(keys), *keys, *arguments)
         try:
             results = await pipeline.execute(raise_on_error=False)
         except RedisError as error:

@@ -5,9 +5,11 @@ A price is nano-dollars per *million* tokens, so that every list price is a whol
 """
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from broker.completion import Completion, Json, Usage
+from broker.money import usd_text
 
 MILLION = 1_000_000
 CHARACTERS_PER_TOKEN = 4  # the usual rule of thumb for English text
@@ -24,6 +26,21 @@ class Price:
     cache_read: int | None = None
     cache_write: int | None = None
     request: int = 0  # nano-dollars per call
+
+
+def listed(price: Price) -> Json:
+    """Prices as OpenRouter writes them: decimal strings of US dollars per token."""
+    return {
+        "prompt": _per_token(price.prompt),
+        "completion": _per_token(price.completion),
+        "input_cache_read": _per_token(price.cache_read),
+        "input_cache_write": _per_token(price.cache_write),
+        "request": usd_text(price.request),
+    }
+
+
+def _per_token(nanos_per_million: int | None) -> str | None:
+    return None if nanos_per_million is None else usd_text(Decimal(nanos_per_million) / MILLION)
 
 
 def quote(price: Price, *, input_tokens: int, output_tokens: int) -> int:

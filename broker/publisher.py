@@ -15,7 +15,14 @@ from typing import Any, Protocol
 import structlog
 from celery import Celery
 
-from broker.queues import BUNDLE_SIZE, RUN_JOBS_TASK, TRANSPORT_OPTIONS, Lane, queue_name
+from broker.queues import (
+    BUNDLE_SIZE,
+    DELIVERIES_QUEUE,
+    TRANSPORT_OPTIONS,
+    Lane,
+    queue_name,
+    task_of,
+)
 
 RETRY_SECONDS = 0.5
 KEPT_IDS = 100_000  # beyond this the dispatcher has to do it
@@ -43,6 +50,16 @@ class CeleryPublisher:
         name = queue_name(provider, Lane(lane))
         for job_id in job_ids:
             self._waiting.put((name, job_id))
+
+    def publish_deliveries(self, delivery_ids: Sequence[str]) -> None:
+        """Announce webhook deliveries. Never blocks, never fails."""
+        for delivery_id in delivery_ids:
+            self._waiting.put((DELIVERIES_QUEUE, delivery_id))
+
+    def check(self) -> None:
+        """Reach the transport, or raise what keeps us from it. Blocks a few seconds at most."""
+        with self._app.connection_for_write() as connection:
+            connection.ensure_connection(max_retries=1, timeout=2)
 
     def close(self) -> None:
         """Send what waits (one try), then stop."""
@@ -84,7 +101,7 @@ class CeleryPublisher:
     def _send_bundle(self, name: str, job_ids: Sequence[str]) -> bool:
         try:
             self._app.send_task(
-                RUN_JOBS_TASK, args=(list(job_ids),), queue=name, retry=False, ignore_result=True
+                task_of(name), args=(list(job_ids),), queue=name, retry=False, ignore_result=True
             )
         except Exception as error:  # noqa: BLE001  # whatever a transport may raise
             log.warning("publisher.transport_down", queue=name, error=str(error))

@@ -1,13 +1,16 @@
 """The topology as data: what API and workers must agree on to meet through the message transport.
 
-One queue per provider and lane, `<provider>.<lane>`. A message carries job ids and nothing else:
-prompts and keys never enter the transport (Flower shows task arguments to whoever watches).
+One queue per provider and lane, `<provider>.<lane>`, and one for webhooks. A message carries ids
+and nothing else: prompts and keys never enter the transport (Flower shows task arguments to
+whoever watches).
 """
 
 from collections.abc import Iterable
 from enum import StrEnum
 
 RUN_JOBS_TASK = "waybill.run_jobs"
+SEND_DELIVERIES_TASK = "waybill.send_deliveries"
+DELIVERIES_QUEUE = "waybill.deliveries"
 BUNDLE_SIZE = 32  # ids in one message, at most
 
 VISIBILITY_TIMEOUT_SECONDS = 6 * 3600
@@ -41,6 +44,11 @@ def queue_name(provider: str, lane: Lane) -> str:
 
 def queue_names(providers: Iterable[str]) -> list[str]:
     return [queue_name(provider, lane) for provider in providers for lane in Lane]
+
+
+def task_of(queue: str) -> str:
+    """Return what is done with the ids on this queue."""
+    return SEND_DELIVERIES_TASK if queue == DELIVERIES_QUEUE else RUN_JOBS_TASK
 
 
 def split_queue_name(name: str) -> tuple[str, Lane]:

@@ -1,6 +1,6 @@
 """Read-only questions: one job with its attempts, lists, generations, a job's past events."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,25 @@ def job(connection: Connection, workspace_id: str, job_id: str) -> JobReport | N
         ).first(),
         queue_position=_queue_position(connection, row),
     )
+
+
+def ended(connection: Connection, job_ids: Collection[str]) -> dict[str, JobReport]:
+    """Return everything about jobs that wait for nothing any more, by id."""
+    rows = connection.execute(select(_jobs).where(_jobs.c.id.in_(job_ids))).all()
+    payloads = connection.execute(select(_payloads).where(_payloads.c.job_id.in_(job_ids)))
+    payload_of = {row.job_id: row for row in payloads}
+    made = connection.execute(select(_generations).where(_generations.c.job_id.in_(job_ids)))
+    generation_of = {row.job_id: row for row in made}
+    attempts_of: dict[str, list[Any]] = {row.id: [] for row in rows}
+    tried = select(_attempts).where(_attempts.c.job_id.in_(job_ids)).order_by(_attempts.c.number)
+    for attempt in connection.execute(tried):
+        attempts_of[attempt.job_id].append(attempt)
+    return {
+        row.id: JobReport(
+            row, payload_of[row.id], attempts_of[row.id], generation_of.get(row.id), None
+        )
+        for row in rows
+    }
 
 
 def jobs(

@@ -1,11 +1,13 @@
 """Signed links: a path that works without a key until it expires."""
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import os
 import secrets
 import time
+from pathlib import Path
 
 from broker.settings import Settings
 
@@ -20,14 +22,23 @@ def signing_key(settings: Settings) -> bytes:
     if settings.secret_key:
         return settings.secret_key.encode()
     path = settings.data_dir / "secret_key"
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_bytes()
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(secrets.token_urlsafe(32).encode())
+    if not path.exists():
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_key(path)
     return path.read_bytes()
+
+
+def _make_key(path: Path) -> None:
+    """Make the file, whole: a process that starts at the same time must not read half of it."""
+    draft = path.with_name(f"secret_key.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_urlsafe(32).encode())
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)  # the first one stays
+    finally:
+        draft.unlink()
 
 
 class Signer:

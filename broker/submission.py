@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import orjson
@@ -50,6 +50,7 @@ class Wish:
     max_attempts: int | None = None
     max_cost_nanos: int | None = None
     on_unknown: OnUnknown = OnUnknown.RETRY
+    webhook: str | None = None  # JSON {url, events}, see `webhooks.job_webhook`
     extra: Json = field(default_factory=dict)  # metadata and attribution, given back as it came
 
 
@@ -118,6 +119,7 @@ def _row(
         "max_attempts": wish.max_attempts or settings.default_max_attempts,
         "on_unknown": wish.on_unknown.value,
         "cancel_requested": False,
+        "webhook": wish.webhook,
         "idempotency_key": wish.idempotency_key,
         "fingerprint": _fingerprint(body, wish) if wish.idempotency_key else None,
         "created_at": now,
@@ -256,5 +258,11 @@ def _schedule(wish: Wish, now: int, settings: Settings) -> dict[str, Any]:
 
 
 def _fingerprint(body: Json, wish: Wish) -> str:
-    canonical = orjson.dumps([wish.operation, body, wish.extra], option=orjson.OPT_SORT_KEYS)
+    """Digest all that was asked: the same key with anything else is another request."""
+    asked = {
+        each.name: getattr(wish, each.name)
+        for each in fields(wish)
+        if each.name != "idempotency_key"
+    }
+    canonical = orjson.dumps([body, asked], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()

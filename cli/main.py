@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import keys, submit
+from cli import keys, listen, submit, webhooks
 from cli.demo import command as demo
 from cli.doctor import command as doctor
 from cli.jobs import command as jobs
@@ -23,9 +23,11 @@ app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.command()(submit.submit)
 app.command()(run.run)
+app.command()(listen.listen)
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(providers.providers, name="providers")
+app.add_typer(webhooks.webhooks, name="webhooks")
 app.command()(serve.api)
 app.command()(serve.worker)
 app.command()(serve.dispatcher)

@@ -6,10 +6,11 @@ Shapes: openrouter.ai/docs/api-reference/chat-completion (response, streaming, u
 from dataclasses import dataclass
 from typing import Any
 
-from broker.completion import Chunk, Completion, Document, Json
+from broker.completion import Chunk, Completion, Document, Json, Usage
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.money import usd
+from broker.operations import Operation
 from workers.receipts import Receipt
 
 
@@ -21,11 +22,18 @@ class Envelope:
     created: int
     model: str
     provider: str
+    operation: Operation
 
     @classmethod
     def of(cls, job: ClaimedJob) -> "Envelope":
         endpoint = job.endpoint
-        return cls(generation_id(job.id), job.created_at // 1000, endpoint.model, endpoint.provider)
+        return cls(
+            generation_id(job.id),
+            job.created_at // 1000,
+            endpoint.model,
+            endpoint.provider,
+            job.operation,
+        )
 
     def body(self, answer: Completion | Document, receipt: Receipt) -> Json:
         """Return the whole answer as it is stored and given to the caller."""
@@ -50,7 +58,8 @@ class Envelope:
             "model": self.model,
             "provider": self.provider,
         }
-        return facts | answer.body | {"usage": usage_json(receipt)}
+        usage = usage_json(receipt) | _newer_words(receipt.usage, self.operation)
+        return facts | answer.body | {"usage": usage}
 
     def chunk(self, chunk: Chunk) -> Json:
         body = self._chunk(chunk.choices)
@@ -71,6 +80,23 @@ class Envelope:
             "provider": self.provider,
             "choices": choices,
         }
+
+
+def _newer_words(usage: Usage, operation: Operation) -> Json:
+    """Return the counts as OpenAI names them for images and transcriptions.
+
+    Its SDK's types insist (`images_response.Usage`, `transcription.UsageTokens`).
+    """
+    words: Json = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
+    if operation is Operation.IMAGES:
+        return words | {
+            "input_tokens_details": {"text_tokens": usage.prompt_tokens, "image_tokens": 0}
+        }
+    if operation is Operation.TRANSCRIPTIONS:
+        heard = usage.input_audio or 0
+        details = {"text_tokens": usage.prompt_tokens - heard, "audio_tokens": heard}
+        return words | {"type": "tokens", "input_token_details": details}
+    return {}
 
 
 def usage_json(receipt: Receipt) -> Json:

@@ -15,6 +15,8 @@ from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 from broker import settings
 from broker.logs import configure_logging
 from broker.publisher import common_settings
+from broker.queues import TRANSPORT_OPTIONS
+from workers.consumer import Consumer
 from workers.runtime import Runtime
 
 
@@ -23,6 +25,8 @@ def create_app(config: settings.Settings) -> Celery:
     app = Celery("waybill", broker=config.transport, include=["workers.tasks"])
     app.conf.update(
         common_settings(),
+        # confirms would be awaited on the connection that the consumer's own thread reads
+        broker_transport_options={**TRANSPORT_OPTIONS, "confirm_publish": False},
         task_acks_late=True,
         task_reject_on_worker_lost=False,
         task_acks_on_failure_or_timeout=True,
@@ -42,7 +46,7 @@ def create_app(config: settings.Settings) -> Celery:
 
 config = settings.load()
 app = create_app(config)
-runtime = Runtime(config, dispatch=config.dispatch)
+runtime = Runtime(config, dispatch=config.dispatch, is_consuming=Consumer.is_consuming)
 
 
 # nothing is ever delayed in the transport: RabbitMQ's lack of delayed direct exchanges is no news

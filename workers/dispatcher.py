@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from broker.clock import now_ms
 from broker.dispatch import Due, dispatch_many
 from broker.lifecycle import Requeued, Rescue, expire_many, rescue_many
+from broker.webhooks import due, leases
 from workers.toolbox import Toolbox
 
 TICK_SECONDS = 0.25
@@ -44,16 +45,24 @@ class Dispatcher:
             await asyncio.sleep(TICK_SECONDS)
 
     async def dispatch(self) -> None:
-        """Publish what is due."""
-        due = Due(now_ms(), self._concurrency)
-        self._publish(await self._tools.database.write(dispatch_many, due))
+        """Publish what is due: jobs and webhook deliveries, looked up in one transaction."""
+        now, database = now_ms(), self._tools.database
+        jobs, deliveries = await asyncio.gather(
+            database.write(dispatch_many, Due(now, self._concurrency)),
+            database.write(due.due_many, due.DueDeliveries(now)),
+        )
+        self._publish(jobs)
+        self._tools.publisher.publish_deliveries(deliveries)
 
     async def look_back(self) -> None:
-        """Rescue the jobs of silent workers and end those whose deadline has passed."""
+        """Rescue what silent workers held, and end the jobs whose deadline has passed."""
         now = now_ms()
         rescued = await self._tools.database.write(rescue_many, Rescue(now))
         if rescued:
             log.warning("dispatcher.rescued", jobs=len(rescued))
+        lost = leases.RescueDeliveries(now)
+        if deliveries := await self._tools.database.write(leases.rescue_many, lost):
+            log.warning("dispatcher.rescued", deliveries=deliveries)
         await self._tools.database.write(expire_many, now)
 
     def _publish(self, jobs: list[Requeued]) -> None:

@@ -7,7 +7,7 @@ a thread of its own.
 import asyncio
 import threading
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -20,6 +20,7 @@ from broker.lifecycle import Heartbeat, renew_many
 from broker.queues import split_queue_name
 from broker.settings import Settings
 from broker.stopping import stopped
+from workers.delivery import Deliverer
 from workers.dispatcher import Dispatcher
 from workers.execution import run_job
 from workers.toolbox import Toolbox, toolbox
@@ -30,14 +31,22 @@ log = structlog.get_logger()
 class Runtime:
     """One worker process's loop and everything on it."""
 
-    def __init__(self, settings: Settings, *, dispatch: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        dispatch: bool = True,
+        is_consuming: Callable[[], bool] = lambda: True,
+    ) -> None:
         self._settings = settings
+        self._is_consuming = is_consuming
         self._dispatch = dispatch
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
         self._tools: Toolbox
         self._slots: dict[str, asyncio.Semaphore] = {}
         self._in_flight: asyncio.Semaphore
+        self._deliverer: Deliverer
         self._services: list[asyncio.Task[None]] = []
         self._draining = False
 
@@ -49,6 +58,11 @@ class Runtime:
     def run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
         """Run these jobs of one queue; return when each was recorded, handed back, or not ours."""
         asyncio.run_coroutine_threadsafe(self._run_bundle(queue, job_ids), self._loop).result()
+
+    def send_deliveries(self, delivery_ids: Sequence[str]) -> None:
+        """Begin these deliveries; return when each is claimed, handed back, or not ours."""
+        sending = self._deliverer.send(delivery_ids)
+        asyncio.run_coroutine_threadsafe(sending, self._loop).result()
 
     def drain(self) -> None:
         """Begin to shut down: take nothing new, let what runs finish for a while."""
@@ -70,6 +84,7 @@ class Runtime:
             slug: asyncio.Semaphore(route.max_concurrency)
             for slug, route in self._tools.routes.items()
         }
+        self._deliverer = Deliverer.of(self._tools)
         self._serve("heartbeat", self._beat())
         self._serve("called-off", self._listen())
         if self._dispatch:
@@ -110,10 +125,17 @@ class Runtime:
         tools = self._tools
         expires = now_ms() + int(self._settings.lease_seconds * 1000)
         try:
-            await signals.report_alive(tools.redis, tools.worker_id, time.time())
-            beat = Heartbeat(tools.worker_id, expires, list(tools.held))
-            for job_id in await tools.database.write(renew_many, beat):
+            if self._is_consuming():
+                await signals.report_alive(tools.redis, tools.worker_id, time.time())
+            else:
+                log.error("worker.not_consuming", worker=tools.worker_id)
+            renewal = await tools.database.write(
+                renew_many, Heartbeat(tools.worker_id, expires, dict(tools.held))
+            )
+            for job_id in renewal.called_off:
                 self._call_off(job_id)
+            for job_id in renewal.lost:
+                self._let_go(job_id)
         except Exception as error:  # noqa: BLE001  # a beat may fail; the next one is near
             log.warning("worker.heartbeat_failed", error=str(error))
 
@@ -138,9 +160,17 @@ class Runtime:
         if attempt is not None:
             attempt.cancel()
 
+    def _let_go(self, job_id: str) -> None:
+        """Stop an attempt whose lease is lost: another worker has the job, or it has ended."""
+        attempt = self._tools.running.get(job_id)
+        if attempt is not None:
+            log.warning("worker.lease_lost", job=job_id)
+            attempt.cancel()
+
     def _begin_drain(self) -> None:
         if not self._draining:
             self._draining = True
+            self._deliverer.drain()
             log.info("worker.draining", running=len(self._tools.running))
             self._serve("interrupt", self._interrupt_late())
 
@@ -154,6 +184,7 @@ class Runtime:
             attempt.cancel()
 
     async def _stop(self) -> None:
+        await self._deliverer.aclose()
         await stopped(self._services)
         tools = self._tools
         try:

@@ -18,6 +18,9 @@ from broker.lifecycle import ClaimedJob, Failed, final_state
 from broker.retries import Retry
 from broker.routing import Endpoint
 
+LOST_LOG_STEP = 1_000_000
+FENCE_SECONDS = 24 * 3600
+
 
 class Story:
     """The event log of one job, carried on by one attempt."""
@@ -102,7 +105,8 @@ class Story:
         """Send what was prepared."""
         if not self._untold:
             return
-        self._writer.emit(self._job.id, self._untold, keep=self._job.stream)
+        attempt = self._job.attempt if self._job.stream else None
+        self._writer.emit(self._job.id, self._untold, attempt=attempt)
         if self._job.stream:
             self._log.extend(self._untold)
         self._untold = []
@@ -123,7 +127,8 @@ async def _past(job: ClaimedJob, redis: Redis) -> tuple[list[Event], int]:
     if not job.stream:
         return [], 2 * (job.attempt - 1)
     try:
-        past = await events.kept(redis, job.id)
+        past = await events.take_over(redis, job.id, job.attempt, ttl_seconds=FENCE_SECONDS)
     except RedisError:
         past = []
-    return past, past[-1].number if past else 0
+    # a log that Redis lost is carried on far above it: no reader joins two answers
+    return past, past[-1].number if past else (job.attempt - 1) * LOST_LOG_STEP

@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import shared_task
 
-from broker.queues import RUN_JOBS_TASK
+from broker.queues import RUN_JOBS_TASK, SEND_DELIVERIES_TASK
 
 
 @shared_task(bind=True, name=RUN_JOBS_TASK)  # type: ignore[untyped-decorator]
@@ -14,3 +14,11 @@ def run_jobs(task: Any, job_ids: Sequence[str]) -> None:
     from workers.app import runtime  # noqa: PLC0415  # the app imports this module
 
     runtime.run_bundle(task.request.delivery_info["routing_key"], job_ids)
+
+
+@shared_task(name=SEND_DELIVERIES_TASK)  # type: ignore[untyped-decorator]
+def send_deliveries(delivery_ids: Sequence[str]) -> None:
+    """Begin a bundle of webhook deliveries."""
+    from workers.app import runtime  # noqa: PLC0415  # the app imports this module
+
+    runtime.send_deliveries(delivery_ids)

@@ -101,7 +101,12 @@ def _route(provider: Provider) -> Route:
             f"waybill: provider {provider.slug!r} has wire {provider.wire!r}; "
             f"known wires are {', '.join(sorted(ADAPTERS))}"
         )
-    upstream = Upstream(
+    return Route(adapter, upstream_of(provider), provider.max_concurrency)
+
+
+def upstream_of(provider: Provider) -> Upstream:
+    """Return the part of a provider that its adapter needs."""
+    return Upstream(
         slug=provider.slug,
         wire=provider.wire,
         base_url=provider.base_url,
@@ -110,4 +115,3 @@ def _route(provider: Provider) -> Route:
         options=provider.options,
         quirks=provider.quirks,
     )
-    return Route(adapter, upstream, provider.max_concurrency)

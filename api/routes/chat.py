@@ -39,7 +39,7 @@ async def _stream(request: Request, hands: Services, principal: Principal, job: 
         job_id = submitted.job_id
 
         async def on_gone() -> None:
-            if cancels:
+            if cancels and not submitted.replayed:  # it is somebody else's call too
                 await answering.cancel_quietly(hands, principal, job_id)
 
         return await chat_response(

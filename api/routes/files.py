@@ -5,6 +5,7 @@ import asyncio
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.media import read
 from api.services import services
 from broker import files
 from broker.errors import NotFoundError
@@ -24,5 +25,5 @@ async def get_file_content(
     media_type = await hands.database.read(files.media_type, file_id, workspace_id)
     if media_type is None:
         raise NotFoundError(f"There is no file {file_id}.")
-    content = await asyncio.to_thread(hands.files.read, file_id)
+    content = await asyncio.to_thread(read, hands, file_id)
     return Response(content, media_type=media_type)

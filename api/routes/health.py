@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Awaitable
 
 from fastapi import APIRouter, Request
 from sqlalchemy import Connection, text
@@ -25,43 +26,36 @@ async def live() -> Response:
 async def ready(request: Request) -> Response:
     """Check the database, the queue, and that at least one worker takes jobs."""
     hands = services(request)
-    checks = await asyncio.gather(_database(hands), _redis(hands), _workers(hands))
-    report = dict(zip(("database", "queue", "workers"), checks, strict=True))
-    is_ready = all(check["ok"] for check in checks)
-    body = {"status": "ready" if is_ready else "not ready", "checks": report}
+    checks = {
+        "database": await _check(hands.database.read(_select_one)),
+        "queue": await _check(asyncio.to_thread(hands.publisher.check)),
+        "events": await _check(hands.redis.ping()),
+        "workers": await _workers(hands),
+    }
+    is_ready = all(check["ok"] for check in checks.values())
+    body = {"status": "ready" if is_ready else "not ready", "checks": checks}
     return json_response(body, 200 if is_ready else 503)
 
 
-async def _database(hands: Services) -> dict[str, object]:
+async def _check(answer: Awaitable[object]) -> dict[str, object]:
+    """Return whether a part answers in time, and what is wrong where it does not."""
     try:
         async with asyncio.timeout(PATIENCE_SECONDS):
-            await hands.database.read(_select_one)
+            await answer
     except Exception as error:  # noqa: BLE001  # whatever is wrong is the answer
-        return _failed(error)
-    return {"ok": True}
-
-
-def _select_one(connection: Connection) -> None:
-    connection.execute(text("SELECT 1"))
-
-
-async def _redis(hands: Services) -> dict[str, object]:
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await hands.redis.ping()
-    except Exception as error:  # noqa: BLE001
-        return _failed(error)
+        return {"ok": False, "error": str(error) or type(error).__name__}
     return {"ok": True}
 
 
 async def _workers(hands: Services) -> dict[str, object]:
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            count = await signals.alive_workers(hands.redis, time.time())
-    except Exception as error:  # noqa: BLE001
-        return _failed(error)
-    return {"ok": count > 0, "count": count}
+    counted: list[int] = []
+
+    async def count() -> None:
+        counted.append(await signals.alive_workers(hands.redis, time.time()))
+
+    found = await _check(count())
+    return found if not found["ok"] else {"ok": counted[0] > 0, "count": counted[0]}
 
 
-def _failed(error: Exception) -> dict[str, object]:
-    return {"ok": False, "error": str(error) or type(error).__name__}
+def _select_one(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))

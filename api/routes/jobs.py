@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api import answering, intake, views
 from api.documents import JOB
 from api.errors import json_response
+from api.receivers import job_webhook
 from api.schemas.jobs import JobRequest
 from api.services import Services, services
 from api.streaming import log_response
@@ -34,8 +35,9 @@ async def submit_job(request: Request) -> Response:
     principal = await hands.keyring.principal(request)
     body = await intake.read_json(request, hands.settings.max_body_bytes)
     is_wrapped = "messages" not in body
-    wanted = intake.validated(JobRequest, body if is_wrapped else {"body": body})
-    wish = _wish(wanted, intake.idempotency_key(request))
+    wanted = intake.validated(JobRequest, body if is_wrapped else _wrapped(body))
+    webhook = job_webhook(wanted, hands.settings.allowed_networks)
+    wish = _wish(wanted, intake.idempotency_key(request), webhook)
     inside = "body" if is_wrapped else None
     job = intake.prepared(hands, principal, wanted.body, wish, inside=inside)
     submitted = await intake.submit(hands, job)
@@ -128,7 +130,13 @@ def _resume_point(request: Request, after: int | None) -> int:
     return int(last)
 
 
-def _wish(wanted: JobRequest, key: str | None) -> Wish:
+def _wrapped(body: Json) -> Json:
+    """Return a plain chat body as what it is short for."""
+    told: Json = {name: body.pop(name) for name in ("webhook", "callback_url") if name in body}
+    return {"body": body, **told}
+
+
+def _wish(wanted: JobRequest, key: str | None, webhook: str | None) -> Wish:
     extra: Json = {"metadata": wanted.metadata} if wanted.metadata else {}
     return Wish(
         operation=wanted.endpoint,
@@ -139,5 +147,6 @@ def _wish(wanted: JobRequest, key: str | None) -> Wish:
         max_attempts=wanted.max_attempts,
         max_cost_nanos=None if wanted.max_cost is None else nanos_from_usd(wanted.max_cost),
         on_unknown=wanted.on_unknown,
+        webhook=webhook,
         extra=extra,
     )

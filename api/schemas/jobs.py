@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from api.schemas.webhooks import JobWebhook, Url
 from broker.operations import Operation
 from broker.queues import Lane
 from broker.retries import OnUnknown
@@ -31,3 +32,5 @@ class JobRequest(BaseModel):
     max_attempts: Annotated[int, Field(ge=1, le=100)] | None = None
     on_unknown: OnUnknown = OnUnknown.RETRY
     metadata: Metadata | None = None
+    webhook: JobWebhook | None = None
+    callback_url: Url | None = None  # short for webhook.url

@@ -1,4 +1,7 @@
-"""Bodies of the operations besides chat: OpenAI's fields, and OpenRouter's for rerank and sound."""
+"""Bodies of the operations besides chat: OpenAI's fields, and OpenRouter's for rerank and sound.
+
+None of them streams: who asks for it is refused, and not left waiting for events.
+"""
 
 import base64
 import binascii
@@ -40,6 +43,7 @@ class ImageRequest(_Open):
     background: str | None = None
     output_format: str | None = None
     response_format: Literal["url", "b64_json"] | None = None
+    stream: Literal[False] | None = None
 
 
 class TextCompletionRequest(_Open):
@@ -82,6 +86,7 @@ class TranscriptionRequest(_Open):
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] | None = None
     temperature: Annotated[float, Field(ge=0, le=1)] | None = None
     timestamp_granularities: list[Literal["word", "segment"]] | None = None
+    stream: Literal[False, "false"] | None = None  # a form has only texts
 
 
 class SpeechRequest(_Open):
@@ -90,6 +95,7 @@ class SpeechRequest(_Open):
     instructions: str | None = None
     response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = None
     speed: Annotated[float, Field(ge=0.25, le=4)] | None = None
+    stream_format: Literal["audio"] | None = None
 
 
 SCHEMAS: dict[Operation, type[BaseModel]] = {

@@ -48,12 +48,14 @@ class Catalog:
     ) -> dict[str, Sequence[Endpoint]]:
         """Return the endpoints of each slug whose providers serve the operation.
 
-        A model that is not in the catalog is passed over as long as another one is; else it raises
-        UnknownModelError, with the names nearest to the first choice.
+        Raises UnknownModelError for a model that is not in the catalog, with the names nearest to
+        it: a misspelt fallback would be missed only when it is needed.
         """
         found = {slug: self._endpoints_of(slug) for slug in slugs}
-        if not any(found.values()):
-            raise UnknownModelError(self._unknown(slugs[0]), param="model")
+        unknown = next((slug for slug, endpoints in found.items() if not endpoints), None)
+        if unknown is not None:
+            param = "model" if unknown == slugs[0] else "models"
+            raise UnknownModelError(self._unknown(unknown), param=param)
         serving: dict[str, Sequence[Endpoint]] = {
             slug: self._serving(each, operation) for slug, each in found.items()
         }

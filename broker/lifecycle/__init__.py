@@ -8,7 +8,7 @@ and stops quietly.
 
 from broker.lifecycle.claims import Claim, ClaimedJob, claim_many
 from broker.lifecycle.endings import Cancellation, cancel_many, expire_many
-from broker.lifecycle.leases import Heartbeat, Requeued, Rescue, renew_many, rescue_many
+from broker.lifecycle.leases import Heartbeat, Renewal, Requeued, Rescue, renew_many, rescue_many
 from broker.lifecycle.records import Ending, Failed, Finished, decide, final_state, record_many
 from broker.lifecycle.reviews import Reopening, reopen_many
 
@@ -20,6 +20,7 @@ __all__ = [
     "Failed",
     "Finished",
     "Heartbeat",
+    "Renewal",
     "Reopening",
     "Requeued",
     "Rescue",

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select, update
 from broker import ledger
 from broker.completion import ErrorType
 from broker.errors import ConflictError, NotFoundError
+from broker.lifecycle.announcements import Ended, announce
 from broker.lifecycle.records import END_JOB, job_end, release
 from broker.states import FINAL, JobState, sources
 from broker.tables import Job
@@ -17,6 +18,13 @@ from broker.tables import Job
 EXPIRE_GROUP = 500
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_ENDING = (
+    _jobs.c.id,
+    _jobs.c.workspace_id,
+    _jobs.c.state,
+    _jobs.c.hold_nanos,
+    _jobs.c.webhook,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +47,7 @@ def cancel_many(
     rows = {
         row.id: row
         for row in connection.execute(
-            select(_jobs.c.id, _jobs.c.workspace_id, _jobs.c.state, _jobs.c.hold_nanos)
+            select(*_ENDING)
             .where(_jobs.c.id.in_([wish.job_id for wish in wishes]))
             .order_by(_jobs.c.id)
             .with_for_update()
@@ -79,7 +87,7 @@ def expire_many(connection: Connection, nows: Sequence[int]) -> Sequence[int]:
 def _expire(connection: Connection, now: int) -> int:
     waiting = [state.value for state in sources(JobState.EXPIRED) if state is not JobState.RUNNING]
     rows = connection.execute(
-        select(_jobs.c.id, _jobs.c.workspace_id, _jobs.c.state, _jobs.c.hold_nanos)
+        select(*_ENDING)
         .where(_jobs.c.state.in_(waiting), _jobs.c.dispatch_at <= now, _jobs.c.deadline_at <= now)
         .order_by(_jobs.c.id)
         .limit(EXPIRE_GROUP)
@@ -100,4 +108,7 @@ def _end_unclaimed(
     if ending:
         connection.execute(END_JOB, [job_end(row.id, state, now, error) for row in ending])
         ledger.append(connection, [release(row, now) for row in ending])
+        announce(
+            connection, [Ended(row.id, row.workspace_id, state, now, row.webhook) for row in ending]
+        )
     return len(ending)

@@ -1,6 +1,6 @@
 """Signs of life, and what becomes of jobs whose worker gives none."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,19 +18,20 @@ RESCUE_GROUP = 500
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
 
-_RENEW = (
-    update(_jobs)
+_HELD = (
+    select(_jobs.c.id, _jobs.c.attempt, _jobs.c.cancel_requested)
     .where(
         _jobs.c.id.in_(bindparam("ids", expanding=True)),
         _jobs.c.lease_owner == bindparam("owner"),
         _jobs.c.state == JobState.RUNNING.value,
     )
-    .values(lease_expires_at=bindparam("expires"))
+    .order_by(_jobs.c.id)
+    .with_for_update()
 )
-_CALLED_OFF = select(_jobs.c.id).where(
-    _jobs.c.id.in_(bindparam("ids", expanding=True)),
-    _jobs.c.state == JobState.RUNNING.value,
-    _jobs.c.cancel_requested,
+_RENEW = (
+    update(_jobs)
+    .where(_jobs.c.id.in_(bindparam("ids", expanding=True)))
+    .values(lease_expires_at=bindparam("expires"))
 )
 
 
@@ -40,18 +41,31 @@ class Heartbeat:
 
     owner: str
     expires_at: int
-    job_ids: Sequence[str]
+    attempts: Mapping[str, int]  # attempt number by job id
 
 
-def renew_many(connection: Connection, beats: Sequence[Heartbeat]) -> Sequence[list[str]]:
-    """Extend the leases of these jobs; return which of them the callers called off."""
-    results = []
-    for beat in beats:
-        ids = sorted(beat.job_ids)
-        connection.execute(_RENEW, {"ids": ids, "owner": beat.owner, "expires": beat.expires_at})
-        called_off = connection.execute(_CALLED_OFF, {"ids": ids})
-        results.append([row.id for row in called_off])
-    return results
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """What a worker learns by its sign of life."""
+
+    called_off: Sequence[str]  # jobs whose callers cancelled them
+    lost: Sequence[str]  # jobs that are no longer this attempt's
+
+
+def renew_many(connection: Connection, beats: Sequence[Heartbeat]) -> Sequence[Renewal]:
+    """Extend the leases of these attempts, as far as they are still their workers'."""
+    return [_renew(connection, beat) for beat in beats]
+
+
+def _renew(connection: Connection, beat: Heartbeat) -> Renewal:
+    found = connection.execute(_HELD, {"ids": sorted(beat.attempts), "owner": beat.owner})
+    held = {row.id: row for row in found if beat.attempts[row.id] == row.attempt}
+    if held:
+        connection.execute(_RENEW, {"ids": sorted(held), "expires": beat.expires_at})
+    return Renewal(
+        called_off=[row.id for row in held.values() if row.cancel_requested],
+        lost=[job_id for job_id in beat.attempts if job_id not in held],
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from broker import files, ledger, retries
 from broker.completion import AttemptOutcome, Failure, Json, Timings
+from broker.lifecycle.announcements import Ended, announce
 from broker.lifecycle.claims import ClaimedJob
 from broker.retries import Decision, GiveUp, Retry, Review
 from broker.states import FINAL, JobState
@@ -74,7 +75,7 @@ def decide(job: ClaimedJob, failure: Failure, now: int, *, shown: bool = False) 
 
 
 _RUNNING = (
-    select(_jobs.c.id, _jobs.c.attempt, _jobs.c.cancel_requested)
+    select(_jobs.c.id, _jobs.c.attempt, _jobs.c.cancel_requested, _jobs.c.webhook)
     .where(
         _jobs.c.id.in_(bindparam("ids", expanding=True)), _jobs.c.state == JobState.RUNNING.value
     )
@@ -143,21 +144,36 @@ def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[b
     Answer, cost, settlement and state change of a job are in one transaction.
     """
     running = {
-        (row.id, row.attempt): row.cancel_requested
+        (row.id, row.attempt): row
         for row in connection.execute(_RUNNING, {"ids": [ending.job.id for ending in endings]})
     }
     recorded = []
     live: list[Ending] = []
+    webhooks: dict[str, str | None] = {}
     for ending in endings:
-        called_off = running.pop((ending.job.id, ending.job.attempt), None)
-        recorded.append(called_off is not None)
-        if called_off is not None:
-            live.append(_called_off(ending) if called_off else ending)
+        row = running.pop((ending.job.id, ending.job.attempt), None)
+        recorded.append(row is not None)
+        if row is not None:
+            live.append(_called_off(ending) if row.cancel_requested else ending)
+            webhooks[row.id] = row.webhook
     if live:
         _end_attempts(connection, live)
         _record_finished(connection, [ending for ending in live if isinstance(ending, Finished)])
         _record_failed(connection, [ending for ending in live if isinstance(ending, Failed)])
+        announce(connection, _ended_jobs(live, webhooks))
     return recorded
+
+
+def _ended_jobs(endings: Sequence[Ending], webhooks: Mapping[str, str | None]) -> list[Ended]:
+    return [
+        Ended(end.job.id, end.job.workspace_id, _state(end), end.now, webhooks[end.job.id])
+        for end in endings
+        if isinstance(end, Finished) or not isinstance(end.decision, Retry)
+    ]
+
+
+def _state(end: Ending) -> JobState:
+    return JobState.COMPLETED if isinstance(end, Finished) else final_state(end)
 
 
 def _called_off(ending: Ending) -> Ending:
@@ -254,7 +270,6 @@ def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
     job = end.job
     free = end.failure.outcome is AttemptOutcome.INTERRUPTED
     available = end.now + int(retry.delay * 1000)
-    waits = retry.delay > 0 or not end.announced
     tries = job.tries_here - free if retry.position == job.position else 0
     return {
         "of_job": job.id,
@@ -264,8 +279,17 @@ def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
         "attempts_used": job.attempts_used - free,
         "tries_here": tries,
         "available_at": available,
-        "dispatch_at": available if waits else end.now + REDISPATCH_MS,
+        "dispatch_at": _dispatch_at(end, available),
     }
+
+
+def _dispatch_at(end: Failed, available: int) -> int:
+    """Say when the dispatcher publishes a job that is queued again."""
+    if available > end.now:
+        return available
+    if end.announced:  # its recorder does: the dispatcher comes only if that is lost
+        return end.now + REDISPATCH_MS
+    return end.job.created_at  # at its next look, in the job's old place among the waiting
 
 
 def job_end(job_id: str, state: JobState, now: int, error: str | None = None) -> dict[str, Any]:

@@ -20,8 +20,8 @@ from cli.run.command import Terms, perform
 from cli.run.file import read
 from cli.run.progress import Tally
 from cli.run.results import Results
+from cli.start.demonstration import EXAMPLES
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 PROMPTS = EXAMPLES / "prompts.jsonl"
 PATIENCE_SECONDS = 30.0
 MOST_SECONDS = 90.0
@@ -35,7 +35,7 @@ def demo(
     """See it work: start everything, run 120 prompts at simulated providers that fail a lot."""
     console = Console()
     with _sigterm_as_ctrl_c(), tempfile.TemporaryDirectory(prefix="waybill-demo-") as directory:
-        house = DemoHouse(Path(directory), EXAMPLES / "waybill.toml", flower=flower)
+        house = DemoHouse(Path(directory), flower=flower)
         try:
             console.print("Starting Valkey, the API, a worker and a simulated provider …")
             with house.running(workers):

@@ -14,12 +14,12 @@ from pathlib import Path
 import httpx
 
 from cli.remote.server import Server
+from cli.start.demonstration import write_configuration
 
 START_SECONDS = 45.0
 STOP_SECONDS = 40.0
 SHOWN_LINES = 30
 SHOWN_CHARACTERS = 300
-EXAMPLE_ADDRESS = "127.0.0.1:9100"  # the simulator's, in examples/waybill.toml
 
 
 class HouseError(Exception):
@@ -29,9 +29,8 @@ class HouseError(Exception):
 class DemoHouse:
     """The processes of a demo."""
 
-    def __init__(self, directory: Path, example: Path, *, flower: bool) -> None:
+    def __init__(self, directory: Path, *, flower: bool) -> None:
         self._directory = directory
-        self._example = example
         self._log = directory / "up.log"
         self._flower = flower
         api, self._simulator, self._flower_port = _free_ports(3)
@@ -69,8 +68,7 @@ class DemoHouse:
     def _environment(self) -> dict[str, str]:
         """Return an environment in which nothing of an installation's own settings is left."""
         config = self._directory / "waybill.toml"
-        address = f"127.0.0.1:{self._simulator}"
-        config.write_text(self._example.read_text().replace(EXAMPLE_ADDRESS, address))
+        write_configuration(config, self._simulator)
         kept = {name: v for name, v in os.environ.items() if not name.startswith("WAYBILL_")}
         return kept | {
             "PYTHONPATH": str(Path(__file__).parent.parent),

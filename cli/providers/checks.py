@@ -13,9 +13,10 @@ import httpx
 from broker.completion import CompletionRequest, ErrorType
 from broker.lighting import filled
 from broker.providers import Provider
-from workers.adapters.base import Adapter, HttpRequest, Upstream
+from workers.adapters.base import Adapter, HttpRequest
 from workers.adapters.bedrock.signing import authorized
 from workers.adapters.registry import ADAPTERS
+from workers.toolbox import upstream_of
 
 PATIENCE_SECONDS = 10
 SHOWN = 160  # characters of a provider's own message
@@ -59,25 +60,13 @@ def check(provider: Provider, http: httpx.Client) -> Finding:
 
 def probe(provider: Provider, adapter: Adapter) -> HttpRequest:
     """Build the GET that a check sends."""
-    upstream = _upstream(provider)
+    upstream = upstream_of(provider)
     chat = adapter.request(CompletionRequest(body={"messages": []}, model=MODEL), upstream)
     url = _address(provider, chat.url)
     if provider.wire == "bedrock":  # a signature is for one address only
         return authorized(HttpRequest(url, {}, b"", method="GET"), upstream)
     headers = {name: value for name, value in chat.headers.items() if name != "content-type"}
     return HttpRequest(url, headers, b"", method="GET")
-
-
-def _upstream(provider: Provider) -> Upstream:
-    return Upstream(
-        slug=provider.slug,
-        wire=provider.wire,
-        base_url=provider.base_url,
-        api_key=provider.api_key,
-        headers=provider.headers,
-        options=provider.options,
-        quirks=provider.quirks,
-    )
 
 
 def _address(provider: Provider, chat_url: str) -> str:

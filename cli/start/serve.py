@@ -9,7 +9,7 @@ import typer
 
 from broker import providers, settings
 from broker.logs import configure_logging
-from broker.queues import queue_names
+from broker.queues import DELIVERIES_QUEUE, queue_names
 from broker.settings import Settings
 
 SIMULATOR_PORT = 9100
@@ -48,7 +48,7 @@ def api(
 
 def linking_to(config: Settings, host: str, port: int) -> Settings:
     """Give out links to where the API listens, unless it is said how callers reach it."""
-    if "public_url" in config.model_fields_set:
+    if config.public_url and "public_url" in config.model_fields_set:
         return config
     name = "127.0.0.1" if host in EVERYWHERE else f"[{host}]" if ":" in host else host
     return config.model_copy(update={"public_url": f"http://{name}:{port}"})
@@ -57,11 +57,11 @@ def linking_to(config: Settings, host: str, port: int) -> Settings:
 def worker(
     name: Annotated[str, typer.Option(help="Celery node name; must differ on one host.")] = "",
 ) -> None:
-    """Take jobs from the queues and call providers."""
+    """Take jobs from the queues and call providers; send webhooks."""
     from workers.app import app, config  # noqa: PLC0415
 
     sys.setswitchinterval(SWITCH_SECONDS)
-    queues = ",".join(queue_names(providers.configured(config)))
+    queues = ",".join([*queue_names(providers.configured(config)), DELIVERIES_QUEUE])
     arguments = ["--quiet", "worker", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
     node = name or f"waybill-{os.getpid()}@%h"
     app.start([*arguments, "--task-events", f"--queues={queues}", f"--hostname={node}"])

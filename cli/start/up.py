@@ -22,7 +22,9 @@ from broker.lifecycle import Rescue, rescue_many
 from broker.migrations import migrate
 from broker.settings import Settings
 from broker.stopping import stopped
+from broker.webhooks import leases
 from cli.start.children import Child, ChildDiedError, say
+from cli.start.demonstration import write_configuration
 from cli.start.serve import GRACE_SECONDS, SIMULATOR_PORT
 from cli.start.valkey import valkey_command
 
@@ -42,20 +44,30 @@ def up(
 ) -> None:
     """Start Valkey, the API, workers and Flower here; stop them with Ctrl-C."""
     config = settings.load()
-    host, port = host or config.host, config.port if port is None else port
-    ports = {"the API (--port)": port}
-    if flower:
-        ports["Flower (--no-flower, WAYBILL_FLOWER_PORT)"] = config.flower_port
-    if demo:
-        ports["the simulator (--simulator-port)"] = simulator_port
-        if not config.allowed_networks:  # the children's environment is ours
-            os.environ.setdefault("WAYBILL_ALLOWED_NETWORKS", LOOPBACK)
-    _check_ports(host, ports)
-    _check_configuration(config)
     with _data_dir(config.data_dir):
+        if demo and not settings.config_path().is_file():
+            config = _demo_configuration(config, simulator_port)
+        host, port = host or config.host, config.port if port is None else port
+        ports = {"the API (--port)": port}
+        if flower:
+            ports["Flower (--no-flower, WAYBILL_FLOWER_PORT)"] = config.flower_port
+        if demo:
+            ports["the simulator (--simulator-port)"] = simulator_port
+            if not config.allowed_networks:  # the children's environment is ours
+                os.environ.setdefault("WAYBILL_ALLOWED_NETWORKS", LOOPBACK)
+        _check_ports(host, ports)
+        _check_configuration(config)
         house = House(config, host, port)
         house.plan(workers=workers, flower=flower, simulator=simulator_port if demo else None)
         sys.exit(asyncio.run(house.run()))
+
+
+def _demo_configuration(config: Settings, simulator_port: int) -> Settings:
+    """Without a waybill.toml, `--demo` brings one that names its simulator."""
+    path = config.data_dir / "demo.toml"
+    write_configuration(path, simulator_port)
+    os.environ["WAYBILL_CONFIG"] = str(path)  # the children's environment is ours
+    return settings.load()
 
 
 class House:
@@ -168,6 +180,9 @@ class House:
                 rescue_many, Rescue(now_ms(), owner=worker_id)
             ):
                 jobs += len(handed)
+            lost = leases.RescueDeliveries(now_ms(), owner=worker_id)
+            while await self._database.write(leases.rescue_many, lost):
+                pass
             say(f"{jobs} running jobs of {child.name} were handed back")
 
     async def _stop(self) -> None:

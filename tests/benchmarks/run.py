@@ -1,5 +1,6 @@
 """`make bench`: calls through the queue beside direct calls to the same simulator, in one run."""
 
+import argparse
 import asyncio
 import platform
 import threading
@@ -12,7 +13,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import meters
+from tests.benchmarks import deliveries, meters
 from tests.benchmarks.load import Result, load
 from tests.house import KEY, House, chat
 
@@ -25,11 +26,17 @@ console = Console(width=140)
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--webhooks", action="store_true", help="only deliveries of webhooks")
+    arguments = parser.parse_args()
     uvloop.install()
     console.print(
         f"{platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()}"
     )
     with House(SETTINGS, config=EXTRA) as house:
+        if arguments.webhooks:
+            console.print(deliveries.measured(house))
+            return
         sync_calls(house)
         streams(house)
         in_flight(house)

@@ -60,10 +60,10 @@ def test_nothing_near_is_no_hint():
     assert "Did you mean" not in refusal.value.message
 
 
-def test_an_unknown_fallback_is_passed_over():
-    found = load(row(), up="http://u").endpoints(["acme/small", "zzz/qqq"])
-    assert len(found["acme/small"]) == 1
-    assert not found["zzz/qqq"]
+def test_an_unknown_fallback_is_refused_and_named():
+    with pytest.raises(UnknownModelError, match="zzz/qqq") as refusal:
+        load(row(), up="http://u").endpoints(["acme/small", "zzz/qqq"])
+    assert refusal.value.param == "models"
 
 
 def test_a_model_of_an_undefined_provider_stops_the_start_and_is_named():

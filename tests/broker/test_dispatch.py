@@ -119,16 +119,26 @@ def test_finished_batch_jobs_make_room_until_all_are_done(database, caller):
 
 
 def test_a_provider_nobody_may_call_holds_up_no_other(database, caller):
-    # Given a thousand old batch jobs of a full provider, many of one that is not configured any
-    # more, and a young job of an idle one
+    # Given a thousand old batch jobs of a full provider, and a young job of an idle one
     run(database, submit_many, *[make_new_job(caller, lane=Lane.BATCH) for _ in range(1_100)])
-    submit_batch(database, caller, 5, places=[("gone", "acme/small")])
     [young] = submit_batch(database, caller, 1, places=BETA, now=NOW + 5)
-    first = dispatch(database, now=NOW + 10, alpha=1)
+    first = dispatch(database, now=NOW + 10, alpha=1, beta=0)
     assert len(first) == FEED_AHEAD
     # When the dispatcher looks
     # Then the idle provider gets its job
     assert dispatch(database, now=NOW + 10, alpha=1, beta=1) == [young]
+
+
+@pytest.mark.parametrize("lane", list(Lane))
+def test_jobs_of_a_provider_that_is_gone_go_where_a_worker_finds_that_out(database, caller, lane):
+    # Given a job for a provider that was taken out of the configuration
+    job = make_new_job(caller, lane=lane, places=[("gone", "acme/small"), *BETA])
+    run(database, submit_many, job)
+    # When the dispatcher looks
+    look = Due(NOW + REDISPATCH_MS, {"beta": 1})
+    [[requeued]] = run(database, dispatch_many, look)
+    # Then it is published where there are consumers, who will move it on along its plan
+    assert requeued == Requeued(job.id, "beta", lane.value)
 
 
 def test_a_deep_batch_never_delays_an_interactive_job(database, caller):
@@ -148,14 +158,17 @@ def test_a_batch_job_that_waits_for_a_retry_takes_no_room(database, caller):
     assert dispatch(database, alpha=1) == ids[2:]
 
 
-def test_a_rescued_batch_job_counts_as_published(database, caller):
+def test_a_rescued_batch_job_is_published_first(database, caller):
     # Given a batch job whose worker was lost, and two that wait
     job = submit_and_claim(database, caller, lane=Lane.BATCH)
     late = NOW + 100_000
     assert [requeued.job_id for requeued in rescue(database, now=late)] == [job.id]
-    waiting = submit_batch(database, caller, 2)
-    # Then there is room for one of them beside it
-    assert dispatch(database, now=late, alpha=1) == waiting[:1]
+    waiting = submit_batch(database, caller, 2, now=NOW + 1)
+    # Then it goes out in its old place, and there is room for one of the others
+    published = dispatch(database, now=late, alpha=1)
+    assert len(published) == FEED_AHEAD
+    assert job.id in published
+    assert set(published) - {job.id} < set(waiting)
 
 
 async def test_two_dispatchers_at_once_never_publish_a_job_twice(url, database, connect, caller):

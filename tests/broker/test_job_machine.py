@@ -216,7 +216,10 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule(owner=OWNERS, job_id=jobs)
     def sign_of_life(self, owner, job_id):
-        self.act(renew_many, Heartbeat(owner, self.now + LEASE, [job_id]))
+        self.act(
+            renew_many,
+            Heartbeat(owner, self.now + LEASE, {job_id: self.picture.jobs[job_id].attempt}),
+        )
 
     @rule(owner=st.none() | OWNERS)
     def lost_workers_are_noticed(self, owner):

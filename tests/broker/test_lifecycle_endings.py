@@ -2,7 +2,7 @@ import pytest
 
 from broker.completion import AttemptOutcome, ErrorType
 from broker.errors import ConflictError, NotFoundError
-from broker.lifecycle import Cancellation, Heartbeat, cancel_many, expire_many, renew_many
+from broker.lifecycle import Cancellation, Heartbeat, Renewal, cancel_many, expire_many, renew_many
 from broker.queues import Lane
 from broker.retries import OnUnknown, Retry
 from broker.states import JobState
@@ -78,9 +78,10 @@ def test_a_running_job_is_called_off_at_its_workers_next_sign_of_life(database, 
     job, other = submit_and_claim(database, caller), submit_and_claim(database, caller)
     assert cancel(database, job.id, caller.workspace_id) is JobState.RUNNING
     # When its worker gives a sign of life
-    [called_off] = run(database, renew_many, Heartbeat("worker-1", NOW + 1, [job.id, other.id]))
+    held = {job.id: job.attempt, other.id: other.attempt}
+    [renewal] = run(database, renew_many, Heartbeat("worker-1", NOW + 1, held))
     # Then it hears of it, and stopping ends the job without a charge
-    assert called_off == [job.id]
+    assert renewal == Renewal(called_off=[job.id], lost=[])
     stopped = failure(AttemptOutcome.CANCELLED, ErrorType.UNMAPPED)
     assert record(database, failed(job, why=stopped)) == [True]
     assert job_row(database, job.id).state == "cancelled"

@@ -1,4 +1,4 @@
-"""What several end-to-end files share: a house of many wires, the SDK, and a website."""
+"""What several end-to-end files share: houses, the SDK, a website, and receivers of webhooks."""
 
 import base64
 import threading
@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import openai
 import pytest
 
+from tests.e2e.hooks import Receiver, Tenant, receiving, tenant_of
 from tests.e2e.wires import wired
 from tests.house import KEY, House
 from tests.workers.media.pdfs import make_pdf
@@ -16,7 +17,8 @@ PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 )
 PDF = make_pdf("The first page", "The second page")
-FILES = {"/cat.png": PNG, "/paper.pdf": PDF}
+WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(28)
+FILES = {"/cat.png": PNG, "/paper.pdf": PDF, "/talk.wav": WAV}
 
 
 @pytest.fixture(scope="session")
@@ -53,3 +55,32 @@ def website() -> Iterator[str]:
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture(scope="session")
+def hooked() -> Iterator[House]:
+    """A house that may deliver to this machine."""
+    with House({"WAYBILL_ALLOWED_NETWORKS": "127.0.0.0/8"}) as house:
+        yield house
+        house.await_idle()
+        house.audit()
+
+
+@pytest.fixture(scope="session")
+def receiver() -> Iterator[Receiver]:
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def tenant(hooked: House, request: pytest.FixtureRequest) -> Iterator[Tenant]:
+    """A workspace of this test's own."""
+    with tenant_of(hooked, request.node.name) as tenant:
+        yield tenant
+
+
+@pytest.fixture
+def stranger(hooked: House, request: pytest.FixtureRequest) -> Iterator[Tenant]:
+    """Another workspace of the same house."""
+    with tenant_of(hooked, f"stranger to {request.node.name}") as tenant:
+        yield tenant

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from openai.types.images_response import Usage
 
 from broker import accounts
 from broker.database import Database
@@ -34,6 +35,9 @@ def link(wires: House) -> httpx.URL:
 def test_the_sdk_has_link_and_bytes(sdk: openai.OpenAI, wire: str) -> None:
     images = sdk.images.generate(model=f"{wire}/sim", prompt="A red square", n=2)
     assert len(images.data) == 2
+    assert (images.usage.input_tokens, images.usage.output_tokens) == (3, 2 * 258)
+    assert images.usage.cost > 0
+    Usage.model_validate(images.usage.model_dump())  # the SDK itself reads anything
     for image in images.data:
         content = base64.b64decode(image.b64_json)
         assert content.startswith(PNG)
@@ -121,6 +125,17 @@ def test_anothers_file_is_not_there(wires: House, link: httpx.URL) -> None:
 def test_a_file_that_never_was_is_a_404(wires: House) -> None:
     for name in ("file_0123456789", "..%2F..%2Fwaybill.db", "x"):
         assert wires.http.get(f"/files/{name}/content").status_code == 404
+
+
+def test_a_job_outlives_its_files(wires: House) -> None:
+    answer = wires.http.post("/images/generations", json={**ASKED, "prompt": "A lost square"})
+    [entry] = answer.json()["data"]
+    name = httpx.URL(entry["url"]).path.split("/")[-2]
+    (wires.data_dir / "files" / name[-2:] / name).unlink()
+    assert httpx.get(entry["url"]).status_code == 404
+    job = wires.job(answer.headers["x-job-id"])
+    assert job["status"] == "completed"
+    assert set(job["response"]["data"][0]) == {"file_id", "url"}
 
 
 def test_a_killed_worker_draws_again_and_is_paid_once() -> None:

@@ -7,11 +7,12 @@ from typing import Any
 import httpx
 import openai
 import pytest
+from openai.types.audio.transcription import UsageTokens
 
+from tests.e2e.conftest import WAV as SOUND
 from tests.e2e.wires import GEMINI_LIKE
 from tests.house import House
 
-SOUND = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(28)
 AUDIO = {"data": base64.b64encode(SOUND).decode(), "format": "wav"}
 BODIES: dict[str, dict[str, Any]] = {
     "/embeddings": {"input": ["one", "two"], "dimensions": 4},
@@ -156,6 +157,7 @@ def test_sound_is_written_down(sdk: openai.OpenAI, wire: str) -> None:
     asked = {"model": f"{wire}/sim", "file": upload}
     heard = sdk.audio.transcriptions.create(**asked)
     assert heard.text == f"The file is called audio.wav and has {len(SOUND)} bytes."
+    UsageTokens.model_validate(heard.usage.model_dump())  # the SDK itself reads anything
 
 
 def test_sound_is_written_down_as_the_caller_likes_it(sdk: openai.OpenAI) -> None:
@@ -173,9 +175,7 @@ def test_sound_is_written_down_as_the_caller_likes_it(sdk: openai.OpenAI) -> Non
 @pytest.mark.parametrize("name", ["talk", "", "talk.mp3"])
 def test_a_sounds_type_is_told_by_its_name_or_its_header(wires: House, name: str) -> None:
     upload = {"file": (name or "blob", SOUND, "audio/mpeg")}
-    answer = wires.http.post(
-        "/audio/transcriptions", data={"model": "openai/sim"}, files=upload
-    )
+    answer = wires.http.post("/audio/transcriptions", data={"model": "openai/sim"}, files=upload)
     assert answer.json()["text"].startswith("The file is called audio.mp3 ")
 
 
@@ -207,9 +207,7 @@ UNSERVED = [
 
 
 @pytest.mark.parametrize(("wire", "path"), UNSERVED)
-def test_what_no_provider_of_the_model_serves_is_a_404(
-    wires: House, wire: str, path: str
-) -> None:
+def test_what_no_provider_of_the_model_serves_is_a_404(wires: House, wire: str, path: str) -> None:
     answer = wires.http.post(path, json=body(path, wire))
     assert answer.status_code == 404, answer.text
     error = answer.json()["error"]
@@ -231,6 +229,7 @@ BAD = [
     ("/images/generations", {"prompt": ""}, "prompt"),
     ("/images/generations", {"n": 11}, "n"),
     ("/images/generations", {"response_format": "png"}, "response_format"),
+    ("/images/generations", {"stream": True}, "stream"),
     ("/completions", {"prompt": None}, "prompt"),
     ("/completions", {"stream": True}, "stream"),
     ("/rerank", {"query": None}, "query"),
@@ -238,6 +237,8 @@ BAD = [
     ("/rerank", {"top_n": 0}, "top_n"),
     ("/audio/transcriptions", {"input_audio": None}, "input_audio"),
     ("/audio/transcriptions", {"input_audio": {"data": "???"}}, "input_audio.data"),
+    ("/audio/transcriptions", {"stream": "true"}, "stream"),
+    ("/audio/speech", {"stream_format": "sse"}, "stream_format"),
     ("/audio/speech", {"input": "x" * 4097}, "input"),
     ("/audio/speech", {"voice": None}, "voice"),
     ("/audio/speech", {"speed": 9}, "speed"),
@@ -245,9 +246,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("path", "wrong", "field"), BAD)
-def test_a_wrong_field_is_named(
-    wires: House, path: str, wrong: dict[str, Any], field: str
-) -> None:
+def test_a_wrong_field_is_named(wires: House, path: str, wrong: dict[str, Any], field: str) -> None:
     answer = wires.http.post(path, json=body(path, **wrong))
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"].startswith(field)
@@ -261,6 +260,22 @@ def test_a_form_without_its_sound_is_refused(wires: House) -> None:
     answer = wires.http.post("/audio/transcriptions", files=empty)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "file"
+
+
+def test_a_form_that_is_too_large_is_refused(wires: House) -> None:
+    upload = {"file": ("talk.wav", bytes(10_000_001), "audio/wav")}
+    answer = wires.http.post("/audio/transcriptions", data={"model": "openai/sim"}, files=upload)
+    assert answer.status_code == 413
+    assert answer.json()["error"]["param"] == "file"
+
+
+@pytest.mark.parametrize("content", [b"nothing", b"--x\r\nno header\r\n\r\n"])
+@pytest.mark.parametrize("boundary", ["", "; boundary=x"])
+def test_a_form_that_is_none_is_refused(wires: House, content: bytes, boundary: str) -> None:
+    headers = {"Content-Type": f"multipart/form-data{boundary}"}
+    answer = wires.http.post("/audio/transcriptions", content=content, headers=headers)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] in {"body", "file"}
 
 
 @every_operation

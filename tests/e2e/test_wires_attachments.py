@@ -10,7 +10,7 @@ from typing import Any
 import openai
 import pytest
 
-from tests.e2e.conftest import PDF, PNG
+from tests.e2e.conftest import PDF, PNG, WAV
 from tests.e2e.wires import GEMINI_LIKE, WIRES
 from tests.house import House
 from tests.workers.media.pdfs import data_uri, make_pdf
@@ -70,6 +70,23 @@ def test_two_images_keep_their_number(sdk: openai.OpenAI, wire: str) -> None:
     assert "2 images" in ask(sdk, f"{wire}/sees", picture, picture).content
 
 
+@pytest.mark.parametrize("form", ["bytes", "address"])
+@pytest.mark.parametrize("wire", ["openai", "mistral", "azure", "deployment", *GEMINI_LIKE])
+def test_sound(sdk: openai.OpenAI, wire: str, website: str, form: str) -> None:
+    """Only Mistral is given the address; OpenAI's form has no place for one."""
+    data = base64.b64encode(WAV).decode() if form == "bytes" else f"{website}/talk.wav"
+    part = {"type": "input_audio", "input_audio": {"data": data, "format": "wav"}}
+    seen = ask(sdk, f"{wire}/sees", part).content
+    assert "1 sound (" in seen
+    assert f", {len(WAV)} bytes)" in seen or (wire, form) == ("mistral", "address")
+
+
+def test_anthropic_has_no_form_for_sound(sdk: openai.OpenAI) -> None:
+    part = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+    with pytest.raises(openai.BadRequestError, match="audio"):
+        ask(sdk, "anthropic/sees", part)
+
+
 @every_wire
 def test_an_image_for_a_model_that_reads_only_is_refused(sdk: openai.OpenAI, wire: str) -> None:
     with pytest.raises(openai.NotFoundError, match="image") as caught:
@@ -79,9 +96,7 @@ def test_an_image_for_a_model_that_reads_only_is_refused(sdk: openai.OpenAI, wir
 
 @pytest.mark.parametrize("form", range(4), ids=["file", "file-url", "document", "document-url"])
 @pytest.mark.parametrize("wire", TAKES_FILES)
-def test_a_document_goes_as_it_is(
-    sdk: openai.OpenAI, wire: str, website: str, form: int
-) -> None:
+def test_a_document_goes_as_it_is(sdk: openai.OpenAI, wire: str, website: str, form: int) -> None:
     message = ask(sdk, f"{wire}/sees", documents(website)[form])
     whole = f"1 document (application/pdf, {len(PDF)} bytes)"
     linked = f"1 document ({website}/paper.pdf)"

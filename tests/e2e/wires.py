@@ -53,12 +53,12 @@ NATIVE = (
     *("sim", "sim-echo", "sim-tools", "sim-tools2", "sim-json", "sim-reason", "sim-image"),
     *("sim-401", "sim-429-retry7", "sim-529", "sim-errstream", "sim-cut", "sim-reason-tools"),
 )
-SEES = ("text", "image", "file")
+SEES = ("text", "image", "file", "audio")
 
 
 def wired(settings: dict[str, str] | None = None) -> House:
     """Return a house, not yet started. Each wire has every model of NATIVE, `<wire>/sees`, which
-    takes images and files, and `<wire>/reads`, which takes text only and repeats it."""
+    takes all but films, and `<wire>/reads`, which takes text only and repeats it."""
     house = House({"WAYBILL_DEFAULT_MAX_ATTEMPTS": "1", **(settings or {})})
     root = f"http://127.0.0.1:{house.simulator_port}"
     providers = PROVIDERS.format(root=root).replace("\nwire", '\napi_key = "any"\nwire')

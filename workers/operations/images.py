@@ -103,11 +103,11 @@ class GeminiImages(OperationAdapter):
         ]
         if not media:
             raise MalformedAnswerError("no image in the answer")
-        body: Json = {"data": [{"file_id": image.id} for image in media]}
+        drawn: Json = {"data": [{"file_id": image.id} for image in media]}
         if "response_format" in request.body:
-            body["response_format"] = request.body["response_format"]
+            drawn["response_format"] = request.body["response_format"]
         return Document(
-            body=body,
+            body=drawn,
             usage=completion.usage,
             upstream_id=completion.upstream_id,
             upstream_model=completion.upstream_model,

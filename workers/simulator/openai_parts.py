@@ -23,8 +23,7 @@ def attachments_of(content: Any) -> tuple[Attachment, ...]:
 def _attachment(part: Json) -> Attachment:
     match part["type"]:
         case "image_url":
-            image = part["image_url"]
-            return linked(image if isinstance(image, str) else image["url"], "image")
+            return linked(part["image_url"]["url"], "image")
         case "video_url":
             return linked(part["video_url"]["url"], "video")
         case "input_audio":

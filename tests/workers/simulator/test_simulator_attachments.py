@@ -33,6 +33,8 @@ def test_openai_images_and_files(http):
         ({"type": "file", "file": {"file_id": "file-1"}}, "1 document (file-1)"),
         ({"type": "input_audio", "input_audio": {"data": PNG, "format": "wav"}},
          "1 sound (audio/wav, 68 bytes)"),
+        ({"type": "input_audio", "input_audio": PNG}, "1 sound (audio, 68 bytes)"),  # Mistral's
+        ({"type": "document_url", "document_url": "https://x.org/d"}, "1 document (https://x.org/d)"),
         ({"type": "video_url", "video_url": {"url": "https://x.org/v"}}, "1 video (https://x.org/v)"),
     ],
 )  # fmt: skip

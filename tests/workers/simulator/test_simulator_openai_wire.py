@@ -215,3 +215,12 @@ def test_a_malformed_call_is_refused(http, body):
 def test_an_unknown_route(http):
     answer = http.post("/v1/nothing")
     assert (answer.status_code, answer.json()["error"]["param"]) == (404, None)
+
+
+@pytest.mark.parametrize("place", ["/openai/v1", "/openai/deployments/gpt"])
+def test_azures_addresses_lead_here_too(http, place):
+    messages = [{"role": "user", "content": "Hello"}]
+    call = {"model": "sim-echo", "messages": messages}
+    answer = http.post(f"{place}/chat/completions?api-version=2024-10-21", json=call)
+    assert answer.json()["choices"][0]["message"]["content"] == "Hello"
+    assert http.post(f"{place}/nothing", json=call).status_code == 404

@@ -1,0 +1,11 @@
+"""/webhooks: where a workspace's events go, what signs them, and what became of each delivery."""
+
+from fastapi import APIRouter
+
+from api.routes.webhooks.deliveries import router as deliveries
+from api.routes.webhooks.endpoints import router as endpoints
+from api.routes.webhooks.secret import router as secret
+
+router = APIRouter(prefix="/webhooks")
+for part in (endpoints, secret, deliveries):
+    router.include_router(part)

@@ -1,0 +1,115 @@
+"""/webhooks/deliveries: list, look, send again one or a range."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from api import intake, webhook_views
+from api.documents import REPLAY
+from api.errors import json_response
+from api.routes.webhooks.creation_range import CreationRange
+from api.schemas.webhooks import ReplayRequest
+from api.services import Services, services
+from broker import webhooks
+from broker.accounts import Principal
+from broker.clock import now_ms
+from broker.errors import ConflictError
+from broker.webhooks import DeliveryState, Redelivery, Replay, Wanted
+
+router = APIRouter(prefix="/deliveries", tags=["webhooks"])
+
+
+def _wanted(
+    endpoint_id: str | None = None,
+    status: DeliveryState | None = None,
+    event_type: str | None = None,
+    subject_id: Annotated[str | None, Query(description="The job it is about.")] = None,
+) -> Wanted:
+    if event_type is not None:
+        webhooks.check_events([event_type], param="event_type")
+    return Wanted(endpoint_id, status, event_type, subject_id)
+
+
+def _created(
+    since: Annotated[
+        float | None, Query(ge=0, le=1e11, description="Created then or later.")
+    ] = None,
+    until: Annotated[float | None, Query(ge=0, le=1e11, description="Created before.")] = None,
+) -> CreationRange:
+    return CreationRange.of_seconds(since, until)
+
+
+@router.get("")
+async def list_deliveries(
+    request: Request,
+    wanted: Annotated[Wanted, Depends(_wanted)],
+    created: Annotated[CreationRange, Depends(_created)],
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: str | None = None,
+) -> Response:
+    """List deliveries, newest first; `after` is the last id of the page before."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    rows = await hands.database.read(
+        *(webhooks.list_deliveries, principal.workspace_id, limit + 1),
+        *(created.after(after), wanted),
+    )
+    rows = created.within(rows)
+    page = rows[:limit]
+    return json_response(
+        {
+            "object": "list",
+            "data": [webhook_views.delivery(row) for row in page],
+            "first_id": page[0].id if page else None,
+            "last_id": page[-1].id if page else None,
+            "has_more": len(rows) > limit,
+        }
+    )
+
+
+@router.post("/replay", status_code=202, openapi_extra=REPLAY)
+async def replay_deliveries(request: Request) -> Response:
+    """Send again, under the same webhook-ids, what never arrived, or everything of a range."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes, or_nothing=True)
+    wanted = intake.validated(ReplayRequest, body)
+    if wanted.endpoint_id is not None:
+        await _check_open(hands, principal, wanted.endpoint_id)
+    replay = Replay(
+        workspace_id=principal.workspace_id,
+        now=now_ms(),
+        endpoint_id=wanted.endpoint_id,
+        since=intake.milliseconds(wanted.since, "since"),
+        until=intake.milliseconds(wanted.until, "until"),
+        only_missing=wanted.only_missing,
+    )
+    count = await hands.database.write(webhooks.replay_many, replay)
+    return json_response({"object": "webhook_replay", "deliveries": count}, 202)
+
+
+@router.get("/{delivery_id}")
+async def get_delivery(request: Request, delivery_id: str) -> Response:
+    """Show a delivery: what is sent, every attempt, and what came back."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    found = await hands.database.read(webhooks.find_delivery, principal.workspace_id, delivery_id)
+    return json_response(webhook_views.whole_delivery(found))
+
+
+@router.post("/{delivery_id}/redeliver", status_code=202)
+async def redeliver(request: Request, delivery_id: str) -> Response:
+    """Send a delivery again, now, under the same webhook-id."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    wish = Redelivery(principal.workspace_id, delivery_id, now_ms())
+    row = await hands.database.write(webhooks.redeliver_many, wish)
+    return json_response(webhook_views.delivery(row), 202)
+
+
+async def _check_open(hands: Services, principal: Principal, endpoint_id: str) -> None:
+    """Refuse to replay to an endpoint that is not there or takes nothing."""
+    row = await hands.database.read(webhooks.find_endpoint, principal.workspace_id, endpoint_id)
+    if row.disabled:
+        raise ConflictError(f"Webhook endpoint {endpoint_id} is disabled: enable it first.")

@@ -1,0 +1,133 @@
+"""/webhooks/endpoints: make, list, change, rotate, test, delete."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api import intake, webhook_views
+from api.documents import ENDPOINT, ENDPOINT_CHANGES, ENDPOINT_ROTATION
+from api.errors import json_response
+from api.receivers import check_receiver
+from api.schemas.webhooks import EndpointChanges, EndpointRequest, EndpointRotationRequest
+from api.services import Services, services
+from broker import webhooks
+from broker.accounts import Principal
+from broker.clock import now_ms
+from broker.completion import Json
+from broker.errors import InvalidRequestError
+from broker.webhooks import (
+    EndpointChange,
+    EndpointName,
+    EndpointWish,
+    Rotation,
+    Scheme,
+    SignatureKind,
+)
+
+router = APIRouter(prefix="/endpoints", tags=["webhooks"])
+
+
+@router.post("", status_code=201, openapi_extra=ENDPOINT)
+async def create_endpoint(request: Request) -> Response:
+    """Make an endpoint. Its secret is in this answer, and in no other."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    wanted = intake.validated(EndpointRequest, body)
+    check_receiver(wanted.url, hands.settings.allowed_networks, param="url")
+    wish = EndpointWish(**dict(wanted))
+    row, secret = webhooks.new_endpoint(wish, principal.workspace_id, hands.seal, now_ms())
+    made = await hands.database.write(webhooks.create_many, row)
+    return json_response(_with_secret(hands, made, secret), 201)
+
+
+@router.get("")
+async def list_endpoints(request: Request) -> Response:
+    """List the workspace's endpoints, oldest first."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    rows = await hands.database.read(webhooks.list_endpoints, principal.workspace_id)
+    shown = [webhook_views.endpoint(row, hands.seal) for row in rows]
+    return json_response({"object": "list", "data": shown})
+
+
+@router.get("/{endpoint_id}")
+async def get_endpoint(request: Request, endpoint_id: str) -> Response:
+    """Show an endpoint, and since when it fails or why it is disabled."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    row = await _find(hands, principal, endpoint_id)
+    return json_response(webhook_views.endpoint(row, hands.seal))
+
+
+@router.patch("/{endpoint_id}", openapi_extra=ENDPOINT_CHANGES)
+async def change_endpoint(request: Request, endpoint_id: str) -> Response:
+    """Change an endpoint, disable it (what waits for it is cancelled), or enable it again."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    asked = intake.validated(EndpointChanges, body).model_dump(exclude_unset=True)
+    if "url" in asked:
+        check_receiver(asked["url"], hands.settings.allowed_networks, param="url")
+    if asked.get("scheme") is Scheme.OPENROUTER:
+        row = await _find(hands, principal, endpoint_id)
+        _check_signature(Scheme.OPENROUTER, SignatureKind(row.signature), param="scheme")
+    change = EndpointChange(
+        principal.workspace_id, endpoint_id, now_ms(), webhooks.changes(asked, hands.seal)
+    )
+    row = await hands.database.write(webhooks.update_many, change)
+    return json_response(webhook_views.endpoint(row, hands.seal))
+
+
+@router.delete("/{endpoint_id}")
+async def delete_endpoint(request: Request, endpoint_id: str) -> Response:
+    """Delete an endpoint; what waits for it is cancelled."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
+    await hands.database.write(webhooks.delete_many, name)
+    return json_response({"id": endpoint_id, "object": "webhook_endpoint", "deleted": True})
+
+
+@router.post("/{endpoint_id}/rotate", openapi_extra=ENDPOINT_ROTATION)
+async def rotate_endpoint(request: Request, endpoint_id: str) -> Response:
+    """Give an endpoint a new secret, shown in this answer only; the one before signs too."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes, or_nothing=True)
+    wanted = intake.validated(EndpointRotationRequest, body)
+    row = await _find(hands, principal, endpoint_id)
+    kind = wanted.signature or SignatureKind(row.signature)
+    _check_signature(Scheme(row.scheme), kind, param="signature")
+    columns, secret = webhooks.new_secret_columns(kind, hands.seal)
+    overlap = wanted.overlap_seconds * 1000
+    rotation = Rotation(principal.workspace_id, endpoint_id, now_ms(), columns, overlap)
+    rotated = await hands.database.write(webhooks.rotate_many, rotation)
+    return json_response(_with_secret(hands, rotated, secret))
+
+
+@router.post("/{endpoint_id}/test", status_code=202)
+async def test_endpoint(request: Request, endpoint_id: str) -> Response:
+    """Send an endpoint an `endpoint.test`, whatever its filter; answers with the delivery."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
+    delivery_id = await hands.database.write(webhooks.send_test_many, name)
+    found = await hands.database.read(webhooks.find_delivery, principal.workspace_id, delivery_id)
+    return json_response(webhook_views.whole_delivery(found), 202)
+
+
+async def _find(hands: Services, principal: Principal, endpoint_id: str) -> Any:
+    return await hands.database.read(webhooks.find_endpoint, principal.workspace_id, endpoint_id)
+
+
+def _with_secret(hands: Services, row: Any, secret: str) -> Json:
+    """Show the secret this once; a private key stays here, its public half is in the endpoint."""
+    shown = webhook_views.endpoint(row, hands.seal)
+    return shown if row.public_key else shown | {"secret": secret}
+
+
+def _check_signature(scheme: Scheme, kind: SignatureKind, *, param: str) -> None:
+    if scheme is Scheme.OPENROUTER and kind is SignatureKind.V1A:
+        raise InvalidRequestError("The openrouter scheme signs with v1 only.", param=param)

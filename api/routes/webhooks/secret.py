@@ -1,0 +1,42 @@
+"""/webhooks/secret: what signs deliveries to the URLs that jobs name themselves."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api import intake, webhook_views
+from api.documents import ROTATION
+from api.errors import json_response
+from api.schemas.webhooks import RotationRequest
+from api.services import services
+from broker import webhooks
+from broker.clock import now_ms
+from broker.webhooks import NewWorkspaceSecret, SignatureKind
+
+router = APIRouter(prefix="/secret", tags=["webhooks"])
+
+
+@router.get("")
+async def get_secret(request: Request) -> Response:
+    """Show the workspace's secret; it is made when it is first asked for or needed."""
+    hands = services(request)
+    workspace_id = (await hands.keyring.principal(request)).workspace_id
+    row = await hands.database.read(webhooks.find_workspace_secret, workspace_id)
+    if row is None:
+        columns, _ = webhooks.new_secret_columns(SignatureKind.V1, hands.seal)
+        fresh = NewWorkspaceSecret(workspace_id, columns["secret"], now_ms())
+        row = await hands.database.write(webhooks.ensure_workspace_secrets, fresh)
+    return json_response(webhook_views.workspace_secret(row, hands.seal))
+
+
+@router.post("/rotate", openapi_extra=ROTATION)
+async def rotate_secret(request: Request) -> Response:
+    """Replace the workspace's secret; the one before signs too until its overlap ends."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes, or_nothing=True)
+    wanted = intake.validated(RotationRequest, body)
+    columns, _ = webhooks.new_secret_columns(SignatureKind.V1, hands.seal)
+    overlap = wanted.overlap_seconds * 1000
+    fresh = NewWorkspaceSecret(principal.workspace_id, columns["secret"], now_ms(), overlap)
+    row = await hands.database.write(webhooks.rotate_workspace_secrets, fresh)
+    return json_response(webhook_views.workspace_secret(row, hands.seal))

@@ -1,0 +1,105 @@
+"""A job as its owner sees it, made from rows: in GET /jobs/{id}, and in webhooks that are full."""
+
+from typing import Any
+
+import orjson
+
+from broker.clock import seconds
+from broker.completion import Json
+from broker.ids import generation_id
+from broker.money import usd
+from broker.pricing import Price, listed
+from broker.reports import JobReport
+
+
+def job(report: JobReport) -> Json:
+    """A job as GET /jobs/{id} shows it."""
+    row, payload = report.job, report.payload
+    extra = orjson.loads(payload.extra) if payload.extra else {}
+    body = job_summary(row) | {
+        "queue_position": report.queue_position,
+        "usage": _usage(report.generation),
+        "attempts": [_attempt(attempt, report) for attempt in report.attempts],
+        "plan": _plan(payload.plan),
+        "metadata": extra.get("metadata") or {},
+    }
+    if report.generation is not None:
+        body["generation_id"] = generation_id(row.id)
+    body["response"] = None if payload.response is None else orjson.Fragment(payload.response)
+    return {"error": None} | body
+
+
+def _plan(stored: bytes) -> list[Json]:
+    """A job's plan, its prices in US dollars per token."""
+    return [
+        {name: value for name, value in place.items() if name != "price"}
+        | {"pricing": listed(Price(**place["price"]))}
+        for place in orjson.loads(stored)
+    ]
+
+
+def job_summary(row: Any) -> Json:
+    """A job as lists show it: without bodies."""
+    body: Json = {
+        "id": row.id,
+        "object": "job",
+        "status": row.state,
+        "endpoint": row.operation,
+        "model": row.model,
+        "provider": row.provider,
+        "lane": row.lane,
+        "stream": row.stream,
+        "created_at": seconds(row.created_at),
+        "available_at": seconds(row.available_at),
+        "deadline": seconds(row.deadline_at),
+        "started_at": seconds(row.started_at),
+        "ended_at": seconds(row.ended_at),
+        "attempt": row.attempt,
+        "max_attempts": row.max_attempts,
+        "on_unknown": row.on_unknown,
+        "urls": job_urls(row.id),
+    }
+    if row.error is not None:
+        body["error"] = orjson.Fragment(row.error)
+    return body
+
+
+def job_urls(job_id: str) -> Json:
+    base = f"/api/v1/jobs/{job_id}"
+    return {"self": base, "events": f"{base}/events", "cancel": f"{base}/cancel"}
+
+
+def _attempt(row: Any, report: JobReport) -> Json:
+    generation = report.generation
+    paid = generation is not None and generation.attempt == row.number
+    return {
+        "number": row.number,
+        "provider": row.provider,
+        "model": row.model,
+        "outcome": row.outcome,
+        "http_status": row.http_status,
+        "error_type": row.error_type,
+        "error_message": row.error_message,
+        "worker": row.worker,
+        "started_at": seconds(row.started_at),
+        "queued_ms": row.queued_ms,
+        "first_token_ms": row.first_token_ms,
+        "duration_ms": row.duration_ms,
+        "cost": usd(generation.cost_nanos) if generation is not None and paid else 0.0,
+    }
+
+
+def _usage(generation: Any | None) -> Json | None:
+    if generation is None:
+        return None
+    read, write = generation.cache_read_tokens or 0, generation.cache_write_tokens or 0
+    prompt = (generation.input_tokens or 0) + read + write
+    completion = generation.output_tokens or 0
+    return {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "cost": usd(generation.cost_nanos),
+        "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": write},
+        "completion_tokens_details": {"reasoning_tokens": generation.reasoning_tokens or 0},
+    }

@@ -1,0 +1,177 @@
+"""pending → running: take deliveries under a lease, with all that sending them needs."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from broker.tables import Delivery, WebhookEndpoint, WebhookSecret
+from broker.webhooks.pacing import paced
+from broker.webhooks.vocabulary import DeliveryState, Scheme
+
+_deliveries: Any = Delivery.__table__  # type: ignore[attr-defined]
+_endpoints: Any = WebhookEndpoint.__table__  # type: ignore[attr-defined]
+_secrets: Any = WebhookSecret.__table__  # type: ignore[attr-defined]
+_IDS: Any = bindparam("ids", expanding=True)
+_PENDING = _deliveries.c.state == DeliveryState.PENDING.value
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimDelivery:
+    """A worker's wish to send a delivery now."""
+
+    delivery_id: str
+    owner: str
+    now: int
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimNext:
+    """A worker's wish to send whatever is due next to a receiver that has just taken one."""
+
+    receiver: str
+    owner: str
+    now: int
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedDelivery:
+    """A delivery under a lease: all that an attempt needs."""
+
+    id: str
+    event_id: str
+    event_type: str
+    subject_id: str
+    workspace_id: str
+    endpoint_id: str | None
+    receiver: str
+    url: str
+    payload: bytes
+    attempt: int
+    failures: int
+    scheme: Scheme
+    secrets: Sequence[str]  # sealed; none where the workspace has yet to be given one
+    headers: str  # sealed JSON, or ""
+
+
+_FOUND = select(_deliveries).where(
+    _deliveries.c.id.in_(_IDS), _PENDING, _deliveries.c.next_at <= bindparam("now")
+)
+_LOCKED = _FOUND.order_by(_deliveries.c.id).with_for_update(skip_locked=True)
+_NEXT = (
+    select(_deliveries)
+    .where(
+        _PENDING,
+        _deliveries.c.receiver == bindparam("receiver"),
+        _deliveries.c.dispatch_at <= bindparam("now"),
+    )
+    .order_by(_deliveries.c.dispatch_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_CLAIM = (
+    update(_deliveries)
+    .where(_deliveries.c.id.in_(_IDS))
+    .values(
+        state=DeliveryState.RUNNING.value,
+        attempt=_deliveries.c.attempt + 1,
+        lease_owner=bindparam("owner"),
+        lease_expires_at=bindparam("lease_expires"),
+    )
+)
+_CANCEL = (
+    update(_deliveries)
+    .where(_deliveries.c.id.in_(_IDS))
+    .values(state=DeliveryState.CANCELLED.value, ended_at=bindparam("now"))
+)
+_OPEN_ENDPOINTS = select(_endpoints).where(
+    _endpoints.c.id.in_(_IDS), _endpoints.c.disabled.is_(False)
+)
+_SECRETS = select(_secrets).where(_secrets.c.workspace_id.in_(_IDS))
+
+
+def claim_many(
+    connection: Connection, claims: Sequence[ClaimDelivery]
+) -> Sequence[ClaimedDelivery | None]:
+    """Take deliveries that are pending and due; None for those that are not, or not yet allowed.
+
+    All claims of a call come from one worker process.
+    """
+    now = max(claim.now for claim in claims)
+    wanted = {"ids": [claim.delivery_id for claim in claims], "now": now}
+    claimed = _take(connection, connection.execute(_LOCKED, wanted).all(), claims[0], now)
+    by_id = {delivery.id: delivery for delivery in claimed}
+    return [by_id.pop(claim.delivery_id, None) for claim in claims]
+
+
+def claim_next_many(
+    connection: Connection, wishes: Sequence[ClaimNext]
+) -> Sequence[ClaimedDelivery | None]:
+    """Take the due deliveries of these receivers that nobody was told of, oldest first."""
+    now = max(wish.now for wish in wishes)
+    rows: list[Any] = []
+    for receiver, count in Counter(wish.receiver for wish in wishes).items():
+        wanted = {"receiver": receiver, "now": now, "most": count}
+        rows += connection.execute(_NEXT, wanted)
+    claimed: defaultdict[str, list[ClaimedDelivery]] = defaultdict(list)
+    for delivery in _take(connection, rows, wishes[0], now):
+        claimed[delivery.receiver].append(delivery)
+    return [claimed[wish.receiver].pop(0) if claimed[wish.receiver] else None for wish in wishes]
+
+
+def _take(
+    connection: Connection, rows: Sequence[Any], claim: ClaimDelivery | ClaimNext, now: int
+) -> list[ClaimedDelivery]:
+    """Claim these rows, but for what is over its endpoint's rate or has no endpoint any more."""
+    if not rows:
+        return []
+    ids = {row.endpoint_id for row in rows if row.endpoint_id is not None}
+    endpoints = {row.id: row for row in connection.execute(_OPEN_ENDPOINTS, {"ids": sorted(ids)})}
+    closed = [row.id for row in rows if row.endpoint_id and row.endpoint_id not in endpoints]
+    if closed:
+        connection.execute(_CANCEL, {"ids": closed, "now": now})
+    open_rows = [row for row in rows if row.id not in closed]
+    allowed = paced(connection, open_rows, endpoints, now)
+    if not allowed:
+        return []
+    lease = {"owner": claim.owner, "lease_expires": now + claim.lease_ms}
+    connection.execute(_CLAIM, {"ids": [row.id for row in allowed], **lease})
+    own = {row.workspace_id for row in allowed if row.endpoint_id is None}
+    secrets = {row.workspace_id: row for row in connection.execute(_SECRETS, {"ids": sorted(own)})}
+    return [
+        _claimed(row, endpoints.get(row.endpoint_id), secrets.get(row.workspace_id), now)
+        for row in allowed
+    ]
+
+
+def _claimed(
+    row: Any, endpoint: Any | None, workspace_secret: Any | None, now: int
+) -> ClaimedDelivery:
+    secret = endpoint if endpoint is not None else workspace_secret
+    return ClaimedDelivery(
+        id=row.id,
+        event_id=row.event_id,
+        event_type=row.event_type,
+        subject_id=row.subject_id,
+        workspace_id=row.workspace_id,
+        endpoint_id=row.endpoint_id,
+        receiver=row.receiver,
+        url=row.url if endpoint is None else endpoint.url,
+        payload=row.payload,
+        attempt=row.attempt + 1,
+        failures=row.failures,
+        scheme=Scheme.STANDARD if endpoint is None else Scheme(endpoint.scheme),
+        secrets=tuple(valid_secrets(secret, now)) if secret is not None else (),
+        headers="" if endpoint is None else endpoint.headers,
+    )
+
+
+def valid_secrets(row: Any, now: int) -> Iterator[str]:
+    """The sealed secrets that sign now: the present one first, then the one it replaces."""
+    yield row.secret
+    if row.previous_secret is not None and now < row.previous_until:
+        yield row.previous_secret

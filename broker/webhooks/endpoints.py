@@ -1,0 +1,160 @@
+"""A workspace's webhook endpoints: made, listed, changed, rotated, tested, deleted.
+
+Grouped writes take several callers' wishes; a wish for an endpoint that is not the workspace's gets
+a NotFoundError as its result.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from broker.errors import ConflictError, NotFoundError
+from broker.tables import WebhookEndpoint
+from broker.webhooks.cancellation import cancel_pending
+from broker.webhooks.fan_out import send_to
+from broker.webhooks.payloads import WebhookEvent
+from broker.webhooks.vocabulary import TEST
+
+OVERLAP_MS = 24 * 3600 * 1000  # how long the secret before also signs
+
+_endpoints: Any = WebhookEndpoint.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointName:
+    """One endpoint of a workspace, to be deleted or tested."""
+
+    workspace_id: str
+    endpoint_id: str
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointChange:
+    """New values of an endpoint's columns, see `endpoint_wishes.changes`."""
+
+    workspace_id: str
+    endpoint_id: str
+    now: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Rotation:
+    """A new sealed secret for an endpoint; the one before signs too until its overlap ends."""
+
+    workspace_id: str
+    endpoint_id: str
+    now: int
+    values: Mapping[str, Any]  # secret (sealed), public_key, signature: see `new_secret_columns`
+    overlap_ms: int = OVERLAP_MS
+
+
+_Wish = TypeVar("_Wish", EndpointName, EndpointChange, Rotation)
+
+
+def create_many(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
+    """Insert endpoints (see `endpoint_wishes.new_endpoint`) and return their rows."""
+    for row in rows:
+        connection.execute(insert(_endpoints).values(row))
+    return [_row(connection, row["workspace_id"], row["id"]) for row in rows]
+
+
+def list_endpoints(connection: Connection, workspace_id: str) -> Sequence[Any]:
+    """Return the rows of a workspace's endpoints, oldest first."""
+    mine = select(_endpoints).where(_endpoints.c.workspace_id == workspace_id)
+    return connection.execute(mine.order_by(_endpoints.c.id)).all()
+
+
+def find_endpoint(connection: Connection, workspace_id: str, endpoint_id: str) -> Any:
+    """Return an endpoint's row. Raises NotFoundError."""
+    found = _row(connection, workspace_id, endpoint_id)
+    if found is None:
+        raise _unknown(endpoint_id)
+    return found
+
+
+def update_many(connection: Connection, changes: Sequence[EndpointChange]) -> Sequence[Any]:
+    """Change endpoints and return their rows. Disabling one cancels what it had yet to be sent."""
+    return _each(connection, changes, _change)
+
+
+def rotate_many(connection: Connection, rotations: Sequence[Rotation]) -> Sequence[Any]:
+    """Give endpoints new secrets and return their rows."""
+    return _each(connection, rotations, _rotate)
+
+
+def delete_many(connection: Connection, names: Sequence[EndpointName]) -> Sequence[Any]:
+    """Delete endpoints; what they had yet to be sent is cancelled. Returns their last rows."""
+    return _each(connection, names, _delete)
+
+
+def send_test_many(connection: Connection, names: Sequence[EndpointName]) -> Sequence[Any]:
+    """Send endpoints an `endpoint.test`; return the deliveries' ids. A disabled one refuses."""
+    return _each(connection, names, _test)
+
+
+def _each(
+    connection: Connection,
+    wishes: Sequence[_Wish],
+    carry_out: Callable[[Connection, _Wish, Any], Any],
+) -> Sequence[Any]:
+    results: list[Any] = []
+    for wish in wishes:
+        row = _row(connection, wish.workspace_id, wish.endpoint_id)
+        unknown = row is None
+        results.append(_unknown(wish.endpoint_id) if unknown else carry_out(connection, wish, row))
+    return results
+
+
+def _change(connection: Connection, change: EndpointChange, row: Any) -> Any:
+    values = dict(change.values)
+    if values.get("disabled") is True and not row.disabled:
+        values |= {"disabled_at": change.now, "disabled_reason": "disabled by its owner"}
+        cancel_pending(connection, [row.id], change.now)
+    if values.get("disabled") is False:
+        values |= {"disabled_at": None, "disabled_reason": None, "failing_since": None}
+    if "url" in values:
+        values["failing_since"] = None
+    if values:
+        connection.execute(update(_endpoints).where(_endpoints.c.id == row.id).values(values))
+    return _row(connection, change.workspace_id, row.id)
+
+
+def _rotate(connection: Connection, rotation: Rotation, row: Any) -> Any:
+    earlier = {
+        "previous_secret": row.secret,
+        "previous_until": rotation.now + rotation.overlap_ms,
+    }
+    connection.execute(
+        update(_endpoints).where(_endpoints.c.id == row.id).values({**rotation.values, **earlier})
+    )
+    return _row(connection, rotation.workspace_id, row.id)
+
+
+def _delete(connection: Connection, name: EndpointName, row: Any) -> Any:
+    cancel_pending(connection, [row.id], name.now)
+    connection.execute(delete(_endpoints).where(_endpoints.c.id == row.id))
+    return row
+
+
+def _test(connection: Connection, name: EndpointName, row: Any) -> str | Exception:
+    if row.disabled:
+        return ConflictError(f"Webhook endpoint {row.id} is disabled: enable it first.")
+    data = {"id": row.id, "object": "webhook_endpoint"}
+    event = WebhookEvent(name.workspace_id, TEST, row.id, name.now, data)
+    return send_to(connection, {row.id: event})[0]
+
+
+def _row(connection: Connection, workspace_id: str, endpoint_id: str) -> Any:
+    return connection.execute(
+        select(_endpoints)
+        .where(_endpoints.c.id == endpoint_id, _endpoints.c.workspace_id == workspace_id)
+        .with_for_update()
+    ).first()
+
+
+def _unknown(endpoint_id: str) -> NotFoundError:
+    return NotFoundError(f"There is no webhook endpoint {endpoint_id}.")

@@ -1,0 +1,46 @@
+"""What is sent: `{type, timestamp, data}`. Pure.
+
+Source: Standard Webhooks 1.0.0, "Payload structure". OpenRouter's envelope is
+`{type, created_at, data}`.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import orjson
+
+from broker.completion import Json
+from broker.ids import new_id
+from broker.webhooks.vocabulary import Scheme
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """Something that happened in a workspace and that its receivers may want to hear."""
+
+    workspace_id: str
+    type: str  # one of EVENT_TYPES
+    subject_id: str  # the job, batch or endpoint it happened to
+    now: int
+    data: Json  # thin: ids and status
+    webhook: str | None = None  # the subject's own: JSON {url, events}
+    id: str = field(default_factory=lambda: new_id("evt_"))
+
+
+def job_event(
+    job_id: str, workspace_id: str, state: str, now: int, webhook: str | None
+) -> WebhookEvent:
+    """Return the event of a job that came to this state."""
+    data = {"id": job_id, "object": "job", "status": state}
+    return WebhookEvent(workspace_id, f"job.{state}", job_id, now, data, webhook)
+
+
+def body(event: WebhookEvent, scheme: Scheme, document: Json | None = None) -> bytes:
+    """Return the bytes to sign and send; `document` is the whole object, where that is wanted."""
+    moment: Json
+    if scheme is Scheme.OPENROUTER:
+        moment = {"created_at": event.now // 1000}
+    else:
+        at = datetime.fromtimestamp(event.now / 1000, UTC)
+        moment = {"timestamp": at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+    return orjson.dumps({"type": event.type, **moment, "data": document or event.data})

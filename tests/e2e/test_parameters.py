@@ -1,0 +1,145 @@
+"""Parameters that an endpoint does not support: dropped, required, or a reason to ask it last."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.house import House
+
+MODELS = """
+[[models]]
+slug = "picky/echo"
+endpoints = [{ provider = "sim", model = "sim-echo", supported_parameters = ["temperature"] }]
+[[models]]
+slug = "picky/all"
+supported_parameters = ["max_tokens", "reasoning_effort", "structured_outputs"]
+endpoints = [{ provider = "sim", model = "sim-echo" }]
+[[models]]
+slug = "mixed/tools"
+[[models.endpoints]]
+provider = "sim"
+model = "sim-tools"
+prompt = "0.1"
+supported_parameters = ["temperature", "seed"]
+[[models.endpoints]]
+provider = "spare"
+model = "sim-tools"
+prompt = "0.5"
+supported_parameters = ["tools", "tool_choice", "temperature"]
+[[models]]
+slug = "mixed/moves"
+[[models.endpoints]]
+provider = "sim"
+model = "sim-429"
+prompt = "0.1"
+supported_parameters = ["top_p"]
+[[models.endpoints]]
+provider = "spare"
+model = "sim-echo"
+prompt = "0.5"
+supported_parameters = ["top_k"]
+"""
+FUNCTION = {"name": "clock", "parameters": {"type": "object", "properties": {}}}
+TOOLS = [{"type": "function", "function": FUNCTION}]
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with House(config=MODELS) as house:
+        yield house
+        house.await_idle()
+        house.audit()
+
+
+def ask(house: House, model: str, **more: Any) -> Any:
+    body = {"model": model, "messages": [{"role": "user", "content": "Hello"}], **more}
+    return house.http.post("/chat/completions", json=body)
+
+
+def sent(house: House, field: str) -> bool:
+    return bool(house.calls(field)["matching"])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_not_supported_is_dropped(house: House, stream: bool) -> None:
+    seed = 4711 + stream
+    answer = ask(
+        house, "picky/echo", temperature=0.3, seed=seed, stop=["."], tools=TOOLS,
+        tool_choice="required", response_format={"type": "json_object"}, stream=stream,
+    )  # fmt: skip
+    assert answer.status_code == 200
+    assert "Hello" in answer.text if not stream else "Hell" in answer.text
+    assert not sent(house, f'"seed":{seed}')
+    assert not sent(house, '"tool_choice"')
+    assert sent(house, '"temperature":0.3')
+
+
+def test_the_limit_that_bounds_the_cost_is_never_dropped(house: House) -> None:
+    answer = ask(house, "picky/echo", max_tokens=1).json()
+    assert answer["choices"][0]["message"]["content"] == "Hell"
+    assert answer["choices"][0]["finish_reason"] == "length"
+
+
+def test_a_models_list_holds_for_its_endpoints(house: House) -> None:
+    ask(house, "picky/all", temperature=0.77, reasoning={"effort": "minimal"})
+    assert sent(house, '"reasoning_effort":"minimal"')  # the list has it under another name
+    assert not sent(house, '"temperature":0.77')
+
+
+def test_fields_that_are_no_parameters_pass(house: House) -> None:
+    ask(house, "picky/echo", vendor_extension=31337)
+    assert sent(house, '"vendor_extension":31337')
+
+
+def provider(answer: Any) -> str:
+    assert answer.status_code == 200, answer.text
+    return str(answer.json()["provider"])
+
+
+def test_endpoints_without_tools_come_last(house: House) -> None:
+    assert provider(ask(house, "mixed/tools")) == "sim"
+    answer = ask(house, "mixed/tools", tools=TOOLS)
+    assert provider(answer) == "spare"
+    assert answer.json()["choices"][0]["finish_reason"] == "tool_calls"
+    plan = house.job(answer.headers["x-job-id"])["plan"]
+    assert [place["provider"] for place in plan] == ["spare", "sim"]
+
+
+def test_only_tools_and_the_like_change_the_order(house: House) -> None:
+    assert provider(ask(house, "mixed/tools", top_p=0.5)) == "sim"
+    assert provider(ask(house, "mixed/tools", tool_choice="auto", tools=TOOLS)) == "spare"
+
+
+def test_required_parameters_leave_endpoints_out(house: House) -> None:
+    required = {"require_parameters": True}
+    answer = ask(house, "mixed/tools", tools=TOOLS, provider=required)
+    assert [place["provider"] for place in house.job(answer.headers["x-job-id"])["plan"]] == [
+        "spare"
+    ]
+    assert provider(ask(house, "mixed/tools", seed=1, provider=required)) == "sim"
+    assert provider(ask(house, "mixed/tools", max_tokens=9, provider=required)) == "sim"
+
+
+def test_when_none_has_them_all_that_is_said(house: House) -> None:
+    required = {"require_parameters": True}
+    answer = ask(house, "mixed/tools", logprobs=True, provider=required)
+    assert answer.status_code == 404
+    error = answer.json()["error"]
+    assert error["param"] == "provider.require_parameters"
+    assert "logprobs" in error["message"]
+    assert "seed" not in error["message"]
+    answer = ask(house, "mixed/tools", seed=1, tools=TOOLS, provider=required)
+    assert answer.status_code == 404
+    fallback = ask(house, "picky/echo", models=["mixed/tools"], seed=1, provider=required)
+    assert fallback.json()["model"] == "mixed/tools"
+
+
+def test_each_endpoint_of_a_plan_is_sent_what_it_supports(house: House) -> None:
+    answer = ask(house, "mixed/moves", top_p=0.123, top_k=123)
+    assert provider(answer) == "spare"
+    assert sent(house, '"top_p":0.123')
+    assert sent(house, '"top_k":123')
+    assert house.calls('"top_p":0.123,"top_k":123')["matching"] == 0
+    job = house.job(answer.headers["x-job-id"])
+    assert [each["outcome"] for each in job["attempts"]] == ["rejected", "ok"]
