@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from redis.asyncio import Redis
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -91,6 +92,14 @@ def _shape_errors(app: FastAPI) -> None:
         field = str(problem["loc"][-1])
         return error_response(
             request, InvalidRequestError(f"{field}: {problem['msg']}", param=field)
+        )
+
+    @app.exception_handler(DataError)
+    async def unstorable(request: Request, error: DataError) -> Response:
+        """A value of the caller's that PostgreSQL does not take: an id with a NUL in it, say."""
+        log.warning("api.unstorable", path=request.url.path, error=str(error.orig))
+        return error_response(
+            request, InvalidRequestError("A value in this request cannot be looked up or stored.")
         )
 
     @app.exception_handler(HTTPException)

@@ -70,7 +70,7 @@ def list_endpoints(connection: Connection, workspace_id: str) -> Sequence[Any]:
 
 def find_endpoint(connection: Connection, workspace_id: str, endpoint_id: str) -> Any:
     """Return an endpoint's row. Raises NotFoundError."""
-    found = _row(connection, workspace_id, endpoint_id)
+    found = connection.execute(_mine(workspace_id, endpoint_id)).first()
     if found is None:
         raise _unknown(endpoint_id)
     return found
@@ -149,11 +149,14 @@ def _test(connection: Connection, name: EndpointName, row: Any) -> str | Excepti
 
 
 def _row(connection: Connection, workspace_id: str, endpoint_id: str) -> Any:
-    return connection.execute(
-        select(_endpoints)
-        .where(_endpoints.c.id == endpoint_id, _endpoints.c.workspace_id == workspace_id)
-        .with_for_update()
-    ).first()
+    """Return an endpoint's row, kept from others until the commit; None where there is none."""
+    return connection.execute(_mine(workspace_id, endpoint_id).with_for_update()).first()
+
+
+def _mine(workspace_id: str, endpoint_id: str) -> Any:
+    return select(_endpoints).where(
+        _endpoints.c.id == endpoint_id, _endpoints.c.workspace_id == workspace_id
+    )
 
 
 def _unknown(endpoint_id: str) -> NotFoundError:

@@ -102,7 +102,10 @@ class JobMachine(RuleBasedStateMachine):
     )
     def submit(self, who, key, seed, places, later, deadline, **wish):
         caller = self.callers[who]
-        asked = seed, places == len(PLACES)  # what the body says: places 0 and 1 are one model
+        not_before = later and self.now + later
+        until = deadline and self.now + deadline
+        # what the body says (places 0 and 1 are one model), and what is asked beside it
+        asked = seed, places == len(PLACES), not_before, until, *wish.values()
         left = balance(self.database, caller.workspace_id)
         job = make_new_job(
             caller,
@@ -110,8 +113,8 @@ class JobMachine(RuleBasedStateMachine):
             places=PLACES[:places],
             body={"seed": seed},
             idempotency_key=key,
-            not_before=later and self.now + later,
-            deadline=deadline and self.now + deadline,
+            not_before=not_before,
+            deadline=until,
             **wish,
         )
         first, twin = self.act(submit_many, job, job) if key else (*self.act(submit_many, job), 0)

@@ -1,0 +1,201 @@
+"""PostgreSQL, RabbitMQ or Redis, several processes of each kind: as docker-compose.yml has it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+
+from tests.benchmarks.load import load
+from tests.house import KEY, REPOSITORY, chat, clean_environment, free_ports, until
+from workers.simulator.background import running
+
+POSTGRES = os.environ.get("WAYBILL_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
+REDIS = "redis://127.0.0.1:6379/7"
+TRANSPORTS = {"amqp": "amqp://guest:guest@127.0.0.1:5672//", "redis": "redis://127.0.0.1:6379/8"}
+PORTS = {"amqp": (5432, 6379, 5672), "redis": (5432, 6379)}
+
+pytestmark = pytest.mark.service
+
+
+def listening(port: int) -> bool:
+    with contextlib.closing(socket.socket()) as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextlib.contextmanager
+def fresh_database() -> Iterator[str]:
+    name = f"waybill_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(POSTGRES, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+        try:
+            yield POSTGRES.rsplit("/", 1)[0] + f"/{name}"
+        finally:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+class Fleet:
+    """Two APIs, two workers and a dispatcher, started one by one as compose starts them."""
+
+    def __init__(self, database: str, transport: str, simulator_port: int, directory: Path) -> None:
+        self.directory = directory
+        self.ports = free_ports(2)
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        slug = f"sim{uuid.uuid4().hex[:8]}"  # its queues are nobody else's
+        config = directory / "waybill.toml"
+        config.write_text(
+            f'[[providers]]\nslug = "{slug}"\nbase_url = "http://127.0.0.1:{simulator_port}/v1"\n'
+            + "".join(
+                f'[[models]]\nslug = "sim/{name}"\n'
+                f'endpoints = [{{ provider = "{slug}", model = "{name}", prompt = "1" }}]\n'
+                for name in ("sim", "sim-lat1000", "sim-tok100")
+            )
+        )
+        self.environment = clean_environment() | {
+            "WAYBILL_CONFIG": str(config),
+            "WAYBILL_DATA_DIR": str(directory),
+            "WAYBILL_DATABASE_URL": database,
+            "WAYBILL_REDIS_URL": REDIS,
+            "WAYBILL_BROKER_URL": transport,
+            "WAYBILL_BOOTSTRAP_KEY": KEY,
+        }
+
+    def start(self) -> None:
+        subprocess.run(self._command("migrate"), env=self.environment, cwd=REPOSITORY, check=True)
+        for number, port in enumerate(self.ports, start=1):
+            self.launch(f"api-{number}", "api", f"--port={port}")
+            self.launch(f"worker-{number}", "worker", WAYBILL_DISPATCH="false")
+        self.launch("dispatcher", "dispatcher")
+        until(self._is_ready, 60, self.log)
+
+    def launch(self, name: str, *arguments: str, **settings: str) -> None:
+        with (self.directory / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                self._command(*arguments),
+                env=self.environment | settings,
+                cwd=REPOSITORY,
+                stdout=log,
+                stderr=log,
+            )
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                raise
+
+    def url(self, number: int) -> str:
+        return f"http://127.0.0.1:{self.ports[number]}"
+
+    def log(self) -> str:
+        return "\n".join(path.read_text()[-1500:] for path in self.directory.glob("*.log"))
+
+    def _command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "cli", *arguments]
+
+    def _is_ready(self) -> bool:
+        try:
+            answers = [httpx.get(f"{self.url(number)}/health/ready") for number in (0, 1)]
+        except httpx.HTTPError:
+            return False
+        return all(
+            answer.status_code == 200 and answer.json()["checks"]["workers"]["count"] >= 2
+            for answer in answers
+        )
+
+
+@pytest.fixture(scope="module", params=list(TRANSPORTS))
+def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    missing = [port for port in PORTS[request.param] if not listening(port)]
+    if missing:
+        reason = f"nothing listens on 127.0.0.1 at {missing}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with (
+        tempfile.TemporaryDirectory(prefix="wb", dir="/tmp") as directory,
+        fresh_database() as database,
+        running() as simulator,
+    ):
+        fleet = Fleet(database, TRANSPORTS[request.param], simulator.port, Path(directory))
+        try:
+            fleet.start()
+            yield fleet
+        finally:
+            fleet.stop()
+
+
+def one(fleet: Fleet, query: str) -> int:
+    with psycopg.connect(fleet.environment["WAYBILL_DATABASE_URL"]) as connection:
+        row = connection.execute(query).fetchone()
+        assert row is not None
+        return int(row[0])
+
+
+def test_every_call_of_a_crowd_is_answered_by_either_api(fleet: Fleet) -> None:
+    urls = [f"{fleet.url(number)}/api/v1/chat/completions" for number in (0, 1)]
+
+    async def crowd() -> list[int]:
+        loads = [load(url, KEY, chat("sim"), callers=40, calls=300) for url in urls]
+        return [result.failures for result in await asyncio.gather(*loads)]
+
+    assert asyncio.run(crowd()) == [0, 0], fleet.log()
+
+
+def test_streams_are_whole(fleet: Fleet) -> None:
+    body = chat("sim-tok100", stream=True)
+    url = f"{fleet.url(1)}/v1/chat/completions"
+    result = asyncio.run(load(url, KEY, body, callers=10, calls=40))
+    assert result.failures == 0, fleet.log()
+
+
+def test_one_idempotency_key_is_one_job_through_both_apis(fleet: Fleet) -> None:
+    headers = {"Authorization": f"Bearer {KEY}", "Idempotency-Key": uuid.uuid4().hex}
+
+    def ask(number: int) -> str:
+        url = f"{fleet.url(number % 2)}/api/v1/chat/completions"
+        answer = httpx.post(url, json=chat("sim-lat1000"), headers=headers, timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.headers["x-job-id"]
+
+    with ThreadPoolExecutor(20) as pool:
+        assert len(set(pool.map(ask, range(20)))) == 1
+
+
+def test_a_killed_workers_jobs_are_done_by_the_other(fleet: Fleet) -> None:
+    # Given jobs in flight at two workers
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx.Client(base_url=f"{fleet.url(0)}/api/v1", headers=headers) as http:
+        for _ in range(40):
+            assert http.post("/jobs", json={"body": chat("sim-lat1000")}).status_code == 202
+    running_jobs = "SELECT count(*) FROM jobs WHERE state = 'running'"
+    until(lambda: one(fleet, running_jobs) >= 20, 30, fleet.log)
+    # When one is killed, and its leases are over
+    victim = fleet.processes.pop("worker-1")
+    victim.kill()
+    victim.wait()
+    with psycopg.connect(fleet.environment["WAYBILL_DATABASE_URL"]) as connection:
+        connection.execute("UPDATE jobs SET lease_expires_at = 1 WHERE state = 'running'")
+    # Then every job ends, settled once
+    unfinished = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'running', 'scheduled')"
+    until(lambda: one(fleet, unfinished) == 0, 60, fleet.log)
+    assert one(fleet, "SELECT count(*) FROM jobs WHERE state <> 'completed'") == 0
+    settled = "SELECT count(*) FROM ledger_entries WHERE kind = 'settle'"
+    assert one(fleet, settled) == one(fleet, "SELECT count(*) FROM jobs")
+    costs = one(fleet, "SELECT sum(cost_nanos) FROM generations")
+    assert one(fleet, "SELECT sum(amount_nanos) FROM ledger_entries") == -costs
