@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 from typing import Any
 
 import orjson
@@ -102,7 +103,7 @@ def failed(job_id: str, told: Json) -> Response:
     headers = job_headers(job_id)
     retry_after = (told.get("error") or {}).get("retry_after")
     if retry_after is not None:
-        headers["Retry-After"] = str(max(int(retry_after), 1))
+        headers["Retry-After"] = str(max(math.ceil(retry_after), 1))
     return json_response(envelope(status, message, metadata | {"job_id": job_id}), status, headers)
 
 

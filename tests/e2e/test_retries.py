@@ -5,6 +5,7 @@ import time
 import psutil
 import pytest
 
+from api import answering
 from tests.house import House, chat
 
 MEGABYTE = 1024 * 1024
@@ -37,16 +38,11 @@ def test_retry_after_is_honoured(house: House) -> None:
 def test_a_caller_is_told_how_long_to_wait(house: House) -> None:
     job_id = house.submit("sim-429-retry3600", deadline=time.time() + 60)
     assert house.await_job(job_id)["error"]["retry_after"] == 3600
-    body = chat("sim-429-retry3600", "told to wait")
-    accepted = house.http.post(
-        "/jobs",
-        json={"body": body, "max_attempts": 1},
-        headers={"Idempotency-Key": "told to wait"},
-    )
-    house.await_job(accepted.json()["id"])
-    answer = house.http.post(
-        "/chat/completions", json=body, headers={"Idempotency-Key": "told to wait"}
-    )
+
+
+def test_a_failed_calls_answer_says_how_long_the_provider_wants() -> None:
+    error = {"error_type": "rate_limit_exceeded", "message": "Slow down.", "retry_after": 3599.2}
+    answer = answering.failed("job_1", {"status": "failed", "error": error})
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "3600"
 
@@ -56,9 +52,8 @@ def test_a_caller_is_told_how_long_to_wait(house: House) -> None:
     [
         {"models": ["spare/sim-echo"]},
         {"route": {"fallbacks": ["spare/sim-echo"]}},
-        {"models": ["nobody/serves-this", "spare/sim-echo"]},
     ],
-    ids=["models", "route.fallbacks", "with an unknown one"],
+    ids=["models", "route.fallbacks"],
 )
 def test_the_next_model_answers(house: House, spelling: dict) -> None:
     answer = house.http.post("/chat/completions", json=chat("sim-401", "elsewhere") | spelling)
@@ -68,6 +63,14 @@ def test_the_next_model_answers(house: House, spelling: dict) -> None:
     assert outcomes(job) == [("sim", "rejected", 401), ("spare", "ok", 200)]
     assert [place["provider"] for place in job["plan"]] == ["sim", "spare"]
     house.audit([job["id"]])
+
+
+def test_a_misspelt_fallback_is_named_before_anything_is_stored(house: House) -> None:
+    body = chat("sim") | {"models": ["nobody/serves-this", "spare/sim-echo"]}
+    answer = house.http.post("/chat/completions", json=body)
+    assert answer.status_code == 404
+    assert "nobody/serves-this" in answer.json()["error"]["message"]
+    assert answer.json()["error"]["param"] == "models"
 
 
 def test_a_request_that_is_too_long_goes_to_another_model(house: House) -> None:
@@ -112,7 +115,7 @@ def test_broken_answers_end_in_a_clear_error(house: House, native: str, stream: 
     assert {outcome for _, outcome, _ in outcomes(job)} == {"unknown"}
     assert "sim" in job["error"]["message"]
     assert "Traceback" not in job["error"]["message"]
-    assert "response" not in job
+    assert job["response"] is None
     assert house.child("worker").pid == worker
     house.audit([job["id"]])
 
