@@ -23,7 +23,8 @@ from broker.events import Event
 from broker.ids import generation_id
 from broker.lifecycle import Cancellation, Reopening, cancel_many, reopen_many
 from broker.operations import Operation
-from broker.states import SETTLED, JobState
+from broker.states import AT_REST, JobState
+from broker.submission import Submitted
 
 POLL_SECONDS = 1
 MAX_DELIVERIES = 100  # that a job shows; /webhooks/deliveries has all
@@ -36,6 +37,13 @@ SILENT = (
 
 def job_headers(job_id: str) -> dict[str, str]:
     return {"X-Job-Id": job_id, "X-Generation-Id": generation_id(job_id)}
+
+
+def telling_replay(response: Response, submitted: Submitted) -> Response:
+    """Say so where an idempotency key brought an earlier job's answer (Stripe's header for it)."""
+    if submitted.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
 async def report(services: Services, principal: Principal, job_id: str) -> reports.JobReport:
@@ -58,7 +66,7 @@ async def shown(services: Services, found: reports.JobReport) -> Json:
 async def _notices(services: Services, job: Any) -> Json:
     """Return a job's own webhook and, once it has ended, its deliveries to anybody."""
     told: Json = {} if job.webhook is None else {"webhook": orjson.Fragment(job.webhook)}
-    if job.state in SETTLED:
+    if job.state in AT_REST:
         rows = await services.database.read(
             *(webhooks.list_deliveries, job.workspace_id, MAX_DELIVERIES, None),
             webhooks.Wanted(subject_id=job.id),

@@ -17,7 +17,8 @@ async def serve(request: Request, hands: Services, principal: Principal, job: Ne
     preference = intake.preference(request)
     if preference.respond_async and not preference.wait:
         submitted = await intake.submit(hands, job)
-        return await answering.accepted(hands, principal, submitted.job_id, preference)
+        response = await answering.accepted(hands, principal, submitted.job_id, preference)
+        return answering.telling_replay(response, submitted)
     patience = hands.settings.sync_timeout_seconds
     seconds = patience if preference.wait is None else min(preference.wait, patience)
     with hands.news.listen(job.id) as listener:
@@ -30,10 +31,12 @@ async def serve(request: Request, hands: Services, principal: Principal, job: Ne
         else:
             end = await answering.wait(hands, principal, listener, seconds=seconds, fresh=True)
     if end is not None:
-        return await answering.answer(hands, principal, submitted.job_id, end)
-    if preference.wait is not None:
-        return await answering.accepted(hands, principal, submitted.job_id, preference)
-    return answering.still_running(submitted.job_id, seconds)
+        response = await answering.answer(hands, principal, submitted.job_id, end)
+    elif preference.wait is not None:
+        response = await answering.accepted(hands, principal, submitted.job_id, preference)
+    else:
+        response = answering.still_running(submitted.job_id, seconds)
+    return answering.telling_replay(response, submitted)
 
 
 async def _wait_or_cancel(

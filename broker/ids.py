@@ -28,7 +28,3 @@ def generation_id(job_id: str) -> str:
     A job brings one generation at most, so the id can go out in the first stream chunk.
     """
     return f"gen-{job_id.removeprefix('job_')}"
-
-
-def job_id_of(generation: str) -> str:
-    return f"job_{generation.removeprefix('gen-')}"

@@ -12,7 +12,7 @@ from broker.completion import AttemptOutcome
 from broker.events import Event
 from broker.ids import generation_id
 from broker.queues import Lane
-from broker.states import SETTLED, JobState
+from broker.states import AT_REST, JobState
 from broker.tables import Attempt, Generation, Job, JobPayload
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
@@ -105,7 +105,7 @@ def settled(connection: Connection, job_ids: Sequence[str]) -> list[str]:
     return list(
         connection.execute(
             select(_jobs.c.id).where(
-                _jobs.c.id.in_(job_ids), _jobs.c.state.in_([state.value for state in SETTLED])
+                _jobs.c.id.in_(job_ids), _jobs.c.state.in_([state.value for state in AT_REST])
             )
         ).scalars()
     )
@@ -113,7 +113,7 @@ def settled(connection: Connection, job_ids: Sequence[str]) -> list[str]:
 
 def counts(connection: Connection) -> list[Any]:
     """Return (provider, lane, state, jobs, oldest available_at) of everything not yet ended."""
-    waiting = [state.value for state in JobState if state not in SETTLED]
+    waiting = [state.value for state in JobState if state not in AT_REST]
     query = (
         select(
             _jobs.c.provider,
@@ -143,7 +143,7 @@ def past_events(report: JobReport) -> list[Event]:
         told.append((events.STARTED, started_event(attempt)))
         if attempt is not report.attempts[-1] or _waited_again(report.job, state, attempt):
             told.append((events.RETRYING, _retrying_event(attempt)))
-    if state in SETTLED:
+    if state in AT_REST:
         told.append((state.value, end_event(report)))
     return [
         Event(number, type_, orjson.dumps(data))

@@ -49,6 +49,13 @@ class ProviderRow(_Row):
     options: dict[str, Any] = {}
     quirks: list[str] = []
 
+    @field_validator("requests_per_minute", "tokens_per_minute")
+    @classmethod
+    def _not_paced_yet(cls, value: int) -> int:
+        if value:
+            raise ValueError("rates are not enforced yet: leave it 0, and use max_concurrency")
+        return value
+
 
 class EndpointRow(_Row):
     """One model at one provider, with prices in US dollars per million tokens."""

@@ -47,7 +47,7 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 }
 
 FINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
-SETTLED = FINAL | {JobState.NEEDS_REVIEW}
+AT_REST = FINAL | {JobState.NEEDS_REVIEW}
 """States in which nothing more happens by itself: a waiting caller is answered."""
 
 

@@ -41,9 +41,9 @@ async def submit_job(request: Request) -> Response:
     inside = "body" if is_wrapped else None
     job = intake.prepared(hands, principal, wanted.body, wish, inside=inside)
     submitted = await intake.submit(hands, job)
-    return await answering.accepted(
-        hands, principal, submitted.job_id, intake.Preference(respond_async=True)
-    )
+    preference = intake.Preference(respond_async=True)
+    response = await answering.accepted(hands, principal, submitted.job_id, preference)
+    return answering.telling_replay(response, submitted)
 
 
 @router.get("")

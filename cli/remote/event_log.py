@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
-from broker.states import SETTLED
+from broker.states import AT_REST
 from cli.remote.client import Client
 from cli.remote.server import ServerError
 
@@ -27,7 +27,7 @@ class LogEvent:
 
     @property
     def is_end(self) -> bool:
-        return self.type in SETTLED
+        return self.type in AT_REST
 
     @property
     def text(self) -> str:

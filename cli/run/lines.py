@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import httpx
 
 from broker.completion import Json
-from broker.states import SETTLED
+from broker.states import AT_REST
 from cli.remote.patient import PatientClient
 from cli.remote.server import ServerError, message, refused
 from cli.run.file import Line
@@ -81,7 +81,7 @@ class LineRunner:
         job = await self._submit(line)
         if isinstance(job, Refusal):
             return job
-        while job["status"] not in SETTLED:
+        while job["status"] not in AT_REST:
             await asyncio.sleep(self._pace.pause(time.monotonic() - began, looks))
             looks += 1
             job = self._object(await self._http.ask("GET", f"/jobs/{job['id']}"))

@@ -17,8 +17,8 @@ EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
 GRACE_SECONDS = 10  # how long open answers may go on while the API stops
 SWITCH_SECONDS = 0.002
 """How long a thread may keep the interpreter while another wants it: the loop that answers callers
-shares it with threads that write and publish. Python's 5 ms is felt in every answer; much less costs
-more in changing over than it saves (measured at 0.1, 0.5, 2 and 5 ms)."""
+shares it with threads that write and publish. Python's 5 ms is felt in every answer; much less
+costs more in changing over than it saves (measured at 0.1, 0.5, 2 and 5 ms)."""
 
 
 def api(

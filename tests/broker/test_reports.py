@@ -7,7 +7,7 @@ from broker.events import Event
 from broker.lifecycle import expire_many
 from broker.queues import Lane
 from broker.retries import GiveUp, OnUnknown, Retry
-from broker.states import SETTLED, JobState
+from broker.states import AT_REST, JobState
 from tests.factories import (
     LEASE,
     NOW,
@@ -194,4 +194,4 @@ def test_a_streams_stored_log_is_given_back_as_it_was(database, caller):
 
 
 def test_every_settled_state_is_an_end_to_readers():
-    assert {state.value for state in SETTLED} == events.ENDS
+    assert {state.value for state in AT_REST} == events.ENDS

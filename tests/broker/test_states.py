@@ -1,6 +1,6 @@
 import pytest
 
-from broker.states import FINAL, SETTLED, TRANSITIONS, JobState, may_become, sources
+from broker.states import AT_REST, FINAL, TRANSITIONS, JobState, may_become, sources
 
 S = JobState
 ALLOWED = {
@@ -19,7 +19,7 @@ def test_every_way_between_two_states(now, then):
 
 def test_final_states_are_those_without_a_way_out():
     assert {S.COMPLETED, S.FAILED, S.CANCELLED, S.EXPIRED} == FINAL
-    assert FINAL | {S.NEEDS_REVIEW} == SETTLED
+    assert FINAL | {S.NEEDS_REVIEW} == AT_REST
 
 
 def test_sources_are_the_ways_in():

@@ -21,6 +21,8 @@ def test_the_same_body_gets_the_same_answer(house: House) -> None:
     assert first.status_code == second.status_code == 200
     assert first.json() == second.json()
     assert first.headers["x-job-id"] == second.headers["x-job-id"]
+    assert "idempotent-replayed" not in first.headers
+    assert second.headers["idempotent-replayed"] == "true"
     assert house.calls("asked twice")["matching"] == 1
     house.audit([first.headers["x-job-id"]])
 
@@ -31,6 +33,16 @@ def test_another_body_is_refused(house: House) -> None:
     assert refused.status_code == 422
     assert refused.json()["error"]["param"] == "Idempotency-Key"
     assert house.calls('"other"')["matching"] == 0
+
+
+def test_other_options_are_another_request(house: House) -> None:
+    asked = {"body": chat("sim-echo", "options")}
+    headers = {"Idempotency-Key": "options"}
+    assert house.http.post("/jobs", json=asked, headers=headers).status_code == 202
+    again = house.http.post("/jobs", json=asked, headers=headers)
+    other = house.http.post("/jobs", json=asked | {"on_unknown": "fail"}, headers=headers)
+    assert again.headers["idempotent-replayed"] == "true"
+    assert other.status_code == 422
 
 
 def test_a_second_call_waits_for_the_first(house: House) -> None:
