@@ -6,12 +6,13 @@ from typing import TypeVar
 
 import orjson
 from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
 from api.errors import invalid
 from api.schemas.operations import SCHEMAS
 from api.services import Services
-from broker import routing, submission
+from broker import reports, routing, submission
 from broker.accounts import Principal
 from broker.completion import Json
 from broker.errors import InvalidRequestError, ModalityError, PayloadTooLargeError
@@ -91,10 +92,21 @@ def prepared(
 
 async def submit(services: Services, job: NewJob) -> Submitted:
     """Write the job, then tell its queue. Once this returns the job is safe."""
-    submitted = await services.database.write(submission.submit_many, job)
+    submitted = await _written(services, job)
     if not submitted.replayed and is_due(job):
         services.publisher.publish(job.provider, str(job.row["lane"]), [job.id])
     return submitted
+
+
+async def _written(services: Services, job: NewJob) -> Submitted:
+    """Write the job; where a commit's answer was lost and it was written again, it is there."""
+    try:
+        return await services.database.write(submission.submit_many, job)
+    except IntegrityError:
+        workspace_id = str(job.row["workspace_id"])
+        if await services.database.read(reports.job, workspace_id, job.id) is None:
+            raise
+        return Submitted(job.id, replayed=False)
 
 
 def is_due(job: NewJob) -> bool:
