@@ -201,11 +201,11 @@ def _resolve(writes: list[_Write]) -> None:
 
 
 def _engine(url: str, sqlite_synchronous: str) -> Engine:
+    # errors are logged, and what callers wrote must not be
+    common: dict[str, Any] = {"pool_size": READ_THREADS + 2, "hide_parameters": True}
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_size=READ_THREADS + 2, pool_pre_ping=True)
-    engine = create_engine(
-        url, connect_args={"check_same_thread": False}, pool_size=READ_THREADS + 2
-    )
+        return create_engine(url, pool_pre_ping=True, **common)
+    engine = create_engine(url, connect_args={"check_same_thread": False}, **common)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _record: Any) -> None:

@@ -53,6 +53,8 @@ class Inbox:
     def take(self, headers: Mapping[str, str], body: bytes) -> tuple[bool, str]:
         """Return whether a delivery is genuine, and a line about it."""
         name = headers.get("webhook-id", "(no webhook-id)")
+        if not name.isprintable():  # anyone may send here, and a terminal obeys what it is shown
+            return False, f"{REFUSED}(a webhook-id with control characters)"
         trouble = self._trouble(headers, body)
         if trouble is not None:
             return False, f"{REFUSED}{name} {trouble}"

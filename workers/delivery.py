@@ -100,7 +100,10 @@ class Deliverer:
         self._free.release()
 
     async def _lane(self, delivery_id: str) -> None:
-        """Send this delivery, then whatever is due next to its receiver, until one fails."""
+        """Send this delivery, then whatever is due next to its receiver.
+
+        It ends when one fails, and when others wait for a lane: the dispatcher brings the rest.
+        """
         try:
             delivery = await self._claim(delivery_id)
             while delivery is not None:
@@ -150,7 +153,7 @@ class Deliverer:
             status=answer.status,
             error=answer.error,
             body=answer.body,
-            then=then if self._until is None else None,
+            then=then if self._until is None and not self._free.locked() else None,
         )
         give_up = time.monotonic() + LEASE_MS / 1000
         while True:

@@ -46,12 +46,14 @@ class Dispatcher:
 
     async def dispatch(self) -> None:
         """Publish what is due: jobs and webhook deliveries, looked up in one transaction."""
-        now, database = now_ms(), self._tools.database
-        jobs, deliveries = await asyncio.gather(
-            database.write(dispatch_many, Due(now, self._concurrency)),
-            database.write(due.due_many, due.DueDeliveries(now)),
-        )
-        self._publish(jobs)
+        now = now_ms()
+        await asyncio.gather(self._dispatch_jobs(now), self._dispatch_deliveries(now))
+
+    async def _dispatch_jobs(self, now: int) -> None:
+        self._publish(await self._tools.database.write(dispatch_many, Due(now, self._concurrency)))
+
+    async def _dispatch_deliveries(self, now: int) -> None:
+        deliveries = await self._tools.database.write(due.due_many, due.DueDeliveries(now))
         self._tools.publisher.publish_deliveries(deliveries)
 
     async def look_back(self) -> None:

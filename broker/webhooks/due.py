@@ -4,6 +4,7 @@ The rest of a receiver's deliveries waits in the database, whoever it is that is
 has delivered one takes the receiver's next (`claims.claim_next_many`).
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,8 @@ from broker.webhooks.vocabulary import DeliveryState
 PUBLISH_AGAIN_MS = 15_000  # what nobody has claimed by then was lost
 AT_ONCE = 16  # deliveries to one receiver at the same time, in all workers together
 AT_ONCE_FAILING = 2  # … to an endpoint whose latest attempt failed
+RECEIVERS_AT_ONCE = 500  # in one question: PostgreSQL takes 65,535 parameters
+ENOUGH = 4_000  # deliveries of one look: a transaction keeps other writers waiting
 
 _deliveries: Any = Delivery.__table__  # type: ignore[attr-defined]
 _endpoints: Any = WebhookEndpoint.__table__  # type: ignore[attr-defined]
@@ -68,9 +71,19 @@ def due_many(connection: Connection, looks: Sequence[DueDeliveries]) -> Sequence
 
 
 def _due(connection: Connection, now: int) -> list[str]:
-    receivers = connection.execute(_DUE_RECEIVERS, {"now": now}).scalars().all()
-    if not receivers:
-        return []
+    receivers = list(connection.execute(_DUE_RECEIVERS, {"now": now}).scalars())
+    random.shuffle(receivers)  # where there are too many for one look, none is always the last
+    published: list[str] = []
+    for start in range(0, len(receivers), RECEIVERS_AT_ONCE):
+        some = receivers[start : start + RECEIVERS_AT_ONCE]
+        published += _publish(connection, some, now)
+        if len(published) >= ENOUGH:
+            break
+    return published
+
+
+def _publish(connection: Connection, receivers: Sequence[str], now: int) -> list[str]:
+    """Mark as published what these receivers may have."""
     chosen: list[str] = []
     for receiver, room in _rooms(connection, receivers, now).items():
         if room > 0:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from broker.errors import ConflictError, NotFoundError
 from broker.tables import WebhookEndpoint
@@ -17,6 +17,7 @@ from broker.webhooks.fan_out import send_to
 from broker.webhooks.payloads import WebhookEvent
 from broker.webhooks.vocabulary import TEST
 
+MAX_ENDPOINTS = 100  # of a workspace: each may be one more row in the transaction of a job's end
 OVERLAP_MS = 24 * 3600 * 1000  # how long the secret before also signs
 
 _endpoints: Any = WebhookEndpoint.__table__  # type: ignore[attr-defined]
@@ -56,10 +57,11 @@ _Wish = TypeVar("_Wish", EndpointName, EndpointChange, Rotation)
 
 
 def create_many(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
-    """Insert endpoints (see `endpoint_wishes.new_endpoint`) and return their rows."""
-    for row in rows:
-        connection.execute(insert(_endpoints).values(row))
-    return [_row(connection, row["workspace_id"], row["id"]) for row in rows]
+    """Insert endpoints (see `endpoint_wishes.new_endpoint`) and return their rows.
+
+    A workspace that has its MAX_ENDPOINTS gets a ConflictError.
+    """
+    return [_create(connection, row) for row in rows]
 
 
 def list_endpoints(connection: Connection, workspace_id: str) -> Sequence[Any]:
@@ -109,6 +111,17 @@ def _each(
     return results
 
 
+def _create(connection: Connection, row: Mapping[str, Any]) -> Any:
+    mine = _endpoints.c.workspace_id == row["workspace_id"]
+    count = connection.execute(select(func.count()).select_from(_endpoints).where(mine))
+    if count.scalar_one() >= MAX_ENDPOINTS:
+        return ConflictError(
+            f"A workspace has at most {MAX_ENDPOINTS} webhook endpoints: delete one first."
+        )
+    connection.execute(insert(_endpoints).values(row))
+    return _row(connection, row["workspace_id"], row["id"])
+
+
 def _change(connection: Connection, change: EndpointChange, row: Any) -> Any:
     values = dict(change.values)
     if values.get("disabled") is True and not row.disabled:
@@ -124,6 +137,8 @@ def _change(connection: Connection, change: EndpointChange, row: Any) -> Any:
 
 
 def _rotate(connection: Connection, rotation: Rotation, row: Any) -> Any:
+    if row.secret == rotation.values["secret"]:  # written already, by a try that seemed to fail
+        return row
     earlier = {
         "previous_secret": row.secret,
         "previous_until": rotation.now + rotation.overlap_ms,

@@ -56,6 +56,12 @@ def test_what_does_not_verify_is_said(changes, why):
     assert why in line
 
 
+def test_a_name_that_would_command_the_terminal_is_not_shown():
+    is_genuine, line = Inbox([SECRET]).take(signed() | {"webhook-id": "\x1b[2Jevt_1"}, b"{}")
+    assert not is_genuine
+    assert line == "NOT VERIFIED: (a webhook-id with control characters)"
+
+
 def test_what_is_no_webhook_at_all():
     told = (False, "NOT VERIFIED: (no webhook-id) Missing required headers")
     assert Inbox([SECRET]).take({}, BODY.encode()) == told

@@ -335,6 +335,21 @@ async def test_a_lane_goes_on_without_the_dispatcher(database, caller, clock, ha
         assert receiver.busiest == 1
 
 
+async def test_a_lane_is_given_up_where_others_wait_for_one(database, caller, clock, hands):
+    async with receiving(OK) as greedy, receiving(OK) as other:
+        make_endpoint(database, caller.workspace_id, url=greedy.url, events=["batch.completed"])
+        make_endpoint(database, caller.workspace_id, url=other.url, events=["batch.failed"])
+        happen(database, caller, clock, count=AT_ONCE + 20)
+        happen(database, caller, clock, type_="batch.failed")
+        look(database, now=clock.now)
+        deliverer = hands()
+        deliverer._free = asyncio.Semaphore(1)
+        first = deliveries(database, event_type="batch.completed")[0]
+        await deliverer.send([first.id, delivery(database, event_type="batch.failed").id])
+        await until(lambda: other.heard)
+        assert len(greedy.heard) == 1
+
+
 async def test_a_rotated_secret_signs_beside_the_new_one(database, caller, clock, hands):
     async with receiving(OK) as receiver:
         endpoint = make_endpoint(database, caller.workspace_id, url=receiver.url)

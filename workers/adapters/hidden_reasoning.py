@@ -5,6 +5,9 @@ Source: openrouter.ai/docs/use-cases/reasoning-tokens (`exclude`, once `include_
 
 from broker.completion import Json
 
+SHOWN_REASONING = ("reasoning", "reasoning_details")
+"""Where our answers show it."""
+
 
 def hides_reasoning(body: Json) -> bool:
     """Tell whether the chat body asks for an answer without its reasoning."""

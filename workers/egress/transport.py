@@ -9,6 +9,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import ContextVar
 from ipaddress import ip_address
 
@@ -48,10 +49,9 @@ def guarded_client(
     )
 
 
-async def resolve(host: str, port: int) -> Sequence[Address]:
-    """Ask the system's resolver. Raises OSError where there is no such name."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+def resolve(host: str, port: int) -> Sequence[Address]:
+    """Ask the system's resolver, which blocks. Raises OSError where there is no such name."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [ip_address(address[0]) for *_, address in found]
 
 
@@ -65,11 +65,14 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         *,
         verify: ssl.SSLContext | None = None,
         connections: int = 100,
-        resolve: Resolve = resolve,
+        resolve: Resolve | None = None,
     ) -> None:
         self._policy = policy
         self._bounds = bounds
-        self._resolve = resolve
+        self._resolve = resolve or self._ask
+        # One thread for each connection: a name whose server does not answer holds its thread for
+        # many seconds, and asyncio's own few are everybody's.
+        self._resolvers = ThreadPoolExecutor(connections, thread_name_prefix="resolver")
         self._connections = connections
         self._inner = AiohttpTransport(
             verify=True if verify is None else verify, trust_env=False, client=self._session
@@ -97,6 +100,11 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     async def aclose(self) -> None:
         await self._inner.aclose()
+        self._resolvers.shutdown(wait=False, cancel_futures=True)
+
+    async def _ask(self, host: str, port: int) -> Sequence[Address]:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._resolvers, resolve, host, port)
 
     async def _check(self, url: str) -> None:
         target = parse(url, self._policy)

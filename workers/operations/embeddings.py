@@ -19,6 +19,7 @@ from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.cohere.address import cohere_headers, cohere_url
 from workers.adapters.gemini.adapter import request_headers as gemini_headers
 from workers.adapters.openai.usage import read_usage
+from workers.adapters.shapes import an_object
 from workers.operations.base import OperationAdapter, entries, parse_object
 from workers.operations.openai_wire import answer_object, json_request
 
@@ -47,6 +48,8 @@ def _encoded(vector: Any, *, packed: bool) -> Any:
     """OpenAI's base64 is the little-endian 32-bit floats one after the other."""
     if isinstance(vector, str) or not packed:
         return vector
+    if not isinstance(vector, list) or not all(isinstance(one, int | float) for one in vector):
+        raise MalformedAnswerError("an embedding is not a list of numbers")
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
@@ -59,7 +62,9 @@ class OpenAiEmbeddings(OperationAdapter):
 
     def answer(self, body: bytes, request: CompletionRequest) -> Document:
         parsed = answer_object(body)
-        found = sorted(entries(parsed, "data"), key=lambda entry: entry.get("index", 0))
+        found = entries(parsed, "data")
+        if all(isinstance(entry.get("index"), int) for entry in found):
+            found = sorted(found, key=lambda entry: entry["index"])
         return Document(
             body=vectors(request, [entry.get("embedding") for entry in found]),
             usage=_usage(parsed.get("usage")),
@@ -93,7 +98,7 @@ class GeminiEmbeddings(OperationAdapter):
         parsed = parse_object(body)
         single = parsed.get("embedding")
         found = [single] if isinstance(single, dict) else entries(parsed, "embeddings")
-        counted = parsed.get("usageMetadata") or {}
+        counted = an_object(parsed.get("usageMetadata"))
         tokens = counted.get("promptTokenCount")
         return Document(
             body=vectors(request, [entry.get("values") for entry in found]),
@@ -134,7 +139,7 @@ class CohereEmbeddings(OperationAdapter):
             found = next(iter(found.values()), None)
         if not isinstance(found, list):
             raise MalformedAnswerError("no list `embeddings`")
-        billed = (parsed.get("meta") or {}).get("billed_units") or {}
+        billed = an_object(an_object(parsed.get("meta")).get("billed_units"))
         tokens = billed.get("input_tokens")
         return Document(
             body=vectors(request, found),

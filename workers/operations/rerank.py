@@ -9,9 +9,10 @@ import orjson
 
 from broker.completion import CompletionRequest, Document, Json, Usage
 from broker.operations import Operation
-from workers.adapters.base import HttpRequest, Upstream
+from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.cohere.address import cohere_headers, cohere_url
 from workers.adapters.openai.usage import read_usage
+from workers.adapters.shapes import an_object
 from workers.operations.base import OperationAdapter, entries
 from workers.operations.openai_wire import answer_object, json_request
 
@@ -52,7 +53,9 @@ _COHERE = frozenset({"query", "documents", "top_n", "max_tokens_per_doc"})
 
 
 def _result(entry: Json, request: CompletionRequest) -> Json:
-    index = entry.get("index", 0)
+    index = entry.get("index")
+    if not isinstance(index, int):
+        raise MalformedAnswerError("a result names no document")
     result: Json = {"index": index, "relevance_score": entry.get("relevance_score")}
     documents = request.body.get("documents") or []
     if request.body.get("return_documents") and 0 <= index < len(documents):
@@ -68,6 +71,6 @@ def _usage(parsed: Json) -> Usage | None:
     counted = read_usage(raw)
     if counted is not None:
         return counted
-    billed = (parsed.get("meta") or {}).get("billed_units") or {}
+    billed = an_object(an_object(parsed.get("meta")).get("billed_units"))
     # Cohere bills searches, not tokens: what counts is the price per call
     return Usage(input=0, output=0) if "search_units" in billed else None

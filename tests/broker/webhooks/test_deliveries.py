@@ -4,9 +4,17 @@ import pytest
 
 from broker import webhooks
 from broker.errors import ConflictError, NotFoundError
-from broker.webhooks import Redelivery, Replay, Wanted, job_webhook
+from broker.webhooks import Redelivery, Replay, Wanted, fan_out, job_event, job_webhook
 from broker.webhooks.claims import ClaimNext
-from broker.webhooks.due import AT_ONCE, AT_ONCE_FAILING, PUBLISH_AGAIN_MS, DueDeliveries, due_many
+from broker.webhooks.due import (
+    AT_ONCE,
+    AT_ONCE_FAILING,
+    ENOUGH,
+    PUBLISH_AGAIN_MS,
+    RECEIVERS_AT_ONCE,
+    DueDeliveries,
+    due_many,
+)
 from broker.webhooks.leases import LOST
 from broker.webhooks.records import record_many
 from broker.webhooks.schedule import GIVE_UP_MS, HandedBack
@@ -180,6 +188,22 @@ def test_what_is_due_is_published_shallow_for_each_receiver(database, caller, en
     assert own in again
     assert len(again) == AT_ONCE
     assert not {ids[0], following.id} & set(again)
+
+
+def test_any_number_of_receivers_is_published_in_short_looks(database, caller):
+    events = [
+        job_event(
+            *(f"job_{n}", caller.workspace_id, "completed", NOW),
+            job_webhook(f"https://host{n}.example/"),
+        )
+        for n in range(2 * ENOUGH)
+    ]
+    with database.transaction() as connection:
+        fan_out(connection, events)
+    first, second = look(database, now=NOW), look(database, now=NOW)
+    assert ENOUGH <= len(first) < ENOUGH + AT_ONCE * RECEIVERS_AT_ONCE
+    assert len(first) + len(second) == 2 * ENOUGH
+    assert not set(first) & set(second)
 
 
 def test_a_failing_endpoint_has_fewer_lanes(database, caller, endpoint):

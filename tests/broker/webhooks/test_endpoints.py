@@ -12,6 +12,7 @@ from broker.webhooks import (
     Scheme,
     SignatureKind,
 )
+from broker.webhooks import endpoints as endpoints_module
 from broker.webhooks.claims import valid_secrets
 from tests.broker.webhooks.factories import (
     SEAL,
@@ -65,6 +66,17 @@ def test_endpoints_are_listed_found_changed_and_deleted(database, caller):
         database.read_now(webhooks.find_endpoint, caller.workspace_id, first.id)
 
 
+def test_a_workspace_has_so_many_endpoints_and_no_more(database, caller, monkeypatch):
+    monkeypatch.setattr(endpoints_module, "MAX_ENDPOINTS", 2)
+    make_endpoint(database, caller.workspace_id)
+    make_endpoint(database, make_principal(database).workspace_id)
+    second = make_endpoint(database, caller.workspace_id)
+    assert isinstance(make_endpoint(database, caller.workspace_id), ConflictError)
+    name = EndpointName(caller.workspace_id, second.id, NOW)
+    run(database, webhooks.delete_many, name)
+    assert make_endpoint(database, caller.workspace_id).id
+
+
 def test_strangers_find_nothing(database, caller):
     endpoint = make_endpoint(database, caller.workspace_id)
     stranger = make_principal(database).workspace_id
@@ -89,6 +101,16 @@ def test_rotation_leaves_the_old_secret_for_a_while(database, caller):
     valid = [SEAL.open(each) for each in valid_secrets(row, NOW + DAY - 1)]
     assert valid == [new, SEAL.open(endpoint.secret)]
     assert list(valid_secrets(row, NOW + DAY)) == [row.secret]
+
+
+def test_a_rotation_that_is_written_twice_leaves_the_old_secret(database, caller):
+    endpoint = make_endpoint(database, caller.workspace_id)
+    columns, new = webhooks.new_secret_columns(SignatureKind.V1, SEAL)
+    rotation = Rotation(caller.workspace_id, endpoint.id, NOW, columns)
+    for _ in range(2):
+        [row] = run(database, webhooks.rotate_many, rotation)
+    valid = [SEAL.open(each) for each in valid_secrets(row, NOW)]
+    assert valid == [new, SEAL.open(endpoint.secret)]
 
 
 def test_a_workspaces_secret_is_made_once_and_rotates(database, caller):

@@ -182,3 +182,24 @@ def test_a_document_in_a_streams_place():
     reader = AnthropicAdapter().reader(request)
     with pytest.raises(ProviderFailureError):
         reader.feed(b'{"type":"error","error":{"type":"api_error","message":"x"}}')
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "error_type"),
+    [
+        ("overloaded_error", 529, ErrorType.PROVIDER_OVERLOADED),
+        ("request_too_large", 413, ErrorType.PAYLOAD_TOO_LARGE),
+        ("api_error", 500, ErrorType.PROVIDER_UNAVAILABLE),
+        ("rate_limit_error", 429, ErrorType.RATE_LIMIT_EXCEEDED),
+    ],
+)
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_named_error_event_keeps_the_status_its_type_stands_for(kind, status, error_type, bare):
+    error = {"type": kind, "message": "Some words"}
+    data = json.dumps(error if bare else {"type": "error", "error": error})
+    with pytest.raises(ProviderFailureError) as caught:
+        AnthropicAdapter().reader(CompletionRequest({}, "m", stream=True)).feed(
+            f"event: error\ndata: {data}\n\n".encode()
+        )
+    assert caught.value.failure.http_status == status
+    assert caught.value.failure.error_type is error_type

@@ -156,7 +156,14 @@ def test_what_came_before_a_failure_is_handed_over_first():
     assert caught.value.failure.provider_code == "INVALID_TOOL_GENERATION"
 
 
-@pytest.mark.parametrize("data", [b"", stream(delta("content-delta", content={"text": "a"}))])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        stream(delta("content-delta", content={"text": "a"})),
+        stream(delta("content-delta", content={"text": "a"}), end(None)),
+    ],
+)
 def test_a_stream_that_just_ends(data):
     with pytest.raises(MalformedAnswerError):
         chunks(data)

@@ -5,6 +5,7 @@ import pytest
 from broker.completion import CompletionRequest
 from workers.adapters.base import Upstream
 from workers.adapters.mistral import MistralAdapter
+from workers.adapters.mistral.messages import chat_messages
 
 HELLO = [{"role": "user", "content": "hello"}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
@@ -144,3 +145,10 @@ def test_lists_of_parts():
     last = b'data: {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}\n\n'
     assert (reader.feed(last) + reader.close())[-1].choices[0]["finish_reason"] == "stop"
     assert folded == wanted
+
+
+def test_another_providers_signatures_are_not_sent():
+    call = {"id": "abcABC123", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    signed = call | {"extra_content": {"google": {"thought_signature": "s"}}}
+    said = {"role": "assistant", "content": None, "tool_calls": [signed]}
+    assert chat_messages([said])[0]["tool_calls"] == [call]

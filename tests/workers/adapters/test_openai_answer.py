@@ -201,3 +201,17 @@ def test_azures_filter_error_is_no_failure():
 def test_what_is_not_the_wire(payload):
     with pytest.raises(MalformedAnswerError):
         answer(payload)
+
+
+def test_a_call_that_is_no_list():
+    read = choice_of({"content": None, "tool_calls": call()}, finish_reason="tool_call")
+    assert read["message"]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a":1}'}
+    assert read["finish_reason"] == "tool_calls"
+    assert "tool_calls" not in message_of({"content": "a", "tool_calls": {}})
+
+
+def test_reasoning_the_caller_excluded():
+    body = {"messages": [{}], "reasoning": {"exclude": True}}
+    message = {"content": "A", "reasoning_content": "T", "reasoning_details": [{"type": "x"}]}
+    read = message_of(message, CompletionRequest(body=body, model="m"))
+    assert read == {"role": "assistant", "content": "A", "refusal": None}

@@ -120,3 +120,30 @@ def test_short_tool_ids_agree_between_call_and_result():
     assert len(first["tool_call_id"]) == 9
     assert second["tool_call_id"] == "abcABC123"
     assert call["id"] == "call_0123456789abcdef", "the caller's own body is left alone"
+
+
+def test_cache_markers_go_only_to_vendors_that_take_them():
+    mark = {"cache_control": {"type": "ephemeral"}}
+    part, function = {"type": "text", "text": "a"}, {"name": "f"}
+    plain = {
+        "messages": [
+            {"role": "user", "content": [part]},
+            {"role": "tool", "tool_call_id": "c", "content": "1"},
+        ],
+        "tools": [{"type": "function", "function": function}],
+    }
+    marked = mark | {
+        "messages": [
+            {"role": "user", "content": [part | mark]},
+            {"role": "tool", "tool_call_id": "c", "content": "1"} | mark,
+        ],
+        "tools": [{"type": "function", "function": function | mark} | mark],
+    }
+    assert body_of(marked) == {"model": "native/one", **plain}
+    assert body_of(marked, Quirk.CACHE_CONTROL) == {"model": "native/one", **marked}
+    assert "cache_control" in marked["messages"][0]["content"][0], "the caller's own is left alone"
+
+
+def test_no_choice_between_no_tools():
+    given = {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True}
+    assert body_of(given) == {"model": "native/one"}

@@ -264,3 +264,36 @@ def test_bytes_that_are_not_utf8_are_repaired():
     reader = OpenAiAdapter().reader(REQUEST)
     chunks = reader.feed(b'data: {"choices":[{"index":0,"delta":{"content":"a\xff"}}]}\n\n')
     assert parts(chunks)[0]["delta"]["content"] == "a�"
+
+
+def test_a_call_that_is_no_list():
+    assert calls({"id": "c", "function": {"name": "f", "arguments": "{}"}}) == [["c", "f", "{}"]]
+    call = {"id": "c", "function": {"name": "f", "arguments": "{}"}}
+    found = parts(read(delta(tool_calls=call), delta(finish="stop")))
+    assert found[0]["delta"]["tool_calls"][0]["function"]["name"] == "f"
+    assert found[-1]["finish_reason"] == "tool_calls"
+
+
+@pytest.mark.parametrize("asked", [{"reasoning": {"exclude": True}}, {"include_reasoning": False}])
+@pytest.mark.parametrize(
+    "said",
+    [
+        ({"reasoning_content": "T"}, {"content": "A"}),
+        ({"reasoning": "T", "reasoning_details": [{"type": "x"}]}, {"content": "A"}),
+        ({"content": "<think>T"}, {"content": "</think>A"}),
+        ({"content": "A"}, {"reasoning": "T"}),
+    ],
+)
+def test_reasoning_the_caller_excluded(asked, said):
+    request = CompletionRequest(body={"messages": [], **asked}, model="m", stream=True)
+    found = parts(read(*(delta(**one) for one in said), delta(finish="stop"), request=request))
+    assert "".join(part["delta"].get("content") or "" for part in found) == "A"
+    assert not any({"reasoning", "reasoning_details"} & {*part["delta"]} for part in found)
+    assert [part["delta"]["role"] for part in found if "role" in part["delta"]] == ["assistant"]
+
+
+def test_excluded_reasoning_that_the_end_cuts_off():
+    body = {"messages": [], "reasoning": {"exclude": True}}
+    request = CompletionRequest(body=body, model="m", stream=True)
+    found = parts(read(delta(content="<think>T</thi"), delta(finish="length"), request=request))
+    assert not any("reasoning" in part["delta"] for part in found)

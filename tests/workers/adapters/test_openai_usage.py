@@ -63,3 +63,7 @@ CASES = [
 @pytest.mark.parametrize(("raw", "usage"), CASES)
 def test_usage(raw, usage):
     assert read_usage(raw) == usage
+
+
+def test_a_cost_beyond_all_measure_is_none():
+    assert read_usage({"prompt_tokens": 1, "cost": 1e300}) == Usage(input=1)

@@ -40,6 +40,8 @@ SHAPES = [
     ({"id": "1", "message": "M"}, "M", None),
     ([{"error": {"code": 503, "message": "M", "status": "UNAVAILABLE"}}], "M", "UNAVAILABLE"),
     ({"message": "M"}, "M", None),
+    ({"object": "error", "message": {"detail": [{"type": "extra_forbidden", "msg": "M"}]},
+      "type": "invalid_request_error"}, "M", "extra_forbidden"),
     ({"Message": "M"}, "M", None),
     ({"__type": "com.amazon.coral#AccessDeniedException", "message": "M"}, "M",
      "AccessDeniedException"),
@@ -286,3 +288,9 @@ def test_nothing_makes_it_raise(status, headers, body):
 @given(JSON)
 def test_no_reported_object_makes_it_raise(error):
     assert reported(error).outcome is AttemptOutcome.REJECTED
+
+
+def test_a_spent_quota_of_tokens_is_not_a_prompt_too_long():
+    body = {"message": "Too many tokens per day, please wait before trying again."}
+    headers = {"x-amzn-errortype": "ServiceQuotaExceededException"}
+    assert named(400, body, headers).error_type is ErrorType.RATE_LIMIT_EXCEEDED

@@ -41,6 +41,16 @@ NOW = datetime(2026, 1, 28, 0, 35, 0, tzinfo=UTC)
         ({}, "Please retry after 2 minutes.", 120),
         ({}, "Please try again later.", None),
         ({"retry-after": "7"}, "try again in 20s", 7),
+        ({}, "Retry in 1 minute 30 seconds", 90),
+        ({}, "Please retry after 2 minutes and 5 seconds.", 125),
+        ({}, '{"message": "slow down", "retry_after": 12}', 12),
+        ({}, '{"error":{"retry_after_seconds":4.5}}', 4.5),
+        ({}, '{"error":{"retryAfter":"4s"}}', 4),
+        ({}, '{"error":{"retry_after_ms":1500}}', 1.5),
+        ({}, '{"retry_after": null}', None),
+        (
+            {}, '{"metadata":{"headers":{"X-RateLimit-Reset":"1769560560000"}}}', 60,
+        ),
     ],
 )  # fmt: skip
 def test_how_long_to_wait(headers, body, wait):

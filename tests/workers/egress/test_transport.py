@@ -1,8 +1,10 @@
 """The guarded client against real servers on this machine."""
 
 import asyncio
+import socket
 import ssl
 import subprocess
+import threading
 from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 
@@ -207,6 +209,27 @@ async def test_the_systems_resolver_is_checked_too():
     async with guarded_client(Policy(), BOUNDS) as http:
         with pytest.raises(RefusedError):
             await http.get("https://localhost/")
+
+
+async def test_names_that_nobody_answers_for_hold_up_no_others(monkeypatch):
+    answered, ask = threading.Event(), socket.getaddrinfo
+
+    def getaddrinfo(host, *more, **options):
+        if host == "silent.example":
+            answered.wait(10)
+            raise socket.gaierror
+        return ask(host, *more, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    async with guarded_client(Policy(), BOUNDS) as http:  # asyncio's own threads are 32 at most
+        silent = [asyncio.ensure_future(http.get("https://silent.example/")) for _ in range(50)]
+        await asyncio.sleep(0.05)
+        async with asyncio.timeout(1):
+            with pytest.raises(RefusedError):
+                await http.get("https://localhost/")
+        answered.set()
+        failures = await asyncio.gather(*silent, return_exceptions=True)
+    assert {str(failure) for failure in failures} == {"the host's name does not resolve"}
 
 
 @pytest.fixture(scope="module")

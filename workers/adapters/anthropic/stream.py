@@ -45,8 +45,7 @@ class AnthropicStream(EventReader):
     def _take(self, event: Event, chunks: list[Chunk]) -> None:
         if self._ended or not event.data:
             return
-        payload = parse(event.data)
-        payload = refuse_failure({"error": payload} if event.name == "error" else payload)
+        payload = _checked(parse(event.data), event.name)
         match payload.get("type"):
             case "content_block_delta":
                 block = self._blocks.get(_index(payload))
@@ -122,6 +121,13 @@ class AnthropicStream(EventReader):
         chunks.append(replace(self._envelope, choices=(choice,)))
         if usage := read_usage(self._usage):
             chunks.append(replace(self._envelope, usage=usage))
+
+
+def _checked(payload: Any, name: str) -> Json:
+    """Return an event's payload; raises the failure it reports."""
+    if name == "error" and not (isinstance(payload, dict) and payload.get("error")):
+        payload = {"error": payload or name}  # a host that sends the bare error
+    return refuse_failure(payload)
 
 
 def _index(payload: Json) -> int:

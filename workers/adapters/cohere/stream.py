@@ -96,6 +96,8 @@ class CohereStream(EventReader):
     def _finish(self, _: Json, delta: Json) -> list[Chunk]:
         refuse_failure(delta)
         native = word(delta, "finish_reason")
+        if native is None:
+            return []  # an end that names no reason is none
         return [
             *self._answer.finish(finish_reason(native), native),
             *self._answer.total(read_usage(delta.get("usage"))),

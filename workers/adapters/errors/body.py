@@ -82,6 +82,8 @@ def _layers(payload: Any, depth: int) -> list[Any]:
         for name in ("error", "errors", "detail"):
             if payload.get(name):
                 inner += _layers(payload[name], depth - 1)
+        if isinstance(said := payload.get("message"), dict | list):  # Mistral's 422
+            inner += _layers(said, depth - 1)
     return [*inner, payload]
 
 

@@ -18,7 +18,16 @@ _RESET = re.compile(r"rate-?limit.*reset|^x-rate-?limit-reset|ratelimit.*-reset"
 _PROSE = re.compile(
     r"(?:try again|retry|available|wait)(?: your request)?(?: in| after| for)?:? *(?:about )?"
     r"(\d+(?:\.\d+)?) ?(ms|milliseconds?|seconds?|secs?|minutes?|mins?|hours?|days?|[dhms])"
-    r"((?:\d+(?:\.\d+)?(?:ms|[hms]))*)\b",
+    r"((?:\d+(?:\.\d+)?(?:ms|[hms]))*)\b"
+    r"(?:,? (?:and )?(\d+(?:\.\d+)?) ?(minutes?|mins?|m|seconds?|secs?|s)\b)?",
+)
+_FIELD = re.compile(
+    r'"retry[_-]?after(?P<unit>[_-]?(?:ms|milliseconds|s|secs?|seconds))?"\s*:\s*"?'
+    r'(?P<amount>\d+(?:\.\d+)?(?:ms|s)?)"?\s*[,}]',
+    re.IGNORECASE,
+)
+_QUOTED_HEADER = re.compile(
+    r'"(x-ratelimit-(?:reset|remaining)[a-z-]*)"\s*:\s*"?([^",}]{1,40})', re.IGNORECASE
 )
 _RETRY_DELAY = re.compile(r'"retryDelay"\s*:\s*"([^"]{1,40})"')
 _EPOCH_SECONDS = 1e9  # a bare number this large is a moment, not a wait
@@ -41,6 +50,10 @@ def retry_after(
         stated = _from_body(text, moment)
     if stated is None and limited:
         stated = _from_windows(lowered, moment)
+    if stated is None and limited:
+        # OpenRouter tells the headers of the limit that was hit in `metadata.headers`.
+        quoted = {name.lower(): value for name, value in _QUOTED_HEADER.findall(text)}
+        stated = _from_windows(quoted, moment)
     return stated
 
 
@@ -84,7 +97,7 @@ def _milliseconds(value: str | None) -> float | None:
 
 def _from_body(text: str, now: datetime) -> float | None:
     # Google says both, and rounds the first one down.
-    waits = (_delay(text, now), _spoken(text, now))
+    waits = (_delay(text, now), _field(text, now), _spoken(text, now))
     return max((wait for wait in waits if wait is not None), default=None)
 
 
@@ -93,13 +106,23 @@ def _delay(text: str, now: datetime) -> float | None:
     return seconds(found[1], now) if found else None
 
 
+def _field(text: str, now: datetime) -> float | None:
+    found = _FIELD.search(text)
+    if found is None:
+        return None
+    if "m" in (found["unit"] or "").lower():
+        return _milliseconds(found["amount"])
+    return seconds(found["amount"], now)
+
+
 def _spoken(text: str, now: datetime) -> float | None:
     found = _PROSE.search(text.lower())
     if found is None:
         return None
-    amount, unit, rest = found.groups()
+    amount, unit, rest, second_amount, second_unit = found.groups()
     unit = unit if unit in _UNITS else "ms" if unit.startswith("mil") else unit[0]
-    return float(amount) * _UNITS[unit] + (seconds(rest, now) or 0.0)
+    second = float(second_amount) * _UNITS[second_unit[0]] if second_amount else 0.0
+    return float(amount) * _UNITS[unit] + (seconds(rest, now) or 0.0) + second
 
 
 def _from_windows(headers: Mapping[str, str], now: datetime) -> float | None:

@@ -75,7 +75,8 @@ RULES: tuple[Rule, ...] = (
         r"(maximum number of (input )?tokens|context|token limit|max(imum)? (length|input))",
         r"context (window|length|size|limit).{0,40}exceed|exceeds? (the |this model'?s )?"
         r"(available |maximum )?context|exceed(s|ed)? context limit",
-        r"too many (input )?tokens(?!, please wait)|total number of tokens.{0,60}cannot exceed",
+        r"too many (input )?tokens(?!,? please wait",
+        r" per )|total number of tokens.{0,60}cannot exceed",
         r"longer than the (model'?s|maximum) (context|input)|tokens_limit_reached",
         r"inputs?`? tokens? \+ `?max_new_tokens|range of input length should be",
         r"exceeded model token limit|prompt exceeds max length|reduce the length of (the|your) "

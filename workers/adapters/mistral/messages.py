@@ -34,6 +34,11 @@ def _message(message: Json) -> Json:
     names = _FIELDS.get(str(message.get("role")), _PLAIN)
     told = {name: message[name] for name in names if message.get(name) is not None}
     told.setdefault("role", "user")
+    if "tool_calls" in told:  # without the signatures another provider put into its calls
+        told["tool_calls"] = [
+            {name: value for name, value in call.items() if name != "extra_content"}
+            for call in objects(told["tool_calls"])
+        ]
     if isinstance(parts := told.get("content"), list):
         told["content"] = [_part(part) for part in parts]
     elif "content" not in told:

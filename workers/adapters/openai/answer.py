@@ -7,6 +7,7 @@ import orjson
 from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import reported
+from workers.adapters.hidden_reasoning import SHOWN_REASONING, hides_reasoning
 from workers.adapters.openai.message import citations, finish_reason, native_reason, read_message
 from workers.adapters.openai.usage import read_usage
 
@@ -35,6 +36,10 @@ def read_answer(payload: Any, request: CompletionRequest) -> Completion:
         _choice(choice, index, f"{seed}/{index}", functions=functions)
         for index, choice in enumerate(choices)
     ]
+    if hides_reasoning(request.body):
+        for choice in read:
+            for name in SHOWN_REASONING:
+                choice["message"].pop(name, None)
     if "annotations" not in read[0]["message"] and (notes := citations(payload)):
         read[0]["message"]["annotations"] = notes
     return Completion(

@@ -33,6 +33,10 @@ class Quirk(StrEnum):
     """Wants an assistant message's reasoning back as `reasoning_content` (DeepSeek, Z.ai, Moonshot:
     their thinking models lose the thread of a tool loop without it)."""
 
+    CACHE_CONTROL = "cache_control"
+    """Takes Anthropic's prompt-cache markers (OpenRouter, Vercel, Alibaba, Databricks). Strict
+    vendors answer them with 400 (Groq: "property 'cache_control' is unsupported")."""
+
     RANDOM_SEED = "random_seed"
     """Calls `seed` `random_seed` (Mistral)."""
 

@@ -9,6 +9,7 @@ from broker.completion import CompletionRequest, Json
 from workers.adapters.openai.quirks import Quirk
 
 _SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
+_MARK = "cache_control"
 _ANSWER_ONLY = ("reasoning", "reasoning_details", "reasoning_content", "annotations", "images")
 """What our answers carry in an assistant message and strict vendors refuse when it is sent back."""
 
@@ -25,9 +26,40 @@ def request_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
         _rename(body, "seed", "random_seed")
     if Quirk.REASONING_OBJECT not in quirks:
         _flatten_reasoning(body)
+    if not body.get("tools"):  # an empty list, and a choice from nothing, are refused
+        for name in ("tools", "tool_choice", "parallel_tool_calls"):
+            body.pop(name, None)
+    if Quirk.CACHE_CONTROL not in quirks:
+        _drop_cache_marks(body)
     if isinstance(messages := body.get("messages"), list):
         body["messages"] = [_message(message, quirks) for message in messages]
     return body
+
+
+def _drop_cache_marks(body: Json) -> None:
+    """Take the markers from the body, its tools, its messages and their parts."""
+    body.pop(_MARK, None)
+    for name in ("messages", "tools"):
+        if isinstance(entries := body.get(name), list):
+            body[name] = [_unmarked(_unmarked_parts(entry)) for entry in entries]
+
+
+def _unmarked(entry: Any) -> Any:
+    if not isinstance(entry, dict) or _MARK not in entry:
+        return entry
+    return {name: value for name, value in entry.items() if name != _MARK}
+
+
+def _unmarked_parts(entry: Any) -> Any:
+    """Return a message or tool without the markers one level down."""
+    if not isinstance(entry, dict):
+        return entry
+    for name in ("content", "tool_calls"):
+        if isinstance(parts := entry.get(name), list):
+            entry = {**entry, name: [_unmarked(part) for part in parts]}
+    if isinstance(function := entry.get("function"), dict):
+        entry = {**entry, "function": _unmarked(function)}
+    return entry
 
 
 def _set_streaming(body: Json, *, stream: bool, quirks: frozenset[str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from broker.completion import Chunk, Completion, CompletionRequest, Json
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import reported
+from workers.adapters.hidden_reasoning import SHOWN_REASONING, hides_reasoning
 from workers.adapters.openai.answer import (
     id_seed,
     parse,
@@ -41,6 +42,7 @@ class OpenAiStream:
         "_ended",
         "_failure",
         "_fingerprint",
+        "_hidden",
         "_id",
         "_model",
         "_over",
@@ -52,6 +54,7 @@ class OpenAiStream:
 
     def __init__(self, request: CompletionRequest) -> None:
         self._request = request
+        self._hidden = hides_reasoning(request.body)
         self._decoder = SseDecoder()
         self._choices: dict[int, ChoiceStream] = {}
         self._id: str | None = None
@@ -128,6 +131,8 @@ class OpenAiStream:
         choices = payload.get("choices")
         for choice in choices if type(choices) is list else ():
             addition = self._addition(choice, payload)
+            if addition is not None and self._hidden:
+                addition = _without_reasoning(addition)
             if addition is not None:
                 # Not a comprehension: a failure must not take the additions before it along.
                 chunks.append(self._chunk((addition,)))
@@ -172,6 +177,9 @@ class OpenAiStream:
             return
         self._ended = True
         last = [choice.finish() for choice in choices]
+        if self._hidden:
+            for one in last:
+                one["delta"].pop("reasoning", None)  # of a thought that the end cut off
         if (first := next(iter(choices))) and not first.annotated and self._citing:
             last[0]["delta"] |= _noted(citations(self._citing))
         chunks.append(self._chunk(last))
@@ -204,6 +212,12 @@ def _as_addition(choice: Json) -> Json:
         delta["tool_calls"] = [{"index": index, **call} for index, call in calls]
     rest = {name: value for name, value in choice.items() if name != "message"}
     return {**rest, "delta": delta}
+
+
+def _without_reasoning(addition: Json) -> Json | None:
+    """Return an addition without what the caller asked to be spared, None where no more is left."""
+    delta = {name: said for name, said in addition["delta"].items() if name not in SHOWN_REASONING}
+    return {**addition, "delta": delta} if delta or addition.get("logprobs") else None
 
 
 def _noted(notes: list[Json]) -> Json:

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
+from workers.adapters.shapes import objects
 
 _TEXT_OF = {"function": "arguments", "custom": "input"}
 
@@ -20,7 +21,7 @@ def whole_calls(raw: object, seed: str) -> list[Json]:
     """Normalise the `tool_calls` of a whole answer; entries that name no tool are dropped."""
     calls: list[Json] = []
     ids: set[str] = set()
-    for entry in raw if isinstance(raw, list) else []:
+    for entry in objects(raw):
         kind, holder = held(entry)
         name = holder.get("name")
         if not isinstance(name, str) or not name:
@@ -101,8 +102,7 @@ class ToolCallStream:
 
     def feed(self, raw: object) -> list[Json]:
         """Return the normalised deltas of one chunk's `tool_calls`."""
-        entries = raw if isinstance(raw, list) else []
-        deltas = [self._feed_one(entry) for entry in entries if isinstance(entry, dict)]
+        deltas = [self._feed_one(entry) for entry in objects(raw)]
         return [delta for delta in deltas if delta]
 
     def close(self) -> list[Json]:

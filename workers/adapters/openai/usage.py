@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from broker.completion import Usage
 
 _NANOS = 1_000_000_000
+_ABSURD_COST = 1e9  # dollars: no charge, and too many nano-dollars for the database
 _TICKS_PER_NANO = 10  # xAI's `cost_in_usd_ticks`: ten billion ticks are a dollar
 
 _READ = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens")
@@ -68,7 +69,7 @@ def read_cost(raw: Mapping[str, Any]) -> int | None:
     cost = raw.get("cost")
     if isinstance(cost, Mapping):
         cost = cost.get("total_cost")
-    if isinstance(cost, int | float) and math.isfinite(cost) and cost >= 0:
+    if isinstance(cost, int | float) and 0 <= cost < _ABSURD_COST:
         return round(cost * _NANOS)
     ticks = _count(raw, "cost_in_usd_ticks")
     return None if ticks is None else round(ticks / _TICKS_PER_NANO)
