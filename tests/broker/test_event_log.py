@@ -1,0 +1,90 @@
+"""A streamed job's log on a real Valkey: one attempt at a time may write it."""
+
+import asyncio
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from broker import events
+from broker.events import Event, EventWriter
+from broker.settings import Settings
+from cli.start.valkey import valkey_command
+
+TTL = 600
+JOB = "job_1"
+
+
+def chunks(*numbers: int) -> list[Event]:
+    return [Event(number, events.CHUNK, b'{"n":%d}' % number) for number in numbers]
+
+
+async def answers(redis: Redis) -> bool:
+    try:
+        return bool(await redis.ping())
+    except (RedisError, OSError):
+        return False
+
+
+@pytest.fixture
+async def redis() -> AsyncIterator[Redis]:
+    with tempfile.TemporaryDirectory(prefix="wb", dir="/tmp") as directory:
+        settings = Settings(data_dir=Path(directory))
+        server = subprocess.Popen(valkey_command(settings))
+        redis = Redis.from_url(settings.redis)
+        try:
+            async with asyncio.timeout(20):
+                while not await answers(redis):
+                    await asyncio.sleep(0.02)
+            yield redis
+        finally:
+            await redis.aclose()
+            server.terminate()
+            server.wait()
+
+
+async def test_a_worker_thought_dead_is_neither_kept_nor_heard(redis: Redis) -> None:
+    # Given an attempt that has told three chunks, and a listener
+    late, successor = EventWriter(redis, ttl_seconds=TTL), EventWriter(redis, ttl_seconds=TTL)
+    late.emit(JOB, chunks(1, 2, 3), attempt=1)
+    await late.close()
+    async with redis.pubsub() as listener:
+        await listener.subscribe(events.channel(JOB))
+        await listener.get_message(timeout=5)
+        # When another attempt takes the log over, and the first writes on, far above it
+        past = await events.take_over(redis, JOB, 2, ttl_seconds=TTL)
+        zombie = EventWriter(redis, ttl_seconds=TTL)
+        zombie.emit(JOB, chunks(4, 5, 6, 7), attempt=1)
+        await zombie.close()
+        successor.emit(JOB, chunks(4, 5), attempt=2)
+        await successor.close()
+        # Then only the successor's events were told and kept
+        heard = await listener.get_message(timeout=5)
+        assert events.decode(heard["data"]) == chunks(4, 5)
+        assert await listener.get_message(timeout=0.2) is None
+    assert past == chunks(1, 2, 3)
+    assert await events.kept(redis, JOB) == chunks(1, 2, 3, 4, 5)
+
+
+async def test_a_reader_that_comes_in_the_middle_of_an_entry_gets_the_rest(redis: Redis) -> None:
+    writer = EventWriter(redis, ttl_seconds=TTL)
+    writer.emit(JOB, chunks(1, 2, 3), attempt=1)
+    writer.emit(JOB, chunks(4), attempt=1)
+    await writer.close()
+    assert await events.kept(redis, JOB, after=2) == chunks(3, 4)
+    assert 0 < await redis.ttl(events.stream_key(JOB)) <= TTL
+
+
+async def test_a_plain_jobs_events_are_told_and_not_kept(redis: Redis) -> None:
+    async with redis.pubsub() as listener:
+        await listener.subscribe(events.channel(JOB))
+        await listener.get_message(timeout=5)
+        writer = EventWriter(redis, ttl_seconds=TTL)
+        writer.emit(JOB, chunks(1), attempt=None)
+        await writer.close()
+        assert events.decode((await listener.get_message(timeout=5))["data"]) == chunks(1)
+    assert await events.kept(redis, JOB) == []
