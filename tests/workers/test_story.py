@@ -1,0 +1,25 @@
+"""A stream's log that Redis lost is carried on where no reader can join two answers."""
+
+from types import SimpleNamespace
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from broker import events
+from workers import story
+
+
+@pytest.mark.parametrize("lost", ["empty", "unreachable"])
+async def test_a_lost_log_goes_on_far_above_what_was_told(monkeypatch, lost: str) -> None:
+    async def take_over(*_: object, **__: object) -> list[events.Event]:
+        if lost == "unreachable":
+            raise RedisConnectionError
+        return []
+
+    monkeypatch.setattr(events, "take_over", take_over)
+    told: list[events.Event] = []
+    writer = SimpleNamespace(emit=lambda _job, new, *, attempt: told.extend(new))
+    endpoint = SimpleNamespace(provider="up", model="acme/small")
+    job = SimpleNamespace(id="job_1", attempt=3, stream=True, endpoint=endpoint)
+    await story.Story.open(job, writer, redis=None)
+    assert [event.number for event in told] == [2 * story.LOST_LOG_STEP + 1]
