@@ -35,7 +35,11 @@ def in_node(tmp_path_factory: pytest.TempPathFactory):
     (room / "package.json").write_text('{"private": true, "type": "module"}')
     (room / "verify.js").write_text(VERIFY_IN_NODE)
     install = ["npm", "install", "--silent", "--no-audit", "--no-fund", "standardwebhooks@1"]
-    subprocess.run(install, cwd=room, check=True, timeout=100)
+    try:
+        subprocess.run(install, cwd=room, check=True, timeout=60)
+    except subprocess.SubprocessError as error:
+        assert not os.environ.get("CI"), f"in CI npm has to reach its registry: {error}"
+        pytest.skip(f"npm cannot install: {error}")
 
     def verify(post: Received, *secrets: str) -> list[object]:
         told = {"secrets": secrets, "headers": dict(post.headers), "body": post.body.decode()}
