@@ -4,8 +4,8 @@ Reading order, each layer standing on the ones before it:
 
 words       `errors`, `completion` (request, answer, usage, failure), `clock`, `ids`, `money`,
             `settings`, `logs`
-rules       pure: `states`, `queues`, `pricing`, `routing`, `retries`
-storage     `tables`, `database` (the one door), `publisher`, `migrations/`
+rules       pure: `states`, `queues`, `pricing`, `evidence`, `routing`, `retries`
+storage     `tables/`, `database` (the one door), `publisher`, `migrations/`
 services    `accounts`, `ledger`, `providers`, `catalog/`, `events` (a job's log), `signals`,
             `sealing` (secrets at rest), `webhooks/` (the only writer of deliveries)
 use cases   `submission`, `lifecycle/` (the only writer of job states), `dispatch`, `reports`

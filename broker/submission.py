@@ -51,6 +51,8 @@ class Wish:
     max_cost_nanos: int | None = None
     on_unknown: OnUnknown = OnUnknown.RETRY
     webhook: str | None = None  # JSON {url, events}, see `webhooks.job_webhook`
+    batch_id: str | None = None
+    priority: int = 0  # higher goes first
     extra: Json = field(default_factory=dict)  # metadata and attribution, given back as it came
 
 
@@ -119,6 +121,8 @@ def _row(
         "max_attempts": wish.max_attempts or settings.default_max_attempts,
         "on_unknown": wish.on_unknown.value,
         "cancel_requested": False,
+        "batch_id": wish.batch_id,
+        "priority": wish.priority,
         "webhook": wish.webhook,
         "idempotency_key": wish.idempotency_key,
         "fingerprint": _fingerprint(body, wish) if wish.idempotency_key else None,

@@ -89,6 +89,8 @@ def upgrade() -> None:
         sa.Column("idempotency_key", sa.String(), nullable=True),
         sa.Column("fingerprint", sa.String(), nullable=True),
         sa.Column("hold_nanos", sa.BigInteger(), nullable=False),
+        sa.Column("batch_id", sa.String(), nullable=True),
+        sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("webhook", sa.Text(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
@@ -106,6 +108,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("lease_expires_at IS NOT NULL"),
         )
         batch_op.create_index("ix_jobs_workspace", ["workspace_id", "id"], unique=False)
+        batch_op.create_index(
+            "ix_jobs_batch",
+            ["batch_id", "state"],
+            unique=False,
+            sqlite_where=sa.text("batch_id IS NOT NULL"),
+            postgresql_where=sa.text("batch_id IS NOT NULL"),
+        )
         batch_op.create_index(
             "uq_jobs_idempotency",
             ["workspace_id", "idempotency_key"],

@@ -1,0 +1,64 @@
+"""What is known of an endpoint's recent behaviour: plain values that routing weighs. Pure.
+
+`broker.health` gathers them; None everywhere means: nothing seen, treat it as a typical peer.
+"""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+EndpointKey: TypeAlias = tuple[str, str]
+"""(provider slug, model slug)."""
+
+
+class Circuit(StrEnum):
+    """A breaker's position (the pattern's usual names)."""
+
+    CLOSED = "closed"  # calls go through
+    OPEN = "open"  # it failed far too often: no calls until its cool-down ends
+    HALF_OPEN = "half_open"  # one probe at a time decides
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """A measured distribution; a smaller p is better served callers' worst share."""
+
+    p50: float
+    p75: float
+    p90: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One endpoint as it behaved lately."""
+
+    uptime_5m: float | None = None  # share of attempts that succeeded, 0 to 1
+    uptime_30m: float | None = None
+    uptime_1d: float | None = None
+    attempts_5m: int = 0  # what the five-minute figures rest on
+    latency_5m: Percentiles | None = None  # seconds to the first token
+    latency_30m: Percentiles | None = None
+    throughput_5m: Percentiles | None = None  # output tokens per second
+    throughput_30m: Percentiles | None = None
+    rate_limited_5m: float = 0.0  # share of attempts answered 429
+    in_flight: int = 0
+    circuit: Circuit = Circuit.CLOSED
+    paused_until: int = 0  # Unix ms: a rate limit or an open circuit ends then
+
+
+NOTHING_KNOWN = Evidence()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The evidence of all endpoints at one moment, as routing reads it (no network)."""
+
+    endpoints: dict[EndpointKey, Evidence] = field(default_factory=dict)
+    taken_at: int = 0  # Unix ms
+
+    def of(self, provider: str, model: str) -> Evidence:
+        return self.endpoints.get((provider, model), NOTHING_KNOWN)
+
+
+NO_SNAPSHOT = Snapshot()

@@ -1,0 +1,25 @@
+"""Every table. Times are Unix milliseconds, money is nano-dollars, JSON is text made by orjson.
+
+Tables have no behaviour.
+"""
+
+from broker.tables.accounts import ApiKey, Workspace
+from broker.tables.files import StoredFile
+from broker.tables.jobs import Attempt, Generation, Job, JobPayload
+from broker.tables.ledger import LedgerEntry
+from broker.tables.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
+
+__all__ = [
+    "ApiKey",
+    "Attempt",
+    "Delivery",
+    "DeliveryAttempt",
+    "Generation",
+    "Job",
+    "JobPayload",
+    "LedgerEntry",
+    "StoredFile",
+    "WebhookEndpoint",
+    "WebhookSecret",
+    "Workspace",
+]

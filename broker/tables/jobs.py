@@ -1,0 +1,142 @@
+"""Jobs, their attempts, and what came of them. A job's state is written by `broker.lifecycle` only.
+
+Hot rows are narrow: a job's bodies live apart in `job_payloads`, so that claiming, renewing a lease
+and recording never rewrite a prompt.
+"""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import Column, Index, LargeBinary, Text, text
+from sqlmodel import Field, SQLModel
+
+from broker.tables.columns import big
+
+
+class Job(SQLModel, table=True):
+    """One customer request and its life. The state is written by `broker.lifecycle` only."""
+
+    __tablename__: ClassVar[Any] = "jobs"
+    __table_args__: ClassVar[Any] = (
+        # The dispatcher's question: what is due?
+        Index("ix_jobs_due", "state", "lane", "dispatch_at"),
+        # A lost worker's jobs, and a caller's list, newest first.
+        Index(
+            "ix_jobs_lease",
+            "lease_expires_at",
+            sqlite_where=text("lease_expires_at IS NOT NULL"),
+            postgresql_where=text("lease_expires_at IS NOT NULL"),
+        ),
+        Index("ix_jobs_workspace", "workspace_id", "id"),
+        Index(
+            "ix_jobs_batch",
+            "batch_id",
+            "state",
+            sqlite_where=text("batch_id IS NOT NULL"),
+            postgresql_where=text("batch_id IS NOT NULL"),
+        ),
+        Index(
+            "uq_jobs_idempotency",
+            "workspace_id",
+            "idempotency_key",
+            unique=True,
+            sqlite_where=text("idempotency_key IS NOT NULL"),
+            postgresql_where=text("idempotency_key IS NOT NULL"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)  # job_…
+    workspace_id: str
+    api_key_id: str
+    state: str
+    operation: str  # the API path the job stands for, e.g. /v1/chat/completions
+    lane: str
+    model: str  # the slug asked for first
+    provider: str  # whose queue it is on now
+    stream: bool = False  # the provider is asked for a stream and its events are kept
+    position: int = 0  # place in the plan
+    attempt: int = 0  # number of the latest attempt; the fence of every running update
+    attempts_used: int = 0  # attempts that count against max_attempts
+    tries_here: int = 0  # attempts in a row at this position
+    max_attempts: int
+    on_unknown: str
+    available_at: int = Field(sa_column=big())  # not to be claimed before
+    dispatch_at: int = Field(sa_column=big())  # when the dispatcher publishes it (again)
+    deadline_at: int = Field(sa_column=big())
+    lease_owner: str | None = None  # the worker process that runs it
+    lease_expires_at: int | None = Field(default=None, sa_column=big(nullable=True))
+    cancel_requested: bool = False
+    idempotency_key: str | None = None
+    fingerprint: str | None = None  # of the body that came with the idempotency key
+    hold_nanos: int = Field(sa_column=big())
+    batch_id: str | None = None  # the batch it is a line of
+    priority: int = 0  # among the waiting jobs of one batch or workspace; higher goes first
+    webhook: str | None = Field(default=None, sa_column=Column(Text))  # JSON: {url, events}
+    error: str | None = Field(default=None, sa_column=Column(Text))  # JSON, once it ended badly
+    created_at: int = Field(sa_column=big())
+    started_at: int | None = Field(default=None, sa_column=big(nullable=True))
+    ended_at: int | None = Field(default=None, sa_column=big(nullable=True))
+
+
+class JobPayload(SQLModel, table=True):
+    """A job's bodies: written at submission and once at the end."""
+
+    __tablename__: ClassVar[Any] = "job_payloads"
+
+    job_id: str = Field(primary_key=True, foreign_key="jobs.id")
+    request: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # the body, JSON
+    plan: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # JSON, see routing
+    extra: str | None = Field(default=None, sa_column=Column(Text))  # metadata and attribution
+    response: bytes | None = Field(default=None, sa_column=Column(LargeBinary))  # the answer, JSON
+    events: bytes | None = Field(
+        default=None, sa_column=Column(LargeBinary)
+    )  # a stream's log, zlib
+
+
+class Attempt(SQLModel, table=True):
+    """One try of a job on one endpoint, committed before its request is sent."""
+
+    __tablename__: ClassVar[Any] = "attempts"
+
+    job_id: str = Field(primary_key=True, foreign_key="jobs.id")
+    number: int = Field(primary_key=True)
+    provider: str
+    model: str
+    worker: str
+    queued_ms: int  # from becoming available to being claimed
+    started_at: int = Field(sa_column=big())
+    ended_at: int | None = Field(default=None, sa_column=big(nullable=True))
+    outcome: str | None = None  # None while it runs
+    http_status: int | None = None
+    error_type: str | None = None
+    error_message: str | None = Field(default=None, sa_column=Column(Text))
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+    upstream_id: str | None = None
+
+
+class Generation(SQLModel, table=True):
+    """What a job's successful attempt produced: usage and cost. One a job at most."""
+
+    __tablename__: ClassVar[Any] = "generations"
+    __table_args__: ClassVar[Any] = (Index("ix_generations_workspace", "workspace_id", "id"),)
+
+    id: str = Field(primary_key=True)  # gen-…, derived from the job's id
+    job_id: str = Field(foreign_key="jobs.id", unique=True)
+    workspace_id: str
+    attempt: int
+    provider: str
+    model: str
+    upstream_id: str | None = None
+    streamed: bool
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    usage_estimated: bool = False
+    cost_nanos: int = Field(sa_column=big())
+    first_token_ms: int | None = None
+    duration_ms: int
+    created_at: int = Field(sa_column=big())
