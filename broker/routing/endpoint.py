@@ -1,0 +1,47 @@
+"""An endpoint, and what a request needs of one."""
+
+from dataclasses import dataclass, field
+
+from broker import parameters
+from broker.pricing import Price
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One model at one provider, with its price and limits."""
+
+    provider: str
+    model: str  # model slug, `author/name`
+    native: str  # the provider's own name for it
+    price: Price = field(default_factory=Price)
+    context_length: int | None = None
+    max_completion_tokens: int | None = None
+    quantization: str | None = None
+    supported_parameters: frozenset[str] | None = None  # None = all
+    input_modalities: frozenset[str] | None = None  # None = unknown: nothing is refused
+
+    def takes(self, modalities: frozenset[str]) -> bool:
+        """Whether these input modalities may be sent to it."""
+        return self.input_modalities is None or modalities <= self.input_modalities
+
+    def lacks(self, wanted: frozenset[str]) -> frozenset[str]:
+        """Return which of these parameters it does not support."""
+        if self.supported_parameters is None:
+            return frozenset()
+        return wanted - parameters.known(self.supported_parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a request needs of an endpoint."""
+
+    modalities: frozenset[str] = frozenset()  # input beside text
+    parameters: frozenset[str] = frozenset()  # what the body sets
+    require_parameters: bool = False  # all of them, or the endpoint is left out
+
+    def met_by(self, endpoint: Endpoint) -> bool:
+        required = self.parameters if self.require_parameters else frozenset()
+        return endpoint.takes(self.modalities) and not endpoint.lacks(required)
+
+
+NO_NEEDS = Needs()
