@@ -98,6 +98,8 @@ def _shape_errors(app: FastAPI) -> None:
     async def unstorable(request: Request, error: DataError) -> Response:
         """A value of the caller's that PostgreSQL does not take: an id with a NUL in it, say."""
         log.warning("api.unstorable", path=request.url.path, error=str(error.orig))
+        if "\0" in request.url.path:  # an id that nothing can have
+            return error_response(request, NotFoundError(f"There is no {request.url.path!r}."))
         return error_response(
             request, InvalidRequestError("A value in this request cannot be looked up or stored.")
         )

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -16,6 +17,7 @@ import httpx
 import psutil
 
 from tests.chaos.books import audit, unfinished
+from tests.stacks import stack
 
 Found = TypeVar("Found")
 
@@ -63,11 +65,14 @@ class House:
         self.config = self.directory / "waybill.toml"
         self.config.write_text(configuration(self.simulator_port, closed) + (config or ""))
         self.data_dir = self.directory / "data"
+        self._closing = ExitStack()
+        self.stack = self._closing.enter_context(stack(self.data_dir))
         self.environment = clean_environment() | {
             "WAYBILL_CONFIG": str(self.config),
             "WAYBILL_DATA_DIR": str(self.data_dir),
             "WAYBILL_BOOTSTRAP_KEY": KEY,
             "WAYBILL_SIMULATOR_PORT": str(self.simulator_port),
+            **self.stack.settings,
             **(settings or {}),
         }
         self.arguments = ["up", "--demo", "--no-flower", f"--port={self.port}"]
@@ -85,6 +90,7 @@ class House:
     def __exit__(self, *_: object) -> None:
         self.http.close()
         self.stop()
+        self._closing.close()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def start(self) -> None:
@@ -208,20 +214,24 @@ class House:
         return dict(httpx.get(url, params={"body_contains": text}).json())
 
     @property
-    def database(self) -> Path:
-        return self.data_dir / "waybill.db"
+    def database_url(self) -> str:
+        return self.stack.database_url
+
+    def ask(self, query: str, *arguments: Any) -> list[Any]:
+        """Answer a question about the database (`?` stands for an argument)."""
+        return self.stack.ask(query, *arguments)
 
     def await_idle(self, seconds: float = 60) -> None:
         """Wait until nothing waits or runs."""
         until(
-            lambda: unfinished(self.database) == 0,
+            lambda: unfinished(self.stack) == 0,
             seconds,
-            lambda: f"{unfinished(self.database)} jobs left\n{self.log()}",
+            lambda: f"{unfinished(self.stack)} jobs left\n{self.log()}",
         )
 
     def audit(self, job_ids: Iterable[str] | None = None) -> None:
         """Check that every ended job was held, and settled or released, exactly once."""
-        audit(self.database, job_ids)
+        audit(self.stack, job_ids)
 
 
 def chat(native: str = "sim", prompt: str = "Hello", **more: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.chaos.books import ask
 from tests.house import House, chat
 
 USER = {"role": "user", "content": "hi"}
@@ -26,7 +25,7 @@ def nothing_is_stored(house: House) -> Iterator[None]:
 
 def _stored(house: House) -> list[int]:
     tables = ("jobs", "job_payloads", "ledger_entries", "attempts")
-    return [ask(house.database, f"SELECT count(*) FROM {table}")[0][0] for table in tables]
+    return [house.ask(f"SELECT count(*) FROM {table}")[0][0] for table in tables]
 
 
 def with_message(**message: Any) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.chaos.books import ask
 from tests.house import House, chat
 
 FAR = "https://example.com/hooks"
@@ -38,7 +37,7 @@ def nothing_is_stored(house: House) -> Iterator[None]:
 
 def _stored(house: House) -> list[int]:
     tables = ("jobs", "webhook_endpoints", "webhook_secrets", "deliveries")
-    return [ask(house.database, f"SELECT count(*) FROM {table}")[0][0] for table in tables]
+    return [house.ask(f"SELECT count(*) FROM {table}")[0][0] for table in tables]
 
 
 def check(answer: httpx.Response, param: str | None, status: int = 400) -> None:

@@ -16,7 +16,6 @@ from broker.database import Database
 from broker.ids import new_job_id
 from broker.webhooks import fan_out, job_event
 from tests.benchmarks import meters
-from tests.chaos.books import ask
 from tests.house import House, free_ports, until
 
 COUNT = 10_000
@@ -46,7 +45,7 @@ def measured(house: House) -> str:
 def _deliver(house: House, received: "Synchronized[int]", count: int) -> None:
     """Create so many deliveries at once; return when all of them are on record."""
     goal = received.value + count
-    database = Database(f"sqlite:///{house.database}")
+    database = Database(house.database_url)
     now = now_ms()
     with database.transaction() as connection:
         fan_out(
@@ -63,7 +62,7 @@ def _deliver(house: House, received: "Synchronized[int]", count: int) -> None:
 
 def _open(house: House) -> int:
     query = "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'running')"
-    return int(ask(house.database, query)[0][0])
+    return int(house.ask(query)[0][0])
 
 
 @contextmanager

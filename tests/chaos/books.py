@@ -1,11 +1,10 @@
 """What the database says of every job, and the promises it must keep."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import closing
-from pathlib import Path
 from typing import Any
+
+from tests.stacks import Stack
 
 LAST_ENTRY = {
     "completed": "settle",
@@ -15,45 +14,38 @@ LAST_ENTRY = {
 }
 
 
-def ask(database: Path, query: str, *arguments: Any) -> list[sqlite3.Row]:
-    """Answer a question about the database, without ever writing to it."""
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True, timeout=30)) as connection:
-        connection.row_factory = sqlite3.Row
-        return connection.execute(query, arguments).fetchall()
-
-
-def unfinished(database: Path) -> int:
+def unfinished(stack: Stack) -> int:
     """Return how many jobs still wait or run."""
     query = "SELECT count(*) FROM jobs WHERE state IN ('scheduled', 'queued', 'running')"
-    return int(ask(database, query)[0][0])
+    return int(stack.ask(query)[0][0])
 
 
-def audit(database: Path, job_ids: Iterable[str] | None = None) -> None:
+def audit(stack: Stack, job_ids: Iterable[str] | None = None) -> None:
     """Check that these jobs (all, by default) ended once, were paid once, and that it adds up."""
     wanted = None if job_ids is None else set(job_ids)
     jobs = [
         row
-        for row in ask(database, "SELECT id, state, hold_nanos FROM jobs")
-        if wanted is None or row["id"] in wanted
+        for row in stack.ask("SELECT id, state, hold_nanos FROM jobs")
+        if wanted is None or row.id in wanted
     ]
     assert wanted is None or len(jobs) == len(wanted), "an accepted job is not in the database"
-    entries, costs, attempts = _entries(database), _costs(database), _attempts(database)
+    entries, costs, attempts = _entries(stack), _costs(stack), _attempts(stack)
     for job in jobs:
         _check(
             job,
-            entries.get(job["id"], []),
-            costs.get(job["id"], []),
-            attempts.get(job["id"], []),
+            entries.get(job.id, []),
+            costs.get(job.id, []),
+            attempts.get(job.id, []),
         )
 
 
 def _check(
-    job: sqlite3.Row,
+    job: Any,
     entries: list[tuple[str, int]],
     costs: list[int],
     outcomes: list[str | None],
 ) -> None:
-    state, what = job["state"], f"{dict(job)}: {entries}, costs {costs}, attempts {outcomes}"
+    state, what = job.state, f"{job}: {entries}, costs {costs}, attempts {outcomes}"
     kinds = Counter(kind for kind, _ in entries)
     amount = sum(nanos for _, nanos in entries)
     assert None not in outcomes, f"an attempt was left open: {what}"
@@ -66,23 +58,23 @@ def _check(
     assert amount == -sum(costs), what
 
 
-def _entries(database: Path) -> dict[str, list[tuple[str, int]]]:
+def _entries(stack: Stack) -> dict[str, list[tuple[str, int]]]:
     found: dict[str, list[tuple[str, int]]] = {}
     query = "SELECT job_id, kind, amount_nanos FROM ledger_entries WHERE job_id IS NOT NULL"
-    for row in ask(database, query):
-        found.setdefault(row["job_id"], []).append((row["kind"], row["amount_nanos"]))
+    for row in stack.ask(query):
+        found.setdefault(row.job_id, []).append((row.kind, row.amount_nanos))
     return found
 
 
-def _costs(database: Path) -> dict[str, list[int]]:
+def _costs(stack: Stack) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
-    for row in ask(database, "SELECT job_id, cost_nanos FROM generations"):
-        found.setdefault(row["job_id"], []).append(row["cost_nanos"])
+    for row in stack.ask("SELECT job_id, cost_nanos FROM generations"):
+        found.setdefault(row.job_id, []).append(row.cost_nanos)
     return found
 
 
-def _attempts(database: Path) -> dict[str, list[str | None]]:
+def _attempts(stack: Stack) -> dict[str, list[str | None]]:
     found: dict[str, list[str | None]] = {}
-    for row in ask(database, "SELECT job_id, outcome FROM attempts ORDER BY job_id, number"):
-        found.setdefault(row["job_id"], []).append(row["outcome"])
+    for row in stack.ask("SELECT job_id, outcome FROM attempts ORDER BY job_id, number"):
+        found.setdefault(row.job_id, []).append(row.outcome)
     return found

@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.chaos.books import ask
 from tests.chaos.load import submit_many
 from tests.house import House, until
 
@@ -52,7 +51,7 @@ def receiving() -> Iterator[Receiver]:
 
 
 def states(house: House) -> Counter[str]:
-    return Counter(row["state"] for row in ask(house.database, "SELECT state FROM deliveries"))
+    return Counter(row.state for row in house.ask("SELECT state FROM deliveries"))
 
 
 def listening(house: House, receiver: Receiver) -> None:
@@ -77,7 +76,7 @@ def test_what_was_posted_but_not_recorded_comes_again_under_its_id() -> None:
         )
         assert sorted(receiver.ids) == sorted(posted * 2)
         query = "SELECT number, status, error FROM delivery_attempts ORDER BY delivery_id, number"
-        attempts = [tuple(row) for row in ask(house.database, query)]
+        attempts = [tuple(row) for row in house.ask(query)]
         assert [(number, status) for number, status, _ in attempts] == [(1, None), (2, 204)] * 8
         assert all("lost" in error for _, _, error in attempts[::2])
 
@@ -95,9 +94,9 @@ def test_every_ended_job_is_told_whatever_dies() -> None:
             60,
             lambda: f"{states(house)}\n{house.log()}",
         )
-        rows = ask(house.database, "SELECT subject_id, event_id FROM deliveries")
-        assert sorted(row["subject_id"] for row in rows) == sorted(job_ids)
-        assert {row["event_id"] for row in rows} == set(receiver.ids)
+        rows = house.ask("SELECT subject_id, event_id FROM deliveries")
+        assert sorted(row.subject_id for row in rows) == sorted(job_ids)
+        assert {row.event_id for row in rows} == set(receiver.ids)
         house.audit(job_ids)
 
 

@@ -7,8 +7,9 @@ import pytest
 from tests.chaos.load import Reader, await_all, submit_many
 from tests.e2e.sse import content, frames
 from tests.house import House, chat, until
+from tests.stacks import embedded_only
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, embedded_only]
 
 
 def test_everything_accepted_completes_without_valkeys_memory() -> None:

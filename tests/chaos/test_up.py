@@ -11,8 +11,9 @@ import psutil
 import pytest
 
 from tests.house import REPOSITORY, House, until
+from tests.stacks import embedded_only
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, embedded_only]
 
 
 @pytest.fixture(scope="module")

@@ -155,7 +155,7 @@ class Tenant:
 
 @contextmanager
 def tenant_of(house: House, name: str) -> Iterator[Tenant]:
-    engine = sqlalchemy.create_engine(f"sqlite:///{house.database}")
+    engine = sqlalchemy.create_engine(house.database_url)
     with engine.begin() as connection:
         workspace_id = create_workspace(connection, name, unlimited=True)
         key = create_key(connection, workspace_id, name).key

@@ -67,7 +67,7 @@ def test_the_list_can_be_filtered(house: House) -> None:
 
 def test_another_workspace_sees_nothing_of_a_job(house: House) -> None:
     job_id = house.submit("sim-echo")
-    engine = sqlalchemy.create_engine(f"sqlite:///{house.database}")
+    engine = sqlalchemy.create_engine(house.database_url)
     with engine.begin() as connection:
         other = create_workspace(connection, "other", unlimited=True)
         key = create_key(connection, other, "other").key

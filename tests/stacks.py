@@ -1,0 +1,105 @@
+"""The two stacks that a house of the tests can stand on: the embedded one, and that of scale.
+
+`WAYBILL_TEST_STACK=scale` puts the whole-house tests on PostgreSQL, RabbitMQ and Redis; each house
+gets a database, a virtual host and a Redis database of its own.
+"""
+
+import contextlib
+import os
+import subprocess
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import redis
+import sqlalchemy
+
+POSTGRES = os.environ.get("WAYBILL_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
+RABBITMQ = os.environ.get("WAYBILL_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672")
+REDIS = os.environ.get("WAYBILL_TEST_REDIS", "redis://127.0.0.1:6379")
+REDIS_DATABASES = range(9, 16)  # a house takes the first that is free
+
+AT_SCALE = os.environ.get("WAYBILL_TEST_STACK") == "scale"
+embedded_only = pytest.mark.skipif(AT_SCALE, reason="is about what is embedded")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where a house keeps its data: settings for its processes, and a look into its database."""
+
+    database_url: str  # SQLAlchemy's
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def ask(self, query: str, *arguments: Any) -> list[Any]:
+        """Answer a question about the database (`?` stands for an argument), changing nothing."""
+        engine = sqlalchemy.create_engine(self.database_url, poolclass=sqlalchemy.NullPool)
+        query = query if engine.dialect.name == "sqlite" else query.replace("?", "%s")
+        with engine.connect() as connection:
+            return list(connection.exec_driver_sql(query, arguments).all())
+
+
+@contextlib.contextmanager
+def stack(data_dir: Path) -> Iterator[Stack]:
+    """A stack of its own for one house."""
+    if not AT_SCALE:
+        yield Stack(f"sqlite:///{data_dir / 'waybill.db'}")
+        return
+    with _database() as database, _virtual_host() as transport, _redis() as redis_url:
+        yield Stack(
+            database.replace("postgresql://", "postgresql+psycopg://"),
+            {
+                "WAYBILL_DATABASE_URL": database,
+                "WAYBILL_BROKER_URL": transport,
+                "WAYBILL_REDIS_URL": redis_url,
+            },
+        )
+
+
+@contextlib.contextmanager
+def _database() -> Iterator[str]:
+    name = f"waybill_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(POSTGRES, autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+        try:
+            yield POSTGRES.rsplit("/", 1)[0] + f"/{name}"
+        finally:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextlib.contextmanager
+def _virtual_host() -> Iterator[str]:
+    name = f"waybill-{uuid.uuid4().hex[:12]}"
+    _rabbitmqctl("add_vhost", name)
+    try:
+        _rabbitmqctl("set_permissions", "--vhost", name, "guest", ".*", ".*", ".*")
+        yield f"{RABBITMQ}/{name}"
+    finally:
+        _rabbitmqctl("delete_vhost", name)
+
+
+def _rabbitmqctl(*arguments: str) -> None:
+    subprocess.run(["rabbitmqctl", "--quiet", *arguments], check=True, capture_output=True)
+
+
+@contextlib.contextmanager
+def _redis() -> Iterator[str]:
+    """Take a database that nobody uses; the claim ends with this process at the latest."""
+    claim = f"claimed:{uuid.uuid4().hex}"
+    for number in REDIS_DATABASES:
+        url = f"{REDIS}/{number}"
+        with redis.Redis.from_url(f"{REDIS}/8") as board:
+            if not board.set(f"tests:redis:{number}", claim, nx=True, ex=1800):
+                continue
+            with redis.Redis.from_url(url) as mine:
+                mine.flushdb()
+                try:
+                    yield url
+                finally:
+                    mine.flushdb()
+                    board.delete(f"tests:redis:{number}")
+            return
+    raise AssertionError("every Redis database for tests is taken")
