@@ -58,16 +58,24 @@ class AttemptOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one generation consumed; counts never overlap, None means the provider did not say."""
+    """What one generation consumed. Tokens unless said otherwise; None: the provider did not say.
+
+    The wholes (`input`, `cache_read`, `cache_write`, `output`) never overlap.
+    """
 
     input: int | None = None  # fresh input tokens, cache reads and writes excluded
     cache_read: int | None = None
     cache_write: int | None = None
+    cache_write_1h: int | None = None  # the part of `cache_write` that is kept for an hour
     output: int | None = None  # all output tokens, reasoning included
     reasoning: int | None = None  # the part of `output` that was reasoning
-    input_audio: int | None = None  # the part of the input that was audio
-    output_audio: int | None = None
-    output_image: int | None = None
+    input_audio: int | None = None  # the part of `input` that was audio
+    input_image: int | None = None  # the part of `input` that was pictures
+    output_audio: int | None = None  # the part of `output` that was audio
+    output_image: int | None = None  # the part of `output` that was pictures
+    input_audio_ms: int | None = None  # length of the sound sent, where that is billed, not tokens
+    input_images: int | None = None  # pictures sent
+    output_images: int | None = None  # pictures made
     cost_nanos: int | None = None  # the provider's own charge in nano-dollars, where it states one
     estimated: bool = False  # counted by us because the provider sent none
 

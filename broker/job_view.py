@@ -33,7 +33,7 @@ def _plan(stored: bytes) -> list[Json]:
     """A job's plan, its prices in US dollars per token."""
     return [
         {name: value for name, value in place.items() if name != "price"}
-        | {"pricing": listed(Price(**place["price"]))}
+        | {"pricing": listed(Price.recalled(place["price"]))}
         for place in orjson.loads(stored)
     ]
 

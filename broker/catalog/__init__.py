@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from broker.catalog.fit import task_fit
 from broker.catalog.priced import priced_models
 from broker.errors import NoEndpointError, UnknownModelError
 from broker.money import nanos_from_usd
@@ -16,6 +17,8 @@ from broker.pricing import Price
 from broker.providers import Provider
 from broker.routing import Endpoint
 from broker.settings import EndpointRow, ModelRow, Settings
+
+__all__ = ["FREE", "Catalog", "Model", "load", "task_fit"]
 
 FREE = Price()
 MANY = 10  # names in a message

@@ -7,6 +7,23 @@ from broker.pricing import Price
 
 
 @dataclass(frozen=True, slots=True)
+class DataPolicy:
+    """What a provider does with what it is sent. None: it is not known, so expect the worst."""
+
+    trains: bool | None = None  # uses it to train models
+    retention_days: int | None = None  # keeps it this long; 0 = not at all
+    zdr: bool = False  # promises zero data retention
+
+    @property
+    def collects(self) -> bool:
+        """Whether it may store and train, as OpenRouter's `data_collection: deny` means it."""
+        return self.trains is not False
+
+
+UNKNOWN_POLICY = DataPolicy()
+
+
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One model at one provider, with its price and limits."""
 
@@ -19,6 +36,8 @@ class Endpoint:
     quantization: str | None = None
     supported_parameters: frozenset[str] | None = None  # None = all
     input_modalities: frozenset[str] | None = None  # None = unknown: nothing is refused
+    output_modalities: frozenset[str] = frozenset({"text"})
+    data_policy: DataPolicy = UNKNOWN_POLICY
 
     def takes(self, modalities: frozenset[str]) -> bool:
         """Whether these input modalities may be sent to it."""

@@ -1,7 +1,6 @@
 """A plan as it is stored with its job."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 import orjson
 
@@ -20,7 +19,7 @@ def encode(planned: Plan) -> bytes:
                 "model": place.endpoint.model,
                 "native_model": place.endpoint.native,
                 "reason": place.reason,
-                "price": asdict(place.endpoint.price),
+                "price": place.endpoint.price.stored(),
                 **_facts(place.endpoint),
             }
             for place in planned.places
@@ -37,7 +36,7 @@ def decode(stored: bytes) -> Plan:
                     provider=place["provider"],
                     model=place["model"],
                     native=place["native_model"],
-                    price=Price(**place["price"]),
+                    price=Price.recalled(place["price"]),
                     input_modalities=_set(place.get("input_modalities")),
                     supported_parameters=_set(place.get("supported_parameters")),
                 ),

@@ -1,4 +1,6 @@
-from dataclasses import replace
+import json
+from collections import Counter
+from dataclasses import fields, replace
 from fractions import Fraction
 from math import floor
 
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from broker.completion import Completion, Usage
 from broker.pricing import (
     Price,
+    Tier,
     asked_output_tokens,
     charge,
     cost,
@@ -18,22 +21,83 @@ from broker.pricing import (
 
 NANOS = st.integers(0, 10**13)
 TOKENS = st.none() | st.integers(0, 10**9)
-PRICES = st.builds(Price, NANOS, NANOS, st.none() | NANOS, st.none() | NANOS, NANOS)
-USAGES = st.builds(Usage, input=TOKENS, cache_read=TOKENS, cache_write=TOKENS, output=TOKENS)
+NAMES = [each.name for each in fields(Price) if each.name not in ("tiers", "as_stated")]
+OWN = ("cache_read", "cache_write", "cache_write_1h", "reasoning", "audio", "audio_output",
+       "image_token", "image_output_token")  # fmt: skip
+FLAT = st.builds(
+    Price,
+    **{
+        name: st.integers(0, 100) if name == "batch_discount" else st.none() | NANOS
+        if name in OWN else NANOS
+        for name in NAMES
+    },
+)  # fmt: skip
+PRICES = st.builds(
+    lambda price, sizes, others: replace(
+        price, tiers=tuple(map(Tier, sorted(sizes), others[: len(sizes)]))
+    ),
+    FLAT,
+    st.sets(st.integers(1, 10**9), max_size=3),
+    st.lists(FLAT, min_size=3, max_size=3),
+)
+PARTS = ("cache_write_1h", "input_audio", "input_image", "output_audio", "output_image",
+         "reasoning", "input_audio_ms", "input_images", "output_images")  # fmt: skip
+USAGES = st.builds(
+    Usage,
+    **dict.fromkeys(("input", "cache_read", "cache_write", "output", *PARTS), TOKENS),
+)
 
 
-@given(PRICES, USAGES)
-def test_cost_is_exact_and_rounded_half_up_once(price, usage):
-    read = price.prompt if price.cache_read is None else price.cache_read
-    write = price.prompt if price.cache_write is None else price.cache_write
-    exact = price.request + Fraction(
-        (usage.input or 0) * price.prompt
-        + (usage.cache_read or 0) * read
-        + (usage.cache_write or 0) * write
-        + (usage.output or 0) * price.completion,
-        1_000_000,
+def exact_cost(price, usage, *, batch):
+    """The same sum, token by token in a bag of kinds, with fractions."""
+    bag = Counter(
+        prompt=usage.input or 0,
+        completion=usage.output or 0,
+        cache_read=usage.cache_read or 0,
+        cache_write=usage.cache_write or 0,
     )
-    assert cost(price, usage) == floor(exact + Fraction(1, 2))
+    parts = [
+        ("cache_write_1h", "cache_write", usage.cache_write_1h),
+        ("audio", "prompt", usage.input_audio),
+        ("image_token", "prompt", usage.input_image),
+        ("audio_output", "completion", usage.output_audio),
+        ("image_output_token", "completion", usage.output_image),
+        ("reasoning", "completion", usage.reasoning),
+    ]
+    for part, whole, count in parts:
+        bag[part] = min(count or 0, bag[whole])
+        bag[whole] -= bag[part]
+    size = sum(count or 0 for count in (usage.input, usage.cache_read, usage.cache_write))
+    rates = [price, *(tier.price for tier in price.tiers if tier.min_prompt_tokens <= size)][-1]
+    usual = {"cache_read": "prompt", "cache_write": "prompt"} | {part: of for part, of, _ in parts}
+
+    def rate(kind):
+        own = getattr(rates, kind)
+        return rate(usual[kind]) if own is None else own
+
+    exact = sum(Fraction(count * rate(kind), 10**6) for kind, count in bag.items())
+    exact += Fraction((usage.input_audio_ms or 0) * rates.audio_hour, 3_600_000)
+    exact += (usage.input_images or 0) * rates.image + (
+        usage.output_images or 0
+    ) * rates.image_output
+    exact += rates.request
+    return exact * (100 - rates.batch_discount) / 100 if batch else exact
+
+
+@given(PRICES, USAGES, st.booleans())
+def test_cost_is_exact_and_rounded_half_up_once(price, usage, batch):
+    exact = exact_cost(price, usage, batch=batch)
+    assert cost(price, usage, batch=batch) == floor(exact + Fraction(1, 2))
+
+
+@given(PRICES)
+def test_a_stored_price_is_recalled_as_it_was(price):
+    assert Price.recalled(json.loads(json.dumps(price.stored()))) == price
+
+
+def test_a_price_stored_by_an_earlier_version_is_recalled():
+    old = {"prompt": 1, "completion": 2, "cache_read": None, "cache_write": 3, "request": 4}
+    assert Price.recalled(old) == Price(prompt=1, completion=2, cache_write=3, request=4)
 
 
 @pytest.mark.parametrize(
@@ -57,10 +121,11 @@ def test_a_free_cache_read_is_free():
     assert cost(Price(prompt=10**9, cache_read=0), Usage(cache_read=10**6)) == 0
 
 
-@given(PRICES, USAGES)
-def test_more_tokens_never_cost_less(price, usage):
-    more = replace(usage, output=(usage.output or 0) + 1)
-    assert cost(price, more) >= cost(price, usage) >= 0
+@given(FLAT, USAGES)
+def test_more_text_never_costs_less(price, usage):
+    text = replace(usage, output_audio=None, output_image=None, reasoning=None)
+    more = replace(text, output=(text.output or 0) + 1)
+    assert cost(price, more) >= cost(price, text) >= 0
 
 
 def answer(*reasons):
@@ -84,6 +149,40 @@ def answer(*reasons):
 def test_an_answer_that_is_none_costs_nothing(completion, output, free):
     price, usage = Price(prompt=10**9, completion=10**9), Usage(input=100, output=output)
     assert charge(price, usage, completion) == (0 if free else cost(price, usage))
+
+
+TIERED = Price(prompt=10**9, completion=10**9, tiers=(Tier(200_001, Price(2 * 10**9, 3 * 10**9)),))
+
+
+@pytest.mark.parametrize(
+    ("usage", "dollars"),
+    [
+        (Usage(input=200_000, output=1_000), 0.201),
+        (Usage(input=200_001, output=1_000), 0.403002),  # all tokens, not only those above
+        (Usage(input=1, cache_read=200_000, output=1_000), 0.403002),  # cached ones count
+        (Usage(output=10**6), 1.0),  # the size of the answer does not
+    ],
+)
+def test_a_long_prompt_costs_what_its_tier_says(usage, dollars):
+    assert cost(TIERED, usage) == round(dollars * 10**9)
+
+
+def test_pictures_and_sound_by_the_piece():
+    price = Price(image=1_300_000, image_output=40_000_000, audio_hour=360_000_000)
+    usage = Usage(input_images=2, output_images=3, input_audio_ms=90_000)
+    assert cost(price, usage) == 2_600_000 + 120_000_000 + 9_000_000
+
+
+def test_the_batch_lane_is_cheaper_by_its_discount():
+    price = Price(prompt=10**9, completion=10**9, batch_discount=50)
+    usage = Usage(input=10, output=1)
+    assert (cost(price, usage), cost(price, usage, batch=True)) == (11_000, 5_500)
+
+
+def test_where_no_price_is_known_the_charge_in_the_answer_counts():
+    price = Price(as_stated=True)
+    assert cost(price, Usage(input=10, output=10, cost_nanos=12_345)) == 12_345
+    assert cost(price, Usage(input=10, output=10)) == 0
 
 
 def test_a_quote_is_the_cost_without_a_cache():

@@ -1,0 +1,89 @@
+"""What a call may cost and what it did cost. The division happens once, rounding half up."""
+
+from collections.abc import Iterator
+
+from broker.completion import Completion, Usage
+from broker.pricing.price import Price
+
+MILLION = 1_000_000
+MS_PER_HOUR = 3_600_000
+
+
+def quote(price: Price, *, input_tokens: int, output_tokens: int) -> int:
+    """Return what such a call would cost without a warm cache."""
+    return cost(price, Usage(input=input_tokens, output=output_tokens))
+
+
+def cost(price: Price, usage: Usage, *, batch: bool = False) -> int:
+    """Return the nano-dollars that `usage` costs at `price`, in the provider's batch lane or not.
+
+    Every token is counted once: a part (cached for an hour, audio, image, reasoning) is taken out
+    of its whole, and is never larger than it.
+    """
+    if price.as_stated:
+        return usage.cost_nanos or 0
+    rates = price.at(usage.prompt_tokens)
+    tokens = sum(count * rate for count, rate in _tokens(rates, usage))
+    pieces = (
+        (usage.input_images or 0) * rates.image
+        + (usage.output_images or 0) * rates.image_output
+        + rates.request
+    )
+    sound = (usage.input_audio_ms or 0) * rates.audio_hour
+    exact = tokens * MS_PER_HOUR + sound * MILLION + pieces * MILLION * MS_PER_HOUR
+    percent = 100 - rates.batch_discount if batch else 100
+    whole = MILLION * MS_PER_HOUR * 100
+    return (exact * percent + whole // 2) // whole
+
+
+def charge(price: Price, usage: Usage, completion: Completion, *, batch: bool = False) -> int:
+    """Return what the caller pays: the cost, or nothing for an answer that is none.
+
+    OpenRouter's zero-completion insurance: no output tokens and a blank finish reason, or a finish
+    reason of `error`, cost nothing.
+    """
+    reasons = {choice.get("finish_reason") for choice in completion.choices}
+    empty = usage.completion_tokens == 0 and not any(reasons)
+    return 0 if empty or reasons == {"error"} else cost(price, usage, batch=batch)
+
+
+def _tokens(rates: Price, usage: Usage) -> Iterator[tuple[int, int]]:
+    """Yield (tokens, rate) of parts that do not overlap and together are all tokens."""
+    write = _or(rates.cache_write, rates.prompt)
+    yield usage.cache_read or 0, _or(rates.cache_read, rates.prompt)
+    yield from _split(
+        usage.cache_write, write, [(usage.cache_write_1h, _or(rates.cache_write_1h, write))]
+    )
+    yield from _split(
+        usage.input,
+        rates.prompt,
+        [
+            (usage.input_audio, _or(rates.audio, rates.prompt)),
+            (usage.input_image, _or(rates.image_token, rates.prompt)),
+        ],
+    )
+    yield from _split(
+        usage.output,
+        rates.completion,
+        [
+            (usage.output_audio, _or(rates.audio_output, rates.completion)),
+            (usage.output_image, _or(rates.image_output_token, rates.completion)),
+            (usage.reasoning, _or(rates.reasoning, rates.completion)),
+        ],
+    )
+
+
+def _split(
+    whole: int | None, rate: int, parts: list[tuple[int | None, int]]
+) -> Iterator[tuple[int, int]]:
+    """Yield each part at its own rate, then what is left of the whole at the rate of the whole."""
+    left = whole or 0
+    for count, own in parts:
+        part = min(count or 0, left)
+        left -= part
+        yield part, own
+    yield left, rate
+
+
+def _or(own: int | None, usual: int) -> int:
+    return usual if own is None else own

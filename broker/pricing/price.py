@@ -1,0 +1,68 @@
+"""What an endpoint asks for: integers, each with its unit.
+
+A price is nano-dollars per *million* tokens, so that every list price is a whole number
+(0.0375 USD per million = 37_500_000).
+"""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from broker.completion import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """One endpoint's prices. Nano-dollars per million tokens unless a comment says otherwise.
+
+    None means that the thing has no price of its own: it costs what the comment names.
+    """
+
+    prompt: int = 0  # fresh input tokens
+    completion: int = 0  # output tokens
+    cache_read: int | None = None  # else: as prompt
+    cache_write: int | None = None  # else: as prompt
+    request: int = 0  # nano-dollars per call
+    cache_write_1h: int | None = None  # a cache kept for an hour; else: as cache_write
+    reasoning: int | None = None  # else: as completion
+    audio: int | None = None  # input; else: as prompt
+    audio_output: int | None = None  # else: as completion
+    image_token: int | None = None  # input; else: as prompt
+    image_output_token: int | None = None  # else: as completion
+    image: int = 0  # nano-dollars per picture sent
+    image_output: int = 0  # nano-dollars per picture made
+    audio_hour: int = 0  # nano-dollars per hour of sound sent, where tokens are not counted
+    batch_discount: int = 0  # per cent off in the provider's own batch lane
+    as_stated: bool = False  # not known in advance: the charge in the provider's answer counts
+    tiers: "tuple[Tier, ...]" = ()  # ascending
+
+    def at(self, prompt_tokens: int) -> "Price":
+        """Return the prices of a prompt of this size (cached tokens included): one tier for all."""
+        for tier in reversed(self.tiers):
+            if prompt_tokens >= tier.min_prompt_tokens:
+                return tier.price
+        return self
+
+    def stored(self) -> Json:
+        """Return it as JSON, without what is as usual; `Price.recalled` reads it back."""
+        told = {name: value for name in _NAMES if (value := getattr(self, name)) != _USUAL[name]}
+        if self.tiers:
+            told["tiers"] = [[tier.min_prompt_tokens, tier.price.stored()] for tier in self.tiers]
+        return told
+
+    @classmethod
+    def recalled(cls, stored: Json) -> "Price":
+        """Read what `stored` wrote, also in an earlier version that knew fewer prices."""
+        tiers = tuple(Tier(size, cls.recalled(price)) for size, price in stored.get("tiers") or ())
+        return cls(**{**stored, "tiers": tiers})
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """The prices of all tokens once a prompt is this long."""
+
+    min_prompt_tokens: int
+    price: Price  # whole, without tiers of its own
+
+
+_USUAL: dict[str, Any] = {each.name: each.default for each in fields(Price)}
+_NAMES = tuple(name for name in _USUAL if name != "tiers")
