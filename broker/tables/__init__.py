@@ -4,6 +4,7 @@ Tables have no behaviour.
 """
 
 from broker.tables.accounts import ApiKey, Workspace
+from broker.tables.batches import Batch, BatchLine
 from broker.tables.files import StoredFile
 from broker.tables.jobs import Attempt, Generation, Job, JobPayload
 from broker.tables.ledger import LedgerEntry
@@ -12,6 +13,8 @@ from broker.tables.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, W
 __all__ = [
     "ApiKey",
     "Attempt",
+    "Batch",
+    "BatchLine",
     "Delivery",
     "DeliveryAttempt",
     "Generation",

@@ -2,19 +2,32 @@
 
 from typing import Any, ClassVar
 
+from sqlalchemy import Column, Index, Text, text
 from sqlmodel import Field, SQLModel
 
 from broker.tables.columns import big
 
+JOB_OUTPUT = "job_output"
+_EXPIRING = text("expires_at IS NOT NULL")
+
 
 class StoredFile(SQLModel, table=True):
-    """Bytes that an answer refers to; they are in the file store under this id."""
+    """Bytes that a caller uploaded, or that an answer or a batch brought; kept under this id."""
 
     __tablename__: ClassVar[Any] = "files"
+    __table_args__: ClassVar[Any] = (
+        Index("ix_files_workspace", "workspace_id", "id"),
+        Index("ix_files_expiry", "expires_at", sqlite_where=_EXPIRING, postgresql_where=_EXPIRING),
+    )
 
     id: str = Field(primary_key=True)  # file_…
     workspace_id: str
-    job_id: str | None = Field(default=None, index=True)
+    job_id: str | None = Field(default=None, index=True)  # whose answer refers to it
+    purpose: str = Field(default=JOB_OUTPUT, sa_column_kwargs={"server_default": JOB_OUTPUT})
+    filename: str | None = None
     media_type: str
     bytes: int
+    lines: int | None = None  # of a batch's input: requests in it
+    problems: str | None = Field(default=None, sa_column=Column(Text))  # JSON list of {line, …}
     created_at: int = Field(sa_column=big())
+    expires_at: int | None = Field(default=None, sa_column=big(nullable=True))
