@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import media, views, webhook_views
-from api.errors import envelope, json_response, provider_error
+from api.errors import json_response
 from api.intake import Preference
 from api.services import Services
 from api.waiting import Listener
@@ -23,16 +23,13 @@ from broker.events import Event
 from broker.ids import generation_id
 from broker.lifecycle import Cancellation, Reopening, cancel_many, reopen_many
 from broker.operations import Operation
+from broker.refusals import envelope, failure
 from broker.states import AT_REST, JobState
 from broker.submission import Submitted
 
 POLL_SECONDS = 1
 MAX_DELIVERIES = 100  # that a job shows; /webhooks/deliveries has all
 WITH_MEDIA = frozenset({Operation.IMAGES.value, Operation.SPEECH.value})
-SILENT = (
-    "The provider fell silent after the request was sent and may have billed it; the job waits for "
-    "review, as its on_unknown policy asks."
-)
 
 
 def job_headers(job_id: str) -> dict[str, str]:
@@ -113,16 +110,6 @@ def failed(job_id: str, told: Json) -> Response:
     if retry_after is not None:
         headers["Retry-After"] = str(max(math.ceil(retry_after), 1))
     return json_response(envelope(status, message, metadata | {"job_id": job_id}), status, headers)
-
-
-def failure(told: Json) -> tuple[int, str, Json]:
-    """Return status, message and metadata for the last event of a job that brought no answer."""
-    status = told["status"]
-    if status == JobState.CANCELLED:
-        return 499, "The job was cancelled.", {"error_type": ErrorType.UNMAPPED.value}
-    if status == JobState.NEEDS_REVIEW:
-        return 502, SILENT, {"error_type": ErrorType.PROVIDER_UNAVAILABLE.value}
-    return provider_error(told.get("error") or {"message": "The job failed."})
 
 
 async def wait(

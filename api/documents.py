@@ -6,7 +6,6 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api.schemas.jobs import JobRequest
-from api.schemas.operations import SCHEMAS
 from api.schemas.webhooks import (
     EndpointChanges,
     EndpointRequest,
@@ -14,6 +13,7 @@ from api.schemas.webhooks import (
     ReplayRequest,
     RotationRequest,
 )
+from broker.bodies import SCHEMAS
 from broker.operations import Operation
 
 _REFERENCE = "#/components/schemas/{model}"

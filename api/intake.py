@@ -2,24 +2,32 @@
 
 import time
 from dataclasses import dataclass
-from typing import TypeVar
 
 import orjson
-from pydantic import BaseModel, ValidationError
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
-from api.errors import invalid
-from api.schemas.operations import SCHEMAS
 from api.services import Services
-from broker import reports, routing, submission
+from broker import admission, reports, submission
 from broker.accounts import Principal
+from broker.bodies import validated
 from broker.completion import Json
-from broker.errors import InvalidRequestError, ModalityError, PayloadTooLargeError
+from broker.errors import InvalidRequestError, PayloadTooLargeError
 from broker.queues import Lane
 from broker.submission import NewJob, Submitted, Wish
 
-Body = TypeVar("Body", bound=BaseModel)
+__all__ = [
+    "Preference",
+    "idempotency_key",
+    "is_due",
+    "milliseconds",
+    "preference",
+    "prepared",
+    "read_json",
+    "submit",
+    "validated",
+]
+
 MAX_KEY_LENGTH = 255
 
 
@@ -61,14 +69,6 @@ async def read_json(request: Request, most: int, *, or_nothing: bool = False) ->
     return parsed
 
 
-def validated(schema: type[Body], body: Json, *, inside: str | None = None) -> Body:
-    """Check a body against its schema. Raises an error that names the field."""
-    try:
-        return schema.model_validate(body)
-    except ValidationError as error:
-        raise invalid(error, [inside] if inside else []) from None
-
-
 def prepared(
     services: Services,
     principal: Principal,
@@ -78,16 +78,9 @@ def prepared(
     inside: str | None = None,
 ) -> NewJob:
     """Validate a body (found `inside` another body, perhaps) and prepare its job."""
-    validated(SCHEMAS[wish.operation], body, inside=inside)
-    endpoints = services.catalog.endpoints(routing.requested_models(body), wish.operation)
-    try:
-        return submission.prepare(body, wish, principal, endpoints, services.settings)
-    except ModalityError as error:
-        raise error.naming(services.catalog.taking(error.needs, wish.operation)) from None
-    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
-        raise InvalidRequestError(
-            "The body is nested too deeply.", param=inside or "body"
-        ) from None
+    return admission.admit(
+        body, wish, principal, services.catalog, services.settings, inside=inside
+    )
 
 
 async def submit(services: Services, job: NewJob) -> Submitted:

@@ -15,10 +15,11 @@ import orjson
 from starlette.responses import Response, StreamingResponse
 
 from api import views
-from api.answering import failed, failure, job_headers
+from api.answering import failed, job_headers
 from broker import events
 from broker.completion import ErrorType, Json
 from broker.events import Event
+from broker.refusals import failure
 from broker.states import JobState
 
 KEEP_ALIVE = b": WAYBILL PROCESSING\n"

@@ -4,9 +4,11 @@ Reading order, each layer standing on the ones before it:
 
 words       `errors`, `completion` (request, answer, usage, failure), `clock`, `ids`, `money`,
             `settings`, `logs`
-rules       pure: `states`, `queues`, `pricing`, `evidence`, `routing`, `retries`
+rules       pure: `states`, `queues`, `pricing`, `evidence`, `routing/`, `retries`,
+            `bodies/` (of requests), `refusals`
 storage     `tables/`, `database` (the one door), `publisher`, `migrations/`
 services    `accounts`, `ledger`, `providers`, `catalog/`, `events` (a job's log), `signals`,
             `sealing` (secrets at rest), `webhooks/` (the only writer of deliveries)
-use cases   `submission`, `lifecycle/` (the only writer of job states), `dispatch`, `reports`
+use cases   `submission`, `admission`, `lifecycle/` (the only writer of job states), `dispatch`,
+            `reports`
 """

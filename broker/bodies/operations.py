@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from api.schemas.chat import ChatRequest
+from broker.bodies.chat import ChatRequest
 from broker.operations import Operation
 
 Slug = Annotated[str, Field(min_length=1)]
