@@ -22,6 +22,8 @@ def _run(connection: Connection) -> None:
         target_metadata=SQLModel.metadata,
         render_as_batch=sqlite,
         compare_type=True,
+        # SQLite's DDL is transactional too: all versions in one transaction, under one lock
+        transactional_ddl=True,
     )
     with context.begin_transaction():
         connection.execute(
