@@ -3,7 +3,15 @@
 Tables have no behaviour.
 """
 
-from broker.tables.accounts import ApiKey, Workspace
+from broker.tables.accounts import (
+    ApiKey,
+    AuditEntry,
+    Member,
+    OneTimeToken,
+    User,
+    UserSession,
+    Workspace,
+)
 from broker.tables.batches import Batch, BatchLine
 from broker.tables.files import StoredFile
 from broker.tables.jobs import Attempt, Generation, Job, JobPayload
@@ -13,6 +21,7 @@ from broker.tables.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, W
 __all__ = [
     "ApiKey",
     "Attempt",
+    "AuditEntry",
     "Batch",
     "BatchLine",
     "Delivery",
@@ -21,7 +30,11 @@ __all__ = [
     "Job",
     "JobPayload",
     "LedgerEntry",
+    "Member",
+    "OneTimeToken",
     "StoredFile",
+    "User",
+    "UserSession",
     "WebhookEndpoint",
     "WebhookSecret",
     "Workspace",

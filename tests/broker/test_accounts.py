@@ -79,7 +79,7 @@ def test_a_key_is_stored_as_a_hash_and_shown_masked(database):
     row = database.read_now(lambda connection: connection.execute(select(KEYS)).one())
     assert made.key not in map(str, row)
     assert row.hash == accounts.hash_key(made.key)
-    assert row.label == f"{made.key[:9]}…{made.key[-4:]}"
+    assert row.label == f"{made.key[:12]}…{made.key[-4:]}"
 
 
 def test_a_short_key_is_masked_whole():

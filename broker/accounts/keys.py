@@ -1,0 +1,150 @@
+"""Keys: made, listed, changed, deleted. A key is shown once; only its SHA-256 is stored."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, insert, or_, select, update
+
+from broker.accounts.credentials import hash_key, mask, new_key
+from broker.clock import now_ms
+from broker.ids import new_id
+from broker.tables import ApiKey, Workspace
+
+_keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
+_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_USED = update(_keys).where(_keys.c.id == bindparam("key_id")).values(last_used_at=bindparam("at"))
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made: the only time it can be read."""
+
+    id: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class KnownKey:
+    """A key as `waybill keys list` shows it."""
+
+    id: str
+    name: str
+    label: str  # the key, masked
+    workspace: str  # its name
+    kind: str
+    disabled: bool
+    created_at: int
+    expires_at: int | None
+    last_used_at: int | None
+
+
+def create_key(
+    connection: Connection, workspace_id: str, name: str, *, key: str | None = None, **columns: Any
+) -> NewKey:
+    """Insert a key (a fresh one, unless `key` gives it) and return it."""
+    key = key or new_key()
+    key_id = new_id("key_")
+    now = now_ms()
+    row = {
+        "id": key_id,
+        "workspace_id": workspace_id,
+        "name": name,
+        "label": mask(key),
+        "hash": hash_key(key),
+        "disabled": False,
+        "created_at": now,
+        "updated_at": now,
+    }
+    connection.execute(insert(_keys).values(row | columns))
+    return NewKey(key_id, key)
+
+
+def list_keys(connection: Connection) -> list[KnownKey]:
+    """Return the keys of every workspace, oldest first."""
+    rows = connection.execute(
+        select(
+            _keys.c.id,
+            _keys.c.name,
+            _keys.c.label,
+            _workspaces.c.name.label("workspace"),
+            _keys.c.kind,
+            _keys.c.disabled,
+            _keys.c.created_at,
+            _keys.c.expires_at,
+            _keys.c.last_used_at,
+        )
+        .join(_workspaces, _workspaces.c.id == _keys.c.workspace_id)
+        .where(_keys.c.deleted_at.is_(None))
+        .order_by(_keys.c.created_at, _keys.c.id)
+    )
+    return [KnownKey(**row) for row in rows.mappings()]
+
+
+def disable_key(connection: Connection, key_id: str) -> bool:
+    """Disable a key; return whether there is one with this id. Jobs it submitted go on."""
+    done = connection.execute(
+        update(_keys)
+        .where(_keys.c.id == key_id, _keys.c.deleted_at.is_(None))
+        .values(disabled=True, updated_at=now_ms())
+    )
+    return bool(done.rowcount)
+
+
+def key_record(connection: Connection, hash_or_id: str) -> Any | None:
+    """Return the row of the key with this hash or id."""
+    return connection.execute(
+        select(_keys).where(
+            or_(_keys.c.hash == hash_or_id, _keys.c.id == hash_or_id),
+            _keys.c.deleted_at.is_(None),
+        )
+    ).first()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFilter:
+    """Which keys a list shows."""
+
+    workspace_ids: Collection[str] | None  # None = of all workspaces
+    include_disabled: bool = False
+    include_expired: bool = True
+    created_by: str | None = None
+
+
+def key_records(
+    connection: Connection, which: KeyFilter, *, offset: int = 0, limit: int = 100
+) -> Sequence[Any]:
+    """Return a page of keys, newest first."""
+    query = select(_keys).where(_keys.c.deleted_at.is_(None))
+    if which.workspace_ids is not None:
+        query = query.where(_keys.c.workspace_id.in_(which.workspace_ids))
+    if which.created_by is not None:
+        query = query.where(_keys.c.created_by == which.created_by)
+    if not which.include_disabled:
+        query = query.where(_keys.c.disabled.is_(False))
+    if not which.include_expired:
+        query = query.where(or_(_keys.c.expires_at.is_(None), _keys.c.expires_at > now_ms()))
+    newest_first = query.order_by(_keys.c.created_at.desc(), _keys.c.id.desc())
+    return connection.execute(newest_first.offset(offset).limit(limit)).all()
+
+
+def change_key(connection: Connection, key_id: str, changes: Mapping[str, Any]) -> None:
+    """Set columns of a key."""
+    connection.execute(
+        update(_keys).where(_keys.c.id == key_id).values({**changes, "updated_at": now_ms()})
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """A key that was used lately."""
+
+    key_id: str
+    at: int
+
+
+def mark_used_many(connection: Connection, used: Sequence[Used]) -> Sequence[None]:
+    """Note when keys were last used."""
+    rows = sorted(used, key=lambda each: each.key_id)  # everyone locks in the same order
+    connection.execute(_USED, [{"key_id": each.key_id, "at": each.at} for each in rows])
+    return [None] * len(used)

@@ -1,0 +1,150 @@
+"""Who is calling, and what they may do: a key's row and its workspace's, read together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, bindparam, select
+
+from broker.accounts.credentials import hash_key
+from broker.accounts.vocabulary import CallerKind, LimitReset, Role
+from broker.clock import now_ms
+from broker.completion import Json
+from broker.tables import ApiKey, Workspace
+
+_keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
+_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_BY_HASH = (
+    select(
+        _keys,
+        _workspaces.c.unlimited,
+        _workspaces.c.requests_per_minute.label("workspace_requests_per_minute"),
+        _workspaces.c.max_concurrent_jobs.label("workspace_max_concurrent_jobs"),
+        _workspaces.c.settings,
+    )
+    .join(_workspaces, _workspaces.c.id == _keys.c.workspace_id)
+    .where(
+        _keys.c.hash.in_(bindparam("hashes", expanding=True)),
+        _keys.c.deleted_at.is_(None),
+        _workspaces.c.deleted_at.is_(None),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """How often, and how many at a time; None = no limit."""
+
+    requests_per_minute: int | None = None
+    max_concurrent_jobs: int | None = None
+
+
+NO_LIMITS = RequestLimits()
+
+
+@dataclass(frozen=True, slots=True)
+class SpendingLimit:
+    """What a key may spend in a period (None: ever)."""
+
+    nanos: int
+    reset: LimitReset | None = None
+    includes_byok: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is calling: the key and the workspace that pays."""
+
+    workspace_id: str
+    api_key_id: str
+    unlimited: bool
+    kind: CallerKind = CallerKind.INFERENCE
+    role: Role = Role.MEMBER
+    everywhere: bool = False  # administers every workspace
+    user_id: str | None = None  # whom the key stands for, or who is signed in
+    label: str = ""  # the masked key, or the e-mail address
+    limits: RequestLimits = NO_LIMITS  # of the key
+    workspace_limits: RequestLimits = NO_LIMITS  # of all keys of the workspace together
+    spending_limit: SpendingLimit | None = None  # of the key
+    allowed_models: tuple[str, ...] | None = None  # slugs and patterns; None = all
+    allowed_providers: frozenset[str] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of the workspace
+
+    @property
+    def actor(self) -> str:
+        """Who did it, for the audit log."""
+        return self.user_id or "" if self.kind is CallerKind.SESSION else self.api_key_id
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCredential:
+    """A key that exists, whether or not it still opens anything."""
+
+    principal: Principal
+    disabled: bool
+    expires_at: int | None
+
+    def is_expired(self, now: int) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
+
+def find_credentials(connection: Connection, hashes: Sequence[str]) -> dict[str, KnownCredential]:
+    """Return the keys with these hashes, by hash."""
+    rows = connection.execute(_BY_HASH, {"hashes": list(hashes)})
+    return {
+        row.hash: KnownCredential(_principal(row), row.disabled, row.expires_at) for row in rows
+    }
+
+
+def authenticate(connection: Connection, key: str) -> Principal | None:
+    """Return whose key this is, or None where it opens nothing."""
+    found = find_credentials(connection, [hash_key(key)]).get(hash_key(key))
+    if found is None or found.disabled or found.is_expired(now_ms()):
+        return None
+    return found.principal
+
+
+def _principal(row: Any) -> Principal:
+    kind = CallerKind(row.kind)
+    providers = _list(row.allowed_providers)
+    return Principal(
+        workspace_id=row.workspace_id,
+        api_key_id=row.id,
+        unlimited=row.unlimited,
+        kind=kind,
+        role=Role.ADMIN if kind is CallerKind.MANAGEMENT else Role.MEMBER,
+        everywhere=row.everywhere,
+        user_id=row.created_by,
+        label=row.label,
+        limits=_limits(row.requests_per_minute, row.max_concurrent_jobs),
+        workspace_limits=_limits(
+            row.workspace_requests_per_minute, row.workspace_max_concurrent_jobs
+        ),
+        spending_limit=_spending_limit(row),
+        allowed_models=_list(row.allowed_models),
+        allowed_providers=None if providers is None else frozenset(providers),
+        settings=_object(row.settings),
+    )
+
+
+def _limits(requests_per_minute: int | None, max_concurrent_jobs: int | None) -> RequestLimits:
+    if requests_per_minute is None and max_concurrent_jobs is None:
+        return NO_LIMITS
+    return RequestLimits(requests_per_minute, max_concurrent_jobs)
+
+
+def _spending_limit(row: Any) -> SpendingLimit | None:
+    if row.limit_nanos is None:
+        return None
+    reset = LimitReset(row.limit_reset) if row.limit_reset else None
+    return SpendingLimit(row.limit_nanos, reset, row.include_byok_in_limit)
+
+
+def _list(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(orjson.loads(text))
+
+
+def _object(text: str | None) -> Json:
+    found: Json = {} if text is None else orjson.loads(text)
+    return found

@@ -1,0 +1,103 @@
+"""Workspaces: made, found, changed, deleted. A deleted one's rows stay: its jobs were paid for."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, or_, select, update
+
+from broker.clock import now_ms
+from broker.ids import new_id
+from broker.tables import Workspace
+
+DEFAULT_WORKSPACE = "ws_default"
+
+_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_alive = _workspaces.c.deleted_at.is_(None)
+
+
+def create_workspace(
+    connection: Connection,
+    name: str,
+    *,
+    unlimited: bool,
+    workspace_id: str | None = None,
+    **columns: Any,
+) -> str:
+    """Insert a workspace and return its id. Its slug is made of its name, unless given.
+
+    Raises IntegrityError where a given slug is taken.
+    """
+    workspace_id = workspace_id or new_id("ws_")
+    now = now_ms()
+    row = {"id": workspace_id, "name": name, "unlimited": unlimited, "created_at": now}
+    row |= {"slug": None, "weight": 1, "updated_at": now} | columns
+    row["slug"] = row["slug"] or _free_slug(connection, name, workspace_id)
+    connection.execute(insert(_workspaces).values(row))
+    return workspace_id
+
+
+def find_workspace(connection: Connection, wanted: str) -> str | None:
+    """Return the id of the workspace with this id or slug, or the oldest with this name."""
+    query = (
+        select(_workspaces.c.id)
+        .where(
+            _alive,
+            or_(
+                _workspaces.c.id == wanted,
+                _workspaces.c.slug == wanted,
+                _workspaces.c.name == wanted,
+            ),
+        )
+        .order_by(
+            (_workspaces.c.id == wanted).desc(),
+            (_workspaces.c.slug == wanted).desc(),
+            _workspaces.c.created_at,
+            _workspaces.c.id,
+        )
+    )
+    return connection.execute(query.limit(1)).scalar_one_or_none()
+
+
+def workspace(connection: Connection, wanted: str) -> Any | None:
+    """Return the row of the workspace with this id or slug."""
+    named = or_(_workspaces.c.id == wanted, _workspaces.c.slug == wanted)
+    query = select(_workspaces).where(_alive, named).order_by((_workspaces.c.id == wanted).desc())
+    return connection.execute(query.limit(1)).first()
+
+
+def list_workspaces(
+    connection: Connection, ids: Sequence[str] | None, *, offset: int = 0, limit: int = 100
+) -> tuple[Sequence[Any], int]:
+    """Return a page of those workspaces (None: of all), oldest first, and how many there are."""
+    which = [_alive] if ids is None else [_alive, _workspaces.c.id.in_(ids)]
+    total = connection.execute(select(func.count()).select_from(_workspaces).where(*which))
+    page = select(_workspaces).where(*which).order_by(_workspaces.c.created_at, _workspaces.c.id)
+    rows = connection.execute(page.offset(offset).limit(limit)).all()
+    return rows, int(total.scalar_one())
+
+
+def change_workspace(connection: Connection, workspace_id: str, changes: Mapping[str, Any]) -> None:
+    """Set columns of a workspace. Raises IntegrityError where a slug is taken."""
+    connection.execute(
+        update(_workspaces)
+        .where(_workspaces.c.id == workspace_id)
+        .values({**changes, "updated_at": now_ms()})
+    )
+
+
+def delete_workspace(connection: Connection, workspace_id: str) -> None:
+    """Close a workspace: its keys open nothing any more, its slug is free again."""
+    change_workspace(connection, workspace_id, {"deleted_at": now_ms(), "slug": None})
+
+
+def slug_of(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "workspace"
+
+
+def _free_slug(connection: Connection, name: str, workspace_id: str) -> str:
+    plain = slug_of(name)
+    taken = select(_workspaces.c.id).where(_workspaces.c.slug == plain)
+    if connection.execute(taken).first() is None:
+        return plain
+    return f"{plain}-{workspace_id[-10:].lower()}"
