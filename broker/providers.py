@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.lighting import filled, key_of, lighting, options_of, url_of
+from broker.routing import DataPolicy
 from broker.settings import ProviderRow, Settings
 from broker.vendors import Vendor, placeholders, vendors
 
@@ -25,6 +26,7 @@ class Provider:
     options: Mapping[str, Any] = field(default_factory=dict)
     quirks: frozenset[str] = frozenset()
     max_concurrency: int = 200
+    data_policy: DataPolicy | None = None  # as waybill.toml states it
     vendor: Vendor | None = None
 
 
@@ -69,6 +71,7 @@ def _from_row(row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str
         options=options,
         quirks=frozenset(row.quirks) | frozenset(vendor.quirks if vendor else ()),
         max_concurrency=row.max_concurrency,
+        data_policy=DataPolicy(**row.data_policy.model_dump()) if row.data_policy else None,
         vendor=vendor,
     )
 

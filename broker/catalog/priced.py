@@ -1,7 +1,11 @@
-"""Models and prices of known vendors, from the genai-prices data set that comes with its wheel."""
+"""Models and prices of known vendors, from the genai-prices data set that comes with its wheel.
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+The set is pinned with the package and never fetched: a price changes when somebody says so
+(`waybill catalog refresh --apply`, or a new version of the package), not by itself.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
@@ -9,63 +13,137 @@ from typing import Any
 
 from genai_prices import data_snapshot
 
+from broker.catalog.models import Offer
+from broker.catalog.names import Namer, take_apart
 from broker.money import nanos_from_usd
-from broker.pricing import Price
-from broker.providers import Provider
+from broker.pricing import Price, Tier
 from broker.routing import Endpoint
+from broker.vendors import Vendor
+
+CANONICAL = "openrouter"  # its ids are the slugs
+UNITS = {
+    "prompt": "input_mtok",
+    "completion": "output_mtok",
+    "cache_read": "cache_read_mtok",
+    "cache_write": "cache_write_mtok",
+    "cache_write_1h": "cache_write_1h_mtok",
+    "reasoning": "output_reasoning_mtok",
+    "audio": "input_audio_mtok",
+    "audio_output": "output_audio_mtok",
+    "image_token": "input_image_mtok",
+    "image_output_token": "output_image_mtok",
+}
+"""Our price → the set's, both by the million tokens."""
+BATCH = {"processing": "batch"}
+REGIONAL = "regional."  # dearer than the `global.` one of the same model
+AMBIGUOUS = (":batch", "~")  # prices of a lane, and names that move
 
 
-@dataclass(frozen=True, slots=True)
-class PricedModel:
-    """An endpoint with the model's display name."""
+def priced_slugs() -> Iterator[str]:
+    """Yield the slugs that the data set knows, OpenRouter's."""
+    for model in by_id()[CANONICAL].models:
+        if "/" in model.id and not model.id.startswith("~"):
+            yield model.id.partition(":")[0].lower()
 
-    endpoint: Endpoint
-    name: str
 
-
-def priced_models(provider: Provider) -> Iterator[PricedModel]:
-    """Yield what the data set knows of a provider, at today's base prices."""
-    vendor = provider.vendor
-    if vendor is None or vendor.prices is None:
+def priced_models(vendor: Vendor, namer: Namer, moment: datetime | None = None) -> Iterator[Offer]:
+    """Yield what the data set knows of a vendor's models, at the prices of that moment (UTC)."""
+    listed: Any = by_id().get(vendor.prices or "")
+    if listed is None:
         return
-    listed: Any = _by_id().get(vendor.prices)
-    for model in listed.models if listed else ():
-        if vendor.only and not model.id.startswith(vendor.only):
+    now = moment or datetime.now(UTC)
+    taken: set[str] = set()
+    for model in listed.models:
+        if not _is_offered(vendor, model.id):
             continue
-        author = vendor.author or vendor.slug
-        slug = model.id if "/" in model.id else f"{author}/{model.id}"
-        prices = model.get_prices(datetime.now(UTC))
-        yield PricedModel(
-            Endpoint(
-                provider=provider.slug,
-                model=slug.lower(),
-                native=vendor.native.format(model=model.id),
-                price=_price(prices),
-                context_length=model.context_window,
-            ),
-            model.name or slug,
-        )
+        slug = _slug(vendor, model.id, namer)
+        if slug in taken:
+            if model.id.startswith(REGIONAL):
+                continue
+            slug = f"{slug.partition('/')[0]}/{take_apart(model.id).name}"
+        if slug not in taken:
+            taken.add(slug)
+            yield _offer(vendor, model, slug, now)
 
 
-@cache
-def _by_id() -> dict[str, Any]:
-    return {provider.id: provider for provider in data_snapshot.get_snapshot().providers}
+def _is_offered(vendor: Vendor, model_id: str) -> bool:
+    if vendor.only and not model_id.startswith(vendor.only):
+        return False
+    if vendor.prices == CANONICAL:
+        return "/" in model_id and not any(mark in model_id for mark in AMBIGUOUS)
+    return True
 
 
-def _price(prices: Any) -> Price:
-    read, write = prices.cache_read_mtok, prices.cache_write_mtok
-    return Price(
-        prompt=_nanos(prices.input_mtok),
-        completion=_nanos(prices.output_mtok),
-        cache_read=None if read is None else _nanos(read),
-        cache_write=None if write is None else _nanos(write),
-        request=_nanos(prices.requests_kcount) // 1000,
+def _slug(vendor: Vendor, model_id: str, namer: Namer) -> str:
+    if vendor.prices == CANONICAL:
+        return model_id.lower()
+    return namer.slug(model_id, author=vendor.author or vendor.slug)
+
+
+def _offer(vendor: Vendor, model: Any, slug: str, moment: datetime) -> Offer:
+    name = model.id.removeprefix(REGIONAL)
+    return Offer(
+        Endpoint(
+            provider=vendor.slug,
+            model=slug,
+            native=vendor.native.format(model=name, name=name.rpartition("/")[2]),
+            price=price_of(model, moment),
+            context_length=model.context_window,
+            quantization=take_apart(name).quantization,
+        ),
+        name=model.name,
     )
 
 
-def _nanos(price: Any) -> int:
-    """Read a price in dollars per million; of tiered prices the base one."""
+@cache
+def by_id() -> dict[str, Any]:
+    """Return the data set's providers by its own ids."""
+    return {provider.id: provider for provider in data_snapshot.get_snapshot().providers}
+
+
+def price_of(model: Any, moment: datetime) -> Price:
+    """Return a model's price then; a tier is for all tokens of a prompt longer than its size."""
+    prices = model.get_prices(moment)
+    stated = {ours: value for ours, name in UNITS.items() if (value := getattr(prices, name))}
+    sizes = sorted(
+        {tier.start for value in stated.values() for tier in getattr(value, "tiers", ())}
+    )
+    price = replace(
+        _at(stated, 0),
+        request=_nanos(prices.requests_kcount, 0) // 1000,
+        audio_hour=_nanos(prices.audio_hours or prices.input_audio_hours, 0),
+        batch_discount=_batch_discount(model, prices, moment),
+    )
+    return replace(
+        price,
+        tiers=tuple(Tier(size + 1, replace(price, **_prices(stated, size + 1))) for size in sizes),
+    )
+
+
+def _at(stated: dict[str, Any], size: int) -> Price:
+    return Price(**_prices(stated, size))
+
+
+def _prices(stated: dict[str, Any], size: int) -> dict[str, Any]:
+    return {name: _nanos(value, size) for name, value in stated.items()}
+
+
+def _nanos(price: Any, size: int) -> int:
+    """Read dollars per unit as nano-dollars, of tiered prices those for a prompt of this size."""
     if price is None:
         return 0
-    base = price if isinstance(price, Decimal) else price.base
-    return nanos_from_usd(base)
+    if not isinstance(price, Decimal):
+        tiers: Sequence[Any] = price.tiers
+        price = next((tier.price for tier in reversed(tiers) if size > tier.start), price.base)
+    return nanos_from_usd(price)
+
+
+def _batch_discount(model: Any, usual: Any, moment: datetime) -> int:
+    """Return the per cent that input and output alike are cheaper by in the batch lane."""
+    batch = model.get_prices(moment, BATCH)
+    cuts = {
+        round(100 - 100 * _nanos(getattr(batch, name), 0) / _nanos(getattr(usual, name), 0))
+        for name in ("input_mtok", "output_mtok")
+        if _nanos(getattr(usual, name), 0)
+    }
+    return max(0, min(cuts)) if cuts else 0

@@ -1,9 +1,14 @@
+from datetime import UTC, datetime
+
 import pytest
+from pydantic import ValidationError
 
 from broker import catalog, providers
-from broker.catalog.priced import priced_models
+from broker.catalog.names import Namer
+from broker.catalog.priced import priced_models, priced_slugs
 from broker.errors import UnknownModelError
 from broker.providers import Provider
+from broker.routing import DataPolicy
 from broker.settings import ModelRow, Settings
 
 
@@ -104,7 +109,137 @@ def test_an_open_vendor_serves_any_name_under_its_prefix_for_free():
     "slug", [v.slug for v in providers.vendors().values() if v.prices is not None]
 )
 def test_the_price_list_knows_every_vendor_we_say_it_does(slug):
-    models = list(priced_models(lit(slug)))
+    models = list(priced_models(providers.vendors()[slug], Namer(priced_slugs())))
     assert models
     assert all("/" in priced.endpoint.model for priced in models)
     assert all(priced.endpoint.price.prompt >= 0 for priced in models)
+
+
+@pytest.fixture(scope="module")
+def everything():
+    """The catalog of an installation without any provider."""
+    return catalog.load(Settings.model_construct(models=[], providers=[]), {})
+
+
+def test_out_of_the_box_the_catalog_is_large(everything):
+    served = {each.provider for model in everything.everything.values() for each in model.endpoints}
+    assert len(everything.everything) >= 400
+    assert len(served) >= 40
+    assert len(providers.vendors()) >= 60
+    assert everything.models == {}
+
+
+def test_a_model_is_one_model_with_an_endpoint_at_each_host(everything):
+    hosts = {
+        each.provider: each.native
+        for each in everything.everything["meta-llama/llama-3.3-70b-instruct"].endpoints
+    }
+    assert len(hosts) >= 8
+    assert hosts["groq"] == "llama-3.3-70b-versatile"
+    assert hosts["together"] == "meta-llama/Llama-3.3-70B-Instruct-Turbo"
+
+
+def test_no_provider_has_two_endpoints_of_a_model(everything):
+    for model in everything.everything.values():
+        serving = [each.provider for each in model.endpoints]
+        assert len(serving) == len(set(serving)), model.slug
+
+
+def test_only_what_a_configured_provider_serves_is_available():
+    found = catalog.load(Settings.model_construct(models=[]), {"groq": lit("groq")})
+    assert {each.provider for model in found.models.values() for each in model.endpoints} == {
+        "groq"
+    }
+    with pytest.raises(UnknownModelError, match="OPENAI_API_KEY"):
+        found.endpoints(["openai/gpt-4o"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gpt-4o", "openai/gpt-4o-2024-08-06", "GPT-4o", "openai/gpt-4o"],
+)
+def test_a_model_is_found_by_its_other_names(name):
+    found = catalog.load(Settings.model_construct(models=[]), {"openai": lit("openai")})
+    [endpoint] = found.endpoints([name])[name]
+    assert (endpoint.model, endpoint.native) == ("openai/gpt-4o", "gpt-4o")
+
+
+def test_the_latest_of_a_family_is_the_newest_that_is_available():
+    found = catalog.load(Settings.model_construct(models=[]), {"anthropic": lit("anthropic")})
+    [endpoint] = found.endpoints(["~anthropic/claude-opus-latest"])["~anthropic/claude-opus-latest"]
+    newest = max(s for s in found.models if s.startswith("anthropic/claude-opus-"))
+    assert endpoint.model == newest
+    with pytest.raises(UnknownModelError):
+        found.endpoints(["~acme/small-latest"])
+
+
+def test_an_endpoint_says_what_its_vendor_does_with_prompts():
+    served = {slug: lit(slug) for slug in ("groq", "deepseek", "z-ai")}
+    found = catalog.load(Settings.model_construct(models=[]), served)
+    policies = {
+        each.provider: each.data_policy
+        for model in found.models.values()
+        for each in model.endpoints
+    }
+    assert (policies["groq"].zdr, policies["groq"].collects) == (True, False)
+    assert policies["deepseek"].collects
+    assert policies["z-ai"].collects  # it is not known
+
+
+def test_waybill_toml_states_a_data_policy():
+    own = Provider("up", "up", "openai", "http://u", data_policy=DataPolicy(trains=False, zdr=True))
+    found = catalog.load(Settings.model_construct(models=[ModelRow(**row())]), {"up": own})
+    [endpoint] = found.endpoints(["acme/small"])["acme/small"]
+    assert endpoint.data_policy.zdr
+
+
+def test_long_prompts_and_the_batch_lane_have_prices_of_their_own(everything):
+    model = everything.everything["openai/gpt-5.5"]
+    [openai] = [each for each in model.endpoints if each.provider == "openai"]
+    [tier] = openai.price.tiers
+    assert tier.price.prompt > openai.price.prompt
+    assert tier.min_prompt_tokens > 200_000
+    assert openai.price.batch_discount == 50
+
+
+def price_at(slug, provider, moment):
+    found = catalog.load(Settings.model_construct(models=[], providers=[]), {}, now=moment)
+    [endpoint] = [e for e in found.everything[slug].endpoints if e.provider == provider]
+    return endpoint.price
+
+
+def test_a_price_is_that_of_its_day_and_hour():
+    night, morning = datetime(2026, 11, 25, 23, tzinfo=UTC), datetime(2026, 11, 25, 2, tzinfo=UTC)
+    peak, usual = (
+        price_at("deepseek/deepseek-v4-pro", "deepseek", each) for each in (morning, night)
+    )
+    assert peak.prompt == 2 * usual.prompt
+    before = price_at("deepseek/deepseek-v4-pro", "deepseek", datetime(2026, 7, 1, 23, tzinfo=UTC))
+    assert before.prompt < usual.prompt
+
+
+def test_the_task_table_speaks_of_models_that_exist(everything):
+    fits = catalog.task_fit()
+    assert [slug for slug in fits if slug not in everything.everything] == []
+    assert all(0 <= fit <= 1 for tasks in fits.values() for fit in tasks.values())
+
+
+def test_a_declared_endpoint_may_have_every_kind_of_price():
+    declared = row(
+        prompt="1", completion="2", cache_write_1h="3", audio="4", audio_output="5", reasoning="6",
+        image="0.01", image_output="0.04", audio_hour="0.36", batch_discount=50,
+        tiers=[{"min_prompt_tokens": 200_000, "prompt": "10"}],
+    )  # fmt: skip
+    [endpoint] = load(declared, up="http://u").endpoints(["acme/small"])["acme/small"]
+    price = endpoint.price
+    assert (price.audio, price.image_output, price.batch_discount) == (4 * 10**9, 40_000_000, 50)
+    [tier] = price.tiers
+    assert (tier.min_prompt_tokens, tier.price.prompt) == (200_000, 10 * 10**9)
+    assert tier.price.completion == 2 * 10**9  # what a tier does not name stays as it is
+
+
+@pytest.mark.parametrize("written", ["0.00000015", "0.0001", "150000"])
+def test_a_price_in_the_wrong_unit_is_refused_and_the_unit_is_named(written):
+    # bifrost 5243, 3559: prices per token taken for prices per million
+    with pytest.raises(ValidationError, match="per million tokens"):
+        ModelRow(**row(prompt=written))

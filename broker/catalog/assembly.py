@@ -1,0 +1,109 @@
+"""The catalog put together from its sources: waybill.toml, applied imports, the price list."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import chain
+from typing import TypeVar
+
+from broker.catalog.declared import declared_model
+from broker.catalog.families import Abilities, abilities_of
+from broker.catalog.lookup import Catalog
+from broker.catalog.models import Model, Offer
+from broker.catalog.names import Namer
+from broker.catalog.policies import policy_of, vendor_policy
+from broker.catalog.priced import priced_models, priced_slugs
+from broker.providers import Provider
+from broker.routing import DataPolicy, Endpoint
+from broker.settings import Settings
+from broker.vendors import vendors
+
+Some = TypeVar("Some")
+ORDER = ("text", "image", "file", "audio", "video")
+
+
+def load(
+    settings: Settings,
+    providers: Mapping[str, Provider],
+    applied: Iterable[Offer] = (),
+    *,
+    now: datetime | None = None,
+) -> Catalog:
+    """Build the catalog. `applied` are offers that an import put over those of the price list.
+
+    A model that waybill.toml declares is as declared, whatever else is known of it. Raises
+    SystemExit where waybill.toml names an undefined provider.
+    """
+    namer = Namer(priced_slugs())
+    declared = {row.slug: declared_model(row, providers) for row in settings.models}
+    offers = offers_by_slug(chain(applied, listed_offers(namer, now)))
+    policies = {vendor.slug: vendor_policy(vendor) for vendor in vendors().values()}
+    policies |= {slug: policy_of(provider) for slug, provider in providers.items()}
+    known = {slug: _model(slug, each, policies) for slug, each in offers.items()} | declared
+    return Catalog(known.values(), providers, namer)
+
+
+def listed_offers(namer: Namer, now: datetime | None = None) -> Iterable[Offer]:
+    """Yield what the price list says of every vendor, at its prices of now."""
+    moment = now or datetime.now(UTC)
+    for vendor in vendors().values():
+        yield from priced_models(vendor, namer, moment)
+
+
+def offers_by_slug(offers: Iterable[Offer]) -> dict[str, list[Offer]]:
+    """Gather the offers of each model; of two for the same provider the first counts."""
+    gathered: dict[str, dict[str, Offer]] = defaultdict(dict)
+    for offer in offers:
+        gathered[offer.endpoint.model].setdefault(offer.endpoint.provider, offer)
+    return {slug: list(each.values()) for slug, each in gathered.items()}
+
+
+def _model(slug: str, offers: Sequence[Offer], policies: Mapping[str, DataPolicy]) -> Model:
+    abilities = abilities_of(slug)
+    endpoints = tuple(_endpoint(offer, abilities, policies) for offer in offers)
+    contexts = [each.context_length for each in endpoints if each.context_length]
+    inputs = abilities.input or _first(each.input_modalities for each in endpoints) or ("text",)
+    outputs = abilities.output or _first(offer.output_modalities for offer in offers) or ("text",)
+    parameters = abilities.parameters or _first(each.supported_parameters for each in endpoints)
+    return Model(
+        slug=slug,
+        name=_first(offer.name for offer in offers) or slug,
+        created=_first(offer.created for offer in offers) or 0,
+        knowledge_cutoff=_first(offer.knowledge_cutoff for offer in offers),
+        context_length=max(contexts) if contexts else None,
+        max_completion_tokens=abilities.max_output
+        or _first(each.max_completion_tokens for each in endpoints),
+        input_modalities=_ordered(inputs),
+        output_modalities=_ordered(outputs),
+        supported_parameters=None if parameters is None else sorted(parameters),
+        endpoints=endpoints,
+    )
+
+
+def _endpoint(offer: Offer, abilities: Abilities, policies: Mapping[str, DataPolicy]) -> Endpoint:
+    """Fill in what the source of an offer does not say from what the model's family can do."""
+    said = offer.endpoint
+    inputs = said.input_modalities or abilities.input
+    outputs = offer.output_modalities or abilities.output or ("text",)
+    parameters = said.supported_parameters or abilities.parameters
+    return replace(
+        said,
+        context_length=said.context_length or abilities.context,
+        max_completion_tokens=said.max_completion_tokens or abilities.max_output,
+        input_modalities=None if inputs is None else frozenset(inputs),
+        output_modalities=frozenset(outputs),
+        supported_parameters=None if parameters is None else frozenset(parameters),
+        data_policy=policies.get(said.provider, said.data_policy),
+    )
+
+
+def _ordered(modalities: Iterable[str]) -> list[str]:
+    return sorted(
+        modalities, key=lambda each: (ORDER.index(each) if each in ORDER else len(ORDER), each)
+    )
+
+
+def _first(values: Iterable[Some | None]) -> Some | None:
+    """Return the first that says something."""
+    return next((each for each in values if each), None)

@@ -1,0 +1,30 @@
+"""`~author/family-latest`: the newest member of a family, by its version number. Pure."""
+
+import re
+from collections.abc import Collection, Iterator
+
+from broker.catalog.names import slug_table
+
+SUFFIX = "-latest"
+VERSION = r"(\d+(?:\.\d+)*)"
+
+
+def newest(name: str, slugs: Collection[str]) -> str | None:
+    """Return the newest of `slugs` in the family that `author/family-latest` names, if any."""
+    if not name.endswith(SUFFIX):
+        return None
+    members = sorted(_members(name.removesuffix(SUFFIX), slugs))
+    return members[-1][1] if members else None
+
+
+def families() -> Iterator[str]:
+    """Yield the names that move: `author/family-latest`, without the tilde."""
+    return (f"{family}{SUFFIX}" for family in slug_table()["latest"])
+
+
+def _members(family: str, slugs: Collection[str]) -> Iterator[tuple[tuple[int, ...], str]]:
+    for template in slug_table()["latest"].get(family, ()):
+        pattern = re.compile(re.escape(template).replace(re.escape("{}"), VERSION))
+        for slug in slugs:
+            if found := pattern.fullmatch(slug):
+                yield tuple(int(part) for part in found.group(1).split(".")), slug

@@ -1,0 +1,129 @@
+"""The catalog as it is asked: endpoints by slug, whatever a caller calls a model."""
+
+import difflib
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from broker.catalog.latest import newest
+from broker.catalog.models import Model
+from broker.catalog.names import Namer
+from broker.errors import NoEndpointError, UnknownModelError
+from broker.operations import Operation, serves
+from broker.pricing import Price
+from broker.providers import Provider
+from broker.routing import Endpoint
+from broker.vendors import vendors
+
+FREE = Price()
+MANY = 10  # names in a message
+LATEST = "~"
+
+
+class Catalog:
+    """Every known model, and of each the endpoints that the configured providers serve."""
+
+    def __init__(
+        self, models: Iterable[Model], providers: Mapping[str, Provider], namer: Namer | None = None
+    ) -> None:
+        self.everything = {model.slug: model for model in models}
+        self.providers = providers
+        self.models = {
+            slug: served
+            for slug, model in self.everything.items()
+            if (served := _served(model, providers)).endpoints
+        }
+        self._namer = namer or Namer(())
+        self._wires = {slug: provider.wire for slug, provider in providers.items()}
+        self._open = [p for p in providers.values() if p.vendor and p.vendor.any_model]
+
+    def endpoints(
+        self, slugs: Sequence[str], operation: Operation = Operation.CHAT
+    ) -> dict[str, Sequence[Endpoint]]:
+        """Return the endpoints of each slug whose providers serve the operation.
+
+        Raises UnknownModelError for a model that is not in the catalog, with the names nearest to
+        it: a misspelt fallback would be missed only when it is needed.
+        """
+        found = {slug: self._endpoints_of(slug) for slug in slugs}
+        unknown = next((slug for slug, endpoints in found.items() if not endpoints), None)
+        if unknown is not None:
+            param = "model" if unknown == slugs[0] else "models"
+            raise UnknownModelError(self._unknown(unknown), param=param)
+        serving: dict[str, Sequence[Endpoint]] = {
+            slug: self._serving(each, operation) for slug, each in found.items()
+        }
+        if not any(serving.values()):
+            raise NoEndpointError(
+                f"No provider of {slugs[0]!r} serves {operation.value}.", param="model"
+            )
+        return serving
+
+    def resolve(self, name: str) -> str | None:
+        """Return the slug of the model that goes by this name, or None where nobody knows it.
+
+        A slug; `~author/family-latest`; an old, dated or bare name, or a host's own spelling.
+        """
+        if name in self.everything:
+            return name
+        if name.startswith(LATEST):
+            return newest(name.removeprefix(LATEST), self.models) or newest(
+                name.removeprefix(LATEST), self.everything
+            )
+        found = self._namer.find(name)
+        return found if found in self.everything else None
+
+    def find(self, name: str) -> Model:
+        """Return a model by any of its names, with all its endpoints. Raises UnknownModelError."""
+        slug = self.resolve(name)
+        if slug is None:
+            raise UnknownModelError(self._unknown(name), param="model")
+        return self.everything[slug]
+
+    def taking(self, needs: Collection[str], operation: Operation) -> list[str]:
+        """Return models that are known to take these input modalities; a few, first names first."""
+        wanted = frozenset(needs)
+        return sorted(
+            slug
+            for slug, model in self.models.items()
+            if any(
+                each.input_modalities is not None and each.takes(wanted)
+                for each in self._serving(model.endpoints, operation)
+            )
+        )[:MANY]
+
+    def _serving(self, endpoints: Sequence[Endpoint], operation: Operation) -> list[Endpoint]:
+        return [each for each in endpoints if serves(self._wires[each.provider], operation)]
+
+    def _endpoints_of(self, name: str) -> Sequence[Endpoint]:
+        model = self.models.get(name) or self.models.get(self.resolve(name) or "")
+        if model is not None:
+            return model.endpoints
+        return [
+            Endpoint(
+                provider=p.slug, model=name, native=name.removeprefix(f"{p.slug}/"), price=FREE
+            )
+            for p in self._open
+            if name.startswith(f"{p.slug}/")
+        ]
+
+    def _unknown(self, name: str) -> str:
+        slug = self.resolve(name)
+        if slug is not None:
+            return f"Model {name!r} is known but not available here: {self._remedy(slug)}"
+        near = difflib.get_close_matches(name, self.models, n=3, cutoff=0.5)
+        hint = f" Did you mean {', '.join(near)}?" if near else ""
+        return f"Model {name!r} is not available here.{hint} GET /api/v1/models lists what is."
+
+    def _remedy(self, slug: str) -> str:
+        """Say whose key would make a model available."""
+        keys = [
+            vendors()[each.provider].key[0].replace(":", " and ")
+            for each in self.everything[slug].endpoints
+            if each.provider in vendors() and vendors()[each.provider].key
+        ]
+        return f"its operator would set {' or '.join(dict.fromkeys(keys[:3]))}."
+
+
+def _served(model: Model, providers: Mapping[str, Provider]) -> Model:
+    served = tuple(each for each in model.endpoints if each.provider in providers)
+    return model if len(served) == len(model.endpoints) else replace(model, endpoints=served)

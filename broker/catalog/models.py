@@ -1,0 +1,34 @@
+"""A model, wherever it is served; an offer is one endpoint of it from one source."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from broker.routing import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One model, wherever it is served."""
+
+    slug: str
+    name: str
+    description: str = ""
+    created: int = 0  # Unix seconds of its release; 0 = not known
+    knowledge_cutoff: str | None = None  # an ISO date, or the beginning of one
+    context_length: int | None = None
+    max_completion_tokens: int | None = None
+    input_modalities: Sequence[str] = ("text",)
+    output_modalities: Sequence[str] = ("text",)
+    supported_parameters: Sequence[str] | None = None
+    endpoints: Sequence[Endpoint] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a source says of a model at a provider. None: the source does not say."""
+
+    endpoint: Endpoint  # its modalities and parameters None where the source does not say
+    name: str | None = None
+    created: int | None = None
+    knowledge_cutoff: str | None = None
+    output_modalities: Sequence[str] | None = None
