@@ -16,7 +16,7 @@ from starlette.responses import Response
 from api.auth import Keyring
 from api.documents import component_schemas
 from api.errors import PREFIXES, error_response
-from api.routes import chat, files, generations, health, jobs, models, operations, webhooks
+from api.routes import chat, files, generations, health, jobs, metrics, models, operations, webhooks
 from api.services import Services
 from api.waiting import News
 from broker import catalog, providers, settings
@@ -24,6 +24,7 @@ from broker.completion import ErrorType
 from broker.database import Database
 from broker.errors import InvalidRequestError, NotFoundError, WaybillError
 from broker.files import FileStore
+from broker.health import Observer
 from broker.publisher import CeleryPublisher
 from broker.sealing import Seal
 from broker.signing import Signer, signing_key
@@ -40,8 +41,10 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         hands = build(config)
         app.state.services = hands
         hands.news.start()
+        hands.observer.start()
         yield
         await hands.news.close()
+        await hands.observer.close()
         await hands.redis.aclose()
         hands.publisher.close()
         hands.database.close()
@@ -54,6 +57,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(health.router)
+    app.include_router(metrics.router)
     for prefix in PREFIXES:
         for module in (chat, operations, jobs, webhooks, files, models, generations):
             app.include_router(module.router, prefix=prefix)
@@ -71,6 +75,7 @@ def build(config: settings.Settings) -> Services:
         settings=config,
         database=database,
         redis=redis,
+        observer=Observer(redis),
         publisher=CeleryPublisher(config.transport),
         catalog=catalog.load(config, providers.configured(config)),
         keyring=Keyring(database),

@@ -10,6 +10,7 @@ from api.waiting import News
 from broker.catalog import Catalog
 from broker.database import Database
 from broker.files import FileStore
+from broker.health import Observer
 from broker.publisher import CeleryPublisher
 from broker.sealing import Seal
 from broker.settings import Settings
@@ -23,6 +24,7 @@ class Services:
     settings: Settings
     database: Database
     redis: Redis
+    observer: Observer
     publisher: CeleryPublisher
     catalog: Catalog
     keyring: Keyring

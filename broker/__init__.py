@@ -8,7 +8,8 @@ rules       pure: `states`, `queues`, `pricing`, `evidence`, `routing/`, `retrie
             `bodies/` (of requests), `refusals`
 storage     `tables/`, `database` (the one door), `publisher`, `migrations/`
 services    `accounts`, `ledger`, `providers`, `catalog/`, `events` (a job's log), `signals`,
-            `sealing` (secrets at rest), `webhooks/` (the only writer of deliveries)
+            `health/` (how endpoints behave), `sealing` (secrets at rest),
+            `webhooks/` (the only writer of deliveries)
 use cases   `submission`, `admission`, `lifecycle/` (the only writer of job states), `dispatch`,
             `reports`
 """

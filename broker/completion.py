@@ -54,6 +54,7 @@ class AttemptOutcome(StrEnum):
     UNKNOWN = "unknown"  # sent, then silence or a cut: perhaps billed upstream
     INTERRUPTED = "interrupted"  # our shutdown; costs the job no attempt
     CANCELLED = "cancelled"  # the caller called it off
+    SKIPPED = "skipped"  # its endpoint's circuit was open: nothing was sent; costs no attempt
 
 
 @dataclass(frozen=True, slots=True)

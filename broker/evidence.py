@@ -10,6 +10,9 @@ from typing import TypeAlias
 EndpointKey: TypeAlias = tuple[str, str]
 """(provider slug, model slug)."""
 
+WHOLE_PROVIDER = "*"
+"""In place of the model: what holds for all of a provider's endpoints (its credential)."""
+
 
 class Circuit(StrEnum):
     """A breaker's position (the pattern's usual names)."""
@@ -58,7 +61,9 @@ class Snapshot:
     taken_at: int = 0  # Unix ms
 
     def of(self, provider: str, model: str) -> Evidence:
-        return self.endpoints.get((provider, model), NOTHING_KNOWN)
+        """Return an endpoint's evidence; one never tried shares its provider's own."""
+        known = self.endpoints.get((provider, model))
+        return known or self.endpoints.get((provider, WHOLE_PROVIDER), NOTHING_KNOWN)
 
 
 NO_SNAPSHOT = Snapshot()

@@ -92,6 +92,11 @@ class Situation:
     on_unknown: OnUnknown = OnUnknown.RETRY
     shown: bool = False  # part of this attempt's answer has reached a stream's reader
 
+    @property
+    def has_next(self) -> bool:
+        """Whether the plan has a later place."""
+        return self.position + 1 < len(self.plan)
+
 
 def decide(failure: Failure, situation: Situation, *, chance: float) -> Decision:
     """Return what follows `failure`; `chance` in [0, 1) is the jitter's dice, already thrown."""
@@ -99,6 +104,8 @@ def decide(failure: Failure, situation: Situation, *, chance: float) -> Decision
         return GiveUp()
     if failure.outcome is AttemptOutcome.INTERRUPTED:
         return Retry(situation.position)
+    if failure.outcome is AttemptOutcome.SKIPPED and situation.has_next:
+        return Retry(situation.position + 1)
     if situation.shown and failure.outcome is not AttemptOutcome.NOT_SENT:
         return GiveUp()  # a stream that has begun is never spliced with another answer
     if failure.outcome is AttemptOutcome.UNKNOWN and situation.on_unknown is not OnUnknown.RETRY:
@@ -118,7 +125,7 @@ def _where_next(failure: Failure, situation: Situation, chance: float) -> Retry 
         return None if place is None else Retry(place)
     if reaction is Reaction.AGAIN_ONCE and situation.tries_here == 1:
         return Retry(situation.position, _pause(failure, situation, chance))
-    if situation.position + 1 < len(situation.plan):
+    if situation.has_next:
         return Retry(situation.position + 1)
     if failure.error_type in HOPELESS_ALONE:
         return None

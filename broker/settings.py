@@ -155,6 +155,7 @@ class Settings(BaseSettings):
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65535)
     flower_port: int = Field(5555, ge=0, le=65535)
+    metrics_token: str = ""  # when set, GET /metrics wants it as a bearer token
     max_body_bytes: int = Field(10_000_000, ge=1_000)  # of a request; larger is a 413
     sync_timeout_seconds: float = Field(600, gt=0)  # how long a plain call waits before a 504
     keep_alive_seconds: float = Field(10, gt=0)  # between comment lines on an idle stream

@@ -29,7 +29,9 @@ from broker.lifecycle import (
 from broker.operations import Operation
 from broker.retries import OnUnknown
 from workers.answers import Envelope
+from workers.detours import detour
 from workers.media import Annotator, prepare
+from workers.observation import endpoint_of, observe
 from workers.recording import fail, finish
 from workers.run import Run
 from workers.story import Story
@@ -50,7 +52,8 @@ async def run_job(tools: Toolbox, job_id: str) -> None:
         return
     with held(tools, job):
         run = await begin(tools, job)
-        answer = await attempt(tools, run)
+        answer = await detour(tools, run) or await attempt(tools, run)
+        observe(tools, run, answer)
         failure = answer if isinstance(answer, Failure) else await finish(tools, run, answer)
         if failure is not None:
             await fail(tools, run, failure)
@@ -132,15 +135,16 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
     annotator = await _fit(tools, run, route)
     if isinstance(annotator, Failure):
         return annotator
-    answer = await call(
-        tools.http,
-        adapter,
-        run.request,
-        route.upstream,
-        run.watch,
-        max_bytes=tools.settings.max_answer_bytes,
-        on_chunk=lambda chunk: run.story.chunk(envelope.chunk(annotator.chunk(chunk))),
-    )
+    with tools.recorder.in_flight(endpoint_of(run)):
+        answer = await call(
+            tools.http,
+            adapter,
+            run.request,
+            route.upstream,
+            run.watch,
+            max_bytes=tools.settings.max_answer_bytes,
+            on_chunk=lambda chunk: run.story.chunk(envelope.chunk(annotator.chunk(chunk))),
+        )
     return annotator.answer(answer)
 
 

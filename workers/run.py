@@ -1,9 +1,10 @@
 """One job in this process's hands."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from broker.completion import CompletionRequest, Timings
+from broker.evidence import EndpointKey
 from broker.lifecycle import ClaimedJob
 from workers.story import Story
 from workers.upstream import Stopwatch
@@ -18,6 +19,7 @@ class Run:
     story: Story
     watch: Stopwatch
     plugins: Any = None  # the body's, which no provider sees
+    probes: set[EndpointKey] = field(default_factory=set)  # half-open circuits this call decides
 
     @property
     def timings(self) -> Timings:

@@ -8,6 +8,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any
 
 import structlog
@@ -23,6 +24,7 @@ from broker.stopping import stopped
 from workers.delivery import Deliverer
 from workers.dispatcher import Dispatcher
 from workers.execution import run_job
+from workers.observation import forget_changed_credentials
 from workers.toolbox import Toolbox, toolbox
 
 log = structlog.get_logger()
@@ -85,6 +87,9 @@ class Runtime:
             for slug, route in self._tools.routes.items()
         }
         self._deliverer = Deliverer.of(self._tools)
+        self._tools.recorder.start()
+        self._tools.observer.start()
+        self._tools.recorder.later(partial(forget_changed_credentials, self._tools))
         self._serve("heartbeat", self._beat())
         self._serve("called-off", self._listen())
         if self._dispatch:

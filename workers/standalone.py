@@ -14,6 +14,7 @@ async def dispatch_forever(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     tools = toolbox(settings)
+    tools.observer.start()
     dispatching = asyncio.create_task(Dispatcher(tools).run())
     await stop.wait()
     dispatching.cancel()

@@ -13,6 +13,7 @@ from broker.completion import Completion, Document, Failure
 from broker.database import Database
 from broker.events import EventWriter
 from broker.files import FileStore
+from broker.health import Observer, Recorder
 from broker.ids import new_id
 from broker.operations import Operation
 from broker.providers import Provider, configured
@@ -52,6 +53,8 @@ class Toolbox:
     database: Database
     redis: Redis
     events: EventWriter
+    recorder: Recorder
+    observer: Observer
     publisher: CeleryPublisher
     http: httpx.AsyncClient
     fetch: Fetcher
@@ -65,6 +68,8 @@ class Toolbox:
     async def close(self) -> None:
         """Send what waits, and disconnect."""
         await self.events.close()
+        await self.observer.close()
+        await self.recorder.close()
         await self.http.aclose()
         await self.fetch.aclose()
         await self.redis.aclose()
@@ -75,12 +80,15 @@ class Toolbox:
 def toolbox(settings: Settings) -> Toolbox:
     """Connect to everything an attempt uses; on the running loop."""
     redis = Redis.from_url(settings.redis)
+    worker_id = settings.worker_id or f"{socket.gethostname()}:{new_id('')}"
     return Toolbox(
         settings=settings,
-        worker_id=settings.worker_id or f"{socket.gethostname()}:{new_id('')}",
+        worker_id=worker_id,
         database=Database(settings.database, sqlite_synchronous=settings.sqlite_synchronous),
         redis=redis,
         events=EventWriter(redis, ttl_seconds=settings.event_ttl_seconds),
+        recorder=Recorder(redis, worker_id),
+        observer=Observer(redis, judges=True),
         publisher=CeleryPublisher(settings.transport),
         http=http_client(settings),
         fetch=Fetcher(settings),

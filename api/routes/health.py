@@ -11,9 +11,23 @@ from starlette.responses import Response
 from api.errors import json_response
 from api.services import Services, services
 from broker import signals
+from broker.clock import seconds
+from broker.evidence import WHOLE_PROVIDER, Circuit, Snapshot
 
 router = APIRouter(tags=["health"])
 PATIENCE_SECONDS = 3.0
+
+
+@router.get("/health")
+async def overview(request: Request) -> Response:
+    """Tell which parts answer, and which providers are out: always 200, for people and pages."""
+    hands = services(request)
+    checks = await _checks(hands)
+    out = _out(hands.observer.snapshot)
+    is_well = not out and all(check["ok"] for check in checks.values())
+    return json_response(
+        {"status": "ok" if is_well else "degraded", "checks": checks, "providers": out}
+    )
 
 
 @router.get("/health/live")
@@ -25,16 +39,34 @@ async def live() -> Response:
 @router.get("/health/ready")
 async def ready(request: Request) -> Response:
     """Check the database, the queue, and that at least one worker takes jobs."""
-    hands = services(request)
-    checks = {
+    checks = await _checks(services(request))
+    is_ready = all(check["ok"] for check in checks.values())
+    body = {"status": "ready" if is_ready else "not ready", "checks": checks}
+    return json_response(body, 200 if is_ready else 503)
+
+
+async def _checks(hands: Services) -> dict[str, dict[str, object]]:
+    return {
         "database": await _check(hands.database.read(_select_one)),
         "queue": await _check(asyncio.to_thread(hands.publisher.check)),
         "events": await _check(hands.redis.ping()),
         "workers": await _workers(hands),
     }
-    is_ready = all(check["ok"] for check in checks.values())
-    body = {"status": "ready" if is_ready else "not ready", "checks": checks}
-    return json_response(body, 200 if is_ready else 503)
+
+
+def _out(snapshot: Snapshot) -> list[dict[str, object]]:
+    """Return the circuits that are not closed; without a model it is the provider's credential."""
+    shut = {key: e for key, e in snapshot.endpoints.items() if e.circuit is not Circuit.CLOSED}
+    return [
+        {
+            "provider": provider,
+            "model": None if model == WHOLE_PROVIDER else model,
+            "circuit": evidence.circuit.value,
+            "until": seconds(evidence.paused_until or None),
+        }
+        for (provider, model), evidence in sorted(shut.items(), key=lambda each: each[0])
+        if model == WHOLE_PROVIDER or (provider, WHOLE_PROVIDER) not in shut
+    ]
 
 
 async def _check(answer: Awaitable[object]) -> dict[str, object]:

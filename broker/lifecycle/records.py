@@ -22,6 +22,9 @@ _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
 _attempts: Any = Attempt.__table__  # type: ignore[attr-defined]
 _generations: Any = Generation.__table__  # type: ignore[attr-defined]
 
+FREE = frozenset({AttemptOutcome.INTERRUPTED, AttemptOutcome.SKIPPED})
+"""Attempts that do not count against a job's max_attempts."""
+
 _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}
 
 
@@ -268,7 +271,7 @@ def _record_failed(connection: Connection, endings: Sequence[Failed]) -> None:
 
 def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
     job = end.job
-    free = end.failure.outcome is AttemptOutcome.INTERRUPTED
+    free = end.failure.outcome in FREE
     available = end.now + int(retry.delay * 1000)
     tries = job.tries_here - free if retry.position == job.position else 0
     return {

@@ -34,7 +34,7 @@ from broker.webhooks.endpoints import (
     update_many,
 )
 from broker.webhooks.fan_out import fan_out
-from broker.webhooks.lists import DeliveryReport, Wanted, find_delivery, list_deliveries
+from broker.webhooks.lists import DeliveryReport, Wanted, find_delivery, list_deliveries, waiting
 from broker.webhooks.payloads import WebhookEvent, job_event
 from broker.webhooks.redelivery import Redelivery, Replay, redeliver_many, replay_many
 from broker.webhooks.vocabulary import (
@@ -89,4 +89,5 @@ __all__ = [
     "rotate_workspace_secrets",
     "send_test_many",
     "update_many",
+    "waiting",
 ]

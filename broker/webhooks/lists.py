@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from broker.errors import NotFoundError
 from broker.tables import Delivery, DeliveryAttempt
@@ -31,6 +31,17 @@ class DeliveryReport:
 
     delivery: Any
     attempts: Sequence[Any]
+
+
+def waiting(connection: Connection) -> Sequence[Any]:
+    """Return (state, deliveries, the oldest one's due time) of everything not yet ended."""
+    states = [DeliveryState.PENDING.value, DeliveryState.RUNNING.value]
+    query = (
+        select(_deliveries.c.state, func.count(), func.min(_deliveries.c.next_at))
+        .where(_deliveries.c.state.in_(states))
+        .group_by(_deliveries.c.state)
+    )
+    return connection.execute(query).all()
 
 
 def list_deliveries(

@@ -21,6 +21,7 @@ from sqlalchemy import create_engine, make_url
 from broker import catalog, migrations
 from broker import providers as provider_rows
 from broker.settings import Settings, config_path
+from cli.providers.disabled import disabled
 from cli.remote.server import configured, message, unreachable
 
 OLDEST_PYTHON = (3, 11)
@@ -131,6 +132,17 @@ def providers(config: Settings) -> str:
             f"{', '.join(keyless)}: the variable that api_key names in {config_path()} is not set"
         )
     return ", ".join(known)
+
+
+def credentials(config: Settings) -> str:
+    """Check that no provider has been refusing our key while it was called."""
+    refused = disabled(config)
+    if refused:
+        told = "; ".join(f"{provider} refuses our key ({why})" for provider, why in refused.items())
+        raise Ailment(
+            f"{told}: correct it and restart the workers; `waybill providers check` tries it"
+        )
+    return "none refused"
 
 
 def wires(config: Settings) -> str:

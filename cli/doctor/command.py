@@ -19,6 +19,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
     ("redis", checkups.redis),
     ("transport", checkups.transport),
     ("providers", checkups.providers),
+    ("credentials", checkups.credentials),
     ("wires", checkups.wires),
     ("models", checkups.models),
     ("server", checkups.server),

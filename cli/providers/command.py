@@ -16,6 +16,7 @@ from broker.providers import ENV_PREFIX, Provider, configured
 from broker.settings import ProviderRow, Settings
 from broker.vendors import vendors
 from cli.doctor.secrets import concealing
+from cli.providers.disabled import disabled, enable
 from cli.remote.client import complain
 
 PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
@@ -51,12 +52,18 @@ def check(
     wanted = slugs or list(known)
     conceal = concealing(config, os.environ)
     fine = bool(wanted)
+    out = disabled(config)
     # like a worker: no proxy of the environment, no redirects
     with httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False) as http:
         for slug in wanted:
             if slug in known:
                 finding = check(known[slug], http)
                 is_well, text = finding.is_well, finding.text
+                if is_well and slug in out:
+                    enable(config, slug)
+                    text += "; it was disabled, and is back in service"
+                elif slug in out:
+                    text += " (disabled)"
             else:
                 is_well, text = False, _absent(slug)
             _say(slug, conceal(text), is_well=is_well)
@@ -67,12 +74,13 @@ def check(
 
 
 def _lit(config: Settings, known: Mapping[str, Provider]) -> Iterator[Sequence[str]]:
-    served = _served(config, known)
+    served, out = _served(config, known), disabled(config)
     rows = {row.slug: row for row in config.providers}
     for provider in known.values():
         open_to_all = provider.vendor is not None and provider.vendor.any_model
         models = "any" if open_to_all else str(served[provider.slug])
         state = _key_state(rows.get(provider.slug), provider)
+        state += ", disabled: it refuses the key" if provider.slug in out else ""
         yield provider.slug, provider.name, provider.wire, state, models, provider.base_url
 
 

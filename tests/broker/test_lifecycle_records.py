@@ -7,6 +7,7 @@ from broker.submission import REDISPATCH_MS
 from tests.factories import (
     HOLD,
     NOW,
+    SMALL,
     attempts,
     balance,
     cancel,
@@ -190,6 +191,16 @@ def test_an_interrupted_attempt_costs_the_job_no_attempt(database, caller):
         (3, "interrupted"),
         (4, "ok"),
     ]
+
+
+def test_a_skipped_endpoint_costs_the_job_no_attempt(database, caller):
+    places = (SMALL, ("beta", "acme/small"))
+    job = submit_and_claim(database, caller, max_attempts=1, places=places)
+    record(database, failed(job, why=failure(AttemptOutcome.SKIPPED, ErrorType.UNMAPPED)))
+    job = claim_one(database, job.id)
+    assert (job.endpoint.provider, job.attempt, job.attempts_used, job.tries_here) == (
+        *("beta", 2, 1, 1),
+    )
 
 
 def test_a_mixed_group_books_each_ending_for_its_own_job(database, caller):

@@ -164,6 +164,9 @@ def test_whatever_happens_the_limits_hold(failure, situation, chance):
     if failure.outcome is Outcome.INTERRUPTED:
         assert decision == Retry(situation.position)
         return
+    if failure.outcome is Outcome.SKIPPED and situation.has_next:
+        assert decision == Retry(situation.position + 1)
+        return
     # never more than max_attempts, never after the deadline, never against the caller's policy
     assert situation.attempts_used < situation.max_attempts
     assert decision.delay < situation.seconds_left
@@ -189,8 +192,13 @@ def test_a_job_that_only_fails_ends_within_its_attempts(max_attempts, failures, 
         decision = decide(failure, situation, chance=chance)
         if not isinstance(decision, Retry):
             return
-        if failure.outcome is Outcome.INTERRUPTED:
+        if failure.outcome in (Outcome.INTERRUPTED, Outcome.SKIPPED):
             used, here = used - 1, here - 1
-        elif decision.position != position:
+        if decision.position != position:
             position, here = decision.position, 0
         assert used < max_attempts
+
+
+def test_a_skipped_endpoint_is_followed_by_the_next_whatever_was_used_up():
+    skipped = fails(Type.PROVIDER_UNAVAILABLE, Outcome.SKIPPED)
+    assert after(skipped, used=5, here=3) == Retry(1)

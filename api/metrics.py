@@ -1,0 +1,142 @@
+"""What /metrics tells, as Prometheus families. Names follow prometheus.io/docs/practices/naming."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from broker.evidence import WHOLE_PROVIDER, Circuit, EndpointKey, Evidence, Percentiles, Snapshot
+from broker.health.buckets import KIND, Counts
+from broker.states import JobState
+
+ENDPOINT = ("provider", "model")
+WINDOWS = ("5m", "30m")
+
+
+@dataclass(frozen=True, eq=False)  # a registry wants what it can hash
+class Measured:
+    """Everything that is told, as it was at `now` (Unix ms)."""
+
+    now: int
+    jobs: Sequence[Any]  # see `reports.counts`
+    deliveries: Sequence[Any]  # see `webhooks.waiting`
+    workers: int
+    totals: Mapping[EndpointKey, Counts]
+    snapshot: Snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families; prometheus-client calls this."""
+        yield from _jobs(self.jobs, self.now)
+        yield from _deliveries(self.deliveries, self.now)
+        yield _gauge("workers", "Workers that take jobs.", (), [((), self.workers)])
+        yield from _attempts(self.totals)
+        yield from _endpoints(self.snapshot.endpoints)
+
+
+def text(measured: Measured) -> bytes:
+    """Return Prometheus's text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(measured)
+    return bytes(generate_latest(registry))
+
+
+def _gauge(
+    name: str, told: str, labels: Sequence[str], samples: Iterable[tuple[Sequence[str], float]]
+) -> Metric:
+    family = GaugeMetricFamily(f"waybill_{name}", told, labels=labels)
+    for values, value in samples:
+        family.add_metric(values, value)
+    return family
+
+
+def _jobs(rows: Sequence[Any], now: int) -> Iterator[Metric]:
+    labels = ("provider", "lane", "state")
+    held = [((provider, lane, state), count) for provider, lane, state, count, _ in rows]
+    yield _gauge("jobs", "Jobs that have not ended, in the database.", labels, held)
+    waiting = [
+        ((provider, lane), max(now - oldest, 0) / 1000)
+        for provider, lane, state, _, oldest in rows
+        if state == JobState.QUEUED
+    ]
+    told = "How long the oldest job that may run has waited."
+    yield _gauge("queue_age_seconds", told, ("provider", "lane"), waiting)
+
+
+def _deliveries(rows: Sequence[Any], now: int) -> Iterator[Metric]:
+    held = [((state,), count) for state, count, _ in rows]
+    yield _gauge("deliveries", "Webhook deliveries that have not ended.", ("state",), held)
+    late = [((state,), max(now - due, 0) / 1000) for state, _, due in rows]
+    yield _gauge("deliveries_late_seconds", "How late the oldest of them is.", ("state",), late)
+
+
+def _attempts(totals: Mapping[EndpointKey, Counts]) -> Iterator[Metric]:
+    attempts = CounterMetricFamily(
+        "waybill_attempts",
+        "Attempts by what they say of the endpoint.",
+        labels=[*ENDPOINT, "verdict"],
+    )
+    failures = CounterMetricFamily(
+        "waybill_failures", "Attempts without an answer.", labels=[*ENDPOINT, "error_type"]
+    )
+    for endpoint, counts in sorted(totals.items()):
+        for code, seen in sorted(counts.items()):
+            family = failures if code.startswith(KIND) else attempts
+            family.add_metric([*endpoint, code.removeprefix(KIND)], seen)
+    yield attempts
+    yield failures
+
+
+def _endpoints(endpoints: Mapping[EndpointKey, Evidence]) -> Iterator[Metric]:
+    known = sorted((key, each) for key, each in endpoints.items() if key[1] != WHOLE_PROVIDER)
+    yield _gauge(
+        "endpoint_circuit",
+        "0 closed, 0.5 half-open, 1 open.",
+        ENDPOINT,
+        [(key, _OPENNESS[each.circuit]) for key, each in known],
+    )
+    yield _gauge(
+        "provider_disabled",
+        "1 while the provider refuses our credential.",
+        ("provider",),
+        [((key[0],), 1) for key, each in endpoints.items() if _is_disabled(key, each)],
+    )
+    told = "Calls under way."
+    yield _gauge("endpoint_in_flight", told, ENDPOINT, [(key, e.in_flight) for key, e in known])
+    told = "Share of the last 5 minutes' attempts that were answered 429."
+    limited = [(key, each.rate_limited_5m) for key, each in known]
+    yield _gauge("endpoint_rate_limited_ratio", told, ENDPOINT, limited)
+    told = "Share of attempts that succeeded."
+    yield _gauge("endpoint_uptime_ratio", told, (*ENDPOINT, "window"), _uptimes(known))
+    told = "Seconds to the first token of streams."
+    labels = (*ENDPOINT, "window", "quantile")
+    yield _gauge("endpoint_first_token_seconds", told, labels, _quantiles(known, "latency"))
+    told = "Output tokens a second, from request to end; quantile 0.9 is what 90 % exceeded."
+    yield _gauge("endpoint_tokens_per_second", told, labels, _quantiles(known, "throughput"))
+
+
+_OPENNESS = {Circuit.CLOSED: 0.0, Circuit.HALF_OPEN: 0.5, Circuit.OPEN: 1.0}
+
+Known = Sequence[tuple[EndpointKey, Evidence]]
+
+
+def _is_disabled(key: EndpointKey, evidence: Evidence) -> bool:
+    return key[1] == WHOLE_PROVIDER and evidence.circuit is not Circuit.CLOSED
+
+
+def _uptimes(known: Known) -> Iterator[tuple[Sequence[str], float]]:
+    for key, each in known:
+        for window in (*WINDOWS, "1d"):
+            uptime = getattr(each, f"uptime_{window}")
+            if uptime is not None:
+                yield (*key, window), uptime
+
+
+def _quantiles(known: Known, what: str) -> Iterator[tuple[Sequence[str], float]]:
+    for key, each in known:
+        for window in WINDOWS:
+            found: Percentiles | None = getattr(each, f"{what}_{window}")
+            for quantile in ("50", "75", "90", "99") if found else ():
+                yield (*key, window, f"0.{quantile}"), getattr(found, f"p{quantile}")

@@ -1,0 +1,59 @@
+"""GET /metrics: this installation for Prometheus. Any API process tells the same."""
+
+import asyncio
+import hmac
+import time
+from typing import Any
+
+from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.responses import Response
+
+from api.metrics import Measured, text
+from api.services import Services, services
+from broker import reports, signals, webhooks
+from broker.clock import now_ms
+from broker.errors import AuthenticationError
+from broker.health import buckets
+from broker.health.recorder import TOTALS
+
+router = APIRouter(tags=["health"])
+FRESH_SECONDS = 5.0
+"""However often it is asked, the database is looked at once in this time."""
+
+_lock = asyncio.Lock()
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    """Tell jobs by state and lane, queue age, attempts, deliveries, and every endpoint's health."""
+    hands = services(request)
+    _allow(request, hands.settings.metrics_token)
+    state = request.app.state
+    async with _lock:
+        taken, body = getattr(state, "metrics", (0.0, b""))
+        if time.monotonic() - taken >= FRESH_SECONDS or not body:
+            body = text(await _measured(hands))
+            state.metrics = (time.monotonic(), body)
+    return Response(body, media_type=CONTENT_TYPE_LATEST)
+
+
+def _allow(request: Request, token: str) -> None:
+    given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    if token and not hmac.compare_digest(given.encode(), token.encode()):
+        raise AuthenticationError(
+            "GET /metrics wants `Authorization: Bearer <WAYBILL_METRICS_TOKEN>`.",
+            param="Authorization",
+        )
+
+
+async def _measured(hands: Services) -> Measured:
+    client: Any = hands.redis  # its annotations mix the sync and async clients
+    return Measured(
+        now=now_ms(),
+        jobs=await hands.database.read(reports.counts),
+        deliveries=await hands.database.read(webhooks.waiting),
+        workers=await signals.alive_workers(hands.redis, time.time()),
+        totals=buckets.read(await client.hgetall(TOTALS)),
+        snapshot=hands.observer.snapshot,
+    )

@@ -1,0 +1,55 @@
+"""What counts against a provider, and what does not."""
+
+import pytest
+
+from broker.completion import AttemptOutcome, ErrorType, Failure
+from broker.health import Verdict, refuses_credential, verdict
+from workers.adapters.errors import classify
+
+OK_TO_BLAME = (500, 502, 503, 504, 529, 401, 402, 404, 405, 408, 410, 421, 423, 424, 426, 498)
+NOT_TO_BLAME = (400, 413, 422, 403, 451, 499)
+
+
+def answered(status, body=b'{"error": {"message": "no"}}'):
+    return classify(status, {}, body)
+
+
+@pytest.mark.parametrize("status", OK_TO_BLAME)
+def test_what_a_provider_does_wrong_counts(status):
+    assert verdict(answered(status)) is Verdict.FAILED
+
+
+@pytest.mark.parametrize("status", NOT_TO_BLAME)
+def test_what_a_request_does_wrong_does_not(status):
+    assert verdict(answered(status)) is Verdict.EXCUSED
+
+
+def test_429_has_a_rule_of_its_own():
+    assert verdict(answered(429)) is Verdict.LIMITED
+    assert verdict(answered(429, b'{"error": {"message": "overloaded"}}')) is Verdict.LIMITED
+
+
+def test_an_empty_account_that_is_sent_as_400_is_the_credential():  # litellm#37599
+    body = b'{"error": {"message": "Your credit balance is too low to access the API."}}'
+    failure = answered(400, body)
+    assert verdict(failure) is Verdict.FAILED
+    assert refuses_credential(failure)
+
+
+def test_a_prompt_too_long_that_is_sent_as_500_is_the_requests_fault():
+    body = b'{"error": {"message": "This model\'s maximum context length is 8192 tokens"}}'
+    assert verdict(answered(500, body)) is Verdict.EXCUSED
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (AttemptOutcome.UNKNOWN, Verdict.FAILED),
+        (AttemptOutcome.NOT_SENT, Verdict.FAILED),
+        (AttemptOutcome.CANCELLED, Verdict.EXCUSED),
+        (AttemptOutcome.INTERRUPTED, Verdict.EXCUSED),
+        (AttemptOutcome.SKIPPED, Verdict.EXCUSED),
+    ],
+)
+def test_silence_counts_and_our_own_stops_do_not(outcome, expected):
+    assert verdict(Failure(outcome, ErrorType.PROVIDER_UNAVAILABLE, "…")) is expected

@@ -1,0 +1,74 @@
+"""Before a call: a job whose endpoint's circuit is open goes to a better place of its plan."""
+
+from redis.exceptions import RedisError
+
+from broker.clock import now_ms
+from broker.completion import AttemptOutcome, ErrorType, Failure
+from broker.evidence import WHOLE_PROVIDER, Circuit, EndpointKey
+from broker.health import Breaker, breaker, circuits
+from workers.observation import endpoint_of, fingerprint
+from workers.run import Run
+from workers.toolbox import Toolbox
+
+PROBE_MS = 60_000  # a probe that has not ended by then is thought lost
+
+
+async def detour(tools: Toolbox, run: Run) -> Failure | None:
+    """Say why the job should rather go to its plan's next place, at no cost; None = call here.
+
+    Where no later place is better, an open circuit is tried all the same: the job has nothing to
+    lose. In memory, but for the rare call that might be a half-open circuit's probe.
+    """
+    shut = _shut(tools, run)
+    if not shut or not _is_better_later(tools, run):
+        return None
+    for key, known in shut.items():
+        if known.circuit(now_ms()) is Circuit.OPEN or not await _took_probe(tools, key):
+            provider, _ = key
+            return Failure(
+                AttemptOutcome.SKIPPED,
+                ErrorType.PROVIDER_UNAVAILABLE,
+                f"The circuit of {provider} is open: {known.why}",
+            )
+        run.probes.add(key)
+    return None
+
+
+def _shut(tools: Toolbox, run: Run) -> dict[EndpointKey, Breaker]:
+    """Return the circuits on this job's way that are not closed, the shut ones first."""
+    endpoint = endpoint_of(run)
+    now = now_ms()
+    found = {}
+    for key in (endpoint, (endpoint[0], WHOLE_PROVIDER)):
+        known = tools.observer.circuits.get(key)
+        if known is None or known.circuit(now) is Circuit.CLOSED:
+            continue
+        if not known.credential or known.credential == _fingerprint(tools, endpoint[0]):
+            found[key] = known
+    return dict(sorted(found.items(), key=lambda each: -each[1].until))
+
+
+def _fingerprint(tools: Toolbox, provider: str) -> str:
+    route = tools.routes.get(provider)
+    return fingerprint(route) if route else ""
+
+
+def _is_better_later(tools: Toolbox, run: Run) -> bool:
+    plan, snapshot = run.job.plan, tools.observer.snapshot
+    later = (plan[place] for place in range(run.job.position + 1, len(plan)))
+    return any(snapshot.of(each.provider, each.model).circuit is not Circuit.OPEN for each in later)
+
+
+async def _took_probe(tools: Toolbox, key: EndpointKey) -> bool:
+    now = now_ms()
+    try:
+        before, after = await circuits.change(
+            tools.redis,
+            key,
+            lambda known: (
+                breaker.probing(known, now, PROBE_MS) if known.takes_probe(now) else known
+            ),
+        )
+    except (RedisError, OSError):
+        return True  # nobody can tell: one call more does no harm
+    return before != after or after.circuit(now) is Circuit.CLOSED

@@ -1,0 +1,154 @@
+"""What an attempt showed of its endpoint, told to `broker.health`: counts, probes, refused keys."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import orjson
+import structlog
+from sqlalchemy import Connection
+
+from broker import webhooks
+from broker.accounts import DEFAULT_WORKSPACE
+from broker.clock import now_ms
+from broker.completion import AttemptOutcome, Completion, ErrorType, Failure
+from broker.evidence import WHOLE_PROVIDER, EndpointKey
+from broker.health import Breaker, Seen, Verdict, breaker, circuits, refuses_credential, verdict
+from broker.webhooks import WebhookEvent
+from workers.run import Run
+from workers.toolbox import Answer, Route, Toolbox
+
+OWN_HASTE_MS = 1_000  # a call cut by its own job's deadline says nothing of the endpoint
+
+log = structlog.get_logger()
+
+
+def endpoint_of(run: Run) -> EndpointKey:
+    return run.job.endpoint.provider, run.job.endpoint.model
+
+
+def observe(tools: Toolbox, run: Run, answer: Answer) -> None:
+    """Record an attempt; what changes a circuit by it is done soon, and off this job's path."""
+    seen = _seen(run, answer)
+    if not _was_skipped(answer):
+        tools.recorder.record(seen)
+    endpoint, own = seen.endpoint, (seen.endpoint[0], WHOLE_PROVIDER)
+    if isinstance(answer, Failure) and refuses_credential(answer):
+        tools.recorder.later(partial(_refused, tools, endpoint[0], answer))
+    for key in {endpoint, own}:
+        if key in run.probes or key in tools.observer.circuits:
+            step = _step(seen, answer, key, run)
+            tools.recorder.later(partial(_change, tools, key, step))
+
+
+def _was_skipped(answer: Answer) -> bool:
+    return isinstance(answer, Failure) and answer.outcome is AttemptOutcome.SKIPPED
+
+
+def _seen(run: Run, answer: Answer) -> Seen:
+    if isinstance(answer, Failure):
+        excused = _was_in_a_hurry(run, answer)
+        return Seen(
+            endpoint_of(run),
+            Verdict.EXCUSED if excused else verdict(answer),
+            kind=answer.error_type.value,
+            retry_after_ms=int((answer.retry_after or 0) * 1000),
+        )
+    return Seen(
+        endpoint_of(run),
+        Verdict.OK,
+        first_token_ms=run.watch.first_token_ms,
+        tokens_per_second=_speed(run, answer),
+    )
+
+
+def _was_in_a_hurry(run: Run, failure: Failure) -> bool:
+    is_late = run.job.deadline_at - now_ms() < OWN_HASTE_MS
+    return failure.error_type is ErrorType.TIMEOUT and is_late
+
+
+def _speed(run: Run, answer: Answer) -> float | None:
+    """Return output tokens per second, from the request to the end of the answer."""
+    if not isinstance(answer, Completion) or answer.usage is None or not answer.usage.output:
+        return None
+    return answer.usage.output * 1000 / max(run.watch.elapsed_ms(), 1)
+
+
+def _step(seen: Seen, answer: Answer, key: EndpointKey, run: Run) -> Callable[[Breaker], Breaker]:
+    """Return what this attempt does to a circuit that is not simply closed."""
+    is_bad = _is_bad(seen, answer, key)
+    why = answer.message[:200] if isinstance(answer, Failure) else ""
+
+    def step(known: Breaker) -> Breaker:
+        now = now_ms()
+        if seen.verdict is Verdict.OK:  # also one that was tried for want of a better place
+            fresh = not known.until and not known.refusals
+            return known if fresh else breaker.probed(known, now, well=True)
+        if key in run.probes:
+            asked = seen.retry_after_ms
+            well = False if is_bad else None
+            return breaker.probed(known, now, well=well, retry_after_ms=asked, why=why)
+        return breaker.extended(known, now, seen.retry_after_ms) if is_bad else known
+
+    return step
+
+
+def _is_bad(seen: Seen, answer: Answer, key: EndpointKey) -> bool:
+    """A credential is judged by refusals only: whoever answers 500 has let us in."""
+    if key[1] == WHOLE_PROVIDER:
+        return isinstance(answer, Failure) and refuses_credential(answer)
+    return seen.verdict is Verdict.FAILED
+
+
+async def _change(tools: Toolbox, key: EndpointKey, step: Callable[[Breaker], Breaker]) -> None:
+    before, after = await circuits.change(tools.redis, key, step)
+    if before.until and not after.until:
+        log.warning("circuit.closed", provider=key[0], model=key[1])
+    elif after.trips > before.trips:
+        log.warning("circuit.opened", provider=key[0], model=key[1], why=after.why)
+
+
+async def _refused(tools: Toolbox, provider: str, failure: Failure) -> None:
+    """Count a refusal of our credential; the one that disables it is said loudly, once."""
+    credential = fingerprint(tools.routes[provider])
+    why = f"{failure.http_status} {failure.error_type.value}: {failure.message[:200]}"
+    now = now_ms()
+    before, after = await circuits.change(
+        tools.redis,
+        (provider, WHOLE_PROVIDER),
+        lambda known: breaker.refused(known, now, credential=credential, why=why),
+    )
+    if before.until or not after.until:
+        return
+    log.error("provider.disabled", provider=provider, why=why, until=after.until)
+    event = WebhookEvent(
+        DEFAULT_WORKSPACE,
+        "provider.disabled",
+        provider,
+        now,
+        {"provider": provider, "object": "provider", "reason": why},
+    )
+    await tools.database.write(_announce_many, event)
+
+
+def _announce_many(connection: Connection, events: Sequence[WebhookEvent]) -> list[int]:
+    return [webhooks.fan_out(connection, [event]) for event in events]
+
+
+async def forget_changed_credentials(tools: Toolbox) -> None:
+    """Begin anew with every provider whose credential is another than the one that was refused."""
+    for provider, route in tools.routes.items():
+        credential = fingerprint(route)
+        await circuits.change(
+            tools.redis,
+            (provider, WHOLE_PROVIDER),
+            lambda known, own=credential: (  # type: ignore[misc]
+                breaker.CLOSED if known.credential not in ("", own) else known
+            ),
+        )
+
+
+def fingerprint(route: Route) -> str:
+    """Return what tells one credential from another, and tells nothing else."""
+    secret = orjson.dumps([route.upstream.api_key, dict(route.upstream.options)], default=str)
+    return hashlib.sha256(secret).hexdigest()[:12]
