@@ -27,6 +27,7 @@ class Provider:
     quirks: frozenset[str] = frozenset()
     max_concurrency: int = 200
     data_policy: DataPolicy | None = None  # as waybill.toml states it
+    batches: str | None = None  # its batch API, see `native_lane`
     vendor: Vendor | None = None
 
 
@@ -55,6 +56,7 @@ def _from_environment(vendor: Vendor, environ: Mapping[str, str]) -> Provider:
         api_key=key_of(vendor, environ),
         options=options,
         quirks=frozenset(vendor.quirks),
+        batches=vendor.batches,
         vendor=vendor,
     )
 
@@ -72,6 +74,7 @@ def _from_row(row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str
         quirks=frozenset(row.quirks) | frozenset(vendor.quirks if vendor else ()),
         max_concurrency=row.max_concurrency,
         data_policy=DataPolicy(**row.data_policy.model_dump()) if row.data_policy else None,
+        batches=row.batches or (vendor.batches if vendor else None),
         vendor=vendor,
     )
 

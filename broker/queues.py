@@ -38,6 +38,15 @@ class Lane(StrEnum):
     BATCH = "batch"  # fed by the dispatcher, shallow and fair
 
 
+NATIVE_LANE = "native"
+"""The lane of jobs that wait for, or are in, a provider's own batch. No queue has it."""
+
+
+def ordinary(lane: str) -> str:
+    """Return the lane of a job that is queued (again): what leaves a lane without queues is fed."""
+    return lane if lane in set(Lane) else Lane.BATCH.value
+
+
 def queue_name(provider: str, lane: Lane) -> str:
     return f"{provider}.{lane.value}"
 

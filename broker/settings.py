@@ -73,6 +73,8 @@ class ProviderRow(_Row):
     tokens_per_minute: int = Field(0, ge=0)
     headers: dict[str, str] = {}
     options: dict[str, Any] = {}
+    batches: Literal["openai", "groq", "mistral", "anthropic", "gemini"] | None = None  # its batch
+    # API; implied for a known slug
     quirks: list[str] = []
     data_policy: DataPolicyRow | None = None
 
@@ -179,6 +181,16 @@ class Settings(BaseSettings):
     allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()  # private
     # networks that callers' URLs may point into, e.g. "10.1.0.0/16,fd00::/8"
     event_ttl_seconds: int = Field(24 * 3600, ge=60)  # how long Redis keeps a stream's events
+
+    native_batch_wait_seconds: float = Field(30, ge=0)  # jobs gather this long for one batch
+    native_batch_max_lines: int = Field(1_000, ge=1)  # of one batch at a provider
+    native_batch_max_bytes: int = Field(50_000_000, ge=1_000)
+    native_batch_poll_seconds: float = Field(10, gt=0)  # the first look; later ones are rarer
+    native_batch_doubt_seconds: float = Field(300, ge=0)  # how long a creation that went unheard is
+    # looked for at the provider before its jobs' on_unknown decides
+    native_batch_reserve_seconds: float = Field(3600, ge=0)  # left before the deadline for what a
+    # batch did not answer; half the time at most
+    native_batch_min_deadline_seconds: float = Field(4 * 3600, ge=0)  # with prefer: "cheapest"
 
     providers: list[ProviderRow] = []
     models: list[ModelRow] = []

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, insert, select
 
-from broker import ledger, needs, pricing, routing
+from broker import ledger, native_lane, needs, pricing, routing
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
@@ -93,6 +93,12 @@ def prepare(
     plan = routing.plan(routing.requested_models(body), endpoints, needs.of(body))
     held = _affordable_quote(body, wish, plan, settings)
     row = _row(body, wish, principal, plan, settings, now) | {"hold_nanos": held}
+    row |= native_lane.columns(
+        body,
+        plan,
+        patience_ms=None if wish.deadline is None else wish.deadline - now,
+        least_ms=int(settings.native_batch_min_deadline_seconds * 1000),
+    )
     payload = {
         "job_id": row["id"],
         "request": orjson.dumps(body),

@@ -40,6 +40,7 @@ class Vendor:
     native: str = "{model}"  # how it calls a model that genai-prices calls `model`, or `a/{name}`
     models_dev: str | None = None  # its id in models.dev, where that is not its slug
     author: str | None = None  # prefix of the slugs of models whose native name has none
+    batches: str | None = None  # the half-price batch API it has, see `native_lane`
     local: bool = False  # a server of one's own: needs its address, but no key
     any_model: bool = False  # serves models that no catalog lists
     probe: str | None = None  # authenticated GET that costs nothing; default: its list of models

@@ -26,6 +26,7 @@ from broker.lifecycle import (
     ClaimedJob,
     claim_many,
 )
+from broker.native_lane import BATCH_TIER
 from broker.operations import Operation
 from broker.retries import OnUnknown
 from workers.answers import Envelope
@@ -81,15 +82,22 @@ async def claim(tools: Toolbox, job_id: str) -> ClaimedJob | None:
 async def begin(tools: Toolbox, job: ClaimedJob) -> Run:
     """Open the job's event log at this attempt."""
     body: Json = orjson.loads(job.request)
+    request = request_of(job, body)
+    story = await Story.open(job, tools.events, tools.redis)
+    watch = Stopwatch(_deadlines(tools, job))
+    return Run(job, request, story, watch, body.get("plugins"))
+
+
+def request_of(job: ClaimedJob, body: Json) -> CompletionRequest:
+    """Return what the job's endpoint is asked: the body without what speaks to Waybill."""
     asked = {name: value for name, value in body.items() if name not in ROUTING_FIELDS}
-    request = CompletionRequest(
+    if asked.get("service_tier") == BATCH_TIER:
+        del asked["service_tier"]
+    return CompletionRequest(
         body=parameters.fitting(asked, job.endpoint.supported_parameters),
         model=job.endpoint.native,
         stream=job.stream,
     )
-    story = await Story.open(job, tools.events, tools.redis)
-    watch = Stopwatch(_deadlines(tools, job))
-    return Run(job, request, story, watch, body.get("plugins"))
 
 
 def _deadlines(tools: Toolbox, job: ClaimedJob) -> Deadlines:

@@ -7,6 +7,7 @@ from broker.clock import now_ms
 from broker.completion import Completion, CompletionRequest, Document, Json, Timings, Usage
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
+from broker.native_lane import in_batch
 
 MOST_TOKENS = 1_000_000_000
 
@@ -20,15 +21,21 @@ class Receipt:
 
     @classmethod
     def of(
-        cls, job: ClaimedJob, request: CompletionRequest, answer: Completion | Document
+        cls,
+        job: ClaimedJob,
+        request: CompletionRequest,
+        answer: Completion | Document,
+        *,
+        batched: bool = False,
     ) -> "Receipt":
+        """Return what the answer costs; `batched` says that it came out of a provider's batch."""
         usage = answer.usage
         if usage is None or not _is_credible(usage):
             usage = _estimate(request, answer)
-        price = job.endpoint.price
+        price = in_batch(job.endpoint.price) if batched else job.endpoint.price
         if isinstance(answer, Completion):
-            return cls(usage, pricing.charge(price, usage, answer))
-        return cls(usage, pricing.cost(price, usage))
+            return cls(usage, pricing.charge(price, usage, answer, batch=batched))
+        return cls(usage, pricing.cost(price, usage, batch=batched))
 
     def generation(self, job: ClaimedJob, answer: Completion | Document, timings: Timings) -> Json:
         """Return the columns of the job's row in `generations`."""

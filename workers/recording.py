@@ -51,7 +51,7 @@ async def finish(tools: Toolbox, run: Run, answer: Completion | Document) -> Fai
 async def _ending(tools: Toolbox, run: Run, answer: Completion | Document) -> Finished:
     """Prepare what is written and what is told at the end of a job that brought an answer."""
     job = run.job
-    receipt = Receipt.of(job, run.request, answer)
+    receipt = Receipt.of(job, run.request, answer, batched=run.batched)
     saved = await _keep_media(tools, job, answer)
     envelope = Envelope.of(job)
     response = orjson.dumps(envelope.body(answer, receipt))

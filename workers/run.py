@@ -1,7 +1,7 @@
 """One job in this process's hands."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from broker.completion import CompletionRequest, Timings
 from broker.evidence import EndpointKey
@@ -20,6 +20,7 @@ class Run:
     watch: Stopwatch
     plugins: Any = None  # the body's, which no provider sees
     probes: set[EndpointKey] = field(default_factory=set)  # half-open circuits this call decides
+    batched: ClassVar[bool] = False  # the answer comes out of the provider's own batch
 
     @property
     def timings(self) -> Timings:

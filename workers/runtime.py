@@ -24,6 +24,7 @@ from broker.stopping import stopped
 from workers.delivery import Deliverer
 from workers.dispatcher import Dispatcher
 from workers.execution import run_job
+from workers.native_batches import Keeper
 from workers.observation import forget_changed_credentials
 from workers.toolbox import Toolbox, toolbox
 
@@ -94,6 +95,7 @@ class Runtime:
         self._serve("called-off", self._listen())
         if self._dispatch:
             self._serve("dispatcher", Dispatcher(self._tools).run())
+            self._serve("native-batches", Keeper(self._tools).run())
 
     def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:
         self._services.append(self._loop.create_task(service, name=name))

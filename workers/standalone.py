@@ -4,7 +4,9 @@ import asyncio
 import signal
 
 from broker.settings import Settings
+from broker.stopping import stopped
 from workers.dispatcher import Dispatcher
+from workers.native_batches import Keeper
 from workers.toolbox import toolbox
 
 
@@ -15,7 +17,9 @@ async def dispatch_forever(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     tools = toolbox(settings)
     tools.observer.start()
-    dispatching = asyncio.create_task(Dispatcher(tools).run())
+    services = [
+        asyncio.create_task(service) for service in (Dispatcher(tools).run(), Keeper(tools).run())
+    ]
     await stop.wait()
-    dispatching.cancel()
+    await stopped(services)
     await tools.close()

@@ -36,6 +36,7 @@ class Route:
     chat: Adapter
     upstream: Upstream
     max_concurrency: int
+    batches: str | None = None  # its batch API, see `native_batches`
 
     def adapter(self, operation: Operation) -> Adapter | OperationAdapter | None:
         """Return who translates this operation, or None where the provider does not serve it."""
@@ -109,7 +110,7 @@ def _route(provider: Provider) -> Route:
             f"waybill: provider {provider.slug!r} has wire {provider.wire!r}; "
             f"known wires are {', '.join(sorted(ADAPTERS))}"
         )
-    return Route(adapter, upstream_of(provider), provider.max_concurrency)
+    return Route(adapter, upstream_of(provider), provider.max_concurrency, provider.batches)
 
 
 def upstream_of(provider: Provider) -> Upstream:

@@ -118,7 +118,7 @@ async def call(
     on_chunk: Callable[[Chunk], None],
 ) -> Completion | Document | Failure:
     """Send `request`, return the whole answer; a stream's chunks go to `on_chunk` as they come."""
-    built = _build(adapter, request, upstream)
+    built = build(adapter, request, upstream)
     if isinstance(built, Failure):
         return built
     try:
@@ -149,7 +149,7 @@ async def call(
         )
 
 
-def _build(
+def build(
     adapter: Adapter | OperationAdapter, request: CompletionRequest, upstream: Upstream
 ) -> HttpRequest | Failure:
     """Translate the request; what cannot be translated was never sent."""

@@ -4,6 +4,7 @@ import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from broker import native_lane
 from broker.catalog.latest import newest
 from broker.catalog.models import Model
 from broker.catalog.names import Namer
@@ -92,7 +93,14 @@ class Catalog:
         )[:MANY]
 
     def _serving(self, endpoints: Sequence[Endpoint], operation: Operation) -> list[Endpoint]:
-        return [each for each in endpoints if serves(self._wires[each.provider], operation)]
+        return [
+            replace(each, batched=True) if self._batches(each, operation) else each
+            for each in endpoints
+            if serves(self._wires[each.provider], operation)
+        ]
+
+    def _batches(self, endpoint: Endpoint, operation: Operation) -> bool:
+        return native_lane.takes(self.providers[endpoint.provider].batches, operation)
 
     def _endpoints_of(self, name: str) -> Sequence[Endpoint]:
         model = self.models.get(name) or self.models.get(self.resolve(name) or "")

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
 from broker.lifecycle.claims import claimed_job
 from broker.lifecycle.records import Failed, decide, record_many
+from broker.queues import ordinary
 from broker.retries import Retry
 from broker.states import JobState
 from broker.tables import Job, JobPayload
@@ -112,7 +113,7 @@ def _rescue(connection: Connection, rescue: Rescue) -> list[Requeued]:
     if endings:
         record_many(connection, endings)
     return [
-        Requeued(end.job.id, end.job.plan[end.decision.position].provider, end.job.lane)
+        Requeued(end.job.id, end.job.plan[end.decision.position].provider, ordinary(end.job.lane))
         for end in endings
         if isinstance(end.decision, Retry) and not end.decision.delay
     ]

@@ -12,6 +12,7 @@ from broker import files, ledger, retries
 from broker.completion import AttemptOutcome, Failure, Json, Timings
 from broker.lifecycle.announcements import Ended, announce
 from broker.lifecycle.claims import ClaimedJob
+from broker.queues import ordinary
 from broker.retries import Decision, GiveUp, Retry, Review
 from broker.states import FINAL, JobState
 from broker.submission import REDISPATCH_MS
@@ -124,6 +125,7 @@ _REQUEUE_JOB = (
             for name in (
                 "state",
                 "provider",
+                "lane",
                 "position",
                 "attempts_used",
                 "tries_here",
@@ -278,6 +280,7 @@ def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
         "of_job": job.id,
         "state": JobState.QUEUED.value,
         "provider": job.plan[retry.position].provider,
+        "lane": ordinary(job.lane),
         "position": retry.position,
         "attempts_used": job.attempts_used - free,
         "tries_here": tries,

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from broker.errors import ConflictError, NotFoundError
 from broker.lifecycle.leases import Requeued
+from broker.queues import ordinary
 from broker.states import JobState
 from broker.submission import REDISPATCH_MS
 from broker.tables import Job
@@ -18,6 +19,7 @@ _REOPEN = (
     .where(_jobs.c.id == bindparam("of_job"), _jobs.c.state == JobState.NEEDS_REVIEW.value)
     .values(
         state=JobState.QUEUED.value,
+        lane=bindparam("in_lane"),
         error=None,
         attempts_used=0,
         tries_here=0,
@@ -51,7 +53,12 @@ def reopen_many(
     }
     results = [_reopened(rows.get(wish.job_id), wish) for wish in wishes]
     reopened = [
-        {"of_job": wish.job_id, "now": wish.now, "again_at": wish.now + REDISPATCH_MS}
+        {
+            "of_job": wish.job_id,
+            "in_lane": result.lane,
+            "now": wish.now,
+            "again_at": wish.now + REDISPATCH_MS,
+        }
         for wish, result in zip(wishes, results, strict=True)
         if isinstance(result, Requeued)
     ]
@@ -67,4 +74,4 @@ def _reopened(row: Any, wish: Reopening) -> Requeued | Exception:
         return ConflictError(
             f"Job {wish.job_id} is {row.state}; only a job that needs review can be retried."
         )
-    return Requeued(row.id, row.provider, row.lane)
+    return Requeued(row.id, row.provider, ordinary(row.lane))

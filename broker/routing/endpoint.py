@@ -38,6 +38,7 @@ class Endpoint:
     input_modalities: frozenset[str] | None = None  # None = unknown: nothing is refused
     output_modalities: frozenset[str] = frozenset({"text"})
     data_policy: DataPolicy = UNKNOWN_POLICY
+    batched: bool = False  # the provider has a batch API that takes what is asked
 
     def takes(self, modalities: frozenset[str]) -> bool:
         """Whether these input modalities may be sent to it."""

@@ -16,6 +16,7 @@ from broker.tables.batches import Batch, BatchLine
 from broker.tables.files import StoredFile
 from broker.tables.jobs import Attempt, Generation, Job, JobPayload
 from broker.tables.ledger import LedgerEntry
+from broker.tables.native_batches import NativeBatch, NativeLine
 from broker.tables.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "JobPayload",
     "LedgerEntry",
     "Member",
+    "NativeBatch",
+    "NativeLine",
     "OneTimeToken",
     "StoredFile",
     "User",

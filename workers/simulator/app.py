@@ -7,6 +7,7 @@ from urllib.parse import parse_qs
 import orjson
 import uvicorn
 
+from workers.simulator.batches import BatchRoutes
 from workers.simulator.connection import BreakableProtocol
 from workers.simulator.counters import Counters
 from workers.simulator.exchange import ClientGoneError, Exchange, Receive, Scope, Send
@@ -22,6 +23,7 @@ Handler = Callable[[Exchange, Counters], Awaitable[None]]
 def create_app(counters: Counters | None = None) -> Application:
     """Return a simulator with counters of its own."""
     counted = counters or Counters()
+    batches = BatchRoutes()
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -32,8 +34,8 @@ def create_app(counters: Counters | None = None) -> Application:
             if wire is not None:
                 await generate(exchange, wire, counted)
             else:
-                handler = ROUTES.get((exchange.method, exchange.path), elsewhere)
-                await handler(exchange, counted)
+                handler = ROUTES.get((exchange.method, exchange.path)) or batches.at(exchange)
+                await (handler or elsewhere)(exchange, counted)
         except ClientGoneError:
             pass
 

@@ -38,6 +38,14 @@ class Fault(StrEnum):
     ERROR_IN_STREAM = "errstream"  # an error object inside a 200
 
 
+class BatchFate(StrEnum):
+    """What becomes of a whole batch."""
+
+    EXPIRE = "batchexpire"  # half of its lines are not run in time
+    DROP = "batchdrop"  # accepted, but the connection is reset before anything is said
+    QUOTA = "batchquota"  # the first one fails: too many tokens wait already
+
+
 @dataclass(frozen=True, slots=True)
 class Behaviour:
     """A model name, understood."""
@@ -54,6 +62,9 @@ class Behaviour:
     reasoning: bool = False
     image: bool = False  # images are drawn where they are asked for
     usage: bool = True
+    batch_ms: int = 0  # until a batch ends
+    batch_fail_percent: int = 0  # of its lines
+    batch_fate: BatchFate | None = None
 
 
 class UnknownModelError(Exception):
@@ -69,11 +80,14 @@ NUMBERED: Final = {
     "tools": "tool_calls",
     "flaky": "flaky_percent",
     "fail": "fail_first",
+    "batchlat": "batch_ms",
+    "batchfail": "batch_fail_percent",
 }
 DEFAULT_NUMBERS: Final = {"tools": 1}  # `sim-tools` calls one tool, `sim-tools2` two
 FLAGS: Final[dict[str, tuple[str, Any]]] = {
     **{style.value: ("style", style) for style in Style},
     **{fault.value: ("fault", fault) for fault in Fault},
+    **{fate.value: ("batch_fate", fate) for fate in BatchFate},
     "reason": ("reasoning", True),
     "image": ("image", True),
     "nousage": ("usage", False),

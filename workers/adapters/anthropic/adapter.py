@@ -35,7 +35,7 @@ class AnthropicAdapter(Adapter):
         if Quirk.VERTEX in upstream.quirks:
             body = {"anthropic_version": VERTEX_VERSION, **body}
             del body["model"]
-        headers = _headers(upstream, stream=request.stream)
+        headers = request_headers(upstream, stream=request.stream)
         if _uses_files(body):
             betas = headers.get("anthropic-beta")
             headers["anthropic-beta"] = f"{betas},{_FILES_BETA}" if betas else _FILES_BETA
@@ -58,7 +58,7 @@ def _url(request: CompletionRequest, upstream: Upstream) -> str:
     return model_url(upstream, "anthropic", request.model, method)
 
 
-def _headers(upstream: Upstream, *, stream: bool) -> dict[str, str]:
+def request_headers(upstream: Upstream, *, stream: bool = False) -> dict[str, str]:
     headers = {
         "content-type": "application/json",
         "accept": "text/event-stream" if stream else "application/json",

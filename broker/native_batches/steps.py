@@ -1,0 +1,112 @@
+"""A batch's next step: taken under a lease, saved only while the lease is still ours."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, func, or_, select, update
+
+from broker.queues import NATIVE_LANE
+from broker.states import JobState
+from broker.tables import Job, NativeBatch
+
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_batches: Any = NativeBatch.__table__  # type: ignore[attr-defined]
+
+
+class BatchState(StrEnum):
+    """See the package."""
+
+    SUBMITTING = "submitting"
+    CREATING = "creating"
+    RUNNING = "running"
+    IN_DOUBT = "in_doubt"
+    ENDED = "ended"
+
+
+OPEN = tuple(state.value for state in BatchState if state is not BatchState.ENDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A process's offer to take the next step of a batch that is due."""
+
+    owner: str
+    now: int
+    lease_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """What a step came to. With `release` the lease is given back."""
+
+    batch_id: str
+    owner: str
+    columns: Mapping[str, Any]
+    release: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """Whether there is anything to do, found out without writing."""
+
+    waiting: bool  # jobs wait to be collected
+    due: int  # batches whose next step is due
+
+
+def glance(connection: Connection, now: int) -> Glance:
+    """Look what there is to do."""
+    waiting = select(_jobs.c.id).where(
+        _jobs.c.state.in_([JobState.QUEUED.value, JobState.SCHEDULED.value]),
+        _jobs.c.lane == NATIVE_LANE,
+        _jobs.c.available_at <= now,
+    )
+    due = select(func.count()).where(_batches.c.state.in_(OPEN), *_is_free(now))
+    return Glance(
+        waiting=connection.execute(waiting.limit(1)).first() is not None,
+        due=int(connection.execute(due).scalar_one()),
+    )
+
+
+def _is_free(now: int) -> tuple[Any, ...]:
+    free = or_(_batches.c.lease_expires_at.is_(None), _batches.c.lease_expires_at < now)
+    return _batches.c.next_poll_at <= now, free
+
+
+def take_many(connection: Connection, takes: Sequence[Take]) -> Sequence[Any | None]:
+    """Return for each the row of a batch that is due and now leased, or None."""
+    return [_take(connection, take) for take in takes]
+
+
+def _take(connection: Connection, take: Take) -> Any | None:
+    found = connection.execute(
+        select(_batches.c.id)
+        .where(_batches.c.state.in_(OPEN), *_is_free(take.now))
+        .order_by(_batches.c.next_poll_at)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+    ).scalar_one_or_none()
+    if found is None:
+        return None
+    return connection.execute(
+        update(_batches)
+        .where(_batches.c.id == found)
+        .values(lease_owner=take.owner, lease_expires_at=take.now + take.lease_ms)
+        .returning(*_batches.c)
+    ).one()
+
+
+def save_many(connection: Connection, saves: Sequence[Save]) -> Sequence[bool]:
+    """Write what steps came to; False for a process that is not the leaseholder any more."""
+    return [_save(connection, save) for save in saves]
+
+
+def _save(connection: Connection, save: Save) -> bool:
+    released = {"lease_owner": None, "lease_expires_at": None} if save.release else {}
+    written = connection.execute(
+        update(_batches)
+        .where(_batches.c.id == save.batch_id, _batches.c.lease_owner == save.owner)
+        .values(**save.columns, **released)
+    )
+    return bool(written.rowcount)

@@ -1,0 +1,180 @@
+"""Providers' own half-price batches, end to end, on OpenAI's and Anthropic's wires."""
+
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.house import House, until
+
+MODELS = (
+    *("sim-echo", "sim-echo-batchfail50", "sim-echo-batchexpire", "sim-echo-batchdrop"),
+    *("sim-echo-batchlat60000", "sim-echo-batchquota", "sim-echo-batchlat3000"),
+)
+SETTINGS = {
+    "WAYBILL_NATIVE_BATCH_WAIT_SECONDS": "0.3",
+    "WAYBILL_NATIVE_BATCH_POLL_SECONDS": "0.2",
+    "WAYBILL_NATIVE_BATCH_DOUBT_SECONDS": "20",
+    "WAYBILL_LEASE_SECONDS": "4",
+    "WAYBILL_HEARTBEAT_SECONDS": "1",
+}
+APIS = ("openai", "anthropic")
+
+
+@pytest.fixture(scope="module")
+def batching() -> Iterator[House]:
+    with batching_house() as house:
+        yield house
+        house.await_idle()
+        house.audit()
+
+
+def batching_house() -> House:
+    house = House(SETTINGS)
+    house.config.write_text("\n".join([house.config.read_text(), *tables(house.simulator_port)]))
+    return house
+
+
+def tables(port: int) -> list[str]:
+    made = []
+    for api in APIS:
+        made.append(
+            f'[[providers]]\nslug = "half-{api}"\nwire = "{api}"\nbatches = "{api}"\n'
+            f'base_url = "http://127.0.0.1:{port}/v1"\napi_key = "any"\n'
+        )
+        for native in MODELS:
+            endpoint = f'provider = "half-{api}", model = "{native}", prompt = "10", '
+            made.append(
+                f'[[models]]\nslug = "half-{api}/{native}"\n'
+                f'endpoints = [{{ {endpoint} completion = "20" }}]\n'
+            )
+    return made
+
+
+def submit(house: House, api: str, native: str, prompt: str, **more) -> str:
+    body = {
+        "model": f"half-{api}/{native}",
+        "messages": [{"role": "user", "content": prompt}],
+        "service_tier": "batch",
+        "max_tokens": 50,
+    }
+    answer = house.http.post("/jobs", json={"body": body | more.pop("body", {}), **more})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def upstream(house: House) -> list[dict]:
+    """The batches that the simulated provider has accepted."""
+    url = f"http://127.0.0.1:{house.simulator_port}/_batches"
+    return list(httpx.get(url).json()["batches"])
+
+
+def cost_in_full(usage: dict) -> float:
+    return (usage["prompt_tokens"] * 10 + usage["completion_tokens"] * 20) / 1e6
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_jobs_of_the_batch_tier_share_one_batch_at_half_the_price(batching, api):
+    # Given what the provider had before
+    before = len(upstream(batching))
+    # When twenty jobs ask for the batch tier
+    prompts = [f"{api} half {number}" for number in range(20)]
+    jobs = [submit(batching, api, "sim-echo", prompt) for prompt in prompts]
+    ended = [batching.await_job(job) for job in jobs]
+    # Then each has its own answer, at half the price, out of one or two batches
+    for prompt, job in zip(prompts, ended, strict=True):
+        answer = job["response"]
+        assert answer["choices"][0]["message"]["content"] == prompt
+        assert answer["service_tier"] == "batch"
+        assert answer["usage"]["cost"] == pytest.approx(cost_in_full(answer["usage"]) / 2)
+        assert job["attempts"][0]["worker"].startswith("nb_")
+        assert batching.calls(f'"{prompt}"')["matching"] <= 1
+    assert 1 <= len(upstream(batching)) - before <= 2
+    batching.audit(jobs)
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_lines_that_the_batch_fails_are_done_in_their_ordinary_lane(batching, api):
+    jobs = [submit(batching, api, "sim-echo-batchfail50", f"{api} f {n}") for n in range(6)]
+    ended = [batching.await_job(job) for job in jobs]
+    assert {job["status"] for job in ended} == {"completed"}
+    tries = sorted(len(job["attempts"]) for job in ended)
+    assert tries == [1, 1, 1, 2, 2, 2]
+    for job in ended:
+        usage = job["response"]["usage"]
+        share = 2 if len(job["attempts"]) == 1 else 1
+        assert usage["cost"] == pytest.approx(cost_in_full(usage) / share)
+        assert (job["response"].get("service_tier") == "batch") == (share == 2)
+    batching.audit(jobs)
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_what_an_expired_batch_left_undone_is_done_in_its_ordinary_lane(batching, api):
+    jobs = [submit(batching, api, "sim-echo-batchexpire", f"{api} e {n}") for n in range(4)]
+    ended = [batching.await_job(job) for job in jobs]
+    assert [job["status"] for job in ended] == ["completed"] * 4
+    outcomes = sorted([attempt["outcome"] for attempt in job["attempts"]] for job in ended)
+    assert outcomes == [["not_sent", "ok"]] * 2 + [["ok"]] * 2
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_a_batch_accepted_without_a_word_is_found_again_not_sent_again(batching, api):
+    # Given a provider that accepts a batch and drops the connection
+    before = len(upstream(batching))
+    jobs = [submit(batching, api, "sim-echo-batchdrop", f"{api} d {n}") for n in range(3)]
+    # Then it is adopted: one batch upstream, every job answered by it, at half the price
+    ended = [batching.await_job(job) for job in jobs]
+    assert len(upstream(batching)) - before == 1
+    for job in ended:
+        assert [attempt["outcome"] for attempt in job["attempts"]] == ["ok"]
+        usage = job["response"]["usage"]
+        assert usage["cost"] == pytest.approx(cost_in_full(usage) / 2)
+    batching.audit(jobs)
+
+
+def test_a_batch_refused_for_want_of_quota_is_held_back_and_sent_again(batching):
+    job = submit(batching, "openai", "sim-echo-batchquota", "patience")
+    ended = batching.await_job(job)
+    assert ended["status"] == "completed"
+    assert ended["response"]["service_tier"] == "batch"
+
+
+@pytest.mark.parametrize("api", APIS)
+def test_cancelled_jobs_end_at_once_and_an_empty_batch_is_called_off(batching, api):
+    before = {each["id"] for each in upstream(batching)}
+    jobs = [submit(batching, api, "sim-echo-batchlat60000", f"{api} c {n}") for n in range(2)]
+    for job in jobs:
+        batching.await_job(job, {"running"})
+        assert batching.http.post(f"/jobs/{job}/cancel").status_code in {200, 202}
+    for job in jobs:
+        assert batching.await_job(job)["status"] == "cancelled"
+    until(
+        lambda: all(each["cancelled"] for each in upstream(batching) if each["id"] not in before),
+        20,
+        lambda: f"{upstream(batching)}\n{batching.log()}",
+    )
+    batching.audit(jobs)
+
+
+def test_a_stream_is_refused_the_batch_tier(batching):
+    body = {"model": "half-openai/sim-echo", "service_tier": "batch", "stream": True}
+    body |= {"messages": [{"role": "user", "content": "x"}]}
+    answer = batching.http.post("/chat/completions", json=body)
+    assert answer.status_code == 400
+    assert "stream" in answer.json()["error"]["message"]
+
+
+def test_without_a_batch_api_the_job_takes_its_ordinary_lane(batching):
+    job = batching.submit("sim-echo", "no api", body={"service_tier": "batch"})
+    ended = batching.await_job(job)
+    assert (ended["status"], ended["lane"]) == ("completed", "interactive")
+    assert batching.calls('"service_tier"')["matching"] == 0
+
+
+def test_the_cheapest_with_time_enough_goes_into_a_batch(batching):
+    far = __import__("time").time() + 8 * 3600
+    cheap = {"provider": {"prefer": "cheapest"}, "service_tier": None}
+    patient = submit(batching, "openai", "sim-echo", "patient", deadline=far, body=cheap)
+    hasty = submit(batching, "openai", "sim-echo", "hasty", body=cheap)
+    assert batching.await_job(patient)["response"]["service_tier"] == "batch"
+    assert "service_tier" not in batching.await_job(hasty)["response"]

@@ -1,0 +1,113 @@
+"""Anthropic's message batches: platform.claude.com/docs/en/api/creating-message-batches.
+
+The API has no place for a marker; what went unheard is found again by its time and size.
+"""
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from broker.completion import Json
+from broker.operations import Operation
+from workers.adapters.anthropic.adapter import request_headers
+from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
+from workers.native_batches.base import (
+    BatchApi,
+    Listed,
+    Order,
+    Page,
+    Progress,
+    Result,
+    parse,
+    refused,
+    text,
+    undone,
+)
+
+
+class AnthropicBatches(BatchApi):
+    """See `BatchApi`."""
+
+    name = "anthropic"
+    max_bytes = 250_000_000
+    marks = False
+
+    def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:  # noqa: ARG002
+        return orjson.dumps({"custom_id": custom_id, "params": orjson.Fragment(body)})
+
+    def create(
+        self,
+        order: Order,
+        file_id: str | None,  # noqa: ARG002
+        upstream: Upstream,
+    ) -> HttpRequest:
+        body = b'{"requests":[%b]}' % b",".join(order.lines)
+        return HttpRequest(_url(upstream), request_headers(upstream), body)
+
+    def listing(self, after: str | None, upstream: Upstream) -> HttpRequest:
+        more = f"&after_id={after}" if after else ""
+        return _get(f"{_url(upstream)}?limit=100{more}", upstream)
+
+    def page(self, body: bytes) -> Page:
+        listed = parse(body)
+        batches = [_listed(each) for each in listed.get("data") or ()]
+        return Page(batches, listed.get("last_id") if listed.get("has_more") else None)
+
+    def poll(self, batch_id: str, upstream: Upstream) -> HttpRequest:
+        return _get(f"{_url(upstream)}/{batch_id}", upstream)
+
+    def progress(self, body: bytes) -> Progress:
+        batch = parse(body)
+        counts = batch.get("request_counts") or {}
+        undone = (counts.get("canceled") or 0) + (counts.get("expired") or 0)
+        return Progress(
+            ended=text(batch, "processing_status") == "ended",
+            completed=counts.get("succeeded") or 0,
+            failed=counts.get("errored") or 0,
+            files=[text(batch, "id")],
+            why_not="The provider's batch ended before it had run all lines." if undone else None,
+        )
+
+    def results(self, place: str, upstream: Upstream) -> HttpRequest:
+        return _get(f"{_url(upstream)}/{place}/results", upstream)
+
+    def result(self, line: bytes) -> Result:
+        body = parse(line)
+        custom_id, result = text(body, "custom_id"), body.get("result")
+        match result:
+            case {"type": "succeeded", "message": dict(message)}:
+                return Result(custom_id, orjson.dumps(message))
+            case {"type": "errored", "error": error}:
+                return refused(custom_id, error)
+            case {"type": "canceled" | "expired" as end}:
+                return undone(custom_id, f"The provider's batch {end} before this line was run.")
+        raise MalformedAnswerError("a result of an unknown type")
+
+    def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:
+        return HttpRequest(f"{_url(upstream)}/{batch_id}/cancel", request_headers(upstream), b"")
+
+
+def _url(upstream: Upstream) -> str:
+    return f"{upstream.base_url}/messages/batches"
+
+
+def _get(url: str, upstream: Upstream) -> HttpRequest:
+    return HttpRequest(url, request_headers(upstream), b"", "GET")
+
+
+def _listed(batch: Any) -> Listed:
+    if not isinstance(batch, dict):
+        raise MalformedAnswerError("a batch that is no object")
+    return Listed(text(batch, "id"), None, _moment(batch), _total(batch))
+
+
+def _moment(batch: Json) -> float:
+    try:
+        return datetime.fromisoformat(text(batch, "created_at")).timestamp()
+    except ValueError:
+        raise MalformedAnswerError("`created_at` is no time") from None
+
+
+def _total(batch: Json) -> int:
+    return sum((batch.get("request_counts") or {}).values())

@@ -1,0 +1,153 @@
+"""The seam between Waybill and a provider's batch API: requests out, progress and results in.
+
+Pure like an adapter: the bodies of lines and their answers are the business of the wire's own
+translators (`workers.adapters`, `workers.operations`); here is only what wraps them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import orjson
+
+from broker.completion import AttemptOutcome, ErrorType, Failure, Json
+from broker.operations import Operation
+from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
+from workers.adapters.errors import classify
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A batch as it is to be made."""
+
+    marker: str  # ours; sent along where the API has a place for it
+    model: str
+    operation: Operation
+    lines: Sequence[bytes]  # what `BatchApi.line` made
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A batch in the provider's list."""
+
+    id: str
+    marker: str | None
+    created_at: float  # Unix seconds
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of the provider's list, newest first, and where the next one begins."""
+
+    batches: Sequence[Listed]
+    after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of a line: the provider's ordinary answer to it, or why there is none."""
+
+    custom_id: str
+    answer: bytes | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a batch is. `why_not` says why an ended one did not answer all of its lines."""
+
+    ended: bool
+    completed: int = 0
+    failed: int = 0
+    files: Sequence[str] = ()  # where the results of an ended one are
+    inline: Sequence[Result] = ()
+    why_not: str | None = None
+    held_back: bool = False  # nothing was begun for want of quota: it may be sent again later
+
+
+class BatchApi(ABC):
+    """One provider's batch API."""
+
+    name: ClassVar[str]
+    max_bytes: ClassVar[int]  # of all lines together
+    marks: ClassVar[bool] = True  # it keeps our marker with the batch
+
+    @abstractmethod
+    def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:
+        """Wrap the ordinary request body of one line."""
+
+    def upload(self, order: Order, upstream: Upstream) -> HttpRequest | None:  # noqa: ARG002
+        """Return the upload that comes before the creation, where the API wants one."""
+        return None
+
+    def uploaded(self, body: bytes) -> str:
+        """Return the id of what was uploaded."""
+        return text(parse(body), "id")
+
+    @abstractmethod
+    def create(self, order: Order, file_id: str | None, upstream: Upstream) -> HttpRequest:
+        """Return the call after which the provider works, and bills."""
+
+    def created(self, body: bytes) -> str:
+        """Return the provider's name for the batch."""
+        return text(parse(body), "id")
+
+    @abstractmethod
+    def listing(self, after: str | None, upstream: Upstream) -> HttpRequest:
+        """Ask for the provider's list, newest first."""
+
+    @abstractmethod
+    def page(self, body: bytes) -> Page:
+        """Read a part of the list."""
+
+    @abstractmethod
+    def poll(self, batch_id: str, upstream: Upstream) -> HttpRequest:
+        """Ask how far a batch is."""
+
+    @abstractmethod
+    def progress(self, body: bytes) -> Progress:
+        """Read how far a batch is."""
+
+    @abstractmethod
+    def results(self, place: str, upstream: Upstream) -> HttpRequest:
+        """Ask for one of `Progress.files`: a result on each line."""
+
+    @abstractmethod
+    def result(self, line: bytes) -> Result:
+        """Read one result. Raises MalformedAnswerError."""
+
+    @abstractmethod
+    def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:
+        """Call a batch off; lines that are done stay done."""
+
+
+def parse(body: bytes) -> Json:
+    """Return a JSON object. Raises MalformedAnswerError for anything else."""
+    try:
+        parsed: Any = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise MalformedAnswerError(f"not JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise MalformedAnswerError("not a JSON object")
+    return parsed
+
+
+def text(body: Json, name: str) -> str:
+    """Return a text that must be there. Raises MalformedAnswerError."""
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise MalformedAnswerError(f"no `{name}`")
+    return value
+
+
+def refused(custom_id: str, error: Any, status: int = 0) -> Result:
+    """Return the result of a line that the provider answered with an error object."""
+    return Result(custom_id, failure=classify(status or 400, {}, orjson.dumps(error)))
+
+
+def undone(custom_id: str, message: str) -> Result:
+    """Return the result of a line that the provider never came to."""
+    failure = Failure(AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, message)
+    return Result(custom_id, failure=failure)

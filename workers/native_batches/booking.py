@@ -1,0 +1,117 @@
+"""One line's end, booked as any attempt's: answered, back to its ordinary lane, or ended."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import orjson
+import structlog
+
+from broker.clock import now_ms
+from broker.completion import (
+    AttemptOutcome,
+    Completion,
+    Document,
+    ErrorType,
+    Failure,
+    Json,
+    Timings,
+)
+from broker.lifecycle import Failed, decide
+from broker.native_batches import Called
+from broker.native_lane import BATCH_TIER
+from broker.retries import Decision, GiveUp, Retry
+from workers.adapters.base import MalformedAnswerError, ProviderFailureError
+from workers.execution import request_of
+from workers.recording import finish, record
+from workers.run import Run
+from workers.story import Story
+from workers.toolbox import Route, Toolbox
+from workers.upstream import MISSHAPEN, Deadlines, Stopwatch
+
+CALLED_OFF = Failure(AttemptOutcome.CANCELLED, ErrorType.UNMAPPED, "Cancelled by the caller.")
+TOO_LATE = Failure(
+    AttemptOutcome.UNKNOWN,
+    ErrorType.TIMEOUT,
+    "The job's deadline passed while it was in the provider's batch.",
+)
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class BatchedRun(Run):
+    """A job whose attempt was a line of a provider's batch."""
+
+    took_ms: int = 0
+    batched: ClassVar[bool] = True
+
+    @property
+    def timings(self) -> Timings:
+        return Timings(None, self.took_ms)
+
+
+async def book_answer(tools: Toolbox, route: Route, called: Called, answer: bytes) -> None:
+    """Record what the provider answered to this line; what cannot be read falls back."""
+    run = await _run(tools, called)
+    read = _read(run, route, answer)
+    failure = read if isinstance(read, Failure) else await finish(tools, run, read)
+    if failure is not None:
+        await _end(tools, run, failure, Retry(0))
+
+
+async def fall_back(tools: Toolbox, called: Called, failure: Failure) -> None:
+    """Send a job that the batch did not answer to its ordinary lane, to the start of its plan."""
+    await _end(tools, await _run(tools, called), failure, Retry(0))
+
+
+async def end_early(tools: Toolbox, called: Called) -> None:
+    """End a job that its caller called off, or whose time is up, while the provider has it."""
+    failure = CALLED_OFF if called.called_off else TOO_LATE
+    decision = GiveUp(cancelled=called.called_off, expired=not called.called_off)
+    await _end(tools, await _run(tools, called), failure, decision)
+
+
+async def doubt(tools: Toolbox, called: Called, failure: Failure) -> None:
+    """Do what the job's `on_unknown` says of a request that was sent and perhaps billed."""
+    await _end(tools, await _run(tools, called), failure, decide(called.job, failure, now_ms()))
+
+
+async def _run(tools: Toolbox, called: Called) -> BatchedRun:
+    job = called.job
+    body: Json = orjson.loads(job.request)
+    return BatchedRun(
+        job,
+        request_of(job, body),
+        await Story.open(job, tools.events, tools.redis),
+        Stopwatch(Deadlines(0, 0, 0)),  # the call itself was not ours to time
+        took_ms=max(now_ms() - called.began_at, 0),
+    )
+
+
+def _read(run: Run, route: Route, answer: bytes) -> Completion | Document | Failure:
+    adapter = route.adapter(run.job.operation)
+    assert adapter is not None  # it built the line
+    try:
+        read = adapter.answer(answer, run.request)
+    except ProviderFailureError as error:
+        return error.failure
+    except (MalformedAnswerError, *MISSHAPEN) as error:
+        log.warning("native_batch.misshapen_answer", job=run.job.id, error=str(error)[:200])
+        return Failure(
+            AttemptOutcome.UNKNOWN,
+            ErrorType.PROVIDER_UNAVAILABLE,
+            f"{run.job.endpoint.provider} sent an answer of an unknown shape.",
+        )
+    return replace(read, service_tier=BATCH_TIER) if isinstance(read, Completion) else read
+
+
+async def _end(tools: Toolbox, run: Run, failure: Failure, decision: Decision) -> None:
+    """Record an attempt without an answer; the dispatcher publishes what is queued again."""
+    job = run.job
+    ending = Failed(job, now_ms(), failure, decision, run.timings, announced=False)
+    if isinstance(decision, Retry):
+        run.story.retrying(failure, decision, job.plan[decision.position])
+    else:
+        ending = run.story.stop(ending)
+    if await record(tools, ending):
+        run.story.tell()

@@ -1,0 +1,88 @@
+"""Calls to a batch API. What matters is whether one that failed may have been accepted."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import aiohttp
+import httpx
+
+from broker.completion import Failure
+from workers.adapters.base import HttpRequest
+from workers.adapters.errors import classify
+from workers.upstream import NEVER_LEFT
+
+STEP_SECONDS = 240.0
+"""One call and its whole answer; below the lease of a step, so that none outlives it."""
+MAX_BODY_BYTES = 64_000_000
+_OK = range(200, 300)
+_REFUSED = range(400, 500)
+
+
+class RefusedCallError(Exception):
+    """The provider said no, or was never reached: nothing was accepted."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.message)
+        self.failure = failure
+
+
+class SilentCallError(Exception):
+    """Sent, and no word on what became of it: perhaps it was accepted."""
+
+
+async def fetch(http: httpx.AsyncClient, call: HttpRequest) -> bytes:
+    """Return the body of a 2xx answer. Raises RefusedCallError or SilentCallError."""
+    body = bytearray()
+    async for piece in _pieces(http, call):
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise SilentCallError(f"an answer of more than {MAX_BODY_BYTES} bytes")
+    return bytes(body)
+
+
+async def lines(
+    http: httpx.AsyncClient, call: HttpRequest, *, max_bytes: int
+) -> AsyncIterator[bytes]:
+    """Yield the lines of a 2xx answer, never holding more than one of them whole."""
+    rest = bytearray()
+    async for piece in _pieces(http, call):
+        *whole, last = piece.split(b"\n")
+        for line in whole:
+            rest += line
+            if rest.strip():
+                yield bytes(rest)
+            rest = bytearray()
+        rest += last
+        if len(rest) > max_bytes:
+            raise SilentCallError(f"a line of more than {max_bytes} bytes")
+    if rest.strip():
+        yield bytes(rest)
+
+
+async def _pieces(http: httpx.AsyncClient, call: HttpRequest) -> AsyncIterator[bytes]:
+    request = http.build_request(call.method, call.url, headers=call.headers, content=call.body)
+    try:
+        async with asyncio.timeout(STEP_SECONDS):
+            response = await http.send(request, stream=True)
+            try:
+                if response.status_code not in _OK:
+                    raise _refusal(response.status_code, response.headers, await response.aread())
+                async for piece in response.aiter_bytes():
+                    yield piece
+            finally:
+                await response.aclose()
+    except TimeoutError:
+        raise SilentCallError(f"no answer within {STEP_SECONDS:g} s") from None
+    except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, NEVER_LEFT):
+            raise RefusedCallError(classify(503, {}, str(cause).encode())) from None
+        raise SilentCallError(str(cause) or type(cause).__name__) from None
+
+
+def _refusal(status: int, headers: httpx.Headers, body: bytes) -> Exception:
+    """A 4xx is the provider's own no; a 5xx may come from something in between, after its yes."""
+    failure = classify(status, headers, body)
+    if status in _REFUSED:
+        return RefusedCallError(failure)
+    return SilentCallError(failure.message)

@@ -1,0 +1,124 @@
+"""Gemini's batches, with their requests inline: ai.google.dev/api/batch-api."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from urllib.parse import quote
+
+import orjson
+
+from broker.completion import Json
+from broker.operations import Operation
+from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
+from workers.adapters.gemini.adapter import request_headers
+from workers.native_batches.base import (
+    BatchApi,
+    Listed,
+    Order,
+    Page,
+    Progress,
+    Result,
+    parse,
+    refused,
+    text,
+)
+
+WAITS = frozenset(
+    {"UNSPECIFIED", "PENDING", "QUEUED", "RUNNING", "CANCELLING", "PAUSED", "UPDATING"}
+)
+
+
+class GeminiBatches(BatchApi):
+    """See `BatchApi`. The results come with the last look, so there is nothing to download."""
+
+    name = "gemini"
+    max_bytes = 19_000_000
+
+    def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:  # noqa: ARG002
+        entry = {"request": orjson.Fragment(body), "metadata": {"key": custom_id}}
+        return orjson.dumps(entry)
+
+    def create(
+        self,
+        order: Order,
+        file_id: str | None,  # noqa: ARG002
+        upstream: Upstream,
+    ) -> HttpRequest:
+        model = quote(f"models/{order.model.removeprefix('models/').removeprefix('google/')}")
+        requests = b",".join(order.lines)
+        body = b'{"batch":{"displayName":%b,"inputConfig":{"requests":{"requests":[%b]}}}}' % (
+            orjson.dumps(order.marker),
+            requests,
+        )
+        url = f"{upstream.base_url}/{model}:batchGenerateContent"
+        return HttpRequest(url, request_headers(upstream, stream=False), body)
+
+    def created(self, body: bytes) -> str:
+        return text(parse(body), "name")
+
+    def listing(self, after: str | None, upstream: Upstream) -> HttpRequest:
+        more = f"&pageToken={quote(after)}" if after else ""
+        return _get(f"{upstream.base_url}/batches?pageSize=100{more}", upstream)
+
+    def page(self, body: bytes) -> Page:
+        listed = parse(body)
+        found = listed.get("operations") or ()
+        return Page([_listed(each) for each in found], listed.get("nextPageToken") or None)
+
+    def poll(self, batch_id: str, upstream: Upstream) -> HttpRequest:
+        return _get(f"{upstream.base_url}/{batch_id}", upstream)
+
+    def progress(self, body: bytes) -> Progress:
+        operation = parse(body)
+        facts = operation.get("metadata") or {}
+        state = text(facts, "state").rpartition("STATE_")[2]
+        counts = facts.get("batchStats") or {}
+        results = list(_results(operation))
+        late = state == "SUCCEEDED" and not results  # it may be told before the answers are there
+        return Progress(
+            ended=(bool(operation.get("done")) or state not in WAITS) and not late,
+            completed=int(counts.get("successfulRequestCount") or 0),
+            failed=int(counts.get("failedRequestCount") or 0),
+            inline=results,
+            why_not=None if state == "SUCCEEDED" else f"The provider's batch ended as {state}.",
+        )
+
+    def results(self, place: str, upstream: Upstream) -> HttpRequest:
+        raise NotImplementedError  # its `Progress.files` are always empty
+
+    def result(self, line: bytes) -> Result:
+        return _result(parse(line))
+
+    def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:
+        url = f"{upstream.base_url}/{batch_id}:cancel"
+        return HttpRequest(url, request_headers(upstream, stream=False), b"")
+
+
+def _get(url: str, upstream: Upstream) -> HttpRequest:
+    return HttpRequest(url, request_headers(upstream, stream=False), b"", "GET")
+
+
+def _results(operation: Json) -> Iterator[Result]:
+    """Yield the results: of the operation's response, or of the batch's own output."""
+    answered = operation.get("response") or (operation.get("metadata") or {}).get("output") or {}
+    wrapped = answered.get("inlinedResponses") or {}
+    entries = wrapped.get("inlinedResponses") if isinstance(wrapped, dict) else wrapped
+    for entry in entries or ():
+        yield _result(entry)
+
+
+def _result(entry: Json) -> Result:
+    key = text(entry.get("metadata") or {}, "key")
+    answer = entry.get("response")
+    if isinstance(answer, dict):
+        return Result(key, orjson.dumps(answer))
+    return refused(key, {"error": entry.get("error")})
+
+
+def _listed(operation: Json) -> Listed:
+    facts = operation.get("metadata") or {}
+    try:
+        created = datetime.fromisoformat(text(facts, "createTime")).timestamp()
+    except ValueError:
+        raise MalformedAnswerError("`createTime` is no time") from None
+    total = int((facts.get("batchStats") or {}).get("requestCount") or 0)
+    return Listed(text(operation, "name"), facts.get("displayName"), created, total)

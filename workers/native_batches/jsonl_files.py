@@ -1,0 +1,162 @@
+"""Batch APIs of OpenAI's kind: a file of lines goes up, a batch is made of it, files come down.
+
+OpenAI API reference, "Batch" and "Files"; Groq says the same at its own address.
+"""
+
+import uuid
+from typing import Any, ClassVar
+
+import orjson
+
+from broker.completion import Json
+from broker.operations import Operation
+from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
+from workers.adapters.openai.address import request_headers
+from workers.native_batches.base import (
+    BatchApi,
+    Listed,
+    Order,
+    Page,
+    Progress,
+    Result,
+    parse,
+    refused,
+    text,
+    undone,
+)
+
+MARKER = "waybill_batch"
+ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+NO_QUOTA = "token_limit_exceeded"  # more tokens waiting than the provider allows for the model
+NEVER_RUN = frozenset({"batch_expired", "batch_cancelled"})
+_OK = range(200, 300)
+
+
+class JsonlFiles(BatchApi):
+    """What APIs of this kind share."""
+
+    path: ClassVar[str] = "/batches"
+
+    def upload(self, order: Order, upstream: Upstream) -> HttpRequest:
+        boundary = uuid.uuid4().hex
+        content = f"multipart/form-data; boundary={boundary}"
+        return HttpRequest(
+            f"{upstream.base_url}/files",
+            request_headers(upstream, content=content),
+            _form(boundary, order),
+        )
+
+    def poll(self, batch_id: str, upstream: Upstream) -> HttpRequest:
+        return _get(f"{upstream.base_url}{self.path}/{batch_id}", upstream)
+
+    def results(self, place: str, upstream: Upstream) -> HttpRequest:
+        return _get(f"{upstream.base_url}/files/{place}/content", upstream)
+
+    def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:
+        url = f"{upstream.base_url}{self.path}/{batch_id}/cancel"
+        return HttpRequest(url, request_headers(upstream), b"")
+
+    def result(self, line: bytes) -> Result:
+        body = parse(line)
+        custom_id = text(body, "custom_id")
+        error, response = body.get("error"), body.get("response")
+        if not isinstance(response, dict):
+            if isinstance(error, dict) and error.get("code") in NEVER_RUN:
+                return undone(custom_id, str(error.get("message") or "It was not run in time."))
+            return refused(custom_id, {"error": error})
+        status = response.get("status_code")
+        answer = response.get("body")
+        if not isinstance(status, int) or status not in _OK or not isinstance(answer, dict):
+            # some are reported as done with a status of 0 and nothing in them
+            return refused(custom_id, answer, status if isinstance(status, int) else 0)
+        return Result(custom_id, orjson.dumps(answer))
+
+
+class OpenAiBatches(JsonlFiles):
+    """See `BatchApi`."""
+
+    name = "openai"
+    max_bytes = 190_000_000
+
+    def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:
+        facts = {"custom_id": custom_id, "method": "POST", "url": operation.value}
+        return orjson.dumps(facts | {"body": orjson.Fragment(body)})
+
+    def create(self, order: Order, file_id: str | None, upstream: Upstream) -> HttpRequest:
+        wanted = {
+            "input_file_id": file_id,
+            "endpoint": order.operation.value,
+            "completion_window": "24h",
+            "metadata": {MARKER: order.marker},
+        }
+        url = f"{upstream.base_url}{self.path}"
+        return HttpRequest(url, request_headers(upstream), orjson.dumps(wanted))
+
+    def listing(self, after: str | None, upstream: Upstream) -> HttpRequest:
+        more = f"&after={after}" if after else ""
+        return _get(f"{upstream.base_url}{self.path}?limit=100{more}", upstream)
+
+    def page(self, body: bytes) -> Page:
+        listed = parse(body)
+        batches = [_listed(each) for each in objects(listed.get("data"))]
+        return Page(batches, batches[-1].id if batches and listed.get("has_more") else None)
+
+    def progress(self, body: bytes) -> Progress:
+        batch = parse(body)
+        status, counts = text(batch, "status"), batch.get("request_counts") or {}
+        files = [
+            place for name in ("output_file_id", "error_file_id") if (place := batch.get(name))
+        ]
+        done, failed = counts.get("completed") or 0, counts.get("failed") or 0
+        late = status == "completed" and not files and (done or failed)
+        errors = objects((batch.get("errors") or {}).get("data"))
+        return Progress(
+            ended=status in ENDED and not late,  # `completed` may be told before the files are
+            completed=done,
+            failed=failed,
+            files=files,
+            why_not=None if status == "completed" else _why(status, errors),
+            held_back=status == "failed" and any(each.get("code") == NO_QUOTA for each in errors),
+        )
+
+
+class GroqBatches(OpenAiBatches):
+    """See `BatchApi`."""
+
+    name = "groq"
+
+
+def objects(found: Any) -> list[Json]:
+    return [each for each in found or () if isinstance(each, dict)]
+
+
+def _why(status: str, errors: list[Json]) -> str:
+    told = "; ".join(str(each.get("message")) for each in errors[:3])
+    return f"The provider's batch ended as {status}{': ' if told else ''}{told}."
+
+
+def _listed(batch: Json) -> Listed:
+    created = batch.get("created_at")
+    if not isinstance(created, int | float):
+        raise MalformedAnswerError("a batch without `created_at`")
+    marker = (batch.get("metadata") or {}).get(MARKER)
+    total = (batch.get("request_counts") or {}).get("total") or 0
+    return Listed(text(batch, "id"), marker, float(created), total)
+
+
+def _get(url: str, upstream: Upstream) -> HttpRequest:
+    return HttpRequest(url, request_headers(upstream), b"", "GET")
+
+
+def _form(boundary: str, order: Order) -> bytes:
+    """Return the multipart body (RFC 7578): the purpose, then the file."""
+    name = f"{order.marker}.jsonl"
+    disposition = 'Content-Disposition: form-data; name="{}"'.format
+    parts = [
+        f"--{boundary}\r\n{disposition('purpose')}\r\n\r\nbatch\r\n".encode(),
+        f'--{boundary}\r\n{disposition("file")}; filename="{name}"\r\n'
+        "Content-Type: application/jsonl\r\n\r\n".encode(),
+        b"\n".join(order.lines),
+        f"\n\r\n--{boundary}--\r\n".encode(),
+    ]
+    return b"".join(parts)

@@ -1,0 +1,106 @@
+"""Looks after batches at providers: collects jobs, and takes each batch's next step when it is due.
+
+Any number of processes may run one. A step is taken under a lease on the batch's row, and whatever
+cuts it short leaves a row from which the next step follows (`broker.native_batches`).
+"""
+
+import asyncio
+from typing import Any
+
+import structlog
+
+from broker.clock import now_ms
+from broker.native_batches import Collect, Save, Take, collect_many, glance, save_many, take_many
+from workers.native_batches.registry import BATCH_APIS
+from workers.native_batches.step import Step
+from workers.toolbox import Toolbox
+
+TICK_SECONDS = 1.0
+HANDS = 4  # steps that one process takes at a time
+
+log = structlog.get_logger()
+
+
+class Keeper:
+    """The loop of one process."""
+
+    def __init__(self, tools: Toolbox) -> None:
+        self._tools = tools
+        self._steps: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Collect and step, for ever."""
+        try:
+            while True:
+                try:
+                    await self.look()
+                except Exception as error:  # noqa: BLE001  # a look may fail; the next one is near
+                    log.warning("native_batch.look_failed", error=str(error))
+                await asyncio.sleep(
+                    min(TICK_SECONDS, self._tools.settings.native_batch_poll_seconds)
+                )
+        finally:
+            for step in self._steps:
+                step.cancel()
+
+    async def look(self) -> None:
+        """Make batches of what has waited long enough; begin the steps that are due."""
+        seen = await self._tools.database.read(glance, now_ms())
+        if seen.waiting:
+            await self.collect()
+        for _ in range(min(seen.due, HANDS - len(self._steps))):
+            step = asyncio.create_task(self.step())
+            self._steps.add(step)
+            step.add_done_callback(self._steps.discard)
+
+    async def collect(self) -> None:
+        """Claim the jobs of every group that is full, or has waited long enough."""
+        settings = self._tools.settings
+        look = Collect(
+            now=now_ms(),
+            wait_ms=int(settings.native_batch_wait_seconds * 1000),
+            max_lines=settings.native_batch_max_lines,
+            max_bytes=settings.native_batch_max_bytes,
+            reserve_ms=int(settings.native_batch_reserve_seconds * 1000),
+            bytes_at=self._bytes_at(),
+        )
+        for batch_id in await self._tools.database.write(collect_many, look):
+            log.info("native_batch.collected", batch=batch_id)
+
+    async def step(self) -> None:
+        """Take the next step of one batch that is due, if there still is one."""
+        tools = self._tools
+        offer = Take(tools.worker_id, now_ms(), self._lease_ms)
+        row: Any = await tools.database.write(take_many, offer)
+        if row is None:
+            return
+        stepping = asyncio.create_task(Step(tools, row).take())
+        renewing = asyncio.create_task(self._renew(row.id, stepping))
+        try:
+            await stepping
+        except Exception:  # its lease ends, and the batch is taken up again
+            log.exception("native_batch.step_failed", batch=row.id)
+        finally:
+            stepping.cancel()
+            renewing.cancel()
+
+    async def _renew(self, batch_id: str, stepping: "asyncio.Task[None]") -> None:
+        """Keep the lease while the step goes on; a step whose lease is lost is stopped."""
+        tools = self._tools
+        while True:
+            await asyncio.sleep(tools.settings.heartbeat_seconds)
+            lease = {"lease_expires_at": now_ms() + self._lease_ms}
+            if not await tools.database.write(save_many, Save(batch_id, tools.worker_id, lease)):
+                stepping.cancel()
+
+    def _bytes_at(self) -> dict[str, int]:
+        """A body grows when it is put into a line: half of what the API takes is collected."""
+        return {
+            slug: BATCH_APIS[route.batches].max_bytes // 2
+            for slug, route in self._tools.routes.items()
+            if route.batches
+        }
+
+    @property
+    def _lease_ms(self) -> int:
+        return int(self._tools.settings.lease_seconds * 1000)

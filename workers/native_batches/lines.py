@@ -1,0 +1,71 @@
+"""Jobs → the lines of a batch, each with the body that an ordinary call would have."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import orjson
+
+from broker.completion import AttemptOutcome, ErrorType, Failure, Json
+from broker.file_parser import read_file_parser
+from broker.native_batches import Called
+from broker.operations import Operation
+from workers.execution import request_of
+from workers.media import prepare
+from workers.native_batches.base import BatchApi
+from workers.toolbox import Route, Toolbox
+from workers.upstream import build
+
+NO_ROOM = Failure(
+    AttemptOutcome.NOT_SENT, ErrorType.PAYLOAD_TOO_LARGE, "The provider's batch had no more room."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What goes into a batch, and what does not, with why."""
+
+    within: Sequence[bytes]
+    without: Sequence[tuple[Called, Failure]]
+
+
+async def lines_of(
+    tools: Toolbox, route: Route, api: BatchApi, jobs: Sequence[Called], *, max_bytes: int
+) -> Lines:
+    """Build the lines of these jobs, as far as there is room."""
+    within: list[bytes] = []
+    without: list[tuple[Called, Failure]] = []
+    size = 0
+    for called in jobs:
+        line = await _line(tools, route, api, called)
+        if isinstance(line, bytes) and size + len(line) > max_bytes:
+            line = NO_ROOM
+        if isinstance(line, Failure):
+            without.append((called, line))
+        else:
+            within.append(line)
+            size += len(line) + 1
+    return Lines(within, without)
+
+
+async def _line(tools: Toolbox, route: Route, api: BatchApi, called: Called) -> bytes | Failure:
+    job = called.job
+    body: Json = orjson.loads(job.request)
+    request = request_of(job, body)
+    adapter = route.adapter(job.operation)
+    if adapter is None:
+        message = f"{job.endpoint.provider} does not serve {job.operation.value}."
+        return Failure(AttemptOutcome.NOT_SENT, ErrorType.NOT_FOUND, message)
+    if job.operation is Operation.CHAT:
+        prepared = await prepare(
+            request.body,
+            modalities=job.endpoint.input_modalities,
+            adapter=route.chat,
+            fetch=tools.fetch,
+            parser=read_file_parser(body.get("plugins")),
+            quirks=route.upstream.quirks,
+        )
+        if isinstance(prepared, Failure):
+            return prepared
+        request = replace(request, body=prepared.body)
+    built = build(adapter, request, route.upstream)
+    return built if isinstance(built, Failure) else api.line(job.id, job.operation, built.body)

@@ -1,0 +1,20 @@
+"""The batch APIs Waybill speaks, by the name that a vendor's row gives them."""
+
+from collections.abc import Mapping
+
+from workers.native_batches.anthropic import AnthropicBatches
+from workers.native_batches.base import BatchApi
+from workers.native_batches.gemini import GeminiBatches
+from workers.native_batches.jsonl_files import GroqBatches, OpenAiBatches
+from workers.native_batches.mistral import MistralBatches
+
+BATCH_APIS: Mapping[str, BatchApi] = {
+    api.name: api
+    for api in (
+        OpenAiBatches(),
+        GroqBatches(),
+        MistralBatches(),
+        AnthropicBatches(),
+        GeminiBatches(),
+    )
+}

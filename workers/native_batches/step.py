@@ -1,0 +1,310 @@
+"""One step of one batch: submit it, look for it, or see how far it is."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import structlog
+
+from broker import native_batches
+from broker.clock import now_ms
+from broker.completion import AttemptOutcome, ErrorType, Failure
+from broker.native_batches import BatchState, Called, Save, save_many
+from broker.operations import Operation
+from workers.adapters.base import HttpRequest, MalformedAnswerError
+from workers.native_batches.base import BatchApi, Order, Progress, Result
+from workers.native_batches.booking import book_answer, doubt, end_early, fall_back
+from workers.native_batches.calls import RefusedCallError, SilentCallError, fetch, lines
+from workers.native_batches.lines import lines_of
+from workers.native_batches.registry import BATCH_APIS
+from workers.native_batches.search import find
+from workers.toolbox import Route, Toolbox
+
+GROUP = 100  # lines that are read and booked together
+RAREST_POLL_MS = 300_000
+RATE_LIMITED = 429
+GONE = 404
+UNHEARD = (SilentCallError, MalformedAnswerError)
+
+log = structlog.get_logger()
+
+
+class LostLeaseError(Exception):
+    """Another process has the batch now."""
+
+
+class Step:
+    """What one process does with a batch that it has leased."""
+
+    def __init__(self, tools: Toolbox, row: Any) -> None:
+        self._tools = tools
+        self._row = row
+        self._route: Route | None = tools.routes.get(row.provider)
+        self._log = log.bind(batch=row.id, provider=row.provider)
+
+    async def take(self) -> None:
+        """Take the step that follows from the row, and give the lease back."""
+        row = self._row
+        if self._route is None or self._route.batches is None:
+            return await self._again(error="the provider's batch API is not configured here")
+        for called in await self._read(native_batches.ended_early, now_ms(), GROUP):
+            await end_early(self._tools, called)
+        if row.state == BatchState.IN_DOUBT.value or (row.create_sent_at and not row.upstream_id):
+            return await self._look()
+        if row.upstream_id is not None:
+            return await self._poll(row.upstream_id)
+        return await self._submit()
+
+    # --- submitting ------------------------------------------------------------------------------
+
+    async def _submit(self) -> None:
+        row, route = self._row, self._known_route
+        jobs = await self._open_jobs()
+        if not jobs or now_ms() >= row.give_up_at:
+            return await self._close(NOT_IN_TIME)
+        most = self._api.max_bytes
+        made = await lines_of(self._tools, route, self._api, jobs, max_bytes=most)
+        for called, failure in made.without:
+            await fall_back(self._tools, called, failure)
+        if not made.within:
+            return await self._close(NOT_IN_TIME)
+        order = Order(row.id, row.native_model, Operation(row.operation), made.within)
+        try:
+            file_id = await self._upload(order)
+            # from here on the provider may have accepted it: it is on record before it is sent
+            await self._save(
+                state=BatchState.CREATING.value,
+                create_sent_at=now_ms(),
+                input_file_id=file_id,
+                lines=len(made.within),
+            )
+            created = await self._fetch(self._api.create(order, file_id, route.upstream))
+            upstream_id = self._api.created(created)
+        except RefusedCallError as error:
+            return await self._refused(error.failure)
+        except UNHEARD as error:
+            self._log.warning("native_batch.unheard", error=str(error))
+            return await self._again(error=str(error))
+        await self._running(upstream_id)
+        self._log.info("native_batch.running", upstream_id=upstream_id, lines=len(made.within))
+        return None
+
+    async def _upload(self, order: Order) -> str | None:
+        upload = self._api.upload(order, self._known_route.upstream)
+        if upload is None:
+            return None
+        return self._api.uploaded(await self._fetch(upload))
+
+    async def _refused(self, failure: Failure) -> None:
+        """Nothing was accepted: later again where there was no quota, else the ordinary lane."""
+        if failure.http_status is None or failure.http_status == RATE_LIMITED:
+            wait = int((failure.retry_after or 0) * 1000)
+            return await self._hold_back(failure.message, wait)
+        self._log.warning("native_batch.refused", error=failure.message)
+        return await self._close(failure)
+
+    async def _hold_back(self, why: str, wait_ms: int = 0) -> None:
+        self._log.info("native_batch.held_back", why=why)
+        await self._again(
+            wait_ms,
+            error=why,
+            state=BatchState.SUBMITTING.value,
+            create_sent_at=None,
+            upstream_id=None,
+        )
+
+    # --- looking for what went unheard -----------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Look at the provider whether it accepted a creation that went unheard."""
+        row = self._row
+        try:
+            found = await find(self._tools, self._api, self._known_route.upstream, row)
+        except (RefusedCallError, *UNHEARD) as error:
+            self._log.warning("native_batch.list_failed", error=str(error))
+            found = None
+        if row.state == BatchState.IN_DOUBT.value:
+            return await self._watch_for(found)
+        if found:
+            for extra in found[1:]:
+                await self._cancel(extra.id)
+            self._log.warning("native_batch.adopted", upstream_id=found[0].id)
+            return await self._running(found[0].id, guessed=not self._api.marks)
+        waited = now_ms() - row.create_sent_at
+        if waited < self._tools.settings.native_batch_doubt_seconds * 1000:
+            return await self._again()
+        return await self._give_up_looking()
+
+    async def _give_up_looking(self) -> None:
+        """Perhaps it runs, and is paid for: say so, and let each job's policy decide."""
+        self._log.error("native_batch.in_doubt", lines=self._row.lines)
+        await self._each_open(lambda called: doubt(self._tools, called, UNHEARD_OF))
+        await self._again(state=BatchState.IN_DOUBT.value, error=UNHEARD_OF.message)
+
+    async def _watch_for(self, found: Any) -> None:
+        """A batch that nobody waits for any more is called off, should it appear after all."""
+        if found and self._api.marks:
+            for each in found:
+                await self._cancel(each.id)
+            self._log.error("native_batch.appeared_late", upstream_ids=[each.id for each in found])
+            return await self._ended(upstream_id=found[0].id)
+        if now_ms() >= self._row.give_up_at:
+            return await self._ended()
+        return await self._again()
+
+    # --- polling and booking ---------------------------------------------------------------------
+
+    async def _poll(self, upstream_id: str) -> None:
+        try:
+            told = await self._fetch(self._api.poll(upstream_id, self._known_route.upstream))
+            progress = self._api.progress(told)
+        except RefusedCallError as error:
+            if error.failure.http_status != GONE:
+                return await self._again(error=error.failure.message)
+            await self._each_open(lambda called: doubt(self._tools, called, GONE_UPSTREAM))
+            return await self._ended(error=GONE_UPSTREAM.message)
+        except UNHEARD as error:
+            return await self._again(error=str(error))
+        if not progress.ended:
+            return await self._wait_on(upstream_id, progress)
+        if progress.held_back:
+            return await self._hold_back(progress.why_not or "")
+        try:
+            await self._book(progress)
+        except (RefusedCallError, *UNHEARD) as error:  # the rest is booked the next time
+            self._log.warning("native_batch.results_failed", error=str(error))
+            return await self._again(error=str(error))
+        return await self._close(
+            Failure(
+                AttemptOutcome.REJECTED,
+                ErrorType.PROVIDER_UNAVAILABLE,
+                progress.why_not or "The provider's batch ended without an answer to this line.",
+            ),
+            completed=progress.completed,
+            failed=progress.failed,
+        )
+
+    async def _wait_on(self, upstream_id: str, progress: Progress) -> None:
+        """Look again later; call the batch off once nobody waits for it or its time is up."""
+        row = self._row
+        left = await self._read(native_batches.open_count)
+        if (not left or now_ms() >= row.give_up_at) and not (row.cancel_sent or row.guessed):
+            await self._cancel(upstream_id)
+            return await self._again(cancel_sent=True)
+        if not left:
+            return await self._ended()
+        return await self._again(completed=progress.completed, failed=progress.failed)
+
+    async def _book(self, progress: Progress) -> None:
+        """Book the results, a group at a time; those that were booked before are passed over."""
+        group: list[Result] = list(progress.inline)
+        for place in progress.files:
+            call = self._api.results(place, self._known_route.upstream)
+            most = self._tools.settings.max_answer_bytes
+            async for line in lines(self._tools.http, call, max_bytes=most):
+                group.append(self._api.result(line))
+                if len(group) >= GROUP:
+                    await self._book_group(group)
+                    group = []
+        await self._book_group(group)
+
+    async def _book_group(self, group: Sequence[Result]) -> None:
+        results = {result.custom_id: result for result in group}
+        for found in [list(results)[at : at + GROUP] for at in range(0, len(results), GROUP)]:
+            held = await self._read(native_batches.open_among, found)
+            await asyncio.gather(
+                *(self._book_one(called, results[called.job.id]) for called in held)
+            )
+
+    async def _book_one(self, called: Called, result: Result) -> None:
+        if result.answer is not None:
+            await book_answer(self._tools, self._known_route, called, result.answer)
+        elif result.failure is not None:
+            await fall_back(self._tools, called, result.failure)
+
+    # --- the row ---------------------------------------------------------------------------------
+
+    async def _close(self, failure: Failure, **columns: Any) -> None:
+        """Send what is left to its ordinary lane; the batch has ended."""
+        await self._each_open(lambda called: fall_back(self._tools, called, failure))
+        await self._ended(**columns)
+
+    async def _running(self, upstream_id: str, *, guessed: bool = False) -> None:
+        poll_ms = int(self._tools.settings.native_batch_poll_seconds * 1000)
+        await self._save(
+            release=True,
+            state=BatchState.RUNNING.value,
+            upstream_id=upstream_id,
+            guessed=guessed,
+            polls=0,
+            next_poll_at=now_ms() + poll_ms,
+            error=None,
+        )
+
+    async def _again(self, wait_ms: int = 0, **columns: Any) -> None:
+        """Come back later: ever more rarely, and at the time to give up at the latest."""
+        row, now = self._row, now_ms()
+        poll_ms = self._tools.settings.native_batch_poll_seconds * 1000
+        pause = max(min(poll_ms * 1.5 ** min(row.polls, 30), RAREST_POLL_MS), wait_ms)
+        at = now + int(pause)
+        if now < row.give_up_at < at:
+            at = row.give_up_at
+        await self._save(release=True, next_poll_at=at, polls=row.polls + 1, **columns)
+
+    async def _ended(self, **columns: Any) -> None:
+        await self._save(release=True, state=BatchState.ENDED.value, ended_at=now_ms(), **columns)
+        self._log.info("native_batch.ended")
+
+    async def _save(self, *, release: bool = False, **columns: Any) -> None:
+        save = Save(self._row.id, self._tools.worker_id, columns, release)
+        if not await self._tools.database.write(save_many, save):
+            raise LostLeaseError(self._row.id)
+
+    async def _cancel(self, upstream_id: str) -> None:
+        try:
+            await self._fetch(self._api.cancel(upstream_id, self._known_route.upstream))
+        except (RefusedCallError, SilentCallError) as error:
+            self._log.warning("native_batch.not_cancelled", error=str(error))
+
+    async def _each_open(self, do: Callable[[Called], Awaitable[None]]) -> None:
+        """Do something with every job that the batch still holds."""
+        while group := await self._read(native_batches.open_jobs):
+            await asyncio.gather(*(do(called) for called in group))
+
+    async def _open_jobs(self) -> list[Called]:
+        found: list[Called] = []
+        after = ""
+        while group := await self._read(native_batches.open_jobs, after):
+            found += group
+            after = group[-1].job.id
+        return found
+
+    async def _read(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        return await self._tools.database.read(function, self._row.id, *arguments)
+
+    async def _fetch(self, call: HttpRequest) -> bytes:
+        return await fetch(self._tools.http, call)
+
+    @property
+    def _known_route(self) -> Route:
+        assert self._route is not None
+        return self._route
+
+    @property
+    def _api(self) -> BatchApi:
+        return BATCH_APIS[str(self._known_route.batches)]
+
+
+NOT_IN_TIME = Failure(
+    AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, "The provider took no batch with it in time."
+)
+UNHEARD_OF = Failure(
+    AttemptOutcome.UNKNOWN,
+    ErrorType.PROVIDER_UNAVAILABLE,
+    "The provider may have accepted the batch, but never said so.",
+)
+GONE_UPSTREAM = Failure(
+    AttemptOutcome.UNKNOWN,
+    ErrorType.PROVIDER_UNAVAILABLE,
+    "The provider knows the batch no longer; what it had done may have been billed.",
+)
