@@ -5,11 +5,11 @@ Reading order, each layer standing on the ones before it:
 words       `errors`, `completion` (request, answer, usage, failure), `clock`, `ids`, `money`,
             `settings`, `logs`
 rules       pure: `states`, `queues`, `pricing`, `evidence`, `routing/`, `retries`,
-            `bodies/` (of requests), `refusals`
+            `native_lane`, `bodies/` (of requests), `refusals`
 storage     `tables/`, `database` (the one door), `publisher`, `migrations/`
 services    `accounts`, `ledger`, `providers`, `catalog/`, `events` (a job's log), `signals`,
             `health/` (how endpoints behave), `sealing` (secrets at rest),
             `webhooks/` (the only writer of deliveries)
 use cases   `submission`, `admission`, `lifecycle/` (the only writer of job states), `dispatch`,
-            `reports`
+            `native_batches/` (batches at providers), `reports`
 """
