@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
-import orjson
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from broker import files, ledger, retries
-from broker.completion import AttemptOutcome, Failure, Json, Timings
+from broker.completion import AttemptOutcome, Failure, Timings
 from broker.lifecycle.announcements import Ended, announce
 from broker.lifecycle.claims import ClaimedJob
+from broker.lifecycle.wording import error_json, storable, stored
 from broker.queues import ordinary
 from broker.retries import Decision, GiveUp, Retry, Review
 from broker.states import FINAL, JobState
@@ -218,7 +218,7 @@ def _attempt_end(ending: Ending) -> dict[str, Any]:
         "outcome": ending.failure.outcome.value,
         "http_status": ending.failure.http_status,
         "error_type": ending.failure.error_type.value,
-        "error_message": _storable(ending.failure.message)[:2000],
+        "error_message": storable(ending.failure.message)[:2000],
         "upstream_id": None,
     }
 
@@ -229,7 +229,7 @@ def _record_finished(connection: Connection, endings: Sequence[Finished]) -> Non
     connection.execute(
         END_JOB, [job_end(end.job.id, JobState.COMPLETED, end.now) for end in endings]
     )
-    connection.execute(_INSERT_GENERATIONS, [_stored(end.generation) for end in endings])
+    connection.execute(_INSERT_GENERATIONS, [stored(end.generation) for end in endings])
     connection.execute(
         _STORE_ANSWER,
         [{"of_job": end.job.id, "response": end.response, "events": end.events} for end in endings],
@@ -323,30 +323,3 @@ def release(job: Any, now: int) -> dict[str, Any]:
     return ledger.release(
         workspace_id=job.workspace_id, job_id=job.id, held_nanos=job.hold_nanos, now=now
     )
-
-
-def error_json(job: ClaimedJob, failure: Failure) -> str:
-    """Return the error of a failed job, as it is stored and shown."""
-    error: Json = {
-        "error_type": failure.error_type.value,
-        "message": failure.message,
-        "provider": job.endpoint.provider,
-        "provider_code": failure.provider_code,
-        "http_status": failure.http_status,
-        "retry_after": failure.retry_after,
-        "raw": failure.raw,
-    }
-    said = {name: value for name, value in error.items() if value is not None}
-    return orjson.dumps(_stored(said)).decode()
-
-
-def _stored(columns: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        name: _storable(value) if isinstance(value, str) else value
-        for name, value in columns.items()
-    }
-
-
-def _storable(text: str) -> str:
-    """A provider's words without what PostgreSQL or JSON refuse: NUL and half surrogate pairs."""
-    return text.replace("\0", "").encode(errors="replace").decode()
