@@ -2,7 +2,7 @@
 
 import orjson
 
-from broker import routing, submission
+from broker import plugins, routing, submission
 from broker.accounts import Principal
 from broker.bodies import SCHEMAS, validated
 from broker.catalog import Catalog
@@ -26,6 +26,7 @@ def admit(
     Raises WaybillError where it cannot be done; nothing is written.
     """
     validated(SCHEMAS[wish.operation], body, inside=inside)
+    plugins.check(body)
     endpoints = catalog.endpoints(routing.requested_models(body), wish.operation)
     try:
         return submission.prepare(body, wish, principal, endpoints, settings)

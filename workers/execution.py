@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import orjson
 
-from broker import parameters
+from broker import context_compression, parameters
 from broker.clock import now_ms
 from broker.completion import (
     AttemptOutcome,
@@ -31,6 +31,7 @@ from broker.operations import Operation
 from broker.retries import OnUnknown
 from workers.answers import Envelope
 from workers.detours import detour
+from workers.healing import heal
 from workers.media import Annotator, prepare
 from workers.observation import endpoint_of, observe
 from workers.recording import fail, finish
@@ -55,6 +56,7 @@ async def run_job(tools: Toolbox, job_id: str) -> None:
         run = await begin(tools, job)
         answer = await detour(tools, run) or await attempt(tools, run)
         observe(tools, run, answer)
+        answer = await heal(run, answer)
         failure = answer if isinstance(answer, Failure) else await finish(tools, run, answer)
         if failure is not None:
             await fail(tools, run, failure)
@@ -90,7 +92,8 @@ async def begin(tools: Toolbox, job: ClaimedJob) -> Run:
 
 def request_of(job: ClaimedJob, body: Json) -> CompletionRequest:
     """Return what the job's endpoint is asked: the body without what speaks to Waybill."""
-    asked = {name: value for name, value in body.items() if name not in ROUTING_FIELDS}
+    fitting = _fitting(body, job)
+    asked = {name: value for name, value in fitting.items() if name not in ROUTING_FIELDS}
     if asked.get("service_tier") == BATCH_TIER:
         del asked["service_tier"]
     return CompletionRequest(
@@ -98,6 +101,15 @@ def request_of(job: ClaimedJob, body: Json) -> CompletionRequest:
         model=job.endpoint.native,
         stream=job.stream,
     )
+
+
+def _fitting(body: Json, job: ClaimedJob) -> Json:
+    """Return a chat's body without its middle, where it is too long and may be compressed."""
+    room = job.endpoint.context_length
+    is_chat = job.operation is Operation.CHAT
+    if not is_chat or not context_compression.is_asked(body, room):
+        return body
+    return context_compression.compressed(body, room)
 
 
 def _deadlines(tools: Toolbox, job: ClaimedJob) -> Deadlines:

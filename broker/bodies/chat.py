@@ -179,6 +179,7 @@ class ChatRequest(_Open):
     modalities: list[str] | None = None
     provider: dict[str, Any] | None = None
     plugins: list[dict[str, Any]] | None = None
+    transforms: list[str] | None = None
     metadata: dict[str, Any] | None = None
     user: str | None = None
     session_id: Annotated[str, Field(max_length=256)] | None = None

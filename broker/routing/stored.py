@@ -37,6 +37,7 @@ def decode(stored: bytes) -> Plan:
                     model=place["model"],
                     native=place["native_model"],
                     price=Price.recalled(place["price"]),
+                    context_length=place.get("context_length"),
                     input_modalities=_set(place.get("input_modalities")),
                     supported_parameters=_set(place.get("supported_parameters")),
                 ),
@@ -52,7 +53,10 @@ def _facts(endpoint: Endpoint) -> Json:
         "input_modalities": endpoint.input_modalities,
         "supported_parameters": endpoint.supported_parameters,
     }
-    return {name: sorted(known) for name, known in facts.items() if known is not None}
+    told: Json = {name: sorted(known) for name, known in facts.items() if known is not None}
+    if endpoint.context_length is not None:
+        told["context_length"] = endpoint.context_length
+    return told
 
 
 def _set(words: Sequence[str] | None) -> frozenset[str] | None:
