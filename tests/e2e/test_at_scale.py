@@ -1,10 +1,7 @@
 """PostgreSQL, RabbitMQ or Redis, several processes of each kind: as docker-compose.yml has it."""
 
 import asyncio
-import contextlib
-import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -17,48 +14,31 @@ import httpx
 import psycopg
 import pytest
 
+from tests import stacks
 from tests.benchmarks.load import load
 from tests.house import KEY, REPOSITORY, chat, clean_environment, free_ports, until
 from workers.simulator.background import running
 
-POSTGRES = os.environ.get("WAYBILL_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
-REDIS = "redis://127.0.0.1:6379/7"
-TRANSPORTS = {"amqp": "amqp://guest:guest@127.0.0.1:5672//", "redis": "redis://127.0.0.1:6379/8"}
-PORTS = {"amqp": (5432, 6379, 5672), "redis": (5432, 6379)}
+TRANSPORTS = ("amqp", "redis")
 
 pytestmark = pytest.mark.service
-
-
-def listening(port: int) -> bool:
-    with contextlib.closing(socket.socket()) as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-@contextlib.contextmanager
-def fresh_database() -> Iterator[str]:
-    name = f"waybill_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(POSTGRES, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-        try:
-            yield POSTGRES.rsplit("/", 1)[0] + f"/{name}"
-        finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 class Fleet:
     """Two APIs, two workers and a dispatcher, started one by one as compose starts them."""
 
-    def __init__(self, database: str, transport: str, simulator_port: int, directory: Path) -> None:
+    def __init__(
+        self, database: str, redis: str, transport: str, simulator_port: int, directory: Path
+    ) -> None:
         self.directory = directory
         self.ports = free_ports(2)
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
-        slug = f"sim{uuid.uuid4().hex[:8]}"  # its queues are nobody else's
         config = directory / "waybill.toml"
         config.write_text(
-            f'[[providers]]\nslug = "{slug}"\nbase_url = "http://127.0.0.1:{simulator_port}/v1"\n'
+            f'[[providers]]\nslug = "sim"\nbase_url = "http://127.0.0.1:{simulator_port}/v1"\n'
             + "".join(
                 f'[[models]]\nslug = "sim/{name}"\n'
-                f'endpoints = [{{ provider = "{slug}", model = "{name}", prompt = "1" }}]\n'
+                f'endpoints = [{{ provider = "sim", model = "{name}", prompt = "1" }}]\n'
                 for name in ("sim", "sim-lat1000", "sim-tok100")
             )
         )
@@ -66,7 +46,7 @@ class Fleet:
             "WAYBILL_CONFIG": str(config),
             "WAYBILL_DATA_DIR": str(directory),
             "WAYBILL_DATABASE_URL": database,
-            "WAYBILL_REDIS_URL": REDIS,
+            "WAYBILL_REDIS_URL": redis,
             "WAYBILL_BROKER_URL": transport,
             "WAYBILL_BOOTSTRAP_KEY": KEY,
         }
@@ -119,20 +99,18 @@ class Fleet:
         )
 
 
-@pytest.fixture(scope="module", params=list(TRANSPORTS))
+@pytest.fixture(scope="module", params=TRANSPORTS)
 def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    missing = [port for port in PORTS[request.param] if not listening(port)]
-    if missing:
-        reason = f"nothing listens on 127.0.0.1 at {missing}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    stacks.require_servers()
+    transport = stacks.virtual_host if request.param == "amqp" else stacks.redis_database
     with (
         tempfile.TemporaryDirectory(prefix="wb", dir="/tmp") as directory,
-        fresh_database() as database,
+        stacks.database() as database,
+        stacks.redis_database() as redis,
+        transport() as messages,
         running() as simulator,
     ):
-        fleet = Fleet(database, TRANSPORTS[request.param], simulator.port, Path(directory))
+        fleet = Fleet(database, redis, messages, simulator.port, Path(directory))
         try:
             fleet.start()
             yield fleet

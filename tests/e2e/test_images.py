@@ -112,7 +112,7 @@ def test_a_link_expires(wires: House, link: httpx.URL) -> None:
 
 
 def test_anothers_file_is_not_there(wires: House, link: httpx.URL) -> None:
-    database = Database(f"sqlite:///{wires.database}")
+    database = Database(wires.database_url)
     with database.transaction() as connection:
         workspace = accounts.create_workspace(connection, "others", unlimited=True)
         key = accounts.create_key(connection, workspace, "theirs").key

@@ -1,0 +1,147 @@
+"""docker-compose.yml without Docker: its services as processes, on servers of this machine.
+
+    python -m tests.compose      starts them, runs examples/prompts.jsonl through them, stops them
+
+What the file says is what runs: its commands, its environment, its order. Only the names of its
+network (postgres, redis) are replaced by where those servers are on this machine.
+"""
+
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from cli.start.demonstration import write_configuration
+from tests.house import KEY, REPOSITORY, clean_environment, free_ports, until
+from tests.stacks import database, redis_database
+
+FILE = REPOSITORY / "docker-compose.yml"
+VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+START_SECONDS = 60
+STOP_SECONDS = 90
+
+
+def services(variables: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """Return the services of docker-compose.yml that are our own, with variables filled in."""
+    text = VARIABLE.sub(lambda found: variables.get(found[1], found[2] or ""), FILE.read_text())
+    every: dict[str, dict[str, Any]] = yaml.safe_load(text)["services"]
+    return {name: service for name, service in every.items() if "build" in service}
+
+
+@dataclass
+class Composition:
+    """The processes of docker-compose.yml."""
+
+    directory: Path
+    database_url: str
+    redis_url: str
+    port: int
+    flower_port: int
+    simulator_port: int
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def up(self) -> None:
+        """Start the services: `migrate` first, as the others depend on its success."""
+        found = services({"WAYBILL_BOOTSTRAP_KEY": KEY})
+        self._run("migrate", found.pop("migrate"))
+        for name, service in found.items():
+            self.processes[name] = self._start(name, service)
+        until(self._is_ready, START_SECONDS, self.log)
+
+    def down(self) -> dict[str, int]:
+        """Stop the services; return their exit codes."""
+        for process in self.processes.values():
+            process.send_signal(signal.SIGTERM)
+        return {name: process.wait(STOP_SECONDS) for name, process in self.processes.items()}
+
+    def _run(self, name: str, service: dict[str, Any]) -> None:
+        assert self._start(name, service).wait(START_SECONDS) == 0, self.log()
+
+    def _start(self, name: str, service: dict[str, Any]) -> subprocess.Popen[bytes]:
+        with (self.directory / f"{name}.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "cli", *service["command"], *self._ports(name)],
+                env=self._environment(service["environment"]),
+                cwd=REPOSITORY,
+                stdout=log,
+                stderr=log,
+            )
+
+    def _ports(self, name: str) -> list[str]:
+        ports = {"api": self.port, "flower": self.flower_port}
+        return [f"--port={ports[name]}"] if name in ports else []
+
+    def _environment(self, said: Mapping[str, Any]) -> dict[str, str]:
+        """What the file says, with this machine's servers where it names those of its network."""
+        here = {
+            "WAYBILL_DATABASE_URL": self.database_url,
+            "WAYBILL_REDIS_URL": self.redis_url,
+            "WAYBILL_BROKER_URL": self.redis_url,
+            "WAYBILL_DATA_DIR": str(self.directory),
+            "WAYBILL_CONFIG": str(self.directory / "waybill.toml"),
+        }
+        assert here.keys() - {"WAYBILL_CONFIG"} <= said.keys()
+        return clean_environment() | {name: str(value) for name, value in said.items()} | here
+
+    def _is_ready(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/health/ready").status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def log(self) -> str:
+        """The last lines of what all processes said."""
+        return "\n".join(path.read_text()[-2000:] for path in self.directory.glob("*.log"))
+
+
+@contextmanager
+def composed() -> Iterator[Composition]:
+    """Run the services of docker-compose.yml, and a simulator, for as long as the block lasts."""
+    with ExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wb", dir="/tmp")))
+        ports = free_ports(3)
+        postgres, redis = stack.enter_context(database()), stack.enter_context(redis_database())
+        composition = Composition(directory, postgres, redis, *ports)
+        write_configuration(directory / "waybill.toml", composition.simulator_port)
+        simulator = subprocess.Popen(
+            [sys.executable, "-m", "cli", "simulate", f"--port={composition.simulator_port}"],
+            cwd=REPOSITORY,
+            stdout=subprocess.DEVNULL,
+        )
+        stack.callback(simulator.wait)
+        stack.callback(simulator.terminate)
+        stack.callback(composition.down)
+        composition.up()
+        yield composition
+
+
+def run_prompts(composition: Composition, results: Path) -> int:
+    """Run the examples' prompts as a user would; return the exit status of `waybill run`."""
+    asked = {"WAYBILL_URL": composition.url, "WAYBILL_API_KEY": KEY}
+    command = ["-m", "cli", "run", "examples/prompts.jsonl", "-m", "acme/small", "-o", str(results)]
+    return subprocess.run(
+        [sys.executable, *command], env=clean_environment() | asked, cwd=REPOSITORY, check=False
+    ).returncode
+
+
+def main() -> None:
+    with composed() as composition:
+        sys.stdout.write(f"{composition.url} is ready: {', '.join(composition.processes)}\n")
+        sys.exit(run_prompts(composition, composition.directory / "results.jsonl"))
+
+
+if __name__ == "__main__":
+    main()

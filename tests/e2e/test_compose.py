@@ -1,0 +1,50 @@
+"""docker-compose.yml: accepted by its own tool, and every command in it runs."""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import orjson
+import pytest
+
+from tests.compose import FILE, composed, run_prompts, services
+from tests.house import REPOSITORY
+from tests.stacks import require_servers
+
+pytestmark = pytest.mark.service
+
+COMPOSE = shutil.which("docker-compose")
+
+
+def test_docker_compose_accepts_the_file() -> None:
+    if COMPOSE is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("docker-compose is not installed")
+        pytest.skip("docker-compose is not installed")
+    ended = subprocess.run(
+        [COMPOSE, "-f", str(FILE), "config"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert set(services({})) == {"migrate", "api", "worker", "dispatcher", "flower"}
+
+
+def test_the_services_run_the_examples_and_stop_in_peace(tmp_path: Path) -> None:
+    require_servers()
+    results = tmp_path / "results.jsonl"
+    with composed() as composition:
+        assert run_prompts(composition, results) == 0, composition.log()
+        flower = f"http://127.0.0.1:{composition.flower_port}"
+        assert httpx.get(flower, timeout=20).status_code == 200
+        codes = composition.down()
+        # uvicorn ends its own way: by the signal, once everything was closed
+        assert set(codes.values()) <= {0, -signal.SIGTERM}, (codes, composition.log())
+    prompts = (REPOSITORY / "examples/prompts.jsonl").read_text().splitlines()
+    answers = [orjson.loads(line) for line in results.read_text().splitlines()]
+    assert len(answers) == len([line for line in prompts if line.strip()])
