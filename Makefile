@@ -6,10 +6,10 @@ SETUP := $(VENV)/.ready
 TESTS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test check format bench clean
+.PHONY: help setup demo up test test-scale check format bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(SETUP) ## create .venv and install everything into it
 
@@ -26,6 +26,9 @@ up: $(SETUP) ## start Valkey, the API, a worker and Flower here (Ctrl-C stops th
 
 test: $(SETUP) ## run the tests (those that need a service run where they find it)
 	$(BIN)/pytest -q -n 2 --dist loadfile $(TESTS)
+
+test-scale: $(SETUP) ## run the whole-house tests on PostgreSQL, RabbitMQ and Redis instead
+	WAYBILL_TEST_STACK=scale $(BIN)/pytest -q -n 2 --dist loadfile tests/e2e tests/api tests/chaos
 
 check: $(SETUP) ## ruff, mypy, import contracts, size gates
 	$(BIN)/ruff format --check .

@@ -217,6 +217,11 @@ class House:
     def database_url(self) -> str:
         return self.stack.database_url
 
+    @property
+    def redis_url(self) -> str:
+        embedded = f"unix://{self.data_dir / 'valkey.sock'}"
+        return self.stack.settings.get("WAYBILL_REDIS_URL", embedded)
+
     def ask(self, query: str, *arguments: Any) -> list[Any]:
         """Answer a question about the database (`?` stands for an argument)."""
         return self.stack.ask(query, *arguments)

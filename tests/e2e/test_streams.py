@@ -85,7 +85,7 @@ def test_two_readers_of_one_log_see_the_same(house: House) -> None:
 def test_a_cut_stream_goes_on_without_its_copy_in_redis(house: House) -> None:
     job_id, before = cut_stream(house)
     house.await_job(job_id)
-    with Redis(unix_socket_path=str(house.data_dir / "valkey.sock")) as redis:
+    with Redis.from_url(house.redis_url) as redis:
         assert redis.delete(f"waybill:events:{job_id}") == 1
     check_whole(house, job_id, before + resume(house, job_id, before[-1].number))
 
