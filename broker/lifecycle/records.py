@@ -212,7 +212,7 @@ def _attempt_end(ending: Ending) -> dict[str, Any]:
             "http_status": 200,
             "error_type": None,
             "error_message": None,
-            "upstream_id": _stored(ending.generation)["upstream_id"],
+            "upstream_id": stored(ending.generation)["upstream_id"],
         }
     return {
         "outcome": ending.failure.outcome.value,
