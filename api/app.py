@@ -16,7 +16,18 @@ from starlette.responses import Response
 from api.auth import Keyring
 from api.documents import component_schemas
 from api.errors import PREFIXES, error_response
-from api.routes import chat, files, generations, health, jobs, metrics, models, operations, webhooks
+from api.routes import (
+    chat,
+    credit,
+    files,
+    generations,
+    health,
+    jobs,
+    metrics,
+    models,
+    operations,
+    webhooks,
+)
 from api.services import Services
 from api.waiting import News
 from broker import catalog, providers, settings
@@ -59,7 +70,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(metrics.router)
     for prefix in PREFIXES:
-        for module in (chat, operations, jobs, webhooks, files, models, generations):
+        for module in (chat, operations, jobs, webhooks, files, models, generations, credit):
             app.include_router(module.router, prefix=prefix)
     _shape_errors(app)
     _describe_bodies(app)

@@ -50,6 +50,7 @@ def error_response(
 ) -> Response:
     """Return the answer to a refusal, in the shape of the route it happened on."""
     metadata = {"error_type": error.error_type.value, **error.metadata}
+    headers = {**error.headers, **(headers or {})}
     if is_own_route(request.url.path):
         body = problem(error.status, error.message, metadata, error.param)
         response = json_response(body, error.status, headers)

@@ -4,12 +4,12 @@ Reading order, each layer standing on the ones before it:
 
 words       `errors`, `completion` (request, answer, usage, failure), `clock`, `ids`, `money`,
             `settings`, `logs`
-rules       pure: `states`, `queues`, `pricing`, `evidence`, `routing/`, `retries`,
+rules       pure: `states`, `queues`, `pricing`, `evidence`, `routing/`, `quotes`, `retries`,
             `native_lane`, `bodies/` (of requests), `refusals`
 storage     `tables/`, `database` (the one door), `publisher`, `migrations/`
-services    `accounts`, `ledger`, `providers`, `catalog/`, `events` (a job's log), `signals`,
-            `health/` (how endpoints behave), `sealing` (secrets at rest),
-            `webhooks/` (the only writer of deliveries)
-use cases   `submission`, `admission`, `lifecycle/` (the only writer of job states), `dispatch`,
-            `native_batches/` (batches at providers), `reports`
+services    `accounts`, `ledger/`, `usage/`, `payments`, `budgets/`, `providers`, `catalog/`,
+            `events` (a job's log), `signals`, `health/` (how endpoints behave),
+            `sealing` (secrets at rest), `webhooks/` (the only writer of deliveries)
+use cases   `spending` (may this be held?), `submission`, `admission`, `lifecycle/` (the only
+            writer of job states), `dispatch`, `native_batches/` (batches at providers), `reports`
 """

@@ -7,7 +7,9 @@ WaybillError
       ModalityError          404  … since none takes an image, file, … that is in it
     IdempotencyMismatchError 422  the key was used with another body
   AuthenticationError        401
-  InsufficientCreditsError   402
+  InsufficientCreditsError   402  the balance, or a key's limit
+  PermissionDeniedError      403  the caller is known, and may not do this
+  BudgetExceededError        403  the limit of a workspace or a member
   NotFoundError              404
   ConflictError              409  the object is in another state
   PayloadTooLargeError       413
@@ -33,6 +35,7 @@ class WaybillError(Exception):
         self.message = message
         self.param = param
         self.metadata = metadata or {}
+        self.headers: dict[str, str] = {}  # of the HTTP answer
 
 
 class InvalidRequestError(WaybillError):
@@ -95,6 +98,16 @@ class AuthenticationError(WaybillError):
 class InsufficientCreditsError(WaybillError):
     status = 402
     error_type = ErrorType.PAYMENT_REQUIRED
+
+
+class PermissionDeniedError(WaybillError):
+    status = 403
+    error_type = ErrorType.PERMISSION_DENIED
+
+
+class BudgetExceededError(WaybillError):
+    status = 403
+    error_type = ErrorType.PERMISSION_DENIED
 
 
 class NotFoundError(WaybillError):

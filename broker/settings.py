@@ -165,6 +165,9 @@ class Settings(BaseSettings):
     default_max_attempts: int = Field(5, ge=1)
     default_deadline_seconds: float = Field(24 * 3600, gt=0)
     likely_completion_tokens: int = Field(1_000, ge=1)  # held when a job names no max_tokens
+    most_held_completion_tokens: int = Field(16_384, ge=1)  # held at most, whatever max_tokens says
+    topup_fee_percent: Dollars = "0"  # of every payment, taken from it; OpenRouter takes 5.5
+    topup_fee_minimum_usd: Dollars = "0"
 
     worker_id: str = ""  # who holds the leases of this worker process; default: made at its start
     dispatch: bool = True  # this worker may lead the dispatching

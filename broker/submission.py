@@ -8,18 +8,20 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, insert, select
 
-from broker import ledger, native_lane, needs, pricing, routing
+from broker import ledger, native_lane, needs, routing
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
-from broker.errors import IdempotencyMismatchError, InsufficientCreditsError, InvalidRequestError
+from broker.errors import IdempotencyMismatchError, InvalidRequestError
 from broker.ids import new_job_id
 from broker.money import usd
-from broker.operations import WITHOUT_OUTPUT, Operation
+from broker.operations import Operation
 from broker.queues import Lane
+from broker.quotes import Quotes, quotes
 from broker.retries import OnUnknown
 from broker.routing import Endpoint, Plan
 from broker.settings import Settings
+from broker.spending import Payer, Purse
 from broker.states import JobState
 from broker.tables import Job, JobPayload
 
@@ -53,7 +55,11 @@ class Wish:
     webhook: str | None = None  # JSON {url, events}, see `webhooks.job_webhook`
     batch_id: str | None = None
     priority: int = 0  # higher goes first
-    extra: Json = field(default_factory=dict)  # metadata and attribution, given back as it came
+    end_user: str | None = None  # for whom, in the caller's own words
+    session_id: str | None = None
+    app: str | None = None  # what program asks
+    origin: Json = field(default_factory=dict)  # the headers that say where it came from
+    extra: Json = field(default_factory=dict)  # metadata and trace, given back as they came
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,8 @@ class NewJob:
 
     row: Mapping[str, Any]  # the columns of `jobs`
     payload: Mapping[str, Any]  # the columns of `job_payloads`
-    unlimited: bool
+    payer: Payer
+    held_for: Quotes
 
     @property
     def id(self) -> str:
@@ -91,8 +98,9 @@ def prepare(
     """Decide everything about a job; pure but for the clock and the id. Raises WaybillError."""
     now = now_ms()
     plan = routing.plan(routing.requested_models(body), endpoints, needs.of(body))
-    held = _affordable_quote(body, wish, plan, settings)
-    row = _row(body, wish, principal, plan, settings, now) | {"hold_nanos": held}
+    quoted = _quotes(body, wish, plan, settings)
+    plan = _within(plan, quoted, wish.max_cost_nanos)
+    row = _row(body, wish, principal, plan, settings, now) | {"hold_nanos": quoted.nanos[0]}
     row |= native_lane.columns(
         body,
         plan,
@@ -103,9 +111,18 @@ def prepare(
         "job_id": row["id"],
         "request": orjson.dumps(body),
         "plan": routing.encode(plan),
-        "extra": orjson.dumps(wish.extra).decode() if wish.extra else None,
+        "quotes": orjson.dumps(quoted.nanos[: len(plan)]).decode(),
+        "extra": _extra(wish),
     }
-    return NewJob(row, payload, principal.unlimited)
+    payer = Payer(
+        principal.workspace_id, principal.api_key_id, principal.unlimited, principal.is_budgeted
+    )
+    return NewJob(row, payload, payer, quoted)
+
+
+def _extra(wish: Wish) -> str | None:
+    extra = wish.extra | ({"origin": wish.origin} if wish.origin else {})
+    return orjson.dumps(extra).decode() if extra else None
 
 
 def _row(
@@ -129,6 +146,9 @@ def _row(
         "cancel_requested": False,
         "batch_id": wish.batch_id,
         "priority": wish.priority,
+        "app": wish.app,
+        "end_user": wish.end_user,
+        "session_id": wish.session_id,
         "webhook": wish.webhook,
         "idempotency_key": wish.idempotency_key,
         "fingerprint": _fingerprint(body, wish) if wish.idempotency_key else None,
@@ -137,28 +157,40 @@ def _row(
     }
 
 
-def _affordable_quote(body: Json, wish: Wish, plan: Plan, settings: Settings) -> int:
-    """Return what the job may cost at most. Raises where its max_cost is below that."""
-    held = _worst_quote(body, wish.operation, plan, settings)
+def _quotes(body: Json, wish: Wish, plan: Plan, settings: Settings) -> Quotes:
+    """Return what the job may cost at each place. Raises where the first is above its max_cost."""
+    quoted = quotes(
+        body,
+        wish.operation,
+        plan,
+        likely=settings.likely_completion_tokens,
+        most=settings.most_held_completion_tokens,
+    )
+    held = quoted.nanos[0]
     if wish.max_cost_nanos is not None and held > wish.max_cost_nanos:
         raise InvalidRequestError(
-            f"This job may cost up to {usd(held):.6f} USD, more than its max_cost of "
-            f"{usd(wish.max_cost_nanos):.6f}: raise max_cost or lower max_tokens.",
+            f"This job may cost {usd(held):.6f} USD ({quoted}), more than its max_cost "
+            f"of {usd(wish.max_cost_nanos):.6f}: raise max_cost or lower max_tokens.",
             param="max_cost",
         )
-    return held
+    return quoted
+
+
+def _within(plan: Plan, quoted: Quotes, most: int | None) -> Plan:
+    """Cut a plan off before the first fallback that is dearer than the job may be."""
+    dear = [place for place, nanos in enumerate(quoted.nanos) if most is not None and nanos > most]
+    return Plan(plan.places[: dear[0]]) if dear else plan
 
 
 def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:
     """Insert jobs with their holds; a known idempotency key gives the earlier job instead."""
-    balances = ledger.locked_balances(
-        connection, (job.row["workspace_id"] for job in jobs if not job.unlimited)
-    )
+    now = max(job.row["created_at"] for job in jobs)
+    purse = Purse.open(connection, (job.payer for job in jobs), now)
     known = _known_keys(connection, jobs)  # under the lock: a twin may just have been accepted
     results: list[Submitted | Exception] = []
     accepted: list[NewJob] = []
     for job in jobs:
-        result = _replay(job, known) or _refusal(job, balances)
+        result = _replay(job, known) or purse.take(job.payer, job.row["hold_nanos"], job.held_for)
         if result is None:
             accepted.append(job)
             result = Submitted(job.id, replayed=False)
@@ -179,6 +211,7 @@ def _insert(connection: Connection, jobs: Sequence[NewJob]) -> None:
         [
             ledger.hold(
                 workspace_id=job.row["workspace_id"],
+                api_key_id=job.row["api_key_id"],
                 job_id=job.id,
                 nanos=job.row["hold_nanos"],
                 now=job.row["created_at"],
@@ -220,34 +253,8 @@ def _replay(
     return Submitted(job_id, replayed=True)
 
 
-def _refusal(job: NewJob, balances: dict[str, int]) -> Exception | None:
-    """Take the hold from the workspace's balance, or say why it cannot be taken."""
-    if job.unlimited:
-        return None
-    workspace_id, held = job.row["workspace_id"], job.row["hold_nanos"]
-    if balances[workspace_id] < held:
-        return InsufficientCreditsError(
-            f"This job may cost up to {usd(held):.6f} USD and {usd(balances[workspace_id]):.6f} "
-            "are left: add credits, lower max_tokens, or choose a cheaper model.",
-            metadata={"reason": "insufficient_credits", "limit_source": "waybill_credits"},
-        )
-    balances[workspace_id] -= held
-    return None
-
-
 def _key(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["workspace_id"], row["idempotency_key"]
-
-
-def _worst_quote(body: Json, operation: Operation, plan: Plan, settings: Settings) -> int:
-    """Return what the plan's dearest endpoint would cost: no fallback outgrows the hold."""
-    inputs = pricing.estimate_input_tokens(body)
-    likely = settings.likely_completion_tokens
-    outputs = 0 if operation in WITHOUT_OUTPUT else pricing.asked_output_tokens(body, likely=likely)
-    return max(
-        pricing.quote(place.endpoint.price, input_tokens=inputs, output_tokens=outputs)
-        for place in plan.places
-    )
 
 
 def _schedule(wish: Wish, now: int, settings: Settings) -> dict[str, Any]:
@@ -272,7 +279,7 @@ def _fingerprint(body: Json, wish: Wish) -> str:
     asked = {
         each.name: getattr(wish, each.name)
         for each in fields(wish)
-        if each.name != "idempotency_key"
+        if each.name not in {"idempotency_key", "app", "origin"}
     }
     canonical = orjson.dumps([body, asked], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()

@@ -1,7 +1,5 @@
 """`waybill keys`: make, list and disable API keys, directly in the database."""
 
-import contextlib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -9,9 +7,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from broker import accounts, settings
-from broker.database import Database
-from cli.doctor import checkups
+from broker import accounts
+from cli.local import local_database
 from cli.remote.client import complain
 
 PIPE_WIDTH = 160  # nobody wraps a table that is read by a program
@@ -30,7 +27,7 @@ def create(
     ] = accounts.DEFAULT_WORKSPACE,
 ) -> None:
     """Make a key and print it: the only time it can be read."""
-    with _database() as database, database.transaction() as connection:
+    with local_database() as database, database.transaction() as connection:
         owner = accounts.find_workspace(connection, workspace)
         made = owner and accounts.create_key(connection, owner, name)
     if not made:
@@ -43,7 +40,7 @@ def create(
 @keys.command("list")
 def list_keys() -> None:
     """List the keys of every workspace, oldest first; keys themselves are not kept."""
-    with _database() as database:
+    with local_database() as database:
         known = database.read_now(accounts.list_keys)
     table = Table("id", "name", "key", "workspace", "state", "created", box=None, pad_edge=False)
     for key in known:
@@ -58,28 +55,12 @@ def list_keys() -> None:
 @keys.command()
 def disable(key_id: Annotated[str, typer.Argument(help="Key id (key_…).")]) -> None:
     """Disable a key: it stops working within a second. Jobs it submitted go on."""
-    with _database() as database, database.transaction() as connection:
+    with local_database() as database, database.transaction() as connection:
         is_known = accounts.disable_key(connection, key_id)
     if not is_known:
         complain(f"there is no key {key_id!r}: see `waybill keys list`")
         raise typer.Exit(1)
     typer.echo(f"{key_id} is disabled")
-
-
-@contextlib.contextmanager
-def _database() -> Iterator[Database]:
-    """Open the configured database; exit with the remedy where it is not there or not current."""
-    config = settings.load()
-    try:
-        checkups.database(config)  # opening a missing SQLite file would make an empty one
-    except checkups.Ailment as ailment:
-        complain(str(ailment))
-        raise typer.Exit(1) from None
-    database = Database(config.database, sqlite_synchronous=config.sqlite_synchronous)
-    try:
-        yield database
-    finally:
-        database.close()
 
 
 def _day(milliseconds: int) -> str:

@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import keys, listen, submit, webhooks
+from cli import credit, keys, ledger, listen, submit, webhooks
 from cli.demo import command as demo
 from cli.doctor import command as doctor
 from cli.jobs import command as jobs
@@ -26,6 +26,8 @@ app.command()(run.run)
 app.command()(listen.listen)
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(keys.keys, name="keys")
+app.add_typer(credit.credits_, name="credits")
+app.add_typer(ledger.ledger_, name="ledger")
 app.add_typer(providers.providers, name="providers")
 app.add_typer(webhooks.webhooks, name="webhooks")
 app.command()(serve.api)

@@ -39,13 +39,15 @@ def make_principal(database, *, credit=None, name="acme"):
     return Principal(workspace_id, key.id, unlimited=credit is None)
 
 
-def make_new_job(principal, *, now=NOW, hold=HOLD, places=(SMALL,), body=None, **wish):
-    """A prepared job that holds `hold` and whose plan is `places`: (provider, model) pairs."""
+def make_new_job(principal, *, now=NOW, hold=HOLD, places=(SMALL,), more=0, body=None, **wish):
+    """A prepared job that holds `hold` and whose plan is `places`: (provider, model) pairs.
+
+    Each later place costs `more` than the one before.
+    """
     models = list(dict.fromkeys(model for _, model in places))
-    # prices rise within a model, so that the plan keeps the order of `places`; all below the hold
     endpoints = {
         model: [
-            make_endpoint(provider, model, request=hold if place == len(places) - 1 else place)
+            make_endpoint(provider, model, request=hold + more * place)
             for place, (provider, served) in enumerate(places)
             if served == model
         ]

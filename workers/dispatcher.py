@@ -12,6 +12,7 @@ from broker.clock import now_ms
 from broker.dispatch import Due, dispatch_many
 from broker.lifecycle import Requeued, Rescue, expire_many, rescue_many
 from broker.webhooks import due, leases
+from workers import bookkeeping
 from workers.toolbox import Toolbox
 
 TICK_SECONDS = 0.25
@@ -37,6 +38,7 @@ class Dispatcher:
             try:
                 if await self._leads():
                     await self.dispatch()
+                    await bookkeeping.seal(self._tools)
                     if loop.time() >= look_back_at:
                         await self.look_back()
                         look_back_at = loop.time() + LOOK_BACK_SECONDS
@@ -66,6 +68,7 @@ class Dispatcher:
         if deliveries := await self._tools.database.write(leases.rescue_many, lost):
             log.warning("dispatcher.rescued", deliveries=deliveries)
         await self._tools.database.write(expire_many, now)
+        await bookkeeping.tell_budgets(self._tools)
 
     def _publish(self, jobs: list[Requeued]) -> None:
         for job in jobs:

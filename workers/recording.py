@@ -12,8 +12,18 @@ from broker import files
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, Completion, Document, ErrorType, Failure
 from broker.ids import generation_id
-from broker.lifecycle import ClaimedJob, Ending, Failed, Finished, decide, record_many
-from broker.retries import Retry
+from broker.lifecycle import (
+    ClaimedJob,
+    Ending,
+    Extension,
+    Failed,
+    Finished,
+    decide,
+    extend_many,
+    is_dearer,
+    record_many,
+)
+from broker.retries import Decision, Retry
 from workers.answers import Envelope
 from workers.receipts import Receipt
 from workers.run import Run
@@ -112,7 +122,9 @@ async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:
     """Record a failed attempt and do what follows: queue it again, or end the job."""
     job = run.job
     now = now_ms()
-    decision = decide(job, failure, now, shown=run.story.shown)
+    decision = await _affordable(
+        tools, job, failure, decide(job, failure, now, shown=run.story.shown)
+    )
     ending = Failed(job, now, failure, decision, run.timings)
     if isinstance(decision, Retry):
         run.story.retrying(failure, decision, job.plan[decision.position])
@@ -133,3 +145,13 @@ async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:
     if isinstance(decision, Retry) and not decision.delay:
         provider = job.plan[decision.position].provider
         tools.publisher.publish(provider, job.lane, [job.id])
+
+
+async def _affordable(
+    tools: Toolbox, job: ClaimedJob, failure: Failure, decision: Decision
+) -> Decision:
+    """Hold more where the next endpoint is dearer; what cannot be paid for is passed over."""
+    if not isinstance(decision, Retry) or not is_dearer(job, decision):
+        return decision
+    wish = Extension(job, failure, decision, now_ms())
+    return await tools.database.write(extend_many, wish)

@@ -5,20 +5,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, exists, select
 
 from broker.accounts.credentials import hash_key
 from broker.accounts.vocabulary import CallerKind, LimitReset, Role
 from broker.clock import now_ms
 from broker.completion import Json
-from broker.tables import ApiKey, Workspace
+from broker.tables import ApiKey, Budget, Workspace
 
 _keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
 _workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_budgets: Any = Budget.__table__  # type: ignore[attr-defined]
 _BY_HASH = (
     select(
         _keys,
         _workspaces.c.unlimited,
+        exists().where(_budgets.c.workspace_id == _keys.c.workspace_id).label("has_budgets"),
         _workspaces.c.requests_per_minute.label("workspace_requests_per_minute"),
         _workspaces.c.max_concurrent_jobs.label("workspace_max_concurrent_jobs"),
         _workspaces.c.settings,
@@ -67,9 +69,15 @@ class Principal:
     limits: RequestLimits = NO_LIMITS  # of the key
     workspace_limits: RequestLimits = NO_LIMITS  # of all keys of the workspace together
     spending_limit: SpendingLimit | None = None  # of the key
+    has_budgets: bool = False  # the workspace
     allowed_models: tuple[str, ...] | None = None  # slugs and patterns; None = all
     allowed_providers: frozenset[str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the workspace
+
+    @property
+    def is_budgeted(self) -> bool:
+        """Whether anything but the balance may limit what is spent."""
+        return self.has_budgets or self.spending_limit is not None
 
     @property
     def actor(self) -> str:
@@ -122,6 +130,7 @@ def _principal(row: Any) -> Principal:
             row.workspace_requests_per_minute, row.workspace_max_concurrent_jobs
         ),
         spending_limit=_spending_limit(row),
+        has_budgets=row.has_budgets,
         allowed_models=_list(row.allowed_models),
         allowed_providers=None if providers is None else frozenset(providers),
         settings=_object(row.settings),

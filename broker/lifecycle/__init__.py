@@ -8,6 +8,7 @@ and stops quietly.
 
 from broker.lifecycle.claims import Claim, ClaimedJob, claim_many
 from broker.lifecycle.endings import Cancellation, cancel_many, expire_many
+from broker.lifecycle.extensions import Extension, extend_many, is_dearer
 from broker.lifecycle.leases import Heartbeat, Renewal, Requeued, Rescue, renew_many, rescue_many
 from broker.lifecycle.records import Ending, Failed, Finished, decide, final_state, record_many
 from broker.lifecycle.reviews import Reopening, reopen_many
@@ -17,6 +18,7 @@ __all__ = [
     "Claim",
     "ClaimedJob",
     "Ending",
+    "Extension",
     "Failed",
     "Finished",
     "Heartbeat",
@@ -28,7 +30,9 @@ __all__ = [
     "claim_many",
     "decide",
     "expire_many",
+    "extend_many",
     "final_state",
+    "is_dearer",
     "record_many",
     "renew_many",
     "reopen_many",

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, bindparam, case, insert, select, update
 
 from broker import routing
@@ -51,6 +52,7 @@ class ClaimedJob:
     created_at: int
     request: bytes
     plan: Plan
+    quotes: Sequence[int] = ()  # what each place of the plan holds
 
     @property
     def endpoint(self) -> Endpoint:
@@ -99,9 +101,9 @@ def _claim_statement() -> Any:
 
 
 _CLAIM = _claim_statement()
-_BODIES = select(_payloads.c.job_id, _payloads.c.request, _payloads.c.plan).where(
-    _payloads.c.job_id.in_(_IDS)
-)
+_BODIES = select(
+    _payloads.c.job_id, _payloads.c.request, _payloads.c.plan, _payloads.c.quotes
+).where(_payloads.c.job_id.in_(_IDS))
 _INSERT_ATTEMPTS = insert(_attempts)
 
 
@@ -154,6 +156,7 @@ def claimed_job(row: Any, body: Any) -> ClaimedJob:
         created_at=row.created_at,
         request=body.request,
         plan=routing.decode(body.plan),
+        quotes=orjson.loads(body.quotes or "[]"),
     )
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, select, update
 
-from broker import ledger
 from broker.completion import ErrorType
 from broker.errors import ConflictError, NotFoundError
 from broker.lifecycle.announcements import Ended, announce
-from broker.lifecycle.records import END_JOB, job_end, release
+from broker.lifecycle.books import release
+from broker.lifecycle.records import END_JOB, job_end
 from broker.states import FINAL, JobState, sources
 from broker.tables import Job
 
@@ -21,6 +21,7 @@ _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _ENDING = (
     _jobs.c.id,
     _jobs.c.workspace_id,
+    _jobs.c.api_key_id,
     _jobs.c.state,
     _jobs.c.hold_nanos,
     _jobs.c.webhook,
@@ -107,7 +108,7 @@ def _end_unclaimed(
     ending = [row for row in rows if row.state in may_end]
     if ending:
         connection.execute(END_JOB, [job_end(row.id, state, now, error) for row in ending])
-        ledger.append(connection, [release(row, now) for row in ending])
+        release(connection, [(row, now) for row in ending])
         announce(
             connection, [Ended(row.id, row.workspace_id, state, now, row.webhook) for row in ending]
         )

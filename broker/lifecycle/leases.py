@@ -102,7 +102,7 @@ def _rescue(connection: Connection, rescue: Rescue) -> list[Requeued]:
         else _jobs.c.lease_owner == rescue.owner
     )
     rows = connection.execute(
-        select(_jobs, _payloads.c.request, _payloads.c.plan)
+        select(_jobs, _payloads.c.request, _payloads.c.plan, _payloads.c.quotes)
         .join(_payloads, _payloads.c.job_id == _jobs.c.id)
         .where(_jobs.c.state == JobState.RUNNING.value, lost)
         .order_by(_jobs.c.id)

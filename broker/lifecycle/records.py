@@ -7,9 +7,10 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from broker import files, ledger, retries
+from broker import files, retries, usage
 from broker.completion import AttemptOutcome, Failure, Timings
 from broker.lifecycle.announcements import Ended, announce
+from broker.lifecycle.books import Answered, release, settle
 from broker.lifecycle.claims import ClaimedJob
 from broker.lifecycle.wording import error_json, storable, stored
 from broker.queues import ordinary
@@ -17,6 +18,7 @@ from broker.retries import Decision, GiveUp, Retry, Review
 from broker.states import FINAL, JobState
 from broker.submission import REDISPATCH_MS
 from broker.tables import Attempt, Generation, Job, JobPayload
+from broker.usage import Consumption
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
@@ -79,7 +81,10 @@ def decide(job: ClaimedJob, failure: Failure, now: int, *, shown: bool = False) 
 
 
 _RUNNING = (
-    select(_jobs.c.id, _jobs.c.attempt, _jobs.c.cancel_requested, _jobs.c.webhook)
+    select(
+        *(_jobs.c.id, _jobs.c.workspace_id, _jobs.c.api_key_id, _jobs.c.app, _jobs.c.end_user),
+        *(_jobs.c.attempt, _jobs.c.hold_nanos, _jobs.c.cancel_requested, _jobs.c.webhook),
+    )
     .where(
         _jobs.c.id.in_(bindparam("ids", expanding=True)), _jobs.c.state == JobState.RUNNING.value
     )
@@ -154,24 +159,24 @@ def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[b
     }
     recorded = []
     live: list[Ending] = []
-    webhooks: dict[str, str | None] = {}
+    rows: dict[str, Any] = {}
     for ending in endings:
         row = running.pop((ending.job.id, ending.job.attempt), None)
         recorded.append(row is not None)
         if row is not None:
             live.append(_called_off(ending) if row.cancel_requested else ending)
-            webhooks[row.id] = row.webhook
+            rows[row.id] = row
     if live:
         _end_attempts(connection, live)
-        _record_finished(connection, [ending for ending in live if isinstance(ending, Finished)])
-        _record_failed(connection, [ending for ending in live if isinstance(ending, Failed)])
-        announce(connection, _ended_jobs(live, webhooks))
+        _record_finished(connection, [end for end in live if isinstance(end, Finished)], rows)
+        _record_failed(connection, [end for end in live if isinstance(end, Failed)], rows)
+        announce(connection, _ended_jobs(live, rows))
     return recorded
 
 
-def _ended_jobs(endings: Sequence[Ending], webhooks: Mapping[str, str | None]) -> list[Ended]:
+def _ended_jobs(endings: Sequence[Ending], rows: Mapping[str, Any]) -> list[Ended]:
     return [
-        Ended(end.job.id, end.job.workspace_id, _state(end), end.now, webhooks[end.job.id])
+        Ended(end.job.id, end.job.workspace_id, _state(end), end.now, rows[end.job.id].webhook)
         for end in endings
         if isinstance(end, Finished) or not isinstance(end.decision, Retry)
     ]
@@ -223,7 +228,9 @@ def _attempt_end(ending: Ending) -> dict[str, Any]:
     }
 
 
-def _record_finished(connection: Connection, endings: Sequence[Finished]) -> None:
+def _record_finished(
+    connection: Connection, endings: Sequence[Finished], rows: Mapping[str, Any]
+) -> None:
     if not endings:
         return
     connection.execute(
@@ -235,22 +242,12 @@ def _record_finished(connection: Connection, endings: Sequence[Finished]) -> Non
         [{"of_job": end.job.id, "response": end.response, "events": end.events} for end in endings],
     )
     files.add(connection, [row for end in endings for row in end.files])
-    ledger.append(
-        connection,
-        [
-            ledger.settle(
-                workspace_id=end.job.workspace_id,
-                job_id=end.job.id,
-                held_nanos=end.job.hold_nanos,
-                cost_nanos=end.generation["cost_nanos"],
-                now=end.now,
-            )
-            for end in endings
-        ],
-    )
+    settle(connection, [Answered(rows[end.job.id], end.generation, end.now) for end in endings])
 
 
-def _record_failed(connection: Connection, endings: Sequence[Failed]) -> None:
+def _record_failed(
+    connection: Connection, endings: Sequence[Failed], rows: Mapping[str, Any]
+) -> None:
     requeues = [_requeue(end, end.decision) for end in endings if isinstance(end.decision, Retry)]
     if requeues:
         connection.execute(_REQUEUE_JOB, requeues)
@@ -268,7 +265,14 @@ def _record_failed(connection: Connection, endings: Sequence[Failed]) -> None:
     ]
     if logs:
         connection.execute(_STORE_ANSWER, logs)
-    ledger.append(connection, [release(end.job, end.now) for end in stopped if _ended(end)])
+    release(connection, [(rows[end.job.id], end.now) for end in stopped if _ended(end)])
+    lost = [end for end in stopped if final_state(end) in (JobState.FAILED, JobState.EXPIRED)]
+    usage.add(connection, [_failure(end, rows[end.job.id]) for end in lost])
+
+
+def _failure(end: Failed, row: Any) -> Consumption:
+    endpoint = end.job.endpoint
+    return Consumption(row, endpoint.model, endpoint.provider, end.now, None)
 
 
 def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
@@ -317,9 +321,3 @@ def final_state(end: Failed) -> JobState:
 
 def _ended(end: Failed) -> bool:
     return final_state(end) in FINAL
-
-
-def release(job: Any, now: int) -> dict[str, Any]:
-    return ledger.release(
-        workspace_id=job.workspace_id, job_id=job.id, held_nanos=job.hold_nanos, now=now
-    )

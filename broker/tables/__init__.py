@@ -13,10 +13,12 @@ from broker.tables.accounts import (
     Workspace,
 )
 from broker.tables.batches import Batch, BatchLine
+from broker.tables.budgets import Budget, BudgetNotice
 from broker.tables.files import StoredFile
 from broker.tables.jobs import Attempt, Generation, Job, JobPayload
-from broker.tables.ledger import LedgerEntry
+from broker.tables.ledger import LedgerAccount, LedgerEntry
 from broker.tables.native_batches import NativeBatch, NativeLine
+from broker.tables.usage import UsageRollup
 from broker.tables.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
 
 __all__ = [
@@ -25,17 +27,21 @@ __all__ = [
     "AuditEntry",
     "Batch",
     "BatchLine",
+    "Budget",
+    "BudgetNotice",
     "Delivery",
     "DeliveryAttempt",
     "Generation",
     "Job",
     "JobPayload",
+    "LedgerAccount",
     "LedgerEntry",
     "Member",
     "NativeBatch",
     "NativeLine",
     "OneTimeToken",
     "StoredFile",
+    "UsageRollup",
     "User",
     "UserSession",
     "WebhookEndpoint",

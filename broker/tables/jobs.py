@@ -35,6 +35,20 @@ class Job(SQLModel, table=True):
             postgresql_where=text("batch_id IS NOT NULL"),
         ),
         Index(
+            "ix_jobs_session",
+            "workspace_id",
+            "session_id",
+            sqlite_where=text("session_id IS NOT NULL"),
+            postgresql_where=text("session_id IS NOT NULL"),
+        ),
+        Index(
+            "ix_jobs_end_user",
+            "workspace_id",
+            "end_user",
+            sqlite_where=text("end_user IS NOT NULL"),
+            postgresql_where=text("end_user IS NOT NULL"),
+        ),
+        Index(
             "uq_jobs_idempotency",
             "workspace_id",
             "idempotency_key",
@@ -70,6 +84,9 @@ class Job(SQLModel, table=True):
     hold_nanos: int = Field(sa_column=big())
     batch_id: str | None = None  # the batch it is a line of
     priority: int = 0  # among the waiting jobs of one batch or workspace; higher goes first
+    app: str | None = None  # what program asked, by its own word
+    end_user: str | None = None  # for whom it asked, by its own word
+    session_id: str | None = None
     webhook: str | None = Field(default=None, sa_column=Column(Text))  # JSON: {url, events}
     error: str | None = Field(default=None, sa_column=Column(Text))  # JSON, once it ended badly
     created_at: int = Field(sa_column=big())
@@ -85,6 +102,7 @@ class JobPayload(SQLModel, table=True):
     job_id: str = Field(primary_key=True, foreign_key="jobs.id")
     request: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # the body, JSON
     plan: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # JSON, see routing
+    quotes: str | None = Field(default=None, sa_column=Column(Text))  # JSON: what each place holds
     extra: str | None = Field(default=None, sa_column=Column(Text))  # metadata and attribution
     response: bytes | None = Field(default=None, sa_column=Column(LargeBinary))  # the answer, JSON
     events: bytes | None = Field(

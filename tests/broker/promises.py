@@ -50,7 +50,8 @@ def check_books(picture):
     for job_id, row in picture.jobs.items():
         ended = {JobState.COMPLETED.value: ["settle"]}.get(row.state, ["release"])
         expected = ["hold", *ended] if row.state in FINAL else ["hold"]
-        assert sorted(kinds[job_id]) == sorted(expected), (row.state, kinds[job_id])
+        booked = [kind for kind in kinds[job_id] if kind != "extend"]
+        assert sorted(booked) == sorted(expected), (row.state, kinds[job_id])
 
 
 def expected_balance(picture, workspace_id):
@@ -64,6 +65,17 @@ def expected_balance(picture, workspace_id):
     held = sum(row.hold_nanos for row in ours.values() if row.state not in FINAL)
     spent = sum(row.cost_nanos for id_, row in picture.generations.items() if id_ in ours)
     return granted - held - spent
+
+
+def check_limit(picture, workspace_id, nanos):
+    """Nothing is admitted above a limit: only a call dearer than its own hold can pass it."""
+    total = 0
+    for job_id, row in picture.jobs.items():
+        if row.workspace_id == workspace_id and job_id in picture.generations:
+            total += min(picture.generations[job_id].cost_nanos, row.hold_nanos)
+        elif row.workspace_id == workspace_id and row.state not in FINAL:
+            total += row.hold_nanos
+    assert total <= nanos
 
 
 def check_attempts(picture, reopened):

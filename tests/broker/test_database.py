@@ -1,10 +1,10 @@
 import asyncio
+import dataclasses
 import threading
 
 import pytest
 from sqlalchemy import text
 
-from broker import submission
 from broker.database import Database
 from broker.errors import UnavailableError
 from broker.submission import submit_many
@@ -66,7 +66,7 @@ async def test_a_group_is_one_call_in_one_transaction(database):
 async def test_one_bad_item_fails_alone(database, caller):
     # Given three jobs, of which one breaks a constraint
     good, bad, fine = (make_new_job(caller) for _ in range(3))
-    broken = submission.NewJob(bad.row | {"state": None}, bad.payload, unlimited=True)
+    broken = dataclasses.replace(bad, row=bad.row | {"state": None})
     # When they are written as one group
     results = await written_together(
         database, (submit_many, good), (submit_many, broken), (submit_many, fine)

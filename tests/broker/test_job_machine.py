@@ -1,5 +1,6 @@
 """Whatever callers, workers, crashes and doubled messages do, in any order, the promises hold."""
 
+import dataclasses
 from collections import defaultdict
 from unittest import mock
 
@@ -16,19 +17,28 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from broker import ledger
+from broker import budgets, ledger
+from broker.budgets import BudgetWish, Scope
 from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch import Due, dispatch_many
-from broker.errors import IdempotencyMismatchError, InsufficientCreditsError
+from broker.errors import (
+    BudgetExceededError,
+    IdempotencyMismatchError,
+    InsufficientCreditsError,
+)
 from broker.lifecycle import (
     Cancellation,
     Claim,
+    Extension,
     Heartbeat,
     Reopening,
     Rescue,
     cancel_many,
     claim_many,
+    decide,
     expire_many,
+    extend_many,
+    is_dearer,
     record_many,
     renew_many,
     reopen_many,
@@ -38,12 +48,14 @@ from broker.queues import Lane
 from broker.retries import OnUnknown
 from broker.states import FINAL
 from broker.submission import submit_many
+from broker.usage import Reset
 from tests import factories
 from tests.broker import promises
 from tests.factories import LEASE, NOW, balance, failed, failure, finished, make_new_job
 
 PLACES = [("alpha", "m/one"), ("beta", "m/one"), ("alpha", "m/two")]
 OWNERS = st.sampled_from(["worker-1", "worker-2"])
+BUDGET = 3_500
 CONCURRENCY = {"alpha": 2, "beta": 1}
 
 
@@ -59,6 +71,7 @@ class JobMachine(RuleBasedStateMachine):
         self.callers = [
             factories.make_principal(database, credit=2_500),
             factories.make_principal(database),
+            self.budgeted(factories.make_principal(database)),
         ]
         self.keys = {}
         self.reopened = defaultdict(int)
@@ -70,6 +83,13 @@ class JobMachine(RuleBasedStateMachine):
         wishes = [{"lane": lanes[0]}, {"lane": lanes[1], "on_unknown": OnUnknown.HOLD}]
         caller = self.callers[1]
         return multiple(*[factories.submit(self.database, caller, **wish) for wish in wishes])
+
+    def budgeted(self, caller):
+        """Limit what a caller may spend in a month."""
+        place = (caller.workspace_id, Scope.WORKSPACE, caller.workspace_id, Reset.MONTHLY)
+        with self.database.transaction() as connection:
+            budgets.put_budget(connection, BudgetWish(*place, BUDGET, soft=False, now=NOW))
+        return dataclasses.replace(caller, has_budgets=True)
 
     def act(self, function, *items):
         return factories.run(self.database, function, *items)
@@ -90,17 +110,18 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule(
         target=jobs,
-        who=st.integers(0, 1),
+        who=st.integers(0, 2),
         key=st.none() | st.sampled_from(["k", "l"]),
         seed=st.integers(1, 2),
         places=st.integers(1, 3),
+        more=st.sampled_from([0, 700]),
         later=st.sampled_from([None, 500, 90_000]),
         deadline=st.sampled_from([None, 10_000, 300_000]),
         lane=st.sampled_from(Lane),
         on_unknown=st.sampled_from(OnUnknown),
         max_attempts=st.integers(1, 3),
     )
-    def submit(self, who, key, seed, places, later, deadline, **wish):
+    def submit(self, who, key, seed, places, more, later, deadline, **wish):
         caller = self.callers[who]
         not_before = later and self.now + later
         until = deadline and self.now + deadline
@@ -111,6 +132,7 @@ class JobMachine(RuleBasedStateMachine):
             caller,
             now=self.now,
             places=PLACES[:places],
+            more=more,
             body={"seed": seed},
             idempotency_key=key,
             not_before=not_before,
@@ -125,6 +147,10 @@ class JobMachine(RuleBasedStateMachine):
         if isinstance(first, InsufficientCreditsError):
             assert left < job.row["hold_nanos"]
             assert not caller.unlimited
+            self.assert_no_trace()
+            return multiple()
+        if isinstance(first, BudgetExceededError):
+            assert who == 2
             self.assert_no_trace()
             return multiple()
         if first.replayed:
@@ -167,8 +193,14 @@ class JobMachine(RuleBasedStateMachine):
     )
     def attempt_fails(self, job, outcome, error_type, retry_after, chance):
         with mock.patch("random.random", return_value=chance):
-            ending = failed(job, now=self.now, why=failure(outcome, error_type, retry_after))
-        self.record(job, ending)
+            self.fails(job, failure(outcome, error_type, retry_after))
+
+    def fails(self, job, why):
+        """What a worker does: decide, hold more for a dearer endpoint, record."""
+        decision = decide(job, why, self.now)
+        if is_dearer(job, decision):
+            decision = self.step(extend_many, Extension(job, why, decision, self.now))
+        self.record(job, failed(job, now=self.now, why=why, decision=decision))
 
     @rule(
         job_id=jobs,
@@ -182,7 +214,7 @@ class JobMachine(RuleBasedStateMachine):
             return
         if called_off:
             self.step(cancel_many, Cancellation(job_id, job.workspace_id, self.now))
-        self.record(job, failed(job, now=self.now, why=failure(outcome, ErrorType.TIMEOUT)))
+        self.fails(job, failure(outcome, ErrorType.TIMEOUT))
 
     @rule(one=claims, other=consumes(claims))
     def two_endings_in_one_group(self, one, other):
@@ -199,7 +231,7 @@ class JobMachine(RuleBasedStateMachine):
     @rule(job_id=jobs, stranger=st.booleans())
     def cancel(self, job_id, stranger):
         row = self.picture.jobs[job_id]
-        [other] = {c.workspace_id for c in self.callers} - {row.workspace_id}
+        other = next(c.workspace_id for c in self.callers if c.workspace_id != row.workspace_id)
         wish = Cancellation(job_id, other if stranger else row.workspace_id, self.now)
         [state] = self.act(cancel_many, wish)
         if stranger or row.state in FINAL:
@@ -233,6 +265,10 @@ class JobMachine(RuleBasedStateMachine):
         self.act(expire_many, self.now)
 
     @rule()
+    def entries_are_sealed(self):
+        self.act(ledger.seal_many, self.now)
+
+    @rule()
     def dispatcher_looks(self):
         self.dispatch()
 
@@ -248,6 +284,8 @@ class JobMachine(RuleBasedStateMachine):
         promises.check_books(self.picture)
         promises.check_attempts(self.picture, self.reopened)
         promises.check_answers(self.picture)
+        promises.check_limit(self.picture, self.callers[2].workspace_id, BUDGET)
+        assert self.database.read_now(ledger.verify).flaws == []
         promises.check_story(self.database, self.picture, self.told)
         for caller in self.callers:
             expected = promises.expected_balance(self.picture, caller.workspace_id)

@@ -74,7 +74,7 @@ def test_amounts_of_thousands_of_dollars_fit(database, workspace_id):
 
 def test_balances_of_nobody_are_none(database):
     with database.transaction() as connection:
-        assert ledger.locked_balances(connection, []) == {}
+        assert ledger.totals(connection, []) == {}
     assert balance(database, "ws_none") == 0
 
 
@@ -83,7 +83,7 @@ def test_an_open_submission_does_not_hold_up_settling(postgres, empty_postgres_u
     workspace_id = make_principal(postgres, credit=1_000).workspace_id
     other = connect(empty_postgres_url)
     with postgres.transaction() as connection:
-        ledger.locked_balances(connection, [workspace_id])
+        ledger.lock(connection, [workspace_id])
         # When a worker settles a job of that workspace meanwhile
         with other.transaction() as settling:
             settling.exec_driver_sql("SET LOCAL lock_timeout = '2s'")

@@ -187,9 +187,17 @@ def test_unlimited_workspace_is_held_but_never_refused(database, caller):
     assert balance(database, caller.workspace_id) == -HOLD
 
 
-def test_the_hold_covers_the_dearest_endpoint_of_the_plan():
+def test_the_hold_is_for_the_first_choice_and_every_place_has_its_quote():
     places = [("a", "acme/one"), ("b", "acme/two"), ("c", "acme/two")]
-    assert make_new_job(UNSTORED, places=places, hold=777).row["hold_nanos"] == 777
+    job = make_new_job(UNSTORED, places=places, hold=777, more=5)
+    assert job.row["hold_nanos"] == 777
+    assert orjson.loads(job.payload["quotes"]) == [777, 782, 787]
+
+
+def test_fallbacks_dearer_than_max_cost_are_not_planned():
+    places = [("a", "acme/one"), ("b", "acme/two"), ("c", "acme/two")]
+    job = make_new_job(UNSTORED, places=places, hold=777, more=5, max_cost_nanos=786)
+    assert [place["provider"] for place in orjson.loads(job.payload["plan"])] == ["a", "b"]
 
 
 def test_a_job_dearer_than_its_max_cost_is_refused_before_anything_is_written():

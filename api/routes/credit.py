@@ -1,0 +1,62 @@
+"""/credits: what a workspace has paid in and spent, and payments as they come in."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api import intake
+from api.errors import json_response
+from api.schemas.money import TopUp
+from api.services import services
+from broker import ledger, payments
+from broker.accounts import CallerKind
+from broker.clock import now_ms
+from broker.completion import Json
+from broker.errors import PermissionDeniedError
+from broker.money import nanos_from_usd, usd
+from broker.payments import Payment
+
+router = APIRouter(tags=["credits"])
+
+
+@router.get("/credits")
+async def get_credits(request: Request) -> Response:
+    """Show the workspace's credit, use, open holds and balance, in US dollars."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    totals = await hands.database.read(ledger.totals, [principal.workspace_id])
+    standing = _standing(totals[principal.workspace_id]) | {"unlimited": principal.unlimited}
+    return json_response({"data": standing})
+
+
+@router.post("/credits")
+async def add_credits(request: Request) -> Response:
+    """Book a payment for a workspace; the same reference again changes nothing.
+
+    For management keys of the whole installation: who pays does not also say that they paid.
+    """
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    if principal.kind is not CallerKind.MANAGEMENT or not principal.everywhere:
+        raise PermissionDeniedError(
+            "Only a management key of the whole installation may book payments; on the server, "
+            "`waybill credits add` does."
+        )
+    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    wanted = intake.validated(TopUp, body)
+    nanos = nanos_from_usd(wanted.amount)
+    fee = payments.fee_of(nanos, hands.settings)
+    workspace_id = wanted.workspace_id or principal.workspace_id
+    payment = Payment(workspace_id, nanos, wanted.reference, now_ms(), fee)
+    booked = await hands.database.write(payments.add_many, payment)
+    told = {"workspace_id": workspace_id, "reference": wanted.reference, "fee": usd(fee)}
+    status = 201 if booked.is_new else 200
+    return json_response({"data": told | _standing(booked.totals)}, status)
+
+
+def _standing(totals: ledger.Totals) -> Json:
+    return {
+        "total_credits": usd(totals.credited),
+        "total_usage": usd(totals.spent),
+        "held": usd(totals.held),
+        "balance": usd(totals.available),
+    }

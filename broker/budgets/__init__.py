@@ -1,0 +1,20 @@
+"""Limits on what may be spent in a period: of a workspace, of a member, of a key.
+
+`limits` (what applies to whom, and what is left of it), `definitions` (making and listing budgets).
+All that apply must hold. What is spent comes from the rollups, what is held from the ledger: there
+is no counter that could drift.
+"""
+
+from broker.budgets.definitions import BudgetWish, put_budget, remove_budget, workspace_budgets
+from broker.budgets.limits import Limit, Scope, fill, limits_of
+
+__all__ = [
+    "BudgetWish",
+    "Limit",
+    "Scope",
+    "fill",
+    "limits_of",
+    "put_budget",
+    "remove_budget",
+    "workspace_budgets",
+]

@@ -1,0 +1,106 @@
+"""A fallback to a dearer endpoint holds more first, or is skipped."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, select, update
+
+from broker import ledger
+from broker.completion import Failure
+from broker.lifecycle.claims import ClaimedJob
+from broker.lifecycle.records import decide
+from broker.retries import Decision, Retry
+from broker.routing import Plan
+from broker.spending import Payer, Purse
+from broker.states import JobState
+from broker.tables import Job, Workspace
+
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_RUNNING = (
+    select(
+        *(_jobs.c.id, _jobs.c.workspace_id, _jobs.c.api_key_id, _jobs.c.attempt),
+        *(_jobs.c.hold_nanos, _workspaces.c.unlimited),
+    )
+    .join(_workspaces, _workspaces.c.id == _jobs.c.workspace_id)
+    .where(
+        _jobs.c.id.in_(bindparam("ids", expanding=True)), _jobs.c.state == JobState.RUNNING.value
+    )
+    .order_by(_jobs.c.id)
+    .with_for_update(of=_jobs)
+)
+_HOLD_MORE = (
+    update(_jobs).where(_jobs.c.id == bindparam("of_job")).values(hold_nanos=bindparam("hold"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """A running job whose failed attempt is to be followed by one at a dearer endpoint."""
+
+    job: ClaimedJob
+    failure: Failure
+    decision: Retry
+    now: int
+
+
+def is_dearer(job: ClaimedJob, decision: Decision) -> bool:
+    """Tell whether what follows may cost more than is held."""
+    return isinstance(decision, Retry) and _quote(job, decision.position) > job.hold_nanos
+
+
+def extend_many(connection: Connection, wishes: Sequence[Extension]) -> Sequence[Decision]:
+    """Hold what the next endpoint needs; return what follows now.
+
+    Endpoints that cannot be afforded are skipped. Where none is left, what follows is what would
+    have if the plan had ended at the attempt that failed.
+    """
+    ledger.lock(connection, {wish.job.workspace_id for wish in wishes})  # before jobs, as others do
+    found = connection.execute(_RUNNING, {"ids": sorted({wish.job.id for wish in wishes})})
+    rows = {(row.id, row.attempt): row for row in found}
+    payers = {id_: _payer(row) for id_, row in rows.items()}
+    purse = Purse.open(connection, payers.values(), max(wish.now for wish in wishes))
+    decisions: list[Decision] = []
+    entries, holds = [], []
+    for wish in wishes:
+        row = rows.pop((wish.job.id, wish.job.attempt), None)
+        if row is None:  # no longer this attempt's: recording it will tell
+            decisions.append(wish.decision)
+            continue
+        place, more = _affordable(wish, row, payers[row.id, row.attempt], purse)
+        if more:
+            entries.append(ledger.extend(row, attempt=row.attempt, nanos=more, now=wish.now))
+            holds.append({"of_job": row.id, "hold": row.hold_nanos + more})
+        decisions.append(_otherwise(wish) if place is None else _moved(wish.decision, place))
+    ledger.append(connection, entries)
+    if holds:
+        connection.execute(_HOLD_MORE, holds)
+    return decisions
+
+
+def _affordable(wish: Extension, row: Any, payer: Payer, purse: Purse) -> tuple[int | None, int]:
+    """Return the first place from the wished one on that can be paid for, and what it needs."""
+    for place in range(wish.decision.position, len(wish.job.plan)):
+        more = max(_quote(wish.job, place) - row.hold_nanos, 0)
+        if not more or purse.take(payer, more, "a fallback") is None:
+            return place, more
+    return None, 0
+
+
+def _moved(decision: Retry, place: int) -> Retry:
+    return decision if place == decision.position else Retry(place)
+
+
+def _otherwise(wish: Extension) -> Decision:
+    job = wish.job
+    tried = Plan(job.plan.places[: job.position + 1])
+    return decide(replace(job, plan=tried), wish.failure, wish.now)
+
+
+def _quote(job: ClaimedJob, place: int) -> int:
+    return job.quotes[place] if place < len(job.quotes) else 0
+
+
+def _payer(row: Any) -> Payer:
+    return Payer(row.workspace_id, row.api_key_id, row.unlimited, budgeted=True)

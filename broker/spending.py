@@ -1,0 +1,129 @@
+"""May this be held? One answer from balance, key limit and budgets, under the workspace's lock."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from broker import budgets, ledger
+from broker.budgets import Limit, Scope
+from broker.clock import moment
+from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
+from broker.ledger import Totals
+from broker.money import usd
+from broker.quotes import Quotes
+from broker.usage import ends_at
+
+COME_BACK_SECONDS = 5  # for holds to become settlements
+
+
+@dataclass(frozen=True, slots=True)
+class Payer:
+    """Whose money it is."""
+
+    workspace_id: str
+    api_key_id: str
+    unlimited: bool  # the balance never refuses
+    budgeted: bool  # there may be limits besides the balance
+
+
+class Purse:
+    """What payers may still hold, until the transaction ends."""
+
+    def __init__(self, balances: dict[str, Totals], limits: list[Limit], now: int) -> None:
+        self._left = {id_: totals.available for id_, totals in balances.items()}
+        self._held = {id_: totals.held for id_, totals in balances.items()}
+        self._limits = limits
+        self._now = now
+
+    @classmethod
+    def open(cls, connection: Connection, payers: Iterable[Payer], now: int) -> "Purse":
+        """Lock and look up what limits these payers: nothing, for those whom nothing limits."""
+        everybody = list(payers)
+        counted = {each.workspace_id for each in everybody if not each.unlimited}
+        budgeted = [each for each in everybody if each.budgeted]
+        ledger.lock(connection, counted | {each.workspace_id for each in budgeted})
+        limits: list[Limit] = []
+        if budgeted:
+            workspaces = {each.workspace_id for each in budgeted}
+            keys = {each.api_key_id for each in budgeted}
+            limits = budgets.limits_of(connection, workspaces, keys, soft=False)
+            budgets.fill(connection, limits, now)
+        return cls(ledger.totals(connection, counted), limits, now)
+
+    def take(self, payer: Payer, nanos: int, explanation: Quotes | str) -> WaybillError | None:
+        """Hold that much, or say what does not allow it. `explanation` says what it is for."""
+        if not payer.unlimited and self._left[payer.workspace_id] < nanos:
+            return self._no_credit(payer.workspace_id, nanos, explanation)
+        limits = [
+            limit
+            for limit in self._limits
+            if payer.budgeted and limit.applies_to(payer.workspace_id, payer.api_key_id)
+        ]
+        for limit in limits:
+            if limit.left < nanos:
+                return _over_limit(limit, nanos, explanation, self._now)
+        for limit in limits:
+            limit.held += nanos
+        if not payer.unlimited:
+            self._left[payer.workspace_id] -= nanos
+            self._held[payer.workspace_id] += nanos
+        return None
+
+    def _no_credit(self, workspace_id: str, nanos: int, explanation: Quotes | str) -> WaybillError:
+        left, held = self._left[workspace_id], self._held[workspace_id]
+        message = f"{_needed(nanos, explanation)} and {usd(max(left, 0)):.6f} are left"
+        if left + held >= nanos:
+            error = InsufficientCreditsError(
+                f"{message}, as {usd(held):.6f} are held for jobs that have not ended: try again "
+                "in a moment, or add credits.",
+                metadata={
+                    "reason": "in_flight_budget_exhausted",
+                    "limit_source": "openrouter_in_flight_budget",
+                    "remedy_hint": "retry_after_settlement",
+                },
+            )
+            error.headers["Retry-After"] = str(COME_BACK_SECONDS)
+            return error
+        return InsufficientCreditsError(
+            f"{message}: add credits, lower max_tokens, or choose a cheaper model.",
+            metadata={
+                "reason": "weight_exceeds_budget",
+                "limit_source": "openrouter_credits",
+                "remedy_hint": "add_credits_or_lower_max_tokens",
+            },
+        )
+
+
+def _over_limit(limit: Limit, nanos: int, explanation: Quotes | str, now: int) -> WaybillError:
+    """A key's limit is a 402 and any other budget a 403, as OpenRouter types them."""
+    until = ends_at(limit.reset, now)
+    again = "" if until is None else f" It begins anew at {moment(until)}."
+    whose = "this key" if limit.scope is Scope.KEY else f"the {limit.scope}"
+    message = (
+        f"{_needed(nanos, explanation)}, and the {limit.reset} limit of {whose}, "
+        f"{usd(limit.nanos):g} USD, has {usd(max(limit.left, 0)):.6f} left "
+        f"({usd(limit.spent):.6f} spent, {usd(limit.held):.6f} held for open jobs).{again}"
+    )
+    in_flight = limit.nanos - limit.spent >= nanos
+    metadata = {
+        "reason": "in_flight_budget_exhausted" if in_flight else "weight_exceeds_budget",
+        "limit_source": "openrouter_key_limit" if limit.scope is Scope.KEY else "openrouter_budget",
+        "remedy_hint": "retry_after_settlement" if in_flight else "raise_limit_or_wait_for_reset",
+        "budget": {
+            "scope": limit.scope.value,
+            "reset_interval": limit.reset.value,
+            "limit_usd": usd(limit.nanos),
+            "spend_usd": usd(limit.spent),
+            "resets_at": None if until is None else moment(until),
+        },
+    }
+    kind = InsufficientCreditsError if limit.scope is Scope.KEY else BudgetExceededError
+    error = kind(message, metadata=metadata)
+    if in_flight:
+        error.headers["Retry-After"] = str(COME_BACK_SECONDS)
+    return error
+
+
+def _needed(nanos: int, explanation: Quotes | str) -> str:
+    return f"This job may cost {usd(nanos):.6f} USD ({explanation})"

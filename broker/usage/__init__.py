@@ -1,0 +1,39 @@
+"""What was consumed: added up as it is settled, and read from those sums.
+
+`periods` (pure: when hours, days, weeks and months begin, in UTC), `rollups` (the only writer),
+`sums` (what was spent in a window), `activity` (by day), `analytics` (any question).
+"""
+
+from broker.usage.activity import Activity, activity
+from broker.usage.analytics import (
+    DIMENSIONS,
+    FILTERS,
+    GRANULARITIES,
+    METRICS,
+    Condition,
+    Question,
+    query,
+)
+from broker.usage.periods import Reset, ends_at, starts_at
+from broker.usage.rollups import Consumption, add
+from broker.usage.sums import KeyUsage, key_usage, spent
+
+__all__ = [
+    "DIMENSIONS",
+    "FILTERS",
+    "GRANULARITIES",
+    "METRICS",
+    "Activity",
+    "Condition",
+    "Consumption",
+    "KeyUsage",
+    "Question",
+    "Reset",
+    "activity",
+    "add",
+    "ends_at",
+    "key_usage",
+    "query",
+    "spent",
+    "starts_at",
+]

@@ -1,0 +1,59 @@
+"""Usage by day, model and provider: the last completed days, as GET /activity has it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from broker.tables import UsageRollup
+from broker.usage.periods import DAY_MS
+
+DAYS = 30  # completed ones; today is not among them
+
+_rollups: Any = UsageRollup.__table__  # type: ignore[attr-defined]
+SUMMED = (
+    *("requests", "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens"),
+    *("cost_nanos", "byok_cost_nanos"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Which activity is asked for. None means: all."""
+
+    now: int
+    workspace_ids: Collection[str] | None = None
+    key_ids: Collection[str] | None = None
+    day: int | None = None  # its first millisecond
+
+    @property
+    def today(self) -> int:
+        return self.now - self.now % DAY_MS
+
+    @property
+    def first_day(self) -> int:
+        return self.today - DAYS * DAY_MS
+
+
+def activity(connection: Connection, wanted: Activity) -> Sequence[Any]:
+    """Return rows of (workspace_id, starts_at, model, provider, sums), newest day first."""
+    by = [_rollups.c[name] for name in ("workspace_id", "starts_at", "model", "provider")]
+    query = (
+        select(*by, *[func.sum(_rollups.c[name]).label(name) for name in SUMMED])
+        .where(
+            _rollups.c.period == "day",
+            _rollups.c.starts_at >= wanted.first_day,
+            _rollups.c.starts_at < wanted.today,
+            _rollups.c.requests > 0,
+        )
+        .group_by(*by)
+        .order_by(_rollups.c.starts_at.desc(), *[column for column in by if column is not by[1]])
+    )
+    if wanted.workspace_ids is not None:
+        query = query.where(_rollups.c.workspace_id.in_(wanted.workspace_ids))
+    if wanted.key_ids is not None:
+        query = query.where(_rollups.c.api_key_id.in_(wanted.key_ids))
+    if wanted.day is not None:
+        query = query.where(_rollups.c.starts_at == wanted.day)
+    return connection.execute(query).all()

@@ -1,0 +1,136 @@
+"""Any question about usage: metrics by up to two dimensions over time, from the rollups."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Float, cast, func, literal, select
+
+from broker.money import NANOS_PER_USD
+from broker.tables import UsageRollup
+from broker.usage.periods import DAY_MS
+
+_rollups: Any = UsageRollup.__table__  # type: ignore[attr-defined]
+
+
+def _sum(name: str) -> ColumnElement[Any]:
+    return cast(func.sum(_rollups.c[name]), Float)
+
+
+def _share(part: str, *whole: str) -> ColumnElement[Any]:
+    total: Any = sum((_rollups.c[name] for name in whole), start=literal(0))
+    return func.coalesce(_sum(part) / func.nullif(cast(func.sum(total), Float), 0), 0.0)
+
+
+METRICS: Mapping[str, tuple[str, ColumnElement[Any]]] = {
+    "requests": ("answered requests", _sum("requests")),
+    "failures": ("jobs that failed or expired after an attempt", _sum("failures")),
+    "error_rate": ("failures as a share of all", _share("failures", "requests", "failures")),
+    "usage": ("cost in US dollars", _sum("cost_nanos") / NANOS_PER_USD),
+    "byok_usage": (
+        "cost at the caller's own provider accounts, in US dollars",
+        _sum("byok_cost_nanos") / NANOS_PER_USD,
+    ),
+    "prompt_tokens": ("input tokens, cached ones included", _sum("prompt_tokens")),
+    "completion_tokens": ("output tokens", _sum("completion_tokens")),
+    "reasoning_tokens": ("output tokens that were reasoning", _sum("reasoning_tokens")),
+    "cached_tokens": ("input tokens read from a cache", _sum("cached_tokens")),
+    "total_tokens": ("input and output tokens", _sum("prompt_tokens") + _sum("completion_tokens")),
+    "cache_hit_rate": ("cached share of the input", _share("cached_tokens", "prompt_tokens")),
+    "average_latency_ms": ("to the first token", _share("first_token_ms", "first_tokens")),
+    "average_duration_ms": ("to the whole answer", _share("duration_ms", "requests")),
+}
+"""Name → (what it is, how it is computed)."""
+
+DIMENSIONS: Mapping[str, tuple[str, str]] = {
+    "model": ("the model that answered", "model"),
+    "provider": ("the provider that answered", "provider"),
+    "api_key_id": ("the key that asked", "api_key_id"),
+    "workspace_id": ("the workspace that paid", "workspace_id"),
+    "app": ("the program that asked: X-Title, or the host of HTTP-Referer", "app"),
+    "user": ("the body's `user`", "end_user"),
+}
+"""Name → (what it is, its column)."""
+
+FILTERS: Mapping[str, Callable[[Any, Any], Any]] = {
+    "eq": lambda column, value: column == value,
+    "neq": lambda column, value: column != value,
+    "in": lambda column, value: column.in_(value),
+    "not_in": lambda column, value: column.not_in(value),
+}
+LISTS = frozenset({"in", "not_in"})  # filters that take several values
+
+_MONDAY = _rollups.c.starts_at - (_rollups.c.starts_at // DAY_MS + 3) % 7 * DAY_MS
+"""1970-01-01 was a Thursday."""
+
+GRANULARITIES: Mapping[str, tuple[str, Any]] = {
+    "hour": ("hour", _rollups.c.starts_at),
+    "day": ("day", _rollups.c.starts_at),
+    "week": ("day", _MONDAY),
+    "month": ("month", _rollups.c.starts_at),
+}
+"""Name → (which rollups are read, when a row's period began)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One filter."""
+
+    dimension: str
+    operator: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked. Names are those of the tables above, checked by whoever asks."""
+
+    metrics: Sequence[str]
+    start: int  # Unix milliseconds; periods that begin then or later
+    end: int  # … and before this
+    workspace_ids: Collection[str] | None = None  # None: all
+    dimensions: Sequence[str] = ()
+    conditions: Sequence[Condition] = ()
+    granularity: str | None = None  # None: one row for the whole range
+    order_by: str | None = None  # a metric or dimension, or `date`; default: by date, then largest
+    ascending: bool = False
+    limit: int = 1_000
+
+
+def query(connection: Connection, asked: Question) -> Sequence[Any]:
+    """Return rows as mappings: `date` (ms, with a granularity), dimensions, metrics."""
+    period, bucket = GRANULARITIES[asked.granularity or "day"]
+    columns: dict[str, Any] = {}
+    if asked.granularity is not None:
+        columns["date"] = bucket
+    columns |= {name: _rollups.c[DIMENSIONS[name][1]] for name in asked.dimensions}
+    metrics = {name: METRICS[name][1] for name in asked.metrics}
+    statement = (
+        select(*[each.label(name) for name, each in (columns | metrics).items()])
+        .where(
+            _rollups.c.period == period,
+            _rollups.c.starts_at >= asked.start,
+            _rollups.c.starts_at < asked.end,
+            *[_condition(each) for each in asked.conditions],
+        )
+        .group_by(*columns.values())
+        .order_by(*_order(asked, columns | metrics, columns))
+        .limit(asked.limit)
+    )
+    if asked.workspace_ids is not None:
+        statement = statement.where(_rollups.c.workspace_id.in_(asked.workspace_ids))
+    return connection.execute(statement).mappings().all()
+
+
+def _condition(each: Condition) -> Any:
+    return FILTERS[each.operator](_rollups.c[DIMENSIONS[each.dimension][1]], each.value)
+
+
+def _order(asked: Question, known: Mapping[str, Any], columns: Mapping[str, Any]) -> list[Any]:
+    if asked.order_by is not None:
+        wanted = known[asked.order_by]
+        first = [wanted.asc() if asked.ascending else wanted.desc()]
+    else:
+        date = [columns["date"].asc()] if "date" in columns else []
+        first = [*date, known[asked.metrics[0]].desc()]
+    return [*first, *columns.values()]

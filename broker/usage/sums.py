@@ -1,0 +1,77 @@
+"""What was spent in a window: sums over rollups, a few rows each."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, case, func, or_, select
+
+from broker.tables import UsageRollup
+from broker.usage.periods import Reset, starts_at
+
+_rollups: Any = UsageRollup.__table__  # type: ignore[attr-defined]
+_PERIOD = {Reset.DAILY: "day", Reset.WEEKLY: "day"}  # months otherwise
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUsage:
+    """What a key spent, in nano-dollars: in all, today, this week, this month (UTC)."""
+
+    total: int = 0
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+
+
+def spent(
+    connection: Connection,
+    reset: Reset,
+    now: int,
+    *,
+    workspace_id: str | None = None,
+    key_ids: Sequence[str] | None = None,
+    byok: bool = False,
+) -> int:
+    """Return what a workspace, or some keys, spent in the current period.
+
+    With `byok` what providers charged the caller's own accounts counts too.
+    """
+    cost = _rollups.c.cost_nanos + _rollups.c.byok_cost_nanos if byok else _rollups.c.cost_nanos
+    query = select(func.coalesce(func.sum(cost), 0)).where(
+        _rollups.c.period == _PERIOD.get(reset, "month"),
+        _rollups.c.starts_at >= starts_at(reset, now),
+    )
+    if workspace_id is not None:
+        query = query.where(_rollups.c.workspace_id == workspace_id)
+    if key_ids is not None:
+        query = query.where(_rollups.c.api_key_id.in_(key_ids))
+    return int(connection.execute(query).scalar_one())
+
+
+def key_usage(connection: Connection, key_ids: Sequence[str], now: int) -> dict[str, KeyUsage]:
+    """Return what these keys spent, by id: the figures of GET /key."""
+    month, week, day = (starts_at(each, now) for each in (Reset.MONTHLY, Reset.WEEKLY, Reset.DAILY))
+
+    def since(period: str, start: int) -> Any:
+        inside = and_(_rollups.c.period == period, _rollups.c.starts_at >= start)
+        return func.coalesce(func.sum(case((inside, _rollups.c.cost_nanos), else_=0)), 0)
+
+    rows = connection.execute(
+        select(
+            _rollups.c.api_key_id,
+            since("month", 0),
+            since("day", day),
+            since("day", week),
+            since("month", month),
+        )
+        .where(
+            _rollups.c.api_key_id.in_(key_ids),
+            or_(
+                _rollups.c.period == "month",
+                and_(_rollups.c.period == "day", _rollups.c.starts_at >= week),
+            ),
+        )
+        .group_by(_rollups.c.api_key_id)
+    )
+    found = {row[0]: KeyUsage(*map(int, row[1:])) for row in rows}
+    return {id_: found.get(id_, KeyUsage()) for id_ in key_ids}

@@ -1,0 +1,127 @@
+"""`waybill credits`: what workspaces have paid in, spent and left, directly in the database."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Connection
+
+from broker import accounts, ledger, payments, settings
+from broker.clock import now_ms
+from broker.errors import WaybillError
+from broker.money import nanos_from_usd, usd
+from broker.payments import Payment
+from cli.local import local_database
+from cli.remote.client import complain
+
+PIPE_WIDTH = 160
+MOST_WORKSPACES = 10_000
+
+credits_ = typer.Typer(
+    help="Prepaid credit. Works on the database: no server has to run.", no_args_is_help=True
+)
+Workspace = Annotated[str, typer.Argument(help="A workspace's id or name.")]
+Amount = Annotated[str, typer.Argument(help="US dollars.")]
+
+
+@credits_.command()
+def add(
+    workspace: Workspace,
+    amount: Amount,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="The payment's own id: the same one again changes nothing."),
+    ] = None,
+) -> None:
+    """Book a payment; the configured fee is taken from it."""
+    with _books(workspace) as (connection, id_):
+        nanos = _nanos(amount)
+        fee = payments.fee_of(nanos, settings.load())
+        name = reference or f"cli-{uuid.uuid4().hex}"
+        booked = payments.add(connection, Payment(id_, nanos, name, now_ms(), fee))
+    what = f"{usd(nanos):g} USD" + (f" less a fee of {usd(fee):g}" if fee else "")
+    typer.echo(f"{what} booked for {id_}" if booked.is_new else f"{name} was booked before")
+    typer.echo(_standing(booked.totals))
+
+
+@credits_.command()
+def withdraw(
+    workspace: Workspace,
+    amount: Amount,
+    reference: Annotated[str, typer.Option(help="The repayment's own id.")],
+) -> None:
+    """Book money that went back to the payer."""
+    with _books(workspace) as (connection, id_):
+        payment = Payment(id_, _nanos(amount), reference, now_ms())
+        booked = payments.withdraw(connection, payment)
+    typer.echo(_standing(booked.totals))
+
+
+@credits_.command()
+def refund(job_id: Annotated[str, typer.Argument(help="Job id (job_…).")]) -> None:
+    """Give a workspace back what one job cost it; once."""
+    with local_database() as database, _refusals(), database.transaction() as connection:
+        nanos = payments.refund(connection, job_id, now_ms())
+    typer.echo(f"{usd(nanos):.9f} USD given back" if nanos else "there was nothing to give back")
+
+
+@credits_.command()
+def show(
+    workspace: Annotated[str | None, typer.Argument(help="Only this one: its id or name.")] = None,
+) -> None:
+    """Show what each workspace has paid in, spent, holds for open jobs, and has left."""
+    with local_database() as database:
+        known, _ = database.read_now(_workspaces)
+        totals = database.read_now(ledger.totals, [row.id for row in known])
+    table = Table(*("id", "name", "credited", "spent", "held", "left"), box=None, pad_edge=False)
+    for row in known:
+        if workspace in (None, row.id, row.name):
+            has = totals[row.id]
+            left = "unlimited" if row.unlimited else f"{usd(has.available):.6f}"
+            figures = [f"{usd(each):.6f}" for each in (has.credited, has.spent, has.held)]
+            table.add_row(row.id, row.name, *figures, left)
+    console = Console()
+    (console if console.is_terminal else Console(width=PIPE_WIDTH)).print(table)
+
+
+def _workspaces(connection: Connection) -> tuple[Sequence[Any], int]:
+    return accounts.list_workspaces(connection, None, limit=MOST_WORKSPACES)
+
+
+@contextmanager
+def _books(workspace: str) -> Iterator[tuple[Connection, str]]:
+    """Open a transaction for the workspace of this id or name."""
+    with local_database() as database, _refusals(), database.transaction() as connection:
+        id_ = accounts.find_workspace(connection, workspace)
+        if id_ is None:
+            complain(f"there is no workspace {workspace!r}: see `waybill credits show`")
+            raise typer.Exit(1)
+        yield connection, id_
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    try:
+        yield
+    except WaybillError as error:
+        complain(error.message)
+        raise typer.Exit(1) from None
+
+
+def _nanos(amount: str) -> int:
+    try:
+        return nanos_from_usd(amount)
+    except ValueError as error:
+        complain(str(error))
+        raise typer.Exit(2) from None
+
+
+def _standing(totals: ledger.Totals) -> str:
+    return (
+        f"credited {usd(totals.credited):.6f}, spent {usd(totals.spent):.6f}, held "
+        f"{usd(totals.held):.6f}, left {usd(totals.available):.6f}"
+    )
