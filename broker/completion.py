@@ -77,6 +77,8 @@ class Usage:
     input_audio_ms: int | None = None  # length of the sound sent, where that is billed, not tokens
     input_images: int | None = None  # pictures sent
     output_images: int | None = None  # pictures made
+    billed_input: int | None = None  # all that is billed of the input, where it is not all of it
+    billed_output: int | None = None  # likewise of the output
     cost_nanos: int | None = None  # the provider's own charge in nano-dollars, where it states one
     estimated: bool = False  # counted by us because the provider sent none
 

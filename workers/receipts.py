@@ -1,6 +1,6 @@
 """What an answer consumed and cost: usage (the provider's or an estimate), price, row."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker import pricing
 from broker.clock import now_ms
@@ -8,8 +8,10 @@ from broker.completion import Completion, CompletionRequest, Document, Json, Tim
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.native_lane import in_batch
+from broker.needs import media_parts
 
 MOST_TOKENS = 1_000_000_000
+PICTURES = ("image_url", "image")  # content parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,8 @@ class Receipt:
         if usage is None or not _is_credible(usage):
             usage = _estimate(request, answer)
         price = in_batch(job.endpoint.price) if batched else job.endpoint.price
+        if price.image or price.image_output:
+            usage = _with_pictures(usage, request, answer)
         if isinstance(answer, Completion):
             return cls(usage, pricing.charge(price, usage, answer, batch=batched))
         return cls(usage, pricing.cost(price, usage, batch=batched))
@@ -66,9 +70,24 @@ class Receipt:
         }
 
 
+def _with_pictures(
+    usage: Usage, request: CompletionRequest, answer: Completion | Document
+) -> Usage:
+    """Count the pictures sent and made, for prices by the piece."""
+    sent = sum(part["type"] in PICTURES for part in media_parts(request.body))
+    if isinstance(answer, Document):
+        made = sum(each.media_type.startswith("image/") for each in answer.media)
+    else:
+        made = sum(len(choice["message"].get("images") or ()) for choice in answer.choices)
+    return replace(usage, input_images=sent, output_images=made)
+
+
 def _is_credible(usage: Usage) -> bool:
     """Tell counts that could be from those that no model can have made."""
-    counts = (usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning)
+    counts = (
+        *(usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning),
+        *(usage.billed_input, usage.billed_output),
+    )
     return all(count is None or 0 <= count <= MOST_TOKENS for count in counts)
 
 

@@ -18,7 +18,8 @@ def cost(price: Price, usage: Usage, *, batch: bool = False) -> int:
     """Return the nano-dollars that `usage` costs at `price`, in the provider's batch lane or not.
 
     Every token is counted once: a part (cached for an hour, audio, image, reasoning) is taken out
-    of its whole, and is never larger than it.
+    of its whole, and is never larger than it. What the provider says it bills counts before what
+    it says it counted.
     """
     if price.as_stated:
         return usage.cost_nanos or 0
@@ -49,6 +50,10 @@ def charge(price: Price, usage: Usage, completion: Completion, *, batch: bool = 
 
 def _tokens(rates: Price, usage: Usage) -> Iterator[tuple[int, int]]:
     """Yield (tokens, rate) of parts that do not overlap and together are all tokens."""
+    if usage.billed_input is not None:
+        yield usage.billed_input, rates.prompt
+        yield _or(usage.billed_output, usage.output or 0), rates.completion
+        return
     write = _or(rates.cache_write, rates.prompt)
     yield usage.cache_read or 0, _or(rates.cache_read, rates.prompt)
     yield from _split(

@@ -167,6 +167,12 @@ def test_a_long_prompt_costs_what_its_tier_says(usage, dollars):
     assert cost(TIERED, usage) == round(dollars * 10**9)
 
 
+def test_what_is_billed_counts_before_what_was_counted():
+    price = Price(prompt=10**9, completion=10**9)
+    usage = Usage(input=1_452, cache_read=144, output=33, billed_input=33, billed_output=22)
+    assert cost(price, usage) == 55_000
+
+
 def test_pictures_and_sound_by_the_piece():
     price = Price(image=1_300_000, image_output=40_000_000, audio_hour=360_000_000)
     usage = Usage(input_images=2, output_images=3, input_audio_ms=90_000)

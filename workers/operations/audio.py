@@ -25,6 +25,7 @@ SPOKEN = {
     "wav": "audio/wav", "pcm": "audio/pcm",
 }  # fmt: skip
 PLAIN = ("text", "srt", "vtt")
+A_WEEK = 7 * 24 * 3600  # seconds: no sound that is sent lasts so long
 
 
 class OpenAiTranscriptions(OperationAdapter):
@@ -59,6 +60,10 @@ def _usage(raw: Any) -> Usage | None:
         return Usage(
             input=raw.get("input_tokens"), output=raw.get("output_tokens"), input_audio=audio
         )
+    if isinstance(raw, dict) and raw.get("type") == "duration":
+        seconds = raw.get("seconds")
+        if isinstance(seconds, int | float) and 0 <= seconds < A_WEEK:
+            return Usage(input=0, output=0, input_audio_ms=round(seconds * 1000))
     return read_usage(raw)
 
 

@@ -77,10 +77,13 @@ def _usage(raw: Any) -> Usage | None:
     """Image models count in the Responses API's words."""
     if not isinstance(raw, dict):
         return None
+    given = raw.get("input_tokens_details") or {}
     details = raw.get("output_tokens_details") or {}
-    images = details.get("image_tokens")
     return Usage(
-        input=raw.get("input_tokens"), output=raw.get("output_tokens"), output_image=images
+        input=raw.get("input_tokens"),
+        input_image=given.get("image_tokens"),
+        output=raw.get("output_tokens"),
+        output_image=details.get("image_tokens"),
     )
 
 

@@ -73,7 +73,7 @@ USAGES = [
     ({"tokens": {"input_tokens": 10, "output_tokens": 3}}, Usage(input=10, output=3)),
     ({"tokens": {"input_tokens": 10.0, "output_tokens": 3.0, "reasoning_tokens": 2},
       "cached_tokens": 4, "billed_units": {"input_tokens": 1}},
-     Usage(input=6, cache_read=4, output=3, reasoning=2)),
+     Usage(input=6, cache_read=4, output=3, reasoning=2, billed_input=1)),
     ({"billed_units": {"input_tokens": 1, "output_tokens": 2}}, Usage(input=1, output=2)),
 ]  # fmt: skip
 

@@ -32,10 +32,16 @@ def read_usage(raw: Any) -> Usage | None:
         input=_count(raw, "input_tokens"),
         cache_read=_count(raw, "cache_read_input_tokens"),
         cache_write=_count(raw, "cache_creation_input_tokens"),
+        cache_write_1h=_hour_long(raw.get("cache_creation")),
         output=output,
         reasoning=thought if thought is None or output is None else min(thought, output),
     )
     return None if usage == Usage() else usage
+
+
+def _hour_long(written: Any) -> int | None:
+    """Return the cached tokens that live for an hour, which cost more than those of 5 minutes."""
+    return _count(written, "ephemeral_1h_input_tokens") if isinstance(written, dict) else None
 
 
 def read_tier(raw: Any) -> str | None:

@@ -1,7 +1,7 @@
 """Cohere's usage (https://docs.cohere.com/reference/chat, `usage`).
 
-`tokens` is what went through the model, cached tokens included; `billed_units` leaves out Cohere's
-own preamble and serves only where `tokens` is missing. Version 1 keeps both under `meta`.
+`tokens` is what went through the model, cached tokens included; `billed_units`, which leaves out
+Cohere's own preamble, is what is paid for. Version 1 keeps both under `meta`.
 """
 
 from typing import Any
@@ -13,7 +13,10 @@ from workers.adapters.shapes import an_object
 def read_usage(usage: Any) -> Usage | None:
     """Return what a `usage` (or version 1's `meta`) object says, None where it counts nothing."""
     usage = an_object(usage)
-    counted = an_object(usage.get("tokens")) or an_object(usage.get("billed_units"))
+    billed = an_object(usage.get("billed_units"))
+    counted = an_object(usage.get("tokens"))
+    if not counted:
+        counted, billed = billed, {}
     given, output = _count(counted, "input_tokens"), _count(counted, "output_tokens")
     if given is None and output is None:
         return None
@@ -27,6 +30,8 @@ def read_usage(usage: Any) -> Usage | None:
         cache_read=cached,
         output=output,
         reasoning=_count(counted, "reasoning_tokens"),
+        billed_input=_count(billed, "input_tokens"),
+        billed_output=_count(billed, "output_tokens"),
     )
 
 

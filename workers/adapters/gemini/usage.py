@@ -33,6 +33,7 @@ def read_usage(raw: Any) -> Usage | None:
         output=output,
         reasoning=thoughts,
         input_audio=_of_kind(raw, "promptTokensDetails", "AUDIO"),
+        input_image=_of_kind(raw, "promptTokensDetails", "IMAGE"),
         output_audio=_of_kind(raw, "candidatesTokensDetails", "AUDIO"),
         output_image=_of_kind(raw, "candidatesTokensDetails", "IMAGE"),
     )

@@ -58,6 +58,7 @@ def read_usage(raw: object) -> Usage | None:
         output=output,
         reasoning=reasoning,
         input_audio=_count(prompt_details, "audio_tokens"),
+        input_image=_count(prompt_details, "image_tokens"),
         output_audio=_count(completion_details, "audio_tokens"),
         output_image=_count(completion_details, "image_tokens"),
         cost_nanos=cost,
