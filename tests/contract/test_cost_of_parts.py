@@ -1,7 +1,7 @@
 """Parts of a usage are paid once, at their own price, whichever way a provider counts them.
 
-The complaints: cached tokens billed twice across Gemini, OpenAI, xAI, Anthropic (litellm 14849,
-6215, 14874, 37407, 40016), the same double count in observers (langfuse 10592, 8559, 4590; Aider 5516).
+The complaints: cached tokens billed twice across Gemini, OpenAI, xAI and Anthropic (litellm 14849,
+6215, 14874, 37407, 40016), and in observers (langfuse 10592, 8559, 4590; Aider 5516).
 """
 
 import json
