@@ -3,14 +3,11 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from broker.catalog import Model
 from broker.completion import Json
 from broker.job_view import job, job_summary, job_urls
 from broker.money import usd
-from broker.pricing import listed
-from broker.routing import Endpoint
 
-__all__ = ["cost", "endpoint", "generation", "job", "job_summary", "job_urls", "model"]
+__all__ = ["cost", "generation", "job", "job_summary", "job_urls"]
 
 
 def cost(row: Any) -> float | None:
@@ -61,46 +58,3 @@ NOT_RECORDED: Json = dict.fromkeys(
      "web_search_engine")
 )  # fmt: skip
 """Fields of OpenRouter's generation that its SDK insists on."""
-
-
-def model(entry: Model) -> Json:
-    """A model as GET /models shows it (OpenRouter's names; prices in US dollars per token)."""
-    cheapest = min(entry.endpoints, key=lambda endpoint: endpoint.price.prompt)
-    return {
-        "id": entry.slug,
-        "canonical_slug": entry.slug,
-        "name": entry.name,
-        "created": 0,
-        "object": "model",
-        "owned_by": entry.slug.split("/", 1)[0],
-        "description": entry.description,
-        "context_length": entry.context_length,
-        "architecture": {
-            "modality": f"{'+'.join(entry.input_modalities)}->{'+'.join(entry.output_modalities)}",
-            "input_modalities": list(entry.input_modalities),
-            "output_modalities": list(entry.output_modalities),
-        },
-        "pricing": listed(cheapest.price),
-        "top_provider": {
-            "context_length": cheapest.context_length,
-            "max_completion_tokens": cheapest.max_completion_tokens,
-            "is_moderated": False,
-        },
-        "supported_parameters": list(entry.supported_parameters or []),
-        "default_parameters": None,
-        "per_request_limits": None,
-        "supported_voices": None,
-        "links": {"details": f"/api/v1/models/{entry.slug}/endpoints"},
-        "endpoints": [endpoint(each) for each in entry.endpoints],
-    }
-
-
-def endpoint(entry: Endpoint) -> Json:
-    return {
-        "provider_name": entry.provider,
-        "model_name": entry.native,
-        "context_length": entry.context_length,
-        "max_completion_tokens": entry.max_completion_tokens,
-        "quantization": entry.quantization,
-        "pricing": listed(entry.price),
-    }

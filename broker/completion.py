@@ -75,6 +75,7 @@ class Usage:
     output_audio: int | None = None  # the part of `output` that was audio
     output_image: int | None = None  # the part of `output` that was pictures
     input_audio_ms: int | None = None  # length of the sound sent, where that is billed, not tokens
+    input_characters: int | None = None  # of a text to speak
     input_images: int | None = None  # pictures sent
     output_images: int | None = None  # pictures made
     billed_input: int | None = None  # all that is billed of the input, where it is not all of it

@@ -99,6 +99,7 @@ class PriceRow(_Row):
     audio_output: MillionTokens | None = None
     image_token: MillionTokens | None = None
     image_output_token: MillionTokens | None = None
+    characters: Dollars | None = None  # per million characters to speak
     request: Dollars | None = None  # US dollars per call
     image: Dollars | None = None  # per picture sent
     image_output: Dollars | None = None  # per picture made

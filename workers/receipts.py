@@ -35,8 +35,8 @@ class Receipt:
         if usage is None or not _is_credible(usage):
             usage = _estimate(request, answer)
         price = in_batch(job.endpoint.price) if batched else job.endpoint.price
-        if price.image or price.image_output:
-            usage = _with_pictures(usage, request, answer)
+        if price.image or price.image_output or price.characters:
+            usage = _with_pieces(usage, request, answer)
         if isinstance(answer, Completion):
             return cls(usage, pricing.charge(price, usage, answer, batch=batched))
         return cls(usage, pricing.cost(price, usage, batch=batched))
@@ -70,16 +70,20 @@ class Receipt:
         }
 
 
-def _with_pictures(
-    usage: Usage, request: CompletionRequest, answer: Completion | Document
-) -> Usage:
-    """Count the pictures sent and made, for prices by the piece."""
+def _with_pieces(usage: Usage, request: CompletionRequest, answer: Completion | Document) -> Usage:
+    """Count what has a price by the piece: pictures sent and made, characters to speak."""
     sent = sum(part["type"] in PICTURES for part in media_parts(request.body))
     if isinstance(answer, Document):
         made = sum(each.media_type.startswith("image/") for each in answer.media)
     else:
         made = sum(len(choice["message"].get("images") or ()) for choice in answer.choices)
-    return replace(usage, input_images=sent, output_images=made)
+    spoken = request.body.get("input")
+    return replace(
+        usage,
+        input_images=sent,
+        output_images=made,
+        input_characters=len(spoken) if isinstance(spoken, str) else 0,
+    )
 
 
 def _is_credible(usage: Usage) -> bool:

@@ -13,7 +13,7 @@ from broker.settings import EndpointRow, ModelRow, PriceRow
 
 PER_MILLION = (
     *("prompt", "completion", "cache_read", "cache_write", "cache_write_1h", "reasoning"),
-    *("audio", "audio_output", "image_token", "image_output_token"),
+    *("audio", "audio_output", "image_token", "image_output_token", "characters"),
 )
 EACH = ("request", "image", "image_output", "audio_hour")
 

@@ -32,10 +32,12 @@ UNITS = {
     "audio_output": "output_audio_mtok",
     "image_token": "input_image_mtok",
     "image_output_token": "output_image_mtok",
+    "characters": "input_mchars",
 }
-"""Our price → the set's, both by the million tokens."""
+"""Our price → the set's, both by the million."""
 BATCH = {"processing": "batch"}
 REGIONAL = "regional."  # dearer than the `global.` one of the same model
+FREE = ":free"  # OpenRouter's word
 AMBIGUOUS = (":batch", "~")  # prices of a lane, and names that move
 
 
@@ -47,7 +49,10 @@ def priced_slugs() -> Iterator[str]:
 
 
 def priced_models(vendor: Vendor, namer: Namer, moment: datetime | None = None) -> Iterator[Offer]:
-    """Yield what the data set knows of a vendor's models, at the prices of that moment (UTC)."""
+    """Yield what the data set knows of a vendor's models, at the prices of that moment (UTC).
+
+    A model without a price that we could charge is left out, unless it is said to be free.
+    """
     listed: Any = by_id().get(vendor.prices or "")
     if listed is None:
         return
@@ -61,9 +66,10 @@ def priced_models(vendor: Vendor, namer: Namer, moment: datetime | None = None) 
             if model.id.startswith(REGIONAL):
                 continue
             slug = f"{slug.partition('/')[0]}/{take_apart(model.id).name}"
-        if slug not in taken:
+        offer = _offer(vendor, model, slug, now)
+        if slug not in taken and (offer.endpoint.price != Price() or model.id.endswith(FREE)):
             taken.add(slug)
-            yield _offer(vendor, model, slug, now)
+            yield offer
 
 
 def _is_offered(vendor: Vendor, model_id: str) -> bool:
@@ -71,7 +77,7 @@ def _is_offered(vendor: Vendor, model_id: str) -> bool:
         return False
     if vendor.prices == CANONICAL:
         return "/" in model_id and not any(mark in model_id for mark in AMBIGUOUS)
-    return True
+    return not model_id.endswith(FREE)
 
 
 def _slug(vendor: Vendor, model_id: str, namer: Namer) -> str:

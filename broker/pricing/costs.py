@@ -25,6 +25,7 @@ def cost(price: Price, usage: Usage, *, batch: bool = False) -> int:
         return usage.cost_nanos or 0
     rates = price.at(usage.prompt_tokens)
     tokens = sum(count * rate for count, rate in _tokens(rates, usage))
+    tokens += (usage.input_characters or 0) * rates.characters  # by the million, as tokens
     pieces = (
         (usage.input_images or 0) * rates.image
         + (usage.output_images or 0) * rates.image_output
@@ -32,7 +33,7 @@ def cost(price: Price, usage: Usage, *, batch: bool = False) -> int:
     )
     sound = (usage.input_audio_ms or 0) * rates.audio_hour
     exact = tokens * MS_PER_HOUR + sound * MILLION + pieces * MILLION * MS_PER_HOUR
-    percent = 100 - rates.batch_discount if batch else 100
+    percent = 100 - price.batch_discount if batch else 100
     whole = MILLION * MS_PER_HOUR * 100
     return (exact * percent + whole // 2) // whole
 

@@ -30,6 +30,7 @@ class Price:
     image_output_token: int | None = None  # else: as completion
     image: int = 0  # nano-dollars per picture sent
     image_output: int = 0  # nano-dollars per picture made
+    characters: int = 0  # nano-dollars per million characters to speak
     audio_hour: int = 0  # nano-dollars per hour of sound sent, where tokens are not counted
     batch_discount: int = 0  # per cent off in the provider's own batch lane
     as_stated: bool = False  # not known in advance: the charge in the provider's answer counts

@@ -41,7 +41,8 @@ PRICES = st.builds(
     st.lists(FLAT, min_size=3, max_size=3),
 )
 PARTS = ("cache_write_1h", "input_audio", "input_image", "output_audio", "output_image",
-         "reasoning", "input_audio_ms", "input_images", "output_images")  # fmt: skip
+         "reasoning", "input_audio_ms",
+         "input_characters", "input_images", "output_images")  # fmt: skip
 USAGES = st.builds(
     Usage,
     **dict.fromkeys(("input", "cache_read", "cache_write", "output", *PARTS), TOKENS),
@@ -76,12 +77,13 @@ def exact_cost(price, usage, *, batch):
         return rate(usual[kind]) if own is None else own
 
     exact = sum(Fraction(count * rate(kind), 10**6) for kind, count in bag.items())
+    exact += Fraction((usage.input_characters or 0) * rates.characters, 10**6)
     exact += Fraction((usage.input_audio_ms or 0) * rates.audio_hour, 3_600_000)
     exact += (usage.input_images or 0) * rates.image + (
         usage.output_images or 0
     ) * rates.image_output
     exact += rates.request
-    return exact * (100 - rates.batch_discount) / 100 if batch else exact
+    return exact * (100 - price.batch_discount) / 100 if batch else exact
 
 
 @given(PRICES, USAGES, st.booleans())
@@ -177,6 +179,7 @@ def test_pictures_and_sound_by_the_piece():
     price = Price(image=1_300_000, image_output=40_000_000, audio_hour=360_000_000)
     usage = Usage(input_images=2, output_images=3, input_audio_ms=90_000)
     assert cost(price, usage) == 2_600_000 + 120_000_000 + 9_000_000
+    assert cost(Price(characters=15 * 10**9), Usage(input_characters=200)) == 3_000_000
 
 
 def test_the_batch_lane_is_cheaper_by_its_discount():

@@ -1,0 +1,140 @@
+"""Models, endpoints and providers as callers see them: OpenRouter's objects.
+
+Shapes: openrouter.ai/docs/api-reference (models, endpoints, providers). Ours besides: `available`,
+`data_policy`.
+"""
+
+from dataclasses import asdict
+
+from broker.catalog import Model
+from broker.catalog.policies import Pages
+from broker.catalog.selection import cheapest, tokenizer
+from broker.completion import Json
+from broker.evidence import Circuit, Evidence, Percentiles, Snapshot
+from broker.pricing import listed
+from broker.routing import Endpoint
+
+STATUS = {Circuit.CLOSED: 0, Circuit.HALF_OPEN: -1, Circuit.OPEN: -5}
+"""OpenRouter's endpoint status: 0 is well, less is worse."""
+TOOL_CHOICES = ("auto", "none", "required", "function")
+
+
+def model(entry: Model, *, available: bool) -> Json:
+    """A model as GET /models shows it; prices are its cheapest endpoint's, in US dollars."""
+    limits = [each for each in entry.endpoints if each.context_length] or entry.endpoints
+    roomiest = max(limits, key=lambda each: each.context_length or 0, default=None)
+    return {
+        "id": entry.slug,
+        "canonical_slug": entry.slug,
+        "name": entry.name,
+        "object": "model",
+        "owned_by": entry.slug.partition("/")[0],
+        "created": entry.created,
+        "description": entry.description,
+        "context_length": entry.context_length,
+        "architecture": _architecture(entry),
+        "pricing": listed(cheapest(entry)),
+        "top_provider": {
+            "context_length": roomiest.context_length if roomiest else entry.context_length,
+            "max_completion_tokens": entry.max_completion_tokens
+            or (roomiest.max_completion_tokens if roomiest else None),
+            "is_moderated": False,
+        },
+        "per_request_limits": None,
+        "supported_parameters": list(entry.supported_parameters or ()),
+        "default_parameters": None,
+        "supported_voices": None,
+        "knowledge_cutoff": entry.knowledge_cutoff,
+        "expiration_date": None,
+        "hugging_face_id": None,
+        "links": {"details": f"/api/v1/models/{entry.slug}/endpoints"},
+        "available": available,
+    }
+
+
+def model_with_endpoints(entry: Model, endpoints: list[Json]) -> Json:
+    """A model as GET /models/{author}/{slug}/endpoints shows it."""
+    return {
+        "id": entry.slug,
+        "name": entry.name,
+        "created": entry.created,
+        "description": entry.description,
+        "architecture": _architecture(entry),
+        "endpoints": endpoints,
+    }
+
+
+def _architecture(entry: Model) -> Json:
+    inputs, outputs = list(entry.input_modalities), list(entry.output_modalities)
+    return {
+        "modality": f"{'+'.join(inputs)}->{'+'.join(outputs)}",
+        "input_modalities": inputs,
+        "output_modalities": outputs,
+        "tokenizer": tokenizer(entry),
+        "instruct_type": None,
+    }
+
+
+def endpoint(
+    entry: Model, each: Endpoint, provider: str, snapshot: Snapshot, *, available: bool
+) -> Json:
+    """An endpoint with what is known of its last half hour; `provider` is its display name."""
+    parameters = each.supported_parameters or frozenset(entry.supported_parameters or ())
+    chooses = "tool_choice" in parameters or each.supported_parameters is None
+    return {
+        "name": f"{provider} | {entry.slug}",
+        "tag": each.provider,
+        "provider_name": provider,
+        "model_id": entry.slug,
+        "model_name": entry.name,
+        "native_model": each.native,
+        "context_length": each.context_length or entry.context_length or 0,
+        "max_prompt_tokens": None,
+        "max_completion_tokens": each.max_completion_tokens,
+        "quantization": each.quantization or "unknown",
+        "pricing": listed(each.price) | {"discount": 0.0},
+        "supported_parameters": sorted(parameters),
+        "supports_tool_choice": dict.fromkeys(TOOL_CHOICES, chooses),
+        "supports_implicit_caching": each.price.cache_read is not None,
+        "supports_diarization": False,
+        "native_tools": {},
+        "service_tier": None,
+        **_lately(snapshot.of(each.provider, entry.slug)),
+        "data_policy": asdict(each.data_policy),
+        "available": available,
+    }
+
+
+def _lately(evidence: Evidence) -> Json:
+    """Uptime in per cent, latency in milliseconds to the first token, output tokens per second."""
+    return {
+        "status": STATUS[evidence.circuit],
+        "uptime_last_5m": _per_cent(evidence.uptime_5m),
+        "uptime_last_30m": _per_cent(evidence.uptime_30m),
+        "uptime_last_1d": _per_cent(evidence.uptime_1d),
+        "latency_last_30m": _percentiles(evidence.latency_30m, 1_000),
+        "throughput_last_30m": _percentiles(evidence.throughput_30m, 1),
+    }
+
+
+def _per_cent(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 2)
+
+
+def _percentiles(known: Percentiles | None, scale: int) -> Json | None:
+    if known is None:
+        return None
+    return {name: round(scale * value, 3) for name, value in asdict(known).items()}
+
+
+def provider(slug: str, name: str, pages: Pages, *, available: bool) -> Json:
+    return {
+        "name": name,
+        "slug": slug,
+        "privacy_policy_url": pages.privacy,
+        "terms_of_service_url": pages.terms,
+        "status_page_url": pages.status,
+        "headquarters": pages.headquarters,
+        "datacenters": list(pages.datacenters) if pages.datacenters else None,
+        "available": available,
+    }

@@ -1,0 +1,45 @@
+"""What has a price by the piece is counted by us: no provider tells how many there were."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from broker.completion import Completion, CompletionRequest, Document, Media, Usage
+from broker.pricing import Price
+from tests.factories import make_endpoint
+from workers.receipts import Receipt
+
+PICTURE = {"type": "image_url", "image_url": {"url": "https://x"}}
+TWO_PICTURES = {"messages": [{"role": "user", "content": [PICTURE, PICTURE]}]}
+DRAWN = Completion(
+    [{"index": 0, "finish_reason": "stop", "message": {"content": "", "images": [{}, {}, {}]}}],
+    Usage(input=1, output=1),
+)
+MADE = [Media("1", "image/png", b""), Media("2", "image/webp", b"")]
+
+
+@pytest.mark.parametrize(
+    ("price", "body", "answer", "nanos"),
+    [
+        ({"image": 5}, TWO_PICTURES, DRAWN, 10),
+        ({"image_output": 7}, TWO_PICTURES, DRAWN, 21),
+        ({"image_output": 7}, {"prompt": "a cat"}, Document({"data": []}, media=MADE), 14),
+        (
+            {"characters": 15 * 10**9},
+            {"input": "x" * 200},
+            Document({}, media=[Media("1", "audio/mpeg", b"")]),
+            3_000_000,
+        ),
+        ({"prompt": 10**6}, TWO_PICTURES, DRAWN, 1),
+    ],
+)
+def test_pieces_are_paid(price, body, answer, nanos):
+    job = SimpleNamespace(endpoint=make_endpoint(**price))
+    assert Receipt.of(job, CompletionRequest(body, "m"), answer).cost_nanos == nanos
+
+
+def test_prices_by_the_token_count_no_pieces():
+    job = SimpleNamespace(endpoint=make_endpoint(prompt=10**6))
+    receipt = Receipt.of(job, CompletionRequest(TWO_PICTURES, "m"), DRAWN)
+    assert receipt.usage.input_images is None
+    assert Price(prompt=10**6) == job.endpoint.price
