@@ -1,6 +1,7 @@
 """A whole Waybill for tests: `waybill up --demo` in processes of its own, seen from outside."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,7 @@ from tests.chaos.books import audit, unfinished
 from tests.stacks import stack
 
 Found = TypeVar("Found")
+SECRETS = re.compile(r"sk-wb-[\w-]{20}|whsec_|whsk_|Bearer [\w-]{8}|\$argon2")
 
 REPOSITORY = Path(__file__).parents[1]
 KEY = "sk-wb-the-key-of-these-tests-0001"
@@ -148,6 +150,11 @@ class House:
         """The last lines of what all processes said."""
         text = self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
         return text[-6000:]
+
+    def leaked(self) -> list[str]:
+        """Lines of the whole log that hold a key, a webhook secret or a password of ours."""
+        lines = self.log_path.read_text(errors="replace").splitlines()
+        return [line for line in lines if KEY in line or SECRETS.search(line)]
 
     def child(self, word: str) -> psutil.Process:
         """The one child whose command has `word` in it, e.g. worker, api, valkey."""

@@ -246,7 +246,7 @@ async def test_deadlock_is_tried_again(postgres, empty_postgres_url, connect):
         )
     # Then the victim's transaction ran again and both were answered
     assert results == [(first, second), (second, first)]
-    assert len(runs) == 3
+    assert len(runs) >= 3  # it may lose again
 
 
 def _touch(connection, workspace_id):
