@@ -1,58 +1,109 @@
 """What is due to be published: jobs whose time has come, batch lines, and messages that were lost.
 
 One column answers all three: `dispatch_at` is when the dispatcher next publishes a waiting job,
-unless a worker has claimed it by then.
+unless a worker has claimed it by then. Jobs in a *line* (batch jobs, and those that found their
+provider busy) wait in the database until there is room at their provider, and are fed in fair
+turns. A look costs the same whatever the backlog: it steps through the lines' heads by an index.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, bindparam, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select, text, update
 
+from broker.fairness import Line, Turns, batch_of
 from broker.lifecycle import Requeued
 from broker.queues import Lane
 from broker.states import JobState
 from broker.submission import REDISPATCH_MS
-from broker.tables import Job
+from broker.tables import Batch, Job, Workspace
 
 DUE_GROUP = 1_000
-UNKNOWN_PROVIDER_CALLS = 8  # for jobs of a provider that is configured no longer
-FEED_AHEAD = 2  # batch jobs on a provider's queue, as a multiple of the calls it may have in flight
+MOST_LINES = 1_000  # looked at in one turn; the next turn begins where this one ended
+FED_PATIENCE_MS = 60_000  # a fed job that nobody claimed for so long is fed again
+UNKNOWN_PROVIDER_ROOM = 16  # for jobs of a provider that is configured no longer
+CHUNK = 16  # jobs read from a line at a time
+
+RUNNING_BATCHES = ("validating", "in_progress")  # of a batch in another state nothing more goes
+
+Place: TypeAlias = tuple[str, str]
+"""A provider's slug and a lane."""
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_batches: Any = Batch.__table__  # type: ignore[attr-defined]
 _WAITING = (JobState.QUEUED.value, JobState.SCHEDULED.value)
+_COLUMNS = (
+    *(_jobs.c.id, _jobs.c.provider, _jobs.c.lane, _jobs.c.line),
+    *(_jobs.c.available_at, _jobs.c.deadline_at),
+)
 _DUE = (
-    select(_jobs.c.id, _jobs.c.provider, _jobs.c.lane, _jobs.c.available_at, _jobs.c.deadline_at)
+    select(*_COLUMNS)
     .where(
         _jobs.c.state.in_(_WAITING),
         _jobs.c.lane == bindparam("lane"),
         _jobs.c.dispatch_at <= bindparam("now"),
         _jobs.c.deadline_at > bindparam("now"),  # `expire_many` ends the others
+        _jobs.c.line.is_(None),
+    )
+    .order_by(_jobs.c.dispatch_at, _jobs.c.id)
+    .limit(DUE_GROUP)
+    .with_for_update(skip_locked=True)
+)
+# The condition of the index `ix_jobs_line`, word for word.
+_IN_LINE = "line IS NOT NULL AND state IN ('queued', 'scheduled')"
+_HERE = f"{_IN_LINE} AND provider = :provider AND lane = :lane"
+_PROVIDERS = f"""
+    WITH RECURSIVE found(provider) AS (
+        SELECT min(provider) FROM {{jobs}} WHERE {_IN_LINE}
+        UNION ALL
+        SELECT (SELECT min(provider) FROM {{jobs}} WHERE {_IN_LINE} AND provider > found.provider)
+        FROM found WHERE found.provider IS NOT NULL
+    )
+    SELECT provider FROM found WHERE provider IS NOT NULL
+"""  # noqa: S608  # made of constants
+_HEADS = f"""
+    WITH RECURSIVE heads(line) AS (
+        SELECT min(line) FROM {{jobs}} WHERE {_HERE} AND line > :after
+        UNION ALL
+        SELECT (SELECT min(line) FROM {{jobs}} WHERE {_HERE} AND line > heads.line)
+        FROM heads WHERE heads.line IS NOT NULL
+    )
+    SELECT line,
+        (SELECT min(dispatch_at) FROM {{jobs}} WHERE {_HERE} AND line = heads.line) AS earliest,
+        (SELECT count(*) FROM {{jobs}} WHERE {_HERE} AND line = heads.line
+            AND dispatch_at > :now AND dispatch_at <= :until AND available_at <= :now) AS on_queue
+    FROM heads WHERE line IS NOT NULL LIMIT :most
+"""  # noqa: S608
+_NEXT_IN_LINE = (
+    select(*_COLUMNS)
+    .with_hint(_jobs, "INDEXED BY ix_jobs_line", "sqlite")
+    .where(
+        text(_IN_LINE),
+        _jobs.c.provider == bindparam("provider"),
+        _jobs.c.lane == bindparam("lane"),
+        _jobs.c.line == bindparam("line"),
+        _jobs.c.dispatch_at <= bindparam("now"),
+        _jobs.c.deadline_at > bindparam("now"),
     )
     .order_by(_jobs.c.dispatch_at, _jobs.c.id)
     .limit(bindparam("most"))
+    .offset(bindparam("taken"))
     .with_for_update(skip_locked=True)
 )
-_FED_PROVIDERS = (
-    select(_jobs.c.provider)
-    .where(
-        _jobs.c.state.in_(_WAITING),
-        _jobs.c.lane == Lane.BATCH.value,
-        _jobs.c.dispatch_at <= bindparam("now"),
-    )
-    .distinct()
+_BOUNDED_BATCHES = select(_batches.c.id, _batches.c.state, _batches.c.max_concurrency).where(
+    _batches.c.id.in_(bindparam("ids", expanding=True)),
+    or_(_batches.c.max_concurrency.is_not(None), _batches.c.state.not_in(RUNNING_BATCHES)),
 )
-_DUE_AT_PROVIDER = _DUE.where(_jobs.c.provider == bindparam("provider"))
-_ON_QUEUES = (
-    select(_jobs.c.provider, func.count())
+_RUNNING_LINES = (
+    select(_jobs.c.batch_id, func.count().label("lines"))
     .where(
-        _jobs.c.state == JobState.QUEUED.value,
-        _jobs.c.lane == Lane.BATCH.value,
-        _jobs.c.dispatch_at > bindparam("now"),
-        _jobs.c.available_at <= bindparam("now"),
+        _jobs.c.batch_id.in_(bindparam("ids", expanding=True)),
+        _jobs.c.state == JobState.RUNNING.value,
     )
-    .group_by(_jobs.c.provider)
+    .group_by(_jobs.c.batch_id)
 )
 _DISPATCHED = (
     update(_jobs)
@@ -62,26 +113,47 @@ _DISPATCHED = (
 )
 
 
+@dataclass(slots=True)
+class Memory:
+    """Whose turn it is at each provider: kept by whoever leads, and new with a new leader."""
+
+    turns: dict[Place, Turns] = field(default_factory=dict)
+    after: dict[Place, str] = field(default_factory=dict)  # the last line looked at
+
+
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A look at what is due; `concurrency` is how many calls each provider may have in flight."""
+    """A look at what is due; `rooms` is how many fed jobs may wait on each provider's queues."""
 
     now: int
-    concurrency: Mapping[str, int]
+    rooms: Mapping[str, int]
+    memory: Memory = field(default_factory=Memory)
+
+
+def waiting_providers(connection: Connection) -> list[str]:
+    """Return the providers at which something waits in line."""
+    return list(connection.execute(_by_line(connection, _PROVIDERS)).scalars())
+
+
+def _by_line(connection: Connection, query: str) -> Any:
+    """Return a query over the index of lines; SQLite has to be told which one is meant."""
+    is_sqlite = connection.dialect.name == "sqlite"
+    return text(query.format(jobs="jobs INDEXED BY ix_jobs_line" if is_sqlite else "jobs"))
 
 
 def dispatch_many(connection: Connection, looks: Sequence[Due]) -> Sequence[list[Requeued]]:
     """Mark due jobs as published and return them for publishing.
 
-    Interactive jobs all go; batch jobs only as far as their provider's queue is shallow, oldest
-    first. Who crashes between this and the publishing is covered by the next look.
+    Jobs in no line all go; those in line only as far as there is room at their provider,
+    interactive ones first. Who crashes between this and the publishing is covered by a later look.
     """
     return [_dispatch(connection, look) for look in looks]
 
 
 def _dispatch(connection: Connection, look: Due) -> list[Requeued]:
-    wanted = {"lane": Lane.INTERACTIVE.value, "now": look.now, "most": DUE_GROUP}
-    chosen = [*connection.execute(_DUE, wanted), *_feed(connection, look)]
+    lanes = [{"lane": lane.value, "now": look.now} for lane in Lane]
+    chosen = [row for lane in lanes for row in connection.execute(_DUE, lane)]
+    chosen += _feed(connection, look)
     if chosen:
         connection.execute(_DISPATCHED, [_again(row, look.now) for row in chosen])
     return [Requeued(row.id, _queue_of(row, look), row.lane) for row in chosen]
@@ -93,26 +165,117 @@ def _queue_of(row: Any, look: Due) -> str:
     A provider that was taken out of the configuration has no consumers: its jobs go where a worker
     finds that out, and moves them on along their plan.
     """
-    if row.provider in look.concurrency or not look.concurrency:
+    if row.provider in look.rooms or not look.rooms:
         return str(row.provider)
-    return next(iter(look.concurrency))
+    return next(iter(look.rooms))
 
 
 def _feed(connection: Connection, look: Due) -> list[Any]:
-    """Choose the batch jobs there is room for: a full provider never holds up another."""
-    on_queues = connection.execute(_ON_QUEUES, {"now": look.now})
-    waiting: dict[str, int] = {row[0]: row[1] for row in on_queues}
+    """Choose the jobs in line there is room for: a full provider never holds up another."""
+    places = [(each, lane.value) for each in waiting_providers(connection) for lane in Lane]
+    heads = {place: _heads(connection, look, place) for place in places}
+    budgets = _batch_budgets(connection, [head for each in heads.values() for head in each])
+    rooms = {provider: look.rooms.get(provider, UNKNOWN_PROVIDER_ROOM) for provider, _ in places}
+    for (provider, _), here in heads.items():
+        rooms[provider] -= sum(head.on_queue for head in here)
     chosen: list[Any] = []
-    for provider in connection.execute(_FED_PROVIDERS, {"now": look.now}).scalars().all():
-        calls = look.concurrency.get(provider, UNKNOWN_PROVIDER_CALLS)
-        room = min(FEED_AHEAD * calls - waiting.get(provider, 0), DUE_GROUP)
-        if room > 0:
-            wanted = {"lane": Lane.BATCH.value, "provider": provider, "now": look.now, "most": room}
-            chosen += connection.execute(_DUE_AT_PROVIDER, wanted)
+    for place, here in heads.items():
+        sources = [
+            Line(head.line, _Source(connection, look.now, place, head.line, budgets))
+            for head in here
+            if head.earliest <= look.now
+        ]
+        fed = _in_turns(connection, look, place, sources, min(rooms[place[0]], DUE_GROUP))
+        rooms[place[0]] -= len(fed)
+        chosen += fed
     return chosen
 
 
+def _in_turns(
+    connection: Connection, look: Due, place: Place, lines: Sequence[Line[Any]], room: int
+) -> list[Any]:
+    """Choose up to `room` jobs of one provider and lane."""
+    if not lines or room <= 0:
+        return []
+    weights = _weights(connection, {line.workspace_id for line in lines})
+    return look.memory.turns.setdefault(place, Turns()).choose(lines, weights, room)
+
+
+def _batch_budgets(connection: Connection, heads: Iterable[Any]) -> dict[str, int]:
+    """Return how many more lines may go of each batch that is bounded: none of one that ends."""
+    on_queue: Counter[str] = Counter()
+    for head in heads:
+        batch_id = batch_of(head.line)
+        if batch_id is not None:
+            on_queue[batch_id] += head.on_queue
+    if not on_queue:
+        return {}
+    rows = connection.execute(_BOUNDED_BATCHES, {"ids": list(on_queue)}).all()
+    running = dict.fromkeys((row.id for row in rows), 0)
+    if rows:
+        counted = connection.execute(_RUNNING_LINES, {"ids": list(running)})
+        running |= {row.batch_id: row.lines for row in counted}
+    return {
+        row.id: row.max_concurrency - running[row.id] - on_queue[row.id]
+        if row.state in RUNNING_BATCHES
+        else 0
+        for row in rows
+    }
+
+
+def _heads(connection: Connection, look: Due, place: Place) -> list[Any]:
+    """Return the lines of a place, MOST_LINES at most, going on where the last look ended."""
+    wanted: dict[str, Any] = {"provider": place[0], "lane": place[1], "most": MOST_LINES}
+    wanted |= {"now": look.now, "until": look.now + FED_PATIENCE_MS}
+    query = _by_line(connection, _HEADS)
+    after = look.memory.after.get(place, "")
+    heads = list(connection.execute(query, wanted | {"after": after}))
+    look.memory.after[place] = heads[-1].line if len(heads) == MOST_LINES else ""
+    if after and len(heads) < MOST_LINES:
+        rest = connection.execute(query, wanted | {"after": "", "most": MOST_LINES - len(heads)})
+        seen = {head.line for head in heads}
+        heads += [head for head in rest if head.line not in seen]
+    return heads
+
+
+def _weights(connection: Connection, workspaces: Iterable[str]) -> dict[str, float]:
+    rows = connection.execute(
+        select(_workspaces.c.id, _workspaces.c.weight).where(_workspaces.c.id.in_(workspaces))
+    )
+    return {row.id: max(row.weight, 1) for row in rows}
+
+
+class _Source:
+    """A line's due jobs, read a few at a time, as far as its batch may have more in flight."""
+
+    def __init__(
+        self, connection: Connection, now: int, place: Place, line: str, budgets: dict[str, int]
+    ) -> None:
+        self._connection = connection
+        self._where = {"provider": place[0], "lane": place[1], "line": line, "now": now}
+        self._batch = batch_of(line) or ""
+        self._budgets = budgets
+        self._read: list[Any] = []
+        self._taken = 0
+        self._over = False
+
+    def next(self) -> Any | None:
+        if self._batch in self._budgets:
+            if self._budgets[self._batch] <= 0:
+                return None
+            self._budgets[self._batch] -= 1
+        if not self._read and not self._over:
+            wanted = self._where | {"most": CHUNK, "taken": self._taken}
+            self._read = list(reversed(self._connection.execute(_NEXT_IN_LINE, wanted).all()))
+            self._taken += len(self._read)
+            self._over = len(self._read) < CHUNK
+        return self._read.pop() if self._read else None
+
+
 def _again(row: Any, now: int) -> dict[str, Any]:
-    """A job found waiting is looked at again after as long as it has waited, 15 s at least."""
-    patience = max(REDISPATCH_MS, now - row.available_at)
+    """Say when a job is looked at again that nobody claims.
+
+    One that is in no line after as long as it has waited, 15 s at least.
+    """
+    patience = FED_PATIENCE_MS if row.line else max(REDISPATCH_MS, now - row.available_at)
     return {"of_job": row.id, "again_at": min(now + patience, max(row.deadline_at, now + 1))}

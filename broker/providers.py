@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.lighting import filled, key_of, lighting, options_of, url_of
+from broker.pacing.limits import Limits
 from broker.routing import DataPolicy
 from broker.settings import ProviderRow, Settings
 from broker.vendors import Vendor, placeholders, vendors
@@ -25,7 +26,7 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     quirks: frozenset[str] = frozenset()
-    max_concurrency: int = 200
+    limits: Limits = field(default_factory=Limits)
     data_policy: DataPolicy | None = None  # as waybill.toml states it
     batches: str | None = None  # its batch API, see `native_lane`
     vendor: Vendor | None = None
@@ -72,7 +73,7 @@ def _from_row(row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str
         headers=row.headers,
         options=options,
         quirks=frozenset(row.quirks) | frozenset(vendor.quirks if vendor else ()),
-        max_concurrency=row.max_concurrency,
+        limits=Limits(row.max_concurrency, row.requests_per_minute, row.tokens_per_minute),
         data_policy=DataPolicy(**row.data_policy.model_dump()) if row.data_policy else None,
         batches=row.batches or (vendor.batches if vendor else None),
         vendor=vendor,

@@ -68,22 +68,16 @@ class ProviderRow(_Row):
     wire: str | None = None  # implied for a known slug
     base_url: str | None = None
     api_key: str | None = None  # "env:NAME" reads a variable; anything else is taken literally
-    max_concurrency: int = Field(200, ge=1)  # calls in flight in one worker process
+    # limits of the whole installation, however many worker processes it has
+    max_concurrency: int = Field(200, ge=1)  # calls in flight
     requests_per_minute: int = Field(0, ge=0)  # 0 = unlimited
-    tokens_per_minute: int = Field(0, ge=0)
+    tokens_per_minute: int = Field(0, ge=0)  # input and output together
     headers: dict[str, str] = {}
     options: dict[str, Any] = {}
     batches: Literal["openai", "groq", "mistral", "anthropic", "gemini"] | None = None  # its batch
     # API; implied for a known slug
     quirks: list[str] = []
     data_policy: DataPolicyRow | None = None
-
-    @field_validator("requests_per_minute", "tokens_per_minute")
-    @classmethod
-    def _not_paced_yet(cls, value: int) -> int:
-        if value:
-            raise ValueError("rates are not enforced yet: leave it 0, and use max_concurrency")
-        return value
 
 
 class PriceRow(_Row):

@@ -13,6 +13,7 @@ from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
+from broker.fairness import line_of
 from broker.ids import new_job_id
 from broker.money import usd
 from broker.operations import Operation
@@ -149,12 +150,20 @@ def _row(
         "app": wish.app,
         "end_user": wish.end_user,
         "session_id": wish.session_id,
+        "line": _line(wish, principal.workspace_id),
         "webhook": wish.webhook,
         "idempotency_key": wish.idempotency_key,
         "fingerprint": _fingerprint(body, wish) if wish.idempotency_key else None,
         "created_at": now,
         **_schedule(wish, now, settings),
     }
+
+
+def _line(wish: Wish, workspace_id: str) -> str | None:
+    """Return where a job waits for the dispatcher to feed it; an interactive one does not."""
+    if wish.lane is Lane.INTERACTIVE:
+        return None
+    return line_of(workspace_id, wish.batch_id, wish.priority)
 
 
 def _quotes(body: Json, wish: Wish, plan: Plan, settings: Settings) -> Quotes:

@@ -46,7 +46,8 @@ SIMULATED = (
         "sim-tok400-chunk50",
         "sim-fail2",
     ),
-    *("sim-429-retry1", "sim-429-retry3600", "sim-flaky50-retry1", "sim-500", "sim-401", "sim-400"),
+    *("sim-429-retry1", "sim-429-retry1800", "sim-429-retry3600", "sim-flaky50-retry1"),
+    *("sim-500", "sim-401", "sim-400"),
     *("sim-503", "sim-context", "sim-reset", "sim-stall", "sim-freeze", "sim-cut", "sim-garbage"),
     *("sim-half", "sim-huge", "sim-errstream", "sim-null"),
 )

@@ -9,8 +9,9 @@ import structlog
 from redis.exceptions import RedisError
 
 from broker.clock import now_ms
-from broker.dispatch import Due, dispatch_many
+from broker.dispatch import Due, Memory, dispatch_many, waiting_providers
 from broker.lifecycle import Requeued, Rescue, expire_many, rescue_many
+from broker.pacing import NO_LOAD, read_loads, room
 from broker.webhooks import due, leases
 from workers import bookkeeping
 from workers.toolbox import Toolbox
@@ -28,7 +29,8 @@ class Dispatcher:
 
     def __init__(self, tools: Toolbox) -> None:
         self._tools = tools
-        self._concurrency = {slug: route.max_concurrency for slug, route in tools.routes.items()}
+        self._limits = {slug: route.limits for slug, route in tools.routes.items()}
+        self._memory = Memory()  # of turns: each look goes on where the last one ended
 
     async def run(self) -> None:
         """Look again and again, as long as this process leads."""
@@ -52,7 +54,16 @@ class Dispatcher:
         await asyncio.gather(self._dispatch_jobs(now), self._dispatch_deliveries(now))
 
     async def _dispatch_jobs(self, now: int) -> None:
-        self._publish(await self._tools.database.write(dispatch_many, Due(now, self._concurrency)))
+        look = Due(now, await self._rooms(now), self._memory)
+        self._publish(await self._tools.database.write(dispatch_many, look))
+
+    async def _rooms(self, now: int) -> dict[str, int]:
+        """Return how many jobs may wait on each provider's queues; asks for the busy ones only."""
+        waiting = await self._tools.database.read(waiting_providers)
+        loads = await read_loads(self._tools.redis, waiting, now) if waiting else {}
+        return {
+            slug: room(limits, loads.get(slug, NO_LOAD)) for slug, limits in self._limits.items()
+        }
 
     async def _dispatch_deliveries(self, now: int) -> None:
         deliveries = await self._tools.database.write(due.due_many, due.DueDeliveries(now))

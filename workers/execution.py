@@ -28,7 +28,9 @@ from broker.lifecycle import (
 )
 from broker.native_lane import BATCH_TIER
 from broker.operations import Operation
+from broker.pacing import Permit
 from broker.retries import OnUnknown
+from workers import pacing
 from workers.answers import Envelope
 from workers.detours import detour
 from workers.healing import heal
@@ -47,14 +49,19 @@ ROUTING_FIELDS = frozenset(
 """Fields of a chat body that speak to Waybill: no provider sees them."""
 
 
-async def run_job(tools: Toolbox, job_id: str) -> None:
+async def run_job(tools: Toolbox, permit: Permit, job_id: str) -> None:
     """Claim a job, make one attempt, record what came of it. Quiet when it is not ours to run."""
     job = await claim(tools, job_id)
     if job is None:
         return
     with held(tools, job):
+        if await pacing.turned_away(tools, permit, job):
+            return
         run = await begin(tools, job)
-        answer = await detour(tools, run) or await attempt(tools, run)
+        pacing.expect(tools, permit, run.request.body)
+        with pacing.counted(tools, job):
+            answer = await detour(tools, run) or await attempt(tools, run)
+            pacing.learn(tools, permit, job, answer)
         observe(tools, run, answer)
         answer = await heal(run, answer)
         failure = answer if isinstance(answer, Failure) else await finish(tools, run, answer)
@@ -163,6 +170,7 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
             route.upstream,
             run.watch,
             max_bytes=tools.settings.max_answer_bytes,
+            on_headers=lambda headers: pacing.heed(tools, run.job, headers),
             on_chunk=lambda chunk: run.story.chunk(envelope.chunk(annotator.chunk(chunk))),
         )
     return annotator.answer(answer)

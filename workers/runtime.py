@@ -18,7 +18,8 @@ from redis.exceptions import RedisError
 from broker import signals
 from broker.clock import now_ms
 from broker.lifecycle import Heartbeat, renew_many
-from broker.queues import split_queue_name
+from broker.pacing import Busy, Permit
+from broker.queues import Lane, split_queue_name
 from broker.settings import Settings
 from broker.stopping import stopped
 from workers.delivery import Deliverer
@@ -26,6 +27,7 @@ from workers.dispatcher import Dispatcher
 from workers.execution import run_job
 from workers.native_batches import Keeper
 from workers.observation import forget_changed_credentials
+from workers.pacing import put_off, share_pauses
 from workers.toolbox import Toolbox, toolbox
 
 log = structlog.get_logger()
@@ -47,8 +49,6 @@ class Runtime:
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
         self._tools: Toolbox
-        self._slots: dict[str, asyncio.Semaphore] = {}
-        self._in_flight: asyncio.Semaphore
         self._deliverer: Deliverer
         self._services: list[asyncio.Task[None]] = []
         self._draining = False
@@ -82,17 +82,13 @@ class Runtime:
     async def _start(self) -> None:
         settings = self._settings
         self._tools = toolbox(settings)
-        self._in_flight = asyncio.Semaphore(settings.worker_concurrency)
-        self._slots = {
-            slug: asyncio.Semaphore(route.max_concurrency)
-            for slug, route in self._tools.routes.items()
-        }
         self._deliverer = Deliverer.of(self._tools)
         self._tools.recorder.start()
         self._tools.observer.start()
         self._tools.recorder.later(partial(forget_changed_credentials, self._tools))
         self._serve("heartbeat", self._beat())
         self._serve("called-off", self._listen())
+        self._serve("pauses", share_pauses(self._tools))
         if self._dispatch:
             self._serve("dispatcher", Dispatcher(self._tools).run())
             self._serve("native-batches", Keeper(self._tools).run())
@@ -102,25 +98,33 @@ class Runtime:
 
     async def _run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
         provider, lane = split_queue_name(queue)
-        slot = self._slots.get(provider)
-        if slot is None:  # this worker does not know the provider: another may
+        if provider not in self._tools.routes:  # this worker does not know it: another may
             return
-        jobs = [self._run_one(slot, job_id) for job_id in job_ids]
+        jobs = [self._run_one(provider, lane, job_id) for job_id in job_ids]
         ran = await asyncio.gather(*jobs)
         refused = [job_id for job_id, did in zip(job_ids, ran, strict=True) if not did]
         if refused:
             self._tools.publisher.publish(provider, lane, refused)
 
-    async def _run_one(self, slot: asyncio.Semaphore, job_id: str) -> bool:
-        """Run a job once there is room; False when this process takes no more."""
-        async with slot, self._in_flight:
+    async def _run_one(self, provider: str, lane: Lane, job_id: str) -> bool:
+        """Run a job if its provider has room now; False when this process takes no more."""
+        tools = self._tools
+        permit = None if self._draining else await tools.pacer.acquire(provider, lane)
+        if permit is None:
+            return False
+        try:
+            if isinstance(permit, Busy):
+                await put_off(tools, lane, job_id, permit)
+                return True
             if self._draining:
                 return False
-            try:
-                await run_job(self._tools, job_id)
-            except Exception:  # the attempt stays open and is rescued when its lease ends
-                log.exception("job.crashed", job=job_id)
-            return True
+            await run_job(tools, permit, job_id)
+        except Exception:  # the attempt stays open and is rescued when its lease ends
+            log.exception("job.crashed", job=job_id)
+        finally:
+            if isinstance(permit, Permit):
+                tools.pacer.release(permit)
+        return True
 
     async def _beat(self) -> None:
         """Renew the leases of what runs here, and tell that this worker is there."""

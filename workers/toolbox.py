@@ -16,6 +16,7 @@ from broker.files import FileStore
 from broker.health import Observer, Recorder
 from broker.ids import new_id
 from broker.operations import Operation
+from broker.pacing import Limits, Pacer, Throttles
 from broker.providers import Provider, configured
 from broker.publisher import CeleryPublisher
 from broker.settings import Settings
@@ -35,7 +36,7 @@ class Route:
 
     chat: Adapter
     upstream: Upstream
-    max_concurrency: int
+    limits: Limits
     batches: str | None = None  # its batch API, see `native_batches`
 
     def adapter(self, operation: Operation) -> Adapter | OperationAdapter | None:
@@ -61,6 +62,8 @@ class Toolbox:
     fetch: Fetcher
     files: FileStore
     routes: Mapping[str, Route]
+    pacer: Pacer
+    throttles: Throttles = field(default_factory=Throttles)
     running: dict[str, "asyncio.Task[Answer]"] = field(default_factory=dict)  # attempts by job id
     held: dict[str, int] = field(default_factory=dict)  # attempt numbers of claimed jobs, by job id
     called_off: set[str] = field(default_factory=set)  # held jobs whose callers cancelled them
@@ -68,6 +71,7 @@ class Toolbox:
 
     async def close(self) -> None:
         """Send what waits, and disconnect."""
+        await self.pacer.close()
         await self.events.close()
         await self.observer.close()
         await self.recorder.close()
@@ -82,6 +86,8 @@ def toolbox(settings: Settings) -> Toolbox:
     """Connect to everything an attempt uses; on the running loop."""
     redis = Redis.from_url(settings.redis)
     worker_id = settings.worker_id or f"{socket.gethostname()}:{new_id('')}"
+    known = routes(configured(settings))
+    limits = {slug: route.limits for slug, route in known.items()}
     return Toolbox(
         settings=settings,
         worker_id=worker_id,
@@ -94,7 +100,8 @@ def toolbox(settings: Settings) -> Toolbox:
         http=http_client(settings),
         fetch=Fetcher(settings),
         files=FileStore.of(settings),
-        routes=routes(configured(settings)),
+        routes=known,
+        pacer=Pacer(redis, worker_id, limits, most=settings.worker_concurrency),
     )
 
 
@@ -110,7 +117,7 @@ def _route(provider: Provider) -> Route:
             f"waybill: provider {provider.slug!r} has wire {provider.wire!r}; "
             f"known wires are {', '.join(sorted(ADAPTERS))}"
         )
-    return Route(adapter, upstream_of(provider), provider.max_concurrency, provider.batches)
+    return Route(adapter, upstream_of(provider), provider.limits, provider.batches)
 
 
 def upstream_of(provider: Provider) -> Upstream:

@@ -6,7 +6,7 @@ telling whether the request left: only then may it be sent again without the ris
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -115,6 +115,7 @@ async def call(
     watch: Stopwatch,
     *,
     max_bytes: int,
+    on_headers: Callable[[Mapping[str, str]], None],
     on_chunk: Callable[[Chunk], None],
 ) -> Completion | Document | Failure:
     """Send `request`, return the whole answer; a stream's chunks go to `on_chunk` as they come."""
@@ -123,6 +124,7 @@ async def call(
         return built
     try:
         async with watch.running(), _sent(client, built) as response:
+            on_headers(response.headers)
             return await _read_answer(response, adapter, request, watch, max_bytes, on_chunk)
     except TimeoutError:
         return _unknown(

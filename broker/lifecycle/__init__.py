@@ -1,12 +1,13 @@
 """The only writer of a job's state after its submission.
 
-Claim, record, rescue, cancel, expire, reopen: each is one guarded statement. It names the states it
-may start from, and a running job's also the attempt number, so that a worker thought dead cannot
-finish another's attempt. Rows that do not match were moved by somebody else: their caller learns it
-and stops quietly.
+Claim, defer, record, rescue, cancel, expire, reopen: each is one guarded statement. It names the
+states it may start from, and a running job's also the attempt number, so that a worker thought dead
+cannot finish another's attempt. Rows that do not match were moved by somebody else: their caller
+learns it and stops quietly.
 """
 
 from broker.lifecycle.claims import Claim, ClaimedJob, claim_many
+from broker.lifecycle.deferrals import Deferral, defer_many
 from broker.lifecycle.endings import Cancellation, cancel_many, expire_many
 from broker.lifecycle.extensions import Extension, extend_many, is_dearer
 from broker.lifecycle.leases import Heartbeat, Renewal, Requeued, Rescue, renew_many, rescue_many
@@ -17,6 +18,7 @@ __all__ = [
     "Cancellation",
     "Claim",
     "ClaimedJob",
+    "Deferral",
     "Ending",
     "Extension",
     "Failed",
@@ -29,6 +31,7 @@ __all__ = [
     "cancel_many",
     "claim_many",
     "decide",
+    "defer_many",
     "expire_many",
     "extend_many",
     "final_state",

@@ -53,6 +53,7 @@ class ClaimedJob:
     request: bytes
     plan: Plan
     quotes: Sequence[int] = ()  # what each place of the plan holds
+    queued_ms: int = 0  # from becoming available to being claimed
 
     @property
     def endpoint(self) -> Endpoint:
@@ -96,6 +97,7 @@ def _claim_statement() -> Any:
             _jobs.c.hold_nanos,
             _jobs.c.created_at,
             _jobs.c.available_at,
+            _jobs.c.waiting_since,
         )
     )
 
@@ -128,16 +130,18 @@ def claim_many(connection: Connection, claims: Sequence[Claim]) -> Sequence[Clai
     bodies = {
         body.job_id: body for body in connection.execute(_BODIES, {"ids": [row.id for row in rows]})
     }
-    claimed = {row.id: claimed_job(row, bodies[row.id]) for row in rows}
+    claimed = {
+        row.id: claimed_job(row, bodies[row.id], queued_ms=_queued_ms(row, now)) for row in rows
+    }
     connection.execute(
         _INSERT_ATTEMPTS,
-        [_attempt(claimed[row.id], row.available_at, first.owner, now) for row in rows],
+        [_attempt(claimed[row.id], first.owner, now) for row in rows],
     )
     # a doubled id in one group is answered once: popping leaves the second with None
     return [claimed.pop(claim.job_id, None) for claim in claims]
 
 
-def claimed_job(row: Any, body: Any) -> ClaimedJob:
+def claimed_job(row: Any, body: Any, *, queued_ms: int = 0) -> ClaimedJob:
     return ClaimedJob(
         id=row.id,
         workspace_id=row.workspace_id,
@@ -157,16 +161,23 @@ def claimed_job(row: Any, body: Any) -> ClaimedJob:
         request=body.request,
         plan=routing.decode(body.plan),
         quotes=orjson.loads(body.quotes or "[]"),
+        queued_ms=queued_ms,
     )
 
 
-def _attempt(job: ClaimedJob, available_at: int, owner: str, now: int) -> dict[str, Any]:
+def _queued_ms(row: Any, now: int) -> int:
+    """How long the job was ready to run: `waiting_since` tells where it was put off meanwhile."""
+    since = row.available_at if row.waiting_since is None else row.waiting_since
+    return max(now - int(since), 0)
+
+
+def _attempt(job: ClaimedJob, owner: str, now: int) -> dict[str, Any]:
     return {
         "job_id": job.id,
         "number": job.attempt,
         "provider": job.endpoint.provider,
         "model": job.endpoint.model,
         "worker": owner,
-        "queued_ms": max(now - available_at, 0),
+        "queued_ms": job.queued_ms,
         "started_at": now,
     }

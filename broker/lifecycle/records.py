@@ -29,6 +29,7 @@ FREE = frozenset({AttemptOutcome.INTERRUPTED, AttemptOutcome.SKIPPED})
 """Attempts that do not count against a job's max_attempts."""
 
 _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}
+_NO_WAIT: dict[str, Any] = {"waiting_for": None, "waiting_since": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ _REQUEUE_JOB = (
             )
         }
         | _NO_LEASE
+        | _NO_WAIT
     )
 )
 _STORE_ANSWER = (

@@ -18,7 +18,17 @@ class Job(SQLModel, table=True):
     __tablename__: ClassVar[Any] = "jobs"
     __table_args__: ClassVar[Any] = (
         # The dispatcher's question: what is due?
-        Index("ix_jobs_due", "state", "lane", "dispatch_at"),
+        Index("ix_jobs_due", "state", "lane", "line", "dispatch_at"),
+        # Its other question: of whom does something wait at a provider, and which is the oldest?
+        Index(
+            "ix_jobs_line",
+            "provider",
+            "lane",
+            "line",
+            "dispatch_at",
+            sqlite_where=text("line IS NOT NULL AND state IN ('queued', 'scheduled')"),
+            postgresql_where=text("line IS NOT NULL AND state IN ('queued', 'scheduled')"),
+        ),
         # A lost worker's jobs, and a caller's list, newest first.
         Index(
             "ix_jobs_lease",
@@ -87,6 +97,11 @@ class Job(SQLModel, table=True):
     app: str | None = None  # what program asked, by its own word
     end_user: str | None = None  # for whom it asked, by its own word
     session_id: str | None = None
+    line: str | None = None  # where it waits to be fed, see fairness; None: published directly
+    waiting_for: str | None = Field(default=None, sa_column=Column(Text))  # JSON: why not sent yet
+    waiting_since: int | None = Field(
+        default=None, sa_column=big(nullable=True)
+    )  # before deferrals
     webhook: str | None = Field(default=None, sa_column=Column(Text))  # JSON: {url, events}
     error: str | None = Field(default=None, sa_column=Column(Text))  # JSON, once it ended badly
     created_at: int = Field(sa_column=big())

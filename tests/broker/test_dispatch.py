@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from broker.dispatch import FEED_AHEAD, Due, dispatch_many
+from broker.dispatch import Due, Memory, dispatch_many
 from broker.lifecycle import Requeued
 from broker.queues import Lane
 from broker.retries import Retry
@@ -25,9 +25,10 @@ from tests.factories import (
 BETA = [("beta", "acme/small")]
 
 
-def dispatch(database, *, now=NOW, **concurrency):
+def dispatch(database, *, now=NOW, memory=None, **rooms):
     """One look; returns the ids of what is to be published."""
-    [chosen] = run(database, dispatch_many, Due(now, concurrency or {"alpha": 2}))
+    look = Due(now, rooms or {"alpha": 4}, memory or Memory())
+    [chosen] = run(database, dispatch_many, look)
     return [job.job_id for job in chosen]
 
 
@@ -94,15 +95,15 @@ def test_a_message_names_the_queue_the_job_is_on_now(database, caller):
 
 
 def test_batch_queues_stay_shallow_and_are_fed_in_order(database, caller):
-    # Given ten batch jobs for a provider that takes two calls at once
+    # Given ten batch jobs for a provider whose queues have room for four
     ids = submit_batch(database, caller, 10)
     # When the dispatcher looks twice
-    first, second = dispatch(database, alpha=2), dispatch(database, alpha=2)
+    first, second = dispatch(database, alpha=4), dispatch(database, alpha=4)
     # Then it publishes the oldest few, and no more until some are claimed
-    assert (first, second) == (ids[: FEED_AHEAD * 2], [])
+    assert (first, second) == (ids[:4], [])
     for job_id in first[:3]:
         claim_one(database, job_id)
-    assert dispatch(database, alpha=2) == ids[4:7]
+    assert dispatch(database, alpha=4) == ids[4:7]
 
 
 def test_finished_batch_jobs_make_room_until_all_are_done(database, caller):
@@ -110,7 +111,7 @@ def test_finished_batch_jobs_make_room_until_all_are_done(database, caller):
     ids = submit_batch(database, caller, 9)
     # When workers do what is published, look by look
     done = []
-    while published := dispatch(database, alpha=1):
+    while published := dispatch(database, alpha=2):
         for job_id in published:
             record(database, finished(claim_one(database, job_id)))
         done += published
@@ -123,7 +124,7 @@ def test_a_provider_nobody_may_call_holds_up_no_other(database, caller):
     run(database, submit_many, *[make_new_job(caller, lane=Lane.BATCH) for _ in range(1_100)])
     [young] = submit_batch(database, caller, 1, places=BETA, now=NOW + 5)
     first = dispatch(database, now=NOW + 10, alpha=1, beta=0)
-    assert len(first) == FEED_AHEAD
+    assert len(first) == 1
     # When the dispatcher looks
     # Then the idle provider gets its job
     assert dispatch(database, now=NOW + 10, alpha=1, beta=1) == [young]
@@ -151,11 +152,11 @@ def test_a_deep_batch_never_delays_an_interactive_job(database, caller):
 def test_a_batch_job_that_waits_for_a_retry_takes_no_room(database, caller):
     # Given a full batch queue of one, whose job fails and waits an hour
     ids = submit_batch(database, caller, 4)
-    for job_id in dispatch(database, alpha=1):
+    for job_id in dispatch(database, alpha=2):
         record(database, failed(claim_one(database, job_id), decision=Retry(0, delay=3_600)))
     # When the dispatcher looks
     # Then the others go
-    assert dispatch(database, alpha=1) == ids[2:]
+    assert dispatch(database, alpha=2) == ids[2:]
 
 
 def test_a_rescued_batch_job_is_published_first(database, caller):
@@ -165,8 +166,8 @@ def test_a_rescued_batch_job_is_published_first(database, caller):
     assert [requeued.job_id for requeued in rescue(database, now=late)] == [job.id]
     waiting = submit_batch(database, caller, 2, now=NOW + 1)
     # Then it goes out in its old place, and there is room for one of the others
-    published = dispatch(database, now=late, alpha=1)
-    assert len(published) == FEED_AHEAD
+    published = dispatch(database, now=late, alpha=2)
+    assert len(published) == 2
     assert job.id in published
     assert set(published) - {job.id} < set(waiting)
 

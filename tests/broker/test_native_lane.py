@@ -6,6 +6,7 @@ from broker import native_lane
 from broker.completion import Usage
 from broker.errors import InvalidRequestError
 from broker.operations import Operation
+from broker.pacing import Limits
 from broker.pricing import Price, cost
 from broker.routing import Endpoint, Plan, PlannedEndpoint
 from workers.adapters.base import Upstream
@@ -73,7 +74,7 @@ def test_what_is_declared_is_what_the_workers_can_translate():
     assert native_lane.BATCHED.keys() == BATCH_APIS.keys() == wires.keys()
     for api, operations in native_lane.BATCHED.items():
         upstream = Upstream("any", "https://any", wire=wires[api])
-        route = Route(ADAPTERS[wires[api]], upstream, 1)
+        route = Route(ADAPTERS[wires[api]], upstream, Limits())
         served = {each for each in Operation if route.adapter(each) is not None}
         assert operations <= served | ({Operation.EMBEDDINGS} if api == "mistral" else set()), api
 

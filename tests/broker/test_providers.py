@@ -44,7 +44,7 @@ def test_a_row_for_a_local_server_keeps_the_address_from_the_environment():
     found = configured({"slug": "ollama", "max_concurrency": 4}, OLLAMA_HOST="gpu.lan:11434")
     # Then the limit does not move it back to this machine
     assert found["ollama"].base_url == "http://gpu.lan:11434/v1"
-    assert found["ollama"].max_concurrency == 4
+    assert found["ollama"].limits.max_concurrency == 4
 
 
 def test_a_row_of_a_known_vendor_keeps_its_wire_and_quirks_at_another_address():
@@ -66,7 +66,7 @@ def test_where_a_rows_key_comes_from(api_key, key):
 
 def test_a_row_replaces_what_the_environment_lit():
     found = configured({"slug": "openai", "max_concurrency": 3}, OPENAI_API_KEY="k")
-    assert found["openai"].max_concurrency == 3
+    assert found["openai"].limits.max_concurrency == 3
 
 
 def test_an_unknown_vendor_needs_an_address():

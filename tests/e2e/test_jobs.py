@@ -131,7 +131,7 @@ def test_a_caller_who_waits_for_a_cancelled_job_is_told(house: House) -> None:
 
 def test_a_follower_of_a_job_cancelled_between_attempts_is_told(house: House) -> None:
     """The end of a job that ended in the queue comes after what its attempts have told."""
-    job_id = house.submit("sim-429-retry3600")
+    job_id = house.submit("sim-429-retry1800")
     house.await_job(job_id, ["queued"])
     with house.http.stream("GET", f"/jobs/{job_id}/events", timeout=8) as answer:
         lines = answer.iter_lines()

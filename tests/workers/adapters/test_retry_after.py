@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from workers.adapters.errors.retry_after import retry_after
+from workers.adapters.errors.retry_after import retry_after, until_reset
 
 NOW = datetime(2026, 1, 28, 0, 35, 0, tzinfo=UTC)
 
@@ -60,3 +60,34 @@ def test_how_long_to_wait(headers, body, wait):
 
 def test_windows_say_nothing_where_no_limit_was_hit():
     assert retry_after({"x-ratelimit-reset": "9"}, "", limited=False, now=NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        # OpenAI's, Groq's, Cerebras' names: only the limit that is used up counts
+        (
+            {
+                "x-ratelimit-remaining-requests": "0",
+                "x-ratelimit-reset-requests": "8.64s",
+                "x-ratelimit-remaining-tokens": "14000",
+                "x-ratelimit-reset-tokens": "1m",
+            },
+            8.64,
+        ),
+        # Anthropic's
+        (
+            {
+                "anthropic-ratelimit-tokens-remaining": "0",
+                "anthropic-ratelimit-tokens-reset": "2026-11-25T12:00:30Z",
+            },
+            30.0,
+        ),
+        ({"x-ratelimit-remaining-requests": "1", "x-ratelimit-reset-requests": "8s"}, None),
+        ({"x-ratelimit-remaining-requests": "0"}, None),
+        ({"x-credits-remaining": "0", "x-credits-reset": "8s"}, None),
+        ({"content-type": "application/json"}, None),
+    ],
+)
+def test_an_answer_tells_when_nothing_is_left(headers, seconds):
+    assert until_reset(headers, datetime(2026, 11, 25, 12, tzinfo=UTC)) == seconds

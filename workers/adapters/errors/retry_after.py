@@ -57,6 +57,23 @@ def retry_after(
     return stated
 
 
+def until_reset(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Return for how many seconds nothing is left of a limit, by any answer's headers.
+
+    None where something is left of all limits that the provider tells.
+    """
+    spent = [
+        name for name, value in headers.items() if value == "0" and "remaining" in name.lower()
+    ]
+    if not spent or not any("ratelimit" in name.lower().replace("-", "") for name in spent):
+        return None
+    moment = now or datetime.now(UTC)
+    lowered = {name.lower(): value for name, value in headers.items()}
+    resets = [lowered.get(name.lower().replace("remaining", "reset"), "") for name in spent]
+    waits = [wait for reset in resets if (wait := seconds(reset, moment)) is not None]
+    return max(waits, default=None)
+
+
 def seconds(value: str, now: datetime) -> float | None:
     """Read a wait: `12`, `1.5s`, `6ms`, `1m2.5s`, an ISO or HTTP date, or an epoch moment."""
     value = value.strip().strip('"')

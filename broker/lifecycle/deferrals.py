@@ -1,0 +1,232 @@
+"""queued → queued, running → queued: a job that cannot be sent now waits, at no cost to it.
+
+No attempt is spent and none stays on record: a claim that came to nothing is taken back whole.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, bindparam, delete, select, update
+
+from broker import ledger, routing
+from broker.completion import AttemptOutcome, ErrorType
+from broker.evidence import EndpointKey
+from broker.fairness import line_of
+from broker.lifecycle.leases import Requeued
+from broker.pacing import Busy, Congestion, Place, best_place
+from broker.queues import ordinary
+from broker.spending import Payer, Purse
+from broker.states import JobState
+from broker.submission import REDISPATCH_MS
+from broker.tables import Attempt, Job, JobPayload, Workspace
+
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
+_attempts: Any = Attempt.__table__  # type: ignore[attr-defined]
+_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_MOVABLE = (JobState.QUEUED.value, JobState.RUNNING.value)
+_IDS: Any = bindparam("ids", expanding=True)
+
+PASSING = frozenset({ErrorType.RATE_LIMIT_EXCEEDED.value, ErrorType.PROVIDER_OVERLOADED.value})
+"""Failures that say nothing about an endpoint a while later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deferral:
+    """A job that found its provider busy; `attempt` where it had been claimed already."""
+
+    job_id: str
+    now: int
+    busy: Busy | None  # what turned it away; None where it only came to the wrong queue
+    congestion: Congestion
+    attempt: int | None = None
+
+
+_FOUND = (
+    select(
+        *(_jobs.c.id, _jobs.c.state, _jobs.c.attempt, _jobs.c.attempts_used, _jobs.c.tries_here),
+        *(_jobs.c.position, _jobs.c.lane, _jobs.c.workspace_id, _jobs.c.api_key_id),
+        *(_jobs.c.batch_id, _jobs.c.priority, _jobs.c.hold_nanos, _workspaces.c.unlimited),
+        *(_jobs.c.available_at, _jobs.c.waiting_since, _jobs.c.deadline_at, _jobs.c.started_at),
+        *(_payloads.c.plan, _payloads.c.quotes),
+    )
+    .join(_payloads, _payloads.c.job_id == _jobs.c.id)
+    .join(_workspaces, _workspaces.c.id == _jobs.c.workspace_id)
+    .where(_jobs.c.id.in_(_IDS), _jobs.c.state.in_(_MOVABLE), _jobs.c.cancel_requested.is_(False))
+)
+_LOCKED = (
+    select(_jobs.c.id, _jobs.c.state, _jobs.c.attempt, _jobs.c.position)
+    .where(_jobs.c.id.in_(_IDS), _jobs.c.state.in_(_MOVABLE), _jobs.c.cancel_requested.is_(False))
+    .order_by(_jobs.c.id)
+    .with_for_update()
+)
+_FAILED = (
+    select(_attempts.c.job_id, _attempts.c.provider, _attempts.c.model)
+    .where(
+        _attempts.c.job_id.in_(_IDS),
+        _attempts.c.outcome.in_([AttemptOutcome.REJECTED.value, AttemptOutcome.UNKNOWN.value]),
+        _attempts.c.error_type.not_in(PASSING),
+    )
+    .distinct()
+)
+_DEFER = (
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("of_job"))
+    .values(
+        {
+            name: bindparam(name)
+            for name in (
+                *("provider", "position", "available_at", "dispatch_at", "line", "hold_nanos"),
+                *("waiting_for", "waiting_since"),
+                *("attempt", "attempts_used", "tries_here", "started_at"),
+            )
+        }
+        | {"state": JobState.QUEUED.value, "lease_owner": None, "lease_expires_at": None}
+    )
+)
+_TAKE_BACK = delete(_attempts).where(
+    _attempts.c.job_id == bindparam("of_job"), _attempts.c.number == bindparam("of_number")
+)
+
+
+def defer_many(connection: Connection, wishes: Sequence[Deferral]) -> Sequence[Requeued | None]:
+    """Let jobs wait for their provider, or move them on to an endpoint that is free sooner.
+
+    A dearer endpoint holds more first, or is no choice. Returns what is to be published at once:
+    jobs that moved to a free endpoint.
+    """
+    ids = sorted({wish.job_id for wish in wishes})
+    rows = {row.id: row for row in connection.execute(_FOUND, {"ids": ids})}
+    failed = _failed(connection, [row.id for row in rows.values() if row.attempt])
+    purse = _purse(connection, rows.values(), wishes)  # locks workspaces before jobs, as others do
+    locked = {row.id: row for row in connection.execute(_LOCKED, {"ids": ids})}
+    results: list[Requeued | None] = []
+    moves: list[_Move] = []
+    for wish in wishes:
+        row = rows.pop(wish.job_id, None)
+        if row is None or not _is_of(wish, row) or not _unmoved(row, locked.get(row.id)):
+            results.append(None)
+            continue
+        move = _move(wish, row, failed.get(row.id, frozenset()), purse)
+        moves.append(move)
+        goes_now = move.place.at <= wish.now
+        results.append(Requeued(row.id, move.provider, ordinary(row.lane)) if goes_now else None)
+    _write(connection, moves)
+    return results
+
+
+def _write(connection: Connection, moves: Sequence["_Move"]) -> None:
+    if not moves:
+        return
+    ledger.append(connection, [move.extension() for move in moves if move.more])
+    connection.execute(_DEFER, [move.columns() for move in moves])
+    claimed = [move for move in moves if move.wish.attempt is not None]
+    if claimed:
+        back = [{"of_job": move.row.id, "of_number": move.wish.attempt} for move in claimed]
+        connection.execute(_TAKE_BACK, back)
+
+
+@dataclass(frozen=True, slots=True)
+class _Move:
+    """Where a job goes, and what more it holds for that."""
+
+    wish: Deferral
+    row: Any
+    place: Place
+    provider: str
+    more: int
+
+    def extension(self) -> dict[str, Any]:
+        """Hold more for a place; no attempt has led there, so the place numbers the entry."""
+        number = -1 - self.place.position
+        return ledger.extend(self.row, attempt=number, nanos=self.more, now=self.wish.now)
+
+    def columns(self) -> dict[str, Any]:
+        row, now, place = self.row, self.wish.now, self.place
+        claimed = self.wish.attempt is not None
+        at = min(place.at, row.deadline_at)
+        attempt = row.attempt - claimed
+        return {
+            "of_job": row.id,
+            "provider": self.provider,
+            "position": place.position,
+            "available_at": at,
+            "dispatch_at": at if at > now else now + REDISPATCH_MS,
+            "line": line_of(row.workspace_id, row.batch_id, row.priority),
+            "hold_nanos": row.hold_nanos + self.more,
+            "waiting_for": None if place.busy is None else _told(place.busy),
+            "waiting_since": row.waiting_since or row.available_at,
+            "attempt": attempt,
+            "attempts_used": row.attempts_used - claimed,
+            "tries_here": row.tries_here - claimed if place.position == row.position else 0,
+            "started_at": row.started_at if attempt else None,
+        }
+
+
+def _move(wish: Deferral, row: Any, failed: Collection[EndpointKey], purse: Purse) -> _Move:
+    """Choose the soonest place that can be paid for."""
+    plan = routing.decode(row.plan)
+    quotes: list[int] = orjson.loads(row.quotes or "[]")
+    keys = [(plan[place].provider, plan[place].model) for place in range(len(plan))]
+    closed = {place for place, key in enumerate(keys) if key in failed}
+    while True:
+        place = best_place(plan, row.position, _known(wish), wish.now, closed)
+        quote = quotes[place.position] if place.position < len(quotes) else 0
+        more = max(quote - row.hold_nanos, 0)
+        is_here = place.position == row.position
+        if is_here or not more or purse.take(_payer(row), more, "a fallback") is None:
+            more = 0 if is_here else more
+            return _Move(wish, row, place, plan[place.position].provider, more)
+        closed.add(place.position)
+
+
+def _purse(connection: Connection, rows: Iterable[Any], wishes: Sequence[Deferral]) -> Purse:
+    """Open the purses of those whose jobs may move to a dearer place."""
+    dearer = [
+        row for row in rows if max(orjson.loads(row.quotes or "[]"), default=0) > row.hold_nanos
+    ]
+    return Purse.open(connection, map(_payer, dearer), max(wish.now for wish in wishes))
+
+
+def _payer(row: Any) -> Payer:
+    return Payer(row.workspace_id, row.api_key_id, row.unlimited, budgeted=True)
+
+
+def _unmoved(row: Any, locked: Any | None) -> bool:
+    """Tell whether a row is still as it was read before the locks were taken."""
+    return locked is not None and (row.state, row.attempt, row.position) == (
+        *(locked.state, locked.attempt, locked.position),
+    )
+
+
+def _is_of(wish: Deferral, row: Any) -> bool:
+    if wish.attempt is None:
+        return bool(row.state == JobState.QUEUED.value)
+    return bool(row.state == JobState.RUNNING.value and row.attempt == wish.attempt)
+
+
+def _known(wish: Deferral) -> Congestion:
+    """All that is known to be busy, what turned this job away included."""
+    busy, known = wish.busy, wish.congestion
+    if busy is None:
+        return Congestion()
+    if busy.model is None:
+        return replace(known, providers={**known.providers, busy.provider: busy})
+    return replace(known, endpoints={**known.endpoints, (busy.provider, busy.model): busy})
+
+
+def _failed(connection: Connection, ids: Collection[str]) -> dict[str, set[EndpointKey]]:
+    """Return the endpoints that have let these jobs down, by job."""
+    found: dict[str, set[EndpointKey]] = {}
+    if ids:
+        for row in connection.execute(_FAILED, {"ids": list(ids)}):
+            found.setdefault(row.job_id, set()).add((row.provider, row.model))
+    return found
+
+
+def _told(busy: Busy) -> str:
+    """What the job waits for, as it is shown to its owner: JSON."""
+    told = {"reason": busy.cause.value, "provider": busy.provider, "until": busy.until}
+    return orjson.dumps(told | ({"model": busy.model} if busy.model else {})).decode()

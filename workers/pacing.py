@@ -1,0 +1,122 @@
+"""A job meets its provider's limits: sent now, put off, or moved on; and what answers teach."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import structlog
+from redis.exceptions import RedisError
+
+from broker import pricing
+from broker.clock import now_ms
+from broker.completion import ErrorType, Failure, Json
+from broker.evidence import EndpointKey
+from broker.lifecycle import ClaimedJob, Deferral, defer_many
+from broker.pacing import Busy, Cause, Congestion, Permit, exchange_pauses
+from broker.queues import Lane, ordinary
+from workers.adapters.errors.retry_after import until_reset
+from workers.toolbox import Answer, Toolbox
+
+EXCHANGE_SECONDS = 0.5
+
+log = structlog.get_logger()
+
+
+async def turned_away(tools: Toolbox, permit: Permit, job: ClaimedJob) -> bool:
+    """Put a claimed job off whose endpoint is paused, or that came by another provider's queue.
+
+    The latter happens with doubled messages: the permit in hand is not for the job's provider.
+    """
+    busy = _paused(tools, job)
+    provider = job.endpoint.provider
+    if busy is None and (provider == permit.provider or provider not in tools.routes):
+        return False
+    await put_off(tools, Lane(ordinary(job.lane)), job.id, busy, attempt=job.attempt)
+    return True
+
+
+def _paused(tools: Toolbox, job: ClaimedJob) -> Busy | None:
+    """Return what keeps a job from its endpoint: a pause learned from 429s and headers."""
+    now = now_ms()
+    endpoint = _endpoint(job)
+    until = tools.throttles.free_at(endpoint, now)
+    return None if until <= now else Busy(endpoint[0], Cause.PROVIDER_PAUSE, until, endpoint[1])
+
+
+def _endpoint(job: ClaimedJob) -> EndpointKey:
+    return job.endpoint.provider, job.endpoint.model
+
+
+async def put_off(
+    tools: Toolbox, lane: Lane, job_id: str, busy: Busy | None, *, attempt: int | None = None
+) -> None:
+    """Let a job wait in the database, or send it to an endpoint of its plan that is free sooner.
+
+    `attempt` is that of its claim, where it was claimed already: it is taken back.
+    """
+    now = now_ms()
+    wish = Deferral(job_id, now, busy, congestion(tools, lane, now), attempt)
+    moved = await tools.database.write(defer_many, wish)
+    if moved is not None:
+        tools.publisher.publish(moved.provider, moved.lane, [moved.job_id])
+
+
+def congestion(tools: Toolbox, lane: Lane, now: int) -> Congestion:
+    """Return what this process knows to be busy."""
+    pauses = tools.throttles.busy(now)
+    return Congestion(
+        tools.pacer.denials(lane, now),
+        {key: Busy(key[0], Cause.PROVIDER_PAUSE, until, key[1]) for key, until in pauses.items()},
+    )
+
+
+def expect(tools: Toolbox, permit: Permit, body: Json) -> None:
+    """Count what a request will probably use, where the provider's tokens are limited."""
+    if tools.pacer.counts_tokens(permit.provider):
+        likely = tools.settings.likely_completion_tokens
+        asked = pricing.asked_output_tokens(body, likely=likely)
+        tools.pacer.recount(permit, pricing.estimate_input_tokens(body) + min(asked, likely))
+
+
+@contextlib.contextmanager
+def counted(tools: Toolbox, job: ClaimedJob) -> Iterator[None]:
+    """Count a call of the job's endpoint for as long as this lasts."""
+    endpoint = _endpoint(job)
+    tools.throttles.began(endpoint)
+    try:
+        yield
+    finally:
+        tools.throttles.ended(endpoint)
+
+
+def learn(tools: Toolbox, permit: Permit, job: ClaimedJob, answer: Answer) -> None:
+    """Take to heart what an attempt's end says about its endpoint's limits."""
+    endpoint = _endpoint(job)
+    if not isinstance(answer, Failure):
+        tools.throttles.succeeded(endpoint, now_ms())
+        if answer.usage is not None:
+            tokens = answer.usage.prompt_tokens + answer.usage.completion_tokens
+            tools.pacer.recount(permit, tokens)
+    elif answer.error_type is ErrorType.RATE_LIMIT_EXCEEDED:
+        until = tools.throttles.limited(endpoint, answer.retry_after, now_ms())
+        log.info("endpoint.rate_limited", provider=endpoint[0], model=endpoint[1], until=until)
+
+
+def heed(tools: Toolbox, job: ClaimedJob, headers: Mapping[str, str]) -> None:
+    """Pause an endpoint of whose limit an answer's headers say that nothing is left."""
+    reset = until_reset(headers)
+    if reset is not None:
+        tools.throttles.used_up(_endpoint(job), reset, now_ms())
+
+
+async def share_pauses(tools: Toolbox) -> None:
+    """Exchange pauses with the other processes, again and again."""
+    while True:
+        now = now_ms()
+        news = tools.throttles.news()
+        try:
+            known = await exchange_pauses(tools.redis, news, now)
+            tools.throttles.heard(known, now)
+        except (RedisError, OSError) as error:
+            log.info("pacing.pauses_unshared", error=str(error))
+        await asyncio.sleep(EXCHANGE_SECONDS)
