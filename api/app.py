@@ -17,6 +17,7 @@ from api.auth import Keyring
 from api.documents import component_schemas
 from api.errors import PREFIXES, error_response
 from api.routes import (
+    batches,
     chat,
     credit,
     files,
@@ -34,7 +35,7 @@ from broker import catalog, providers, settings
 from broker.completion import ErrorType
 from broker.database import Database
 from broker.errors import InvalidRequestError, NotFoundError, WaybillError
-from broker.files import FileStore
+from broker.files import file_store
 from broker.health import Observer
 from broker.publisher import CeleryPublisher
 from broker.sealing import Seal
@@ -70,7 +71,17 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     app.include_router(metrics.router)
     for prefix in PREFIXES:
-        for module in (chat, operations, jobs, webhooks, files, models, generations, credit):
+        for module in (
+            chat,
+            operations,
+            jobs,
+            batches,
+            webhooks,
+            files,
+            models,
+            generations,
+            credit,
+        ):
             app.include_router(module.router, prefix=prefix)
     _shape_errors(app)
     _describe_bodies(app)
@@ -91,7 +102,7 @@ def build(config: settings.Settings) -> Services:
         catalog=catalog.load(config, providers.configured(config)),
         keyring=Keyring(database),
         news=News(redis, database),
-        files=FileStore.of(config),
+        files=file_store(config),
         signer=Signer(key),
         seal=Seal(key),
     )

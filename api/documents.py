@@ -5,6 +5,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.schemas.batches import BatchRequest, RetryRequest
 from api.schemas.jobs import JobRequest
 from api.schemas.webhooks import (
     EndpointChanges,
@@ -20,6 +21,8 @@ _REFERENCE = "#/components/schemas/{model}"
 _MODELS: list[type[BaseModel]] = [
     *SCHEMAS.values(),
     JobRequest,
+    BatchRequest,
+    RetryRequest,
     EndpointRequest,
     EndpointChanges,
     EndpointRotationRequest,
@@ -66,6 +69,11 @@ def _body(
 
 
 JOB = _body(JobRequest, {"body": _CHAT, "webhook": {"url": "https://example.com/hooks"}})
+BATCH = _body(
+    BatchRequest,
+    {"endpoint": "/v1/chat/completions", "requests": [{"custom_id": "first", "body": _CHAT}]},
+)
+BATCH_RETRY = _body(RetryRequest, {}, required=False)
 ENDPOINT = _body(
     EndpointRequest, {"url": "https://example.com/hooks", "events": ["job.completed", "job.failed"]}
 )

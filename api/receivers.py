@@ -13,7 +13,7 @@ from ipaddress import (
 )
 from urllib.parse import urlsplit
 
-from api.schemas.jobs import JobRequest
+from api.schemas.webhooks import JobWebhook
 from broker import webhooks
 from broker.errors import InvalidRequestError
 
@@ -42,9 +42,10 @@ def check_receiver(url: str, networks: Sequence[Network], *, param: str) -> None
         raise InvalidRequestError("A webhook's URL begins with https://.", param=param)
 
 
-def job_webhook(wanted: JobRequest, networks: Sequence[Network]) -> str | None:
-    """Return a job's own receiver (see `Wish.webhook`), given in either of two ways."""
-    own, short = wanted.webhook, wanted.callback_url
+def own_webhook(
+    own: JobWebhook | None, short: str | None, networks: Sequence[Network]
+) -> str | None:
+    """Return a job's or batch's own receiver (JSON), given as `webhook` or `callback_url`."""
     if own is not None and short is not None:
         raise InvalidRequestError("Give `webhook` or `callback_url`.", param="callback_url")
     if own is not None:

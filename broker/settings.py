@@ -147,6 +147,10 @@ class Settings(BaseSettings):
     bootstrap_key: str = ""  # an API key that exists from the first start, with unlimited credit
     sqlite_synchronous: Literal["full", "normal"] = "full"  # full survives a power cut
 
+    files_url: str = ""  # where files are kept, e.g. s3://bucket/path; default: data_dir/files
+    files_options: dict[str, Any] = {}  # for fsspec: {"endpoint_url": …, "key": …, "secret": …}
+    max_file_bytes: int = Field(512_000_000, ge=1_000)  # of an uploaded file
+
     public_url: str = "http://127.0.0.1:8080"  # how callers reach the API, for links we give out;
     # default: where `waybill api` or `waybill up` listens
     host: str = "127.0.0.1"

@@ -22,6 +22,7 @@ from broker.pacing import Busy, Permit
 from broker.queues import Lane, split_queue_name
 from broker.settings import Settings
 from broker.stopping import stopped
+from workers.batches import BatchKeeper
 from workers.delivery import Deliverer
 from workers.dispatcher import Dispatcher
 from workers.execution import run_job
@@ -92,6 +93,7 @@ class Runtime:
         if self._dispatch:
             self._serve("dispatcher", Dispatcher(self._tools).run())
             self._serve("native-batches", Keeper(self._tools).run())
+            self._serve("batches", BatchKeeper(self._tools).run())
 
     def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:
         self._services.append(self._loop.create_task(service, name=name))

@@ -5,6 +5,7 @@ import signal
 
 from broker.settings import Settings
 from broker.stopping import stopped
+from workers.batches import BatchKeeper
 from workers.dispatcher import Dispatcher
 from workers.native_batches import Keeper
 from workers.toolbox import toolbox
@@ -18,7 +19,12 @@ async def dispatch_forever(settings: Settings) -> None:
     tools = toolbox(settings)
     tools.observer.start()
     services = [
-        asyncio.create_task(service) for service in (Dispatcher(tools).run(), Keeper(tools).run())
+        asyncio.create_task(service)
+        for service in (
+            Dispatcher(tools).run(),
+            BatchKeeper(tools).run(),
+            Keeper(tools).run(),
+        )
     ]
     await stop.wait()
     await stopped(services)

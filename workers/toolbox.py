@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from broker.completion import Completion, Document, Failure
 from broker.database import Database
 from broker.events import EventWriter
-from broker.files import FileStore
+from broker.files import FileStore, file_store
 from broker.health import Observer, Recorder
 from broker.ids import new_id
 from broker.operations import Operation
@@ -99,7 +99,7 @@ def toolbox(settings: Settings) -> Toolbox:
         publisher=CeleryPublisher(settings.transport),
         http=http_client(settings),
         fetch=Fetcher(settings),
-        files=FileStore.of(settings),
+        files=file_store(settings),
         routes=known,
         pacer=Pacer(redis, worker_id, limits, most=settings.worker_concurrency),
     )

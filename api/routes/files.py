@@ -1,16 +1,86 @@
-"""GET /files/{id}/content: bytes that an answer refers to, by key or by signed link."""
+"""/files in OpenAI's shape: upload, list, look, download, delete."""
 
 import asyncio
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
-from starlette.responses import Response
+import orjson
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
 
-from api.media import read
-from api.services import services
+from api.errors import json_response
+from api.services import Services, services
+from api.uploads import Draft, FileForm, read_file_form
 from broker import files
-from broker.errors import NotFoundError
+from broker.accounts import Principal
+from broker.batches import reports
+from broker.batches.creation import check_size
+from broker.clock import now_ms, seconds
+from broker.completion import Json
+from broker.errors import ConflictError, InvalidRequestError, NotFoundError
+from broker.files import FilePage, Purpose
+from broker.files.records import UPLOADED
+
+SHORTEST_SECONDS, LONGEST_SECONDS = 3600, 30 * 86400
+BATCH_INPUT_SECONDS = 30 * 86400  # how long an input is kept that names no other time
 
 router = APIRouter(prefix="/files", tags=["files"])
+
+
+@router.post("")
+async def upload_file(request: Request) -> Response:
+    """Keep a file: a form with `purpose`, perhaps `expires_after[seconds]`, and `file`.
+
+    A batch's input is looked through as it comes in: what is wrong is told in `status_details`.
+    """
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    draft = Draft(hands.files, hands.settings.max_file_bytes)
+    try:
+        form = await read_file_form(request, draft)
+        row = _row(form, draft, principal)
+        await asyncio.to_thread(draft.keep)
+        await hands.database.write(files.add_many, row)
+    except BaseException:
+        await asyncio.to_thread(draft.discard)
+        raise
+    return json_response(view(await _find(hands, principal, draft.id)))
+
+
+@router.get("")
+async def list_files(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+    after: str | None = None,
+    purpose: Purpose | None = None,
+    order: Literal["asc", "desc"] = "desc",
+) -> Response:
+    """List the workspace's files; `after` is the last id of the page before."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    wanted = FilePage(principal.workspace_id, limit + 1, after, purpose, order == "asc")
+    rows = await hands.database.read(files.page, wanted)
+    return json_response(listed([view(row) for row in rows[:limit]], has_more=len(rows) > limit))
+
+
+@router.get("/{file_id}")
+async def get_file(request: Request, file_id: str) -> Response:
+    """Show a file: its size, purpose, and until when it is kept."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    return json_response(view(await _find(hands, principal, file_id)))
+
+
+@router.delete("/{file_id}")
+async def delete_file(request: Request, file_id: str) -> Response:
+    """Delete a file; one that an unfinished batch reads stays."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    await _find(hands, principal, file_id)
+    if await hands.database.read(reports.is_input_of_open, file_id):
+        raise ConflictError(f"File {file_id} is the input of a batch that has not ended.")
+    await hands.database.write(files.delete_many, file_id)
+    await asyncio.to_thread(hands.files.delete, file_id)
+    return json_response({"id": file_id, "object": "file", "deleted": True})
 
 
 @router.get("/{file_id}/content")
@@ -22,8 +92,101 @@ async def get_file_content(
     workspace_id = None
     if not hands.signer.holds(file_id, expires, signature):
         workspace_id = (await hands.keyring.principal(request)).workspace_id
-    media_type = await hands.database.read(files.media_type, file_id, workspace_id)
-    if media_type is None:
+    row = await hands.database.read(files.find, file_id, workspace_id, now_ms())
+    if row is None:
         raise NotFoundError(f"There is no file {file_id}.")
-    content = await asyncio.to_thread(read, hands, file_id)
-    return Response(content, media_type=media_type)
+    pieces = hands.files.pieces(file_id)
+    try:
+        first = await asyncio.to_thread(next, pieces, b"")
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"The content of {file_id} is not in this server's file store."
+        ) from None
+    headers = {"Content-Length": str(row.bytes)}
+    return StreamingResponse(_with(first, pieces), headers=headers, media_type=row.media_type)
+
+
+def view(row: Any) -> Json:
+    """A file as OpenAI shows it. Times are Unix seconds."""
+    problems = None if row.problems is None else orjson.loads(row.problems)
+    return {
+        "id": row.id,
+        "object": "file",
+        "bytes": row.bytes,
+        "created_at": seconds(row.created_at),
+        "expires_at": seconds(row.expires_at),
+        "filename": row.filename or row.id,
+        "purpose": row.purpose,
+        "status": "processed" if problems is None else "error",
+        "status_details": None if problems is None else _told(problems),
+        "lines": row.lines,
+    }
+
+
+def listed(data: list[Json], *, has_more: bool) -> Json:
+    """A page of a list in OpenAI's shape."""
+    return {
+        "object": "list",
+        "data": data,
+        "first_id": data[0]["id"] if data else None,
+        "last_id": data[-1]["id"] if data else None,
+        "has_more": has_more,
+    }
+
+
+def _told(problems: Json) -> str:
+    first = problems["listed"][0]
+    return (
+        f"{problems['unreadable']} lines cannot be read, {problems['duplicates']} custom_ids come "
+        f"twice; line {first['line']}: {first['message']}"
+    )
+
+
+def _row(form: FileForm, draft: Draft, principal: Principal) -> dict[str, Any]:
+    purpose = form.fields.get("purpose")
+    if purpose not in set(UPLOADED):
+        known = ", ".join(UPLOADED)
+        raise InvalidRequestError(f"purpose: one of {known} is needed.", param="purpose")
+    if not form.has_file:
+        raise InvalidRequestError("The form needs a `file`.", param="file")
+    now = now_ms()
+    more: dict[str, Any] = {"filename": form.filename, "media_type": form.media_type}
+    kept = _kept_seconds(form)
+    if purpose == Purpose.BATCH:
+        found = draft.findings()
+        check_size(draft.size, found.lines, param="file")
+        more |= {"lines": found.lines, "problems": found.stored}
+        kept = kept or BATCH_INPUT_SECONDS
+    more["expires_at"] = None if kept is None else now + kept * 1000
+    return files.new_row(
+        draft.id, principal.workspace_id, Purpose(purpose), draft.size, now, **more
+    )
+
+
+def _kept_seconds(form: FileForm) -> int | None:
+    """Read `expires_after[anchor]` and `expires_after[seconds]`."""
+    asked = form.fields.get("expires_after[seconds]")
+    if asked is None:
+        return None
+    if form.fields.get("expires_after[anchor]", "created_at") != "created_at":
+        raise InvalidRequestError(
+            "expires_after.anchor: only created_at.", param="expires_after.anchor"
+        )
+    if not asked.isdecimal() or not SHORTEST_SECONDS <= int(asked) <= LONGEST_SECONDS:
+        raise InvalidRequestError(
+            f"expires_after.seconds: {SHORTEST_SECONDS} to {LONGEST_SECONDS}.",
+            param="expires_after.seconds",
+        )
+    return int(asked)
+
+
+async def _find(hands: Services, principal: Principal, file_id: str) -> Any:
+    row = await hands.database.read(files.find, file_id, principal.workspace_id, now_ms())
+    if row is None:
+        raise NotFoundError(f"There is no file {file_id}.")
+    return row
+
+
+def _with(first: bytes, rest: Any) -> Any:
+    yield first
+    yield from rest

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api import answering, intake, views
 from api.documents import JOB
 from api.errors import json_response
-from api.receivers import job_webhook
+from api.receivers import own_webhook
 from api.schemas.jobs import JobRequest
 from api.services import Services, services
 from api.streaming import log_response
@@ -36,7 +36,7 @@ async def submit_job(request: Request) -> Response:
     body = await intake.read_json(request, hands.settings.max_body_bytes)
     is_wrapped = "messages" not in body
     wanted = intake.validated(JobRequest, body if is_wrapped else _wrapped(body))
-    webhook = job_webhook(wanted, hands.settings.allowed_networks)
+    webhook = own_webhook(wanted.webhook, wanted.callback_url, hands.settings.allowed_networks)
     wish = _wish(wanted, intake.idempotency_key(request), webhook)
     inside = "body" if is_wrapped else None
     job = intake.prepared(hands, principal, wanted.body, wish, inside=inside)

@@ -23,6 +23,7 @@ from broker.accounts.principal import (
     SpendingLimit,
     authenticate,
     find_credentials,
+    principal_of,
 )
 from broker.accounts.vocabulary import CallerKind, LimitReset, Role
 from broker.accounts.workspaces import (
@@ -69,5 +70,6 @@ __all__ = [
     "mark_used_many",
     "mask",
     "new_key",
+    "principal_of",
     "workspace",
 ]

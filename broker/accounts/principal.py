@@ -16,21 +16,18 @@ from broker.tables import ApiKey, Budget, Workspace
 _keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
 _workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
 _budgets: Any = Budget.__table__  # type: ignore[attr-defined]
-_BY_HASH = (
-    select(
-        _keys,
-        _workspaces.c.unlimited,
-        exists().where(_budgets.c.workspace_id == _keys.c.workspace_id).label("has_budgets"),
-        _workspaces.c.requests_per_minute.label("workspace_requests_per_minute"),
-        _workspaces.c.max_concurrent_jobs.label("workspace_max_concurrent_jobs"),
-        _workspaces.c.settings,
-    )
-    .join(_workspaces, _workspaces.c.id == _keys.c.workspace_id)
-    .where(
-        _keys.c.hash.in_(bindparam("hashes", expanding=True)),
-        _keys.c.deleted_at.is_(None),
-        _workspaces.c.deleted_at.is_(None),
-    )
+_KNOWN = select(
+    _keys,
+    _workspaces.c.unlimited,
+    exists().where(_budgets.c.workspace_id == _keys.c.workspace_id).label("has_budgets"),
+    _workspaces.c.requests_per_minute.label("workspace_requests_per_minute"),
+    _workspaces.c.max_concurrent_jobs.label("workspace_max_concurrent_jobs"),
+    _workspaces.c.settings,
+).join(_workspaces, _workspaces.c.id == _keys.c.workspace_id)
+_BY_HASH = _KNOWN.where(
+    _keys.c.hash.in_(bindparam("hashes", expanding=True)),
+    _keys.c.deleted_at.is_(None),
+    _workspaces.c.deleted_at.is_(None),
 )
 
 
@@ -111,6 +108,18 @@ def authenticate(connection: Connection, key: str) -> Principal | None:
     if found is None or found.disabled or found.is_expired(now_ms()):
         return None
     return found.principal
+
+
+def principal_of(connection: Connection, workspace_id: str, api_key_id: str) -> Principal:
+    """Return on whose behalf work goes on that was accepted earlier.
+
+    The key may have been disabled or deleted since: its limits still hold, and its workspace pays.
+    """
+    row = connection.execute(_KNOWN.where(_keys.c.id == api_key_id)).first()
+    if row is not None:
+        return _principal(row)
+    query = select(_workspaces.c.unlimited).where(_workspaces.c.id == workspace_id)
+    return Principal(workspace_id, api_key_id, bool(connection.execute(query).scalar()))
 
 
 def _principal(row: Any) -> Principal:

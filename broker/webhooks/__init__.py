@@ -35,7 +35,7 @@ from broker.webhooks.endpoints import (
 )
 from broker.webhooks.fan_out import fan_out
 from broker.webhooks.lists import DeliveryReport, Wanted, find_delivery, list_deliveries, waiting
-from broker.webhooks.payloads import WebhookEvent, job_event
+from broker.webhooks.payloads import WebhookEvent, batch_event, job_event
 from broker.webhooks.redelivery import Redelivery, Replay, redeliver_many, replay_many
 from broker.webhooks.vocabulary import (
     EVENT_TYPES,
@@ -67,6 +67,7 @@ __all__ = [
     "SignatureKind",
     "Wanted",
     "WebhookEvent",
+    "batch_event",
     "changes",
     "check_events",
     "check_url",

@@ -35,6 +35,14 @@ def job_event(
     return WebhookEvent(workspace_id, f"job.{state}", job_id, now, data, webhook)
 
 
+def batch_event(
+    batch_id: str, workspace_id: str, state: str, now: int, webhook: str | None
+) -> WebhookEvent:
+    """Return the event of a batch that ended in this state."""
+    data = {"id": batch_id, "object": "batch", "status": state}
+    return WebhookEvent(workspace_id, f"batch.{state}", batch_id, now, data, webhook)
+
+
 def body(event: WebhookEvent, scheme: Scheme, document: Json | None = None) -> bytes:
     """Return the bytes to sign and send; `document` is the whole object, where that is wanted."""
     moment: Json

@@ -1,0 +1,87 @@
+"""The body of POST /batches, read as it comes: `requests` go to a file, the rest is kept.
+
+The fields may be in any order: what the lines need to know is looked up when they are taken in.
+"""
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import Any
+
+import ijson
+import orjson
+from ijson.common import IncompleteJSONError, JSONError, ObjectBuilder
+from starlette.requests import Request
+
+from broker.completion import Json
+from broker.errors import InvalidRequestError, PayloadTooLargeError
+
+REQUESTS = "requests"
+MAX_FIELDS_BYTES = 1_000_000  # of everything besides `requests`
+FRAME_BYTES = 50_000_000  # that the requests may have around what is kept of them
+
+
+async def read_batch_body(request: Request, write: Callable[[bytes], None], most: int) -> Json:
+    """Return the fields of a body; each of its `requests` is written as a line of JSON.
+
+    Raises for what is no JSON object, and for what is too large.
+    """
+    fields: Json = {}
+    feeder = ijson.basic_parse_coro(_fields(fields, write), use_float=True)
+    size = 0
+    try:
+        async for piece in request.stream():
+            size += len(piece)
+            if size > most + FRAME_BYTES:
+                raise PayloadTooLargeError(f"A batch takes {most:,} bytes: split it.", param="body")
+            if piece:
+                await asyncio.to_thread(feeder.send, piece)
+        await asyncio.to_thread(feeder.close)
+    except (JSONError, IncompleteJSONError, UnicodeDecodeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise InvalidRequestError(f"The body is not JSON: {reason}.", param="body") from None
+    return fields
+
+
+@ijson.coroutine  # type: ignore[untyped-decorator]
+def _fields(fields: Json, write: Callable[[bytes], None]) -> Generator[None, tuple[str, Any], None]:
+    """Follow the parser's events: a value of the object's at a time, a request at a time."""
+    event, _ = yield
+    if event != "start_map":
+        raise InvalidRequestError("The body must be a JSON object.", param="body")
+    while True:
+        event, name = yield
+        if event == "end_map":
+            break
+        event, value = yield
+        if name != REQUESTS:
+            fields[name] = yield from _value(event, value)
+            continue
+        if event != "start_array":
+            raise InvalidRequestError("requests: must be a list.", param=REQUESTS)
+        fields[REQUESTS] = True
+        while True:
+            event, value = yield
+            if event == "end_array":
+                break
+            line = yield from _value(event, value)
+            write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+    while True:
+        yield
+
+
+def _value(event: str, value: Any) -> Generator[None, tuple[str, Any], Any]:
+    """Build the value that begins with this event."""
+    builder = ObjectBuilder()
+    builder.event(event, value)
+    depth = _step(event)
+    while depth:
+        event, value = yield
+        builder.event(event, value)
+        depth += _step(event)
+    return builder.value
+
+
+def _step(event: str) -> int:
+    if event.startswith("start_"):
+        return 1
+    return -1 if event.startswith("end_") else 0

@@ -1,0 +1,211 @@
+"""From a request to an accepted batch: read, check, keep, write."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api import intake
+from api.batch_bodies import REQUESTS, read_batch_body
+from api.errors import json_response
+from api.receivers import own_webhook
+from api.schemas.batches import BatchRequest, RetryRequest
+from api.services import Services
+from api.uploads import Draft
+from broker import files
+from broker.accounts import Principal
+from broker.batches import (
+    BatchReport,
+    BatchWish,
+    NewBatch,
+    Options,
+    Reader,
+    create_many,
+    new_batch,
+    options_of,
+    reports,
+)
+from broker.batches.again import failed_lines
+from broker.batches.creation import check_size, usable_lines
+from broker.batches.forecast import forecast
+from broker.batches.lines import operation_of
+from broker.batches.view import batch as view
+from broker.batches.vocabulary import MAX_BYTES, OPERATIONS, window_ms
+from broker.clock import now_ms
+from broker.errors import ConflictError, InvalidRequestError
+from broker.files import Purpose
+from broker.money import nanos_from_usd
+from broker.operations import Operation
+
+BATCH_INPUT_MS = 30 * 86_400_000
+
+
+async def create(request: Request, services: Services, principal: Principal) -> Response:
+    """Answer POST /batches."""
+    draft = Draft(services.files, MAX_BYTES)
+    try:
+        fields = await read_batch_body(request, draft.write, MAX_BYTES)
+        is_inline = fields.pop(REQUESTS, False)
+        wanted = intake.validated(BatchRequest, fields)
+        _check_input(wanted, is_inline=is_inline)
+        wish = _wish(services, wanted, intake.idempotency_key(request))
+        if not is_inline:
+            new = new_batch(wish, principal, now_ms(), input_file_id=wanted.input_file_id)
+            return await _accept(services, principal, new, dry_run=wanted.dry_run, status=200)
+        new = await _with_file(wish, principal, draft)
+        response = await _accept(services, principal, new, dry_run=wanted.dry_run, status=202)
+        if wanted.dry_run or "Idempotent-Replayed" in response.headers:
+            await asyncio.to_thread(draft.discard)
+    except BaseException:
+        await asyncio.to_thread(draft.discard)
+        raise
+    return response
+
+
+async def retry(
+    services: Services,
+    principal: Principal,
+    found: BatchReport,
+    wanted: RetryRequest,
+    key: str | None,
+) -> Response:
+    """Answer POST /batches/{id}/retry."""
+    row = found.row
+    if row.ended_at is None:
+        raise ConflictError(
+            f"Batch {row.id} is {row.state}: its failed lines are known once it has ended."
+        )
+    draft = Draft(services.files, MAX_BYTES)
+    try:
+        await _write_failed_lines(services, row, wanted.model, draft)
+        wish = BatchWish(
+            endpoint=Operation(row.endpoint),
+            completion_window=wanted.completion_window or row.completion_window,
+            options=options_of(row),
+            priority=row.priority,
+            max_concurrency=row.max_concurrency,
+            max_cost_nanos=_nanos(wanted.max_cost) or row.max_cost_nanos,
+            webhook=row.webhook,
+            retry_of=row.id,
+            idempotency_key=key,
+        )
+        new = await _with_file(wish, principal, draft)
+        response = await _accept(services, principal, new, dry_run=False, status=202)
+        if "Idempotent-Replayed" in response.headers:
+            await asyncio.to_thread(draft.discard)
+    except BaseException:
+        await asyncio.to_thread(draft.discard)
+        raise
+    return response
+
+
+async def _write_failed_lines(
+    services: Services, row: Any, model: str | None, draft: Draft
+) -> None:
+    done = await services.database.read(reports.completed_numbers, row.id)
+    reader = Reader(services.files, services.catalog, services.settings)
+
+    def write() -> None:
+        for line in failed_lines(reader.raw_lines(row.input_file_id), done, model):
+            draft.write(line)
+
+    try:
+        await asyncio.to_thread(write)
+    except FileNotFoundError:
+        raise ConflictError(
+            f"The input of batch {row.id} is gone: its lines cannot be run again."
+        ) from None
+    if not draft.size:
+        raise ConflictError(f"Every line of batch {row.id} was completed: nothing to run again.")
+
+
+async def _with_file(wish: BatchWish, principal: Principal, draft: Draft) -> NewBatch:
+    """Keep the draft and return a batch whose input it is."""
+    found = draft.findings()
+    check_size(draft.size, found.lines, param=REQUESTS)
+    await asyncio.to_thread(draft.keep)
+    now = now_ms()
+    file = files.new_row(
+        *(draft.id, principal.workspace_id, Purpose.BATCH, draft.size, now),
+        filename="requests.jsonl",
+        media_type="application/jsonl",
+        lines=found.lines,
+        problems=found.stored,
+        expires_at=now + BATCH_INPUT_MS,
+    )
+    return new_batch(wish, principal, now, own_file=file, content_digest=draft.digest)
+
+
+async def _accept(
+    services: Services, principal: Principal, new: NewBatch, *, dry_run: bool, status: int
+) -> Response:
+    if dry_run:
+        return await _forecast(services, principal, new)
+    created = await services.database.write(create_many, new)
+    found = await services.database.read(reports.find, principal.workspace_id, created.batch_id)
+    if found is None:
+        raise ConflictError(f"Batch {created.batch_id} was deleted.")
+    headers = {"Idempotent-Replayed": "true"} if created.replayed else {}
+    headers["Location"] = f"/api/v1/batches/{created.batch_id}"
+    return json_response(view(found), status, headers)
+
+
+async def _forecast(services: Services, principal: Principal, new: NewBatch) -> Response:
+    """Tell what a batch would do: nothing of it is written."""
+    batch = SimpleNamespace(**new.row)
+    file = new.own_file and SimpleNamespace(**new.own_file)
+    if file is None:
+        file = await services.database.read(
+            files.find, batch.input_file_id, principal.workspace_id, now_ms()
+        )
+    usable_lines(file, now_ms())
+    reader = Reader(services.files, services.catalog, services.settings)
+    told = await asyncio.to_thread(forecast, services.database, reader, batch, principal)
+    return json_response(told)
+
+
+def _check_input(wanted: BatchRequest, *, is_inline: bool) -> None:
+    if is_inline == (wanted.input_file_id is not None):
+        raise InvalidRequestError(
+            "Give either `input_file_id` or `requests`.", param="input_file_id"
+        )
+
+
+def _wish(services: Services, wanted: BatchRequest, key: str | None) -> BatchWish:
+    networks = services.settings.allowed_networks
+    window_ms(wanted.completion_window)
+    expires = wanted.output_expires_after
+    return BatchWish(
+        endpoint=_endpoint(wanted.endpoint),
+        completion_window=wanted.completion_window,
+        options=Options(
+            metadata=wanted.metadata,
+            on_error=wanted.on_error,
+            dedupe=wanted.dedupe,
+            service_tier=wanted.service_tier,
+            model=wanted.model,
+            provider=wanted.provider,
+            output_expires_seconds=None if expires is None else expires.seconds,
+        ),
+        priority=wanted.priority,
+        max_concurrency=wanted.max_concurrency,
+        max_cost_nanos=_nanos(wanted.max_cost),
+        webhook=own_webhook(wanted.webhook, wanted.callback_url, networks),
+        idempotency_key=key,
+    )
+
+
+def _endpoint(path: str | None) -> Operation:
+    if path is None:
+        return Operation.CHAT
+    operation = operation_of(path)
+    if operation is None:
+        known = ", ".join(each.value for each in OPERATIONS)
+        raise InvalidRequestError(f"endpoint: {path!r} is none of {known}.", param="endpoint")
+    return operation
+
+
+def _nanos(dollars: float | None) -> int | None:
+    return None if dollars is None else nanos_from_usd(dollars)

@@ -1,0 +1,132 @@
+"""/batches: OpenAI's shape (an uploaded file) and OpenRouter's (requests in the body)."""
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from api import batch_creation, batch_results, intake
+from api.documents import BATCH, BATCH_RETRY
+from api.errors import json_response
+from api.routes.files import listed
+from api.schemas.batches import RetryRequest
+from api.services import Services, services
+from broker.accounts import Principal
+from broker.batches import (
+    BatchPage,
+    BatchReport,
+    BatchState,
+    Removal,
+    Stop,
+    StopReason,
+    remove_many,
+    reports,
+    stop_many,
+)
+from broker.batches.view import batch as view
+from broker.clock import now_ms
+from broker.errors import NotFoundError
+
+router = APIRouter(prefix="/batches", tags=["batches"])
+
+
+@router.post("", openapi_extra=BATCH)
+async def create_batch(request: Request) -> Response:
+    """Accept a batch: it is safe once this answers, and validated after that.
+
+    With `input_file_id` 200, as OpenAI; with `requests` 202, as OpenRouter. `dry_run` only tells
+    what would be done.
+    """
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    return await batch_creation.create(request, hands, principal)
+
+
+@router.get("")
+async def list_batches(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: str | None = None,
+    status: BatchState | None = None,
+    created_after: Annotated[float | None, Query(ge=0)] = None,
+    created_before: Annotated[float | None, Query(ge=0)] = None,
+) -> Response:
+    """List the workspace's batches, newest first; `after` is the last id of the page before."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    wanted = BatchPage(
+        principal.workspace_id,
+        limit + 1,
+        after,
+        status,
+        intake.milliseconds(created_after, "created_after"),
+        intake.milliseconds(created_before, "created_before"),
+    )
+    found = await hands.database.read(reports.page, wanted)
+    data = [view(each) for each in found[:limit]]
+    return json_response(listed(data, has_more=len(found) > limit))
+
+
+@router.get("/{batch_id}")
+async def get_batch(
+    request: Request,
+    batch_id: str,
+    results: bool | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[int, Query(ge=0)] = 0,
+) -> Response:
+    """Show a batch. With `results=true` also a page of the lines that have ended, in input order.
+
+    A batch whose requests came in the body brings all its results once it has ended.
+    """
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    found = await _find(hands, principal, batch_id)
+    if results:
+        return json_response(await batch_results.page(hands, found, after, limit))
+    has_ended = found.row.ended_at is not None
+    if results is None and found.row.inline and has_ended:
+        whole = batch_results.whole(hands, found)
+        return StreamingResponse(whole, media_type="application/json")
+    return json_response(view(found))
+
+
+@router.post("/{batch_id}/cancel")
+async def cancel_batch(request: Request, batch_id: str) -> Response:
+    """Let no more lines begin; what is done is kept, and the files are written as ever."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    stop = Stop(batch_id, StopReason.CANCELLED, now_ms(), principal.workspace_id)
+    await hands.database.write(stop_many, stop)
+    return json_response(view(await _find(hands, principal, batch_id)))
+
+
+@router.post("/{batch_id}/retry", status_code=202, openapi_extra=BATCH_RETRY)
+async def retry_batch(request: Request, batch_id: str) -> Response:
+    """Run the lines that failed once more: a new batch, linked by `retry_of`."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes, or_nothing=True)
+    wanted = intake.validated(RetryRequest, body)
+    found = await _find(hands, principal, batch_id)
+    key = intake.idempotency_key(request)
+    return await batch_creation.retry(hands, principal, found, wanted, key)
+
+
+@router.delete("/{batch_id}")
+async def delete_batch(request: Request, batch_id: str) -> Response:
+    """Forget a batch that has ended, with its files; 409 while it has not."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    removal = Removal(batch_id, principal.workspace_id)
+    for file_id in await hands.database.write(remove_many, removal):
+        await asyncio.to_thread(hands.files.delete, file_id)
+    return json_response({"id": batch_id, "object": "batch", "deleted": True})
+
+
+async def _find(hands: Services, principal: Principal, batch_id: str) -> BatchReport:
+    found: Any = await hands.database.read(reports.find, principal.workspace_id, batch_id)
+    if found is None:
+        raise NotFoundError(f"There is no batch {batch_id}.")
+    return BatchReport(found.row, found.totals)

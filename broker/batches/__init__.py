@@ -1,0 +1,56 @@
+"""Batches: a file of requests, each line an ordinary job, and two files of results at the end.
+
+In reading order: `vocabulary` (states, limits, options), `lines` and `inspection` (the input),
+`creation` (a row), `reading` and `intake` (lines become jobs), `reports` and `view` (the batch),
+`results` and `assembly` (what came of it), `endings` (stopping, ending, forgetting), `forecast`
+(what it would cost), `again` (the failed lines once more).
+"""
+
+from broker.batches.assembly import Assembler
+from broker.batches.creation import BatchWish, Created, NewBatch, create_many, new_batch
+from broker.batches.endings import (
+    BatchEnd,
+    Removal,
+    Stop,
+    begin_finalizing_many,
+    call_off_many,
+    end_many,
+    remove_many,
+    stop_many,
+)
+from broker.batches.inspection import Findings, Inspector
+from broker.batches.intake import Group, Taken, budget, take_in_many
+from broker.batches.reading import Reader, options_of
+from broker.batches.reports import BatchPage, BatchReport
+from broker.batches.vocabulary import BatchState, OnError, Options, StopReason
+
+__all__ = [
+    "Assembler",
+    "BatchEnd",
+    "BatchPage",
+    "BatchReport",
+    "BatchState",
+    "BatchWish",
+    "Created",
+    "Findings",
+    "Group",
+    "Inspector",
+    "NewBatch",
+    "OnError",
+    "Options",
+    "Reader",
+    "Removal",
+    "Stop",
+    "StopReason",
+    "Taken",
+    "begin_finalizing_many",
+    "budget",
+    "call_off_many",
+    "create_many",
+    "end_many",
+    "new_batch",
+    "options_of",
+    "remove_many",
+    "stop_many",
+    "take_in_many",
+]

@@ -1,0 +1,171 @@
+"""A new batch: checked against its input file and written down. Its lines are taken in later."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, insert, select
+
+from broker.accounts import Principal
+from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, BatchState, Options, window_ms
+from broker.errors import IdempotencyMismatchError, InvalidRequestError, WaybillError
+from broker.files import Purpose
+from broker.ids import new_id
+from broker.operations import Operation
+from broker.tables import Batch, StoredFile
+
+_batches: Any = Batch.__table__  # type: ignore[attr-defined]
+_files: Any = StoredFile.__table__  # type: ignore[attr-defined]
+_INSERT = insert(_batches)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchWish:
+    """What a caller asks of a batch as a whole."""
+
+    endpoint: Operation
+    completion_window: str = "24h"
+    options: Options = field(default_factory=Options)
+    priority: int = 0
+    max_concurrency: int | None = None
+    max_cost_nanos: int | None = None
+    webhook: str | None = None  # JSON {url, events}
+    retry_of: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """A batch ready to be inserted; `own_file` is its input where that is not there yet."""
+
+    row: Mapping[str, Any]
+    own_file: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    batch_id: str
+    replayed: bool  # the idempotency key was known: this is the earlier batch
+
+
+def new_batch(
+    wish: BatchWish,
+    principal: Principal,
+    now: int,
+    *,
+    input_file_id: str | None = None,
+    own_file: Mapping[str, Any] | None = None,
+    content_digest: str = "",
+) -> NewBatch:
+    """Decide everything about a batch. Its input is a file that is there, or comes with it."""
+    file_id = input_file_id or str((own_file or {})["id"])
+    row = {
+        "id": new_id("batch_"),
+        "workspace_id": principal.workspace_id,
+        "api_key_id": principal.api_key_id,
+        "state": BatchState.VALIDATING.value,
+        "endpoint": wish.endpoint.value,
+        "input_file_id": file_id,
+        "inline": own_file is not None and wish.retry_of is None,
+        "completion_window": wish.completion_window,
+        "options": orjson.dumps(asdict(wish.options)).decode(),
+        "priority": wish.priority,
+        "max_concurrency": wish.max_concurrency,
+        "max_cost_nanos": wish.max_cost_nanos,
+        "webhook": wish.webhook,
+        "retry_of": wish.retry_of,
+        "idempotency_key": wish.idempotency_key,
+        "fingerprint": _fingerprint(wish, content_digest or file_id),
+        "cursor": 0,
+        "lines_read": 0,
+        "lines_total": 0,
+        "created_at": now,
+        "expires_at": now + window_ms(wish.completion_window),
+    }
+    return NewBatch(row, own_file)
+
+
+def create_many(
+    connection: Connection, wishes: Sequence[NewBatch]
+) -> Sequence[Created | Exception]:
+    """Insert batches; a known idempotency key gives the earlier batch instead."""
+    return [_create(connection, wish) for wish in wishes]
+
+
+def _create(connection: Connection, wish: NewBatch) -> Created | Exception:
+    row = wish.row
+    if row["idempotency_key"] is not None and (known := _known(connection, row)) is not None:
+        if known.fingerprint != row["fingerprint"]:
+            return IdempotencyMismatchError(
+                f"Idempotency-Key {row['idempotency_key']!r} was used with another request (batch "
+                f"{known.id}): send the same to get that batch, or another key for a new one.",
+                param="Idempotency-Key",
+            )
+        return Created(known.id, replayed=True)
+    if wish.own_file is not None:
+        connection.execute(insert(_files), [wish.own_file])
+    try:
+        lines = usable_lines(_input(connection, row), row["created_at"])
+    except WaybillError as error:
+        return error
+    connection.execute(_INSERT, [{**row, "lines_total": lines}])
+    return Created(row["id"], replayed=False)
+
+
+def _known(connection: Connection, row: Mapping[str, Any]) -> Any:
+    return connection.execute(
+        select(_batches.c.id, _batches.c.fingerprint).where(
+            _batches.c.workspace_id == row["workspace_id"],
+            _batches.c.idempotency_key == row["idempotency_key"],
+        )
+    ).first()
+
+
+def _input(connection: Connection, row: Mapping[str, Any]) -> Any:
+    return connection.execute(
+        select(_files).where(
+            _files.c.id == row["input_file_id"], _files.c.workspace_id == row["workspace_id"]
+        )
+    ).first()
+
+
+def usable_lines(file: Any, now: int) -> int:
+    """Return how many lines a file has that is to be a batch's input. Raises for what is none."""
+    if file is None or (file.expires_at is not None and file.expires_at <= now):
+        raise InvalidRequestError(
+            "input_file_id: there is no such file: upload one with purpose `batch`.",
+            param="input_file_id",
+        )
+    if file.purpose != Purpose.BATCH.value:
+        raise InvalidRequestError(
+            f"input_file_id: {file.id} has purpose {file.purpose!r}: upload it with purpose "
+            "`batch`.",
+            param="input_file_id",
+        )
+    check_size(file.bytes, file.lines or 0)
+    return int(file.lines or 0)
+
+
+def check_size(size: int, lines: int, *, param: str = "input_file_id") -> None:
+    """Refuse an input that is empty or too large for one batch."""
+    if not lines:
+        raise InvalidRequestError("The input has no request in it.", param=param)
+    if size > MAX_BYTES:
+        raise InvalidRequestError(
+            f"The input has {size:,} bytes; a batch takes {MAX_BYTES:,}: split it.",
+            param=param,
+        )
+    if lines > MAX_LINES:
+        raise InvalidRequestError(
+            f"The input has {lines:,} requests; a batch takes {MAX_LINES:,}: split it.",
+            param=param,
+        )
+
+
+def _fingerprint(wish: BatchWish, content: str) -> str:
+    """Digest all that was asked: the same key with anything else is another request."""
+    asked = asdict(wish) | {"idempotency_key": None}
+    canonical = orjson.dumps([asked, content], option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(canonical).hexdigest()

@@ -1,0 +1,220 @@
+"""validating → in_progress: lines become jobs, in groups, and the cursor moves with them.
+
+A group's jobs, lines and cursor are one transaction: whoever is killed in the middle leaves the
+cursor where the jobs end. Holds of open lines and the costs of settled ones never pass the batch's
+`max_cost`, nor the workspace's credits: what does not fit waits until something has been settled.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, func, insert, select, update
+
+from broker import submission
+from broker.batches.vocabulary import BatchState, StopReason
+from broker.errors import WaybillError
+from broker.refusals import envelope
+from broker.states import FINAL
+from broker.submission import NewJob
+from broker.tables import Batch, BatchLine, Generation, Job
+
+_batches: Any = Batch.__table__  # type: ignore[attr-defined]
+_lines: Any = BatchLine.__table__  # type: ignore[attr-defined]
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_generations: Any = Generation.__table__  # type: ignore[attr-defined]
+_INSERT_LINES = insert(_lines)
+_TAKING = (BatchState.VALIDATING.value, BatchState.IN_PROGRESS.value)
+_PAYMENT_REQUIRED = 402
+
+
+@dataclass(frozen=True, slots=True)
+class ReadLine:
+    """A line of the input and what it is to become: a job, or an error."""
+
+    end: int  # offset of the byte after it
+    custom_id: str | None
+    job: NewJob | None = None
+    digest: str | None = None
+    error: str | None = None  # JSON {status, error}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The next lines of a batch; `budget` is what their holds may come to, in nano-dollars."""
+
+    batch_id: str
+    cursor: int  # where they begin
+    lines: Sequence[ReadLine]
+    budget: int | None
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """How many lines of a group are in, and what the next one waits for."""
+
+    lines: int
+    waits_for: StopReason | None = None
+
+
+def take_in_many(connection: Connection, groups: Sequence[Group]) -> Sequence[Taken]:
+    """Turn lines into jobs. Nothing is done where the batch stopped or moved on meanwhile."""
+    return [_take_in(connection, group) for group in groups]
+
+
+def _take_in(connection: Connection, group: Group) -> Taken:
+    batch = connection.execute(
+        select(_batches).where(_batches.c.id == group.batch_id).with_for_update()
+    ).first()
+    if batch is None or batch.state not in _TAKING or batch.cursor != group.cursor:
+        return Taken(0)
+    known = _known_digests(connection, group)
+    lines, waits_for = _affordable(group, known)
+    rows, refused = _submit(connection, batch, lines, known)
+    if refused is not None:
+        rows, waits_for = rows[:refused], StopReason.CREDITS
+    if rows:
+        connection.execute(_INSERT_LINES, rows)
+    _advance(connection, batch, group, len(rows), waits_for)
+    return Taken(len(rows), waits_for)
+
+
+def _affordable(
+    group: Group, known: Mapping[str, str]
+) -> tuple[Sequence[ReadLine], StopReason | None]:
+    """Return the lines at the beginning whose holds are within the budget."""
+    if group.budget is None:
+        return group.lines, None
+    left, seen = group.budget, set(known)
+    for index, line in enumerate(group.lines):
+        if line.job is None or (line.digest is not None and line.digest in seen):
+            continue
+        left -= line.job.row["hold_nanos"]
+        if left < 0:
+            return group.lines[:index], StopReason.MAX_COST
+        if line.digest is not None:
+            seen.add(line.digest)
+    return group.lines, None
+
+
+def _submit(
+    connection: Connection, batch: Any, lines: Sequence[ReadLine], known: Mapping[str, str]
+) -> tuple[list[dict[str, Any]], int | None]:
+    """Insert the jobs of these lines; return the lines' rows.
+
+    Where credits end at a line, nothing from there on is inserted, and its place is returned too.
+    """
+    jobs = _jobs_by_place(lines, known)
+    attempt = connection.begin_nested()
+    results = dict(zip(jobs, submission.submit_many(connection, list(jobs.values())), strict=True))
+    broke = next((place for place, result in results.items() if _is_unpaid(result)), None)
+    if broke is not None:
+        attempt.rollback()
+        rows, _ = _submit(connection, batch, lines[:broke], known) if broke else ([], None)
+        return rows, broke
+    attempt.commit()
+    return _rows(batch, lines, results, dict(known)), None
+
+
+def _jobs_by_place(lines: Sequence[ReadLine], known: Mapping[str, str]) -> dict[int, NewJob]:
+    """Return the jobs to insert, by place: of lines that ask for the same, the first one's."""
+    jobs: dict[int, NewJob] = {}
+    seen = set(known)
+    for place, line in enumerate(lines):
+        if line.job is None or (line.digest is not None and line.digest in seen):
+            continue
+        jobs[place] = line.job
+        if line.digest is not None:
+            seen.add(line.digest)
+    return jobs
+
+
+def _rows(
+    batch: Any, lines: Sequence[ReadLine], results: Mapping[int, Any], job_of: dict[str, str]
+) -> list[dict[str, Any]]:
+    rows = []
+    error_of: dict[str | None, str] = {}
+    for place, line in enumerate(lines):
+        result = results.get(place)
+        job_id = None if isinstance(result, Exception) else _job_id(line, result, job_of)
+        error = refusal(result) if isinstance(result, Exception) else line.error
+        if line.digest is not None and job_id is not None:
+            job_of[line.digest] = job_id
+        elif line.digest is not None:  # what was refused once is so for all that ask for the same
+            error = error_of.setdefault(line.digest, error or "")
+        rows.append(
+            {
+                "batch_id": batch.id,
+                "number": batch.lines_read + place + 1,
+                "custom_id": line.custom_id,
+                "job_id": job_id,
+                "digest": line.digest,
+                "error": error,
+            }
+        )
+    return rows
+
+
+def _job_id(line: ReadLine, result: Any, job_of: Mapping[str, str]) -> str | None:
+    if result is not None:
+        return str(result.job_id)
+    return job_of.get(line.digest) if line.digest is not None else None
+
+
+def _is_unpaid(result: Any) -> bool:
+    return isinstance(result, WaybillError) and result.status == _PAYMENT_REQUIRED
+
+
+def _advance(
+    connection: Connection, batch: Any, group: Group, count: int, waits_for: StopReason | None
+) -> None:
+    connection.execute(
+        update(_batches)
+        .where(_batches.c.id == batch.id)
+        .values(
+            state=BatchState.IN_PROGRESS.value,
+            in_progress_at=batch.in_progress_at or group.now,
+            cursor=group.lines[count - 1].end if count else batch.cursor,
+            lines_read=batch.lines_read + count,
+            waits_for=None if waits_for is None else waits_for.value,
+        )
+    )
+
+
+def _known_digests(connection: Connection, group: Group) -> dict[str, str]:
+    wanted = {line.digest for line in group.lines if line.digest is not None}
+    if not wanted:
+        return {}
+    found = connection.execute(
+        select(_lines.c.digest, _lines.c.job_id).where(
+            _lines.c.batch_id == group.batch_id,
+            _lines.c.digest.in_(wanted),
+            _lines.c.job_id.is_not(None),
+        )
+    )
+    return {row.digest: row.job_id for row in found}
+
+
+def refusal(error: Exception) -> str:
+    """Return why a line did not become a job, as it is stored: JSON {status, error}."""
+    refused = error if isinstance(error, WaybillError) else WaybillError("This line broke.")
+    metadata = {"error_type": refused.error_type.value, **refused.metadata}
+    body = envelope(refused.status, refused.message, metadata, refused.param)
+    return orjson.dumps({"status": refused.status, **body}).decode()
+
+
+def budget(connection: Connection, batch_id: str, max_cost_nanos: int) -> int:
+    """Return what is left of a cap: less what was settled, less what open lines hold."""
+    final = [state.value for state in FINAL]
+    held = select(func.coalesce(func.sum(_jobs.c.hold_nanos), 0)).where(
+        _jobs.c.batch_id == batch_id, _jobs.c.state.not_in(final)
+    )
+    paid = (
+        select(func.coalesce(func.sum(_generations.c.cost_nanos), 0))
+        .join(_jobs, _jobs.c.id == _generations.c.job_id)
+        .where(_jobs.c.batch_id == batch_id)
+    )
+    spent = connection.execute(held).scalar_one() + connection.execute(paid).scalar_one()
+    return max_cost_nanos - int(spent)

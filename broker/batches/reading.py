@@ -1,0 +1,101 @@
+"""From bytes of an input to lines ready to be taken in. Blocking: run it in a thread."""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from broker.accounts import Principal
+from broker.admission import admit
+from broker.batches.inspection import Splitter
+from broker.batches.intake import ReadLine, refusal
+from broker.batches.lines import Line, LineError, completed_body, digest, read
+from broker.batches.vocabulary import OnError, Options
+from broker.catalog import Catalog
+from broker.completion import ErrorType
+from broker.errors import WaybillError
+from broker.files import FileStore
+from broker.files.store import PIECE
+from broker.operations import Operation
+from broker.queues import Lane
+from broker.refusals import envelope
+from broker.settings import Settings
+from broker.submission import NewJob, Wish
+
+GROUP_LINES = 250
+GROUP_BYTES = 8_000_000
+BAD_REQUEST = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads batches' inputs and makes jobs of their lines, as callers' own requests are made."""
+
+    store: FileStore
+    catalog: Catalog
+    settings: Settings
+
+    def group(self, batch: Any, principal: Principal) -> list[ReadLine]:
+        """Return the next lines of a batch; none at the end. Raises FileNotFoundError."""
+        options = options_of(batch)
+        found: list[ReadLine] = []
+        begin = batch.cursor
+        for raw, end in self.raw_lines(batch.input_file_id, batch.cursor):
+            found.append(self._line(raw, end, batch, principal, options))
+            if len(found) == GROUP_LINES or end - begin > GROUP_BYTES:
+                break
+        return found
+
+    def raw_lines(self, file_id: str, cursor: int = 0) -> Iterator[tuple[bytes, int]]:
+        """Yield the lines of an input from an offset on, each with its end."""
+        splitter = Splitter(cursor)
+        with self.store.reading(file_id) as file:
+            file.seek(cursor)
+            pieces = iter(lambda: file.read(PIECE), b"")
+            yield from itertools.chain.from_iterable(map(splitter.feed, pieces))
+        yield from splitter.end()
+
+    def job(self, line: Line, batch: Any, principal: Principal, options: Options) -> NewJob:
+        """Return the job that a line is to become. Raises WaybillError."""
+        wish = Wish(
+            operation=line.operation or Operation(batch.endpoint),
+            lane=Lane.BATCH,
+            deadline=batch.expires_at,
+            batch_id=batch.id,
+            priority=batch.priority,
+            extra={"custom_id": line.custom_id},
+        )
+        body = completed_body(line, options)
+        return admit(body, wish, principal, self.catalog, self.settings, inside="body")
+
+    def _line(
+        self, raw: bytes, end: int, batch: Any, principal: Principal, options: Options
+    ) -> ReadLine:
+        try:
+            line = read(raw)
+        except LineError as error:
+            return ReadLine(end, error.custom_id, error=line_refusal(error))
+        try:
+            job = self.job(line, batch, principal, options)
+        except WaybillError as error:
+            return ReadLine(end, line.custom_id, error=refusal(error))
+        same = None
+        if options.dedupe:
+            operation = line.operation or Operation(batch.endpoint)
+            same = digest(operation, completed_body(line, options))
+        return ReadLine(end, line.custom_id, job, same)
+
+
+def options_of(batch: Any) -> Options:
+    """Return what a batch's row says in `options`."""
+    stored = orjson.loads(batch.options)
+    return Options(**stored | {"on_error": OnError(stored["on_error"])})
+
+
+def line_refusal(error: LineError) -> str:
+    """Return why a line could not be read, as it is stored: JSON {status, error}."""
+    metadata = {"error_type": ErrorType.INVALID_REQUEST.value, "reason": error.code}
+    body = envelope(BAD_REQUEST, error.message, metadata, error.param)
+    return orjson.dumps({"status": BAD_REQUEST, **body}).decode()

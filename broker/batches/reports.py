@@ -1,0 +1,248 @@
+"""Read-only questions about batches. What a running one has done is counted from its jobs.
+
+So counts are exact at every moment, and no line's end pays for them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, func, select
+
+from broker.batches.vocabulary import OPEN, BatchState, StopReason
+from broker.states import AT_REST, FINAL, JobState
+from broker.tables import Batch, BatchLine, Generation, Job, JobPayload, StoredFile
+
+_batches: Any = Batch.__table__  # type: ignore[attr-defined]
+_lines: Any = BatchLine.__table__  # type: ignore[attr-defined]
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
+_generations: Any = Generation.__table__  # type: ignore[attr-defined]
+_files: Any = StoredFile.__table__  # type: ignore[attr-defined]
+
+_WAITING_OR_RUNNING = [state.value for state in JobState if state not in AT_REST]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What a batch has done. Lines are counted by custom_id, money and tokens by job."""
+
+    total: int
+    completed: int
+    failed: int
+    running: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost_nanos: int
+
+    @classmethod
+    def stored(cls, text: str) -> "Totals":
+        return cls(**orjson.loads(text))
+
+    def text(self) -> str:
+        return orjson.dumps(asdict(self)).decode()
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPage:
+    """Which batches of a workspace are asked for, newest first. Times are Unix milliseconds."""
+
+    workspace_id: str
+    limit: int
+    after: str | None = None
+    state: BatchState | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchReport:
+    """A batch as its owner sees it, in rows."""
+
+    row: Any
+    totals: Totals
+
+
+def find(connection: Connection, workspace_id: str, batch_id: str) -> BatchReport | None:
+    """Return one batch of this workspace."""
+    row = connection.execute(
+        select(_batches).where(_batches.c.id == batch_id, _batches.c.workspace_id == workspace_id)
+    ).first()
+    return None if row is None else BatchReport(row, totals(connection, row))
+
+
+def by_id(connection: Connection, batch_id: str) -> Any:
+    """Return a batch's row, or None."""
+    return connection.execute(select(_batches).where(_batches.c.id == batch_id)).first()
+
+
+def last_state(connection: Connection, row: Any) -> BatchState:
+    """Return the state that a batch ends in, now that none of its jobs is open."""
+    if row.stop_reason == StopReason.EXPIRED.value:
+        return BatchState.EXPIRED
+    if row.stop_reason is not None:
+        return BatchState.CANCELLED
+    late = _has_job_in(connection, row.id, [JobState.EXPIRED.value])
+    return BatchState.EXPIRED if late else BatchState.COMPLETED
+
+
+def page(connection: Connection, wanted: BatchPage) -> list[BatchReport]:
+    query = (
+        select(_batches)
+        .where(_batches.c.workspace_id == wanted.workspace_id)
+        .order_by(_batches.c.id.desc())
+        .limit(wanted.limit)
+    )
+    if wanted.after is not None:
+        query = query.where(_batches.c.id < wanted.after)
+    if wanted.state is not None:
+        query = query.where(_batches.c.state == wanted.state.value)
+    if wanted.created_after is not None:
+        query = query.where(_batches.c.created_at > wanted.created_after)
+    if wanted.created_before is not None:
+        query = query.where(_batches.c.created_at < wanted.created_before)
+    return [BatchReport(row, totals(connection, row)) for row in connection.execute(query).all()]
+
+
+def open_batches(connection: Connection) -> Sequence[Any]:
+    """Return the rows of batches that have not ended, oldest first."""
+    states = [state.value for state in OPEN]
+    return connection.execute(
+        select(_batches).where(_batches.c.state.in_(states)).order_by(_batches.c.id)
+    ).all()
+
+
+def totals(connection: Connection, row: Any) -> Totals:
+    """Count what a batch has done, or give what was counted when it ended."""
+    if row.totals is not None:
+        return Totals.stored(row.totals)
+    counts = _counts(connection, row.id)
+    ended = sum(counts.get(state.value, 0) for state in AT_REST)
+    completed = counts.get(JobState.COMPLETED.value, 0)
+    usage = _usage(connection, row.id)
+    return Totals(
+        total=row.lines_total,
+        completed=completed,
+        failed=ended - completed + counts.get(None, 0),
+        running=counts.get(JobState.RUNNING.value, 0),
+        **usage,
+    )
+
+
+def _counts(connection: Connection, batch_id: str) -> dict[str | None, int]:
+    """Return how many lines are in each job state; under None those that became no job."""
+    query = (
+        select(_jobs.c.state, func.count())
+        .select_from(_lines.outerjoin(_jobs, _jobs.c.id == _lines.c.job_id))
+        .where(_lines.c.batch_id == batch_id)
+        .group_by(_jobs.c.state)
+    )
+    return {row[0]: row[1] for row in connection.execute(query)}
+
+
+def _usage(connection: Connection, batch_id: str) -> dict[str, int]:
+    made = _generations.c
+    fresh, read, written = made.input_tokens, made.cache_read_tokens, made.cache_write_tokens
+    sums = {
+        "input_tokens": func.coalesce(func.sum(fresh), 0)
+        + func.coalesce(func.sum(read), 0)
+        + func.coalesce(func.sum(written), 0),
+        "cached_tokens": func.coalesce(func.sum(read), 0),
+        "output_tokens": func.coalesce(func.sum(made.output_tokens), 0),
+        "reasoning_tokens": func.coalesce(func.sum(made.reasoning_tokens), 0),
+        "cost_nanos": func.coalesce(func.sum(made.cost_nanos), 0),
+    }
+    query = (
+        select(*[each.label(name) for name, each in sums.items()])
+        .join(_jobs, _jobs.c.id == made.job_id)
+        .where(_jobs.c.batch_id == batch_id)
+    )
+    return dict(zip(sums, map(int, connection.execute(query).one()), strict=True))
+
+
+def unfinished(connection: Connection, batch_id: str) -> bool:
+    """Tell whether a job of the batch waits or runs."""
+    return _has_job_in(connection, batch_id, _WAITING_OR_RUNNING)
+
+
+def has_failed_line(connection: Connection, batch_id: str) -> bool:
+    """Tell whether a line of the batch has failed, as a job or before it became one."""
+    failed = [state.value for state in FINAL if state is not JobState.COMPLETED]
+    if _has_job_in(connection, batch_id, failed):
+        return True
+    refused = select(_lines.c.number).where(
+        _lines.c.batch_id == batch_id, _lines.c.job_id.is_(None)
+    )
+    return connection.execute(refused.limit(1)).first() is not None
+
+
+def _has_job_in(connection: Connection, batch_id: str, states: Sequence[str]) -> bool:
+    query = select(_jobs.c.id).where(_jobs.c.batch_id == batch_id, _jobs.c.state.in_(states))
+    return connection.execute(query.limit(1)).first() is not None
+
+
+def waiting_jobs(connection: Connection, batch_id: str, most: int) -> Sequence[str]:
+    """Return jobs of the batch that nobody runs."""
+    waiting = [JobState.QUEUED.value, JobState.SCHEDULED.value, JobState.NEEDS_REVIEW.value]
+    query = select(_jobs.c.id).where(_jobs.c.batch_id == batch_id, _jobs.c.state.in_(waiting))
+    return connection.execute(query.limit(most)).scalars().all()
+
+
+def lines(
+    connection: Connection, batch_id: str, after: int, most: int, *, ended: bool = True
+) -> Sequence[Any]:
+    """Return lines in the order of the input, with how their jobs ended.
+
+    With `ended` those that wait or run are left out.
+    """
+    query = (
+        select(
+            _lines.c.number,
+            _lines.c.custom_id,
+            _lines.c.error.label("refusal"),
+            _jobs.c.id.label("job_id"),
+            _jobs.c.state,
+            _jobs.c.error,
+            _jobs.c.operation,
+            _payloads.c.response,
+        )
+        .select_from(
+            _lines.outerjoin(_jobs, _jobs.c.id == _lines.c.job_id).outerjoin(
+                _payloads, _payloads.c.job_id == _lines.c.job_id
+            )
+        )
+        .where(_lines.c.batch_id == batch_id, _lines.c.number > after)
+        .order_by(_lines.c.number)
+        .limit(most)
+    )
+    if ended:
+        at_rest = [state.value for state in AT_REST]
+        query = query.where(_lines.c.job_id.is_(None) | _jobs.c.state.in_(at_rest))
+    return connection.execute(query).all()
+
+
+def completed_numbers(connection: Connection, batch_id: str) -> frozenset[int]:
+    """Return the numbers of the lines that have an answer."""
+    query = (
+        select(_lines.c.number)
+        .join(_jobs, _jobs.c.id == _lines.c.job_id)
+        .where(_lines.c.batch_id == batch_id, _jobs.c.state == JobState.COMPLETED.value)
+    )
+    return frozenset(connection.execute(query).scalars())
+
+
+def input_file(connection: Connection, file_id: str) -> Any:
+    """Return the row of a batch's input, or None where it is gone."""
+    return connection.execute(select(_files).where(_files.c.id == file_id)).first()
+
+
+def is_input_of_open(connection: Connection, file_id: str) -> bool:
+    """Tell whether a batch that has not ended reads this file."""
+    states = [state.value for state in OPEN]
+    query = select(_batches.c.id).where(
+        _batches.c.input_file_id == file_id, _batches.c.state.in_(states)
+    )
+    return connection.execute(query.limit(1)).first() is not None

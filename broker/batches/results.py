@@ -1,0 +1,83 @@
+"""A line's result, in OpenAI's form: `{id, custom_id, response, error}`.
+
+A line that got an HTTP-like answer, good or bad, has a `response`; one that was never run, an
+`error`. Lines answered with 200 go to the output file, all others to the error file.
+"""
+
+from typing import Any
+
+import orjson
+
+from broker.batches.vocabulary import SAYING, StopReason
+from broker.completion import Json
+from broker.operations import Operation
+from broker.refusals import envelope, failure
+from broker.states import JobState
+
+CONTENT_URL = "/api/v1/files/{file_id}/content"
+OK = 200
+
+
+def result(batch: Any, line: Any, public_url: str) -> Json:
+    """Return the result of a line that has ended (a row of `reports.lines`)."""
+    if line.refusal is not None:
+        refused = orjson.loads(line.refusal)
+        return _result(batch, line, _response(refused["status"], None, {"error": refused["error"]}))
+    if line.state == JobState.COMPLETED.value:
+        return _result(batch, line, _response(OK, line.job_id, _answer(line, public_url)))
+    if line.state in {JobState.CANCELLED.value, JobState.EXPIRED.value}:
+        return not_run(batch.id, line.number, line.custom_id, _reason(batch, line.state))
+    error = None if line.error is None else orjson.loads(line.error)
+    status, message, metadata = failure({"status": line.state, "error": error})
+    return _result(batch, line, _response(status, line.job_id, envelope(status, message, metadata)))
+
+
+def not_run(batch_id: str, number: int, custom_id: str | None, reason: StopReason) -> Json:
+    """Return the result of a line that never began, or was called off."""
+    return {
+        "id": _id(batch_id, number),
+        "custom_id": custom_id,
+        "response": None,
+        "error": {"code": f"batch_{reason.value}", "message": SAYING[reason]},
+    }
+
+
+def is_good(shown: Json) -> bool:
+    """Tell results for the output file from those for the error file."""
+    return shown["response"] is not None and shown["response"]["status_code"] == OK
+
+
+def _reason(batch: Any, state: str) -> StopReason:
+    if batch.stop_reason is not None:
+        return StopReason(batch.stop_reason)
+    return StopReason.EXPIRED if state == JobState.EXPIRED.value else StopReason.CANCELLED
+
+
+def _result(batch: Any, line: Any, response: Json) -> Json:
+    return {
+        "id": _id(batch.id, line.number),
+        "custom_id": line.custom_id,
+        "response": response,
+        "error": None,
+    }
+
+
+def _id(batch_id: str, number: int) -> str:
+    return f"batch_req_{batch_id.removeprefix('batch_')}_{number}"
+
+
+def _response(status: int, request_id: str | None, body: Any) -> Json:
+    return {"status_code": status, "request_id": request_id, "body": body}
+
+
+def _answer(line: Any, public_url: str) -> Any:
+    """Return an answer's body; pictures as addresses that the workspace's key opens."""
+    if line.operation != Operation.IMAGES.value:
+        return orjson.Fragment(line.response)
+    body: Json = orjson.loads(line.response)
+    body.pop("response_format", None)
+    for entry in body.get("data", ()):
+        if "file_id" in entry:
+            path = CONTENT_URL.format(file_id=entry["file_id"])
+            entry["url"] = public_url.rstrip("/") + path
+    return body

@@ -1,0 +1,93 @@
+"""A batch as its owner sees it: OpenAI's object, OpenRouter's usage, and our own fields."""
+
+from typing import Any
+
+import orjson
+
+from broker.batches.reports import BatchReport, Totals
+from broker.batches.vocabulary import BatchState
+from broker.clock import seconds
+from broker.completion import Json
+from broker.money import usd
+
+ENDED_AT = {
+    BatchState.COMPLETED.value: "completed_at",
+    BatchState.FAILED.value: "failed_at",
+    BatchState.EXPIRED.value: "expired_at",
+    BatchState.CANCELLED.value: "cancelled_at",
+}
+
+
+def batch(report: BatchReport) -> Json:
+    """A batch as GET /batches/{id} shows it. Times are Unix seconds, money US dollars."""
+    row, totals = report.row, report.totals
+    options = orjson.loads(row.options)
+    return {
+        "id": row.id,
+        "object": "batch",
+        "endpoint": row.endpoint,
+        "model": options["model"],
+        "errors": _errors(row),
+        "input_file_id": row.input_file_id,
+        "completion_window": row.completion_window,
+        "status": row.state,
+        "output_file_id": row.output_file_id,
+        "error_file_id": row.error_file_id,
+        "created_at": seconds(row.created_at),
+        "in_progress_at": seconds(row.in_progress_at),
+        "expires_at": seconds(row.expires_at),
+        "finalizing_at": seconds(row.finalizing_at),
+        "cancelling_at": seconds(row.cancelling_at),
+        **{name: seconds(row.ended_at) if row.state == state else None
+           for state, name in ENDED_AT.items()},
+        "finalized_at": seconds(row.ended_at),
+        "request_counts": {
+            "total": totals.total,
+            "completed": totals.completed,
+            "failed": totals.failed,
+            "running": totals.running,
+        },
+        "usage": usage(totals),
+        "metadata": options["metadata"],
+        "priority": row.priority,
+        "max_concurrency": row.max_concurrency,
+        "max_cost": None if row.max_cost_nanos is None else usd(row.max_cost_nanos),
+        "on_error": options["on_error"],
+        "dedupe": options["dedupe"],
+        "service_tier": options["service_tier"],
+        "stop_reason": row.stop_reason,
+        "waits_for": row.waits_for,
+        "retry_of": row.retry_of,
+        "results": None,
+        "error": _error(row),
+    }  # fmt: skip
+
+
+def usage(totals: Totals) -> Json:
+    """Tokens under OpenAI's names and OpenRouter's, with the cost: the sum of the lines'."""
+    whole = totals.input_tokens + totals.output_tokens
+    return {
+        "input_tokens": totals.input_tokens,
+        "input_tokens_details": {"cached_tokens": totals.cached_tokens},
+        "output_tokens": totals.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": totals.reasoning_tokens},
+        "prompt_tokens": totals.input_tokens,
+        "completion_tokens": totals.output_tokens,
+        "total_tokens": whole,
+        "cost": usd(totals.cost_nanos),
+        "is_byok": False,
+    }
+
+
+def _errors(row: Any) -> Json | None:
+    if row.errors is None:
+        return None
+    return {"object": "list", "data": orjson.loads(row.errors)}
+
+
+def _error(row: Any) -> Json | None:
+    """OpenRouter's single error: the first of OpenAI's list."""
+    if row.errors is None:
+        return None
+    first = orjson.loads(row.errors)[0]
+    return {"code": first["code"], "message": first["message"]}

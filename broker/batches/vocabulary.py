@@ -1,0 +1,99 @@
+"""The words of batches: states, limits, and what may be wished. Pure."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from broker.completion import Json
+from broker.errors import InvalidRequestError
+from broker.operations import Operation
+
+MAX_LINES = 50_000
+MAX_BYTES = 200_000_000
+MAX_CUSTOM_ID = 512
+SHORTEST_WINDOW_MS, LONGEST_WINDOW_MS = 15 * 60_000, 7 * 86_400_000
+WINDOW = re.compile(r"(\d{1,5})(m|h|d)")
+UNIT_MS = {"m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+OPERATIONS = (
+    Operation.CHAT,
+    Operation.COMPLETIONS,
+    Operation.EMBEDDINGS,
+    Operation.IMAGES,
+    Operation.RERANK,
+)
+"""What a line may ask for."""
+
+
+class BatchState(StrEnum):
+    """OpenAI's eight words."""
+
+    VALIDATING = "validating"  # accepted; nothing of it has been taken in
+    IN_PROGRESS = "in_progress"  # lines are jobs, or become some
+    FINALIZING = "finalizing"  # every line has ended; the files are being written
+    COMPLETED = "completed"
+    FAILED = "failed"  # the input could not be used at all: no line was run
+    EXPIRED = "expired"  # the completion window closed before all was done
+    CANCELLING = "cancelling"  # no more lines begin; those that run may end
+    CANCELLED = "cancelled"  # stopped by its owner, or by a limit: see stop_reason
+
+
+OPEN = (
+    BatchState.VALIDATING,
+    BatchState.IN_PROGRESS,
+    BatchState.FINALIZING,
+    BatchState.CANCELLING,
+)
+ENDED = tuple(state for state in BatchState if state not in OPEN)
+
+
+class StopReason(StrEnum):
+    """Why a batch ends before all its lines are done."""
+
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+    MAX_COST = "max_cost"
+    CREDITS = "insufficient_credits"
+    ON_ERROR = "on_error"
+    INPUT_LOST = "input_file_not_found"
+
+
+SAYING = {
+    StopReason.CANCELLED: "This request was not run: the batch was cancelled.",
+    StopReason.EXPIRED: "This request was not run before the completion window closed.",
+    StopReason.MAX_COST: "This request was not run: it might have passed the batch's max_cost.",
+    StopReason.CREDITS: "This request was not run: the workspace's credits do not cover it.",
+    StopReason.ON_ERROR: "This request was not run: another line failed, and on_error is stop.",
+    StopReason.INPUT_LOST: "This request was not run: the input file is gone.",
+}
+"""What the error file says of a line that was not run; its code is `batch_<reason>`."""
+
+
+class OnError(StrEnum):
+    CONTINUE = "continue"
+    STOP = "stop"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a batch is asked to do with its lines. Kept as JSON in `batches.options`."""
+
+    metadata: Json | None = None
+    on_error: OnError = OnError.CONTINUE
+    dedupe: bool = False
+    service_tier: str | None = None  # for lines that name none
+    model: str | None = None  # for lines that name none
+    provider: Json | None = None  # routing preferences, for lines that name none
+    output_expires_seconds: int | None = None
+
+
+def window_ms(text: str) -> int:
+    """Read a completion window, e.g. `30m`, `24h`, `7d`. Raises for one out of bounds."""
+    match = WINDOW.fullmatch(text)
+    length = int(match[1]) * UNIT_MS[match[2]] if match else 0
+    if not SHORTEST_WINDOW_MS <= length <= LONGEST_WINDOW_MS:
+        raise InvalidRequestError(
+            f"completion_window: {text!r} is not between 15m and 7d (write e.g. 30m, 24h, 2d).",
+            param="completion_window",
+        )
+    return length

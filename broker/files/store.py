@@ -1,0 +1,135 @@
+"""The bytes of files, by id: in a directory that all processes share, or in a bucket.
+
+A file appears whole or not at all: who was killed while writing leaves nothing that could be read.
+"""
+
+import contextlib
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from broker.completion import Media
+from broker.settings import Settings
+
+PIECE = 1 << 18  # bytes read at a time
+
+
+class FileStore(ABC):
+    """Bytes by file id. Every method may block: call it in a thread."""
+
+    @abstractmethod
+    def writing(self, file_id: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+        """Open a file for writing; it is there, and survives a power cut, once this is left.
+
+        Left by an exception, nothing is kept. What had this id before is replaced.
+        """
+
+    @abstractmethod
+    def reading(self, file_id: str) -> contextlib.AbstractContextManager[IO[bytes]]:
+        """Open a file for reading, seekable. Raises FileNotFoundError."""
+
+    @abstractmethod
+    def delete(self, file_id: str) -> None:
+        """Remove the bytes; quiet where there are none."""
+
+    def save(self, media: Media) -> None:
+        """Write what an answer refers to; once this returns it survives a power cut."""
+        with self.writing(media.id) as file:
+            file.write(media.content)
+
+    def read(self, file_id: str) -> bytes:
+        """Return all bytes. Raises FileNotFoundError."""
+        with self.reading(file_id) as file:
+            return file.read()
+
+    def pieces(self, file_id: str) -> Iterator[bytes]:
+        """Yield the bytes a piece at a time. Raises FileNotFoundError."""
+        with self.reading(file_id) as file:
+            while piece := file.read(PIECE):
+                yield piece
+
+
+class Directory(FileStore):
+    """Files in a directory, named by their ids."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    @contextlib.contextmanager
+    def writing(self, file_id: str) -> Iterator[IO[bytes]]:
+        path = self._path(file_id)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = path.with_name(f"{path.name}.part")
+        try:
+            with draft.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def reading(self, file_id: str) -> Iterator[IO[bytes]]:
+        with self._path(file_id).open("rb") as file:
+            yield file
+
+    def delete(self, file_id: str) -> None:
+        self._path(file_id).unlink(missing_ok=True)
+
+    def _path(self, file_id: str) -> Path:
+        return self._directory / checked(file_id)[-2:] / file_id
+
+
+class Bucket(FileStore):
+    """Files in any store that fsspec speaks; one object each, which its protocol writes whole."""
+
+    def __init__(self, url: str, options: dict[str, Any]) -> None:
+        try:
+            from fsspec.core import url_to_fs  # noqa: PLC0415  # an optional extra
+
+            self._files, self._root = url_to_fs(url, **options)
+        except ImportError as error:
+            raise SystemExit(
+                f"waybill: WAYBILL_FILES_URL {url!r} needs a package that is not installed: "
+                f"pip install 'waybill-broker[s3]' ({error})"
+            ) from None
+
+    @contextlib.contextmanager
+    def writing(self, file_id: str) -> Iterator[IO[bytes]]:
+        file = self._files.open(self._path(file_id), "wb")
+        try:
+            yield file
+        except BaseException:
+            with contextlib.suppress(Exception):  # the reason to stop is the one to tell
+                file.discard()
+            raise
+        file.close()
+
+    @contextlib.contextmanager
+    def reading(self, file_id: str) -> Iterator[IO[bytes]]:
+        with self._files.open(self._path(file_id), "rb") as file:
+            yield file
+
+    def delete(self, file_id: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._files.rm_file(self._path(file_id))
+
+    def _path(self, file_id: str) -> str:
+        return f"{self._root.rstrip('/')}/{checked(file_id)}"
+
+
+def checked(file_id: str) -> str:
+    """Return an id that is a file name and nothing more. Raises FileNotFoundError."""
+    if not file_id.removeprefix("file_").isalnum():
+        raise FileNotFoundError(file_id)
+    return file_id
+
+
+def file_store(settings: Settings) -> FileStore:
+    """Return the store of this installation: `files_url`, or a directory in `data_dir`."""
+    if settings.files_url:
+        return Bucket(settings.files_url, settings.files_options)
+    return Directory(settings.data_dir / "files")

@@ -1,0 +1,76 @@
+"""Makes batches and moves their lines, without any file: time is a number, never the clock."""
+
+from broker import batches, files
+from broker.batches import BatchWish, Group, Options, Stop, StopReason, new_batch, reports
+from broker.batches.intake import ReadLine
+from broker.files import Purpose
+from broker.ids import new_id
+from broker.operations import Operation
+from broker.queues import Lane
+from tests.factories import HOLD, NOW, claim_one, finished, make_new_job, record, run
+
+LINE_BYTES = 100
+
+
+def make_file(database, caller, *, lines=3, size=None, purpose=Purpose.BATCH, **more):
+    row = files.new_row(
+        *(new_id("file_"), caller.workspace_id, purpose, size or lines * LINE_BYTES, NOW),
+        lines=lines,
+        **more,
+    )
+    run(database, files.add_many, row)
+    return row["id"]
+
+
+def make_batch(database, caller, *, lines=3, options=None, **wish):
+    """A batch of so many lines, none of which has been taken in; returns its id."""
+    file_id = make_file(database, caller, lines=lines)
+    asked = BatchWish(Operation.CHAT, options=options or Options(), **wish)
+    new = new_batch(asked, caller, NOW, input_file_id=file_id)
+    [created] = run(database, batches.create_many, new)
+    return created.batch_id
+
+
+def job_line(caller, batch_id, number, *, hold=HOLD, digest=None):
+    job = make_new_job(caller, hold=hold, lane=Lane.BATCH, batch_id=batch_id)
+    return ReadLine(number * LINE_BYTES, f"line-{number}", job, digest)
+
+
+def bad_line(number):
+    error = '{"status":404,"error":{"message":"no such model"}}'
+    return ReadLine(number * LINE_BYTES, f"line-{number}", error=error)
+
+
+def take_in(database, batch_id, lines, *, budget=None, cursor=None):
+    at = batch_row(database, batch_id).cursor if cursor is None else cursor
+    [taken] = run(database, batches.take_in_many, Group(batch_id, at, lines, budget, NOW))
+    return taken
+
+
+def taken_in(database, caller, *, lines=3, hold=HOLD, **wish):
+    """A batch whose lines are all queued jobs; returns its id and theirs."""
+    batch_id = make_batch(database, caller, lines=lines, **wish)
+    numbers = range(1, lines + 1)
+    take_in(database, batch_id, [job_line(caller, batch_id, n, hold=hold) for n in numbers])
+    return batch_id, [line.job_id for line in lines_of(database, batch_id)]
+
+
+def complete(database, job_id, *, cost=300):
+    record(database, finished(claim_one(database, job_id), cost=cost))
+
+
+def stop(database, batch_id, reason=StopReason.CANCELLED, workspace_id=None):
+    [state] = run(database, batches.stop_many, Stop(batch_id, reason, NOW, workspace_id))
+    return state
+
+
+def batch_row(database, batch_id):
+    return database.read_now(reports.by_id, batch_id)
+
+
+def totals(database, batch_id):
+    return database.read_now(reports.totals, batch_row(database, batch_id))
+
+
+def lines_of(database, batch_id):
+    return database.read_now(lambda c: reports.lines(c, batch_id, 0, 1000, ended=False))

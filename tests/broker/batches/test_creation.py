@@ -1,0 +1,68 @@
+import pytest
+
+from broker import batches
+from broker.batches import BatchWish, new_batch
+from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, window_ms
+from broker.errors import IdempotencyMismatchError, InvalidRequestError
+from broker.files import Purpose
+from broker.operations import Operation
+from broker.tables import Batch
+from tests.broker.batches.factories import make_file
+from tests.factories import NOW, count, make_principal, run
+
+
+def create(database, caller, file_id, **wish):
+    new = new_batch(BatchWish(Operation.CHAT, **wish), caller, NOW, input_file_id=file_id)
+    [created] = run(database, batches.create_many, new)
+    return created
+
+
+def test_a_key_gives_the_earlier_batch(database, caller):
+    file_id = make_file(database, caller)
+    first = create(database, caller, file_id, idempotency_key="k")
+    again = create(database, caller, file_id, idempotency_key="k")
+    assert (again.batch_id, again.replayed, count(database, Batch)) == (first.batch_id, True, 1)
+    other = create(database, caller, file_id, idempotency_key="k", priority=3)
+    assert isinstance(other, IdempotencyMismatchError)
+
+
+def test_a_key_of_another_workspace_is_another_key(database, caller):
+    stranger = make_principal(database)
+    create(database, caller, make_file(database, caller), idempotency_key="k")
+    created = create(database, stranger, make_file(database, stranger), idempotency_key="k")
+    assert created.replayed is False
+
+
+@pytest.mark.parametrize(
+    ("file", "word"),
+    [
+        ({"lines": MAX_LINES + 1}, "50,000"),
+        ({"size": MAX_BYTES + 1}, "200,000,000"),
+        ({"lines": 0, "size": 5}, "no request"),
+        ({"expires_at": NOW}, "no such file"),
+        ({"purpose": Purpose.USER_DATA}, "purpose"),
+    ],
+)
+def test_a_file_that_cannot_be_an_input_is_refused(database, caller, file, word):
+    refused = create(database, caller, make_file(database, caller, **file))
+    assert isinstance(refused, InvalidRequestError)
+    assert refused.param == "input_file_id"
+    assert word in refused.message
+    assert count(database, Batch) == 0
+
+
+def test_a_file_of_another_workspace_is_not_there(database, caller):
+    file_id = make_file(database, make_principal(database))
+    assert isinstance(create(database, caller, file_id), InvalidRequestError)
+
+
+@pytest.mark.parametrize(("text", "minutes"), [("15m", 15), ("24h", 1440), ("7d", 10080)])
+def test_windows(text, minutes):
+    assert window_ms(text) == minutes * 60_000
+
+
+@pytest.mark.parametrize("text", ["14m", "8d", "24", "h", "-1h", "24H", "1h30m", "", "99999999d"])
+def test_windows_that_are_refused(text):
+    with pytest.raises(InvalidRequestError) as refused:
+        window_ms(text)
+    assert refused.value.param == "completion_window"

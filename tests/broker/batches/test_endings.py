@@ -1,0 +1,128 @@
+import orjson
+import pytest
+from sqlalchemy import select
+
+from broker import batches
+from broker.batches import BatchEnd, BatchState, Removal, StopReason, reports
+from broker.errors import ConflictError, NotFoundError
+from broker.tables import BatchLine, Delivery
+from tests.broker.batches.factories import (
+    batch_row,
+    complete,
+    lines_of,
+    make_batch,
+    stop,
+    taken_in,
+    totals,
+)
+from tests.factories import (
+    NOW,
+    claim_one,
+    count,
+    entries,
+    failed,
+    job_row,
+    make_principal,
+    record,
+    run,
+)
+
+WEBHOOK = '{"url":"https://example.com/hook","events":[]}'
+
+
+def end(database, batch_id, state=BatchState.COMPLETED):
+    [done] = run(database, batches.end_many, BatchEnd(batch_id, state, NOW))
+    return done
+
+
+def test_a_batch_ends_once_and_says_so_once(database, caller):
+    # Given a batch with a webhook whose lines have all ended
+    batch_id, job_ids = taken_in(database, caller, lines=2, webhook=WEBHOOK)
+    for job_id in job_ids:
+        complete(database, job_id, cost=70)
+    # When two leaders end it
+    assert [end(database, batch_id), end(database, batch_id)] == [True, False]
+    # Then its totals are written down, and its receiver is told once
+    stored = orjson.loads(batch_row(database, batch_id).totals)
+    assert (stored["completed"], stored["failed"], stored["cost_nanos"]) == (2, 0, 140)
+    [told] = deliveries(database)
+    assert (told.event_type, told.subject_id) == ("batch.completed", batch_id)
+
+
+def deliveries(database):
+    table = Delivery.__table__
+    query = select(table).where(table.c.event_type.startswith("batch."))
+    return database.read_now(lambda connection: connection.execute(query).all())
+
+
+def test_looking_at_a_batch_changes_nothing(database, caller):
+    """Complaint: a batch was billed once for each status poll, or never."""
+    batch_id, [job_id] = taken_in(database, caller, lines=1)
+    complete(database, job_id, cost=70)
+    seen = {totals(database, batch_id).cost_nanos for _ in range(3)}
+    end(database, batch_id)
+    seen |= {totals(database, batch_id).cost_nanos for _ in range(3)}
+    assert seen == {70}
+    assert list(entries(database, job_id)) == ["hold", "settle"]
+
+
+def test_stopping_ends_what_waits_and_leaves_what_runs(database, caller):
+    # Given a batch with a line that is done, one that runs, and one that waits
+    batch_id, [done, running, waiting] = taken_in(database, caller)
+    complete(database, done)
+    claimed = claim_one(database, running)
+    # When it is cancelled
+    assert stop(database, batch_id) is BatchState.CANCELLING
+    assert run(database, batches.call_off_many, (batch_id, NOW)) == [1]
+    # Then the waiting line gives its hold back, and the running one may finish
+    assert job_row(database, waiting).state == "cancelled"
+    assert sum(entries(database, waiting).values()) == 0
+    assert database.read_now(reports.unfinished, batch_id)
+    record(database, failed(claimed))  # queued again: called off at the next look
+    assert run(database, batches.call_off_many, (batch_id, NOW)) == [1]
+    assert not database.read_now(reports.unfinished, batch_id)
+    row = batch_row(database, batch_id)
+    assert database.read_now(reports.last_state, row) is BatchState.CANCELLED
+    end(database, batch_id, BatchState.CANCELLED)
+    assert (totals(database, batch_id).completed, totals(database, batch_id).failed) == (1, 2)
+
+
+def test_cancelling_twice_is_no_error_but_too_late_is(database, caller):
+    batch_id = make_batch(database, caller)
+    assert [stop(database, batch_id), stop(database, batch_id)] == [BatchState.CANCELLING] * 2
+    other = make_batch(database, caller)
+    end(database, other)
+    assert isinstance(stop(database, other), ConflictError)
+
+
+def test_a_strangers_batch_is_not_there(database, caller):
+    batch_id = make_batch(database, caller)
+    stranger = make_principal(database).workspace_id
+    assert isinstance(stop(database, batch_id, workspace_id=stranger), NotFoundError)
+    [refused] = run(database, batches.remove_many, Removal(batch_id, stranger))
+    assert isinstance(refused, NotFoundError)
+    assert database.read_now(reports.find, stranger, batch_id) is None
+    assert batch_row(database, batch_id).state == "validating"
+
+
+@pytest.mark.parametrize("reason", [StopReason.MAX_COST, StopReason.CREDITS, StopReason.ON_ERROR])
+def test_a_batch_says_why_it_stopped(database, caller, reason):
+    batch_id = make_batch(database, caller)
+    stop(database, batch_id, reason)
+    row = batch_row(database, batch_id)
+    assert database.read_now(reports.last_state, row) is BatchState.CANCELLED
+    end(database, batch_id, BatchState.CANCELLED)
+    [told] = orjson.loads(batch_row(database, batch_id).errors)
+    assert told["code"] == reason.value
+
+
+def test_only_a_batch_that_has_ended_is_forgotten(database, caller):
+    batch_id, _ = taken_in(database, caller)
+    removal = Removal(batch_id, caller.workspace_id)
+    [refused] = run(database, batches.remove_many, removal)
+    assert isinstance(refused, ConflictError)
+    assert len(lines_of(database, batch_id)) == 3
+    end(database, batch_id)
+    assert run(database, batches.remove_many, removal) == [[]]
+    assert count(database, BatchLine) == 0
+    assert batch_row(database, batch_id) is None
