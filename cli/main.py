@@ -3,6 +3,7 @@
 import typer
 
 from cli import credit, keys, ledger, listen, submit, webhooks
+from cli.batch import command as batch
 from cli.demo import command as demo
 from cli.doctor import command as doctor
 from cli.jobs import command as jobs
@@ -25,6 +26,7 @@ app.command()(submit.submit)
 app.command()(run.run)
 app.command()(listen.listen)
 app.add_typer(jobs.jobs, name="jobs")
+app.add_typer(batch.batch, name="batch")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(credit.credits_, name="credits")
 app.add_typer(ledger.ledger_, name="ledger")

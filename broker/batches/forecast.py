@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, func, select
 
 from broker.accounts import Principal
@@ -40,8 +41,8 @@ class _Sums:
 def forecast(database: Database, reader: Reader, batch: Any, principal: Principal) -> Json:
     """Prepare every line as if it were to run; return counts, problems, costs and a duration.
 
-    `cost.most` is what would be held: no line may cost more. The duration follows from how long the
-    providers' latest answers took and how many calls each may have in flight.
+    `cost.most` is what the dearest endpoints of all lines would be paid. The duration follows from
+    how long the providers' latest answers took and how many calls each may have in flight.
     """
     sums = _Sums()
     options = options_of(batch)
@@ -73,7 +74,7 @@ def forecast(database: Database, reader: Reader, batch: Any, principal: Principa
 
 
 def _count(sums: _Sums, job: NewJob) -> None:
-    held, model = job.row["hold_nanos"], str(job.row["model"])
+    held, model = max(orjson.loads(job.payload["quotes"])), str(job.row["model"])
     sums.valid += 1
     sums.most_nanos += held
     sums.per_model[model] += 1

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from broker import submission
 from broker.batches.vocabulary import BatchState, StopReason
-from broker.errors import WaybillError
+from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
 from broker.refusals import envelope
 from broker.states import FINAL
 from broker.submission import NewJob
@@ -26,7 +26,6 @@ _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _generations: Any = Generation.__table__  # type: ignore[attr-defined]
 _INSERT_LINES = insert(_lines)
 _TAKING = (BatchState.VALIDATING.value, BatchState.IN_PROGRESS.value)
-_PAYMENT_REQUIRED = 402
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +106,8 @@ def _submit(
     Where credits end at a line, nothing from there on is inserted, and its place is returned too.
     """
     jobs = _jobs_by_place(lines, known)
+    if not jobs:
+        return _rows(batch, lines, {}, dict(known)), None
     attempt = connection.begin_nested()
     results = dict(zip(jobs, submission.submit_many(connection, list(jobs.values())), strict=True))
     broke = next((place for place, result in results.items() if _is_unpaid(result)), None)
@@ -164,7 +165,7 @@ def _job_id(line: ReadLine, result: Any, job_of: Mapping[str, str]) -> str | Non
 
 
 def _is_unpaid(result: Any) -> bool:
-    return isinstance(result, WaybillError) and result.status == _PAYMENT_REQUIRED
+    return isinstance(result, InsufficientCreditsError | BudgetExceededError)
 
 
 def _advance(

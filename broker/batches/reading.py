@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
@@ -68,7 +68,8 @@ class Reader:
             extra={"custom_id": line.custom_id},
         )
         body = completed_body(line, options)
-        return admit(body, wish, principal, self.catalog, self.settings, inside="body")
+        job = admit(body, wish, principal, self.catalog, self.settings, inside="body")
+        return job if batch.max_cost_nanos is None else _holding_the_most(job)
 
     def _line(
         self, raw: bytes, end: int, batch: Any, principal: Principal, options: Options
@@ -86,6 +87,12 @@ class Reader:
             operation = line.operation or Operation(batch.endpoint)
             same = digest(operation, completed_body(line, options))
         return ReadLine(end, line.custom_id, job, same)
+
+
+def _holding_the_most(job: NewJob) -> NewJob:
+    """Return a job that holds what its dearest fallback may cost: a cap knows no extensions."""
+    most = max(orjson.loads(job.payload["quotes"]))
+    return replace(job, row={**job.row, "hold_nanos": most})
 
 
 def options_of(batch: Any) -> Options:

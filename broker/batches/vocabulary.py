@@ -62,7 +62,7 @@ SAYING = {
     StopReason.CANCELLED: "This request was not run: the batch was cancelled.",
     StopReason.EXPIRED: "This request was not run before the completion window closed.",
     StopReason.MAX_COST: "This request was not run: it might have passed the batch's max_cost.",
-    StopReason.CREDITS: "This request was not run: the workspace's credits do not cover it.",
+    StopReason.CREDITS: "This request was not run: the credits, or a limit, do not cover it.",
     StopReason.ON_ERROR: "This request was not run: another line failed, and on_error is stop.",
     StopReason.INPUT_LOST: "This request was not run: the input file is gone.",
 }

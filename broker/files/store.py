@@ -84,7 +84,7 @@ class Directory(FileStore):
 
 
 class Bucket(FileStore):
-    """Files in any store that fsspec speaks; one object each, which its protocol writes whole."""
+    """Objects of any object store that fsspec speaks: such a store has an object whole or not."""
 
     def __init__(self, url: str, options: dict[str, Any]) -> None:
         try:
@@ -105,6 +105,7 @@ class Bucket(FileStore):
         except BaseException:
             with contextlib.suppress(Exception):  # the reason to stop is the one to tell
                 file.discard()
+                self.delete(file_id)
             raise
         file.close()
 
@@ -114,8 +115,9 @@ class Bucket(FileStore):
             yield file
 
     def delete(self, file_id: str) -> None:
+        path = self._path(file_id)
         with contextlib.suppress(FileNotFoundError):
-            self._files.rm_file(self._path(file_id))
+            self._files.rm_file(path)
 
     def _path(self, file_id: str) -> str:
         return f"{self._root.rstrip('/')}/{checked(file_id)}"

@@ -3,7 +3,7 @@
 import contextlib
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import typer
@@ -36,6 +36,10 @@ class Client:
     ) -> Json:
         headers = {"Idempotency-Key": idempotency_key} if idempotency_key else None
         return self._ask("POST", path, json=body, headers=headers)
+
+    def upload(self, file: IO[bytes], name: str, *, purpose: str) -> Json:
+        """Upload a file, as it is read."""
+        return self._ask("POST", "/files", data={"purpose": purpose}, files={"file": (name, file)})
 
     @contextlib.contextmanager
     def lines(self, path: str, headers: Mapping[str, str]) -> Iterator[Iterator[str]]:

@@ -13,7 +13,7 @@ import uvloop
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import deliveries, meters
+from tests.benchmarks import batches, deliveries, meters
 from tests.benchmarks.load import Result, load
 from tests.house import KEY, House, chat
 
@@ -28,6 +28,7 @@ console = Console(width=140)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--webhooks", action="store_true", help="only deliveries of webhooks")
+    parser.add_argument("--batch", type=int, metavar="LINES", help="only a batch of LINES lines")
     arguments = parser.parse_args()
     uvloop.install()
     console.print(
@@ -36,6 +37,9 @@ def main() -> None:
     with House(SETTINGS, config=EXTRA) as house:
         if arguments.webhooks:
             console.print(deliveries.measured(house))
+            return
+        if arguments.batch:
+            console.print(batches.measured(house, arguments.batch))
             return
         sync_calls(house)
         streams(house)

@@ -2,43 +2,29 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import openai
 import pytest
 
+from tests.e2e.batching import (
+    ENDED,
+    content,
+    cost_of,
+    create,
+    ended,
+    jsonl,
+    line,
+    lines_of,
+    look,
+    results,
+)
 from tests.house import KEY, House, chat, until
-
-ENDED = {"completed", "failed", "expired", "cancelled"}
 
 
 @pytest.fixture
 def sdk(house: House) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=house.url, api_key=KEY, max_retries=0) as client:
         yield client
-
-
-def line(custom_id: str, native: str = "sim-echo", prompt: str = "Hello", **more: Any) -> dict:
-    body = chat(native, prompt)
-    return {
-        "custom_id": custom_id,
-        "method": "POST",
-        "url": "/v1/chat/completions",
-        "body": body,
-        **more,
-    }
-
-
-def jsonl(lines: list[dict]) -> bytes:
-    return b"".join(json.dumps(each).encode() + b"\n" for each in lines)
-
-
-def ended(house: House, batch_id: str, seconds: float = 30) -> dict[str, Any]:
-    def found() -> dict[str, Any] | None:
-        batch = house.http.get(f"/batches/{batch_id}").json()
-        return batch if batch["status"] in ENDED else None
-
-    return until(found, seconds, lambda: f"{house.http.get(f'/batches/{batch_id}').text}")
 
 
 def test_upload_create_poll_download(sdk: openai.OpenAI, house: House) -> None:
@@ -58,25 +44,25 @@ def test_upload_create_poll_download(sdk: openai.OpenAI, house: House) -> None:
     # Then each line is in one of its two files
     batch = sdk.batches.retrieve(batch.id)
     assert batch.status == "completed"
+    assert batch.request_counts is not None
     assert (batch.request_counts.total, batch.request_counts.completed) == (3, 2)
     assert batch.request_counts.failed == 1
     assert batch.metadata == {"run": "7"}
-    output = [
-        json.loads(each) for each in sdk.files.content(batch.output_file_id).text.splitlines()
-    ]
+    assert batch.output_file_id is not None
+    text = sdk.files.content(batch.output_file_id).text
+    output = [json.loads(each) for each in text.splitlines()]
     assert {each["custom_id"]: content(each) for each in output} == {"a": "first", "b": "second"}
     assert all(each["response"]["status_code"] == 200 for each in output)
-    (error,) = sdk.files.content(batch.error_file_id).text.splitlines()
-    assert json.loads(error)["custom_id"] == "c"
-    assert json.loads(error)["response"]["status_code"] == 404
+    assert batch.error_file_id is not None
+    (error,) = lines_of(house, batch.error_file_id)
+    assert (error["custom_id"], error["response"]["status_code"]) == ("c", 404)
+    assert "sim-nowhere" in error["response"]["body"]["error"]["message"]
     # And the batch costs what its lines cost
-    costs = [each["response"]["body"]["usage"]["cost"] for each in output]
-    assert batch.usage.model_extra["cost"] == pytest.approx(sum(costs))
+    assert batch.usage is not None
+    assert batch.usage.model_extra is not None
+    assert batch.usage.model_extra["cost"] == pytest.approx(cost_of(output))
+    assert batch.usage.total_tokens == batch.usage.input_tokens + batch.usage.output_tokens
     assert batch.id in [each.id for each in sdk.batches.list(limit=5)]
-
-
-def content(result: dict) -> str:
-    return result["response"]["body"]["choices"][0]["message"]["content"]
 
 
 def test_inline_requests_in_any_order_of_keys(house: House) -> None:
@@ -89,6 +75,102 @@ def test_inline_requests_in_any_order_of_keys(house: House) -> None:
     assert answer.status_code == 202, answer.text
     batch = ended(house, answer.json()["id"])
     assert batch["status"] == "completed"
-    results = {each["custom_id"]: content(each) for each in batch["results"]}
-    assert results == {"0": "say 0", "1": "say 1", "2": "say 2"}
-    assert batch["usage"]["cost"] > 0
+    # its results come with it, as OpenRouter's do
+    batch = look(house, batch["id"])
+    found = {each["custom_id"]: content(each) for each in batch["results"]}
+    assert found == {"0": "say 0", "1": "say 1", "2": "say 2"}
+    assert batch["usage"]["cost"] == pytest.approx(cost_of(batch["results"]))
+
+
+def test_any_model_and_fallback_on_any_line(house: House) -> None:
+    lines = [
+        line("words", "sim-words", "one two three"),
+        line("fallback", models=["gone/sim", "spare/sim-echo"]) | {},
+        {"custom_id": "default", "body": {"messages": chat()["messages"]}},
+    ]
+    del lines[1]["body"]["model"]
+    batch = ended(house, create(house, lines, model="sim/sim-echo")["id"])
+    found = results(house, batch["id"])
+    assert batch["request_counts"]["completed"] == 3, found
+    assert content(found["words"]) == "Your prompt has 3 words."
+    assert found["fallback"]["response"]["body"]["model"] == "spare/sim-echo"
+    assert content(found["default"]) == "Hello"
+
+
+def test_results_are_there_while_it_runs(house: House) -> None:
+    lines = [line("slow", "sim-lat4000"), line("fast"), line("bad", "sim-nowhere")]
+    batch_id = create(house, lines)["id"]
+    until(lambda: "fast" in results(house, batch_id), 10, "no result comes")
+    seen = look(house, batch_id, results="true", limit=1)
+    assert seen["status"] == "in_progress"
+    assert (len(seen["results"]), seen["has_more"]) == (1, True)
+    after = look(house, batch_id, results="true", after=seen["last_line"])
+    names = {each["custom_id"] for each in [*seen["results"], *after["results"]]}
+    assert names == {"fast", "bad"}
+    assert seen["request_counts"] == {"total": 3, "completed": 1, "failed": 1, "running": 1}
+    assert ended(house, batch_id)["request_counts"]["completed"] == 2
+
+
+def test_a_file_that_is_no_jsonl_fails_whole(sdk: openai.OpenAI, house: House) -> None:
+    file = sdk.files.create(file=("in.jsonl", b"these are\nnot requests\n"), purpose="batch")
+    assert file.status == "error"
+    created = sdk.batches.create(
+        input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
+    )
+    batch = ended(house, created.id)
+    assert (batch["status"], batch["request_counts"]["failed"]) == ("failed", 2)
+    errors = sdk.batches.retrieve(created.id).errors
+    assert errors is not None
+    assert errors.data is not None
+    assert [(each.code, each.line) for each in errors.data] == [
+        ("invalid_json_line", 1),
+        ("invalid_json_line", 2),
+    ]
+
+
+def test_a_custom_id_that_comes_twice_fails_the_batch_before_anything_is_run(house: House) -> None:
+    prompt = "asked under one name twice"
+    batch = ended(house, create(house, [line("a", prompt=prompt), line("a", prompt=prompt)])["id"])
+    assert batch["status"] == "failed"
+    assert [each["code"] for each in batch["errors"]["data"]] == ["duplicate_custom_id"]
+    assert house.calls(prompt)["matching"] == 0
+
+
+def test_a_bad_line_fails_alone_and_all_bad_lines_are_told(house: House) -> None:
+    lines = [
+        line("good"),
+        {"custom_id": "empty"},
+        line("hot", temperature=9),
+        {"custom_id": "where", "url": "/v1/nowhere", "body": {}},
+        {"body": {}},
+    ]
+    batch = ended(house, create(house, lines)["id"])
+    assert (batch["status"], batch["request_counts"]["completed"]) == ("completed", 1)
+    errors = lines_of(house, batch["error_file_id"])
+    assert [each["custom_id"] for each in errors] == ["empty", "hot", "where", None]
+    assert {each["response"]["status_code"] for each in errors} == {400}
+    assert "temperature" in errors[1]["response"]["body"]["error"]["message"]
+
+
+def test_a_line_of_a_failing_provider_tells_its_error(house: House) -> None:
+    batch = ended(house, create(house, [line("bad", "sim-400")])["id"])
+    (error,) = lines_of(house, batch["error_file_id"])
+    assert (error["custom_id"], error["response"]["status_code"]) == ("bad", 400)
+    assert batch["output_file_id"] is None
+
+
+def test_a_dry_run_tells_and_writes_nothing(house: House) -> None:
+    before = house.http.get("/files", params={"purpose": "batch"}).json()
+    lines = [line("a", max_tokens=100), line("b", "sim-nowhere"), line("c", max_tokens=100)]
+    told = create(house, lines, status=200, dry_run=True)
+    assert told["request_counts"] == {"total": 3, "valid": 2, "invalid": 1}
+    assert [each["line"] for each in told["errors"]["data"]] == [2]
+    assert told["cost"]["most"] > 0
+    assert told["estimated_seconds"] >= 0
+    assert house.http.get("/files", params={"purpose": "batch"}).json() == before
+    file = house.http.post(
+        "/files", data={"purpose": "batch"}, files={"file": ("in.jsonl", jsonl(lines))}
+    ).json()
+    body = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "dry_run": True}
+    again = house.http.post("/batches", json=body).json()
+    assert again["request_counts"] == told["request_counts"]

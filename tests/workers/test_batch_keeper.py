@@ -1,0 +1,214 @@
+"""What brings batches forward, on a real database and a real directory; no provider is called."""
+
+import asyncio
+import json
+from types import SimpleNamespace
+from unittest import mock
+
+import pytest
+
+from broker import batches, files
+from broker.batches import BatchWish, Inspector, Options, new_batch, reports
+from broker.batches.reading import GROUP_LINES
+from broker.clock import now_ms
+from broker.database import Database
+from broker.files import Purpose, file_store
+from broker.ids import new_id
+from broker.migrations import migrate
+from broker.operations import Operation
+from broker.settings import Settings
+from tests.factories import finished, make_principal, record, run
+from workers.batches import BatchKeeper
+
+ROWS = {
+    "providers": [
+        {"slug": "sim", "wire": "openai", "base_url": "http://127.0.0.1:1", "api_key": "x"}
+    ],
+    "models": [{"slug": "sim/a", "endpoints": [{"provider": "sim", "model": "a", "prompt": "1"}]}],
+}
+
+
+@pytest.fixture
+def tools(tmp_path):
+    settings = Settings(data_dir=tmp_path, **ROWS)
+    database = Database(settings.database, sqlite_synchronous="normal")
+    migrate(database.engine)
+    redis = mock.AsyncMock()
+    found = SimpleNamespace(
+        settings=settings,
+        database=database,
+        files=file_store(settings),
+        redis=redis,
+        worker_id="w",
+        observer=None,
+    )
+    yield found
+    database.close()
+
+
+def make_batch(tools, lines, *, age_ms=0, **wish):
+    """A batch that was created so long ago; returns its caller and its id."""
+    caller = make_principal(tools.database)
+    content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+    inspector = Inspector()
+    inspector.feed(content)
+    found = inspector.findings()
+    file_id = new_id("file_")
+    with tools.files.writing(file_id) as file:
+        file.write(content)
+    row = files.new_row(
+        *(file_id, caller.workspace_id, Purpose.BATCH, len(content), now_ms()),
+        lines=found.lines,
+        problems=found.stored,
+    )
+    run(tools.database, files.add_many, row)
+    asked = BatchWish(Operation.CHAT, **wish)
+    new = new_batch(asked, caller, now_ms() - age_ms, input_file_id=file_id)
+    [created] = run(tools.database, batches.create_many, new)
+    return created.batch_id
+
+
+def line(custom_id, **body):
+    messages = [{"role": "user", "content": f"say {custom_id}"}]
+    return {"custom_id": custom_id, "body": {"model": "sim/a", "messages": messages, **body}}
+
+
+def row_of(tools, batch_id):
+    return tools.database.read_now(reports.by_id, batch_id)
+
+
+async def bring_forward(tools, batch_id, looks=1):
+    """Look so often, as so many processes of which each is killed after its look."""
+    for _ in range(looks):
+        keeper = BatchKeeper(tools)
+        await keeper.look()
+        while keeper._busy:
+            await asyncio.gather(*keeper._busy.values())
+    return row_of(tools, batch_id)
+
+
+def jobs_of(tools, batch_id):
+    found = tools.database.read_now(lambda c: reports.lines(c, batch_id, 0, 10_000, ended=False))
+    return [each.job_id for each in found]
+
+
+def complete(tools, job_id):
+    [job] = run(tools.database, claims, job_id)
+    record(tools.database, finished(job, now=now_ms()))
+
+
+def claims(connection, job_ids):
+    from broker.lifecycle import Claim, claim_many
+
+    return claim_many(connection, [Claim(job_id, "w", now_ms(), 60_000) for job_id in job_ids])
+
+
+def file_lines(tools, file_id):
+    return [json.loads(each) for each in tools.files.read(file_id).splitlines()]
+
+
+async def test_lines_are_taken_in_in_groups(tools):
+    count = GROUP_LINES + 10
+    batch_id = make_batch(tools, [line(f"n{n}") for n in range(count)])
+    row = await bring_forward(tools, batch_id)
+    assert (row.state, row.lines_read, len(jobs_of(tools, batch_id))) == (
+        "in_progress",
+        count,
+        count,
+    )
+
+
+async def test_who_is_killed_while_taking_in_is_followed_where_it_stopped(tools):
+    # Given a process that dies after its first group
+    count = 2 * GROUP_LINES + 10
+    batch_id = make_batch(tools, [line(f"n{n}") for n in range(count)])
+    with mock.patch.object(BatchKeeper, "_again", return_value=None):
+        row = await bring_forward(tools, batch_id)
+    assert row.lines_read == GROUP_LINES
+    # Then the next one takes in the rest, and nothing twice
+    await bring_forward(tools, batch_id)
+    jobs = jobs_of(tools, batch_id)
+    assert len(jobs) == len(set(jobs)) == count
+
+
+async def test_who_is_killed_while_writing_is_followed_by_another_who_writes_the_same(tools):
+    # Given a batch whose lines have ended, and a process that dies while it writes the files
+    batch_id = make_batch(tools, [line("a"), line("b")])
+    await bring_forward(tools, batch_id)
+    for job_id in jobs_of(tools, batch_id):
+        complete(tools, job_id)
+    with mock.patch("broker.batches.assembly.result", side_effect=RuntimeError("killed")):
+        row = await bring_forward(tools, batch_id)
+    assert (row.state, row.output_file_id) == ("finalizing", None)
+    assert list(tools.settings.data_dir.rglob("*.part")) == []
+    # Then the next one writes them, and only then says that the batch is completed
+    row = await bring_forward(tools, batch_id)
+    assert row.state == "completed"
+    assert [each["custom_id"] for each in file_lines(tools, row.output_file_id)] == ["a", "b"]
+
+
+async def test_what_was_not_begun_in_time_is_told(tools):
+    # Given a batch whose window closed before its lines were taken in
+    options = Options()
+    batch_id = make_batch(
+        tools,
+        [line("a"), {"custom_id": "b"}, line("c")],
+        age_ms=16 * 60_000,
+        completion_window="15m",
+        options=options,
+    )
+    row = await bring_forward(tools, batch_id, looks=2)
+    assert row.state == "expired"
+    told = file_lines(tools, row.error_file_id)
+    assert [(each["custom_id"], each["error"]["code"]) for each in told] == [
+        ("a", "batch_expired"),
+        ("b", "batch_expired"),
+        ("c", "batch_expired"),
+    ]
+
+
+async def test_an_input_that_is_lost_ends_the_batch(tools):
+    batch_id = make_batch(tools, [line("a")])
+    tools.files.delete(row_of(tools, batch_id).input_file_id)
+    row = await bring_forward(tools, batch_id, looks=2)
+    assert (row.state, row.stop_reason) == ("cancelled", "input_file_not_found")
+
+
+async def test_the_batchs_wishes_reach_lines_that_say_nothing_themselves(tools):
+    options = Options(service_tier="batch", model="sim/a")
+    own = line("own", service_tier="default", stream=True)
+    bare = {"custom_id": "bare", "body": {"messages": [{"role": "user", "content": "x"}]}}
+    batch_id = make_batch(tools, [own, bare], options=options, priority=7)
+    await bring_forward(tools, batch_id)
+    bodies = [
+        json.loads(tools.database.read_now(request_of, each)) for each in jobs_of(tools, batch_id)
+    ]
+    assert [each["service_tier"] for each in bodies] == ["default", "batch"]
+    assert [each["model"] for each in bodies] == ["sim/a", "sim/a"]
+    assert all("stream" not in each for each in bodies)
+
+
+def request_of(connection, job_id):
+    from sqlalchemy import select
+
+    from broker.tables import JobPayload
+
+    table = JobPayload.__table__
+    return connection.execute(select(table.c.request).filter_by(job_id=job_id)).scalar_one()
+
+
+async def test_files_whose_time_is_over_are_deleted_but_not_from_under_a_batch(tools):
+    batch_id = make_batch(tools, [line("a")])
+    input_id = row_of(tools, batch_id).input_file_id
+    old = new_id("file_")
+    with tools.files.writing(old) as file:
+        file.write(b"x")
+    run(
+        tools.database, files.add_many, files.new_row(old, "ws", Purpose.VISION, 1, 0, expires_at=1)
+    )
+    with tools.database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE files SET expires_at = 1")
+    await BatchKeeper(tools).sweep()
+    with pytest.raises(FileNotFoundError):
+        tools.files.read(old)
+    assert tools.files.read(input_id)
