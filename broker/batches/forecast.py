@@ -108,7 +108,7 @@ def _seconds(sums: _Sums, typical: Mapping[str, float], reader: Reader, batch: A
     known = configured(reader.settings)
     slowest = 0.0
     for provider, count in sums.per_provider.items():
-        calls = known[provider].max_concurrency if provider in known else CALLS
+        calls = known[provider].limits.max_concurrency if provider in known else CALLS
         calls = min(calls, batch.max_concurrency or calls, count)
         slowest = max(slowest, count / calls * typical.get(provider, UNKNOWN_SECONDS))
     return slowest
