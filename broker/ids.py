@@ -28,3 +28,8 @@ def generation_id(job_id: str) -> str:
     A job brings one generation at most, so the id can go out in the first stream chunk.
     """
     return f"gen-{job_id.removeprefix('job_')}"
+
+
+def job_of_generation(generation: str) -> str:
+    """Return the id of the job that brings this generation."""
+    return f"job_{generation.removeprefix('gen-')}"

@@ -11,6 +11,7 @@ from broker import events
 from broker.completion import AttemptOutcome
 from broker.events import Event
 from broker.ids import generation_id
+from broker.job_search import EVERY_JOB, JobSearch, narrow
 from broker.queues import Lane
 from broker.states import AT_REST, JobState
 from broker.tables import Attempt, Generation, Job, JobPayload
@@ -74,7 +75,7 @@ def jobs(
     workspace_id: str,
     limit: int,
     after: str | None = None,
-    state: JobState | None = None,
+    search: JobSearch = EVERY_JOB,
 ) -> Sequence[Any]:
     """Return a workspace's jobs, newest first, with their costs; `after` is the last id seen."""
     query = (
@@ -86,18 +87,7 @@ def jobs(
     )
     if after is not None:
         query = query.where(_jobs.c.id < after)
-    if state is not None:
-        query = query.where(_jobs.c.state == state.value)
-    return connection.execute(query).all()
-
-
-def generation(connection: Connection, workspace_id: str, generation: str) -> Any | None:
-    """Return one generation's row of this workspace."""
-    return connection.execute(
-        select(_generations).where(
-            _generations.c.id == generation, _generations.c.workspace_id == workspace_id
-        )
-    ).first()
+    return connection.execute(narrow(query, search, connection.dialect.name)).all()
 
 
 def settled(connection: Connection, job_ids: Sequence[str]) -> list[str]:

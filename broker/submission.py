@@ -29,6 +29,8 @@ from broker.tables import Job, JobPayload
 REDISPATCH_MS = 15_000
 """A published job that nobody claimed within this time is published again."""
 
+MAX_WORD = 256
+
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
 _INSERT_JOBS = insert(_jobs)
@@ -56,11 +58,10 @@ class Wish:
     webhook: str | None = None  # JSON {url, events}, see `webhooks.job_webhook`
     batch_id: str | None = None
     priority: int = 0  # higher goes first
-    end_user: str | None = None  # for whom, in the caller's own words
-    session_id: str | None = None
+    session_id: str | None = None  # the body's own goes before it
     app: str | None = None  # what program asks
     origin: Json = field(default_factory=dict)  # the headers that say where it came from
-    extra: Json = field(default_factory=dict)  # metadata and trace, given back as they came
+    extra: Json = field(default_factory=dict)  # metadata, given back as it came
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def prepare(
         "request": orjson.dumps(body),
         "plan": routing.encode(plan),
         "quotes": orjson.dumps(quoted.nanos[: len(plan)]).decode(),
-        "extra": _extra(wish),
+        "extra": _extra(body, wish),
     }
     payer = Payer(
         principal.workspace_id, principal.api_key_id, principal.unlimited, principal.is_budgeted
@@ -121,9 +122,17 @@ def prepare(
     return NewJob(row, payload, payer, quoted)
 
 
-def _extra(wish: Wish) -> str | None:
-    extra = wish.extra | ({"origin": wish.origin} if wish.origin else {})
+def _extra(body: Json, wish: Wish) -> str | None:
+    """Return what is kept beside the job to be shown and searched: JSON."""
+    metadata = {**(body.get("metadata") or {}), **(wish.extra.get("metadata") or {})}
+    told = {"metadata": metadata, "trace": body.get("trace"), "origin": wish.origin}
+    extra = wish.extra | {name: value for name, value in told.items() if value}
     return orjson.dumps(extra).decode() if extra else None
+
+
+def _word(value: Any) -> str | None:
+    """A caller's own word for something, as it is kept: PostgreSQL takes no NUL."""
+    return value.replace("\0", "")[:MAX_WORD] or None if isinstance(value, str) else None
 
 
 def _row(
@@ -151,6 +160,7 @@ def _row(
         "end_user": wish.end_user,
         "session_id": wish.session_id,
         "line": _line(wish, principal.workspace_id),
+from broker.fairness import line_of
         "webhook": wish.webhook,
         "idempotency_key": wish.idempotency_key,
         "fingerprint": _fingerprint(body, wish) if wish.idempotency_key else None,
@@ -288,7 +298,7 @@ def _fingerprint(body: Json, wish: Wish) -> str:
     asked = {
         each.name: getattr(wish, each.name)
         for each in fields(wish)
-        if each.name not in {"idempotency_key", "app", "origin"}
+        if each.name not in {"idempotency_key", "session_id", "app", "origin"}
     }
     canonical = orjson.dumps([body, asked], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()

@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import credit, keys, ledger, listen, submit, webhooks
+from cli import credit, keys, ledger, listen, submit, usage, webhooks
 from cli.batch import command as batch
 from cli.demo import command as demo
 from cli.doctor import command as doctor
@@ -25,6 +25,7 @@ app.command()(doctor.doctor)
 app.command()(submit.submit)
 app.command()(run.run)
 app.command()(listen.listen)
+app.command()(usage.usage)
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(batch.batch, name="batch")
 app.add_typer(keys.keys, name="keys")

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import answering, intake
+from api.attribution import attribution
 from api.documents import body_of
 from api.services import Services, services
 from api.serving import serve
@@ -24,7 +25,7 @@ async def create_chat_completion(request: Request) -> Response:
     hands = services(request)
     principal = await hands.keyring.principal(request)
     body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wish = Wish(idempotency_key=intake.idempotency_key(request))
+    wish = Wish(idempotency_key=intake.idempotency_key(request), **attribution(request))
     job = intake.prepared(hands, principal, body, wish)
     if body.get("stream") and not intake.preference(request).respond_async:
         return await _stream(request, hands, principal, job)

@@ -1,13 +1,15 @@
-"""GET /generation: what one completion consumed and cost."""
+"""GET /generation: what one completion consumed and cost, and what was said."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import views
+from api import generation_view
 from api.errors import json_response
-from api.services import services
+from api.services import Services, services
 from broker import reports
 from broker.errors import NotFoundError
+from broker.ids import job_of_generation
+from broker.reports import JobReport
 
 router = APIRouter(tags=["generations"])
 
@@ -15,9 +17,23 @@ router = APIRouter(tags=["generations"])
 @router.get("/generation")
 async def get_generation(request: Request, id: str) -> Response:  # noqa: A002  # OpenRouter's name
     """Show one generation: there from the moment its completion is answered."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    row = await hands.database.read(reports.generation, principal.workspace_id, id)
-    if row is None:
+    found = await _report(request, services(request), id)
+    if found.generation is None:
         raise NotFoundError(f"There is no generation {id}.", param="id")
-    return json_response({"data": views.generation(row)})
+    return json_response({"data": generation_view.generation(found)})
+
+
+@router.get("/generation/content")
+async def get_generation_content(request: Request, id: str) -> Response:  # noqa: A002
+    """Show what was asked and answered, or how it failed, as far as it is kept."""
+    found = await _report(request, services(request), id)
+    return json_response({"data": generation_view.content(found)})
+
+
+async def _report(request: Request, hands: Services, generation: str) -> JobReport:
+    principal = await hands.keyring.principal(request)
+    job_id = job_of_generation(generation)
+    found = await hands.database.read(reports.job, principal.workspace_id, job_id)
+    if found is None or not generation.startswith("gen-"):
+        raise NotFoundError(f"There is no generation {generation}.", param="id")
+    return found

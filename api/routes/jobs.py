@@ -1,12 +1,15 @@
 """/jobs: completions for later. Submit, list, look, cancel, and follow the event log."""
 
+import re
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api import answering, intake, views
+from api.attribution import attribution
 from api.documents import JOB
 from api.errors import json_response
 from api.receivers import own_webhook
@@ -18,9 +21,12 @@ from broker.accounts import Principal
 from broker.completion import Json
 from broker.errors import InvalidRequestError
 from broker.events import Event
+from broker.job_search import EVERY_JOB, JobSearch
 from broker.money import nanos_from_usd
 from broker.states import JobState
 from broker.submission import Wish
+
+METADATA = re.compile(r"metadata\[(.{1,64})\]")
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -37,7 +43,7 @@ async def submit_job(request: Request) -> Response:
     is_wrapped = "messages" not in body
     wanted = intake.validated(JobRequest, body if is_wrapped else _wrapped(body))
     webhook = own_webhook(wanted.webhook, wanted.callback_url, hands.settings.allowed_networks)
-    wish = _wish(wanted, intake.idempotency_key(request), webhook)
+    wish = replace(_wish(wanted, intake.idempotency_key(request), webhook), **attribution(request))
     inside = "body" if is_wrapped else None
     job = intake.prepared(hands, principal, wanted.body, wish, inside=inside)
     submitted = await intake.submit(hands, job)
@@ -46,17 +52,44 @@ async def submit_job(request: Request) -> Response:
     return answering.telling_replay(response, submitted)
 
 
+def job_search(  # one parameter a filter, so that the API's description has them
+    request: Request,
+    status: JobState | None = None,
+    model: str | None = None,
+    api_key_id: str | None = None,
+    app: str | None = None,
+    user: str | None = None,
+    session_id: str | None = None,
+    trace_id: str | None = None,
+) -> JobSearch:
+    """Read which jobs a list is to show."""
+    pairs = [(METADATA.fullmatch(name), value) for name, value in request.query_params.items()]
+    return JobSearch(
+        state=status,
+        model=model,
+        api_key_id=api_key_id,
+        app=app,
+        end_user=user,
+        session_id=session_id,
+        trace_id=trace_id,
+        metadata={match[1]: value for match, value in pairs if match},
+    )
+
+
 @router.get("")
 async def list_jobs(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: str | None = None,
-    status: JobState | None = None,
+    search: Annotated[JobSearch, Depends(job_search)] = EVERY_JOB,
 ) -> Response:
-    """List the workspace's jobs, newest first; `after` is the last id of the page before."""
+    """List the workspace's jobs, newest first; `after` is the last id of the page before.
+
+    `metadata[name]=value` finds the jobs that carry it, any number of such pairs.
+    """
     hands = services(request)
     principal = await hands.keyring.principal(request)
-    rows = await hands.database.read(reports.jobs, principal.workspace_id, limit + 1, after, status)
+    rows = await hands.database.read(reports.jobs, principal.workspace_id, limit + 1, after, search)
     page = rows[:limit]
     return json_response(
         {

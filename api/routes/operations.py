@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import intake
+from api.attribution import attribution
 from api.documents import body_of
 from api.forms import read_sound_form
 from api.services import Services, services
@@ -68,6 +69,10 @@ async def _serve_body(
     request: Request, hands: Services, operation: Operation, body: Json
 ) -> Response:
     principal = await hands.keyring.principal(request)
-    wish = Wish(operation=operation, idempotency_key=intake.idempotency_key(request))
+    wish = Wish(
+        operation=operation,
+        idempotency_key=intake.idempotency_key(request),
+        **attribution(request),
+    )
     job = intake.prepared(hands, principal, body, wish)
     return await serve(request, hands, principal, job)

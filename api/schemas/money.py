@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Dollars = Annotated[float, Field(gt=0, le=10_000_000)]
@@ -25,5 +25,40 @@ class BudgetBody(BaseModel):
 
     limit_usd: Dollars
     soft: bool = False
-    scope: Literal["workspace", "member", "key"] = "workspace"
-    subject_id: str | None = None  # the member's or key's id
+
+
+class AnalyticsFilter(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    field: str
+    operator: str
+    value: str | float | list[str | float]
+
+
+class AnalyticsOrder(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    field: str
+    direction: Literal["asc", "desc"] = "desc"
+
+
+class TimeRange(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    start: AwareDatetime
+    end: AwareDatetime
+
+
+class AnalyticsQuery(BaseModel):
+    """A question about usage; GET /analytics/meta lists what may be named."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    metrics: Annotated[list[str], Field(min_length=1, max_length=20)]
+    dimensions: Annotated[list[str], Field(max_length=2)] = []
+    filters: Annotated[list[AnalyticsFilter], Field(max_length=20)] = []
+    granularity: str | None = None
+    time_range: TimeRange | None = None  # default: the last 30 days
+    order_by: AnalyticsOrder | None = None
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    workspace_id: str | None = None

@@ -5,16 +5,25 @@ All that apply must hold. What is spent comes from the rollups, what is held fro
 is no counter that could drift.
 """
 
-from broker.budgets.definitions import BudgetWish, put_budget, remove_budget, workspace_budgets
+from broker.budgets.definitions import (
+    BudgetName,
+    BudgetWish,
+    put_budget,
+    put_many,
+    remove_many,
+    workspace_budgets,
+)
 from broker.budgets.limits import Limit, Scope, fill, limits_of
 
 __all__ = [
+    "BudgetName",
     "BudgetWish",
     "Limit",
     "Scope",
     "fill",
     "limits_of",
     "put_budget",
-    "remove_budget",
+    "put_many",
+    "remove_many",
     "workspace_budgets",
 ]

@@ -1,5 +1,6 @@
 """Making, changing, listing and removing budgets: cold paths."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +29,19 @@ class BudgetWish:
     nanos: int
     soft: bool
     now: int
+
+
+def put_many(
+    connection: Connection, wishes: Sequence[BudgetWish]
+) -> Sequence[Limit | InvalidRequestError]:
+    """Make or change budgets (see `put_budget`); what cannot be is refused alone."""
+    results: list[Limit | InvalidRequestError] = []
+    for wish in wishes:
+        try:
+            results.append(put_budget(connection, wish))
+        except InvalidRequestError as error:
+            results.append(error)
+    return results
 
 
 def put_budget(connection: Connection, wish: BudgetWish) -> Limit:
@@ -71,12 +85,24 @@ def _check_order(wish: BudgetWish, others: dict[Reset, int]) -> None:
             )
 
 
-def remove_budget(
-    connection: Connection, workspace_id: str, scope: Scope, subject_id: str, reset: Reset
-) -> bool:
-    """Remove a budget; return whether there was one."""
-    same = _named(workspace_id, scope, subject_id)
-    gone = connection.execute(delete(_budgets).where(*same, _budgets.c.reset == reset.value))
+@dataclass(frozen=True, slots=True)
+class BudgetName:
+    """Which budget."""
+
+    workspace_id: str
+    scope: Scope
+    subject_id: str
+    reset: Reset
+
+
+def remove_many(connection: Connection, names: Sequence[BudgetName]) -> Sequence[bool]:
+    """Remove budgets; return of each whether there was one."""
+    return [_remove(connection, name) for name in names]
+
+
+def _remove(connection: Connection, name: BudgetName) -> bool:
+    same = _named(name.workspace_id, name.scope, name.subject_id)
+    gone = connection.execute(delete(_budgets).where(*same, _budgets.c.reset == name.reset.value))
     return bool(gone.rowcount)
 
 

@@ -36,6 +36,8 @@ class Limit:
     soft: bool = False
     byok: bool = False  # what providers charge the caller's own accounts counts too
     key_ids: Collection[str] | None = None  # whose spending counts; None = the whole workspace's
+    created_at: int = 0
+    updated_at: int = 0
     spent: int = 0
     held: int = 0
 
@@ -84,6 +86,8 @@ def limit_of_budget(connection: Connection, row: Any) -> Limit:
         row.limit_nanos,
         soft=row.soft,
         key_ids=key_ids,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
     )
 
 

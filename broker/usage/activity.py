@@ -4,13 +4,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, or_, select
 
-from broker.tables import UsageRollup
+from broker.tables import ApiKey, UsageRollup
 from broker.usage.periods import DAY_MS
 
 DAYS = 30  # completed ones; today is not among them
 
+_keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
 _rollups: Any = UsageRollup.__table__  # type: ignore[attr-defined]
 SUMMED = (
     *("requests", "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens"),
@@ -25,7 +26,10 @@ class Activity:
     now: int
     workspace_ids: Collection[str] | None = None
     key_ids: Collection[str] | None = None
+    key_hash: str | None = None  # or id
+    user_id: str | None = None  # whom keys stand for
     day: int | None = None  # its first millisecond
+    by_workspace: bool = False  # split by workspace too
 
     @property
     def today(self) -> int:
@@ -37,8 +41,9 @@ class Activity:
 
 
 def activity(connection: Connection, wanted: Activity) -> Sequence[Any]:
-    """Return rows of (workspace_id, starts_at, model, provider, sums), newest day first."""
-    by = [_rollups.c[name] for name in ("workspace_id", "starts_at", "model", "provider")]
+    """Return rows of (starts_at, model, provider[, workspace_id], sums), newest day first."""
+    names = ["starts_at", "model", "provider"] + ["workspace_id"] * wanted.by_workspace
+    by = [_rollups.c[name] for name in names]
     query = (
         select(*by, *[func.sum(_rollups.c[name]).label(name) for name in SUMMED])
         .where(
@@ -48,12 +53,16 @@ def activity(connection: Connection, wanted: Activity) -> Sequence[Any]:
             _rollups.c.requests > 0,
         )
         .group_by(*by)
-        .order_by(_rollups.c.starts_at.desc(), *[column for column in by if column is not by[1]])
+        .order_by(_rollups.c.starts_at.desc(), *by[1:])
     )
     if wanted.workspace_ids is not None:
         query = query.where(_rollups.c.workspace_id.in_(wanted.workspace_ids))
     if wanted.key_ids is not None:
         query = query.where(_rollups.c.api_key_id.in_(wanted.key_ids))
+    for column, value in (("hash", wanted.key_hash), ("created_by", wanted.user_id)):
+        if value is not None:
+            keys = select(_keys.c.id).where(or_(_keys.c[column] == value, _keys.c.id == value))
+            query = query.where(_rollups.c.api_key_id.in_(keys))
     if wanted.day is not None:
         query = query.where(_rollups.c.starts_at == wanted.day)
     return connection.execute(query).all()

@@ -22,33 +22,51 @@ def _share(part: str, *whole: str) -> ColumnElement[Any]:
     return func.coalesce(_sum(part) / func.nullif(cast(func.sum(total), Float), 0), 0.0)
 
 
-METRICS: Mapping[str, tuple[str, ColumnElement[Any]]] = {
-    "requests": ("answered requests", _sum("requests")),
-    "failures": ("jobs that failed or expired after an attempt", _sum("failures")),
-    "error_rate": ("failures as a share of all", _share("failures", "requests", "failures")),
-    "usage": ("cost in US dollars", _sum("cost_nanos") / NANOS_PER_USD),
-    "byok_usage": (
-        "cost at the caller's own provider accounts, in US dollars",
-        _sum("byok_cost_nanos") / NANOS_PER_USD,
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What is measured, how it is computed, and how to show it."""
+
+    label: str
+    expression: ColumnElement[Any]
+    format: str = "number"  # number | currency (US dollars) | percent (a share) | latency (ms)
+    is_rate: bool = False
+
+
+def _rate(label: str, expression: ColumnElement[Any], format_: str) -> Metric:
+    return Metric(label, expression, format_, is_rate=True)
+
+
+METRICS: Mapping[str, Metric] = {
+    "request_count": Metric("Answered requests", _sum("requests")),
+    "failure_count": Metric("Jobs that failed", _sum("failures")),
+    "error_rate": _rate("Error rate", _share("failures", "requests", "failures"), "percent"),
+    "total_usage": Metric("Cost", _sum("cost_nanos") / NANOS_PER_USD, "currency"),
+    "byok_usage": Metric(
+        "Cost at own provider accounts", _sum("byok_cost_nanos") / NANOS_PER_USD, "currency"
     ),
-    "prompt_tokens": ("input tokens, cached ones included", _sum("prompt_tokens")),
-    "completion_tokens": ("output tokens", _sum("completion_tokens")),
-    "reasoning_tokens": ("output tokens that were reasoning", _sum("reasoning_tokens")),
-    "cached_tokens": ("input tokens read from a cache", _sum("cached_tokens")),
-    "total_tokens": ("input and output tokens", _sum("prompt_tokens") + _sum("completion_tokens")),
-    "cache_hit_rate": ("cached share of the input", _share("cached_tokens", "prompt_tokens")),
-    "average_latency_ms": ("to the first token", _share("first_token_ms", "first_tokens")),
-    "average_duration_ms": ("to the whole answer", _share("duration_ms", "requests")),
+    "prompt_tokens": Metric("Input tokens, cached ones included", _sum("prompt_tokens")),
+    "completion_tokens": Metric("Output tokens", _sum("completion_tokens")),
+    "reasoning_tokens": Metric("Reasoning tokens", _sum("reasoning_tokens")),
+    "cached_tokens": Metric("Input tokens from a cache", _sum("cached_tokens")),
+    "total_tokens": Metric("Tokens", _sum("prompt_tokens") + _sum("completion_tokens")),
+    "cache_hit_rate": _rate(
+        "Cached share of the input", _share("cached_tokens", "prompt_tokens"), "percent"
+    ),
+    "avg_latency": _rate(
+        "Time to the first token", _share("first_token_ms", "first_tokens"), "latency"
+    ),
+    "avg_generation_time": _rate(
+        "Time to the whole answer", _share("duration_ms", "requests"), "latency"
+    ),
 }
-"""Name → (what it is, how it is computed)."""
 
 DIMENSIONS: Mapping[str, tuple[str, str]] = {
-    "model": ("the model that answered", "model"),
-    "provider": ("the provider that answered", "provider"),
-    "api_key_id": ("the key that asked", "api_key_id"),
-    "workspace_id": ("the workspace that paid", "workspace_id"),
-    "app": ("the program that asked: X-Title, or the host of HTTP-Referer", "app"),
-    "user": ("the body's `user`", "end_user"),
+    "model": ("Model", "model"),
+    "provider": ("Provider", "provider"),
+    "api_key_id": ("API key", "api_key_id"),
+    "workspace": ("Workspace", "workspace_id"),
+    "app": ("App: X-Title, or the host of HTTP-Referer", "app"),
+    "user": ("End user: the body's `user`", "end_user"),
 }
 """Name → (what it is, its column)."""
 
@@ -89,6 +107,7 @@ class Question:
     start: int  # Unix milliseconds; periods that begin then or later
     end: int  # … and before this
     workspace_ids: Collection[str] | None = None  # None: all
+    key_ids: Collection[str] | None = None
     dimensions: Sequence[str] = ()
     conditions: Sequence[Condition] = ()
     granularity: str | None = None  # None: one row for the whole range
@@ -104,7 +123,7 @@ def query(connection: Connection, asked: Question) -> Sequence[Any]:
     if asked.granularity is not None:
         columns["date"] = bucket
     columns |= {name: _rollups.c[DIMENSIONS[name][1]] for name in asked.dimensions}
-    metrics = {name: METRICS[name][1] for name in asked.metrics}
+    metrics = {name: METRICS[name].expression for name in asked.metrics}
     statement = (
         select(*[each.label(name) for name, each in (columns | metrics).items()])
         .where(
@@ -119,6 +138,8 @@ def query(connection: Connection, asked: Question) -> Sequence[Any]:
     )
     if asked.workspace_ids is not None:
         statement = statement.where(_rollups.c.workspace_id.in_(asked.workspace_ids))
+    if asked.key_ids is not None:
+        statement = statement.where(_rollups.c.api_key_id.in_(asked.key_ids))
     return connection.execute(statement).mappings().all()
 
 

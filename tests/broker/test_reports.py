@@ -4,6 +4,7 @@ import pytest
 from broker import events, reports
 from broker.completion import AttemptOutcome, ErrorType
 from broker.events import Event
+from broker.job_search import JobSearch
 from broker.lifecycle import expire_many
 from broker.queues import Lane
 from broker.retries import GiveUp, OnUnknown, Retry
@@ -24,6 +25,7 @@ from tests.factories import (
     submit_and_claim,
 )
 
+COMPLETED = JobSearch(state=JobState.COMPLETED)
 UNKNOWN = failure(AttemptOutcome.UNKNOWN, ErrorType.TIMEOUT)
 
 
@@ -55,9 +57,35 @@ def test_other_workspaces_jobs_do_not_exist(database, caller):
     # Then nothing of it is found
     assert database.read_now(reports.job, stranger, job.id) is None
     assert database.read_now(reports.jobs, stranger, 10) == []
-    generation = f"gen-{job.id.removeprefix('job_')}"
-    assert database.read_now(reports.generation, stranger, generation) is None
-    assert database.read_now(reports.generation, caller.workspace_id, generation) is not None
+
+
+@pytest.mark.parametrize(
+    ("search", "found"),
+    [
+        ({"end_user": "ann"}, [1]),
+        ({"session_id": "s-2"}, [2]),
+        ({"app": "Tool"}, [3]),
+        ({"metadata": {"order": "42"}}, [1]),
+        ({"metadata": {"order": "42", "site": "x"}}, []),
+        ({"metadata": {'we"ird.key': "v"}}, [2]),
+        ({"trace_id": "t-3"}, [3]),
+        ({"model": "acme/none"}, []),
+        ({}, [1, 2, 3]),
+    ],
+)
+def test_jobs_are_found_by_what_their_callers_said_of_them(database, caller, search, found):
+    # Given jobs that say for whom, of which session, and more
+    ids = [
+        submit(database, caller, body={"user": "ann", "metadata": {"order": "42"}}),
+        submit(
+            database, caller, session_id="s-2", extra={"metadata": {'we"ird.key': "v", "a": "b"}}
+        ),
+        submit(database, caller, app="Tool", body={"trace": {"trace_id": "t-3"}}),
+    ]
+    # Then each can be found by it
+    query = (caller.workspace_id, 10, None, JobSearch(**search))
+    rows = database.read_now(reports.jobs, *query)
+    assert sorted(row.id for row in rows) == sorted(ids[number - 1] for number in found)
 
 
 def test_jobs_are_listed_newest_first_page_by_page(database, caller):
@@ -74,7 +102,7 @@ def test_jobs_are_filtered_by_state_and_show_their_cost(database, caller):
     submit(database, caller)
     job = submit_and_claim(database, caller)
     record(database, finished(job, cost=42))
-    rows = database.read_now(reports.jobs, caller.workspace_id, 10, None, JobState.COMPLETED)
+    rows = database.read_now(reports.jobs, caller.workspace_id, 10, None, COMPLETED)
     assert [(row.id, row.cost_nanos) for row in rows] == [(job.id, 42)]
 
 

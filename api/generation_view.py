@@ -1,0 +1,160 @@
+"""A generation as GET /generation shows it: OpenRouter's names; times in milliseconds."""
+
+from typing import Any
+
+import orjson
+
+from broker import routing
+from broker.clock import moment
+from broker.completion import Json
+from broker.ids import generation_id
+from broker.money import usd
+from broker.operations import Operation
+from broker.reports import JobReport
+
+API_TYPES = {
+    Operation.EMBEDDINGS.value: "embeddings",
+    Operation.RERANK.value: "rerank",
+    Operation.SPEECH.value: "tts",
+    Operation.TRANSCRIPTIONS.value: "stt",
+    Operation.IMAGES.value: "image",
+}
+NOT_RECORDED: Json = dict.fromkeys(
+    ("moderation_latency", "num_fetches", "num_search_results", "preset_id",
+     "response_cache_source_id", "router", "web_search_engine")
+)  # fmt: skip
+"""Fields of OpenRouter's generation that its SDK insists on."""
+
+
+def generation(report: JobReport) -> Json:
+    """Return the generation of a job that has one."""
+    job, row = report.job, report.generation
+    assert row is not None
+    told = orjson.loads(report.payload.response or b"{}")
+    usage = told.get("usage") or {}
+    extra = orjson.loads(report.payload.extra or b"{}")
+    origin = extra.get("origin") or {}
+    read, write = row.cache_read_tokens or 0, row.cache_write_tokens or 0
+    prompt = (row.input_tokens or 0) + read + write
+    return {
+        "id": row.id,
+        "request_id": job.id,
+        "job_id": job.id,
+        "upstream_id": row.upstream_id,
+        "workspace_id": row.workspace_id,
+        "api_key_id": job.api_key_id,
+        "created_at": moment(row.created_at),
+        "api_type": API_TYPES.get(job.operation, "completions"),
+        "model": row.model,
+        "provider_name": row.provider,
+        "provider_responses": [_provider_response(each) for each in report.attempts],
+        "streamed": row.streamed,
+        "cancelled": False,
+        "finish_reason": row.finish_reason,
+        "native_finish_reason": row.native_finish_reason,
+        "latency": row.first_token_ms if row.first_token_ms is not None else row.duration_ms,
+        "generation_time": row.duration_ms,
+        "tokens_prompt": prompt,
+        "tokens_completion": row.output_tokens or 0,
+        "native_tokens_prompt": prompt,
+        "native_tokens_completion": row.output_tokens or 0,
+        "native_tokens_reasoning": row.reasoning_tokens or 0,
+        "native_tokens_cached": read,
+        **_media(report.payload.request, usage),
+        "usage": usd(row.cost_nanos),
+        "total_cost": usd(row.cost_nanos),
+        "upstream_inference_cost": (usage.get("cost_details") or {}).get("upstream_inference_cost"),
+        "cache_discount": _cache_discount(report, read),
+        "is_byok": bool(usage.get("is_byok")),
+        "service_tier": told.get("service_tier"),
+        "data_region": "global",
+        "session_id": job.session_id,
+        "external_user": job.end_user,
+        "app": job.app,
+        "app_id": None,  # OpenRouter's are numbers
+        "origin": origin.get("http_referer") or "",
+        "http_referer": origin.get("http_referer"),
+        "user_agent": origin.get("user_agent"),
+        "metadata": extra.get("metadata") or {},
+        "trace": extra.get("trace"),
+        **NOT_RECORDED,
+    }
+
+
+def content(report: JobReport) -> Json:
+    """Return what was asked and answered, as GET /generation/content shows it."""
+    asked = orjson.loads(report.payload.request or b"{}")
+    told = orjson.loads(report.payload.response or b"{}")
+    messages = [choice.get("message") or {} for choice in told.get("choices") or ()]
+    first = messages[0] if messages else {}
+    texts = [choice.get("text") for choice in told.get("choices") or () if choice.get("text")]
+    error = orjson.loads(report.job.error) if report.job.error else None
+    return {
+        "id": generation_id(report.job.id),
+        "input": (
+            {"messages": asked["messages"]} if "messages" in asked else {"prompt": _prompt(asked)}
+        ),
+        "output": {
+            "completion": first.get("content") or (texts[0] if texts else None),
+            "reasoning": first.get("reasoning"),
+        },
+        "error": None if error is None else _error(error),
+    }
+
+
+def _prompt(asked: Json) -> str:
+    given = next((asked[name] for name in ("prompt", "input", "query") if name in asked), "")
+    return given if isinstance(given, str) else orjson.dumps(given).decode()
+
+
+def _error(error: Json) -> Json:
+    return {
+        "status": error.get("http_status"),
+        "message": error.get("message"),
+        "provider_name": error.get("provider"),
+        "raw": error.get("raw"),
+        "previous_errors": [],
+    }
+
+
+def _provider_response(attempt: Any) -> Json:
+    return {
+        "id": attempt.upstream_id,
+        "status": attempt.http_status,
+        "latency": attempt.duration_ms,
+        "provider_name": attempt.provider,
+        "model_permaslug": attempt.model,
+        "endpoint_id": f"{attempt.provider}/{attempt.model}",
+        "is_byok": False,
+        "routed_service_tier": None,
+    }
+
+
+def _media(request: bytes, usage: Json) -> Json:
+    """Count what came and went beside text."""
+    parts = [
+        part.get("type")
+        for message in orjson.loads(request or b"{}").get("messages") or ()
+        if isinstance(message.get("content"), list)
+        for part in message["content"]
+    ]
+    details = usage.get("completion_tokens_details") or {}
+    return {
+        "num_media_prompt": sum(kind not in (None, "text", "refusal") for kind in parts),
+        "num_input_audio_prompt": parts.count("input_audio"),
+        "num_media_completion": None,
+        "native_tokens_completion_images": details.get("image_tokens"),
+    }
+
+
+def _cache_discount(report: JobReport, cached: int) -> float | None:
+    """Return what cached input saved, at the prices that the job was planned with."""
+    row = report.generation
+    if not cached or row is None:
+        return None
+    for place in routing.decode(report.payload.plan).places:
+        endpoint = place.endpoint
+        if (endpoint.provider, endpoint.model) == (row.provider, row.model):
+            full, read = endpoint.price.prompt, endpoint.price.cache_read
+            return 0.0 if read is None else usd((full - read) * cached // 1_000_000)
+    return None

@@ -1,0 +1,190 @@
+"""Budgets: every one that applies must hold; what is spent comes from the sums."""
+
+import asyncio
+import dataclasses
+
+import orjson
+import pytest
+from sqlalchemy import select, update
+
+from broker import budgets
+from broker.budget_notices import notify_many
+from broker.budgets import BudgetWish, Scope
+from broker.errors import BudgetExceededError, InsufficientCreditsError, InvalidRequestError
+from broker.retries import GiveUp
+from broker.submission import Submitted, submit_many
+from broker.tables import ApiKey, Delivery
+from broker.usage import Reset
+from broker.usage.periods import DAY_MS
+from tests.broker.webhooks.factories import make_endpoint
+from tests.factories import (
+    HOLD,
+    NOW,
+    cancel,
+    failed,
+    finished,
+    make_new_job,
+    record,
+    run,
+    submit_and_claim,
+)
+
+
+def limit(database, caller, nanos, reset=Reset.DAILY, scope=Scope.WORKSPACE, subject=None, soft=0):
+    """Set a budget; return the caller as the next look at its key shows it."""
+    subject = subject or {Scope.KEY: caller.api_key_id}.get(scope, caller.workspace_id)
+    wish = BudgetWish(caller.workspace_id, scope, subject, reset, nanos, bool(soft), NOW)
+    with database.transaction() as connection:
+        budgets.put_budget(connection, wish)
+    return dataclasses.replace(caller, has_budgets=True)
+
+
+def limit_key(database, caller, nanos, reset=None):
+    with database.transaction() as connection:
+        columns = {"limit_nanos": nanos, "limit_reset": reset}
+        where = ApiKey.__table__.c.id == caller.api_key_id
+        connection.execute(update(ApiKey.__table__).where(where).values(columns))
+    return dataclasses.replace(caller, has_budgets=True)
+
+
+def try_to_submit(database, caller, **more):
+    [result] = run(database, submit_many, make_new_job(caller, **more))
+    return result
+
+
+def spend(database, caller, cost, now=NOW):
+    job = submit_and_claim(database, caller, now=now)
+    record(database, finished(job, now=now, cost=cost))
+
+
+def test_open_holds_and_spending_count_together(database, caller):
+    # Given a day's budget for two holds, half a hold of which is spent
+    caller = limit(database, caller, 2 * HOLD)
+    spend(database, caller, HOLD // 2)
+    # When three jobs come in one group
+    jobs = [make_new_job(caller) for _ in range(3)]
+    first, *others = run(database, submit_many, *jobs)
+    # Then one is admitted, and the others hear which budget it was
+    assert isinstance(first, Submitted)
+    assert [each.status for each in others] == [403, 403]
+    metadata = others[0].metadata
+    assert metadata["budget"]["reset_interval"] == "daily"
+    assert metadata["budget"]["limit_usd"] == pytest.approx(2e-6)
+    assert metadata["reason"] == "in_flight_budget_exhausted"
+    assert others[0].headers["Retry-After"]
+
+
+def test_a_budget_begins_anew_with_its_period(database, caller):
+    caller = limit(database, caller, HOLD)
+    spend(database, caller, HOLD)
+    refusal = try_to_submit(database, caller)
+    assert isinstance(refusal, BudgetExceededError)
+    assert refusal.metadata["reason"] == "weight_exceeds_budget"
+    assert "Retry-After" not in refusal.headers
+    assert isinstance(try_to_submit(database, caller, now=NOW + DAY_MS), Submitted)
+
+
+def test_spending_of_the_new_period_is_never_forgotten(database, caller):
+    # litellm#36940 …: a reset that erases what was spent since. Here nothing is ever reset.
+    caller = limit(database, caller, 2 * HOLD)
+    spend(database, caller, 2 * HOLD)
+    tomorrow = NOW + DAY_MS
+    spend(database, caller, HOLD, now=tomorrow)
+    spend(database, caller, HOLD, now=tomorrow)
+    assert isinstance(try_to_submit(database, caller, now=tomorrow), BudgetExceededError)
+
+
+def test_every_budget_that_applies_must_hold(database, caller):
+    caller = limit(database, caller, 5 * HOLD, Reset.DAILY)
+    caller = limit(database, caller, 6 * HOLD, Reset.MONTHLY)
+    caller = limit(database, caller, HOLD, Reset.LIFETIME, Scope.KEY)
+    spend(database, caller, HOLD)
+    refusal = try_to_submit(database, caller)
+    assert refusal.metadata["budget"]["scope"] == "key"
+    assert refusal.status == 402
+
+
+def test_one_keys_budget_does_not_limit_another(database, caller):
+    limited = limit(database, caller, HOLD, scope=Scope.KEY)
+    spend(database, limited, HOLD)
+    other = dataclasses.replace(limited, api_key_id="key_other")
+    assert isinstance(try_to_submit(database, other), Submitted)
+
+
+def test_a_keys_own_limit_is_a_402(database, caller):
+    caller = limit_key(database, caller, HOLD, "weekly")
+    spend(database, caller, HOLD)
+    refusal = try_to_submit(database, caller)
+    assert isinstance(refusal, InsufficientCreditsError)
+    assert refusal.metadata["limit_source"] == "openrouter_key_limit"
+    assert isinstance(try_to_submit(database, caller, now=NOW + 7 * DAY_MS), Submitted)
+
+
+def test_a_members_budget_counts_all_their_keys(database, caller):
+    # Given a member with a key, and a budget for the member
+    with database.transaction() as connection:
+        where = ApiKey.__table__.c.id == caller.api_key_id
+        connection.execute(update(ApiKey.__table__).where(where).values(created_by="usr_1"))
+    caller = limit(database, caller, HOLD, scope=Scope.MEMBER, subject="usr_1")
+    # Then the member is limited and nobody else is
+    spend(database, caller, HOLD)
+    assert isinstance(try_to_submit(database, caller), BudgetExceededError)
+    colleague = dataclasses.replace(caller, api_key_id="key_other")
+    assert isinstance(try_to_submit(database, colleague), Submitted)
+
+
+def test_a_soft_budget_never_refuses(database, caller):
+    caller = limit(database, caller, 1, soft=True)
+    assert isinstance(try_to_submit(database, caller), Submitted)
+
+
+def test_what_did_not_happen_is_given_back(database, caller):
+    caller = limit(database, caller, HOLD)
+    job = submit_and_claim(database, caller)
+    cancel(database, job.id, caller.workspace_id)
+    assert isinstance(try_to_submit(database, caller), BudgetExceededError)  # it runs still
+
+    record(database, failed(job, decision=GiveUp(cancelled=True)))
+    assert isinstance(try_to_submit(database, caller), Submitted)
+
+
+async def test_fifty_at_once_never_pass_a_budget(url, database, connect, caller):
+    # litellm#34732, #26672; bifrost#3547: checked here, counted there
+    caller = limit(database, caller, 5 * HOLD)
+    sides = [database, connect(url)]
+    writes = [sides[n % 2].write(submit_many, make_new_job(caller)) for n in range(50)]
+    results = await asyncio.gather(*writes, return_exceptions=True)
+    assert sum(isinstance(each, Submitted) for each in results) == 5
+
+
+def test_a_longer_period_must_allow_more(database, caller):
+    limit(database, caller, 10, Reset.WEEKLY)
+    for nanos, reset in ((10, Reset.MONTHLY), (5, Reset.LIFETIME), (11, Reset.DAILY)):
+        with pytest.raises(InvalidRequestError) as refusal:
+            limit(database, caller, nanos, reset)
+        assert refusal.value.param == "limit_usd"
+    limit(database, caller, 9, Reset.DAILY)
+    limit(database, caller, 20, Reset.WEEKLY)  # a budget may replace itself
+
+
+def deliveries(database):
+    query = select(Delivery.__table__).order_by(Delivery.__table__.c.id)
+    return database.read_now(lambda c: c.execute(query).all())
+
+
+def test_each_threshold_is_told_once_a_period(database, caller):
+    # Given a soft budget and somebody who wants to hear of it
+    caller = limit(database, caller, 10 * HOLD, soft=True)
+    make_endpoint(database, caller.workspace_id, events=["budget.threshold"])
+    # When spending passes 50, 80 and 100 per cent
+    told = []
+    for cost in (4 * HOLD, 2 * HOLD, 0, 3 * HOLD, 2 * HOLD, 5 * HOLD):
+        spend(database, caller, cost)
+        told.append(run(database, notify_many, NOW)[0])
+    # Then each is announced once, and again in the next period
+    assert told == [0, 1, 0, 1, 1, 0]
+    sent = [orjson.loads(row.payload)["data"] for row in deliveries(database)]
+    assert [each["threshold_percent"] for each in sent] == [50, 80, 100]
+    assert sent[0]["spend_usd"] == pytest.approx(6e-6)
+    spend(database, caller, 6 * HOLD, now=NOW + DAY_MS)
+    assert run(database, notify_many, NOW + DAY_MS) == [1]
