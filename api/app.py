@@ -17,11 +17,8 @@ from api.auth import Keyring
 from api.documents import component_schemas
 from api.errors import PREFIXES, error_response
 from api.routes import (
-<<<<<<< HEAD
     batches,
-=======
     budgets,
->>>>>>> ae19cde (Usage and budgets: activity, analytics, attribution, searchable jobs; limits of workspaces, members and keys)
     chat,
     credit,
     files,
@@ -80,20 +77,14 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
             chat,
             operations,
             jobs,
-<<<<<<< HEAD
             batches,
-=======
->>>>>>> ae19cde (Usage and budgets: activity, analytics, attribution, searchable jobs; limits of workspaces, members and keys)
             webhooks,
             files,
             models,
             generations,
             credit,
-<<<<<<< HEAD
-=======
             usage,
             budgets,
->>>>>>> ae19cde (Usage and budgets: activity, analytics, attribution, searchable jobs; limits of workspaces, members and keys)
         ):
             app.include_router(module.router, prefix=prefix)
     _shape_errors(app)

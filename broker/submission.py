@@ -157,10 +157,9 @@ def _row(
         "batch_id": wish.batch_id,
         "priority": wish.priority,
         "app": wish.app,
-        "end_user": wish.end_user,
-        "session_id": wish.session_id,
+        "end_user": _word(body.get("user")),
+        "session_id": _word(body.get("session_id") or wish.session_id),
         "line": _line(wish, principal.workspace_id),
-from broker.fairness import line_of
         "webhook": wish.webhook,
         "idempotency_key": wish.idempotency_key,
         "fingerprint": _fingerprint(body, wish) if wish.idempotency_key else None,
