@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from broker.ledger import chain
 from broker.ledger.balances import NOTHING, Totals, entry_totals
@@ -18,6 +18,7 @@ SEAL_GROUP = 500  # entries a look: a few milliseconds
 
 _entries: Any = LedgerEntry.__table__  # type: ignore[attr-defined]
 _accounts: Any = LedgerAccount.__table__  # type: ignore[attr-defined]
+_TURN = select(func.pg_try_advisory_xact_lock(72_618_312))  # any number, the same everywhere
 _UNSEALED = (
     select(_entries)
     .where(_entries.c.sequence.is_(None))
@@ -68,12 +69,14 @@ class _Account:
 def seal_many(connection: Connection, looks: Sequence[int]) -> Sequence[int]:
     """Seal up to SEAL_GROUP entries a look; return how many.
 
-    Two who seal at once meet at the unique sequence numbers: one of them starts again.
+    One seals at a time: who finds another at it does nothing.
     """
     return [_seal(connection) for _ in looks]
 
 
 def _seal(connection: Connection) -> int:
+    if connection.dialect.name == "postgresql" and not connection.execute(_TURN).scalar_one():
+        return 0
     entries = connection.execute(_UNSEALED).all()
     if not entries:
         return 0

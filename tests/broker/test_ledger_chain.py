@@ -130,3 +130,16 @@ def test_only_one_workspace_is_looked_at_where_one_is_named(database, busy):
     seal(database)
     verdict = database.read_now(ledger.verify, other.workspace_id)
     assert (verdict.entries, verdict.jobs, verdict.flaws) == (1, 0, [])
+
+
+def test_who_finds_another_sealing_does_nothing(postgres, empty_postgres_url, connect):
+    # Given a process that is about to commit what it sealed
+    caller = make_principal(postgres, credit=10 * HOLD)
+    submit(postgres, caller)
+    other = connect(empty_postgres_url)
+    with postgres.transaction() as connection:
+        assert ledger.seal_many(connection, [NOW]) == [2]
+        # When another looks meanwhile, then it leaves the entries alone
+        assert seal(other) == 0
+    assert seal(other) == 0
+    assert flaws(postgres) == []
