@@ -1,5 +1,6 @@
 import pytest
 
+from broker import submission
 from broker.completion import AttemptOutcome, ErrorType
 from broker.lifecycle import record_many
 from broker.retries import GiveUp, OnUnknown, Retry, Review
@@ -18,9 +19,11 @@ from tests.factories import (
     finished,
     generations,
     job_row,
+    make_new_job,
     make_principal,
     record,
     rescue,
+    run,
     submit_and_claim,
 )
 
@@ -234,3 +237,20 @@ def test_a_provider_as_wordy_as_it_likes_cannot_break_the_record(database, calle
     wordy = type(wordy)(wordy.outcome, wordy.error_type, "\ud83d\x00 ünïcode " * 1000)
     assert record(database, failed(job, why=wordy, decision=GiveUp())) == [True]
     assert job_row(database, job.id).state == "failed"
+
+
+def test_a_call_dearer_than_its_hold_is_charged_in_full_and_only_once_over(database):
+    # Given credit for one job, whose answer costs more than its hold
+    caller = make_principal(database, credit=HOLD)
+    job = submit_and_claim(database, caller)
+    record(database, finished(job, cost=HOLD + 700))
+    # Then the truth is charged, and nothing more is accepted
+    assert balance(database, caller.workspace_id) == -700
+    [refusal] = run(database, submission.submit_many, make_new_job(caller, hold=1))
+    assert refusal.status == 402
+
+
+def test_prices_are_those_of_the_submission(database, caller):
+    # new-api#6172: a price that is read again at settlement
+    job = submit_and_claim(database, caller, hold=HOLD)
+    assert job.endpoint.price.request == HOLD
