@@ -33,7 +33,8 @@ from api.routes import (
 )
 from api.services import Services
 from api.waiting import News
-from broker import catalog, providers, settings
+from broker import providers, settings
+from broker.catalog import LiveCatalog
 from broker.completion import ErrorType
 from broker.database import Database
 from broker.errors import InvalidRequestError, NotFoundError, WaybillError
@@ -56,9 +57,11 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         app.state.services = hands
         hands.news.start()
         hands.observer.start()
+        hands.live_catalog.start()
         yield
         await hands.news.close()
         await hands.observer.close()
+        await hands.live_catalog.close()
         await hands.redis.aclose()
         hands.publisher.close()
         hands.database.close()
@@ -103,7 +106,7 @@ def build(config: settings.Settings) -> Services:
         redis=redis,
         observer=Observer(redis),
         publisher=CeleryPublisher(config.transport),
-        catalog=catalog.load(config, providers.configured(config)),
+        live_catalog=LiveCatalog(config, providers.configured(config), database),
         keyring=Keyring(database),
         news=News(redis, database),
         files=file_store(config),

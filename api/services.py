@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from api.auth import Keyring
 from api.waiting import News
-from broker.catalog import Catalog
+from broker.catalog import Catalog, LiveCatalog
 from broker.database import Database
 from broker.files import FileStore
 from broker.health import Observer
@@ -26,12 +26,17 @@ class Services:
     redis: Redis
     observer: Observer
     publisher: CeleryPublisher
-    catalog: Catalog
+    live_catalog: LiveCatalog
     keyring: Keyring
     news: News
     files: FileStore
     signer: Signer
     seal: Seal
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog as it is now."""
+        return self.live_catalog.current
 
 
 def services(request: Request) -> Services:

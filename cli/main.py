@@ -4,6 +4,8 @@ import typer
 
 from cli import credit, keys, ledger, listen, submit, usage, webhooks
 from cli.batch import command as batch
+from cli.catalog import command as catalog
+from cli.catalog import models
 from cli.demo import command as demo
 from cli.doctor import command as doctor
 from cli.jobs import command as jobs
@@ -31,6 +33,8 @@ app.add_typer(batch.batch, name="batch")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(credit.credits_, name="credits")
 app.add_typer(ledger.ledger_, name="ledger")
+app.add_typer(models.models, name="models")
+app.add_typer(catalog.catalog, name="catalog")
 app.add_typer(providers.providers, name="providers")
 app.add_typer(webhooks.webhooks, name="webhooks")
 app.command()(serve.api)

@@ -2,12 +2,15 @@
 
 In reading order: `models`, `names` (one slug wherever a model is served), `families` (abilities),
 `policies` (of vendors), `priced` (genai-prices), `declared` (waybill.toml), `latest`, `lookup` (the
-catalog itself), `assembly` (how it is put together), `fit` (how well a model does what).
+catalog itself), `assembly` (how it is put together), `selection` (listings of it), `fit` (how well
+a model does what); `models_dev` and `discovered` (lists of others), `changes` (what an import would
+change), `applied` (imports as stored), `live` (the catalog of a running process).
 """
 
 from broker.catalog.assembly import load
 from broker.catalog.fit import task_fit
+from broker.catalog.live import LiveCatalog
 from broker.catalog.lookup import FREE, Catalog
 from broker.catalog.models import Model, Offer
 
-__all__ = ["FREE", "Catalog", "Model", "Offer", "load", "task_fit"]
+__all__ = ["FREE", "Catalog", "LiveCatalog", "Model", "Offer", "load", "task_fit"]

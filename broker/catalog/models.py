@@ -1,8 +1,9 @@
 """A model, wherever it is served; an offer is one endpoint of it from one source."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from broker.evidence import EndpointKey
 from broker.routing import Endpoint
 
 
@@ -32,3 +33,17 @@ class Offer:
     created: int | None = None
     knowledge_cutoff: str | None = None
     output_modalities: Sequence[str] | None = None
+
+    @property
+    def key(self) -> EndpointKey:
+        return self.endpoint.provider, self.endpoint.model
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """An offer in somebody else's list, which may know only some of its prices."""
+
+    offer: Offer  # without a price
+    prices: Mapping[str, int]  # by the names of `Price`, in its units
+    tiers: Mapping[int, Mapping[str, int]] = field(default_factory=dict)  # by min_prompt_tokens
+    as_stated: bool = False

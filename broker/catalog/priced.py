@@ -75,6 +75,8 @@ def priced_models(vendor: Vendor, namer: Namer, moment: datetime | None = None) 
 def _is_offered(vendor: Vendor, model_id: str) -> bool:
     if vendor.only and not model_id.startswith(vendor.only):
         return False
+    if vendor.without and model_id.startswith(vendor.without):
+        return False
     if vendor.prices == CANONICAL:
         return "/" in model_id and not any(mark in model_id for mark in AMBIGUOUS)
     return not model_id.endswith(FREE)

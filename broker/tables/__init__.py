@@ -14,6 +14,7 @@ from broker.tables.accounts import (
 )
 from broker.tables.batches import Batch, BatchLine
 from broker.tables.budgets import Budget, BudgetNotice
+from broker.tables.catalog import CatalogImport, CatalogOffer
 from broker.tables.files import StoredFile
 from broker.tables.jobs import Attempt, Generation, Job, JobPayload
 from broker.tables.ledger import LedgerAccount, LedgerEntry
@@ -29,6 +30,8 @@ __all__ = [
     "BatchLine",
     "Budget",
     "BudgetNotice",
+    "CatalogImport",
+    "CatalogOffer",
     "Delivery",
     "DeliveryAttempt",
     "Generation",

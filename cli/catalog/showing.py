@@ -1,0 +1,83 @@
+"""Changes, offers and prices as tables for people."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from rich.console import Console
+from rich.table import Table
+
+from broker.catalog.applied import Said
+from broker.catalog.changes import Change, Kind
+from broker.money import usd_text
+from broker.pricing import Price, quote
+
+PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
+SHOWN = ("prompt", "completion", "cache_read", "cache_write", "reasoning", "audio")
+
+
+def console() -> Console:
+    made = Console()
+    return made if made.is_terminal else Console(width=PIPE_WIDTH)
+
+
+def show_changes(changes: Sequence[Change], *, everything: bool) -> None:
+    """Print what would change; new endpoints and facts only if `everything` is asked for."""
+    shown = [each for each in changes if everything or each.kind in (Kind.PRICE, Kind.WITHDRAWN)]
+    table = Table("provider:model", "what", "USD per million tokens", "", box=None, pad_edge=False)
+    for change in shown:
+        table.add_row(change.name, change.kind.value, _difference(change), change.doubt or "")
+    if shown:
+        console().print(table)
+    counted = Counter(change.kind for change in changes)
+    said = ", ".join(f"{counted[kind]} {kind.value}" for kind in Kind if counted[kind])
+    console().print(said or "nothing would change")
+
+
+def show_history(said: Iterable[Said]) -> None:
+    table = Table("from", "source", "USD per million tokens", box=None, pad_edge=False)
+    for each in said:
+        price = each.offer.endpoint.price if each.offer else None
+        table.add_row(day(each.effective_from), each.source, words(price))
+    console().print(table)
+
+
+def words(price: Price | None) -> str:
+    """Say a price in US dollars per million tokens, which is what its numbers are."""
+    if price is None:
+        return "withdrawn"
+    if price.as_stated:
+        return "as the provider charges"
+    stated = [(name, getattr(price, name)) for name in SHOWN if getattr(price, name) is not None]
+    told = ", ".join(f"{name.replace('_', ' ')} {usd_text(value)}" for name, value in stated)
+    tiers = ", ".join(
+        f"from {tier.min_prompt_tokens:,} tokens: {words(tier.price)}" for tier in price.tiers
+    )
+    batch = f", batch -{price.batch_discount}%" if price.batch_discount else ""
+    return told + batch + (f"; {tiers}" if tiers else "")
+
+
+def sample_bill(price: Price) -> str:
+    """Say what a usual call would cost: a wrong unit shows at once."""
+    return usd_text(quote(price, input_tokens=1_000, output_tokens=500))
+
+
+def day(moment_ms: int) -> str:
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(" ", "minutes")[:16]
+
+
+def _difference(change: Change) -> str:
+    after = change.offer.endpoint.price if change.offer else None
+    if change.before is None or after is None or change.kind is Kind.FACTS:
+        return words(after)
+    moved = [
+        (name, getattr(change.before, name), getattr(after, name))
+        for name in SHOWN
+        if getattr(change.before, name) != getattr(after, name)
+    ]
+    told = [f"{name.replace('_', ' ')} {_amount(old)} → {_amount(new)}" for name, old, new in moved]
+    return ", ".join(told) or "other prices"
+
+
+def _amount(nanos: int | None) -> str:
+    return "-" if nanos is None else usd_text(nanos)
