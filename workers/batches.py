@@ -6,12 +6,13 @@ moment would only do work twice.
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import orjson
 import structlog
 
-from broker import accounts, batches, catalog, files, providers
+from broker import accounts, batches, files, providers
 from broker.batches import (
     Assembler,
     BatchEnd,
@@ -25,6 +26,7 @@ from broker.batches import (
     reports,
 )
 from broker.batches.assembly import Written
+from broker.catalog import LiveCatalog
 from broker.clock import now_ms
 from broker.files import Purpose
 from broker.stopping import stopped
@@ -47,8 +49,8 @@ class BatchKeeper:
         self._database = tools.database
         self._store = tools.files
         self._lead = Lead(tools.redis, "batches", tools.worker_id)
-        models = catalog.load(settings, providers.configured(settings))
-        self._reader = Reader(tools.files, models, settings)
+        self._catalog = LiveCatalog(settings, providers.configured(settings), tools.database)
+        self._reader = Reader(tools.files, self._catalog.current, settings)
         self._assembler = Assembler(tools.database, tools.files, self._reader, settings.public_url)
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._rest_until: dict[str, float] = {}
@@ -137,7 +139,9 @@ class BatchKeeper:
         left = None
         if row.max_cost_nanos is not None:
             left = await self._database.read(batches.budget, row.id, row.max_cost_nanos)
-        lines = await asyncio.to_thread(self._reader.group, row, principal)
+        await self._catalog.refresh()
+        reader = replace(self._reader, catalog=self._catalog.current)
+        lines = await asyncio.to_thread(reader.group, row, principal)
         group = Group(row.id, row.cursor, lines, left, now_ms())
         return await self._database.write(batches.take_in_many, group)
 
