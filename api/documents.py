@@ -69,6 +69,25 @@ def _body(
 
 
 JOB = _body(JobRequest, {"body": _CHAT, "webhook": {"url": "https://example.com/hooks"}})
+FILE_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["purpose", "file"],
+                    "properties": {
+                        "purpose": {"type": "string", "example": "batch"},
+                        "expires_after[anchor]": {"type": "string", "enum": ["created_at"]},
+                        "expires_after[seconds]": {"type": "integer"},
+                        "file": {"type": "string", "format": "binary"},
+                    },
+                }
+            }
+        },
+    }
+}
 BATCH = _body(
     BatchRequest,
     {"endpoint": "/v1/chat/completions", "requests": [{"custom_id": "first", "body": _CHAT}]},

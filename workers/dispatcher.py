@@ -6,7 +6,6 @@ Every step is a guarded statement, so two leaders for a moment would only do wor
 import asyncio
 
 import structlog
-from redis.exceptions import RedisError
 
 from broker.clock import now_ms
 from broker.dispatch import Due, Memory, dispatch_many, waiting_providers
@@ -14,12 +13,11 @@ from broker.lifecycle import Requeued, Rescue, expire_many, rescue_many
 from broker.pacing import NO_LOAD, read_loads, room
 from broker.webhooks import due, leases
 from workers import bookkeeping
+from workers.leading import Lead
 from workers.toolbox import Toolbox
 
 TICK_SECONDS = 0.25
 LOOK_BACK_SECONDS = 2.0  # between looks for lost workers and passed deadlines
-LEADER_KEY = "waybill:dispatcher"
-LEADER_MS = 3_000
 
 log = structlog.get_logger()
 
@@ -29,6 +27,7 @@ class Dispatcher:
 
     def __init__(self, tools: Toolbox) -> None:
         self._tools = tools
+        self._lead = Lead(tools.redis, "dispatcher", tools.worker_id)
         self._limits = {slug: route.limits for slug, route in tools.routes.items()}
         self._memory = Memory()  # of turns: each look goes on where the last one ended
 
@@ -38,7 +37,7 @@ class Dispatcher:
         look_back_at = 0.0
         while True:
             try:
-                if await self._leads():
+                if await self._lead.held():
                     await self.dispatch()
                     await bookkeeping.seal(self._tools)
                     if loop.time() >= look_back_at:
@@ -84,17 +83,3 @@ class Dispatcher:
     def _publish(self, jobs: list[Requeued]) -> None:
         for job in jobs:
             self._tools.publisher.publish(job.provider, job.lane, [job.job_id])
-
-    async def _leads(self) -> bool:
-        """Take or keep the lead; without Redis nothing could be published anyway."""
-        redis, me = self._tools.redis, self._tools.worker_id.encode()
-        try:
-            if await redis.set(LEADER_KEY, me, nx=True, px=LEADER_MS):
-                return True
-            if await redis.get(LEADER_KEY) != me:
-                return False
-            await redis.pexpire(LEADER_KEY, LEADER_MS)
-        except (RedisError, OSError) as error:
-            log.info("dispatcher.no_redis", error=str(error))
-            return False
-        return True

@@ -7,6 +7,7 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from api.documents import FILE_FORM
 from api.errors import json_response
 from api.services import Services, services
 from api.uploads import Draft, FileForm, read_file_form
@@ -26,7 +27,7 @@ BATCH_INPUT_SECONDS = 30 * 86400  # how long an input is kept that names no othe
 router = APIRouter(prefix="/files", tags=["files"])
 
 
-@router.post("")
+@router.post("", openapi_extra=FILE_FORM)
 async def upload_file(request: Request) -> Response:
     """Keep a file: a form with `purpose`, perhaps `expires_after[seconds]`, and `file`.
 

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, and_, func, or_, select
 
 from broker.batches.vocabulary import OPEN, BatchState, StopReason
+from broker.queues import NATIVE_LANE
 from broker.states import AT_REST, FINAL, JobState
 from broker.tables import Batch, BatchLine, Generation, Job, JobPayload, StoredFile
 
@@ -185,9 +186,16 @@ def _has_job_in(connection: Connection, batch_id: str, states: Sequence[str]) ->
 
 
 def waiting_jobs(connection: Connection, batch_id: str, most: int) -> Sequence[str]:
-    """Return jobs of the batch that nobody runs."""
+    """Return jobs of the batch that nobody runs, or that lie in a provider's own batch."""
     waiting = [JobState.QUEUED.value, JobState.SCHEDULED.value, JobState.NEEDS_REVIEW.value]
-    query = select(_jobs.c.id).where(_jobs.c.batch_id == batch_id, _jobs.c.state.in_(waiting))
+    is_upstream = and_(
+        _jobs.c.state == JobState.RUNNING.value,
+        _jobs.c.lane == NATIVE_LANE,
+        _jobs.c.cancel_requested.is_(False),
+    )
+    query = select(_jobs.c.id).where(
+        _jobs.c.batch_id == batch_id, or_(_jobs.c.state.in_(waiting), is_upstream)
+    )
     return connection.execute(query.limit(most)).scalars().all()
 
 

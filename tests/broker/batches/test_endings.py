@@ -87,6 +87,18 @@ def test_stopping_ends_what_waits_and_leaves_what_runs(database, caller):
     assert (totals(database, batch_id).completed, totals(database, batch_id).failed) == (1, 2)
 
 
+def test_lines_in_a_providers_own_batch_are_called_off_too(database, caller):
+    """They may lie there for a day: nobody waits for that."""
+    batch_id, [job_id] = taken_in(database, caller, lines=1)
+    claim_one(database, job_id)
+    with database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE jobs SET lane = 'native'")
+    stop(database, batch_id)
+    assert run(database, batches.call_off_many, (batch_id, NOW)) == [1]
+    assert job_row(database, job_id).cancel_requested
+    assert run(database, batches.call_off_many, (batch_id, NOW)) == [0]
+
+
 def test_cancelling_twice_is_no_error_but_too_late_is(database, caller):
     batch_id = make_batch(database, caller)
     assert [stop(database, batch_id), stop(database, batch_id)] == [BatchState.CANCELLING] * 2
