@@ -208,7 +208,8 @@ def _watch(client: Client, batch_id: str) -> None:
         raise typer.Exit(130) from None
     for problem in (found["errors"] or {"data": []})["data"]:
         complain(problem["message"])
-    raise typer.Exit(0 if found["status"] == "completed" else 1)
+    is_good = found["status"] == "completed" and not found["request_counts"]["failed"]
+    raise typer.Exit(0 if is_good else 1)
 
 
 def _say(found: Json) -> None:

@@ -48,7 +48,7 @@ def test_a_spreadsheet_there_and_back(house: House, tmp_path: Path) -> None:
 def test_what_failed_is_run_again(house: House, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     source.write_bytes(jsonl([line("good"), line("bad", "sim-400")]))
-    batch_id = waybill(house, "create", source, "-w").stdout.strip()
+    batch_id = waybill(house, "create", source, "-w", code=1).stdout.strip()
     again = waybill(house, "retry", batch_id, "-m", "sim/sim-echo", "-w")
     assert "completed, 1/1, 0 failed" in again.stderr
     refused = waybill(house, "cancel", batch_id, code=1)
