@@ -35,6 +35,8 @@ from workers.toolbox import Toolbox
 
 TICK_SECONDS = 0.25
 WAIT_SECONDS = 1.0  # until a batch that waits for money is looked at again
+PATIENCE = 0.05  # a batch is looked at again after this share of its age,
+LONGEST_REST_SECONDS = 2.0  # or this, so that many open batches cost little
 SWEEP_SECONDS = 60.0  # between looks for files whose time is over
 SWEEP_GROUP = 100
 
@@ -103,8 +105,8 @@ class BatchKeeper:
         finally:
             del self._busy[row.id]
 
-    def _rest(self, row: Any) -> None:
-        self._rest_until[row.id] = time.monotonic() + WAIT_SECONDS
+    def _rest(self, row: Any, seconds: float = WAIT_SECONDS) -> None:
+        self._rest_until[row.id] = time.monotonic() + seconds
 
     # --- validating, in_progress -----------------------------------------------------------------
 
@@ -182,6 +184,8 @@ class BatchKeeper:
 
     async def _finish_if_done(self, row: Any) -> None:
         if await self._database.read(reports.unfinished, row.id):
+            age = (now_ms() - row.created_at) / 1000
+            self._rest(row, min(age * PATIENCE, LONGEST_REST_SECONDS))
             return
         if await self._database.write(batches.begin_finalizing_many, (row.id, now_ms())):
             again = await self._again(row)
