@@ -57,7 +57,7 @@ def usage(
     for number, column in enumerate((by.value, "answers", "failed", "input", "output", "USD")):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     for name, *counts, cost in lines:
-        table.add_row(name or "-", *[f"{int(each):,}" for each in counts], f"{cost:.6f}")
+        table.add_row(name or "-", *[f"{each:,}" for each in counts], f"{cost:.6f}")
     console = Console()
     (console if console.is_terminal else Console(width=PIPE_WIDTH)).print(table)
 

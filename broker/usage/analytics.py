@@ -4,13 +4,17 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Float, cast, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Float, cast, func, literal, select
 
 from broker.money import NANOS_PER_USD
 from broker.tables import UsageRollup
 from broker.usage.periods import DAY_MS
 
 _rollups: Any = UsageRollup.__table__  # type: ignore[attr-defined]
+
+
+def _count(name: str) -> ColumnElement[Any]:
+    return cast(func.sum(_rollups.c[name]), BigInteger)
 
 
 def _sum(name: str) -> ColumnElement[Any]:
@@ -37,18 +41,18 @@ def _rate(label: str, expression: ColumnElement[Any], format_: str) -> Metric:
 
 
 METRICS: Mapping[str, Metric] = {
-    "request_count": Metric("Answered requests", _sum("requests")),
-    "failure_count": Metric("Jobs that failed", _sum("failures")),
+    "request_count": Metric("Answered requests", _count("requests")),
+    "failure_count": Metric("Jobs that failed", _count("failures")),
     "error_rate": _rate("Error rate", _share("failures", "requests", "failures"), "percent"),
     "total_usage": Metric("Cost", _sum("cost_nanos") / NANOS_PER_USD, "currency"),
     "byok_usage": Metric(
         "Cost at own provider accounts", _sum("byok_cost_nanos") / NANOS_PER_USD, "currency"
     ),
-    "prompt_tokens": Metric("Input tokens, cached ones included", _sum("prompt_tokens")),
-    "completion_tokens": Metric("Output tokens", _sum("completion_tokens")),
-    "reasoning_tokens": Metric("Reasoning tokens", _sum("reasoning_tokens")),
-    "cached_tokens": Metric("Input tokens from a cache", _sum("cached_tokens")),
-    "total_tokens": Metric("Tokens", _sum("prompt_tokens") + _sum("completion_tokens")),
+    "prompt_tokens": Metric("Input tokens, cached ones included", _count("prompt_tokens")),
+    "completion_tokens": Metric("Output tokens", _count("completion_tokens")),
+    "reasoning_tokens": Metric("Reasoning tokens", _count("reasoning_tokens")),
+    "cached_tokens": Metric("Input tokens from a cache", _count("cached_tokens")),
+    "total_tokens": Metric("Tokens", _count("prompt_tokens") + _count("completion_tokens")),
     "cache_hit_rate": _rate(
         "Cached share of the input", _share("cached_tokens", "prompt_tokens"), "percent"
     ),
