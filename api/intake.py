@@ -45,11 +45,8 @@ class Preference:
         return ", ".join([*words, f"wait={self.wait:g}"] if self.wait is not None else words)
 
 
-async def read_json(request: Request, most: int, *, or_nothing: bool = False) -> Json:
-    """Return the body as a JSON object. Raises for a body that is too large or none.
-
-    With `or_nothing` an absent body is an empty object.
-    """
+async def read_bytes(request: Request, most: int) -> bytes:
+    """Return the body. Raises for one that is too large, without reading on."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
@@ -58,10 +55,19 @@ async def read_json(request: Request, most: int, *, or_nothing: bool = False) ->
                 f"The request body is larger than {most} bytes (WAYBILL_MAX_BODY_BYTES): send "
                 "large images and documents by URL."
             )
+    return bytes(body)
+
+
+async def read_json(request: Request, most: int, *, or_nothing: bool = False) -> Json:
+    """Return the body as a JSON object. Raises for a body that is too large or none.
+
+    With `or_nothing` an absent body is an empty object.
+    """
+    body = await read_bytes(request, most)
     if or_nothing and not body:
         return {}
     try:
-        parsed = orjson.loads(bytes(body))
+        parsed = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidRequestError(f"The request body is not JSON: {error}.", param="body") from None
     if not isinstance(parsed, dict):

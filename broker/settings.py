@@ -167,6 +167,9 @@ class Settings(BaseSettings):
     most_held_completion_tokens: int = Field(16_384, ge=1)  # held at most, whatever max_tokens says
     topup_fee_percent: Dollars = "0"  # of every payment, taken from it; OpenRouter takes 5.5
     topup_fee_minimum_usd: Dollars = "0"
+    stripe_api_key: str = ""  # sk_…: payments by Stripe Checkout; needs `pip install …[stripe]`
+    stripe_webhook_secret: str = ""  # whsec_…: of the endpoint POST /api/v1/credits/stripe
+    stripe_api_base: str = ""  # where Stripe's API is, for tests
 
     worker_id: str = ""  # who holds the leases of this worker process; default: made at its start
     dispatch: bool = True  # this worker may lead the dispatching

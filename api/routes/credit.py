@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import intake
+from api import intake, stripe_checkout
 from api.errors import json_response
-from api.schemas.money import TopUp
+from api.schemas.money import CheckoutRequest, TopUp
 from api.services import services
 from broker import ledger, payments
 from broker.accounts import CallerKind
@@ -14,6 +14,8 @@ from broker.completion import Json
 from broker.errors import PermissionDeniedError
 from broker.money import nanos_from_usd, usd
 from broker.payments import Payment
+
+MOST_BYTES = 1_000_000  # of a message about a payment
 
 router = APIRouter(tags=["credits"])
 
@@ -51,6 +53,32 @@ async def add_credits(request: Request) -> Response:
     told = {"workspace_id": workspace_id, "reference": wanted.reference, "fee": usd(fee)}
     status = 201 if booked.is_new else 200
     return json_response({"data": told | _standing(booked.totals)}, status)
+
+
+@router.post("/credits/checkout")
+async def create_checkout(request: Request) -> Response:
+    """Return the URL of a page where the workspace's credit can be paid (Stripe Checkout)."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    wanted = intake.validated(CheckoutRequest, await intake.read_json(request, MOST_BYTES))
+    provider = stripe_checkout.provider(hands.settings)
+    cents = round(wanted.amount * 100)
+    url = await provider.checkout(principal.workspace_id, cents, wanted.return_url)
+    return json_response({"data": {"url": url}}, 201)
+
+
+@router.post("/credits/stripe")
+async def receive_payment(request: Request) -> Response:
+    """Book what Stripe says was paid: signed by it, and once however often it says so."""
+    hands = services(request)
+    provider = stripe_checkout.provider(hands.settings)
+    body = await intake.read_bytes(request, MOST_BYTES)
+    paid = provider.paid(body, request.headers.get("stripe-signature", ""))
+    if paid is not None:
+        fee = payments.fee_of(paid.nanos, hands.settings)
+        payment = Payment(paid.workspace_id, paid.nanos, paid.reference, now_ms(), fee)
+        await hands.database.write(payments.add_many, payment)
+    return json_response({"received": True})
 
 
 def _standing(totals: ledger.Totals) -> Json:

@@ -18,6 +18,15 @@ class TopUp(BaseModel):
     reference: Reference
 
 
+class CheckoutRequest(BaseModel):
+    """How much is to be paid on the payment provider's page, and where it leads back to."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    amount: Annotated[float, Field(ge=1, le=100_000)]
+    return_url: Annotated[str, StringConstraints(pattern=r"^https?://", max_length=2_000)]
+
+
 class BudgetBody(BaseModel):
     """A budget as it is to be. `soft` tells and never refuses."""
 
