@@ -28,6 +28,8 @@ def notify_many(connection: Connection, nows: Sequence[int]) -> Sequence[int]:
 
 def _notify(connection: Connection, now: int) -> int:
     limits = budgets.limits_of(connection, None, soft=True)
+    if not limits:
+        return 0
     budgets.fill(connection, limits, now)
     reached = [(limit, _reached(limit)) for limit in limits]
     told = _told(connection)
