@@ -4,12 +4,14 @@ from typing import Any
 
 import orjson
 
+from broker import routing
 from broker.clock import seconds
 from broker.completion import Json
 from broker.ids import generation_id
 from broker.money import usd
-from broker.pricing import Price, listed
+from broker.pricing import listed
 from broker.reports import JobReport
+from broker.routing import Plan, PlannedEndpoint
 
 
 def job(report: JobReport) -> Json:
@@ -20,7 +22,7 @@ def job(report: JobReport) -> Json:
         "queue_position": report.queue_position,
         "usage": _usage(report.generation),
         "attempts": [_attempt(attempt, report) for attempt in report.attempts],
-        "plan": _plan(payload.plan),
+        **plan(routing.decode(payload.plan)),
         "metadata": extra.get("metadata") or {},
     }
     if report.generation is not None:
@@ -29,13 +31,37 @@ def job(report: JobReport) -> Json:
     return {"error": None} | body
 
 
-def _plan(stored: bytes) -> list[Json]:
-    """A job's plan, its prices in US dollars per token."""
-    return [
-        {name: value for name, value in place.items() if name != "price"}
-        | {"pricing": listed(Price.recalled(place["price"]))}
-        for place in orjson.loads(stored)
-    ]
+def plan(planned: Plan) -> Json:
+    """How a job is routed: the places to try, in order, and who has none; prices per token."""
+    return {
+        "plan": [_place(each) for each in planned.places],
+        "routing": {
+            "strategy": planned.strategy,
+            "seed": planned.seed,
+            "excluded": [
+                {
+                    "provider": each.provider,
+                    "model": each.model,
+                    "excluded_by": each.code,
+                    "detail": each.detail,
+                }
+                for each in planned.excluded
+            ],
+            "notes": list(planned.notes),
+            "choice": planned.choice,
+        },
+    }
+
+
+def _place(planned: PlannedEndpoint) -> Json:
+    endpoint = planned.endpoint
+    return {
+        "provider": endpoint.provider,
+        "model": endpoint.model,
+        "native_model": endpoint.native,
+        "reason": planned.reason,
+        "pricing": listed(endpoint.price),
+    }
 
 
 def job_summary(row: Any) -> Json:

@@ -1,11 +1,12 @@
 """What a chat body needs of an endpoint. Pure: it looks, and decodes nothing."""
 
+import sys
 from collections.abc import Iterator
 from mimetypes import guess_type
 from typing import Any
 from urllib.parse import urlsplit
 
-from broker import parameters
+from broker import context_compression, parameters, pricing
 from broker.completion import Json
 from broker.file_parser import FileParser, read_file_parser
 from broker.routing import Needs
@@ -26,9 +27,36 @@ READABLE = ("application/pdf", "application/json", "application/xml")
 
 def of(body: Json) -> Needs:
     """Return what a body needs of an endpoint."""
-    preferences = body.get("provider")
-    required = isinstance(preferences, dict) and preferences.get("require_parameters") is True
-    return Needs(modalities(body), parameters.asked(body), require_parameters=required)
+    asked = parameters.asked(body)
+    outputs = body.get("modalities")
+    return Needs(
+        modalities=modalities(body),
+        outputs=frozenset(outputs) - {"text"} if isinstance(outputs, list) else frozenset(),
+        parameters=asked,
+        must=_must(body, asked),
+        input_tokens=pricing.estimate_input_tokens(body),
+        output_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
+        shortened_up_to=_shortened_up_to(body),
+    )
+
+
+def _shortened_up_to(body: Json) -> int:
+    """Return the largest context that a prompt which is too long for it is shortened to."""
+    if context_compression.is_asked(body, sys.maxsize):
+        return sys.maxsize
+    small = context_compression.SMALL_CONTEXT
+    return small if context_compression.is_asked(body, small) else 0
+
+
+def _must(body: Json, asked: frozenset[str]) -> frozenset[str]:
+    """Return the parameters without which the answer would not be what was asked for."""
+    without = set()
+    if not body.get("tools") or body.get("tool_choice") == "none":
+        without.add("tools")
+    form = body.get("response_format")
+    if not isinstance(form, dict) or form.get("type") == "text":
+        without.add("response_format")
+    return asked & parameters.ESSENTIAL - without
 
 
 def modalities(body: Json) -> frozenset[str]:

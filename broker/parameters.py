@@ -1,9 +1,11 @@
 """The parameters of a chat body that an endpoint may or may not support. Pure.
 
 Names are those of OpenRouter's `supported_parameters`. What an endpoint does not support is dropped
-from what it is sent, never answered with a surprise 400; who wants to be sure says
-`provider.require_parameters`.
+from what it is sent, never answered with a surprise 400 (but for tools and response formats); who
+wants to be sure says `provider.require_parameters`.
 """
+
+from functools import lru_cache
 
 from broker.completion import Json
 
@@ -33,6 +35,9 @@ ALIASES = {
 """How else an endpoint's list may name a parameter."""
 
 NEVER_DROPPED = frozenset({"max_tokens"})  # it bounds the cost
+ESSENTIAL = frozenset({"tools", "response_format"})
+"""An answer without them is another answer: endpoints that lack one are left out."""
+
 PREFERRED = frozenset({"tools", "tool_choice", "response_format", "verbosity"})
 """OpenRouter's soft preference: endpoints that lack one of these come last."""
 
@@ -44,6 +49,7 @@ def asked(body: Json) -> frozenset[str]:
     )
 
 
+@lru_cache(4_096)  # a catalog has few different lists, and every plan asks for them
 def known(listed: frozenset[str]) -> frozenset[str]:
     """Return an endpoint's list in these words."""
     return frozenset(ALIASES.get(name, name) for name in listed) | NEVER_DROPPED

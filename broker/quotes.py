@@ -38,9 +38,10 @@ class Quotes:
         return f"about {self.input_tokens:,} input and {self.output_tokens:,} output tokens ({why})"
 
 
-def quotes(body: Json, operation: Operation, plan: Plan, *, likely: int, most: int) -> Quotes:
+def quotes(
+    body: Json, operation: Operation, plan: Plan, *, inputs: int, likely: int, most: int
+) -> Quotes:
     """Return what to hold: `likely` output tokens where none are asked, and never above `most`."""
-    inputs = pricing.estimate_input_tokens(body)
     outputs, asked = 0, None
     if operation not in WITHOUT_OUTPUT:
         outputs = pricing.asked_output_tokens(body, likely=likely)

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from random import getrandbits
 from typing import Any
 
 import orjson
@@ -20,12 +21,13 @@ from broker.operations import Operation
 from broker.queues import Lane
 from broker.quotes import Quotes, quotes
 from broker.retries import OnUnknown
-from broker.routing import Endpoint, Plan
+from broker.routing import ORDINARY, Ask, Circumstances, Endpoint, Plan
 from broker.settings import Settings
 from broker.spending import Payer, Purse
 from broker.states import JobState
 from broker.tables import Job, JobPayload
 
+SEED_BITS = 32
 REDISPATCH_MS = 15_000
 """A published job that nobody claimed within this time is published again."""
 
@@ -96,12 +98,13 @@ def prepare(
     principal: Principal,
     endpoints: Mapping[str, Sequence[Endpoint]],
     settings: Settings,
+    circumstances: Circumstances = ORDINARY,
 ) -> NewJob:
     """Decide everything about a job; pure but for the clock and the id. Raises WaybillError."""
     now = now_ms()
-    plan = routing.plan(routing.requested_models(body), endpoints, needs.of(body))
-    quoted = _quotes(body, wish, plan, settings)
-    plan = _within(plan, quoted, wish.max_cost_nanos)
+    ask = asked(body)
+    plan = routing.plan(ask, endpoints, _with_dice(circumstances))
+    plan, quoted = _affordable(plan, _quotes(body, wish, plan, ask, settings), wish)
     row = _row(body, wish, principal, plan, settings, now) | {"hold_nanos": quoted.nanos[0]}
     row |= native_lane.columns(
         body,
@@ -113,7 +116,7 @@ def prepare(
         "job_id": row["id"],
         "request": orjson.dumps(body),
         "plan": routing.encode(plan),
-        "quotes": orjson.dumps(quoted.nanos[: len(plan)]).decode(),
+        "quotes": orjson.dumps(quoted.nanos).decode(),
         "extra": _extra(body, wish),
     }
     payer = Payer(
@@ -133,6 +136,19 @@ def _extra(body: Json, wish: Wish) -> str | None:
 def _word(value: Any) -> str | None:
     """A caller's own word for something, as it is kept: PostgreSQL takes no NUL."""
     return value.replace("\0", "")[:MAX_WORD] or None if isinstance(value, str) else None
+
+
+def asked(body: Json) -> Ask:
+    """Read what a body asks of routing. Raises InvalidRequestError that names the field."""
+    return Ask(routing.requested_models(body), needs.of(body), routing.preferences(body))
+
+
+def _with_dice(circumstances: Circumstances) -> Circumstances:
+    """Give each job dice of its own, unless they were chosen."""
+    if circumstances.seed:
+        return circumstances
+    seed = getrandbits(SEED_BITS)
+    return Circumstances(circumstances.snapshot, circumstances.warm, seed)
 
 
 def _row(
@@ -175,29 +191,32 @@ def _line(wish: Wish, workspace_id: str) -> str | None:
     return line_of(workspace_id, wish.batch_id, wish.priority)
 
 
-def _quotes(body: Json, wish: Wish, plan: Plan, settings: Settings) -> Quotes:
-    """Return what the job may cost at each place. Raises where the first is above its max_cost."""
-    quoted = quotes(
+def _quotes(body: Json, wish: Wish, plan: Plan, ask: Ask, settings: Settings) -> Quotes:
+    """Return what the job may cost at each place."""
+    return quotes(
         body,
         wish.operation,
         plan,
+        inputs=ask.needs.input_tokens,
         likely=settings.likely_completion_tokens,
         most=settings.most_held_completion_tokens,
     )
-    held = quoted.nanos[0]
-    if wish.max_cost_nanos is not None and held > wish.max_cost_nanos:
-        raise InvalidRequestError(
-            f"This job may cost {usd(held):.6f} USD ({quoted}), more than its max_cost "
-            f"of {usd(wish.max_cost_nanos):.6f}: raise max_cost or lower max_tokens.",
-            param="max_cost",
-        )
-    return quoted
 
 
-def _within(plan: Plan, quoted: Quotes, most: int | None) -> Plan:
-    """Cut a plan off before the first fallback that is dearer than the job may be."""
-    dear = [place for place, nanos in enumerate(quoted.nanos) if most is not None and nanos > most]
-    return Plan(plan.places[: dear[0]]) if dear else plan
+def _affordable(plan: Plan, quoted: Quotes, wish: Wish) -> tuple[Plan, Quotes]:
+    """Leave out the places that are dearer than the job may be. Raises where that is all."""
+    most = wish.max_cost_nanos
+    if most is None or max(quoted.nanos) <= most:
+        return plan, quoted
+    kept = [place for place, nanos in enumerate(quoted.nanos) if nanos <= most]
+    if kept:
+        nanos = tuple(quoted.nanos[place] for place in kept)
+        return plan.keeping(kept, "max_cost"), replace(quoted, nanos=nanos)
+    raise InvalidRequestError(
+        f"This job may cost {usd(min(quoted.nanos)):.6f} USD ({quoted}), more than its max_cost "
+        f"of {usd(most):.6f}: raise max_cost or lower max_tokens.",
+        param="max_cost",
+    )
 
 
 def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:

@@ -45,6 +45,7 @@ def make_new_job(principal, *, now=NOW, hold=HOLD, places=(SMALL,), more=0, body
     Each later place costs `more` than the one before.
     """
     models = list(dict.fromkeys(model for _, model in places))
+    # sorted by price, so that the plan keeps the order of `places`
     endpoints = {
         model: [
             make_endpoint(provider, model, request=hold + more * place)
@@ -53,7 +54,8 @@ def make_new_job(principal, *, now=NOW, hold=HOLD, places=(SMALL,), more=0, body
         ]
         for model in models
     }
-    asked = {"messages": [{"role": "user", "content": "hi"}], "models": models} | (body or {})
+    messages = [{"role": "user", "content": "hi"}]
+    asked = {"messages": messages, "models": models, "provider": {"sort": "price"}} | (body or {})
     with mock.patch("broker.submission.now_ms", return_value=now):
         return submission.prepare(asked, Wish(**wish), principal, endpoints, SETTINGS)
 

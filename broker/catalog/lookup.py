@@ -12,7 +12,7 @@ from broker.errors import NoEndpointError, UnknownModelError
 from broker.operations import Operation, serves
 from broker.pricing import Price
 from broker.providers import Provider
-from broker.routing import Endpoint
+from broker.routing import Endpoint, variants
 from broker.vendors import vendors
 
 FREE = Price()
@@ -45,7 +45,7 @@ class Catalog:
         Raises UnknownModelError for a model that is not in the catalog, with the names nearest to
         it: a misspelt fallback would be missed only when it is needed.
         """
-        found = {slug: self._endpoints_of(slug) for slug in slugs}
+        found = {slug: self._routed(slug) for slug in slugs}
         unknown = next((slug for slug, endpoints in found.items() if not endpoints), None)
         if unknown is not None:
             param = "model" if unknown == slugs[0] else "models"
@@ -102,6 +102,10 @@ class Catalog:
     def _batches(self, endpoint: Endpoint, operation: Operation) -> bool:
         return native_lane.takes(self.providers[endpoint.provider].batches, operation)
 
+    def _routed(self, name: str) -> Sequence[Endpoint]:
+        """Return the endpoints of a name, with or without a suffix that says how to route it."""
+        return self._endpoints_of(name) or self._endpoints_of(variants.split(name)[0])
+
     def _endpoints_of(self, name: str) -> Sequence[Endpoint]:
         model = self.models.get(name) or self.models.get(self.resolve(name) or "")
         if model is not None:
@@ -115,6 +119,8 @@ class Catalog:
         ]
 
     def _unknown(self, name: str) -> str:
+        if instead := variants.missing(name):
+            return f"Model {name!r} is not available here, and {instead}."
         slug = self.resolve(name)
         if slug is not None:
             return f"Model {name!r} is known but not available here: {self._remedy(slug)}"

@@ -1,4 +1,4 @@
-"""An endpoint, and what a request needs of one."""
+"""An endpoint: one model at one provider."""
 
 from dataclasses import dataclass, field
 
@@ -49,19 +49,3 @@ class Endpoint:
         if self.supported_parameters is None:
             return frozenset()
         return wanted - parameters.known(self.supported_parameters)
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """What a request needs of an endpoint."""
-
-    modalities: frozenset[str] = frozenset()  # input beside text
-    parameters: frozenset[str] = frozenset()  # what the body sets
-    require_parameters: bool = False  # all of them, or the endpoint is left out
-
-    def met_by(self, endpoint: Endpoint) -> bool:
-        required = self.parameters if self.require_parameters else frozenset()
-        return endpoint.takes(self.modalities) and not endpoint.lacks(required)
-
-
-NO_NEEDS = Needs()

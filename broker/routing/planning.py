@@ -1,67 +1,155 @@
 """Which endpoints may serve a request, in which order, and why."""
 
-from collections.abc import Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from broker import parameters
-from broker.errors import ModalityError, NoEndpointError
-from broker.routing.endpoint import NO_NEEDS, Endpoint, Needs
+from broker.evidence import NO_SNAPSHOT, Snapshot
+from broker.routing.candidates import PROBE_EVERY, Assessor, Candidate
+from broker.routing.demand import NO_NEEDS, Needs
+from broker.routing.endpoint import Endpoint
+from broker.routing.filters import FREE, Exclusion, filters, named, sift
+from broker.routing.ordering import ordered
 from broker.routing.plans import Plan, PlannedEndpoint
+from broker.routing.preferences import NO_PREFERENCES, Preferences, Sort
+from broker.routing.refusals import refuse
+from broker.routing.shares import Dice
+from broker.routing.variants import SORTS, Variant, split
+
+MOST_PLACES = 12
+"""How many endpoints of one model a plan holds: more than a job has attempts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is asked for: models, first choice first, what the request needs, what is preferred."""
+
+    models: Sequence[str]
+    needs: Needs = NO_NEEDS
+    preferences: Preferences = NO_PREFERENCES
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What a plan depends on besides what was asked."""
+
+    snapshot: Snapshot = NO_SNAPSHOT
+    warm: Mapping[str, str] = field(default_factory=dict)  # model slug → provider that remembers
+    seed: int = 0
+
+
+ORDINARY = Circumstances()
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Candidates that are ordered together."""
+
+    sort: Sort | None
+    candidates: list[Candidate]
 
 
 def plan(
-    models: Sequence[str],
-    endpoints: Mapping[str, Sequence[Endpoint]],
-    needs: Needs = NO_NEEDS,
+    ask: Ask, endpoints: Mapping[str, Sequence[Endpoint]], circumstances: Circumstances = ORDINARY
 ) -> Plan:
-    """Order the endpoints of `models`: first choice first, within a model the cheapest first.
+    """Return the endpoints that may serve `ask`, in the order to try them.
 
-    `endpoints` holds what each slug can be served by now; those that do not meet `needs` are left
-    out, those that lack a preferred parameter come last. A fallback model that nobody serves is
-    passed over. Raises NoEndpointError when nothing is left, or ModalityError when it was the
-    modalities that left nothing.
+    `endpoints` holds what each name in `ask.models` can be served by; a fallback model that nobody
+    serves is passed over. The same arguments give the same plan. Raises NoEndpointError that says
+    what left nothing.
     """
-
-    def order(endpoint: Endpoint) -> tuple[int, int]:
-        lacking = endpoint.lacks(needs.parameters & parameters.PREFERRED)
-        return len(lacking), endpoint.price.prompt + endpoint.price.completion
-
-    able = {
-        model: sorted((each for each in endpoints.get(model, ()) if needs.met_by(each)), key=order)
-        for model in models
-    }
-    places = [
-        PlannedEndpoint(endpoint, _reason(rank, place))
-        for rank, model in enumerate(models)
-        for place, endpoint in enumerate(able[model])
-    ]
-    if not places:
-        _refuse(models, endpoints, needs)
-    return Plan(places)
-
-
-def _refuse(
-    models: Sequence[str], endpoints: Mapping[str, Sequence[Endpoint]], needs: Needs
-) -> NoReturn:
-    """Say what left nothing."""
-    served = [endpoint for model in models for endpoint in endpoints.get(model, ())]
-    if not served:
-        raise NoEndpointError(
-            f"No configured provider serves {', '.join(models)}: configure one, or choose a model "
-            "of GET /api/v1/models.",
-            param="model",
-        )
-    if not any(endpoint.takes(needs.modalities) for endpoint in served):
-        raise ModalityError(models, needs.modalities)
-    lacking = frozenset.intersection(*(each.lacks(needs.parameters) for each in served))
-    raise NoEndpointError(
-        f"No endpoint of {', '.join(models)} supports all of the request's parameters (lacking: "
-        f"{', '.join(sorted(lacking)) or 'a different one each'}), and provider.require_parameters "
-        "is set.",
-        param="provider.require_parameters",
+    groups, excluded = _groups(ask, endpoints, circumstances)
+    if not groups:
+        refuse(ask.models, ask.needs, filters(ask.needs, ask.preferences), excluded)
+    places: list[PlannedEndpoint] = []
+    dice = Dice(circumstances.seed)
+    for group in groups:
+        names = ask.preferences.order
+        placed = ordered(group.candidates, ask.needs, dice, sort=group.sort, names=names)
+        kept = _room(ask.preferences)
+        places += [
+            PlannedEndpoint(each.endpoint, _reason(each, why)) for each, why in placed[:kept]
+        ]
+        excluded += [_beyond(each.endpoint, ask.preferences) for each, _ in placed[kept:]]
+    return Plan(
+        places=places,
+        excluded=tuple(excluded),
+        strategy=_strategy(groups[0].sort, ask.preferences),
+        seed=circumstances.seed,
+        notes=tuple(_notes(ask.preferences, endpoints)),
     )
 
 
-def _reason(rank: int, place: int) -> str:
-    model = "requested model" if rank == 0 else f"fallback model {rank}"
-    return f"{model}, {'cheapest endpoint' if place == 0 else f'endpoint {place + 1} by price'}"
+def _groups(
+    ask: Ask,
+    endpoints: Mapping[str, Sequence[Endpoint]],
+    circumstances: Circumstances,
+) -> tuple[list[_Group], list[Exclusion]]:
+    """Return who may serve, in groups that are ordered one after the other, and who may not."""
+    assessor = Assessor(
+        ask.needs,
+        ask.preferences,
+        circumstances.snapshot,
+        circumstances.warm,
+        probing=circumstances.seed % PROBE_EVERY == 0,
+    )
+    conditions = filters(ask.needs, ask.preferences)
+    groups: list[_Group] = []
+    excluded: list[Exclusion] = []
+    for rank, name in enumerate(ask.models):
+        served = endpoints.get(name, ())
+        variant = _variant(name, served)
+        own = [*conditions, FREE] if variant is Variant.FREE else conditions
+        kept, stopped = sift(served, own)
+        excluded += stopped
+        if kept:
+            sort = SORTS.get(variant, ask.preferences.sort) if variant else ask.preferences.sort
+            groups.append(_Group(sort, [assessor.candidate(each, rank) for each in kept]))
+    return _joined(groups) if ask.preferences.across_models else groups, excluded
+
+
+def _variant(name: str, served: Sequence[Endpoint]) -> Variant | None:
+    """Return how a name's suffix says to route it, if it is not part of the model's own name."""
+    if ":" not in name or not served or served[0].model == name:
+        return None
+    return split(name)[1]
+
+
+def _joined(groups: list[_Group]) -> list[_Group]:
+    """Put all models' candidates together, to be ordered as the first model's are."""
+    return [
+        replace(first, candidates=[each for group in groups for each in group.candidates])
+        for first in groups[:1]
+    ]
+
+
+def _room(wishes: Preferences) -> int:
+    """Return how many endpoints of a group may be tried."""
+    return MOST_PLACES if wishes.allow_fallbacks or wishes.order else 1
+
+
+def _beyond(endpoint: Endpoint, wishes: Preferences) -> Exclusion:
+    code = "beyond_places" if wishes.allow_fallbacks else "no_fallbacks"
+    return Exclusion(endpoint.provider, endpoint.model, code)
+
+
+def _reason(candidate: Candidate, why: str) -> str:
+    model = "requested model" if candidate.rank == 0 else f"fallback model {candidate.rank}"
+    return f"{model}, {why}"
+
+
+def _strategy(sort: Sort | None, wishes: Preferences) -> str:
+    if wishes.order:
+        return "order"
+    return "balanced" if sort is None else sort.value
+
+
+def _notes(wishes: Preferences, endpoints: Mapping[str, Sequence[Endpoint]]) -> Iterator[str]:
+    """Say which names in the preferences meant nobody: a misspelt one would go unnoticed."""
+    for field_name, slugs in (
+        ("order", wishes.order),
+        ("only", wishes.only or ()),
+        ("ignore", wishes.ignore),
+    ):
+        for slug in sorted(slugs):
+            if not any(named(each, slug) for served in endpoints.values() for each in served):
+                yield f"provider.{field_name}: {slug} serves none of these models here"

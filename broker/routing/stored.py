@@ -7,45 +7,70 @@ import orjson
 from broker.completion import Json
 from broker.pricing import Price
 from broker.routing.endpoint import Endpoint
+from broker.routing.filters import Exclusion
 from broker.routing.plans import Plan, PlannedEndpoint
+
+MOST_EXCLUSIONS = 50
+"""A stored plan names no more of those that have no place in it."""
 
 
 def encode(planned: Plan) -> bytes:
-    """A plan as the JSON that is stored with its job and shown to its owner."""
-    return orjson.dumps(
-        [
-            {
-                "provider": place.endpoint.provider,
-                "model": place.endpoint.model,
-                "native_model": place.endpoint.native,
-                "reason": place.reason,
-                "price": place.endpoint.price.stored(),
-                **_facts(place.endpoint),
-            }
-            for place in planned.places
+    """A plan as the JSON that is stored with its job; `decode` reads it back."""
+    told: Json = {
+        "places": [_place(each) for each in planned.places],
+        "strategy": planned.strategy,
+        "seed": planned.seed,
+    }
+    if planned.excluded:
+        told["excluded"] = [
+            (each.provider, each.model, each.code, each.detail)
+            for each in planned.excluded[:MOST_EXCLUSIONS]
         ]
-    )
+    if planned.notes:
+        told["notes"] = planned.notes
+    if planned.choice:
+        told["choice"] = planned.choice
+    return orjson.dumps(told)
 
 
 def decode(stored: bytes) -> Plan:
     """Read back what `encode` wrote: what an attempt needs, prices as they were quoted."""
+    told = orjson.loads(stored)
+    if isinstance(told, list):  # the places alone, as they were stored before 2026-11-25
+        told = {"places": told}
     return Plan(
-        [
-            PlannedEndpoint(
-                Endpoint(
-                    provider=place["provider"],
-                    model=place["model"],
-                    native=place["native_model"],
-                    price=Price.recalled(place["price"]),
-                    context_length=place.get("context_length"),
-                    input_modalities=_set(place.get("input_modalities")),
-                    supported_parameters=_set(place.get("supported_parameters")),
-                ),
-                place["reason"],
-            )
-            for place in orjson.loads(stored)
-        ]
+        places=[_recalled(place) for place in told["places"]],
+        excluded=tuple(Exclusion(*each) for each in told.get("excluded", ())),
+        strategy=told.get("strategy", "price"),
+        seed=told.get("seed", 0),
+        notes=tuple(told.get("notes", ())),
+        choice=told.get("choice"),
     )
+
+
+def _place(planned: PlannedEndpoint) -> Json:
+    endpoint = planned.endpoint
+    return {
+        "provider": endpoint.provider,
+        "model": endpoint.model,
+        "native_model": endpoint.native,
+        "reason": planned.reason,
+        "price": endpoint.price.stored(),
+        **_facts(endpoint),
+    }
+
+
+def _recalled(place: Json) -> PlannedEndpoint:
+    endpoint = Endpoint(
+        provider=place["provider"],
+        model=place["model"],
+        native=place["native_model"],
+        price=Price.recalled(place["price"]),
+        context_length=place.get("context_length"),
+        input_modalities=_set(place.get("input_modalities")),
+        supported_parameters=_set(place.get("supported_parameters")),
+    )
+    return PlannedEndpoint(endpoint, place["reason"])
 
 
 def _facts(endpoint: Endpoint) -> Json:

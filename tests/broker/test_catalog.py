@@ -243,3 +243,17 @@ def test_a_price_in_the_wrong_unit_is_refused_and_the_unit_is_named(written):
     # bifrost 5243, 3559: prices per token taken for prices per million
     with pytest.raises(ValidationError, match="per million tokens"):
         ModelRow(**row(prompt=written))
+
+
+def test_a_suffix_that_routes_is_not_part_of_the_name():
+    found = load(row("acme/small"), up="http://u")
+    for suffix in ("nitro", "floor", "exacto", "free"):
+        [endpoint] = found.endpoints([f"acme/small:{suffix}"])[f"acme/small:{suffix}"]
+        assert endpoint.model == "acme/small"
+
+
+@pytest.mark.parametrize(("suffix", "remedy"), [("online", "tool"), ("thinking", "reasoning")])
+def test_a_suffix_that_means_another_model_says_what_to_do(suffix, remedy):
+    assert load(row(f"acme/small:{suffix}"), up="http://u").endpoints([f"acme/small:{suffix}"])
+    with pytest.raises(UnknownModelError, match=remedy):
+        load(row("acme/small"), up="http://u").endpoints([f"acme/small:{suffix}"])

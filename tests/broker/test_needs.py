@@ -1,9 +1,11 @@
+import sys
+
 import pytest
 
 from broker import needs, routing
 from broker.errors import InvalidRequestError, ModalityError, NoEndpointError
 from broker.file_parser import Engine, FileParser, read_file_parser
-from broker.routing import Endpoint
+from broker.routing import Ask, Endpoint, Needs
 
 PDF_DATA = {
     "type": "file",
@@ -113,6 +115,10 @@ def endpoint(provider, modalities, model="a/one"):
     return Endpoint(provider=provider, model=model, native="n", input_modalities=known)
 
 
+def plan(models, served, *modalities):
+    return routing.plan(Ask(models, Needs(modalities=frozenset(modalities))), served)
+
+
 def test_endpoints_that_cannot_take_it_are_left_out():
     served = {
         "a/one": [
@@ -121,21 +127,22 @@ def test_endpoints_that_cannot_take_it_are_left_out():
             endpoint("unknown", None),
         ]
     }
-    plan = routing.plan(["a/one"], served, routing.Needs(frozenset({"image"})))
-    assert [place.endpoint.provider for place in plan.places] == ["sees", "unknown"]
-    assert len(routing.plan(["a/one"], served)) == 3
+    seeing = plan(["a/one"], served, "image")
+    assert {place.endpoint.provider for place in seeing.places} == {"sees", "unknown"}
+    assert [(each.provider, each.code) for each in seeing.excluded] == [("blind", "modality")]
+    assert len(plan(["a/one"], served)) == 3
 
 
 def test_a_fallback_model_may_take_it():
     served = {"a/one": [endpoint("x", {"text"})], "b/two": [endpoint("y", {"image"}, "b/two")]}
-    plan = routing.plan(["a/one", "b/two"], served, routing.Needs(frozenset({"image"})))
-    assert [place.endpoint.model for place in plan.places] == ["b/two"]
+    seeing = plan(["a/one", "b/two"], served, "image")
+    assert [place.endpoint.model for place in seeing.places] == ["b/two"]
 
 
 def test_when_none_can_the_error_says_what_and_who_could():
     served = {"a/one": [endpoint("x", {"text"})]}
     with pytest.raises(ModalityError) as refusal:
-        routing.plan(["a/one"], served, routing.Needs(frozenset({"image", "audio"})))
+        plan(["a/one"], served, "image", "audio")
     error = refusal.value.naming(["b/two", "c/three"])
     assert error.status == 404
     assert "audio and image" in error.message
@@ -147,11 +154,47 @@ def test_when_none_can_the_error_says_what_and_who_could():
 
 def test_a_model_nobody_serves_is_another_error():
     with pytest.raises(NoEndpointError) as refusal:
-        routing.plan(["a/one"], {"a/one": []}, routing.Needs(frozenset({"image"})))
+        plan(["a/one"], {"a/one": []}, "image")
     assert not isinstance(refusal.value, ModalityError)
 
 
 def test_a_stored_plan_remembers_modalities():
     served = {"a/one": [endpoint("x", {"text", "image"}), endpoint("y", None)]}
-    plan = routing.plan(["a/one"], served)
-    assert routing.decode(routing.encode(plan)) == plan
+    planned = plan(["a/one"], served)
+    assert routing.decode(routing.encode(planned)) == planned
+
+
+@pytest.mark.parametrize(
+    ("body", "must"),
+    [
+        ({"tools": [{"type": "function"}]}, {"tools"}),
+        ({"tools": []}, set()),
+        ({"tools": [{"type": "function"}], "tool_choice": "none"}, set()),
+        ({"response_format": {"type": "json_object"}}, {"response_format"}),
+        ({"response_format": {"type": "text"}}, set()),
+        ({"response_format": "b64_json"}, set()),
+        ({"seed": 1}, set()),
+    ],
+)
+def test_what_the_answer_would_be_another_one_without(body, must):
+    assert needs.of(body).must == must
+
+
+def test_how_large_a_request_is():
+    asked = needs.of({"messages": [{"role": "user", "content": "x" * 4_000}], "max_tokens": 70})
+    assert asked.input_tokens == pytest.approx(1_000, rel=0.01)
+    assert asked.output_tokens == 70
+    assert needs.of({"modalities": ["text", "image"]}).outputs == {"image"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "context"),
+    [
+        ({}, 8_192),
+        ({"plugins": [{"id": "context-compression"}]}, sys.maxsize),
+        ({"transforms": ["middle-out"]}, sys.maxsize),
+        ({"plugins": [{"id": "context-compression", "enabled": False}]}, 0),
+    ],
+)
+def test_which_contexts_a_prompt_is_made_to_fit(asked, context):
+    assert needs.of(asked).shortened_up_to == context

@@ -5,7 +5,7 @@ import pytest
 from broker import needs, parameters, routing
 from broker.errors import NoEndpointError
 from broker.pricing import Price
-from broker.routing import Endpoint
+from broker.routing import Ask, Endpoint
 
 TEXT_ONLY = frozenset({"temperature", "max_tokens"})
 BODY = {
@@ -41,25 +41,39 @@ def test_other_names_of_a_parameter_count() -> None:
     assert parameters.fitting(body, frozenset({"reasoning", "structured_outputs"})) == body
 
 
-def test_endpoints_without_tools_come_last_when_tools_are_asked() -> None:
+def plan_of(body, *endpoints):
+    ask = Ask(["a/1"], needs.of(body), routing.preferences(body))
+    return routing.plan(ask, {"a/1": endpoints})
+
+
+def test_endpoints_without_what_was_asked_of_the_answer_are_left_out() -> None:
     cheap, dear = endpoint("cheap", supported=TEXT_ONLY), endpoint("dear", supported=None, prompt=9)
-    plan = routing.plan(["a/1"], {"a/1": [cheap, dear]}, needs.of(BODY))
+    plan = plan_of(BODY, cheap, dear)
+    assert [place.endpoint.provider for place in plan.places] == ["dear"]
+    with pytest.raises(NoEndpointError, match="tools"):
+        plan_of(BODY, cheap)
+
+
+def test_endpoints_that_lack_a_preferred_parameter_come_last() -> None:
+    cheap, dear = endpoint("cheap", supported=TEXT_ONLY), endpoint("dear", supported=None, prompt=9)
+    plan = plan_of({"verbosity": "low"}, cheap, dear)
     assert [place.endpoint.provider for place in plan.places] == ["dear", "cheap"]
+    assert "lacks verbosity" in plan.places[1].reason
 
 
 def test_required_parameters_leave_out_endpoints_that_lack_one() -> None:
     cheap, dear = endpoint("cheap", supported=TEXT_ONLY), endpoint("dear", supported=None, prompt=9)
-    asked = needs.of(BODY | {"provider": {"require_parameters": True}})
-    plan = routing.plan(["a/1"], {"a/1": [cheap, dear]}, asked)
+    plan = plan_of({"seed": 1, "provider": {"require_parameters": True}}, cheap, dear)
     assert [place.endpoint.provider for place in plan.places] == ["dear"]
 
 
 def test_required_parameters_that_nobody_supports_are_named() -> None:
-    asked = needs.of(BODY | {"provider": {"require_parameters": True}})
-    with pytest.raises(NoEndpointError, match=r"seed, tools.*require_parameters"):
-        routing.plan(["a/1"], {"a/1": [endpoint("cheap", supported=TEXT_ONLY)]}, asked)
+    body = {"seed": 1, "logprobs": True, "provider": {"require_parameters": True}}
+    with pytest.raises(NoEndpointError, match="lacks logprobs, seed") as refusal:
+        plan_of(body, endpoint("cheap", supported=TEXT_ONLY))
+    assert refusal.value.param == "provider.require_parameters"
 
 
 def test_a_stored_plan_remembers_what_is_supported() -> None:
-    plan = routing.plan(["a/1"], {"a/1": [endpoint("cheap", supported=TEXT_ONLY)]})
+    plan = plan_of({}, endpoint("cheap", supported=TEXT_ONLY))
     assert routing.decode(routing.encode(plan))[0].supported_parameters == TEXT_ONLY

@@ -3,6 +3,7 @@ import asyncio
 import orjson
 import pytest
 
+from broker import routing
 from broker.accounts import Principal
 from broker.errors import (
     IdempotencyMismatchError,
@@ -197,7 +198,17 @@ def test_the_hold_is_for_the_first_choice_and_every_place_has_its_quote():
 def test_fallbacks_dearer_than_max_cost_are_not_planned():
     places = [("a", "acme/one"), ("b", "acme/two"), ("c", "acme/two")]
     job = make_new_job(UNSTORED, places=places, hold=777, more=5, max_cost_nanos=786)
-    assert [place["provider"] for place in orjson.loads(job.payload["plan"])] == ["a", "b"]
+    plan = routing.decode(job.payload["plan"])
+    assert [place.endpoint.provider for place in plan.places] == ["a", "b"]
+    assert [(each.provider, each.code) for each in plan.excluded] == [("c", "max_cost")]
+    assert len(orjson.loads(job.payload["quotes"])) == 2
+
+
+def test_a_first_choice_dearer_than_max_cost_gives_way_to_the_others():
+    places = [("a", "acme/one"), ("b", "acme/two")]
+    job = make_new_job(UNSTORED, places=places, hold=777, more=-5, max_cost_nanos=775)
+    assert job.provider == "b"
+    assert job.row["hold_nanos"] == 772
 
 
 def test_a_job_dearer_than_its_max_cost_is_refused_before_anything_is_written():
@@ -226,4 +237,5 @@ def test_when_a_new_job_may_run_and_is_looked_at(wish, state, available, dispatc
 def test_the_request_travels_as_it_came():
     body = {"messages": [{"role": "user", "content": "ü\u0000"}], "unknown_field": [1, None]}
     job = make_new_job(UNSTORED, body=body)
-    assert orjson.loads(job.payload["request"]) == body | {"models": ["acme/small"]}
+    routed = {"models": ["acme/small"], "provider": {"sort": "price"}}
+    assert orjson.loads(job.payload["request"]) == body | routed

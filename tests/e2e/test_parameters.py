@@ -1,4 +1,4 @@
-"""Parameters that an endpoint does not support: dropped, required, or a reason to ask it last."""
+"""Parameters that an endpoint does not support: dropped, or a reason to ask it last or never."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -41,6 +41,7 @@ prompt = "0.5"
 supported_parameters = ["top_k"]
 """
 FUNCTION = {"name": "clock", "parameters": {"type": "object", "properties": {}}}
+CHEAPEST = {"sort": "price"}
 TOOLS = [{"type": "function", "function": FUNCTION}]
 
 
@@ -65,8 +66,8 @@ def sent(house: House, field: str) -> bool:
 def test_what_is_not_supported_is_dropped(house: House, stream: bool) -> None:
     seed = 4711 + stream
     answer = ask(
-        house, "picky/echo", temperature=0.3, seed=seed, stop=["."], tools=TOOLS,
-        tool_choice="required", response_format={"type": "json_object"}, stream=stream,
+        house, "picky/echo", temperature=0.3, seed=seed, stop=["."], tool_choice="none",
+        tools=TOOLS, verbosity="low", stream=stream,
     )  # fmt: skip
     assert answer.status_code == 200
     assert "Hello" in answer.text if not stream else "Hell" in answer.text
@@ -97,18 +98,33 @@ def provider(answer: Any) -> str:
     return str(answer.json()["provider"])
 
 
-def test_endpoints_without_tools_come_last(house: House) -> None:
-    assert provider(ask(house, "mixed/tools")) == "sim"
+def test_endpoints_without_tools_are_left_out_when_tools_are_sent(house: House) -> None:
+    assert provider(ask(house, "mixed/tools", provider=CHEAPEST)) == "sim"
     answer = ask(house, "mixed/tools", tools=TOOLS)
     assert provider(answer) == "spare"
     assert answer.json()["choices"][0]["finish_reason"] == "tool_calls"
-    plan = house.job(answer.headers["x-job-id"])["plan"]
-    assert [place["provider"] for place in plan] == ["spare", "sim"]
+    job = house.job(answer.headers["x-job-id"])
+    assert [place["provider"] for place in job["plan"]] == ["spare"]
+    assert job["routing"]["excluded"] == [
+        {"provider": "sim", "model": "mixed/tools", "excluded_by": "tools", "detail": ""}
+    ]
+
+
+@pytest.mark.parametrize("wanted", [{"tools": TOOLS}, {"response_format": {"type": "json_object"}}])
+def test_an_answer_of_another_kind_is_refused_rather_than_given(
+    house: House, wanted: dict[str, Any]
+) -> None:
+    answer = ask(house, "picky/echo", **wanted)
+    assert answer.status_code == 404
+    error = answer.json()["error"]
+    assert error["param"] in wanted
+    assert error["metadata"]["availability"]["excluded_by"] == list(wanted)
 
 
 def test_only_tools_and_the_like_change_the_order(house: House) -> None:
-    assert provider(ask(house, "mixed/tools", top_p=0.5)) == "sim"
-    assert provider(ask(house, "mixed/tools", tool_choice="auto", tools=TOOLS)) == "spare"
+    assert provider(ask(house, "mixed/tools", top_p=0.5, provider=CHEAPEST)) == "sim"
+    assert provider(ask(house, "mixed/tools", verbosity="low", provider=CHEAPEST)) == "sim"
+    assert provider(ask(house, "mixed/tools", tool_choice="auto", provider=CHEAPEST)) == "spare"
 
 
 def test_required_parameters_leave_endpoints_out(house: House) -> None:
@@ -117,6 +133,7 @@ def test_required_parameters_leave_endpoints_out(house: House) -> None:
     assert [place["provider"] for place in house.job(answer.headers["x-job-id"])["plan"]] == [
         "spare"
     ]
+    required |= CHEAPEST
     assert provider(ask(house, "mixed/tools", seed=1, provider=required)) == "sim"
     assert provider(ask(house, "mixed/tools", max_tokens=9, provider=required)) == "sim"
 
@@ -136,7 +153,7 @@ def test_when_none_has_them_all_that_is_said(house: House) -> None:
 
 
 def test_each_endpoint_of_a_plan_is_sent_what_it_supports(house: House) -> None:
-    answer = ask(house, "mixed/moves", top_p=0.123, top_k=123)
+    answer = ask(house, "mixed/moves", top_p=0.123, top_k=123, provider=CHEAPEST)
     assert provider(answer) == "spare"
     assert sent(house, '"top_p":0.123')
     assert sent(house, '"top_k":123')

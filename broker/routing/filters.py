@@ -1,0 +1,203 @@
+"""Hard conditions: an endpoint that fails one has no place in the plan, and the plan says which.
+
+Codes are OpenRouter's words for `excluded_by` (its docs, "Errors") where it has one.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from broker.money import usd_text
+from broker.pricing import Price
+from broker.routing.demand import Needs
+from broker.routing.endpoint import Endpoint
+from broker.routing.preferences import NO_PREFERENCES, Preferences
+
+ESTIMATE_MARGIN = 1.25
+"""A prompt's size is a guess: only what is surely too long for an endpoint is kept from it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One condition, where it was set, and what is wanted by it."""
+
+    code: str
+    field: str  # of the request
+    wants: str
+    keeps: Callable[[Endpoint], bool]
+    fault: Callable[[Endpoint], str] = lambda _: ""  # what an endpoint has instead, in words
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """An endpoint that is not in a plan: the condition that it failed, and how."""
+
+    provider: str
+    model: str
+    code: str
+    detail: str = ""
+
+
+Sifted: TypeAlias = tuple[list[Endpoint], list[Exclusion]]
+
+
+def sift(endpoints: Iterable[Endpoint], filters: Sequence[Filter]) -> Sifted:
+    """Split endpoints into those that pass every filter, and the others with what stopped them."""
+    kept, excluded = [], []
+    for endpoint in endpoints:
+        for each in filters:
+            if not each.keeps(endpoint):
+                excluded.append(
+                    Exclusion(endpoint.provider, endpoint.model, each.code, each.fault(endpoint))
+                )
+                break
+        else:
+            kept.append(endpoint)
+    return kept, excluded
+
+
+def filters(needs: Needs, wishes: Preferences) -> list[Filter]:
+    """Return the conditions that this request makes; most make one or two."""
+    if wishes is NO_PREFERENCES:
+        return list(_of_needs(needs))
+    return [*_of_needs(needs), *_of_wishes(needs, wishes)]
+
+
+def named(endpoint: Endpoint, slug: str) -> bool:
+    """Tell whether a provider's slug means this endpoint; `slug/fp8` means one build of it."""
+    provider, _, build = slug.partition("/")
+    return provider == endpoint.provider and (not build or build == endpoint.quantization)
+
+
+def _of_needs(needs: Needs) -> Iterator[Filter]:
+    if needs.modalities:
+        wants = f"{_words(needs.modalities)} input"
+        yield Filter("modality", "messages", wants, lambda each: each.takes(needs.modalities))
+    if needs.outputs:
+        wants = f"{_words(needs.outputs)} output"
+        yield Filter(
+            "modality", "modalities", wants, lambda each: needs.outputs <= each.output_modalities
+        )
+    if needs.input_tokens:
+        wants = f"a context of about {needs.input_tokens:,} tokens"
+        yield Filter(
+            "context_length",
+            "messages",
+            wants,
+            lambda each: _holds(each.context_length, needs),
+            lambda each: f"holds {each.context_length:,}",
+        )
+    if (most := needs.output_tokens) is not None:
+        yield Filter(
+            "max_completion_tokens",
+            "max_tokens",
+            f"answers of {most:,} tokens",
+            lambda each: each.max_completion_tokens is None or each.max_completion_tokens >= most,
+            lambda each: f"gives {each.max_completion_tokens:,}",
+        )
+    for parameter in sorted(needs.must):
+        yield _supporting(parameter)
+
+
+def _holds(context_length: int | None, needs: Needs) -> bool:
+    if context_length is None or context_length <= needs.shortened_up_to:
+        return True
+    return context_length * ESTIMATE_MARGIN >= needs.input_tokens
+
+
+def _supporting(parameter: str) -> Filter:
+    wanted = frozenset({parameter})
+    return Filter(
+        parameter, parameter, f"support of `{parameter}`", lambda each: not each.lacks(wanted)
+    )
+
+
+def _of_wishes(needs: Needs, wishes: Preferences) -> Iterator[Filter]:
+    yield from _of_providers(wishes)
+    if wishes.require_parameters:
+        wants = f"support of {_words(needs.parameters)}"
+        yield Filter(
+            "require_parameters",
+            "provider.require_parameters",
+            wants,
+            lambda each: not each.lacks(needs.parameters),
+            lambda each: f"lacks {_words(each.lacks(needs.parameters))}",
+        )
+    if not wishes.data_collection:
+        yield Filter(
+            "data_policy:training",
+            "provider.data_collection",
+            "a provider that is known not to train on what it is sent",
+            lambda each: not each.data_policy.collects,
+        )
+    if wishes.zdr:
+        yield Filter(
+            "data_policy:zdr",
+            "provider.zdr",
+            "a provider that keeps nothing it is sent",
+            lambda each: each.data_policy.zdr,
+        )
+    if (builds := wishes.quantizations) is not None:
+        yield Filter(
+            "quantization",
+            "provider.quantizations",
+            f"a quantization of {_words(builds)}",
+            lambda each: (each.quantization or "unknown") in builds,
+            lambda each: f"is {each.quantization or 'unknown'}",
+        )
+    if wishes.max_price:
+        yield Filter(
+            "max_price",
+            "provider.max_price",
+            "a price of at most what it names",
+            lambda each: not _too_dear(each.price, wishes),
+            lambda each: _too_dear(each.price, wishes) or "",
+        )
+
+
+def _of_providers(wishes: Preferences) -> Iterator[Filter]:
+    if (only := wishes.only) is not None:
+        yield Filter(
+            "allowed_providers",
+            "provider.only",
+            f"a provider among {_words(only)}",
+            lambda each: any(named(each, slug) for slug in only),
+        )
+    if wishes.ignore:
+        yield Filter(
+            "ignored_providers",
+            "provider.ignore",
+            f"a provider other than {_words(wishes.ignore)}",
+            lambda each: not any(named(each, slug) for slug in wishes.ignore),
+        )
+    if wishes.order and not wishes.allow_fallbacks:
+        yield Filter(
+            "allowed_providers",
+            "provider.order",
+            f"a provider among {_words(wishes.order)} (provider.allow_fallbacks is false)",
+            lambda each: any(named(each, slug) for slug in wishes.order),
+        )
+
+
+def costs_nothing(price: Price) -> bool:
+    """Tell whether a call is free however long it is."""
+    return not (price.prompt or price.completion or price.request or price.as_stated)
+
+
+FREE = Filter("free", "model", "an endpoint that is free", lambda each: costs_nothing(each.price))
+"""What the suffix `:free` asks for."""
+
+
+def _too_dear(price: Price, wishes: Preferences) -> str | None:
+    """Return what of a price is above the most that was allowed."""
+    if price.as_stated:
+        return "names its price afterwards"
+    for name, most in wishes.max_price.items():
+        asked = getattr(price, name) or 0
+        if asked > most:
+            return f"{name} {usd_text(asked)} USD"
+    return None
+
+
+def _words(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "nothing"

@@ -1,0 +1,179 @@
+"""Candidates in the order they are tried, each with the reason for its place."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, TypeAlias
+
+from broker.evidence import Percentiles
+from broker.routing.candidates import Candidate, latency, reliability, throughput
+from broker.routing.demand import Needs
+from broker.routing.filters import named
+from broker.routing.preferences import Sort
+from broker.routing.shares import Dice, shares
+
+Placed: TypeAlias = tuple[Candidate, str]
+"""A candidate and why it stands where it stands."""
+
+PRECISION = {"fp32": 3, "bf16": 3, "fp16": 3, "fp8": 2, "mxfp8": 2, "int8": 2}
+"""How near a build is to the weights its author published; the rest are 1, an unknown one 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What decides among candidates that are equally fit: smaller keys first."""
+
+    keys: Sequence[Any]
+    reasons: Sequence[str]
+
+
+def ordered(
+    candidates: Sequence[Candidate],
+    needs: Needs,
+    dice: Dice,
+    *,
+    sort: Sort | None,
+    names: Sequence[str] = (),
+) -> list[Placed]:
+    """Order candidates: those that may be called, then as named, then as fit, then by ranking."""
+    if len(candidates) == 1:
+        only = candidates[0]
+        return [(only, _told("the only endpoint", only))]
+    ranking = _ranking(candidates, needs, dice, sort, names)
+    positions = [_position(each, names) for each in candidates]
+    keys = [
+        (each.health, position, each.lacking, each.unmet, key)
+        for each, position, key in zip(candidates, positions, ranking.keys, strict=True)
+    ]
+    reasons = [
+        f"named in provider.order, {_ordinal(position)}" if position < len(names) else reason
+        for position, reason in zip(positions, ranking.reasons, strict=True)
+    ]
+    places = sorted(range(len(candidates)), key=keys.__getitem__)
+    placed = [(candidates[n], _told(reasons[n], candidates[n])) for n in places]
+    return _warm_first(placed) if sort is None and not names else placed
+
+
+def _ranking(
+    candidates: Sequence[Candidate],
+    needs: Needs,
+    dice: Dice,
+    sort: Sort | None,
+    names: Sequence[str],
+) -> Ranking:
+    if sort is None and names:
+        sort = Sort.PRICE  # whoever names providers has turned the balancing off
+    return _SORTED[sort](candidates) if sort is not None else _balanced(candidates, needs, dice)
+
+
+def _balanced(candidates: Sequence[Candidate], needs: Needs, dice: Dice) -> Ranking:
+    weights = shares(candidates, needs)
+    return Ranking(
+        dice.draw(weights),
+        [f"drawn with a share of {weight:.0%} by price, speed and uptime" for weight in weights],
+    )
+
+
+def _by_price(candidates: Sequence[Candidate]) -> Ranking:
+    known = [each.cost is not None for each in candidates]
+    costs = [each.cost or 0.0 for each in candidates]
+    return Ranking(
+        [
+            (not priced, cost, not each.warm)
+            for priced, cost, each in zip(known, costs, candidates, strict=True)
+        ],
+        [
+            f"by price: about {cost / 1e9:.2g} USD" if priced else "by price: not known in advance"
+            for priced, cost in zip(known, costs, strict=True)
+        ],
+    )
+
+
+def _by_throughput(candidates: Sequence[Candidate]) -> Ranking:
+    speeds = [throughput(each.evidence) for each in candidates]
+    return _measured(candidates, speeds, "throughput", "tokens/s", most_first=True)
+
+
+def _by_latency(candidates: Sequence[Candidate]) -> Ranking:
+    waits = [latency(each.evidence) for each in candidates]
+    return _measured(candidates, waits, "latency", "s to the first token", most_first=False)
+
+
+def _measured(
+    candidates: Sequence[Candidate],
+    measures: Sequence[Percentiles | None],
+    what: str,
+    unit: str,
+    *,
+    most_first: bool,
+) -> Ranking:
+    """Rank by medians; what was not measured counts as a typical peer, and a tie goes by price."""
+    known = [each.p50 for each in measures if each is not None]
+    typical = median(known) if known else 0.0
+    sign = -1.0 if most_first else 1.0
+    return Ranking(
+        [
+            (sign * (typical if each is None else each.p50), each is None, candidate.cost or 0.0)
+            for each, candidate in zip(measures, candidates, strict=True)
+        ],
+        [
+            f"by {what}: not measured yet" if each is None else f"by {what}: {each.p50:.3g} {unit}"
+            for each in measures
+        ],
+    )
+
+
+def _by_quality(candidates: Sequence[Candidate]) -> Ranking:
+    fast = _by_throughput(candidates).keys
+    precisions = [_precision(each.endpoint.quantization) for each in candidates]
+    chances = [reliability(each.evidence) for each in candidates]
+    return Ranking(
+        list(zip((-each for each in precisions), (-each for each in chances), fast, strict=True)),
+        [
+            f"by quality: {each.endpoint.quantization or 'unknown'} precision, {chance:.1%} uptime"
+            for each, chance in zip(candidates, chances, strict=True)
+        ],
+    )
+
+
+def _precision(quantization: str | None) -> int:
+    if quantization is None or quantization == "unknown":
+        return 2
+    return PRECISION.get(quantization, 1)
+
+
+_SORTED: dict[Sort, Callable[[Sequence[Candidate]], Ranking]] = {
+    Sort.PRICE: _by_price,
+    Sort.THROUGHPUT: _by_throughput,
+    Sort.LATENCY: _by_latency,
+    Sort.EXACTO: _by_quality,
+}
+
+
+def _position(candidate: Candidate, names: Sequence[str]) -> int:
+    found = (n for n, slug in enumerate(names) if named(candidate.endpoint, slug))
+    return next(found, len(names))
+
+
+def _warm_first(placed: list[Placed]) -> list[Placed]:
+    """Put the endpoint that remembers the conversation first, while nobody is cheaper."""
+    warm = next((each for each, _ in placed if each.warm), None)
+    if warm is None or warm.health or warm.cost is None:
+        return placed
+    rivals = [
+        each.cost
+        for each, _ in placed
+        if each is not warm and not each.health and each.rank == warm.rank
+    ]
+    if any(cost is not None and cost < warm.cost for cost in rivals):
+        return placed
+    others = [each for each in placed if each[0] is not warm]
+    return [(warm, _told("it remembers this conversation, and nobody is cheaper", warm)), *others]
+
+
+def _told(reason: str, candidate: Candidate) -> str:
+    return "; ".join((reason, *candidate.doubts))
+
+
+def _ordinal(position: int) -> str:
+    return f"place {position + 1}"

@@ -1,0 +1,183 @@
+"""What a caller wishes of the endpoints: the body's `provider`, `routing` and `route`.
+
+Fields and their meaning are OpenRouter's (its docs, "Provider routing"); `routing.strategy` is the
+short form of its guide. None and absent are the same.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from broker.completion import Json
+from broker.money import NANOS_PER_USD
+from broker.routing import reading
+
+PERCENTILES = ("p50", "p75", "p90", "p99")
+QUANTIZATIONS = frozenset(
+    {"int4", "int8", "fp4", "mxfp4", "nvfp4", "fp6", "fp8", "mxfp8", "fp16", "bf16", "fp32",
+     "unknown"}
+)  # fmt: skip
+PRICED = frozenset({"prompt", "completion", "request", "image", "audio"})
+
+
+class Sort(StrEnum):
+    """What alone decides the order."""
+
+    PRICE = "price"
+    THROUGHPUT = "throughput"
+    LATENCY = "latency"
+    EXACTO = "exacto"  # quality first
+
+
+STRATEGIES = {"cost": Sort.PRICE, "speed": Sort.THROUGHPUT, "balanced": None}
+PARTITIONS = ("model", "none")
+
+
+@dataclass(frozen=True, slots=True)
+class Preferences:
+    """A caller's wishes, checked. The defaults are OpenRouter's."""
+
+    order: Sequence[str] = ()  # provider slugs, first choice first
+    only: frozenset[str] | None = None
+    ignore: frozenset[str] = frozenset()
+    allow_fallbacks: bool = True
+    require_parameters: bool = False
+    data_collection: bool = True  # False: no endpoint that may store or train
+    zdr: bool = False
+    quantizations: frozenset[str] | None = None
+    sort: Sort | None = None  # None: weighed by price, speed and reliability
+    across_models: bool = False  # order all models' endpoints together
+    min_throughput: Mapping[str, float] = field(default_factory=dict)  # percentile → tokens/s
+    max_latency: Mapping[str, float] = field(default_factory=dict)  # percentile → seconds
+    max_price: Mapping[str, int] = field(default_factory=dict)  # nano-dollars, tokens per million
+
+
+NO_PREFERENCES = Preferences()
+
+
+def preferences(body: Json) -> Preferences:
+    """Read a body's wishes. Raises InvalidRequestError that names the field."""
+    wishes = _provider(body.get("provider"))
+    wishes |= _route(body.get("route"), wishes)
+    wishes |= _strategy(body.get("routing"), wishes)
+    return Preferences(**wishes) if wishes else NO_PREFERENCES
+
+
+def options(body: Json, provider: str) -> Json:
+    """Return what `provider.options` asks to be passed through to this provider, and no other."""
+    given = body.get("provider")
+    named = given.get("options") if isinstance(given, dict) else None
+    own = named.get(provider) if isinstance(named, dict) else None
+    return own if isinstance(own, dict) else {}
+
+
+def _provider(value: Any) -> Json:
+    if value is None:
+        return {}
+    wishes: Json = {}
+    for name, given in reading.table(value, "provider", _READERS).items():
+        if given is not None:
+            wishes |= _READERS[name](given, f"provider.{name}")
+    return wishes
+
+
+def _route(value: Any, wishes: Json) -> Json:
+    """`route: sort` is the old way to write `partition: none`."""
+    if value == "sort" and "across_models" not in wishes:
+        return {"across_models": True}
+    return {}
+
+
+def _strategy(value: Any, wishes: Json) -> Json:
+    if value is None:
+        return {}
+    strategy = reading.table(value, "routing", ("strategy",)).get("strategy")
+    if strategy is None or "sort" in wishes:
+        return {}
+    return {"sort": STRATEGIES[reading.word(strategy, "routing.strategy", STRATEGIES)]}
+
+
+def slug(name: str) -> str:
+    """Return a provider's slug, also where its display name was written."""
+    return name.strip().lower().replace(" ", "-")
+
+
+def _slugs(value: Any, where: str) -> list[str]:
+    return [slug(name) for name in reading.texts(value, where)]
+
+
+def _sort(value: Any, where: str) -> Json:
+    if not isinstance(value, dict):
+        return {"sort": Sort(reading.word(value, where, list(Sort)))}
+    given = reading.table(value, where, ("by", "partition"))
+    wishes: Json = {}
+    if given.get("by") is not None:
+        wishes["sort"] = Sort(reading.word(given["by"], f"{where}.by", list(Sort)))
+    if given.get("partition") is not None:
+        partition = reading.word(given["partition"], f"{where}.partition", PARTITIONS)
+        wishes["across_models"] = partition == "none"
+    return wishes
+
+
+def _cutoffs(value: Any, where: str) -> dict[str, float]:
+    """Read a cutoff at the median, or one for each of several percentiles."""
+    if not isinstance(value, dict):
+        return {"p50": reading.number(value, where)}
+    given = reading.table(value, where, PERCENTILES)
+    return {
+        name: reading.number(each, f"{where}.{name}")
+        for name, each in given.items()
+        if each is not None
+    }
+
+
+def _prices(value: Any, where: str) -> dict[str, int]:
+    """Read dollars: per million tokens, per request, per image."""
+    given = reading.table(value, where, PRICED)
+    return {
+        name: round(reading.number(each, f"{where}.{name}", zero=True) * NANOS_PER_USD)
+        for name, each in given.items()
+        if each is not None
+    }
+
+
+def _quantizations(value: Any, where: str) -> frozenset[str]:
+    return frozenset(
+        reading.word(each, where, QUANTIZATIONS) for each in reading.texts(value, where)
+    )
+
+
+def _options(value: Any, where: str) -> Json:
+    if not isinstance(value, dict):
+        reading.refuse(where, "an object of provider slugs, each with an object")
+    for name, given in value.items():
+        if not isinstance(given, dict):
+            reading.refuse(f"{where}.{name}", "an object")
+    return {}  # read where it is sent
+
+
+def _accepted(value: Any, where: str) -> Json:
+    """Check a wish that changes nothing here: every model that is served may be distilled from."""
+    reading.flag(value, where)
+    return {}
+
+
+_READERS: Mapping[str, Any] = {
+    "order": lambda value, where: {"order": tuple(_slugs(value, where))},
+    "only": lambda value, where: {"only": frozenset(_slugs(value, where)) or None},
+    "ignore": lambda value, where: {"ignore": frozenset(_slugs(value, where))},
+    "allow_fallbacks": lambda value, where: {"allow_fallbacks": reading.flag(value, where)},
+    "require_parameters": lambda value, where: {"require_parameters": reading.flag(value, where)},
+    "data_collection": lambda value, where: {
+        "data_collection": reading.word(value, where, ("allow", "deny")) == "allow"
+    },
+    "zdr": lambda value, where: {"zdr": reading.flag(value, where)},
+    "enforce_distillable_text": _accepted,
+    "quantizations": lambda value, where: {"quantizations": _quantizations(value, where) or None},
+    "sort": _sort,
+    "preferred_min_throughput": lambda value, where: {"min_throughput": _cutoffs(value, where)},
+    "preferred_max_latency": lambda value, where: {"max_latency": _cutoffs(value, where)},
+    "max_price": lambda value, where: {"max_price": _prices(value, where)},
+    "options": _options,
+}

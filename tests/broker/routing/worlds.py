@@ -1,0 +1,59 @@
+"""Endpoints with a behaviour, and plans over them."""
+
+from collections import Counter
+from dataclasses import replace
+
+from broker.evidence import Evidence, Percentiles, Snapshot
+from broker.pricing import Price
+from broker.routing import Ask, Circumstances, Endpoint, Needs, Preferences, plan
+
+USD = 1_000_000_000
+NOW = 1_800_000_000_000
+MODEL = "acme/large"
+NEEDS = Needs(input_tokens=1_000)
+
+
+def at(provider, usd=1.0, model=MODEL, **facts):
+    """An endpoint that asks `usd` dollars per million tokens, in and out."""
+    price = Price(prompt=round(usd * USD), completion=round(usd * USD))
+    return replace(Endpoint(provider=provider, model=model, native="n", price=price), **facts)
+
+
+def even(value):
+    return Percentiles(value, value, value, value)
+
+
+def seen(*, speed=None, wait=None, uptime=None, attempts=200, **more):
+    """What was measured of an endpoint: tokens/s, seconds to the first token, success share."""
+    return Evidence(
+        uptime_5m=uptime,
+        attempts_5m=attempts if uptime is not None else 0,
+        throughput_5m=None if speed is None else even(speed),
+        latency_5m=None if wait is None else even(wait),
+        **more,
+    )
+
+
+def snapshot(**evidence):
+    """What is known of the endpoints of MODEL, by provider."""
+    return Snapshot({(slug, MODEL): each for slug, each in evidence.items()}, taken_at=NOW)
+
+
+def planned(endpoints, *, seed=1, evidence=None, warm=None, needs=NEEDS, models=None, **wishes):
+    served = {}
+    for each in endpoints:
+        served.setdefault(each.model, []).append(each)
+    ask = Ask(models or list(served), needs, Preferences(**wishes))
+    mapping = {name: served.get(name) or served.get(name.split(":")[0], []) for name in ask.models}
+    circumstances = Circumstances(evidence or snapshot(), warm or {}, seed)
+    return plan(ask, mapping, circumstances)
+
+
+def order(the_plan):
+    return [each.endpoint.provider for each in the_plan.places]
+
+
+def firsts(endpoints, *, draws=2_000, **options):
+    """Which share of many requests each provider is asked first by."""
+    count = Counter(order(planned(endpoints, seed=n, **options))[0] for n in range(1, draws + 1))
+    return {each.provider: count[each.provider] / draws for each in endpoints}
