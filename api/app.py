@@ -28,6 +28,7 @@ from api.routes import (
     metrics,
     models,
     operations,
+    route,
     usage,
     webhooks,
 )
@@ -80,6 +81,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
             chat,
             operations,
             jobs,
+            route,
             batches,
             webhooks,
             files,

@@ -1,6 +1,7 @@
 """From an HTTP request to an accepted job: read, validate, prepare, write, publish."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -82,10 +83,18 @@ def prepared(
     wish: Wish,
     *,
     inside: str | None = None,
+    warm: Mapping[str, str] | None = None,
 ) -> NewJob:
     """Validate a body (found `inside` another body, perhaps) and prepare its job."""
     return admission.admit(
-        body, wish, principal, services.catalog, services.settings, inside=inside
+        body,
+        wish,
+        principal,
+        services.catalog,
+        services.settings,
+        inside=inside,
+        snapshot=services.observer.snapshot,
+        warm=warm,
     )
 
 

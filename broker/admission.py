@@ -1,13 +1,17 @@
 """From a body as it came to a job ready for submission, be it of a call, a job or a batch line."""
 
+from collections.abc import Mapping
+
 import orjson
 
 from broker import plugins, routing, submission
 from broker.accounts import Principal
 from broker.bodies import SCHEMAS, validated
-from broker.catalog import Catalog
+from broker.catalog import Catalog, task_fit
 from broker.completion import Json
 from broker.errors import InvalidRequestError, ModalityError
+from broker.evidence import NO_SNAPSHOT, Snapshot
+from broker.routing import Circumstances
 from broker.settings import Settings
 from broker.submission import NewJob, Wish
 
@@ -20,16 +24,20 @@ def admit(
     settings: Settings,
     *,
     inside: str | None = None,
+    snapshot: Snapshot = NO_SNAPSHOT,
+    warm: Mapping[str, str] | None = None,
 ) -> NewJob:
     """Validate a body (found `inside` another body, perhaps) and prepare its job.
 
+    `snapshot` and `warm` are what is known of the endpoints now (see `routing.Circumstances`).
     Raises WaybillError where it cannot be done; nothing is written.
     """
     validated(SCHEMAS[wish.operation], body, inside=inside)
     plugins.check(body)
     endpoints = catalog.endpoints(routing.requested_models(body), wish.operation)
+    circumstances = Circumstances(snapshot, warm or {}, fits=task_fit())
     try:
-        return submission.prepare(body, wish, principal, endpoints, settings)
+        return submission.prepare(body, wish, principal, endpoints, settings, circumstances)
     except ModalityError as error:
         raise error.naming(catalog.taking(error.needs, wish.operation)) from None
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes

@@ -123,6 +123,7 @@ class EventWriter:
         self._redis = redis
         self._ttl = ttl_seconds
         self._gathered: dict[str, list[Event]] = {}
+        self._facts: dict[str, tuple[str, int]] = {}  # value and seconds to live, by key
         self._attempts: dict[str, int] = {}  # of gathered logs that are kept, by job id
         self._something = asyncio.Event()
         self._closing = False
@@ -134,6 +135,10 @@ class EventWriter:
         if attempt is not None:
             self._attempts[job_id] = attempt
         self._something.set()
+
+    def remember(self, key: str, value: str, *, seconds: int) -> None:
+        """Set a key for a while, together with the next events that are sent."""
+        self._facts[key] = (value, seconds)
 
     async def close(self) -> None:
         """Send what has gathered and stop."""
@@ -154,6 +159,9 @@ class EventWriter:
         if not gathered:
             return
         pipeline = self._redis.pipeline(transaction=False)
+        facts, self._facts = self._facts, {}
+        for key, (value, seconds) in facts.items():
+            pipeline.set(key, value, ex=seconds)
         for job_id, events in gathered.items():
             lines = encode(events)
             if job_id not in attempts:

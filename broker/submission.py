@@ -140,7 +140,12 @@ def _word(value: Any) -> str | None:
 
 def asked(body: Json) -> Ask:
     """Read what a body asks of routing. Raises InvalidRequestError that names the field."""
-    return Ask(routing.requested_models(body), needs.of(body), routing.preferences(body))
+    models, needed = routing.requested_models(body), needs.of(body)
+    wishes = routing.preferences(body)
+    if not any(name in routing.ROUTERS for name in models):
+        return Ask(models, needed, wishes)
+    choice = routing.auto_wishes(body, routing.classify(body, needed))
+    return Ask(models, needed, wishes, choice)
 
 
 def _with_dice(circumstances: Circumstances) -> Circumstances:
@@ -148,7 +153,7 @@ def _with_dice(circumstances: Circumstances) -> Circumstances:
     if circumstances.seed:
         return circumstances
     seed = getrandbits(SEED_BITS)
-    return Circumstances(circumstances.snapshot, circumstances.warm, seed)
+    return Circumstances(circumstances.snapshot, circumstances.warm, seed, circumstances.fits)
 
 
 def _row(

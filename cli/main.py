@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import credit, keys, ledger, listen, submit, usage, webhooks
+from cli import credit, keys, ledger, listen, route, submit, usage, webhooks
 from cli.batch import command as batch
 from cli.catalog import command as catalog
 from cli.catalog import models
@@ -25,6 +25,7 @@ app.command()(up.up)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
 app.command()(submit.submit)
+app.command()(route.route)
 app.command()(run.run)
 app.command()(listen.listen)
 app.command()(usage.usage)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import orjson
 
-from broker import context_compression, parameters
+from broker import context_compression, parameters, routing
 from broker.clock import now_ms
 from broker.completion import (
     AttemptOutcome,
@@ -44,7 +44,8 @@ from workers.upstream import Deadlines, Stopwatch, call
 
 ROUTING_FIELDS = frozenset(
     {"model", "models", "route", "routing", "provider", "plugins", "transforms", "preset",
-     "session_id", "trace", "usage", "stream", "stream_options", "debug"}
+     "allowed_models", "excluded_models", "cost_tier", "session_id", "trace", "usage",
+     "stream", "stream_options", "debug"}
 )  # fmt: skip
 """Fields of a chat body that speak to Waybill: no provider sees them."""
 
@@ -103,8 +104,9 @@ def request_of(job: ClaimedJob, body: Json) -> CompletionRequest:
     asked = {name: value for name, value in fitting.items() if name not in ROUTING_FIELDS}
     if asked.get("service_tier") == BATCH_TIER:
         del asked["service_tier"]
+    options = routing.options(body, job.endpoint.provider)
     return CompletionRequest(
-        body=parameters.fitting(asked, job.endpoint.supported_parameters),
+        body=parameters.fitting(asked, job.endpoint.supported_parameters) | options,
         model=job.endpoint.native,
         stream=job.stream,
     )

@@ -8,9 +8,9 @@ import orjson
 import structlog
 from sqlalchemy.exc import DataError, OperationalError
 
-from broker import files
+from broker import files, warmth
 from broker.clock import now_ms
-from broker.completion import AttemptOutcome, Completion, Document, ErrorType, Failure
+from broker.completion import AttemptOutcome, Completion, Document, ErrorType, Failure, Usage
 from broker.ids import generation_id
 from broker.lifecycle import (
     ClaimedJob,
@@ -62,6 +62,7 @@ async def _ending(tools: Toolbox, run: Run, answer: Completion | Document) -> Fi
     """Prepare what is written and what is told at the end of a job that brought an answer."""
     job = run.job
     receipt = Receipt.of(job, run.request, answer, batched=run.batched)
+    _remember(tools, job, receipt.usage)
     saved = await _keep_media(tools, job, answer)
     envelope = Envelope.of(job)
     response = orjson.dumps(envelope.body(answer, receipt))
@@ -81,6 +82,16 @@ async def _ending(tools: Toolbox, run: Run, answer: Completion | Document) -> Fi
         events=run.story.packed(),
         files=saved,
     )
+
+
+def _remember(tools: Toolbox, job: ClaimedJob, usage: Usage) -> None:
+    """Note which endpoint's cache knows this conversation now: told with the job's end."""
+    if not warmth.is_warm(usage, job.request):
+        return
+    key = warmth.key(job.workspace_id, orjson.loads(job.request))
+    if key is not None:
+        endpoint = warmth.value(job.endpoint.provider, job.endpoint.model)
+        tools.events.remember(key, endpoint, seconds=warmth.IDLE_SECONDS)
 
 
 async def record(tools: Toolbox, ending: Ending) -> bool:

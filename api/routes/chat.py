@@ -5,12 +5,13 @@ from collections.abc import AsyncGenerator
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import answering, intake
+from api import answering, explaining, intake
 from api.attribution import attribution
 from api.documents import body_of
 from api.services import Services, services
 from api.serving import serve
 from api.streaming import ChatStream, chat_response
+from broker import warmth
 from broker.accounts import Principal
 from broker.events import Event
 from broker.operations import Operation
@@ -26,10 +27,17 @@ async def create_chat_completion(request: Request) -> Response:
     principal = await hands.keyring.principal(request)
     body = await intake.read_json(request, hands.settings.max_body_bytes)
     wish = Wish(idempotency_key=intake.idempotency_key(request), **attribution(request))
-    job = intake.prepared(hands, principal, body, wish)
+    session = request.headers.get("x-session-id")
+    if session and body.get("session_id") is None:
+        body["session_id"] = session
+    warm = await warmth.find(hands.redis, principal.workspace_id, body)
+    job = intake.prepared(hands, principal, body, wish, warm=warm)
     if body.get("stream") and not intake.preference(request).respond_async:
         return await _stream(request, hands, principal, job)
-    return await serve(request, hands, principal, job)
+    response = await serve(request, hands, principal, job)
+    if explaining.is_wanted(request):
+        return await explaining.explained(hands, principal, response)
+    return response
 
 
 async def _stream(request: Request, hands: Services, principal: Principal, job: NewJob) -> Response:
@@ -43,8 +51,11 @@ async def _stream(request: Request, hands: Services, principal: Principal, job: 
             if cancels and not submitted.replayed:  # it is somebody else's call too
                 await answering.cancel_quietly(hands, principal, job_id)
 
+        source = _events(hands, principal, job_id)
+        if explaining.is_wanted(request):
+            source = explaining.explained_stream(hands, principal, job_id, source)
         return await chat_response(
-            _events(hands, principal, job_id),
+            source,
             ChatStream(job_id, model=str(job.row["model"])),
             keep_alive=hands.settings.keep_alive_seconds,
             on_gone=on_gone,

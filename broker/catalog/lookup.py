@@ -12,7 +12,7 @@ from broker.errors import NoEndpointError, UnknownModelError
 from broker.operations import Operation, serves
 from broker.pricing import Price
 from broker.providers import Provider
-from broker.routing import Endpoint, variants
+from broker.routing import ROUTERS, Endpoint, variants
 from broker.vendors import vendors
 
 FREE = Price()
@@ -35,6 +35,7 @@ class Catalog:
         }
         self._namer = namer or Namer(())
         self._wires = {slug: provider.wire for slug, provider in providers.items()}
+        self._by_operation: dict[Operation, dict[str, Sequence[Endpoint]]] = {}
         self._open = [p for p in providers.values() if p.vendor and p.vendor.any_model]
 
     def endpoints(
@@ -43,9 +44,11 @@ class Catalog:
         """Return the endpoints of each slug whose providers serve the operation.
 
         Raises UnknownModelError for a model that is not in the catalog, with the names nearest to
-        it: a misspelt fallback would be missed only when it is needed.
+        it: a misspelt fallback would be missed only when it is needed. Where a router is named, all
+        that it may choose from is there too.
         """
-        found = {slug: self._routed(slug) for slug in slugs}
+        named = [slug for slug in slugs if slug not in ROUTERS]
+        found = {slug: self._routed(slug) for slug in named}
         unknown = next((slug for slug, endpoints in found.items() if not endpoints), None)
         if unknown is not None:
             param = "model" if unknown == slugs[0] else "models"
@@ -53,11 +56,24 @@ class Catalog:
         serving: dict[str, Sequence[Endpoint]] = {
             slug: self._serving(each, operation) for slug, each in found.items()
         }
+        if len(named) < len(slugs):  # a router may choose from all there is
+            serving = self._choosable(operation) | serving
         if not any(serving.values()):
             raise NoEndpointError(
                 f"No provider of {slugs[0]!r} serves {operation.value}.", param="model"
             )
         return serving
+
+    def _choosable(self, operation: Operation) -> dict[str, Sequence[Endpoint]]:
+        if operation not in self._by_operation:
+            serving = {
+                slug: self._serving(model.endpoints, operation)
+                for slug, model in self.models.items()
+            }
+            self._by_operation[operation] = {
+                slug: served for slug, served in serving.items() if served
+            }
+        return self._by_operation[operation]
 
     def resolve(self, name: str) -> str | None:
         """Return the slug of the model that goes by this name, or None where nobody knows it.

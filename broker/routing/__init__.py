@@ -12,9 +12,13 @@ shares        the default order: shares of the traffic, and a draw by them
 ordering      all orders, with the reason for each place
 plans         the result; `stored`: as it is kept with its job
 refusals      nothing is left: what did it
+classifier    what kind of task a chat is; `auto_wishes`: what an auto router may choose from;
+              `auto_router`: its choice of models
 planning      all of it, in one function
 """
 
+from broker.routing.auto_wishes import ROUTERS, auto_wishes
+from broker.routing.classifier import classify
 from broker.routing.demand import NO_NEEDS, Needs
 from broker.routing.endpoint import UNKNOWN_POLICY, DataPolicy, Endpoint
 from broker.routing.filters import Exclusion
@@ -29,6 +33,7 @@ __all__ = [
     "NO_NEEDS",
     "NO_PREFERENCES",
     "ORDINARY",
+    "ROUTERS",
     "UNKNOWN_POLICY",
     "Ask",
     "Circumstances",
@@ -40,6 +45,8 @@ __all__ = [
     "PlannedEndpoint",
     "Preferences",
     "Sort",
+    "auto_wishes",
+    "classify",
     "decode",
     "encode",
     "options",

@@ -2,8 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
+from broker.completion import Json
 from broker.evidence import NO_SNAPSHOT, Snapshot
+from broker.routing.auto_router import Fits, Router
+from broker.routing.auto_wishes import ANY_CHOICE, ROUTERS, AutoWishes
+from broker.routing.auto_wishes import FREE as FREE_ROUTER
 from broker.routing.candidates import PROBE_EVERY, Assessor, Candidate
 from broker.routing.demand import NO_NEEDS, Needs
 from broker.routing.endpoint import Endpoint
@@ -26,6 +31,7 @@ class Ask:
     models: Sequence[str]
     needs: Needs = NO_NEEDS
     preferences: Preferences = NO_PREFERENCES
+    choice: AutoWishes = ANY_CHOICE  # where a router is asked to choose the model
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,7 @@ class Circumstances:
     snapshot: Snapshot = NO_SNAPSHOT
     warm: Mapping[str, str] = field(default_factory=dict)  # model slug → provider that remembers
     seed: int = 0
+    fits: Fits = field(default_factory=dict)  # how well models do tasks
 
 
 ORDINARY = Circumstances()
@@ -53,11 +60,13 @@ def plan(
 ) -> Plan:
     """Return the endpoints that may serve `ask`, in the order to try them.
 
-    `endpoints` holds what each name in `ask.models` can be served by; a fallback model that nobody
-    serves is passed over. The same arguments give the same plan. Raises NoEndpointError that says
-    what left nothing.
+    `endpoints` holds what each name in `ask.models` can be served by, and where one of them is a
+    router (`waybill/auto`) what it may choose from; a fallback model that nobody serves is passed
+    over. The same arguments give the same plan. Raises NoEndpointError that says what left nothing.
     """
-    groups, excluded = _groups(ask, endpoints, circumstances)
+    chosen = _chosen(ask, endpoints, circumstances)
+    groups, excluded = _groups(ask, chosen, endpoints, circumstances)
+    excluded += chosen.excluded
     if not groups:
         refuse(ask.models, ask.needs, filters(ask.needs, ask.preferences), excluded)
     places: list[PlannedEndpoint] = []
@@ -76,26 +85,56 @@ def plan(
         strategy=_strategy(groups[0].sort, ask.preferences),
         seed=circumstances.seed,
         notes=tuple(_notes(ask.preferences, endpoints)),
+        choice=chosen.told,
     )
+
+
+class _Chosen(NamedTuple):
+    """The models to plan for, and what a router has to say of its part in them."""
+
+    models: Sequence[str]
+    told: Json | None = None
+    excluded: Sequence[Exclusion] = ()
+    free: bool = False  # nothing may cost
+
+
+def _chosen(
+    ask: Ask, endpoints: Mapping[str, Sequence[Endpoint]], circumstances: Circumstances
+) -> _Chosen:
+    """Put a router's choices in its place."""
+    place = next((n for n, name in enumerate(ask.models) if name in ROUTERS), None)
+    if place is None:
+        return _Chosen(ask.models)
+    named = [name for name in ask.models if name not in ROUTERS]
+    router = Router(
+        kind=ROUTERS[ask.models[place]],
+        wishes=ask.choice,
+        fits=circumstances.fits,
+        assessor=_assessor(ask, circumstances),
+        conditions=filters(ask.needs, ask.preferences),
+        sort=ask.preferences.sort,
+        seed=circumstances.seed,
+    )
+    picks, told, excluded = router.choose(
+        {slug: served for slug, served in endpoints.items() if slug not in ask.models}
+    )
+    models = [*named[:place], *picks, *named[place:]]
+    return _Chosen(models, told, excluded, free=router.kind == FREE_ROUTER)
 
 
 def _groups(
     ask: Ask,
+    chosen: _Chosen,
     endpoints: Mapping[str, Sequence[Endpoint]],
     circumstances: Circumstances,
 ) -> tuple[list[_Group], list[Exclusion]]:
     """Return who may serve, in groups that are ordered one after the other, and who may not."""
-    assessor = Assessor(
-        ask.needs,
-        ask.preferences,
-        circumstances.snapshot,
-        circumstances.warm,
-        probing=circumstances.seed % PROBE_EVERY == 0,
-    )
+    assessor = _assessor(ask, circumstances)
     conditions = filters(ask.needs, ask.preferences)
+    conditions += [FREE] if chosen.free else []
     groups: list[_Group] = []
     excluded: list[Exclusion] = []
-    for rank, name in enumerate(ask.models):
+    for rank, name in enumerate(chosen.models):
         served = endpoints.get(name, ())
         variant = _variant(name, served)
         own = [*conditions, FREE] if variant is Variant.FREE else conditions
@@ -105,6 +144,16 @@ def _groups(
             sort = SORTS.get(variant, ask.preferences.sort) if variant else ask.preferences.sort
             groups.append(_Group(sort, [assessor.candidate(each, rank) for each in kept]))
     return _joined(groups) if ask.preferences.across_models else groups, excluded
+
+
+def _assessor(ask: Ask, circumstances: Circumstances) -> Assessor:
+    return Assessor(
+        ask.needs,
+        ask.preferences,
+        circumstances.snapshot,
+        circumstances.warm,
+        probing=circumstances.seed % PROBE_EVERY == 0,
+    )
 
 
 def _variant(name: str, served: Sequence[Endpoint]) -> Variant | None:

@@ -21,6 +21,12 @@ QUANTIZATIONS = frozenset(
 PRICED = frozenset({"prompt", "completion", "request", "image", "audio"})
 
 
+NOT_OPTIONS = frozenset(
+    {"model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n"}
+)
+"""What a job was planned and its cost was held for: a provider's options do not change it."""
+
+
 class Sort(StrEnum):
     """What alone decides the order."""
 
@@ -69,7 +75,9 @@ def options(body: Json, provider: str) -> Json:
     given = body.get("provider")
     named = given.get("options") if isinstance(given, dict) else None
     own = named.get(provider) if isinstance(named, dict) else None
-    return own if isinstance(own, dict) else {}
+    if not isinstance(own, dict):
+        return {}
+    return {name: value for name, value in own.items() if name not in NOT_OPTIONS}
 
 
 def _provider(value: Any) -> Json:

@@ -40,6 +40,12 @@ def texts(value: Any, field: str) -> list[str]:
     return value
 
 
+def text(value: Any, field: str) -> str:
+    if not isinstance(value, str) or not value:
+        refuse(field, "a string")
+    return value
+
+
 def number(value: Any, field: str, *, zero: bool = False) -> float:
     """Return a finite number above zero (or zero, where that makes sense); text may hold one."""
     if isinstance(value, str):

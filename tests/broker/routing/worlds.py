@@ -3,7 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
-from broker.evidence import Evidence, Percentiles, Snapshot
+from broker.evidence import Circuit, Evidence, Percentiles, Snapshot
 from broker.pricing import Price
 from broker.routing import Ask, Circumstances, Endpoint, Needs, Preferences, plan
 
@@ -57,3 +57,6 @@ def firsts(endpoints, *, draws=2_000, **options):
     """Which share of many requests each provider is asked first by."""
     count = Counter(order(planned(endpoints, seed=n, **options))[0] for n in range(1, draws + 1))
     return {each.provider: count[each.provider] / draws for each in endpoints}
+
+
+OPEN_CIRCUIT = Evidence(circuit=Circuit.OPEN, paused_until=NOW + 5_000)

@@ -1,0 +1,33 @@
+"""POST /route: the plan that a request would get now. Nothing is written, sent, or charged."""
+
+import orjson
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api import intake
+from api.documents import body_of
+from api.errors import json_response
+from api.services import services
+from broker import job_view, routing, warmth
+from broker.money import usd
+from broker.operations import Operation
+from broker.submission import Wish
+
+router = APIRouter(tags=["jobs"])
+
+
+@router.post("/route", openapi_extra=body_of(Operation.CHAT))
+async def plan_route(request: Request) -> Response:
+    """Show who would serve a chat body, in which order and why, and what would be held for it."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    warm = await warmth.find(hands.redis, principal.workspace_id, body)
+    job = intake.prepared(hands, principal, body, Wish(), warm=warm)
+    quotes = orjson.loads(job.payload["quotes"])
+    shown = job_view.plan(routing.decode(job.payload["plan"]))
+    for place, nanos in zip(shown["plan"], quotes, strict=True):
+        place["quote"] = usd(nanos)
+    return json_response(
+        {"object": "route", "model": job.row["model"], "provider": job.provider, **shown}
+    )

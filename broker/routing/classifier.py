@@ -1,0 +1,93 @@
+"""What kind of task a chat is, without asking a model. Pure, and quick: it looks for signs.
+
+Kinds are the columns of `broker/catalog/task_fit.toml`.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from broker.completion import Json
+from broker.routing.demand import Needs
+
+LONG_TOKENS = 32_000  # from here on keeping it all in mind is the task
+LOOKED_AT = 6_000  # characters of the newest message; its start says what is wanted
+FOREIGN_SHARE = 0.2  # of letters outside ASCII
+
+CHAT = "chat"
+
+
+def _words(*words: str) -> re.Pattern[str]:
+    return re.compile(rf"\b(?:{'|'.join(words)})\b", re.IGNORECASE)
+
+
+LANGUAGES = (
+    *("french", "german", "spanish", "italian", "portuguese", "dutch", "polish", "russian"),
+    *("arabic", "hindi", "chinese", "japanese", "korean", "turkish", "english"),
+)
+SIGNS: dict[str, tuple[re.Pattern[str], ...]] = {
+    "code": (
+        re.compile(
+            r"```|^\s*(def|class|import|from|#include|func|fn|public|const|let)\b", re.MULTILINE
+        ),
+        _words("select .+ from", "traceback", "stack ?trace", "segfault", "regex", "refactor"),
+        _words("python", "javascript", "typescript", "rust", "golang", "java", "sql", "bash"),
+        _words("code", "function", "bug", "compiles?", "unit tests?", "script", "endpoint"),
+    ),
+    "maths": (
+        re.compile(r"\d\s*[-+*/^=]\s*\(?\d|\\(frac|int|sum|sqrt)\b|\bx\^?2\b"),
+        _words("integral", "derivative", "equation", "theorem", "probability", "polynomial"),
+        _words("solve", "prove", "calculate", "compute", "how many", "percentage"),
+    ),
+    "reasoning": (
+        _words("step by step", "trade-?offs?", "pros and cons", "root cause", "hypothes[ie]s"),
+        _words("analy[sz]e", "compare", "evaluate", "plan", "strategy", "deduce", "explain why"),
+    ),
+    "writing": (
+        _words("write", "draft", "rewrite", "compose", "proofread", "summari[sz]e", "rephrase"),
+        _words("essay", "story", "poem", "e-?mail", "blog", "slogan", "product description"),
+    ),
+    "multilingual": (
+        _words("translat(?:e|ion)"),
+        _words(rf"(?:in|into|to|from) (?:{'|'.join(LANGUAGES)})"),
+    ),
+}
+
+
+def classify(body: Json, needs: Needs) -> str:
+    """Return the kind of task that a body most looks like."""
+    if needs.modalities & {"image", "video"}:
+        return "vision"
+    if needs.input_tokens >= LONG_TOKENS:
+        return "long_context"
+    if "tools" in needs.must:
+        return "tools"
+    text = newest_text(body)[:LOOKED_AT]
+    scores = {kind: sum(bool(sign.search(text)) for sign in signs) for kind, signs in SIGNS.items()}
+    if _is_foreign(text):
+        scores["multilingual"] += 1
+    best = max(scores, key=scores.__getitem__)
+    return best if scores[best] else CHAT
+
+
+def newest_text(body: Json) -> str:
+    """Return what the user said last."""
+    messages = body.get("messages")
+    for message in reversed(messages) if isinstance(messages, list) else ():
+        if isinstance(message, dict) and message.get("role") == "user":
+            return "\n".join(_texts(message.get("content")))
+    return ""
+
+
+def _texts(content: Any) -> Iterator[str]:
+    if isinstance(content, str):
+        yield content
+    for part in content if isinstance(content, list) else ():
+        if isinstance(part, dict) and isinstance(part.get("text"), str):
+            yield part["text"]
+
+
+def _is_foreign(text: str) -> bool:
+    letters = [each for each in text if each.isalpha()]
+    foreign = sum(not each.isascii() for each in letters)
+    return foreign > FOREIGN_SHARE * len(letters)

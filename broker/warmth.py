@@ -1,0 +1,74 @@
+"""Which provider's prompt cache knows a conversation: remembered in Redis until it has been idle.
+
+A worker writes it with the events of an answer that used or filled a cache; the API reads it, with
+one GET, for requests that go on with a conversation. Source: OpenRouter's docs, "Prompt caching"
+(provider sticky routing): its key and its ten minutes.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from broker.completion import Json, Usage
+
+IDLE_SECONDS = 600
+NOTHING_WARM: Mapping[str, str] = {}
+
+
+def key(workspace_id: str, body: Json) -> str | None:
+    """Return where a body's conversation is remembered; None where nothing tells it from others."""
+    told = body.get("session_id") or body.get("prompt_cache_key") or _beginning(body)
+    if not told:
+        return None
+    name = orjson.dumps([workspace_id, told], option=orjson.OPT_SORT_KEYS)
+    return f"waybill:warm:{hashlib.sha256(name).hexdigest()[:32]}"
+
+
+def may_know(body: Json) -> bool:
+    """Tell whether an earlier request of this conversation may have warmed a cache."""
+    if body.get("session_id") or body.get("prompt_cache_key"):
+        return True
+    return any(each.get("role") == "assistant" for each in _messages(body))
+
+
+def is_warm(usage: Usage, request: bytes) -> bool:
+    """Tell whether an answer used or filled a cache, or its caller named a session."""
+    return bool(usage.cache_read or usage.cache_write) or b'"session_id"' in request
+
+
+def value(provider: str, model: str) -> str:
+    return f"{provider} {model}"
+
+
+async def find(redis: Redis, workspace_id: str, body: Json) -> Mapping[str, str]:
+    """Return {model slug: provider} of the endpoint that knows this conversation, if any does."""
+    name = key(workspace_id, body) if may_know(body) else None
+    if name is None:
+        return NOTHING_WARM
+    try:
+        found: Any = await redis.get(name)
+    except (RedisError, OSError):
+        return NOTHING_WARM
+    if not found:
+        return NOTHING_WARM
+    provider, _, model = found.decode().partition(" ")
+    return {model: provider}
+
+
+def _beginning(body: Json) -> Any:
+    """Return what a conversation keeps: its first instruction and its first other message."""
+    messages = _messages(body)
+    told = [each for each in messages if each.get("role") in ("system", "developer")][:1]
+    other = [each for each in messages if each.get("role") not in ("system", "developer")][:1]
+    return [*told, *other] if other else None
+
+
+def _messages(body: Json) -> list[Json]:
+    messages = body.get("messages")
+    return (
+        [each for each in messages if isinstance(each, dict)] if isinstance(messages, list) else []
+    )

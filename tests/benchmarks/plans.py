@@ -1,0 +1,76 @@
+"""Microseconds to plan a job: `python -m tests.benchmarks.plans`. CPU time, best of several runs.
+
+The catalog is 5,000 endpoints large in every line; a plan looks at those of its models only.
+"""
+
+import sys
+import time
+import timeit
+from collections.abc import Callable
+
+from broker import routing
+from broker.evidence import Evidence, Percentiles, Snapshot
+from broker.pricing import Price
+from broker.routing import Ask, Circumstances, Endpoint, Needs
+
+USD = 1_000_000_000
+NEEDS = Needs(input_tokens=1_000, output_tokens=500, parameters=frozenset({"temperature"}))
+SIZES = (1, 3, 50)
+FILLING = 5_000
+
+
+def main() -> None:
+    catalog = world()
+    spread = Percentiles(30, 40, 50, 60)
+    evidence = {
+        (each.provider, each.model): Evidence(0.99, 0.99, 0.99, 100, spread, spread, spread, spread)
+        for served in catalog.values()
+        for each in served
+    }
+    circumstances = Circumstances(Snapshot(evidence), seed=7)
+    say(f"{sum(map(len, catalog.values())):,} endpoints of {len(catalog):,} models")
+    for size in SIZES:
+        ask = Ask([f"bench/{size}"], NEEDS)
+        plan = routing.plan(ask, catalog, circumstances)
+        stored = routing.encode(plan)
+        planning = microseconds(lambda ask=ask: routing.plan(ask, catalog, circumstances))
+        encoding = microseconds(lambda plan=plan: routing.encode(plan))
+        decoding = microseconds(lambda stored=stored: routing.decode(stored))
+        say(
+            f"{size:>5} endpoints: plan {planning:6.1f} µs, encode {encoding:5.1f} µs, "
+            f"decode {decoding:5.1f} µs, {len(stored):,} bytes"
+        )
+    fits = {slug: {"chat": 0.9} for slug in list(catalog)[:100]}
+    ask = Ask(["waybill/auto"], NEEDS)
+    choosing = Circumstances(Snapshot(evidence), seed=7, fits=fits)
+    say(
+        f"auto router over {len(fits)} rated models: "
+        f"{microseconds(lambda: routing.plan(ask, catalog, choosing)):,.0f} µs"
+    )
+
+
+def say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+
+
+def world() -> dict[str, list[Endpoint]]:
+    """One model of each size, and as many others with ten endpoints as fill the catalog."""
+    sizes = {f"bench/{size}": size for size in SIZES}
+    sizes |= {f"other/{n}": 10 for n in range((FILLING - sum(SIZES)) // 10)}
+    return {
+        slug: [_endpoint(slug, number) for number in range(size)] for slug, size in sizes.items()
+    }
+
+
+def _endpoint(slug: str, number: int) -> Endpoint:
+    price = Price(prompt=USD + number, completion=3 * USD, cache_read=USD // 10)
+    return Endpoint(f"p{number}", slug, "native", price, context_length=128_000)
+
+
+def microseconds(run: Callable[[], object]) -> float:
+    count = 200
+    return min(timeit.repeat(run, number=count, repeat=7, timer=time.process_time)) / count * 1e6
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,199 @@
+"""The auto router: what it makes of a prompt, what it picks, and that the pick can serve it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from broker import routing
+from broker.errors import InvalidRequestError, NoEndpointError
+from broker.evidence import Snapshot
+from broker.pricing import Price
+from broker.routing import Ask, Circumstances, Needs, Preferences, Sort, classify
+from broker.routing.auto_wishes import AutoWishes, auto_wishes
+from broker.routing.filters import filters
+from tests.broker.routing.worlds import NOW, OPEN_CIRCUIT, USD, at, seen
+
+FITS = {
+    "a/coder": {"code": 0.9, "chat": 0.5},
+    "b/talker": {"code": 0.3, "chat": 0.9},
+    "c/best": {"code": 0.99, "chat": 0.99},
+}
+SERVED = {
+    "a/coder": [at("p", 1.0, model="a/coder")],
+    "b/talker": [at("p", 1.1, model="b/talker")],
+    "c/best": [at("p", 60.0, model="c/best")],
+    "d/unrated": [at("p", 0.0, model="d/unrated")],
+}
+
+
+def chosen(model="waybill/auto", *, wishes=None, served=SERVED, seed=1, evidence=None, **more):
+    ask = Ask([model], more.pop("needs", Needs(input_tokens=100)), Preferences(**more),
+              wishes or AutoWishes())  # fmt: skip
+    snapshot = Snapshot(evidence or {}, taken_at=NOW)
+    return routing.plan(ask, served, Circumstances(snapshot, seed=seed, fits=FITS))
+
+
+def models(plan):
+    return [plan[n].model for n in range(len(plan))]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "kind"),
+    [
+        ("Write a python function that reverses a list", "code"),
+        ("```\ndef f(): pass\n```\nwhat is wrong?", "code"),
+        ("Solve the equation 3*x + 4 = 19", "maths"),
+        ("Compare the trade-offs step by step", "reasoning"),
+        ("Write a product description for a smart water bottle.", "writing"),
+        ("Translate this into German: good morning", "multilingual"),
+        ("Как дела сегодня", "multilingual"),
+        ("Hello there", "chat"),
+        ("", "chat"),
+    ],
+)
+def test_what_a_prompt_asks_for(prompt, kind):
+    assert classify({"messages": [{"role": "user", "content": prompt}]}, Needs()) == kind
+    parts = [{"type": "text", "text": prompt}]
+    assert classify({"messages": [{"role": "user", "content": parts}]}, Needs()) == kind
+
+
+def test_needs_say_more_than_words():
+    body = {"messages": [{"role": "user", "content": "Write a python function"}]}
+    assert classify(body, Needs(frozenset({"image"}))) == "vision"
+    assert classify(body, Needs(input_tokens=50_000)) == "long_context"
+    assert classify(body, Needs(must=frozenset({"tools"}))) == "tools"
+
+
+def test_the_fit_decides_within_a_cost_tier():
+    both = {slug: SERVED[slug] for slug in ("a/coder", "b/talker", "c/best")}
+    assert models(chosen(served=both, wishes=AutoWishes(task="code")))[0] == "a/coder"
+    dear = chosen(served=both, wishes=AutoWishes(task="code", cost_tier="max"))
+    assert models(dear)[0] == "c/best"
+    assert dear.choice["task"] == "code"
+    assert dear.choice["chosen"] == ["c/best"]
+    assert "max cost" in dear.choice["why"]
+
+
+@pytest.mark.parametrize("name", ["waybill/auto", "openrouter/auto"])
+def test_both_names_choose_and_the_choice_has_fallbacks(name):
+    plan = chosen(name)
+    assert len(set(models(plan))) == 3
+    assert "d/unrated" not in models(plan)  # nobody knows how well it does
+    assert list(plan.choice["fallbacks"]) == models(plan)[1:]
+
+
+def test_strategies():
+    assert models(chosen(sort=Sort.PRICE))[0] == "a/coder"
+    fast = {("p", "c/best"): seen(speed=300, wait=0.1), ("p", "a/coder"): seen(speed=10, wait=1)}
+    assert models(chosen(sort=Sort.THROUGHPUT, evidence=fast))[0] == "c/best"
+
+
+def test_wishes_bound_the_choice():
+    assert models(chosen(wishes=AutoWishes(allowed=["c/*"]))) == ["c/best"]
+    assert models(chosen(wishes=AutoWishes(allowed=["d/*"]))) == ["d/unrated"]
+    excluded = AutoWishes(excluded=["a/*", "c/*"])
+    assert models(chosen(wishes=excluded)) == ["b/talker"]
+    with pytest.raises(NoEndpointError):
+        chosen(wishes=AutoWishes(allowed=["nobody/*"]))
+
+
+def test_a_model_that_fails_now_is_not_the_pick():
+    plan = chosen(sort=Sort.PRICE, evidence={("p", "a/coder"): OPEN_CIRCUIT})
+    assert models(plan)[0] == "b/talker"
+
+
+def test_free_is_free_and_pareto_the_cheapest_good_coder():
+    assert models(chosen("openrouter/free")) == ["d/unrated"]
+    assert models(chosen("waybill/pareto-code")) == ["a/coder", "c/best"]
+    least = AutoWishes(least_code=0.95)
+    assert models(chosen("openrouter/pareto-code", wishes=least)) == ["c/best"]
+
+
+def test_a_router_may_be_one_of_several_models():
+    ask = Ask(["d/unrated", "waybill/auto"], Needs())
+    plan = routing.plan(ask, SERVED, Circumstances(seed=1, fits=FITS))
+    assert models(plan)[0] == "d/unrated"
+    assert plan[1].model in FITS
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"cost_tier": "cheap"}, "cost_tier"),
+        ({"allowed_models": "a/*"}, "allowed_models"),
+        ({"plugins": [{"id": "auto-router", "excluded_models": [1]}]},
+         "plugins.auto-router.excluded_models"),
+        ({"excluded_models": ["x"] * 1_025}, "excluded_models"),
+        ({"plugins": [{"id": "pareto-router", "min_coding_score": "good"}]},
+         "plugins.pareto-router.min_coding_score"),
+    ],
+)  # fmt: skip
+def test_wishes_that_cannot_be_read_name_their_field(body, param):
+    with pytest.raises(InvalidRequestError) as refusal:
+        auto_wishes(body, "chat")
+    assert refusal.value.param == param
+
+
+def test_the_plugins_settings_and_the_bodys_mean_the_same():
+    settings = {"allowed_models": ["a/*"], "excluded_models": ["a/b"], "cost_tier": "high"}
+    plugin = {"plugins": [{"id": "auto-router", **settings}]}
+    assert auto_wishes(plugin, "chat") == auto_wishes(settings, "chat")
+    off = {"plugins": [{"id": "auto-router", "enabled": False, **settings}]}
+    assert auto_wishes(off, "chat") == AutoWishes()
+    pinned = {"plugins": [{"id": "auto-router", "pin_model": "a/b"}]}
+    assert auto_wishes(pinned, "chat").allowed == ["a/b"]
+
+
+SOME = st.none() | st.sampled_from(
+    [frozenset(), frozenset({"tools"}), frozenset({"tools", "seed"})]
+)
+ENDPOINTS = st.builds(
+    lambda n, usd, room, most, supported, sees: at(
+        f"p{n}", usd, model=f"m/{n}", context_length=room, max_completion_tokens=most,
+        supported_parameters=supported,
+        input_modalities=frozenset({"text", "image"} if sees else {"text"}),
+    ),
+    st.integers(0, 9), st.floats(0, 50), st.none() | st.integers(10, 2_000),
+    st.none() | st.integers(1, 500), SOME, st.booleans(),
+)  # fmt: skip
+NEEDS = st.builds(
+    Needs,
+    modalities=st.sampled_from([frozenset(), frozenset({"image"})]),
+    parameters=st.just(frozenset({"tools", "seed"})),
+    must=st.sampled_from([frozenset(), frozenset({"tools"})]),
+    input_tokens=st.integers(0, 3_000),
+    output_tokens=st.none() | st.integers(1, 600),
+)
+WISHES = st.builds(
+    Preferences,
+    require_parameters=st.booleans(),
+    max_price=st.sampled_from([{}, {"prompt": 10 * USD}]),
+    sort=st.none() | st.sampled_from(list(Sort)),
+)
+
+
+@given(
+    st.lists(ENDPOINTS, min_size=1, max_size=12), NEEDS, WISHES,
+    st.sampled_from(sorted(routing.ROUTERS)), st.integers(0, 2**32 - 1),
+)  # fmt: skip
+def test_whatever_is_picked_satisfies_every_hard_need(endpoints, needs, wishes, router, seed):
+    served = {}
+    for each in endpoints:
+        served.setdefault(each.model, []).append(each)
+    fits = {slug: {"code": 0.9} for slug in served}
+    conditions = filters(needs, wishes)
+    try:
+        ask = Ask([router], needs, wishes)
+        plan = routing.plan(ask, served, Circumstances(seed=seed, fits=fits))
+    except NoEndpointError:
+        free = router.endswith("/free")
+        assert not any(
+            all(each.keeps(endpoint) for each in conditions)
+            for endpoint in endpoints
+            if not free or endpoint.price == Price()
+        )
+        return
+    for place in plan.places:
+        assert all(each.keeps(place.endpoint) for each in conditions)
+        assert place.endpoint in endpoints
+        assert not router.endswith("/free") or place.endpoint.price == Price()

@@ -1,0 +1,153 @@
+"""Where calls go, counted at the simulator; and what callers are told of it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import pytest
+
+from tests.house import House, chat
+
+MODELS = """
+[[models]]
+slug = "three/ways"
+[[models.endpoints]]
+provider = "sim"
+model = "sim-lat20000"
+prompt = "9"
+completion = "9"
+[[models.endpoints]]
+provider = "spare"
+model = "sim-echo"
+prompt = "1"
+completion = "1"
+cache_read = "0.1"
+[[models.endpoints]]
+provider = "gone"
+model = "sim"
+prompt = "0.5"
+completion = "0.5"
+[[models]]
+slug = "anthropic/claude-haiku-4.5"
+endpoints = [{ provider = "spare", model = "sim-echo", prompt = "1", completion = "5" }]
+"""
+DRY = {"ignore": ["gone"]}
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    with House(config=MODELS) as house:
+        yield house
+        house.await_idle()
+        house.audit()
+
+
+def route(house: House, model: str = "three/ways", **more: Any) -> Any:
+    messages = [{"role": "user", "content": "Hello"}]
+    return house.http.post("/route", json={"model": model, "messages": messages, **more})
+
+
+def ask(house: House, model: str = "three/ways", **more: Any) -> Any:
+    headers = {"X-OpenRouter-Metadata": "enabled"}
+    messages = [{"role": "user", "content": "Hello"}]
+    body = {"model": model, "messages": messages, **more}
+    return house.http.post("/chat/completions", json=body, headers=headers)
+
+
+def test_a_dry_run_tells_the_plan_and_sends_nothing(house: House) -> None:
+    before = house.calls("Hello")["matching"]
+    jobs = house.http.get("/jobs").json()["data"]
+    plan = route(house, provider=DRY | {"sort": "price"}).json()
+    assert [place["provider"] for place in plan["plan"]] == ["spare", "sim"]
+    assert plan["plan"][0]["quote"] > 0
+    assert [each["excluded_by"] for each in plan["routing"]["excluded"]] == ["ignored_providers"]
+    refused = route(house, provider={"max_price": {"prompt": 0.1}})
+    assert refused.status_code == 404
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["param"] == "provider.max_price"
+    assert house.calls("Hello")["matching"] == before
+    assert house.http.get("/jobs").json()["data"] == jobs
+
+
+def test_draws_are_spread_by_price_and_wishes_decide(house: House) -> None:
+    drawn = Counter(route(house, provider=DRY).json()["provider"] for _ in range(60))
+    assert drawn["spare"] > 50
+    for wish, first in (
+        ({"provider": DRY | {"sort": "price"}}, "spare"),
+        ({"provider": DRY | {"order": ["sim"]}}, "sim"),
+        ({"provider": {"max_price": {"prompt": 2}, "ignore": ["gone"]}}, "spare"),
+        ({"routing": {"strategy": "cost"}, "provider": DRY}, "spare"),
+    ):
+        assert route(house, **wish).json()["provider"] == first
+    assert route(house, "three/ways:floor", provider=DRY).json()["provider"] == "spare"
+
+
+def test_calls_go_as_planned(house: House) -> None:
+    before = house.calls('"sim-echo"')["matching"]
+    for _ in range(5):
+        answer = ask(house, provider={"sort": "price", "ignore": ["gone"]})
+        assert answer.json()["provider"] == "spare"
+    assert house.calls('"sim-echo"')["matching"] == before + 5
+
+
+def test_an_answer_tells_how_it_was_routed(house: House) -> None:
+    answer = ask(house, provider={"order": ["gone", "spare"], "ignore": ["sim"]}).json()
+    routed = answer["openrouter_metadata"]
+    assert routed["requested"] == "three/ways"
+    assert routed["attempt"] == len(routed["attempts"]) >= 1
+    assert routed["attempts"][-1] | {"status": 200} == {
+        "provider": "spare", "model": "three/ways", "status": 200, "outcome": "ok",
+    }  # fmt: skip
+    selected = [each["provider"] for each in routed["endpoints"]["available"] if each["selected"]]
+    assert selected == ["spare"]
+    plain = house.http.post("/chat/completions", json=chat("sim-echo")).json()
+    assert "openrouter_metadata" not in plain
+
+
+def test_a_streams_last_chunk_tells_it_too(house: House) -> None:
+    text = ask(house, provider={"only": ["spare"]}, stream=True).text
+    lines = [line[6:] for line in text.splitlines() if line.startswith("data: ")]
+    assert lines.pop() == "[DONE]"
+    chunks = [orjson.loads(line) for line in lines]
+    assert chunks[-1]["usage"]
+    assert chunks[-1]["openrouter_metadata"]["attempts"][-1]["provider"] == "spare"
+    assert all("openrouter_metadata" not in chunk for chunk in chunks[:-1])
+
+
+def test_the_auto_router_says_what_it_chose(house: House) -> None:
+    answer = ask(house, "openrouter/auto").json()
+    assert answer["model"] == "anthropic/claude-haiku-4.5"
+    routed = answer["openrouter_metadata"]
+    assert routed["strategy"] == "auto"
+    assert routed["choice"]["task"] == "chat"
+    assert routed["choice"]["chosen"] == [answer["model"]]
+
+
+def test_a_session_stays_where_it_was_served(house: House) -> None:
+    prompt = "x" * 40_000  # long enough for the cache to weigh more than the answer
+    body = {"session_id": "s-1", "messages": [{"role": "user", "content": prompt}]}
+    ask(house, **body, provider={"only": ["spare"]})
+    for _ in range(5):
+        plan = route(house, **body, provider=DRY).json()["plan"]
+        assert plan[0]["provider"] == "spare"
+        assert "remembers" in plan[0]["reason"]
+
+
+def test_options_are_passed_to_their_provider(house: House) -> None:
+    options = {"spare": {"vendor_switch": 4711, "max_tokens": 1}, "sim": {"vendor_switch": 815}}
+    answer = ask(house, provider={"only": ["spare"], "options": options})
+    assert answer.json()["choices"][0]["message"]["content"] == "Hello"
+    assert house.calls('"vendor_switch":4711')["matching"] == 1
+    assert house.calls('"vendor_switch":815')["matching"] == 0
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("sort", "best"), ("max_price", {"prmpt": 1}), ("only", "spare")]
+)
+def test_a_wish_that_cannot_be_read_is_a_400_that_names_it(
+    house: House, field: str, value: Any
+) -> None:
+    answer = ask(house, provider={field: value})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"].startswith(f"provider.{field}")
