@@ -1,0 +1,65 @@
+"""What users of other gateways complained of: from an answer to where the job goes next."""
+
+import orjson
+import pytest
+
+from broker.completion import ErrorType
+from broker.retries import GiveUp, Retry, Situation, decide
+from broker.routing import Plan, PlannedEndpoint
+from tests.broker.routing.worlds import at, firsts, order, planned, seen, snapshot
+from tests.factories import make_endpoint
+from workers.adapters.registry import ADAPTERS
+
+HERE, THERE, OTHER = ("a", "m/1"), ("b", "m/1"), ("c", "m/2")
+PLAN = Plan([PlannedEndpoint(make_endpoint(*each), "") for each in (HERE, THERE, OTHER)])
+
+
+def answered(status, body, *, wire="openai", headers=None, plan=PLAN):
+    """The failure that an answer is, and what is decided after it at the plan's first place."""
+    raw = body if isinstance(body, bytes) else orjson.dumps(body)
+    failure = ADAPTERS[wire].error(status, headers or {}, raw)
+    situation = Situation(plan, 0, 1, 1, 5, seconds_left=60)
+    return failure, decide(failure, situation, chance=0.5)
+
+
+def test_a_spend_limit_told_as_a_400_moves_on():  # litellm 37599
+    told = "You have reached your specified API usage limits. You will regain access on 2026-12-01."
+    body = {"type": "error", "error": {"type": "invalid_request_error", "message": told}}
+    failure, decision = answered(400, body, wire="anthropic")
+    assert failure.error_type is ErrorType.PAYMENT_REQUIRED
+    assert decision == Retry(1)
+
+
+@pytest.mark.parametrize("body", [b"<html>Too many requests</html>", b"", {"detail": "slow down"}])
+def test_a_429_of_any_provider_is_a_rate_limit(body):  # litellm 24366
+    failure, decision = answered(429, body, headers={"retry-after": "7"})
+    assert failure.error_type is ErrorType.RATE_LIMIT_EXCEEDED
+    assert failure.retry_after == 7
+    assert decision == Retry(1)
+
+
+def test_retry_after_is_kept_where_there_is_nobody_else():  # litellm 34399
+    alone = Plan(PLAN.places[:1])
+    _, decision = answered(429, {}, headers={"retry-after": "7"}, plan=alone)
+    assert decision.delay >= 7
+    _, decision = answered(429, {}, headers={"retry-after": "61"}, plan=alone)
+    assert decision == GiveUp(expired=True)
+
+
+def test_a_full_context_in_sglangs_words_goes_to_the_next_model():  # litellm 10793
+    told = "The input (12000 tokens) is longer than the model's context length (8192 tokens)."
+    _, decision = answered(400, {"object": "error", "message": told})
+    assert decision == Retry(2)
+
+
+def test_one_error_disables_nobody():  # new-api 6095
+    evidence = snapshot(a=seen(uptime=0.0, attempts=1), b=seen(uptime=1.0, attempts=1))
+    assert firsts([at("a"), at("b")], evidence=evidence, draws=500)["a"] > 0.1
+
+
+def test_no_endpoint_that_works_is_skipped_on_the_way():  # new-api 2899
+    endpoints = [at(slug) for slug in "abcd"]
+    for seed in range(1, 30):
+        assert sorted(order(planned(endpoints, seed=seed))) == list("abcd")
+    _, decision = answered(429, {})
+    assert decision.position == 1
