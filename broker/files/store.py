@@ -106,6 +106,7 @@ class Bucket(FileStore):
             with contextlib.suppress(Exception):  # the reason to stop is the one to tell
                 file.discard()
                 self.delete(file_id)
+                file.closed = True  # else its finaliser would finish the upload
             raise
         file.close()
 
