@@ -1,1 +1,31 @@
-"""One module a resource; a route validates, makes one call, and shapes the answer."""
+"""One module a resource; `ROUTERS` are those that callers' base URLs lead to."""
+
+from api.routes import (
+    batches,
+    budgets,
+    chat,
+    credit,
+    files,
+    generations,
+    jobs,
+    models,
+    operations,
+    route,
+    usage,
+    webhooks,
+)
+
+ROUTERS = (
+    chat.router,
+    operations.router,
+    jobs.router,
+    route.router,
+    batches.router,
+    webhooks.router,
+    files.router,
+    models.router,
+    generations.router,
+    credit.router,
+    usage.router,
+    budgets.router,
+)

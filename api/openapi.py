@@ -1,0 +1,100 @@
+"""The OpenAPI document, completed: who may call, what the bodies are, how errors look.
+
+FastAPI describes the routes. What it cannot know it is told here: the bodies that routes read
+themselves, the key, and the two shapes of an error.
+"""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from api.documents import component_schemas
+from api.errors import is_own_route
+
+DESCRIPTION = """
+One OpenAI-compatible API over every provider, in which every request is a durable job.
+
+- Send `Authorization: Bearer sk-wb-…` with everything but `/health`.
+- The same routes are under `/api/v1` (OpenRouter's base) and `/v1` (OpenAI's).
+- `Idempotency-Key` makes any request that creates something safe to send again.
+- `Prefer: respond-async` turns a call into a job to come back for; `Prefer: wait=N` waits so long.
+- Every answer of a job carries `X-Job-Id` and `X-Generation-Id`.
+"""
+
+KEY = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "A key of `waybill keys create` or `POST /keys`.",
+}
+ENVELOPE = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {
+                "code": {"type": "integer", "description": "The HTTP status."},
+                "message": {"type": "string", "description": "What is wrong, and what to do."},
+                "param": {"type": "string", "description": "The field that is to blame."},
+                "metadata": {
+                    "type": "object",
+                    "properties": {"error_type": {"type": "string"}},
+                    "additionalProperties": True,
+                },
+            },
+        }
+    },
+}
+PROBLEM = {
+    "type": "object",
+    "description": "Problem details (RFC 9457).",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "examples": ["urn:waybill:error:not_found"]},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "What is wrong, and what to do."},
+        "param": {"type": "string", "description": "The field that is to blame."},
+    },
+    "additionalProperties": True,
+}
+
+
+def complete(app: FastAPI) -> None:
+    """Have the application give out the completed document."""
+    describe = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _completed(describe())
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi_schema = None
+
+
+def _completed(document: dict[str, Any]) -> dict[str, Any]:
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    schemas.update(component_schemas(), Error=ENVELOPE, Problem=PROBLEM)
+    components["securitySchemes"] = {"key": KEY}
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)  # a parameter that is wrong is a 400 here
+            operation["responses"]["default"] = _error_of(path)
+            if not path.startswith("/health"):
+                operation.setdefault("security", [{"key": []}])
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    return document
+
+
+def _error_of(path: str) -> dict[str, Any]:
+    media, name = (
+        ("application/problem+json", "Problem")
+        if is_own_route(path)
+        else ("application/json", "Error")
+    )
+    reference = {"$ref": f"#/components/schemas/{name}"}
+    return {"description": "What went wrong.", "content": {media: {"schema": reference}}}
