@@ -32,8 +32,10 @@ MAX_DELIVERIES = 100  # that a job shows; /webhooks/deliveries has all
 WITH_MEDIA = frozenset({Operation.IMAGES.value, Operation.SPEECH.value})
 
 
-def job_headers(job_id: str) -> dict[str, str]:
-    return {"X-Job-Id": job_id, "X-Generation-Id": generation_id(job_id)}
+def job_headers(job_id: str, queued_ms: int | None = None) -> dict[str, str]:
+    """Return what names the job, and how long it waited for its provider where that is known."""
+    headers = {"X-Job-Id": job_id, "X-Generation-Id": generation_id(job_id)}
+    return headers if queued_ms is None else headers | {"X-Queue-Ms": str(queued_ms)}
 
 
 def telling_replay(response: Response, submitted: Submitted) -> Response:
@@ -92,7 +94,7 @@ async def answer(services: Services, principal: Principal, job_id: str, end: Eve
     told: Json = orjson.loads(end.data)
     if told["status"] != JobState.COMPLETED:
         return failed(job_id, told)
-    headers = job_headers(job_id)
+    headers = job_headers(job_id, told.get("queued_ms"))
     body = told.get("response")
     if body is None:  # a streamed job's end does not repeat the answer
         found = await report(services, principal, job_id)

@@ -37,6 +37,7 @@ class ChatStream:
     model: str
     shown: bool = False  # this caller has been sent a chunk
     ended: bool = False
+    queued_ms: int | None = None  # of the attempt that is shown
     _lines: list[bytes] = field(default_factory=list)
 
     def render(self, told: Iterable[Event]) -> bytes:
@@ -48,7 +49,9 @@ class ChatStream:
         return b"".join(self._lines)
 
     def _take(self, event: Event) -> None:
-        if event.type == events.CHUNK:
+        if event.type == events.STARTED and not self.shown:
+            self.queued_ms = orjson.loads(event.data).get("queued_ms")
+        elif event.type == events.CHUNK:
             self.shown = True
             self._lines.append(_frame(event.number, event.data))
         elif event.type == events.RETRYING and self.shown:
@@ -113,9 +116,8 @@ async def chat_response(
             return failed(stream.job_id, orjson.loads(told[-1].data))
         first = stream.render(told)
     body = _chat_bytes(feed, stream, first, keep_alive, on_gone)
-    return StreamingResponse(
-        body, headers=HEADERS | job_headers(stream.job_id), media_type="text/event-stream"
-    )
+    headers = job_headers(stream.job_id, stream.queued_ms)
+    return StreamingResponse(body, headers=HEADERS | headers, media_type="text/event-stream")
 
 
 async def _chat_bytes(

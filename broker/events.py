@@ -4,11 +4,11 @@ Events of one job are numbered 1, 2, 3 … through all its attempts. On the wire
 Stream, and the copy kept in the database) an event is one line, `number type json`. Several events
 may travel together, so a busy log costs one command, not one a chunk.
 
-    started      {"attempt", "provider", "model"}
+    started      {"attempt", "provider", "model", "queued_ms"}
     chunk        a chat.completion.chunk, ready for the caller
     retrying     {"attempt", "outcome", "error_type", "message", "provider", "delay_seconds"}
     completed | failed | cancelled | expired | needs_review
-                 {"job_id", "status", "generation_id" | "error", "response"}
+                 {"job_id", "status", "generation_id", "queued_ms" | "error", "response"}
 
 Only streamed jobs keep a Redis Stream while they run: what other jobs have to tell is in the
 database, and `reports.past_events` numbers it the same way.

@@ -12,6 +12,7 @@ from broker.money import usd
 from broker.pricing import listed
 from broker.reports import JobReport
 from broker.routing import Plan, PlannedEndpoint
+from broker.states import JobState
 
 
 def job(report: JobReport) -> Json:
@@ -74,6 +75,7 @@ def job_summary(row: Any) -> Json:
         "model": row.model,
         "provider": row.provider,
         "lane": row.lane,
+        "priority": row.priority,
         "stream": row.stream,
         "created_at": seconds(row.created_at),
         "available_at": seconds(row.available_at),
@@ -87,7 +89,15 @@ def job_summary(row: Any) -> Json:
     }
     if row.error is not None:
         body["error"] = orjson.Fragment(row.error)
+    if row.waiting_for is not None and row.state == JobState.QUEUED.value:
+        body["waiting_for"] = _waiting_for(row.waiting_for)
     return body
+
+
+def _waiting_for(stored: str) -> Json:
+    """What keeps a job from its provider, and until when (Unix seconds)."""
+    told: Json = orjson.loads(stored)
+    return told | {"until": seconds(told["until"])}
 
 
 def job_urls(job_id: str) -> Json:

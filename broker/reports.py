@@ -151,7 +151,12 @@ def _waited_again(job: Any, state: JobState, last: Any) -> bool:
 
 
 def started_event(attempt: Any) -> dict[str, Any]:
-    return {"attempt": attempt.number, "provider": attempt.provider, "model": attempt.model}
+    return {
+        "attempt": attempt.number,
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "queued_ms": attempt.queued_ms,
+    }
 
 
 def end_event(report: JobReport) -> dict[str, Any]:
@@ -159,6 +164,7 @@ def end_event(report: JobReport) -> dict[str, Any]:
     end: dict[str, Any] = {"job_id": report.job.id, "status": report.job.state}
     if report.generation is not None:
         end["generation_id"] = generation_id(report.job.id)
+        end["queued_ms"] = report.attempts[-1].queued_ms
     if report.payload.response is not None:
         end["response"] = orjson.Fragment(report.payload.response)
     if report.job.error is not None:

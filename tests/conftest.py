@@ -1,10 +1,18 @@
-"""A running Waybill for the tests that talk to it from outside."""
+"""What many tests share: a running Waybill to be talked to from outside, and a Valkey."""
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from redis import Redis as BlockingRedis
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
-from tests.house import House
+from broker.settings import Settings
+from cli.start.valkey import valkey_command
+from tests.house import House, until
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +24,32 @@ def house() -> Iterator[House]:
         house.await_idle()
         house.audit()
         assert house.leaked() == []
+
+
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[str]:
+    """The URL of a running Valkey."""
+    with TemporaryDirectory(prefix="wb", dir="/tmp") as directory:
+        settings = Settings(data_dir=Path(directory))
+        server = subprocess.Popen(valkey_command(settings))
+        until(lambda: _answers(settings.redis), 20, "Valkey does not answer")
+        yield settings.redis
+        server.terminate()
+        server.wait(10)
+
+
+def _answers(url: str) -> bool:
+    try:
+        with BlockingRedis.from_url(url) as redis:
+            return bool(redis.ping())
+    except (RedisError, OSError):
+        return False
+
+
+@pytest.fixture
+async def redis(valkey: str) -> AsyncIterator[Redis]:
+    """A connection to an empty Valkey."""
+    redis = Redis.from_url(valkey)
+    await redis.flushall()
+    yield redis
+    await redis.aclose()

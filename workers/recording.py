@@ -70,7 +70,7 @@ async def _ending(tools: Toolbox, run: Run, answer: Completion | Document) -> Fi
         run.story.last_chunk(envelope.usage_chunk(receipt))
     run.story.end(
         "completed",
-        {"generation_id": generation_id(job.id)},
+        {"generation_id": generation_id(job.id), "queued_ms": job.queued_ms},
         response=None if job.stream else response,
     )
     return Finished(

@@ -43,7 +43,12 @@ class Story:
         endpoint = job.endpoint
         story._add(
             events.STARTED,
-            {"attempt": job.attempt, "provider": endpoint.provider, "model": endpoint.model},
+            {
+                "attempt": job.attempt,
+                "provider": endpoint.provider,
+                "model": endpoint.model,
+                "queued_ms": job.queued_ms,
+            },
         )
         story.tell()
         return story

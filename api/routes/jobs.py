@@ -23,6 +23,7 @@ from broker.errors import InvalidRequestError
 from broker.events import Event
 from broker.job_search import EVERY_JOB, JobSearch
 from broker.money import nanos_from_usd
+from broker.queues import Lane
 from broker.states import JobState
 from broker.submission import Wish
 
@@ -169,11 +170,25 @@ def _wrapped(body: Json) -> Json:
     return {"body": body, **told}
 
 
+def _urgency(wanted: JobRequest) -> tuple[Lane, int]:
+    """Return lane and priority; `priority` may be either. Raises where two lanes are named."""
+    if not isinstance(wanted.priority, Lane):
+        return wanted.lane or Lane.INTERACTIVE, wanted.priority
+    if wanted.lane not in (None, wanted.priority):
+        raise InvalidRequestError(
+            f"lane is {wanted.lane} and priority is {wanted.priority}: name one lane.",
+            param="priority",
+        )
+    return wanted.priority, 0
+
+
 def _wish(wanted: JobRequest, key: str | None, webhook: str | None) -> Wish:
     extra: Json = {"metadata": wanted.metadata} if wanted.metadata else {}
+    lane, priority = _urgency(wanted)
     return Wish(
         operation=wanted.endpoint,
-        lane=wanted.priority,
+        lane=lane,
+        priority=priority,
         idempotency_key=key,
         not_before=intake.milliseconds(wanted.not_before, "not_before"),
         deadline=intake.milliseconds(wanted.deadline, "deadline"),

@@ -25,7 +25,9 @@ class JobRequest(BaseModel):
 
     endpoint: Operation = Operation.CHAT
     body: dict[str, Any]
-    priority: Lane = Lane.INTERACTIVE
+    lane: Lane | None = None  # default: interactive
+    priority: Lane | Annotated[int, Field(ge=-100, le=100, strict=True)] = 0
+    """Among a workspace's waiting jobs: higher goes first. A lane's name sets the lane instead."""
     not_before: Annotated[float, Field(gt=0)] | None = None
     deadline: Annotated[float, Field(gt=0)] | None = None
     max_cost: Annotated[float, Field(gt=0)] | None = None  # US dollars

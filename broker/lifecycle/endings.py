@@ -1,6 +1,6 @@
 """waiting → cancelled | expired: jobs that end without an attempt in flight."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,7 @@ _ENDING = (
     _jobs.c.state,
     _jobs.c.hold_nanos,
     _jobs.c.webhook,
+    _jobs.c.waiting_for,
 )
 
 
@@ -94,20 +95,32 @@ def _expire(connection: Connection, now: int) -> int:
         .limit(EXPIRE_GROUP)
         .with_for_update(skip_locked=True)
     ).all()
-    error = orjson.dumps(
-        {"error_type": ErrorType.TIMEOUT.value, "message": "The job's deadline passed."}
-    ).decode()
-    return _end_unclaimed(connection, rows, JobState.EXPIRED, now, error)
+    return _end_unclaimed(connection, rows, JobState.EXPIRED, now, _expiry)
+
+
+def _expiry(row: Any) -> str:
+    """Return the error of a job whose deadline passed: with what it had waited for, if anything."""
+    message = "The job's deadline passed."
+    if row.waiting_for is not None:
+        told = orjson.loads(row.waiting_for)
+        reason = told["reason"].replace("_", " ")
+        message = f"The job's deadline passed while it waited for {told['provider']} ({reason})."
+    return orjson.dumps({"error_type": ErrorType.TIMEOUT.value, "message": message}).decode()
 
 
 def _end_unclaimed(
-    connection: Connection, rows: Iterable[Any], state: JobState, now: int, error: str | None = None
+    connection: Connection,
+    rows: Iterable[Any],
+    state: JobState,
+    now: int,
+    error: Callable[[Any], str | None] = lambda _: None,
 ) -> int:
     """End those of `rows` that nobody runs, giving their holds back; return how many."""
     may_end = {source.value for source in sources(state)} - {JobState.RUNNING.value}
     ending = [row for row in rows if row.state in may_end]
     if ending:
-        connection.execute(END_JOB, [job_end(row.id, state, now, error) for row in ending])
+        ends = [job_end(row.id, state, now, error(row)) for row in ending]
+        connection.execute(END_JOB, ends)
         release(connection, [(row, now) for row in ending])
         announce(
             connection, [Ended(row.id, row.workspace_id, state, now, row.webhook) for row in ending]

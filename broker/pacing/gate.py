@@ -44,6 +44,8 @@ class Gate:
     limits: Limits
     local: LocalBounds
     held: int = 0
+    spare: int = 0  # slots that are this process's, without a call
+    used_spare: bool = False
     spent: int = 0  # tokens that differ from what was expected, not told yet
     call_ms: float = 1_000
     call_tokens: float = 1_000
@@ -68,9 +70,18 @@ class Gate:
         """Tell whether there is something to ask or to say."""
         if self.waits:
             return True
-        if self.held == self.told_held:
-            return bool(self.held or self.spent) and now - self.told_at >= RENEW_SECONDS
+        if self.held + self.spare == self.told_held:
+            return bool(self.told_held or self.spent) and now - self.told_at >= RENEW_SECONDS
         return self.is_tight or now - self.told_at >= FORGET_SECONDS
+
+    def take_spare(self, now: float) -> Permit | None:
+        """Begin an interactive call with a slot that is ready."""
+        if not self.spare or self.waits:
+            return None
+        self.spare -= 1
+        self.held += 1
+        self.used_spare = True
+        return Permit(self.provider, now, 0)
 
     def ask(self, process: str, most: int) -> Ask:
         """Put what waits into a question for `most` calls at most."""
@@ -89,13 +100,21 @@ class Gate:
             tokens_a_call=max(int(self.call_tokens), 1),
             tokens_spent=self.spent,
             call_ms=max(int(self.call_ms), 1),
+            spare=self._wanted_spare(),
         )
+
+    def _wanted_spare(self) -> int:
+        """Ask for spare slots while they are used; give those back that were had until now."""
+        wanted = self.limits.spare_slots if self.used_spare or self.waits else 0
+        self.spare, self.used_spare = 0, False
+        return wanted
 
     def hear(self, asked: Ask, answer: Answer, now: float, now_ms: int) -> None:
         """Let in whom the answer lets in; send back whom it keeps waiting too long."""
         self.spent -= asked.tokens_spent
         given = answer.interactive.given + answer.batch.given
-        self.told_held, self.told_at = asked.held + given, now
+        self.spare = answer.spare
+        self.told_held, self.told_at = asked.held + given + answer.spare, now
         self.is_tight = answer.free * TIGHT < self.limits.max_concurrency
         for lane, turn in ((Lane.INTERACTIVE, answer.interactive), (Lane.BATCH, answer.batch)):
             self._admit(lane, turn.given, asked.tokens_a_call, now)
@@ -105,6 +124,8 @@ class Gate:
 
     def release(self, permit: Permit, now: float) -> None:
         self.held -= 1
+        if self.limits.spare_slots > self.spare and not self.is_tight:
+            self.spare += 1
         self.call_ms += MEMORY * ((now - permit.since) * 1000 - self.call_ms)
         if permit.is_counted:
             self.call_tokens += MEMORY * (permit.tokens - self.call_tokens)

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 RESERVED_SHARE = 10  # one slot in ten is kept for interactive jobs
 RESERVED_RATE_SHARE = 20  # and one call in twenty of a minute
+SPARE_SHARE = 25
+MOST_SPARE = 64
 SMALL = 4  # fewer slots than this are not divided
 
 
@@ -34,8 +36,11 @@ class Limits:
         return -(-self.requests_per_minute // 60)
 
     @property
-    def is_paced(self) -> bool:
-        return bool(self.requests_per_minute or self.tokens_per_minute)
+    def spare_slots(self) -> int:
+        """Slots that a process may have ready: few of many, and none where each call counts."""
+        if self.requests_per_minute or self.tokens_per_minute:
+            return 0
+        return min(self.max_concurrency // SPARE_SHARE, MOST_SPARE)
 
 
 class Cause(StrEnum):

@@ -59,10 +59,15 @@ class Pacer:
         Raises KeyError for a provider that is not configured.
         """
         gate = self._gates[provider]
+        loop = asyncio.get_running_loop()
+        if lane is Lane.INTERACTIVE and self._held < self._most:
+            permit = gate.take_spare(loop.time())
+            if permit is not None:
+                self._held += 1
+                return permit
         busy = gate.is_shut(lane, now_ms())
         if busy is not None:
             return busy
-        loop = asyncio.get_running_loop()
         waiter = Waiter(loop.create_future(), loop.time())
         gate.wait(lane, waiter)
         self._wake.set()

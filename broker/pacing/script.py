@@ -2,7 +2,8 @@
 
 A process does not take and give back slots one by one: it says how many calls it has in flight, and
 the script answers how many more it may begin. So a release needs no message of its own, a lost one
-is mended by the next, and what a killed process held lapses with its lease.
+is mended by the next, and what a killed process held lapses with its lease. While a provider is far
+from full, a process has a few slots spare, so that most calls begin without asking.
 
 Calls and tokens are counted in seconds over the last minute (a ring of 61 buckets), so that no
 window of 60 s ever holds more than the limit. Redis's clock is the only one.
@@ -24,6 +25,7 @@ local want_i, want_b = tonumber(ARGV[4]), tonumber(ARGV[5])
 local slots, kept_slots = tonumber(ARGV[6]), tonumber(ARGV[7])
 local rpm, kept_calls, even = tonumber(ARGV[8]), tonumber(ARGV[9]), tonumber(ARGV[10])
 local tpm, mean, spent = tonumber(ARGV[11]), tonumber(ARGV[12]), tonumber(ARGV[13])
+local call_ms, want_spare = ARGV[14], tonumber(ARGV[15])
 local clock = redis.call('TIME')
 local second = tonumber(clock[1])
 local now = second * 1000 + math.floor(tonumber(clock[2]) / 1000)
@@ -128,12 +130,14 @@ if paced then
   if cost ~= 0 then redis.call('HINCRBY', ring, 't' .. second % 61, cost) end
   redis.call('EXPIRE', ring, 120)
 end
-if held + given > 0 then
-  local busy = string.format('%d %d %s %d', held + given, now + lease, ARGV[14], mean)
+local spare = math.max(0, math.min(want_spare, free - given - math.ceil(slots / 4)))
+local taken = held + given + spare
+if taken > 0 then
+  local busy = string.format('%d %d %s %d', taken, now + lease, call_ms, mean)
   redis.call('HSET', held_key, me, busy)
   redis.call('PEXPIRE', held_key, lease)
 else redis.call('HDEL', held_key, me) end
-return {give_i, give_b, why_i, wait_i, why_b, wait_b, free - given}
+return {give_i, give_b, why_i, wait_i, why_b, wait_b, free - given, spare}
 """
 
 _CAUSES = (None, Cause.CONCURRENCY, Cause.RATE_LIMIT, Cause.INTERACTIVE_FIRST)
@@ -158,6 +162,7 @@ class Ask:
     tokens_a_call: int  # what one is expected to use
     tokens_spent: int  # used beyond what was expected, since the last question
     call_ms: int  # how long one takes here
+    spare: int = 0  # slots it would like to have ready for calls to come
 
     def arguments(self) -> list[str | int]:
         limits = self.limits
@@ -165,7 +170,8 @@ class Ask:
             *(self.process, self.held, LEASE_MS, self.interactive, self.batch),
             *(limits.max_concurrency, limits.reserved_slots),
             *(limits.requests_per_minute, limits.reserved_calls, limits.batch_calls_a_second),
-            *(limits.tokens_per_minute, self.tokens_a_call, self.tokens_spent, self.call_ms),
+            *(limits.tokens_per_minute, self.tokens_a_call, self.tokens_spent),
+            *(self.call_ms, self.spare),
         ]
 
 
@@ -183,8 +189,10 @@ class Answer:
     interactive: Turn
     batch: Turn
     free: int  # slots left in the installation
+    spare: int = 0  # slots that are ready for calls to come
 
 
 def answer(reply: Sequence[int]) -> Answer:
-    give_i, give_b, why_i, wait_i, why_b, wait_b, free = reply
-    return Answer(Turn(give_i, _CAUSES[why_i], wait_i), Turn(give_b, _CAUSES[why_b], wait_b), free)
+    give_i, give_b, why_i, wait_i, why_b, wait_b, free, spare = reply
+    interactive = Turn(give_i, _CAUSES[why_i], wait_i)
+    return Answer(interactive, Turn(give_b, _CAUSES[why_b], wait_b), free, spare)

@@ -29,6 +29,7 @@ from broker.errors import (
 from broker.lifecycle import (
     Cancellation,
     Claim,
+    Deferral,
     Extension,
     Heartbeat,
     Reopening,
@@ -36,6 +37,7 @@ from broker.lifecycle import (
     cancel_many,
     claim_many,
     decide,
+    defer_many,
     expire_many,
     extend_many,
     is_dearer,
@@ -44,6 +46,7 @@ from broker.lifecycle import (
     reopen_many,
     rescue_many,
 )
+from broker.pacing import Busy, Cause, Congestion
 from broker.queues import Lane
 from broker.retries import OnUnknown
 from broker.states import FINAL
@@ -215,6 +218,25 @@ class JobMachine(RuleBasedStateMachine):
         if called_off:
             self.step(cancel_many, Cancellation(job_id, job.workspace_id, self.now))
         self.fails(job, failure(outcome, ErrorType.TIMEOUT))
+
+    @rule(
+        job_id=jobs,
+        owner=OWNERS,
+        claimed=st.booleans(),
+        wait=st.sampled_from([200, 5_000, 400_000]),
+    )
+    def provider_is_busy(self, job_id, owner, claimed, wait):
+        """A job waits or moves on, claimed already or not."""
+        provider = self.picture.jobs[job_id].provider
+        attempt = None
+        if claimed:
+            job = self.step(claim_many, Claim(job_id, owner, self.now, LEASE))
+            if job is None:
+                return
+            attempt = job.attempt
+            self.told[job_id].pop()  # a claim that is taken back was told to nobody
+        busy = Busy(provider, Cause.CONCURRENCY, self.now + wait)
+        self.act(defer_many, Deferral(job_id, self.now, busy, Congestion(), attempt))
 
     @rule(one=claims, other=consumes(claims))
     def two_endings_in_one_group(self, one, other):

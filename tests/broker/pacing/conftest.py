@@ -1,49 +1,12 @@
-"""A Valkey of these tests' own, and pacers that stand for worker processes."""
+"""Pacers that stand for worker processes."""
 
 import asyncio
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
-from redis import Redis as SyncRedis
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from broker.pacing import Busy, Limits, Pacer
 from broker.queues import Lane
-from broker.settings import Settings
-from cli.start.valkey import valkey_command
-from tests.house import until
-
-
-@pytest.fixture(scope="session")
-def valkey() -> Iterator[str]:
-    """The URL of a running Valkey."""
-    with TemporaryDirectory(prefix="wb", dir="/tmp") as directory:
-        settings = Settings(data_dir=Path(directory))
-        server = subprocess.Popen(valkey_command(settings))
-        until(lambda: _answers(settings.redis), 20, "Valkey does not answer")
-        yield settings.redis
-        server.terminate()
-        server.wait(10)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with SyncRedis.from_url(url) as redis:
-            return bool(redis.ping())
-    except (RedisError, OSError):
-        return False
-
-
-@pytest.fixture
-async def redis(valkey):
-    redis = Redis.from_url(valkey)
-    await redis.flushall()
-    yield redis
-    await redis.aclose()
 
 
 class Process:

@@ -109,3 +109,37 @@ async def test_memory_is_bounded_and_is_given_back(start, redis):
     assert len(keys) <= 3
     assert await redis.hlen("waybill:pacing:{alpha}") <= 3 + 2 * 61
     assert all([await redis.ttl(key) > 0 for key in keys])
+
+
+async def asked(redis):
+    return (await redis.info("commandstats")).get("cmdstat_evalsha", {"calls": 0})["calls"]
+
+
+async def test_most_calls_of_a_large_provider_begin_without_asking(start, redis):
+    # Given a provider of many slots, and calls that come one after the other
+    [process] = start(1, Limits(max_concurrency=200))
+    await process.begin()
+    before = await asked(redis)
+    # When a hundred are made
+    for _ in range(100):
+        assert await process.begin() is None
+        process.end_one()
+    # Then hardly any had to ask
+    assert await asked(redis) - before <= 3
+
+
+async def test_slots_kept_ready_are_never_more_than_the_limit_allows(start):
+    processes = start(4, Limits(max_concurrency=200))
+    for _ in range(2):
+        begun = await asyncio.gather(*[process.begin_many(20) for process in processes])
+    assert sum(begun) == 80
+    begun = [await process.begin_many(50) for process in processes for _ in range(2)]
+    assert sum(len(process.permits) for process in processes) <= 200
+
+
+async def test_slots_kept_ready_come_back_when_they_are_not_used(start):
+    idle, busy = start(2, Limits(max_concurrency=100))
+    await idle.begin()
+    idle.end_one()
+    await asyncio.sleep(2.5)
+    assert await busy.begin_many(100) == 100
