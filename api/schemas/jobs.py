@@ -2,7 +2,14 @@
 
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from api.schemas.webhooks import JobWebhook, Url
 from broker.operations import Operation
@@ -18,6 +25,31 @@ Metadata = Annotated[
 ]
 
 
+MOST_URGENT = 100
+
+
+def _priority(value: Any) -> Lane | int:
+    if isinstance(value, str) and value in set(Lane):
+        return Lane(value)
+    if type(value) is int and abs(value) <= MOST_URGENT:
+        return value
+    raise ValueError(f"a lane ({', '.join(Lane)}) or a whole number from -100 to 100")
+
+
+Priority = Annotated[
+    Lane | int,
+    PlainValidator(_priority),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": -MOST_URGENT, "maximum": MOST_URGENT},
+                {"enum": [lane.value for lane in Lane]},
+            ]
+        }
+    ),
+]
+
+
 class JobRequest(BaseModel):
     """One completion to be done. Times are Unix seconds."""
 
@@ -26,7 +58,7 @@ class JobRequest(BaseModel):
     endpoint: Operation = Operation.CHAT
     body: dict[str, Any]
     lane: Lane | None = None  # default: interactive
-    priority: Lane | Annotated[int, Field(ge=-100, le=100, strict=True)] = 0
+    priority: Priority = 0
     """Among a workspace's waiting jobs: higher goes first. A lane's name sets the lane instead."""
     not_before: Annotated[float, Field(gt=0)] | None = None
     deadline: Annotated[float, Field(gt=0)] | None = None
