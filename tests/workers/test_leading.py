@@ -1,0 +1,44 @@
+"""One process leads; when it is killed, another does within seconds."""
+
+import asyncio
+
+import pytest
+
+from workers.leading import LEAD_MS, Lead
+
+KEY = "waybill:dispatcher"
+
+
+@pytest.fixture
+def leads(redis):
+    """Two processes that may lead."""
+    return [Lead(redis, "dispatcher", name) for name in ("one", "other")]
+
+
+async def test_one_of_several_leads(leads):
+    one, other = leads
+    held = await asyncio.gather(*[each.held() for each in (one, other, one, other)])
+    assert sorted(held) == [False, False, True, True]
+
+
+async def test_another_takes_over_when_the_leader_is_gone(leads, redis):
+    # Given a leader that is killed: it says nothing any more
+    one, other = leads
+    assert await one.held()
+    assert not await other.held()
+    # When its lease is over
+    assert 0 < await redis.pttl(KEY) <= LEAD_MS <= 5_000
+    await redis.pexpire(KEY, 1)
+    await asyncio.sleep(0.01)
+    # Then another leads, and the first would not, were it to wake up
+    assert await other.held()
+    assert not await one.held()
+
+
+async def test_a_living_leader_keeps_the_lead(leads, redis):
+    one, other = leads
+    await one.held()
+    await redis.pexpire(KEY, 50)
+    await one.held()
+    await asyncio.sleep(0.06)
+    assert not await other.held()
