@@ -18,6 +18,24 @@ from api import openapi
 from api.auth import Keyring
 from api.errors import PREFIXES, error_response
 from api.routes import ROUTERS, health, metrics
+from api.pages import router as pages
+from api.routes import (
+    batches,
+    budgets,
+    chat,
+    credit,
+    files,
+    generations,
+    health,
+    jobs,
+    metrics,
+    models,
+    operations,
+    route,
+    usage,
+    webhooks,
+)
+from api.routes.accounts import router as accounts
 from api.services import Services
 from api.waiting import News
 from broker import providers, settings
@@ -27,6 +45,7 @@ from broker.database import Database
 from broker.errors import InvalidRequestError, NotFoundError, WaybillError
 from broker.files import file_store
 from broker.health import Observer
+from broker.limits import Limiter, connect
 from broker.publisher import CeleryPublisher
 from broker.sealing import Seal
 from broker.signing import Signer, signing_key
@@ -43,9 +62,12 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         hands = build(config)
         app.state.services = hands
         hands.news.start()
+        hands.keyring.start()
         hands.observer.start()
         hands.live_catalog.start()
         yield
+        await hands.keyring.close()
+        await hands.limiter.close()
         await hands.news.close()
         await hands.observer.close()
         await hands.live_catalog.close()
@@ -63,11 +85,28 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         redoc_url=None,
     )
     app.include_router(health.router)
+    app.include_router(pages)
     app.include_router(metrics.router)
     for prefix in PREFIXES:
         documented = prefix == PREFIXES[0]  # once, though they answer under both
         for router in ROUTERS:
             app.include_router(router, prefix=prefix, include_in_schema=documented)
+        for module in (
+            chat,
+            operations,
+            jobs,
+            route,
+            batches,
+            webhooks,
+            files,
+            models,
+            generations,
+            credit,
+            usage,
+            budgets,
+        ):
+            app.include_router(module.router, prefix=prefix)
+        app.include_router(accounts, prefix=prefix)
     _shape_errors(app)
     openapi.complete(app)
     return app
@@ -86,6 +125,7 @@ def build(config: settings.Settings) -> Services:
         publisher=CeleryPublisher(config.transport),
         live_catalog=LiveCatalog(config, providers.configured(config), database),
         keyring=Keyring(database),
+        limiter=Limiter(connect(config.redis), database),
         news=News(redis, database),
         files=file_store(config),
         signer=Signer(key),

@@ -5,6 +5,17 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api.schemas.accounts import (
+    AppCodeRequest,
+    CodeExchange,
+    KeyChanges,
+    KeyRequest,
+    MembersRequest,
+    UserChanges,
+    UserRequest,
+    WorkspaceChanges,
+    WorkspaceRequest,
+)
 from api.schemas.batches import BatchRequest, RetryRequest
 from api.schemas.jobs import JobRequest
 from api.schemas.webhooks import (
@@ -28,6 +39,15 @@ _MODELS: list[type[BaseModel]] = [
     EndpointRotationRequest,
     RotationRequest,
     ReplayRequest,
+    KeyRequest,
+    KeyChanges,
+    WorkspaceRequest,
+    WorkspaceChanges,
+    MembersRequest,
+    UserRequest,
+    UserChanges,
+    AppCodeRequest,
+    CodeExchange,
 ]
 _NAMES, _SCHEMAS = models_json_schema(
     [(model, "validation") for model in _MODELS], ref_template=_REFERENCE
@@ -100,3 +120,12 @@ ENDPOINT_CHANGES = _body(EndpointChanges, {"disabled": False})
 ENDPOINT_ROTATION = _body(EndpointRotationRequest, {"overlap_seconds": 3600}, required=False)
 ROTATION = _body(RotationRequest, {"overlap_seconds": 3600}, required=False)
 REPLAY = _body(ReplayRequest, {"since": 1_780_000_000, "only_missing": True}, required=False)
+KEY = _body(KeyRequest, {"name": "ci", "limit": 25, "limit_reset": "monthly"})
+KEY_CHANGES = _body(KeyChanges, {"disabled": True})
+WORKSPACE = _body(WorkspaceRequest, {"name": "Research", "slug": "research"})
+WORKSPACE_CHANGES = _body(WorkspaceChanges, {"requests_per_minute": 600})
+MEMBERS = _body(MembersRequest, {"user_ids": ["usr_…"], "role": "member"})
+USER = _body(UserRequest, {"email": "ada@example.com", "name": "Ada Lovelace"})
+USER_CHANGES = _body(UserChanges, {"disabled": True})
+APP_CODE = _body(AppCodeRequest, {"callback_url": "https://app.example.com/callback"})
+CODE_EXCHANGE = _body(CodeExchange, {"code": "…", "code_verifier": "…"})

@@ -2,18 +2,20 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import orjson
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
+from api.limiting import within_limits
 from api.services import Services
 from broker import admission, reports, submission
 from broker.accounts import Principal
 from broker.bodies import validated
 from broker.completion import Json
 from broker.errors import InvalidRequestError, PayloadTooLargeError
+from broker.limits import limits_of
 from broker.queues import Lane
 from broker.submission import NewJob, Submitted, Wish
 
@@ -86,7 +88,7 @@ def prepared(
     warm: Mapping[str, str] | None = None,
 ) -> NewJob:
     """Validate a body (found `inside` another body, perhaps) and prepare its job."""
-    return admission.admit(
+    job = admission.admit(
         body,
         wish,
         principal,
@@ -96,11 +98,16 @@ def prepared(
         snapshot=services.observer.snapshot,
         warm=warm,
     )
+    asked = limits_of(principal, job.row, services.settings)
+    return replace(job, limits=asked) if asked else job
 
 
 async def submit(services: Services, job: NewJob) -> Submitted:
     """Write the job, then tell its queue. Once this returns the job is safe."""
-    submitted = await _written(services, job)
+    if job.limits:
+        submitted = await within_limits(services, job, lambda: _written(services, job))
+    else:
+        submitted = await _written(services, job)
     if not submitted.replayed and is_due(job):
         services.publisher.publish(job.provider, str(job.row["lane"]), [job.id])
     return submitted

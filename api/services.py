@@ -11,6 +11,7 @@ from broker.catalog import Catalog, LiveCatalog
 from broker.database import Database
 from broker.files import FileStore
 from broker.health import Observer
+from broker.limits import Limiter
 from broker.publisher import CeleryPublisher
 from broker.sealing import Seal
 from broker.settings import Settings
@@ -28,6 +29,7 @@ class Services:
     publisher: CeleryPublisher
     live_catalog: LiveCatalog
     keyring: Keyring
+    limiter: Limiter
     news: News
     files: FileStore
     signer: Signer

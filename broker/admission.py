@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from broker import plugins, routing, submission
+from broker import access, plugins, routing, submission
 from broker.accounts import Principal
 from broker.bodies import SCHEMAS, validated
 from broker.catalog import Catalog, task_fit
@@ -34,7 +34,8 @@ def admit(
     """
     validated(SCHEMAS[wish.operation], body, inside=inside)
     plugins.check(body)
-    endpoints = catalog.endpoints(routing.requested_models(body), wish.operation)
+    served = catalog.endpoints(routing.requested_models(body), wish.operation)
+    endpoints = access.permitted(principal, served)
     circumstances = Circumstances(snapshot, warm or {}, fits=task_fit())
     try:
         return submission.prepare(body, wish, principal, endpoints, settings, circumstances)

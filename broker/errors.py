@@ -13,6 +13,7 @@ WaybillError
   NotFoundError              404
   ConflictError              409  the object is in another state
   PayloadTooLargeError       413
+  RateLimitedError           429  too often, or too many at a time; `headers` say until when
   UnavailableError           503  a part we need (database, queue) does not answer
 """
 
@@ -123,6 +124,13 @@ class ConflictError(WaybillError):
 class PayloadTooLargeError(WaybillError):
     status = 413
     error_type = ErrorType.PAYLOAD_TOO_LARGE
+
+
+class RateLimitedError(WaybillError):
+    """A limit of ours, not a provider's. `headers` are OpenRouter's (its docs, "Limits")."""
+
+    status = 429
+    error_type = ErrorType.RATE_LIMIT_EXCEEDED
 
 
 class UnavailableError(WaybillError):

@@ -171,6 +171,16 @@ class Settings(BaseSettings):
     stripe_webhook_secret: str = ""  # whsec_…: of the endpoint POST /api/v1/credits/stripe
     stripe_api_base: str = ""  # where Stripe's API is, for tests
 
+    free_requests_per_minute: int = Field(20, ge=0)  # of `:free` models, a workspace; 0 = no limit
+    free_requests_per_day: int = Field(1_000, ge=0)  # UTC days; a workspace may have its own
+
+    oidc_issuer: str = ""  # https://accounts.example.com: people may sign in through it
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""
+    oidc_label: str = "your organisation"  # on the button
+    oidc_workspace: str = ""  # slug of the workspace that strangers join; none = nobody is let in
+    oidc_role: Literal["admin", "member", "viewer"] = "member"  # and their role in it
+
     worker_id: str = ""  # who holds the leases of this worker process; default: made at its start
     dispatch: bool = True  # this worker may lead the dispatching
     worker_concurrency: int = Field(1_000, ge=1)  # calls in flight in one worker process

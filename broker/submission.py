@@ -16,6 +16,7 @@ from broker.completion import Json
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
 from broker.fairness import line_of
 from broker.ids import new_job_id
+from broker.limits import Limit
 from broker.money import usd
 from broker.operations import Operation
 from broker.queues import Lane
@@ -74,6 +75,7 @@ class NewJob:
     payload: Mapping[str, Any]  # the columns of `job_payloads`
     payer: Payer
     held_for: Quotes
+    limits: Sequence[Limit] = ()  # what it is counted against
 
     @property
     def id(self) -> str:
@@ -261,6 +263,12 @@ def _insert(connection: Connection, jobs: Sequence[NewJob]) -> None:
             for job in jobs
         ],
     )
+
+
+def is_known(connection: Connection, row: Mapping[str, Any]) -> bool:
+    """Whether the idempotency key of a job (its row is given) was used before."""
+    mine = {"workspaces": [row["workspace_id"]], "keys": [row["idempotency_key"]]}
+    return connection.execute(_SAME_KEY, mine).first() is not None
 
 
 def _known_keys(

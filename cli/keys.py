@@ -1,17 +1,22 @@
 """`waybill keys`: make, list and disable API keys, directly in the database."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from broker import accounts
+from broker.accounts import CallerKind, KnownKey, LimitReset
+from broker.administration import keys as administration
+from broker.administration.keys import KeyWish
+from broker.audit import CLI
+from broker.clock import now_ms
+from broker.money import nanos_from_usd
 from cli.local import local_database
 from cli.remote.client import complain
+from cli.tables import day, print_table
 
-PIPE_WIDTH = 160  # nobody wraps a table that is read by a program
+DAY_MS = 86_400_000
 
 keys = typer.Typer(
     help="Make, list and disable API keys. Works on the database: no server has to run.",
@@ -25,11 +30,31 @@ def create(
     workspace: Annotated[
         str, typer.Option(help="Whose it is: a workspace's id or name.")
     ] = accounts.DEFAULT_WORKSPACE,
+    management: Annotated[
+        bool, typer.Option("--management", help="It administers, and runs no inference.")
+    ] = False,
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="A management key of the whole installation.")
+    ] = False,
+    limit: Annotated[float | None, typer.Option(min=0, help="US dollars it may spend.")] = None,
+    reset: Annotated[
+        LimitReset | None, typer.Option(help="How often the limit starts anew (UTC).")
+    ] = None,
+    days: Annotated[float | None, typer.Option(min=0, help="Days until it expires.")] = None,
+    per_minute: Annotated[int | None, typer.Option(min=1, help="Requests per minute.")] = None,
 ) -> None:
     """Make a key and print it: the only time it can be read."""
+    columns = {
+        "everywhere": everywhere,
+        "limit_nanos": None if limit is None else nanos_from_usd(limit),
+        "limit_reset": reset and reset.value,
+        "expires_at": None if days is None else now_ms() + int(days * DAY_MS),
+        "requests_per_minute": per_minute,
+    }
+    kind = CallerKind.MANAGEMENT if management or everywhere else CallerKind.INFERENCE
     with local_database() as database, database.transaction() as connection:
         owner = accounts.find_workspace(connection, workspace)
-        made = owner and accounts.create_key(connection, owner, name)
+        made = owner and administration.create(connection, CLI, KeyWish(owner, name, kind, columns))
     if not made:
         complain(f"there is no workspace {workspace!r}: `waybill migrate` makes the first one")
         raise typer.Exit(1)
@@ -42,26 +67,34 @@ def list_keys() -> None:
     """List the keys of every workspace, oldest first; keys themselves are not kept."""
     with local_database() as database:
         known = database.read_now(accounts.list_keys)
-    table = Table("id", "name", "key", "workspace", "state", "created", box=None, pad_edge=False)
+    table = Table(
+        *("id", "name", "key", "workspace", "state", "created", "kind", "used"),
+        box=None,
+        pad_edge=False,
+    )
     for key in known:
-        state = "disabled" if key.disabled else "active"
-        table.add_row(key.id, key.name, key.label, key.workspace, state, _day(key.created_at))
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
-    console.print(table)
+        used = "never" if key.last_used_at is None else day(key.last_used_at)
+        table.add_row(
+            *(key.id, key.name, key.label, key.workspace, _state(key), day(key.created_at)),
+            *(key.kind, used),
+        )
+    print_table(table)
 
 
 @keys.command()
 def disable(key_id: Annotated[str, typer.Argument(help="Key id (key_…).")]) -> None:
     """Disable a key: it stops working within a second. Jobs it submitted go on."""
     with local_database() as database, database.transaction() as connection:
-        is_known = accounts.disable_key(connection, key_id)
-    if not is_known:
+        row = accounts.key_record(connection, key_id)
+        if row is not None:
+            administration.change(connection, CLI, row, {"disabled": True})
+    if row is None:
         complain(f"there is no key {key_id!r}: see `waybill keys list`")
         raise typer.Exit(1)
     typer.echo(f"{key_id} is disabled")
 
 
-def _day(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d")
+def _state(key: KnownKey) -> str:
+    if key.disabled:
+        return "disabled"
+    return "expired" if key.expires_at is not None and key.expires_at <= now_ms() else "active"

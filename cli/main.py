@@ -3,12 +3,15 @@
 import typer
 
 from cli import credit, keys, ledger, listen, route, submit, usage, webhooks
+from cli import credit, keys, ledger, listen, submit, usage, webhooks
+from cli.audit import audit
 from cli.batch import command as batch
 from cli.catalog import command as catalog
 from cli.catalog import models
 from cli.demo import command as demo
 from cli.doctor import command as doctor
 from cli.jobs import command as jobs
+from cli.people import users_, workspaces_
 from cli.providers import command as providers
 from cli.run import command as run
 from cli.start import serve, up
@@ -32,6 +35,9 @@ app.command()(usage.usage)
 app.add_typer(jobs.jobs, name="jobs")
 app.add_typer(batch.batch, name="batch")
 app.add_typer(keys.keys, name="keys")
+app.add_typer(users_, name="users")
+app.add_typer(workspaces_, name="workspaces")
+app.command()(audit)
 app.add_typer(credit.credits_, name="credits")
 app.add_typer(ledger.ledger_, name="ledger")
 app.add_typer(models.models, name="models")

@@ -1,5 +1,6 @@
 """Who may call, who pays, and what they may do: workspaces and their keys."""
 
+from broker.accounts import members, sessions, tokens, users
 from broker.accounts.credentials import KEY_PREFIX, hash_key, is_mistyped, mask, new_key
 from broker.accounts.first_start import ensure_first_start
 from broker.accounts.keys import (
@@ -9,6 +10,7 @@ from broker.accounts.keys import (
     Used,
     change_key,
     create_key,
+    delete_key,
     disable_key,
     key_record,
     key_records,
@@ -56,6 +58,7 @@ __all__ = [
     "change_workspace",
     "create_key",
     "create_workspace",
+    "delete_key",
     "delete_workspace",
     "disable_key",
     "ensure_first_start",
@@ -69,7 +72,11 @@ __all__ = [
     "list_workspaces",
     "mark_used_many",
     "mask",
+    "members",
     "new_key",
     "principal_of",
+    "sessions",
+    "tokens",
+    "users",
     "workspace",
 ]

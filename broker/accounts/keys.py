@@ -148,3 +148,8 @@ def mark_used_many(connection: Connection, used: Sequence[Used]) -> Sequence[Non
     rows = sorted(used, key=lambda each: each.key_id)  # everyone locks in the same order
     connection.execute(_USED, [{"key_id": each.key_id, "at": each.at} for each in rows])
     return [None] * len(used)
+
+
+def delete_key(connection: Connection, key_id: str) -> None:
+    """Close a key for good; its row stays, for what it spent."""
+    change_key(connection, key_id, {"deleted_at": now_ms(), "disabled": True})

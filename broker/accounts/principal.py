@@ -81,6 +81,10 @@ class Principal:
         """Who did it, for the audit log."""
         return self.user_id or "" if self.kind is CallerKind.SESSION else self.api_key_id
 
+    def administers(self, workspace_id: str) -> bool:
+        """Whether this workspace is in reach of what the caller may administer."""
+        return self.everywhere or self.workspace_id == workspace_id
+
 
 @dataclass(frozen=True, slots=True)
 class KnownCredential:

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from broker import accounts, catalog, providers, settings
+from broker.administration import people
 from broker.clock import now_ms
 from broker.database import Database
 from broker.ids import new_id
@@ -25,7 +26,7 @@ from broker.stopping import stopped
 from broker.webhooks import leases
 from cli.start.children import Child, ChildDiedError, say
 from cli.start.demonstration import write_configuration
-from cli.start.serve import GRACE_SECONDS, SIMULATOR_PORT
+from cli.start.serve import GRACE_SECONDS, SIMULATOR_PORT, linking_to
 from cli.start.valkey import valkey_command
 
 START_SECONDS = 15.0
@@ -130,9 +131,14 @@ class House:
         migrate(self._database.engine)
         with self._database.transaction() as connection:
             key = accounts.ensure_first_start(connection, self._config.bootstrap_key)
+            first_user = people.invite_first_user(connection)
         for child in self._children:
             await child.start()
         self._welcome(key)
+        if first_user is not None:
+            reached = linking_to(self._config, self._host, self._port)
+            say(f"First user {people.welcome_link(reached, first_user)}")
+            say("           works once, within a day: opens the account that administers this")
 
     async def _await_valkey(self) -> None:
         assert self._valkey is not None

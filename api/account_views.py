@@ -1,0 +1,185 @@
+"""Keys, workspaces, members, users and audit entries as callers see them (OpenRouter's shapes)."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from broker.accounts import CallerKind
+from broker.completion import Json
+from broker.money import usd
+from broker.usage import KeyUsage
+
+BYOK = dict.fromkeys(
+    ("byok_usage", "byok_usage_daily", "byok_usage_weekly", "byok_usage_monthly"), 0.0
+)
+
+
+def key(row: Any, usage: KeyUsage) -> Json:
+    """A key's record; the key itself is not in it."""
+    return {
+        "hash": row.hash,
+        "id": row.id,
+        "name": row.name,
+        "label": row.label,
+        "kind": row.kind,
+        "everywhere": row.everywhere,
+        "disabled": row.disabled,
+        **_limit(row, usage),
+        "requests_per_minute": row.requests_per_minute,
+        "max_concurrent_jobs": row.max_concurrent_jobs,
+        "allowed_models": _json(row.allowed_models),
+        "allowed_providers": _json(row.allowed_providers),
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
+        "last_used_at": iso(row.last_used_at),
+        "workspace_id": row.workspace_id,
+        "external_user": None,
+    }
+
+
+def current_key(row: Any, usage: KeyUsage, free: Json) -> Json:
+    """GET /key: what a key may know about itself."""
+    is_management = row.kind == CallerKind.MANAGEMENT.value
+    return {
+        "label": row.label,
+        "name": row.name,
+        "hash": row.hash,
+        **_limit(row, usage),
+        "is_free_tier": False,
+        "is_management_key": is_management,
+        "is_provisioning_key": is_management,
+        "workspace_id": row.workspace_id,
+        "organization_id": None,
+        "allowed_data_regions": ["global"],
+        "budgets": [],
+        "effective_budget": None,
+        "free_model_daily_requests": free,
+        "requests_per_minute": row.requests_per_minute,
+        "max_concurrent_jobs": row.max_concurrent_jobs,
+        "allowed_models": _json(row.allowed_models),
+        "allowed_providers": _json(row.allowed_providers),
+        "rate_limit": {
+            "requests": row.requests_per_minute or -1,
+            "interval": "60s",
+            "note": "This field is deprecated and safe to ignore.",
+        },
+    }
+
+
+def _limit(row: Any, usage: KeyUsage) -> Json:
+    left = None
+    if row.limit_nanos is not None:
+        spent = getattr(usage, row.limit_reset or "total")
+        left = usd(max(0, row.limit_nanos - spent))
+    return {
+        "limit": None if row.limit_nanos is None else usd(row.limit_nanos),
+        "limit_remaining": left,
+        "limit_reset": row.limit_reset,
+        "include_byok_in_limit": row.include_byok_in_limit,
+        "usage": usd(usage.total),
+        "usage_daily": usd(usage.daily),
+        "usage_weekly": usd(usage.weekly),
+        "usage_monthly": usd(usage.monthly),
+        **BYOK,
+        "expires_at": iso(row.expires_at),
+        "creator_user_id": row.created_by,
+    }
+
+
+def workspace(row: Any) -> Json:
+    settings = _json(row.settings) or {}
+    return {
+        "id": row.id,
+        "slug": row.slug,
+        "name": row.name,
+        "description": row.description,
+        "default_text_model": settings.get("default_text_model"),
+        "default_image_model": settings.get("default_image_model"),
+        "default_provider_sort": settings.get("default_provider_sort"),
+        "unlimited": row.unlimited,
+        "weight": row.weight,
+        "requests_per_minute": row.requests_per_minute,
+        "max_concurrent_jobs": row.max_concurrent_jobs,
+        "settings": settings,
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
+        "created_by": row.created_by,
+        **NOT_HERE,
+    }
+
+
+NOT_HERE: Json = {
+    "default_guardrail_id": "",
+    "disabled_server_tools": None,
+    "io_logging_api_key_ids": None,
+    "io_logging_sampling_rate": 1,
+    "is_data_discount_logging_enabled": False,
+    "is_observability_broadcast_enabled": False,
+    "is_observability_io_logging_enabled": False,
+}
+"""Fields of OpenRouter's workspace that its SDK insists on."""
+
+
+def member(row: Any) -> Json:
+    return {
+        "id": f"{row.workspace_id}:{row.user_id}",
+        "workspace_id": row.workspace_id,
+        "user_id": row.user_id,
+        "role": row.role,
+        "email": row.email,
+        "name": row.name,
+        "created_at": iso(row.created_at),
+    }
+
+
+def organization_member(row: Any) -> Json:
+    first, _, last = row.name.partition(" ")
+    return {
+        "id": row.id,
+        "email": row.email,
+        "first_name": first or None,
+        "last_name": last or None,
+        "role": "org:admin" if row.is_operator else "org:member",
+    }
+
+
+def user(row: Any) -> Json:
+    return {
+        "id": row.id,
+        "object": "user",
+        "email": row.email,
+        "name": row.name,
+        "is_operator": row.is_operator,
+        "disabled": row.disabled,
+        "has_password": row.password_hash is not None,
+        "oidc_issuer": row.oidc_issuer,
+        "created_at": iso(row.created_at),
+        "last_seen_at": iso(row.last_seen_at),
+    }
+
+
+def audit_entry(row: Any) -> Json:
+    return {
+        "id": row.id,
+        "object": "audit_entry",
+        "created_at": iso(row.created_at),
+        "workspace_id": row.workspace_id,
+        "actor": row.actor,
+        "actor_label": row.actor_label,
+        "action": row.action,
+        "object_id": row.object_id,
+        "address": row.address,
+        "before": _json(row.before),
+        "after": _json(row.after),
+    }
+
+
+def iso(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)

@@ -1,0 +1,162 @@
+"""/oidc: sign-in through an OpenID provider (OpenID Connect Core 1.0, the code flow with PKCE)."""
+
+import time
+from typing import Any
+
+import orjson
+import structlog
+from authlib.common.security import generate_token
+from authlib.integrations.httpx_client import AsyncOAuth2Client
+from fastapi import APIRouter, Request
+from joserfc import jwt
+from joserfc.jwk import KeySet
+from starlette.responses import Response
+
+from api.pages.links import local_path
+from api.pages.rendering import moved, page, set_cookie, sign_in
+from api.services import services
+from broker.accounts import Role, sessions
+from broker.administration import carry_out, people
+from broker.administration.people import Subject
+from broker.completion import Json
+from broker.errors import WaybillError
+from broker.settings import Settings
+
+router = APIRouter(prefix="/oidc")
+log = structlog.get_logger()
+STATE_COOKIE = "waybill_oidc"
+STATE_SECONDS = 600
+PATIENCE_SECONDS = 10
+ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
+FAILED = "The provider's answer could not be used. Try again; if it stays so, ask an administrator."
+
+
+@router.get("/start")
+async def start(request: Request, next: str | None = None) -> Response:  # noqa: A002
+    """Send the browser to the provider."""
+    hands = services(request)
+    if not hands.settings.oidc_issuer:
+        return page(request, "message.html", 404, title="Not found", text="No provider is set up.")
+    state = {
+        "state": generate_token(32),
+        "nonce": generate_token(32),
+        "verifier": generate_token(48),
+        "next": local_path(next),
+        "until": int(time.time()) + STATE_SECONDS,
+    }
+    try:
+        async with _client(hands.settings) as client:
+            provider = await _metadata(client, hands.settings)
+            url, _ = client.create_authorization_url(
+                provider["authorization_endpoint"],
+                state=state["state"], nonce=state["nonce"], code_verifier=state["verifier"],
+            )  # fmt: skip
+    except Exception as error:  # noqa: BLE001  # whatever a provider may do
+        return _failed(request, error)
+    response = moved(url)
+    set_cookie(
+        request, response, STATE_COOKIE, hands.seal.close(orjson.dumps(state).decode()),
+        STATE_SECONDS,
+    )  # fmt: skip
+    return response
+
+
+@router.get("/callback")
+async def callback(request: Request) -> Response:
+    """Take the provider's word for who this is; open a session."""
+    hands = services(request)
+    try:
+        state = _state(request)
+        claims = await _claims(request, hands.settings, state)
+        who = Subject(
+            issuer=str(claims["iss"]),
+            subject=str(claims["sub"]),
+            email=str(claims.get("email", "")).lower(),
+            email_verified=claims.get("email_verified") in (True, "true"),
+            name=str(claims.get("name", "")),
+        )
+        config = hands.settings
+        user = await carry_out(
+            hands.database,
+            lambda connection: people.admit_subject(
+                connection, who, config.oidc_workspace, Role(config.oidc_role)
+            ),
+        )
+    except WaybillError as error:
+        return page(request, "message.html", error.status, title="Not possible", text=error.message)
+    except Exception as error:  # noqa: BLE001  # whatever a provider may do
+        return _failed(request, error)
+    token = await carry_out(
+        hands.database, lambda connection: sessions.open_session(connection, user.id)
+    )
+    response = sign_in(request, moved(local_path(state["next"])), token)
+    response.delete_cookie(STATE_COOKIE)
+    return response
+
+
+def _client(config: Settings) -> AsyncOAuth2Client:
+    return AsyncOAuth2Client(
+        config.oidc_client_id,
+        config.oidc_client_secret,
+        scope="openid email profile",
+        redirect_uri=f"{config.public_url.rstrip('/')}/oidc/callback",
+        code_challenge_method="S256",
+        timeout=PATIENCE_SECONDS,
+    )
+
+
+async def _metadata(client: AsyncOAuth2Client, config: Settings) -> Json:
+    """Return what the provider says of itself (OpenID Connect Discovery 1.0, §4)."""
+    issuer = config.oidc_issuer.rstrip("/")
+    found = await _fetched(client, f"{issuer}/.well-known/openid-configuration")
+    if str(found.get("issuer", "")).rstrip("/") != issuer:
+        raise ValueError("the provider names another issuer")
+    return found
+
+
+async def _fetched(client: AsyncOAuth2Client, url: str) -> Json:
+    answer = await client.request("GET", url, withhold_token=True)
+    answer.raise_for_status()
+    body: Json = answer.json()
+    return body
+
+
+def _state(request: Request) -> Json:
+    """Return what was remembered as the browser left. Raises ValueError for another's answer."""
+    sealed = request.cookies.get(STATE_COOKIE, "")
+    state: Json = orjson.loads(services(request).seal.open(sealed)) if sealed else {}
+    if state.get("until", 0) < time.time():
+        raise ValueError("this sign-in was not begun here, or too long ago")
+    if state["state"] != request.query_params.get("state"):
+        raise ValueError("the state is another")
+    if "error" in request.query_params:
+        raise ValueError(f"the provider refused: {request.query_params['error'][:100]}")
+    return state
+
+
+async def _claims(request: Request, config: Settings, state: Json) -> dict[str, Any]:
+    """Exchange the code for an ID token and check it (OpenID Connect Core 1.0, §3.1.3.7)."""
+    async with _client(config) as client:
+        provider = await _metadata(client, config)
+        token = await client.fetch_token(
+            provider["token_endpoint"],
+            code=request.query_params.get("code", ""),
+            code_verifier=state["verifier"],
+        )
+        keys = KeySet.import_key_set(await _fetched(client, provider["jwks_uri"]))  # type: ignore[arg-type]
+    decoded = jwt.decode(token["id_token"], keys, algorithms=ALGORITHMS)
+    expected = jwt.JWTClaimsRegistry(
+        leeway=60,
+        iss={"essential": True, "value": provider["issuer"]},
+        aud={"essential": True, "value": config.oidc_client_id},
+        exp={"essential": True},
+        nonce={"essential": True, "value": state["nonce"]},
+    )
+    expected.validate(decoded.claims)
+    claims: dict[str, Any] = decoded.claims
+    return claims
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    log.warning("oidc.failed", error=str(error), kind=type(error).__name__)
+    return page(request, "message.html", 502, title="Signing in failed", text=FAILED)

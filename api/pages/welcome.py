@@ -1,0 +1,84 @@
+"""/welcome: the first user's link, and invitations to choose a password."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.pages.forms import read_form
+from api.pages.rendering import moved, page, sign_in
+from api.services import Services, services
+from broker.accounts import sessions, tokens, users
+from broker.accounts.tokens import Purpose
+from broker.administration import carry_out, people
+from broker.administration.people import NewUser
+from broker.errors import WaybillError
+
+router = APIRouter()
+WORN_OUT = "This link has been used, or has expired: ask for another."
+
+
+@router.get("/welcome")
+async def show_welcome(request: Request, token: str = "") -> Response:
+    """Ask the first user who they are, or an invited one for a password."""
+    purpose = await _purpose(services(request), token)
+    if purpose is None:
+        return page(request, "message.html", 403, title="Link not valid", text=WORN_OUT)
+    return _form(request, token, purpose)
+
+
+@router.post("/welcome")
+async def accept_welcome(request: Request) -> Response:
+    """Use the link up, and open a session."""
+    hands = services(request)
+    form = await read_form(request)
+    token, password = form.get("token", ""), form.get("password", "")
+    purpose = await _purpose(hands, token)
+    if purpose is None:
+        return page(request, "message.html", 403, title="Link not valid", text=WORN_OUT)
+    try:
+        users.check_password(password)
+        hashed = await asyncio.to_thread(users.hash_password, password)
+        if purpose is Purpose.FIRST_USER:
+            wanted = NewUser(form.get("email", ""), form.get("name", ""))
+            user = await carry_out(
+                hands.database,
+                lambda connection: people.become_first_user(connection, token, wanted, hashed),
+            )
+        else:
+            user = await carry_out(
+                hands.database,
+                lambda connection: people.choose_password(connection, token, hashed),
+            )
+    except WaybillError as error:
+        kept = {name: form.get(name, "") for name in ("email", "name")}
+        return _form(request, token, purpose, error.message, error.status, **kept)
+    session = await carry_out(
+        hands.database, lambda connection: sessions.open_session(connection, user.id)
+    )
+    return sign_in(request, moved("/account"), session)
+
+
+def _form(
+    request: Request,
+    token: str,
+    purpose: Purpose,
+    problem: str | None = None,
+    status: int = 200,
+    **kept: str,
+) -> Response:
+    values: dict[str, Any] = {"token": token, "email": "", "name": "", "problem": problem, **kept}
+    is_first = purpose is Purpose.FIRST_USER
+    least = users.MIN_PASSWORD_LENGTH
+    return page(request, "welcome.html", status, is_first=is_first, least=least, **values)
+
+
+async def _purpose(hands: Services, token: str) -> Purpose | None:
+    """Return what a link is for, if it still works."""
+    if await hands.database.read(tokens.look, token, Purpose.PASSWORD) is not None:
+        return Purpose.PASSWORD
+    if await hands.database.read(users.has_users):
+        return None
+    found = await hands.database.read(tokens.look, token, Purpose.FIRST_USER)
+    return None if found is None else Purpose.FIRST_USER

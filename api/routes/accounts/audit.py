@@ -1,0 +1,49 @@
+"""GET /audit: who changed what, when, from where."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api import account_views, intake
+from api.account_scope import all_or_own
+from api.errors import json_response
+from api.schemas.accounts import AuditQuery
+from api.services import services
+from broker import audit
+from broker.audit import AuditFilter
+
+router = APIRouter(tags=["audit"])
+
+
+@router.get("/audit")
+async def list_audit_entries(request: Request, query: Annotated[AuditQuery, Query()]) -> Response:
+    """List administrative actions, newest first.
+
+    A key of the installation sees all workspaces', and the installation's own.
+    """
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    which = AuditFilter(
+        await all_or_own(hands, principal, query.workspace_id),
+        action=query.action,
+        actor=query.actor,
+        object_id=query.object_id,
+        since=intake.milliseconds(query.since, "since"),
+        until=intake.milliseconds(query.until, "until"),
+    )
+    rows = await hands.database.read(_page, which, query.limit + 1, query.after)
+    page = rows[: query.limit]
+    return json_response(
+        {
+            "object": "list",
+            "data": [account_views.audit_entry(row) for row in page],
+            "first_id": page[0].id if page else None,
+            "last_id": page[-1].id if page else None,
+            "has_more": len(rows) > query.limit,
+        }
+    )
+
+
+def _page(connection: Any, which: AuditFilter, limit: int, after: str | None) -> Any:
+    return audit.entries(connection, which, limit=limit, after=after)

@@ -1,0 +1,194 @@
+"""/keys: API keys made, listed, changed, deleted with a management key; /key: one's own."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api import account_views, intake
+from api.account_scope import all_or_own, workspace_of
+from api.auth import actor_of
+from api.documents import KEY, KEY_CHANGES
+from api.errors import json_response
+from api.schemas.accounts import KeyChanges, KeyRequest, milliseconds
+from api.services import Services, services
+from broker import accounts, limits, usage
+from broker.accounts import CallerKind, KeyFilter, Principal, members
+from broker.administration import carry_out
+from broker.administration import keys as administration
+from broker.administration.keys import KeyWish
+from broker.clock import now_ms
+from broker.completion import Json
+from broker.errors import InvalidRequestError, NotFoundError, PermissionDeniedError
+from broker.limits import LimitKind
+from broker.money import nanos_from_usd
+from broker.usage import KeyUsage
+
+router = APIRouter(tags=["keys"])
+PAGE = 100
+
+
+@router.get("/key")
+async def get_current_key(request: Request) -> Response:
+    """Show the key that asks: what it may do, what it has spent, what is left of its limit."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    if principal.kind is CallerKind.SESSION:
+        raise NotFoundError("You are signed in without a key: see /keys.")
+    row = await hands.database.read(accounts.key_record, principal.api_key_id)
+    return json_response({"data": await _shown(hands, row, await _free(hands, principal))})
+
+
+@router.post("/keys", status_code=201, openapi_extra=KEY)
+async def create_key(request: Request) -> Response:
+    """Make a key. The key itself is in this answer, and in no other."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    wanted = intake.validated(KeyRequest, body)
+    if wanted.everywhere and not principal.everywhere:
+        raise PermissionDeniedError("Only a key of the whole installation makes another.")
+    if wanted.everywhere and wanted.kind is not CallerKind.MANAGEMENT:
+        raise InvalidRequestError("everywhere: only a management key can be.", param="everywhere")
+    owner = await workspace_of(hands, principal, wanted.workspace_id or None)
+    columns = _columns(wanted.model_dump(exclude_unset=True))
+    columns.pop("workspace_id", None)
+    columns |= {
+        "everywhere": wanted.everywhere,
+        "created_by": await _creator(hands, principal, owner, wanted.creator_user_id),
+    }
+    wish = KeyWish(owner, columns.pop("name"), wanted.kind, columns)
+    actor = actor_of(request, principal)
+    made = await carry_out(
+        hands.database, lambda connection: administration.create(connection, actor, wish)
+    )
+    row = await hands.database.read(accounts.key_record, made.id)
+    return json_response({"data": account_views.key(row, KeyUsage()), "key": made.key}, 201)
+
+
+@router.get("/keys")
+async def list_keys(
+    request: Request,
+    offset: Annotated[int, Query(ge=0)] = 0,
+    include_disabled: bool = False,
+    include_expired: bool = True,
+    workspace_id: str | None = None,
+) -> Response:
+    """List keys, newest first: the workspace's own, or with a key of the installation, all."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    which = KeyFilter(
+        await all_or_own(hands, principal, workspace_id),
+        include_disabled=include_disabled,
+        include_expired=include_expired,
+    )
+    rows = await hands.database.read(_page, which, offset)
+    spent = await hands.database.read(usage.key_usage, [row.id for row in rows], now_ms())
+    shown = [account_views.key(row, spent[row.id]) for row in rows]
+    return json_response({"data": shown})
+
+
+@router.get("/keys/{hash}")
+async def get_key(request: Request, hash: str) -> Response:  # noqa: A002  # OpenRouter's name
+    """Show a key, by its hash or id."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    row = await _find(hands, principal, hash)
+    return json_response({"data": await _shown(hands, row)})
+
+
+@router.patch("/keys/{hash}", openapi_extra=KEY_CHANGES)
+async def change_key(request: Request, hash: str) -> Response:  # noqa: A002
+    """Change a key: what is not named stays. It is felt everywhere within a second."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    changes = _columns(intake.validated(KeyChanges, body).model_dump(exclude_unset=True))
+    row = await _find(hands, principal, hash)
+    if "workspace_id" in changes:
+        changes["workspace_id"] = await workspace_of(hands, principal, changes["workspace_id"])
+    actor = actor_of(request, principal)
+    changed = await carry_out(
+        hands.database, lambda connection: administration.change(connection, actor, row, changes)
+    )
+    return json_response({"data": await _shown(hands, changed)})
+
+
+@router.delete("/keys/{hash}")
+async def delete_key(request: Request, hash: str) -> Response:  # noqa: A002
+    """Delete a key: it stops working within a second. Jobs it submitted go on."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    row = await _find(hands, principal, hash)
+    actor = actor_of(request, principal)
+    await carry_out(
+        hands.database, lambda connection: administration.delete(connection, actor, row)
+    )
+    return json_response({"deleted": True})
+
+
+def _page(connection: Any, which: KeyFilter, offset: int) -> Any:
+    return accounts.key_records(connection, which, offset=offset, limit=PAGE)
+
+
+async def _find(hands: Services, principal: Principal, wanted: str) -> Any:
+    row = await hands.database.read(accounts.key_record, wanted)
+    is_hidden = (
+        row is None
+        or not principal.administers(row.workspace_id)
+        or (row.everywhere and not principal.everywhere)
+    )
+    if is_hidden:
+        raise NotFoundError(f"There is no key {wanted}.", param="hash")
+    return row
+
+
+async def _shown(hands: Services, row: Any, free: Json | None = None) -> Json:
+    spent = (await hands.database.read(usage.key_usage, [row.id], now_ms()))[row.id]
+    if free is not None:
+        return account_views.current_key(row, spent, free)
+    return account_views.key(row, spent)
+
+
+async def _free(hands: Services, principal: Principal) -> Json:
+    """Return how many requests to free models the workspace made today (UTC), and may make."""
+    most = limits.free_per_day(principal, hands.settings)
+    day = [
+        limit
+        for limit in limits.free_limits(principal, hands.settings)
+        if limit.kind is LimitKind.DAY
+    ]
+    used = await hands.limiter.count(day[0], now_ms()) if day else 0
+    return {"used": used, "limit": most, "remaining": max(0, most - used)}
+
+
+async def _creator(
+    hands: Services, principal: Principal, owner: str, wanted: str | None
+) -> str | None:
+    """Return whom the key stands for: a member of its workspace."""
+    if wanted is None:
+        return principal.user_id
+    if await hands.database.read(members.role_of, owner, wanted) is None:
+        raise NotFoundError(f"{wanted} is no member of this workspace.", param="creator_user_id")
+    return wanted
+
+
+def _columns(asked: Json) -> Json:
+    """Return what was asked as columns of `api_keys`."""
+    columns = {
+        name: value
+        for name, value in asked.items()
+        if name not in ("kind", "everywhere", "creator_user_id")
+    }
+    if "limit" in columns:
+        limit = columns.pop("limit")
+        columns["limit_nanos"] = None if limit is None else nanos_from_usd(limit)
+    if "expires_at" in columns:
+        columns["expires_at"] = milliseconds(columns["expires_at"])
+    for name in ("allowed_models", "allowed_providers"):
+        if columns.get(name) is not None:
+            columns[name] = orjson.dumps(columns[name]).decode()
+    if columns.get("limit_reset") is not None:
+        columns["limit_reset"] = columns["limit_reset"].value
+    return columns

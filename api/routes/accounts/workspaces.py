@@ -1,0 +1,208 @@
+"""/workspaces and their members; /organization/members: everyone."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api import account_views, intake
+from api.account_scope import workspace_of
+from api.auth import actor_of
+from api.documents import MEMBERS, WORKSPACE, WORKSPACE_CHANGES
+from api.errors import json_response
+from api.schemas.accounts import MembersRequest, WorkspaceChanges, WorkspaceRequest
+from api.services import Services, services
+from broker import accounts
+from broker.accounts import Principal, Role, members, users
+from broker.administration import carry_out
+from broker.administration import workspaces as administration
+from broker.completion import Json
+from broker.errors import PermissionDeniedError
+
+router = APIRouter(tags=["workspaces"])
+IN_SETTINGS = ("default_text_model", "default_image_model", "default_provider_sort")
+OPERATORS_ONLY = ("unlimited", "weight", "requests_per_minute", "max_concurrent_jobs")
+"""What a workspace must not grant itself."""
+
+Offset = Annotated[int, Query(ge=0)]
+Limit = Annotated[int, Query(ge=1, le=100)]
+
+
+@router.post("/workspaces", status_code=201, openapi_extra=WORKSPACE)
+async def create_workspace(request: Request) -> Response:
+    """Make a workspace (with a management key of the installation)."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    if not principal.everywhere:
+        raise PermissionDeniedError("Only a management key of the installation makes workspaces.")
+    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    asked = intake.validated(WorkspaceRequest, body).model_dump(exclude_unset=True)
+    actor, columns = actor_of(request, principal), _columns(asked, None)
+    row = await carry_out(
+        hands.database, lambda connection: administration.create(connection, actor, columns)
+    )
+    return json_response({"data": account_views.workspace(row)}, 201)
+
+
+@router.get("/workspaces")
+async def list_workspaces(request: Request, offset: Offset = 0, limit: Limit = 50) -> Response:
+    """List the workspaces in reach, oldest first."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request, Role.VIEWER)
+    ids = await hands.database.read(_in_reach, principal)
+    rows, total = await hands.database.read(_workspace_page, ids, offset, limit)
+    data = [account_views.workspace(row) for row in rows]
+    return json_response({"data": data, "total_count": total})
+
+
+@router.get("/workspaces/{id}")
+async def get_workspace(request: Request, id: str) -> Response:  # noqa: A002  # OpenRouter's name
+    """Show a workspace, by its id or slug."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request, Role.VIEWER)
+    row = await _find(hands, principal, id)
+    return json_response({"data": account_views.workspace(row)})
+
+
+@router.patch("/workspaces/{id}", openapi_extra=WORKSPACE_CHANGES)
+async def change_workspace(request: Request, id: str) -> Response:  # noqa: A002
+    """Change a workspace: what is not named stays."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    asked = intake.validated(WorkspaceChanges, body).model_dump(exclude_unset=True)
+    row = await _find(hands, principal, id)
+    own = [name for name in OPERATORS_ONLY if name in asked]
+    if own and not principal.everywhere:
+        raise PermissionDeniedError(f"{own[0]}: only a key of the installation may set it.")
+    actor, columns = actor_of(request, principal), _columns(asked, row.settings)
+    changed = await carry_out(
+        hands.database, lambda connection: administration.change(connection, actor, row, columns)
+    )
+    return json_response({"data": account_views.workspace(changed)})
+
+
+@router.delete("/workspaces/{id}")
+async def delete_workspace(request: Request, id: str) -> Response:  # noqa: A002
+    """Close a workspace without active keys. Its jobs and its books stay."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    row = await _find(hands, principal, id)
+    if not (principal.everywhere or principal.role is Role.OWNER):
+        raise PermissionDeniedError("Only an owner may delete a workspace.")
+    actor = actor_of(request, principal)
+    await carry_out(
+        hands.database, lambda connection: administration.delete(connection, actor, row)
+    )
+    return json_response({"deleted": True})
+
+
+@router.get("/workspaces/{id}/members")
+async def list_members(
+    request: Request,
+    id: str,  # noqa: A002
+    offset: Offset = 0,
+    limit: Limit = 50,
+) -> Response:
+    """List a workspace's members with their roles."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request, Role.VIEWER)
+    row = await _find(hands, principal, id)
+    return json_response(await _members(hands, row.id, offset, limit))
+
+
+@router.post("/workspaces/{id}/members/add", openapi_extra=MEMBERS)
+async def add_members(request: Request, id: str) -> Response:  # noqa: A002
+    """Make users members, or give members another role."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    wanted = intake.validated(MembersRequest, body)
+    row = await _find(hands, principal, id)
+    actor, by = actor_of(request, principal), _rank(principal)
+    await carry_out(
+        hands.database,
+        lambda connection: administration.add_members(
+            connection, actor, row.id, wanted.user_ids, wanted.role, by=by
+        ),
+    )
+    shown = await _members(hands, row.id, 0, 100)
+    added = [each for each in shown["data"] if each["user_id"] in wanted.user_ids]
+    return json_response({"data": added, "added_count": len(added)})
+
+
+@router.post("/workspaces/{id}/members/remove", openapi_extra=MEMBERS)
+async def remove_members(request: Request, id: str) -> Response:  # noqa: A002
+    """Take users out of a workspace."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    wanted = intake.validated(MembersRequest, body)
+    row = await _find(hands, principal, id)
+    actor, by = actor_of(request, principal), _rank(principal)
+    await carry_out(
+        hands.database,
+        lambda connection: administration.remove_members(
+            connection, actor, row.id, wanted.user_ids, by=by
+        ),
+    )
+    return json_response({"removed_count": len(wanted.user_ids)})
+
+
+@router.get("/organization/members")
+async def list_everyone(request: Request, offset: Offset = 0, limit: Limit = 50) -> Response:
+    """List everyone who may sign in (with a management key of the installation)."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    if not principal.everywhere:
+        raise PermissionDeniedError("Only a management key of the installation sees everyone.")
+    rows, total = await hands.database.read(user_page, offset, limit)
+    data = [account_views.organization_member(row) for row in rows]
+    return json_response({"data": data, "total_count": total})
+
+
+async def _find(hands: Services, principal: Principal, wanted: str) -> Any:
+    found = await workspace_of(hands, principal, wanted)
+    return await hands.database.read(accounts.workspace, found)
+
+
+async def _members(hands: Services, workspace_id: str, offset: int, limit: int) -> Json:
+    rows, total = await hands.database.read(_member_page, workspace_id, offset, limit)
+    return {"data": [account_views.member(row) for row in rows], "total_count": total}
+
+
+def _in_reach(connection: Any, principal: Principal) -> list[str] | None:
+    if principal.everywhere:
+        return None
+    if principal.kind is accounts.CallerKind.SESSION:
+        return [each.id for each in members.memberships(connection, principal.user_id or "")]
+    return [principal.workspace_id]
+
+
+def _workspace_page(connection: Any, ids: list[str] | None, offset: int, limit: int) -> Any:
+    return accounts.list_workspaces(connection, ids, offset=offset, limit=limit)
+
+
+def _member_page(connection: Any, workspace_id: str, offset: int, limit: int) -> Any:
+    return members.list_members(connection, workspace_id, offset=offset, limit=limit)
+
+
+def user_page(connection: Any, offset: int, limit: int) -> Any:
+    return users.list_users(connection, offset=offset, limit=limit)
+
+
+def _rank(principal: Principal) -> Role:
+    return Role.OWNER if principal.everywhere else principal.role
+
+
+def _columns(asked: Json, settings: str | None) -> Json:
+    """Return what was asked as columns of `workspaces`; some are kept among the settings."""
+    columns = dict(asked)
+    kept: Json = orjson.loads(settings) if settings else {}
+    kept |= columns.pop("settings", {})
+    kept |= {name: columns.pop(name) for name in IN_SETTINGS if name in columns}
+    kept = {name: value for name, value in kept.items() if value is not None}
+    if kept or settings:
+        columns["settings"] = orjson.dumps(kept).decode()
+    return columns

@@ -1,0 +1,135 @@
+"""Bodies of the routes for keys, workspaces and users (OpenRouter's names, and ours beside them).
+
+Amounts are US dollars; times are ISO 8601 with a zone.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+
+from broker.accounts import CallerKind, LimitReset, Role
+
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=r"^[^\x00]*$"),
+]
+Slug = Annotated[str, StringConstraints(max_length=50, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Text = Annotated[str, StringConstraints(max_length=1_000, pattern=r"^[^\x00]*$")]
+Dollars = Annotated[float, Field(strict=True, ge=0, le=1e9)]
+Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+Places = Annotated[int, Field(strict=True, ge=1, le=10_000)]
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00\s]+$")]
+Patterns = Annotated[list[Pattern], Field(max_length=1_000)]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+
+
+class Closed(BaseModel):
+    """A field that is not known is refused: it was meant to do something."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class KeyChanges(Closed):
+    """What is to change of a key; a field that is absent stays as it is, null takes it away."""
+
+    name: Name = ""
+    disabled: StrictBool = False
+    limit: Dollars | None = None
+    limit_reset: LimitReset | None = None
+    include_byok_in_limit: StrictBool = False
+    expires_at: AwareDatetime | None = None
+    workspace_id: Id = ""
+    requests_per_minute: Count | None = None
+    max_concurrent_jobs: Places | None = None
+    allowed_models: Patterns | None = None
+    allowed_providers: Patterns | None = None
+
+
+class KeyRequest(KeyChanges):
+    """A new key, of the caller's own workspace unless it names another."""
+
+    name: Name
+    kind: Literal[CallerKind.INFERENCE, CallerKind.MANAGEMENT] = CallerKind.INFERENCE
+    everywhere: StrictBool = False  # a management key of the whole installation
+    creator_user_id: Id | None = None
+
+
+class WorkspaceChanges(Closed):
+    """What is to change of a workspace; a field that is absent stays as it is."""
+
+    name: Name = ""
+    slug: Slug = ""
+    description: Text | None = None
+    default_text_model: Name | None = None
+    default_image_model: Name | None = None
+    default_provider_sort: Name | None = None
+    unlimited: StrictBool = False
+    weight: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 1
+    requests_per_minute: Count | None = None
+    max_concurrent_jobs: Places | None = None
+    settings: dict[str, Any] = {}
+
+
+class WorkspaceRequest(WorkspaceChanges):
+    name: Name
+    slug: Slug | None = None  # type: ignore[assignment]  # made of the name
+
+
+class MembersRequest(Closed):
+    """Who is to be added (with a role) or removed."""
+
+    user_ids: Annotated[list[Id], Field(min_length=1, max_length=100)]
+    role: Role = Role.MEMBER
+
+
+class UserRequest(Closed):
+    """A new user. The answer has a link with which they choose a password."""
+
+    email: Annotated[str, StringConstraints(max_length=254)]
+    name: Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")] = ""
+    is_operator: StrictBool = False
+    workspace_id: Id | None = None
+    role: Role = Role.MEMBER
+
+
+class UserChanges(Closed):
+    name: Name = ""
+    disabled: StrictBool = False
+    is_operator: StrictBool = False
+
+
+class AppCodeRequest(Closed):
+    """A code that an app exchanges for a key (OpenRouter's PKCE flow)."""
+
+    callback_url: Annotated[str, StringConstraints(max_length=2_000)]
+    code_challenge: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    code_challenge_method: Literal["S256", "plain"] = "S256"
+    limit: Dollars | None = None
+    usage_limit_type: LimitReset | None = None
+    expires_at: AwareDatetime | None = None
+    key_label: Name | None = None
+    workspace_id: Id | None = None
+
+
+class CodeExchange(Closed):
+    code: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    code_verifier: Annotated[str, StringConstraints(max_length=200)] | None = None
+    code_challenge_method: Literal["S256", "plain"] | None = None
+
+
+class AuditQuery(BaseModel):
+    """Which entries of the audit log; `since` and `until` are Unix seconds."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    after: str | None = None  # the last id of the page before
+    action: str | None = None  # one (`keys.create`), or all about a kind (`keys`)
+    actor: str | None = None
+    object_id: str | None = None
+    since: Annotated[float, Field(ge=0)] | None = None
+    until: Annotated[float, Field(ge=0)] | None = None
+    workspace_id: str | None = None
+
+
+def milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)

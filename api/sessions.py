@@ -1,0 +1,39 @@
+"""Whoever is signed in, by the cookie of their browser."""
+
+from starlette.requests import Request
+
+from broker.accounts import Principal, Role
+from broker.accounts.sessions import session_principal
+from broker.database import Database
+from broker.errors import AuthenticationError, PermissionDeniedError
+
+SESSION_COOKIE = "waybill_session"
+WORKSPACE_HEADER = "x-waybill-workspace"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+async def signed_in(request: Request, database: Database) -> Principal:
+    """Return who is signed in, acting in the workspace that `X-Waybill-Workspace` names.
+
+    Raises AuthenticationError, and PermissionDeniedError for a page of another site that writes in
+    the user's name, or for a viewer who writes.
+    """
+    wanted = request.headers.get(WORKSPACE_HEADER)
+    principal = await database.read(session_principal, request.cookies[SESSION_COOKIE], wanted)
+    if principal is None:
+        raise AuthenticationError("You are not signed in (any more), or not in this workspace.")
+    if request.method not in SAFE_METHODS:
+        if not is_same_origin(request):
+            raise PermissionDeniedError("A page of another site may not act for you.")
+        if not principal.role.reaches(Role.MEMBER):
+            raise PermissionDeniedError("A viewer may look, and change nothing.")
+    return principal
+
+
+def is_same_origin(request: Request) -> bool:
+    """Whether a browser says that one of our own pages sends this (Fetch Metadata, or Origin)."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] == request.headers.get("host")

@@ -1,0 +1,82 @@
+"""What a caller may send, and where it may go: the hard filters that come with a key."""
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from broker.accounts import CallerKind, Principal
+from broker.errors import NoEndpointError, PermissionDeniedError
+from broker.routing import Endpoint
+
+
+def permitted(
+    principal: Principal, endpoints: Mapping[str, Sequence[Endpoint]]
+) -> Mapping[str, Sequence[Endpoint]]:
+    """Return those of a request's endpoints, by model, that the caller may use.
+
+    Raises PermissionDeniedError where the caller runs no inference, or none of the models is
+    allowed; NoEndpointError where only providers serve them that are not.
+    """
+    if principal.kind is CallerKind.MANAGEMENT:
+        raise PermissionDeniedError(
+            "A management key administers and runs no inference: use an inference key."
+        )
+    models, providers = principal.allowed_models, principal.allowed_providers
+    if models is not None:
+        endpoints = _of_models(models, endpoints)
+    if providers is not None:
+        endpoints = _of_providers(providers, endpoints)
+    return endpoints
+
+
+def allows_model(patterns: Sequence[str], slug: str) -> bool:
+    """Whether a slug is among the allowed ones; `acme/*` stands for many.
+
+    A variant (`acme/small:free`) is allowed where it or its model is.
+    """
+    plain = slug.partition(":")[0]
+    return any(fnmatchcase(slug, each) or fnmatchcase(plain, each) for each in patterns)
+
+
+def _of_models(
+    patterns: Sequence[str], endpoints: Mapping[str, Sequence[Endpoint]]
+) -> Mapping[str, Sequence[Endpoint]]:
+    left = {slug: each for slug, each in endpoints.items() if allows_model(patterns, slug)}
+    if endpoints and not left:
+        raise PermissionDeniedError(
+            f"This key may not use {', '.join(endpoints)}: it is limited to "
+            f"{', '.join(patterns) or 'no model at all'}.",
+            param="model",
+            metadata={"reason": "model_not_allowed", "allowed_models": list(patterns)},
+        )
+    return left
+
+
+def _of_providers(
+    allowed: frozenset[str], endpoints: Mapping[str, Sequence[Endpoint]]
+) -> Mapping[str, Sequence[Endpoint]]:
+    left = {
+        slug: [each for each in some if _is_among(allowed, each.provider)]
+        for slug, some in endpoints.items()
+    }
+    if any(endpoints.values()) and not any(left.values()):
+        others = sorted({each.provider for some in endpoints.values() for each in some})
+        # The shape of OpenRouter's `availability` object (its docs, "Errors").
+        availability = {
+            "code": "constraint_filtered",
+            "retryable": False,
+            "requested_models": list(endpoints),
+            "affected_providers": others,
+            "excluded_by": ["allowed_providers"],
+        }
+        raise NoEndpointError(
+            f"{', '.join(endpoints)} is served by {', '.join(others)}, and this key is limited to "
+            f"{', '.join(sorted(allowed)) or 'no provider at all'}.",
+            param="model",
+            metadata={"availability": availability},
+        )
+    return left
+
+
+def _is_among(allowed: frozenset[str], provider: str) -> bool:
+    """Whether a provider is allowed: itself, or the one it is a region or variant of."""
+    return provider in allowed or provider.partition("/")[0] in allowed

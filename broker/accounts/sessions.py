@@ -1,0 +1,87 @@
+"""Browsers that are signed in. The cookie's token is random; only its SHA-256 is kept."""
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert, select
+
+from broker.accounts.credentials import hash_key, new_token
+from broker.accounts.members import memberships
+from broker.accounts.principal import Principal
+from broker.accounts.users import change_user
+from broker.accounts.vocabulary import CallerKind, Role
+from broker.accounts.workspaces import workspace
+from broker.clock import now_ms
+from broker.tables import User, UserSession
+
+SESSION_SECONDS = 14 * 86_400
+
+_sessions: Any = UserSession.__table__  # type: ignore[attr-defined]
+_users: Any = User.__table__  # type: ignore[attr-defined]
+
+
+def open_session(connection: Connection, user_id: str, seconds: int = SESSION_SECONDS) -> str:
+    """Sign a user in; return the token for the cookie. Sessions that have ended are swept."""
+    token, now = new_token(), now_ms()
+    connection.execute(delete(_sessions).where(_sessions.c.expires_at <= now))
+    connection.execute(
+        insert(_sessions).values(
+            hash=hash_key(token), user_id=user_id, created_at=now, expires_at=now + seconds * 1000
+        )
+    )
+    change_user(connection, user_id, {"last_seen_at": now})
+    return token
+
+
+def close_session(connection: Connection, token: str) -> None:
+    """Sign out."""
+    connection.execute(delete(_sessions).where(_sessions.c.hash == hash_key(token)))
+
+
+def close_sessions(connection: Connection, user_id: str) -> None:
+    """Sign a user out everywhere: the password changed, or the user was disabled."""
+    connection.execute(delete(_sessions).where(_sessions.c.user_id == user_id))
+
+
+def session_user(connection: Connection, token: str) -> Any | None:
+    """Return the row of who is signed in with this token."""
+    return connection.execute(
+        select(_users)
+        .join(_sessions, _sessions.c.user_id == _users.c.id)
+        .where(
+            _sessions.c.hash == hash_key(token),
+            _sessions.c.expires_at > now_ms(),
+            _users.c.disabled.is_(False),
+        )
+    ).first()
+
+
+def session_principal(
+    connection: Connection, token: str, wanted: str | None = None
+) -> Principal | None:
+    """Return who is signed in, acting in the `wanted` workspace (id or slug) or their first.
+
+    None where nobody is signed in, or where they have no place in that workspace.
+    """
+    user = session_user(connection, token)
+    if user is None:
+        return None
+    for place in memberships(connection, user.id):
+        if wanted in (None, place.id, place.slug):
+            return _principal(user, place.id, place.unlimited, Role(place.role))
+    if not user.is_operator:
+        return None
+    row = workspace(connection, wanted or "ws_default")
+    return row and _principal(user, row.id, row.unlimited, Role.OWNER)
+
+
+def _principal(user: Any, workspace_id: str, unlimited: bool, role: Role) -> Principal:
+    return Principal(
+        workspace_id=workspace_id,
+        api_key_id=user.id,
+        unlimited=unlimited,
+        kind=CallerKind.SESSION,
+        role=Role.OWNER if user.is_operator else role,
+        everywhere=user.is_operator,
+        user_id=user.id,
+        label=user.email,
+    )

@@ -1,0 +1,76 @@
+"""Secrets that work once: invitations, the first user's link, apps' sign-in codes."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, delete, insert, select, update
+
+from broker.accounts.credentials import hash_key, new_token
+from broker.clock import now_ms
+from broker.completion import Json
+from broker.tables import OneTimeToken
+
+KEPT_MS = 30 * 86_400_000  # what has ended is remembered this long
+
+_tokens: Any = OneTimeToken.__table__  # type: ignore[attr-defined]
+
+
+class Purpose(StrEnum):
+    FIRST_USER = "first_user"  # make the first user
+    PASSWORD = "password"  # noqa: S105  # choose a password: an invitation, or a forgotten one
+    APP = "app"  # an app's code, to be exchanged for a key (PKCE, RFC 7636)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """What a token stands for."""
+
+    purpose: Purpose
+    user_id: str | None
+    workspace_id: str | None
+    details: Json
+
+
+def issue(connection: Connection, token: Token, seconds: int) -> str:
+    """Keep a token and return its text: the only time it can be read."""
+    text, now = new_token(), now_ms()
+    connection.execute(delete(_tokens).where(_tokens.c.expires_at < now - KEPT_MS))
+    connection.execute(
+        insert(_tokens).values(
+            hash=hash_key(text),
+            purpose=token.purpose.value,
+            user_id=token.user_id,
+            workspace_id=token.workspace_id,
+            details=orjson.dumps(token.details).decode(),
+            created_at=now,
+            expires_at=now + seconds * 1000,
+        )
+    )
+    return text
+
+
+def look(connection: Connection, text: str, purpose: Purpose) -> Token | None:
+    """Return what a token stands for, if it still works; it is not used up."""
+    row = connection.execute(select(_tokens).where(*_works(text, purpose))).first()
+    if row is None:
+        return None
+    details = orjson.loads(row.details) if row.details else {}
+    return Token(purpose, row.user_id, row.workspace_id, details)
+
+
+def use(connection: Connection, text: str, purpose: Purpose) -> Token | None:
+    """Use a token up and return what it stands for; None where it works no more."""
+    token = look(connection, text, purpose)
+    used = update(_tokens).where(*_works(text, purpose)).values(used_at=now_ms())
+    return token if connection.execute(used).rowcount else None
+
+
+def _works(text: str, purpose: Purpose) -> tuple[Any, ...]:
+    return (
+        _tokens.c.hash == hash_key(text),
+        _tokens.c.purpose == purpose.value,
+        _tokens.c.used_at.is_(None),
+        _tokens.c.expires_at > now_ms(),
+    )

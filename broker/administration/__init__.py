@@ -1,0 +1,5 @@
+"""What administrators do, each act whole and with its entry in the audit log."""
+
+from broker.administration.changes import carry_out
+
+__all__ = ["carry_out"]

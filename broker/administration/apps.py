@@ -1,0 +1,114 @@
+"""Apps that ask a user for a key: the code they get, and the key they exchange it for.
+
+OpenRouter's flow (its docs, "OAuth PKCE"), by RFC 7636: whoever shows the code must also know the
+verifier that its challenge was made of.
+"""
+
+import base64
+import hashlib
+import hmac
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from sqlalchemy import Connection
+
+from broker import audit
+from broker.accounts import CallerKind, NewKey, Role, members, tokens, users
+from broker.accounts.tokens import Purpose, Token
+from broker.administration import keys
+from broker.administration.keys import KeyWish
+from broker.audit import Act, Actor
+from broker.completion import Json
+from broker.errors import InvalidRequestError, PermissionDeniedError
+
+CODE_SECONDS = 600
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a user allows an app: a key of this workspace, with these columns."""
+
+    workspace_id: str
+    user_id: str | None
+    name: str
+    columns: Json  # of `tables.ApiKey`
+    challenge: str | None = None
+    method: str = "S256"
+
+
+def check_callback(url: str) -> str:
+    """Return the host a code would be sent to. Raises InvalidRequestError for an unsafe address.
+
+    Plain http is for programs on the user's own machine (RFC 8252, §7.3).
+    """
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        _ = parts.port
+    except ValueError:
+        host, parts = "", urlsplit("")
+    is_safe = parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK)
+    is_clean = "@" not in parts.netloc and not parts.fragment and url.isascii()
+    if not (host and is_safe and is_clean and url.isprintable() and " " not in url):
+        raise InvalidRequestError(
+            "callback_url is an https address, or http on localhost, without user or fragment.",
+            param="callback_url",
+        )
+    return host
+
+
+def grant_code(connection: Connection, actor: Actor, grant: Grant) -> str:
+    """Keep what was allowed, and return the code for it: it works once, for ten minutes."""
+    details: Json = {
+        "name": grant.name,
+        "columns": grant.columns,
+        "challenge": grant.challenge,
+        "method": grant.method,
+    }
+    token = Token(Purpose.APP, grant.user_id, grant.workspace_id, details)
+    code = tokens.issue(connection, token, CODE_SECONDS)
+    told = {"app": grant.name, **grant.columns}
+    act = Act("apps.allow", grant.name, grant.workspace_id, after=told)
+    audit.note(connection, actor, act)
+    return code
+
+
+def exchange(
+    connection: Connection, address: str | None, code: str, verifier: str | None, method: str | None
+) -> tuple[NewKey, str | None]:
+    """Use a code up; return the key for it, and whose it is. Raises PermissionDeniedError."""
+    token = tokens.use(connection, code, Purpose.APP)
+    if token is None or token.workspace_id is None:
+        raise PermissionDeniedError("This code is unknown, was used, or has expired.", param="code")
+    _check_verifier(token.details, verifier, method)
+    if token.user_id is not None:
+        user = users.user(connection, token.user_id)
+        role = members.role_of(connection, token.workspace_id, token.user_id)
+        may = user is not None and (user.is_operator or (role and role.reaches(Role.MEMBER)))
+        if user is None or user.disabled or not may:
+            raise PermissionDeniedError("Whoever allowed this may not any more.", param="code")
+    columns = {**token.details["columns"], "created_by": token.user_id}
+    wish = KeyWish(token.workspace_id, token.details["name"], CallerKind.INFERENCE, columns)
+    actor = Actor(token.user_id or "app", token.details["name"], address)
+    return keys.create(connection, actor, wish), token.user_id
+
+
+def _check_verifier(details: Json, verifier: str | None, method: str | None) -> None:
+    challenge = details["challenge"]
+    if method is not None and challenge is not None and method != details["method"]:
+        raise InvalidRequestError(
+            f"This code was asked for with {details['method']}.", param="code_challenge_method"
+        )
+    if challenge is not None and not hmac.compare_digest(
+        challenge, challenge_of(verifier or "", details["method"])
+    ):
+        raise PermissionDeniedError("This is not the code's verifier.", param="code_verifier")
+
+
+def challenge_of(verifier: str, method: str) -> str:
+    """Return the challenge of a verifier (RFC 7636, §4.2)."""
+    if method == "plain":
+        return verifier
+    digest = hashlib.sha256(verifier.encode()).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")

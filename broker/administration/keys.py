@@ -1,0 +1,84 @@
+"""API keys administered: made, changed, deleted, each with its audit entry."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection
+
+from broker import accounts, audit
+from broker.accounts import CallerKind, KnownKey, NewKey
+from broker.audit import Act, Actor
+from broker.errors import InvalidRequestError, NotFoundError
+
+TOLD = (
+    "name", "kind", "everywhere", "disabled", "limit_nanos", "limit_reset",
+    "include_byok_in_limit", "requests_per_minute", "max_concurrent_jobs", "allowed_models",
+    "allowed_providers", "created_by", "expires_at", "workspace_id",
+)  # fmt: skip
+"""The columns that the audit log tells of."""
+
+__all__ = ["KeyWish", "KnownKey", "change", "create", "delete"]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyWish:
+    """A key to be made; `columns` as in `tables.ApiKey`."""
+
+    workspace_id: str
+    name: str
+    kind: CallerKind = CallerKind.INFERENCE
+    columns: Mapping[str, Any] = field(default_factory=dict)
+
+
+def create(connection: Connection, actor: Actor, wish: KeyWish) -> NewKey:
+    """Make a key. Raises where a management key is given an inference key's limits."""
+    if wish.kind is CallerKind.MANAGEMENT:
+        _refuse_limits(wish.columns)
+    made = accounts.create_key(
+        connection, wish.workspace_id, wish.name, kind=wish.kind.value, **wish.columns
+    )
+    told = {"name": wish.name, "kind": wish.kind.value, **wish.columns}
+    act = Act("keys.create", made.id, wish.workspace_id, after=told)
+    audit.note(connection, actor, act)
+    return made
+
+
+def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str, Any]) -> Any:
+    """Set columns of a key (its row is given); return its new row."""
+    if row.kind == CallerKind.MANAGEMENT.value:
+        _refuse_limits(changes)
+    accounts.change_key(connection, row.id, changes)
+    known = {name: getattr(row, name) for name in TOLD}
+    before, after = audit.difference(known, changes)
+    audit.note(connection, actor, Act("keys.update", row.id, row.workspace_id, before, after))
+    moved = changes.get("workspace_id", row.workspace_id)
+    if moved != row.workspace_id:  # both workspaces are told
+        audit.note(connection, actor, Act("keys.update", row.id, moved, before, after))
+    return _found(connection, row.id)
+
+
+def delete(connection: Connection, actor: Actor, row: Any) -> None:
+    """Delete a key: it opens nothing any more; jobs it submitted go on."""
+    accounts.delete_key(connection, row.id)
+    known = {name: getattr(row, name) for name in TOLD}
+    told = {name: value for name, value in known.items() if value is not None}
+    audit.note(connection, actor, Act("keys.delete", row.id, row.workspace_id, before=told))
+
+
+def _found(connection: Connection, key_id: str) -> Any:
+    row = accounts.key_record(connection, key_id)
+    if row is None:  # deleted meanwhile
+        raise NotFoundError(f"There is no key {key_id}.", param="hash")
+    return row
+
+
+def _refuse_limits(columns: Mapping[str, Any]) -> None:
+    for name in ("limit_nanos", "limit_reset", "allowed_models", "allowed_providers",
+                 "requests_per_minute", "max_concurrent_jobs"):  # fmt: skip
+        if columns.get(name):
+            shown = name.removesuffix("_nanos")
+            raise InvalidRequestError(
+                f"{shown}: a management key runs no inference, so there is nothing to limit.",
+                param=shown,
+            )

@@ -1,0 +1,117 @@
+"""Workspaces and their members administered, each act with its audit entry."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection
+
+from broker import accounts, audit
+from broker.accounts import DEFAULT_WORKSPACE, KeyFilter, Role, members, users
+from broker.audit import Act, Actor
+from broker.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
+
+
+def create(connection: Connection, actor: Actor, columns: Mapping[str, Any]) -> Any:
+    """Make a workspace and return its row."""
+    wanted = dict(columns)
+    name, unlimited = wanted.pop("name"), wanted.pop("unlimited", False)
+    made = accounts.create_workspace(
+        connection, name, unlimited=unlimited, created_by=actor.id, **wanted
+    )
+    row = found(connection, made)
+    told = {"name": name, "slug": row.slug, "unlimited": unlimited, **wanted}
+    audit.note(connection, actor, Act("workspaces.create", made, made, after=told))
+    return row
+
+
+def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str, Any]) -> Any:
+    """Set columns of a workspace (its row is given); return its new row."""
+    accounts.change_workspace(connection, row.id, changes)
+    before, after = audit.difference(row._mapping, changes)  # noqa: SLF001  # SQLAlchemy's name
+    audit.note(connection, actor, Act("workspaces.update", row.id, row.id, before, after))
+    return found(connection, row.id)
+
+
+def delete(connection: Connection, actor: Actor, row: Any) -> None:
+    """Close a workspace that has no active keys. Its jobs and its books stay."""
+    if row.id == DEFAULT_WORKSPACE:
+        raise ConflictError("The default workspace stays: keys that name none belong to it.")
+    active = accounts.key_records(connection, KeyFilter([row.id], include_expired=False))
+    if active:
+        raise ConflictError(
+            f"This workspace has {len(active)} active keys: disable or delete them first."
+        )
+    accounts.delete_workspace(connection, row.id)
+    told = {"name": row.name, "slug": row.slug}
+    audit.note(connection, actor, Act("workspaces.delete", row.id, row.id, before=told))
+
+
+def found(connection: Connection, wanted: str) -> Any:
+    """Return the row of the workspace with this id or slug. Raises NotFoundError."""
+    row = accounts.workspace(connection, wanted)
+    if row is None:
+        raise NotFoundError(f"There is no workspace {wanted}.", param="id")
+    return row
+
+
+def add_members(
+    connection: Connection,
+    actor: Actor,
+    workspace_id: str,
+    user_ids: Sequence[str],
+    role: Role,
+    *,
+    by: Role = Role.OWNER,
+) -> None:
+    """Give users a role in a workspace; whoever acts cannot give more than their own."""
+    for user_id in user_ids:
+        user = users.user(connection, user_id)
+        if user is None:
+            raise NotFoundError(f"There is no user {user_id}.", param="user_ids")
+        before = members.role_of(connection, workspace_id, user.id)
+        if before is role:
+            continue
+        _check_owners(connection, workspace_id, before, role, by)
+        members.add_member(connection, workspace_id, user.id, role)
+        told = None if before is None else {"role": before.value}
+        act = Act("members.add", user.id, workspace_id, told, {"role": role.value})
+        audit.note(connection, actor, act)
+
+
+def remove_members(
+    connection: Connection,
+    actor: Actor,
+    workspace_id: str,
+    user_ids: Sequence[str],
+    *,
+    by: Role = Role.OWNER,
+) -> None:
+    """Take users out of a workspace. Raises ConflictError for one who has active keys there."""
+    for user_id in user_ids:
+        before = members.role_of(connection, workspace_id, user_id)
+        if before is None:
+            raise NotFoundError(f"{user_id} is no member of this workspace.", param="user_ids")
+        theirs = KeyFilter([workspace_id], include_expired=False, created_by=user_id)
+        active = accounts.key_records(connection, theirs)
+        if active:
+            names = ", ".join(key.name for key in active[:5])
+            raise ConflictError(
+                f"{user_id} has active keys in this workspace ({names}): disable or delete them "
+                "first, so that nothing goes on in the name of somebody who has left.",
+                param="user_ids",
+            )
+        _check_owners(connection, workspace_id, before, None, by)
+        members.remove_member(connection, workspace_id, user_id)
+        act = Act("members.remove", user_id, workspace_id, before={"role": before.value})
+        audit.note(connection, actor, act)
+
+
+def _check_owners(
+    connection: Connection, workspace_id: str, before: Role | None, after: Role | None, by: Role
+) -> None:
+    if Role.OWNER in (before, after) and by is not Role.OWNER:
+        raise PermissionDeniedError("Only an owner may make, change or remove an owner.")
+    if before is Role.OWNER and members.count_owners(connection, workspace_id) == 1:
+        raise InvalidRequestError(
+            "This is the workspace's last owner: name another first.", param="user_ids"
+        )

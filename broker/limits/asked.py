@@ -1,0 +1,48 @@
+"""Which limits a job is counted against. None at all for most: then nobody is asked."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from broker.accounts import Principal, RequestLimits
+from broker.limits.rules import Limit, LimitKind
+from broker.settings import Settings
+from broker.states import JobState
+
+FREE = ":free"
+
+
+def limits_of(principal: Principal, row: Mapping[str, Any], settings: Settings) -> Sequence[Limit]:
+    """Return the limits of a new job (its row is given): its key's, its workspace's, free models'.
+
+    A job for later counts as a request, but not as open: it waits for its time, not for a place.
+    """
+    is_open = row["state"] != JobState.SCHEDULED.value
+    limits = [
+        *_own("key", principal.api_key_id, principal.limits, is_open=is_open),
+        *_own("workspace", principal.workspace_id, principal.workspace_limits, is_open=is_open),
+    ]
+    if str(row["model"]).endswith(FREE):
+        limits += free_limits(principal, settings)
+    return limits
+
+
+def free_limits(principal: Principal, settings: Settings) -> list[Limit]:
+    """Return the limits of `:free` models: a workspace's, so that more keys raise nothing."""
+    name, told = f"free:{principal.workspace_id}", "the workspace's limit of free models"
+    minute, day = settings.free_requests_per_minute, free_per_day(principal, settings)
+    limits = [Limit(LimitKind.RATE, name, minute, told)] if minute else []
+    return [*limits, Limit(LimitKind.DAY, name, day, told)] if day else limits
+
+
+def free_per_day(principal: Principal, settings: Settings) -> int:
+    """Return the day's limit of `:free` models (0 = none); a workspace may have its own."""
+    own = principal.settings.get("free_requests_per_day")
+    return own if isinstance(own, int) and own >= 0 else settings.free_requests_per_day
+
+
+def _own(whose: str, name: str, limits: RequestLimits, *, is_open: bool) -> Iterator[Limit]:
+    told = f"the {whose}'s limit"
+    if limits.requests_per_minute is not None:
+        yield Limit(LimitKind.RATE, name, limits.requests_per_minute, told)
+    if limits.max_concurrent_jobs is not None and is_open:
+        yield Limit(LimitKind.OPEN, name, limits.max_concurrent_jobs, told)

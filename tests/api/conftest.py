@@ -1,0 +1,103 @@
+"""The API in this process, on a database of the test's own; no worker, no Redis."""
+
+import contextlib
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from api.app import create_app
+from broker import accounts
+from broker.accounts import CallerKind
+from broker.database import Database
+from broker.migrations import migrate
+from broker.settings import EndpointRow, ModelRow, ProviderRow, Settings
+
+ORIGIN = "http://waybill.test"
+
+
+@dataclass
+class Api:
+    """A running application, its database, and a client for each kind of caller."""
+
+    app: FastAPI
+    database: Database
+    http: httpx.AsyncClient
+    operator: str  # a management key of the installation
+
+    def key(self, workspace_id: str = accounts.DEFAULT_WORKSPACE, **columns: Any) -> str:
+        """A key straight from the database."""
+        kind = columns.pop("kind", CallerKind.INFERENCE).value
+        with self.database.transaction() as connection:
+            return accounts.create_key(connection, workspace_id, "key", kind=kind, **columns).key
+
+    def manager(self, workspace_id: str = accounts.DEFAULT_WORKSPACE) -> str:
+        return self.key(workspace_id, kind=CallerKind.MANAGEMENT)
+
+    def workspace(self, name: str = "acme", *, unlimited: bool = True) -> str:
+        with self.database.transaction() as connection:
+            return accounts.create_workspace(connection, name, unlimited=unlimited)
+
+    async def ask(
+        self, method: str, path: str, key: str | None = None, **details: Any
+    ) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {key or self.operator}"} | details.pop("headers", {})
+        return await self.http.request(method, f"/api/v1{path}", headers=headers, **details)
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory):
+    path = tmp_path_factory.mktemp("template") / "waybill.db"
+    database = Database(f"sqlite:///{path}", sqlite_synchronous="off")
+    migrate(database.engine)
+    database.close()
+    return path
+
+
+def settings_for(directory, **more: Any) -> Settings:
+    endpoint = {"provider": "sim", "model": "sim", "prompt": "1", "completion": "2"}
+    return Settings(
+        data_dir=directory,
+        redis_url=more.pop("redis_url", "unix:///nowhere/valkey.sock"),
+        sqlite_synchronous="normal",
+        public_url=ORIGIN,
+        secret_key="the secret of these tests",
+        providers=[
+            ProviderRow(slug=slug, wire="openai", base_url="http://127.0.0.1:9/v1", api_key="any")
+            for slug in ("sim", "spare")
+        ],
+        models=[
+            ModelRow(slug="acme/small", endpoints=[EndpointRow(**endpoint)]),
+            ModelRow(slug="acme/small:free", endpoints=[EndpointRow(**endpoint)]),
+            ModelRow(slug="other/big", endpoints=[EndpointRow(**endpoint | {"provider": "spare"})]),
+        ],
+        **more,
+    )
+
+
+@contextlib.asynccontextmanager
+async def running(config: Settings) -> AsyncIterator[Api]:
+    """Run the application on a migrated database."""
+    app = create_app(config)
+    async with app.router.lifespan_context(app):
+        database = app.state.services.database
+        with database.transaction() as connection:
+            accounts.ensure_first_start(connection, "")
+            made = accounts.create_key(
+                connection, accounts.DEFAULT_WORKSPACE, "operator", kind="management",
+                everywhere=True,
+            )  # fmt: skip
+        transport = httpx.ASGITransport(app, client=("203.0.113.7", 4711))
+        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as http:
+            yield Api(app, database, http, made.key)
+
+
+@pytest.fixture
+async def api(migrated, tmp_path) -> AsyncIterator[Api]:
+    shutil.copy(migrated, tmp_path / "waybill.db")
+    async with running(settings_for(tmp_path)) as api:
+        yield api
