@@ -16,9 +16,9 @@ def permitted(
     Raises PermissionDeniedError where the caller runs no inference, or none of the models is
     allowed; NoEndpointError where only providers serve them that are not.
     """
-    if principal.kind is CallerKind.MANAGEMENT:
+    if principal.kind is not CallerKind.INFERENCE:
         raise PermissionDeniedError(
-            "A management key administers and runs no inference: use an inference key."
+            "Whoever administers runs no inference with it: use an inference key."
         )
     models, providers = principal.allowed_models, principal.allowed_providers
     if models is not None:

@@ -8,7 +8,7 @@ class Role(StrEnum):
 
     OWNER = "owner"  # name owners, delete the workspace
     ADMIN = "admin"  # keys, members, limits, settings
-    MEMBER = "member"  # run inference
+    MEMBER = "member"  # give apps a key
     VIEWER = "viewer"  # look
 
     def reaches(self, least: "Role") -> bool:

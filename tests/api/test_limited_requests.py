@@ -78,6 +78,9 @@ async def test_a_request_that_is_refused_for_another_reason_is_not_counted(api):
 async def test_keys_of_one_workspace_share_its_limit(api):
     workspace = api.workspace()
     path = f"/workspaces/{workspace}"
+    own = api.manager(workspace)  # a workspace does not raise its own limits
+    for wish in ({"requests_per_minute": 9}, {"settings": {"free_requests_per_day": 9}}):
+        assert (await api.ask("PATCH", path, own, json=wish)).status_code == 403
     changed = await api.ask("PATCH", path, json={"requests_per_minute": 3})
     assert changed.status_code == 200, changed.text
     keys = [api.key(workspace) for _ in range(2)]

@@ -174,6 +174,10 @@ async def test_a_signed_in_administrator_uses_the_api_and_no_other_site_does(api
         assert (await browser.post("/api/v1/keys", json=body, headers=headers)).status_code == 403
     made = await browser.post("/api/v1/keys", json=body, headers={"Origin": ORIGIN})
     assert made.status_code == 201
+    # a session is no key: what its holder runs must count against a key's limits
+    chat = {"model": "acme/small", "messages": [{"role": "user", "content": "hi"}]}
+    ran = await browser.post("/api/v1/jobs", json={"body": chat}, headers={"Origin": ORIGIN})
+    assert ran.status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from broker.errors import PermissionDeniedError
 
 router = APIRouter(tags=["workspaces"])
 IN_SETTINGS = ("default_text_model", "default_image_model", "default_provider_sort")
-OPERATORS_ONLY = ("unlimited", "weight", "requests_per_minute", "max_concurrent_jobs")
+OPERATORS_ONLY = ("unlimited", "weight", "requests_per_minute", "max_concurrent_jobs", "settings")
 """What a workspace must not grant itself."""
 
 Offset = Annotated[int, Query(ge=0)]
