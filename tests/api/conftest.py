@@ -8,11 +8,12 @@ from typing import Any
 
 import httpx
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 
 from api.app import create_app
 from broker import accounts
-from broker.accounts import CallerKind
+from broker.accounts import CallerKind, users
 from broker.database import Database
 from broker.migrations import migrate
 from broker.settings import EndpointRow, ModelRow, ProviderRow, Settings
@@ -47,6 +48,14 @@ class Api:
     ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {key or self.operator}"} | details.pop("headers", {})
         return await self.http.request(method, f"/api/v1{path}", headers=headers, **details)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def quick_passwords():
+    """Hashing that takes no time: how long it takes is argon2's business."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(users, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -4,18 +4,21 @@ The routes come from the OpenAPI document. A new route joins by itself where its
 known here; where it is not, the test says what to add.
 """
 
+import shutil
 import tempfile
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from sqlalchemy import Boolean, Integer, LargeBinary, insert
 from sqlmodel import SQLModel
 
 from api.app import create_app
 from broker.accounts import CallerKind, hash_key, key_record
 from broker.ids import new_id
-from tests.api.conftest import Api, settings_for
+from tests.api.conftest import Api, running, settings_for
 
 TABLES = {
     "job_id": ("jobs", "job_"),
@@ -58,6 +61,16 @@ def test_every_parameter_that_names_an_object_is_known_here():
     assert len(NAMING) > 15
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    """One application for all routes: each test has workspaces of its own."""
+    directory = tmp_path_factory.mktemp("isolation")
+    shutil.copy(migrated, directory / "waybill.db")
+    async with running(settings_for(directory)) as api:
+        yield api
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("method", "path", "names"), NAMING)
 @pytest.mark.parametrize("kind", [CallerKind.INFERENCE, CallerKind.MANAGEMENT])
 async def test_what_is_another_workspaces_is_not_found(api: Api, method, path, names, kind):
