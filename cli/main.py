@@ -3,7 +3,6 @@
 import typer
 
 from cli import credit, keys, ledger, listen, route, submit, usage, webhooks
-from cli import credit, keys, ledger, listen, submit, usage, webhooks
 from cli.audit import audit
 from cli.batch import command as batch
 from cli.catalog import command as catalog
