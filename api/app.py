@@ -17,9 +17,9 @@ from starlette.responses import Response
 from api import openapi
 from api.auth import Keyring
 from api.errors import PREFIXES, error_response
-from api.routes import ROUTERS, health, metrics
 from api.pages import router as pages
 from api.routes import (
+    ROUTERS,
     batches,
     budgets,
     chat,
