@@ -18,23 +18,7 @@ from api import openapi
 from api.auth import Keyring
 from api.errors import PREFIXES, error_response
 from api.pages import router as pages
-from api.routes import (
-    ROUTERS,
-    batches,
-    budgets,
-    chat,
-    credit,
-    files,
-    generations,
-    health,
-    jobs,
-    metrics,
-    models,
-    operations,
-    route,
-    usage,
-    webhooks,
-)
+from api.routes import ROUTERS, health, metrics
 from api.routes.accounts import router as accounts
 from api.services import Services
 from api.waiting import News
@@ -89,24 +73,8 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
     app.include_router(metrics.router)
     for prefix in PREFIXES:
         documented = prefix == PREFIXES[0]  # once, though they answer under both
-        for router in ROUTERS:
+        for router in (*ROUTERS, accounts):
             app.include_router(router, prefix=prefix, include_in_schema=documented)
-        for module in (
-            chat,
-            operations,
-            jobs,
-            route,
-            batches,
-            webhooks,
-            files,
-            models,
-            generations,
-            credit,
-            usage,
-            budgets,
-        ):
-            app.include_router(module.router, prefix=prefix)
-        app.include_router(accounts, prefix=prefix)
     _shape_errors(app)
     openapi.complete(app)
     return app
