@@ -144,7 +144,7 @@ class _FormReader:
         self._header = (bytearray(), bytearray())
 
     def _end_headers(self) -> None:
-        _, options = parse_options_header(self._part.get("content-disposition", ""))
+        _, options = parse_options_header(self._part.get("content-disposition", "").encode())
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
         if self._name == "file":
             name = options.get(b"filename", b"").decode("utf-8", "replace")
