@@ -22,8 +22,17 @@ def answered(status, body, *, wire="openai", headers=None, plan=PLAN):
     return failure, decide(failure, situation, chance=0.5)
 
 
-def test_a_spend_limit_told_as_a_400_moves_on():  # litellm 37599
-    told = "You have reached your specified API usage limits. You will regain access on 2026-12-01."
+@pytest.mark.parametrize(
+    "told",
+    [
+        "You have reached your specified API usage limits. You will regain access on 2026-12-01.",
+        "You have reached your specified workspace API usage limits. You will regain access on "
+        "2026-12-01 at 00:00 UTC.",
+        "This request would exceed your account's workspace spend limit.",
+        "Your credit balance is too low to access the Anthropic API.",
+    ],
+)
+def test_a_spend_limit_told_as_a_400_moves_on(told):  # litellm 37599
     body = {"type": "error", "error": {"type": "invalid_request_error", "message": told}}
     failure, decision = answered(400, body, wire="anthropic")
     assert failure.error_type is ErrorType.PAYMENT_REQUIRED

@@ -108,6 +108,18 @@ NAMES = [
     (400, {"error": {"type": "invalid_request_error", "message": "You have reached your specified "
                      "API usage limits. You will regain access on 2025-06-01 at 00:00 UTC."}},
      ErrorType.PAYMENT_REQUIRED),
+    (400, {"error": {"type": "invalid_request_error", "message": "You have reached your specified "
+                     "workspace API usage limits. You will regain access on 2025-06-01 at 00:00 "
+                     "UTC."}}, ErrorType.PAYMENT_REQUIRED),
+    (400, {"error": {"type": "invalid_request_error", "message": "This request would exceed your "
+                     "account's workspace spend limit."}}, ErrorType.PAYMENT_REQUIRED),
+    (429, {"error": {"type": "rate_limit_error", "message": "This request would exceed your "
+                     "account's rate limit. Please try again later."}},
+     ErrorType.RATE_LIMIT_EXCEEDED),
+    (429, {"error": {"message": "You have exceeded your usage limit of 30 requests per minute."}},
+     ErrorType.RATE_LIMIT_EXCEEDED),
+    (400, {"error": {"type": "invalid_request_error", "message": "This organization has been "
+                     "disabled."}}, ErrorType.AUTHENTICATION),
     (429, {"error": {"message": "You exceeded your current quota, please check your plan and "
                      "billing details.", "type": "insufficient_quota",
                      "code": "insufficient_quota"}}, ErrorType.PAYMENT_REQUIRED),

@@ -38,7 +38,7 @@ def _rule(error_type: ErrorType, statuses: frozenset[int], *phrases: str) -> Rul
 
 
 RULES: tuple[Rule, ...] = (
-    # xAI and Google answer 400 to a wrong key, AWS 403.
+    # xAI and Google answer 400 to a wrong key, AWS 403; Anthropic 400 to a disabled organization.
     _rule(
         ErrorType.AUTHENTICATION,
         frozenset({400, 401, 403, 404}),
@@ -49,17 +49,20 @@ RULES: tuple[Rule, ...] = (
         r"security token (included in the request )?is (invalid|expired)|expired ?token",
         r"unrecognizedclient|invalidsignature|missingauthenticationtoken|incompletesignature",
         r"request signature we calculated",
+        r"(organi[sz]ation|account|workspace) has been (disabled|suspended|deactivated)",
     ),
-    # OpenAI's `insufficient_quota` is a 429, but no waiting cures an empty account: the next
-    # provider should be asked at once. Google's "exceeded your current quota" (the same sentence,
+    # OpenAI's `insufficient_quota` is a 429, Anthropic's spend limits (of the organization, of a
+    # workspace) are 400s, but no waiting cures an empty account: the next provider should be asked
+    # at once. Google's "exceeded your current quota" (the same sentence,
     # another code) is a window that reopens, and stays a rate limit.
     _rule(
         ErrorType.PAYMENT_REQUIRED,
         frozenset({400, 401, 402, 403, 404, 429}),
         r"insufficient[_ ](quota|balance|credits?|funds)|credit balance (is )?too low",
         r"billing[_ ](hard[_ ]limit|not[_ ]active)|billing_error|payment[_ ]required|arrearage",
-        r"(reached|exceeded|over) (your|the) (specified |monthly |organi[sz]ation )*"
-        r"(api |included )*(usage limits?|spend(ing)? limits?|credits)",
+        r"(reach|exceed|hit|over|out of)(ed|s)? (your|the|this)( [\w'\u2019-]+){0,4}? "
+        r"((usage|spend(ing)?|budget) limits?|credits)(?!.{0,40}per[ -](second|minute|hour))",
+        r"regain access on \d",
         r"(doesn'?t|does not|no longer) have (any |enough )?(credits|balance)",
         r"used all available credits|out of credits|exceeded your monthly included credits",
         r"(key|credit|spend(ing)?) limit (exceeded|reached)|please recharge",
