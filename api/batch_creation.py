@@ -161,7 +161,8 @@ async def _forecast(services: Services, principal: Principal, new: NewBatch) -> 
             files.find, batch.input_file_id, principal.workspace_id, now_ms()
         )
     usable_lines(file, now_ms())
-    reader = Reader(services.files, services.catalog, services.settings)
+    known = services.observer.snapshot
+    reader = Reader(services.files, services.catalog, services.settings, known)
     told = await asyncio.to_thread(forecast, services.database, reader, batch, principal)
     return json_response(told)
 

@@ -10,13 +10,14 @@ from starlette.requests import Request
 
 from api.limiting import within_limits
 from api.services import Services
-from broker import admission, reports, submission
+from broker import admission, reports, submission, warmth
 from broker.accounts import Principal
 from broker.bodies import validated
 from broker.completion import Json
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 from broker.limits import limits_of
 from broker.queues import Lane
+from broker.routing import Circumstances
 from broker.submission import NewJob, Submitted, Wish
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "preference",
     "prepared",
     "read_json",
+    "remembered",
     "submit",
     "validated",
 ]
@@ -95,11 +97,20 @@ def prepared(
         services.catalog,
         services.settings,
         inside=inside,
-        snapshot=services.observer.snapshot,
-        warm=warm,
+        now=Circumstances(services.observer.snapshot, warm or {}),
     )
     asked = limits_of(principal, job.row, services.settings)
     return replace(job, limits=asked) if asked else job
+
+
+async def remembered(
+    request: Request, services: Services, principal: Principal, body: Json
+) -> Mapping[str, str]:
+    """Give a chat body the session that a header names; return which endpoint remembers it."""
+    session = request.headers.get("x-session-id")
+    if session and body.get("session_id") is None:
+        body["session_id"] = session
+    return await warmth.find(services.redis, principal.workspace_id, body)
 
 
 async def submit(services: Services, job: NewJob) -> Submitted:

@@ -1,7 +1,5 @@
 """From a body as it came to a job ready for submission, be it of a call, a job or a batch line."""
 
-from collections.abc import Mapping
-
 import orjson
 
 from broker import access, plugins, routing, submission
@@ -10,8 +8,7 @@ from broker.bodies import SCHEMAS, validated
 from broker.catalog import Catalog, task_fit
 from broker.completion import Json
 from broker.errors import InvalidRequestError, ModalityError
-from broker.evidence import NO_SNAPSHOT, Snapshot
-from broker.routing import Circumstances
+from broker.routing import ORDINARY, Circumstances
 from broker.settings import Settings
 from broker.submission import NewJob, Wish
 
@@ -24,19 +21,18 @@ def admit(
     settings: Settings,
     *,
     inside: str | None = None,
-    snapshot: Snapshot = NO_SNAPSHOT,
-    warm: Mapping[str, str] | None = None,
+    now: Circumstances = ORDINARY,
 ) -> NewJob:
     """Validate a body (found `inside` another body, perhaps) and prepare its job.
 
-    `snapshot` and `warm` are what is known of the endpoints now (see `routing.Circumstances`).
+    `now` is what is known of the endpoints; the models' fits are added to it.
     Raises WaybillError where it cannot be done; nothing is written.
     """
     validated(SCHEMAS[wish.operation], body, inside=inside)
     plugins.check(body)
     served = catalog.endpoints(routing.requested_models(body), wish.operation)
     endpoints = access.permitted(principal, served)
-    circumstances = Circumstances(snapshot, warm or {}, fits=task_fit())
+    circumstances = Circumstances(now.snapshot, now.warm, now.seed, task_fit())
     try:
         return submission.prepare(body, wish, principal, endpoints, settings, circumstances)
     except ModalityError as error:

@@ -3,7 +3,7 @@
 `broker.health` gathers them; None everywhere means: nothing seen, treat it as a typical peer.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -64,6 +64,17 @@ class Snapshot:
         """Return an endpoint's evidence; one never tried shares its provider's own."""
         known = self.endpoints.get((provider, model))
         return known or self.endpoints.get((provider, WHOLE_PROVIDER), NOTHING_KNOWN)
+
+    def outlasting(self, ms: int) -> "Snapshot":
+        """Return it as work for later should see it: what ends within `ms` is over already."""
+        soon = self.taken_at + ms
+        later = {
+            endpoint: replace(known, circuit=Circuit.CLOSED, paused_until=0)
+            for endpoint, known in self.endpoints.items()
+            if (known.paused_until or known.circuit is not Circuit.CLOSED)
+            and known.paused_until <= soon
+        }
+        return replace(self, endpoints=self.endpoints | later) if later else self
 
 
 NO_SNAPSHOT = Snapshot()

@@ -21,16 +21,36 @@ NOTHING_WARM: Mapping[str, str] = {}
 
 def key(workspace_id: str, body: Json) -> str | None:
     """Return where a body's conversation is remembered; None where nothing tells it from others."""
-    told = body.get("session_id") or body.get("prompt_cache_key") or _beginning(body)
-    if not told:
+    told = _session(body) or _beginning(body)
+    digest = _digest(workspace_id, told) if told else None
+    return f"waybill:warm:{digest.hex()}" if digest else None
+
+
+def seed(batch_id: str, body: Json) -> int:
+    """Return the dice of a batch's line: those of one session fall alike, to share its cache.
+
+    Lines are planned before any of them has an answer to remember. 0: the line names no session.
+    """
+    told = _session(body)
+    digest = _digest(batch_id, told) if told else None
+    return int.from_bytes(digest[:4]) if digest else 0
+
+
+def _session(body: Json) -> Any:
+    return body.get("session_id") or body.get("prompt_cache_key")
+
+
+def _digest(owner: str, told: Any) -> bytes | None:
+    try:
+        name = orjson.dumps([owner, told], option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         return None
-    name = orjson.dumps([workspace_id, told], option=orjson.OPT_SORT_KEYS)
-    return f"waybill:warm:{hashlib.sha256(name).hexdigest()[:32]}"
+    return hashlib.sha256(name).digest()[:16]
 
 
 def may_know(body: Json) -> bool:
     """Tell whether an earlier request of this conversation may have warmed a cache."""
-    if body.get("session_id") or body.get("prompt_cache_key"):
+    if _session(body):
         return True
     return any(each.get("role") == "assistant" for each in _messages(body))
 

@@ -37,6 +37,7 @@ TICK_SECONDS = 0.25
 WAIT_SECONDS = 1.0  # until a batch that waits for money is looked at again
 PATIENCE = 0.05  # a batch is looked at again after this share of its age,
 LONGEST_REST_SECONDS = 2.0  # or this, so that many open batches cost little
+MOMENTARY_MS = 300_000  # a pause or an open circuit that ends within this plans no line elsewhere
 SWEEP_SECONDS = 60.0  # between looks for files whose time is over
 SWEEP_GROUP = 100
 
@@ -54,6 +55,7 @@ class BatchKeeper:
         self._catalog = LiveCatalog(settings, providers.configured(settings), tools.database)
         self._reader = Reader(tools.files, self._catalog.current, settings)
         self._assembler = Assembler(tools.database, tools.files, self._reader, settings.public_url)
+        self._observer = tools.observer
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._rest_until: dict[str, float] = {}
 
@@ -142,7 +144,11 @@ class BatchKeeper:
         if row.max_cost_nanos is not None:
             left = await self._database.read(batches.budget, row.id, row.max_cost_nanos)
         await self._catalog.refresh()
-        reader = replace(self._reader, catalog=self._catalog.current)
+        reader = replace(
+            self._reader,
+            catalog=self._catalog.current,
+            snapshot=self._observer.snapshot.outlasting(MOMENTARY_MS),
+        )
         lines = await asyncio.to_thread(reader.group, row, principal)
         group = Group(row.id, row.cursor, lines, left, now_ms())
         return await self._database.write(batches.take_in_many, group)

@@ -11,7 +11,6 @@ from api.documents import body_of
 from api.services import Services, services
 from api.serving import serve
 from api.streaming import ChatStream, chat_response
-from broker import warmth
 from broker.accounts import Principal
 from broker.events import Event
 from broker.operations import Operation
@@ -27,10 +26,7 @@ async def create_chat_completion(request: Request) -> Response:
     principal = await hands.keyring.principal(request)
     body = await intake.read_json(request, hands.settings.max_body_bytes)
     wish = Wish(idempotency_key=intake.idempotency_key(request), **attribution(request))
-    session = request.headers.get("x-session-id")
-    if session and body.get("session_id") is None:
-        body["session_id"] = session
-    warm = await warmth.find(hands.redis, principal.workspace_id, body)
+    warm = await intake.remembered(request, hands, principal, body)
     job = intake.prepared(hands, principal, body, wish, warm=warm)
     if body.get("stream") and not intake.preference(request).respond_async:
         return await _stream(request, hands, principal, job)

@@ -23,6 +23,7 @@ from broker.errors import InvalidRequestError
 from broker.events import Event
 from broker.job_search import EVERY_JOB, JobSearch
 from broker.money import nanos_from_usd
+from broker.operations import Operation
 from broker.queues import Lane
 from broker.states import JobState
 from broker.submission import Wish
@@ -46,7 +47,10 @@ async def submit_job(request: Request) -> Response:
     webhook = own_webhook(wanted.webhook, wanted.callback_url, hands.settings.allowed_networks)
     wish = replace(_wish(wanted, intake.idempotency_key(request), webhook), **attribution(request))
     inside = "body" if is_wrapped else None
-    job = intake.prepared(hands, principal, wanted.body, wish, inside=inside)
+    warm = None
+    if wish.operation is Operation.CHAT:
+        warm = await intake.remembered(request, hands, principal, wanted.body)
+    job = intake.prepared(hands, principal, wanted.body, wish, inside=inside, warm=warm)
     submitted = await intake.submit(hands, job)
     preference = intake.Preference(respond_async=True)
     response = await answering.accepted(hands, principal, submitted.job_id, preference)

@@ -8,7 +8,7 @@ from api import intake
 from api.documents import body_of
 from api.errors import json_response
 from api.services import services
-from broker import job_view, routing, warmth
+from broker import job_view, routing
 from broker.money import usd
 from broker.operations import Operation
 from broker.submission import Wish
@@ -22,7 +22,7 @@ async def plan_route(request: Request) -> Response:
     hands = services(request)
     principal = await hands.keyring.principal(request)
     body = await intake.read_json(request, hands.settings.max_body_bytes)
-    warm = await warmth.find(hands.redis, principal.workspace_id, body)
+    warm = await intake.remembered(request, hands, principal, body)
     job = intake.prepared(hands, principal, body, Wish(), warm=warm)
     quotes = orjson.loads(job.payload["quotes"])
     shown = job_view.plan(routing.decode(job.payload["plan"]))

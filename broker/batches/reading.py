@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from broker import warmth
 from broker.accounts import Principal
 from broker.admission import admit
 from broker.batches.inspection import Splitter
@@ -16,11 +17,13 @@ from broker.batches.vocabulary import OnError, Options
 from broker.catalog import Catalog
 from broker.completion import ErrorType
 from broker.errors import WaybillError
+from broker.evidence import NO_SNAPSHOT, Snapshot
 from broker.files import FileStore
 from broker.files.store import PIECE
 from broker.operations import Operation
 from broker.queues import Lane
 from broker.refusals import envelope
+from broker.routing import Circumstances
 from broker.settings import Settings
 from broker.submission import NewJob, Wish
 
@@ -36,6 +39,7 @@ class Reader:
     store: FileStore
     catalog: Catalog
     settings: Settings
+    snapshot: Snapshot = NO_SNAPSHOT
 
     def group(self, batch: Any, principal: Principal) -> list[ReadLine]:
         """Return the next lines of a batch; none at the end. Raises FileNotFoundError."""
@@ -68,7 +72,8 @@ class Reader:
             extra={"custom_id": line.custom_id},
         )
         body = completed_body(line, options)
-        job = admit(body, wish, principal, self.catalog, self.settings, inside="body")
+        now = Circumstances(self.snapshot, seed=warmth.seed(batch.id, body))
+        job = admit(body, wish, principal, self.catalog, self.settings, inside="body", now=now)
         return job if batch.max_cost_nanos is None else _holding_the_most(job)
 
     def _line(

@@ -2,19 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
+from operator import itemgetter
 from random import Random
 from statistics import median
 from typing import Any, TypeAlias
 
 from broker.completion import Json
 from broker.routing.auto_wishes import COST_TIERS, FREE, PARETO, AutoWishes
-from broker.routing.candidates import Assessor, Candidate, duration
+from broker.routing.candidates import Assessor, duration, expected_cost
 from broker.routing.endpoint import Endpoint
-from broker.routing.filters import Exclusion, Filter, costs_nothing, sift
+from broker.routing.filters import Exclusion, Filter, passes, sift
 from broker.routing.preferences import Sort
 
 MOST_CHOICES = 4  # the pick and its fallbacks
 UNRATED = 0.5
+UNPRICED = inf
+SPEED = (Sort.THROUGHPUT, Sort.LATENCY)
 
 Fits: TypeAlias = Mapping[str, Mapping[str, float]]
 """Model slug → kind of task → how well it does it, 0 to 1."""
@@ -64,36 +68,76 @@ class Router:
     def _options(
         self, served: Mapping[str, Sequence[Endpoint]]
     ) -> tuple[list[Option], list[Exclusion]]:
-        options, excluded = [], []
-        for slug in self._choosable(served):
-            kept, stopped = sift(served[slug], self.conditions)
-            excluded += stopped
-            if kept:
-                options.append(self._option(slug, kept))
-        return options, excluded
+        """Return the models that can serve the request; where none can, who failed what."""
+        choosable = self._choosable(served)
+        found = (self._option(slug, served[slug]) for slug in choosable)
+        options = [option for option in found if option is not None]
+        if options:
+            return options, []
+        return [], [out for slug in choosable for out in sift(served[slug], self.conditions)[1]]
 
     def _choosable(self, served: Mapping[str, Sequence[Endpoint]]) -> list[str]:
         """Return the models that may be chosen: rated ones, unless a caller names others."""
-        allowed = [slug for slug in served if self.wishes.allows(slug)]
         if self.kind == FREE:
-            return [s for s in allowed if any(costs_nothing(each.price) for each in served[s])]
+            return [slug for slug in served if self.wishes.allows(slug)]
         if self.kind == PARETO:
             least = self.wishes.least_code
-            return [s for s in allowed if self.fits.get(s, {}).get("code", 0.0) >= least]
-        rated = [slug for slug in allowed if slug in self.fits]
-        return allowed if self.wishes.allowed or not rated else rated
+            good = [slug for slug in served if self.fits.get(slug, {}).get("code", 0.0) >= least]
+            return [slug for slug in good if self.wishes.allows(slug)]
+        if not self.wishes.allowed:
+            rated = [slug for slug in self.fits if slug in served and self.wishes.allows(slug)]
+            if rated:
+                return rated
+        return [slug for slug in served if self.wishes.allows(slug)]
 
-    def _option(self, slug: str, endpoints: Sequence[Endpoint]) -> Option:
-        found: list[Candidate] = [self.assessor.candidate(each, 0) for each in endpoints]
-        costs = [each.cost for each in found if each.cost is not None]
-        times = [duration(each.evidence, self.assessor.needs) for each in found]
+    def _option(self, slug: str, endpoints: Sequence[Endpoint]) -> Option | None:
+        """Judge a model by the cheapest of its endpoints that can serve this and work now.
+
+        Most models' cheapest does, so that few endpoints are looked at closely.
+        """
+        by_cost = sorted(zip(self._costs(slug, endpoints), endpoints, strict=True), key=_first)
+        best = None
+        for cost, endpoint in by_cost:
+            if not passes(endpoint, self.conditions):
+                continue
+            health = self.assessor.health(endpoint)
+            if best is None or health < best[1]:
+                best = cost, health
+            if not health:
+                break
+        if best is None:
+            return None
+        cost, health = best
         return Option(
             slug,
             self.fits.get(slug, {}).get(self.wishes.task, UNRATED),
-            min(costs, default=None),
-            min((time for time in times if time is not None), default=None),
-            min(each.health for each in found),
+            None if cost == UNPRICED else cost,
+            self._seconds(endpoints) if self.sort in SPEED else None,
+            health,
         )
+
+    def _costs(self, slug: str, endpoints: Sequence[Endpoint]) -> list[float]:
+        """Return what the request costs at each endpoint; who names no price comes last."""
+        needs, warm = self.assessor.needs, self.assessor.warm.get(slug)
+        inputs, outputs = needs.input_tokens, needs.likely_output
+        if warm is None:
+            costs = [expected_cost(each.price, inputs, outputs) for each in endpoints]
+        else:
+            costs = [
+                expected_cost(each.price, inputs, outputs, warm=each.provider == warm)
+                for each in endpoints
+            ]
+        return [UNPRICED if cost is None else cost for cost in costs]
+
+    def _seconds(self, endpoints: Sequence[Endpoint]) -> float | None:
+        """Return how long the fastest endpoint that can serve the request takes."""
+        outputs, known = self.assessor.needs.likely_output, self.assessor.snapshot
+        times = (
+            duration(known.of(each.provider, each.model), outputs)
+            for each in endpoints
+            if passes(each, self.conditions)
+        )
+        return min((time for time in times if time is not None), default=None)
 
     def _ranked(self, options: Sequence[Option]) -> tuple[list[Option], str]:
         by_cost = sorted(options, key=_cost)
@@ -105,10 +149,13 @@ class Router:
             return by_cost, "the cheapest of the good coders"
         if self.sort is Sort.PRICE:
             return by_cost, "the cheapest that can serve it"
-        if self.sort in (Sort.THROUGHPUT, Sort.LATENCY):
+        if self.sort in SPEED:
             return _by_speed(options), "the fastest that can serve it"
         why = f"the best at {self.wishes.task} among those of {self.wishes.cost_tier} cost"
         return _by_fit(by_cost, self.wishes.cost_tier), why
+
+
+_first = itemgetter(0)
 
 
 def _cost(option: Option) -> tuple[Any, ...]:

@@ -57,13 +57,19 @@ class Assessor:
             endpoint,
             evidence,
             rank,
-            expected_cost(endpoint.price, self.needs, warm=warm),
+            expected_cost(
+                endpoint.price, self.needs.input_tokens, self.needs.likely_output, warm=warm
+            ),
             warm,
             health,
             len(lacking),
             len(unmet),
             (*illness, *lacking, *unmet),
         )
+
+    def health(self, endpoint: Endpoint) -> int:
+        """Return whether it may be called, as `Candidate.health` has it."""
+        return self._health(self.snapshot.of(endpoint.provider, endpoint.model))[0]
 
     def _health(self, evidence: Evidence) -> tuple[int, tuple[str, ...]]:
         waits = evidence.paused_until > self.snapshot.taken_at
@@ -98,19 +104,18 @@ class Assessor:
         return unmet
 
 
-def expected_cost(price: Price, needs: Needs, *, warm: bool = False) -> float | None:
-    """Return about what the request costs there, in nano-dollars: for comparing, not for charging.
+def expected_cost(price: Price, inputs: int, outputs: int, *, warm: bool = False) -> float | None:
+    """Return about what so many tokens cost there, in nano-dollars: to compare, not to charge.
 
     None where the price is not known before the answer.
     """
     if price.as_stated:
         return None
-    rates = price.at(needs.input_tokens) if price.tiers else price
+    rates = price.at(inputs) if price.tiers else price
     fresh: float = rates.prompt
     if warm and rates.cache_read is not None:
         fresh = WARM_SHARE * rates.cache_read + (1 - WARM_SHARE) * rates.prompt
-    tokens = needs.input_tokens * fresh + needs.likely_output * rates.completion
-    return tokens / MILLION + rates.request
+    return (inputs * fresh + outputs * rates.completion) / MILLION + rates.request
 
 
 def throughput(evidence: Evidence) -> Percentiles | None:
@@ -123,12 +128,12 @@ def latency(evidence: Evidence) -> Percentiles | None:
     return evidence.latency_5m or evidence.latency_30m
 
 
-def duration(evidence: Evidence, needs: Needs) -> float | None:
-    """Return the seconds that the whole answer takes at the median, where that was measured."""
+def duration(evidence: Evidence, outputs: int) -> float | None:
+    """Return the seconds that so many tokens take at the median, where that was measured."""
     speed, wait = throughput(evidence), latency(evidence)
     if speed is None and wait is None:
         return None
-    writing = needs.likely_output / max(speed.p50, 0.001) if speed is not None else 0.0
+    writing = outputs / max(speed.p50, 0.001) if speed is not None else 0.0
     return writing + (wait.p50 if wait is not None else 0.0)
 
 

@@ -56,6 +56,11 @@ def sift(endpoints: Iterable[Endpoint], filters: Sequence[Filter]) -> Sifted:
     return kept, excluded
 
 
+def passes(endpoint: Endpoint, filters: Sequence[Filter]) -> bool:
+    """Tell whether an endpoint passes every filter."""
+    return all(each.keeps(endpoint) for each in filters)
+
+
 def filters(needs: Needs, wishes: Preferences) -> list[Filter]:
     """Return the conditions that this request makes; most make one or two."""
     if wishes is NO_PREFERENCES:

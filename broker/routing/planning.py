@@ -106,20 +106,24 @@ def _chosen(
     if place is None:
         return _Chosen(ask.models)
     named = [name for name in ask.models if name not in ROUTERS]
+    kind = ROUTERS[ask.models[place]]
+    conditions = filters(ask.needs, ask.preferences)
+    is_free = kind == FREE_ROUTER
     router = Router(
-        kind=ROUTERS[ask.models[place]],
+        kind=kind,
         wishes=ask.choice,
         fits=circumstances.fits,
         assessor=_assessor(ask, circumstances),
-        conditions=filters(ask.needs, ask.preferences),
+        conditions=[*conditions, FREE] if is_free else conditions,
         sort=ask.preferences.sort,
         seed=circumstances.seed,
     )
-    picks, told, excluded = router.choose(
-        {slug: served for slug, served in endpoints.items() if slug not in ask.models}
-    )
+    others = dict(endpoints)
+    for name in ask.models:
+        others.pop(name, None)
+    picks, told, excluded = router.choose(others)
     models = [*named[:place], *picks, *named[place:]]
-    return _Chosen(models, told, excluded, free=router.kind == FREE_ROUTER)
+    return _Chosen(models, told, excluded, is_free)
 
 
 def _groups(

@@ -53,7 +53,7 @@ class Dice:
 
 def _adjusted_prices(candidates: Sequence[Candidate], needs: Needs) -> list[float]:
     costs = _costs(candidates)
-    times = [duration(each.evidence, needs) for each in candidates]
+    times = [duration(each.evidence, needs.likely_output) for each in candidates]
     known = [time for time in times if time is not None]
     typical = max(median(known), 0.001) if known else 1.0
     return [

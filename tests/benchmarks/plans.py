@@ -11,7 +11,7 @@ from collections.abc import Callable
 from broker import routing
 from broker.evidence import Evidence, Percentiles, Snapshot
 from broker.pricing import Price
-from broker.routing import Ask, Circumstances, Endpoint, Needs
+from broker.routing import Ask, Circumstances, Endpoint, Needs, Preferences, Sort
 
 USD = 1_000_000_000
 NEEDS = Needs(input_tokens=1_000, output_tokens=500, parameters=frozenset({"temperature"}))
@@ -41,12 +41,13 @@ def main() -> None:
             f"decode {decoding:5.1f} µs, {len(stored):,} bytes"
         )
     fits = {slug: {"chat": 0.9} for slug in list(catalog)[:100]}
-    ask = Ask(["waybill/auto"], NEEDS)
     choosing = Circumstances(Snapshot(evidence), seed=7, fits=fits)
-    say(
-        f"auto router over {len(fits)} rated models: "
-        f"{microseconds(lambda: routing.plan(ask, catalog, choosing)):,.0f} µs"
-    )
+    for what, sort in (("by fit", None), ("by price", Sort.PRICE), ("by speed", Sort.THROUGHPUT)):
+        ask = Ask(["waybill/auto"], NEEDS, Preferences(sort=sort))
+        say(
+            f"auto router over {len(fits)} rated models, {what}: "
+            f"{microseconds(lambda ask=ask: routing.plan(ask, catalog, choosing)):,.0f} µs"
+        )
 
 
 def say(line: str) -> None:

@@ -36,6 +36,22 @@ def test_an_answer_that_used_or_filled_a_cache_is_remembered():
     assert not warmth.is_warm(Usage(input=5), b"{}")
 
 
+def test_a_batchs_lines_of_one_session_draw_alike():
+    named, same = {"session_id": "s", "messages": [FIRST]}, {"session_id": "s", "messages": [NEXT]}
+    assert warmth.seed("b", named) == warmth.seed("b", same) != 0
+    assert warmth.seed("b", named) != warmth.seed("other", named)
+    assert warmth.seed("b", {"messages": [FIRST]}) == 0
+
+
+def test_what_is_nested_too_deeply_is_nobodys():
+    deep = []
+    for _ in range(400):
+        deep = [deep]
+    for body in ({"session_id": deep}, {"messages": [{"role": "user", "content": deep}, ANSWER]}):
+        assert warmth.key("w", body) is None
+        assert warmth.seed("b", body) == 0
+
+
 class Absent:
     async def get(self, _):
         raise ConnectionError

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from types import SimpleNamespace
 from unittest import mock
 
@@ -12,19 +13,33 @@ from broker.batches import BatchWish, Inspector, Options, new_batch, reports
 from broker.batches.reading import GROUP_LINES
 from broker.clock import now_ms
 from broker.database import Database
+from broker.evidence import NO_SNAPSHOT, Circuit, Evidence, Snapshot
 from broker.files import Purpose, file_store
 from broker.ids import new_id
 from broker.migrations import migrate
 from broker.operations import Operation
 from broker.settings import Settings
-from tests.factories import finished, make_principal, record, run
+from tests.factories import finished, job_row, make_principal, record, run
 from workers.batches import BatchKeeper
 
 ROWS = {
     "providers": [
-        {"slug": "sim", "wire": "openai", "base_url": "http://127.0.0.1:1", "api_key": "x"}
+        {"slug": slug, "wire": "openai", "base_url": "http://127.0.0.1:1", "api_key": "x"}
+        for slug in ("sim", "bad")
     ],
-    "models": [{"slug": "sim/a", "endpoints": [{"provider": "sim", "model": "a", "prompt": "1"}]}],
+    "models": [
+        {"slug": "sim/a", "endpoints": [{"provider": "sim", "model": "a", "prompt": "1"}]},
+        *(
+            {
+                "slug": slug,
+                "endpoints": [
+                    {"provider": "sim", "model": "a", "prompt": "1", "completion": "1"},
+                    {"provider": "bad", "model": "a", "prompt": dear, "completion": dear},
+                ],
+            }
+            for slug, dear in (("x/duo", "1"), ("x/solo", "100"))
+        ),
+    ],
 }
 
 
@@ -40,7 +55,7 @@ def tools(tmp_path):
         files=file_store(settings),
         redis=redis,
         worker_id="w",
-        observer=None,
+        observer=SimpleNamespace(snapshot=NO_SNAPSHOT),
     )
     yield found
     database.close()
@@ -92,6 +107,11 @@ def jobs_of(tools, batch_id):
     return [each.job_id for each in found]
 
 
+def providers_of(tools, batch_id):
+    jobs = [job_row(tools.database, job_id) for job_id in jobs_of(tools, batch_id)]
+    return [job.provider for job in jobs]
+
+
 def complete(tools, job_id):
     [job] = run(tools.database, claims, job_id)
     record(tools.database, finished(job, now=now_ms()))
@@ -116,6 +136,39 @@ async def test_lines_are_taken_in_in_groups(tools):
         count,
         count,
     )
+
+
+async def test_lines_are_planned_by_what_is_known_of_the_endpoints(tools):
+    # Given a model that is as cheap at two, of whom one fails and the other has a moment's pause
+    now = now_ms()
+    tools.observer.snapshot = Snapshot(
+        {
+            ("sim", "x/duo"): Evidence(uptime_5m=1.0, attempts_5m=99, paused_until=now + 9_000),
+            ("bad", "x/duo"): Evidence(uptime_5m=0.1, attempts_5m=99),
+            ("sim", "x/solo"): Evidence(circuit=Circuit.OPEN, paused_until=now + 3_600_000),
+        },
+        taken_at=now,
+    )
+    # When lines are taken in
+    batch_id = make_batch(tools, [line(f"n{n}", model="x/duo") for n in range(60)])
+    await bring_forward(tools, batch_id)
+    # Then they go to the one that works: by the time that it is their turn the pause is over
+    providers = Counter(providers_of(tools, batch_id))
+    assert providers["sim"] >= 50
+    # And what will not be over by then counts
+    batch_id = make_batch(tools, [line("a", model="x/solo")])
+    await bring_forward(tools, batch_id)
+    assert providers_of(tools, batch_id) == ["bad"]
+
+
+async def test_lines_of_one_session_go_to_one_endpoint(tools):
+    batch_id = make_batch(
+        tools, [line(f"n{n}", model="x/duo", session_id=f"s{n % 32}") for n in range(64)]
+    )
+    await bring_forward(tools, batch_id)
+    providers = providers_of(tools, batch_id)
+    assert all(len(set(providers[n::32])) == 1 for n in range(32))
+    assert set(providers) == {"sim", "bad"}
 
 
 async def test_who_is_killed_while_taking_in_is_followed_where_it_stopped(tools):

@@ -26,8 +26,7 @@ def answered(status, body, *, wire="openai", headers=None, plan=PLAN):
     "told",
     [
         "You have reached your specified API usage limits. You will regain access on 2026-12-01.",
-        "You have reached your specified workspace API usage limits. You will regain access on "
-        "2026-12-01 at 00:00 UTC.",
+        "You have reached your specified workspace API usage limits.",
         "This request would exceed your account's workspace spend limit.",
         "Your credit balance is too low to access the Anthropic API.",
     ],

@@ -1,7 +1,7 @@
 """The auto router: what it makes of a prompt, what it picks, and that the pick can serve it."""
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from broker import routing
@@ -109,6 +109,14 @@ def test_free_is_free_and_pareto_the_cheapest_good_coder():
     assert models(chosen("openrouter/pareto-code", wishes=least)) == ["c/best"]
 
 
+def test_a_free_endpoint_that_cannot_serve_it_makes_no_model_free():
+    served = {f"m/{n}": [at("free", 0.0, model=f"m/{n}", context_length=10),
+                         at("paid", 1.0, model=f"m/{n}")] for n in range(6)}  # fmt: skip
+    served["n/fits"] = [at("free", 0.0, model="n/fits")]
+    for seed in range(20):
+        assert models(chosen("openrouter/free", served=served, seed=seed)) == ["n/fits"]
+
+
 def test_a_router_may_be_one_of_several_models():
     ask = Ask(["d/unrated", "waybill/auto"], Needs())
     plan = routing.plan(ask, SERVED, Circumstances(seed=1, fits=FITS))
@@ -170,6 +178,21 @@ WISHES = st.builds(
     max_price=st.sampled_from([{}, {"prompt": 10 * USD}]),
     sort=st.none() | st.sampled_from(list(Sort)),
 )
+
+
+@given(st.lists(ENDPOINTS, min_size=1, max_size=12), NEEDS)
+def test_the_cheapest_is_the_cheapest_that_can_serve_it(endpoints, needs):
+    served = {}
+    for each in endpoints:
+        served.setdefault(each.model, []).append(each)
+    able = [each for each in endpoints if all(f.keeps(each) for f in filters(needs, Preferences()))]
+    assume(able)
+    ask = Ask(["waybill/auto"], needs, Preferences(sort=Sort.PRICE))
+    fits = {slug: {"chat": 0.9} for slug in served}
+    plan = routing.plan(ask, served, Circumstances(seed=1, fits=fits))
+    [pick] = plan.choice["chosen"]
+    least = min(each.price.prompt for each in able)
+    assert min(each.price.prompt for each in able if each.model == pick) == least
 
 
 @given(
