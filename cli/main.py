@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import credit, keys, ledger, listen, route, submit, usage, webhooks
+from cli import credit, keys, ledger, listen, route, settings, submit, usage, webhooks
 from cli.audit import audit
 from cli.batch import command as batch
 from cli.catalog import command as catalog
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.command()(up.up)
 app.command()(demo.demo)
 app.command()(doctor.doctor)
+app.command()(settings.settings)
 app.command()(submit.submit)
 app.command()(route.route)
 app.command()(run.run)

@@ -1,0 +1,122 @@
+"""Configuration: the environment (`WAYBILL_*`) over `waybill.toml` over the defaults in `groups`.
+
+The only module that reads the environment, apart from the API keys of providers.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from broker.settings.groups import (
+    Calls,
+    Files,
+    Jobs,
+    Limits,
+    NativeBatches,
+    Payments,
+    Serving,
+    SignIn,
+    Storage,
+    Workers,
+)
+from broker.settings.rows import (
+    DataPolicyRow,
+    EndpointRow,
+    ModelRow,
+    PriceRow,
+    ProviderRow,
+    TierRow,
+)
+
+GROUPS = (Storage, Files, Serving, Jobs, Payments, Limits, SignIn, Workers, Calls, NativeBatches)
+
+
+class Settings(
+    Storage,
+    Files,
+    Serving,
+    Jobs,
+    Payments,
+    Limits,
+    SignIn,
+    Workers,
+    Calls,
+    NativeBatches,
+    BaseSettings,
+):
+    """Every setting; in the environment in capitals, after WAYBILL_."""
+
+    model_config = SettingsConfigDict(env_prefix="WAYBILL_", extra="ignore", frozen=True)
+
+    providers: list[ProviderRow] = []
+    models: list[ModelRow] = []
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the base class's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, toml_file=config_path())
+        return init_settings, env_settings, toml
+
+
+def config_path() -> Path:
+    """Return the path of waybill.toml: `WAYBILL_CONFIG`, or the one in the working directory."""
+    return Path(os.environ.get("WAYBILL_CONFIG", "waybill.toml"))
+
+
+def load() -> Settings:
+    """Read the configuration. Raises SystemExit with the offending field where it is wrong."""
+    path = config_path()
+    if "WAYBILL_CONFIG" in os.environ and not path.is_file():
+        raise SystemExit(f"waybill: WAYBILL_CONFIG names {path}, which is not a file")
+    try:
+        _refuse_unknown_tables(path)
+        return Settings()
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+            for problem in error.errors()
+        ]
+        raise SystemExit(
+            f"waybill: the configuration ({path} and WAYBILL_* variables) is wrong:\n"
+            + "\n".join(lines)
+        ) from None
+    except ValueError as error:  # TOML that does not parse
+        raise SystemExit(f"waybill: {path} cannot be read: {error}") from None
+
+
+def _refuse_unknown_tables(path: Path) -> None:
+    """Raise SystemExit for a name in waybill.toml that no setting has: `[[provider]]`, say."""
+    if not path.is_file():
+        return
+    unknown = tomllib.loads(path.read_text()).keys() - Settings.model_fields.keys()
+    if unknown:
+        names = ", ".join(sorted(unknown))
+        raise SystemExit(f"waybill: {path} has names that are no settings: {names}")
+
+
+__all__ = [
+    "GROUPS",
+    "DataPolicyRow",
+    "EndpointRow",
+    "ModelRow",
+    "PriceRow",
+    "ProviderRow",
+    "Settings",
+    "TierRow",
+    "config_path",
+    "load",
+]

@@ -1,0 +1,212 @@
+"""Every setting with its default, in groups; the text below a setting is its documentation.
+
+`docs/reference/configuration.md` is made of them (`waybill settings --markdown`).
+"""
+
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic_settings import NoDecode
+
+from broker.settings.rows import Dollars
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
+
+
+class Storage(_Group):
+    """Where data is kept, and how messages travel."""
+
+    data_dir: Path = Path(".waybill")
+    """Holds the SQLite file, Valkey's append-only file, stored files, logs and keys."""
+    database_url: str = ""
+    """`postgresql://…`; empty = SQLite in `data_dir`."""
+    redis_url: str = ""
+    """Events, limits, live statistics; empty = the embedded Valkey."""
+    broker_url: str = ""
+    """Celery's transport, `redis://…` or `amqp://…`; empty = `redis_url`."""
+    secret_key: str = ""
+    """Signs links and encrypts stored secrets; empty = one is made in `data_dir`."""
+    bootstrap_key: str = ""
+    """An API key that exists from the first start, with unlimited credit."""
+    sqlite_synchronous: Literal["full", "normal"] = "full"
+    """`full` survives a power cut, `normal` a crash of the program."""
+
+    @field_validator("data_dir")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().resolve()
+
+    @property
+    def database(self) -> str:
+        """SQLAlchemy URL of the database."""
+        url = self.database_url or f"sqlite:///{self.data_dir / 'waybill.db'}"
+        return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    @property
+    def valkey_socket(self) -> Path:
+        return self.data_dir / "valkey.sock"
+
+    @property
+    def redis(self) -> str:
+        return self.redis_url or f"unix://{self.valkey_socket}"
+
+    @property
+    def transport(self) -> str:
+        """Celery's broker URL (Kombu writes a unix socket as redis+socket://)."""
+        return self.broker_url or self.redis.replace("unix://", "redis+socket://", 1)
+
+
+class Files(_Group):
+    """Uploaded files and what answers refer to."""
+
+    files_url: str = ""
+    """Where files are kept, e.g. `s3://bucket/path`; empty = `data_dir/files`."""
+    files_options: dict[str, Any] = {}
+    """Options of fsspec for `files_url`, e.g. `{"endpoint_url": …, "key": …, "secret": …}`."""
+    max_file_bytes: int = Field(512_000_000, ge=1_000)
+    """The largest file that may be uploaded."""
+
+
+class Serving(_Group):
+    """The API, and what it lets callers do."""
+
+    public_url: str = "http://127.0.0.1:8080"
+    """How callers reach the API, for links that are given out; default: where it listens."""
+    host: str = "127.0.0.1"
+    """Where the API and Flower listen."""
+    port: int = Field(8080, ge=0, le=65535)
+    """The API's port."""
+    flower_port: int = Field(5555, ge=0, le=65535)
+    """Flower's port."""
+    metrics_token: str = ""
+    """When set, `GET /metrics` wants it as a bearer token."""
+    max_body_bytes: int = Field(10_000_000, ge=1_000)
+    """The largest request body; more is a 413."""
+    sync_timeout_seconds: float = Field(600, gt=0)
+    """How long a plain call waits before it is answered 504 and its job goes on."""
+    keep_alive_seconds: float = Field(10, gt=0)
+    """Between comment lines on an idle stream."""
+
+
+class Jobs(_Group):
+    """What holds for a job that does not say otherwise."""
+
+    default_max_attempts: int = Field(5, ge=1)
+    """Attempts of a job that names no `max_attempts`."""
+    default_deadline_seconds: float = Field(24 * 3600, gt=0)
+    """Until a job that names no deadline expires."""
+    likely_completion_tokens: int = Field(1_000, ge=1)
+    """Output tokens held for a job that names no `max_tokens`."""
+    most_held_completion_tokens: int = Field(16_384, ge=1)
+    """Output tokens held at most, whatever `max_tokens` says."""
+
+
+class Payments(_Group):
+    """Prepaid credit."""
+
+    topup_fee_percent: Dollars = "0"
+    """Taken of every payment; OpenRouter takes 5.5."""
+    topup_fee_minimum_usd: Dollars = "0"
+    """The least that is taken of a payment, where a fee is."""
+    stripe_api_key: str = ""
+    """`sk_…`: payments by Stripe Checkout; needs the extra `waybill-broker[stripe]`."""
+    stripe_webhook_secret: str = ""
+    """`whsec_…` of Stripe's endpoint for `POST /api/v1/credits/stripe`."""
+    stripe_api_base: str = ""
+    """Where Stripe's API is, for tests."""
+
+
+class Limits(_Group):
+    """Limits of models that cost nothing."""
+
+    free_requests_per_minute: int = Field(20, ge=0)
+    """Of `:free` models, for a workspace; 0 = no limit."""
+    free_requests_per_day: int = Field(1_000, ge=0)
+    """Of `:free` models, for a workspace and a UTC day; a workspace may have its own."""
+
+
+class SignIn(_Group):
+    """Signing in through an OpenID Connect provider."""
+
+    oidc_issuer: str = ""
+    """`https://accounts.example.com`: people may sign in through it."""
+    oidc_client_id: str = ""
+    """Who this installation is to the issuer."""
+    oidc_client_secret: str = ""
+    """And its secret there."""
+    oidc_label: str = "your organisation"
+    """What the button says."""
+    oidc_workspace: str = ""
+    """Slug of the workspace that strangers join; empty = nobody is let in."""
+    oidc_role: Literal["admin", "member", "viewer"] = "member"
+    """The role that strangers get there."""
+
+
+class Workers(_Group):
+    """Worker processes."""
+
+    worker_id: str = ""
+    """Who holds the leases of this worker process; empty = made at its start."""
+    dispatch: bool = True
+    """Whether this worker may lead the dispatching."""
+    worker_concurrency: int = Field(1_000, ge=1)
+    """Calls in flight in one worker process."""
+    lease_seconds: float = Field(60, gt=0)
+    """How long a worker that falls silent keeps its jobs."""
+    heartbeat_seconds: float = Field(15, gt=0)
+    """Between a worker's signs of life."""
+    soft_shutdown_seconds: float = Field(20, ge=0)
+    """How long running calls may go on once a worker is asked to stop."""
+    event_ttl_seconds: int = Field(24 * 3600, ge=60)
+    """How long Redis keeps a stream's events."""
+
+
+class Calls(_Group):
+    """Calls to providers, and to the URLs that callers name."""
+
+    connect_timeout_seconds: float = Field(10, gt=0)
+    """To reach a provider."""
+    first_byte_timeout_seconds: float = Field(300, gt=0)
+    """From sending a request to the first byte of its answer."""
+    idle_timeout_seconds: float = Field(120, gt=0)
+    """The longest gap inside an answer."""
+    total_timeout_seconds: float = Field(1800, gt=0)
+    """One attempt, from sending to the last byte."""
+    max_answer_bytes: int = Field(50_000_000, ge=1_000)
+    """The largest answer of a provider."""
+    max_media_bytes: int = Field(20_000_000, ge=1_000)
+    """The largest image or file that is fetched by URL."""
+    allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    """Private networks that callers' URLs may point into, e.g. `10.1.0.0/16,fd00::/8`."""
+
+    @field_validator("allowed_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        """Read a comma-separated list, as the environment has it; waybill.toml may have a list."""
+        items = value.split(",") if isinstance(value, str) else value
+        return tuple(ip_network(str(item).strip(), strict=False) for item in items if str(item))
+
+
+class NativeBatches(_Group):
+    """Half-price batches at the providers that have them."""
+
+    native_batch_wait_seconds: float = Field(30, ge=0)
+    """How long jobs gather for one batch at a provider."""
+    native_batch_max_lines: int = Field(1_000, ge=1)
+    """Jobs in one batch at a provider."""
+    native_batch_max_bytes: int = Field(50_000_000, ge=1_000)
+    """Bytes in one batch at a provider."""
+    native_batch_poll_seconds: float = Field(10, gt=0)
+    """Until the first look at a batch; later looks are rarer."""
+    native_batch_doubt_seconds: float = Field(300, ge=0)
+    """How long a creation that went unheard is looked for at the provider, before
+    its jobs' `on_unknown` decides."""
+    native_batch_reserve_seconds: float = Field(3600, ge=0)
+    """Left before the deadline for jobs that a batch did not answer; half the
+    time at most."""
+    native_batch_min_deadline_seconds: float = Field(4 * 3600, ge=0)
+    """How far off a deadline must be for `prefer: "cheapest"`."""

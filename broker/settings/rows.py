@@ -1,0 +1,112 @@
+"""The tables of waybill.toml: providers, models, prices."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+Modality = Literal["text", "image", "file", "audio", "video"]
+ModelSlug = Annotated[str, StringConstraints(pattern=r"^[^/\s]+/[^\s]+$")]
+Dollars = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?$")]
+
+
+def _per_million(value: str) -> str:
+    """Refuse a price that can only have been meant per token, or in cents or nano-dollars."""
+    if 0 < float(value) < LEAST_PER_MILLION:
+        raise ValueError(
+            f"prices are US dollars per million tokens; {value} looks like one per token "
+            f"(per million it would be {float(value) * 1e6:g})"
+        )
+    if float(value) > MOST_PER_MILLION:
+        raise ValueError(f"prices are US dollars per million tokens; {value} is beyond any")
+    return value
+
+
+LEAST_PER_MILLION = 0.0005
+MOST_PER_MILLION = 10_000
+MillionTokens = Annotated[Dollars, AfterValidator(_per_million)]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+
+class DataPolicyRow(_Row):
+    """What a provider does with what it is sent; left out = not known."""
+
+    trains: bool | None = None
+    retention_days: int | None = Field(None, ge=0)
+    zdr: bool = False  # zero data retention
+
+
+class ProviderRow(_Row):
+    """One `[[providers]]` table of waybill.toml."""
+
+    slug: Slug
+    wire: str | None = None  # implied for a known slug
+    base_url: str | None = None
+    api_key: str | None = None  # "env:NAME" reads a variable; anything else is taken literally
+    # limits of the whole installation, however many worker processes it has
+    max_concurrency: int = Field(200, ge=1)  # calls in flight
+    requests_per_minute: int = Field(0, ge=0)  # 0 = unlimited
+    tokens_per_minute: int = Field(0, ge=0)  # input and output together
+    headers: dict[str, str] = {}
+    options: dict[str, Any] = {}
+    batches: Literal["openai", "groq", "mistral", "anthropic", "gemini"] | None = None  # its batch
+    # API; implied for a known slug
+    quirks: list[str] = []
+    data_policy: DataPolicyRow | None = None
+
+
+class PriceRow(_Row):
+    """Prices in US dollars: per million tokens, unless a comment says otherwise."""
+
+    prompt: MillionTokens | None = None
+    completion: MillionTokens | None = None
+    cache_read: MillionTokens | None = None
+    cache_write: MillionTokens | None = None
+    cache_write_1h: MillionTokens | None = None
+    reasoning: MillionTokens | None = None
+    audio: MillionTokens | None = None
+    audio_output: MillionTokens | None = None
+    image_token: MillionTokens | None = None
+    image_output_token: MillionTokens | None = None
+    characters: Dollars | None = None  # per million characters to speak
+    request: Dollars | None = None  # US dollars per call
+    image: Dollars | None = None  # per picture sent
+    image_output: Dollars | None = None  # per picture made
+    audio_hour: Dollars | None = None  # per hour of sound sent
+
+
+class TierRow(PriceRow):
+    """What prompts of at least this many tokens cost; what it does not name stays as it is."""
+
+    min_prompt_tokens: int = Field(ge=1)
+
+
+class EndpointRow(PriceRow):
+    """One model at one provider."""
+
+    provider: Slug
+    model: str  # the provider's own name for it
+    batch_discount: int = Field(0, ge=0, le=100)  # per cent off in the provider's own batch lane
+    tiers: list[TierRow] = []
+    context_length: int | None = Field(None, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    quantization: str | None = None
+    supported_parameters: list[str] | None = None  # absent = all
+
+
+class ModelRow(_Row):
+    """One `[[models]]` table of waybill.toml."""
+
+    slug: ModelSlug
+    name: str | None = None
+    description: str = ""
+    context_length: int = Field(128_000, ge=1)
+    max_completion_tokens: int | None = Field(None, ge=1)
+    input_modalities: list[Modality] | None = None  # absent = unknown: nothing is refused
+    output_modalities: list[str] = ["text"]
+    supported_parameters: list[str] | None = None
+    quantization: str | None = None
+    endpoints: list[EndpointRow] = Field(min_length=1)
