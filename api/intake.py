@@ -119,7 +119,7 @@ async def submit(services: Services, job: NewJob) -> Submitted:
         submitted = await within_limits(services, job, lambda: _written(services, job))
     else:
         submitted = await _written(services, job)
-    if not submitted.replayed and is_due(job):
+    if not submitted.replayed and submitted.follows is None and is_due(job):
         services.publisher.publish(job.provider, str(job.row["lane"]), [job.id])
     return submitted
 
@@ -152,6 +152,11 @@ def idempotency_key(request: Request) -> str | None:
             f"An Idempotency-Key has 1 to {MAX_KEY_LENGTH} characters.", param="Idempotency-Key"
         )
     return key
+
+
+def wants_coalescing(request: Request) -> bool:
+    """Whether the header asks that identical calls be one; the body's `coalesce` does too."""
+    return request.headers.get("x-coalesce", "").lower() == "true"
 
 
 def preference(request: Request) -> Preference:

@@ -23,13 +23,16 @@ async def serve(request: Request, hands: Services, principal: Principal, job: Ne
     seconds = patience if preference.wait is None else min(preference.wait, patience)
     with hands.news.listen(job.id) as listener:
         submitted = await intake.submit(hands, job)
-        if submitted.replayed:
-            with hands.news.listen(submitted.job_id) as earlier:
-                end = await answering.wait(hands, principal, earlier, seconds=seconds, fresh=False)
-        elif answering.wants_cancel_on_disconnect(request):
-            end = await _wait_or_cancel(request, hands, principal, job, seconds)
-        else:
-            end = await answering.wait(hands, principal, listener, seconds=seconds, fresh=True)
+        with hands.news.following(job.id, submitted.follows):
+            if submitted.replayed:
+                with hands.news.listen(submitted.job_id) as earlier:
+                    end = await answering.wait(
+                        hands, principal, earlier, seconds=seconds, fresh=False
+                    )
+            elif answering.wants_cancel_on_disconnect(request):
+                end = await _wait_or_cancel(request, hands, principal, job, seconds)
+            else:
+                end = await answering.wait(hands, principal, listener, seconds=seconds, fresh=True)
     if end is not None:
         response = await answering.answer(hands, principal, submitted.job_id, end)
     elif preference.wait is not None:

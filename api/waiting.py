@@ -6,7 +6,7 @@ the database for what it missed, and is told to look by itself every few seconds
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import replace
 
 import structlog
@@ -42,6 +42,7 @@ class News:
         self._database = database
         self._pubsub: PubSub = redis.pubsub()
         self._listeners: dict[str, list[Listener]] = {}
+        self._followers: dict[str, list[str]] = {}  # jobs that end with another one's end
         self._wanted: list[str] = []  # channels to subscribe to, gathered within a loop turn
         self._unwanted: set[str] = set()  # jobs nobody listens to any more
         self._tasks: set[asyncio.Task[None]] = set()
@@ -70,6 +71,21 @@ class News:
             if not listeners:
                 del self._listeners[job_id]
                 self._unwanted.add(job_id)
+
+    @contextlib.contextmanager
+    def following(self, job_id: str, leader: str | None) -> Iterator[None]:
+        """Have the listeners of a job look for themselves once the job it follows has ended."""
+        if leader is None:
+            yield
+            return
+        with self.listen(leader):
+            self._followers.setdefault(leader, []).append(job_id)
+            try:
+                yield
+            finally:
+                self._followers[leader].remove(job_id)
+                if not self._followers[leader]:
+                    del self._followers[leader]
 
     async def end(self, listener: Listener, workspace_id: str, *, fresh: bool = False) -> Event:
         """Return the job's last event, once there is one; `fresh` as in `follow`."""
@@ -173,6 +189,14 @@ class News:
             told = events.decode(lines)
             for listener in listeners:
                 listener.inbox.put_nowait(told)
+            if told[-1].is_end:
+                self._wake(self._followers.get(job_id, ()))
+
+    def _wake(self, job_ids: Iterable[str]) -> None:
+        """Have the listeners of these jobs look for themselves."""
+        for job_id in job_ids:
+            for listener in self._listeners.get(job_id, ()):
+                listener.inbox.put_nowait(None)
 
     async def _look(self) -> None:
         """Find jobs whose end was not heard of: the message may have been lost."""
@@ -186,6 +210,4 @@ class News:
             except Exception as error:  # noqa: BLE001  # the next look is near
                 log.warning("news.look_failed", error=str(error))
                 continue
-            for job_id in ended:
-                for listener in self._listeners.get(job_id, ()):
-                    listener.inbox.put_nowait(None)
+            self._wake(ended)

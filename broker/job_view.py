@@ -25,6 +25,7 @@ def job(report: JobReport) -> Json:
         "attempts": [_attempt(attempt, report) for attempt in report.attempts],
         **plan(routing.decode(payload.plan)),
         "metadata": extra.get("metadata") or {},
+        "coalesced_with": row.coalesced_with if row.coalesced_with != row.id else None,
     }
     if report.generation is not None:
         body["generation_id"] = generation_id(row.id)

@@ -41,6 +41,9 @@ class Lane(StrEnum):
 NATIVE_LANE = "native"
 """The lane of jobs that wait for, or are in, a provider's own batch. No queue has it."""
 
+FOLLOWING_LANE = "coalesced"
+"""The lane of jobs that wait for another's answer, see `coalescing`. No queue has it."""
+
 
 def ordinary(lane: str) -> str:
     """Return the lane of a job that is queued (again): what leaves a lane without queues is fed."""

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, bindparam, insert, select
 
-from broker import ledger, native_lane, needs, routing
+from broker import coalescing, ledger, native_lane, needs, routing
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
@@ -19,7 +19,7 @@ from broker.ids import new_job_id
 from broker.limits import Limit
 from broker.money import usd
 from broker.operations import Operation
-from broker.queues import Lane
+from broker.queues import FOLLOWING_LANE, Lane
 from broker.quotes import Quotes, quotes
 from broker.retries import OnUnknown
 from broker.routing import ORDINARY, Ask, Circumstances, Endpoint, Plan
@@ -64,6 +64,7 @@ class Wish:
     session_id: str | None = None  # the body's own goes before it
     app: str | None = None  # what program asks
     origin: Json = field(default_factory=dict)  # the headers that say where it came from
+    coalesce: bool = False  # one call with the identical jobs of its workspace, see `coalescing`
     extra: Json = field(default_factory=dict)  # metadata, given back as it came
 
 
@@ -76,6 +77,7 @@ class NewJob:
     payer: Payer
     held_for: Quotes
     limits: Sequence[Limit] = ()  # what it is counted against
+    shares: str | None = None  # fingerprint of the call that it shares with its equals
 
     @property
     def id(self) -> str:
@@ -92,6 +94,7 @@ class Submitted:
 
     job_id: str
     replayed: bool  # the idempotency key was known: this is the earlier job
+    follows: str | None = None  # it waits for this job's answer, and is not to be published
 
 
 def prepare(
@@ -107,13 +110,17 @@ def prepare(
     ask = asked(body)
     plan = routing.plan(ask, endpoints, _with_dice(circumstances))
     plan, quoted = _affordable(plan, _quotes(body, wish, plan, ask, settings), wish)
-    row = _row(body, wish, principal, plan, settings, now) | {"hold_nanos": quoted.nanos[0]}
-    row |= native_lane.columns(
+    row = _row(body, wish, principal, plan, settings, now)
+    native = native_lane.columns(
         body,
         plan,
         patience_ms=None if wish.deadline is None else wish.deadline - now,
         least_ms=int(settings.native_batch_min_deadline_seconds * 1000),
     )
+    if native:  # what falls back waits in line, to be tried at the first place
+        line = line_of(principal.workspace_id, wish.batch_id, wish.priority)
+        row |= native | {"line": line}
+    row["hold_nanos"] = max(quoted.nanos[0], quoted.nanos[row["position"]])
     payload = {
         "job_id": row["id"],
         "request": orjson.dumps(body),
@@ -124,7 +131,8 @@ def prepare(
     payer = Payer(
         principal.workspace_id, principal.api_key_id, principal.unlimited, principal.is_budgeted
     )
-    return NewJob(row, payload, payer, quoted)
+    shares = coalescing.fingerprint(body, wish.operation, asked=wish.coalesce)
+    return NewJob(row, payload, payer, quoted, shares=shares)
 
 
 def _extra(body: Json, wish: Wish) -> str | None:
@@ -184,6 +192,7 @@ def _row(
         "session_id": _word(body.get("session_id") or wish.session_id),
         "line": _line(wish, principal.workspace_id),
         "webhook": wish.webhook,
+        "coalesced_with": None,
         "idempotency_key": wish.idempotency_key,
         "fingerprint": _fingerprint(body, wish) if wish.idempotency_key else None,
         "created_at": now,
@@ -241,14 +250,31 @@ def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Subm
             if job.row["idempotency_key"] is not None:
                 known[_key(job.row)] = (job.id, job.row["fingerprint"])
         results.append(result)
-    _insert(connection, accepted)
-    return results
+    leader_of = _insert(connection, accepted)
+    return [_following(result, leader_of) for result in results] if leader_of else results
 
 
-def _insert(connection: Connection, jobs: Sequence[NewJob]) -> None:
+def _following(
+    result: Submitted | Exception, leader_of: Mapping[str, str]
+) -> Submitted | Exception:
+    if isinstance(result, Exception) or result.replayed:
+        return result
+    leader = leader_of.get(result.job_id, result.job_id)
+    return result if leader == result.job_id else replace(result, follows=leader)
+
+
+def _insert(connection: Connection, jobs: Sequence[NewJob]) -> Mapping[str, str]:
+    """Insert jobs, their bodies and holds; return who leads the calls of those that share one."""
     if not jobs:
-        return
-    connection.execute(_INSERT_JOBS, [job.row for job in jobs])
+        return {}
+    joining = [
+        coalescing.Joining(job.id, job.row["workspace_id"], job.shares, job.row["lane"])
+        for job in jobs
+        if job.shares is not None
+    ]
+    leader_of = coalescing.join(connection, joining) if joining else {}
+    rows = [_row_of(job, leader_of[job.id]) if job.shares else job.row for job in jobs]
+    connection.execute(_INSERT_JOBS, rows)
     connection.execute(_INSERT_PAYLOADS, [job.payload for job in jobs])
     ledger.append(
         connection,
@@ -263,6 +289,15 @@ def _insert(connection: Connection, jobs: Sequence[NewJob]) -> None:
             for job in jobs
         ],
     )
+    if joining:
+        coalescing.enter(connection, joining, leader_of)
+    return leader_of
+
+
+def _row_of(job: NewJob, leader: str) -> dict[str, Any]:
+    """Return the row of a job that shares its call; a follower waits in a lane without queues."""
+    lane = job.row["lane"] if leader == job.id else FOLLOWING_LANE
+    return {**job.row, "lane": lane, "coalesced_with": leader}
 
 
 def is_known(connection: Connection, row: Mapping[str, Any]) -> bool:

@@ -45,7 +45,7 @@ from workers.upstream import Deadlines, Stopwatch, call
 ROUTING_FIELDS = frozenset(
     {"model", "models", "route", "routing", "provider", "plugins", "transforms", "preset",
      "allowed_models", "excluded_models", "cost_tier", "session_id", "trace", "usage",
-     "stream", "stream_options", "debug"}
+     "stream", "stream_options", "debug", "coalesce"}
 )  # fmt: skip
 """Fields of a chat body that speak to Waybill: no provider sees them."""
 

@@ -25,7 +25,11 @@ async def create_chat_completion(request: Request) -> Response:
     hands = services(request)
     principal = await hands.keyring.principal(request)
     body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wish = Wish(idempotency_key=intake.idempotency_key(request), **attribution(request))
+    wish = Wish(
+        idempotency_key=intake.idempotency_key(request),
+        coalesce=intake.wants_coalescing(request),
+        **attribution(request),
+    )
     warm = await intake.remembered(request, hands, principal, body)
     job = intake.prepared(hands, principal, body, wish, warm=warm)
     if body.get("stream") and not intake.preference(request).respond_async:

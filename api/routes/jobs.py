@@ -200,5 +200,6 @@ def _wish(wanted: JobRequest, key: str | None, webhook: str | None) -> Wish:
         max_cost_nanos=None if wanted.max_cost is None else nanos_from_usd(wanted.max_cost),
         on_unknown=wanted.on_unknown,
         webhook=webhook,
+        coalesce=wanted.coalesce,
         extra=extra,
     )

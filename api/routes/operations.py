@@ -72,6 +72,7 @@ async def _serve_body(
     wish = Wish(
         operation=operation,
         idempotency_key=intake.idempotency_key(request),
+        coalesce=intake.wants_coalescing(request),
         **attribution(request),
     )
     job = intake.prepared(hands, principal, body, wish)

@@ -65,6 +65,7 @@ class JobRequest(BaseModel):
     max_cost: Annotated[float, Field(gt=0)] | None = None  # US dollars
     max_attempts: Annotated[int, Field(ge=1, le=100)] | None = None
     on_unknown: OnUnknown = OnUnknown.RETRY
+    coalesce: bool = False  # one call with the identical jobs of the workspace
     metadata: Metadata | None = None
     webhook: JobWebhook | None = None
     callback_url: Url | None = None  # short for webhook.url

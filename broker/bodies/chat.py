@@ -182,4 +182,5 @@ class ChatRequest(_Open):
     transforms: list[str] | None = None
     metadata: dict[str, Any] | None = None
     user: str | None = None
+    coalesce: bool | None = None
     session_id: Annotated[str, Field(max_length=256)] | None = None

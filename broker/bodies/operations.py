@@ -26,6 +26,7 @@ class _Open(BaseModel):
     model: Slug | None = None
     models: list[str] | None = None
     user: str | None = None
+    coalesce: bool | None = None
 
 
 class EmbeddingRequest(_Open):

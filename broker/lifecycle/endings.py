@@ -9,8 +9,9 @@ from sqlalchemy import Connection, select, update
 
 from broker.completion import ErrorType
 from broker.errors import ConflictError, NotFoundError
-from broker.lifecycle.announcements import Ended, announce
+from broker.lifecycle.announcements import announce
 from broker.lifecycle.books import release
+from broker.lifecycle.ended import ended
 from broker.lifecycle.records import END_JOB, job_end
 from broker.states import FINAL, JobState, sources
 from broker.tables import Job
@@ -26,6 +27,7 @@ _ENDING = (
     _jobs.c.hold_nanos,
     _jobs.c.webhook,
     _jobs.c.waiting_for,
+    _jobs.c.coalesced_with,
 )
 
 
@@ -122,7 +124,5 @@ def _end_unclaimed(
         ends = [job_end(row.id, state, now, error(row)) for row in ending]
         connection.execute(END_JOB, ends)
         release(connection, [(row, now) for row in ending])
-        announce(
-            connection, [Ended(row.id, row.workspace_id, state, now, row.webhook) for row in ending]
-        )
+        announce(connection, [ended(row, row.workspace_id, state, now) for row in ending])
     return len(ending)

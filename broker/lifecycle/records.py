@@ -9,9 +9,10 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from broker import files, retries, usage
 from broker.completion import AttemptOutcome, Failure, Timings
-from broker.lifecycle.announcements import Ended, announce
+from broker.lifecycle.announcements import announce
 from broker.lifecycle.books import Answered, release, settle
 from broker.lifecycle.claims import ClaimedJob
+from broker.lifecycle.ended import Ended, ended
 from broker.lifecycle.wording import error_json, storable, stored
 from broker.queues import ordinary
 from broker.retries import Decision, GiveUp, Retry, Review
@@ -85,6 +86,7 @@ _RUNNING = (
     select(
         *(_jobs.c.id, _jobs.c.workspace_id, _jobs.c.api_key_id, _jobs.c.app, _jobs.c.end_user),
         *(_jobs.c.attempt, _jobs.c.hold_nanos, _jobs.c.cancel_requested, _jobs.c.webhook),
+        _jobs.c.coalesced_with,
     )
     .where(
         _jobs.c.id.in_(bindparam("ids", expanding=True)), _jobs.c.state == JobState.RUNNING.value
@@ -178,7 +180,7 @@ def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[b
 
 def _ended_jobs(endings: Sequence[Ending], rows: Mapping[str, Any]) -> list[Ended]:
     return [
-        Ended(end.job.id, end.job.workspace_id, _state(end), end.now, rows[end.job.id].webhook)
+        ended(rows[end.job.id], end.job.workspace_id, _state(end), end.now)
         for end in endings
         if isinstance(end, Finished) or not isinstance(end.decision, Retry)
     ]

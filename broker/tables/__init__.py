@@ -15,6 +15,7 @@ from broker.tables.accounts import (
 from broker.tables.batches import Batch, BatchLine
 from broker.tables.budgets import Budget, BudgetNotice
 from broker.tables.catalog import CatalogImport, CatalogOffer
+from broker.tables.coalescing import CoalescedJob
 from broker.tables.files import StoredFile
 from broker.tables.jobs import Attempt, Generation, Job, JobPayload
 from broker.tables.ledger import LedgerAccount, LedgerEntry
@@ -32,6 +33,7 @@ __all__ = [
     "BudgetNotice",
     "CatalogImport",
     "CatalogOffer",
+    "CoalescedJob",
     "Delivery",
     "DeliveryAttempt",
     "Generation",

@@ -102,6 +102,9 @@ class Job(SQLModel, table=True):
     waiting_since: int | None = Field(
         default=None, sa_column=big(nullable=True)
     )  # before deferrals
+    coalesced_with: str | None = (
+        None  # the job that makes the call this one shares; itself, perhaps
+    )
     webhook: str | None = Field(default=None, sa_column=Column(Text))  # JSON: {url, events}
     error: str | None = Field(default=None, sa_column=Column(Text))  # JSON, once it ended badly
     created_at: int = Field(sa_column=big())

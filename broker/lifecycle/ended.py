@@ -1,0 +1,23 @@
+"""A job's end, as those who follow from it see it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from broker.states import JobState
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job in which nothing more happens by itself."""
+
+    job_id: str
+    workspace_id: str
+    state: JobState
+    now: int
+    webhook: str | None
+    shares: bool = False  # its call is shared with others, see `following`
+
+
+def ended(row: Any, workspace_id: str, state: JobState, now: int) -> Ended:
+    """Return the end of the job with this row (`id`, `webhook`, `coalesced_with`)."""
+    return Ended(row.id, workspace_id, state, now, row.webhook, row.coalesced_with is not None)

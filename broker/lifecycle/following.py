@@ -1,0 +1,150 @@
+"""A shared call's end is its followers' too: answered at no cost, or one of them leads on.
+
+In the transaction of the leader's end, so that no follower is ever left waiting for nobody.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
+
+from broker.completion import Json
+from broker.ids import generation_id
+from broker.lifecycle.books import Answered, settle
+from broker.lifecycle.ended import Ended
+from broker.states import JobState
+from broker.tables import CoalescedJob, Generation, Job, JobPayload
+
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
+_generations: Any = Generation.__table__  # type: ignore[attr-defined]
+_members: Any = CoalescedJob.__table__  # type: ignore[attr-defined]
+_IDS: Any = bindparam("ids", expanding=True)
+_WAITING = (JobState.QUEUED.value, JobState.SCHEDULED.value)
+
+_LEAVE = (
+    delete(_members)
+    .where(_members.c.job_id.in_(_IDS))
+    .returning(_members.c.job_id, _members.c.workspace_id, _members.c.fingerprint, _members.c.leads)
+)
+_FOLLOWERS = (
+    select(
+        _jobs.c.id,
+        *(_jobs.c.workspace_id, _jobs.c.api_key_id, _jobs.c.app, _jobs.c.end_user),
+        _jobs.c.hold_nanos,
+        _jobs.c.webhook,
+        _members.c.fingerprint,
+        _members.c.lane,
+    )
+    .join(_members, _members.c.job_id == _jobs.c.id)
+    .where(_members.c.fingerprint.in_(_IDS), _jobs.c.state.in_(_WAITING))
+    .order_by(_jobs.c.id)
+    .with_for_update(of=_jobs)
+)
+_COMPLETE = (
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("of_job"))
+    .values(state=JobState.COMPLETED.value, ended_at=bindparam("now"), started_at=bindparam("now"))
+)
+_STORE = (
+    update(_payloads)
+    .where(_payloads.c.job_id == bindparam("of_job"))
+    .values(response=bindparam("response"))
+)
+_LEAD = (
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("of_job"))
+    .values(
+        lane=bindparam("in_lane"), dispatch_at=bindparam("now"), coalesced_with=bindparam("leader")
+    )
+)
+_LEAD_ON = update(_members).where(_members.c.job_id == bindparam("of_job")).values(leads=True)
+_FOLLOW = (
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("of_job"))
+    .values(coalesced_with=bindparam("leader"))
+)
+
+
+def carry(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
+    """Do for the followers of these jobs what their ends call for; return who ended with them.
+
+    After an answer all followers have it. After anything else the oldest leads, and is queued.
+    """
+    left = connection.execute(_LEAVE, {"ids": [end.job_id for end in ended]}).all()
+    leaders = {(row.workspace_id, row.fingerprint): row.job_id for row in left if row.leads}
+    if not leaders:
+        return []
+    end_of = {end.job_id: end for end in ended}
+    groups: dict[str, list[Any]] = defaultdict(list)
+    for row in connection.execute(_FOLLOWERS, {"ids": [key[1] for key in leaders]}):
+        if leader := leaders.get((row.workspace_id, row.fingerprint)):
+            groups[leader].append(row)
+    carried: list[Ended] = []
+    for leader, followers in groups.items():
+        if end_of[leader].state is JobState.COMPLETED:
+            carried += _answer(connection, end_of[leader], followers)
+        else:
+            _lead_on(connection, followers, end_of[leader].now)
+    return carried
+
+
+def _answer(connection: Connection, leader: Ended, followers: Sequence[Any]) -> list[Ended]:
+    """Give the leader's answer to its followers, and their holds back."""
+    response, generation = _answered(connection, leader.job_id)
+    ids = [row.id for row in followers]
+    now = leader.now
+    connection.execute(_COMPLETE, [{"of_job": id_, "now": now} for id_ in ids])
+    connection.execute(
+        _STORE,
+        [{"of_job": id_, "response": _as_own(response, id_, leader.job_id)} for id_ in ids],
+    )
+    made = [_free(generation, id_, now) for id_ in ids]
+    connection.execute(insert(_generations), made)
+    settle(
+        connection, [Answered(row, free, now) for row, free in zip(followers, made, strict=True)]
+    )
+    connection.execute(_LEAVE, {"ids": ids})
+    return [
+        Ended(row.id, row.workspace_id, JobState.COMPLETED, now, row.webhook) for row in followers
+    ]
+
+
+def _answered(connection: Connection, job_id: str) -> tuple[Json, Json]:
+    stored = connection.execute(
+        select(_payloads.c.response).where(_payloads.c.job_id == job_id)
+    ).scalar_one()
+    made = connection.execute(select(_generations).where(_generations.c.job_id == job_id)).one()
+    return orjson.loads(stored), made._asdict()
+
+
+def _as_own(response: Json, job_id: str, leader_id: str) -> bytes:
+    """Return the leader's answer as a follower's: its own id, no cost, and whose it was."""
+    own = response | {"id": generation_id(job_id), "coalesced_with": leader_id}
+    if isinstance(usage := response.get("usage"), dict):
+        own["usage"] = usage | {"cost": 0.0}
+    return orjson.dumps(own)
+
+
+def _free(generation: Json, job_id: str, now: int) -> dict[str, Any]:
+    return {
+        **generation,
+        "id": generation_id(job_id),
+        "job_id": job_id,
+        "attempt": 0,
+        "cost_nanos": 0,
+        "created_at": now,
+    }
+
+
+def _lead_on(connection: Connection, followers: Sequence[Any], now: int) -> None:
+    """Queue the oldest follower in its own lane; the others wait for that one now."""
+    first, *others = followers
+    connection.execute(
+        _LEAD, [{"of_job": first.id, "in_lane": first.lane, "now": now, "leader": first.id}]
+    )
+    connection.execute(_LEAD_ON, [{"of_job": first.id}])
+    if others:
+        connection.execute(_FOLLOW, [{"of_job": other.id, "leader": first.id} for other in others])
