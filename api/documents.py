@@ -17,6 +17,7 @@ from api.schemas.accounts import (
     WorkspaceRequest,
 )
 from api.schemas.batches import BatchRequest, RetryRequest
+from api.schemas.compare import CompareRequest
 from api.schemas.jobs import JobRequest
 from api.schemas.webhooks import (
     EndpointChanges,
@@ -34,6 +35,7 @@ _MODELS: list[type[BaseModel]] = [
     JobRequest,
     BatchRequest,
     RetryRequest,
+    CompareRequest,
     EndpointRequest,
     EndpointChanges,
     EndpointRotationRequest,
@@ -113,6 +115,9 @@ BATCH = _body(
     {"endpoint": "/v1/chat/completions", "requests": [{"custom_id": "first", "body": _CHAT}]},
 )
 BATCH_RETRY = _body(RetryRequest, {}, required=False)
+COMPARISON = _body(
+    CompareRequest, {"models": ["acme/small", "acme/large"], "prompt": "Why is the sky blue?"}
+)
 ENDPOINT = _body(
     EndpointRequest, {"url": "https://example.com/hooks", "events": ["job.completed", "job.failed"]}
 )

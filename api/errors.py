@@ -11,7 +11,7 @@ from broker.completion import Json
 from broker.errors import WaybillError
 from broker.refusals import envelope
 
-OWN_ROUTES = ("/route", "/jobs", "/webhooks", "/audit", "/users")
+OWN_ROUTES = ("/route", "/jobs", "/compare", "/webhooks", "/audit", "/users")
 PREFIXES = ("/api/v1", "/v1")
 
 

@@ -12,5 +12,6 @@ services    `accounts`, `ledger/`, `usage/`, `payments`, `budgets/`, `providers`
             `coalescing` (shared calls), `sealing` (secrets at rest),
             `webhooks/` (the only writer of deliveries)
 use cases   `spending` (may this be held?), `submission`, `admission`, `lifecycle/` (the only
-            writer of job states), `dispatch`, `native_batches/` (batches at providers), `reports`
+            writer of job states), `dispatch`, `native_batches/` (batches at providers),
+            `comparisons` (jobs as a table), `reports`
 """

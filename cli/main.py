@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import credit, keys, ledger, listen, route, settings, submit, usage, webhooks
+from cli import compare, credit, keys, ledger, listen, route, settings, submit, usage, webhooks
 from cli.audit import audit
 from cli.batch import command as batch
 from cli.catalog import command as catalog
@@ -30,6 +30,7 @@ app.command()(settings.settings)
 app.command()(submit.submit)
 app.command()(route.route)
 app.command()(run.run)
+app.command()(compare.compare)
 app.command()(listen.listen)
 app.command()(usage.usage)
 app.add_typer(jobs.jobs, name="jobs")

@@ -41,6 +41,10 @@ class Client:
         """Upload a file, as it is read."""
         return self._ask("POST", "/files", data={"purpose": purpose}, files={"file": (name, file)})
 
+    def text(self, path: str, params: Mapping[str, str | int] | None = None) -> str:
+        """Return an answer that is no JSON, as it came."""
+        return self._answer("GET", path, params=params).text
+
     @contextlib.contextmanager
     def lines(self, path: str, headers: Mapping[str, str]) -> Iterator[Iterator[str]]:
         """Open a streamed answer and give its lines as they come."""
@@ -58,13 +62,17 @@ class Client:
     def close(self) -> None:
         self._http.close()
 
-    def _ask(self, method: str, path: str, **details: Any) -> Json:
+    def _answer(self, method: str, path: str, **details: Any) -> httpx.Response:
         try:
             response = self._http.request(method, path, **details)
         except httpx.TransportError as error:
             raise unreachable(self.server, error) from error
         if response.is_error:
             raise refused(self.server, response)
+        return response
+
+    def _ask(self, method: str, path: str, **details: Any) -> Json:
+        response = self._answer(method, path, **details)
         try:
             answer: Json = response.json()
         except ValueError:

@@ -1,0 +1,118 @@
+"""A comparison as its owner sees it: rows of answers, or the same as CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+
+import orjson
+
+from api.views import job_urls
+from broker.clock import seconds
+from broker.comparisons import Cell
+from broker.completion import Json
+from broker.money import usd
+from broker.states import AT_REST, JobState
+
+COLUMNS = (
+    *("row", "prompt", "model", "status", "answer", "cost", "latency_ms", "first_token_ms"),
+    *("prompt_tokens", "completion_tokens", "provider", "error", "job_id"),
+)
+
+
+def comparison(comparison_id: str, cells: Sequence[Cell]) -> Json:
+    """Return the whole table. `cells` are in order, and at least one."""
+    answers = [answer(cell) for cell in cells]
+    ended = sum(each["status"] in AT_REST for each in answers)
+    rows = [
+        {"prompt": prompt_of(cells[group[0]]), "answers": [answers[at] for at in group]}
+        for group in _rows(cells)
+    ]
+    return {
+        "id": comparison_id,
+        "object": "comparison",
+        "status": "completed" if ended == len(cells) else "in_progress",
+        "created_at": seconds(min(cell.job.created_at for cell in cells)),
+        "counts": {"total": len(cells), "ended": ended},
+        "models": [_summary(model, answers) for model in dict.fromkeys(c.job.model for c in cells)],
+        "rows": rows,
+        "urls": {"self": f"/api/v1/compare/{comparison_id}"},
+    }
+
+
+def table(cells: Sequence[Cell]) -> bytes:
+    """Return the cells as CSV, one a line."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS)
+    writer.writeheader()
+    for cell in cells:
+        told = answer(cell)
+        error = (told["error"] or {}).get("message")
+        place = {"row": cell.row + 1, "prompt": prompt_of(cell)}
+        writer.writerow({name: (told | place | {"error": error}).get(name) for name in COLUMNS})
+    return out.getvalue().encode()
+
+
+def answer(cell: Cell) -> Json:
+    """Return one cell: what the model said, what it cost, how long it took."""
+    job = cell.job
+    answered = job.cost_nanos is not None
+    read, write = job.cache_read_tokens or 0, job.cache_write_tokens or 0
+    return {
+        "model": job.model,
+        "job_id": job.id,
+        "status": job.state,
+        "answer": _text(cell.response),
+        "error": None if job.error is None else orjson.loads(job.error),
+        "provider": job.provider,
+        "cost": usd(job.cost_nanos) if answered else None,
+        "latency_ms": job.duration_ms,
+        "first_token_ms": job.first_token_ms,
+        "prompt_tokens": (job.input_tokens or 0) + read + write if answered else None,
+        "completion_tokens": (job.output_tokens or 0) if answered else None,
+        "urls": job_urls(job.id),
+    }
+
+
+def prompt_of(cell: Cell) -> str:
+    """Return what was asked: the last user message, as text."""
+    messages = orjson.loads(cell.request)["messages"]
+    said = [each.get("content") for each in messages if each.get("role") == "user"]
+    last = said[-1] if said else ""
+    return last if isinstance(last, str) else orjson.dumps(last).decode()
+
+
+def _rows(cells: Sequence[Cell]) -> list[list[int]]:
+    """Return the places of each row's cells."""
+    return [list(group) for _, group in groupby(range(len(cells)), lambda at: cells[at].row)]
+
+
+def _summary(model: str, answers: Sequence[Json]) -> Json:
+    mine = [each for each in answers if each["model"] == model]
+    done = [each for each in mine if each["status"] == JobState.COMPLETED]
+    return {
+        "model": model,
+        "completed": len(done),
+        "failed": sum(each["status"] in AT_REST for each in mine) - len(done),
+        "cost": sum(each["cost"] for each in done),
+        "mean_latency_ms": round(_mean([each["latency_ms"] for each in done])),
+        "prompt_tokens": sum(each["prompt_tokens"] for each in done),
+        "completion_tokens": sum(each["completion_tokens"] for each in done),
+    }
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def _text(response: bytes | None) -> str | None:
+    """Return what a completion says; tool calls as JSON."""
+    if response is None:
+        return None
+    said: list[str] = []
+    for choice in orjson.loads(response).get("choices") or ():
+        message: Any = choice.get("message") or {}
+        calls = message.get("tool_calls")
+        said.append(message.get("content") or (orjson.dumps(calls).decode() if calls else ""))
+    return "\n".join(said)

@@ -1,0 +1,94 @@
+"""/compare: the same prompts to several models, as jobs; a table that fills as they end."""
+
+import asyncio
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api import comparison_view, intake
+from api.documents import COMPARISON
+from api.errors import json_response
+from api.schemas.compare import CompareRequest
+from api.services import Services, services
+from broker import comparisons
+from broker.accounts import Principal
+from broker.comparisons import CELL, Cell
+from broker.completion import Json
+from broker.errors import NotFoundError
+from broker.queues import Lane
+from broker.submission import NewJob, Wish
+
+router = APIRouter(prefix="/compare", tags=["compare"])
+
+BREATH = 50  # jobs that are prepared before others have their turn
+
+
+@router.post("", status_code=202, openapi_extra=COMPARISON)
+async def create_comparison(request: Request) -> Response:
+    """Ask `models` the same `prompt` or `prompts`. Answers 202 with the table to come back to."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    wanted = intake.validated(CompareRequest, body)
+    key = intake.idempotency_key(request)
+    comparison_id = comparisons.comparison_id(principal.workspace_id, key)
+    jobs = await _prepared(hands, principal, wanted, comparison_id, key)
+    await hands.database.write(comparisons.submit_together_many, jobs)
+    cells = await _cells(hands, principal, comparison_id)
+    where = f"/api/v1/compare/{comparison_id}"
+    told = comparison_view.comparison(comparison_id, cells)
+    return json_response(told, 202, {"Location": where, "Retry-After": "1"})
+
+
+@router.get("/{comparison_id}")
+async def get_comparison(
+    request: Request,
+    comparison_id: str,
+    format: Annotated[Literal["json", "csv"] | None, Query()] = None,  # noqa: A002
+) -> Response:
+    """Show a comparison as it is now: JSON, or CSV by `?format=csv` or `Accept: text/csv`."""
+    hands = services(request)
+    principal = await hands.keyring.principal(request)
+    cells = await _cells(hands, principal, comparison_id)
+    asked = format or ("csv" if "text/csv" in request.headers.get("accept", "") else "json")
+    if asked == "json":
+        return json_response(comparison_view.comparison(comparison_id, cells))
+    name = f'attachment; filename="{comparison_id}.csv"'
+    table = comparison_view.table(cells)
+    headers = {"Content-Disposition": name}
+    return Response(table, media_type="text/csv; charset=utf-8", headers=headers)
+
+
+async def _prepared(
+    hands: Services,
+    principal: Principal,
+    wanted: CompareRequest,
+    comparison_id: str,
+    key: str | None,
+) -> list[NewJob]:
+    """Prepare a job for each cell."""
+    jobs: list[NewJob] = []
+    for row, messages in enumerate(wanted.conversations()):
+        for column, model in enumerate(wanted.models):
+            extra: Json = {CELL: {"row": row, "column": column}}
+            if wanted.metadata:
+                extra["metadata"] = wanted.metadata
+            wish = Wish(
+                lane=Lane.BATCH,
+                idempotency_key=key and f"{comparison_id}.{row}.{column}",
+                batch_id=comparison_id,
+                extra=extra,
+            )
+            body = wanted.body | {"model": model, "messages": messages}
+            jobs.append(intake.prepared(hands, principal, body, wish))
+            if len(jobs) % BREATH == 0:
+                await asyncio.sleep(0)
+    return jobs
+
+
+async def _cells(hands: Services, principal: Principal, comparison_id: str) -> list[Cell]:
+    found = await hands.database.read(comparisons.cells, principal.workspace_id, comparison_id)
+    if not found:
+        raise NotFoundError(f"There is no comparison {comparison_id}.")
+    return found
