@@ -28,6 +28,7 @@ from broker.native_batches.steps import (
     Save,
     Take,
     glance,
+    hurry_many,
     save_many,
     take_many,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "collect_many",
     "ended_early",
     "glance",
+    "hurry_many",
     "known_upstream",
     "open_among",
     "open_count",

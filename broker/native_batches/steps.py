@@ -25,6 +25,13 @@ class BatchState(StrEnum):
     ENDED = "ended"
 
 
+_CALLED_OFF = select(_jobs.c.lease_owner).where(
+    _jobs.c.state == JobState.RUNNING.value,
+    _jobs.c.lane == NATIVE_LANE,
+    _jobs.c.cancel_requested,
+)
+
+
 OPEN = tuple(state.value for state in BatchState if state is not BatchState.ENDED)
 
 
@@ -53,6 +60,7 @@ class Glance:
 
     waiting: bool  # jobs wait to be collected
     due: int  # batches whose next step is due
+    called_off: bool  # jobs in batches whose callers wait for their end
 
 
 def glance(connection: Connection, now: int) -> Glance:
@@ -66,7 +74,21 @@ def glance(connection: Connection, now: int) -> Glance:
     return Glance(
         waiting=connection.execute(waiting.limit(1)).first() is not None,
         due=int(connection.execute(due).scalar_one()),
+        called_off=connection.execute(_CALLED_OFF.limit(1)).first() is not None,
     )
+
+
+def hurry_many(connection: Connection, nows: Sequence[int]) -> Sequence[int]:
+    """Make the next step due of batches that hold jobs which were called off; return how many."""
+    return [_hurry(connection, now) for now in nows]
+
+
+def _hurry(connection: Connection, now: int) -> int:
+    late = (_batches.c.state.in_(OPEN), _batches.c.next_poll_at > now)
+    hurried = connection.execute(
+        update(_batches).where(*late, _batches.c.id.in_(_CALLED_OFF)).values(next_poll_at=now)
+    )
+    return hurried.rowcount
 
 
 def _is_free(now: int) -> tuple[Any, ...]:

@@ -186,6 +186,19 @@ def test_the_callers_word_is_heard_before_and_while_the_provider_has_it(database
     assert [(each.job.id, each.called_off) for each in early] == [(running, True)]
 
 
+def test_a_cancellation_does_not_wait_for_the_next_look(database):
+    principal = make_principal(database)
+    job = make_native(database, principal)
+    [batch_id] = collect(database)
+    take(database)
+    save(database, batch_id, release=True, state="running", next_poll_at=NOW + DAY)
+    assert not database.read_now(native_batches.glance, NOW + WAIT).called_off
+    cancel(database, job, principal.workspace_id)
+    assert database.read_now(native_batches.glance, NOW + WAIT).called_off
+    assert run(database, native_batches.hurry_many, NOW + WAIT) == [1]
+    assert take(database).id == batch_id
+
+
 def test_a_passed_deadline_ends_a_job_that_is_still_in_a_batch(database):
     principal = make_principal(database)
     job = make_native(database, principal, deadline=NOW + DAY // 2)

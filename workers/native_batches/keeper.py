@@ -10,7 +10,16 @@ from typing import Any
 import structlog
 
 from broker.clock import now_ms
-from broker.native_batches import Collect, Save, Take, collect_many, glance, save_many, take_many
+from broker.native_batches import (
+    Collect,
+    Save,
+    Take,
+    collect_many,
+    glance,
+    hurry_many,
+    save_many,
+    take_many,
+)
 from workers.native_batches.registry import BATCH_APIS
 from workers.native_batches.step import Step
 from workers.toolbox import Toolbox
@@ -48,6 +57,8 @@ class Keeper:
         seen = await self._tools.database.read(glance, now_ms())
         if seen.waiting:
             await self.collect()
+        if seen.called_off:
+            await self._tools.database.write(hurry_many, now_ms())
         for _ in range(min(seen.due, HANDS - len(self._steps))):
             step = asyncio.create_task(self.step())
             self._steps.add(step)

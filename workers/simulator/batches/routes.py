@@ -84,7 +84,9 @@ class BatchRoutes:
         except RefusedError as error:
             await _refuse(exchange, error)
             return
-        if batch.fate is BatchFate.DROP:
+        if batch.fate is BatchFate.LOSE:
+            del self._store.batches[batch.id]
+        if batch.fate in {BatchFate.DROP, BatchFate.LOSE}:
             await exchange.reset()
         await _answer(exchange, self._shown(batch, counters))
 
