@@ -9,6 +9,7 @@ from typing import Annotated
 import orjson
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from broker.completion import Json
@@ -126,11 +127,12 @@ def _write(client: Client, table: Json, output: Path) -> None:
 def show(table: Json, console: Console) -> None:
     """Print the answers of each prompt, then what each model took."""
     for row in table["rows"]:
-        answers = Table(title=_cut(row["prompt"]), title_justify="left", show_lines=True)
+        prompt = escape(_cut(row["prompt"]))
+        answers = Table(title=prompt, title_justify="left", show_lines=True)
         for name in ("model", "answer", "cost", "seconds", "tokens"):
             answers.add_column(name, justify="left" if name in {"model", "answer"} else "right")
         for each in row["answers"]:
-            answers.add_row(each["model"], _said(each), *_figures(each))
+            answers.add_row(escape(each["model"]), escape(_said(each)), *_figures(each))
         console.print(answers)
     if len(table["rows"]) > 1:
         console.print(_totals(table))
@@ -142,7 +144,7 @@ def _totals(table: Json) -> Table:
         totals.add_column(name, justify="left" if name == "model" else "right")
     for each in table["models"]:
         totals.add_row(
-            each["model"],
+            escape(each["model"]),
             str(each["completed"]),
             str(each["failed"]),
             f"${each['cost']:.6f}",
