@@ -171,6 +171,12 @@ def _accepted(value: Any, where: str) -> Json:
     return {}
 
 
+def _prefer(value: Any, where: str) -> Json:
+    """`cheapest` chooses the lane (`native_lane`); no endpoint moves for it."""
+    reading.word(value, where, ("cheapest",))
+    return {}
+
+
 _READERS: Mapping[str, Any] = {
     "order": lambda value, where: {"order": tuple(_slugs(value, where))},
     "only": lambda value, where: {"only": frozenset(_slugs(value, where)) or None},
@@ -184,6 +190,7 @@ _READERS: Mapping[str, Any] = {
     "enforce_distillable_text": _accepted,
     "quantizations": lambda value, where: {"quantizations": _quantizations(value, where) or None},
     "sort": _sort,
+    "prefer": _prefer,
     "preferred_min_throughput": lambda value, where: {"min_throughput": _cutoffs(value, where)},
     "preferred_max_latency": lambda value, where: {"max_latency": _cutoffs(value, where)},
     "max_price": lambda value, where: {"max_price": _prices(value, where)},
