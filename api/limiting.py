@@ -7,7 +7,7 @@ where the limit is reached.
 from collections.abc import Awaitable, Callable
 
 from api.services import Services
-from broker import limits, submission
+from broker import idempotency, limits
 from broker.clock import now_ms
 from broker.submission import NewJob, Submitted
 
@@ -34,4 +34,4 @@ async def _is_replay(services: Services, job: NewJob) -> bool:
     """Whether the job's idempotency key is known: then nothing new will be made."""
     if job.row["idempotency_key"] is None:
         return False
-    return await services.database.read(submission.is_known, job.row)
+    return await services.database.read(idempotency.is_known, job.row)

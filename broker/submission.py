@@ -7,14 +7,15 @@ from random import getrandbits
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, insert
 
-from broker import coalescing, ledger, native_lane, needs, routing
+from broker import coalescing, idempotency, ledger, native_lane, needs, routing
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
-from broker.errors import IdempotencyMismatchError, InvalidRequestError
+from broker.errors import InvalidRequestError
 from broker.fairness import line_of
+from broker.idempotency import KnownKeys
 from broker.ids import new_job_id
 from broker.limits import Limit
 from broker.money import usd
@@ -38,12 +39,6 @@ _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
 _INSERT_JOBS = insert(_jobs)
 _INSERT_PAYLOADS = insert(_payloads)
-_SAME_KEY = select(
-    _jobs.c.id, _jobs.c.workspace_id, _jobs.c.idempotency_key, _jobs.c.fingerprint
-).where(
-    _jobs.c.workspace_id.in_(bindparam("workspaces", expanding=True)),
-    _jobs.c.idempotency_key.in_(bindparam("keys", expanding=True)),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +234,8 @@ def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Subm
     """Insert jobs with their holds; a known idempotency key gives the earlier job instead."""
     now = max(job.row["created_at"] for job in jobs)
     purse = Purse.open(connection, (job.payer for job in jobs), now)
-    known = _known_keys(connection, jobs)  # under the lock: a twin may just have been accepted
+    # under the lock: a twin may just have been accepted
+    known = idempotency.known_keys(connection, [job.row for job in jobs])
     results: list[Submitted | Exception] = []
     accepted: list[NewJob] = []
     for job in jobs:
@@ -247,8 +243,7 @@ def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Subm
         if result is None:
             accepted.append(job)
             result = Submitted(job.id, replayed=False)
-            if job.row["idempotency_key"] is not None:
-                known[_key(job.row)] = (job.id, job.row["fingerprint"])
+            idempotency.remember(job.row, known)
         results.append(result)
     leader_of = _insert(connection, accepted)
     return [_following(result, leader_of) for result in results] if leader_of else results
@@ -300,46 +295,9 @@ def _row_of(job: NewJob, leader: str) -> dict[str, Any]:
     return {**job.row, "lane": lane, "coalesced_with": leader}
 
 
-def is_known(connection: Connection, row: Mapping[str, Any]) -> bool:
-    """Whether the idempotency key of a job (its row is given) was used before."""
-    mine = {"workspaces": [row["workspace_id"]], "keys": [row["idempotency_key"]]}
-    return connection.execute(_SAME_KEY, mine).first() is not None
-
-
-def _known_keys(
-    connection: Connection, jobs: Sequence[NewJob]
-) -> dict[tuple[str, str], tuple[str, str]]:
-    keyed = [job.row for job in jobs if job.row["idempotency_key"] is not None]
-    if not keyed:
-        return {}
-    found = connection.execute(
-        _SAME_KEY,
-        {
-            "workspaces": [row["workspace_id"] for row in keyed],
-            "keys": [row["idempotency_key"] for row in keyed],
-        },
-    )
-    return {(row.workspace_id, row.idempotency_key): (row.id, row.fingerprint) for row in found}
-
-
-def _replay(
-    job: NewJob, known: Mapping[tuple[str, str], tuple[str, str]]
-) -> Submitted | Exception | None:
-    earlier = known.get(_key(job.row))
-    if earlier is None:
-        return None
-    job_id, fingerprint = earlier
-    if fingerprint != job.row["fingerprint"]:
-        return IdempotencyMismatchError(
-            f"Idempotency-Key {job.row['idempotency_key']!r} was used with another body (job "
-            f"{job_id}): send the same body to get that job, or another key for a new one.",
-            param="Idempotency-Key",
-        )
-    return Submitted(job_id, replayed=True)
-
-
-def _key(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["workspace_id"], row["idempotency_key"]
+def _replay(job: NewJob, known: KnownKeys) -> Submitted | Exception | None:
+    earlier = idempotency.earlier(job.row, known)
+    return Submitted(earlier, replayed=True) if isinstance(earlier, str) else earlier
 
 
 def _schedule(wish: Wish, now: int, settings: Settings) -> dict[str, Any]:
