@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import Boolean, Integer, LargeBinary, insert
+from sqlalchemy import Boolean, Integer, LargeBinary, insert, update
 from sqlmodel import SQLModel
 
 from api.app import create_app
@@ -30,8 +30,8 @@ TABLES = {
 }
 """A parameter, the table whose ids it takes, and how they begin."""
 
-OTHER = {"hash", "id", "workspace_id", "workspace_ref", "user_id"}
-"""Parameters that name a key, a workspace or a person."""
+OTHER = {"comparison_id", "hash", "id", "workspace_id", "workspace_ref", "user_id"}
+"""Parameters that name jobs compared, a key, a workspace or a person."""
 
 NOBODYS = {"author", "slug", "name", "model", "interval", "operation", "plugin", "provider"}
 """Parameters that name what every workspace may see, or a part of what another one names."""
@@ -101,6 +101,8 @@ def object_of(api: Api, name: str, workspace_id: str) -> str:
     if name in TABLES:
         table, prefix = TABLES[name]
         return insert_row(api, table, prefix, workspace_id)
+    if name == "comparison_id":
+        return insert_comparison(api, workspace_id)
     if name == "hash":
         return str(api.database.read_now(row_of_key, api.key(workspace_id)).hash)
     if name == "user_id":
@@ -123,6 +125,18 @@ def insert_row(api: Api, name: str, prefix: str, workspace_id: str) -> str:
     with api.database.transaction() as connection:
         connection.execute(insert(table).values(row))
     return str(row["id"])
+
+
+def insert_comparison(api: Api, workspace_id: str) -> str:
+    """Insert a job that is a cell of a comparison, which is its jobs and nothing else."""
+    job_id, comparison_id = insert_row(api, "jobs", "job_", workspace_id), new_id("cmp_")
+    jobs, payloads = (SQLModel.metadata.tables[name] for name in ("jobs", "job_payloads"))
+    bodies = {"job_id": job_id, "request": b'{"messages": []}', "plan": b"[]"}
+    with api.database.transaction() as connection:
+        connection.execute(update(jobs).filter_by(id=job_id).values(batch_id=comparison_id))
+        cell = '{"comparison": {"row": 0, "column": 0}}'
+        connection.execute(insert(payloads).values(**bodies, extra=cell))
+    return comparison_id
 
 
 def something(kind: Any) -> Any:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from broker import pricing
 from broker.operations import Operation
 from broker.pricing import Price
 from broker.quotes import UNSTATED_HOLD_NANOS, quotes
@@ -15,7 +16,8 @@ def quoted(body=None, *, operation=Operation.CHAT, price=PRICE, most_written=Non
     endpoint = Endpoint("p", "m", "n", price=price, max_completion_tokens=most_written)
     asked = {"messages": [{"role": "user", "content": TEXT}]} | (body or {})
     plan = Plan([PlannedEndpoint(endpoint, "only one")])
-    return quotes(asked, operation, plan, likely=1_000, most=16_000)
+    inputs = pricing.estimate_input_tokens(asked)
+    return quotes(asked, operation, plan, inputs=inputs, likely=1_000, most=16_000)
 
 
 @pytest.mark.parametrize(
