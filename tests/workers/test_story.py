@@ -20,6 +20,6 @@ async def test_a_lost_log_goes_on_far_above_what_was_told(monkeypatch, lost: str
     told: list[events.Event] = []
     writer = SimpleNamespace(emit=lambda _job, new, *, attempt: told.extend(new))
     endpoint = SimpleNamespace(provider="up", model="acme/small")
-    job = SimpleNamespace(id="job_1", attempt=3, stream=True, endpoint=endpoint)
+    job = SimpleNamespace(id="job_1", attempt=3, stream=True, endpoint=endpoint, queued_ms=0)
     await story.Story.open(job, writer, redis=None)
     assert [event.number for event in told] == [2 * story.LOST_LOG_STEP + 1]
