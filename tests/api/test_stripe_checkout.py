@@ -72,6 +72,7 @@ def test_what_is_no_payment_of_ours_is_passed_over(body):
         signed(event(), at=int(time.time()) - 3_600),
         signed(event(amount_total=1)),
     ],
+    ids=["none", "wrong", "another's", "old", "of something else"],
 )
 def test_what_stripe_did_not_sign_is_refused(signature):
     with pytest.raises(InvalidRequestError) as refusal:
