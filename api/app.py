@@ -25,6 +25,7 @@ from api.waiting import News
 from broker import providers, settings
 from broker.catalog import LiveCatalog
 from broker.completion import ErrorType
+from broker.credentials import LiveCredentials
 from broker.database import Database
 from broker.errors import InvalidRequestError, NotFoundError, WaybillError
 from broker.files import file_store
@@ -32,7 +33,7 @@ from broker.health import Observer
 from broker.limits import Limiter, connect
 from broker.publisher import CeleryPublisher
 from broker.sealing import Seal
-from broker.signing import Signer, signing_key
+from broker.signing import Signer, older_keys, signing_key
 
 log = structlog.get_logger()
 
@@ -49,12 +50,14 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         hands.keyring.start()
         hands.observer.start()
         hands.live_catalog.start()
+        hands.credentials.start()
         yield
         await hands.keyring.close()
         await hands.limiter.close()
         await hands.news.close()
         await hands.observer.close()
         await hands.live_catalog.close()
+        await hands.credentials.close()
         await hands.redis.aclose()
         hands.publisher.close()
         hands.database.close()
@@ -85,19 +88,21 @@ def build(config: settings.Settings) -> Services:
     database = Database(config.database, sqlite_synchronous=config.sqlite_synchronous)
     redis = Redis.from_url(config.redis)
     key = signing_key(config)
+    seal, known = Seal(key, older_keys(config)), providers.configured(config)
     return Services(
         settings=config,
         database=database,
         redis=redis,
         observer=Observer(redis),
         publisher=CeleryPublisher(config.transport),
-        live_catalog=LiveCatalog(config, providers.configured(config), database),
+        live_catalog=LiveCatalog(config, known, database),
         keyring=Keyring(database),
         limiter=Limiter(connect(config.redis), database),
         news=News(redis, database),
         files=file_store(config),
         signer=Signer(key),
-        seal=Seal(key),
+        seal=seal,
+        credentials=LiveCredentials(database, seal, known),
     )
 
 

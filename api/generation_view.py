@@ -63,9 +63,9 @@ def generation(report: JobReport) -> Json:
         **_media(report.payload.request, usage),
         "usage": usd(row.cost_nanos),
         "total_cost": usd(row.cost_nanos),
-        "upstream_inference_cost": (usage.get("cost_details") or {}).get("upstream_inference_cost"),
+        "upstream_inference_cost": _upstream_cost(row, usage),
         "cache_discount": _cache_discount(report, read),
-        "is_byok": bool(usage.get("is_byok")),
+        "is_byok": row.is_byok,
         "service_tier": told.get("service_tier"),
         "data_region": "global",
         "session_id": job.session_id,
@@ -125,9 +125,15 @@ def _provider_response(attempt: Any) -> Json:
         "provider_name": attempt.provider,
         "model_permaslug": attempt.model,
         "endpoint_id": f"{attempt.provider}/{attempt.model}",
-        "is_byok": False,
+        "is_byok": attempt.credential_id is not None,
         "routed_service_tier": None,
     }
+
+
+def _upstream_cost(row: Any, usage: Json) -> Any:
+    if row.is_byok:
+        return usd(row.byok_cost_nanos)
+    return (usage.get("cost_details") or {}).get("upstream_inference_cost")
 
 
 def _media(request: bytes, usage: Json) -> Json:

@@ -93,7 +93,7 @@ def prepared(
     job = admission.admit(
         body,
         wish,
-        principal,
+        services.credentials.armed(principal),
         services.catalog,
         services.settings,
         inside=inside,

@@ -8,6 +8,7 @@ from starlette.requests import Request
 from api.auth import Keyring
 from api.waiting import News
 from broker.catalog import Catalog, LiveCatalog
+from broker.credentials import LiveCredentials
 from broker.database import Database
 from broker.files import FileStore
 from broker.health import Observer
@@ -34,6 +35,7 @@ class Services:
     files: FileStore
     signer: Signer
     seal: Seal
+    credentials: LiveCredentials
 
     @property
     def catalog(self) -> Catalog:

@@ -30,7 +30,8 @@ def admit(
     """
     validated(SCHEMAS[wish.operation], body, inside=inside)
     plugins.check(body)
-    served = catalog.endpoints(routing.requested_models(body), wish.operation)
+    own = principal.own_keys.providers
+    served = catalog.endpoints(routing.requested_models(body), wish.operation, own)
     endpoints = access.permitted(principal, served)
     circumstances = Circumstances(now.snapshot, now.warm, now.seed, task_fit())
     try:

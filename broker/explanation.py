@@ -27,7 +27,7 @@ def metadata(report: JobReport) -> Json:
         "region": None,
         "summary": _summary(strategy, plan, served),
         "attempt": len(report.attempts),
-        "is_byok": False,
+        "is_byok": report.generation is not None and report.generation.is_byok,
         "generation_time": None if report.generation is None else report.generation.duration_ms,
         "endpoints": {
             "total": len(plan) + len(plan.excluded),

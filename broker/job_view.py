@@ -58,6 +58,7 @@ def plan(planned: Plan) -> Json:
 def _place(planned: PlannedEndpoint) -> Json:
     endpoint = planned.endpoint
     return {
+        "is_byok": endpoint.credential is not None,
         "provider": endpoint.provider,
         "model": endpoint.model,
         "native_model": endpoint.native,
@@ -113,6 +114,7 @@ def _attempt(row: Any, report: JobReport) -> Json:
         "number": row.number,
         "provider": row.provider,
         "model": row.model,
+        "credential_id": row.credential_id,
         "outcome": row.outcome,
         "http_status": row.http_status,
         "error_type": row.error_type,
@@ -132,7 +134,10 @@ def _usage(generation: Any | None) -> Json | None:
     read, write = generation.cache_read_tokens or 0, generation.cache_write_tokens or 0
     prompt = (generation.input_tokens or 0) + read + write
     completion = generation.output_tokens or 0
+    charged = {"upstream_inference_cost": usd(generation.byok_cost_nanos)}
     return {
+        **({"cost_details": charged} if generation.is_byok else {}),
+        "is_byok": generation.is_byok,
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "total_tokens": prompt + completion,

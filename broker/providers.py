@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from broker.lighting import filled, key_of, lighting, options_of, url_of
@@ -45,6 +45,22 @@ def configured(settings: Settings, environ: Mapping[str, str] = os.environ) -> d
     for row in settings.providers:
         providers[row.slug] = _from_row(row, vendors().get(row.slug), environ)
     return providers
+
+
+def for_own_keys(
+    settings: Settings, environ: Mapping[str, str] = os.environ
+) -> dict[str, Provider]:
+    """Return every provider that can be called with a key that a caller brings along.
+
+    Those of `configured`, and known vendors of which nothing else is missing: without a key.
+    """
+    dark = {
+        vendor.slug: replace(_from_environment(vendor, environ), api_key=None)
+        for vendor in vendors().values()
+        if not vendor.local
+        and not placeholders(filled(url_of(vendor, environ), options_of(vendor, environ)))
+    }
+    return dark | configured(settings, environ)
 
 
 def _from_environment(vendor: Vendor, environ: Mapping[str, str]) -> Provider:

@@ -39,17 +39,32 @@ class Quotes:
 
 
 def quotes(
-    body: Json, operation: Operation, plan: Plan, *, inputs: int, likely: int, most: int
+    body: Json,
+    operation: Operation,
+    plan: Plan,
+    *,
+    inputs: int,
+    likely: int,
+    most: int,
+    fee: str = "0",
 ) -> Quotes:
-    """Return what to hold: `likely` output tokens where none are asked, and never above `most`."""
+    """Return what to hold: `likely` output tokens where none are asked, and never above `most`.
+
+    Of what the caller's own key pays only our part is held: `fee` per cent.
+    """
     outputs, asked = 0, None
     if operation not in WITHOUT_OUTPUT:
         outputs = pricing.asked_output_tokens(body, likely=likely)
         if body.get("max_completion_tokens") or body.get("max_tokens"):
             asked = outputs
         outputs = min(outputs, most * int(body.get("n") or 1))
-    nanos = tuple(_quote(plan[place], inputs, outputs, body) for place in range(len(plan)))
+    places = [plan[place] for place in range(len(plan))]
+    nanos = tuple(_held(each, _quote(each, inputs, outputs, body), fee) for each in places)
     return Quotes(nanos, inputs, outputs, asked)
+
+
+def _held(endpoint: Endpoint, nanos: int, fee: str) -> int:
+    return nanos if endpoint.credential is None else pricing.byok_fee(nanos, fee)
 
 
 def _quote(endpoint: Endpoint, inputs: int, outputs: int, body: Json) -> int:

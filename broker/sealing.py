@@ -6,19 +6,18 @@ or sealed by another installation, does not open.
 
 import base64
 import hashlib
+from collections.abc import Sequence
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from broker.errors import UnavailableError
 
 
 class Seal:
-    """Closes and opens secrets. Made of `signing.signing_key`."""
+    """Closes and opens secrets. Made of `signing.signing_key`, and of keys that were it before."""
 
-    def __init__(self, key: bytes) -> None:
-        # a purpose of its own: what signs links must not open secrets
-        derived = hashlib.blake2b(key, digest_size=32, person=b"waybill-sealing").digest()
-        self._fernet = Fernet(base64.urlsafe_b64encode(derived))
+    def __init__(self, key: bytes, older: Sequence[bytes] = ()) -> None:
+        self._fernet = MultiFernet([_fernet(each) for each in (key, *older)])
 
     def close(self, secret: str) -> str:
         return self._fernet.encrypt(secret.encode()).decode()
@@ -28,7 +27,24 @@ class Seal:
         try:
             return self._fernet.decrypt(sealed.encode()).decode()
         except InvalidToken:
-            raise UnavailableError(
-                "A stored secret cannot be opened: WAYBILL_SECRET_KEY is not the one it was "
-                "stored with."
-            ) from None
+            raise _not_ours() from None
+
+    def renew(self, sealed: str) -> str:
+        """Seal a secret anew, with the newest key. Raises UnavailableError as `open` does."""
+        try:
+            return self._fernet.rotate(sealed.encode()).decode()
+        except InvalidToken:
+            raise _not_ours() from None
+
+
+def _fernet(key: bytes) -> Fernet:
+    # a purpose of its own: what signs links must not open secrets
+    derived = hashlib.blake2b(key, digest_size=32, person=b"waybill-sealing").digest()
+    return Fernet(base64.urlsafe_b64encode(derived))
+
+
+def _not_ours() -> UnavailableError:
+    return UnavailableError(
+        "A stored secret cannot be opened: WAYBILL_SECRET_KEY is not the one it was stored with, "
+        "nor is one of WAYBILL_OLD_SECRET_KEYS."
+    )

@@ -28,6 +28,11 @@ def signing_key(settings: Settings) -> bytes:
     return path.read_bytes()
 
 
+def older_keys(settings: Settings) -> list[bytes]:
+    """Return what was `secret_key` before: it opens what was sealed then, until it is rotated."""
+    return [key.encode() for key in settings.old_secret_keys]
+
+
 def _make_key(path: Path) -> None:
     """Make the file, whole: a process that starts at the same time must not read half of it."""
     draft = path.with_name(f"secret_key.{secrets.token_hex(8)}")

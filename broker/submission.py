@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, insert
 
-from broker import coalescing, idempotency, ledger, native_lane, needs, routing
+from broker import coalescing, idempotency, ledger, native_lane, needs, own_keys, routing
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
@@ -104,6 +104,7 @@ def prepare(
     now = now_ms()
     ask = asked(body)
     plan = routing.plan(ask, endpoints, _with_dice(circumstances))
+    plan = own_keys.planned(plan, principal.own_keys)
     plan, quoted = _affordable(plan, _quotes(body, wish, plan, ask, settings), wish)
     row = _row(body, wish, principal, plan, settings, now)
     native = native_lane.columns(
@@ -211,6 +212,7 @@ def _quotes(body: Json, wish: Wish, plan: Plan, ask: Ask, settings: Settings) ->
         inputs=ask.needs.input_tokens,
         likely=settings.likely_completion_tokens,
         most=settings.most_held_completion_tokens,
+        fee=settings.byok_fee_percent,
     )
 
 

@@ -2,7 +2,19 @@
 
 import typer
 
-from cli import compare, credit, keys, ledger, listen, route, settings, submit, usage, webhooks
+from cli import (
+    compare,
+    credentials,
+    credit,
+    keys,
+    ledger,
+    listen,
+    route,
+    settings,
+    submit,
+    usage,
+    webhooks,
+)
 from cli.audit import audit
 from cli.batch import command as batch
 from cli.catalog import command as catalog
@@ -39,6 +51,7 @@ app.add_typer(keys.keys, name="keys")
 app.add_typer(users_, name="users")
 app.add_typer(workspaces_, name="workspaces")
 app.command()(audit)
+app.add_typer(credentials.credentials, name="credentials")
 app.add_typer(credit.credits_, name="credits")
 app.add_typer(ledger.ledger_, name="ledger")
 app.add_typer(models.models, name="models")

@@ -107,7 +107,7 @@ def usage_json(receipt: Receipt) -> Json:
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
         "cost": usd(receipt.cost_nanos),
-        "is_byok": False,
+        "is_byok": receipt.is_byok,
         "prompt_tokens_details": {
             "cached_tokens": usage.cache_read or 0,
             "cache_write_tokens": usage.cache_write or 0,
@@ -119,8 +119,9 @@ def usage_json(receipt: Receipt) -> Json:
             "image_tokens": usage.output_image or 0,
         },
     }
-    if usage.cost_nanos is not None:
-        body["cost_details"] = {"upstream_inference_cost": usd(usage.cost_nanos)}
+    charged = usage.cost_nanos if receipt.byok_cost_nanos is None else receipt.byok_cost_nanos
+    if charged is not None:
+        body["cost_details"] = {"upstream_inference_cost": usd(charged)}
     if usage.estimated:
         body["estimated"] = True
     return body

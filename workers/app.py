@@ -47,6 +47,7 @@ def create_app(config: settings.Settings) -> Celery:
 config = settings.load()
 app = create_app(config)
 runtime = Runtime(config, dispatch=config.dispatch, is_consuming=Consumer.is_consuming)
+Consumer.wanted = runtime.queues
 
 
 # nothing is ever delayed in the transport: RabbitMQ's lack of delayed direct exchanges is no news

@@ -51,6 +51,7 @@ class BatchKeeper:
         settings = tools.settings
         self._database = tools.database
         self._store = tools.files
+        self._credentials = tools.credentials
         self._lead = Lead(tools.redis, "batches", tools.worker_id)
         self._catalog = LiveCatalog(settings, providers.configured(settings), tools.database)
         self._reader = Reader(tools.files, self._catalog.current, settings)
@@ -149,7 +150,8 @@ class BatchKeeper:
             catalog=self._catalog.current,
             snapshot=self._observer.snapshot.outlasting(MOMENTARY_MS),
         )
-        lines = await asyncio.to_thread(reader.group, row, principal)
+        armed = self._credentials.armed(principal)
+        lines = await asyncio.to_thread(reader.group, row, armed)
         group = Group(row.id, row.cursor, lines, left, now_ms())
         return await self._database.write(batches.take_in_many, group)
 

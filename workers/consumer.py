@@ -1,6 +1,10 @@
-"""Celery's consumer with one change: monitoring events leave a few times a second, not per task."""
+"""Celery's consumer with two changes: events leave a few times a second, and queues may be added.
+
+A provider that only workspaces have keys of gets its queues when the first such key appears.
+"""
 
 import time
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from celery.worker.consumer import Consumer as CeleryConsumer
@@ -19,6 +23,7 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
     thread reads: on RabbitMQ both then wait for each other. So the buffer never fills in practice.
     """
 
+    wanted: ClassVar[Callable[[], Sequence[str]]]  # the queues to take from; set by the app
     _ticked_at: ClassVar[float | None] = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -39,4 +44,16 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
         if self.event_dispatcher:
             self.event_dispatcher.buffer_limit = BUFFERED_EVENTS
             self.event_dispatcher.flush()
+        self._take_from_wanted()
         type(self)._ticked_at = time.monotonic()  # noqa: SLF001  # its own
+
+    def _take_from_wanted(self) -> None:
+        """Begin to take from queues that are new, in this thread, which reads the connection."""
+        taken = self.task_consumer
+        missing = taken and [n for n in type(self).wanted() if not taken.consuming_from(n)]
+        if not missing:
+            return
+        known = self.app.amqp.queues
+        for name in missing:
+            taken.add_queue(known.select_add(known.new_missing(name)))
+        taken.consume()

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from broker.clock import now_ms
 from broker.database import Database
 from broker.sealing import Seal
-from broker.signing import signing_key
+from broker.signing import older_keys, signing_key
 from broker.webhooks import schedule
 from broker.webhooks.claims import ClaimDelivery, ClaimedDelivery, ClaimNext, claim_many
 from broker.webhooks.records import DeliveryEnding, record_many
@@ -58,7 +58,7 @@ class Deliverer:
         return cls(
             owner=tools.worker_id,
             database=tools.database,
-            stamper=Stamper(tools.database, Seal(signing_key(settings))),
+            stamper=Stamper(tools.database, Seal(signing_key(settings), older_keys(settings))),
             poster=Poster(settings, connections=MOST_LANES),
             refuse=tools.publisher.publish_deliveries,
             patience=settings.soft_shutdown_seconds,

@@ -39,7 +39,10 @@ def _shut(tools: Toolbox, run: Run) -> dict[EndpointKey, Breaker]:
     endpoint = endpoint_of(run)
     now = now_ms()
     found = {}
-    for key in (endpoint, (endpoint[0], WHOLE_PROVIDER)):
+    judged = [endpoint]
+    if run.job.endpoint.credential is None:  # a caller's own key was not refused with ours
+        judged.append((endpoint[0], WHOLE_PROVIDER))
+    for key in judged:
         known = tools.observer.circuits.get(key)
         if known is None or known.circuit(now) is Circuit.CLOSED:
             continue

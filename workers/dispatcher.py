@@ -28,7 +28,6 @@ class Dispatcher:
     def __init__(self, tools: Toolbox) -> None:
         self._tools = tools
         self._lead = Lead(tools.redis, "dispatcher", tools.worker_id)
-        self._limits = {slug: route.limits for slug, route in tools.routes.items()}
         self._memory = Memory()  # of turns: each look goes on where the last one ended
 
     async def run(self) -> None:
@@ -61,7 +60,8 @@ class Dispatcher:
         waiting = await self._tools.database.read(waiting_providers)
         loads = await read_loads(self._tools.redis, waiting, now) if waiting else {}
         return {
-            slug: room(limits, loads.get(slug, NO_LOAD)) for slug, limits in self._limits.items()
+            slug: room(route.limits, loads.get(slug, NO_LOAD))
+            for slug, route in self._tools.routes.items()
         }
 
     async def _dispatch_deliveries(self, now: int) -> None:

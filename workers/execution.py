@@ -30,7 +30,7 @@ from broker.native_lane import BATCH_TIER
 from broker.operations import Operation
 from broker.pacing import Permit
 from broker.retries import OnUnknown
-from workers import pacing
+from workers import own_keys, pacing
 from workers.answers import Envelope
 from workers.detours import detour
 from workers.healing import heal
@@ -157,6 +157,9 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
             ErrorType.PROVIDER_UNAVAILABLE,
             f"Provider {endpoint.provider!r} is not configured at this worker.",
         )
+    upstream = own_keys.upstream_of(tools, run.job, route)
+    if isinstance(upstream, Failure):
+        return upstream
     envelope = Envelope.of(run.job)
     adapter = route.adapter(run.job.operation)
     if adapter is None:
@@ -169,13 +172,13 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
             tools.http,
             adapter,
             run.request,
-            route.upstream,
+            upstream,
             run.watch,
             max_bytes=tools.settings.max_answer_bytes,
             on_headers=lambda headers: pacing.heed(tools, run.job, headers),
             on_chunk=lambda chunk: run.story.chunk(envelope.chunk(annotator.chunk(chunk))),
         )
-    return annotator.answer(answer)
+    return annotator.answer(own_keys.discreet(answer, upstream))
 
 
 async def _fit(tools: Toolbox, run: Run, route: Route) -> Annotator | Failure:

@@ -15,6 +15,7 @@ from broker.completion import AttemptOutcome, Completion, ErrorType, Failure
 from broker.evidence import WHOLE_PROVIDER, EndpointKey
 from broker.health import Breaker, Seen, Verdict, breaker, circuits, refuses_credential, verdict
 from broker.webhooks import WebhookEvent
+from workers import own_keys
 from workers.run import Run
 from workers.toolbox import Answer, Route, Toolbox
 
@@ -29,10 +30,17 @@ def endpoint_of(run: Run) -> EndpointKey:
 
 def observe(tools: Toolbox, run: Run, answer: Answer) -> None:
     """Record an attempt; what changes a circuit by it is done soon, and off this job's path."""
+    is_own = run.job.endpoint.credential is not None
+    if is_own and isinstance(answer, Failure) and own_keys.is_about_the_account(answer):
+        if not _was_skipped(answer):
+            tools.recorder.later(partial(own_keys.note, tools, run.job, answer))
+        return
     seen = _seen(run, answer)
     if not _was_skipped(answer):
         tools.recorder.record(seen)
     endpoint, own = seen.endpoint, (seen.endpoint[0], WHOLE_PROVIDER)
+    if is_own:  # it says nothing of the installation's key
+        own = endpoint
     if isinstance(answer, Failure) and refuses_credential(answer):
         tools.recorder.later(partial(_refused, tools, endpoint[0], answer))
     for key in {endpoint, own}:

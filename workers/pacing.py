@@ -37,6 +37,8 @@ async def turned_away(tools: Toolbox, permit: Permit, job: ClaimedJob) -> bool:
 
 def _paused(tools: Toolbox, job: ClaimedJob) -> Busy | None:
     """Return what keeps a job from its endpoint: a pause learned from 429s and headers."""
+    if job.endpoint.credential is not None:  # pauses are of the installation's account
+        return None
     now = now_ms()
     endpoint = _endpoint(job)
     until = tools.throttles.free_at(endpoint, now)
@@ -97,7 +99,7 @@ def learn(tools: Toolbox, permit: Permit, job: ClaimedJob, answer: Answer) -> No
         if answer.usage is not None:
             tokens = answer.usage.prompt_tokens + answer.usage.completion_tokens
             tools.pacer.recount(permit, tokens)
-    elif answer.error_type is ErrorType.RATE_LIMIT_EXCEEDED:
+    elif answer.error_type is ErrorType.RATE_LIMIT_EXCEEDED and job.endpoint.credential is None:
         until = tools.throttles.limited(endpoint, answer.retry_after, now_ms())
         log.info("endpoint.rate_limited", provider=endpoint[0], model=endpoint[1], until=until)
 
@@ -105,7 +107,7 @@ def learn(tools: Toolbox, permit: Permit, job: ClaimedJob, answer: Answer) -> No
 def heed(tools: Toolbox, job: ClaimedJob, headers: Mapping[str, str]) -> None:
     """Pause an endpoint of whose limit an answer's headers say that nothing is left."""
     reset = until_reset(headers)
-    if reset is not None:
+    if reset is not None and job.endpoint.credential is None:
         tools.throttles.used_up(_endpoint(job), reset, now_ms())
 
 

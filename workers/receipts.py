@@ -19,7 +19,8 @@ class Receipt:
     """Usage and cost of one answer."""
 
     usage: Usage
-    cost_nanos: int
+    cost_nanos: int  # what we charge
+    byok_cost_nanos: int | None = None  # what the provider charges the caller's own key
 
     @classmethod
     def of(
@@ -29,8 +30,12 @@ class Receipt:
         answer: Completion | Document,
         *,
         batched: bool = False,
+        fee: str = "0",
     ) -> "Receipt":
-        """Return what the answer costs; `batched` says that it came out of a provider's batch."""
+        """Return what the answer costs; `batched` says that it came out of a provider's batch.
+
+        `fee` is our part, in per cent, of what is charged to a caller's own key.
+        """
         usage = answer.usage
         if usage is None or not _is_credible(usage):
             usage = _estimate(request, answer)
@@ -38,8 +43,16 @@ class Receipt:
         if price.image or price.image_output or price.characters:
             usage = _with_pieces(usage, request, answer)
         if isinstance(answer, Completion):
-            return cls(usage, pricing.charge(price, usage, answer, batch=batched))
-        return cls(usage, pricing.cost(price, usage, batch=batched))
+            cost = pricing.charge(price, usage, answer, batch=batched)
+        else:
+            cost = pricing.cost(price, usage, batch=batched)
+        if job.endpoint.credential is None:
+            return cls(usage, cost)
+        return cls(usage, pricing.byok_fee(cost, fee), cost)
+
+    @property
+    def is_byok(self) -> bool:
+        return self.byok_cost_nanos is not None
 
     def generation(self, job: ClaimedJob, answer: Completion | Document, timings: Timings) -> Json:
         """Return the columns of the job's row in `generations`."""
@@ -64,6 +77,8 @@ class Receipt:
             "reasoning_tokens": usage.reasoning,
             "usage_estimated": usage.estimated,
             "cost_nanos": self.cost_nanos,
+            "is_byok": self.is_byok,
+            "byok_cost_nanos": self.byok_cost_nanos or 0,
             "first_token_ms": timings.first_token_ms,
             "duration_ms": timings.duration_ms,
             "created_at": now_ms(),

@@ -61,7 +61,9 @@ async def finish(tools: Toolbox, run: Run, answer: Completion | Document) -> Fai
 async def _ending(tools: Toolbox, run: Run, answer: Completion | Document) -> Finished:
     """Prepare what is written and what is told at the end of a job that brought an answer."""
     job = run.job
-    receipt = Receipt.of(job, run.request, answer, batched=run.batched)
+    receipt = Receipt.of(
+        job, run.request, answer, batched=run.batched, fee=tools.settings.byok_fee_percent
+    )
     _remember(tools, job, receipt.usage)
     saved = await _keep_media(tools, job, answer)
     envelope = Envelope.of(job)

@@ -19,7 +19,7 @@ from broker import signals
 from broker.clock import now_ms
 from broker.lifecycle import Heartbeat, renew_many
 from broker.pacing import Busy, Permit
-from broker.queues import Lane, split_queue_name
+from broker.queues import Lane, queue_names, split_queue_name
 from broker.settings import Settings
 from broker.stopping import stopped
 from workers.batches import BatchKeeper
@@ -28,6 +28,7 @@ from workers.dispatcher import Dispatcher
 from workers.execution import run_job
 from workers.native_batches import Keeper
 from workers.observation import forget_changed_credentials
+from workers.own_keys import light
 from workers.pacing import put_off, share_pauses
 from workers.toolbox import Toolbox, toolbox
 
@@ -59,6 +60,10 @@ class Runtime:
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
 
+    def queues(self) -> list[str]:
+        """Return the queues of all providers that this process can call now."""
+        return queue_names(tuple(self._tools.routes))
+
     def run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
         """Run these jobs of one queue; return when each was recorded, handed back, or not ours."""
         asyncio.run_coroutine_threadsafe(self._run_bundle(queue, job_ids), self._loop).result()
@@ -87,6 +92,7 @@ class Runtime:
         self._tools.recorder.start()
         self._tools.observer.start()
         self._tools.recorder.later(partial(forget_changed_credentials, self._tools))
+        self._tools.credentials.start(partial(light, self._tools))
         self._serve("heartbeat", self._beat())
         self._serve("called-off", self._listen())
         self._serve("pauses", share_pauses(self._tools))

@@ -2,12 +2,14 @@
 
 import asyncio
 import signal
+from functools import partial
 
 from broker.settings import Settings
 from broker.stopping import stopped
 from workers.batches import BatchKeeper
 from workers.dispatcher import Dispatcher
 from workers.native_batches import Keeper
+from workers.own_keys import light
 from workers.toolbox import toolbox
 
 
@@ -18,6 +20,7 @@ async def dispatch_forever(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     tools = toolbox(settings)
     tools.observer.start()
+    tools.credentials.start(partial(light, tools))
     services = [
         asyncio.create_task(service)
         for service in (

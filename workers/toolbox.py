@@ -10,6 +10,7 @@ import httpx
 from redis.asyncio import Redis
 
 from broker.completion import Completion, Document, Failure
+from broker.credentials import LiveCredentials
 from broker.database import Database
 from broker.events import EventWriter
 from broker.files import FileStore, file_store
@@ -19,7 +20,9 @@ from broker.operations import Operation
 from broker.pacing import Limits, Pacer, Throttles
 from broker.providers import Provider, configured
 from broker.publisher import CeleryPublisher
+from broker.sealing import Seal
 from broker.settings import Settings
+from broker.signing import older_keys, signing_key
 from workers.adapters.base import Adapter, Upstream
 from workers.adapters.registry import ADAPTERS
 from workers.media import Fetcher
@@ -38,6 +41,7 @@ class Route:
     upstream: Upstream
     limits: Limits
     batches: str | None = None  # its batch API, see `native_batches`
+    is_shared: bool = True  # the installation can call it with a key of its own, or without one
 
     def adapter(self, operation: Operation) -> Adapter | OperationAdapter | None:
         """Return who translates this operation, or None where the provider does not serve it."""
@@ -61,9 +65,11 @@ class Toolbox:
     http: httpx.AsyncClient
     fetch: Fetcher
     files: FileStore
-    routes: Mapping[str, Route]
+    routes: dict[str, Route]  # more come as workspaces bring keys, see `own_keys`
+    credentials: LiveCredentials
     pacer: Pacer
     throttles: Throttles = field(default_factory=Throttles)
+    refused_at: dict[str, int] = field(default_factory=dict)  # workspaces' keys, last written down
     running: dict[str, "asyncio.Task[Answer]"] = field(default_factory=dict)  # attempts by job id
     held: dict[str, int] = field(default_factory=dict)  # attempt numbers of claimed jobs, by job id
     called_off: set[str] = field(default_factory=set)  # held jobs whose callers cancelled them
@@ -71,6 +77,7 @@ class Toolbox:
 
     async def close(self) -> None:
         """Send what waits, and disconnect."""
+        await self.credentials.close()
         await self.pacer.close()
         await self.events.close()
         await self.observer.close()
@@ -88,10 +95,12 @@ def toolbox(settings: Settings) -> Toolbox:
     worker_id = settings.worker_id or f"{socket.gethostname()}:{new_id('')}"
     known = routes(configured(settings))
     limits = {slug: route.limits for slug, route in known.items()}
+    database = Database(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
+    seal = Seal(signing_key(settings), older_keys(settings))
     return Toolbox(
         settings=settings,
         worker_id=worker_id,
-        database=Database(settings.database, sqlite_synchronous=settings.sqlite_synchronous),
+        database=database,
         redis=redis,
         events=EventWriter(redis, ttl_seconds=settings.event_ttl_seconds),
         recorder=Recorder(redis, worker_id),
@@ -101,6 +110,7 @@ def toolbox(settings: Settings) -> Toolbox:
         fetch=Fetcher(settings),
         files=file_store(settings),
         routes=known,
+        credentials=LiveCredentials(database, seal, known),
         pacer=Pacer(redis, worker_id, limits, most=settings.worker_concurrency),
     )
 

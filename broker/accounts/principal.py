@@ -11,6 +11,7 @@ from broker.accounts.credentials import hash_key
 from broker.accounts.vocabulary import CallerKind, LimitReset, Role
 from broker.clock import now_ms
 from broker.completion import Json
+from broker.own_keys import NO_KEYS, OwnKeys
 from broker.tables import ApiKey, Budget, Workspace
 
 _keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
@@ -70,6 +71,7 @@ class Principal:
     allowed_models: tuple[str, ...] | None = None  # slugs and patterns; None = all
     allowed_providers: frozenset[str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the workspace
+    own_keys: OwnKeys = NO_KEYS  # of providers, which it brings along
 
     @property
     def is_budgeted(self) -> bool:

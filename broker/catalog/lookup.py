@@ -34,21 +34,27 @@ class Catalog:
             if (served := _served(model, providers)).endpoints
         }
         self._namer = namer or Namer(())
-        self._wires = {slug: provider.wire for slug, provider in providers.items()}
+        self._wires = {vendor.slug: vendor.wire for vendor in vendors().values()} | {
+            slug: provider.wire for slug, provider in providers.items()
+        }
         self._by_operation: dict[Operation, dict[str, Sequence[Endpoint]]] = {}
-        self._open = [p for p in providers.values() if p.vendor and p.vendor.any_model]
+        self._open = {p.slug for p in providers.values() if p.vendor and p.vendor.any_model}
 
     def endpoints(
-        self, slugs: Sequence[str], operation: Operation = Operation.CHAT
+        self,
+        slugs: Sequence[str],
+        operation: Operation = Operation.CHAT,
+        also: Collection[str] = (),
     ) -> dict[str, Sequence[Endpoint]]:
         """Return the endpoints of each slug whose providers serve the operation.
 
+        Those of `also` are there too: providers that the caller has a key of its own for.
         Raises UnknownModelError for a model that is not in the catalog, with the names nearest to
         it: a misspelt fallback would be missed only when it is needed. Where a router is named, all
         that it may choose from is there too.
         """
         named = [slug for slug in slugs if slug not in ROUTERS]
-        found = {slug: self._routed(slug) for slug in named}
+        found = {slug: self._routed(slug, also) for slug in named}
         unknown = next((slug for slug, endpoints in found.items() if not endpoints), None)
         if unknown is not None:
             param = "model" if unknown == slugs[0] else "models"
@@ -116,22 +122,24 @@ class Catalog:
         ]
 
     def _batches(self, endpoint: Endpoint, operation: Operation) -> bool:
-        return native_lane.takes(self.providers[endpoint.provider].batches, operation)
+        provider = self.providers.get(endpoint.provider)
+        return provider is not None and native_lane.takes(provider.batches, operation)
 
-    def _routed(self, name: str) -> Sequence[Endpoint]:
+    def _routed(self, name: str, also: Collection[str]) -> Sequence[Endpoint]:
         """Return the endpoints of a name, with or without a suffix that says how to route it."""
-        return self._endpoints_of(name) or self._endpoints_of(variants.split(name)[0])
+        return self._endpoints_of(name, also) or self._endpoints_of(variants.split(name)[0], also)
 
-    def _endpoints_of(self, name: str) -> Sequence[Endpoint]:
-        model = self.models.get(name) or self.models.get(self.resolve(name) or "")
+    def _endpoints_of(self, name: str, also: Collection[str]) -> Sequence[Endpoint]:
+        models = self.everything if also else self.models
+        model = models.get(name) or models.get(self.resolve(name) or "")
         if model is not None:
-            return model.endpoints
+            callable_ = self.providers.keys() | set(also) if also else None
+            return [e for e in model.endpoints if callable_ is None or e.provider in callable_]
+        open_ = self._open | {slug for slug in also if _takes_any(slug)}
         return [
-            Endpoint(
-                provider=p.slug, model=name, native=name.removeprefix(f"{p.slug}/"), price=FREE
-            )
-            for p in self._open
-            if name.startswith(f"{p.slug}/")
+            Endpoint(provider=slug, model=name, native=name.removeprefix(f"{slug}/"), price=FREE)
+            for slug in sorted(open_)
+            if name.startswith(f"{slug}/")
         ]
 
     def _unknown(self, name: str) -> str:
@@ -152,6 +160,10 @@ class Catalog:
             if each.provider in vendors() and vendors()[each.provider].key
         ]
         return f"its operator would set {' or '.join(dict.fromkeys(keys[:3]))}."
+
+
+def _takes_any(slug: str) -> bool:
+    return slug in vendors() and vendors()[slug].any_model
 
 
 def _served(model: Model, providers: Mapping[str, Provider]) -> Model:

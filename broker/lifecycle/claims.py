@@ -177,6 +177,7 @@ def _attempt(job: ClaimedJob, owner: str, now: int) -> dict[str, Any]:
         "number": job.attempt,
         "provider": job.endpoint.provider,
         "model": job.endpoint.model,
+        "credential_id": job.endpoint.credential,
         "worker": owner,
         "queued_ms": job.queued_ms,
         "started_at": now,

@@ -45,6 +45,10 @@ class Pacer:
         self._script = redis.register_script(ADMIT)
         self._task = asyncio.create_task(self._run())
 
+    def add(self, provider: str, limits: Limits) -> None:
+        """Know one provider more."""
+        self._gates.setdefault(provider, Gate(provider, limits, LocalBounds(limits)))
+
     def counts_tokens(self, provider: str) -> bool:
         return bool(self._gates[provider].limits.tokens_per_minute)
 

@@ -4,7 +4,7 @@ In reading order: `price` (what an endpoint asks), `costs` (of a usage), `estima
 is one), `listing` (as callers see prices).
 """
 
-from broker.pricing.costs import charge, cost, quote
+from broker.pricing.costs import byok_fee, charge, cost, quote
 from broker.pricing.estimates import (
     CHARACTERS_PER_TOKEN,
     asked_output_tokens,
@@ -18,6 +18,7 @@ __all__ = [
     "Price",
     "Tier",
     "asked_output_tokens",
+    "byok_fee",
     "charge",
     "cost",
     "estimate_input_tokens",

@@ -1,6 +1,7 @@
 """What a call may cost and what it did cost. The division happens once, rounding half up."""
 
 from collections.abc import Iterator
+from decimal import ROUND_HALF_UP, Decimal
 
 from broker.completion import Completion, Usage
 from broker.pricing.price import Price
@@ -47,6 +48,11 @@ def charge(price: Price, usage: Usage, completion: Completion, *, batch: bool = 
     reasons = {choice.get("finish_reason") for choice in completion.choices}
     empty = usage.completion_tokens == 0 and not any(reasons)
     return 0 if empty or reasons == {"error"} else cost(price, usage, batch=batch)
+
+
+def byok_fee(nanos: int, percent: str) -> int:
+    """Return what we charge where the provider charges the caller's own key `nanos`."""
+    return int((Decimal(nanos) * Decimal(percent) / 100).quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def _tokens(rates: Price, usage: Usage) -> Iterator[tuple[int, int]]:

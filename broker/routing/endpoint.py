@@ -39,6 +39,7 @@ class Endpoint:
     output_modalities: frozenset[str] = frozenset({"text"})
     data_policy: DataPolicy = UNKNOWN_POLICY
     batched: bool = False  # the provider has a batch API that takes what is asked
+    credential: str | None = None  # the caller's own key to call it with; None = the installation's
 
     def takes(self, modalities: frozenset[str]) -> bool:
         """Whether these input modalities may be sent to it."""

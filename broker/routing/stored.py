@@ -69,6 +69,7 @@ def _recalled(place: Json) -> PlannedEndpoint:
         context_length=place.get("context_length"),
         input_modalities=_set(place.get("input_modalities")),
         supported_parameters=_set(place.get("supported_parameters")),
+        credential=place.get("credential"),
     )
     return PlannedEndpoint(endpoint, place["reason"])
 
@@ -79,6 +80,8 @@ def _facts(endpoint: Endpoint) -> Json:
         "supported_parameters": endpoint.supported_parameters,
     }
     told: Json = {name: sorted(known) for name, known in facts.items() if known is not None}
+    if endpoint.credential is not None:
+        told["credential"] = endpoint.credential
     if endpoint.context_length is not None:
         told["context_length"] = endpoint.context_length
     return told

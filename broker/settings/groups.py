@@ -30,6 +30,8 @@ class Storage(_Group):
     """Celery's transport, `redis://…` or `amqp://…`; empty = `redis_url`."""
     secret_key: str = ""
     """Signs links and encrypts stored secrets; empty = one is made in `data_dir`."""
+    old_secret_keys: Annotated[tuple[str, ...], NoDecode] = ()
+    """Earlier secret keys, comma-separated, until `waybill credentials rotate` has run."""
     bootstrap_key: str = ""
     """An API key that exists from the first start, with unlimited credit."""
     sqlite_synchronous: Literal["full", "normal"] = "full"
@@ -39,6 +41,12 @@ class Storage(_Group):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @field_validator("old_secret_keys", mode="before")
+    @classmethod
+    def _keys(cls, value: Any) -> Any:
+        items = value.split(",") if isinstance(value, str) else value
+        return tuple(str(item).strip() for item in items if str(item).strip())
 
     @property
     def database(self) -> str:
@@ -112,6 +120,8 @@ class Payments(_Group):
     """Taken of every payment; OpenRouter takes 5.5."""
     topup_fee_minimum_usd: Dollars = "0"
     """The least that is taken of a payment, where a fee is."""
+    byok_fee_percent: Dollars = "0"
+    """Charged of what a provider bills to a workspace's own key."""
     stripe_api_key: str = ""
     """`sk_…`: payments by Stripe Checkout; needs the extra `waybill-broker[stripe]`."""
     stripe_webhook_secret: str = ""

@@ -16,6 +16,7 @@ from broker.tables.batches import Batch, BatchLine
 from broker.tables.budgets import Budget, BudgetNotice
 from broker.tables.catalog import CatalogImport, CatalogOffer
 from broker.tables.coalescing import CoalescedJob
+from broker.tables.credentials import ProviderCredential
 from broker.tables.files import StoredFile
 from broker.tables.jobs import Attempt, Generation, Job, JobPayload
 from broker.tables.ledger import LedgerAccount, LedgerEntry
@@ -45,6 +46,7 @@ __all__ = [
     "NativeBatch",
     "NativeLine",
     "OneTimeToken",
+    "ProviderCredential",
     "StoredFile",
     "UsageRollup",
     "User",

@@ -6,7 +6,7 @@ and recording never rewrite a prompt.
 
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, Index, LargeBinary, Text, text
+from sqlalchemy import Column, Index, LargeBinary, Text, false, text
 from sqlmodel import Field, SQLModel
 
 from broker.tables.columns import big
@@ -148,6 +148,7 @@ class Attempt(SQLModel, table=True):
     first_token_ms: int | None = None
     duration_ms: int | None = None
     upstream_id: str | None = None
+    credential_id: str | None = None  # the workspace's own key; None = the installation's
 
 
 class Generation(SQLModel, table=True):
@@ -172,7 +173,9 @@ class Generation(SQLModel, table=True):
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
     usage_estimated: bool = False
-    cost_nanos: int = Field(sa_column=big())
+    cost_nanos: int = Field(sa_column=big())  # what we charge
+    is_byok: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    byok_cost_nanos: int = Field(default=0, sa_column=big(default=0))  # what it charged their key
     first_token_ms: int | None = None
     duration_ms: int
     created_at: int = Field(sa_column=big())

@@ -14,6 +14,7 @@ EVENT_TYPES = (
     *BATCH_EVENTS,
     "budget.threshold",
     "provider.disabled",
+    "credential.disabled",
     ENDPOINT_DISABLED,
     TEST,
 )

@@ -1,11 +1,13 @@
 """Calls refused on purpose, and when."""
 
+import re
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Final
 
 from workers.simulator.behaviour import Behaviour, Fault
 from workers.simulator.requests import Refusal
+from workers.simulator.wire import Head
 
 SERVER_ERROR: Final = Refusal(
     500, "server_error", "The server had an error while processing your request"
@@ -22,6 +24,7 @@ REFUSALS: Final = {
         400, "context_length", "This model's maximum context length is 8192 tokens"
     ),
 }
+REFUSED_KEY: Final = re.compile(r"refused(4\d\d)")
 WAITABLE: Final = frozenset({429, 503, 529})
 
 
@@ -38,6 +41,15 @@ def refusal_due(behaviour: Behaviour, body: bytes, number: int) -> Refusal | Non
     if refusal and behaviour.retry_after is not None and refusal.status in WAITABLE:
         return replace(refusal, retry_after=behaviour.retry_after)
     return refusal
+
+
+def key_refusal(head: Head) -> Refusal | None:
+    """Return how a call with this key is refused: `…refused401…` with a 401 that echoes it."""
+    given = head.header(b"authorization") or head.header(b"x-api-key")
+    match = REFUSED_KEY.search(given)
+    if match is None:
+        return None
+    return Refusal(int(match[1]), "unauthorized", f"Incorrect API key provided: {given}")
 
 
 def _unlucky(percent: int, body: bytes, number: int) -> Refusal | None:

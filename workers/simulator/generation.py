@@ -4,7 +4,7 @@ from workers.simulator.behaviour import Behaviour, UnknownModelError, parse
 from workers.simulator.breakages import BREAKAGES
 from workers.simulator.counters import Counters
 from workers.simulator.exchange import ClientGoneError, Exchange
-from workers.simulator.faults import refusal_due
+from workers.simulator.faults import key_refusal, refusal_due
 from workers.simulator.replies import compose
 from workers.simulator.requests import Refusal, RefusedError, Reply, Request
 from workers.simulator.wire import Wire
@@ -26,7 +26,7 @@ async def generate(exchange: Exchange, wire: Wire, counters: Counters) -> None:
     try:
         behaviour = understood(request.model)
         await exchange.pause(behaviour.latency_ms)
-        if refusal := refusal_due(behaviour, body, number):
+        if refusal := key_refusal(exchange) or refusal_due(behaviour, body, number):
             await refuse(exchange, wire, refusal)
         else:
             await respond(exchange, wire, request, behaviour)

@@ -5,6 +5,7 @@ whole request headers.
 """
 
 import re
+from urllib.parse import quote
 
 RAW_LIMIT = 2000
 """Characters of a provider's body that are kept."""
@@ -32,6 +33,13 @@ def redact(text: str) -> str:
     """Return `text` with everything that looks like a credential replaced."""
     text = _BEARER.sub(rf"\1 {_HIDDEN}", text)
     return _KEYS.sub(_HIDDEN, _NAMED.sub(rf"\1{_HIDDEN}", text))
+
+
+def without(text: str, secret: str) -> str:
+    """Return `text` without this very secret, whole or escaped as JSON and `repr` do."""
+    for spelling in (secret, secret.encode("unicode_escape").decode(), quote(secret, safe="")):
+        text = text.replace(spelling, _HIDDEN)
+    return text
 
 
 def excerpt(text: str, limit: int = RAW_LIMIT) -> str:

@@ -1,0 +1,124 @@
+"""What a process knows of all workspaces' own keys: read again within a second of any change.
+
+So that no job asks the database for them. Keys are opened when they are first used, and kept in
+memory only.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import structlog
+
+from broker.accounts import Principal
+from broker.credentials import records
+from broker.database import Database
+from broker.own_keys import OwnKey, OwnKeys
+from broker.sealing import Seal
+from broker.stopping import stopped
+
+REFRESH_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class LiveCredentials:
+    """Every key as it was a moment ago; `refresh` looks whether anything has changed."""
+
+    def __init__(self, database: Database, seal: Seal, lit: Collection[str]) -> None:
+        self._database = database
+        self._seal = seal
+        self._lit = frozenset(lit)  # providers that the installation can call itself
+        self._version: tuple[int, int] | None = None
+        self._of: dict[str, dict[str, list[OwnKey]]] = {}  # by workspace and provider
+        self._sealed: dict[str, str] = {}
+        self._open: dict[str, str] = {}
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, on_change: Callable[[], None] = lambda: None) -> None:
+        """Follow the changes from now on; `on_change` is told of each."""
+        self._task = asyncio.create_task(self._run(on_change), name="credentials")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            await stopped([self._task])
+
+    async def refresh(self) -> bool:
+        """Read again if anything has changed; return whether it had."""
+        version = await self._database.read(records.version)
+        if version == self._version:
+            return False
+        self._take(await self._database.read(records.everything))
+        self._version = version
+        return True
+
+    def armed(self, principal: Principal) -> Principal:
+        """Return the caller with the keys that it may use."""
+        found = self._of.get(principal.workspace_id)
+        if not found:
+            return principal
+        mine = {
+            slug: [each for each in keys if each.is_for(principal.api_key_id, principal.user_id)]
+            for slug, keys in found.items()
+        }
+        own = OwnKeys(mine, unlit=frozenset(mine) - self._lit)
+        return replace(principal, own_keys=own)
+
+    def secret(self, credential_id: str) -> str | None:
+        """Return a key, or None where it is gone or disabled. Raises UnavailableError."""
+        if credential_id not in self._sealed:
+            return None
+        if credential_id not in self._open:
+            self._open[credential_id] = self._seal.open(self._sealed[credential_id])
+        return self._open[credential_id]
+
+    def rules_out_shared(self, workspace_id: str, provider: str, model: str) -> bool:
+        """Whether this workspace has asked that the installation's key be not used here."""
+        keys = self._of.get(workspace_id, {}).get(provider, ())
+        return any(each.rules_out_shared(model) for each in keys)
+
+    def providers(self) -> frozenset[str]:
+        """Return the providers of which any workspace has a key."""
+        return frozenset(slug for each in self._of.values() for slug in each)
+
+    async def _run(self, on_change: Callable[[], None]) -> None:
+        while True:
+            try:
+                if await self.refresh():
+                    on_change()
+            except Exception as error:  # noqa: BLE001  # the next look is near
+                log.warning("credentials.not_read", error=str(error))
+            await asyncio.sleep(REFRESH_SECONDS)
+
+    def _take(self, rows: Sequence[Any]) -> None:
+        known: dict[str, dict[str, list[OwnKey]]] = defaultdict(lambda: defaultdict(list))
+        for row in rows:
+            known[row.workspace_id][row.provider].append(_own_key(row))
+        sealed = {row.id: row.sealed for row in rows if not row.disabled}
+        self._open = {
+            id_: key for id_, key in self._open.items() if self._sealed.get(id_) == sealed.get(id_)
+        }
+        self._of, self._sealed = {id_: dict(each) for id_, each in known.items()}, sealed
+
+
+def _own_key(row: Any) -> OwnKey:
+    return OwnKey(
+        row.id,
+        row.provider,
+        row.name or row.label,
+        is_fallback=row.is_fallback,
+        is_required=row.is_required,
+        is_byok_only=row.is_byok_only,
+        disabled=row.disabled,
+        is_refused=row.disabled_reason is not None,
+        allowed_models=_set(row.allowed_models),
+        allowed_key_ids=_set(row.allowed_key_ids),
+        allowed_user_ids=_set(row.allowed_user_ids),
+    )
+
+
+def _set(stored: str | None) -> frozenset[str] | None:
+    return None if stored is None else frozenset(orjson.loads(stored))

@@ -1,0 +1,146 @@
+"""The rows of workspaces' own keys. A key is sealed before it comes here, and never leaves."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import delete as delete_from
+
+from broker.clock import now_ms
+from broker.ids import new_id
+from broker.tables import ProviderCredential
+
+SHOWN = 4  # characters at either end of a key
+LONG = 16  # shorter keys are not shown at all
+MOST_ERROR = 500
+
+_credentials: Any = ProviderCredential.__table__  # type: ignore[attr-defined]
+
+
+@dataclass(frozen=True, slots=True)
+class NewCredential:
+    """A key to keep."""
+
+    workspace_id: str
+    provider: str
+    sealed: str
+    label: str
+    columns: Mapping[str, Any] = field(default_factory=dict)  # what else is known of it
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialFilter:
+    """Which keys a list shows."""
+
+    workspace_ids: Collection[str] | None  # None = of all workspaces
+    provider: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A provider's no to a key; `for_good` disables it."""
+
+    credential_id: str
+    why: str
+    for_good: bool
+    now: int
+
+
+def label_of(key: str) -> str:
+    """A key as lists show it: enough to recognise, too little to use."""
+    return f"{key[:SHOWN]}…{key[-SHOWN:]}" if len(key) > LONG else "…"
+
+
+def create(connection: Connection, wanted: NewCredential) -> Any:
+    """Insert a key behind the workspace's others for this provider; return its row."""
+    after = select(func.coalesce(func.max(_credentials.c.sort_order) + 1, 0)).where(
+        _credentials.c.workspace_id == wanted.workspace_id,
+        _credentials.c.provider == wanted.provider,
+    )
+    now = now_ms()
+    row = {
+        "id": new_id("byok_"),
+        "workspace_id": wanted.workspace_id,
+        "provider": wanted.provider,
+        "label": wanted.label,
+        "sealed": wanted.sealed,
+        "sort_order": connection.execute(after).scalar_one(),
+        "created_at": now,
+        "updated_at": now,
+        **dict.fromkeys(("is_fallback", "is_required", "is_byok_only", "disabled"), False),
+        **wanted.columns,
+    }
+    connection.execute(insert(_credentials).values(row))
+    return find(connection, str(row["id"]))
+
+
+def find(connection: Connection, credential_id: str) -> Any | None:
+    return connection.execute(
+        select(_credentials).where(_credentials.c.id == credential_id)
+    ).first()
+
+
+def page(
+    connection: Connection, which: CredentialFilter, *, offset: int = 0, limit: int = 100
+) -> tuple[Sequence[Any], int]:
+    """Return keys in the order in which they are tried, and how many there are in all."""
+    query = select(_credentials)
+    if which.workspace_ids is not None:
+        query = query.where(_credentials.c.workspace_id.in_(which.workspace_ids))
+    if which.provider is not None:
+        query = query.where(_credentials.c.provider == which.provider)
+    total = connection.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+    ordered = query.order_by(
+        *(_credentials.c.workspace_id, _credentials.c.provider, _credentials.c.is_fallback),
+        *(_credentials.c.sort_order, _credentials.c.id),
+    )
+    return connection.execute(ordered.offset(offset).limit(limit)).all(), int(total)
+
+
+def change(connection: Connection, credential_id: str, changes: Mapping[str, Any]) -> Any:
+    """Set columns; what is enabled again, or has another key, begins without its past refusals."""
+    if changes.get("disabled") is False or "sealed" in changes:
+        changes = {**changes, **dict.fromkeys(("disabled_reason", "last_error", "last_error_at"))}
+    connection.execute(
+        update(_credentials)
+        .where(_credentials.c.id == credential_id)
+        .values(**changes, updated_at=now_ms())
+    )
+    return find(connection, credential_id)
+
+
+def delete(connection: Connection, credential_id: str) -> bool:
+    done = connection.execute(delete_from(_credentials).where(_credentials.c.id == credential_id))
+    return bool(done.rowcount)
+
+
+def refuse_many(connection: Connection, refusals: Sequence[Refusal]) -> Sequence[Any | None]:
+    """Note what providers said; return the rows of keys that are disabled by it, here and now."""
+    return [_refuse(connection, each) for each in refusals]
+
+
+def _refuse(connection: Connection, refusal: Refusal) -> Any | None:
+    why = refusal.why[:MOST_ERROR]
+    values: dict[str, Any] = {"last_error": why, "last_error_at": refusal.now}
+    if refusal.for_good:
+        values |= {"disabled": True, "disabled_reason": why, "updated_at": now_ms()}
+    noted = connection.execute(
+        update(_credentials)
+        .where(_credentials.c.id == refusal.credential_id, _credentials.c.disabled.is_(False))
+        .values(values)
+    )
+    was_disabled = noted.rowcount and refusal.for_good
+    return find(connection, refusal.credential_id) if was_disabled else None
+
+
+def version(connection: Connection) -> tuple[int, int]:
+    """Return what changes whenever a key is added, changed or deleted."""
+    query = select(func.count(), func.coalesce(func.max(_credentials.c.updated_at), 0))
+    count, newest = connection.execute(query).one()
+    return int(count), int(newest)
+
+
+def everything(connection: Connection) -> Sequence[Any]:
+    """Return all rows, each workspace's and provider's in the order in which they are tried."""
+    return page(connection, CredentialFilter(None), limit=2**31 - 1)[0]
