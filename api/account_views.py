@@ -97,6 +97,8 @@ def workspace(row: Any) -> Json:
         "default_text_model": settings.get("default_text_model"),
         "default_image_model": settings.get("default_image_model"),
         "default_provider_sort": settings.get("default_provider_sort"),
+        "store": settings.get("store"),
+        "retention_days": settings.get("retention_days"),
         "unlimited": row.unlimited,
         "weight": row.weight,
         "requests_per_minute": row.requests_per_minute,

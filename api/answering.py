@@ -9,7 +9,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import media, views, webhook_views
+from api import forgetting, media, views, webhook_views
 from api.errors import json_response
 from api.intake import Preference
 from api.services import Services
@@ -98,6 +98,8 @@ async def answer(services: Services, principal: Principal, job_id: str, end: Eve
     body = told.get("response")
     if body is None:  # a streamed job's end does not repeat the answer
         found = await report(services, principal, job_id)
+        if found.payload.response is None:
+            raise forgetting.gone(job_id)
         return json_response(orjson.Fragment(found.payload.response), 200, headers)
     if media.has_media(body):
         return await asyncio.to_thread(media.response, services, body, headers)

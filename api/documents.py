@@ -17,6 +17,7 @@ from api.schemas.accounts import (
     WorkspaceRequest,
 )
 from api.schemas.batches import BatchRequest, RetryRequest
+from api.schemas.byok import CredentialChanges, CredentialRequest
 from api.schemas.compare import CompareRequest
 from api.schemas.jobs import JobRequest
 from api.schemas.webhooks import (
@@ -50,6 +51,8 @@ _MODELS: list[type[BaseModel]] = [
     UserChanges,
     AppCodeRequest,
     CodeExchange,
+    CredentialRequest,
+    CredentialChanges,
 ]
 _NAMES, _SCHEMAS = models_json_schema(
     [(model, "validation") for model in _MODELS], ref_template=_REFERENCE
@@ -132,5 +135,7 @@ WORKSPACE_CHANGES = _body(WorkspaceChanges, {"requests_per_minute": 600})
 MEMBERS = _body(MembersRequest, {"user_ids": ["usr_…"], "role": "member"})
 USER = _body(UserRequest, {"email": "ada@example.com", "name": "Ada Lovelace"})
 USER_CHANGES = _body(UserChanges, {"disabled": True})
+BYOK = _body(CredentialRequest, {"provider": "anthropic", "key": "sk-ant-…", "name": "prod"})
+BYOK_CHANGES = _body(CredentialChanges, {"disabled": True})
 APP_CODE = _body(AppCodeRequest, {"callback_url": "https://app.example.com/callback"})
 CODE_EXCHANGE = _body(CodeExchange, {"code": "…", "code_verifier": "…"})

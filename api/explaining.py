@@ -37,7 +37,9 @@ async def explained(hands: Services, principal: Principal, response: Response) -
         for name, value in response.headers.items()
         if name not in ("content-length", "content-type")
     }
-    return json_response(body, response.status_code, kept)
+    told = json_response(body, response.status_code, kept)
+    told.background = response.background
+    return told
 
 
 async def explained_stream(

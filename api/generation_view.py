@@ -91,7 +91,9 @@ def content(report: JobReport) -> Json:
     error = orjson.loads(report.job.error) if report.job.error else None
     return {
         "id": generation_id(report.job.id),
-        "input": (
+        "input": None
+        if not report.payload.request
+        else (
             {"messages": asked["messages"]} if "messages" in asked else {"prompt": _prompt(asked)}
         ),
         "output": {

@@ -16,6 +16,7 @@ from broker.bodies import validated
 from broker.completion import Json
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 from broker.limits import limits_of
+from broker.privacy import Store
 from broker.queues import Lane
 from broker.routing import Circumstances
 from broker.submission import NewJob, Submitted, Wish
@@ -29,6 +30,7 @@ __all__ = [
     "prepared",
     "read_json",
     "remembered",
+    "store",
     "submit",
     "validated",
 ]
@@ -157,6 +159,14 @@ def idempotency_key(request: Request) -> str | None:
 def wants_coalescing(request: Request) -> bool:
     """Whether the header asks that identical calls be one; the body's `coalesce` does too."""
     return request.headers.get("x-coalesce", "").lower() == "true"
+
+
+def store(request: Request) -> str | None:
+    """Read `X-Store`: what is to be kept of a request's prompt and answer."""
+    wanted = request.headers.get("x-store")
+    if wanted is None or wanted in set(Store):
+        return wanted
+    raise InvalidRequestError(f"X-Store is one of {', '.join(Store)}.", param="X-Store")
 
 
 def preference(request: Request) -> Preference:

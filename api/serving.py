@@ -2,13 +2,15 @@
 
 import asyncio
 
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import answering, intake
+from api import answering, forgetting, intake
 from api.services import Services
 from broker.accounts import Principal
 from broker.events import Event
+from broker.privacy import Store
 from broker.submission import NewJob
 
 
@@ -35,6 +37,8 @@ async def serve(request: Request, hands: Services, principal: Principal, job: Ne
                 end = await answering.wait(hands, principal, listener, seconds=seconds, fresh=True)
     if end is not None:
         response = await answering.answer(hands, principal, submitted.job_id, end)
+        if job.row["store"] == Store.NONE and not submitted.replayed:
+            response.background = BackgroundTask(forgetting.forget, hands, job.id)
     elif preference.wait is not None:
         response = await answering.accepted(hands, principal, submitted.job_id, preference)
     else:

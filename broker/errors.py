@@ -116,6 +116,11 @@ class NotFoundError(WaybillError):
     error_type = ErrorType.NOT_FOUND
 
 
+class GoneError(WaybillError):
+    status = 410
+    error_type = ErrorType.NOT_FOUND
+
+
 class ConflictError(WaybillError):
     status = 409
     error_type = ErrorType.PRECONDITION_FAILED

@@ -16,8 +16,9 @@ from broker.routing import Plan
 def metadata(report: JobReport) -> Json:
     """Return what happened to a job: who could have served it, who was asked, who did."""
     plan = routing.decode(report.payload.plan)
-    body: Json = orjson.loads(report.payload.request)
-    requested = routing.requested_models(body)[0]
+    requested = plan[0].model
+    if report.payload.request:  # else it is no longer kept
+        requested = routing.requested_models(orjson.loads(report.payload.request))[0]
     last = report.attempts[-1] if report.attempts else None
     served = (last.provider, last.model) if report.generation is not None and last else None
     strategy = _strategy(requested, plan, served)

@@ -10,6 +10,7 @@ from broker.completion import Json
 from broker.ids import generation_id
 from broker.money import usd
 from broker.pricing import listed
+from broker.privacy import Store
 from broker.reports import JobReport
 from broker.routing import Plan, PlannedEndpoint
 from broker.states import JobState
@@ -87,6 +88,8 @@ def job_summary(row: Any) -> Json:
         "attempt": row.attempt,
         "max_attempts": row.max_attempts,
         "on_unknown": row.on_unknown,
+        "store": row.store or Store.FULL.value,
+        "kept": row.kept,
         "urls": job_urls(row.id),
     }
     if row.error is not None:

@@ -20,6 +20,7 @@ from broker.ids import new_job_id
 from broker.limits import Limit
 from broker.money import usd
 from broker.operations import Operation
+from broker.privacy import store_of
 from broker.queues import FOLLOWING_LANE, Lane
 from broker.quotes import Quotes, quotes
 from broker.retries import OnUnknown
@@ -58,6 +59,7 @@ class Wish:
     priority: int = 0  # higher goes first
     session_id: str | None = None  # the body's own goes before it
     app: str | None = None  # what program asks
+    store: str | None = None  # what is kept of it, see `privacy`
     origin: Json = field(default_factory=dict)  # the headers that say where it came from
     coalesce: bool = False  # one call with the identical jobs of its workspace, see `coalescing`
     extra: Json = field(default_factory=dict)  # metadata, given back as it came
@@ -189,6 +191,7 @@ def _row(
         "line": _line(wish, principal.workspace_id),
         "webhook": wish.webhook,
         "coalesced_with": None,
+        "store": store_of(body, wish.store, principal.settings, settings.store),
         "idempotency_key": wish.idempotency_key,
         "fingerprint": _fingerprint(body, wish) if wish.idempotency_key else None,
         "created_at": now,
@@ -324,7 +327,7 @@ def _fingerprint(body: Json, wish: Wish) -> str:
     asked = {
         each.name: getattr(wish, each.name)
         for each in fields(wish)
-        if each.name not in {"idempotency_key", "session_id", "app", "origin"}
+        if each.name not in {"idempotency_key", "session_id", "app", "origin", "store"}
     }
     canonical = orjson.dumps([body, asked], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()

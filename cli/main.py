@@ -14,6 +14,7 @@ from cli import (
     submit,
     usage,
     webhooks,
+    workspace_data,
 )
 from cli.audit import audit
 from cli.batch import command as batch
@@ -50,6 +51,8 @@ app.add_typer(batch.batch, name="batch")
 app.add_typer(keys.keys, name="keys")
 app.add_typer(users_, name="users")
 app.add_typer(workspaces_, name="workspaces")
+workspaces_.command()(workspace_data.export)
+workspaces_.command()(workspace_data.forget)
 app.command()(audit)
 app.add_typer(credentials.credentials, name="credentials")
 app.add_typer(credit.credits_, name="credits")

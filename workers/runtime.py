@@ -26,6 +26,7 @@ from workers.batches import BatchKeeper
 from workers.delivery import Deliverer
 from workers.dispatcher import Dispatcher
 from workers.execution import run_job
+from workers.forgetting import Forgetter
 from workers.native_batches import Keeper
 from workers.observation import forget_changed_credentials
 from workers.own_keys import light
@@ -100,6 +101,7 @@ class Runtime:
             self._serve("dispatcher", Dispatcher(self._tools).run())
             self._serve("native-batches", Keeper(self._tools).run())
             self._serve("batches", BatchKeeper(self._tools).run())
+            self._serve("forgetting", Forgetter(self._tools).run())
 
     def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:
         self._services.append(self._loop.create_task(service, name=name))

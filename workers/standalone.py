@@ -8,6 +8,7 @@ from broker.settings import Settings
 from broker.stopping import stopped
 from workers.batches import BatchKeeper
 from workers.dispatcher import Dispatcher
+from workers.forgetting import Forgetter
 from workers.native_batches import Keeper
 from workers.own_keys import light
 from workers.toolbox import toolbox
@@ -27,6 +28,7 @@ async def dispatch_forever(settings: Settings) -> None:
             Dispatcher(tools).run(),
             BatchKeeper(tools).run(),
             Keeper(tools).run(),
+            Forgetter(tools).run(),
         )
     ]
     await stop.wait()

@@ -3,6 +3,7 @@
 from api.routes import (
     batches,
     budgets,
+    byok,
     chat,
     compare,
     credit,
@@ -30,4 +31,5 @@ ROUTERS = (
     credit.router,
     usage.router,
     budgets.router,
+    byok.router,
 )

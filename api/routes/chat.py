@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import answering, explaining, intake
+from api import answering, explaining, forgetting, intake
 from api.attribution import attribution
 from api.documents import body_of
 from api.services import Services, services
@@ -28,6 +28,7 @@ async def create_chat_completion(request: Request) -> Response:
     wish = Wish(
         idempotency_key=intake.idempotency_key(request),
         coalesce=intake.wants_coalescing(request),
+        store=intake.store(request),
         **attribution(request),
     )
     warm = await intake.remembered(request, hands, principal, body)
@@ -52,6 +53,7 @@ async def _stream(request: Request, hands: Services, principal: Principal, job: 
                 await answering.cancel_quietly(hands, principal, job_id)
 
         source = _events(hands, principal, job_id)
+        source = forgetting.once_told(hands, job_id, job.row["store"], source)
         if explaining.is_wanted(request):
             source = explaining.explained_stream(hands, principal, job_id, source)
         return await chat_response(

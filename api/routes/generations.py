@@ -3,12 +3,13 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import generation_view
+from api import forgetting, generation_view
 from api.errors import json_response
 from api.services import Services, services
 from broker import reports
 from broker.errors import NotFoundError
 from broker.ids import job_of_generation
+from broker.privacy import Kept
 from broker.reports import JobReport
 
 router = APIRouter(tags=["generations"])
@@ -26,8 +27,12 @@ async def get_generation(request: Request, id: str) -> Response:  # noqa: A002  
 @router.get("/generation/content")
 async def get_generation_content(request: Request, id: str) -> Response:  # noqa: A002
     """Show what was asked and answered, or how it failed, as far as it is kept."""
-    found = await _report(request, services(request), id)
-    return json_response({"data": generation_view.content(found)})
+    hands = services(request)
+    found = await _report(request, hands, id)
+    if found.job.kept in (Kept.FETCHED, Kept.NOTHING):
+        raise forgetting.gone(found.job.id)
+    response = json_response({"data": generation_view.content(found)})
+    return forgetting.once_sent(hands, found.job, response)
 
 
 async def _report(request: Request, hands: Services, generation: str) -> JobReport:

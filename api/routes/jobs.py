@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from api import answering, intake, views
+from api import answering, forgetting, intake, views
 from api.attribution import attribution
 from api.documents import JOB
 from api.errors import json_response
@@ -113,7 +113,9 @@ async def get_job(request: Request, job_id: str) -> Response:
     hands = services(request)
     principal = await hands.keyring.principal(request)
     found = await answering.report(hands, principal, job_id)
-    return json_response(await answering.shown(hands, found), 200, answering.job_headers(job_id))
+    headers = answering.job_headers(job_id)
+    response = json_response(await answering.shown(hands, found), 200, headers)
+    return forgetting.once_sent(hands, found.job, response)
 
 
 @router.post("/{job_id}/cancel")
@@ -144,8 +146,9 @@ async def follow_job(
     """Follow a job's numbered events (SSE), from the start or from `Last-Event-ID` or `after`."""
     hands = services(request)
     principal = await hands.keyring.principal(request)
-    await answering.report(hands, principal, job_id)
+    found = await answering.report(hands, principal, job_id)
     source = _events(hands, principal, job_id, _resume_point(request, after))
+    source = forgetting.once_told(hands, job_id, found.job.store, source)
     return log_response(source, job_id, keep_alive=hands.settings.keep_alive_seconds)
 
 
@@ -201,5 +204,6 @@ def _wish(wanted: JobRequest, key: str | None, webhook: str | None) -> Wish:
         on_unknown=wanted.on_unknown,
         webhook=webhook,
         coalesce=wanted.coalesce,
+        store=wanted.store and wanted.store.value,
         extra=extra,
     )

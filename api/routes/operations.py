@@ -73,6 +73,7 @@ async def _serve_body(
         operation=operation,
         idempotency_key=intake.idempotency_key(request),
         coalesce=intake.wants_coalescing(request),
+        store=intake.store(request),
         **attribution(request),
     )
     job = intake.prepared(hands, principal, body, wish)

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from broker.accounts import CallerKind, LimitReset, Role
+from broker.privacy import Store
 
 Name = Annotated[
     str,
@@ -64,6 +65,8 @@ class WorkspaceChanges(Closed):
     default_text_model: Name | None = None
     default_image_model: Name | None = None
     default_provider_sort: Name | None = None
+    store: Store | None = None  # what is kept of prompts and answers
+    retention_days: Annotated[int, Field(strict=True, ge=1, le=36_500)] | None = None
     unlimited: StrictBool = False
     weight: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 1
     requests_per_minute: Count | None = None

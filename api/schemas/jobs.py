@@ -13,6 +13,7 @@ from pydantic import (
 
 from api.schemas.webhooks import JobWebhook, Url
 from broker.operations import Operation
+from broker.privacy import Store
 from broker.queues import Lane
 from broker.retries import OnUnknown
 
@@ -66,6 +67,7 @@ class JobRequest(BaseModel):
     max_attempts: Annotated[int, Field(ge=1, le=100)] | None = None
     on_unknown: OnUnknown = OnUnknown.RETRY
     coalesce: bool = False  # one call with the identical jobs of the workspace
+    store: Store | None = None  # of prompt and answer; the workspace's setting, if stricter
     metadata: Metadata | None = None
     webhook: JobWebhook | None = None
     callback_url: Url | None = None  # short for webhook.url

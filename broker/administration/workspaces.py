@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection
 
 from broker import accounts, audit
 from broker.accounts import DEFAULT_WORKSPACE, KeyFilter, Role, members, users
 from broker.audit import Act, Actor
+from broker.clock import now_ms
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
 
 
@@ -44,6 +46,19 @@ def delete(connection: Connection, actor: Actor, row: Any) -> None:
     accounts.delete_workspace(connection, row.id)
     told = {"name": row.name, "slug": row.slug}
     audit.note(connection, actor, Act("workspaces.delete", row.id, row.id, before=told))
+
+
+def forget(connection: Connection, actor: Actor, row: Any) -> None:
+    """Have everything forgotten that the workspace's ended jobs asked and were told, until now.
+
+    The leader of the workers does it in small pieces. Usage and ledger stay, with ids alone.
+    """
+    settings = orjson.loads(row.settings) if row.settings else {}
+    now = now_ms()
+    told = orjson.dumps({**settings, "forget_before": now}).decode()
+    accounts.change_workspace(connection, row.id, {"settings": told})
+    act = Act("workspaces.forget", row.id, row.id, after={"forget_before": now})
+    audit.note(connection, actor, act)
 
 
 def found(connection: Connection, wanted: str) -> Any:

@@ -42,6 +42,9 @@ def not_run(batch_id: str, number: int, custom_id: str | None, reason: StopReaso
     }
 
 
+FORGOTTEN: Json = {"error": {"code": 410, "message": "This answer is no longer kept."}}
+
+
 def is_good(shown: Json) -> bool:
     """Tell results for the output file from those for the error file."""
     return shown["response"] is not None and shown["response"]["status_code"] == OK
@@ -72,6 +75,8 @@ def _response(status: int, request_id: str | None, body: Any) -> Json:
 
 def _answer(line: Any, public_url: str) -> Any:
     """Return an answer's body; pictures as addresses that the workspace's key opens."""
+    if line.response is None:
+        return FORGOTTEN
     if line.operation != Operation.IMAGES.value:
         return orjson.Fragment(line.response)
     body: Json = orjson.loads(line.response)

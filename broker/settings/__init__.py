@@ -22,6 +22,7 @@ from broker.settings.groups import (
     Limits,
     NativeBatches,
     Payments,
+    Privacy,
     Serving,
     SignIn,
     Storage,
@@ -36,7 +37,19 @@ from broker.settings.rows import (
     TierRow,
 )
 
-GROUPS = (Storage, Files, Serving, Jobs, Payments, Limits, SignIn, Workers, Calls, NativeBatches)
+GROUPS = (
+    Storage,
+    Files,
+    Serving,
+    Jobs,
+    Privacy,
+    Payments,
+    Limits,
+    SignIn,
+    Workers,
+    Calls,
+    NativeBatches,
+)
 
 
 class Settings(
@@ -45,6 +58,7 @@ class Settings(
     Serving,
     Jobs,
     Payments,
+    Privacy,
     Limits,
     SignIn,
     Workers,

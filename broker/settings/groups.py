@@ -113,6 +113,15 @@ class Jobs(_Group):
     """Output tokens held at most, whatever `max_tokens` says."""
 
 
+class Privacy(_Group):
+    """What is kept of prompts and answers once a job has ended."""
+
+    store: Literal["full", "result_only", "none"] = "full"
+    """`result_only` drops prompts, `none` answers too once fetched; workspaces have their own."""
+    retention_days: int = Field(0, ge=0)
+    """Prompts, answers and files are kept so long; 0 = for ever; workspaces have their own."""
+
+
 class Payments(_Group):
     """Prepaid credit."""
 

@@ -11,6 +11,9 @@ from sqlmodel import Field, SQLModel
 
 from broker.tables.columns import big
 
+_KEPT = text("ended_at IS NOT NULL AND (kept IS NULL OR kept <> 'nothing')")
+_PRIVATE = text("store IS NOT NULL AND (kept IS NULL OR kept <> 'nothing')")
+
 
 class Job(SQLModel, table=True):
     """One customer request and its life. The state is written by `broker.lifecycle` only."""
@@ -57,6 +60,22 @@ class Job(SQLModel, table=True):
             "end_user",
             sqlite_where=text("end_user IS NOT NULL"),
             postgresql_where=text("end_user IS NOT NULL"),
+        ),
+        # What is to be forgotten, by age or by its own wish?
+        Index(
+            "ix_jobs_kept",
+            "workspace_id",
+            "ended_at",
+            sqlite_where=_KEPT,
+            postgresql_where=_KEPT,
+        ),
+        Index(
+            "ix_jobs_private",
+            "store",
+            "kept",
+            "ended_at",
+            sqlite_where=_PRIVATE,
+            postgresql_where=_PRIVATE,
         ),
         Index(
             "uq_jobs_idempotency",
@@ -106,6 +125,8 @@ class Job(SQLModel, table=True):
         None  # the job that makes the call this one shares; itself, perhaps
     )
     webhook: str | None = Field(default=None, sa_column=Column(Text))  # JSON: {url, events}
+    store: str | None = None  # what is kept of its bodies, see privacy; None = everything
+    kept: str | None = None  # what is still there of them; None = everything
     error: str | None = Field(default=None, sa_column=Column(Text))  # JSON, once it ended badly
     created_at: int = Field(sa_column=big())
     started_at: int | None = Field(default=None, sa_column=big(nullable=True))

@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, Index, LargeBinary, Text, text
+from sqlalchemy import Column, Index, LargeBinary, Text, false, text
 from sqlmodel import Field, SQLModel
 
 from broker.tables.columns import big
@@ -74,6 +74,7 @@ class Delivery(SQLModel, table=True):
     event_type: str
     subject_id: str  # the job, batch or endpoint it is about
     payload: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    is_full: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
     state: str  # pending | running | delivered | exhausted | cancelled
     attempt: int = 0  # number of the latest attempt; the fence of every running update
     failures: int = 0  # of this run through the schedule: the place in it

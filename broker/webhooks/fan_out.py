@@ -144,6 +144,7 @@ def _row(event: WebhookEvent, receiver: _Receiver, document: Json | None) -> Map
         "event_type": event.type,
         "subject_id": event.subject_id,
         "payload": payloads.body(event, receiver.scheme, whole),
+        "is_full": whole is not None,
         "state": state.value,
         "attempt": 0,
         "failures": 0,

@@ -52,3 +52,10 @@ def body(event: WebhookEvent, scheme: Scheme, document: Json | None = None) -> b
         at = datetime.fromtimestamp(event.now / 1000, UTC)
         moment = {"timestamp": at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
     return orjson.dumps({"type": event.type, **moment, "data": document or event.data})
+
+
+def thinned(sent: bytes) -> bytes:
+    """Return a body that held a whole object with what names it only."""
+    told: Json = orjson.loads(sent)
+    data = {name: told["data"].get(name) for name in ("id", "object", "status")}
+    return orjson.dumps(told | {"data": data})

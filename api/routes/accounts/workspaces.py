@@ -21,7 +21,10 @@ from broker.completion import Json
 from broker.errors import PermissionDeniedError
 
 router = APIRouter(tags=["workspaces"])
-IN_SETTINGS = ("default_text_model", "default_image_model", "default_provider_sort")
+IN_SETTINGS = (
+    *("default_text_model", "default_image_model", "default_provider_sort"),
+    *("store", "retention_days"),
+)
 OPERATORS_ONLY = ("unlimited", "weight", "requests_per_minute", "max_concurrent_jobs", "settings")
 """What a workspace must not grant itself."""
 
@@ -96,6 +99,21 @@ async def delete_workspace(request: Request, id: str) -> Response:  # noqa: A002
         hands.database, lambda connection: administration.delete(connection, actor, row)
     )
     return json_response({"deleted": True})
+
+
+@router.delete("/workspaces/{id}/data", status_code=202)
+async def forget_workspace(request: Request, id: str) -> Response:  # noqa: A002
+    """Forget all that its ended jobs asked and were told: soon, in small pieces; books stay."""
+    hands = services(request)
+    principal = await hands.keyring.administrator(request)
+    row = await _find(hands, principal, id)
+    if not (principal.everywhere or principal.role is Role.OWNER):
+        raise PermissionDeniedError("Only an owner may have a workspace's data forgotten.")
+    actor = actor_of(request, principal)
+    await carry_out(
+        hands.database, lambda connection: administration.forget(connection, actor, row)
+    )
+    return json_response({"accepted": True}, 202)
 
 
 @router.get("/workspaces/{id}/members")

@@ -1,0 +1,62 @@
+"""Workspaces' own keys of providers administered, each act with its audit entry.
+
+The audit log tells whose key of which provider it was, and what may be done with it: never the key.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection
+
+from broker import audit, credentials
+from broker.audit import Act, Actor
+from broker.credentials import NewCredential
+from broker.errors import InvalidRequestError, NotFoundError
+
+TOLD = (
+    "provider", "name", "label", "sort_order", "is_fallback", "is_required", "is_byok_only",
+    "disabled", "allowed_models", "allowed_key_ids", "allowed_user_ids",
+)  # fmt: skip
+"""The columns that the audit log tells of."""
+
+
+def create(connection: Connection, actor: Actor, wanted: NewCredential) -> Any:
+    """Keep a key and return its row."""
+    _check(wanted.columns)
+    row = credentials.create(connection, wanted)
+    audit.note(
+        connection, actor, Act("credentials.create", row.id, row.workspace_id, after=_told(row))
+    )
+    return row
+
+
+def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str, Any]) -> Any:
+    """Set columns of a key (its row is given); return its new row."""
+    _check({**row._mapping, **changes})  # noqa: SLF001  # SQLAlchemy's name
+    changed = credentials.change(connection, row.id, changes)
+    if changed is None:  # deleted meanwhile
+        raise NotFoundError(f"There is no key {row.id}.", param="id")
+    before, after = audit.difference(_told(row), _told(changed))
+    act = Act("credentials.update", row.id, row.workspace_id, before, after)
+    audit.note(connection, actor, act)
+    return changed
+
+
+def delete(connection: Connection, actor: Actor, row: Any) -> None:
+    """Forget a key."""
+    if credentials.delete(connection, row.id):
+        act = Act("credentials.delete", row.id, row.workspace_id, before=_told(row))
+        audit.note(connection, actor, act)
+
+
+def _told(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in TOLD}
+
+
+def _check(columns: Mapping[str, Any]) -> None:
+    if columns.get("is_fallback") and columns.get("is_byok_only"):
+        raise InvalidRequestError(
+            "is_byok_only: a fallback comes after the installation's key, which this rules out: "
+            "choose one of is_fallback and is_byok_only.",
+            param="is_byok_only",
+        )

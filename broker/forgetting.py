@@ -1,0 +1,205 @@
+"""Takes away what is not to be kept of ended jobs: a few rows at a time, usage and ledger stay.
+
+Each step is guarded by what the row says is still there, so that any number may be taken at once.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, bindparam, exists, or_, select, update
+
+from broker.privacy import DAY_MS, Kept, Store
+from broker.signing import LINK_SECONDS
+from broker.tables import Batch, Delivery, Job, JobPayload, StoredFile, Workspace
+from broker.webhooks import payloads
+from broker.webhooks.vocabulary import DeliveryState
+
+GROUP = 200
+
+_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
+_files: Any = StoredFile.__table__  # type: ignore[attr-defined]
+_batches: Any = Batch.__table__  # type: ignore[attr-defined]
+_deliveries: Any = Delivery.__table__  # type: ignore[attr-defined]
+_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+
+_SOMETHING_KEPT = or_(_jobs.c.kept.is_(None), _jobs.c.kept != Kept.NOTHING.value)
+_ENDED = _jobs.c.ended_at.is_not(None)
+_ON_THEIR_WAY = (DeliveryState.PENDING.value, DeliveryState.RUNNING.value)
+_THINNER = (
+    update(_deliveries).where(_deliveries.c.id == bindparam("of_id")).values(payload=bindparam("b"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A caller has been given the answer of a job."""
+
+    job_id: str
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """A workspace's wish that nothing be kept of jobs that ended by then."""
+
+    workspace_id: str
+    before: int
+    now: int
+    anonymous: bool = False  # nor is it to be known for whom they asked
+
+
+def fetched_many(connection: Connection, fetches: Sequence[Fetched]) -> Sequence[bool]:
+    """Forget the answers of jobs that keep nothing; False where the job keeps it.
+
+    A batch's lines wait for the batch, whose files are made of them.
+    """
+    found = connection.execute(
+        select(_jobs.c.id).where(
+            *(_jobs.c.id.in_([each.job_id for each in fetches]), _ENDED, _SOMETHING_KEPT),
+            *(_jobs.c.store == Store.NONE.value, _jobs.c.batch_id.is_(None)),
+        )
+    ).scalars()
+    ids = set(found)
+    _forget(connection, ids, Kept.FETCHED, max(each.now for each in fetches) + LINK_SECONDS * 1000)
+    return [each.job_id in ids for each in fetches]
+
+
+def tidy_many(connection: Connection, nows: Sequence[int]) -> Sequence[list[str]]:
+    """Take the next steps of jobs that keep less than everything; return those that are forgotten.
+
+    Prompts go soon after the end. What keeps nothing goes once it was fetched or delivered in full,
+    its batch has ended, or a day has passed.
+    """
+    return [_tidy(connection, now) for now in nows]
+
+
+def _tidy(connection: Connection, now: int) -> list[str]:
+    asked = select(_jobs.c.id).where(*(_jobs.c.store.is_not(None), _jobs.c.kept.is_(None), _ENDED))
+    ids = connection.execute(asked.limit(GROUP)).scalars().all()
+    _mark(connection, ids, Kept.RESULT)
+    _set_payloads(connection, ids, request=b"")
+    over = connection.execute(
+        select(_jobs.c.id, _jobs.c.batch_id)
+        .where(
+            *(_jobs.c.store == Store.NONE.value, _SOMETHING_KEPT, _ENDED),
+            or_(
+                _jobs.c.kept == Kept.FETCHED.value,
+                _was_delivered(),
+                _batch_has_ended(),
+                _jobs.c.ended_at <= now - DAY_MS,
+            ),
+            ~_is_on_its_way(),
+        )
+        .limit(GROUP)
+    ).all()
+    gone = [row.id for row in over]
+    _forget(connection, gone, Kept.NOTHING, now + LINK_SECONDS * 1000)
+    _thin(connection, gone)
+    _expire_batch_files(connection, {row.batch_id for row in over if row.batch_id}, now + DAY_MS)
+    return gone
+
+
+def _was_delivered() -> Any:
+    full = exists().where(
+        _deliveries.c.subject_id == _jobs.c.id,
+        _deliveries.c.state == DeliveryState.DELIVERED.value,
+        _deliveries.c.is_full.is_(True),
+    )
+    return _jobs.c.batch_id.is_(None) & full
+
+
+def _is_on_its_way() -> Any:
+    return exists().where(
+        _deliveries.c.subject_id == _jobs.c.id, _deliveries.c.state.in_(_ON_THEIR_WAY)
+    )
+
+
+def _batch_has_ended() -> Any:
+    return exists().where(_batches.c.id == _jobs.c.batch_id, _batches.c.ended_at.is_not(None))
+
+
+def retire_many(connection: Connection, wishes: Sequence[Retirement]) -> Sequence[bool]:
+    """Forget a group of each workspace's old jobs and files; True where there may be more."""
+    return [_retire(connection, wish) for wish in wishes]
+
+
+def _retire(connection: Connection, wish: Retirement) -> bool:
+    old = select(_jobs.c.id).where(
+        *(_jobs.c.workspace_id == wish.workspace_id, _jobs.c.ended_at <= wish.before),
+        *(_ENDED, _SOMETHING_KEPT),
+    )
+    ids = connection.execute(old.limit(GROUP)).scalars().all()
+    _forget(connection, ids, Kept.NOTHING, wish.now)
+    _thin(connection, ids)
+    if wish.anonymous and ids:
+        nobody = dict.fromkeys(("end_user", "session_id", "app"))
+        connection.execute(update(_jobs).where(_jobs.c.id.in_(ids)).values(nobody))
+    files = select(_files.c.id).where(
+        *(_files.c.workspace_id == wish.workspace_id, _files.c.created_at <= wish.before),
+        or_(_files.c.expires_at.is_(None), _files.c.expires_at > wish.now),
+    )
+    expiring = connection.execute(files.limit(GROUP)).scalars().all()
+    if expiring:  # the sweep deletes them, unless an open batch still reads them
+        connection.execute(
+            update(_files).where(_files.c.id.in_(expiring)).values(expires_at=wish.now)
+        )
+    return GROUP in (len(ids), len(expiring))
+
+
+def workspaces(connection: Connection) -> Sequence[Any]:
+    """Return every workspace's id and settings."""
+    return connection.execute(select(_workspaces.c.id, _workspaces.c.settings)).all()
+
+
+def _forget(connection: Connection, ids: Collection[str], kept: Kept, files_until: int) -> None:
+    """Take prompts, answers, event logs and metadata away."""
+    if not ids:
+        return
+    _mark(connection, ids, kept)
+    _set_payloads(connection, ids, request=b"", response=None, events=None, extra=None)
+    connection.execute(
+        update(_files).where(_files.c.job_id.in_(ids)).values(expires_at=files_until)
+    )
+
+
+def _mark(connection: Connection, ids: Collection[str], kept: Kept) -> None:
+    if ids:
+        connection.execute(update(_jobs).where(_jobs.c.id.in_(ids)).values(kept=kept.value))
+
+
+def _set_payloads(connection: Connection, ids: Collection[str], **values: Any) -> None:
+    if ids:
+        connection.execute(update(_payloads).where(_payloads.c.job_id.in_(ids)).values(**values))
+
+
+def _thin(connection: Connection, ids: Collection[str]) -> None:
+    """Leave ids and status of what was sent about these jobs."""
+    if not ids:
+        return
+    rows = connection.execute(
+        select(_deliveries.c.id, _deliveries.c.payload).where(
+            _deliveries.c.subject_id.in_(ids), _deliveries.c.is_full.is_(True)
+        )
+    ).all()
+    if rows:
+        thin = [{"of_id": row.id, "b": payloads.thinned(row.payload)} for row in rows]
+        connection.execute(_THINNER, thin)
+
+
+def _expire_batch_files(connection: Connection, batch_ids: Collection[str], at: int) -> None:
+    for row in connection.execute(select(_batches).where(_batches.c.id.in_(batch_ids))).all():
+        ids = [row.input_file_id, row.output_file_id, row.error_file_id]
+        connection.execute(
+            update(_files)
+            .where(_files.c.id.in_([id_ for id_ in ids if id_]), _files.c.expires_at.is_(None))
+            .values(expires_at=at)
+        )
+
+
+def settings_of(row: Any) -> dict[str, Any]:
+    """Return a workspace's settings."""
+    found: dict[str, Any] = orjson.loads(row.settings) if row.settings else {}
+    return found
