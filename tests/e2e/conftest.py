@@ -1,7 +1,9 @@
 """What several end-to-end files share: houses, the SDK, a website, and receivers of webhooks."""
 
 import base64
+import io
 import threading
+import wave
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -16,8 +18,21 @@ from tests.workers.media.pdfs import make_pdf
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 )
+
+
+def make_wav(*, seconds: int) -> bytes:
+    """A silence, as a WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(1)
+        sound.setframerate(800)
+        sound.writeframes(bytes(800 * seconds))
+    return file.getvalue()
+
+
 PDF = make_pdf("The first page", "The second page")
-WAV = b"RIFF\x24\x00\x00\x00WAVEfmt " + bytes(28)
+WAV = make_wav(seconds=1)
 FILES = {"/cat.png": PNG, "/paper.pdf": PDF, "/talk.wav": WAV}
 
 

@@ -67,6 +67,8 @@ def test_a_call_is_a_job_that_is_charged(wires: House, path: str) -> None:
     assert (job["model"], job["provider"]) == ("openai/sim", "openai")
     usage = job["usage"]
     spent = usage["prompt_tokens"] * 3 + usage["completion_tokens"] * 15
+    if path == "/audio/transcriptions":  # what is heard is paid by its length, a dollar a second
+        spent = 1e6
     assert usage["cost"] == pytest.approx(spent / 1e6)
     assert usage["cost"] > 0
     generation = answer.headers["x-generation-id"]

@@ -70,7 +70,8 @@ def wired(settings: dict[str, str] | None = None) -> House:
 
 
 def _model(wire: str, name: str, native: str, modalities: tuple[str, ...] = ()) -> str:
-    prices = 'prompt = "3", completion = "15", cache_read = "0.3", cache_write = "3.75"'
+    prices = 'prompt = "3", completion = "15", cache_read = "0.3", cache_write = "3.75", '
+    prices += 'audio_hour = "3600"'
     takes = f"input_modalities = {list(modalities)}\n" if modalities else ""
     if native == "sim-image":
         takes += 'output_modalities = ["text", "image"]\n'
