@@ -52,6 +52,7 @@ def _endpoint(row: ModelRow, endpoint: EndpointRow, providers: Mapping[str, Prov
         input_modalities=None if row.input_modalities is None else frozenset(row.input_modalities),
         output_modalities=frozenset(row.output_modalities),
         data_policy=policy_of(providers[endpoint.provider]),
+        distillable=row.distillable,
     )
 
 

@@ -16,6 +16,7 @@ from broker.routing import ROUTERS, Endpoint, variants
 from broker.vendors import vendors
 
 FREE = Price()
+LONGEST_SHOWN = 100  # characters of a name that nobody knows
 MANY = 10  # names in a message
 LATEST = "~"
 
@@ -143,6 +144,7 @@ class Catalog:
         ]
 
     def _unknown(self, name: str) -> str:
+        name = name if len(name) <= LONGEST_SHOWN else f"{name[:LONGEST_SHOWN]}…"
         if instead := variants.missing(name):
             return f"Model {name!r} is not available here, and {instead}."
         slug = self.resolve(name)

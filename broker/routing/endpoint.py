@@ -38,6 +38,7 @@ class Endpoint:
     input_modalities: frozenset[str] | None = None  # None = unknown: nothing is refused
     output_modalities: frozenset[str] = frozenset({"text"})
     data_policy: DataPolicy = UNKNOWN_POLICY
+    distillable: bool = False  # its license is known to let other models be trained on its text
     batched: bool = False  # the provider has a batch API that takes what is asked
     credential: str | None = None  # the caller's own key to call it with; None = the installation's
 

@@ -113,7 +113,7 @@ def _holds(context_length: int | None, needs: Needs) -> bool:
 def _supporting(parameter: str) -> Filter:
     wanted = frozenset({parameter})
     return Filter(
-        parameter, parameter, f"support of `{parameter}`", lambda each: not each.lacks(wanted)
+        parameter, parameter, f"an endpoint with `{parameter}`", lambda each: not each.lacks(wanted)
     )
 
 
@@ -142,19 +142,26 @@ def _of_wishes(needs: Needs, wishes: Preferences) -> Iterator[Filter]:
             "a provider that keeps nothing it is sent",
             lambda each: each.data_policy.zdr,
         )
+    if wishes.distillable:
+        yield Filter(
+            "distillable",
+            "provider.enforce_distillable_text",
+            "a model whose text may train others (`distillable = true` in waybill.toml says so)",
+            lambda each: each.distillable,
+        )
     if (builds := wishes.quantizations) is not None:
         yield Filter(
             "quantization",
             "provider.quantizations",
             f"a quantization of {_words(builds)}",
             lambda each: (each.quantization or "unknown") in builds,
-            lambda each: f"is {each.quantization or 'unknown'}",
+            lambda each: each.quantization or "unknown",
         )
     if wishes.max_price:
         yield Filter(
             "max_price",
             "provider.max_price",
-            "a price of at most what it names",
+            f"a price of at most {_dollars(wishes)}",
             lambda each: not _too_dear(each.price, wishes),
             lambda each: _too_dear(each.price, wishes) or "",
         )
@@ -196,12 +203,16 @@ FREE = Filter("free", "model", "an endpoint that is free", lambda each: costs_no
 def _too_dear(price: Price, wishes: Preferences) -> str | None:
     """Return what of a price is above the most that was allowed."""
     if price.as_stated:
-        return "names its price afterwards"
+        return "tells its price afterwards"
     for name, most in wishes.max_price.items():
         asked = getattr(price, name) or 0
         if asked > most:
-            return f"{name} {usd_text(asked)} USD"
+            return f"{usd_text(asked)} USD for {name}"
     return None
+
+
+def _dollars(wishes: Preferences) -> str:
+    return ", ".join(f"{usd_text(most)} USD for {name}" for name, most in wishes.max_price.items())
 
 
 def _words(names: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from broker.routing.filters import FREE, Exclusion, filters, named, sift
 from broker.routing.ordering import ordered
 from broker.routing.plans import Plan, PlannedEndpoint
 from broker.routing.preferences import NO_PREFERENCES, Preferences, Sort
-from broker.routing.refusals import refuse
+from broker.routing.refusals import refuse, refuse_choice
 from broker.routing.shares import Dice
 from broker.routing.variants import SORTS, Variant, split
 
@@ -122,6 +122,8 @@ def _chosen(
     for name in ask.models:
         others.pop(name, None)
     picks, told, excluded = router.choose(others)
+    if not (picks or named or excluded):
+        refuse_choice(ask.models[place], len(others))
     models = [*named[:place], *picks, *named[place:]]
     return _Chosen(models, told, excluded, is_free)
 
@@ -202,6 +204,7 @@ def _notes(wishes: Preferences, endpoints: Mapping[str, Sequence[Endpoint]]) -> 
         ("order", wishes.order),
         ("only", wishes.only or ()),
         ("ignore", wishes.ignore),
+        ("options", wishes.options),
     ):
         for slug in sorted(slugs):
             if not any(named(each, slug) for served in endpoints.values() for each in served):

@@ -21,6 +21,8 @@ QUANTIZATIONS = frozenset(
 PRICED = frozenset({"prompt", "completion", "request", "image", "audio"})
 
 
+MOST = 1e9  # USD: dearer than anything
+
 NOT_OPTIONS = frozenset(
     {"model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n"}
 )
@@ -51,12 +53,14 @@ class Preferences:
     require_parameters: bool = False
     data_collection: bool = True  # False: no endpoint that may store or train
     zdr: bool = False
+    distillable: bool = False  # only models whose text others may be trained on
     quantizations: frozenset[str] | None = None
     sort: Sort | None = None  # None: weighed by price, speed and reliability
     across_models: bool = False  # order all models' endpoints together
     min_throughput: Mapping[str, float] = field(default_factory=dict)  # percentile → tokens/s
     max_latency: Mapping[str, float] = field(default_factory=dict)  # percentile → seconds
     max_price: Mapping[str, int] = field(default_factory=dict)  # nano-dollars, tokens per million
+    options: frozenset[str] = frozenset()  # providers that some are given for
 
 
 NO_PREFERENCES = Preferences()
@@ -144,7 +148,7 @@ def _prices(value: Any, where: str) -> dict[str, int]:
     """Read dollars: per million tokens, per request, per image."""
     given = reading.table(value, where, PRICED)
     return {
-        name: round(reading.number(each, f"{where}.{name}", zero=True) * NANOS_PER_USD)
+        name: round(min(reading.number(each, f"{where}.{name}", zero=True), MOST) * NANOS_PER_USD)
         for name, each in given.items()
         if each is not None
     }
@@ -162,13 +166,7 @@ def _options(value: Any, where: str) -> Json:
     for name, given in value.items():
         if not isinstance(given, dict):
             reading.refuse(f"{where}.{name}", "an object")
-    return {}  # read where it is sent
-
-
-def _accepted(value: Any, where: str) -> Json:
-    """Check a wish that changes nothing here: every model that is served may be distilled from."""
-    reading.flag(value, where)
-    return {}
+    return {"options": frozenset(map(slug, value))}  # themselves they are read where they are sent
 
 
 def _prefer(value: Any, where: str) -> Json:
@@ -187,7 +185,7 @@ _READERS: Mapping[str, Any] = {
         "data_collection": reading.word(value, where, ("allow", "deny")) == "allow"
     },
     "zdr": lambda value, where: {"zdr": reading.flag(value, where)},
-    "enforce_distillable_text": _accepted,
+    "enforce_distillable_text": lambda value, where: {"distillable": reading.flag(value, where)},
     "quantizations": lambda value, where: {"quantizations": _quantizations(value, where) or None},
     "sort": _sort,
     "prefer": _prefer,

@@ -32,19 +32,31 @@ def refuse(
     if codes == {MODALITY} and last.field == "messages":
         raise ModalityError(models, needs.modalities)
     raise NoEndpointError(
-        f"No endpoint of {', '.join(models)} fits this request. "
-        + " ".join(_told(each, excluded) for each in failed),
+        f"No endpoint of {', '.join(models)} fits this request: "
+        f"{'; '.join(_told(each, excluded) for each in failed)}.",
         param=last.field,
         metadata={"availability": _filtered(models, excluded, last)},
     )
 
 
+def refuse_choice(router: str, count: int) -> NoReturn:
+    """Raise NoEndpointError: a caller's wishes leave a router no model to choose."""
+    raise NoEndpointError(
+        f"{router} could choose among {count} models here, and `allowed_models`, `excluded_models` "
+        "and `min_coding_score` leave none of them.",
+        param="allowed_models",
+        metadata={"availability": _availability("constraint_filtered", [router])},
+    )
+
+
 def _told(condition: Filter, excluded: Sequence[Exclusion]) -> str:
-    """Say whom a condition left out, and what they have instead."""
+    """Say what a condition asks for, whom that leaves out, and what they have instead."""
     out = [each for each in excluded if each.code == condition.code]
-    shown = [f"{each.provider} {each.detail}".strip() for each in out[:SHOWN]]
-    more = [f"{len(out) - SHOWN} more"] if len(out) > SHOWN else []
-    return f"{condition.field} wants {condition.wants}: not {', '.join(shown + more)}."
+    shown = [f"{each.provider} ({each.detail})" if each.detail else each.provider for each in out]
+    if len(shown) > SHOWN:
+        shown[SHOWN:] = [f"{len(out) - SHOWN} more"]
+    whom = " and ".join(each for each in (", ".join(shown[:-1]), shown[-1]) if each)
+    return f"{condition.field} asks for {condition.wants}, which leaves out {whom}"
 
 
 def _filtered(models: Sequence[str], excluded: Sequence[Exclusion], last: Filter) -> Json:

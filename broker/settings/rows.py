@@ -108,5 +108,6 @@ class ModelRow(_Row):
     input_modalities: list[Modality] | None = None  # absent = unknown: nothing is refused
     output_modalities: list[str] = ["text"]
     supported_parameters: list[str] | None = None
+    distillable: bool = False  # its license lets other models be trained on its text
     quantization: str | None = None
     endpoints: list[EndpointRow] = Field(min_length=1)

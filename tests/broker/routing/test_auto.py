@@ -93,8 +93,9 @@ def test_wishes_bound_the_choice():
     assert models(chosen(wishes=AutoWishes(allowed=["d/*"]))) == ["d/unrated"]
     excluded = AutoWishes(excluded=["a/*", "c/*"])
     assert models(chosen(wishes=excluded)) == ["b/talker"]
-    with pytest.raises(NoEndpointError):
+    with pytest.raises(NoEndpointError, match="among 4 models") as refusal:
         chosen(wishes=AutoWishes(allowed=["nobody/*"]))
+    assert refusal.value.param == "allowed_models"
 
 
 def test_a_model_that_fails_now_is_not_the_pick():

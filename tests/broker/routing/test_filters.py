@@ -26,6 +26,7 @@ CASES = [
     ("data_policy:training", {"data_policy": DataPolicy(trains=True)}, Needs(),
      {"data_collection": False}),
     ("data_policy:zdr", {"data_policy": KEEPS}, Needs(), {"zdr": True}),
+    ("distillable", {}, Needs(), {"distillable": True}),
     ("quantization", {"quantization": "fp8"}, Needs(), {"quantizations": {"bf16"}}),
     ("quantization", {}, Needs(), {"quantizations": {"bf16"}}),
     ("max_price", {}, Needs(), {"max_price": {"completion": USD - 1}}),
@@ -41,6 +42,7 @@ FIT = {
     "input_modalities": frozenset({"text", "image"}),
     "output_modalities": frozenset({"text", "image"}),
     "data_policy": PRIVATE,
+    "distillable": True,
     "quantization": "bf16",
     "price": Price(),
 }
@@ -74,9 +76,22 @@ def test_when_nobody_does_the_condition_is_named(code, facts, needs, wishes):
 
 def test_the_last_condition_to_fail_is_the_one_to_loosen():
     endpoints = [at("small", context_length=10), at("dear", 9)]
-    with pytest.raises(NoEndpointError, match=r"small holds 10.*dear prompt 9 USD") as refusal:
+    with pytest.raises(
+        NoEndpointError, match=r"small \(holds 10\).*dear \(9 USD for prompt\)\.$"
+    ) as refusal:
         planned(endpoints, needs=Needs(input_tokens=500), max_price={"prompt": USD})
     assert refusal.value.param == "provider.max_price"
+
+
+def test_a_refusal_reads_like_a_sentence():
+    endpoints = [at("a", 2), at("b", 3), at("c")]
+    with pytest.raises(NoEndpointError) as refusal:
+        planned(endpoints, only={"a", "b"}, max_price={"prompt": USD})
+    assert refusal.value.message == (
+        "No endpoint of acme/large fits this request: provider.only asks for a provider among a, b,"
+        " which leaves out c; provider.max_price asks for a price of at most 1 USD for prompt, "
+        "which leaves out a (2 USD for prompt) and b (3 USD for prompt)."
+    )
 
 
 def test_a_guess_of_the_prompts_size_refuses_only_what_is_surely_too_long():

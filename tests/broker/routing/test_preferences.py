@@ -24,7 +24,7 @@ def read(**provider):
         ({"data_collection": "deny"}, {"data_collection": False}),
         ({"data_collection": "allow"}, {}),
         ({"zdr": True}, {"zdr": True}),
-        ({"enforce_distillable_text": True}, {}),
+        ({"enforce_distillable_text": True}, {"distillable": True}),
         ({"quantizations": ["fp8", "bf16"]}, {"quantizations": {"fp8", "bf16"}}),
         ({"sort": "throughput"}, {"sort": Sort.THROUGHPUT}),
         ({"sort": {"by": "latency", "partition": "none"}},
@@ -34,7 +34,8 @@ def read(**provider):
         ({"preferred_max_latency": {"p90": 2.5, "p50": None}}, {"max_latency": {"p90": 2.5}}),
         ({"max_price": {"prompt": 1, "completion": "2.5", "request": 0}},
          {"max_price": {"prompt": USD, "completion": 2_500_000_000, "request": 0}}),
-        ({"options": {"a": {"x": 1}}, "sort": None}, {}),
+        ({"max_price": {"prompt": 1e308}}, {"max_price": {"prompt": 10**9 * USD}}),
+        ({"options": {"A": {"x": 1}}, "sort": None}, {"options": {"a"}}),
     ],
 )  # fmt: skip
 def test_every_wish_is_read(wish, read_as):
