@@ -132,6 +132,10 @@ def test_a_session_stays_where_it_was_served(house: House) -> None:
         plan = route(house, **body, provider=DRY).json()["plan"]
         assert plan[0]["provider"] == "spare"
         assert "remembers" in plan[0]["reason"]
+    named = {"model": "three/ways", "messages": body["messages"], "provider": DRY}
+    headers = {"X-Session-Id": "s-1"}
+    job = house.http.post("/jobs", json={"body": named}, headers=headers).json()
+    assert "remembers" in house.job(job["id"])["plan"][0]["reason"]
 
 
 def test_options_are_passed_to_their_provider(house: House) -> None:

@@ -4,9 +4,20 @@ import orjson
 import pytest
 
 from broker.completion import ErrorType
+from broker.evidence import Circuit, Evidence
+from broker.health import breaker
 from broker.retries import GiveUp, Retry, Situation, decide
-from broker.routing import Plan, PlannedEndpoint
-from tests.broker.routing.worlds import at, firsts, order, planned, seen, snapshot
+from broker.routing import Plan, PlannedEndpoint, Sort
+from tests.broker.routing.worlds import (
+    NOW,
+    OPEN_CIRCUIT,
+    at,
+    firsts,
+    order,
+    planned,
+    seen,
+    snapshot,
+)
 from tests.factories import make_endpoint
 from workers.adapters.registry import ADAPTERS
 
@@ -71,3 +82,24 @@ def test_no_endpoint_that_works_is_skipped_on_the_way():  # new-api 2899
         assert sorted(order(planned(endpoints, seed=seed))) == list("abcd")
     _, decision = answered(429, {})
     assert decision.position == 1
+
+
+def test_one_that_is_shut_off_is_not_asked_again_while_others_can_serve():  # new-api 4585, one-api
+    endpoints = [at(slug, usd) for slug, usd in (("a", 0.01), ("b", 1.0), ("c", 1.0))]
+    for sort in (None, Sort.PRICE):
+        for seed in range(1, 40):
+            plan = planned(endpoints, evidence=snapshot(a=OPEN_CIRCUIT), seed=seed, sort=sort)
+            assert order(plan)[-1] == "a"
+
+
+def test_one_that_was_shut_off_comes_back_by_itself():  # new-api 5420; one-api 1197, 1059, 1269
+    circuit = breaker.CLOSED
+    assert not breaker.is_too_bad(0, 1)  # one error is none
+    circuit = breaker.opened(circuit, NOW)
+    assert not circuit.takes_probe(NOW + breaker.COOL_DOWN_MS - 1)
+    later = NOW + breaker.COOL_DOWN_MS
+    assert circuit.takes_probe(later)
+    recovering = Evidence(circuit=circuit.circuit(later))
+    asked = firsts([at("a", 0.01), at("b")], evidence=snapshot(a=recovering), draws=500)
+    assert 0.05 < asked["a"] < 0.2  # some try it, most do not
+    assert breaker.probed(circuit, later, well=True).circuit(later) is Circuit.CLOSED
