@@ -78,9 +78,9 @@ def options(body: Json, provider: str) -> Json:
     """Return what `provider.options` asks to be passed through to this provider, and no other."""
     given = body.get("provider")
     named = given.get("options") if isinstance(given, dict) else None
-    own = named.get(provider) if isinstance(named, dict) else None
-    if not isinstance(own, dict):
+    if not isinstance(named, dict):
         return {}
+    own: Json = next((each for name, each in named.items() if slug(name) == provider), {})
     return {name: value for name, value in own.items() if name not in NOT_OPTIONS}
 
 

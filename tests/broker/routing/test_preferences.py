@@ -127,3 +127,4 @@ def test_options_are_for_one_provider_only():
     assert options(body, "deepinfra") == {"quant": 8}
     assert options(body, "openai") == {}
     assert options({}, "openai") == {}
+    assert options({"provider": {"options": {"Google AI Studio": {"x": 1}}}}, "google-ai-studio")
