@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
+from broker import write_turns
 from broker.errors import UnavailableError
 
 Item = TypeVar("Item")
@@ -43,6 +45,7 @@ class _Write:
 
     function: WriteFunction[Any, Any]
     item: Any
+    is_patient: bool
     loop: asyncio.AbstractEventLoop
     future: "asyncio.Future[Any]"
     outcome: Any = None
@@ -64,14 +67,17 @@ class Database:
     def is_sqlite(self) -> bool:
         return self.engine.dialect.name == "sqlite"
 
-    async def write(self, function: WriteFunction[Item, Result], item: Item) -> Result:
+    async def write(
+        self, function: WriteFunction[Item, Result], item: Item, *, patient: bool = False
+    ) -> Result:
         """Run `function` over this item and whoever else waits; return after the commit.
 
-        Raises what the function gave as this item's result, or what broke the transaction.
+        What is `patient` lets the others go before it, in every other group. Raises what the
+        function gave as this item's result, or what broke the transaction.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
-        self._hand_in(_Write(function, item, loop, future))
+        self._hand_in(_Write(function, item, patient, loop, future))
         return await future
 
     async def read(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -96,7 +102,7 @@ class Database:
         """Finish what waits, then give the connections back."""
         with self._lock:
             self._closed = True
-            self._waiting.put(None)  # the last thing ever put there
+            self._waiting.put(None)
         if self._writer is not None:
             self._writer.join()
         self._readers.shutdown()
@@ -113,25 +119,49 @@ class Database:
 
     def _run(self) -> None:
         """The writer thread: take what waits, write it, answer, until closed."""
-        while (group := self._take()) is not None:
+        groups = _Groups(self._waiting)
+        while (group := groups.take()) is not None:
             _write_group(self.engine, group)
             _answer(group)
 
-    def _take(self) -> list[_Write] | None:
-        first = self._waiting.get()
-        if first is None:
+
+class _Groups:
+    """What waits for the writer, as groups: the urgent alone, then all that waits, in turns."""
+
+    def __init__(self, waiting: "queue.SimpleQueue[_Write | None]") -> None:
+        self._waiting = waiting
+        self._urgent: deque[_Write] = deque()
+        self._patient: deque[_Write] = deque()
+        self._is_closed = False
+        self._went_ahead = False  # the last group left patient ones behind
+
+    def take(self) -> list[_Write] | None:
+        """Return the next group, or None once everything is written that was ever handed in."""
+        self._gather()
+        if not self._urgent and not self._patient:
             return None
-        group = [first]
-        while len(group) < GROUP_SIZE:
+        self._went_ahead = bool(self._urgent and self._patient) and not self._went_ahead
+        group = [] if self._went_ahead else _taken(self._patient, GROUP_SIZE)
+        return group + _taken(self._urgent, GROUP_SIZE - len(group))
+
+    def _gather(self) -> None:
+        """Read what was handed in; wait for it if there is nothing else to do."""
+        while not self._is_closed:
+            must_wait = not self._urgent and not self._patient
             try:
-                write = self._waiting.get_nowait()
+                write = self._waiting.get(block=must_wait)
             except queue.Empty:
-                break
-            if write is None:
-                self._waiting.put(None)  # answer this group first
-                break
-            group.append(write)
-        return group
+                return
+            if write is None:  # the last thing ever put there
+                self._is_closed = True
+            elif write.is_patient:
+                self._patient.append(write)
+            else:
+                self._urgent.append(write)
+
+
+def _taken(waiting: deque[_Write], most: int) -> list[_Write]:
+    return [waiting.popleft() for _ in range(min(most, len(waiting)))]
 
 
 def _write_group(engine: Engine, group: list[_Write]) -> None:
@@ -234,7 +264,11 @@ def _snapshots(engine: Engine) -> Engine:
 @contextlib.contextmanager
 def _begin(connection: Connection) -> Iterator[None]:
     """A transaction that takes SQLite's write lock at once, not halfway through."""
-    with connection.begin():
-        if connection.dialect.name == "sqlite":
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+    path = connection.engine.url.database if connection.dialect.name == "sqlite" else None
+    if path is None:
+        with connection.begin():
+            yield
+        return
+    with write_turns.turn(path), connection.begin():
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, bindparam, func, or_, select, text, update
 
 from broker.fairness import Line, Turns, batch_of
+from broker.feeding import Feeding
 from broker.lifecycle import Requeued
 from broker.queues import Lane
 from broker.states import JobState
@@ -22,7 +23,7 @@ from broker.tables import Batch, Job, Workspace
 
 DUE_GROUP = 1_000
 MOST_LINES = 1_000  # looked at in one turn; the next turn begins where this one ended
-FED_PATIENCE_MS = 60_000  # a fed job that nobody claimed for so long is fed again
+FED_PATIENCE_MS = 15_000  # a fed job that nobody claimed for so long is fed again
 UNKNOWN_PROVIDER_ROOM = 16  # for jobs of a provider that is configured no longer
 CHUNK = 16  # jobs read from a line at a time
 
@@ -119,6 +120,7 @@ class Memory:
 
     turns: dict[Place, Turns] = field(default_factory=dict)
     after: dict[Place, str] = field(default_factory=dict)  # the last line looked at
+    feeding: Feeding = field(default_factory=Feeding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,9 +177,10 @@ def _feed(connection: Connection, look: Due) -> list[Any]:
     places = [(each, lane.value) for each in waiting_providers(connection) for lane in Lane]
     heads = {place: _heads(connection, look, place) for place in places}
     budgets = _batch_budgets(connection, [head for each in heads.values() for head in each])
-    rooms = {provider: look.rooms.get(provider, UNKNOWN_PROVIDER_ROOM) for provider, _ in places}
+    on_queue = Counter[str]()
     for (provider, _), here in heads.items():
-        rooms[provider] -= sum(head.on_queue for head in here)
+        on_queue[provider] += sum(head.on_queue for head in here)
+    rooms = {provider: _room(look, provider, on_queue[provider]) for provider, _ in places}
     chosen: list[Any] = []
     for place, here in heads.items():
         sources = [
@@ -187,8 +190,16 @@ def _feed(connection: Connection, look: Due) -> list[Any]:
         ]
         fed = _in_turns(connection, look, place, sources, min(rooms[place[0]], DUE_GROUP))
         rooms[place[0]] -= len(fed)
+        on_queue[place[0]] += len(fed)
         chosen += fed
+    for provider, jobs in on_queue.items():
+        look.memory.feeding.fed(provider, jobs)
     return chosen
+
+
+def _room(look: Due, provider: str, on_queue: int) -> int:
+    most = look.rooms.get(provider, UNKNOWN_PROVIDER_ROOM)
+    return look.memory.feeding.room(provider, on_queue, most)
 
 
 def _in_turns(

@@ -153,7 +153,7 @@ class BatchKeeper:
         armed = self._credentials.armed(principal)
         lines = await asyncio.to_thread(reader.group, row, armed)
         group = Group(row.id, row.cursor, lines, left, now_ms())
-        return await self._database.write(batches.take_in_many, group)
+        return await self._database.write(batches.take_in_many, group, patient=True)
 
     async def _stops(self, row: Any) -> bool:
         """Stop a batch whose time is over before its lines were in, or that met its first error."""

@@ -53,7 +53,7 @@ class Dispatcher:
 
     async def _dispatch_jobs(self, now: int) -> None:
         look = Due(now, await self._rooms(now), self._memory)
-        self._publish(await self._tools.database.write(dispatch_many, look))
+        self._publish(await self._tools.database.write(dispatch_many, look, patient=True))
 
     async def _rooms(self, now: int) -> dict[str, int]:
         """Return how many jobs may wait on each provider's queues; asks for the busy ones only."""

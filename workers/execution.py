@@ -29,6 +29,7 @@ from broker.lifecycle import (
 from broker.native_lane import BATCH_TIER
 from broker.operations import Operation
 from broker.pacing import Permit
+from broker.queues import Lane
 from broker.retries import OnUnknown
 from workers import own_keys, pacing
 from workers.answers import Envelope
@@ -52,7 +53,8 @@ ROUTING_FIELDS = frozenset(
 
 async def run_job(tools: Toolbox, permit: Permit, job_id: str) -> None:
     """Claim a job, make one attempt, record what came of it. Quiet when it is not ours to run."""
-    job = await claim(tools, job_id)
+    async with tools.lanes.turn(permit.lane):
+        job = await claim(tools, job_id, permit.lane)
     if job is None:
         return
     with held(tools, job):
@@ -82,11 +84,10 @@ def held(tools: Toolbox, job: ClaimedJob) -> Iterator[None]:
             tools.called_off.discard(job.id)
 
 
-async def claim(tools: Toolbox, job_id: str) -> ClaimedJob | None:
+async def claim(tools: Toolbox, job_id: str, lane: Lane) -> ClaimedJob | None:
     lease_ms = int(tools.settings.lease_seconds * 1000)
-    return await tools.database.write(
-        claim_many, Claim(job_id, tools.worker_id, now_ms(), lease_ms)
-    )
+    wish = Claim(job_id, tools.worker_id, now_ms(), lease_ms)
+    return await tools.database.write(claim_many, wish, patient=lane is Lane.BATCH)
 
 
 async def begin(tools: Toolbox, job: ClaimedJob) -> Run:

@@ -23,6 +23,7 @@ from broker.lifecycle import (
     is_dearer,
     record_many,
 )
+from broker.queues import Lane
 from broker.retries import Decision, Retry
 from workers.answers import Envelope
 from workers.receipts import Receipt
@@ -103,9 +104,10 @@ async def record(tools: Toolbox, ending: Ending) -> bool:
     is not recorded by then is another worker's to do again.
     """
     give_up = time.monotonic() + tools.settings.lease_seconds
+    patient = ending.job.lane != Lane.INTERACTIVE
     while True:
         try:
-            recorded = await tools.database.write(record_many, ending)
+            recorded = await tools.database.write(record_many, ending, patient=patient)
         except OperationalError:
             if time.monotonic() > give_up:
                 raise

@@ -25,6 +25,7 @@ from broker.settings import Settings
 from broker.signing import older_keys, signing_key
 from workers.adapters.base import Adapter, Upstream
 from workers.adapters.registry import ADAPTERS
+from workers.lanes import Lanes
 from workers.media import Fetcher
 from workers.operations.base import OperationAdapter
 from workers.operations.registry import OPERATIONS
@@ -70,6 +71,7 @@ class Toolbox:
     pacer: Pacer
     throttles: Throttles = field(default_factory=Throttles)
     refused_at: dict[str, int] = field(default_factory=dict)  # workspaces' keys, last written down
+    lanes: Lanes = field(default_factory=Lanes)
     running: dict[str, "asyncio.Task[Answer]"] = field(default_factory=dict)  # attempts by job id
     held: dict[str, int] = field(default_factory=dict)  # attempt numbers of claimed jobs, by job id
     called_off: set[str] = field(default_factory=set)  # held jobs whose callers cancelled them

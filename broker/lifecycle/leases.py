@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
 from broker.lifecycle.claims import claimed_job
 from broker.lifecycle.records import Failed, decide, record_many
-from broker.queues import ordinary
+from broker.queues import Lane, ordinary
 from broker.retries import Retry
 from broker.states import JobState
 from broker.tables import Job, JobPayload
@@ -28,6 +28,16 @@ _HELD = (
     )
     .order_by(_jobs.c.id)
     .with_for_update()
+)
+_PUBLISHED = (
+    update(_jobs)
+    .where(
+        _jobs.c.state == JobState.QUEUED.value,
+        _jobs.c.lane.in_([lane.value for lane in Lane]),
+        _jobs.c.dispatch_at > bindparam("now"),
+        _jobs.c.available_at <= bindparam("now"),
+    )
+    .values(dispatch_at=_jobs.c.available_at)
 )
 _RENEW = (
     update(_jobs)
@@ -90,7 +100,8 @@ def rescue_many(connection: Connection, rescues: Sequence[Rescue]) -> Sequence[l
     """End the attempts of lost workers as `unknown` and let `retries.decide` say what follows.
 
     Returns the jobs that are queued again; the dispatcher publishes them. At most RESCUE_GROUP jobs
-    are looked at: as many as that mean there may be more.
+    are looked at: as many as that mean there may be more. What was published and not claimed yet
+    is published again too: a dead worker takes the messages it had fetched with it.
     """
     return [_rescue(connection, rescue) for rescue in rescues]
 
@@ -112,6 +123,8 @@ def _rescue(connection: Connection, rescue: Rescue) -> list[Requeued]:
     endings = [_lost_attempt(row, rescue.now) for row in rows]
     if endings:
         record_many(connection, endings)
+    if endings or rescue.owner is not None:
+        connection.execute(_PUBLISHED, {"now": rescue.now})
     return [
         Requeued(end.job.id, end.job.plan[end.decision.position].provider, ordinary(end.job.lane))
         for end in endings

@@ -25,6 +25,7 @@ class Permit:
     """One call that may be sent. It is given back with `Pacer.release`."""
 
     provider: str
+    lane: Lane
     since: float  # of the loop's clock
     tokens: int  # counted against the provider's minute so far
     is_counted: bool = False  # they are more than a guess
@@ -152,7 +153,7 @@ class Gate:
                 continue
             count -= 1
             self.held += 1
-            waiter.future.set_result(Permit(self.provider, now, tokens))
+            waiter.future.set_result(Permit(self.provider, lane, now, tokens))
 
     def _send_back(self, lane: Lane, cause: Cause, first_ms: int, now: float, now_ms: int) -> None:
         """Keep those who come in soon: the first in `first_ms`, the others one by one after it."""

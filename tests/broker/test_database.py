@@ -1,14 +1,16 @@
 import asyncio
 import dataclasses
 import threading
+import time
 
 import pytest
 from sqlalchemy import text
 
-from broker.database import Database
+from broker.database import GROUP_SIZE, Database
 from broker.errors import UnavailableError
 from broker.submission import submit_many
 from broker.tables import Job, JobPayload, LedgerEntry
+from broker.write_turns import turn
 from tests.factories import count, make_new_job, make_principal
 
 
@@ -196,6 +198,56 @@ def test_a_loop_that_closes_at_the_last_moment_does_not_stop_the_writer(database
             return await database.write(lambda _c, items: items, 2)
 
     assert asyncio.run(next_one()) == 2
+
+
+async def test_the_urgent_goes_before_the_patient_that_still_gets_its_turn(database):
+    # Given a busy writer, before which more urgent items gather than go into one group
+    groups = []
+
+    def note(_connection, items):
+        groups.append(set(items))
+        return items
+
+    gate, holding = await held_writer(database)
+    writes = [asyncio.create_task(database.write(note, "patient", patient=True))]
+    writes += [
+        asyncio.create_task(database.write(note, f"urgent {n}")) for n in range(2 * GROUP_SIZE)
+    ]
+    await asyncio.sleep(0)
+    # When it is free again
+    gate.opened.set()
+    await asyncio.gather(holding, *writes)
+    # Then urgent ones are written first, and the patient one as soon as it has let them go ahead
+    assert "patient" not in groups[0]
+    assert "patient" in groups[1]
+    assert [len(group) for group in groups] == [GROUP_SIZE, GROUP_SIZE, 1]
+
+
+async def test_a_process_that_waits_to_write_goes_before_one_that_just_has(tmp_path):
+    # Given a writer that takes its next turn as soon as it has ended one
+    path = str(tmp_path / "waybill.db")
+    order, begun, over = [], threading.Event(), threading.Event()
+
+    def greedy():
+        while not over.is_set():
+            with turn(path):
+                order.append("greedy")
+                begun.set()
+                time.sleep(0.002)
+
+    thread = threading.Thread(target=greedy)
+    thread.start()
+    # When another wants one, again and again
+    assert begun.wait(10)
+    waits = []
+    for _ in range(10):
+        before = len(order)
+        with turn(path):
+            waits.append(len(order) - before)
+    over.set()
+    thread.join()
+    # Then it never sees more than the turn that was under way, and one that was before it
+    assert max(waits) <= 2
 
 
 async def test_close_finishes_what_waits(url, connect, database, caller):

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 
 from broker.dispatch import Due, Memory, dispatch_many
+from broker.feeding import LEAST_AHEAD
 from broker.lifecycle import Requeued
 from broker.queues import Lane
 from broker.retries import Retry
@@ -104,6 +105,40 @@ def test_batch_queues_stay_shallow_and_are_fed_in_order(database, caller):
     for job_id in first[:3]:
         claim_one(database, job_id)
     assert dispatch(database, alpha=4) == ids[4:7]
+
+
+def test_the_feed_follows_what_workers_take_not_what_a_provider_could(database, caller):
+    # Given a long batch at a provider with slots for all of it
+    ids = submit_batch(database, caller, 600)
+    memory = Memory()
+
+    def look():
+        return dispatch(database, memory=memory, alpha=10_000)
+
+    # When nobody takes what was fed
+    first, nothing = look(), look()
+    # Then no more comes: little waits ahead of what others will want
+    assert (first, nothing) == (ids[:LEAST_AHEAD], [])
+    # When all of it is taken, look by look, twice as much comes each time
+    taken, fed = [], first
+    for _ in range(3):
+        for job_id in fed:
+            claim_one(database, job_id)
+        taken.append(len(fed))
+        fed = look()
+    assert taken == [LEAST_AHEAD, 2 * LEAST_AHEAD, 4 * LEAST_AHEAD]
+
+
+def test_what_a_dead_worker_had_fetched_is_published_again_at_once(database, caller):
+    # Given a batch job and a call that were published and lie with a worker
+    [line] = submit_batch(database, caller, 1)
+    call = submit(database, caller)
+    assert dispatch(database) == [line]
+    assert dispatch(database, now=NOW + 1_000) == []
+    # When that worker is known to be dead, though it ran nothing
+    rescue(database, now=NOW + 2_000, owner="worker-1")
+    # Then nobody waits until the messages count as lost
+    assert set(dispatch(database, now=NOW + 2_000)) == {line, call}
 
 
 def test_finished_batch_jobs_make_room_until_all_are_done(database, caller):
