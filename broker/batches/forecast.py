@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from broker.accounts import Principal
+from broker.batches.intake import MARGIN
 from broker.batches.lines import LineError, read
 from broker.batches.reading import Reader, options_of
 from broker.completion import Json
@@ -32,6 +33,7 @@ class _Sums:
     lines: int = 0
     valid: int = 0
     most_nanos: int = 0
+    dearest_nanos: int = 0  # one line
     per_model: "Counter[str]" = field(default_factory=Counter)
     most_per_model: "Counter[str]" = field(default_factory=Counter)
     per_provider: "Counter[str]" = field(default_factory=Counter)
@@ -41,8 +43,9 @@ class _Sums:
 def forecast(database: Database, reader: Reader, batch: Any, principal: Principal) -> Json:
     """Prepare every line as if it were to run; return counts, problems, costs and a duration.
 
-    `cost.most` is what the dearest endpoints of all lines would be paid. The duration follows from
-    how long the providers' latest answers took and how many calls each may have in flight.
+    `cost.most` is what the dearest endpoints of all lines would be paid, as quoted; a `max_cost` of
+    `cost.cap` is enough for all lines, unless they come dearer than quoted. The duration follows
+    from how long the providers' latest answers took and how many calls each may have in flight.
     """
     sums = _Sums()
     options = options_of(batch)
@@ -64,7 +67,10 @@ def forecast(database: Database, reader: Reader, batch: Any, principal: Principa
             "invalid": sums.lines - sums.valid,
         },
         "errors": {"object": "list", "data": sums.problems},
-        "cost": {"most": usd(sums.most_nanos)},
+        "cost": {
+            "most": usd(sums.most_nanos),
+            "cap": usd(sums.most_nanos + (MARGIN - 1) * sums.dearest_nanos),
+        },
         "models": {
             model: {"requests": count, "most": usd(sums.most_per_model[model])}
             for model, count in sums.per_model.items()
@@ -77,6 +83,7 @@ def _count(sums: _Sums, job: NewJob) -> None:
     held, model = max(orjson.loads(job.payload["quotes"])), str(job.row["model"])
     sums.valid += 1
     sums.most_nanos += held
+    sums.dearest_nanos = max(sums.dearest_nanos, held)
     sums.per_model[model] += 1
     sums.most_per_model[model] += held
     sums.per_provider[job.provider] += 1

@@ -1,8 +1,9 @@
 """validating → in_progress: lines become jobs, in groups, and the cursor moves with them.
 
 A group's jobs, lines and cursor are one transaction: whoever is killed in the middle leaves the
-cursor where the jobs end. Holds of open lines and the costs of settled ones never pass the batch's
-`max_cost`, nor the workspace's credits: what does not fit waits until something has been settled.
+cursor where the jobs end. What open lines may cost (MARGIN times what they hold) and settled ones
+did never passes the batch's `max_cost`, nor do holds pass the workspace's credits: what does not
+fit waits until something has been settled.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,10 @@ _lines: Any = BatchLine.__table__  # type: ignore[attr-defined]
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _generations: Any = Generation.__table__  # type: ignore[attr-defined]
 _INSERT_LINES = insert(_lines)
+MARGIN = 2
+"""What a line may cost at most, as a multiple of its quote: answers without `max_tokens` are longer
+than is likely, and other scripts than Latin have more tokens than are guessed from the letters."""
+
 _TAKING = (BatchState.VALIDATING.value, BatchState.IN_PROGRESS.value)
 
 
@@ -41,7 +46,7 @@ class ReadLine:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The next lines of a batch; `budget` is what their holds may come to, in nano-dollars."""
+    """The next lines of a batch; `budget` is what they may cost, in nano-dollars."""
 
     batch_id: str
     cursor: int  # where they begin
@@ -83,14 +88,14 @@ def _take_in(connection: Connection, group: Group) -> Taken:
 def _affordable(
     group: Group, known: Mapping[str, str]
 ) -> tuple[Sequence[ReadLine], StopReason | None]:
-    """Return the lines at the beginning whose holds are within the budget."""
+    """Return the lines at the beginning that surely are within the budget."""
     if group.budget is None:
         return group.lines, None
     left, seen = group.budget, set(known)
     for index, line in enumerate(group.lines):
         if line.job is None or (line.digest is not None and line.digest in seen):
             continue
-        left -= line.job.row["hold_nanos"]
+        left -= MARGIN * line.job.row["hold_nanos"]
         if left < 0:
             return group.lines[:index], StopReason.MAX_COST
         if line.digest is not None:
@@ -207,7 +212,7 @@ def refusal(error: Exception) -> str:
 
 
 def budget(connection: Connection, batch_id: str, max_cost_nanos: int) -> int:
-    """Return what is left of a cap: less what was settled, less what open lines hold."""
+    """Return what is left of a cap: less what was settled, less what open lines may cost."""
     final = [state.value for state in FINAL]
     held = select(func.coalesce(func.sum(_jobs.c.hold_nanos), 0)).where(
         _jobs.c.batch_id == batch_id, _jobs.c.state.not_in(final)
@@ -217,5 +222,5 @@ def budget(connection: Connection, batch_id: str, max_cost_nanos: int) -> int:
         .join(_jobs, _jobs.c.id == _generations.c.job_id)
         .where(_jobs.c.batch_id == batch_id)
     )
-    spent = connection.execute(held).scalar_one() + connection.execute(paid).scalar_one()
+    spent = MARGIN * connection.execute(held).scalar_one() + connection.execute(paid).scalar_one()
     return max_cost_nanos - int(spent)

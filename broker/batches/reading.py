@@ -67,6 +67,7 @@ class Reader:
             operation=line.operation or Operation(batch.endpoint),
             lane=Lane.BATCH,
             deadline=batch.expires_at,
+            webhook=_lines_webhook(batch),
             batch_id=batch.id,
             priority=batch.priority,
             extra={"custom_id": line.custom_id},
@@ -92,6 +93,12 @@ class Reader:
             operation = line.operation or Operation(batch.endpoint)
             same = digest(operation, completed_body(line, options))
         return ReadLine(end, line.custom_id, job, same)
+
+
+def _lines_webhook(batch: Any) -> str | None:
+    """Return the batch's receiver, where it asks for jobs by name: then it hears of each line."""
+    wanted = orjson.loads(batch.webhook)["events"] if batch.webhook else ()
+    return str(batch.webhook) if any(each.startswith("job.") for each in wanted) else None
 
 
 def _holding_the_most(job: NewJob) -> NewJob:

@@ -20,7 +20,10 @@ def announce(connection: Connection, jobs: Sequence[Ended]) -> None:
     webhooks.fan_out(
         connection,
         [
-            webhooks.job_event(job.job_id, job.workspace_id, job.state.value, job.now, job.webhook)
+            webhooks.job_event(
+                *(job.job_id, job.workspace_id, job.state.value, job.now, job.webhook),
+                is_line=job.is_line,
+            )
             for job in jobs
         ],
     )

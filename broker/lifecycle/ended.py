@@ -15,9 +15,14 @@ class Ended:
     state: JobState
     now: int
     webhook: str | None
+    is_line: bool  # of a batch
     shares: bool = False  # its call is shared with others, see `following`
 
 
 def ended(row: Any, workspace_id: str, state: JobState, now: int) -> Ended:
-    """Return the end of the job with this row (`id`, `webhook`, `coalesced_with`)."""
-    return Ended(row.id, workspace_id, state, now, row.webhook, row.coalesced_with is not None)
+    """Return the end of the job with this row (`id`, `webhook`, `batch_id`, `coalesced_with`)."""
+    return Ended(
+        *(row.id, workspace_id, state, now, row.webhook),
+        is_line=row.batch_id is not None,
+        shares=row.coalesced_with is not None,
+    )

@@ -26,6 +26,7 @@ _ENDING = (
     _jobs.c.state,
     _jobs.c.hold_nanos,
     _jobs.c.webhook,
+    _jobs.c.batch_id,
     _jobs.c.waiting_for,
     _jobs.c.coalesced_with,
 )

@@ -34,7 +34,7 @@ _FOLLOWERS = (
         _jobs.c.id,
         *(_jobs.c.workspace_id, _jobs.c.api_key_id, _jobs.c.app, _jobs.c.end_user),
         _jobs.c.hold_nanos,
-        _jobs.c.webhook,
+        *(_jobs.c.webhook, _jobs.c.batch_id),
         _members.c.fingerprint,
         _members.c.lane,
     )
@@ -108,7 +108,11 @@ def _answer(connection: Connection, leader: Ended, followers: Sequence[Any]) -> 
     )
     connection.execute(_LEAVE, {"ids": ids})
     return [
-        Ended(row.id, row.workspace_id, JobState.COMPLETED, now, row.webhook) for row in followers
+        Ended(
+            *(row.id, row.workspace_id, JobState.COMPLETED, now, row.webhook),
+            is_line=row.batch_id is not None,
+        )
+        for row in followers
     ]
 
 

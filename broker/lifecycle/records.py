@@ -86,7 +86,7 @@ _RUNNING = (
     select(
         *(_jobs.c.id, _jobs.c.workspace_id, _jobs.c.api_key_id, _jobs.c.app, _jobs.c.end_user),
         *(_jobs.c.attempt, _jobs.c.hold_nanos, _jobs.c.cancel_requested, _jobs.c.webhook),
-        _jobs.c.coalesced_with,
+        *(_jobs.c.coalesced_with, _jobs.c.batch_id),
     )
     .where(
         _jobs.c.id.in_(bindparam("ids", expanding=True)), _jobs.c.state == JobState.RUNNING.value

@@ -97,11 +97,12 @@ def _receivers(event: WebhookEvent, endpoints: Sequence[Any]) -> list[_Receiver]
     found = [
         _endpoint(row)
         for row in endpoints
-        if is_wanted(event.type, orjson.loads(row.events)) and row.id != event.subject_id
+        if row.id != event.subject_id
+        and is_wanted(event.type, orjson.loads(row.events), is_line=event.is_line)
     ]
     if event.webhook is not None:
         own = orjson.loads(event.webhook)
-        if is_wanted(event.type, own.get("events") or ()):
+        if is_wanted(event.type, own.get("events") or (), is_line=event.is_line):
             origin = f"{event.workspace_id} {urlsplit(own['url']).netloc}"
             found.append(_Receiver(origin, url=own["url"]))
     return found

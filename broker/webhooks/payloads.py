@@ -24,15 +24,22 @@ class WebhookEvent:
     now: int
     data: Json  # thin: ids and status
     webhook: str | None = None  # the subject's own: JSON {url, events}
+    is_line: bool = False  # it happened to a line of a batch, which has events of its own
     id: str = field(default_factory=lambda: new_id("evt_"))
 
 
 def job_event(
-    job_id: str, workspace_id: str, state: str, now: int, webhook: str | None
+    job_id: str,
+    workspace_id: str,
+    state: str,
+    now: int,
+    webhook: str | None,
+    *,
+    is_line: bool = False,
 ) -> WebhookEvent:
     """Return the event of a job that came to this state."""
     data = {"id": job_id, "object": "job", "status": state}
-    return WebhookEvent(workspace_id, f"job.{state}", job_id, now, data, webhook)
+    return WebhookEvent(workspace_id, f"job.{state}", job_id, now, data, webhook, is_line)
 
 
 def batch_event(

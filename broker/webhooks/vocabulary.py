@@ -48,9 +48,14 @@ MISSING = (DeliveryState.EXHAUSTED, DeliveryState.CANCELLED)
 """What never arrived and is not tried again by itself."""
 
 
-def is_wanted(event_type: str, wanted: Sequence[str]) -> bool:
-    """Tell whether a filter lets a type through: empty lets all, `job.*` what begins so."""
-    return not wanted or any(
+def is_wanted(event_type: str, wanted: Sequence[str], *, is_line: bool = False) -> bool:
+    """Tell whether a filter lets a type through: `job.*` what begins so, an empty one all.
+
+    Lines of batches are thousands: an empty filter keeps them out, they are asked for by name.
+    """
+    if not wanted:
+        return not is_line
+    return any(
         event_type == each or (each.endswith(".*") and event_type.startswith(each[:-1]))
         for each in wanted
     )

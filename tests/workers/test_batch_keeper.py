@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from broker import batches, files
+from broker import batches, files, webhooks
 from broker.batches import BatchWish, Inspector, Options, new_batch, reports
 from broker.batches.reading import GROUP_LINES
 from broker.clock import now_ms
@@ -126,6 +126,17 @@ def claims(connection, job_ids):
 
 def file_lines(tools, file_id):
     return [json.loads(each) for each in tools.files.read(file_id).splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("events", "hears"), [([], False), (["batch.*"], False), (["batch.*", "job.failed"], True)]
+)
+async def test_a_batchs_receiver_hears_of_its_lines_where_it_asks_for_jobs(tools, events, hears):
+    own = webhooks.job_webhook("https://shop.example/hook", events)
+    batch_id = make_batch(tools, [line("a")], webhook=own)
+    await bring_forward(tools, batch_id)
+    [job_id] = jobs_of(tools, batch_id)
+    assert job_row(tools.database, job_id).webhook == (own if hears else None)
 
 
 async def test_lines_are_taken_in_in_groups(tools):

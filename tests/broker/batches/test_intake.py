@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from broker import batches
 from broker.batches import Group, StopReason, Taken
+from broker.batches.intake import MARGIN
 from broker.tables import Job
 from tests.broker.batches.factories import (
     LINE_BYTES,
@@ -118,30 +119,35 @@ def test_identical_lines_are_one_job(database, caller):
 
 
 def test_lines_that_would_pass_the_cap_wait(database, caller):
-    batch_id = make_batch(database, caller, max_cost_nanos=2 * HOLD)
+    # Given a cap for two lines, should they cost as much more than quoted as lines may
+    cap = 2 * MARGIN * HOLD
+    batch_id = make_batch(database, caller, max_cost_nanos=cap)
     lines = [job_line(caller, batch_id, n) for n in (1, 2, 3)]
-    left = database.read_now(batches.budget, batch_id, 2 * HOLD)
+    left = database.read_now(batches.budget, batch_id, cap)
+    # Then the third waits
     assert take_in(database, batch_id, lines, budget=left) == Taken(2, StopReason.MAX_COST)
-    assert database.read_now(batches.budget, batch_id, 2 * HOLD) == 0
+    assert database.read_now(batches.budget, batch_id, cap) == 0
 
 
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    cap=st.integers(0, 60),
+    cap=st.integers(0, 60 * MARGIN),
     holds=st.lists(st.integers(1, 20), min_size=1, max_size=8),
-    shares=st.lists(st.floats(0, 1), min_size=8, max_size=8),
+    shares=st.lists(st.floats(0, MARGIN), min_size=8, max_size=8),
 )
-def test_holds_and_costs_never_pass_the_cap(sqlite_url, connect, cap, holds, shares):
-    # Given a cap, and lines that may cost at most `holds` and cost a share of it
+def test_costs_never_pass_the_cap_though_lines_cost_more_than_quoted(
+    sqlite_url, connect, cap, holds, shares
+):
+    # Given a cap, and lines that hold `holds` and cost up to MARGIN times as much
     base = connect(sqlite_url)
     caller = make_principal(base)
     batch_id = make_batch(base, caller, lines=len(holds), max_cost_nanos=cap)
     taken = 0
     while taken < len(holds):
         left = base.read_now(batches.budget, batch_id, cap)
-        # Then at no time do holds and costs come to more than the cap
+        # Then at no time do costs, and what open lines may cost, come to more than the cap
         assert left >= 0
         number = taken + 1
         group = [job_line(caller, batch_id, number, hold=holds[taken])]

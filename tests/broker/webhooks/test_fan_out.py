@@ -45,6 +45,28 @@ def complete(database, caller, **wish):
     return job.id
 
 
+def test_a_batchs_lines_are_told_to_those_only_that_ask_for_jobs(database, caller):
+    # Given an endpoint without a filter, one that asks for jobs, and one for batches
+    _, asking, _ = (
+        make_endpoint(database, caller.workspace_id, events=events)
+        for events in ([], ["job.*"], ["batch.*"])
+    )
+    # When lines of a batch end, by an answer and by a cancellation
+    own = webhooks.job_webhook(URL, ["job.completed"])
+    done = complete(database, caller, batch_id="batch_1")
+    asked = complete(database, caller, batch_id="batch_2", webhook=own)
+    gone = submit(database, caller, batch_id="batch_1")
+    cancel(database, gone, caller.workspace_id)
+    # Then who never said "job" is spared thousands of events
+    told = {(row.endpoint_id, row.subject_id) for row in deliveries(database)}
+    assert told == {
+        (asking.id, done),
+        (asking.id, asked),
+        (None, asked),
+        (asking.id, gone),
+    }
+
+
 def give_up(database, caller):
     job = submit_and_claim(database, caller, max_attempts=1)
     record(database, failed(job))
