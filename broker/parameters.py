@@ -45,7 +45,7 @@ PREFERRED = frozenset({"tools", "tool_choice", "response_format", "verbosity"})
 def asked(body: Json) -> frozenset[str]:
     """Return the parameters that a body sets."""
     return frozenset(
-        parameter for field, parameter in FIELDS.items() if body.get(field) is not None
+        [FIELDS[field] for field, value in body.items() if field in FIELDS and value is not None]
     )
 
 

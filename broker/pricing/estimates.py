@@ -11,7 +11,7 @@ TOKENS_PER_MEDIA_PART = 1_000  # an image or a file, whose real count only the p
 
 def estimate_input_tokens(body: Json) -> int:
     """Return a rough count of a body's input tokens, for the hold and for context filters."""
-    characters = sum(_characters(body.get(name)) for name in INPUTS)
+    characters = sum([_characters(body[name]) for name in INPUTS if name in body])
     media = 0
     for message in body.get("messages") or ():
         content = message.get("content")
@@ -22,7 +22,7 @@ def estimate_input_tokens(body: Json) -> int:
             text = part.get("text")
             characters += len(text) if isinstance(text, str) else 0
             media += not isinstance(text, str)
-    characters += sum(len(str(tool)) for tool in body.get("tools") or ())
+    characters += sum([len(str(tool)) for tool in body.get("tools") or ()])
     return characters // CHARACTERS_PER_TOKEN + media * TOKENS_PER_MEDIA_PART + 1
 
 

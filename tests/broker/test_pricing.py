@@ -194,9 +194,10 @@ def test_where_no_price_is_known_the_charge_in_the_answer_counts():
     assert cost(price, Usage(input=10, output=10)) == 0
 
 
-def test_a_quote_is_the_cost_without_a_cache():
-    price = Price(prompt=10**9, completion=2 * 10**9, cache_read=1, request=5)
-    assert quote(price, input_tokens=10, output_tokens=20) == 50_005
+@given(PRICES, st.integers(0, 10**7), st.integers(0, 10**7))
+def test_a_quote_is_the_cost_without_a_cache(price, inputs, outputs):
+    usage = Usage(input=inputs, output=outputs)
+    assert quote(price, input_tokens=inputs, output_tokens=outputs) == cost(price, usage)
 
 
 @pytest.mark.parametrize(
