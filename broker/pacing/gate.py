@@ -82,7 +82,7 @@ class Gate:
         self.spare -= 1
         self.held += 1
         self.used_spare = True
-        return Permit(self.provider, now, 0)
+        return Permit(self.provider, Lane.INTERACTIVE, now, 0)
 
     def ask(self, process: str, most: int) -> Ask:
         """Put what waits into a question for `most` calls at most."""
