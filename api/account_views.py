@@ -10,10 +10,6 @@ from broker.completion import Json
 from broker.money import usd
 from broker.usage import KeyUsage
 
-BYOK = dict.fromkeys(
-    ("byok_usage", "byok_usage_daily", "byok_usage_weekly", "byok_usage_monthly"), 0.0
-)
-
 
 def key(row: Any, usage: KeyUsage) -> Json:
     """A key's record; the key itself is not in it."""
@@ -70,7 +66,10 @@ def current_key(row: Any, usage: KeyUsage, free: Json) -> Json:
 def _limit(row: Any, usage: KeyUsage) -> Json:
     left = None
     if row.limit_nanos is not None:
-        spent = getattr(usage, row.limit_reset or "total")
+        window = row.limit_reset or "total"
+        spent = getattr(usage, window)
+        if row.include_byok_in_limit:
+            spent += getattr(usage, f"byok_{window}")
         left = usd(max(0, row.limit_nanos - spent))
     return {
         "limit": None if row.limit_nanos is None else usd(row.limit_nanos),
@@ -81,7 +80,10 @@ def _limit(row: Any, usage: KeyUsage) -> Json:
         "usage_daily": usd(usage.daily),
         "usage_weekly": usd(usage.weekly),
         "usage_monthly": usd(usage.monthly),
-        **BYOK,
+        "byok_usage": usd(usage.byok_total),
+        "byok_usage_daily": usd(usage.byok_daily),
+        "byok_usage_weekly": usd(usage.byok_weekly),
+        "byok_usage_monthly": usd(usage.byok_monthly),
         "expires_at": iso(row.expires_at),
         "creator_user_id": row.created_by,
     }

@@ -113,7 +113,9 @@ def _was_delivered() -> Any:
 
 def _is_on_its_way() -> Any:
     return exists().where(
-        _deliveries.c.subject_id == _jobs.c.id, _deliveries.c.state.in_(_ON_THEIR_WAY)
+        _deliveries.c.subject_id == _jobs.c.id,
+        _deliveries.c.state.in_(_ON_THEIR_WAY),
+        _deliveries.c.is_full.is_(True),
     )
 
 

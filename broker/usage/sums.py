@@ -21,6 +21,10 @@ class KeyUsage:
     daily: int = 0
     weekly: int = 0
     monthly: int = 0
+    byok_total: int = 0  # what providers charged the caller's own keys
+    byok_daily: int = 0
+    byok_weekly: int = 0
+    byok_monthly: int = 0
 
 
 def spent(
@@ -52,17 +56,17 @@ def key_usage(connection: Connection, key_ids: Sequence[str], now: int) -> dict[
     """Return what these keys spent, by id: the figures of GET /key."""
     month, week, day = (starts_at(each, now) for each in (Reset.MONTHLY, Reset.WEEKLY, Reset.DAILY))
 
-    def since(period: str, start: int) -> Any:
+    def since(cost: Any, period: str, start: int) -> Any:
         inside = and_(_rollups.c.period == period, _rollups.c.starts_at >= start)
-        return func.coalesce(func.sum(case((inside, _rollups.c.cost_nanos), else_=0)), 0)
+        return func.coalesce(func.sum(case((inside, cost), else_=0)), 0)
+
+    windows = (("month", 0), ("day", day), ("day", week), ("month", month))
+    costs = (_rollups.c.cost_nanos, _rollups.c.byok_cost_nanos)
 
     rows = connection.execute(
         select(
             _rollups.c.api_key_id,
-            since("month", 0),
-            since("day", day),
-            since("day", week),
-            since("month", month),
+            *(since(cost, period, start) for cost in costs for period, start in windows),
         )
         .where(
             _rollups.c.api_key_id.in_(key_ids),

@@ -149,6 +149,12 @@ def test_none_that_nobody_fetches_goes_after_a_day(database, caller):
     assert bodies(database, job.id) == (False, False, False)
 
 
+def test_a_thin_delivery_that_nobody_takes_keeps_nothing(database, caller):
+    job = done(database, caller, store="none")
+    deliver(database, job, state="pending", full=False)
+    assert tidy(database, NOW + DAY) == [job.id]
+
+
 def test_a_full_delivery_is_a_fetch_once_it_has_arrived(database, caller):
     pending, arrived, thin = (done(database, caller, store="none") for _ in range(3))
     deliver(database, pending, state="pending")

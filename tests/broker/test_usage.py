@@ -122,6 +122,20 @@ def test_activity_of_one_key_is_not_anothers(database, caller):
     assert len(database.read_now(usage.activity, Activity(NOW, None, by_workspace=True))) == 2
 
 
+def test_what_a_keys_own_accounts_were_charged_is_told_apart(database, caller):
+    job = submit_and_claim(database, caller)
+    ending = finished(job, cost=5)
+    ending.generation.update(is_byok=True, byok_cost_nanos=100)
+    record(database, ending)
+    found = database.read_now(usage.key_usage, [caller.api_key_id], NOW)[caller.api_key_id]
+    assert (found.total, found.byok_total, found.byok_daily, found.byok_monthly) == (
+        5,
+        100,
+        100,
+        100,
+    )
+
+
 def test_what_a_key_used_by_period(database, caller):
     # NOW is a Friday, the 15th
     for days, cost in ((0, 1), (1, 10), (10, 100), (40, 1_000)):
