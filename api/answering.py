@@ -97,13 +97,18 @@ async def answer(services: Services, principal: Principal, job_id: str, end: Eve
     headers = job_headers(job_id, told.get("queued_ms"))
     body = told.get("response")
     if body is None:  # a streamed job's end does not repeat the answer
-        found = await report(services, principal, job_id)
-        if found.payload.response is None:
-            raise forgetting.gone(job_id)
-        return json_response(orjson.Fragment(found.payload.response), 200, headers)
+        return await stored(services, principal, job_id)
     if media.has_media(body):
         return await asyncio.to_thread(media.response, services, body, headers)
     return json_response(body, 200, headers)
+
+
+async def stored(services: Services, principal: Principal, job_id: str) -> Response:
+    """Return the answer of a completed job."""
+    found = await report(services, principal, job_id)
+    if found.payload.response is None:
+        raise forgetting.gone(job_id)
+    return json_response(orjson.Fragment(found.payload.response), 200, job_headers(job_id))
 
 
 def failed(job_id: str, told: Json) -> Response:

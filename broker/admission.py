@@ -2,7 +2,7 @@
 
 import orjson
 
-from broker import access, plugins, routing, submission
+from broker import access, plugins, presets, routing, submission
 from broker.accounts import Principal
 from broker.bodies import SCHEMAS, validated
 from broker.catalog import Catalog, task_fit
@@ -30,6 +30,7 @@ def admit(
     """
     validated(SCHEMAS[wish.operation], body, inside=inside)
     plugins.check(body)
+    _refuse_preset(body)
     own = principal.own_keys.providers
     served = catalog.endpoints(routing.requested_models(body), wish.operation, own)
     endpoints = access.permitted(principal, served)
@@ -42,3 +43,12 @@ def admit(
         raise InvalidRequestError(
             "The body is nested too deeply.", param=inside or "body"
         ) from None
+
+
+def _refuse_preset(body: Json) -> None:
+    """Raise for a preset that nobody has merged: it would be passed over in silence."""
+    if presets.asked(body) is not None:
+        raise InvalidRequestError(
+            "Presets are for POST /chat/completions and for chat jobs: name a model here.",
+            param="preset" if body.get("preset") else "model",
+        )

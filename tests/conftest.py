@@ -1,4 +1,4 @@
-"""What many tests share: a running Waybill to be talked to from outside, and a Valkey."""
+"""What many tests share: a running Waybill to be talked to from outside, a Valkey, a clock."""
 
 import subprocess
 from collections.abc import AsyncIterator, Iterator
@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from broker.settings import Settings
 from cli.start.valkey import valkey_command
+from tests.factories import NOW
 from tests.house import House, until
 
 
@@ -53,3 +54,18 @@ async def redis(valkey: str) -> AsyncIterator[Redis]:
     await redis.flushall()
     yield redis
     await redis.aclose()
+
+
+class Clock:
+    """Unix milliseconds that stand still until they are moved."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> int:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()

@@ -41,10 +41,12 @@ def observe(tools: Toolbox, run: Run, answer: Answer) -> None:
     endpoint, own = seen.endpoint, (seen.endpoint[0], WHOLE_PROVIDER)
     if is_own:  # it says nothing of the installation's key
         own = endpoint
-    if isinstance(answer, Failure) and refuses_credential(answer):
+    known = tools.observer.circuits
+    is_disabled = bool(known.get(own, breaker.CLOSED).until)
+    if isinstance(answer, Failure) and refuses_credential(answer) and not is_disabled:
         tools.recorder.later(partial(_refused, tools, endpoint[0], answer))
     for key in {endpoint, own}:
-        if key in run.probes or key in tools.observer.circuits:
+        if key in run.probes or known.get(key, breaker.CLOSED).is_troubled:
             step = _step(seen, answer, key, run)
             tools.recorder.later(partial(_change, tools, key, step))
 
@@ -90,8 +92,7 @@ def _step(seen: Seen, answer: Answer, key: EndpointKey, run: Run) -> Callable[[B
     def step(known: Breaker) -> Breaker:
         now = now_ms()
         if seen.verdict is Verdict.OK:  # also one that was tried for want of a better place
-            fresh = not known.until and not known.refusals
-            return known if fresh else breaker.probed(known, now, well=True)
+            return breaker.probed(known, now, well=True) if known.is_troubled else known
         if key in run.probes:
             asked = seen.retry_after_ms
             well = False if is_bad else None

@@ -1,13 +1,15 @@
 """POST /chat/completions: a job whose caller waits, streams, or comes back later."""
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from typing import Any
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import answering, explaining, forgetting, intake
+from api import answering, caching, explaining, forgetting, intake
 from api.attribution import attribution
 from api.documents import body_of
+from api.presetting import with_preset
 from api.services import Services, services
 from api.serving import serve
 from api.streaming import ChatStream, chat_response
@@ -31,14 +33,26 @@ async def create_chat_completion(request: Request) -> Response:
         store=intake.store(request),
         **attribution(request),
     )
+    body = await with_preset(hands, principal, body)
     warm = await intake.remembered(request, hands, principal, body)
     job = intake.prepared(hands, principal, body, wish, warm=warm)
-    if body.get("stream") and not intake.preference(request).respond_async:
-        return await _stream(request, hands, principal, job)
-    response = await serve(request, hands, principal, job)
-    if explaining.is_wanted(request):
-        return await explaining.explained(hands, principal, response)
-    return response
+    is_streamed = body.get("stream") and not intake.preference(request).respond_async
+
+    async def answered() -> Response:
+        if is_streamed:
+            return await _stream(request, hands, principal, job)
+        response = await serve(request, hands, principal, job)
+        if explaining.is_wanted(request):
+            return await explaining.explained(hands, principal, response)
+        return response
+
+    async def retold(job_id: str) -> Response:
+        if is_streamed:
+            return await _chunks(request, hands, principal, job, job_id)
+        return await answering.stored(hands, principal, job_id)
+
+    cache = caching.wanted(request, principal, job, body)
+    return await caching.through(hands, cache, job, answered, retold)
 
 
 async def _stream(request: Request, hands: Services, principal: Principal, job: NewJob) -> Response:
@@ -52,16 +66,32 @@ async def _stream(request: Request, hands: Services, principal: Principal, job: 
             if cancels and not submitted.replayed:  # it is somebody else's call too
                 await answering.cancel_quietly(hands, principal, job_id)
 
-        source = _events(hands, principal, job_id)
-        source = forgetting.once_told(hands, job_id, job.row["store"], source)
-        if explaining.is_wanted(request):
-            source = explaining.explained_stream(hands, principal, job_id, source)
-        return await chat_response(
-            source,
-            ChatStream(job_id, model=str(job.row["model"])),
-            keep_alive=hands.settings.keep_alive_seconds,
-            on_gone=on_gone,
-        )
+        return await _chunks(request, hands, principal, job, job_id, on_gone)
+
+
+async def _not_missed() -> None:
+    """Do nothing when the caller of an answer that is there already has gone."""
+
+
+async def _chunks(
+    request: Request,
+    hands: Services,
+    principal: Principal,
+    job: NewJob,
+    job_id: str,
+    on_gone: Callable[[], Coroutine[Any, Any, None]] = _not_missed,
+) -> Response:
+    """Answer with the chunks of the job that was submitted for `job`."""
+    source = _events(hands, principal, job_id)
+    source = forgetting.once_told(hands, job_id, job.row["store"], source)
+    if explaining.is_wanted(request):
+        source = explaining.explained_stream(hands, principal, job_id, source)
+    return await chat_response(
+        source,
+        ChatStream(job_id, model=str(job.row["model"])),
+        keep_alive=hands.settings.keep_alive_seconds,
+        on_gone=on_gone,
+    )
 
 
 async def _events(

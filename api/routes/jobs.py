@@ -12,6 +12,7 @@ from api import answering, forgetting, intake, views
 from api.attribution import attribution
 from api.documents import JOB
 from api.errors import json_response
+from api.presetting import with_preset
 from api.receivers import own_webhook
 from api.schemas.jobs import JobRequest
 from api.services import Services, services
@@ -47,10 +48,11 @@ async def submit_job(request: Request) -> Response:
     webhook = own_webhook(wanted.webhook, wanted.callback_url, hands.settings.allowed_networks)
     wish = replace(_wish(wanted, intake.idempotency_key(request), webhook), **attribution(request))
     inside = "body" if is_wrapped else None
-    warm = None
+    asked, warm = wanted.body, None
     if wish.operation is Operation.CHAT:
-        warm = await intake.remembered(request, hands, principal, wanted.body)
-    job = intake.prepared(hands, principal, wanted.body, wish, inside=inside, warm=warm)
+        asked = await with_preset(hands, principal, asked)
+        warm = await intake.remembered(request, hands, principal, asked)
+    job = intake.prepared(hands, principal, asked, wish, inside=inside, warm=warm)
     submitted = await intake.submit(hands, job)
     preference = intake.Preference(respond_async=True)
     response = await answering.accepted(hands, principal, submitted.job_id, preference)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import intake
+from api import answering, caching, intake
 from api.attribution import attribution
 from api.documents import body_of
 from api.forms import read_sound_form
@@ -77,4 +77,12 @@ async def _serve_body(
         **attribution(request),
     )
     job = intake.prepared(hands, principal, body, wish)
-    return await serve(request, hands, principal, job)
+
+    async def answered() -> Response:
+        return await serve(request, hands, principal, job)
+
+    async def retold(job_id: str) -> Response:
+        return await answering.stored(hands, principal, job_id)
+
+    cache = caching.wanted(request, principal, job, body)
+    return await caching.through(hands, cache, job, answered, retold)

@@ -149,6 +149,7 @@ class ChatRequest(_Open):
     """A chat completion as a caller asks for it."""
 
     messages: Annotated[list[Message], Field(min_length=1)]
+    preset: str | None = None
     model: Annotated[str, Field(min_length=1)] | None = None
     models: list[str] | None = None
     route: Route | Literal["fallback", "sort"] | None = None

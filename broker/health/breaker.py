@@ -1,6 +1,6 @@
 """A circuit breaker as a value: what becomes of it, given what was seen and the time. Pure.
 
-    closed     calls go through; too large a share of failures in the last 30 s opens it
+    closed     calls go through; too large a share of recent failures (5 to 10 s, 30 s) opens it
     open       no calls until the cool-down ends; it doubles with every opening in a row, honours
                Retry-After, and a later end replaces an earlier one, never the other way round
     half-open  one probe at a time: its success closes, its failure opens again
@@ -36,6 +36,11 @@ class Breaker:
     refusals: int = 0  # of a credential, in a row
     credential: str = ""  # a fingerprint: another key begins anew
     why: str = ""  # for people
+
+    @property
+    def is_troubled(self) -> bool:
+        """Whether a success would change it."""
+        return bool(self.until or self.refusals)
 
     def circuit(self, now: int) -> Circuit:
         if not self.until:

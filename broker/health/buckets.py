@@ -8,7 +8,6 @@ searched for, and memory is bounded by the endpoints in use times the spans kept
     t<n>  s<n>                  histogram of the first token's wait (ms), of the speed (tokens/s)
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,7 +17,7 @@ from broker.evidence import EndpointKey
 PREFIX = "waybill:health:"
 LATE_MS = 5_000  # a span may still be written to this long after its end
 
-Counts: TypeAlias = "Counter[str]"
+Counts: TypeAlias = dict[str, int]
 """Codes and how often each was seen."""
 
 KIND, WAIT, SPEED = "k:", "t", "s"
@@ -69,7 +68,7 @@ def read(stored: Mapping[bytes, bytes]) -> dict[EndpointKey, Counts]:
     for name, value in stored.items():
         endpoint, _, code = name.decode().rpartition(" ")
         provider, _, model = endpoint.partition(" ")
-        found.setdefault((provider, model), Counter())[code] = int(value)
+        found.setdefault((provider, model), {})[code] = int(value)
     return found
 
 

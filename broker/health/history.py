@@ -3,9 +3,8 @@
 Spans that can no longer change are added up once, so a look costs what is still being written.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from broker.evidence import (
     NOTHING_KNOWN,
@@ -20,8 +19,18 @@ from broker.health.breaker import Breaker
 from broker.health.buckets import HOURS, MINUTES, MOMENTS, RESOLUTIONS, Counts, Resolution
 from broker.health.verdicts import Verdict
 
-FIVE, THIRTY = 5, 30  # minutes
+FIVE = 5  # minutes
+JUST_NOW = 2  # moments: 5 to 10 s
 Span = Mapping[EndpointKey, Counts]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """One endpoint's counts over the spans of each window."""
+
+    five: Counts
+    thirty: Counts
+    day: Counts
 
 
 class History:
@@ -30,7 +39,9 @@ class History:
     def __init__(self) -> None:
         self._spans: dict[tuple[str, int], Span] = {}
         self._evidence: dict[EndpointKey, Evidence] = {}
-        self._minute = -1
+        self._closed: dict[EndpointKey, _Sums] = {}  # over the spans that cannot change any more
+        self._changed: set[EndpointKey] = set()  # since their evidence was made
+        self._written: tuple[list[int], list[int]] = ([], [])  # the spans that still can
 
     def wanted(self, now: int) -> list[tuple[Resolution, int]]:
         """Return the spans that must be read: those unknown yet, and those still written to."""
@@ -43,36 +54,37 @@ class History:
 
     def take(self, spans: Mapping[tuple[Resolution, int], Span], now: int) -> None:
         """Keep what was read, and drop what is too old."""
-        self._spans |= {(each.name, start): span for (each, start), span in spans.items()}
+        for (each, start), span in spans.items():
+            before = self._spans.get((each.name, start), {})
+            self._changed |= {key for key, counts in span.items() if before.get(key) != counts}
+            self._spans[each.name, start] = span
         kept = {(each.name, start) for each in RESOLUTIONS for start in each.starts(now)}
         self._spans = {place: span for place, span in self._spans.items() if place in kept}
 
-    def lately(self, endpoint: EndpointKey, now: int, *, since: int) -> tuple[int, int]:
-        """Return how many attempts succeeded and failed in the last 30 s, after `since`."""
-        ok = failed = 0
-        for start in MOMENTS.starts(now):
-            seen = self._spans.get((MOMENTS.name, start), {}).get(endpoint)
-            if seen and start >= since:
-                ok += seen[Verdict.OK]
-                failed += seen[Verdict.FAILED]
-        return ok, failed
+    def lately(self, endpoint: EndpointKey, now: int, *, since: int) -> list[tuple[int, int]]:
+        """Return how many attempts succeeded and failed after `since`: just now, and in 30 s.
+
+        Who failed just now is not saved by having served well before.
+        """
+        starts = [start for start in MOMENTS.starts(now) if start >= since]
+        windows = (starts[-JUST_NOW:], starts)
+        sums = (self._sum(MOMENTS, each, endpoint) for each in windows)
+        return [(seen.get(Verdict.OK, 0), seen.get(Verdict.FAILED, 0)) for seen in sums]
 
     def tried_lately(self, now: int) -> set[EndpointKey]:
         return self._endpoints(MOMENTS, MOMENTS.starts(now))
 
     def evidence(self, now: int) -> dict[EndpointKey, Evidence]:
-        """Return what is known by counts. Endpoints at rest are looked at once a minute."""
-        minute = MINUTES.start(now - buckets.LATE_MS)
-        if minute != self._minute:
-            self._minute = minute
-            touched = self._endpoints(MINUTES, MINUTES.starts(now)) | self._endpoints(
-                HOURS, HOURS.starts(now)
-            )
-            self._evidence = {}
-        else:
-            touched = self._endpoints(MINUTES, MINUTES.open(now))
-        for endpoint in touched:
+        """Return what is known by counts: made anew where they changed, or a window moved on."""
+        written = (MINUTES.open(now), HOURS.open(now))
+        if written != self._written:
+            self._written = written
+            self._closed, self._evidence = {}, {}
+            minutes = self._endpoints(MINUTES, MINUTES.starts(now))
+            self._changed = minutes | self._endpoints(HOURS, HOURS.starts(now))
+        for endpoint in self._changed:
             self._evidence[endpoint] = self._of(endpoint, now)
+        self._changed = set()
         return self._evidence
 
     def _endpoints(self, resolution: Resolution, starts: Iterable[int]) -> set[EndpointKey]:
@@ -80,30 +92,58 @@ class History:
         return {endpoint for span in spans for endpoint in span}
 
     def _sum(self, resolution: Resolution, starts: Iterable[int], endpoint: EndpointKey) -> Counts:
-        total: Counts = Counter()
-        for start in starts:
-            seen = self._spans.get((resolution.name, start), {}).get(endpoint)
-            if seen:
-                total.update(seen)
-        return total
+        spans = (self._spans.get((resolution.name, start), {}) for start in starts)
+        return _added(*(span[endpoint] for span in spans if endpoint in span))
 
     def _of(self, endpoint: EndpointKey, now: int) -> Evidence:
-        minutes = MINUTES.starts(now)
-        five = self._sum(MINUTES, minutes[-FIVE - 1 :], endpoint)
-        thirty = self._sum(MINUTES, minutes[: -FIVE - 1], endpoint) + five
-        day = self._sum(HOURS, HOURS.starts(now), endpoint)
-        counted = _counted(five) + five[Verdict.LIMITED]
-        return Evidence(
-            uptime_5m=_uptime(five),
-            uptime_30m=_uptime(thirty),
-            uptime_1d=_uptime(day),
-            attempts_5m=_counted(five),
-            latency_5m=_seconds(five),
-            latency_30m=_seconds(thirty),
-            throughput_5m=_speed(five),
-            throughput_30m=_speed(thirty),
-            rate_limited_5m=five[Verdict.LIMITED] / counted if counted else 0.0,
+        closed = self._closed.get(endpoint)
+        if closed is None:
+            closed = self._closed[endpoint] = self._closed_sums(endpoint, now)
+        minutes, hours = self._written
+        latest = self._sum(MINUTES, minutes, endpoint)
+        return _evidence(
+            _Sums(
+                _added(closed.five, latest),
+                _added(closed.thirty, latest),
+                _added(closed.day, self._sum(HOURS, hours, endpoint)),
+            )
         )
+
+    def _closed_sums(self, endpoint: EndpointKey, now: int) -> _Sums:
+        minutes = [start for start in MINUTES.starts(now) if start not in self._written[0]]
+        hours = [start for start in HOURS.starts(now) if start not in self._written[1]]
+        recent = MINUTES.starts(now)[-FIVE - 1]
+        five = [start for start in minutes if start >= recent]
+        return _Sums(
+            self._sum(MINUTES, five, endpoint),
+            self._sum(MINUTES, minutes, endpoint),
+            self._sum(HOURS, hours, endpoint),
+        )
+
+
+def _added(*parts: Counts) -> Counts:
+    total: Counts = {}
+    for part in parts:
+        for code, seen in part.items():
+            total[code] = total.get(code, 0) + seen
+    return total
+
+
+def _evidence(sums: _Sums) -> Evidence:
+    five, thirty = sums.five, sums.thirty
+    limited = five.get(Verdict.LIMITED, 0)
+    answered = _counted(five) + limited
+    return Evidence(
+        uptime_5m=_uptime(five),
+        uptime_30m=_uptime(thirty),
+        uptime_1d=_uptime(sums.day),
+        attempts_5m=_counted(five),
+        latency_5m=_seconds(five),
+        latency_30m=_seconds(thirty),
+        throughput_5m=_speed(five),
+        throughput_30m=_speed(thirty),
+        rate_limited_5m=limited / answered if answered else 0.0,
+    )
 
 
 def with_circuits(
@@ -117,14 +157,13 @@ def with_circuits(
 
     A disabled credential opens the circuits of all its provider's endpoints that are known.
     """
-    told = {
-        endpoint: replace(
-            evidence.get(endpoint, NOTHING_KNOWN), in_flight=in_flight.get(endpoint, 0)
-        )
-        for endpoint in {*evidence, *circuits, *pauses, *in_flight}
-    }
-    for endpoint, known in told.items():
-        asked = _paused(known, pauses.get(endpoint, 0), Circuit.CLOSED, now)
+    told = dict(evidence)
+    disabled = {provider for provider, model in circuits if model == WHOLE_PROVIDER}
+    theirs = {endpoint for endpoint in evidence if endpoint[0] in disabled} if disabled else set()
+    for endpoint in {*circuits, *pauses, *in_flight, *theirs}:
+        known = evidence.get(endpoint, NOTHING_KNOWN)
+        asked = replace(known, in_flight=in_flight.get(endpoint, 0))
+        asked = _paused(asked, pauses.get(endpoint, 0), Circuit.CLOSED, now)
         for key in (endpoint, (endpoint[0], WHOLE_PROVIDER)):
             if (breaker := circuits.get(key)) is not None:
                 asked = _paused(asked, breaker.until, _shown(breaker, now), now)
@@ -150,12 +189,12 @@ _RANK = (Circuit.CLOSED, Circuit.HALF_OPEN, Circuit.OPEN)
 
 
 def _counted(counts: Counts) -> int:
-    return counts[Verdict.OK] + counts[Verdict.FAILED]
+    return counts.get(Verdict.OK, 0) + counts.get(Verdict.FAILED, 0)
 
 
 def _uptime(counts: Counts) -> float | None:
     counted = _counted(counts)
-    return counts[Verdict.OK] / counted if counted else None
+    return counts.get(Verdict.OK, 0) / counted if counted else None
 
 
 def _seconds(counts: Counts) -> Percentiles | None:

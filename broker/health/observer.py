@@ -18,6 +18,7 @@ from broker.evidence import NO_SNAPSHOT, Circuit, EndpointKey, Snapshot
 from broker.health import breaker as breakers
 from broker.health import buckets, circuits, history
 from broker.health.breaker import CLOSED, Breaker
+from broker.health.buckets import Resolution
 from broker.health.history import History
 from broker.health.recorder import IN_FLIGHT
 from broker.stopping import stopped
@@ -56,10 +57,19 @@ class Observer:
         known, pauses, in_flight = await self._read(now)
         if self._judges:
             known |= await self._judge(known, pauses, now)
-        evidence = self._history.evidence(now)
-        told = history.with_circuits(evidence, known, pauses, in_flight, now)
+        self.snapshot = await asyncio.to_thread(self._picture, known, pauses, in_flight, now)
         self.circuits = known
-        self.snapshot = Snapshot(told, now)
+
+    def _picture(
+        self,
+        known: Mapping[EndpointKey, Breaker],
+        pauses: Mapping[EndpointKey, int],
+        in_flight: Mapping[EndpointKey, int],
+        now: int,
+    ) -> Snapshot:
+        """Return all that is known now. In a thread: thousands of endpoints take a while."""
+        evidence = self._history.evidence(now)
+        return Snapshot(history.with_circuits(evidence, known, pauses, in_flight, now), now)
 
     async def _run(self) -> None:
         while True:
@@ -81,11 +91,13 @@ class Observer:
         for key in (circuits.KEY, circuits.PAUSES, IN_FLIGHT):
             pipeline.hgetall(key)
         *spans, kept, paused, reports = await pipeline.execute()
-        read = {place: buckets.read(span) for place, span in zip(wanted, spans, strict=True)}
-        self._history.take(read, now)
+        await asyncio.to_thread(self._take, dict(zip(wanted, spans, strict=True)), now)
         pauses = {circuits.endpoint_of(field): int(until) for field, until in paused.items()}
         await self._forget(reports, now)
         return circuits.read(kept), pauses, _calls(reports, now)
+
+    def _take(self, spans: Mapping[tuple[Resolution, int], Any], now: int) -> None:
+        self._history.take({place: buckets.read(span) for place, span in spans.items()}, now)
 
     async def _judge(
         self, known: Mapping[EndpointKey, Breaker], pauses: Mapping[EndpointKey, int], now: int
@@ -96,9 +108,11 @@ class Observer:
             breaker = known.get(endpoint, CLOSED)
             if breaker.circuit(now) is not Circuit.CLOSED:
                 continue
-            ok, failed = self._history.lately(endpoint, now, since=breaker.since)
-            if breakers.is_too_bad(ok, failed):
-                why = f"{failed} of {ok + failed} attempts failed within 30 s"
+            lately = self._history.lately(endpoint, now, since=breaker.since)
+            bad = [(ok, failed) for ok, failed in lately if breakers.is_too_bad(ok, failed)]
+            if bad:
+                ok, failed = bad[0]
+                why = f"{failed} of {ok + failed} recent attempts failed"
                 asked = max(pauses.get(endpoint, 0) - now, 0)
                 changed[endpoint] = await self._open(endpoint, now, asked, why)
         for endpoint, breaker in known.items():

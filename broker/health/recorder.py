@@ -125,10 +125,13 @@ class Recorder:
         errands, self._errands = self._errands, []
         try:
             await self._send(counts, pauses)
-            for errand in errands:
-                await errand()
         except (RedisError, OSError) as error:
             log.info("health.not_sent", counts=len(counts), error=str(error))
+        for errand in errands:
+            try:
+                await errand()
+            except Exception as error:  # noqa: BLE001  # one that fails must not stop the counting
+                log.warning("health.errand_failed", error=str(error))
 
     async def _send(
         self, counts: Counter[tuple[Resolution, int, str]], pauses: dict[EndpointKey, int]

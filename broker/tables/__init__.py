@@ -21,6 +21,7 @@ from broker.tables.files import StoredFile
 from broker.tables.jobs import Attempt, Generation, Job, JobPayload
 from broker.tables.ledger import LedgerAccount, LedgerEntry
 from broker.tables.native_batches import NativeBatch, NativeLine
+from broker.tables.presets import Preset, PresetVersion
 from broker.tables.usage import UsageRollup
 from broker.tables.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
 
@@ -46,6 +47,8 @@ __all__ = [
     "NativeBatch",
     "NativeLine",
     "OneTimeToken",
+    "Preset",
+    "PresetVersion",
     "ProviderCredential",
     "StoredFile",
     "UsageRollup",

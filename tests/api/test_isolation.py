@@ -33,7 +33,9 @@ TABLES = {
 OTHER = {"comparison_id", "hash", "id", "workspace_id", "workspace_ref", "user_id"}
 """Parameters that name jobs compared, a key, a workspace or a person."""
 
-NOBODYS = {"author", "slug", "name", "model", "interval", "operation", "plugin", "provider"}
+NOBODYS = {
+    *("author", "slug", "name", "model", "interval", "operation", "plugin", "provider", "version"),
+}
 """Parameters that name what every workspace may see, or a part of what another one names."""
 
 IN_QUERY = {"workspace_id"}

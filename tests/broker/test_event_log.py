@@ -1,19 +1,9 @@
 """A streamed job's log on a real Valkey: one attempt at a time may write it."""
 
-import asyncio
-import subprocess
-import tempfile
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from broker import events
 from broker.events import Event, EventWriter
-from broker.settings import Settings
-from cli.start.valkey import valkey_command
 
 TTL = 600
 JOB = "job_1"
@@ -21,30 +11,6 @@ JOB = "job_1"
 
 def chunks(*numbers: int) -> list[Event]:
     return [Event(number, events.CHUNK, b'{"n":%d}' % number) for number in numbers]
-
-
-async def answers(redis: Redis) -> bool:
-    try:
-        return bool(await redis.ping())
-    except (RedisError, OSError):
-        return False
-
-
-@pytest.fixture
-async def redis() -> AsyncIterator[Redis]:
-    with tempfile.TemporaryDirectory(prefix="wb", dir="/tmp") as directory:
-        settings = Settings(data_dir=Path(directory))
-        server = subprocess.Popen(valkey_command(settings))
-        redis = Redis.from_url(settings.redis)
-        try:
-            async with asyncio.timeout(20):
-                while not await answers(redis):
-                    await asyncio.sleep(0.02)
-            yield redis
-        finally:
-            await redis.aclose()
-            server.terminate()
-            server.wait()
 
 
 async def test_a_worker_thought_dead_is_neither_kept_nor_heard(redis: Redis) -> None:

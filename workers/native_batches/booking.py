@@ -22,6 +22,7 @@ from broker.native_lane import BATCH_TIER
 from broker.retries import Decision, GiveUp, Retry
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.execution import request_of
+from workers.healing import heal
 from workers.recording import finish, record
 from workers.run import Run
 from workers.story import Story
@@ -53,7 +54,7 @@ class BatchedRun(Run):
 async def book_answer(tools: Toolbox, route: Route, called: Called, answer: bytes) -> None:
     """Record what the provider answered to this line; what cannot be read falls back."""
     run = await _run(tools, called)
-    read = _read(run, route, answer)
+    read = await heal(run, _read(run, route, answer))
     failure = read if isinstance(read, Failure) else await finish(tools, run, read)
     if failure is not None:
         await _end(tools, run, failure, Retry(0))

@@ -111,6 +111,14 @@ async def test_a_dead_endpoints_circuit_opens_for_everybody(redis, clock):
     assert everybody.snapshot.of(*FAST).circuit is Circuit.HALF_OPEN
 
 
+async def test_having_served_well_before_does_not_save_who_fails_now(redis, clock):
+    await told(redis, clock, *[ok()] * 15)
+    clock.now += 12_000
+    await told(redis, clock, *[failed()] * 5)
+    observer = await look(redis, clock, judges=True)
+    assert observer.snapshot.of(*FAST).circuit is Circuit.OPEN
+
+
 async def test_its_cool_down_honours_the_latest_retry_after(redis, clock):  # litellm#34399, #40130
     asked = [failed(retry_after_ms=each) for each in (60_000, 240_000, 1_000, 1_000, 1_000)]
     await told(redis, clock, *asked)

@@ -1,0 +1,111 @@
+"""An earlier answer given again: a job that is submitted, claimed and finished in one transaction.
+
+It holds nothing and costs nothing, has a generation of its own with zero usage, and says in its
+metadata whose answer it is. The same functions write it that write every job.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection
+
+from broker import events
+from broker.completion import Json, Timings
+from broker.events import Event
+from broker.ids import generation_id
+from broker.lifecycle import Claim, ClaimedJob, Finished, claim_many, record_many
+from broker.reports import JobReport
+from broker.submission import NewJob, Submitted, submit_many
+
+OWNER = "response-cache"  # stands for the worker
+LEASE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A job as it was asked for, and the completed one whose answer it gets."""
+
+    job: NewJob
+    earlier: JobReport
+    now: int
+
+
+def replay_many(
+    connection: Connection, replays: Sequence[Replay]
+) -> Sequence[Submitted | Exception]:
+    """Write jobs together with the answers that they are given."""
+    return [_replay(connection, each) for each in replays]
+
+
+def _replay(connection: Connection, wanted: Replay) -> Submitted | Exception:
+    row = {**wanted.job.row, "hold_nanos": 0}
+    alone = replace(wanted.job, row=row, shares=None)  # it has its answer: nobody waits for it
+    [submitted] = submit_many(connection, [alone])
+    if isinstance(submitted, Exception) or submitted.replayed:
+        return submitted
+    [claimed] = claim_many(connection, [Claim(wanted.job.id, OWNER, wanted.now, LEASE_MS)])
+    assert claimed is not None  # it was inserted a moment ago, in this transaction
+    record_many(connection, [_ending(claimed, wanted.earlier, wanted.now)])
+    return submitted
+
+
+def _ending(job: ClaimedJob, earlier: JobReport, now: int) -> Finished:
+    response = _again(orjson.loads(earlier.payload.response), job, now)
+    return Finished(
+        job=job,
+        now=now,
+        generation=_generation(earlier.generation, job, now),
+        response=orjson.dumps(response),
+        timings=Timings(),
+        events=_events(job, earlier, now) if job.stream else None,
+    )
+
+
+def _again(body: Json, job: ClaimedJob, now: int) -> Json:
+    """Return an answer, or a chunk of one, as this job's: its own id, nothing used."""
+    again = body | {"id": generation_id(job.id), "created": now // 1000}
+    if "usage" in body:
+        again["usage"] = _zeroed(body["usage"])
+    return again
+
+
+def _zeroed(counts: Any) -> Any:
+    if isinstance(counts, Mapping):
+        return {name: _zeroed(value) for name, value in counts.items()}
+    return 0 if isinstance(counts, int | float) and not isinstance(counts, bool) else counts
+
+
+def _generation(earlier: Any, job: ClaimedJob, now: int) -> Json:
+    """Return the row of the new generation: whose model answered, without what it took."""
+    columns = {
+        name: 0 if value is not None and name.endswith(("_nanos", "_tokens")) else value
+        for name, value in earlier._mapping.items()  # noqa: SLF001  # a row as a mapping
+    }
+    return columns | {
+        "id": generation_id(job.id),
+        "job_id": job.id,
+        "workspace_id": job.workspace_id,
+        "attempt": job.attempt,
+        "upstream_id": None,
+        "first_token_ms": None,
+        "duration_ms": 0,
+        "created_at": now,
+    }
+
+
+def _events(job: ClaimedJob, earlier: JobReport, now: int) -> bytes:
+    """Return the earlier stream's chunks and their end as this job's event log."""
+    chunks = [
+        orjson.dumps(_again(orjson.loads(event.data), job, now))
+        for event in events.unpack(earlier.payload.events)
+        if event.type == events.CHUNK
+    ]
+    end = {
+        "job_id": job.id,
+        "status": "completed",
+        "generation_id": generation_id(job.id),
+    }
+    told = [*((events.CHUNK, chunk) for chunk in chunks), ("completed", orjson.dumps(end))]
+    return events.pack([Event(number, *each) for number, each in enumerate(told, start=1)])

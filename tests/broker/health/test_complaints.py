@@ -1,0 +1,107 @@
+"""What users of other gateways complain of, each a test that fails where it happens here."""
+
+import pytest
+
+from broker.completion import AttemptOutcome, ErrorType
+from broker.evidence import Circuit
+from broker.health import Observer, Recorder, Seen, Verdict, breaker, circuits, verdict
+from broker.retries import OnUnknown, Retry, Situation, decide
+from broker.routing import Plan, PlannedEndpoint
+from tests.factories import make_endpoint
+from workers.adapters.errors import classify
+
+ALPHA = ("alpha", "acme/small")
+
+
+def classified(status, text, **headers):
+    return classify(status, headers, text.encode())
+
+
+def next_place(failure, *, tries=1):
+    plan = Plan([PlannedEndpoint(make_endpoint(name), "") for name in ("alpha", "beta", "gamma")])
+    return decide(failure, Situation(plan, 0, tries, tries, 9, 1e6, OnUnknown.FAIL), chance=0.0)
+
+
+async def seen(redis, clock, *attempts):
+    recorder = Recorder(redis, "worker", clock)
+    for each in attempts:
+        recorder.record(each)
+    recorder.start()
+    await recorder.close()
+    observer = Observer(redis, judges=True, clock=clock)
+    await observer.refresh()
+    return observer.snapshot.of(*ALPHA)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"error": {"message": "You have reached your specified API usage limits."}}',
+        '{"error": {"message": "Your credit balance is too low to access the Anthropic API."}}',
+    ],
+)
+def test_litellm_37599_a_spend_limit_that_comes_as_400_moves_on(body):
+    failure = classified(400, body)
+    assert failure.error_type is ErrorType.PAYMENT_REQUIRED
+    assert next_place(failure) == Retry(1)
+    assert verdict(failure) is Verdict.FAILED
+
+
+@pytest.mark.parametrize("body", ["", "Too Many Requests", "<html>slow down</html>", '{"oops": 1}'])
+async def test_litellm_24366_a_429_of_anybody_is_a_429_and_pauses(redis, clock, body):
+    failure = classified(429, body, **{"retry-after": "30"})
+    assert (failure.error_type, failure.retry_after) == (ErrorType.RATE_LIMIT_EXCEEDED, 30)
+    assert next_place(failure) == Retry(1)
+    known = await seen(redis, clock, Seen(ALPHA, verdict(failure), retry_after_ms=30_000))
+    assert known.paused_until == clock.now + 30_000
+    assert known.circuit is Circuit.CLOSED
+
+
+def test_litellm_10793_sglangs_full_context_is_the_requests_and_not_the_endpoints():
+    body = (
+        '{"object": "error", "message": "The input (12000 tokens) is longer than the model\'s '
+        'context length (8192 tokens).", "type": "BadRequestError", "code": 400}'
+    )
+    failure = classified(400, body)
+    assert failure.error_type is ErrorType.CONTEXT_LENGTH_EXCEEDED
+    assert verdict(failure) is Verdict.EXCUSED
+
+
+def test_litellm_5764_529_says_whose_fault_it_is():
+    failure = classified(529, '{"error": {"type": "overloaded_error", "message": "Overloaded"}}')
+    assert failure.error_type is ErrorType.PROVIDER_OVERLOADED
+    assert verdict(failure) is Verdict.FAILED
+
+
+async def test_litellm_34399_retry_after_holds_with_several_deployments(redis, clock):
+    beta = ("beta", "acme/small")
+    await seen(redis, clock, Seen(beta, Verdict.LIMITED, retry_after_ms=5_000))
+    known = await seen(redis, clock, Seen(ALPHA, Verdict.LIMITED, retry_after_ms=90_000))
+    assert known.paused_until == clock.now + 90_000
+
+
+async def test_litellm_40130_the_second_cool_down_is_not_cut_to_the_first(redis, clock):
+    limited = [Seen(ALPHA, Verdict.LIMITED, retry_after_ms=ms) for ms in (2_000, 60_000, 1_000)]
+    assert (await seen(redis, clock, *limited)).paused_until == clock.now + 60_000
+    shorter = Seen(ALPHA, Verdict.LIMITED, retry_after_ms=3_000)
+    assert (await seen(redis, clock, shorter)).paused_until == clock.now + 60_000
+
+
+async def test_new_api_6095_one_error_disables_nothing(redis, clock):
+    known = await seen(redis, clock, Seen(ALPHA, Verdict.FAILED, kind="server"))
+    assert known.circuit is Circuit.CLOSED
+
+
+def test_new_api_2899_a_retry_skips_no_healthy_place():
+    failure = classified(503, "{}")
+    assert failure.outcome is AttemptOutcome.REJECTED
+    assert next_place(failure, tries=2) == Retry(1)
+
+
+async def test_new_api_5420_what_was_disabled_comes_back_by_itself(redis, clock):
+    known = await seen(redis, clock, *[Seen(ALPHA, Verdict.FAILED)] * 5)
+    assert known.circuit is Circuit.OPEN
+    clock.now = known.paused_until
+    assert (await seen(redis, clock)).circuit is Circuit.HALF_OPEN
+    await circuits.change(redis, ALPHA, lambda b: breaker.probed(b, clock.now, well=True))
+    assert (await seen(redis, clock)).circuit is Circuit.CLOSED

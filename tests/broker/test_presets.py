@@ -1,0 +1,103 @@
+"""What a preset keeps of a body, what a body takes from it, and versions in the database."""
+
+import pytest
+
+from broker import presets
+from broker.errors import InvalidRequestError, NotFoundError
+from broker.presets import Content, NewVersion, PresetChoice, PresetName
+from tests.factories import NOW, make_principal, run
+
+HELLO = {"role": "user", "content": "hello"}
+RULES = {"role": "system", "content": "Be brief."}
+KEPT = Content({"model": "acme/small", "temperature": 0.1, "max_tokens": 9}, "Be brief.")
+
+
+@pytest.mark.parametrize(
+    ("body", "slug"),
+    [
+        ({"model": "@preset/mail"}, "mail"),
+        ({"model": "acme/large@preset/mail"}, "mail"),
+        ({"preset": "mail", "model": "acme/large"}, "mail"),
+        ({"preset": "mail", "model": "@preset/mail"}, "mail"),
+        ({"model": "acme/large"}, None),
+        ({"model": 7}, None),
+    ],
+)
+def test_how_a_body_refers_to_one(body, slug):
+    assert presets.asked(body) == slug
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"preset": 7},
+        {"preset": "No Such"},
+        {"model": "@preset/"},
+        {"preset": "a", "model": "@preset/b"},
+    ],
+)
+def test_what_cannot_be_one_is_refused(body):
+    with pytest.raises(InvalidRequestError):
+        presets.asked(body)
+
+
+def test_what_is_kept_of_a_body():
+    body = {"messages": [RULES, HELLO], "stream": True, "user": "u", **KEPT.config, "top_p": None}
+    assert presets.captured(body) == KEPT
+    assert presets.captured({"messages": [HELLO]}) == Content({}, None)
+    parts = {"role": "developer", "content": [{"type": "text", "text": "Be brief."}]}
+    assert presets.captured({"messages": [parts]}).system_prompt == "Be brief."
+
+
+def test_what_a_body_says_itself_stands():
+    body = {"model": "acme/large@preset/mail", "messages": [HELLO], "temperature": 0.9}
+    assert presets.merged(body, KEPT) == {
+        "model": "acme/large",
+        "messages": [RULES, HELLO],
+        "temperature": 0.9,
+        "max_tokens": 9,
+    }
+    own = {"role": "system", "content": "Be long."}
+    merged = presets.merged({"preset": "mail", "messages": [own, HELLO]}, KEPT)
+    assert merged["messages"] == [own, HELLO]
+    assert merged["model"] == "acme/small"
+    assert "preset" not in merged
+
+
+def wish(caller, content=KEPT, *, slug="mail", now=NOW):
+    return NewVersion(PresetName(caller.workspace_id, slug), caller.api_key_id, content, now)
+
+
+def test_versions_follow_each_other_and_any_can_be_chosen(database, caller):
+    # Given three versions, two of them written in one group
+    later = Content({"model": "acme/large"})
+    run(database, presets.save_many, wish(caller), wish(caller, later, now=NOW + 1))
+    run(database, presets.save_many, wish(caller, Content({"seed": 3}), now=NOW + 2))
+
+    def found(version=None):
+        return database.read_now(presets.find, caller.workspace_id, "mail", version)
+
+    assert found().content == Content({"seed": 3})
+    assert found(2).content == later
+    assert found(4) is None
+    rows, total = database.read_now(presets.versions, caller.workspace_id, "mail", 2, 0)
+    assert ([row.version for row in rows], total) == ([3, 2], 3)
+    # When the first is chosen, then calls get it, and the next is still the fourth
+    name = PresetName(caller.workspace_id, "mail")
+    assert run(database, presets.choose_many, PresetChoice(name, 1, NOW + 3)) == [None]
+    assert found().content == KEPT
+    run(database, presets.save_many, wish(caller, later, now=NOW + 4))
+    assert found().version.version == 4
+    [refusal] = run(database, presets.choose_many, PresetChoice(name, 9, NOW))
+    assert isinstance(refusal, NotFoundError)
+
+
+def test_a_preset_is_its_workspaces_own(database, caller):
+    stranger = make_principal(database, name="stranger")
+    run(database, presets.save_many, wish(caller), wish(caller, slug="chat"))
+    assert database.read_now(presets.find, stranger.workspace_id, "mail") is None
+    assert run(database, presets.delete_many, PresetName(stranger.workspace_id, "mail")) == [False]
+    rows, total = database.read_now(presets.list_presets, caller.workspace_id, 1, 1)
+    assert ([row.slug for row in rows], total) == (["mail"], 2)
+    assert run(database, presets.delete_many, PresetName(caller.workspace_id, "mail")) == [True]
+    assert database.read_now(presets.find, caller.workspace_id, "mail") is None

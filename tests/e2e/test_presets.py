@@ -1,0 +1,79 @@
+"""Presets through OpenRouter's own SDK, and in calls, streams and jobs."""
+
+from collections.abc import Iterator
+
+import pytest
+from openrouter import OpenRouter
+
+from tests.house import KEY, House, chat
+
+SYSTEM = {"role": "system", "content": "Be brief."}
+HELLO = {"role": "user", "content": "hello"}
+
+
+@pytest.fixture
+def sdk(house: House) -> Iterator[OpenRouter]:
+    with OpenRouter(api_key=KEY, server_url=house.url) as client:
+        yield client
+
+
+def test_made_by_the_sdk_and_used_in_every_way(house: House, sdk: OpenRouter) -> None:
+    made = sdk.presets.create_presets_chat_completions(
+        slug="mail", messages=[SYSTEM, HELLO], model="sim/sim-echo", temperature=0.5
+    ).data
+    assert made.designated_version.version == 1
+    assert made.designated_version.system_prompt == "Be brief."
+    assert made.designated_version.config == {"model": "sim/sim-echo", "temperature": 0.5}
+    assert sdk.presets.get(slug="mail").data.id == made.id
+    for body in (
+        {"model": "@preset/mail", "messages": [HELLO]},
+        {"preset": "mail", "messages": [HELLO]},
+        {"model": "spare/sim-echo@preset/mail", "messages": [HELLO]},
+    ):
+        answer = house.http.post("/chat/completions", json=body)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["choices"][0]["message"]["content"] == "hello"
+    assert answer.json()["model"] == "spare/sim-echo"
+    sent = house.calls("Be brief.")
+    assert sent["matching"] == 3
+    accepted = house.http.post("/jobs", json={"body": {"preset": "mail", "messages": [HELLO]}})
+    assert house.await_job(accepted.json()["id"])["model"] == "sim/sim-echo"
+
+
+def test_versions(house: House) -> None:
+    for seed in (1, 2):
+        body = chat("sim-echo", seed=seed)
+        made = house.http.post("/presets/versioned/chat/completions", json=body)
+        assert made.json()["data"]["designated_version"]["version"] == seed
+    listed = house.http.get("/presets/versioned/versions").json()
+    assert [each["config"]["seed"] for each in listed["data"]] == [2, 1]
+    assert listed["total_count"] == 2
+    back = house.http.patch("/presets/versioned", json={"version": 1})
+    assert back.json()["data"]["designated_version"]["config"]["seed"] == 1
+    assert house.http.get("/presets/versioned/versions/2").json()["data"]["version"] == 2
+    assert "versioned" in [each["slug"] for each in house.http.get("/presets").json()["data"]]
+    assert house.http.delete("/presets/versioned").status_code == 200
+    assert house.http.get("/presets/versioned").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/chat/completions", {"preset": "nobody", "messages": [HELLO]}, 404),
+        ("POST", "/chat/completions", {"preset": "No!", "messages": [HELLO]}, 400),
+        ("POST", "/presets/No!/chat/completions", chat(), 400),
+        ("POST", "/presets/empty/chat/completions", {"messages": [HELLO]}, 400),
+        ("POST", "/presets/x/chat/completions", {"model": "@preset/y", "messages": [HELLO]}, 400),
+        ("POST", "/presets/x/chat/completions", chat(temperature=9), 400),
+        ("POST", "/embeddings", {"model": "@preset/mail", "input": "x"}, 400),
+        ("PATCH", "/presets/nobody", {"version": 1}, 404),
+        ("PATCH", "/presets/nobody", {"version": "1"}, 400),
+        ("GET", "/presets/nobody/versions", None, 404),
+        ("GET", "/presets/nobody/versions/1", None, 404),
+        ("DELETE", "/presets/nobody", None, 404),
+    ],
+)
+def test_bad_input(house: House, method: str, path: str, body: dict | None, status: int) -> None:
+    answer = house.http.request(method, path, json=body)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["error"]["message"]

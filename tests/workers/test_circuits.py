@@ -1,0 +1,207 @@
+"""A worker before and after a call: detours, probes, refused credentials."""
+
+from types import SimpleNamespace
+
+import pytest
+from redis.asyncio import Redis
+
+from broker.completion import AttemptOutcome, Completion, ErrorType, Failure, Usage
+from broker.evidence import WHOLE_PROVIDER, Circuit
+from broker.health import Observer, Recorder, breaker, circuits
+from broker.routing import Plan, PlannedEndpoint
+from tests.factories import make_endpoint
+from workers import detours, observation
+from workers.detours import detour
+from workers.observation import fingerprint, forget_changed_credentials, observe
+
+ALPHA = ("alpha", "acme/small")
+OWN = ("alpha", WHOLE_PROVIDER)
+ANSWER = Completion([], Usage(output=50))
+
+
+def fails(type_=ErrorType.SERVER, outcome=AttemptOutcome.REJECTED, **more):
+    return Failure(outcome, type_, "no", **more)
+
+
+REFUSED = fails(ErrorType.AUTHENTICATION, http_status=401)
+BAD_REQUEST = fails(ErrorType.INVALID_REQUEST, http_status=400)
+
+
+class Worker:
+    """A worker's tools, as far as circuits need them; it looks when it is told to."""
+
+    def __init__(self, redis, clock, *, key="key-1"):
+        self.redis, self.clock = redis, clock
+        self.observer = Observer(redis, judges=True, clock=clock)
+        self.recorder = Recorder(redis, "worker-1", clock)
+        upstream = SimpleNamespace(api_key=key, options={})
+        self.routes = {"alpha": SimpleNamespace(upstream=upstream)}
+        self.database = self
+        self.announced = []
+
+    async def write(self, function, event):
+        self.announced.append((event.type, event.subject_id))
+
+    def run(self, *providers, position=0, left=600_000):
+        plan = Plan([PlannedEndpoint(make_endpoint(each), "") for each in providers])
+        return SimpleNamespace(
+            job=SimpleNamespace(
+                plan=plan,
+                position=position,
+                endpoint=plan[position],
+                deadline_at=self.clock() + left,
+            ),
+            probes=set(),
+            watch=SimpleNamespace(first_token_ms=None, elapsed_ms=lambda: 1_000),
+        )
+
+    async def comes(self, *providers, **more):
+        """A job comes: is it sent here (then its run is returned), or does it go elsewhere?"""
+        await self.observer.refresh()
+        run = self.run(*providers, **more)
+        skipped = await detour(self, run)
+        if skipped is None:
+            return run
+        assert skipped.outcome is AttemptOutcome.SKIPPED
+        return None
+
+    async def ends(self, run, answer):
+        observe(self, run, answer)
+        await self.recorder._flush()
+        await self.observer.refresh()
+
+    def circuit(self, key=ALPHA):
+        return self.observer.snapshot.of(*key).circuit
+
+
+@pytest.fixture
+def worker(redis, clock, monkeypatch):
+    monkeypatch.setattr(detours, "now_ms", clock)
+    monkeypatch.setattr(observation, "now_ms", clock)
+    return Worker(redis, clock)
+
+
+async def shut(worker, key=ALPHA):
+    await circuits.change(worker.redis, key, lambda b: breaker.opened(b, worker.clock()))
+    await worker.observer.refresh()
+
+
+async def test_a_closed_circuit_costs_no_question(worker):
+    worker.redis = None  # whoever asks it fails
+    assert await detour(worker, worker.run("alpha", "beta")) is None
+
+
+async def test_an_open_circuit_sends_jobs_on(worker):
+    await shut(worker)
+    assert await worker.comes("alpha", "beta") is None
+    assert await worker.comes("beta", "alpha")
+
+
+async def test_where_nothing_better_follows_it_is_tried(worker):
+    await shut(worker)
+    assert await worker.comes("alpha")
+    assert await worker.comes("beta", "alpha", position=1)
+    await shut(worker, ("beta", "acme/small"))
+    run = await worker.comes("alpha", "beta")
+    # and a success there closes it
+    await worker.ends(run, ANSWER)
+    assert worker.circuit() is Circuit.CLOSED
+
+
+async def test_one_probe_at_a_time_whose_success_closes(worker, clock):
+    await shut(worker)
+    clock.now += breaker.COOL_DOWN_MS
+    probe = await worker.comes("alpha", "beta")
+    assert await worker.comes("alpha", "beta") is None
+    await worker.ends(probe, ANSWER)
+    assert worker.circuit() is Circuit.CLOSED
+    assert await worker.comes("alpha", "beta")
+
+
+async def test_a_probe_that_fails_opens_for_twice_as_long(worker, clock):
+    await shut(worker)
+    clock.now += breaker.COOL_DOWN_MS
+    await worker.ends(await worker.comes("alpha", "beta"), fails())
+    assert worker.circuit() is Circuit.OPEN
+    assert worker.observer.snapshot.of(*ALPHA).paused_until == (
+        clock.now + 2 * breaker.COOL_DOWN_MS
+    )
+
+
+@pytest.mark.parametrize("nothing", [BAD_REQUEST, fails(outcome=AttemptOutcome.CANCELLED)])
+async def test_a_probe_that_told_nothing_lets_the_next_one_go(worker, clock, nothing):
+    await shut(worker)
+    clock.now += breaker.COOL_DOWN_MS
+    await worker.ends(await worker.comes("alpha", "beta"), nothing)
+    assert await worker.comes("alpha", "beta")
+
+
+async def test_others_failures_do_not_disturb_a_probe(worker, clock):
+    await shut(worker)
+    late = worker.run("alpha")  # sent before it opened
+    clock.now += breaker.COOL_DOWN_MS
+    probe = await worker.comes("alpha", "beta")
+    await worker.ends(late, BAD_REQUEST)
+    assert await worker.comes("alpha", "beta") is None
+    await worker.ends(probe, ANSWER)
+    assert worker.circuit() is Circuit.CLOSED
+
+
+async def test_three_refusals_disable_a_credential_and_are_told_once(worker):
+    for _ in range(2):
+        await worker.ends(worker.run("alpha"), REFUSED)
+    assert worker.circuit(OWN) is Circuit.CLOSED
+    for _ in range(2):
+        await worker.ends(worker.run("alpha"), REFUSED)
+    assert worker.circuit(OWN) is Circuit.OPEN
+    assert worker.announced == [("provider.disabled", "alpha")]
+    assert await worker.comes("alpha", "beta") is None
+
+
+async def test_a_success_between_refusals_starts_the_count_anew(worker):
+    for answer in (REFUSED, REFUSED, ANSWER, REFUSED, REFUSED):
+        await worker.ends(worker.run("alpha"), answer)
+    assert worker.circuit(OWN) is Circuit.CLOSED
+    assert worker.announced == []
+
+
+async def test_a_disabled_credential_is_judged_by_refusals_only(worker, clock):
+    for _ in range(3):
+        await worker.ends(worker.run("alpha"), REFUSED)
+    clock.now += breaker.CREDENTIAL_COOL_DOWN_MS
+    forbidden = fails(ErrorType.PERMISSION_DENIED, http_status=403)
+    await worker.ends(await worker.comes("alpha", "beta"), forbidden)
+    assert worker.circuit(OWN) is Circuit.OPEN
+    clock.now += 2 * breaker.CREDENTIAL_COOL_DOWN_MS
+    await worker.ends(await worker.comes("alpha", "beta"), BAD_REQUEST)  # it let us in
+    assert await worker.comes("alpha", "beta")
+
+
+async def test_another_key_begins_anew(worker):
+    for _ in range(3):
+        await worker.ends(worker.run("alpha"), REFUSED)
+    corrected = Worker(worker.redis, worker.clock, key="key-2")
+    assert fingerprint(corrected.routes["alpha"]) != fingerprint(worker.routes["alpha"])
+    assert await corrected.comes("alpha", "beta")
+    await forget_changed_credentials(worker)
+    assert await worker.comes("alpha", "beta") is None
+    await forget_changed_credentials(corrected)
+    assert await worker.comes("alpha", "beta")
+
+
+async def test_a_callers_own_haste_does_not_count(worker):
+    silence = fails(ErrorType.TIMEOUT, AttemptOutcome.UNKNOWN)
+    for _ in range(10):
+        await worker.ends(worker.run("alpha", left=0), silence)
+    assert worker.circuit() is Circuit.CLOSED
+    for _ in range(10):
+        await worker.ends(worker.run("alpha"), silence)
+    assert worker.circuit() is Circuit.OPEN
+
+
+async def test_without_redis_jobs_are_sent(worker, clock):
+    await shut(worker)
+    clock.now += breaker.COOL_DOWN_MS
+    await worker.observer.refresh()
+    worker.redis = Redis.from_url("unix:///nowhere.sock")
+    assert await detour(worker, worker.run("alpha", "beta")) is None
