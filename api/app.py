@@ -23,6 +23,7 @@ from api.routes.accounts import router as accounts
 from api.services import Services
 from api.waiting import News
 from broker import providers, settings
+from broker.bodies import plainly
 from broker.catalog import LiveCatalog
 from broker.completion import ErrorType
 from broker.credentials import LiveCredentials
@@ -116,7 +117,7 @@ def _shape_errors(app: FastAPI) -> None:
         problem = error.errors()[0]
         field = str(problem["loc"][-1])
         return error_response(
-            request, InvalidRequestError(f"{field}: {problem['msg']}", param=field)
+            request, InvalidRequestError(f"{field}: {plainly(problem)}", param=field)
         )
 
     @app.exception_handler(DataError)

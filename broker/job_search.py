@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Select, cast, exists, func
+from sqlalchemy import Select, case, cast, exists, func
 from sqlalchemy.dialects.postgresql import JSONB
 
 from broker.states import JobState
@@ -55,8 +55,9 @@ def narrow(query: Select[Any], search: JobSearch, dialect: str) -> Select[Any]:
 def _says(path: tuple[str, str], value: str, dialect: str) -> Any:
     """Whether the job's `extra` has this text at this path."""
     if dialect == "postgresql":
-        found = func.jsonb_extract_path_text(cast(_payloads.c.extra, JSONB), *path)
-        return found == value
+        extra = _payloads.c.extra  # JSONB refuses a NUL, and one such job would end every search
+        readable = case((extra.contains(r"\u0000", autoescape=True), None), else_=extra)
+        return func.jsonb_extract_path_text(cast(readable, JSONB), *path) == value
     group, name = path  # SQLite's paths cannot spell every name
     pairs = func.json_each(_payloads.c.extra, f"$.{group}").table_valued("key", "value")
     return exists().where(pairs.c.key == name, pairs.c.value == value)

@@ -98,7 +98,7 @@ def _books(workspace: str) -> Iterator[tuple[Connection, str]]:
     with local_database() as database, _refusals(), database.transaction() as connection:
         id_ = accounts.find_workspace(connection, workspace)
         if id_ is None:
-            complain(f"there is no workspace {workspace!r}: see `waybill credits show`")
+            complain(f"there is no workspace {workspace!r}: see `waybill workspaces list`")
             raise typer.Exit(1)
         yield connection, id_
 

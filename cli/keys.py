@@ -56,7 +56,7 @@ def create(
         owner = accounts.find_workspace(connection, workspace)
         made = owner and administration.create(connection, CLI, KeyWish(owner, name, kind, columns))
     if not made:
-        complain(f"there is no workspace {workspace!r}: `waybill migrate` makes the first one")
+        complain(f"there is no workspace {workspace!r}: see `waybill workspaces list`")
         raise typer.Exit(1)
     typer.echo(made.key)
     complain(f"{made.id} is made; the key above is shown this once")

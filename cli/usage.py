@@ -44,7 +44,7 @@ def usage(
     with local_database() as database:
         found = workspace and database.read_now(accounts.find_workspace, workspace)
         if workspace and not found:
-            complain(f"there is no workspace {workspace!r}: see `waybill credits show`")
+            complain(f"there is no workspace {workspace!r}: see `waybill workspaces list`")
             raise typer.Exit(1)
         start = now - now % DAY_MS - (days - 1) * DAY_MS
         rows = database.read_now(sums.query, _question(by, start, now, found or None))

@@ -5,10 +5,10 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from broker.bodies.operations import SCHEMAS
-from broker.bodies.problems import invalid
+from broker.bodies.problems import invalid, plainly
 from broker.completion import Json
 
-__all__ = ["SCHEMAS", "invalid", "validated"]
+__all__ = ["SCHEMAS", "invalid", "plainly", "validated"]
 
 Body = TypeVar("Body", bound=BaseModel)
 

@@ -1,7 +1,8 @@
 """What is wrong with a body, said so that its writer finds the place."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -11,16 +12,32 @@ UNION_FORMS = re.compile(r"str|constrained-str|Route|(list|literal|dict)\[.*|fun
 """How Pydantic names the members of a union that has no tags."""
 
 
+PLAIN = {
+    "dict_type": "Input should be an object",
+    "extra_forbidden": "there is no such field",
+    "model_attributes_type": "Input should be an object",
+    "model_type": "Input should be an object",
+}
+"""What callers are told instead of Pydantic's words, which are about Python."""
+
+
+def plainly(problem: Mapping[str, Any]) -> str:
+    """Say what is wrong, from one of Pydantic's `errors()`."""
+    said: str = problem["msg"]
+    return PLAIN.get(problem["type"], said.removeprefix("Value error, "))
+
+
 def invalid(error: ValidationError, prefix: Sequence[str] = ()) -> InvalidRequestError:
     """Turn the first validation problem into an error that names the field."""
     problems = error.errors(include_url=False, include_context=False)
-    located = [(_location(each["loc"]), each["msg"]) for each in problems]
+    located = [(_location(each["loc"]), plainly(each)) for each in problems]
     first, _ = located[0]
     # a union complains of every form it could have: the form that was meant got furthest
     same = [each for each in located if each[0][: len(first)] == first]
     location, message = max(same, key=lambda each: len(each[0]))
     field = ".".join([*prefix, *map(str, location)])
-    more = f" ({len(problems) - len(same)} more problems)" if len(problems) > len(same) else ""
+    others = len(problems) - len(same)
+    more = f" (and {others} more)" if others else ""
     return InvalidRequestError(f"{field or 'body'}: {message}{more}", param=field or None)
 
 

@@ -223,3 +223,17 @@ def test_a_streams_stored_log_is_given_back_as_it_was(database, caller):
 
 def test_every_settled_state_is_an_end_to_readers():
     assert {state.value for state in AT_REST} == events.ENDS
+
+
+def test_a_nul_in_one_jobs_metadata_does_not_end_every_search(database, caller):
+    # Given a job that carries a NUL, which PostgreSQL's JSONB refuses, and two that do not
+    submit(database, caller, body={"metadata": {"order": "4\0"}})
+    plain = submit(database, caller, body={"metadata": {"order": "42"}})
+    slashed = submit(database, caller, body={"metadata": {"order": "\\u0001"}})
+    # When a caller looks for what the others carry
+    found = [
+        database.read_now(reports.jobs, caller.workspace_id, 10, None, JobSearch(metadata=pair))
+        for pair in ({"order": "42"}, {"order": "\\u0001"})
+    ]
+    # Then they are found
+    assert [[row.id for row in rows] for rows in found] == [[plain], [slashed]]
