@@ -18,7 +18,7 @@ NEW, REPEATED, REFUSED = "", "again: ", "NOT VERIFIED: "
 
 
 def listen(
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = PORT,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on.")] = PORT,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     secret: Annotated[
         list[str] | None,

@@ -23,7 +23,7 @@ costs more in changing over than it saves (measured at 0.1, 0.5, 2 and 5 ms)."""
 
 def api(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.")] = None,
 ) -> None:
     """Serve the HTTP API."""
     import uvicorn  # noqa: PLC0415  # each part loads only what it needs
@@ -78,7 +78,7 @@ def dispatcher() -> None:
 
 def flower(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.")] = None,
 ) -> None:
     """Serve Flower, the page that shows workers, tasks and queues."""
     config = settings.load()
@@ -110,7 +110,9 @@ def migrate() -> None:
 
 def simulate(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = SIMULATOR_PORT,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on.")
+    ] = SIMULATOR_PORT,
 ) -> None:
     """Serve simulated providers: the model name sets the behaviour, e.g. sim-lat250-tok50."""
     from workers.simulator.app import serve  # noqa: PLC0415

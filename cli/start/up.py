@@ -35,12 +35,18 @@ LOOPBACK = "127.0.0.0/8,::1/128"
 
 def up(
     host: Annotated[str | None, typer.Option(help="Address of the API and Flower.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port of the API.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     flower: Annotated[bool, typer.Option(help="Serve Flower too.")] = True,
     demo: Annotated[bool, typer.Option(help="Serve a simulated provider too.")] = False,
     simulator_port: Annotated[
-        int, typer.Option(envvar="WAYBILL_SIMULATOR_PORT", help="Port of the simulated provider.")
+        int,
+        typer.Option(
+            min=0,
+            max=65535,
+            envvar="WAYBILL_SIMULATOR_PORT",
+            help="Port of the simulated provider.",
+        ),
     ] = SIMULATOR_PORT,
 ) -> None:
     """Start Valkey, the API, workers and Flower here; stop them with Ctrl-C."""
