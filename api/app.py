@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from redis.asyncio import Redis
-from sqlalchemy.exc import DataError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,7 +28,12 @@ from broker.catalog import LiveCatalog
 from broker.completion import ErrorType
 from broker.credentials import LiveCredentials
 from broker.database import Database
-from broker.errors import InvalidRequestError, NotFoundError, WaybillError
+from broker.errors import (
+    InvalidRequestError,
+    NotFoundError,
+    UnavailableError,
+    WaybillError,
+)
 from broker.files import file_store
 from broker.health import Observer
 from broker.limits import Limiter, connect
@@ -128,6 +133,18 @@ def _shape_errors(app: FastAPI) -> None:
             return error_response(request, NotFoundError(f"There is no {request.url.path!r}."))
         return error_response(
             request, InvalidRequestError("A value in this request cannot be looked up or stored.")
+        )
+
+    @app.exception_handler(OperationalError)
+    async def out_of_order(request: Request, error: OperationalError) -> Response:
+        """The database is away, or its disk is full."""
+        log.error("api.database_failed", path=request.url.path, error=str(error.orig))
+        return error_response(
+            request,
+            UnavailableError(
+                "The database does not take this at the moment; the log says why. Try again, with "
+                "the same Idempotency-Key where there is one."
+            ),
         )
 
     @app.exception_handler(HTTPException)
