@@ -4,6 +4,7 @@ Holds one line and a digest of each custom_id in memory, however large the file 
 """
 
 import hashlib
+from codecs import BOM_UTF8
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -63,7 +64,9 @@ class Splitter:
 
     def _line(self, newline: int) -> Iterator[tuple[bytes, int]]:
         line = bytes(self._rest)
-        self._at += len(line) + self._dropped + newline
+        if self._at == 0:  # Windows' programs begin files with a mark
+            line = line.removeprefix(BOM_UTF8)
+        self._at += len(self._rest) + self._dropped + newline
         self._rest.clear()
         self._dropped = 0
         if line.strip():

@@ -1,4 +1,5 @@
 import json
+from codecs import BOM_UTF8
 
 import pytest
 from hypothesis import given
@@ -97,3 +98,9 @@ def split(data, size, at=0):
         for each in splitter.feed(data[place : place + size])
     ]
     return found + list(splitter.end())
+
+
+def test_a_byte_order_mark_is_not_part_of_the_first_line():
+    data = BOM_UTF8 + b"a\r\nb\n"
+    assert split(data, 2) == [(b"a\r", 6), (b"b", 8)]
+    assert inspected(BOM_UTF8 + jsonl(good("a"))).unreadable == 0
