@@ -1,17 +1,30 @@
 """Keys, workspaces, members, users and audit entries as callers see them (OpenRouter's shapes)."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 from broker.accounts import CallerKind
+from broker.budgets import Limit
+from broker.clock import moment
 from broker.completion import Json
 from broker.money import usd
-from broker.usage import KeyUsage
+from broker.usage import KeyUsage, Reset, ends_at
 
 
-def key(row: Any, usage: KeyUsage) -> Json:
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a key has spent, and the budgets that apply to it, at a moment."""
+
+    usage: KeyUsage
+    budgets: Sequence[Limit]
+    now: int
+
+
+def key(row: Any, standing: Standing) -> Json:
     """A key's record; the key itself is not in it."""
     return {
         "hash": row.hash,
@@ -21,7 +34,8 @@ def key(row: Any, usage: KeyUsage) -> Json:
         "kind": row.kind,
         "everywhere": row.everywhere,
         "disabled": row.disabled,
-        **_limit(row, usage),
+        **_limit(row, standing.usage),
+        **_budgets(standing),
         "requests_per_minute": row.requests_per_minute,
         "max_concurrent_jobs": row.max_concurrent_jobs,
         "allowed_models": _json(row.allowed_models),
@@ -34,22 +48,21 @@ def key(row: Any, usage: KeyUsage) -> Json:
     }
 
 
-def current_key(row: Any, usage: KeyUsage, free: Json) -> Json:
+def current_key(row: Any, standing: Standing, free: Json) -> Json:
     """GET /key: what a key may know about itself."""
     is_management = row.kind == CallerKind.MANAGEMENT.value
     return {
         "label": row.label,
         "name": row.name,
         "hash": row.hash,
-        **_limit(row, usage),
+        **_limit(row, standing.usage),
+        **_budgets(standing),
         "is_free_tier": False,
         "is_management_key": is_management,
         "is_provisioning_key": is_management,
         "workspace_id": row.workspace_id,
         "organization_id": None,
         "allowed_data_regions": ["global"],
-        "budgets": [],
-        "effective_budget": None,
         "free_model_daily_requests": free,
         "requests_per_minute": row.requests_per_minute,
         "max_concurrent_jobs": row.max_concurrent_jobs,
@@ -86,6 +99,32 @@ def _limit(row: Any, usage: KeyUsage) -> Json:
         "byok_usage_monthly": usd(usage.byok_monthly),
         "expires_at": iso(row.expires_at),
         "creator_user_id": row.created_by,
+    }
+
+
+def _budgets(standing: Standing) -> Json:
+    """All budgets that apply, and the one that will refuse first: the least is left of it."""
+    hard = [limit for limit in standing.budgets if not limit.soft]
+    tightest = min(hard, key=lambda limit: limit.left, default=None)
+    return {
+        "budgets": [_budget(limit, standing.now) for limit in standing.budgets],
+        "effective_budget": tightest and _budget(tightest, standing.now),
+    }
+
+
+def _budget(limit: Limit, now: int) -> Json:
+    until = ends_at(limit.reset, now)
+    return {
+        "budget_id": limit.id,
+        "guardrail_id": None,
+        "scope": limit.scope.value,
+        "limit_usd": usd(limit.nanos),
+        "spend_usd": usd(limit.spent),
+        "remaining_usd": usd(max(limit.left, 0)),
+        "reset_interval": None if limit.reset is Reset.LIFETIME else limit.reset.value,
+        "resets_at": None if until is None else moment(until),
+        "include_byok": limit.byok,
+        "soft": limit.soft,
     }
 
 

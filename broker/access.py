@@ -8,6 +8,14 @@ from broker.errors import NoEndpointError, PermissionDeniedError
 from broker.routing import Endpoint
 
 
+def check_runs(principal: Principal) -> None:
+    """Raise PermissionDeniedError for a caller that runs no inference."""
+    if principal.kind is not CallerKind.INFERENCE:
+        raise PermissionDeniedError(
+            "Whoever administers runs no inference with it: use an inference key."
+        )
+
+
 def permitted(
     principal: Principal, endpoints: Mapping[str, Sequence[Endpoint]]
 ) -> Mapping[str, Sequence[Endpoint]]:
@@ -16,10 +24,7 @@ def permitted(
     Raises PermissionDeniedError where the caller runs no inference, or none of the models is
     allowed; NoEndpointError where only providers serve them that are not.
     """
-    if principal.kind is not CallerKind.INFERENCE:
-        raise PermissionDeniedError(
-            "Whoever administers runs no inference with it: use an inference key."
-        )
+    check_runs(principal)
     models, providers = principal.allowed_models, principal.allowed_providers
     if models is not None:
         endpoints = _of_models(models, endpoints)

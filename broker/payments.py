@@ -4,7 +4,6 @@ Whatever takes payments calls `add` with the payer's own reference for it: repor
 payment changes nothing.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from broker import ledger
-from broker.errors import ConflictError, InvalidRequestError, NotFoundError, WaybillError
+from broker.errors import ConflictError, InvalidRequestError, NotFoundError
 from broker.money import NANOS_PER_USD, nanos_from_usd, usd
 from broker.settings import Settings
 from broker.tables import Job, LedgerEntry, Workspace
@@ -48,19 +47,6 @@ def fee_of(nanos: int, settings: Settings) -> int:
     share = Decimal(nanos) * Decimal(settings.topup_fee_percent) / 100
     rounded = int(share.quantize(Decimal(1), ROUND_HALF_UP))
     return min(max(rounded, nanos_from_usd(settings.topup_fee_minimum_usd)), nanos)
-
-
-def add_many(
-    connection: Connection, payments: Sequence[Payment]
-) -> Sequence[Booked | WaybillError]:
-    """Book payments, each once (see `add`); what cannot be booked is refused alone."""
-    results: list[Booked | WaybillError] = []
-    for payment in payments:
-        try:
-            results.append(add(connection, payment))
-        except WaybillError as error:
-            results.append(error)
-    return results
 
 
 def add(connection: Connection, payment: Payment) -> Booked:
@@ -106,8 +92,16 @@ def withdraw(connection: Connection, payment: Payment) -> Booked:
     return Booked(booked is None, _totals(connection, payment.workspace_id))
 
 
-def refund(connection: Connection, job_id: str, now: int) -> int:
-    """Give a workspace back what a job cost it; return the nano-dollars, 0 if it had them back.
+@dataclass(frozen=True, slots=True)
+class Refund:
+    """What a workspace got back for a job; 0 if it had it back before."""
+
+    workspace_id: str
+    nanos: int
+
+
+def refund(connection: Connection, job_id: str, now: int) -> Refund:
+    """Give a workspace back what a job cost it, once.
 
     Raises NotFoundError, or ConflictError for a job that was not charged.
     """
@@ -124,9 +118,9 @@ def refund(connection: Connection, job_id: str, now: int) -> int:
     if not settled:
         raise ConflictError(f"Job {job_id} is {job.state} and was not charged.")
     if refunded or not cost:
-        return 0
+        return Refund(job.workspace_id, 0)
     ledger.append(connection, [ledger.refund(job, nanos=int(cost), now=now)])
-    return int(cost)
+    return Refund(job.workspace_id, int(cost))
 
 
 def _check_amount(nanos: int) -> None:

@@ -11,6 +11,8 @@ from rich.table import Table
 from sqlalchemy import Connection
 
 from broker import accounts, ledger, payments, settings
+from broker.administration import money
+from broker.audit import CLI
 from broker.clock import now_ms
 from broker.errors import WaybillError
 from broker.money import nanos_from_usd, usd
@@ -42,7 +44,7 @@ def add(
         nanos = _nanos(amount)
         fee = payments.fee_of(nanos, settings.load())
         name = reference or f"cli-{uuid.uuid4().hex}"
-        booked = payments.add(connection, Payment(id_, nanos, name, now_ms(), fee))
+        booked = money.add_credit(connection, CLI, Payment(id_, nanos, name, now_ms(), fee))
     what = f"{usd(nanos):g} USD" + (f" less a fee of {usd(fee):g}" if fee else "")
     typer.echo(f"{what} booked for {id_}" if booked.is_new else f"{name} was booked before")
     typer.echo(_standing(booked.totals))
@@ -57,7 +59,7 @@ def withdraw(
     """Book money that went back to the payer."""
     with _books(workspace) as (connection, id_):
         payment = Payment(id_, _nanos(amount), reference, now_ms())
-        booked = payments.withdraw(connection, payment)
+        booked = money.withdraw_credit(connection, CLI, payment)
     typer.echo(_standing(booked.totals))
 
 
@@ -65,7 +67,7 @@ def withdraw(
 def refund(job_id: Annotated[str, typer.Argument(help="Job id (job_…).")]) -> None:
     """Give a workspace back what one job cost it; once."""
     with local_database() as database, _refusals(), database.transaction() as connection:
-        nanos = payments.refund(connection, job_id, now_ms())
+        nanos = money.refund_job(connection, CLI, job_id, now_ms())
     typer.echo(f"{usd(nanos):.9f} USD given back" if nanos else "there was nothing to give back")
 
 

@@ -12,6 +12,7 @@ from api.errors import json_response
 from api.routes.files import listed
 from api.schemas.batches import RetryRequest
 from api.services import Services, services
+from broker import access
 from broker.accounts import Principal
 from broker.batches import (
     BatchPage,
@@ -40,6 +41,7 @@ async def create_batch(request: Request) -> Response:
     """
     hands = services(request)
     principal = await hands.keyring.principal(request)
+    access.check_runs(principal)
     return await batch_creation.create(request, hands, principal)
 
 
@@ -107,6 +109,7 @@ async def retry_batch(request: Request, batch_id: str) -> Response:
     """Run the lines that failed once more: a new batch, linked by `retry_of`."""
     hands = services(request)
     principal = await hands.keyring.principal(request)
+    access.check_runs(principal)
     body = await intake.read_json(request, hands.settings.max_body_bytes, or_nothing=True)
     wanted = intake.validated(RetryRequest, body)
     found = await _find(hands, principal, batch_id)

@@ -1,35 +1,42 @@
 """/workspaces/{id}/budgets: what may be spent in a day, a week, a month, or ever."""
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
 from api import intake
+from api.account_scope import workspace_of
+from api.auth import actor_of
 from api.errors import json_response
 from api.schemas.money import BudgetBody
 from api.services import Services, services
-from broker import accounts, budgets
-from broker.accounts import CallerKind, Principal, Role
+from broker import budgets
+from broker.accounts import Role
+from broker.administration import carry_out
+from broker.administration import money as administration
+from broker.audit import Actor
 from broker.budgets import BudgetName, BudgetWish, Limit, Scope
 from broker.clock import moment, now_ms
 from broker.completion import Json
 from broker.database import Database
-from broker.errors import InvalidRequestError, NotFoundError, PermissionDeniedError
+from broker.errors import InvalidRequestError, NotFoundError
 from broker.money import nanos_from_usd, usd
 from broker.usage import Reset, ends_at
 
 router = APIRouter(prefix="/workspaces/{workspace_ref}/budgets", tags=["budgets"])
 
 
+@dataclass(frozen=True, slots=True)
 class Place:
-    """The workspace that a request is about, and whose budget in it."""
+    """The workspace that a request is about, whose budget in it, and who asks."""
 
-    def __init__(self, hands: Services, workspace_id: str, scope: Scope, subject_id: str) -> None:
-        self.hands = hands
-        self.workspace_id = workspace_id
-        self.scope = scope
-        self.subject_id = subject_id
+    hands: Services
+    actor: Actor
+    workspace_id: str
+    scope: Scope
+    subject_id: str
 
     @property
     def database(self) -> Database:
@@ -42,25 +49,18 @@ async def place(
     scope: Scope = Scope.WORKSPACE,
     subject_id: str | None = None,
 ) -> Place:
-    """Find the workspace. Raises where the caller does not administer it."""
+    """Find the workspace. Raises where the caller may not look, or change where that is asked."""
     hands = services(request)
-    principal = await hands.keyring.principal(request)
-    found = await hands.database.read(accounts.workspace, workspace_ref)
-    if found is None or not _administers(principal, found.id):
-        raise NotFoundError(f"There is no workspace {workspace_ref}.")
-    if principal.kind is CallerKind.INFERENCE:
-        raise PermissionDeniedError("Budgets are set with a management key.")
+    least = Role.VIEWER if request.method == "GET" else Role.ADMIN
+    principal = await hands.keyring.administrator(request, least)
+    workspace_id = await workspace_of(hands, principal, workspace_ref)
     if (scope is Scope.WORKSPACE) is not (subject_id is None):
         raise InvalidRequestError(
             "subject_id: the id of the member or key, where scope is `member` or `key`.",
             param="subject_id",
         )
-    return Place(hands, found.id, scope, subject_id or found.id)
-
-
-def _administers(principal: Principal, workspace_id: str) -> bool:
-    mine = principal.workspace_id == workspace_id and principal.role.reaches(Role.MEMBER)
-    return principal.everywhere or mine
+    actor = actor_of(request, principal)
+    return Place(hands, actor, workspace_id, scope, subject_id or workspace_id)
 
 
 Here = Annotated[Place, Depends(place)]
@@ -99,7 +99,9 @@ async def put_budget(request: Request, here: Here, interval: Reset) -> Response:
         soft=wanted.soft,
         now=now_ms(),
     )
-    limit = await here.database.write(budgets.put_many, wish)
+    limit = await carry_out(
+        here.database, lambda connection: administration.put_budget(connection, here.actor, wish)
+    )
     return json_response({"data": _shown(limit, wish.now)})
 
 
@@ -107,7 +109,10 @@ async def put_budget(request: Request, here: Here, interval: Reset) -> Response:
 async def delete_budget(here: Here, interval: Reset) -> Response:
     """Remove a budget."""
     name = BudgetName(here.workspace_id, here.scope, here.subject_id, interval)
-    if not await here.database.write(budgets.remove_many, name):
+    removed = await carry_out(
+        here.database, lambda connection: administration.remove_budget(connection, here.actor, name)
+    )
+    if not removed:
         raise _missing(interval)
     return json_response({"deleted": True})
 

@@ -4,11 +4,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import intake, stripe_checkout
+from api.auth import actor_of
 from api.errors import json_response
 from api.schemas.money import CheckoutRequest, TopUp
 from api.services import services
 from broker import ledger, payments
 from broker.accounts import CallerKind
+from broker.administration import carry_out, money
+from broker.audit import Actor
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import PermissionDeniedError
@@ -16,6 +19,7 @@ from broker.money import nanos_from_usd, usd
 from broker.payments import Payment
 
 MOST_BYTES = 1_000_000  # of a message about a payment
+STRIPE = Actor("stripe", "Stripe")
 
 router = APIRouter(tags=["credits"])
 
@@ -49,7 +53,10 @@ async def add_credits(request: Request) -> Response:
     fee = payments.fee_of(nanos, hands.settings)
     workspace_id = wanted.workspace_id or principal.workspace_id
     payment = Payment(workspace_id, nanos, wanted.reference, now_ms(), fee)
-    booked = await hands.database.write(payments.add_many, payment)
+    actor = actor_of(request, principal)
+    booked = await carry_out(
+        hands.database, lambda connection: money.add_credit(connection, actor, payment)
+    )
     told = {"workspace_id": workspace_id, "reference": wanted.reference, "fee": usd(fee)}
     status = 201 if booked.is_new else 200
     return json_response({"data": told | _standing(booked.totals)}, status)
@@ -77,7 +84,9 @@ async def receive_payment(request: Request) -> Response:
     if paid is not None:
         fee = payments.fee_of(paid.nanos, hands.settings)
         payment = Payment(paid.workspace_id, paid.nanos, paid.reference, now_ms(), fee)
-        await hands.database.write(payments.add_many, payment)
+        await carry_out(
+            hands.database, lambda connection: money.add_credit(connection, STRIPE, payment)
+        )
     return json_response({"received": True})
 
 

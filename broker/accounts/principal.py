@@ -5,20 +5,28 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, bindparam, exists, select
+from sqlalchemy import Connection, and_, bindparam, exists, select
 
 from broker.accounts.credentials import hash_key
 from broker.accounts.vocabulary import CallerKind, LimitReset, Role
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.own_keys import NO_KEYS, OwnKeys
-from broker.tables import ApiKey, Budget, Workspace
+from broker.tables import ApiKey, Budget, User, Workspace
 
 _keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
 _workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
 _budgets: Any = Budget.__table__  # type: ignore[attr-defined]
+_users: Any = User.__table__  # type: ignore[attr-defined]
+_OF_DISABLED_USER = and_(
+    _keys.c.kind == CallerKind.MANAGEMENT.value,
+    exists().where(_users.c.id == _keys.c.created_by, _users.c.disabled),
+)
+"""Inference keys are the workspace's and go on; what administers in somebody's name does not."""
+
 _KNOWN = select(
     _keys,
+    _OF_DISABLED_USER.label("of_disabled_user"),
     _workspaces.c.unlimited,
     exists().where(_budgets.c.workspace_id == _keys.c.workspace_id).label("has_budgets"),
     _workspaces.c.requests_per_minute.label("workspace_requests_per_minute"),
@@ -104,7 +112,10 @@ def find_credentials(connection: Connection, hashes: Sequence[str]) -> dict[str,
     """Return the keys with these hashes, by hash."""
     rows = connection.execute(_BY_HASH, {"hashes": list(hashes)})
     return {
-        row.hash: KnownCredential(_principal(row), row.disabled, row.expires_at) for row in rows
+        row.hash: KnownCredential(
+            _principal(row), row.disabled or row.of_disabled_user, row.expires_at
+        )
+        for row in rows
     }
 
 

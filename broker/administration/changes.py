@@ -34,6 +34,14 @@ def _carry_out_many(
     return results
 
 
+def only(results: Sequence[Any]) -> Any:
+    """Return what came of a grouped write of one item. Raises what it refused the item with."""
+    [result] = results
+    if isinstance(result, Exception):
+        raise result
+    return result
+
+
 def _taken(error: IntegrityError) -> Exception:
     text = str(error.orig)
     for field in ("slug", "email"):

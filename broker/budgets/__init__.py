@@ -8,22 +8,23 @@ is no counter that could drift.
 from broker.budgets.definitions import (
     BudgetName,
     BudgetWish,
+    find_budget,
     put_budget,
-    put_many,
-    remove_many,
+    remove_budget,
     workspace_budgets,
 )
-from broker.budgets.limits import Limit, Scope, fill, limits_of
+from broker.budgets.limits import Limit, Scope, budgets_of_keys, fill, limits_of
 
 __all__ = [
     "BudgetName",
     "BudgetWish",
     "Limit",
     "Scope",
+    "budgets_of_keys",
     "fill",
+    "find_budget",
     "limits_of",
     "put_budget",
-    "put_many",
-    "remove_many",
+    "remove_budget",
     "workspace_budgets",
 ]

@@ -1,6 +1,5 @@
 """Making, changing, listing and removing budgets: cold paths."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,19 +28,6 @@ class BudgetWish:
     nanos: int
     soft: bool
     now: int
-
-
-def put_many(
-    connection: Connection, wishes: Sequence[BudgetWish]
-) -> Sequence[Limit | InvalidRequestError]:
-    """Make or change budgets (see `put_budget`); what cannot be is refused alone."""
-    results: list[Limit | InvalidRequestError] = []
-    for wish in wishes:
-        try:
-            results.append(put_budget(connection, wish))
-        except InvalidRequestError as error:
-            results.append(error)
-    return results
 
 
 def put_budget(connection: Connection, wish: BudgetWish) -> Limit:
@@ -95,12 +81,16 @@ class BudgetName:
     reset: Reset
 
 
-def remove_many(connection: Connection, names: Sequence[BudgetName]) -> Sequence[bool]:
-    """Remove budgets; return of each whether there was one."""
-    return [_remove(connection, name) for name in names]
+def find_budget(connection: Connection, name: BudgetName) -> Any | None:
+    """Return a budget's row."""
+    same = _named(name.workspace_id, name.scope, name.subject_id)
+    return connection.execute(
+        select(_budgets).where(*same, _budgets.c.reset == name.reset.value)
+    ).first()
 
 
-def _remove(connection: Connection, name: BudgetName) -> bool:
+def remove_budget(connection: Connection, name: BudgetName) -> bool:
+    """Remove a budget; tell whether there was one."""
     same = _named(name.workspace_id, name.scope, name.subject_id)
     gone = connection.execute(delete(_budgets).where(*same, _budgets.c.reset == name.reset.value))
     return bool(gone.rowcount)

@@ -1,6 +1,6 @@
 """What applies to whom, and how much of it is spent and held now."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -68,6 +68,21 @@ def limits_of(
         query = query.where(_budgets.c.soft.is_(False))
     found = [limit_of_budget(connection, row) for row in connection.execute(query).all()]
     return found + _key_limits(connection, key_ids)
+
+
+def budgets_of_keys(
+    connection: Connection, workspaces: Mapping[str, str], now: int
+) -> dict[str, list[Limit]]:
+    """Return the budgets, soft ones too, that apply to each key, and where they stand.
+
+    `workspaces` says of each key's id whose it is. A key's own limit is not among them.
+    """
+    limits = limits_of(connection, set(workspaces.values()), soft=True)
+    fill(connection, limits, now)
+    return {
+        key_id: [limit for limit in limits if limit.applies_to(workspace_id, key_id)]
+        for key_id, workspace_id in workspaces.items()
+    }
 
 
 def limit_of_budget(connection: Connection, row: Any) -> Limit:

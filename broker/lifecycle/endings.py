@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, bindparam, select, text, update
 
 from broker.completion import ErrorType
 from broker.errors import ConflictError, NotFoundError
@@ -29,6 +29,18 @@ _ENDING = (
     _jobs.c.batch_id,
     _jobs.c.waiting_for,
     _jobs.c.coalesced_with,
+)
+# The condition of the index `ix_jobs_deadline`, word for word.
+_OVERDUE = (
+    select(*_ENDING)
+    .where(
+        text("jobs.state IN ('queued', 'scheduled')"),
+        _jobs.c.deadline_at <= bindparam("now"),
+        _jobs.c.dispatch_at <= bindparam("now"),
+    )
+    .order_by(_jobs.c.deadline_at, _jobs.c.id)
+    .limit(EXPIRE_GROUP)
+    .with_for_update(skip_locked=True)
 )
 
 
@@ -90,14 +102,7 @@ def expire_many(connection: Connection, nows: Sequence[int]) -> Sequence[int]:
 
 
 def _expire(connection: Connection, now: int) -> int:
-    waiting = [state.value for state in sources(JobState.EXPIRED) if state is not JobState.RUNNING]
-    rows = connection.execute(
-        select(*_ENDING)
-        .where(_jobs.c.state.in_(waiting), _jobs.c.dispatch_at <= now, _jobs.c.deadline_at <= now)
-        .order_by(_jobs.c.id)
-        .limit(EXPIRE_GROUP)
-        .with_for_update(skip_locked=True)
-    ).all()
+    rows = connection.execute(_OVERDUE, {"now": now}).all()
     return _end_unclaimed(connection, rows, JobState.EXPIRED, now, _expiry)
 
 

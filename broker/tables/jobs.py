@@ -32,6 +32,13 @@ class Job(SQLModel, table=True):
             sqlite_where=text("line IS NOT NULL AND state IN ('queued', 'scheduled')"),
             postgresql_where=text("line IS NOT NULL AND state IN ('queued', 'scheduled')"),
         ),
+        # Whose time is up while it waits?
+        Index(
+            "ix_jobs_deadline",
+            "deadline_at",
+            sqlite_where=text("state IN ('queued', 'scheduled')"),
+            postgresql_where=text("state IN ('queued', 'scheduled')"),
+        ),
         # A lost worker's jobs, and a caller's list, newest first.
         Index(
             "ix_jobs_lease",

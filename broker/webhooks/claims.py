@@ -69,7 +69,7 @@ _NEXT = (
         _deliveries.c.receiver == bindparam("receiver"),
         _deliveries.c.dispatch_at <= bindparam("now"),
     )
-    .order_by(_deliveries.c.dispatch_at)
+    .order_by(_deliveries.c.dispatch_at, _deliveries.c.created_at, _deliveries.c.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )

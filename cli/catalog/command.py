@@ -6,7 +6,8 @@ from typing import Annotated, TypeVar
 import typer
 from sqlalchemy import Connection
 
-from broker import settings
+from broker import audit, settings
+from broker.audit import CLI, Act
 from broker.catalog import applied, discovered, models_dev
 from broker.catalog.assembly import listed_offers, offers_by_slug
 from broker.catalog.changes import Change, changes
@@ -111,6 +112,8 @@ def undo() -> None:
     """Undo the last import: prices are again what they were before it."""
     with opened() as database, database.transaction() as connection:
         source = applied.undo(connection, now=now_ms())
+        if source is not None:
+            audit.note(connection, CLI, Act("catalog.undo", source, None))
     if source is None:
         complain("there is no import to undo")
         raise typer.Exit(1)
@@ -140,7 +143,9 @@ def _import(
         return
     with database.transaction() as connection:
         if taken:
-            applied.apply(connection, taken, source=source, now=now_ms())
+            made = applied.apply(connection, taken, source=source, now=now_ms())
+            told = {"source": source, "changes": len(taken)}
+            audit.note(connection, CLI, Act("catalog.apply", made, None, after=told))
     console().print(f"applied {len(taken)} changes; running processes follow within seconds")
     if held:
         raise typer.Exit(1)

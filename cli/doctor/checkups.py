@@ -18,9 +18,10 @@ from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 from sqlalchemy import create_engine, make_url
 
-from broker import catalog, migrations
+from broker import migrations
 from broker import providers as provider_rows
 from broker.settings import Settings, config_path
+from cli.catalog.storage import looked_up
 from cli.providers.disabled import disabled
 from cli.remote.server import configured, message, unreachable
 
@@ -158,7 +159,7 @@ def wires(config: Settings) -> str:
 
 def models(config: Settings) -> str:
     """Check that something can be asked for."""
-    known = catalog.load(config, provider_rows.configured(config)).models
+    known = looked_up(config).models
     if not known:
         raise Ailment("none: configure a provider, or write [[models]] tables")
     shown = ", ".join(list(known)[:4])

@@ -10,11 +10,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from broker import catalog, settings
+from broker import settings
 from broker.lighting import key_of, lighting
 from broker.providers import ENV_PREFIX, Provider, configured
 from broker.settings import ProviderRow, Settings
 from broker.vendors import vendors
+from cli.catalog.storage import looked_up
 from cli.doctor.secrets import concealing
 from cli.providers.disabled import disabled, enable
 from cli.remote.client import complain
@@ -74,7 +75,7 @@ def check(
 
 
 def _lit(config: Settings, known: Mapping[str, Provider]) -> Iterator[Sequence[str]]:
-    served, out = _served(config, known), disabled(config)
+    served, out = _served(config), disabled(config)
     rows = {row.slug: row for row in config.providers}
     for provider in known.values():
         open_to_all = provider.vendor is not None and provider.vendor.any_model
@@ -84,8 +85,8 @@ def _lit(config: Settings, known: Mapping[str, Provider]) -> Iterator[Sequence[s
         yield provider.slug, provider.name, provider.wire, state, models, provider.base_url
 
 
-def _served(config: Settings, known: Mapping[str, Provider]) -> Counter[str]:
-    models = catalog.load(config, known).models.values()
+def _served(config: Settings) -> Counter[str]:
+    models = looked_up(config).models.values()
     return Counter(endpoint.provider for model in models for endpoint in model.endpoints)
 
 

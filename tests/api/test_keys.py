@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import event
 
 from api.auth import Keyring
-from broker.accounts import CallerKind, authenticate
+from broker.accounts import CallerKind, authenticate, users
 from broker.clock import now_ms
 from tests.api.conftest import Api
 
@@ -242,3 +242,40 @@ def broken(*_):
 
 def test_the_kinds_are_openrouters():
     assert {CallerKind.INFERENCE, CallerKind.MANAGEMENT} < set(CallerKind)
+
+
+async def test_a_key_is_told_the_budgets_that_apply_to_it_and_which_is_tightest(api):
+    workspace_id = api.workspace()
+    manager, other = api.manager(workspace_id), api.key(workspace_id)
+    made = (await api.ask("POST", "/keys", manager, json={"name": "ci"})).json()
+    path = f"/workspaces/{workspace_id}/budgets"
+    mine = {"scope": "key", "subject_id": made["data"]["id"]}
+    await api.ask("PUT", f"{path}/monthly", manager, json={"limit_usd": 100})
+    await api.ask("PUT", f"{path}/daily", manager, json={"limit_usd": 2}, params=mine)
+    soft = {"limit_usd": 1, "soft": True}
+    await api.ask("PUT", f"{path}/weekly", manager, json=soft, params=mine)
+    told = (await api.ask("GET", "/key", made["key"])).json()["data"]
+    assert {each["limit_usd"] for each in told["budgets"]} == {100, 2, 1}
+    effective = told["effective_budget"]
+    assert (effective["scope"], effective["remaining_usd"]) == ("key", 2)
+    shown = (await api.ask("GET", f"/keys/{made['data']['hash']}", manager)).json()["data"]
+    assert shown["effective_budget"] == effective
+    [of_workspace] = (await api.ask("GET", "/key", other)).json()["data"]["budgets"]
+    assert of_workspace["limit_usd"] == 100
+    listed = (await api.ask("GET", "/keys", manager)).json()["data"]
+    assert {len(each["budgets"]) for each in listed} == {1, 3}
+
+
+async def test_a_disabled_users_management_keys_stop_and_the_workspaces_keys_go_on(api):
+    with api.database.transaction() as connection:
+        user_id = users.create_user(connection, "ada@example.com", "Ada")
+    manager = api.key(kind=CallerKind.MANAGEMENT, created_by=user_id)
+    inference = api.key(created_by=user_id)
+    assert (await api.ask("GET", "/keys", manager)).status_code == 200
+    await api.ask("PATCH", f"/users/{user_id}", json={"disabled": True})
+    api.app.state.services.keyring._seen.clear()
+    assert (await api.ask("GET", "/keys", manager)).status_code == 401
+    assert (await submit(api, inference)).status_code == 202
+    await api.ask("PATCH", f"/users/{user_id}", json={"disabled": False})
+    api.app.state.services.keyring._seen.clear()
+    assert (await api.ask("GET", "/keys", manager)).status_code == 200

@@ -2,9 +2,14 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
+from broker.catalog import Offer, applied
+from broker.catalog.changes import Change, Kind
+from broker.pricing import Price
 from broker.providers import configured
+from broker.routing import Endpoint
 from broker.settings import Settings
 from broker.vendors import vendors
+from cli.catalog.storage import opened
 from cli.main import app
 from cli.providers.checks import check
 from workers.simulator.background import running
@@ -248,3 +253,19 @@ def test_each_wire_is_asked_in_its_own_way(environ, url, header):
     assert (asked.method, str(asked.url)) == ("GET", url)
     assert asked.headers[header[0]] == header[1]
     assert not asked.content
+
+
+def test_models_that_an_import_brought_are_counted(waybill, simulator, tmp_path):
+    config = row("mine", f"{simulator}/v1", wire="openai")
+    assert counted(waybill("list", toml=config)) == 0
+    assert not (tmp_path / "data").exists()  # a look makes no database
+    with opened() as database, database.transaction() as connection:
+        endpoint = Endpoint(provider="mine", model="acme/new", price=Price(prompt=1))
+        change = Change(("mine", "acme/new"), Kind.NEW, None, Offer(endpoint))
+        applied.apply(connection, [change], source="a test", now=1)
+    assert counted(waybill("list", toml=config)) == 1
+
+
+def counted(result):
+    [line] = [line for line in result.output.splitlines() if line.startswith("mine")]
+    return int(line.split()[4])

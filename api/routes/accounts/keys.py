@@ -1,5 +1,6 @@
 """/keys: API keys made, listed, changed, deleted with a management key; /key: one's own."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import orjson
@@ -8,12 +9,13 @@ from starlette.responses import Response
 
 from api import account_views, intake
 from api.account_scope import all_or_own, workspace_of
+from api.account_views import Standing
 from api.auth import actor_of
 from api.documents import KEY, KEY_CHANGES
 from api.errors import json_response
 from api.schemas.accounts import KeyChanges, KeyRequest, milliseconds
 from api.services import Services, services
-from broker import accounts, limits, usage
+from broker import accounts, budgets, limits, usage
 from broker.accounts import CallerKind, KeyFilter, Principal, members
 from broker.administration import carry_out
 from broker.administration import keys as administration
@@ -23,7 +25,6 @@ from broker.completion import Json
 from broker.errors import InvalidRequestError, NotFoundError, PermissionDeniedError
 from broker.limits import LimitKind
 from broker.money import nanos_from_usd
-from broker.usage import KeyUsage
 
 router = APIRouter(tags=["keys"])
 PAGE = 100
@@ -64,7 +65,7 @@ async def create_key(request: Request) -> Response:
         hands.database, lambda connection: administration.create(connection, actor, wish)
     )
     row = await hands.database.read(accounts.key_record, made.id)
-    return json_response({"data": account_views.key(row, KeyUsage()), "key": made.key}, 201)
+    return json_response({"data": await _shown(hands, row), "key": made.key}, 201)
 
 
 @router.get("/keys")
@@ -84,8 +85,8 @@ async def list_keys(
         include_expired=include_expired,
     )
     rows = await hands.database.read(_page, which, offset)
-    spent = await hands.database.read(usage.key_usage, [row.id for row in rows], now_ms())
-    shown = [account_views.key(row, spent[row.id]) for row in rows]
+    standing = await hands.database.read(_standing, rows, now_ms())
+    shown = [account_views.key(row, standing[row.id]) for row in rows]
     return json_response({"data": shown})
 
 
@@ -145,10 +146,18 @@ async def _find(hands: Services, principal: Principal, wanted: str) -> Any:
 
 
 async def _shown(hands: Services, row: Any, free: Json | None = None) -> Json:
-    spent = (await hands.database.read(usage.key_usage, [row.id], now_ms()))[row.id]
+    standing = (await hands.database.read(_standing, [row], now_ms()))[row.id]
     if free is not None:
-        return account_views.current_key(row, spent, free)
-    return account_views.key(row, spent)
+        return account_views.current_key(row, standing, free)
+    return account_views.key(row, standing)
+
+
+def _standing(connection: Any, rows: Sequence[Any], now: int) -> dict[str, Standing]:
+    """Return what these keys have spent, and the budgets that apply to them."""
+    spent = usage.key_usage(connection, [row.id for row in rows], now)
+    workspaces = {row.id: row.workspace_id for row in rows}
+    applying = budgets.budgets_of_keys(connection, workspaces, now)
+    return {row.id: Standing(spent[row.id], applying[row.id], now) for row in rows}
 
 
 async def _free(hands: Services, principal: Principal) -> Json:

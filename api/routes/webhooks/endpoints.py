@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import intake, webhook_views
+from api.auth import actor_of
 from api.documents import ENDPOINT, ENDPOINT_CHANGES, ENDPOINT_ROTATION
 from api.errors import json_response
 from api.receivers import check_receiver
@@ -13,6 +14,8 @@ from api.schemas.webhooks import EndpointChanges, EndpointRequest, EndpointRotat
 from api.services import Services, services
 from broker import webhooks
 from broker.accounts import Principal
+from broker.administration import carry_out
+from broker.administration import webhooks as administration
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError
@@ -38,7 +41,10 @@ async def create_endpoint(request: Request) -> Response:
     check_receiver(wanted.url, hands.settings.allowed_networks, param="url")
     wish = EndpointWish(**dict(wanted))
     row, secret = webhooks.new_endpoint(wish, principal.workspace_id, hands.seal, now_ms())
-    made = await hands.database.write(webhooks.create_many, row)
+    actor = actor_of(request, principal)
+    made = await carry_out(
+        hands.database, lambda connection: administration.create(connection, actor, row)
+    )
     return json_response(_with_secret(hands, made, secret), 201)
 
 
@@ -76,7 +82,10 @@ async def change_endpoint(request: Request, endpoint_id: str) -> Response:
     change = EndpointChange(
         principal.workspace_id, endpoint_id, now_ms(), webhooks.changes(asked, hands.seal)
     )
-    row = await hands.database.write(webhooks.update_many, change)
+    actor = actor_of(request, principal)
+    row = await carry_out(
+        hands.database, lambda connection: administration.change(connection, actor, change)
+    )
     return json_response(webhook_views.endpoint(row, hands.seal))
 
 
@@ -86,7 +95,10 @@ async def delete_endpoint(request: Request, endpoint_id: str) -> Response:
     hands = services(request)
     principal = await hands.keyring.principal(request)
     name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
-    await hands.database.write(webhooks.delete_many, name)
+    actor = actor_of(request, principal)
+    await carry_out(
+        hands.database, lambda connection: administration.delete(connection, actor, name)
+    )
     return json_response({"id": endpoint_id, "object": "webhook_endpoint", "deleted": True})
 
 
@@ -103,7 +115,10 @@ async def rotate_endpoint(request: Request, endpoint_id: str) -> Response:
     columns, secret = webhooks.new_secret_columns(kind, hands.seal)
     overlap = wanted.overlap_seconds * 1000
     rotation = Rotation(principal.workspace_id, endpoint_id, now_ms(), columns, overlap)
-    rotated = await hands.database.write(webhooks.rotate_many, rotation)
+    actor = actor_of(request, principal)
+    rotated = await carry_out(
+        hands.database, lambda connection: administration.rotate(connection, actor, rotation)
+    )
     return json_response(_with_secret(hands, rotated, secret))
 
 

@@ -4,11 +4,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import intake, webhook_views
+from api.auth import actor_of
 from api.documents import ROTATION
 from api.errors import json_response
 from api.schemas.webhooks import RotationRequest
 from api.services import services
 from broker import webhooks
+from broker.administration import carry_out
+from broker.administration import webhooks as administration
 from broker.clock import now_ms
 from broker.webhooks import NewWorkspaceSecret, SignatureKind
 
@@ -38,5 +41,8 @@ async def rotate_secret(request: Request) -> Response:
     columns, _ = webhooks.new_secret_columns(SignatureKind.V1, hands.seal)
     overlap = wanted.overlap_seconds * 1000
     fresh = NewWorkspaceSecret(principal.workspace_id, columns["secret"], now_ms(), overlap)
-    row = await hands.database.write(webhooks.rotate_workspace_secrets, fresh)
+    actor = actor_of(request, principal)
+    row = await carry_out(
+        hands.database, lambda connection: administration.rotate_workspace(connection, actor, fresh)
+    )
     return json_response(webhook_views.workspace_secret(row, hands.seal))

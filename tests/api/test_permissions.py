@@ -1,0 +1,145 @@
+"""Who may change what: each route that changes something, and the least that it asks of a caller.
+
+The routes come from the OpenAPI document. A new one fails here until somebody says whom it serves;
+docs/how-to/manage-keys-and-people.md tells users the same.
+"""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from api.app import create_app
+from api.sessions import SESSION_COOKIE
+from broker.accounts import CallerKind, Role, members, sessions, users
+from tests.api.conftest import ORIGIN, Api, running, settings_for
+
+CALLERS = ("nobody", "viewer", "member", "inference", "management", "admin", "owner", "operator")
+
+ANYONE = CALLERS  # what they send says who they are: a code, a signature
+RUNS = ("inference",)
+USES = tuple(set(CALLERS) - {"nobody", "viewer"})
+LOOKS = tuple(set(CALLERS) - {"nobody"})
+ADMINISTERS = ("management", "admin", "owner", "operator")
+GIVES = ("member", *ADMINISTERS)
+OWNS = ("owner", "operator")
+OPERATES = ("operator",)
+
+CHAT = {"model": "acme/small", "messages": [{"role": "user", "content": "hi"}]}
+TEXT = {"model": "acme/small", "prompt": "hi"}
+ROUTES = {
+    "POST /chat/completions": (RUNS, CHAT),
+    "POST /completions": (RUNS, TEXT),
+    "POST /embeddings": (RUNS, {"model": "acme/small", "input": "hi"}),
+    "POST /images": (RUNS, TEXT),
+    "POST /images/generations": (RUNS, TEXT),
+    "POST /rerank": (RUNS, {"model": "acme/small", "query": "hi", "documents": ["hi"]}),
+    "POST /audio/speech": (RUNS, {"model": "acme/small", "input": "hi", "voice": "alloy"}),
+    "POST /audio/transcriptions": (
+        RUNS,
+        {"model": "acme/small", "input_audio": {"data": "aGk=", "format": "wav"}},
+    ),
+    "POST /jobs": (RUNS, {"body": CHAT}),
+    "POST /route": (RUNS, CHAT),
+    "POST /jobs/{job_id}/cancel": (USES, {}),
+    "POST /jobs/{job_id}/retry": (USES, {}),
+    "POST /batches": (RUNS, {"input_file_id": "file_x", "endpoint": "/v1/chat/completions"}),
+    "POST /batches/{batch_id}/cancel": (USES, {}),
+    "POST /batches/{batch_id}/retry": (RUNS, {}),
+    "DELETE /batches/{batch_id}": (USES, {}),
+    "POST /files": (USES, {}),
+    "DELETE /files/{file_id}": (USES, {}),
+    "POST /analytics/query": (USES, {}),
+    "POST /credits/checkout": (USES, {}),
+    "POST /credits/stripe": (ANYONE, {}),
+    "POST /credits": (OPERATES, {}),
+    "POST /webhooks/endpoints": (USES, {}),
+    "PATCH /webhooks/endpoints/{endpoint_id}": (USES, {}),
+    "DELETE /webhooks/endpoints/{endpoint_id}": (USES, {}),
+    "POST /webhooks/endpoints/{endpoint_id}/rotate": (USES, {}),
+    "POST /webhooks/endpoints/{endpoint_id}/test": (USES, {}),
+    "POST /webhooks/secret/rotate": (USES, {}),
+    "POST /webhooks/deliveries/replay": (USES, {}),
+    "POST /webhooks/deliveries/{delivery_id}/redeliver": (USES, {}),
+    "PUT /workspaces/{workspace_ref}/budgets/{interval}": (ADMINISTERS, {}),
+    "DELETE /workspaces/{workspace_ref}/budgets/{interval}": (ADMINISTERS, {}),
+    "POST /keys": (ADMINISTERS, {}),
+    "PATCH /keys/{hash}": (ADMINISTERS, {}),
+    "DELETE /keys/{hash}": (ADMINISTERS, {}),
+    "POST /workspaces": (OPERATES, {}),
+    "PATCH /workspaces/{id}": (ADMINISTERS, {}),
+    "DELETE /workspaces/{id}": (OWNS, {}),
+    "POST /workspaces/{id}/members/add": (ADMINISTERS, {}),
+    "POST /workspaces/{id}/members/remove": (ADMINISTERS, {}),
+    "POST /users": (OPERATES, {}),
+    "PATCH /users/{user_id}": (OPERATES, {}),
+    "POST /users/{user_id}/link": (OPERATES, {}),
+    "POST /auth/keys/code": (GIVES, {}),
+    "POST /auth/keys": (ANYONE, {}),
+}
+"""Whom a route serves, and a body that it would take."""
+
+document = create_app(settings_for(Path(tempfile.gettempdir()))).openapi()
+CHANGING = {
+    f"{method.upper()} {path.removeprefix('/api/v1')}"
+    for path, methods in document["paths"].items()
+    for method in methods
+    if path.startswith("/api/v1/") and method != "get"
+}
+
+
+def test_of_every_route_that_changes_something_it_is_said_whom_it_serves():
+    assert ROUTES.keys() == CHANGING
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+    """One application for all routes: each test has a workspace of its own."""
+    directory = tmp_path_factory.mktemp("permissions")
+    shutil.copy(migrated, directory / "waybill.db")
+    async with running(settings_for(directory)) as api:
+        yield api
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize("route", ROUTES)
+async def test_a_route_serves_those_it_is_for_and_refuses_all_others(api: Api, route: str):
+    served, taken = ROUTES[route]
+    method, path = route.split()
+    workspace_id = api.workspace(route)
+    names = {"id": workspace_id, "workspace_ref": workspace_id, "interval": "daily"}
+    for name in ("job_id", "batch_id", "file_id", "endpoint_id", "delivery_id", "hash", "user_id"):
+        names[name] = "none"
+    refused = set()
+    for caller in CALLERS:
+        body = {} if caller in served else taken  # nobody waits here for an answer
+        answer = await api.http.request(
+            method,
+            f"/api/v1{path.format(**names)}",
+            json=body,
+            headers=headers_of(api, caller, workspace_id),
+        )
+        assert answer.status_code < 500, answer.text
+        if answer.status_code in (401, 403):
+            refused.add(caller)
+    assert refused == set(CALLERS) - set(served)
+
+
+def headers_of(api: Api, caller: str, workspace_id: str) -> dict[str, str]:
+    """Show that one is this caller."""
+    match caller:
+        case "nobody":
+            return {}
+        case "operator":
+            return {"Authorization": f"Bearer {api.operator}"}
+        case "inference" | "management":
+            key = api.key(workspace_id, kind=CallerKind(caller))
+            return {"Authorization": f"Bearer {key}"}
+    with api.database.transaction() as connection:
+        user_id = users.create_user(connection, f"{caller}@{workspace_id}.example", caller)
+        members.add_member(connection, workspace_id, user_id, Role(caller))
+        token = sessions.open_session(connection, user_id)
+    return {"Cookie": f"{SESSION_COOKIE}={token}", "Origin": ORIGIN}
