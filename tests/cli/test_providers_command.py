@@ -260,7 +260,7 @@ def test_models_that_an_import_brought_are_counted(waybill, simulator, tmp_path)
     assert counted(waybill("list", toml=config)) == 0
     assert not (tmp_path / "data").exists()  # a look makes no database
     with opened() as database, database.transaction() as connection:
-        endpoint = Endpoint(provider="mine", model="acme/new", price=Price(prompt=1))
+        endpoint = Endpoint("mine", "acme/new", "new", Price(prompt=1))
         change = Change(("mine", "acme/new"), Kind.NEW, None, Offer(endpoint))
         applied.apply(connection, [change], source="a test", now=1)
     assert counted(waybill("list", toml=config)) == 1
