@@ -76,6 +76,7 @@ ROUTES = {
     "POST /workspaces": (OPERATES, {}),
     "PATCH /workspaces/{id}": (ADMINISTERS, {}),
     "DELETE /workspaces/{id}": (OWNS, {}),
+    "DELETE /workspaces/{id}/data": (OWNS, {}),
     "POST /workspaces/{id}/members/add": (ADMINISTERS, {}),
     "POST /workspaces/{id}/members/remove": (ADMINISTERS, {}),
     "POST /users": (OPERATES, {}),
