@@ -164,6 +164,7 @@ def end_event(report: JobReport) -> dict[str, Any]:
     end: dict[str, Any] = {"job_id": report.job.id, "status": report.job.state}
     if report.generation is not None:
         end["generation_id"] = generation_id(report.job.id)
+    if report.generation is not None and report.attempts:  # none: another job's call answered it
         end["queued_ms"] = report.attempts[-1].queued_ms
     if report.payload.response is not None:
         end["response"] = orjson.Fragment(report.payload.response)

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from broker import lifecycle, submission
+from broker import job_view, lifecycle, reports, submission
 from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch import Due, dispatch_many
 from broker.errors import InvalidRequestError
@@ -105,6 +105,12 @@ def test_all_have_the_answer_and_one_pays(database):
         [made] = generations(database, follower)
         assert (made.cost_nanos, told["id"]) == (0, made.id)
     assert balance(database, principal.workspace_id) == 10 * HOLD - 300
+    # whoever waits for a follower hears of its end, though it had no attempt of its own
+    report = database.read_now(reports.job, principal.workspace_id, followers[0])
+    [end] = reports.past_events(report)
+    assert (end.number, end.is_end) == (1, True)
+    assert orjson.loads(end.data)["response"]["coalesced_with"] == leader
+    assert job_view.job(report)["coalesced_with"] == leader
     # and the next identical call is a new one
     assert count(database, CoalescedJob) == 0
     assert join(database, principal).follows is None
