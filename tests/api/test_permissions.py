@@ -73,6 +73,9 @@ ROUTES = {
     "POST /byok": (ADMINISTERS, {}),
     "PATCH /byok/{id}": (ADMINISTERS, {}),
     "DELETE /byok/{id}": (ADMINISTERS, {}),
+    "POST /presets/{slug}/chat/completions": (USES, CHAT),
+    "PATCH /presets/{slug}": (USES, {}),
+    "DELETE /presets/{slug}": (USES, {}),
     "POST /workspaces": (OPERATES, {}),
     "PATCH /workspaces/{id}": (ADMINISTERS, {}),
     "DELETE /workspaces/{id}": (OWNS, {}),
@@ -116,7 +119,16 @@ async def test_a_route_serves_those_it_is_for_and_refuses_all_others(api: Api, r
     method, path = route.split()
     workspace_id = api.workspace(route)
     names = {"id": workspace_id, "workspace_ref": workspace_id, "interval": "daily"}
-    for name in ("job_id", "batch_id", "file_id", "endpoint_id", "delivery_id", "hash", "user_id"):
+    for name in (
+        "job_id",
+        "batch_id",
+        "file_id",
+        "slug",
+        "endpoint_id",
+        "delivery_id",
+        "hash",
+        "user_id",
+    ):
         names[name] = "none"
     refused = set()
     for caller in CALLERS:
