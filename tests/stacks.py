@@ -1,11 +1,12 @@
 """The two stacks that a house of the tests can stand on: the embedded one, and that of scale.
 
 `WAYBILL_TEST_STACK=scale` puts the whole-house tests on PostgreSQL, RabbitMQ and Redis; each house
-gets a database, a virtual host and a Redis database of its own.
+gets a database, a virtual host and a Redis server of its own.
 """
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
 import uuid
@@ -19,11 +20,11 @@ import psycopg
 import pytest
 import redis
 import sqlalchemy
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 POSTGRES = os.environ.get("WAYBILL_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")
 RABBITMQ = os.environ.get("WAYBILL_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1:5672")
-REDIS = os.environ.get("WAYBILL_TEST_REDIS", "redis://127.0.0.1:6379")
-REDIS_DATABASES = range(9, 16)  # a house takes the first that is free
 
 AT_SCALE = os.environ.get("WAYBILL_TEST_STACK") == "scale"
 embedded_only = pytest.mark.skipif(AT_SCALE, reason="is about what is embedded")
@@ -31,7 +32,8 @@ embedded_only = pytest.mark.skipif(AT_SCALE, reason="is about what is embedded")
 
 def require_servers() -> None:
     """Skip the test where PostgreSQL, RabbitMQ or Redis are not there; in CI that is a failure."""
-    missing = [url for url in (POSTGRES, RABBITMQ, REDIS) if not _listens(urlsplit(url))]
+    missing = [url for url in (POSTGRES, RABBITMQ) if not _listens(urlsplit(url))]
+    missing += [] if shutil.which("redis-server") else ["redis-server"]
     if missing and os.environ.get("CI") == "true":
         pytest.fail(f"nothing answers at {', '.join(missing)}")
     if missing:
@@ -103,19 +105,17 @@ def _rabbitmqctl(*arguments: str) -> None:
 
 @contextlib.contextmanager
 def redis_database() -> Iterator[str]:
-    """Take a database that nobody uses; the claim ends with this process at the latest."""
-    claim = f"claimed:{uuid.uuid4().hex}"
-    for number in REDIS_DATABASES:
-        url = f"{REDIS}/{number}"
-        with redis.Redis.from_url(f"{REDIS}/8") as board:
-            if not board.set(f"tests:redis:{number}", claim, nx=True, ex=1800):
-                continue
-            with redis.Redis.from_url(url) as mine:
-                mine.flushdb()
-                try:
-                    yield url
-                finally:
-                    mine.flushdb()
-                    board.delete(f"tests:redis:{number}")
-            return
-    raise AssertionError("every Redis database for tests is taken")
+    """A Redis server of its own, in memory, on a free port."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+    server = subprocess.Popen(["redis-server", *options], stdout=subprocess.DEVNULL)
+    try:
+        url = f"redis://127.0.0.1:{port}/0"
+        retry = Retry(ConstantBackoff(0.05), 200)
+        with redis.Redis.from_url(url, retry=retry) as client:
+            client.ping()
+        yield url
+    finally:
+        server.terminate()
+        server.wait()
