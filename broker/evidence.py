@@ -40,6 +40,7 @@ class Evidence:
     uptime_30m: float | None = None
     uptime_1d: float | None = None
     attempts_5m: int = 0  # what the five-minute figures rest on
+    since_recovery: tuple[int, int] | None = None  # attempts that succeeded and failed since then
     latency_5m: Percentiles | None = None  # seconds to the first token
     latency_30m: Percentiles | None = None
     throughput_5m: Percentiles | None = None  # output tokens per second

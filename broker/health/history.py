@@ -5,6 +5,7 @@ Spans that can no longer change are added up once, so a look costs what is still
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import accumulate
 
 from broker.evidence import (
     NOTHING_KNOWN,
@@ -62,14 +63,22 @@ class History:
         self._spans = {place: span for place, span in self._spans.items() if place in kept}
 
     def lately(self, endpoint: EndpointKey, now: int, *, since: int) -> list[tuple[int, int]]:
-        """Return how many attempts succeeded and failed after `since`: just now, and in 30 s.
+        """Return how many attempts succeeded and failed after `since`: just now, … in 30 s.
 
-        Who failed just now is not saved by having served well before.
+        Every stretch that ends now counts by itself: who fails now is not saved by having served
+        well before, however few calls still come.
         """
         starts = [start for start in MOMENTS.starts(now) if start >= since]
-        windows = (starts[-JUST_NOW:], starts)
-        sums = (self._sum(MOMENTS, each, endpoint) for each in windows)
-        return [(seen.get(Verdict.OK, 0), seen.get(Verdict.FAILED, 0)) for seen in sums]
+        counts = [self._sum(MOMENTS, [start], endpoint) for start in reversed(starts)]
+        ok = accumulate(each.get(Verdict.OK, 0) for each in counts)
+        failed = accumulate(each.get(Verdict.FAILED, 0) for each in counts)
+        stretches = list(zip(ok, failed, strict=True))
+        return stretches[JUST_NOW - 1 :] or stretches[-1:]
+
+    def recovered(self, endpoint: EndpointKey, now: int, *, since: int) -> tuple[int, int]:
+        """Return how many attempts succeeded and failed in the minutes that began after `since`."""
+        seen = self._sum(MINUTES, [s for s in MINUTES.starts(now) if s >= since], endpoint)
+        return seen.get(Verdict.OK, 0), seen.get(Verdict.FAILED, 0)
 
     def tried_lately(self, now: int) -> set[EndpointKey]:
         return self._endpoints(MOMENTS, MOMENTS.starts(now))

@@ -6,6 +6,7 @@ While Redis is away the last snapshot stands.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -68,7 +69,11 @@ class Observer:
         now: int,
     ) -> Snapshot:
         """Return all that is known now. In a thread: thousands of endpoints take a while."""
-        evidence = self._history.evidence(now)
+        evidence = dict(self._history.evidence(now))
+        for endpoint, breaker in known.items():
+            if breaker.since and endpoint in evidence:
+                seen = self._history.recovered(endpoint, now, since=breaker.since)
+                evidence[endpoint] = replace(evidence[endpoint], since_recovery=seen)
         return Snapshot(history.with_circuits(evidence, known, pauses, in_flight, now), now)
 
     async def _run(self) -> None:

@@ -138,7 +138,16 @@ def duration(evidence: Evidence, outputs: int) -> float | None:
 
 
 def reliability(evidence: Evidence) -> float:
-    """Return the share of attempts to expect a success of; with little evidence close to 1."""
+    """Return the share of attempts to expect a success of; with little evidence close to 1.
+
+    A circuit that is not closed says enough by itself: a probe is there to find out anew. What
+    failed before a recovery is forgiven.
+    """
+    if evidence.circuit is not Circuit.CLOSED:
+        return 1.0
+    if evidence.since_recovery is not None:
+        ok, failed = evidence.since_recovery
+        return (ok + PRIOR_ATTEMPTS) / (ok + failed + PRIOR_ATTEMPTS)
     before = evidence.uptime_30m if evidence.uptime_30m is not None else evidence.uptime_1d
     prior = 1.0 if before is None else before
     if evidence.uptime_5m is None:

@@ -112,6 +112,7 @@ def test_a_dead_provider_loses_its_traffic_and_wins_it_back(place: House, fragil
     fragile.start()
     until(lambda: served_by(place) == "fragile", 60, place.log)
     until(lambda: circuits(place) == {}, 10, place.log)
+    until(lambda: {served_by(place) for _ in range(5)} == {"fragile"}, 10, place.log)
 
 
 def test_a_clients_bad_requests_open_nothing(place: House) -> None:

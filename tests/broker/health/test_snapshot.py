@@ -119,6 +119,16 @@ async def test_having_served_well_before_does_not_save_who_fails_now(redis, cloc
     assert observer.snapshot.of(*FAST).circuit is Circuit.OPEN
 
 
+async def test_a_trickle_of_failures_opens_it_too(redis, clock):
+    await told(redis, clock, *[ok()] * 3)
+    observer = await look(redis, clock, judges=True)
+    for _ in range(3):  # most of its traffic has moved on already
+        clock.now += 5_000
+        await told(redis, clock, failed(), failed())
+        await observer.refresh()
+    assert observer.snapshot.of(*FAST).circuit is Circuit.OPEN
+
+
 async def test_its_cool_down_honours_the_latest_retry_after(redis, clock):  # litellm#34399, #40130
     asked = [failed(retry_after_ms=each) for each in (60_000, 240_000, 1_000, 1_000, 1_000)]
     await told(redis, clock, *asked)
@@ -133,6 +143,12 @@ async def test_failures_before_a_recovery_do_not_open_it_again(redis, clock):
     await circuits.change(redis, FAST, lambda b: breaker.probed(b, clock.now, well=True))
     observer = await look(redis, clock, judges=True)
     assert observer.snapshot.of(*FAST).circuit is Circuit.CLOSED
+    # And routing counts what came since, while pages show the whole
+    clock.now += 60_000
+    await told(redis, clock, *[ok()] * 3, failed())
+    await observer.refresh()
+    known = observer.snapshot.of(*FAST)
+    assert (known.since_recovery, known.uptime_5m) == ((3, 1), 3 / 13)
 
 
 async def test_one_of_many_takes_the_probe(redis, clock):

@@ -210,8 +210,19 @@ def test_when_all_circuits_are_open_there_is_still_a_plan():
 @pytest.mark.parametrize("wishes", [{}, {"sort": Sort.PRICE}, {"order": ["back"]}])
 def test_one_that_may_have_recovered_is_probed_by_a_few(state, wishes):
     both = [at("back", 0.01), at("well", 1)]
-    share = firsts(both, evidence=snapshot(back=seen(**state)), **wishes)["back"]
-    assert 0.05 < share < 0.15
+    evidence = snapshot(back=seen(uptime=0.0, **state))  # it has only failed, of late
+    assert 0.05 < firsts(both, evidence=evidence, **wishes)["back"] < 0.15
+
+
+def test_after_a_recovery_only_what_came_since_counts():
+    both = [at("back", 1), at("well", 1)]
+    shares = {
+        since: firsts(both, evidence=snapshot(back=seen(uptime=0.1, since_recovery=since)))["back"]
+        for since in (None, (0, 0), (9, 2))
+    }
+    assert shares[None] < 0.05
+    assert shares[0, 0] == pytest.approx(0.5, abs=0.05)
+    assert 0.05 < shares[9, 2] < 0.3
 
 
 def test_the_prompt_goes_where_it_surely_fits_first():
