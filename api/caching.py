@@ -8,6 +8,7 @@ Headers (openrouter.ai/docs/guides/features/response-caching): `X-OpenRouter-Cac
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import orjson
 import structlog
 from redis.exceptions import RedisError
 from starlette.requests import Request
@@ -17,7 +18,6 @@ from api.services import Services
 from broker import reports, response_cache
 from broker.accounts import Principal
 from broker.clock import now_ms
-from broker.completion import Json
 from broker.errors import InvalidRequestError
 from broker.ids import generation_id
 from broker.operations import Operation
@@ -47,7 +47,7 @@ class Wish:
     clear: bool
 
 
-def wanted(request: Request, principal: Principal, job: NewJob, body: Json) -> Wish | None:
+def wanted(request: Request, principal: Principal, job: NewJob) -> Wish | None:
     """Read the headers; None where no cache is asked for. Raises InvalidRequestError.
 
     An idempotency key asks for the same job, and so for no other job's answer; what is to be
@@ -57,6 +57,7 @@ def wanted(request: Request, principal: Principal, job: NewJob, body: Json) -> W
         return None
     if Operation(job.row["operation"]) not in CACHED or job.row["store"] == Store.NONE.value:
         return None
+    body = orjson.loads(job.payload["request"])
     key = response_cache.key(principal, str(job.row["operation"]), body)
     return Wish(key, _ttl(request), _is_true(request, f"{HEADER}-Clear"))
 

@@ -8,14 +8,17 @@ import orjson
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
+from api import repeats
 from api.limiting import within_limits
+from api.presetting import with_preset
 from api.services import Services
 from broker import admission, reports, submission, warmth
 from broker.accounts import Principal
 from broker.bodies import validated
 from broker.completion import Json
-from broker.errors import InvalidRequestError, PayloadTooLargeError
+from broker.errors import InvalidRequestError, PayloadTooLargeError, WaybillError
 from broker.limits import limits_of
+from broker.operations import Operation
 from broker.privacy import Store
 from broker.queues import Lane
 from broker.routing import Circumstances
@@ -23,13 +26,13 @@ from broker.submission import NewJob, Submitted, Wish
 
 __all__ = [
     "Preference",
+    "admitted",
     "idempotency_key",
     "is_due",
     "milliseconds",
     "preference",
     "prepared",
     "read_json",
-    "remembered",
     "store",
     "submit",
     "validated",
@@ -82,7 +85,32 @@ async def read_json(request: Request, most: int, *, or_nothing: bool = False) ->
     return parsed
 
 
-def prepared(
+async def prepared(
+    request: Request,
+    services: Services,
+    principal: Principal,
+    body: Json,
+    wish: Wish,
+    *,
+    inside: str | None = None,
+) -> NewJob:
+    """Prepare the job of a body as it came; a preset that a chat body names is merged into it.
+
+    What is refused is the earlier job, where its idempotency key brought one.
+    """
+    try:
+        if wish.operation is not Operation.CHAT:
+            return admitted(services, principal, body, wish, inside=inside)
+        merged = await with_preset(services, principal, body)
+        if merged is not body:
+            wish = replace(wish, asked=body)
+        warm = await remembered(request, services, principal, merged)
+        return admitted(services, principal, merged, wish, inside=inside, warm=warm)
+    except WaybillError as refusal:
+        return await repeats.earlier(services, principal, body, wish, refusal)
+
+
+def admitted(
     services: Services,
     principal: Principal,
     body: Json,

@@ -20,6 +20,13 @@ _SAME_KEY = select(
 )
 
 
+def find(connection: Connection, workspace_id: str, key: str) -> Mapping[str, Any] | None:
+    """Return the row of the job that a key brought."""
+    asked = select(_jobs).filter_by(workspace_id=workspace_id, idempotency_key=key)
+    found = connection.execute(asked).mappings().first()
+    return None if found is None else dict(found)
+
+
 def is_known(connection: Connection, row: Mapping[str, Any]) -> bool:
     """Whether the idempotency key of a job (its row is given) was used before."""
     return bool(known_keys(connection, [row]))

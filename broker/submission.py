@@ -13,7 +13,7 @@ from broker import coalescing, idempotency, ledger, native_lane, needs, own_keys
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
-from broker.errors import InvalidRequestError
+from broker.errors import InvalidRequestError, WaybillError
 from broker.fairness import line_of
 from broker.idempotency import KnownKeys
 from broker.ids import new_job_id
@@ -35,6 +35,9 @@ REDISPATCH_MS = 15_000
 """A published job that nobody claimed within this time is published again."""
 
 MAX_WORD = 256
+
+NOT_ASKED = frozenset({"idempotency_key", "session_id", "app", "origin", "store", "asked"})
+"""Fields of a wish that may differ where the same is asked again."""
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
@@ -63,6 +66,7 @@ class Wish:
     origin: Json = field(default_factory=dict)  # the headers that say where it came from
     coalesce: bool = False  # one call with the identical jobs of its workspace, see `coalescing`
     extra: Json = field(default_factory=dict)  # metadata, given back as it came
+    asked: Json | None = None  # the body as it came, where a preset was merged into it
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class NewJob:
     held_for: Quotes
     limits: Sequence[Limit] = ()  # what it is counted against
     shares: str | None = None  # fingerprint of the call that it shares with its equals
+    refusal: WaybillError | None = None  # it is only to be found by its key, never to be made
 
     @property
     def id(self) -> str:
@@ -131,6 +136,12 @@ def prepare(
     )
     shares = coalescing.fingerprint(body, wish.operation, asked=wish.coalesce)
     return NewJob(row, payload, payer, quoted, shares=shares)
+
+
+def repeat(row: Mapping[str, Any], principal: Principal, refusal: WaybillError) -> NewJob:
+    """Return a job (its row) to be submitted again: it is found by its key, or refused."""
+    payer = Payer(principal.workspace_id, principal.api_key_id, unlimited=True, budgeted=False)
+    return NewJob(row, {}, payer, Quotes((), 0, 0, None), refusal=refusal)
 
 
 def _extra(body: Json, wish: Wish) -> str | None:
@@ -193,7 +204,7 @@ def _row(
         "coalesced_with": None,
         "store": store_of(body, wish.store, principal.settings, settings.store),
         "idempotency_key": wish.idempotency_key,
-        "fingerprint": _fingerprint(body, wish) if wish.idempotency_key else None,
+        "fingerprint": fingerprint(wish.asked or body, wish) if wish.idempotency_key else None,
         "created_at": now,
         **_schedule(wish, now, settings),
     }
@@ -244,7 +255,7 @@ def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Subm
     results: list[Submitted | Exception] = []
     accepted: list[NewJob] = []
     for job in jobs:
-        result = _replay(job, known) or purse.take(job.payer, job.row["hold_nanos"], job.held_for)
+        result = _replay(job, known) or job.refusal or _take(purse, job)
         if result is None:
             accepted.append(job)
             result = Submitted(job.id, replayed=False)
@@ -300,6 +311,10 @@ def _row_of(job: NewJob, leader: str) -> dict[str, Any]:
     return {**job.row, "lane": lane, "coalesced_with": leader}
 
 
+def _take(purse: Purse, job: NewJob) -> WaybillError | None:
+    return purse.take(job.payer, job.row["hold_nanos"], job.held_for)
+
+
 def _replay(job: NewJob, known: KnownKeys) -> Submitted | Exception | None:
     earlier = idempotency.earlier(job.row, known)
     return Submitted(earlier, replayed=True) if isinstance(earlier, str) else earlier
@@ -322,12 +337,10 @@ def _schedule(wish: Wish, now: int, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _fingerprint(body: Json, wish: Wish) -> str:
+def fingerprint(body: Json, wish: Wish) -> str:
     """Digest all that was asked: the same key with anything else is another request."""
     asked = {
-        each.name: getattr(wish, each.name)
-        for each in fields(wish)
-        if each.name not in {"idempotency_key", "session_id", "app", "origin", "store"}
+        each.name: getattr(wish, each.name) for each in fields(wish) if each.name not in NOT_ASKED
     }
     canonical = orjson.dumps([body, asked], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()

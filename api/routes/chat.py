@@ -9,7 +9,6 @@ from starlette.responses import Response
 from api import answering, caching, explaining, forgetting, intake
 from api.attribution import attribution
 from api.documents import body_of
-from api.presetting import with_preset
 from api.services import Services, services
 from api.serving import serve
 from api.streaming import ChatStream, chat_response
@@ -33,9 +32,7 @@ async def create_chat_completion(request: Request) -> Response:
         store=intake.store(request),
         **attribution(request),
     )
-    body = await with_preset(hands, principal, body)
-    warm = await intake.remembered(request, hands, principal, body)
-    job = intake.prepared(hands, principal, body, wish, warm=warm)
+    job = await intake.prepared(request, hands, principal, body, wish)
     is_streamed = body.get("stream") and not intake.preference(request).respond_async
 
     async def answered() -> Response:
@@ -51,7 +48,7 @@ async def create_chat_completion(request: Request) -> Response:
             return await _chunks(request, hands, principal, job, job_id)
         return await answering.stored(hands, principal, job_id)
 
-    cache = caching.wanted(request, principal, job, body)
+    cache = caching.wanted(request, principal, job)
     return await caching.through(hands, cache, job, answered, retold)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api import comparison_view, intake
+from api import comparison_view, intake, repeats
 from api.documents import COMPARISON
 from api.errors import json_response
 from api.schemas.compare import CompareRequest
@@ -15,7 +15,7 @@ from broker import comparisons
 from broker.accounts import Principal
 from broker.comparisons import CELL, Cell
 from broker.completion import Json
-from broker.errors import NotFoundError
+from broker.errors import NotFoundError, WaybillError
 from broker.queues import Lane
 from broker.submission import NewJob, Wish
 
@@ -81,7 +81,10 @@ async def _prepared(
                 extra=extra,
             )
             body = wanted.body | {"model": model, "messages": messages}
-            jobs.append(intake.prepared(hands, principal, body, wish))
+            try:
+                jobs.append(intake.admitted(hands, principal, body, wish))
+            except WaybillError as refusal:
+                jobs.append(await repeats.earlier(hands, principal, body, wish, refusal))
             if len(jobs) % BREATH == 0:
                 await asyncio.sleep(0)
     return jobs

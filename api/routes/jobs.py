@@ -12,7 +12,6 @@ from api import answering, forgetting, intake, views
 from api.attribution import attribution
 from api.documents import JOB
 from api.errors import json_response
-from api.presetting import with_preset
 from api.receivers import own_webhook
 from api.schemas.jobs import JobRequest
 from api.services import Services, services
@@ -24,7 +23,6 @@ from broker.errors import InvalidRequestError
 from broker.events import Event
 from broker.job_search import EVERY_JOB, JobSearch
 from broker.money import nanos_from_usd
-from broker.operations import Operation
 from broker.queues import Lane
 from broker.states import JobState
 from broker.submission import Wish
@@ -48,11 +46,7 @@ async def submit_job(request: Request) -> Response:
     webhook = own_webhook(wanted.webhook, wanted.callback_url, hands.settings.allowed_networks)
     wish = replace(_wish(wanted, intake.idempotency_key(request), webhook), **attribution(request))
     inside = "body" if is_wrapped else None
-    asked, warm = wanted.body, None
-    if wish.operation is Operation.CHAT:
-        asked = await with_preset(hands, principal, asked)
-        warm = await intake.remembered(request, hands, principal, asked)
-    job = intake.prepared(hands, principal, asked, wish, inside=inside, warm=warm)
+    job = await intake.prepared(request, hands, principal, wanted.body, wish, inside=inside)
     submitted = await intake.submit(hands, job)
     preference = intake.Preference(respond_async=True)
     response = await answering.accepted(hands, principal, submitted.job_id, preference)

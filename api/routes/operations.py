@@ -76,7 +76,7 @@ async def _serve_body(
         store=intake.store(request),
         **attribution(request),
     )
-    job = intake.prepared(hands, principal, body, wish)
+    job = await intake.prepared(request, hands, principal, body, wish)
 
     async def answered() -> Response:
         return await serve(request, hands, principal, job)
@@ -84,5 +84,5 @@ async def _serve_body(
     async def retold(job_id: str) -> Response:
         return await answering.stored(hands, principal, job_id)
 
-    cache = caching.wanted(request, principal, job, body)
+    cache = caching.wanted(request, principal, job)
     return await caching.through(hands, cache, job, answered, retold)

@@ -22,8 +22,7 @@ async def plan_route(request: Request) -> Response:
     hands = services(request)
     principal = await hands.keyring.principal(request)
     body = await intake.read_json(request, hands.settings.max_body_bytes)
-    warm = await intake.remembered(request, hands, principal, body)
-    job = intake.prepared(hands, principal, body, Wish(), warm=warm)
+    job = await intake.prepared(request, hands, principal, body, Wish())
     quotes = orjson.loads(job.payload["quotes"])
     shown = job_view.plan(routing.decode(job.payload["plan"]))
     for place, nanos in zip(shown["plan"], quotes, strict=True):
