@@ -158,18 +158,7 @@ def _dispatch(connection: Connection, look: Due) -> list[Requeued]:
     chosen += _feed(connection, look)
     if chosen:
         connection.execute(_DISPATCHED, [_again(row, look.now) for row in chosen])
-    return [Requeued(row.id, _queue_of(row, look), row.lane) for row in chosen]
-
-
-def _queue_of(row: Any, look: Due) -> str:
-    """Return whose queue a job goes on.
-
-    A provider that was taken out of the configuration has no consumers: its jobs go where a worker
-    finds that out, and moves them on along their plan.
-    """
-    if row.provider in look.rooms or not look.rooms:
-        return str(row.provider)
-    return next(iter(look.rooms))
+    return [Requeued(row.id, row.provider, row.lane) for row in chosen]
 
 
 def _feed(connection: Connection, look: Due) -> list[Any]:

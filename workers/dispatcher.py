@@ -10,10 +10,12 @@ import structlog
 from broker.clock import now_ms
 from broker.dispatch import Due, Memory, dispatch_many, waiting_providers
 from broker.lifecycle import Requeued, Rescue, expire_many, rescue_many
-from broker.pacing import NO_LOAD, read_loads, room
+from broker.pacing import NO_LOAD, absent, read_loads, room
+from broker.queues import Lane
 from broker.webhooks import due, leases
 from workers import bookkeeping
 from workers.leading import Lead
+from workers.pacing import put_off
 from workers.toolbox import Toolbox
 
 TICK_SECONDS = 0.25
@@ -52,8 +54,16 @@ class Dispatcher:
         await asyncio.gather(self._dispatch_jobs(now), self._dispatch_deliveries(now))
 
     async def _dispatch_jobs(self, now: int) -> None:
+        tools = self._tools
         look = Due(now, await self._rooms(now), self._memory)
-        self._publish(await self._tools.database.write(dispatch_many, look, patient=True))
+        due = await tools.database.write(dispatch_many, look, patient=True)
+        self._publish([job for job in due if job.provider in tools.routes])
+        homeless = [job for job in due if job.provider not in tools.routes]
+        await asyncio.gather(*[self._put_off(job, now) for job in homeless])
+
+    async def _put_off(self, job: Requeued, now: int) -> None:
+        """Move a job on along its plan whose provider nobody consumes for, or let it wait."""
+        await put_off(self._tools, Lane(job.lane), job.job_id, absent(job.provider, now))
 
     async def _rooms(self, now: int) -> dict[str, int]:
         """Return how many jobs may wait on each provider's queues; asks for the busy ones only."""

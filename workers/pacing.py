@@ -12,7 +12,7 @@ from broker.clock import now_ms
 from broker.completion import ErrorType, Failure, Json
 from broker.evidence import EndpointKey
 from broker.lifecycle import ClaimedJob, Deferral, defer_many
-from broker.pacing import Busy, Cause, Congestion, Permit, exchange_pauses
+from broker.pacing import Busy, Cause, Congestion, Permit, absent, exchange_pauses
 from broker.queues import Lane, ordinary
 from workers.adapters.errors.retry_after import until_reset
 from workers.toolbox import Answer, Toolbox
@@ -23,13 +23,14 @@ log = structlog.get_logger()
 
 
 async def turned_away(tools: Toolbox, permit: Permit, job: ClaimedJob) -> bool:
-    """Put a claimed job off whose endpoint is paused, or that came by another provider's queue.
+    """Put a claimed job off whose endpoint is paused or gone, or that came by another's queue.
 
     The latter happens with doubled messages: the permit in hand is not for the job's provider.
     """
-    busy = _paused(tools, job)
     provider = job.endpoint.provider
-    if busy is None and (provider == permit.provider or provider not in tools.routes):
+    is_absent = provider not in tools.routes
+    busy = absent(provider, now_ms()) if is_absent else _paused(tools, job)
+    if busy is None and provider == permit.provider:
         return False
     await put_off(tools, Lane(ordinary(job.lane)), job.id, busy, attempt=job.attempt)
     return True
@@ -69,6 +70,7 @@ def congestion(tools: Toolbox, lane: Lane, now: int) -> Congestion:
     return Congestion(
         tools.pacer.denials(lane, now),
         {key: Busy(key[0], Cause.PROVIDER_PAUSE, until, key[1]) for key, until in pauses.items()},
+        configured=frozenset(tools.routes),
     )
 
 

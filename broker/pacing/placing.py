@@ -4,11 +4,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from broker.evidence import EndpointKey
-from broker.pacing.limits import Busy
+from broker.pacing.limits import Busy, Cause
 from broker.routing import Plan
 
 WORTH_MOVING_MS = 250
 """An earlier place in the plan is the better one: it is left only for a gain that can be felt."""
+
+ABSENT_MS = 30_000
+"""How long to wait before looking again for a provider that is not configured."""
+
+
+def absent(provider: str, now: int) -> Busy:
+    """What a job of a provider waits for that is not configured: that somebody brings it back."""
+    return Busy(provider, Cause.NOT_CONFIGURED, now + ABSENT_MS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +25,12 @@ class Congestion:
 
     providers: Mapping[str, Busy] = field(default_factory=dict)
     endpoints: Mapping[EndpointKey, Busy] = field(default_factory=dict)
+    configured: Collection[str] | None = None  # the providers there are, where that is known
 
-    def at(self, provider: str, model: str) -> Busy | None:
+    def at(self, provider: str, model: str, now: int) -> Busy | None:
         """Return what an endpoint waits for the longest."""
+        if self.configured is not None and provider not in self.configured:
+            return absent(provider, now)
         found = (self.providers.get(provider), self.endpoints.get((provider, model)))
         return max((busy for busy in found if busy), key=lambda busy: busy.until, default=None)
 
@@ -56,5 +67,5 @@ def best_place(
 
 def _place(plan: Plan, position: int, congestion: Congestion, now: int) -> Place:
     endpoint = plan[position]
-    busy = congestion.at(endpoint.provider, endpoint.model)
+    busy = congestion.at(endpoint.provider, endpoint.model, now)
     return Place(position, max(busy.until, now) if busy else now, busy)

@@ -165,18 +165,6 @@ def test_a_provider_nobody_may_call_holds_up_no_other(database, caller):
     assert dispatch(database, now=NOW + 10, alpha=1, beta=1) == [young]
 
 
-@pytest.mark.parametrize("lane", list(Lane))
-def test_jobs_of_a_provider_that_is_gone_go_where_a_worker_finds_that_out(database, caller, lane):
-    # Given a job for a provider that was taken out of the configuration
-    job = make_new_job(caller, lane=lane, places=[("gone", "acme/small"), *BETA])
-    run(database, submit_many, job)
-    # When the dispatcher looks
-    look = Due(NOW + REDISPATCH_MS, {"beta": 1})
-    [[requeued]] = run(database, dispatch_many, look)
-    # Then it is published where there are consumers, who will move it on along its plan
-    assert requeued == Requeued(job.id, "beta", lane.value)
-
-
 def test_a_deep_batch_never_delays_an_interactive_job(database, caller):
     submit_batch(database, caller, 20)
     dispatch(database, alpha=1)

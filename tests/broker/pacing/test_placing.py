@@ -50,4 +50,4 @@ def test_a_pause_of_one_model_leaves_its_provider_open():
         endpoints={("alpha", SMALL): Busy("alpha", Cause.PROVIDER_PAUSE, NOW + 5_000, SMALL)}
     )
     assert place(paused) == (1, 0)
-    assert paused.at("alpha", "acme/large") is None
+    assert paused.at("alpha", "acme/large", NOW) is None
