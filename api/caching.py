@@ -5,8 +5,8 @@ Headers (openrouter.ai/docs/guides/features/response-caching): `X-OpenRouter-Cac
 (HIT or MISS), `-Cache-Age`, `-Cache-TTL`, and `-Cache-Source-Id`, the earlier generation.
 """
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
 
 import orjson
 import structlog
@@ -14,19 +14,21 @@ from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.limiting import within_limits
 from api.services import Services
 from broker import reports, response_cache
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.errors import InvalidRequestError
 from broker.ids import generation_id
+from broker.limits import LimitKind
 from broker.operations import Operation
 from broker.privacy import Store
 from broker.replays import Replay, replay_many
 from broker.reports import JobReport
 from broker.response_cache import DEFAULT_TTL_SECONDS, LONGEST_TTL_SECONDS, Known
 from broker.states import JobState
-from broker.submission import NewJob
+from broker.submission import NewJob, Submitted
 
 HEADER = "X-OpenRouter-Cache"
 CACHED = frozenset({Operation.CHAT, Operation.COMPLETIONS, Operation.EMBEDDINGS, Operation.RERANK})
@@ -71,7 +73,7 @@ async def through(
     earlier = None if wish.clear else await _recalled(hands, wish, job)
     if earlier is not None:
         now = now_ms()
-        submitted = await hands.database.write(replay_many, Replay(job, earlier, now))
+        submitted = await _given_again(hands, job, earlier, now)
         response = await retell(submitted.job_id)
         return _hit(response, wish, earlier, now)
     await _remember(hands, wish, job)
@@ -79,6 +81,17 @@ async def through(
     response.headers[f"{HEADER}-Status"] = "MISS"
     response.headers[f"{HEADER}-TTL"] = str(wish.ttl_seconds)
     return response
+
+
+async def _given_again(hands: Services, job: NewJob, earlier: JobReport, now: int) -> Submitted:
+    """Write a job with its answer: a request like any other, but never an open job."""
+    rates = [each for each in job.limits if each.kind is not LimitKind.OPEN]
+
+    async def write() -> Sequence[Submitted]:
+        return [await hands.database.write(replay_many, Replay(job, earlier, now))]
+
+    [submitted] = await within_limits(hands, [replace(job, limits=rates)], write)
+    return submitted
 
 
 async def _recalled(hands: Services, wish: Wish, job: NewJob) -> JobReport | None:

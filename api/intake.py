@@ -1,7 +1,7 @@
 """From an HTTP request to an accepted job: read, validate, prepare, write, publish."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
@@ -145,24 +145,21 @@ async def remembered(
 
 async def submit(services: Services, job: NewJob) -> Submitted:
     """Write the job, then tell its queue. Once this returns the job is safe."""
-    if job.limits:
-        submitted = await within_limits(services, job, lambda: _written(services, job))
-    else:
-        submitted = await _written(services, job)
+    [submitted] = await within_limits(services, [job], lambda: _written(services, job))
     if not submitted.replayed and submitted.follows is None and is_due(job):
         services.publisher.publish(job.provider, str(job.row["lane"]), [job.id])
     return submitted
 
 
-async def _written(services: Services, job: NewJob) -> Submitted:
+async def _written(services: Services, job: NewJob) -> Sequence[Submitted]:
     """Write the job; where a commit's answer was lost and it was written again, it is there."""
     try:
-        return await services.database.write(submission.submit_many, job)
+        return [await services.database.write(submission.submit_many, job)]
     except IntegrityError:
         workspace_id = str(job.row["workspace_id"])
         if await services.database.read(reports.job, workspace_id, job.id) is None:
             raise
-        return Submitted(job.id, replayed=False)
+        return [Submitted(job.id, replayed=False)]
 
 
 def is_due(job: NewJob) -> bool:

@@ -4,7 +4,7 @@ A replay by its idempotency key is the request it repeats: it is not counted aga
 where the limit is reached.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from api.services import Services
 from broker import idempotency, limits
@@ -13,21 +13,36 @@ from broker.submission import NewJob, Submitted
 
 
 async def within_limits(
-    services: Services, job: NewJob, write: Callable[[], Awaitable[Submitted]]
-) -> Submitted:
-    """Write a job that has limits. Raises RateLimitedError where one is reached."""
+    services: Services,
+    jobs: Sequence[NewJob],
+    write: Callable[[], Awaitable[Sequence[Submitted]]],
+) -> Sequence[Submitted]:
+    """Write jobs, all or none of them. Raises RateLimitedError where a limit is reached."""
+    limited = [job for job in jobs if job.limits]
+    if not limited:
+        return await write()
     now = now_ms()
+    counted: list[NewJob] = []
+    made: set[str] = set()
+    try:
+        for job in limited:
+            if await _is_counted(services, job, len(limited), now):
+                counted.append(job)
+        submitted = await write()
+        made = {each.job_id for each in submitted if not each.replayed}
+    finally:
+        for job in counted:
+            if job.id not in made:
+                await services.limiter.give_back(job.limits, job.id, now)
+    return submitted
+
+
+async def _is_counted(services: Services, job: NewJob, at_once: int, now: int) -> bool:
+    """Count a job; False for a replay that passes a full limit. Raises RateLimitedError."""
     refusal = await services.limiter.take(job.limits, job.id, now)
     if refusal is not None and not await _is_replay(services, job):
-        raise limits.error_of(refusal, now)
-    came_to_something = False
-    try:
-        submitted = await write()
-        came_to_something = not submitted.replayed
-    finally:
-        if refusal is None and not came_to_something:
-            await services.limiter.give_back(job.limits, job.id, now)
-    return submitted
+        raise limits.error_of(refusal, now, at_once=at_once)
+    return refusal is None
 
 
 async def _is_replay(services: Services, job: NewJob) -> bool:

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api import comparison_view, intake, repeats
 from api.documents import COMPARISON
 from api.errors import json_response
+from api.limiting import within_limits
 from api.schemas.compare import CompareRequest
 from api.services import Services, services
 from broker import comparisons
@@ -34,7 +35,9 @@ async def create_comparison(request: Request) -> Response:
     key = intake.idempotency_key(request)
     comparison_id = comparisons.comparison_id(principal.workspace_id, key)
     jobs = await _prepared(hands, principal, wanted, comparison_id, key)
-    await hands.database.write(comparisons.submit_together_many, jobs)
+    await within_limits(
+        hands, jobs, lambda: hands.database.write(comparisons.submit_together_many, jobs)
+    )
     cells = await _cells(hands, principal, comparison_id)
     where = f"/api/v1/compare/{comparison_id}"
     told = comparison_view.comparison(comparison_id, cells)

@@ -41,8 +41,11 @@ class Refusal:
 RETRY_OPEN_SECONDS = 1
 
 
-def error_of(refusal: Refusal, now: int) -> RateLimitedError:
-    """Return a refusal as the caller sees it: OpenRouter's headers (its docs, "Limits")."""
+def error_of(refusal: Refusal, now: int, *, at_once: int = 1) -> RateLimitedError:
+    """Return a refusal as the caller sees it: OpenRouter's headers (its docs, "Limits").
+
+    `at_once` is how many jobs were asked for in one request.
+    """
     limit, resets_at = refusal.limit, refusal.resets_at
     wait = RETRY_OPEN_SECONDS
     if resets_at is not None:  # clocks differ by a little: never more than the window
@@ -58,9 +61,11 @@ def error_of(refusal: Refusal, now: int) -> RateLimitedError:
         "X-RateLimit-Reset": str(resets_at if resets_at is not None else now + wait * 1000),
     }
     metadata: Json = {"limit_source": limit.told, "headers": headers, "retry_after": wait}
+    remedy = f"Try again in {wait} s."
+    if at_once > limit.most:
+        remedy = f"These are {at_once}: ask for fewer at once, or as a batch."
     error = RateLimitedError(
-        f"Rate limit exceeded: {limit.told} allows {what}. Try again in {wait} s.",
-        metadata=metadata,
+        f"Rate limit exceeded: {limit.told} allows {what}. {remedy}", metadata=metadata
     )
     error.headers = {"Retry-After": str(wait), **headers}
     return error

@@ -6,8 +6,10 @@ import shutil
 import pytest
 from sqlalchemy import func, select
 
+from broker.clock import now_ms
 from broker.tables import Job, LedgerEntry
 from tests.api.conftest import running, settings_for
+from tests.factories import claim_one, finished, record
 from tests.valkey import running_valkey
 
 CHAT = {"model": "acme/small", "messages": [{"role": "user", "content": "hi"}]}
@@ -122,3 +124,55 @@ async def test_keys_without_limits_do_not_ask_redis(api, monkeypatch):
 
     monkeypatch.setattr(api.app.state.services.limiter, "take", asked)
     assert (await submit(api, api.key())).status_code == 202
+
+
+CACHED = {"X-OpenRouter-Cache": "true", "Prefer": "respond-async"}
+
+
+async def answered(api, key):
+    """Ask with the response cache, and have a worker bring the answer; return what was asked."""
+    asked = await api.ask("POST", "/chat/completions", key, json=CHAT, headers=CACHED)
+    assert asked.headers["x-openrouter-cache-status"] == "MISS"
+    claimed = claim_one(api.database, asked.headers["x-job-id"], now=now_ms())
+    record(api.database, finished(claimed, now=now_ms()))
+
+
+async def test_cached_answers_count_as_requests(api):
+    key = api.key(requests_per_minute=3)
+    await answered(api, key)
+    answers = [
+        await api.ask("POST", "/chat/completions", key, json=CHAT, headers=CACHED) for _ in range(3)
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[0].headers["x-openrouter-cache-status"] == "HIT"
+    assert made(api)[0] == 3  # the refused one made nothing
+    assert (await submit(api, key)).status_code == 429
+
+
+async def test_a_cached_answer_takes_no_place_among_the_jobs_at_a_time(api):
+    key = api.key(max_concurrent_jobs=1)
+    await answered(api, key)
+    assert (await submit(api, key)).status_code == 202  # the only place is taken now
+    again = await api.ask("POST", "/chat/completions", key, json=CHAT, headers=CACHED)
+    assert (again.status_code, again.headers["x-openrouter-cache-status"]) == (200, "HIT")
+
+
+async def compare(api, key, *prompts, **headers):
+    body = {"models": ["acme/small", "other/big"], "prompts": prompts}
+    return await api.ask("POST", "/compare", key, json=body, headers=headers)
+
+
+async def test_each_cell_of_a_comparison_is_a_request(api):
+    key = api.key(requests_per_minute=5)
+    assert (await compare(api, key, "a", "b", **{"Idempotency-Key": "one"})).status_code == 202
+    refused = await compare(api, key, "c")  # one would pass, two do not: then none is counted
+    assert (refused.status_code, made(api)[0]) == (429, 4)
+    assert (await compare(api, key, "a", "b", **{"Idempotency-Key": "one"})).status_code == 202
+    assert (await submit(api, key)).status_code == 202
+    assert (await submit(api, key)).status_code == 429
+
+
+async def test_a_comparison_that_can_never_pass_is_told_so(api):
+    refused = await compare(api, api.key(max_concurrent_jobs=3), "a", "b")
+    assert refused.status_code == 429
+    assert "These are 4: ask for fewer at once" in refused.json()["detail"]
