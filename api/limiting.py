@@ -26,8 +26,11 @@ async def within_limits(
     made: set[str] = set()
     try:
         for job in limited:
-            if await _is_counted(services, job, len(limited), now):
+            refusal = await services.limiter.take(job.limits, job.id, now)
+            if refusal is None:
                 counted.append(job)
+            elif not await _is_replay(services, job):
+                raise limits.error_of(refusal, now, at_once=len(limited))
         submitted = await write()
         made = {each.job_id for each in submitted if not each.replayed}
     finally:
@@ -35,14 +38,6 @@ async def within_limits(
             if job.id not in made:
                 await services.limiter.give_back(job.limits, job.id, now)
     return submitted
-
-
-async def _is_counted(services: Services, job: NewJob, at_once: int, now: int) -> bool:
-    """Count a job; False for a replay that passes a full limit. Raises RateLimitedError."""
-    refusal = await services.limiter.take(job.limits, job.id, now)
-    if refusal is not None and not await _is_replay(services, job):
-        raise limits.error_of(refusal, now, at_once=at_once)
-    return refusal is None
 
 
 async def _is_replay(services: Services, job: NewJob) -> bool:

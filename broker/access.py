@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from broker.accounts import CallerKind, Principal
+from broker.completion import Json
 from broker.errors import NoEndpointError, PermissionDeniedError
 from broker.routing import Endpoint
 
@@ -31,6 +32,16 @@ def permitted(
     if providers is not None:
         endpoints = _of_providers(providers, endpoints)
     return endpoints
+
+
+def bounds(principal: Principal) -> Json:
+    """Return what besides a request decides where it may go: the same for the same answer."""
+    providers, own = principal.allowed_providers, principal.own_keys.by_provider
+    return {
+        "models": principal.allowed_models,
+        "providers": None if providers is None else sorted(providers),
+        "own_keys": sorted(key.id for keys in own.values() for key in keys),
+    }
 
 
 def allows_model(patterns: Sequence[str], slug: str) -> bool:

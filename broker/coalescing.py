@@ -44,11 +44,12 @@ class Joining:
     lane: str
 
 
-def fingerprint(body: Json, operation: Operation, *, asked: bool) -> str | None:
+def fingerprint(body: Json, operation: Operation, *, asked: bool, bounds: Json) -> str | None:
     """Return what identical calls have in common, or None for a job that did not ask.
 
-    `asked` says that it did so beside its body. Raises InvalidRequestError for a stream: its
-    chunks are one job's own.
+    `asked` says that it did so beside its body; `bounds` where its key lets it go: nobody is given
+    an answer from where their own call might not have gone. Raises InvalidRequestError for a
+    stream: its chunks are one job's own.
     """
     if not (asked or body.get(FIELD)):
         return None
@@ -57,7 +58,7 @@ def fingerprint(body: Json, operation: Operation, *, asked: bool) -> str | None:
             "A stream is not shared: leave out `stream` or `coalesce`.", param=FIELD
         )
     same = {name: value for name, value in body.items() if name != FIELD}
-    told = orjson.dumps([operation.value, same], option=orjson.OPT_SORT_KEYS)
+    told = orjson.dumps([operation.value, same, bounds], option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(told).hexdigest()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, insert
 
-from broker import coalescing, idempotency, ledger, native_lane, needs, own_keys, routing
+from broker import access, coalescing, idempotency, ledger, native_lane, needs, own_keys, routing
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
@@ -134,7 +134,9 @@ def prepare(
     payer = Payer(
         principal.workspace_id, principal.api_key_id, principal.unlimited, principal.is_budgeted
     )
-    shares = coalescing.fingerprint(body, wish.operation, asked=wish.coalesce)
+    shares = coalescing.fingerprint(
+        body, wish.operation, asked=wish.coalesce, bounds=access.bounds(principal)
+    )
     return NewJob(row, payload, payer, quoted, shares=shares)
 
 

@@ -23,6 +23,7 @@ from broker.batches import (
     Stop,
     StopReason,
     Taken,
+    Wait,
     reports,
 )
 from broker.batches.assembly import Written
@@ -34,7 +35,7 @@ from workers.leading import Lead
 from workers.toolbox import Toolbox
 
 TICK_SECONDS = 0.25
-WAIT_SECONDS = 1.0  # until a batch that waits for money is looked at again
+WAIT_SECONDS = 1.0  # until a batch that waits for money or for its limits is looked at again
 PATIENCE = 0.05  # a batch is looked at again after this share of its age,
 LONGEST_REST_SECONDS = 2.0  # or this, so that many open batches cost little
 MOMENTARY_MS = 300_000  # a pause or an open circuit that ends within this plans no line elsewhere
@@ -48,7 +49,8 @@ class BatchKeeper:
     """The loop of one process that may lead."""
 
     def __init__(self, tools: Toolbox) -> None:
-        settings = tools.settings
+        settings = self._settings = tools.settings
+        self._limiter = tools.limiter
         self._database = tools.database
         self._store = tools.files
         self._credentials = tools.credentials
@@ -126,9 +128,9 @@ class BatchKeeper:
             except FileNotFoundError:
                 await self._stop(row, StopReason.INPUT_LOST)
                 return
-            if taken.waits_for is not None:
-                if not had_open and not taken.lines:
-                    await self._stop(row, taken.waits_for)
+            if (reason := taken.waits_for) is not None:
+                if isinstance(reason, StopReason) and not had_open and not taken.lines:
+                    await self._stop(row, reason)
                 self._rest(row)
                 return
             row = await self._again(row)
@@ -152,8 +154,16 @@ class BatchKeeper:
         )
         armed = self._credentials.armed(principal)
         lines = await asyncio.to_thread(reader.group, row, armed)
-        group = Group(row.id, row.cursor, lines, left, now_ms())
-        return await self._database.write(batches.take_in_many, group, patient=True)
+        now = now_ms()
+        allowed = await batches.let_in(self._limiter, lines, principal, self._settings, now)
+        waits_for = Wait.LIMITS if len(allowed.lines) < len(lines) else None
+        group = Group(row.id, row.cursor, allowed.lines, left, now, waits_for)
+        taken = Taken(0)
+        try:
+            taken = await self._database.write(batches.take_in_many, group, patient=True)
+        finally:
+            await batches.give_back(self._limiter, allowed, taken.jobs, now)
+        return taken
 
     async def _stops(self, row: Any) -> bool:
         """Stop a batch whose time is over before its lines were in, or that met its first error."""

@@ -7,6 +7,7 @@ import asyncio
 
 import structlog
 
+from broker import limits
 from broker.clock import now_ms
 from broker.dispatch import Due, Memory, dispatch_many, waiting_providers
 from broker.lifecycle import Requeued, Rescue, expire_many, rescue_many
@@ -54,6 +55,7 @@ class Dispatcher:
         await asyncio.gather(self._dispatch_jobs(now), self._dispatch_deliveries(now))
 
     async def _dispatch_jobs(self, now: int) -> None:
+        await self._hold_back(now)
         tools = self._tools
         look = Due(now, await self._rooms(now), self._memory)
         due = await tools.database.write(dispatch_many, look, patient=True)
@@ -64,6 +66,13 @@ class Dispatcher:
     async def _put_off(self, job: Requeued, now: int) -> None:
         """Move a job on along its plan whose provider nobody consumes for, or let it wait."""
         await put_off(self._tools, Lane(job.lane), job.job_id, absent(job.provider, now))
+
+    async def _hold_back(self, now: int) -> None:
+        """Let jobs for later wait on while their key has as many open ones as it may."""
+        due = await self._tools.database.read(limits.coming, now)
+        if waiting := await limits.without_place(self._tools.limiter, due, now):
+            postponed = limits.Postponed(waiting, now)
+            await self._tools.database.write(limits.postpone_many, postponed, patient=True)
 
     async def _rooms(self, now: int) -> dict[str, int]:
         """Return how many jobs may wait on each provider's queues; asks for the busy ones only."""

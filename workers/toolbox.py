@@ -16,6 +16,7 @@ from broker.events import EventWriter
 from broker.files import FileStore, file_store
 from broker.health import Observer, Recorder
 from broker.ids import new_id
+from broker.limits import Limiter, connect
 from broker.operations import Operation
 from broker.pacing import Limits, Pacer, Throttles
 from broker.providers import Provider, configured
@@ -69,6 +70,7 @@ class Toolbox:
     routes: dict[str, Route]  # more come as workspaces bring keys, see `own_keys`
     credentials: LiveCredentials
     pacer: Pacer
+    limiter: Limiter
     throttles: Throttles = field(default_factory=Throttles)
     refused_at: dict[str, int] = field(default_factory=dict)  # workspaces' keys, last written down
     lanes: Lanes = field(default_factory=Lanes)
@@ -81,6 +83,7 @@ class Toolbox:
         """Send what waits, and disconnect."""
         await self.credentials.close()
         await self.pacer.close()
+        await self.limiter.close()
         await self.events.close()
         await self.observer.close()
         await self.recorder.close()
@@ -113,6 +116,7 @@ def toolbox(settings: Settings) -> Toolbox:
         files=file_store(settings),
         routes=known,
         credentials=LiveCredentials(database, seal, known),
+        limiter=Limiter(connect(settings.redis), database),
         pacer=Pacer(redis, worker_id, limits, most=settings.worker_concurrency),
     )
 

@@ -1,11 +1,13 @@
 """Batches: a file of requests, each line an ordinary job, and two files of results at the end.
 
 In reading order: `vocabulary` (states, limits, options), `lines` and `inspection` (the input),
-`creation` (a row), `reading` and `intake` (lines become jobs), `reports` and `view` (the batch),
-`results` and `assembly` (what came of it), `endings` (stopping, ending, forgetting), `forecast`
-(what it would cost), `again` (the failed lines once more).
+`creation` (a row), `reading`, `intake` and `allowance` (lines become jobs, as many as limits let
+in), `reports` and `view` (the batch), `results` and `assembly` (what came of it), `endings`
+(stopping, ending, forgetting), `forecast` (what it would cost), `again` (the failed lines once
+more).
 """
 
+from broker.batches.allowance import give_back, let_in
 from broker.batches.assembly import Assembler
 from broker.batches.creation import BatchWish, Created, NewBatch, create_many, new_batch
 from broker.batches.endings import (
@@ -22,7 +24,7 @@ from broker.batches.inspection import Findings, Inspector
 from broker.batches.intake import Group, Taken, budget, take_in_many
 from broker.batches.reading import Reader, options_of
 from broker.batches.reports import BatchPage, BatchReport
-from broker.batches.vocabulary import BatchState, OnError, Options, StopReason
+from broker.batches.vocabulary import BatchState, OnError, Options, StopReason, Wait
 
 __all__ = [
     "Assembler",
@@ -43,11 +45,14 @@ __all__ = [
     "Stop",
     "StopReason",
     "Taken",
+    "Wait",
     "begin_finalizing_many",
     "budget",
     "call_off_many",
     "create_many",
     "end_many",
+    "give_back",
+    "let_in",
     "new_batch",
     "options_of",
     "remove_many",

@@ -7,14 +7,14 @@ fit waits until something has been settled.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, func, insert, select, update
 
 from broker import submission
-from broker.batches.vocabulary import BatchState, StopReason
+from broker.batches.vocabulary import BatchState, StopReason, Wait
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
 from broker.refusals import envelope
 from broker.states import FINAL
@@ -46,13 +46,17 @@ class ReadLine:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The next lines of a batch; `budget` is what they may cost, in nano-dollars."""
+    """The next lines of a batch; `budget` is what they may cost, in nano-dollars.
+
+    `waits_for` says what keeps more lines from being among them.
+    """
 
     batch_id: str
     cursor: int  # where they begin
     lines: Sequence[ReadLine]
     budget: int | None
     now: int
+    waits_for: Wait | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,8 @@ class Taken:
     """How many lines of a group are in, and what the next one waits for."""
 
     lines: int
-    waits_for: StopReason | None = None
+    waits_for: StopReason | Wait | None = None
+    jobs: frozenset[str] = field(default=frozenset(), compare=False)  # of these lines
 
 
 def take_in_many(connection: Connection, groups: Sequence[Group]) -> Sequence[Taken]:
@@ -81,8 +86,9 @@ def _take_in(connection: Connection, group: Group) -> Taken:
         rows, waits_for = rows[:refused], StopReason.CREDITS
     if rows:
         connection.execute(_INSERT_LINES, rows)
-    _advance(connection, batch, group, len(rows), waits_for)
-    return Taken(len(rows), waits_for)
+    taken = Taken(len(rows), waits_for or group.waits_for, frozenset(row["job_id"] for row in rows))
+    _advance(connection, batch, group, taken)
+    return taken
 
 
 def _affordable(
@@ -173,18 +179,16 @@ def _is_unpaid(result: Any) -> bool:
     return isinstance(result, InsufficientCreditsError | BudgetExceededError)
 
 
-def _advance(
-    connection: Connection, batch: Any, group: Group, count: int, waits_for: StopReason | None
-) -> None:
+def _advance(connection: Connection, batch: Any, group: Group, taken: Taken) -> None:
     connection.execute(
         update(_batches)
         .where(_batches.c.id == batch.id)
         .values(
             state=BatchState.IN_PROGRESS.value,
             in_progress_at=batch.in_progress_at or group.now,
-            cursor=group.lines[count - 1].end if count else batch.cursor,
-            lines_read=batch.lines_read + count,
-            waits_for=None if waits_for is None else waits_for.value,
+            cursor=group.lines[taken.lines - 1].end if taken.lines else batch.cursor,
+            lines_read=batch.lines_read + taken.lines,
+            waits_for=None if taken.waits_for is None else taken.waits_for.value,
         )
     )
 

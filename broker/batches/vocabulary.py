@@ -69,6 +69,12 @@ SAYING = {
 """What the error file says of a line that was not run; its code is `batch_<reason>`."""
 
 
+class Wait(StrEnum):
+    """Why no line is taken in for now, besides the reasons that end a batch where they last."""
+
+    LIMITS = "rate_limit"
+
+
 class OnError(StrEnum):
     CONTINUE = "continue"
     STOP = "stop"

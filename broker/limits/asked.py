@@ -5,6 +5,7 @@ from typing import Any
 
 from broker.accounts import Principal, RequestLimits
 from broker.limits.rules import Limit, LimitKind
+from broker.queues import NATIVE_LANE
 from broker.settings import Settings
 from broker.states import JobState
 
@@ -14,9 +15,10 @@ FREE = ":free"
 def limits_of(principal: Principal, row: Mapping[str, Any], settings: Settings) -> Sequence[Limit]:
     """Return the limits of a new job (its row is given): its key's, its workspace's, free models'.
 
-    A job for later counts as a request, but not as open: it waits for its time, not for a place.
+    A job for later counts as a request, and as open once its time has come (`coming`).
+    Nor is one open that goes into a provider's batch, where it waits for hours.
     """
-    is_open = row["state"] != JobState.SCHEDULED.value
+    is_open = row["state"] != JobState.SCHEDULED.value and row["lane"] != NATIVE_LANE
     limits = [
         *_own("key", principal.api_key_id, principal.limits, is_open=is_open),
         *_own("workspace", principal.workspace_id, principal.workspace_limits, is_open=is_open),
@@ -38,6 +40,17 @@ def free_per_day(principal: Principal, settings: Settings) -> int:
     """Return the day's limit of `:free` models (0 = none); a workspace may have its own."""
     own = principal.settings.get("free_requests_per_day")
     return own if isinstance(own, int) and own >= 0 else settings.free_requests_per_day
+
+
+def open_limits(
+    api_key_id: str, of_key: RequestLimits, workspace_id: str, of_workspace: RequestLimits
+) -> list[Limit]:
+    """Return what a job for later is counted against as its time comes."""
+    limits = [
+        *_own("key", api_key_id, of_key, is_open=True),
+        *_own("workspace", workspace_id, of_workspace, is_open=True),
+    ]
+    return [limit for limit in limits if limit.kind is LimitKind.OPEN]
 
 
 def _own(whose: str, name: str, limits: RequestLimits, *, is_open: bool) -> Iterator[Limit]:

@@ -22,7 +22,7 @@ class LocalLimits:
         """Count `member` against all of `limits`, or against none and say which is reached."""
         for limit in limits:
             taken = self._current(limit, now)
-            if len(taken) >= limit.most:
+            if len(taken) >= limit.most and member not in taken:
                 return refusal_of(limit, min(taken.values(), default=0), now)
         self.note(limits, member, now)
         return None
@@ -33,7 +33,9 @@ class LocalLimits:
             self._taken.clear()
         for limit in limits:
             taken = self._current(limit, now)
-            while len(taken) >= limit.most:  # ended, as another process found out
+            while (
+                len(taken) >= limit.most and member not in taken
+            ):  # ended, as another process found out
                 del taken[next(iter(taken))]
             taken[member] = now
             self._taken[key_of(limit, now)] = taken

@@ -2,7 +2,7 @@
 
 Each limit is a sorted set of those it let in, by time: what left the window is dropped, then it is
 full or it is not. So the limit holds in every window, however the requests come, and a request that
-is refused counts against nothing.
+is refused counts against nothing. Who is counted already passes, and is not counted twice.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ local now, member = tonumber(ARGV[1]), ARGV[2]
 for i, key in ipairs(KEYS) do
   local most, window = tonumber(ARGV[3 * i]), tonumber(ARGV[3 * i + 1])
   if window > 0 then redis.call('ZREMRANGEBYSCORE', key, '-inf', now - window) end
-  if redis.call('ZCARD', key) >= most then
+  if redis.call('ZCARD', key) >= most and not redis.call('ZSCORE', key, member) then
     local oldest = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
     return {i, oldest[2] or '0'}
   end

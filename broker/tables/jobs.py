@@ -32,6 +32,13 @@ class Job(SQLModel, table=True):
             sqlite_where=text("line IS NOT NULL AND state IN ('queued', 'scheduled')"),
             postgresql_where=text("line IS NOT NULL AND state IN ('queued', 'scheduled')"),
         ),
+        # Of the jobs for later, whose time has come?
+        Index(
+            "ix_jobs_scheduled",
+            "dispatch_at",
+            sqlite_where=text("state = 'scheduled'"),
+            postgresql_where=text("state = 'scheduled'"),
+        ),
         # Whose time is up while it waits?
         Index(
             "ix_jobs_deadline",

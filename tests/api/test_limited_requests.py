@@ -100,6 +100,21 @@ async def test_jobs_at_a_time_come_free_as_they_end(api):
     assert (await submit(api, key)).status_code == 202
 
 
+async def test_who_follows_another_call_is_counted_like_who_makes_it(api):
+    key = api.key(max_concurrent_jobs=2)
+    asked = {"body": CHAT, "coalesce": True}
+    answers = [await api.ask("POST", "/jobs", key, json=asked) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [202, 202, 429]
+
+
+async def test_a_job_for_later_is_a_request_now_and_open_when_its_time_comes(api):
+    later = {"body": CHAT, "not_before": now_ms() / 1000 + 3_600}
+    for limit, expected in (("requests_per_minute", 429), ("max_concurrent_jobs", 202)):
+        key = api.key(**{limit: 1})
+        assert (await api.ask("POST", "/jobs", key, json=later)).status_code == 202
+        assert (await submit(api, key)).status_code == expected
+
+
 async def test_free_models_are_limited_by_workspace_however_many_keys(api):
     workspace = api.workspace()
     keys = [api.key(workspace) for _ in range(3)]

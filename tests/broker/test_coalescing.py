@@ -13,6 +13,7 @@ from broker import job_view, lifecycle, reports, submission
 from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch import Due, dispatch_many
 from broker.errors import InvalidRequestError
+from broker.own_keys import OwnKey, OwnKeys
 from broker.retries import GiveUp, Retry, Review
 from broker.tables import CoalescedJob, JobPayload
 from tests.factories import (
@@ -70,6 +71,18 @@ def test_the_first_leads_and_the_others_follow_without_a_queue(database):
     assert second.follows == third.follows == first.job_id
     [published] = run(database, dispatch_many, Due(NOW + 60_000, {"alpha": 10}))
     assert [each.job_id for each in published] == [first.job_id]
+
+
+def test_a_key_is_given_no_answer_from_where_its_own_call_might_not_go(database):
+    """A leader of a freer key may be answered by a provider that the follower's key excludes."""
+    free = make_principal(database)
+    bound = replace(free, allowed_providers=frozenset({"alpha"}))
+    narrow = replace(free, allowed_models=("acme/small",))
+    brings = OwnKeys({"alpha": [OwnKey("cred_1", "alpha", "mine")]})
+    own = replace(free, own_keys=brings)
+    leaders = [join(database, each) for each in (free, bound, narrow, own)]
+    assert [each.follows for each in leaders] == [None] * 4
+    assert join(database, bound).follows == leaders[1].job_id
 
 
 def test_jobs_handed_in_together_find_each_other(database):

@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from broker import batches, files, webhooks
+from broker import accounts, batches, files, webhooks
 from broker.batches import BatchWish, Inspector, Options, new_batch, reports
 from broker.batches.reading import GROUP_LINES
 from broker.clock import now_ms
@@ -16,6 +16,7 @@ from broker.database import Database
 from broker.evidence import NO_SNAPSHOT, Circuit, Evidence, Snapshot
 from broker.files import Purpose, file_store
 from broker.ids import new_id
+from broker.limits import Limit, Limiter, LimitKind
 from broker.migrations import migrate
 from broker.operations import Operation
 from broker.settings import Settings
@@ -44,16 +45,16 @@ ROWS = {
 
 
 @pytest.fixture
-def tools(tmp_path):
+def tools(tmp_path, redis):
     settings = Settings(data_dir=tmp_path, **ROWS)
     database = Database(settings.database, sqlite_synchronous="normal")
     migrate(database.engine)
-    redis = mock.AsyncMock()
     found = SimpleNamespace(
         settings=settings,
         database=database,
         files=file_store(settings),
-        redis=redis,
+        redis=mock.AsyncMock(),
+        limiter=Limiter(redis, database),
         worker_id="w",
         credentials=SimpleNamespace(armed=lambda caller: caller),  # nobody brought a key
         observer=SimpleNamespace(snapshot=NO_SNAPSHOT),
@@ -103,9 +104,12 @@ async def bring_forward(tools, batch_id, looks=1):
     return row_of(tools, batch_id)
 
 
+def lines_of(tools, batch_id):
+    return tools.database.read_now(lambda c: reports.lines(c, batch_id, 0, 10_000, ended=False))
+
+
 def jobs_of(tools, batch_id):
-    found = tools.database.read_now(lambda c: reports.lines(c, batch_id, 0, 10_000, ended=False))
-    return [each.job_id for each in found]
+    return [each.job_id for each in lines_of(tools, batch_id) if each.job_id is not None]
 
 
 def providers_of(tools, batch_id):
@@ -148,6 +152,58 @@ async def test_lines_are_taken_in_in_groups(tools):
         count,
         count,
     )
+
+
+def limit_key(tools, batch_id, **columns):
+    with tools.database.transaction() as connection:
+        accounts.change_key(connection, row_of(tools, batch_id).api_key_id, columns)
+
+
+async def test_lines_of_a_limited_key_wait_for_jobs_to_end_and_leave_a_place_to_calls(tools):
+    batch_id = make_batch(tools, [line(f"n{n}") for n in range(9)])
+    limit_key(tools, batch_id, max_concurrent_jobs=5)
+    row = await bring_forward(tools, batch_id, looks=2)
+    jobs = jobs_of(tools, batch_id)
+    assert (row.lines_read, row.waits_for, len(jobs)) == (4, "rate_limit", 4)
+    complete(tools, jobs[0])
+    row = await bring_forward(tools, batch_id)
+    assert (row.lines_read, row.waits_for) == (5, "rate_limit")
+
+
+async def test_lines_of_a_limited_key_wait_for_the_next_minute_however_long(tools):
+    batch_id = make_batch(tools, [line(f"n{n}") for n in range(4)])
+    limit_key(tools, batch_id, requests_per_minute=2)
+    row = await bring_forward(tools, batch_id)
+    assert (row.lines_read, row.waits_for) == (2, "rate_limit")
+    for job_id in jobs_of(tools, batch_id):  # nothing is open: yet the batch does not end
+        complete(tools, job_id)
+    row = await bring_forward(tools, batch_id)
+    assert (row.state, row.lines_read) == ("in_progress", 2)
+    later = now_ms() + 61_000
+    with mock.patch("workers.batches.now_ms", return_value=later):
+        row = await bring_forward(tools, batch_id)
+    assert (row.lines_read, row.waits_for) == (4, None)
+
+
+async def test_what_makes_no_job_is_not_counted(tools):
+    same = {"messages": [{"role": "user", "content": "the same"}]}
+    lines = [line("a", **same), line("b", **same), line("c", model="no/such"), line("d")]
+    batch_id = make_batch(tools, lines, options=Options(dedupe=True))
+    limit_key(tools, batch_id, max_concurrent_jobs=3)
+    await bring_forward(tools, batch_id)
+    key = row_of(tools, batch_id).api_key_id
+    limit = Limit(LimitKind.OPEN, key, 3, "the key's limit")
+    assert await tools.limiter.count(limit, now_ms()) == 2
+
+
+async def test_lines_go_where_their_key_may(tools):
+    batch_id = make_batch(tools, [line("a", model="x/duo"), line("b"), line("c", model="x/solo")])
+    limit_key(tools, batch_id, allowed_models='["x/*"]', allowed_providers='["bad"]')
+    row = await bring_forward(tools, batch_id)
+    assert providers_of(tools, batch_id) == ["bad", "bad"]
+    [refused] = [each for each in lines_of(tools, batch_id) if each.refusal is not None]
+    assert json.loads(refused.refusal)["status"] == 403
+    assert row.lines_read == 3
 
 
 async def test_lines_are_planned_by_what_is_known_of_the_endpoints(tools):

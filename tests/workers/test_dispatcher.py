@@ -1,18 +1,21 @@
-"""Jobs whose provider was taken out of the configuration: moved on, or waiting with a reason."""
+"""What the leader lets go, and what it makes of jobs that cannot."""
 
 from types import SimpleNamespace
+from unittest import mock
 
 import orjson
 import pytest
 
+from broker import accounts
 from broker.clock import now_ms
 from broker.database import Database
 from broker.lifecycle import expire_many
+from broker.limits import Limiter
 from broker.migrations import migrate
 from broker.pacing import Throttles
 from broker.queues import Lane
 from broker.submission import REDISPATCH_MS
-from tests.factories import job_row, make_principal, run, submit
+from tests.factories import claim_one, finished, job_row, make_principal, record, run, submit
 from workers.dispatcher import Dispatcher
 
 GONE = ("gone", "acme/small")
@@ -35,6 +38,7 @@ class Worker:
         limits = SimpleNamespace(max_concurrency=10, requests_per_minute=0, tokens_per_minute=0)
         self.redis, self.database, self.worker_id = redis, database, "worker-1"
         self.routes = {slug: SimpleNamespace(limits=limits) for slug in providers}
+        self.limiter = Limiter(redis, database)
         self.throttles = Throttles()
         self.pacer = SimpleNamespace(denials=lambda lane, now: {})
         self.publisher = self
@@ -78,3 +82,53 @@ async def test_without_a_fallback_they_wait_and_say_what_for(redis, database, la
     ended = job_row(database, job_id)
     assert ended.state == "expired"
     assert "waited for gone (not configured)" in orjson.loads(ended.error)["message"]
+
+
+@pytest.fixture
+def worker(redis, database):
+    return Worker(redis, database, "alpha")
+
+
+async def dispatched(worker, now):
+    """Look once, at this moment; return what was published."""
+    worker.published.clear()
+    with mock.patch("workers.dispatcher.now_ms", return_value=now):
+        await Dispatcher(worker).dispatch()
+    return [job_id for _, job_id in worker.published]
+
+
+@pytest.mark.parametrize("whose", ["key", "workspace"])
+async def test_jobs_for_later_wait_for_a_place_among_the_open_ones(worker, database, whose):
+    caller, now = make_principal(database), now_ms()
+    with database.transaction() as connection:
+        if whose == "key":
+            accounts.change_key(connection, caller.api_key_id, {"max_concurrent_jobs": 2})
+        else:
+            changes = {"max_concurrent_jobs": 2}
+            accounts.change_workspace(connection, caller.workspace_id, changes)
+    due = now + 10_000
+    first, second, third = (
+        submit(database, caller, now=now, not_before=due + place) for place in range(3)
+    )
+    free = submit(database, make_principal(database), now=now, not_before=due)
+    assert await dispatched(worker, now) == []
+    # Given that all their time has come, two go and the third waits, however often one looks
+    later = due + 100
+    assert sorted(await dispatched(worker, later)) == sorted([first, second, free])
+    assert await dispatched(worker, later + 2_000) == []
+    assert job_row(database, third).state == "scheduled"
+    # Until one of them has ended
+    record(database, finished(claim_one(database, first, now=later), now=later))
+    assert await dispatched(worker, later + 4_000) == [third]
+
+
+async def test_a_job_that_has_its_place_does_not_wait_for_itself(worker, database):
+    caller, now = make_principal(database), now_ms()
+    with database.transaction() as connection:
+        accounts.change_key(connection, caller.api_key_id, {"max_concurrent_jobs": 1})
+    job = submit(database, caller, now=now, not_before=now + 1_000)
+    # Given a leader that dies between counting the job and publishing it
+    killed = mock.patch("workers.dispatcher.dispatch_many", side_effect=RuntimeError("killed"))
+    with killed, pytest.raises(RuntimeError):
+        await dispatched(worker, now + 2_000)
+    assert await dispatched(worker, now + 3_000) == [job]
