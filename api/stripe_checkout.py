@@ -13,6 +13,7 @@ from broker.errors import InvalidRequestError, UnavailableError
 from broker.money import NANOS_PER_USD
 from broker.settings import Settings
 
+SIGNATURE_SECONDS = 300  # how old a message may be: Stripe's own default
 NANOS_PER_CENT = NANOS_PER_USD // 100
 PAID_EVENTS = frozenset({"checkout.session.completed", "checkout.session.async_payment_succeeded"})
 
@@ -70,18 +71,22 @@ class StripeCheckout:
         return str(session.url)
 
     def paid(self, body: bytes, signature: str) -> Paid | None:
+        # not `construct_event`: it refuses events of Stripe's second API, which may come too
+        verify = self._stripe.WebhookSignature.verify_header
         try:
-            self._stripe.Webhook.construct_event(body, signature, self._secret)
+            verify(body.decode(), signature, self._secret, SIGNATURE_SECONDS)
+            event = orjson.loads(body)
         except (ValueError, self._stripe.SignatureVerificationError):
             raise InvalidRequestError(
                 "This message was not signed with WAYBILL_STRIPE_WEBHOOK_SECRET, or long ago.",
                 param="Stripe-Signature",
             ) from None
-        event = orjson.loads(body)
+        if event.get("type") not in PAID_EVENTS:  # of what others look like nothing is known
+            return None
         session = event["data"]["object"]
         workspace_id = (session.get("metadata") or {}).get("workspace_id")
-        arrived = event["type"] in PAID_EVENTS and session.get("payment_status") == "paid"
-        if not arrived or workspace_id is None or session.get("currency") != "usd":
+        is_paid = session.get("payment_status") == "paid" and session.get("currency") == "usd"
+        if not is_paid or workspace_id is None:
             return None
         return Paid(workspace_id, session["amount_total"] * NANOS_PER_CENT, session["id"])
 

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import json
+import shutil
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,6 +14,7 @@ import pytest
 from api.stripe_checkout import Paid, StripeCheckout, provider
 from broker.errors import InvalidRequestError
 from broker.settings import Settings
+from tests.api.conftest import running, settings_for
 
 pytest.importorskip("stripe")
 SECRET = "whsec_of_these_tests"
@@ -24,7 +26,7 @@ def settings(**more):
     )
 
 
-def event(type_="checkout.session.completed", **session):
+def event(type_="checkout.session.completed", event_id="evt_1", **session):
     """An event as Stripe sends it, cut to what it says of a session (Stripe API, "Events")."""
     about = {
         "id": "cs_test_1",
@@ -34,7 +36,7 @@ def event(type_="checkout.session.completed", **session):
         "payment_status": "paid",
         "metadata": {"workspace_id": "ws_1"},
     } | session
-    told = {"id": "evt_1", "object": "event", "type": type_, "data": {"object": about}}
+    told = {"id": event_id, "object": "event", "type": type_, "data": {"object": about}}
     return json.dumps(told).encode()
 
 
@@ -111,6 +113,97 @@ async def test_a_page_is_for_one_workspace_and_amount(stripe_api):
     assert url == "https://pay.example/1"
     assert asked[0]["metadata[workspace_id]"] == ["ws_1"]
     assert asked[0]["line_items[0][price_data][unit_amount]"] == ["2550"]
+
+
+@pytest.fixture
+async def selling(migrated, stripe_api, tmp_path):
+    """An API that takes payments, with a fee of 5 %, and a workspace without credit."""
+    shutil.copy(migrated, tmp_path / "waybill.db")
+    config = settings_for(
+        tmp_path,
+        stripe_api_key="sk_test_x",
+        stripe_webhook_secret=SECRET,
+        stripe_api_base=stripe_api[0],
+        topup_fee_percent="5",
+    )
+    async with running(config) as api:
+        yield api
+
+
+async def told(api, body, signature=None):
+    """Tell Waybill what Stripe tells it."""
+    return await api.http.post(
+        "/api/v1/credits/stripe",
+        content=body,
+        headers={"Stripe-Signature": signed(body) if signature is None else signature},
+    )
+
+
+async def credit(api, key):
+    return (await api.ask("GET", "/credits", key)).json()["data"]
+
+
+async def test_a_workspace_is_given_a_page_to_pay_its_own_credit_on(selling, stripe_api):
+    key = selling.key(selling.workspace(unlimited=False))
+    wanted = {"amount": 25.5, "return_url": "https://app.example/credits"}
+    answer = await selling.ask("POST", "/credits/checkout", key, json=wanted)
+    assert (answer.status_code, answer.json()) == (201, {"data": {"url": "https://pay.example/1"}})
+    [asked] = stripe_api[1]
+    about = (await selling.ask("GET", "/key", key)).json()["data"]
+    assert asked["metadata[workspace_id]"] == [about["workspace_id"]]
+    assert asked["line_items[0][price_data][unit_amount]"] == ["2550"]
+    for wrong in ({"amount": 0}, {"amount": 5}, wanted | {"workspace_id": "ws_of_another"}):
+        refused = await selling.ask("POST", "/credits/checkout", key, json=wrong)
+        assert refused.status_code == 400
+    assert len(stripe_api[1]) == 1
+
+
+async def test_a_paid_session_is_credited_once_however_often_it_is_told(selling):
+    workspace_id = selling.workspace(unlimited=False)
+    key, about = selling.key(workspace_id), {"metadata": {"workspace_id": workspace_id}}
+    session = about | {"id": "cs_test_1"}
+    messages = [
+        event(**session),
+        event(**session),  # sent again, as Stripe does until it is answered
+        event(event_id="evt_2", **session),  # re-sent from the dashboard of another endpoint
+        event("checkout.session.async_payment_succeeded", event_id="evt_3", **session),
+    ]
+    for body in messages:
+        answer = await told(selling, body)
+        assert (answer.status_code, answer.json()) == (200, {"received": True})
+    standing = await credit(selling, key)
+    assert standing["total_credits"] == pytest.approx(25.50 * 0.95)
+    assert standing["balance"] == standing["total_credits"]
+    # And another session is another payment
+    await told(selling, event(event_id="evt_4", **about, id="cs_test_2"))
+    assert (await credit(selling, key))["total_credits"] == pytest.approx(2 * 25.50 * 0.95)
+    audited = (await selling.ask("GET", "/audit?action=credits.add")).json()
+    assert [each["actor"] for each in audited["data"]] == ["stripe", "stripe"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        event("customer.created"),
+        event("checkout.session.expired"),
+        b'{"id": "evt_9", "object": "v2.core.event", "type": "v2.core.account.created"}',
+    ],
+    ids=["another object", "another event", "without an object"],
+)
+async def test_events_of_other_types_are_received_and_passed_over(selling, body):
+    answer = await told(selling, body)
+    assert (answer.status_code, answer.json()) == (200, {"received": True})
+
+
+@pytest.mark.parametrize("secret", ["whsec_of_another", ""])
+async def test_a_message_that_stripe_did_not_sign_credits_nothing(selling, secret):
+    workspace_id = selling.workspace(unlimited=False)
+    body = event(metadata={"workspace_id": workspace_id})
+    signature = signed(body, secret=secret) if secret else ""
+    refused = await told(selling, body, signature)
+    assert refused.status_code == 400
+    assert "Stripe-Signature" in refused.text
+    assert (await credit(selling, selling.key(workspace_id)))["total_credits"] == 0
 
 
 def test_without_settings_there_is_no_payment_provider():
