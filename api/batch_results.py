@@ -1,5 +1,6 @@
 """Results of a batch inside the batch: a page while it runs, or all once it has ended."""
 
+import functools
 from collections.abc import Iterator
 
 import orjson
@@ -8,17 +9,29 @@ from api.services import Services
 from broker.batches import Assembler, BatchReport, Reader, reports
 from broker.batches.results import result
 from broker.batches.view import batch as view
+from broker.clock import now_ms
 from broker.completion import Json
 
+SETTLING_MS = 5_000
+"""How long after a job's end, by the clock of its worker, everybody surely sees it."""
 
-async def page(services: Services, found: BatchReport, after: int, limit: int) -> Json:
-    """Return a batch with those of its lines after this one that have ended."""
-    lines = await services.database.read(reports.lines, found.row.id, after, limit + 1)
+
+async def page(
+    services: Services, found: BatchReport, after: int, limit: int, ended_after: int | None
+) -> Json:
+    """Return a batch with those of its lines after this one that have ended.
+
+    `complete_until` is what to give as `ended_after` when looking for what has ended since.
+    """
+    now = now_ms()
+    read = functools.partial(reports.lines, ended_after=ended_after)
+    lines = await services.database.read(read, found.row.id, after, limit + 1)
     url = services.settings.public_url
     return view(found) | {
         "results": [result(found.row, line, url) for line in lines[:limit]],
         "has_more": len(lines) > limit,
         "last_line": lines[:limit][-1].number if lines else after,
+        "complete_until": (now - SETTLING_MS) / 1000,
     }
 
 

@@ -77,16 +77,20 @@ async def get_batch(
     results: bool | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     after: Annotated[int, Query(ge=0)] = 0,
+    ended_after: Annotated[float | None, Query(ge=0)] = None,
 ) -> Response:
     """Show a batch. With `results=true` also a page of the lines that have ended, in input order.
 
+    Whoever follows a running batch asks for what is new: `ended_after` (Unix seconds) is the
+    `complete_until` of the first page of the look before; a few lines come twice, none is missed.
     A batch whose requests came in the body brings all its results once it has ended.
     """
     hands = services(request)
     principal = await hands.keyring.principal(request)
     found = await _find(hands, principal, batch_id)
     if results:
-        return json_response(await batch_results.page(hands, found, after, limit))
+        since = intake.milliseconds(ended_after, "ended_after")
+        return json_response(await batch_results.page(hands, found, after, limit, since))
     has_ended = found.row.ended_at is not None
     if results is None and found.row.inline and has_ended:
         whole = batch_results.whole(hands, found)

@@ -200,11 +200,18 @@ def waiting_jobs(connection: Connection, batch_id: str, most: int) -> Sequence[s
 
 
 def lines(
-    connection: Connection, batch_id: str, after: int, most: int, *, ended: bool = True
+    connection: Connection,
+    batch_id: str,
+    after: int,
+    most: int,
+    *,
+    ended: bool = True,
+    ended_after: int | None = None,
 ) -> Sequence[Any]:
     """Return lines in the order of the input, with how their jobs ended.
 
-    With `ended` those that wait or run are left out.
+    With `ended` those that wait or run are left out; with `ended_after` (Unix milliseconds) also
+    those whose jobs ended before that. Lines that became no job are always there.
     """
     query = (
         select(
@@ -229,6 +236,8 @@ def lines(
     if ended:
         at_rest = [state.value for state in AT_REST]
         query = query.where(_lines.c.job_id.is_(None) | _jobs.c.state.in_(at_rest))
+    if ended_after is not None:
+        query = query.where(_lines.c.job_id.is_(None) | (_jobs.c.ended_at >= ended_after))
     return connection.execute(query).all()
 
 

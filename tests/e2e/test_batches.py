@@ -1,6 +1,7 @@
 """Batches through the `openai` SDK, and by plain HTTP in OpenRouter's form."""
 
 import json
+import time
 from collections.abc import Iterator
 
 import openai
@@ -107,6 +108,9 @@ def test_results_are_there_while_it_runs(house: House) -> None:
     after = look(house, batch_id, results="true", after=seen["last_line"])
     names = {each["custom_id"] for each in [*seen["results"], *after["results"]]}
     assert names == {"fast", "bad"}
+    for moment, there in ((seen["complete_until"], True), (time.time() + 60, False)):
+        since = look(house, batch_id, results="true", ended_after=moment)["results"]
+        assert ("fast" in [each["custom_id"] for each in since]) is there
     assert seen["request_counts"] == {"total": 3, "completed": 1, "failed": 1, "running": 1}
     assert ended(house, batch_id)["request_counts"]["completed"] == 2
 
