@@ -18,7 +18,7 @@ $(SETUP): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
-demo: $(SETUP) ## start everything with a simulated provider, run 120 prompts, show what happened
+demo: $(SETUP) ## start everything with a simulated provider, run 122 prompts, show what happened
 	$(BIN)/waybill demo
 
 up: $(SETUP) ## start Valkey, the API, a worker and Flower here (Ctrl-C stops them)

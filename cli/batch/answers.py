@@ -7,23 +7,19 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
+from cli.batch.feed import pages
 from cli.batch.source import row_id
 from cli.batch.tables import first_and_all, read_rows, writing_rows
 from cli.remote.client import Client
 
-PAGE = 500
 ADDED = ("answer", "error", "answered_by", "cost", "input_tokens", "output_tokens")
 """Columns that a table of answers has after those of the input."""
 
 
 def results(client: Client, batch_id: str) -> Iterator[Json]:
     """Yield the results that there are, in the order of the input. Raises ServerError."""
-    after, has_more = 0, True
-    while has_more:
-        wanted: dict[str, str | int] = {"results": "true", "limit": PAGE, "after": after}
-        page = client.get(f"/batches/{batch_id}", wanted)
+    for page in pages(client, batch_id):
         yield from page["results"]
-        after, has_more = page["last_line"], page["has_more"]
 
 
 def write_lines(path: Path, found: Iterator[Json]) -> int:

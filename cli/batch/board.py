@@ -7,13 +7,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from broker.completion import Json
-from cli.remote.client import Client
-from cli.remote.server import ServerError
+from cli.remote.patient import Told
 
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
-LOOK_SECONDS = 1.0
+SHORTEST_REST = 0.3  # seconds between looks,
+REST_PER_LOOK = 4  # or longer where a look takes long: a large batch is not looked at all the time
 PLAIN_SECONDS = 5.0  # between lines where there is no terminal
-PATIENCE_SECONDS = 600.0  # that the server may be away
 RECENT = 15  # looks that the rate is taken over
 
 
@@ -36,13 +35,14 @@ class Pace:
         return waiting / self.rate if self.rate > 0 else None
 
 
-def watch(client: Client, batch_id: str, console: Console) -> Json:
-    """Show a batch until it has ended; return it. Sits out a server that is away."""
+def watch(look: Callable[[], Json], console: Console) -> Json:
+    """Show a batch, as `look` returns it, until it has ended; return it."""
     pace, told_at = Pace(), 0.0
     with _bar(console) as bar:
         task = bar.add_task("", total=None, text="")
         while True:
-            batch = _look(client, batch_id, lambda text: console.print(text, markup=False))
+            began = time.monotonic()
+            batch = look()
             counts = batch["request_counts"]
             ended = counts["completed"] + counts["failed"]
             pace.look(time.monotonic(), ended)
@@ -51,10 +51,20 @@ def watch(client: Client, batch_id: str, console: Console) -> Json:
             is_over = batch["status"] in ENDED
             if not console.is_terminal and (is_over or time.monotonic() - told_at > PLAIN_SECONDS):
                 told_at = time.monotonic()
-                console.print(text, markup=False, highlight=False, soft_wrap=True)
+                say(console, text)
             if is_over:
                 return batch
-            time.sleep(LOOK_SECONDS)
+            time.sleep(max(SHORTEST_REST, (time.monotonic() - began) * REST_PER_LOOK))
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is, above the bar."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def telling(console: Console) -> Told:
+    """Return what tells of a server that went away, or came back."""
+    return lambda why: say(console, f"waiting: {why}" if why else "the server answers again")
 
 
 def line(batch: Json, pace: Pace | None = None) -> str:
@@ -69,21 +79,6 @@ def line(batch: Json, pace: Pace | None = None) -> str:
         words.append(f"ends in {_duration(left)}")
     reason = batch["stop_reason"] or batch["waits_for"]
     return ", ".join([*words, reason] if reason else words)
-
-
-def _look(client: Client, batch_id: str, tell: Callable[[str], None]) -> Json:
-    """Return the batch, however long the server is away within reason. Raises ServerError."""
-    since, told = time.monotonic(), False
-    while True:
-        try:
-            return client.get(f"/batches/{batch_id}", {"results": "false"})
-        except ServerError as error:
-            if not error.is_passing or time.monotonic() - since > PATIENCE_SECONDS:
-                raise
-            if not told:
-                tell(f"waiting: {error}")
-                told = True
-        time.sleep(LOOK_SECONDS)
 
 
 def _bar(console: Console) -> Progress:

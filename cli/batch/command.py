@@ -1,79 +1,73 @@
 """`waybill batch`: create, status, watch, results, cancel, retry, list."""
 
 import sys
-import tempfile
 import uuid
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
 import typer
 from rich.console import Console
 
 from broker.completion import Json
 from cli.batch import answers
-from cli.batch.board import line, watch
-from cli.batch.source import Asked, SourceError, batch_lines
+from cli.batch.asking import (
+    MaxCost,
+    Model,
+    Source,
+    TemplateText,
+    Wishes,
+    refuse,
+    submit,
+    upload,
+    wishes,
+)
+from cli.batch.board import line, telling, watch
+from cli.batch.source import Asked, SourceError, lines
 from cli.batch.tables import TableError, is_table
 from cli.remote.client import Client, complain, connected
+from cli.remote.patient import PatientClient
+from cli.remote.server import configured
 from cli.submit import print_json
 
 batch = typer.Typer(help="Files of prompts, run as batches.", no_args_is_help=True)
 
 BatchId = Annotated[str, typer.Argument(help="Batch id (batch_…).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the raw object.")]
+RESULTLESS = {"results": "false"}
+PATIENCE_SECONDS = 600.0  # that the server may be away while it is watched
 Watched = Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show how far it is.")]
 
 
 @batch.command()
 def create(
-    source: Annotated[
-        Path,
-        typer.Argument(exists=True, dir_okay=False, help="JSONL, CSV, TSV or Parquet."),
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", envvar="WAYBILL_MODEL", help="For lines that name none."),
-    ] = None,
-    template: Annotated[
-        str | None, typer.Option(help="For tables: a prompt with {column} in it.")
-    ] = None,
-    max_cost: Annotated[float | None, typer.Option(help="US dollars, never passed.")] = None,
+    source: Source,
+    model: Model = None,
+    template: TemplateText = None,
+    max_cost: MaxCost = None,
     window: Annotated[str, typer.Option(help="Time to finish in: 15m … 7d.")] = "24h",
-    wishes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="NAME=VALUE",
-            help="Any field of POST /batches, e.g. priority=5, on_error=stop, dedupe=true; "
-            "body.NAME is for every prompt, e.g. body.max_tokens=50. May be repeated.",
-        ),
-    ] = None,
+    settings: Wishes = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would be.")] = False,
     watched: Watched = False,
 ) -> None:
     """Run a file as a batch: one request a line, or a row.
 
-    A line is a prompt (as for `waybill run`) or a request in OpenAI's batch format. Prints the
-    batch's id.
+    A line is a prompt or a request, as for `waybill run`. Prints the batch's id.
     """
-    fields, body = _wishes(wishes or [])
+    fields, body = wishes(settings, max_cost)
     wish: Json = {"completion_window": window, "dry_run": dry_run, **fields}
-    if max_cost is not None:
-        wish["max_cost"] = max_cost
     with connected() as client:
         found = _submit(client, source, Asked(model, template, body), wish)
         if dry_run:
             print_json(found)
-        else:
-            _started(client, found, watched=watched)
+            return
+    _started(found, watched=watched)
 
 
 @batch.command()
 def status(batch_id: BatchId, as_json: AsJson = False) -> None:
     """Say how far a batch is."""
     with connected() as client:
-        found = client.get(f"/batches/{batch_id}", {"results": "false"})
+        found = client.get(f"/batches/{batch_id}", RESULTLESS)
     if as_json:
         print_json(found)
     else:
@@ -98,8 +92,7 @@ def list_batches(
 @batch.command("watch")
 def watch_batch(batch_id: BatchId) -> None:
     """Show a batch until it has ended: done, failed, rate, cost, and when it will be over."""
-    with connected() as client:
-        _watch(client, batch_id)
+    _watch(batch_id)
 
 
 @batch.command()
@@ -154,55 +147,30 @@ def retry(
     with connected() as client:
         key = uuid.uuid4().hex
         found = client.post(f"/batches/{batch_id}/retry", body, idempotency_key=key)
-        _started(client, found, watched=watched)
+    _started(found, watched=watched)
 
 
-def _wishes(texts: list[str]) -> tuple[Json, Json]:
-    """Read `--set`: what is for the batch, and what is for every prompt's body."""
-    fields: Json = {}
-    body: Json = {}
-    for text in texts:
-        name, given, value = text.partition("=")
-        if not given or not name:
-            raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--set")
-        target = body if name.startswith("body.") else fields
-        target[name.removeprefix("body.")] = _value(value)
-    return fields, body
-
-
-def _value(text: str) -> Any:
-    """Read a value as JSON; what is none is text."""
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return text
-
-
-def _submit(client: Client, source: Path, asked: Asked, wish: dict[str, Any]) -> Json:
+def _submit(client: Client, source: Path, asked: Asked, wish: Json) -> Json:
     """Upload the source as a batch's input, and make the batch."""
-    with tempfile.TemporaryFile() as file:
-        try:
-            for each in batch_lines(source, asked):
-                file.write(each)
-        except (SourceError, OSError) as error:
-            complain(str(error))
-            complain("nothing was submitted")
-            raise typer.Exit(1) from None
-        file.seek(0)
-        uploaded = client.upload(file, source.with_suffix(".jsonl").name, purpose="batch")
-    body = {"input_file_id": uploaded["id"], "endpoint": "/v1/chat/completions", **wish}
-    return client.post("/batches", body, idempotency_key=uuid.uuid4().hex)
+    try:
+        file_id = upload(client, lines(source, asked), source.with_suffix(".jsonl").name)
+    except SourceError as error:
+        refuse(error)
+    return submit(client, file_id, wish, uuid.uuid4().hex)
 
 
-def _started(client: Client, found: Json, *, watched: bool) -> None:
+def _started(found: Json, *, watched: bool) -> None:
     print(found["id"], flush=True)
     if watched:
-        _watch(client, found["id"])
+        _watch(found["id"])
 
 
-def _watch(client: Client, batch_id: str) -> None:
+def _watch(batch_id: str) -> None:
+    console = Console(stderr=True)
+    patient = PatientClient(configured(), patience=PATIENCE_SECONDS, on_away=telling(console))
     try:
-        found = watch(client, batch_id, Console(stderr=True))
+        with connected(patient) as client:
+            found = watch(lambda: client.get(f"/batches/{batch_id}", RESULTLESS), console)
     except KeyboardInterrupt:
         complain(f"the batch goes on without you: waybill batch watch {batch_id}")
         raise typer.Exit(130) from None

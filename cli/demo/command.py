@@ -1,4 +1,4 @@
-"""`waybill demo`: the whole of Waybill on free ports, at work on 120 prompts for half a minute."""
+"""`waybill demo`: the whole of Waybill on free ports, at work on 122 prompts for half a minute."""
 
 import contextlib
 import signal
@@ -12,14 +12,14 @@ import typer
 from rich.console import Console
 
 from broker.completion import AttemptOutcome, Json
+from cli.batch.source import Asked, lines
 from cli.demo.house import DemoHouse, HouseError
 from cli.demo.report import next_steps, report
 from cli.remote.client import complain
+from cli.remote.patient import PatientClient
 from cli.remote.server import ServerError
-from cli.run.command import Terms, perform
-from cli.run.file import read
-from cli.run.progress import Tally
 from cli.run.results import Results
+from cli.run.sitting import Sitting, Tally, Terms
 from cli.start.demonstration import EXAMPLES
 
 PROMPTS = EXAMPLES / "prompts.jsonl"
@@ -32,7 +32,7 @@ def demo(
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     flower: Annotated[bool, typer.Option(help="Serve Flower too.")] = True,
 ) -> None:
-    """See it work: start everything, run 120 prompts at simulated providers that fail a lot."""
+    """See it work: start everything, run 122 prompts at simulated providers that fail a lot."""
     console = Console()
     with _sigterm_as_ctrl_c(), tempfile.TemporaryDirectory(prefix="waybill-demo-") as directory:
         house = DemoHouse(Path(directory), flower=flower)
@@ -55,16 +55,17 @@ def demo(
 
 
 def _show(house: DemoHouse, directory: Path, console: Console) -> None:
-    with PROMPTS.open("rb") as file:
-        lines = read(file, None).lines
-    console.print(f"{house.server.url} is ready. Running {len(lines)} prompts:")
-    jobs: list[Json] = []
-    terms = Terms(patience=PATIENCE_SECONDS, most_seconds=MOST_SECONDS, on_job=jobs.append)
-    with Results(directory / "results.jsonl") as results:
-        tally = perform(house.server, lines, results, terms, console)
+    prompts = list(lines(PROMPTS, Asked()))
+    console.print(f"{house.server.url} is ready. Running {len(prompts)} prompts as a batch:")
+    client = PatientClient(house.server, patience=PATIENCE_SECONDS)
+    terms = Terms(most_seconds=MOST_SECONDS)
+    with contextlib.closing(client), Results(directory / "results.jsonl") as results:
+        sitting = Sitting(client, prompts, results, terms, console)
+        sitting.perform()
+        jobs = [client.get(f"/jobs/{result['job_id']}") for result in results.done.values()]
     console.print(report(jobs))
-    _say(console, _outcome(tally, jobs))
-    if tally.failed:
+    _say(console, _outcome(sitting.tally, len(prompts), jobs))
+    if sitting.tally.done - sitting.tally.failed != len(prompts):
         raise ServerError("not every prompt was answered")
 
 
@@ -72,11 +73,11 @@ def _say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _outcome(tally: Tally, jobs: list[Json]) -> str:
+def _outcome(tally: Tally, total: int, jobs: list[Json]) -> str:
     attempts = [attempt for job in jobs for attempt in job["attempts"]]
     refused = sum(attempt["outcome"] != AttemptOutcome.OK for attempt in attempts)
     return (
-        f"\n{tally.done - tally.failed} of {tally.total} prompts were answered, in "
+        f"\n{tally.done - tally.failed} of {total} prompts were answered, in "
         f"{tally.seconds:.1f} s; the providers failed {refused} of {len(attempts)} calls.\n"
     )
 

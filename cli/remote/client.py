@@ -41,6 +41,14 @@ class Client:
         """Upload a file, as it is read."""
         return self._ask("POST", "/files", data={"purpose": purpose}, files={"file": (name, file)})
 
+    def download(self, path: str, file: IO[bytes]) -> None:
+        """Write an answer to a file, from its beginning, as it comes."""
+        file.seek(0)
+        file.truncate()
+        with self._streamed(path) as response:
+            for piece in response.iter_bytes():
+                file.write(piece)
+
     def text(self, path: str, params: Mapping[str, str | int] | None = None) -> str:
         """Return an answer that is no JSON, as it came."""
         return self._answer("GET", path, params=params).text
@@ -48,19 +56,22 @@ class Client:
     @contextlib.contextmanager
     def lines(self, path: str, headers: Mapping[str, str]) -> Iterator[Iterator[str]]:
         """Open a streamed answer and give its lines as they come."""
-        try:
-            with self._http.stream(
-                "GET", path, headers=headers, timeout=STREAM_PATIENCE
-            ) as response:
-                if response.is_error:
-                    response.read()
-                    raise refused(self.server, response)
-                yield response.iter_lines()
-        except httpx.TransportError as error:
-            raise unreachable(self.server, error) from error
+        with self._streamed(path, headers=headers) as response:
+            yield response.iter_lines()
 
     def close(self) -> None:
         self._http.close()
+
+    @contextlib.contextmanager
+    def _streamed(self, path: str, **details: Any) -> Iterator[httpx.Response]:
+        try:
+            with self._http.stream("GET", path, timeout=STREAM_PATIENCE, **details) as response:
+                if response.is_error:
+                    response.read()
+                    raise refused(self.server, response)
+                yield response
+        except httpx.TransportError as error:
+            raise unreachable(self.server, error) from error
 
     def _answer(self, method: str, path: str, **details: Any) -> httpx.Response:
         try:
@@ -81,9 +92,9 @@ class Client:
 
 
 @contextlib.contextmanager
-def connected(server: Server | None = None) -> Iterator[Client]:
+def connected(client: Client | None = None) -> Iterator[Client]:
     """Give a command its client; a ServerError becomes one line on stderr and exit code 1."""
-    client = Client(server or configured())
+    client = client or Client(configured())
     try:
         yield client
     except ServerError as error:

@@ -12,14 +12,16 @@ import httpx
 DEFAULT_URL = "http://127.0.0.1:8080"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 SHOWN_TEXT = 300  # characters of an answer that is not JSON
+LONGEST_ASKED_PAUSE = 60.0
 
 
 class ServerError(Exception):
     """The server refused or could not be asked; the text is one line for a person."""
 
-    def __init__(self, message: str, *, status: int | None = None) -> None:
+    def __init__(self, message: str, *, status: int | None = None, pause: float = 0.0) -> None:
         super().__init__(message)
         self.status = status  # None: there was no answer at all
+        self.pause = pause  # seconds that the server asks to wait before the next try
 
     @property
     def is_passing(self) -> bool:
@@ -81,7 +83,8 @@ def refused(server: Server, response: httpx.Response) -> ServerError:
     status = response.status_code
     if status == httpx.codes.UNAUTHORIZED:
         return ServerError(_about_the_key(server, message(response)), status=status)
-    return ServerError(f"{message(response)} (HTTP {status})", status=status)
+    pause = _asked_pause(response)
+    return ServerError(f"{message(response)} (HTTP {status})", status=status, pause=pause)
 
 
 def message(response: httpx.Response) -> str:
@@ -97,6 +100,11 @@ def message(response: httpx.Response) -> str:
         if isinstance(told, str):
             return told
     return " ".join(response.text.split())[:SHOWN_TEXT] or response.reason_phrase
+
+
+def _asked_pause(response: httpx.Response) -> float:
+    asked = response.headers.get("retry-after", "")
+    return min(float(asked), LONGEST_ASKED_PAUSE) if asked.isdecimal() else 0.0
 
 
 def _about_the_key(server: Server, told: str) -> str:

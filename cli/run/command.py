@@ -1,160 +1,99 @@
 """`waybill run`: a file of prompts, to a file of results, however often it is interrupted."""
 
-import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from broker.completion import Json
-from broker.queues import Lane
-from cli.remote.client import complain
+from cli.batch.asking import MaxCost, Model, Source, TemplateText, Wishes, refuse, wishes
+from cli.batch.board import say, telling
+from cli.batch.source import Asked, Line, SourceError, lines
+from cli.batch.tables import is_table
+from cli.remote.client import complain, connected
 from cli.remote.patient import PatientClient
-from cli.remote.server import Server, ServerError, configured
-from cli.run.file import Input, Line, read
-from cli.run.key import RunKey
-from cli.run.lines import LineRunner, Refusal
-from cli.run.progress import Board, Tally
-from cli.run.results import Results, ResultsError, result_of_job, result_of_refusal
+from cli.remote.server import configured
+from cli.run.results import Results
+from cli.run.sitting import Sitting, Tally, Terms
+from cli.run.state import RunError
 
-SHOWN_PROBLEMS = 20
 SHOWN_REASONS = 5
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How to run."""
-
-    lane: Lane = Lane.BATCH
-    max_in_flight: int = 200
-    patience: float = 600.0  # seconds the server may be away
-    retry_failed: bool = False
-    most_seconds: float | None = None  # for the whole run
-    on_job: Callable[[Json], None] = lambda _: None  # told of each job that ended
-
-
 def run(
-    source: Annotated[
-        Path, typer.Argument(metavar="PROMPTS", exists=True, dir_okay=False, help="A JSONL file.")
-    ],
-    model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", envvar="WAYBILL_MODEL", help="For lines that name none."),
-    ] = None,
+    source: Source,
+    model: Model = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", dir_okay=False, help="Where results go.")
+        Path, typer.Option("-o", "--output", dir_okay=False, help="Where results go, as JSONL.")
     ] = Path("results.jsonl"),
-    max_in_flight: Annotated[int, typer.Option(min=1, help="Jobs out at a time.")] = 200,
-    lane: Annotated[Lane, typer.Option(help="Batch jobs never delay interactive ones.")] = (
-        Lane.BATCH
-    ),
+    template: TemplateText = None,
+    max_cost: MaxCost = None,
+    settings: Wishes = None,
     patience: Annotated[float, typer.Option(help="Seconds the server may be away.")] = 600.0,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run lines that failed before anew.")
     ] = False,
 ) -> None:
-    """Run every line of a file as a job and write each result as soon as it is there.
+    """Run a file as a batch and write each result as soon as it is there.
 
     A line is a JSON string (a prompt), or an object with `prompt` or `messages`, and perhaps
-    `custom_id`, `model` and other fields of a chat body. Started again, the same command goes on
-    where it was: nothing is done or paid twice. What makes it the same run is kept in OUTPUT.run.
+    `custom_id`, `model` and other fields of a chat body; or a request in OpenAI's batch format.
+    Ctrl-C leaves the batch running. Started again, the same command goes on where it was: nothing
+    is done or paid twice. What makes it the same run is kept in OUTPUT.run.
     """
-    with source.open("rb") as file:
-        lines = _checked(read(file, model), source)
+    if is_table(output):
+        raise typer.BadParameter(
+            "results are JSON lines; a table is written by `waybill batch results`",
+            param_hint="--output",
+        )
+    wish, body = wishes(settings, max_cost)
+    found = _read(source, Asked(model, template, body))
     console = Console(stderr=True)
-    terms = Terms(lane, max_in_flight, patience, retry_failed)
+    client = PatientClient(configured(), patience=patience, on_away=telling(console))
     try:
-        with Results(output) as results:
-            tally = perform(configured(), lines, results, terms, console)
-            left = len(results.failed())
-    except (ResultsError, ServerError) as error:
+        with connected(client), Results(output) as results:
+            sitting = Sitting(client, found, results, Terms(wish, retry_failed), console)
+            _perform(sitting)
+            failed, left = len(results.failed()), len(results.remaining(found))
+    except RunError as error:
         complain(str(error))
         raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        complain("stopped; jobs that were submitted go on. The same command collects them.")
-        raise typer.Exit(130) from None
-    summarise(tally, len(lines), left, output, console)
-    raise typer.Exit(1 if left else 0)
+    summarise(sitting.tally, len(found) - failed - left, len(found), output, console)
+    if failed:
+        say(console, f"{failed} lines failed: --retry-failed runs them anew")
+    if left:
+        say(console, f"{left} lines were not run: the same command runs them, as a new batch")
+    raise typer.Exit(1 if failed or left else 0)
 
 
-def perform(
-    server: Server, lines: list[Line], results: Results, terms: Terms, console: Console
-) -> Tally:
-    """Run the lines that have no result yet. Raises ResultsError and ServerError."""
-    key = RunKey(results.path)
-    known = key.open()
-    if terms.retry_failed and (failed := results.failed()):
-        key.ask_anew(failed)
-        results.drop(failed)
-    remaining = results.remaining(lines)
-    tally = Tally(total=len(remaining))
-    with Board(tally, console) as board:
-        if known:
-            board.say(f"{key.id} goes on: {len(lines) - len(remaining)} lines were done before")
-
-        def ended(line: Line, outcome: Json | Refusal) -> None:
-            result = _result(line, outcome)
-            results.add(result)
-            tally.add(result)
-            board.update()
-            if not isinstance(outcome, Refusal):
-                terms.on_job(outcome)
-
-        asyncio.run(_run_all(server, remaining, key, terms, board, ended))
-    return tally
-
-
-async def _run_all(
-    server: Server,
-    lines: list[Line],
-    key: RunKey,
-    terms: Terms,
-    board: Board,
-    ended: Callable[[Line, Json | Refusal], None],
-) -> None:
-    async with PatientClient(server, patience=terms.patience, on_away=board.away) as http:
-        runner = LineRunner(http, key, lane=terms.lane.value, on_end=ended)
-        try:
-            async with asyncio.timeout(terms.most_seconds):
-                await runner.run(lines, terms.max_in_flight)
-        except TimeoutError:
-            raise ServerError(f"not done within {terms.most_seconds:g} s") from None
-
-
-def summarise(tally: Tally, total: int, left: int, output: Path, console: Console) -> None:
+def summarise(tally: Tally, answered: int, total: int, output: Path, console: Console) -> None:
     """Say what came of a run."""
-
-    def say(text: str) -> None:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
-
     say(
-        f"{total - left} of {total} lines have an answer; {tally.done} ended now, in "
-        f"{tally.seconds:.1f} s ({tally.rate:.1f}/s), for {tally.cost:.6f} USD -> {output}"
+        console,
+        f"{answered} of {total} lines have an answer; {tally.done} ended now, in "
+        f"{tally.seconds:.1f} s, for {tally.cost:.6f} USD -> {output}",
     )
     for reason, count in tally.reasons.most_common(SHOWN_REASONS):
-        say(f"  {count} x {reason}")
-    if left:
-        say(f"{left} lines failed: --retry-failed runs them anew")
+        say(console, f"  {count} x {reason}")
 
 
-def _checked(found: Input, source: Path) -> list[Line]:
-    for problem in found.problems[:SHOWN_PROBLEMS]:
-        complain(f"{source}, {problem}")
-    if len(found.problems) > SHOWN_PROBLEMS:
-        complain(f"… and {len(found.problems) - SHOWN_PROBLEMS} more")
-    if found.problems:
-        complain("nothing was submitted")
-        raise typer.Exit(1)
-    if not found.lines:
-        complain(f"{source} is empty")
-        raise typer.Exit(1)
-    return found.lines
+def _read(source: Path, asked: Asked) -> list[Line]:
+    try:
+        return list(lines(source, asked))
+    except SourceError as error:
+        refuse(error)
 
 
-def _result(line: Line, outcome: Json | Refusal) -> Json:
-    if isinstance(outcome, Refusal):
-        return result_of_refusal(line, outcome.message, outcome.status)
-    return result_of_job(line, outcome)
+def _perform(sitting: Sitting) -> None:
+    try:
+        sitting.perform()
+    except KeyboardInterrupt:
+        batch_id = sitting.batch_id
+        if batch_id is None:
+            complain("stopped: the same command goes on")
+        else:
+            complain(
+                f"{batch_id} goes on without you: the same command fetches its results; "
+                f"`waybill batch cancel {batch_id}` calls it off"
+            )
+        raise typer.Exit(130) from None

@@ -1,7 +1,8 @@
-"""The results file of `waybill run`: one JSON line for each input line that has ended."""
+"""The results file of `waybill run`: one JSON line for each input line that was run."""
 
+import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -9,12 +10,10 @@ from typing import BinaryIO, Self
 import orjson
 
 from broker.completion import Json
-from broker.states import JobState
-from cli.run.file import Line
+from cli.batch.source import Line
+from cli.run.state import RunError
 
-
-class ResultsError(Exception):
-    """The results file cannot be used; the text says why."""
+OK = 200
 
 
 class Results:
@@ -22,20 +21,11 @@ class Results:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.done: dict[int, Json] = {}  # line number → its result
+        self.done: dict[int, Json] = {}  # line number → its result, without the answer
         self._file: BinaryIO
 
     def __enter__(self) -> Self:
-        try:
-            self._file = self.path.open("a+b")
-        except OSError as error:
-            raise ResultsError(f"{self.path} cannot be written: {error.strerror}") from None
-        try:
-            _lock(self._file, self.path)
-            self._read()
-        except BaseException:
-            self._file.close()
-            raise
+        self._open()
         return self
 
     def __exit__(
@@ -47,14 +37,14 @@ class Results:
         self._file.close()
 
     def remaining(self, lines: Iterable[Line]) -> list[Line]:
-        """Return the lines without a result. Raises ResultsError for results of other lines."""
+        """Return the lines without a result. Raises RunError for results of other lines."""
         left = []
         for line in lines:
             result = self.done.get(line.number)
             if result is None:
                 left.append(line)
             elif result.get("input") != line.digest:
-                raise ResultsError(
+                raise RunError(
                     f"line {line.number} is not the one whose result {self.path} holds "
                     f"(custom_id {result.get('custom_id')!r}): choose another -o"
                 )
@@ -62,21 +52,41 @@ class Results:
 
     def add(self, result: Json) -> None:
         """Write a result: from here on its line is done."""
-        self._file.write(orjson.dumps(result) + b"\n")
+        self._file.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
         self._file.flush()
-        self.done[result["line"]] = result
+        self._note(result)
 
     def failed(self) -> list[int]:
         """Return the numbers of the lines that brought no answer."""
-        return [n for n, result in self.done.items() if result["status"] != JobState.COMPLETED]
+        return [n for n, result in self.done.items() if result["status"] != "completed"]
 
-    def drop(self, numbers: Iterable[int]) -> None:
-        """Forget these results. Should this be cut short, they are fetched again at no cost."""
-        for number in numbers:
-            self.done.pop(number)
-        self._file.truncate(0)
-        self._file.write(b"".join(orjson.dumps(result) + b"\n" for result in self.done.values()))
-        self._file.flush()
+    def drop(self, numbers: Collection[int]) -> None:
+        """Forget these results; the others are in the file at every moment."""
+        if not numbers:
+            return
+        gone = set(numbers)
+        beside = self.path.with_name(self.path.name + ".new")
+        self._file.seek(0)
+        with beside.open("wb") as file:
+            file.writelines(raw for raw in self._file if orjson.loads(raw)["line"] not in gone)
+            file.flush()
+            os.fsync(file.fileno())
+        self._file.close()
+        beside.replace(self.path)
+        self.done.clear()
+        self._open()
+
+    def _open(self) -> None:
+        try:
+            self._file = self.path.open("a+b")
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written: {error.strerror}") from None
+        try:
+            _lock(self._file, self.path)
+            self._read()
+        except BaseException:
+            self._file.close()
+            raise
 
     def _read(self) -> None:
         """Read what is there; a last line that a crash cut off is cut off for good."""
@@ -86,49 +96,36 @@ class Results:
             if not text.endswith(b"\n"):
                 break
             try:
-                result = orjson.loads(text)
-                self.done[result["line"]] = result
+                self._note(orjson.loads(text))
             except (orjson.JSONDecodeError, TypeError, KeyError):
-                raise ResultsError(
+                raise RunError(
                     f"{self.path}, line {number}, is no result of `waybill run`: choose another -o"
                 ) from None
             whole += len(text)
         self._file.truncate(whole)
 
+    def _note(self, result: Json) -> None:
+        kept = {name: result[name] for name in ("custom_id", "input", "job_id", "status")}
+        self.done[result["line"]] = kept
 
-def result_of_job(line: Line, job: Json) -> Json:
-    """Return the result line of a job that has ended. `latency_ms` is of its last attempt."""
-    attempts = job["attempts"]
-    outcome = {"response": job["response"]} if "response" in job else {"error": job.get("error")}
+
+def result_of(line: Line, found: Json) -> Json | None:
+    """Return the result line of a batch's result; None where the line was not run."""
+    response = found["response"]
+    if response is None:
+        return None
+    body = response["body"]
+    is_good = response["status_code"] == OK and not body.get("error")
     return {
         "custom_id": line.custom_id,
         "line": line.number,
         "input": line.digest,
-        "job_id": job["id"],
-        "status": job["status"],
-        **outcome,
-        "model": job["model"],
-        "provider": attempts[-1]["provider"] if attempts else job["provider"],
-        "attempts": len(attempts),
-        "cost": job["usage"]["cost"] if job["usage"] else 0.0,
-        "latency_ms": attempts[-1]["duration_ms"] if attempts else None,
-    }
-
-
-def result_of_refusal(line: Line, message: str, status: int | None) -> Json:
-    """Return the result line of a request that was not accepted as a job."""
-    return {
-        "custom_id": line.custom_id,
-        "line": line.number,
-        "input": line.digest,
-        "job_id": None,
-        "status": "refused",
-        "error": {"message": message, "http_status": status},
-        "model": line.body.get("model"),
-        "provider": None,
-        "attempts": 0,
-        "cost": 0.0,
-        "latency_ms": None,
+        "job_id": response["request_id"],
+        "status": "completed" if is_good else "failed",
+        **({"response": body} if is_good else {"error": body["error"]}),
+        "model": body.get("model"),
+        "provider": body.get("provider"),
+        "cost": (body.get("usage") or {}).get("cost", 0.0),
     }
 
 
@@ -140,4 +137,4 @@ def _lock(file: BinaryIO, path: Path) -> None:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        raise ResultsError(f"another `waybill run` is writing {path}") from None
+        raise RunError(f"another `waybill run` is writing {path}") from None

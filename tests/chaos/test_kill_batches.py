@@ -1,10 +1,12 @@
 """kill -9 in the middle of a batch: every line once, and it costs the sum of its lines."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.e2e.batching import cost_of, create, line, lines_of, look
+from tests.e2e.batching import cost_of, jsonl, line, lines_of, look
+from tests.e2e.running import batch_of, start, written
 from tests.house import House, until
 
 pytestmark = pytest.mark.chaos
@@ -13,10 +15,15 @@ LINES = 600
 
 
 @pytest.mark.parametrize("victims", [["worker"], ["api", "valkey"]])
-def test_a_batch_survives(victims: list[str]) -> None:
+def test_a_batch_survives_and_whoever_runs_it_gets_every_line(
+    victims: list[str], tmp_path: Path
+) -> None:
     with House() as house:
         lines = [line(f"n{n}", "sim-lat500", f"line {n}") for n in range(LINES)]
-        batch_id = create(house, lines)["id"]
+        source = tmp_path / "p.jsonl"
+        source.write_bytes(jsonl(lines))
+        run = start(house, source)
+        batch_id = until(lambda: batch_of(source), 30, "no batch is made")
         # the first one dies while lines are still being taken in, if it can be caught there
         for share, victim in enumerate(victims):
             _await_ended(house, batch_id, LINES // 6 * share + 1)
@@ -32,6 +39,9 @@ def test_a_batch_survives(victims: list[str]) -> None:
             each["custom_id"] for each in lines
         )
         assert batch["usage"]["cost"] == pytest.approx(cost_of(found))
+        said = run.communicate(timeout=60)[1]
+        assert run.returncode == 0, said
+        assert written(source).keys() == {each["custom_id"] for each in lines}
         house.audit()
 
 

@@ -1,65 +1,130 @@
-import hashlib
 import itertools
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import httpx
 import pytest
 
+COST = 0.5
+
+
+@dataclass
+class FakeBatch:
+    """A batch: so many of its lines have ended, and some of these only its files tell."""
+
+    id: str
+    asked: dict[str, Any]
+    lines: list[dict[str, Any]]
+    ended: int = 0
+    stopped: bool = False
+
+    @property
+    def is_over(self) -> bool:
+        return self.stopped or self.ended == len(self.lines)
+
+    def view(self, **more: Any) -> dict[str, Any]:
+        failed = sum("FAIL" in prompt(line) for line in self.lines[: self.ended])
+        status = ("cancelled" if self.stopped else "completed") if self.is_over else "in_progress"
+        counts = {
+            "total": len(self.lines),
+            "completed": self.ended - failed,
+            "failed": failed,
+            "running": 0,
+        }
+        return {
+            "id": self.id,
+            "status": status,
+            "request_counts": counts,
+            "usage": {"cost": COST * self.ended},
+            "errors": None,
+            "stop_reason": "cancelled" if self.stopped else None,
+            "waits_for": None,
+            "output_file_id": f"{self.id}-O",
+            "error_file_id": None,
+            "complete_until": 5.0,
+            "last_line": self.ended,
+            "has_more": False,
+            **more,
+        }
+
+    def results(self, *, whole: bool) -> list[dict[str, Any]]:
+        every = [self._result(n, line) for n, line in enumerate(self.lines)]
+        return every if whole else every[: self.ended]
+
+    def _result(self, number: int, line: dict[str, Any]) -> dict[str, Any]:
+        result = {"custom_id": line["custom_id"], "response": None, "error": {"message": "no"}}
+        if number >= self.ended:
+            return result
+        body: dict[str, Any] = {"model": line["body"]["model"], "usage": {"cost": COST}}
+        body["choices"] = [{"message": {"content": prompt(line).upper()}}]
+        status = 200
+        if "FAIL" in prompt(line):
+            status, body = 502, {"error": {"message": "no luck"}}
+        response = {"status_code": status, "request_id": f"job-{number}", "body": body}
+        return result | {"response": response, "error": None}
+
+
+def prompt(line: dict[str, Any]) -> str:
+    return str(line["body"]["messages"][-1]["content"])
+
 
 @dataclass
 class FakeWaybill:
-    """The jobs API as far as a client sees it: jobs by idempotency key, done after a few looks."""
+    """The batches API as far as a client sees it. At each look some more lines have ended."""
 
-    looks_until_done: int = 1
+    lines_per_look: int = 10
+    stop_after: int | None = None  # lines of a batch
     before: Callable[[httpx.Request], httpx.Response | None] = lambda _: None
-    jobs: dict[str, dict] = field(default_factory=dict)  # by idempotency key
-    looks: dict[str, int] = field(default_factory=dict)
+    after: Callable[[httpx.Request], None] = lambda _: None
+    files: dict[str, bytes] = field(default_factory=dict)
+    batches: dict[str, FakeBatch] = field(default_factory=dict)  # by idempotency key
     requests: list[httpx.Request] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
-        answer = self.before(request)
-        if answer is not None:
-            return answer
+        request.read()
+        response = self.before(request) or self._answer(request)
+        self.after(request)
+        return response
+
+    @property
+    def asked(self) -> list[str]:
+        """The prompts of all batches."""
+        return [prompt(line) for each in self.batches.values() for line in each.lines]
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        path = request.url.path.removeprefix("/api/v1")
+        if (request.method, path) == ("POST", "/files"):
+            (content,) = re.findall(rb"filename=.*?\r\n\r\n(.*)\r\n--", request.content, re.DOTALL)
+            file_id = f"file-{len(self.files)}"
+            self.files[file_id] = content
+            return httpx.Response(200, json={"id": file_id})
         if request.method == "POST":
-            return httpx.Response(202, json=self._submit(request))
-        job_id = request.url.path.rsplit("/", 1)[1]
-        job = next(job for job in self.jobs.values() if job["id"] == job_id)
-        self.looks[job_id] = self.looks.get(job_id, 0) + 1
-        if self.looks[job_id] >= self.looks_until_done:
-            self._finish(job)
-        return httpx.Response(200, json=job)
+            return httpx.Response(200, json=self._create(request).view())
+        if path.startswith("/files/"):
+            batch = self._find(path.split("/")[2].removesuffix("-O"))
+            lines = [json.dumps(each) for each in batch.results(whole=True)]
+            return httpx.Response(200, text="".join(f"{each}\n" for each in lines))
+        batch = self._find(path.split("/")[2])
+        if not batch.stopped:
+            batch.ended = min(batch.ended + self.lines_per_look, len(batch.lines))
+        if self.stop_after is not None and batch.ended >= self.stop_after:
+            batch.ended, batch.stopped = self.stop_after, True
+        return httpx.Response(200, json=batch.view(results=batch.results(whole=False)))
 
-    def _submit(self, request: httpx.Request) -> dict:
-        key, body = request.headers["idempotency-key"], json.loads(request.content)
-        digest = hashlib.sha256(request.content).hexdigest()
-        number = len(self.jobs)
-        job = self.jobs.setdefault(
-            key,
-            {
-                "id": f"job_{number:04d}",
-                "digest": digest,
-                "status": "queued",
-                "model": body["body"].get("model"),
-                "provider": "p",
-                "attempts": [],
-                "usage": None,
-                "prompt": body["body"]["messages"][-1]["content"],
-            },
-        )
-        assert job["digest"] == digest, "another body under the same key"
-        return job
+    def _create(self, request: httpx.Request) -> FakeBatch:
+        key, asked = request.headers["idempotency-key"], json.loads(request.content)
+        lines = [json.loads(each) for each in self.files[asked["input_file_id"]].splitlines()]
+        made = FakeBatch(f"batch-{len(self.batches)}", asked, lines)
+        batch = self.batches.setdefault(key, made)
+        assert batch.asked == asked, "another body under the same key"
+        return batch
 
-    def _finish(self, job: dict) -> None:
-        job["status"] = "failed" if "FAIL" in job["prompt"] else "completed"
-        job["attempts"] = [{"provider": "p", "outcome": "ok", "duration_ms": 5}]
-        job["usage"] = {"cost": 0.5, "total_tokens": 7}
-        if job["status"] == "completed":
-            job["response"] = {"choices": [{"message": {"content": job["prompt"].upper()}}]}
-        else:
-            job["error"] = {"message": "no luck"}
+    def _find(self, batch_id: str) -> FakeBatch:
+        return next(each for each in self.batches.values() if each.id == batch_id)
 
 
 @pytest.fixture

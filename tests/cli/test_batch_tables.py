@@ -9,7 +9,7 @@ import pytest
 
 from cli.batch.answers import write_lines, write_table
 from cli.batch.board import Pace, line
-from cli.batch.source import Asked, SourceError, batch_lines
+from cli.batch.source import Asked, SourceError, lines
 from cli.batch.tables import TableError, read_rows, writing_rows
 from cli.batch.template import Template, TemplateError
 
@@ -29,7 +29,7 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def made(path: Path, **asked: object) -> list[dict]:
-    return [json.loads(each) for each in batch_lines(path, Asked(**asked))]
+    return [json.loads(each.raw) for each in lines(path, Asked(**asked))]
 
 
 def test_a_table_comes_back_as_it_was_written(table: Path) -> None:
@@ -38,24 +38,24 @@ def test_a_table_comes_back_as_it_was_written(table: Path) -> None:
 
 def test_a_row_becomes_a_request(table: Path) -> None:
     body = {"max_tokens": 9}
-    lines = made(table, model="acme/small", template="Translate {text} to {to}", body=body)
-    assert [each["custom_id"] for each in lines] == ["row-1", "row-2"]
-    assert (lines[0]["method"], lines[0]["url"]) == ("POST", "/v1/chat/completions")
-    assert lines[0]["body"] == {
+    found = made(table, model="acme/small", template="Translate {text} to {to}", body=body)
+    assert [each["custom_id"] for each in found] == ["row-1", "row-2"]
+    assert (found[0]["method"], found[0]["url"]) == ("POST", "/v1/chat/completions")
+    assert found[0]["body"] == {
         "model": "acme/small",
         "max_tokens": 9,
         "messages": [
             {"role": "user", "content": "Translate bread to fr"},
         ],
     }
-    assert lines[1]["body"]["messages"][0]["content"] == 'Translate say "hi",\nthen go to de'
+    assert found[1]["body"]["messages"][0]["content"] == 'Translate say "hi",\nthen go to de'
 
 
 def test_a_custom_id_column_names_the_lines(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
     path.write_text("custom_id,text\nfirst,a\n,b\n")
-    lines = made(path, model="m/x", template="{text}")
-    assert [each["custom_id"] for each in lines] == ["first", "row-2"]
+    found = made(path, model="m/x", template="{text}")
+    assert [each["custom_id"] for each in found] == ["first", "row-2"]
 
 
 @pytest.mark.parametrize(
@@ -84,10 +84,10 @@ def test_lines_of_prompts_and_of_openais_format_may_be_mixed(tmp_path: Path) -> 
     path = tmp_path / "in.jsonl"
     own = {"custom_id": "own", "method": "POST", "url": "/v1/embeddings", "body": {"input": "x"}}
     path.write_text(f'"a prompt"\n\n{json.dumps(own)}\n{{"prompt": "b", "custom_id": "two"}}\n')
-    lines = made(path, model="m/x")
-    assert [each["custom_id"] for each in lines] == ["line-1", "own", "two"]
-    assert lines[1] == own | {"body": {"input": "x", "model": "m/x"}}
-    assert lines[2]["body"] == {"messages": [{"role": "user", "content": "b"}], "model": "m/x"}
+    found = made(path, model="m/x")
+    assert [each["custom_id"] for each in found] == ["line-1", "own", "two"]
+    assert found[1] == own | {"body": {"input": "x", "model": "m/x"}}
+    assert found[2]["body"] == {"messages": [{"role": "user", "content": "b"}], "model": "m/x"}
 
 
 @pytest.mark.parametrize(
@@ -98,6 +98,37 @@ def test_a_bad_line_is_named(tmp_path: Path, text: str, word: str) -> None:
     path.write_text(text)
     with pytest.raises(SourceError, match=word):
         made(path)
+
+
+def test_every_bad_line_is_named_as_an_editor_counts(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    twice = '{"prompt": "b", "custom_id": "line-1"}'
+    path.write_text(f'"a"\n\n{{\n{twice}\n{{"custom_id": 5, "body": {{}}}}\n')
+    with pytest.raises(SourceError) as raised:
+        made(path, model="m/x")
+    told = str(raised.value).splitlines()
+    assert [text.split(": ")[0].rsplit(", ")[-1] for text in told] == ["line 3", "line 4", "line 5"]
+    assert "that of line 1" in told[1]
+    path.write_text("{\n" * 30)
+    with pytest.raises(SourceError, match="… and 10 more"):
+        made(path, model="m/x")
+
+
+def test_the_digest_follows_content_not_spelling(tmp_path: Path) -> None:
+    texts = ['{"prompt":"a","max_tokens":1}', '{"max_tokens":1, "prompt":"a"}', '{"prompt":"b"}']
+    path = tmp_path / "in.jsonl"
+    digests = []
+    for text in texts:
+        path.write_text(text)
+        digests += [each.digest for each in lines(path, Asked("m/x"))]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_an_empty_file_is_no_source(tmp_path: Path) -> None:
+    path = tmp_path / "in.jsonl"
+    path.write_text("\n\n")
+    with pytest.raises(SourceError, match="is empty"):
+        made(path, model="m/x")
 
 
 def test_an_empty_table_and_a_ragged_one_are_refused(tmp_path: Path) -> None:

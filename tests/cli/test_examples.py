@@ -3,10 +3,11 @@
 from collections import Counter
 from pathlib import Path
 
+import orjson
 import pytest
 
 from broker import catalog, providers, settings
-from cli.run.file import read
+from cli.batch.source import Asked, lines
 from workers.simulator.behaviour import parse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -21,12 +22,11 @@ def models(monkeypatch, tmp_path):
 
 
 def test_every_prompt_can_be_run_with_the_demo_configuration(models):
-    with (EXAMPLES / "prompts.jsonl").open("rb") as file:
-        found = read(file, None)
-    assert found.problems == []
-    used = Counter(line.body["model"] for line in found.lines)
+    found = lines(EXAMPLES / "prompts.jsonl", Asked())
+    used = Counter(orjson.loads(line.raw)["body"]["model"] for line in found)
     assert set(used) <= set(models)
     assert used.total() >= 120
+    assert f"run {used.total()} prompts" in (EXAMPLES.parent / "README.md").read_text()
     assert used["acme/flaky"] >= 30
     assert used["acme/fragile"] >= 20
 

@@ -1,156 +1,237 @@
-"""Whole runs against a jobs API in memory: what is submitted, resumed, refused, waited for."""
+"""Whole runs against a batches API in memory: what is asked, resumed, refused, run anew."""
 
-import asyncio
+import io
 import json
-from collections import Counter
 
 import httpx
 import pytest
+from rich.console import Console
 
+from cli.batch import board
+from cli.batch.source import Asked, lines
+from cli.remote import patient
 from cli.remote.patient import PatientClient
 from cli.remote.server import Server, ServerError
-from cli.run.file import parse
-from cli.run.key import RunKey
-from cli.run.lines import LineRunner, Pace, Refusal
-from cli.run.results import Results, result_of_job
+from cli.run import sitting
+from cli.run.results import Results
+from cli.run.sitting import Sitting, Terms
+from cli.run.state import RunError
 
 
-def lines(count, prompt="say {}"):
-    return [parse(n, json.dumps(prompt.format(n)), "m/m") for n in range(1, count + 1)]
+class KilledError(BaseException):
+    """The process ends here, whatever it was about to do."""
 
 
-def go(waybill, tmp_path, todo, *, on_end=None, patience=5.0, told=None, in_flight=8):
-    """Run lines as `waybill run` does; return what ended."""
-    ended = []
-    key = RunKey(tmp_path / "r.jsonl")
-    key.open()
-
-    def end(line, outcome):
-        if on_end:
-            on_end(line, outcome)
-        ended.append((line, outcome))
-
-    async def run():
-        async with PatientClient(
-            Server("http://w", "k"),
-            patience=patience,
-            on_away=(told if told is not None else []).append,
-            transport=httpx.MockTransport(waybill),
-        ) as http:
-            await LineRunner(http, key, lane="batch", on_end=end).run(todo, in_flight)
-
-    asyncio.run(run())
-    return ended
+@pytest.fixture(autouse=True)
+def no_rest(monkeypatch):
+    monkeypatch.setattr(board, "SHORTEST_REST", 0.0)
+    monkeypatch.setattr(patient, "FIRST_PAUSE_SECONDS", 0.01)
 
 
-def test_every_line_ends_once(waybill, tmp_path):
-    ended = go(waybill, tmp_path, lines(30))
-    assert Counter(line.number for line, _ in ended) == Counter(range(1, 31))
-    assert all(
-        job["response"]["choices"][0]["message"]["content"] == f"SAY {line.number}"
-        for line, job in ended
-    )
-    assert len(waybill.jobs) == 30
-    sent = json.loads(waybill.requests[0].content)
-    assert sent["priority"] == "batch"
-    assert sent["metadata"]["custom_id"] == "line-1"
+@pytest.fixture
+def source(tmp_path):
+    return write(tmp_path / "p.jsonl", [f"say {n}" for n in range(1, 26)])
 
 
-def test_no_more_jobs_are_out_than_asked(waybill, tmp_path):
-    most = 0
+@pytest.fixture
+def go(waybill, tmp_path):
+    """Run a source as `waybill run` does; return its sitting."""
 
-    def watch(_request):
-        nonlocal most
-        most = max(most, sum(job["status"] == "queued" for job in waybill.jobs.values()))
+    def run(source, *, retry_failed=False, patience=5.0, **wish):
+        client = PatientClient(
+            Server("http://w", "k"), patience=patience, transport=httpx.MockTransport(waybill)
+        )
+        found = list(lines(source, Asked("m/m")))
+        terms = Terms(wish, retry_failed=retry_failed)
+        with Results(tmp_path / "r.jsonl") as results:
+            sat = Sitting(client, found, results, terms, Console(file=io.StringIO()))
+            sat.perform()
+            return sat
 
-    waybill.before = watch
-    waybill.looks_until_done = 2
-    go(waybill, tmp_path, lines(9), in_flight=3)
-    assert most <= 3
+    return run
 
 
-def test_a_run_killed_in_the_middle_goes_on_without_paying_twice(waybill, tmp_path):
-    todo, path = lines(25), tmp_path / "r.jsonl"
+def write(path, prompts):
+    path.write_text("".join(f"{json.dumps(each)}\n" for each in prompts))
+    return path
 
-    class KilledError(Exception):
-        pass
 
-    with Results(path) as results:
+def written(tmp_path):
+    return [json.loads(text) for text in (tmp_path / "r.jsonl").read_text().splitlines()]
 
-        def die_after_ten(line, job):
-            if len(results.done) == 10:
+
+def numbers(tmp_path):
+    return [result["line"] for result in written(tmp_path)]
+
+
+def dies_at(waybill, times, when=lambda request: True):
+    """Let the client die after the server did what it was asked, at the n-th such request."""
+    seen = []
+
+    def after(request):
+        if when(request):
+            seen.append(request)
+            if len(seen) == times:
                 raise KilledError
-            results.add(result_of_job(line, job))
 
-        with pytest.raises(ExceptionGroup):
-            go(waybill, tmp_path, todo, on_end=die_after_ten)
-    with Results(path) as results:
-        left = results.remaining(todo)
-        assert len(left) == 15
-        go(waybill, tmp_path, left, on_end=lambda line, job: results.add(result_of_job(line, job)))
-    assert len(waybill.jobs) == 25
-    written = [json.loads(text)["line"] for text in path.read_text().splitlines()]
-    assert sorted(written) == list(range(1, 26))
+    waybill.after = after
 
 
-def refuse_to_connect():
-    raise httpx.ConnectError("down")
+def creates(request):
+    return request.url.path.endswith("/batches")
 
 
-@pytest.mark.parametrize(
-    "trouble",
-    [
-        refuse_to_connect,
-        lambda: httpx.Response(503, json={"detail": "starting"}),
-        lambda: httpx.Response(500, json={"detail": "broken"}),
-        lambda: httpx.Response(429, json={"detail": "slow down"}, headers={"Retry-After": "0"}),
-    ],
-)
-def test_an_absence_is_sat_out_and_told_once(waybill, tmp_path, failing_first, trouble):
-    told = []
-    waybill.before = failing_first(2, trouble)
-    assert len(go(waybill, tmp_path, lines(2), told=told, in_flight=1)) == 2
-    assert [bool(reason) for reason in told] == [True, False]
+def test_every_line_is_asked_once_and_its_result_written_while_the_batch_runs(
+    waybill, go, source, tmp_path
+):
+    on_disk = []
+    waybill.before = lambda _: on_disk.append(
+        len(numbers(tmp_path)) if (tmp_path / "r.jsonl").exists() else 0
+    )
+    tally = go(source, max_cost=7.5).tally
+    assert sorted(numbers(tmp_path)) == list(range(1, 26))
+    assert on_disk == [0, 0, 0, 10, 20, 20]  # upload, create, three looks, and the file
+    assert (tally.done, tally.failed, tally.cost) == (25, 0, 12.5)
+    (batch,) = waybill.batches.values()
+    assert (batch.asked["max_cost"], len(batch.lines)) == (7.5, 25)
+    assert written(tmp_path)[0] == {
+        "custom_id": "line-1",
+        "line": 1,
+        "input": written(tmp_path)[0]["input"],
+        "job_id": "job-0",
+        "status": "completed",
+        "response": {
+            "model": "m/m",
+            "usage": {"cost": 0.5},
+            "choices": [{"message": {"content": "SAY 1"}}],
+        },
+        "model": "m/m",
+        "provider": None,
+        "cost": 0.5,
+    }
 
 
-def test_late_looks_do_not_make_later_looks_late():
-    pace = Pace()
-    for _ in range(50):
-        pace.ended({"attempts": [{"queued_ms": 100, "duration_ms": 400}]})
-    assert 0.3 < pace.pause(0.0, 0) < 0.6
-    assert pace.pause(8.0, 3) < 2.5
-    assert pace.pause(1000.0, 9) <= 6.0
+@pytest.mark.parametrize("request_number", [1, 2, 3, 4, 5])
+def test_a_run_killed_anywhere_goes_on_without_asking_twice(
+    waybill, go, source, tmp_path, request_number
+):
+    # Given a client that dies once the server has the file, the batch, or was looked at
+    dies_at(waybill, request_number)
+    with pytest.raises(KilledError):
+        go(source)
+    # When the same command is given again
+    waybill.after = lambda _: None
+    go(source)
+    # Then one batch was made, and each line is there once
+    assert len(waybill.batches) == 1
+    assert sorted(numbers(tmp_path)) == list(range(1, 26))
 
 
-def test_patience_ends(waybill, tmp_path):
-    waybill.before = lambda _: refuse_to_connect()
-    with pytest.raises(ServerError, match="no Waybill at http://w: start one"):
-        go(waybill, tmp_path, lines(3), patience=0.2)
+def test_a_run_that_is_done_asks_the_server_nothing(waybill, go, source):
+    go(source)
+    waybill.requests.clear()
+    assert go(source).tally.done == 0
+    assert waybill.requests == []
 
 
-def test_a_refused_line_does_not_stop_the_others(waybill, tmp_path):
-    def refuse_two(request):
-        if b"say 2" in request.content:
-            return httpx.Response(404, json={"detail": "no such model"})
-        return None
-
-    waybill.before = refuse_two
-    ended = {line.number: outcome for line, outcome in go(waybill, tmp_path, lines(3))}
-    assert ended[2] == Refusal("no such model", 404)
-    assert ended[1]["status"] == ended[3]["status"] == "completed"
+def test_results_that_were_deleted_are_fetched_again(waybill, go, source, tmp_path):
+    go(source)
+    (tmp_path / "r.jsonl").unlink()
+    go(source)
+    assert len(waybill.batches) == 1
+    assert sorted(numbers(tmp_path)) == list(range(1, 26))
 
 
-@pytest.mark.parametrize("status", [401, 402])
-def test_what_is_wrong_for_all_stops_the_run(waybill, tmp_path, status):
-    waybill.before = lambda _: httpx.Response(status, json={"detail": "no credit"})
-    with pytest.raises(ServerError, match="no credit"):
-        go(waybill, tmp_path, lines(50))
-    assert len(waybill.requests) < 50
+def test_only_what_failed_is_run_anew(waybill, go, tmp_path):
+    source = write(tmp_path / "p.jsonl", ["fine", "FAIL a", "well", "FAIL b"])
+    assert go(source).tally.reasons == {"no luck": 2}
+    assert go(source).tally.done == 0
+    assert go(source, retry_failed=True).tally.failed == 2
+    assert waybill.asked == ["fine", "FAIL a", "well", "FAIL b", "FAIL a", "FAIL b"]
+    assert sorted(numbers(tmp_path)) == [1, 2, 3, 4]
+    failed = written(tmp_path)[-1]
+    assert (failed["status"], failed["error"]) == ("failed", {"message": "no luck"})
+    assert "response" not in failed
 
 
-def test_a_failed_job_becomes_a_result_with_its_error(waybill, tmp_path):
-    [(line, job)] = go(waybill, tmp_path, lines(1, "FAIL {}"))
-    result = result_of_job(line, job)
-    assert (result["status"], result["error"]) == ("failed", {"message": "no luck"})
-    assert "response" not in result
-    assert {"custom_id", "line", "job_id", "model", "provider", "attempts", "cost"} < set(result)
+def test_a_retry_killed_as_it_began_is_taken_up(waybill, go, tmp_path):
+    source = write(tmp_path / "p.jsonl", ["fine", "FAIL a"])
+    go(source)
+    dies_at(waybill, 1, creates)
+    with pytest.raises(KilledError):
+        go(source, retry_failed=True)
+    waybill.after = lambda _: None
+    go(source)
+    assert waybill.asked == ["fine", "FAIL a", "FAIL a"]
+    assert numbers(tmp_path) == [1, 2]
+
+
+def test_lines_that_a_stopped_batch_did_not_run_are_run_by_the_next_one(
+    waybill, go, source, tmp_path
+):
+    waybill.stop_after = 7
+    go(source)
+    assert numbers(tmp_path) == list(range(1, 8))
+    waybill.stop_after = None
+    go(source)
+    assert sorted(numbers(tmp_path)) == list(range(1, 26))
+    assert waybill.asked == [f"say {n}" for n in [*range(1, 26), *range(8, 26)]]
+
+
+def test_lines_added_to_the_input_are_run(waybill, go, tmp_path):
+    source = write(tmp_path / "p.jsonl", ["a", "b"])
+    go(source)
+    go(write(source, ["a", "b", "c"]))
+    assert waybill.asked == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("dies", [2, 3])  # after nothing was written, and after some was
+def test_an_input_that_changed_under_a_running_batch_is_refused(
+    waybill, go, source, tmp_path, dies
+):
+    dies_at(waybill, dies)
+    waybill.lines_per_look = 5
+    with pytest.raises(KilledError):
+        go(source)
+    write(source, ["other"] * 25)
+    waybill.after = lambda _: None
+    with pytest.raises(RunError, match="choose another -o"):
+        go(source)
+    assert len(waybill.batches) == 1
+
+
+def test_more_lines_than_a_batch_takes_are_several_batches(waybill, go, source, monkeypatch):
+    monkeypatch.setattr(sitting, "MAX_LINES", 10)
+    go(source)
+    assert [len(each.lines) for each in waybill.batches.values()] == [10, 10, 5]
+    monkeypatch.setattr(sitting, "MAX_BYTES", 1)
+    assert len(sitting._as_many_as_fit(list(lines(source, Asked("m/m"))))) == 1
+
+
+def test_what_the_server_refuses_is_not_asked_again_as_it_was(waybill, go, source):
+    waybill.before = lambda request: (
+        httpx.Response(400, json={"detail": "priority: no"}) if creates(request) else None
+    )
+    with pytest.raises(ServerError, match="priority: no"):
+        go(source, priority="high")
+    waybill.before = lambda _: None
+    go(source, priority=5)
+    (batch,) = waybill.batches.values()
+    assert batch.asked["priority"] == 5
+
+
+def test_a_batch_that_is_gone_is_not_asked_again_by_itself(waybill, go, source):
+    dies_at(waybill, 3)
+    with pytest.raises(KilledError):
+        go(source)
+    waybill.after = lambda _: None
+    waybill.before = lambda _: httpx.Response(404, json={"detail": "There is no batch."})
+    with pytest.raises(RunError, match=r"batch-0, .* delete .*r\.jsonl\.run"):
+        go(source)
+
+
+def test_an_absence_in_the_middle_is_sat_out(waybill, go, source, tmp_path, failing_first):
+    trouble = failing_first(2, lambda: httpx.Response(503, json={"detail": "starting"}))
+    waybill.before = lambda request: None if request.method == "POST" else trouble(request)
+    go(source)
+    assert len(numbers(tmp_path)) == 25

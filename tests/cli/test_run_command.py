@@ -32,7 +32,9 @@ def test_no_server_is_one_line_after_the_patience(tmp_path):
     assert "Traceback" not in result.stderr
 
 
-def test_an_empty_file_is_no_run(tmp_path):
+def test_a_table_of_results_is_for_another_command(tmp_path):
     source = tmp_path / "p.jsonl"
-    source.write_text("\n\n")
-    assert "is empty" in invoke(source, "-m", "m/m", "-o", tmp_path / "r.jsonl").stderr
+    source.write_text('"fine"\n')
+    result = invoke(source, "-m", "m/m", "-o", tmp_path / "r.csv")
+    assert result.exit_code == 2
+    assert "waybill batch results" in result.stderr

@@ -2,23 +2,26 @@ import json
 
 import pytest
 
-from cli.run.file import parse
-from cli.run.key import RunKey
-from cli.run.results import Results, ResultsError, result_of_refusal
+from cli.batch.source import Line
+from cli.run.results import Results, result_of
+from cli.run.state import RunError, RunState
 
 
 def line(number=1, prompt="a"):
-    return parse(number, json.dumps(prompt), "m/m")
+    value = {"custom_id": f"line-{number}", "body": {"prompt": prompt}}
+    return Line(number, f"line-{number}", json.dumps(value).encode() + b"\n")
 
 
-def refused(number=1, prompt="a"):
-    return result_of_refusal(line(number, prompt), "no", 400)
+def failed(number=1, prompt="a"):
+    body = {"error": {"message": "no"}}
+    response = {"status_code": 400, "request_id": None, "body": body}
+    return result_of(line(number, prompt), {"response": response})
 
 
 def test_what_is_done_is_not_left(tmp_path):
     path = tmp_path / "r.jsonl"
     with Results(path) as results:
-        results.add(refused(2))
+        results.add(failed(2))
     with Results(path) as results:
         assert [each.number for each in results.remaining([line(1), line(2)])] == [1]
 
@@ -26,33 +29,33 @@ def test_what_is_done_is_not_left(tmp_path):
 def test_a_line_that_a_crash_cut_off_is_forgotten(tmp_path):
     path = tmp_path / "r.jsonl"
     with Results(path) as results:
-        results.add(refused(1))
-        results.add(refused(2))
+        results.add(failed(1))
+        results.add(failed(2))
     path.write_bytes(path.read_bytes()[:-20])
     with Results(path) as results:
         assert list(results.done) == [1]
-        results.add(refused(2))
+        results.add(failed(2))
     assert [json.loads(text)["line"] for text in path.read_text().splitlines()] == [1, 2]
 
 
 def test_results_of_other_lines_are_not_taken_for_ours(tmp_path):
     with Results(tmp_path / "r.jsonl") as results:
-        results.add(refused(1, "a"))
-        with pytest.raises(ResultsError, match="line 1 is not the one"):
+        results.add(failed(1, "a"))
+        with pytest.raises(RunError, match="line 1 is not the one"):
             results.remaining([line(1, "changed")])
 
 
 def test_a_file_of_something_else_is_left_alone(tmp_path):
     path = tmp_path / "precious.txt"
     path.write_text("not ours\n")
-    with pytest.raises(ResultsError, match="line 1, is no result"), Results(path):
+    with pytest.raises(RunError, match="line 1, is no result"), Results(path):
         pass
     assert path.read_text() == "not ours\n"
 
 
 def test_two_runs_do_not_write_one_file(tmp_path):
     path = tmp_path / "r.jsonl"
-    with Results(path), pytest.raises(ResultsError, match="another `waybill run`"), Results(path):
+    with Results(path), pytest.raises(RunError, match="another `waybill run`"), Results(path):
         pass
 
 
@@ -60,35 +63,43 @@ def test_dropped_results_are_gone_from_the_file(tmp_path):
     path = tmp_path / "r.jsonl"
     with Results(path) as results:
         for number in (1, 2, 3):
-            results.add(refused(number))
+            results.add(failed(number))
         results.drop([2])
-        results.add(refused(2))
+        results.add(failed(2))
+        with pytest.raises(RunError, match="another `waybill run`"), Results(path):
+            pass
     assert [json.loads(text)["line"] for text in path.read_text().splitlines()] == [1, 3, 2]
 
 
-def test_a_run_that_is_taken_up_again_has_the_same_keys(tmp_path):
-    first, second = RunKey(tmp_path / "r.jsonl"), RunKey(tmp_path / "r.jsonl")
-    assert first.open() is False
-    assert second.open() is True
-    assert first.of(line()) == second.of(line())
+def test_a_line_that_was_not_run_has_no_result():
+    error = {"code": "batch_cancelled", "message": "not run"}
+    assert result_of(line(), {"response": None, "error": error}) is None
 
 
-def test_keys_differ_by_run_line_content_and_output(tmp_path):
-    one, other = RunKey(tmp_path / "r.jsonl"), RunKey(tmp_path / "s.jsonl")
-    one.open()
-    other.open()
-    keys = {one.of(line()), one.of(line(2)), one.of(line(1, "b")), other.of(line())}
-    assert len(keys) == 4
-    other.id = one.id
-    assert other.of(line()) != one.of(line())
+def test_a_run_that_is_taken_up_again_has_the_same_parts(tmp_path):
+    first = RunState(tmp_path / "r.jsonl")
+    part = first.begin([line(1), line(2)], {"priority": 5})
+    part.batch_id = "batch-1"
+    first.save()
+    again = RunState(tmp_path / "r.jsonl")
+    assert again.parts == [part]
+    assert again.parts[0].of({1: line(1), 2: line(2), 3: line(3)}) == [line(1), line(2)]
 
 
-def test_asking_anew_changes_the_key_of_that_line_only(tmp_path):
-    key = RunKey(tmp_path / "r.jsonl")
-    key.open()
-    before = key.of(line(1)), key.of(line(2))
-    key.ask_anew([2])
-    again = RunKey(tmp_path / "r.jsonl")
-    again.open()
-    assert again.of(line(1)) == before[0]
-    assert again.of(line(2)) != before[1]
+@pytest.mark.parametrize("now", [{1: line(1)}, {1: line(1), 2: line(2, "changed")}])
+def test_a_part_is_not_of_another_input(tmp_path, now):
+    part = RunState(tmp_path / "r.jsonl").begin([line(1), line(2)], {})
+    with pytest.raises(RunError, match="the input is not the one"):
+        part.of(now)
+
+
+def test_each_part_has_a_key_of_its_own(tmp_path):
+    state = RunState(tmp_path / "r.jsonl")
+    assert state.begin([line(1)], {}).key != state.begin([line(1)], {}).key
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"parts": [{"run": "old"}]}'])
+def test_a_state_of_something_else_is_left_alone(tmp_path, text):
+    (tmp_path / "r.jsonl.run").write_text(text)
+    with pytest.raises(RunError, match="delete it"):
+        RunState(tmp_path / "r.jsonl")
