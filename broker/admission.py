@@ -2,7 +2,7 @@
 
 import orjson
 
-from broker import access, plugins, presets, routing, submission
+from broker import access, own_keys, plugins, presets, routing, submission
 from broker.accounts import Principal
 from broker.bodies import SCHEMAS, validated
 from broker.catalog import Catalog, task_fit
@@ -31,9 +31,9 @@ def admit(
     validated(SCHEMAS[wish.operation], body, inside=inside)
     plugins.check(body)
     _refuse_preset(body)
-    own = principal.own_keys.providers
-    served = catalog.endpoints(routing.requested_models(body), wish.operation, own)
-    endpoints = access.permitted(principal, served)
+    named, own = routing.requested_models(body), principal.own_keys
+    served = catalog.endpoints(named, wish.operation, own.providers)
+    endpoints = access.permitted(principal, own_keys.choosable(served, named, own))
     circumstances = Circumstances(now.snapshot, now.warm, now.seed, task_fit())
     try:
         return submission.prepare(body, wish, principal, endpoints, settings, circumstances)

@@ -4,7 +4,7 @@ The order is OpenRouter's (its docs, "BYOK"): prioritised keys, the installation
 keys; whoever brings a key is served with it first, even against `provider.order`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 
@@ -70,8 +70,27 @@ class OwnKeys:
         keys = self.by_provider.get(endpoint.provider, ())
         return [each for each in keys if not each.disabled and each.covers(endpoint.model)]
 
+    def may_call(self, endpoint: Endpoint) -> bool:
+        """Whether a request of this caller's can leave for an endpoint, with whichever key."""
+        return self.allows_shared(endpoint) or bool(self.serving(endpoint))
+
 
 NO_KEYS = OwnKeys()
+
+
+def choosable(
+    served: Mapping[str, Sequence[Endpoint]], named: Collection[str], own: OwnKeys
+) -> Mapping[str, Sequence[Endpoint]]:
+    """Leave to a router's choice only what the caller can be served by.
+
+    Who names a model keeps all its endpoints, and is told why none can be used.
+    """
+    if not own.by_provider:
+        return served
+    return {
+        slug: each if slug in named else [place for place in each if own.may_call(place)]
+        for slug, each in served.items()
+    }
 
 
 def planned(plan: Plan, own: OwnKeys) -> Plan:
@@ -89,7 +108,7 @@ def planned(plan: Plan, own: OwnKeys) -> Plan:
     excluded = tuple(
         Exclusion(each.endpoint.provider, each.endpoint.model, "byok_required")
         for each in plan.places
-        if not own.allows_shared(each.endpoint) and not own.serving(each.endpoint)
+        if not own.may_call(each.endpoint)
     )
     if not places:
         names = ", ".join(sorted({each.provider for each in excluded}))

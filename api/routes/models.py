@@ -1,8 +1,8 @@
 """GET /models, /endpoints, /providers: what can be asked for here, and what else there is."""
 
 import time
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
@@ -16,6 +16,7 @@ from broker.catalog import Model
 from broker.catalog.policies import pages_of
 from broker.catalog.selection import Wanted, ordered, selected
 from broker.completion import Json
+from broker.errors import AuthenticationError
 from broker.routing import Endpoint
 from broker.vendors import vendors
 
@@ -25,13 +26,17 @@ Asked = Annotated[ModelQuery, Query()]
 
 @router.get("/models")
 async def list_models(request: Request, asked: Asked) -> Response:
-    """List the models that the configured providers serve; `all=true` shows the others too."""
-    return _page(request, asked, asked.wanted())
+    """List the models that the configured providers serve, and those of the caller's own keys.
+
+    `all=true` shows the others too. Nobody needs a key to look.
+    """
+    return _page(request, asked, asked.wanted(), await _offer(request))
 
 
 @router.get("/models/count")
 async def count_models(request: Request, asked: Asked) -> Response:
-    found = _selected(services(request), asked, asked.wanted())
+    offer = await _offer(request)
+    found = _selected(services(request), asked, asked.wanted(), offer)
     return json_response({"data": {"count": len(found)}})
 
 
@@ -43,14 +48,13 @@ async def list_own_models(request: Request, asked: Asked) -> Response:
     if principal.allowed_providers is not None:
         allowed = wanted.providers & principal.allowed_providers
         wanted = replace(wanted, providers=allowed or principal.allowed_providers)
-    return _page(request, asked, wanted)
+    return _page(request, asked, wanted, await _offer(request))
 
 
 @router.get("/embeddings/models")
 async def list_embedding_models(request: Request, asked: Asked) -> Response:
-    return _page(
-        request, asked, replace(asked.wanted(), output_modalities=frozenset({"embeddings"}))
-    )
+    wanted = replace(asked.wanted(), output_modalities=frozenset({"embeddings"}))
+    return _page(request, asked, wanted, await _offer(request))
 
 
 @router.get("/model/{author}/{slug:path}")
@@ -59,7 +63,7 @@ async def get_model(request: Request, author: str, slug: str) -> Response:
     hands = services(request)
     name = f"{author}/{slug}"
     entry = hands.catalog.find(name)
-    shown = views.model(entry, available=entry.slug in hands.catalog.models)
+    shown = views.model(entry, available=entry.slug in (await _offer(request)).models)
     if entry.slug != name:
         shown["alias_target"] = {"slug": entry.slug, "name": entry.name}
     return json_response({"data": shown})
@@ -72,28 +76,22 @@ async def list_endpoints(
     """List a model's endpoints at the configured providers; `all=true` adds all others."""
     hands = services(request)
     entry = hands.catalog.find(f"{author}/{slug}")
-    served = hands.catalog.models.get(entry.slug, replace(entry, endpoints=()))
+    offer = await _offer(request)
+    served = offer.models.get(entry.slug, replace(entry, endpoints=()))
     shown = entry if show else served
-    return json_response(
-        {"data": views.model_with_endpoints(entry, _endpoints(hands, shown, shown.endpoints))}
-    )
+    listed = _endpoints(hands, offer, shown, shown.endpoints)
+    return json_response({"data": views.model_with_endpoints(entry, listed)})
 
 
 @router.get("/endpoints/zdr")
 async def list_zdr_endpoints(request: Request) -> Response:
     """List the endpoints that keep nothing of what they are sent."""
-    hands = services(request)
-    return json_response(
-        {
-            "data": [
-                shown
-                for entry in ordered(hands.catalog.models.values(), None)
-                for shown in _endpoints(
-                    hands, entry, [each for each in entry.endpoints if each.data_policy.zdr]
-                )
-            ]
-        }
-    )
+    hands, offer = services(request), await _offer(request)
+    found: list[Json] = []
+    for entry in ordered(offer.models.values(), None):
+        keeping_nothing = [each for each in entry.endpoints if each.data_policy.zdr]
+        found += _endpoints(hands, offer, entry, keeping_nothing)
+    return json_response({"data": found})
 
 
 @router.get("/providers")
@@ -101,25 +99,51 @@ async def list_providers(
     request: Request, show: Annotated[bool, Query(alias="all")] = False
 ) -> Response:
     """List the configured providers; `all=true` adds all that Waybill knows."""
-    hands = services(request)
-    names = _names(hands)
-    slugs = sorted(names if show else hands.catalog.providers)
+    names, offer = _names(services(request)), await _offer(request)
+    slugs = sorted(names if show else offer.providers)
     shown = [
-        views.provider(slug, names[slug], pages_of(slug), available=slug in hands.catalog.providers)
+        views.provider(slug, names[slug], pages_of(slug), available=slug in offer.providers)
         for slug in slugs
     ]
     return json_response({"data": shown})
 
 
-def _page(request: Request, asked: ModelQuery, wanted: Wanted) -> Response:
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    """What a caller can be served: by the installation's keys, and by those of its workspace."""
+
+    models: Mapping[str, Model]
+    providers: Collection[str]
+
+
+async def _offer(request: Request) -> _Offer:
+    """Return what whoever asks can be served. A key that opens nothing brings nothing along."""
     hands = services(request)
-    found = ordered(_selected(hands, asked, wanted), asked.sort, hands.observer.snapshot)
+    shared = _Offer(hands.catalog.models, hands.catalog.providers.keys())
+    try:
+        principal = await hands.keyring.principal(request)
+    except AuthenticationError:
+        return shared
+    own = hands.credentials.armed(principal).own_keys
+    if not own.by_provider:
+        return shared
+    served = {
+        slug: replace(entry, endpoints=endpoints)
+        for slug, entry in hands.catalog.reachable(own.providers).items()
+        if (endpoints := tuple(each for each in entry.endpoints if own.may_call(each)))
+    }
+    return _Offer(served, hands.catalog.providers.keys() | own.providers)
+
+
+def _page(request: Request, asked: ModelQuery, wanted: Wanted, offer: _Offer) -> Response:
+    hands = services(request)
+    found = ordered(_selected(hands, asked, wanted, offer), asked.sort, hands.observer.snapshot)
     end = None if asked.limit is None else asked.offset + asked.limit
     page = found[asked.offset : end]
     following = None
     if end is not None and end < len(found):
         following = str(request.url.include_query_params(offset=end))
-    available = hands.catalog.models
+    available = offer.models
     return json_response(
         {
             "object": "list",
@@ -130,13 +154,14 @@ def _page(request: Request, asked: ModelQuery, wanted: Wanted) -> Response:
     )
 
 
-def _selected(hands: Services, asked: ModelQuery, wanted: Wanted) -> list[Model]:
-    catalog = hands.catalog
-    shown = catalog.everything if asked.all else catalog.models
+def _selected(hands: Services, asked: ModelQuery, wanted: Wanted, offer: _Offer) -> list[Model]:
+    shown = hands.catalog.everything if asked.all else offer.models
     return selected(shown.values(), wanted, names=_names(hands), now=int(time.time()))
 
 
-def _endpoints(hands: Services, entry: Model, endpoints: Iterable[Endpoint]) -> list[Json]:
+def _endpoints(
+    hands: Services, offer: _Offer, entry: Model, endpoints: Iterable[Endpoint]
+) -> list[Json]:
     names = _names(hands)
     return [
         views.endpoint(
@@ -144,7 +169,7 @@ def _endpoints(hands: Services, entry: Model, endpoints: Iterable[Endpoint]) -> 
             each,
             names.get(each.provider, each.provider),
             hands.observer.snapshot,
-            available=each.provider in hands.catalog.providers,
+            available=each.provider in offer.providers,
         )
         for each in endpoints
     ]

@@ -19,6 +19,8 @@ FREE = Price()
 LONGEST_SHOWN = 100  # characters of a name that nobody knows
 MANY = 10  # names in a message
 LATEST = "~"
+MOST_KEPT = 100  # different sets of providers that callers bring keys of, looked up once each
+NOBODY: frozenset[str] = frozenset()
 
 
 class Catalog:
@@ -29,17 +31,29 @@ class Catalog:
     ) -> None:
         self.everything = {model.slug: model for model in models}
         self.providers = providers
-        self.models = {
-            slug: served
-            for slug, model in self.everything.items()
-            if (served := _served(model, providers)).endpoints
-        }
+        self._reachable: dict[frozenset[str], Mapping[str, Model]] = {}
+        self.models = self.reachable()
         self._namer = namer or Namer(())
         self._wires = {vendor.slug: vendor.wire for vendor in vendors().values()} | {
             slug: provider.wire for slug, provider in providers.items()
         }
-        self._by_operation: dict[Operation, dict[str, Sequence[Endpoint]]] = {}
+        self._by_operation: dict[tuple[Operation, frozenset[str]], dict[str, Sequence[Endpoint]]]
+        self._by_operation = {}
         self._open = {p.slug for p in providers.values() if p.vendor and p.vendor.any_model}
+
+    def reachable(self, also: Collection[str] = ()) -> Mapping[str, Model]:
+        """Return the models that the configured providers serve, and those of `also`."""
+        more = frozenset(also).difference(self.providers)
+        if more not in self._reachable:
+            if len(self._reachable) >= MOST_KEPT:
+                self._reachable = {NOBODY: self.models}
+            slugs = self.providers.keys() | more
+            self._reachable[more] = {
+                slug: served
+                for slug, model in self.everything.items()
+                if (served := _served(model, slugs)).endpoints
+            }
+        return self._reachable[more]
 
     def endpoints(
         self,
@@ -64,23 +78,26 @@ class Catalog:
             slug: self._serving(each, operation) for slug, each in found.items()
         }
         if len(named) < len(slugs):  # a router may choose from all there is
-            serving = self._choosable(operation) | serving
+            serving = self._choosable(operation, also) | serving
         if not any(serving.values()):
             raise NoEndpointError(
                 f"No provider of {slugs[0]!r} serves {operation.value}.", param="model"
             )
         return serving
 
-    def _choosable(self, operation: Operation) -> dict[str, Sequence[Endpoint]]:
-        if operation not in self._by_operation:
+    def _choosable(
+        self, operation: Operation, also: Collection[str]
+    ) -> dict[str, Sequence[Endpoint]]:
+        which = operation, frozenset(also).difference(self.providers)
+        if which not in self._by_operation:
+            if len(self._by_operation) >= MOST_KEPT:
+                self._by_operation.clear()
             serving = {
                 slug: self._serving(model.endpoints, operation)
-                for slug, model in self.models.items()
+                for slug, model in self.reachable(also).items()
             }
-            self._by_operation[operation] = {
-                slug: served for slug, served in serving.items() if served
-            }
-        return self._by_operation[operation]
+            self._by_operation[which] = {slug: served for slug, served in serving.items() if served}
+        return self._by_operation[which]
 
     def resolve(self, name: str) -> str | None:
         """Return the slug of the model that goes by this name, or None where nobody knows it.
@@ -168,6 +185,6 @@ def _takes_any(slug: str) -> bool:
     return slug in vendors() and vendors()[slug].any_model
 
 
-def _served(model: Model, providers: Mapping[str, Provider]) -> Model:
+def _served(model: Model, providers: Collection[str]) -> Model:
     served = tuple(each for each in model.endpoints if each.provider in providers)
     return model if len(served) == len(model.endpoints) else replace(model, endpoints=served)

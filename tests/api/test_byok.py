@@ -101,3 +101,48 @@ async def test_what_is_wrong_is_named_and_the_key_is_not_repeated(api, body, fie
     assert KEY not in answer.text
     assert (body.get("key") or KEY) not in answer.text
     assert (await api.ask("GET", "/byok")).json()["total_count"] == 0
+
+
+GROQ = "meta-llama/llama-3.1-8b-instruct"  # on the bundled price list; nobody here has a key for it
+AUTO = {"plugins": [{"id": "auto-router", "allowed_models": ["meta-llama/*"]}]}
+
+
+async def offered(api, key, path="/models"):
+    return [each["id"] for each in (await api.ask("GET", path, key)).json()["data"]]
+
+
+async def routed(api, key):
+    """Where the auto router sends what may only go to models of Meta."""
+    body = {"model": "openrouter/auto", "messages": [{"role": "user", "content": "hi"}], **AUTO}
+    return await api.ask("POST", "/route", key, json=body)
+
+
+async def test_models_that_only_an_own_key_lights_are_shown_and_chosen_in_its_workspace(api):
+    own, other = api.key(), api.key(api.workspace("other"))
+    assert (await routed(api, own)).status_code == 404
+    made = await make(api, provider="groq")
+    for path in ("/models", "/models/user"):
+        assert GROQ in await offered(api, own, path)
+        assert GROQ not in await offered(api, other, path)
+    assert GROQ not in [
+        each["id"] for each in (await api.http.get("/api/v1/models")).json()["data"]
+    ]
+    shown = (await api.ask("GET", f"/model/{GROQ}", own)).json()["data"]
+    endpoints = (await api.ask("GET", f"/models/{GROQ}/endpoints", own)).json()["data"]["endpoints"]
+    assert shown["available"] is True
+    assert [(each["tag"], each["available"]) for each in endpoints] == [("groq", True)]
+    providers = (await api.ask("GET", "/providers", own)).json()["data"]
+    assert "groq" in [each["slug"] for each in providers]
+    plan = (await routed(api, own)).json()["plan"]
+    assert {(each["provider"], each["is_byok"]) for each in plan} == {("groq", True)}
+    assert (await routed(api, other)).status_code == 404
+    # And a key that covers another model only lights no more than that
+    path = f"/byok/{made['id']}"
+    await api.ask("PATCH", path, json={"allowed_models": ["openai/gpt-oss-120b"]})
+    assert "openai/gpt-oss-120b" in await offered(api, own)
+    assert GROQ not in await offered(api, own)
+    assert (await routed(api, own)).status_code == 404
+
+
+async def test_models_are_listed_to_whoever_asks_whatever_key_they_bring(api):
+    assert await offered(api, "sk-of-elsewhere") == await offered(api, api.key())

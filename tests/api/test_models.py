@@ -52,6 +52,7 @@ def api():
         catalog=catalog.load(settings, lit),
         observer=SimpleNamespace(snapshot=SNAPSHOT),
         keyring=Keyring(),
+        credentials=SimpleNamespace(armed=lambda caller: caller),  # nobody brought a key
     )
     return TestClient(app, base_url="http://test")  # not entered: nothing is connected
 
