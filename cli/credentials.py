@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from broker import accounts, providers, settings
 from broker import credentials as own
+from broker.administration import credentials as administration
+from broker.audit import CLI
 from broker.credentials import CredentialFilter
 from broker.credentials.records import NewCredential, label_of
 from broker.credentials.wording import read_key
@@ -18,8 +19,7 @@ from broker.sealing import Seal
 from broker.signing import older_keys, signing_key
 from cli.local import local_database
 from cli.remote.client import complain
-
-PIPE_WIDTH = 160  # nobody wraps a table that is read by a program
+from cli.tables import print_table
 
 credentials = typer.Typer(
     help="Workspaces' own keys of providers (BYOK): add, list, disable, and seal anew. Works on "
@@ -60,7 +60,7 @@ def add(
     with local_database() as database, database.transaction() as connection:
         owner = _workspace(connection, workspace)
         wanted = NewCredential(owner, provider, seal.close(key), label_of(key), columns)
-        row = own.create(connection, wanted)
+        row = administration.create(connection, CLI, wanted)
     typer.echo(f"{row.id} is kept: {provider}, {row.label}")
 
 
@@ -77,10 +77,7 @@ def list_credentials() -> None:
             *(row.id, row.workspace_id, row.provider, row.name or "", row.label),
             *(_use(row), _state(row)),
         )
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
-    console.print(table)
+    print_table(table)
 
 
 @credentials.command()
@@ -119,7 +116,7 @@ def _set(credential_id: str, *, disabled: bool) -> None:
     with local_database() as database, database.transaction() as connection:
         row = own.find(connection, credential_id)
         if row is not None:
-            own.change(connection, credential_id, {"disabled": disabled})
+            administration.change(connection, CLI, row, {"disabled": disabled})
     if row is None:
         complain(f"there is no key {credential_id!r}: see `waybill credentials list`")
         raise typer.Exit(1)
@@ -132,7 +129,7 @@ def _every_row(connection: Any) -> Any:
 def _workspace(connection: Any, wanted: str) -> str:
     found = accounts.find_workspace(connection, wanted)
     if found is None:
-        complain(f"there is no workspace {wanted!r}: `waybill migrate` makes the first one")
+        complain(f"there is no workspace {wanted!r}: see `waybill workspaces list`")
         raise typer.Exit(1)
     return found
 

@@ -10,6 +10,8 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from broker.database import Database
+from broker.migrations import migrate
 from broker.settings import Settings
 from cli.start.valkey import valkey_command
 from tests.factories import NOW
@@ -54,6 +56,16 @@ async def redis(valkey: str) -> AsyncIterator[Redis]:
     await redis.flushall()
     yield redis
     await redis.aclose()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated, empty SQLite file to copy: migrating takes longer than most tests."""
+    path = tmp_path_factory.mktemp("template") / "waybill.db"
+    database = Database(f"sqlite:///{path}", sqlite_synchronous="off")
+    migrate(database.engine)
+    database.close()
+    return path
 
 
 class Clock:

@@ -15,7 +15,6 @@ from api.app import create_app
 from broker import accounts
 from broker.accounts import CallerKind, users
 from broker.database import Database
-from broker.migrations import migrate
 from broker.settings import EndpointRow, ModelRow, ProviderRow, Settings
 
 ORIGIN = "http://waybill.test"
@@ -56,15 +55,6 @@ def quick_passwords():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(users, "_hasher", PasswordHasher(time_cost=1, memory_cost=64))
         yield
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
-    path = tmp_path_factory.mktemp("template") / "waybill.db"
-    database = Database(f"sqlite:///{path}", sqlite_synchronous="off")
-    migrate(database.engine)
-    database.close()
-    return path
 
 
 def settings_for(directory, **more: Any) -> Settings:

@@ -12,16 +12,6 @@ SERVER = os.environ.get("WAYBILL_TEST_POSTGRES", "postgresql://root@127.0.0.1:54
 
 
 @pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory):
-    """A migrated, empty SQLite file to copy."""
-    path = tmp_path_factory.mktemp("template") / "waybill.db"
-    database = Database(f"sqlite:///{path}", sqlite_synchronous="off")
-    migrate(database.engine)
-    database.close()
-    return path
-
-
-@pytest.fixture(scope="session")
 def create_postgres():
     """Makes empty PostgreSQL databases that are dropped at the end; returns their URLs."""
     try:
@@ -55,8 +45,8 @@ def postgres_url(create_postgres):
 
 
 @pytest.fixture
-def sqlite_url(sqlite_template, tmp_path):
-    return f"sqlite:///{shutil.copy(sqlite_template, tmp_path / 'waybill.db')}"
+def sqlite_url(migrated, tmp_path):
+    return f"sqlite:///{shutil.copy(migrated, tmp_path / 'waybill.db')}"
 
 
 @pytest.fixture

@@ -1,12 +1,20 @@
 import itertools
 import json
 import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from broker.accounts import ensure_first_start
+from broker.database import Database
+from cli.main import app
 
 COST = 0.5
 
@@ -125,6 +133,28 @@ class FakeWaybill:
 
     def _find(self, batch_id: str) -> FakeBatch:
         return next(each for each in self.batches.values() if each.id == batch_id)
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Runs `waybill …` on a data directory of its own, without a server."""
+    monkeypatch.setenv("WAYBILL_CONFIG", str(tmp_path / "waybill.toml"))
+    (tmp_path / "waybill.toml").touch()
+    monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
+    for name in ("WAYBILL_DATABASE_URL", "WAYBILL_SECRET_KEY", "WAYBILL_OLD_SECRET_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    return lambda *words, given=None: CliRunner().invoke(app, list(words), input=given)
+
+
+@pytest.fixture
+def database(migrated: Path, tmp_path: Path) -> Iterator[Database]:
+    """The database that commands work on, as it is at the first start."""
+    path = shutil.copy(migrated, tmp_path / "waybill.db")
+    database = Database(f"sqlite:///{path}", sqlite_synchronous="off")
+    with database.transaction() as connection:
+        ensure_first_start(connection, "")
+    yield database
+    database.close()
 
 
 @pytest.fixture

@@ -5,9 +5,6 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
-from typer.testing import CliRunner
-
-from cli.main import app
 
 GPT_4O = {"id": "gpt-4o", "name": "GPT-4o", "cost": {"input": 3, "output": 9}, "tool_call": True}
 ODD = {"id": "gpt-4o-mini", "name": "mini", "cost": {"input": 15, "output": 0.6}}
@@ -15,13 +12,9 @@ NEW = {"id": "gpt-9", "name": "GPT-9", "cost": {"input": 1, "output": 2}, "limit
 
 
 @pytest.fixture
-def waybill(tmp_path, monkeypatch):
-    monkeypatch.setenv("WAYBILL_CONFIG", str(tmp_path / "waybill.toml"))
-    (tmp_path / "waybill.toml").touch()
-    monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("WAYBILL_DATABASE_URL", raising=False)
+def waybill(command, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
-    return lambda *words: CliRunner().invoke(app, list(words))
+    return command
 
 
 @pytest.fixture

@@ -1,32 +1,14 @@
 import re
 
 import pytest
-from typer.testing import CliRunner
 
-from broker.accounts import DEFAULT_WORKSPACE, authenticate, create_workspace, ensure_first_start
-from broker.database import Database
-from broker.migrations import migrate
-from cli.main import app
+from broker.accounts import DEFAULT_WORKSPACE, authenticate, create_workspace
 
 
 @pytest.fixture
-def keys(tmp_path, monkeypatch):
-    """Runs `waybill keys …` on a data directory of its own."""
-    monkeypatch.setenv("WAYBILL_CONFIG", str(tmp_path / "waybill.toml"))
-    (tmp_path / "waybill.toml").touch()
-    monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("WAYBILL_DATABASE_URL", raising=False)
-    return lambda *words: CliRunner().invoke(app, ["keys", *words])
-
-
-@pytest.fixture
-def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'waybill.db'}", sqlite_synchronous="off")
-    migrate(database.engine)
-    with database.transaction() as connection:
-        ensure_first_start(connection, "")
-    yield database
-    database.close()
+def keys(command):
+    """Runs `waybill keys …`."""
+    return lambda *words: command("keys", *words)
 
 
 def test_a_key_is_printed_once_alone_and_works(keys, database):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from collections import Counter
 from types import SimpleNamespace
 from unittest import mock
@@ -17,7 +18,6 @@ from broker.evidence import NO_SNAPSHOT, Circuit, Evidence, Snapshot
 from broker.files import Purpose, file_store
 from broker.ids import new_id
 from broker.limits import Limit, Limiter, LimitKind
-from broker.migrations import migrate
 from broker.operations import Operation
 from broker.settings import Settings
 from tests.factories import finished, job_row, make_principal, record, run
@@ -45,10 +45,10 @@ ROWS = {
 
 
 @pytest.fixture
-def tools(tmp_path, redis):
+def tools(migrated, tmp_path, redis):
+    shutil.copy(migrated, tmp_path / "waybill.db")
     settings = Settings(data_dir=tmp_path, **ROWS)
     database = Database(settings.database, sqlite_synchronous="normal")
-    migrate(database.engine)
     found = SimpleNamespace(
         settings=settings,
         database=database,

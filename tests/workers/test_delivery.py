@@ -11,7 +11,6 @@ import pytest
 from standardwebhooks import Webhook
 
 from broker.database import Database
-from broker.migrations import migrate
 from broker.settings import Settings
 from broker.webhooks import (
     Rotation,
@@ -54,18 +53,9 @@ class Clock:
         return self.now
 
 
-@pytest.fixture(scope="module")
-def template(tmp_path_factory):
-    path = tmp_path_factory.mktemp("template") / "waybill.db"
-    database = Database(f"sqlite:///{path}", sqlite_synchronous="off")
-    migrate(database.engine)
-    database.close()
-    return path
-
-
 @pytest.fixture
-def database(template, tmp_path):
-    opened = Database(f"sqlite:///{shutil.copy(template, tmp_path)}", sqlite_synchronous="off")
+def database(migrated, tmp_path):
+    opened = Database(f"sqlite:///{shutil.copy(migrated, tmp_path)}", sqlite_synchronous="off")
     yield opened
     opened.close()
 

@@ -1,5 +1,6 @@
 """What the leader lets go, and what it makes of jobs that cannot."""
 
+import shutil
 from types import SimpleNamespace
 from unittest import mock
 
@@ -11,7 +12,6 @@ from broker.clock import now_ms
 from broker.database import Database
 from broker.lifecycle import expire_many
 from broker.limits import Limiter
-from broker.migrations import migrate
 from broker.pacing import Throttles
 from broker.queues import Lane
 from broker.submission import REDISPATCH_MS
@@ -24,9 +24,9 @@ BETA = ("beta", "acme/small")
 
 
 @pytest.fixture
-def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'waybill.db'}", sqlite_synchronous="off")
-    migrate(database.engine)
+def database(migrated, tmp_path):
+    path = shutil.copy(migrated, tmp_path / "waybill.db")
+    database = Database(f"sqlite:///{path}", sqlite_synchronous="off")
     yield database
     database.close()
 
