@@ -4,14 +4,20 @@ A provider that only workspaces have keys of gets its queues when the first such
 """
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer import Consumer as CeleryConsumer
 
 FLUSH_SECONDS = 0.25
 BUFFERED_EVENTS = 100_000
 FROZEN_SECONDS = 10.0
+
+
+def _to_nobody(*_: Any, **__: Any) -> None:
+    """Answer a message whose sender has gone."""
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
@@ -28,6 +34,8 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        # what runs as a connection is lost goes on: that is decided, and no news each time
+        warnings.simplefilter("ignore", CPendingDeprecationWarning)
         if self.hub:
             self.hub.call_repeatedly(FLUSH_SECONDS, self._tick)
 
@@ -36,6 +44,17 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
         """Tell whether the consumer's loop turns; it is assumed to until it has turned once."""
         ticked = cls._ticked_at
         return ticked is None or time.monotonic() - ticked < FROZEN_SECONDS
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Let go of a lost connection, and of the messages that came by it.
+
+        On Redis, Kombu would put them back and acknowledge them by that same connection, and end
+        the worker over it. Messages are hints: what runs goes on, and doubles do no harm.
+        """
+        for channel in getattr(self.connection.transport, "channels", ()):
+            channel.do_restore = False
+            channel.basic_ack = channel.basic_reject = _to_nobody
+        super().on_connection_error_after_connected(exc)
 
     def on_send_event_buffered(self) -> None:
         """Leave the event in the buffer."""

@@ -18,6 +18,7 @@ def test_everything_accepted_completes_without_valkeys_memory() -> None:
         for reader in readers:
             until(lambda r=reader: len(r.frames) > 3, 20, "the stream does not begin")
         job_ids = submit_many(house, 60, "sim-lat1000")
+        worker = house.child("worker").pid
         house.kill("valkey")
         job_ids += submit_many(house, 40, "sim-echo")  # accepted while there is no queue
         body = chat("sim-echo", "asked while there was no queue")
@@ -41,3 +42,9 @@ def test_everything_accepted_completes_without_valkeys_memory() -> None:
             assert [frame.number for frame in log] == list(range(1, len(log) + 1))
             assert content(log) == stored
         house.await_ready(20)
+        # And the worker has lived through it, and consumes again
+        assert house.child("worker").pid == worker
+        assert "Traceback" not in house.log_path.read_text()
+        began = time.monotonic()
+        assert house.http.post("/chat/completions", json=chat("sim-echo")).status_code == 200
+        assert time.monotonic() - began < 12  # not by the dispatcher, which comes after 15
