@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 import structlog
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from redis.asyncio import Redis
@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import openapi
+from api import openapi, queries
 from api.auth import Keyring
 from api.errors import PREFIXES, error_response
 from api.pages import router as pages
@@ -83,7 +83,12 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
     for prefix in PREFIXES:
         documented = prefix == PREFIXES[0]  # once, though they answer under both
         for router in (*ROUTERS, accounts):
-            app.include_router(router, prefix=prefix, include_in_schema=documented)
+            app.include_router(
+                router,
+                prefix=prefix,
+                dependencies=[Depends(queries.check)],
+                include_in_schema=documented,
+            )
     _shape_errors(app)
     openapi.complete(app)
     return app

@@ -8,6 +8,7 @@ import os
 import time
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+BODY_LENGTH = 26
 _PAIRS = [a + b for a in _ALPHABET for b in _ALPHABET]
 
 
@@ -16,6 +17,12 @@ def new_id(prefix: str) -> str:
     value = (time.time_ns() // 1_000_000) << 80 | int.from_bytes(os.urandom(10))
     body = "".join([_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])
     return f"{prefix}{body}"
+
+
+def is_id(prefix: str, value: str) -> bool:
+    """Tell whether a value could be an id with this prefix."""
+    body = value.removeprefix(prefix)
+    return body != value and len(body) == BODY_LENGTH and set(body) <= set(_ALPHABET)
 
 
 def new_job_id() -> str:

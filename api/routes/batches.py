@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from api import batch_creation, batch_results, intake
 from api.documents import BATCH, BATCH_RETRY
 from api.errors import json_response
+from api.queries import BatchCursor
 from api.routes.files import listed
 from api.schemas.batches import RetryRequest
 from api.services import Services, services
@@ -49,7 +50,7 @@ async def create_batch(request: Request) -> Response:
 async def list_batches(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: str | None = None,
+    after: BatchCursor | None = None,
     status: BatchState | None = None,
     created_after: Annotated[float | None, Query(ge=0)] = None,
     created_before: Annotated[float | None, Query(ge=0)] = None,

@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 
 from api.documents import FILE_FORM
 from api.errors import json_response
+from api.queries import FileCursor
 from api.services import Services, services
 from api.uploads import Draft, FileForm, read_file_form
 from broker import files
@@ -51,7 +52,7 @@ async def upload_file(request: Request) -> Response:
 async def list_files(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
-    after: str | None = None,
+    after: FileCursor | None = None,
     purpose: Purpose | None = None,
     order: Literal["asc", "desc"] = "desc",
 ) -> Response:

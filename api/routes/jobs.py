@@ -1,6 +1,5 @@
 """/jobs: completions for later. Submit, list, look, cancel, and follow the event log."""
 
-import re
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from typing import Annotated
@@ -12,6 +11,7 @@ from api import answering, forgetting, intake, views
 from api.attribution import attribution
 from api.documents import JOB
 from api.errors import json_response
+from api.queries import ANY_METADATA, METADATA, JobCursor
 from api.receivers import own_webhook
 from api.schemas.jobs import JobRequest
 from api.services import Services, services
@@ -26,8 +26,6 @@ from broker.money import nanos_from_usd
 from broker.queues import Lane
 from broker.states import JobState
 from broker.submission import Wish
-
-METADATA = re.compile(r"metadata\[(.{1,64})\]")
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -81,8 +79,9 @@ def job_search(  # one parameter a filter, so that the API's description has the
 async def list_jobs(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: str | None = None,
+    after: JobCursor | None = None,
     search: Annotated[JobSearch, Depends(job_search)] = EVERY_JOB,
+    _: Annotated[str | None, Query(alias=ANY_METADATA)] = None,  # read by `job_search`
 ) -> Response:
     """List the workspace's jobs, newest first; `after` is the last id of the page before.
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
+from api.queries import AuditCursor
 from broker.accounts import CallerKind, LimitReset, Role
 from broker.privacy import Store
 
@@ -125,7 +126,7 @@ class AuditQuery(BaseModel):
     """Which entries of the audit log; `since` and `until` are Unix seconds."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
-    after: str | None = None  # the last id of the page before
+    after: AuditCursor | None = None  # the last id of the page before
     action: str | None = None  # one (`keys.create`), or all about a kind (`keys`)
     actor: str | None = None
     object_id: str | None = None

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from api import intake, webhook_views
 from api.documents import REPLAY
 from api.errors import json_response
+from api.queries import DeliveryCursor
 from api.routes.webhooks.creation_range import CreationRange
 from api.schemas.webhooks import ReplayRequest
 from api.services import Services, services
@@ -46,7 +47,7 @@ async def list_deliveries(
     wanted: Annotated[Wanted, Depends(_wanted)],
     created: Annotated[CreationRange, Depends(_created)],
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: str | None = None,
+    after: DeliveryCursor | None = None,
 ) -> Response:
     """List deliveries, newest first; `after` is the last id of the page before."""
     hands = services(request)
