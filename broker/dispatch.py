@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select, text, update
 from broker.fairness import Line, Turns, batch_of
 from broker.feeding import Feeding
 from broker.lifecycle import Requeued
-from broker.queues import Lane
+from broker.queues import NATIVE_LANE, Lane
 from broker.states import JobState
 from broker.submission import REDISPATCH_MS
 from broker.tables import Batch, Job, Workspace
@@ -103,6 +103,7 @@ _RUNNING_LINES = (
     .where(
         _jobs.c.batch_id.in_(bindparam("ids", expanding=True)),
         _jobs.c.state == JobState.RUNNING.value,
+        _jobs.c.lane != NATIVE_LANE,  # there the provider paces them, for hours
     )
     .group_by(_jobs.c.batch_id)
 )

@@ -10,7 +10,7 @@ from broker.lifecycle import Deferral, defer_many
 from broker.pacing import Busy, Cause, Congestion
 from broker.queues import Lane
 from broker.submission import submit_many
-from broker.tables import Batch, Workspace
+from broker.tables import Batch, Job, Workspace
 from tests.factories import (
     NOW,
     claim_one,
@@ -124,6 +124,15 @@ def test_a_batch_has_no_more_in_flight_than_it_asked_for(database, caller):
     record(database, finished(running))
     # Then one more goes for each that has ended
     assert look(database, 100, memory=memory) == ids[2:3]
+
+
+def test_lines_in_a_providers_batch_take_no_place_of_those_outside(database, caller):
+    batch_id = make_batch(database, caller, "batch_1", max_concurrency=1)
+    ids = queue(database, caller, 3, batch_id=batch_id)
+    with database.transaction() as connection:
+        native = {"state": "running", "lane": "native", "line": None}
+        connection.execute(update(Job.__table__).filter_by(id=ids[0]).values(native))
+    assert look(database, 100) == ids[1:2]
 
 
 @pytest.mark.parametrize("state", ["cancelling", "finalizing", "expired"])

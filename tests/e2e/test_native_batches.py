@@ -5,11 +5,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.e2e.batching import cost_of, create, ended, results
 from tests.house import House, until
 
 MODELS = (
     *("sim-echo", "sim-echo-batchfail50", "sim-echo-batchexpire", "sim-echo-batchdrop"),
-    "sim-echo-batchlose",
+    *("sim-echo-batchlose", "sim-echo-batchmute"),
     *("sim-echo-batchlat60000", "sim-echo-batchquota", "sim-echo-batchlat4000"),
 )
 SETTINGS = {
@@ -150,19 +151,59 @@ def test_what_stays_unheard_of_goes_where_its_jobs_policy_says(batching, api):
     assert batching.await_job(held, {"completed"})["lane"] == "batch"
 
 
+def test_killed_before_the_acceptance_is_on_record_a_batch_is_found_not_paid_twice(batching):
+    # Given providers that have accepted batches, and a worker that has not heard of it yet
+    before = len(upstream(batching))
+    jobs = [
+        submit(batching, api, "sim-echo-batchmute", f"{api} m {n}") for api in APIS for n in (1, 2)
+    ]
+    until(lambda: lines_upstream(batching, before) == len(jobs), 20, batching.log)
+    assert native_states(batching, jobs) == {("creating", None)}
+    # When that worker is killed
+    batching.kill("worker")
+    # Then its successor finds the batches, and every job is answered by one, at half the price
+    assert_answered_by_their_batches(batching, jobs, before)
+
+
 def test_a_batch_outlives_the_worker_that_made_it(batching):
-    # Given jobs in a batch at the provider
+    # Given jobs in a batch that the provider works on
     before = len(upstream(batching))
     jobs = [submit(batching, "openai", "sim-echo-batchlat4000", f"k {n}") for n in range(3)]
-    until(lambda: len(upstream(batching)) > before, 20, batching.log)
+    until(
+        lambda: {state for state, _ in native_states(batching, jobs)} == {"running"},
+        20,
+        batching.log,
+    )
     # When the only worker is killed
     batching.kill("worker")
     # Then its successor books the results of that batch
-    ended = [batching.await_job(job, seconds=60) for job in jobs]
-    assert {job["status"] for job in ended} == {"completed"}
-    assert all(len(job["attempts"]) == 1 for job in ended)
-    assert sum(each["lines"] for each in upstream(batching)[before:]) == 3
-    batching.audit(jobs)
+    assert_answered_by_their_batches(batching, jobs, before)
+
+
+def native_states(house: House, jobs: list[str]) -> set[tuple[str, str | None]]:
+    """What is on record of the batches that hold these jobs: state, and the provider's name."""
+    marks = ", ".join("?" for _ in jobs)
+    rows = house.ask(
+        "SELECT state, upstream_id FROM native_batches WHERE id IN "
+        f"(SELECT native_batch_id FROM native_lines WHERE job_id IN ({marks}))",
+        *jobs,
+    )
+    return {(row[0], row[1]) for row in rows}
+
+
+def lines_upstream(house: House, before: int) -> int:
+    """How many lines the provider has been sent in batches since it had so many of them."""
+    return sum(each["lines"] for each in upstream(house)[before:])
+
+
+def assert_answered_by_their_batches(house: House, jobs: list[str], before: int) -> None:
+    ended = [house.await_job(job, seconds=60) for job in jobs]
+    assert lines_upstream(house, before) == len(jobs)
+    for job in ended:
+        assert [attempt["outcome"] for attempt in job["attempts"]] == ["ok"]
+        usage = job["response"]["usage"]
+        assert usage["cost"] == pytest.approx(cost_in_full(usage) / 2)
+    house.audit(jobs)
 
 
 def test_a_batch_refused_for_want_of_quota_is_held_back_and_sent_again(batching):
@@ -187,6 +228,30 @@ def test_cancelled_jobs_end_at_once_and_an_empty_batch_is_called_off(batching, a
         lambda: f"{upstream(batching)}\n{batching.log()}",
     )
     batching.audit(jobs)
+
+
+def test_a_cap_holds_for_lines_in_a_providers_batch(batching):
+    # Given a batch of which the cap covers some lines at a time, at half the price more than it
+    # covers in full
+    lines = [line(f"n{n}", f"capped {n}") for n in range(12)]
+    told = create(batching, lines, status=200, service_tier="batch", dry_run=True)
+    cap = told["cost"]["most"] / 2
+    batch = create(batching, lines, service_tier="batch", max_cost=cap)
+    ended_ = ended(batching, batch["id"], seconds=60)
+    # Then what was run came out of batches, and cost less than the cap and as much as its lines
+    found = results(batching, batch["id"])
+    answered = [each for each in found.values() if each["response"]]
+    assert ended_["usage"]["cost"] == pytest.approx(cost_of(found.values()))
+    assert 0 < ended_["usage"]["cost"] <= cap
+    assert len(answered) == ended_["request_counts"]["completed"] > len(lines) // 4
+    assert {each["response"]["body"]["service_tier"] for each in answered} == {"batch"}
+    if len(answered) < len(lines):
+        assert (ended_["status"], ended_["stop_reason"]) == ("cancelled", "max_cost")
+
+
+def line(custom_id: str, prompt: str, model: str = "half-openai/sim-echo") -> dict:
+    messages = [{"role": "user", "content": prompt}]
+    return {"custom_id": custom_id, "body": {"model": model, "messages": messages}}
 
 
 def test_a_stream_is_refused_the_batch_tier(batching):

@@ -44,6 +44,7 @@ class BatchFate(StrEnum):
     EXPIRE = "batchexpire"  # half of its lines are not run in time
     DROP = "batchdrop"  # accepted, but the connection is reset before anything is said
     LOSE = "batchlose"  # the connection is reset, and nothing was accepted
+    MUTE = "batchmute"  # accepted, but nothing is said until the client goes
     QUOTA = "batchquota"  # the first one fails: too many tokens wait already
 
 

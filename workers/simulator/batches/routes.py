@@ -86,6 +86,8 @@ class BatchRoutes:
             return
         if batch.fate is BatchFate.LOSE:
             del self._store.batches[batch.id]
+        if batch.fate is BatchFate.MUTE:
+            await exchange.stall()
         if batch.fate in {BatchFate.DROP, BatchFate.LOSE}:
             await exchange.reset()
         await _answer(exchange, self._shown(batch, counters))
