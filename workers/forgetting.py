@@ -5,7 +5,8 @@ import time
 
 import structlog
 
-from broker import forgetting, privacy
+from broker import forgetting, native_batches, privacy
+from broker.batches import Removal, remove_many, reports
 from broker.clock import now_ms
 from broker.events import fence_key, stream_key
 from broker.forgetting import Retirement
@@ -14,6 +15,7 @@ from workers.toolbox import Toolbox
 
 TICK_SECONDS = 1.0
 RETIRE_SECONDS = 30.0  # between looks for what has become too old
+GROUP = 20  # batches deleted at a time
 
 log = structlog.get_logger()
 
@@ -48,7 +50,8 @@ class Forgetter:
 
     async def retire(self) -> bool:
         """Forget a group of every workspace's old jobs; tell whether there may be more."""
-        now, more = now_ms(), False
+        now = now_ms()
+        more = await self._tools.database.write(native_batches.forget_many, now)
         days = self._tools.settings.retention_days
         for row in await self._tools.database.read(forgetting.workspaces):
             settings = forgetting.settings_of(row)
@@ -56,4 +59,14 @@ class Forgetter:
             if before is not None:
                 wish = Retirement(row.id, before, now, before == settings.get("forget_before"))
                 more |= await self._tools.database.write(forgetting.retire_many, wish)
+                more |= await self._retire_batches(row.id, before)
         return more
+
+    async def _retire_batches(self, workspace_id: str, before: int) -> bool:
+        """Delete old batches as their owner would; tell whether there may be more."""
+        found = await self._tools.database.read(reports.ended_before, workspace_id, before, GROUP)
+        for batch_id in found:
+            removal = Removal(batch_id, workspace_id)
+            for file_id in await self._tools.database.write(remove_many, removal):
+                await asyncio.to_thread(self._tools.files.delete, file_id)
+        return len(found) == GROUP

@@ -116,6 +116,16 @@ def open_batches(connection: Connection) -> Sequence[Any]:
     ).all()
 
 
+def ended_before(
+    connection: Connection, workspace_id: str, before: int, most: int
+) -> Sequence[str]:
+    """Return the ids of batches of this workspace that had ended by then."""
+    query = select(_batches.c.id).where(
+        _batches.c.workspace_id == workspace_id, _batches.c.ended_at <= before
+    )
+    return connection.execute(query.limit(most)).scalars().all()
+
+
 def totals(connection: Connection, row: Any) -> Totals:
     """Count what a batch has done, or give what was counted when it ended."""
     if row.totals is not None:

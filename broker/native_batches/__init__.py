@@ -22,6 +22,7 @@ from broker.native_batches.lines import (
     open_count,
     open_jobs,
 )
+from broker.native_batches.retention import forget_many
 from broker.native_batches.steps import (
     BatchState,
     Glance,
@@ -42,6 +43,7 @@ __all__ = [
     "Take",
     "collect_many",
     "ended_early",
+    "forget_many",
     "glance",
     "hurry_many",
     "known_upstream",

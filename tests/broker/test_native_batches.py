@@ -9,6 +9,7 @@ from broker import native_batches, submission
 from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch import Due, dispatch_many
 from broker.native_batches import Collect, Save, Take
+from broker.native_batches.retention import KEEP_MS
 from broker.retries import Retry
 from broker.tables import NativeBatch, NativeLine
 from tests.factories import (
@@ -227,12 +228,28 @@ def test_what_was_booked_elsewhere_is_not_the_batchs_any_more(database):
     assert record(database, finished(second)) == [True]
 
 
-def test_the_lines_stay_on_record(database):
+def test_the_lines_stay_on_record_for_a_while_after_the_end(database):
+    def on_record():
+        rows = database.read_now(lambda c: c.execute(select(NativeLine.__table__)).all())
+        return [(row.native_batch_id, row.job_id, row.attempt) for row in rows]
+
     principal = make_principal(database)
     job = make_native(database, principal)
     [batch_id] = collect(database)
-    rows = database.read_now(lambda c: c.execute(select(NativeLine.__table__)).all())
-    assert [(row.native_batch_id, row.job_id, row.attempt) for row in rows] == [(batch_id, job, 1)]
+    other = make_native(database, principal, model="acme/large")
+    [running] = collect(database)
+    take(database)
+    save(database, batch_id, state="ended", ended_at=NOW)
+    # Given a batch that has ended, and one that has not
+    assert run(database, native_batches.forget_many, NOW + KEEP_MS - 1) == [False]
+    assert sorted(on_record()) == sorted([(batch_id, job, 1), (running, other, 1)])
+    # When its time is over, it goes with its lines
+    assert run(database, native_batches.forget_many, NOW + KEEP_MS) == [False]
+    assert on_record() == [(running, other, 1)]
+    left = database.read_now(
+        lambda c: c.execute(select(NativeBatch.__table__.c.id)).scalars().all()
+    )
+    assert left == [running]
 
 
 def test_an_ordinary_job_is_never_collected(database):

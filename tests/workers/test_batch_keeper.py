@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from unittest import mock
 
 import pytest
+from sqlalchemy import update
 
 from broker import accounts, batches, files, webhooks
 from broker.batches import BatchWish, Inspector, Options, new_batch, reports
@@ -20,8 +21,10 @@ from broker.ids import new_id
 from broker.limits import Limit, Limiter, LimitKind
 from broker.operations import Operation
 from broker.settings import Settings
+from broker.tables import Batch
 from tests.factories import finished, job_row, make_principal, record, run
 from workers.batches import BatchKeeper
+from workers.forgetting import Forgetter
 
 ROWS = {
     "providers": [
@@ -333,3 +336,32 @@ async def test_files_whose_time_is_over_are_deleted_but_not_from_under_a_batch(t
     with pytest.raises(FileNotFoundError):
         tools.files.read(old)
     assert tools.files.read(input_id)
+
+
+async def test_a_batch_goes_when_its_workspaces_retention_is_over(tools):
+    batch_id = make_batch(tools, [line("a"), line("open")])
+    await bring_forward(tools, batch_id)
+    for job_id in jobs_of(tools, batch_id):
+        complete(tools, job_id)
+    row = await bring_forward(tools, batch_id, looks=2)
+    assert row.state == "completed"
+    tools.settings = tools.settings.model_copy(update={"retention_days": 1})
+    # Given that its time is not over, nothing is lost
+    assert not await Forgetter(tools).retire()
+    assert file_lines(tools, row.output_file_id)
+    # When it is, the batch goes with its lines and its files
+    age(tools, batch_id, 86_400_001)
+    assert not await Forgetter(tools).retire()
+    assert row_of(tools, batch_id) is None
+    assert lines_of(tools, batch_id) == []
+    with pytest.raises(FileNotFoundError):
+        file_lines(tools, row.output_file_id)
+
+
+def age(tools, batch_id, ms):
+    """Let a batch have ended so much earlier."""
+    with tools.database.transaction() as connection:
+        earlier = Batch.__table__.c.ended_at - ms
+        connection.execute(
+            update(Batch.__table__).where(Batch.__table__.c.id == batch_id).values(ended_at=earlier)
+        )
