@@ -1,4 +1,7 @@
-"""Tells a workspace when a budget is half spent, nearly spent, spent: once per period each."""
+"""Tells a workspace when a budget, or a key's own limit, is half spent, nearly spent, spent.
+
+Once per period each.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,11 +31,10 @@ def notify_many(connection: Connection, nows: Sequence[int]) -> Sequence[int]:
 
 def _notify(connection: Connection, now: int) -> int:
     limits = budgets.limits_of(connection, None, soft=True)
-    if not limits:
-        return 0
     budgets.fill(connection, limits, now)
-    reached = [(limit, _reached(limit)) for limit in limits]
-    told = _told(connection)
+    limits += budgets.limits_of_used_keys(connection, now)
+    reached = [(limit, at) for limit in limits if (at := _reached(limit))]
+    told = _told(connection, [limit for limit, _ in reached])
     due = [
         (limit, threshold)
         for limit, threshold in reached
@@ -49,9 +51,11 @@ def _reached(limit: Limit) -> int:
     return max((each for each in THRESHOLDS if limit.spent * 100 >= limit.nanos * each), default=0)
 
 
-def _told(connection: Connection) -> dict[tuple[str, int], int]:
+def _told(connection: Connection, limits: Sequence[Limit]) -> dict[tuple[str, int], int]:
     """The highest threshold that was announced, by budget and beginning of its period."""
-    query = select(_notices.c.budget_id, _notices.c.starts_at, _notices.c.threshold)
+    query = select(_notices.c.budget_id, _notices.c.starts_at, _notices.c.threshold).where(
+        _notices.c.budget_id.in_([limit.id for limit in limits])
+    )
     told: dict[tuple[str, int], int] = {}
     for budget_id, start, threshold in connection.execute(query):
         told[budget_id, start] = max(threshold, told.get((budget_id, start), 0))
@@ -71,7 +75,7 @@ def _event(limit: Limit, threshold: int, now: int) -> webhooks.WebhookEvent:
     until = ends_at(limit.reset, now)
     data = {
         "id": limit.id,
-        "object": "budget",
+        "object": "key_limit" if limit.id == limit.subject_id else "budget",
         "scope": limit.scope.value,
         "subject_id": limit.subject_id,
         "reset_interval": limit.reset.value,

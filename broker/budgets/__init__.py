@@ -13,7 +13,14 @@ from broker.budgets.definitions import (
     remove_budget,
     workspace_budgets,
 )
-from broker.budgets.limits import Limit, Scope, budgets_of_keys, fill, limits_of
+from broker.budgets.limits import (
+    Limit,
+    Scope,
+    budgets_of_keys,
+    fill,
+    limits_of,
+    limits_of_used_keys,
+)
 
 __all__ = [
     "BudgetName",
@@ -24,6 +31,7 @@ __all__ = [
     "fill",
     "find_budget",
     "limits_of",
+    "limits_of_used_keys",
     "put_budget",
     "remove_budget",
     "workspace_budgets",

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, exists, select
 
 from broker import ledger, usage
-from broker.tables import ApiKey, Budget
-from broker.usage import Reset
+from broker.tables import ApiKey, Budget, UsageRollup
+from broker.usage import Reset, starts_at
+from broker.usage.periods import DAY_MS
 
 _budgets: Any = Budget.__table__  # type: ignore[attr-defined]
+_rollups: Any = UsageRollup.__table__  # type: ignore[attr-defined]
 _keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
 
 
@@ -118,19 +120,37 @@ def _key_limits(connection: Connection, key_ids: Collection[str]) -> list[Limit]
     if not key_ids:
         return []
     query = select(_keys).where(_keys.c.id.in_(key_ids), _keys.c.limit_nanos.is_not(None))
-    return [
-        Limit(
-            row.id,
-            row.workspace_id,
-            Scope.KEY,
-            row.id,
-            Reset(row.limit_reset or Reset.LIFETIME),
-            row.limit_nanos,
-            byok=row.include_byok_in_limit,
-            key_ids={row.id},
-        )
-        for row in connection.execute(query)
-    ]
+    return [_limit_of_key(row) for row in connection.execute(query)]
+
+
+def _limit_of_key(row: Any) -> Limit:
+    return Limit(
+        row.id,
+        row.workspace_id,
+        Scope.KEY,
+        row.id,
+        Reset(row.limit_reset or Reset.LIFETIME),
+        row.limit_nanos,
+        byok=row.include_byok_in_limit,
+        key_ids={row.id},
+    )
+
+
+def limits_of_used_keys(connection: Connection, now: int) -> list[Limit]:
+    """Return the own limits of keys that were used today or yesterday, with what is spent."""
+    used = exists().where(
+        _rollups.c.api_key_id == _keys.c.id,
+        _rollups.c.period == "day",
+        _rollups.c.starts_at >= starts_at(Reset.DAILY, now) - DAY_MS,
+    )
+    query = select(_keys).where(
+        _keys.c.limit_nanos.is_not(None), _keys.c.deleted_at.is_(None), used
+    )
+    limits = [_limit_of_key(row) for row in connection.execute(query.order_by(_keys.c.id))]
+    known = usage.key_usage(connection, [each.id for each in limits], now)
+    for limit in limits:
+        limit.spent = known[limit.id].in_period(limit.reset, byok=limit.byok)
+    return limits
 
 
 def fill(connection: Connection, limits: Sequence[Limit], now: int) -> None:

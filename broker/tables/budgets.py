@@ -32,7 +32,7 @@ class BudgetNotice(SQLModel, table=True):
 
     __tablename__: ClassVar[Any] = "budget_notices"
 
-    budget_id: str = Field(primary_key=True)
+    budget_id: str = Field(primary_key=True)  # or a key's id: its own limit
     starts_at: int = Field(sa_column=big(key=True))  # of the period
     threshold: int = Field(primary_key=True)  # per cent
     created_at: int = Field(sa_column=big())

@@ -26,6 +26,12 @@ class KeyUsage:
     byok_weekly: int = 0
     byok_monthly: int = 0
 
+    def in_period(self, reset: Reset, *, byok: bool) -> int:
+        """Return what was spent in the current period; with `byok`, at providers too."""
+        name = "total" if reset is Reset.LIFETIME else reset.value
+        own: int = getattr(self, f"byok_{name}") if byok else 0
+        return int(getattr(self, name)) + own
+
 
 def spent(
     connection: Connection,

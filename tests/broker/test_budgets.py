@@ -7,7 +7,7 @@ import orjson
 import pytest
 from sqlalchemy import select, update
 
-from broker import budgets
+from broker import accounts, budgets
 from broker.budget_notices import notify_many
 from broker.budgets import BudgetWish, Scope
 from broker.errors import BudgetExceededError, InsufficientCreditsError, InvalidRequestError
@@ -188,3 +188,36 @@ def test_each_threshold_is_told_once_a_period(database, caller):
     assert sent[0]["spend_usd"] == pytest.approx(6e-6)
     spend(database, caller, 6 * HOLD, now=NOW + DAY_MS)
     assert run(database, notify_many, NOW + DAY_MS) == [1]
+
+
+def test_a_keys_own_limit_is_told_like_a_budget(database, caller):
+    """Once per threshold and period: not with every request, nor only the first time ever."""
+    caller = limit_key(database, caller, 10 * HOLD, "daily")
+    make_endpoint(database, caller.workspace_id, events=["budget.threshold"])
+    told = []
+    for days, cost in ((0, 4 * HOLD), (0, 4 * HOLD), (0, HOLD // 2), (1, 5 * HOLD), (2, HOLD)):
+        now = NOW + days * DAY_MS
+        spend(database, caller, cost, now=now)
+        told += [run(database, notify_many, now + more)[0] for more in (0, 2_000)]
+    assert told == [0, 0, 1, 0, 0, 0, 1, 0, 0, 0]
+    first, second = (orjson.loads(row.payload)["data"] for row in deliveries(database))
+    assert (first["scope"], first["subject_id"], first["object"]) == (
+        "key",
+        caller.api_key_id,
+        "key_limit",
+    )
+    assert (first["threshold_percent"], second["threshold_percent"]) == (80, 50)
+    assert first["limit_usd"] == pytest.approx(1e-5)
+    assert first["resets_at"] is not None
+
+
+def test_what_the_callers_own_account_paid_counts_where_the_limit_says_so(database, caller):
+    caller = limit_key(database, caller, HOLD)
+    job = submit_and_claim(database, caller)
+    ending = finished(job, cost=1)
+    generation = {**ending.generation, "byok_cost_nanos": HOLD}
+    record(database, dataclasses.replace(ending, generation=generation))
+    assert run(database, notify_many, NOW) == [0]
+    with database.transaction() as connection:
+        accounts.change_key(connection, caller.api_key_id, {"include_byok_in_limit": True})
+    assert run(database, notify_many, NOW) == [1]
