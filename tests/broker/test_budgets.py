@@ -11,6 +11,7 @@ from broker import accounts, budgets
 from broker.budget_notices import notify_many
 from broker.budgets import BudgetWish, Scope
 from broker.errors import BudgetExceededError, InsufficientCreditsError, InvalidRequestError
+from broker.lifecycle import Extension, decide, extend_many, is_dearer
 from broker.retries import GiveUp
 from broker.submission import Submitted, submit_many
 from broker.tables import ApiKey, Delivery
@@ -23,6 +24,7 @@ from tests.factories import (
     cancel,
     failed,
     finished,
+    job_row,
     make_new_job,
     record,
     run,
@@ -94,6 +96,29 @@ def test_spending_of_the_new_period_is_never_forgotten(database, caller):
     assert isinstance(try_to_submit(database, caller, now=tomorrow), BudgetExceededError)
 
 
+def test_what_was_spent_counts_though_nothing_in_the_background_has_run(database, caller):
+    """Elsewhere budgets hang on a projection that is written later, or never (langwatch#6141)."""
+    caller = limit(database, caller, 20 * HOLD)
+    for _ in range(20):
+        spend(database, caller, HOLD)
+    refusal = try_to_submit(database, caller)
+    assert refusal.metadata["budget"]["spend_usd"] == pytest.approx(20 * HOLD / 1e9)
+
+
+def test_a_dearer_fallback_does_not_pass_a_budget_either(database, caller):
+    """Elsewhere the fallback's price is neither checked nor reserved (litellm PR #41379)."""
+    caller = limit(database, caller, HOLD + 100)
+    places = [("alpha", "m/one"), ("beta", "m/two")]
+    job = submit_and_claim(database, caller, places=places, more=500)
+    ending = failed(job)
+    decision = decide(job, ending.failure, NOW)
+    assert is_dearer(job, decision)
+    [decision] = run(database, extend_many, Extension(job, ending.failure, decision, NOW))
+    record(database, dataclasses.replace(ending, decision=decision))
+    row = job_row(database, job.id)
+    assert (row.position, row.hold_nanos) == (0, HOLD)
+
+
 def test_every_budget_that_applies_must_hold(database, caller):
     caller = limit(database, caller, 5 * HOLD, Reset.DAILY)
     caller = limit(database, caller, 6 * HOLD, Reset.MONTHLY)
@@ -148,9 +173,16 @@ def test_what_did_not_happen_is_given_back(database, caller):
     assert isinstance(try_to_submit(database, caller), Submitted)
 
 
-async def test_fifty_at_once_never_pass_a_budget(url, database, connect, caller):
-    # litellm#34732, #26672; bifrost#3547: checked here, counted there
-    caller = limit(database, caller, 5 * HOLD)
+@pytest.mark.parametrize("scope", [Scope.WORKSPACE, Scope.KEY, Scope.MEMBER])
+async def test_fifty_at_once_never_pass_a_budget(url, database, connect, caller, scope):
+    """Others check here and count there (litellm#34732, #26672), count in each process by itself
+    (bifrost#3547), or skip the budget for the first requests ever of whom they do not know yet
+    (litellm#40095)."""
+    if scope is Scope.MEMBER:
+        with database.transaction() as connection:
+            accounts.change_key(connection, caller.api_key_id, {"created_by": "usr_1"})
+    subject = "usr_1" if scope is Scope.MEMBER else None
+    caller = limit(database, caller, 5 * HOLD, scope=scope, subject=subject)
     sides = [database, connect(url)]
     writes = [sides[n % 2].write(submit_many, make_new_job(caller)) for n in range(50)]
     results = await asyncio.gather(*writes, return_exceptions=True)
@@ -173,6 +205,7 @@ def deliveries(database):
 
 
 def test_each_threshold_is_told_once_a_period(database, caller):
+    """Not once and never again (litellm#16185), nor with every request (litellm#3738, #3113)."""
     # Given a soft budget and somebody who wants to hear of it
     caller = limit(database, caller, 10 * HOLD, soft=True)
     make_endpoint(database, caller.workspace_id, events=["budget.threshold"])
@@ -190,8 +223,17 @@ def test_each_threshold_is_told_once_a_period(database, caller):
     assert run(database, notify_many, NOW + DAY_MS) == [1]
 
 
+@pytest.mark.parametrize(
+    ("cents", "told"), [(40, 0), (749, 0), (750, 1), (1_199, 1), (1_485, 1), (1_500, 1)]
+)
+def test_a_share_of_a_budget_is_told_when_it_is_spent_and_not_before(database, caller, cents, told):
+    """A rule for more than 99 % went off at 40 cents of 15 dollars (bifrost#5770)."""
+    caller = limit(database, caller, 15 * 10**9)
+    spend(database, caller, cents * 10**7)
+    assert run(database, notify_many, NOW) == [told]
+
+
 def test_a_keys_own_limit_is_told_like_a_budget(database, caller):
-    """Once per threshold and period: not with every request, nor only the first time ever."""
     caller = limit_key(database, caller, 10 * HOLD, "daily")
     make_endpoint(database, caller.workspace_id, events=["budget.threshold"])
     told = []

@@ -124,7 +124,7 @@ def test_an_endpoint_that_let_the_job_down_gets_it_back_only_for_a_rate_limit(da
 
 
 def test_a_reset_in_hours_holds_up_no_job_that_has_a_fallback(database, caller):
-    """Peers 13 (OmniRoute 495)."""
+    """Elsewhere a provider's reset in hours blocked the fallback (OmniRoute PR #495)."""
     job = submit_and_claim(database, caller, places=TWO)
     hours = Busy("alpha", Cause.PROVIDER_PAUSE, NOW + 4 * 3_600_000, "acme/small")
     moved = defer(database, job.id, hours, attempt=job.attempt)
@@ -179,7 +179,7 @@ def test_jobs_of_one_group_are_put_off_together(database, caller):
 
 
 def test_a_dearer_fallback_holds_more_before_the_job_moves(database):
-    """Peers 26: a fallback's reservation."""
+    """Elsewhere nothing is reserved for a fallback (litellm PR #41379)."""
     caller = make_principal(database, credit=HOLD + 500)
     job = submit_and_claim(database, caller, places=TWO, more=500)
     moved = defer(database, job.id, attempt=job.attempt)

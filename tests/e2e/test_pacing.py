@@ -77,7 +77,7 @@ def paced() -> Iterator[PacedHouse]:
 
 
 def test_four_workers_keep_the_rate_and_use_it(paced: PacedHouse) -> None:
-    """Peers 2, 3, 27: what is over the limit waits, whatever the number of processes."""
+    """What is over the limit waits, whatever the number of processes."""
     # Given more batch jobs than a provider takes in ten seconds
     paced.queue_many(14 * TWENTY, "paced/model", lane="batch", not_before=time.time() + 8)
     until(lambda: paced.seen("sim-tok1") > 0, 20, paced.log)
@@ -90,7 +90,7 @@ def test_four_workers_keep_the_rate_and_use_it(paced: PacedHouse) -> None:
 
 
 def test_a_job_over_the_limit_waits_unclaimed_and_says_what_for(paced: PacedHouse) -> None:
-    """Peers 8: backpressure has a name and a time."""
+    """Backpressure has a name and a time."""
     answer = paced.call("rare/model")
     assert answer.status_code == 200
     assert int(answer.headers["x-queue-ms"]) >= 0
@@ -121,7 +121,7 @@ def test_a_full_provider_is_passed_over_while_a_fallback_is_free(paced: PacedHou
 
 
 def test_no_429_reaches_a_caller_while_a_fallback_serves(paced: PacedHouse) -> None:
-    """Peers 13, 49: the pause of one provider blocks no fallback, and is kept by all processes."""
+    """The pause of one provider blocks no fallback, and is kept by all processes."""
     # Given a primary that answers nothing but 429, and a fallback
     url = f"{paced.url}/chat/completions"
     body = chat() | {"model": "two/places"}
@@ -137,7 +137,7 @@ def test_no_429_reaches_a_caller_while_a_fallback_serves(paced: PacedHouse) -> N
 
 
 def test_interactive_calls_do_not_wait_for_a_batch(paced: PacedHouse) -> None:
-    """Peers 1: interactive before batch."""
+    """Interactive before batch."""
     # Given a provider of ten slots of 100 ms, and three seconds of batch jobs before it
     paced.queue_many(300, "narrow/model", lane="batch")
     # When calls come meanwhile
@@ -164,7 +164,7 @@ def _ended(http: httpx.Client, job_ids: list[str]) -> int:
 
 
 def test_priority_orders_jobs_and_is_no_providers_business(paced: PacedHouse) -> None:
-    """Peers 4 (litellm 7144): `priority` was sent on as an unknown parameter."""
+    """Elsewhere `priority` was sent on as an unknown parameter (litellm#7144)."""
     job_id = paced.queue("spare/sim-echo", priority=7)
     assert paced.await_job(job_id)["priority"] == 7
     assert paced.calls('"priority"')["matching"] == 0

@@ -1,4 +1,8 @@
-"""Calls and tokens per minute, counted for all processes (peers 27, 34)."""
+"""Calls and tokens per minute, counted in one step for all processes.
+
+Who reads, then writes, lets twice as many pass (new-api#969); who counts alone, as many times more
+as there are processes (bifrost#3547).
+"""
 
 import asyncio
 

@@ -1,5 +1,8 @@
-"""A provider's slots are shared by all processes (peers 2, 3, 27, 34: wait, do not fail; no N times
-the limit with N replicas; no read-then-write)."""
+"""A provider's slots are shared by all processes.
+
+Who finds none waits rather than fails (litellm#1152), N processes have not N times as many
+(bifrost#3547), and taking one is one step (new-api#969).
+"""
 
 import asyncio
 

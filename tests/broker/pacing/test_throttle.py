@@ -40,7 +40,7 @@ def test_the_echoes_of_a_burst_are_no_further_strikes():
 
 
 def test_a_second_deadline_never_shortens_the_first():
-    """Peers 49 (litellm 40130): the second cooldown kept the shorter of two deadlines."""
+    """Elsewhere the second cooldown kept the shorter of two deadlines (litellm#40130)."""
     throttles = limited(retry_after=60)
     throttles.limited(HOT, 1, NOW + 10)
     assert throttles.free_at(HOT, NOW + 5_000) == NOW + 60_000
@@ -53,7 +53,7 @@ def test_a_longer_second_deadline_counts():
 
 
 def test_an_hours_long_reset_is_tried_again_after_minutes():
-    """Peers 13 (OmniRoute 495): waiting for it hung every queued request."""
+    """Elsewhere waiting for it hung every queued request (OmniRoute PR #495)."""
     throttles = limited(retry_after=4 * 3600)
     assert throttles.free_at(HOT, NOW) == NOW + LONGEST_PAUSE_MS
 

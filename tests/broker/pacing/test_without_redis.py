@@ -1,4 +1,4 @@
-"""Frozen or absent Redis never hangs a call (peers 59)."""
+"""Frozen or absent Redis never hangs a call (litellm#3400)."""
 
 import asyncio
 
