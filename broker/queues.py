@@ -54,8 +54,10 @@ def queue_name(provider: str, lane: Lane) -> str:
     return f"{provider}.{lane.value}"
 
 
-def queue_names(providers: Iterable[str]) -> list[str]:
-    return [queue_name(provider, lane) for provider in providers for lane in Lane]
+def queue_names(providers: Iterable[str], only: str = "") -> list[str]:
+    """Return the queues of these providers' jobs: of `only` one lane, or of all."""
+    lanes = [Lane(only)] if only else list(Lane)
+    return [queue_name(provider, lane) for provider in providers for lane in lanes]
 
 
 def task_of(queue: str) -> str:

@@ -62,6 +62,7 @@ class House:
         *,
         config: str | None = None,
         workers: int = 1,
+        batch_workers: int = 0,  # a process more takes seconds to start
     ) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="wb", dir="/tmp"))
         self.port, self.simulator_port, closed = free_ports(3)
@@ -79,7 +80,7 @@ class House:
             **(settings or {}),
         }
         self.arguments = ["up", "--demo", "--no-flower", f"--port={self.port}"]
-        self.arguments += [f"--workers={workers}"]
+        self.arguments += [f"--workers={workers}", f"--batch-workers={batch_workers}"]
         self.log_path = self.directory / "up.log"
         self.process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(
@@ -157,11 +158,15 @@ class House:
         lines = self.log_path.read_text(errors="replace").splitlines()
         return [line for line in lines if KEY in line or SECRETS.search(line)]
 
-    def child(self, word: str) -> psutil.Process:
-        """The one child whose command has `word` in it, e.g. worker, api, valkey."""
+    def children(self, word: str) -> list[psutil.Process]:
+        """The children whose command has `word` in it, e.g. the workers of both lanes."""
         assert self.process is not None
         children = psutil.Process(self.process.pid).children()
-        (found,) = [child for child in children if word in _role(child)]
+        return [child for child in children if word in _role(child)]
+
+    def child(self, word: str) -> psutil.Process:
+        """The one child whose command has `word` in it, e.g. worker, api, valkey."""
+        (found,) = self.children(word)
         return found
 
     def kill(self, word: str) -> None:

@@ -63,7 +63,7 @@ class Runtime:
 
     def queues(self) -> list[str]:
         """Return the queues of all providers that this process can call now."""
-        return queue_names(tuple(self._tools.routes))
+        return queue_names(tuple(self._tools.routes), self._settings.worker_lane)
 
     def run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
         """Run these jobs of one queue; return when each was recorded, handed back, or not ours."""

@@ -172,6 +172,8 @@ class Workers(_Group):
     """Who holds the leases of this worker process; empty = made at its start."""
     dispatch: bool = True
     """Whether this worker may lead the dispatching."""
+    worker_lane: Literal["", "interactive", "batch"] = ""
+    """The only lane whose jobs this worker takes; empty = all. `waybill up` has workers of each."""
     worker_concurrency: int = Field(1_000, ge=1)
     """Calls in flight in one worker process."""
     lease_seconds: float = Field(60, gt=0)

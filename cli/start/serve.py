@@ -62,7 +62,8 @@ def worker(
     from workers.app import app, config  # noqa: PLC0415
 
     sys.setswitchinterval(SWITCH_SECONDS)
-    queues = ",".join([*queue_names(providers.configured(config)), DELIVERIES_QUEUE])
+    jobs = queue_names(providers.configured(config), config.worker_lane)
+    queues = ",".join([*jobs, DELIVERIES_QUEUE])
     arguments = ["--quiet", "worker", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
     node = name or f"waybill-{os.getpid()}@%h"
     app.start([*arguments, "--task-events", f"--queues={queues}", f"--hostname={node}"])

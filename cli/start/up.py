@@ -21,6 +21,7 @@ from broker.database import Database
 from broker.ids import new_id
 from broker.lifecycle import Rescue, rescue_many
 from broker.migrations import migrate
+from broker.queues import Lane
 from broker.settings import Settings
 from broker.stopping import stopped
 from broker.webhooks import leases
@@ -37,6 +38,10 @@ def up(
     host: Annotated[str | None, typer.Option(help="Address of the API and Flower.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port of the API.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
+    batch_workers: Annotated[
+        int,
+        typer.Option(min=0, help="Worker processes for batches alone; 0: the others do them too."),
+    ] = 1,
     flower: Annotated[bool, typer.Option(help="Serve Flower too.")] = True,
     demo: Annotated[bool, typer.Option(help="Serve a simulated provider too.")] = False,
     simulator_port: Annotated[
@@ -65,7 +70,9 @@ def up(
         _check_ports(host, ports)
         _check_configuration(config)
         house = House(config, host, port)
-        house.plan(workers=workers, flower=flower, simulator=simulator_port if demo else None)
+        house.plan_api()
+        house.plan_workers(workers, batch_workers)
+        house.plan_others(flower=flower, simulator=simulator_port if demo else None)
         sys.exit(asyncio.run(house.run()))
 
 
@@ -89,26 +96,38 @@ class House:
         self._valkey: Child | None = None
         self._urls: dict[str, str] = {}
 
-    def plan(self, *, workers: int, flower: bool, simulator: int | None) -> None:
-        """Decide which children there are, in the order of their start."""
-        if not self._config.redis_url:
-            self._valkey = Child("valkey", valkey_command(self._config))
+    def plan_api(self) -> None:
+        """Decide on the API. Children start in the order in which they are planned."""
         base = f"http://{self._host}:{self._port}"
-        address = [f"--host={self._host}"]
-        api = self._add("api", ["api", *address, f"--port={self._port}"])
+        api = self._add("api", ["api", f"--host={self._host}", f"--port={self._port}"])
         api.stop_seconds = GRACE_SECONDS + 5  # it lets open streams go on for a while
         self._urls = {"API": f"{base}/api/v1", "Docs": f"{base}/docs"}
+
+    def plan_workers(self, workers: int, batch_workers: int) -> None:
+        """Decide on the workers: callers who wait are not to wait for a batch's process, too."""
         for number in range(1, workers + 1):
-            child = self._add(f"worker-{number}", ["worker", f"--name=worker-{number}@%h"])
-            child.environment = _new_worker_id
-            child.stop_seconds = self._config.soft_shutdown_seconds + 10
+            own = {"WAYBILL_WORKER_LANE": Lane.INTERACTIVE.value, "WAYBILL_DISPATCH": "false"}
+            self._add_worker(f"worker-{number}", own if batch_workers else {})
+        for number in range(1, batch_workers + 1):
+            self._add_worker(f"batch-worker-{number}", {"WAYBILL_WORKER_LANE": Lane.BATCH.value})
+
+    def plan_others(self, *, flower: bool, simulator: int | None) -> None:
+        """Decide on what else there is: Valkey, Flower, the simulator's port."""
+        if not self._config.redis_url:
+            self._valkey = Child("valkey", valkey_command(self._config))
         if flower:
             port = self._config.flower_port
-            self._add("flower", ["flower", *address, f"--port={port}"])
+            self._add("flower", ["flower", f"--host={self._host}", f"--port={port}"])
             self._urls["Flower"] = f"http://{self._host}:{port}"
         if simulator is not None:
             self._add("simulator", ["simulate", f"--port={simulator}"])
             self._urls["Simulator"] = f"http://127.0.0.1:{simulator}/v1"
+
+    def _add_worker(self, name: str, settings: dict[str, str]) -> None:
+        child = self._add(name, ["worker", f"--name={name}@%h"])
+        # each start of a worker is somebody else: leases are never taken over by a namesake
+        child.environment = lambda: {**settings, "WAYBILL_WORKER_ID": new_id("worker_")}
+        child.stop_seconds = self._config.soft_shutdown_seconds + 10
 
     def _add(self, name: str, arguments: list[str]) -> Child:
         child = Child(name, [sys.executable, "-m", "cli", *arguments])
@@ -213,11 +232,6 @@ async def _answers(redis: Redis) -> bool:
         return bool(await redis.ping())
     except (RedisError, OSError):
         return False
-
-
-def _new_worker_id() -> dict[str, str]:
-    """Each start of a worker is somebody else: leases are never taken over by a namesake."""
-    return {"WAYBILL_WORKER_ID": new_id("worker_")}
 
 
 def _check_configuration(config: Settings) -> None:

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import psutil
-
 from tests.house import House
 
 PARTS = ("api", "worker", "valkey", "simulate")
@@ -20,10 +18,11 @@ class Reading:
 def read(house: House) -> Reading:
     cpu, memory = {}, {}
     for part in PARTS:
-        process: psutil.Process = house.child(part)
-        times = process.cpu_times()
-        cpu[part] = times.user + times.system
-        memory[part] = process.memory_info().rss / 2**20
+        cpu[part] = memory[part] = 0.0
+        for process in house.children(part):
+            times = process.cpu_times()
+            cpu[part] += times.user + times.system
+            memory[part] += process.memory_info().rss / 2**20
     return Reading(cpu, memory)
 
 

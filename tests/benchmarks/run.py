@@ -34,7 +34,7 @@ def main() -> None:
     console.print(
         f"{platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()}"
     )
-    with House(SETTINGS, config=EXTRA) as house:
+    with House(SETTINGS, config=EXTRA, batch_workers=1) as house:
         if arguments.webhooks:
             console.print(deliveries.measured(house))
             return

@@ -32,7 +32,7 @@ def test_docker_compose_accepts_the_file() -> None:
         check=False,
     )
     assert ended.returncode == 0, ended.stderr
-    assert set(services({})) == {"migrate", "api", "worker", "dispatcher", "flower"}
+    assert set(services({})) == {"migrate", "api", "worker", "batch-worker", "dispatcher", "flower"}
 
 
 def test_the_services_run_the_examples_and_stop_in_peace(tmp_path: Path) -> None:
