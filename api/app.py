@@ -77,9 +77,6 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         docs_url="/docs",
         redoc_url=None,
     )
-    app.include_router(health.router)
-    app.include_router(pages)
-    app.include_router(metrics.router)
     for prefix in PREFIXES:
         documented = prefix == PREFIXES[0]  # once, though they answer under both
         for router in (*ROUTERS, accounts):
@@ -89,6 +86,8 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
                 dependencies=[Depends(queries.check)],
                 include_in_schema=documented,
             )
+    for router in (health.router, metrics.router, pages):
+        app.include_router(router)
     _shape_errors(app)
     openapi.complete(app)
     return app

@@ -170,7 +170,7 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
         return annotator
     with tools.recorder.in_flight(endpoint_of(run)):
         answer = await call(
-            tools.http,
+            tools.wire,
             adapter,
             run.request,
             upstream,

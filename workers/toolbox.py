@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-import httpx
 from redis.asyncio import Redis
 
 from broker.completion import Completion, Document, Failure
@@ -30,7 +29,7 @@ from workers.lanes import Lanes
 from workers.media import Fetcher
 from workers.operations.base import OperationAdapter
 from workers.operations.registry import OPERATIONS
-from workers.upstream import http_client
+from workers.upstream import Wire
 
 Answer: TypeAlias = Completion | Document | Failure
 
@@ -64,7 +63,7 @@ class Toolbox:
     recorder: Recorder
     observer: Observer
     publisher: CeleryPublisher
-    http: httpx.AsyncClient
+    wire: Wire
     fetch: Fetcher
     files: FileStore
     routes: dict[str, Route]  # more come as workspaces bring keys, see `own_keys`
@@ -87,7 +86,7 @@ class Toolbox:
         await self.events.close()
         await self.observer.close()
         await self.recorder.close()
-        await self.http.aclose()
+        await self.wire.aclose()
         await self.fetch.aclose()
         await self.redis.aclose()
         await asyncio.to_thread(self.database.close)
@@ -111,7 +110,7 @@ def toolbox(settings: Settings) -> Toolbox:
         recorder=Recorder(redis, worker_id),
         observer=Observer(redis, judges=True),
         publisher=CeleryPublisher(settings.transport),
-        http=http_client(settings),
+        wire=Wire(settings),
         fetch=Fetcher(settings),
         files=file_store(settings),
         routes=known,

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 
 import aiohttp
 import httpx
@@ -36,6 +37,9 @@ from workers.assembly import Assembly
 from workers.operations.base import OperationAdapter
 
 MAX_ERROR_BYTES = 64 * 1024
+
+CARRIED = {"accept-encoding": "gzip, deflate", "user-agent": "Waybill"}
+"""Headers of every request, unless an adapter or a provider's row says otherwise."""
 
 log = structlog.get_logger()
 
@@ -96,19 +100,57 @@ class Stopwatch:
         return int((time.monotonic() - self._began) * 1000)
 
 
-def http_client(settings: Settings) -> httpx.AsyncClient:
-    """Return the worker's client: httpx over aiohttp, whose pool stays fast when it is large."""
-    limits = httpx.Limits(max_connections=settings.worker_concurrency + 64, keepalive_expiry=60)
-    return httpx.AsyncClient(
-        transport=AiohttpTransport(limits=limits),
-        timeout=httpx.Timeout(None, connect=settings.connect_timeout_seconds),
-        follow_redirects=False,
-        trust_env=False,
-    )
+class Wire:
+    """The worker's way to providers: an httpx transport, and a client around it for rare calls.
+
+    Completions go by the transport itself: what a client adds (cookies, redirects, merged
+    defaults) no provider's call needs, and it costs as much as all else that is sent. The transport
+    is aiohttp's, whose pool stays fast when it is large.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout = httpx.Timeout(None, connect=settings.connect_timeout_seconds)
+        self._most = settings.worker_concurrency + 64
+        self._transport = AiohttpTransport(client=self._session)
+        self.client = httpx.AsyncClient(
+            transport=self._transport,
+            timeout=self._timeout,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def _session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=self._most, keepalive_timeout=60, ssl=httpx.create_ssl_context(trust_env=False)
+        )
+        # one caller's cookies are not another's
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+
+    @asynccontextmanager
+    async def sent(self, built: HttpRequest) -> AsyncIterator[httpx.Response]:
+        """Send a request; the response's body is yet to be read. Raises httpx.HTTPError."""
+        request = httpx.Request(
+            built.method,
+            _url(built.url),
+            headers={**CARRIED, **built.headers},
+            content=built.body,
+            extensions={"timeout": self._timeout.as_dict()},
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
+            yield response
+        finally:
+            await response.aclose()
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
+
+
+_url = lru_cache(maxsize=4_096)(httpx.URL)
 
 
 async def call(
-    client: httpx.AsyncClient,
+    wire: Wire,
     adapter: Adapter | OperationAdapter,
     request: CompletionRequest,
     upstream: Upstream,
@@ -123,7 +165,7 @@ async def call(
     if isinstance(built, Failure):
         return built
     try:
-        async with watch.running(), _sent(client, built) as response:
+        async with watch.running(), wire.sent(built) as response:
             on_headers(response.headers)
             return await _read_answer(response, adapter, request, watch, max_bytes, on_chunk)
     except TimeoutError:
@@ -163,19 +205,6 @@ def build(
         log.exception("upstream.untranslatable", provider=upstream.slug)
         message = f"The request cannot be put into {upstream.slug}'s terms: {error}"
         return Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message[:500])
-
-
-@asynccontextmanager
-async def _sent(client: httpx.AsyncClient, built: HttpRequest) -> AsyncIterator[httpx.Response]:
-    """Send a request; the response's body is yet to be read."""
-    request = client.build_request(
-        built.method, built.url, headers=built.headers, content=built.body
-    )
-    response = await client.send(request, stream=True)
-    try:
-        yield response
-    finally:
-        await response.aclose()
 
 
 async def _read_answer(

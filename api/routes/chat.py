@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api import answering, caching, explaining, forgetting, intake
 from api.attribution import attribution
 from api.documents import body_of
+from api.routes.direct import DirectRoute
 from api.services import Services, services
 from api.serving import serve
 from api.streaming import ChatStream, chat_response
@@ -17,7 +18,7 @@ from broker.events import Event
 from broker.operations import Operation
 from broker.submission import NewJob, Wish
 
-router = APIRouter(tags=["chat"])
+router = APIRouter(tags=["chat"], route_class=DirectRoute)
 
 
 @router.post("/chat/completions", openapi_extra=body_of(Operation.CHAT))

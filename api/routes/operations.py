@@ -7,13 +7,14 @@ from api import answering, caching, intake
 from api.attribution import attribution
 from api.documents import body_of
 from api.forms import read_sound_form
+from api.routes.direct import DirectRoute
 from api.services import Services, services
 from api.serving import serve
 from broker.completion import Json
 from broker.operations import Operation
 from broker.submission import Wish
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], route_class=DirectRoute)
 
 
 @router.post("/embeddings", openapi_extra=body_of(Operation.EMBEDDINGS))

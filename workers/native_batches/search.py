@@ -23,7 +23,7 @@ async def find(tools: Toolbox, api: BatchApi, upstream: Upstream, row: Any) -> l
     found: list[Listed] = []
     after: str | None = None
     for _ in range(PAGES):
-        page = api.page(await fetch(tools.http, api.listing(after, upstream)))
+        page = api.page(await fetch(tools.wire.client, api.listing(after, upstream)))
         recent = [each for each in page.batches if each.created_at >= since]
         found += [each for each in recent if each.id not in others and _is(each, api, row)]
         after = page.after

@@ -201,7 +201,7 @@ class Step:
         for place in progress.files:
             call = self._api.results(place, self._known_route.upstream)
             most = self._tools.settings.max_answer_bytes
-            async for line in lines(self._tools.http, call, max_bytes=most):
+            async for line in lines(self._tools.wire.client, call, max_bytes=most):
                 group.append(self._api.result(line))
                 if len(group) >= GROUP:
                     await self._book_group(group)
@@ -283,7 +283,7 @@ class Step:
         return await self._tools.database.read(function, self._row.id, *arguments)
 
     async def _fetch(self, call: HttpRequest) -> bytes:
-        return await fetch(self._tools.http, call)
+        return await fetch(self._tools.wire.client, call)
 
     @property
     def _known_route(self) -> Route:

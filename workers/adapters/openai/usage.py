@@ -116,7 +116,10 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 def _count(holder: Mapping[str, Any], *names: str) -> int | None:
     """Return the largest count stated under any of the names."""
-    return _most(*(_whole(holder.get(name)) for name in names))
+    stated = [
+        count for name in names if name in holder and (count := _whole(holder[name])) is not None
+    ]
+    return max(stated) if stated else None
 
 
 def _whole(value: object) -> int | None:
@@ -125,5 +128,7 @@ def _whole(value: object) -> int | None:
     return int(value) if math.isfinite(value) and value >= 0 else None
 
 
-def _most(*counts: int | None) -> int | None:
-    return max((count for count in counts if count is not None), default=None)
+def _most(one: int | None, other: int | None) -> int | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return max(one, other)
