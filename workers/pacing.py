@@ -96,14 +96,17 @@ def counted(tools: Toolbox, job: ClaimedJob) -> Iterator[None]:
 def learn(tools: Toolbox, permit: Permit, job: ClaimedJob, answer: Answer) -> None:
     """Take to heart what an attempt's end says about its endpoint's limits."""
     endpoint = _endpoint(job)
+    is_ours = job.endpoint.credential is None  # pauses are of the installation's account
     if not isinstance(answer, Failure):
         tools.throttles.succeeded(endpoint, now_ms())
         if answer.usage is not None:
             tokens = answer.usage.prompt_tokens + answer.usage.completion_tokens
             tools.pacer.recount(permit, tokens)
-    elif answer.error_type is ErrorType.RATE_LIMIT_EXCEEDED and job.endpoint.credential is None:
+    elif answer.error_type is ErrorType.RATE_LIMIT_EXCEEDED and is_ours:
         until = tools.throttles.limited(endpoint, answer.retry_after, now_ms())
         log.info("endpoint.rate_limited", provider=endpoint[0], model=endpoint[1], until=until)
+    elif answer.retry_after and is_ours:  # a 503 that says when to come back, say
+        tools.throttles.used_up(endpoint, answer.retry_after, now_ms())
 
 
 def heed(tools: Toolbox, job: ClaimedJob, headers: Mapping[str, str]) -> None:

@@ -15,7 +15,6 @@ from broker.health.breaker import CLOSED, Breaker
 from broker.health.buckets import PREFIX
 
 KEY = f"{PREFIX}circuits"
-PAUSES = f"{PREFIX}pauses"
 MOST_TRIES = 8
 
 _SET_IF_UNCHANGED = """
@@ -26,14 +25,6 @@ else redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
 return false
 """
 """Return false when it was set, else what is there now."""
-
-PAUSE = """
-local known = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
-if tonumber(ARGV[2]) > known then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
-redis.call('EXPIRE', KEYS[1], 86400)
-return 1
-"""
-"""Remember until when an endpoint asked not to be called: the later of two moments stands."""
 
 
 def name(endpoint: EndpointKey) -> str:

@@ -22,6 +22,7 @@ from broker.health.breaker import CLOSED, Breaker
 from broker.health.buckets import Resolution
 from broker.health.history import History
 from broker.health.recorder import IN_FLIGHT
+from broker.pacing import pauses
 from broker.stopping import stopped
 
 REFRESH_SECONDS = 1.0
@@ -55,16 +56,16 @@ class Observer:
     async def refresh(self) -> None:
         """Read what is new, judge it, and make the next snapshot. Raises RedisError."""
         now = self._clock()
-        known, pauses, in_flight = await self._read(now)
+        known, paused, in_flight = await self._read(now)
         if self._judges:
-            known |= await self._judge(known, pauses, now)
-        self.snapshot = await asyncio.to_thread(self._picture, known, pauses, in_flight, now)
+            known |= await self._judge(known, paused, now)
+        self.snapshot = await asyncio.to_thread(self._picture, known, paused, in_flight, now)
         self.circuits = known
 
     def _picture(
         self,
         known: Mapping[EndpointKey, Breaker],
-        pauses: Mapping[EndpointKey, int],
+        paused: Mapping[EndpointKey, int],
         in_flight: Mapping[EndpointKey, int],
         now: int,
     ) -> Snapshot:
@@ -74,7 +75,7 @@ class Observer:
             if breaker.since and endpoint in evidence:
                 seen = self._history.recovered(endpoint, now, since=breaker.since)
                 evidence[endpoint] = replace(evidence[endpoint], since_recovery=seen)
-        return Snapshot(history.with_circuits(evidence, known, pauses, in_flight, now), now)
+        return Snapshot(history.with_circuits(evidence, known, paused, in_flight, now), now)
 
     async def _run(self) -> None:
         while True:
@@ -93,19 +94,18 @@ class Observer:
         pipeline = self._redis.pipeline(transaction=False)
         for resolution, start in wanted:
             pipeline.hgetall(resolution.key(start))
-        for key in (circuits.KEY, circuits.PAUSES, IN_FLIGHT):
+        for key in (circuits.KEY, pauses.KEY, IN_FLIGHT):
             pipeline.hgetall(key)
         *spans, kept, paused, reports = await pipeline.execute()
         await asyncio.to_thread(self._take, dict(zip(wanted, spans, strict=True)), now)
-        pauses = {circuits.endpoint_of(field): int(until) for field, until in paused.items()}
         await self._forget(reports, now)
-        return circuits.read(kept), pauses, _calls(reports, now)
+        return circuits.read(kept), pauses.read(paused), _calls(reports, now)
 
     def _take(self, spans: Mapping[tuple[Resolution, int], Any], now: int) -> None:
         self._history.take({place: buckets.read(span) for place, span in spans.items()}, now)
 
     async def _judge(
-        self, known: Mapping[EndpointKey, Breaker], pauses: Mapping[EndpointKey, int], now: int
+        self, known: Mapping[EndpointKey, Breaker], paused: Mapping[EndpointKey, int], now: int
     ) -> dict[EndpointKey, Breaker]:
         """Open what failed too often, forget what has recovered; return what has changed."""
         changed = {}
@@ -118,7 +118,7 @@ class Observer:
             if bad:
                 ok, failed = bad[0]
                 why = f"{failed} of {ok + failed} recent attempts failed"
-                asked = max(pauses.get(endpoint, 0) - now, 0)
+                asked = max(paused.get(endpoint, 0) - now, 0)
                 changed[endpoint] = await self._open(endpoint, now, asked, why)
         for endpoint, breaker in known.items():
             if breakers.is_settled(breaker, now):

@@ -62,7 +62,6 @@ class Recorder:
         self._reporter = reporter  # this worker: whose calls in flight these are
         self._clock = clock
         self._counts: Counter[tuple[Resolution, int, str]] = Counter()
-        self._pauses: dict[EndpointKey, int] = {}
         self._in_flight: Counter[EndpointKey] = Counter()
         self._errands: list[Errand] = []
         self._something = asyncio.Event()
@@ -98,9 +97,6 @@ class Recorder:
         if seen.verdict in (Verdict.OK, Verdict.FAILED):
             self._count(MOMENTS, now, seen.endpoint, seen.verdict.value)
             self._count(HOURS, now, seen.endpoint, seen.verdict.value)
-        if seen.retry_after_ms:
-            until = now + seen.retry_after_ms
-            self._pauses[seen.endpoint] = max(until, self._pauses.get(seen.endpoint, 0))
         self._something.set()
 
     def later(self, errand: Errand) -> None:
@@ -121,10 +117,9 @@ class Recorder:
     async def _flush(self) -> None:
         self._something.clear()
         counts, self._counts = self._counts, Counter()
-        pauses, self._pauses = self._pauses, {}
         errands, self._errands = self._errands, []
         try:
-            await self._send(counts, pauses)
+            await self._send(counts)
         except (RedisError, OSError) as error:
             log.info("health.not_sent", counts=len(counts), error=str(error))
         for errand in errands:
@@ -133,9 +128,7 @@ class Recorder:
             except Exception as error:  # noqa: BLE001  # one that fails must not stop the counting
                 log.warning("health.errand_failed", error=str(error))
 
-    async def _send(
-        self, counts: Counter[tuple[Resolution, int, str]], pauses: dict[EndpointKey, int]
-    ) -> None:
+    async def _send(self, counts: Counter[tuple[Resolution, int, str]]) -> None:
         pipeline = self._redis.pipeline(transaction=False)
         for (resolution, start, field), seen in counts.items():
             pipeline.hincrby(resolution.key(start), field, seen)
@@ -144,8 +137,6 @@ class Recorder:
         for (resolution, _, field), seen in counts.items():
             if resolution is MINUTES and buckets.is_total(field):
                 pipeline.hincrby(TOTALS, field, seen)
-        for endpoint, until in pauses.items():
-            pipeline.eval(circuits.PAUSE, 1, circuits.PAUSES, circuits.name(endpoint), until)
         self._in_flight += Counter()  # forget endpoints without a call
         report = {circuits.name(endpoint): calls for endpoint, calls in self._in_flight.items()}
         told = orjson.dumps({"at": self._clock(), "calls": report})

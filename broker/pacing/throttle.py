@@ -86,7 +86,7 @@ class Throttles:
         return throttle.until
 
     def used_up(self, endpoint: EndpointKey, reset: float, now: int) -> None:
-        """Learn from an answer's headers that nothing is left for `reset` seconds."""
+        """Learn from an answer that the endpoint is not to be called for `reset` seconds."""
         cap = self.in_flight[endpoint] or 1
         self._known.setdefault(endpoint, Throttle(cap=cap, struck_at=now))
         self._pause(endpoint, now + min(int(reset * 1000), LONGEST_PAUSE_MS))

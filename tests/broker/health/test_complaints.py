@@ -4,9 +4,10 @@ import pytest
 
 from broker.completion import AttemptOutcome, ErrorType
 from broker.evidence import Circuit
-from broker.health import Observer, Recorder, Seen, Verdict, breaker, circuits, verdict
+from broker.health import Seen, Verdict, breaker, circuits, verdict
 from broker.retries import OnUnknown, Retry, Situation, decide
 from broker.routing import Plan, PlannedEndpoint
+from tests.broker.health.watching import look, told
 from tests.factories import make_endpoint
 from workers.adapters.errors import classify
 
@@ -23,13 +24,8 @@ def next_place(failure, *, tries=1):
 
 
 async def seen(redis, clock, *attempts):
-    recorder = Recorder(redis, "worker", clock)
-    for each in attempts:
-        recorder.record(each)
-    recorder.start()
-    await recorder.close()
-    observer = Observer(redis, judges=True, clock=clock)
-    await observer.refresh()
+    await told(redis, clock, *attempts)
+    observer = await look(redis, clock, judges=True)
     return observer.snapshot.of(*ALPHA)
 
 

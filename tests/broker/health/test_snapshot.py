@@ -5,7 +5,8 @@ import math
 from redis.asyncio import Redis
 
 from broker.evidence import NOTHING_KNOWN, WHOLE_PROVIDER, Circuit
-from broker.health import Observer, Recorder, Seen, Verdict, breaker, circuits
+from broker.health import Recorder, Seen, Verdict, breaker, circuits
+from tests.broker.health.watching import look, told
 
 FAST, SLOW = ("alpha", "acme/small"), ("beta", "acme/small")
 
@@ -16,20 +17,6 @@ def ok(endpoint=FAST, **seen):
 
 def failed(endpoint=FAST, kind="server", **seen):
     return Seen(endpoint, Verdict.FAILED, kind=kind, **seen)
-
-
-async def told(redis, clock, *attempts, reporter="worker-1"):
-    recorder = Recorder(redis, reporter, clock)
-    for each in attempts:
-        recorder.record(each)
-    recorder.start()
-    await recorder.close()
-
-
-async def look(redis, clock, **options):
-    observer = Observer(redis, clock=clock, **options)
-    await observer.refresh()
-    return observer
 
 
 async def test_two_workers_attempts_become_one_picture(redis, clock):
@@ -131,7 +118,8 @@ async def test_a_trickle_of_failures_opens_it_too(redis, clock):
 
 async def test_its_cool_down_honours_the_latest_retry_after(redis, clock):  # litellm#34399, #40130
     asked = [failed(retry_after_ms=each) for each in (60_000, 240_000, 1_000, 1_000, 1_000)]
-    await told(redis, clock, *asked)
+    await told(redis, clock, *asked, reporter="worker-1")
+    await told(redis, clock, failed(retry_after_ms=2_000), reporter="worker-2")
     observer = await look(redis, clock, judges=True)
     assert observer.snapshot.of(*FAST).paused_until == clock.now + 240_000
 

@@ -1,0 +1,24 @@
+"""What workers see of endpoints, told as they tell it; and what an observer makes of it."""
+
+from broker.health import Observer, Recorder, Verdict
+from broker.pacing import Throttles, exchange_pauses
+
+
+async def told(redis, clock, *attempts, reporter="worker-1"):
+    """Count these attempts, and share the pauses that their answers asked for."""
+    recorder, throttles = Recorder(redis, reporter, clock), Throttles()
+    for each in attempts:
+        recorder.record(each)
+        if each.retry_after_ms:
+            pause = throttles.limited if each.verdict is Verdict.LIMITED else throttles.used_up
+            pause(each.endpoint, each.retry_after_ms / 1000, clock.now)
+    recorder.start()
+    await recorder.close()
+    if news := throttles.news():
+        await exchange_pauses(redis, news, clock.now)
+
+
+async def look(redis, clock, **options):
+    observer = Observer(redis, clock=clock, **options)
+    await observer.refresh()
+    return observer
