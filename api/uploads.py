@@ -13,7 +13,7 @@ from starlette.requests import Request
 
 from broker.batches import Findings, Inspector
 from broker.errors import InvalidRequestError, PayloadTooLargeError
-from broker.files import FileStore
+from broker.files import FileStore, refusal
 from broker.ids import new_id
 
 MAX_FIELD_BYTES = 10_000
@@ -38,15 +38,18 @@ class Draft:
         self._digest = hashlib.sha256()
 
     def write(self, data: bytes, *, inspect: bool = True) -> None:
-        """Add bytes. Raises PayloadTooLargeError."""
+        """Add bytes. Raises PayloadTooLargeError, or UnavailableError for a store without room."""
         self.size += len(data)
         if self.size > self._most:
             raise PayloadTooLargeError(
                 f"The file is larger than {self._most:,} bytes: split it.", param="file"
             )
-        if self._file is None:
-            self._file = self._stack.enter_context(self._store.writing(self.id))
-        self._file.write(data)
+        try:
+            if self._file is None:
+                self._file = self._stack.enter_context(self._store.writing(self.id))
+            self._file.write(data)
+        except OSError as error:
+            raise refusal(error) from None
         self._digest.update(data)
         if inspect:
             self._inspector.feed(data)
@@ -60,14 +63,18 @@ class Draft:
         return self._inspector.findings()
 
     def keep(self) -> None:
-        """Make it a file that is there for good."""
-        self._stack.close()
+        """Make it a file that is there for good. Raises UnavailableError."""
+        try:
+            self._stack.close()
+        except OSError as error:
+            raise refusal(error) from None
 
     def discard(self) -> None:
         """Leave nothing of it; also once it was kept."""
-        with contextlib.suppress(_DiscardedError), self._stack:
+        with contextlib.suppress(_DiscardedError, OSError), self._stack:  # closing writes the rest
             raise _DiscardedError
-        self._store.delete(self.id)
+        with contextlib.suppress(OSError):  # the reason to discard it is the one to tell
+            self._store.delete(self.id)
 
 
 @dataclass(slots=True)

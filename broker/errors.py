@@ -14,7 +14,8 @@ WaybillError
   ConflictError              409  the object is in another state
   PayloadTooLargeError       413
   RateLimitedError           429  too often, or too many at a time; `headers` say until when
-  UnavailableError           503  a part we need (database, queue) does not answer
+  UnavailableError           503  a part we need (database, queue, file store) does not answer
+    StorageFullError         507  … since its disk is full
 """
 
 from collections.abc import Collection, Sequence
@@ -141,6 +142,10 @@ class RateLimitedError(WaybillError):
 class UnavailableError(WaybillError):
     status = 503
     error_type = ErrorType.PROVIDER_UNAVAILABLE
+
+
+class StorageFullError(UnavailableError):
+    status = 507
 
 
 HTTP_STATUS: dict[ErrorType, int] = {

@@ -10,7 +10,7 @@ from sqlalchemy.exc import DataError, OperationalError
 
 from broker import files, warmth
 from broker.clock import now_ms
-from broker.completion import AttemptOutcome, Completion, Document, ErrorType, Failure, Usage
+from broker.completion import AttemptOutcome, Completion, Document, ErrorType, Failure, Media, Usage
 from broker.ids import generation_id
 from broker.lifecycle import (
     ClaimedJob,
@@ -125,12 +125,28 @@ async def _keep_media(
     if isinstance(answer, Completion):
         return []
     for media in answer.media:
-        await asyncio.to_thread(tools.files.save, media)
+        await _save(tools, media)
     now = now_ms()
     return [
         files.row(media, workspace_id=job.workspace_id, job_id=job.id, now=now)
         for media in answer.media
     ]
+
+
+async def _save(tools: Toolbox, media: Media) -> None:
+    """Write bytes that are paid for, however long a full disk may take to have room again.
+
+    What is not written within a lease's time is another worker's to do again, as in `record`.
+    """
+    give_up = time.monotonic() + tools.settings.lease_seconds
+    while True:
+        try:
+            return await asyncio.to_thread(tools.files.save, media)
+        except OSError as error:
+            if time.monotonic() > give_up:
+                raise
+            log.warning("media.not_written", media=media.id, error=str(error))
+            await asyncio.sleep(RECORD_AGAIN_SECONDS)
 
 
 async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:

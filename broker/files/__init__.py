@@ -17,7 +17,7 @@ from broker.files.records import (
     page,
 )
 from broker.files.records import media_row as row
-from broker.files.store import FileStore, file_store
+from broker.files.store import FileStore, file_store, refusal
 
 __all__ = [
     "FilePage",
@@ -32,5 +32,6 @@ __all__ = [
     "find",
     "new_row",
     "page",
+    "refusal",
     "row",
 ]

@@ -4,16 +4,23 @@ A file appears whole or not at all: who was killed while writing leaves nothing 
 """
 
 import contextlib
+import errno
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+import structlog
+
 from broker.completion import Media
+from broker.errors import StorageFullError, UnavailableError
 from broker.settings import Settings
 
 PIECE = 1 << 18  # bytes read at a time
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+log = structlog.get_logger()
 
 
 class FileStore(ABC):
@@ -129,6 +136,20 @@ def checked(file_id: str) -> str:
     if not file_id.removeprefix("file_").isalnum():
         raise FileNotFoundError(file_id)
     return file_id
+
+
+def refusal(error: OSError) -> UnavailableError:
+    """Return what a caller is told whose file the store did not take."""
+    log.error("files.not_written", error=str(error))
+    if error.errno in FULL:
+        return StorageFullError(
+            "The file store is full: nothing of this was kept. Delete files that are not needed, "
+            "or have its operator make room, and send it again."
+        )
+    return UnavailableError(
+        "The file store does not take files at the moment (the log says why): nothing of this was "
+        "kept. Send it again."
+    )
 
 
 def file_store(settings: Settings) -> FileStore:

@@ -1,0 +1,45 @@
+"""An answer that is paid for is written, however long its disk is full."""
+
+import errno
+from types import SimpleNamespace
+
+import pytest
+
+from broker.completion import Document, Media
+from workers import recording
+
+PICTURE = Media("file_01K0000000000000000000000A", "image/png", b"png")
+JOB = SimpleNamespace(id="job_1", workspace_id="ws_1")
+
+
+class Disk:
+    """A file store that is full for so many writes."""
+
+    def __init__(self, full):
+        self.full = full
+        self.saved = []
+
+    def save(self, media):
+        if self.full:
+            self.full -= 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.saved.append(media)
+
+
+def keep(disk, lease_seconds):
+    settings = SimpleNamespace(lease_seconds=lease_seconds)
+    tools = SimpleNamespace(files=disk, settings=settings)
+    return recording._keep_media(tools, JOB, Document({}, media=[PICTURE]))
+
+
+async def test_it_is_written_once_there_is_room(monkeypatch):
+    monkeypatch.setattr(recording, "RECORD_AGAIN_SECONDS", 0)
+    disk = Disk(full=3)
+    [row] = await keep(disk, lease_seconds=60)
+    assert disk.saved == [PICTURE]
+    assert row["id"] == PICTURE.id
+
+
+async def test_it_is_another_workers_once_the_lease_is_over():
+    with pytest.raises(OSError, match="No space"):
+        await keep(Disk(full=1), lease_seconds=-1)
