@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
@@ -27,10 +28,28 @@ credits_ = typer.Typer(
     help="Prepaid credit. Works on the database: no server has to run.", no_args_is_help=True
 )
 Workspace = Annotated[str, typer.Argument(help="A workspace's id or name.")]
-Amount = Annotated[str, typer.Argument(help="US dollars.")]
 
 
-@credits_.command()
+def _dollars(amount: str) -> Decimal:
+    """Read how much money moved: which way, the command says."""
+    try:
+        nanos = nanos_from_usd(amount)
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}.") from None
+    if nanos <= 0:
+        raise typer.BadParameter(
+            f"{amount} is not more than 0: `credits add` books what came in, `credits withdraw` "
+            "what went back to the payer."
+        )
+    return Decimal(amount)
+
+
+Amount = Annotated[Decimal, typer.Argument(help="US dollars, more than 0.", parser=_dollars)]
+SIGNED = {"ignore_unknown_options": True}
+"""Has `-5` read as an amount, and refused as one, not as an option that there is not."""
+
+
+@credits_.command(context_settings=SIGNED)
 def add(
     workspace: Workspace,
     amount: Amount,
@@ -41,7 +60,7 @@ def add(
 ) -> None:
     """Book a payment; the configured fee is taken from it."""
     with _books(workspace) as (connection, id_):
-        nanos = _nanos(amount)
+        nanos = nanos_from_usd(amount)
         fee = payments.fee_of(nanos, settings.load())
         name = reference or f"cli-{uuid.uuid4().hex}"
         booked = money.add_credit(connection, CLI, Payment(id_, nanos, name, now_ms(), fee))
@@ -50,7 +69,7 @@ def add(
     typer.echo(_standing(booked.totals))
 
 
-@credits_.command()
+@credits_.command(context_settings=SIGNED)
 def withdraw(
     workspace: Workspace,
     amount: Amount,
@@ -58,7 +77,7 @@ def withdraw(
 ) -> None:
     """Book money that went back to the payer."""
     with _books(workspace) as (connection, id_):
-        payment = Payment(id_, _nanos(amount), reference, now_ms())
+        payment = Payment(id_, nanos_from_usd(amount), reference, now_ms())
         booked = money.withdraw_credit(connection, CLI, payment)
     typer.echo(_standing(booked.totals))
 
@@ -112,14 +131,6 @@ def _refusals() -> Iterator[None]:
     except WaybillError as error:
         complain(error.message)
         raise typer.Exit(1) from None
-
-
-def _nanos(amount: str) -> int:
-    try:
-        return nanos_from_usd(amount)
-    except ValueError as error:
-        complain(str(error))
-        raise typer.Exit(2) from None
 
 
 def _standing(totals: ledger.Totals) -> str:

@@ -138,10 +138,16 @@ def listed(data: list[Json], *, has_more: bool) -> Json:
 
 def _told(problems: Json) -> str:
     first = problems["listed"][0]
-    return (
-        f"{problems['unreadable']} lines cannot be read, {problems['duplicates']} custom_ids come "
-        f"twice; line {first['line']}: {first['message']}"
-    )
+    counts = [
+        counted(problems["unreadable"], "line cannot be read", "lines cannot be read"),
+        counted(problems["duplicates"], "custom_id comes twice", "custom_ids come twice"),
+    ]
+    found = ", ".join(each for each in counts if each)
+    return f"{found}; line {first['line']}: {first['message']}"
+
+
+def counted(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}" if number else ""
 
 
 def _row(form: FileForm, draft: Draft, principal: Principal) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from api.schemas.webhooks import JobWebhook, Url
+from api.schemas.webhooks import JobWebhook, Moment, Url
 from broker.operations import Operation
 from broker.privacy import Store
 from broker.queues import Lane
@@ -34,7 +34,7 @@ def _priority(value: Any) -> Lane | int:
         return Lane(value)
     if type(value) is int and abs(value) <= MOST_URGENT:
         return value
-    raise ValueError(f"a lane ({', '.join(Lane)}) or a whole number from -100 to 100")
+    raise ValueError(f"must be a lane ({', '.join(Lane)}) or a whole number from -100 to 100")
 
 
 Priority = Annotated[
@@ -61,8 +61,8 @@ class JobRequest(BaseModel):
     lane: Lane | None = None  # default: interactive
     priority: Priority = 0
     """Among a workspace's waiting jobs: higher goes first. A lane's name sets the lane instead."""
-    not_before: Annotated[float, Field(gt=0)] | None = None
-    deadline: Annotated[float, Field(gt=0)] | None = None
+    not_before: Moment | None = None
+    deadline: Moment | None = None
     max_cost: Annotated[float, Field(gt=0)] | None = None  # US dollars
     max_attempts: Annotated[int, Field(ge=1, le=100)] | None = None
     on_unknown: OnUnknown = OnUnknown.RETRY

@@ -1,8 +1,18 @@
 """Bodies of the routes under /webhooks, and the webhook of a single job. Times are Unix seconds."""
 
-from typing import Annotated
+import math
+import time
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    StrictBool,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from broker.webhooks import PayloadKind, Scheme, SignatureKind
 
@@ -12,7 +22,23 @@ Url = Annotated[str, StringConstraints(min_length=1)]
 Description = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 Events = Annotated[list[Annotated[str, StringConstraints(max_length=100)]], Field(max_length=50)]
 RateLimit = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]  # deliveries a minute
-Moment = Annotated[float, Field(gt=0, le=1e11)]
+
+
+def _unix_seconds(value: Any) -> float:
+    try:
+        seconds = math.nan if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ValueError(f"must be a time in Unix seconds, as {time.time():.0f} is now")
+    return seconds
+
+
+Moment = Annotated[
+    float,
+    PlainValidator(_unix_seconds),
+    WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "description": "Unix seconds."}),
+]
 
 
 class _Closed(BaseModel):

@@ -11,12 +11,40 @@ from broker.errors import InvalidRequestError
 UNION_FORMS = re.compile(r"str|constrained-str|Route|(list|literal|dict)\[.*|function-.*")
 """How Pydantic names the members of a union that has no tags."""
 
+MUST_BE = "must be "
+ISO_TIME = f"{MUST_BE}a time with its zone, as 2030-12-31T23:59:59Z"
 
 PLAIN = {
-    "dict_type": "Input should be an object",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "datetime_from_date_parsing": ISO_TIME,
+    "datetime_parsing": ISO_TIME,
+    "datetime_type": ISO_TIME,
+    "dict_type": "must be an object",
+    "enum": "must be {expected}",
     "extra_forbidden": "there is no such field",
-    "model_attributes_type": "Input should be an object",
-    "model_type": "Input should be an object",
+    "float_parsing": "must be a number",
+    "float_type": "must be a number",
+    "greater_than": "must be more than {gt}",
+    "greater_than_equal": "must be {ge} or more",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "less_than": "must be less than {lt}",
+    "less_than_equal": "must be {le} or less",
+    "list_type": "must be a list",
+    "literal_error": "must be {expected}",
+    "missing": "is needed",
+    "model_attributes_type": "must be an object",
+    "model_type": "must be an object",
+    "string_too_long": "may have {max_length} characters at most",
+    "string_too_short": "must have {min_length} or more characters",
+    "string_type": "must be text",
+    "timezone_aware": ISO_TIME,
+    "too_long": "may have {max_length} in it at most",
+    "too_short": "must have {min_length} or more in it",
+    "union_tag_invalid": "{tag!r} is none of {expected_tags}",
+    "union_tag_not_found": "is needed",
 }
 """What callers are told instead of Pydantic's words, which are about Python."""
 
@@ -24,35 +52,53 @@ PLAIN = {
 def plainly(problem: Mapping[str, Any]) -> str:
     """Say what is wrong, from one of Pydantic's `errors()`."""
     said: str = problem["msg"]
-    return PLAIN.get(problem["type"], said.removeprefix("Value error, "))
+    plain = PLAIN.get(problem["type"])
+    return said.removeprefix("Value error, ") if plain is None else plain.format_map(_told(problem))
+
+
+def _told(problem: Mapping[str, Any]) -> Mapping[str, Any]:
+    told = problem.get("ctx", {})
+    return {name: f"{value:,g}" if type(value) is float else value for name, value in told.items()}
 
 
 def invalid(error: ValidationError, prefix: Sequence[str] = ()) -> InvalidRequestError:
     """Turn the first validation problem into an error that names the field."""
-    problems = error.errors(include_url=False, include_context=False)
-    located = [(_location(each["loc"]), plainly(each)) for each in problems]
+    problems = error.errors(include_url=False)
+    located = [(_location(each), plainly(each)) for each in problems]
     first, _ = located[0]
     # a union complains of every form it could have: the form that was meant got furthest
     same = [each for each in located if each[0][: len(first)] == first]
-    location, message = max(same, key=lambda each: len(each[0]))
+    location = max((place for place, _ in same), key=len)
+    message = _either([said for place, said in same if place == location])
     field = ".".join([*prefix, *map(str, location)])
     others = len(problems) - len(same)
     more = f" (and {others} more)" if others else ""
     return InvalidRequestError(f"{field or 'body'}: {message}{more}", param=field or None)
 
 
-def _location(steps: Sequence[int | str]) -> list[int | str]:
+def _either(messages: Sequence[str]) -> str:
+    """Return what the forms of a union that got equally far ask for."""
+    first, *others = dict.fromkeys(messages)
+    if not all(each.startswith(MUST_BE) for each in (first, *others)):
+        return first
+    return " or ".join([first, *(each.removeprefix(MUST_BE) for each in others)])
+
+
+def _location(problem: Mapping[str, Any]) -> list[int | str]:
     """Leave out the names of union members, which Pydantic puts into a location: noise to a caller.
 
-    A tag (`user` in messages.0.user.content, `text` in content.1.text.text) comes after a number.
+    Where none was chosen, what chooses among them is the field that is wrong. A tag (`user` in
+    messages.0.user.content, `text` in content.1.text.text) comes after a number.
     """
     path: list[int | str] = []
     before: int | str = ""
-    for step in steps:
+    for step in problem["loc"]:
         if isinstance(step, str) and UNION_FORMS.fullmatch(step):
             continue
         is_tag = isinstance(before, int) and path[-2:-1] in (["messages"], ["content"])
         if not is_tag:
             path.append(step)
         before = step
+    if problem["type"].startswith("union_tag_"):
+        path.append(problem["ctx"]["discriminator"].strip("'"))
     return path

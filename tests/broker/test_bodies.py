@@ -12,11 +12,22 @@ USER = {"role": "user", "content": "hi"}
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"stream_options": 1}, "stream_options: Input should be an object"),
-        ({"provider": []}, "provider: Input should be an object"),
-        ({"tools": [1]}, "tools.0: Input should be an object"),
-        ({"messages": [1]}, "messages.0: Input should be an object"),
-        ({"seed": "x", "top_k": "y"}, "top_k: Input should be a valid integer (and 1 more)"),
+        ({"stream_options": 1}, "stream_options: must be an object"),
+        ({"provider": []}, "provider: must be an object"),
+        ({"tools": [1]}, "tools.0: must be an object"),
+        ({"messages": [1]}, "messages.0: must be an object"),
+        ({"seed": "x", "top_k": "y"}, "top_k: must be a whole number (and 1 more)"),
+        ({"temperature": 9}, "temperature: must be 2 or less"),
+        ({"stop": 4}, "stop: must be text or a list"),
+        ({"messages": []}, "messages: must have 1 or more in it"),
+        ({"messages": [{"content": "hi"}]}, "messages.0.role: is needed"),
+        (
+            {"messages": [{"role": "wizard", "content": "hi"}]},
+            (
+                "messages.0.role: 'wizard' is none of 'system', 'developer', 'user', 'assistant', "
+                "'tool', 'function'"
+            ),
+        ),
     ],
 )
 def test_a_refusal_speaks_of_json(change, told):

@@ -14,6 +14,7 @@ from tests.house import REPOSITORY, clean_environment
 
 TUTORIALS = sorted((REPOSITORY / "docs/tutorials").glob("*.md"))
 BLOCK = re.compile(r"^```(sh|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SAID = re.compile(r"^waybill: (\S.*?) +http", re.MULTILINE)
 ERROR = re.compile(r'"error": ?[{"]')
 COMMANDS = {"sh": ["bash", "-euo", "pipefail", "-c"], "python": [sys.executable, "-c"]}
 
@@ -49,3 +50,10 @@ def test_a_tutorial_can_be_followed(tutorial: Path, demo: DemoHouse, tmp_path: P
         assert ended.returncode == 0, said
         assert not ERROR.search(ended.stdout), said
         assert ended.stdout or ended.stderr, f"{block}\nsays nothing"
+
+
+def test_the_first_tutorial_shows_what_is_said_at_the_start(demo: DemoHouse) -> None:
+    shown = SAID.findall((REPOSITORY / "docs/tutorials/first-ten-minutes.md").read_text())
+    shown = [name for name in shown if name != "listening on"]
+    assert shown == ["API", "Docs", "Flower", "Simulator", "First user"]
+    assert SAID.findall(demo.said()) == [name for name in shown if name != "Flower"]

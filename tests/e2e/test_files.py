@@ -47,7 +47,7 @@ def test_bad_lines_are_told_at_the_upload(house: House) -> None:
     content = jsonl([line("a")]) + b"what\n" + jsonl([line("a")])
     file = upload(house, content)
     assert file["status"] == "error"
-    assert "1 lines cannot be read, 1 custom_ids come twice" in file["status_details"]
+    assert "1 line cannot be read, 1 custom_id comes twice; line" in file["status_details"]
 
 
 def upload(house: House, content: bytes, status: int = 200, **fields: str) -> dict:
