@@ -3,8 +3,10 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import orjson
+from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
@@ -27,6 +29,7 @@ from broker.submission import NewJob, Submitted, Wish
 __all__ = [
     "Preference",
     "admitted",
+    "asked",
     "idempotency_key",
     "is_due",
     "milliseconds",
@@ -39,6 +42,8 @@ __all__ = [
 ]
 
 MAX_KEY_LENGTH = 255
+
+Asked = TypeVar("Asked", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +88,17 @@ async def read_json(request: Request, most: int, *, or_nothing: bool = False) ->
     if not isinstance(parsed, dict):
         raise InvalidRequestError("The request body must be a JSON object.", param="body")
     return parsed
+
+
+async def asked(
+    request: Request, hands: Services, schema: type[Asked], *, or_nothing: bool = False
+) -> Asked:
+    """Return the body as what a route expects. Raises WaybillError that names the field.
+
+    With `or_nothing` the body may be absent.
+    """
+    body = await read_json(request, hands.settings.max_body_bytes, or_nothing=or_nothing)
+    return validated(schema, body)
 
 
 async def prepared(

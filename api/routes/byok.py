@@ -34,8 +34,7 @@ async def create_credential(request: Request) -> Response:
     """Keep a provider's key: it is sealed, and in no answer ever again."""
     hands = services(request)
     principal = await hands.keyring.administrator(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wanted = intake.validated(CredentialRequest, body)
+    wanted = await intake.asked(request, hands, CredentialRequest)
     if wanted.provider not in providers.for_own_keys(hands.settings):
         raise InvalidRequestError(
             f"provider: {wanted.provider!r} is no provider that could be called here with a key "
@@ -83,8 +82,7 @@ async def change_credential(request: Request, id: str) -> Response:  # noqa: A00
     """Change a key: what is not named stays. It is felt everywhere within a second."""
     hands = services(request)
     principal = await hands.keyring.administrator(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wanted = intake.validated(CredentialChanges, body)
+    wanted = await intake.asked(request, hands, CredentialChanges)
     row = await _find(hands, principal, id)
     changes = await _columns(hands, row.workspace_id, wanted)
     actor = actor_of(request, principal)

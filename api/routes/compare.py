@@ -30,8 +30,7 @@ async def create_comparison(request: Request) -> Response:
     """Ask `models` the same `prompt` or `prompts`. Answers 202 with the table to come back to."""
     hands = services(request)
     principal = await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wanted = intake.validated(CompareRequest, body)
+    wanted = await intake.asked(request, hands, CompareRequest)
     key = intake.idempotency_key(request)
     comparison_id = comparisons.comparison_id(principal.workspace_id, key)
     jobs = await _prepared(hands, principal, wanted, comparison_id, key)

@@ -47,8 +47,7 @@ async def add_credits(request: Request) -> Response:
             "Only a management key of the whole installation may book payments; on the server, "
             "`waybill credits add` does."
         )
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wanted = intake.validated(TopUp, body)
+    wanted = await intake.asked(request, hands, TopUp)
     nanos = nanos_from_usd(wanted.amount)
     fee = payments.fee_of(nanos, hands.settings)
     workspace_id = wanted.workspace_id or principal.workspace_id

@@ -85,8 +85,7 @@ async def query_analytics(
     """Answer a question about usage from the sums kept by hour, day and month."""
     hands = services(request)
     principal = await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    asked = intake.validated(AnalyticsQuery, body)
+    asked = await intake.asked(request, hands, AnalyticsQuery)
     wanted = question(asked, usage_scope(principal, asked.workspace_id), now_ms())
     began = time.monotonic()
     found = await hands.database.read(usage.query, wanted)

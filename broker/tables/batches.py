@@ -6,14 +6,14 @@ more than any job's; the totals are written down once, when the batch ends.
 
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, Index, Text, text
+from sqlalchemy import Column, Index, Text
 from sqlmodel import Field, SQLModel
 
-from broker.tables.columns import big
+from broker.tables.columns import big, partial_index
 
-_OPEN = text("state IN ('validating', 'in_progress', 'finalizing', 'cancelling')")
-_KEYED = text("idempotency_key IS NOT NULL")
-_DIGESTED = text("digest IS NOT NULL")
+_OPEN = "state IN ('validating', 'in_progress', 'finalizing', 'cancelling')"
+_KEYED = "idempotency_key IS NOT NULL"
+_DIGESTED = "digest IS NOT NULL"
 
 
 class Batch(SQLModel, table=True):
@@ -22,14 +22,9 @@ class Batch(SQLModel, table=True):
     __tablename__: ClassVar[Any] = "batches"
     __table_args__: ClassVar[Any] = (
         Index("ix_batches_workspace", "workspace_id", "id"),
-        Index("ix_batches_open", "state", sqlite_where=_OPEN, postgresql_where=_OPEN),
-        Index(
-            "uq_batches_idempotency",
-            "workspace_id",
-            "idempotency_key",
-            unique=True,
-            sqlite_where=_KEYED,
-            postgresql_where=_KEYED,
+        partial_index("ix_batches_open", "state", where=_OPEN),
+        partial_index(
+            "uq_batches_idempotency", "workspace_id", "idempotency_key", where=_KEYED, unique=True
         ),
     )
 
@@ -72,13 +67,7 @@ class BatchLine(SQLModel, table=True):
     __tablename__: ClassVar[Any] = "batch_lines"
     __table_args__: ClassVar[Any] = (
         Index("uq_batch_lines_custom_id", "batch_id", "custom_id", unique=True),
-        Index(
-            "ix_batch_lines_digest",
-            "batch_id",
-            "digest",
-            sqlite_where=_DIGESTED,
-            postgresql_where=_DIGESTED,
-        ),
+        partial_index("ix_batch_lines_digest", "batch_id", "digest", where=_DIGESTED),
     )
 
     batch_id: str = Field(primary_key=True, foreign_key="batches.id")

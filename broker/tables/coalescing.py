@@ -2,8 +2,10 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import Index, text
+from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
+
+from broker.tables.columns import partial_index
 
 
 class CoalescedJob(SQLModel, table=True):
@@ -12,13 +14,8 @@ class CoalescedJob(SQLModel, table=True):
     __tablename__: ClassVar[Any] = "coalesced_jobs"
     __table_args__: ClassVar[Any] = (
         Index("ix_coalesced_jobs_call", "workspace_id", "fingerprint"),
-        Index(
-            "uq_coalesced_jobs_leader",
-            "workspace_id",
-            "fingerprint",
-            unique=True,
-            sqlite_where=text("leads"),
-            postgresql_where=text("leads"),
+        partial_index(
+            "uq_coalesced_jobs_leader", "workspace_id", "fingerprint", where="leads", unique=True
         ),
     )
 

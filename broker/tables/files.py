@@ -2,13 +2,13 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, Index, Text, text
+from sqlalchemy import Column, Index, Text
 from sqlmodel import Field, SQLModel
 
-from broker.tables.columns import big
+from broker.tables.columns import big, partial_index
 
 JOB_OUTPUT = "job_output"
-_EXPIRING = text("expires_at IS NOT NULL")
+_EXPIRING = "expires_at IS NOT NULL"
 
 
 class StoredFile(SQLModel, table=True):
@@ -17,7 +17,7 @@ class StoredFile(SQLModel, table=True):
     __tablename__: ClassVar[Any] = "files"
     __table_args__: ClassVar[Any] = (
         Index("ix_files_workspace", "workspace_id", "id"),
-        Index("ix_files_expiry", "expires_at", sqlite_where=_EXPIRING, postgresql_where=_EXPIRING),
+        partial_index("ix_files_expiry", "expires_at", where=_EXPIRING),
     )
 
     id: str = Field(primary_key=True)  # file_…

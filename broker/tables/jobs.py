@@ -6,13 +6,13 @@ and recording never rewrite a prompt.
 
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, Index, LargeBinary, Text, false, text
+from sqlalchemy import Column, Index, LargeBinary, Text, false
 from sqlmodel import Field, SQLModel
 
-from broker.tables.columns import big
+from broker.tables.columns import big, partial_index
 
-_KEPT = text("ended_at IS NOT NULL AND (kept IS NULL OR kept <> 'nothing')")
-_PRIVATE = text("store IS NOT NULL AND (kept IS NULL OR kept <> 'nothing')")
+_KEPT = "ended_at IS NOT NULL AND (kept IS NULL OR kept <> 'nothing')"
+_PRIVATE = "store IS NOT NULL AND (kept IS NULL OR kept <> 'nothing')"
 
 
 class Job(SQLModel, table=True):
@@ -23,81 +23,35 @@ class Job(SQLModel, table=True):
         # The dispatcher's question: what is due?
         Index("ix_jobs_due", "state", "lane", "line", "dispatch_at"),
         # Its other question: of whom does something wait at a provider, and which is the oldest?
-        Index(
+        partial_index(
             "ix_jobs_line",
             "provider",
             "lane",
             "line",
             "dispatch_at",
-            sqlite_where=text("line IS NOT NULL AND state IN ('queued', 'scheduled')"),
-            postgresql_where=text("line IS NOT NULL AND state IN ('queued', 'scheduled')"),
+            where="line IS NOT NULL AND state IN ('queued', 'scheduled')",
         ),
         # Of the jobs for later, whose time has come?
-        Index(
-            "ix_jobs_scheduled",
-            "dispatch_at",
-            sqlite_where=text("state = 'scheduled'"),
-            postgresql_where=text("state = 'scheduled'"),
-        ),
+        partial_index("ix_jobs_scheduled", "dispatch_at", where="state = 'scheduled'"),
         # Whose time is up while it waits?
-        Index(
-            "ix_jobs_deadline",
-            "deadline_at",
-            sqlite_where=text("state IN ('queued', 'scheduled')"),
-            postgresql_where=text("state IN ('queued', 'scheduled')"),
-        ),
+        partial_index("ix_jobs_deadline", "deadline_at", where="state IN ('queued', 'scheduled')"),
         # A lost worker's jobs, and a caller's list, newest first.
-        Index(
-            "ix_jobs_lease",
-            "lease_expires_at",
-            sqlite_where=text("lease_expires_at IS NOT NULL"),
-            postgresql_where=text("lease_expires_at IS NOT NULL"),
-        ),
+        partial_index("ix_jobs_lease", "lease_expires_at", where="lease_expires_at IS NOT NULL"),
         Index("ix_jobs_workspace", "workspace_id", "id"),
-        Index(
-            "ix_jobs_batch",
-            "batch_id",
-            "state",
-            sqlite_where=text("batch_id IS NOT NULL"),
-            postgresql_where=text("batch_id IS NOT NULL"),
+        partial_index("ix_jobs_batch", "batch_id", "state", where="batch_id IS NOT NULL"),
+        partial_index(
+            "ix_jobs_session", "workspace_id", "session_id", where="session_id IS NOT NULL"
         ),
-        Index(
-            "ix_jobs_session",
-            "workspace_id",
-            "session_id",
-            sqlite_where=text("session_id IS NOT NULL"),
-            postgresql_where=text("session_id IS NOT NULL"),
-        ),
-        Index(
-            "ix_jobs_end_user",
-            "workspace_id",
-            "end_user",
-            sqlite_where=text("end_user IS NOT NULL"),
-            postgresql_where=text("end_user IS NOT NULL"),
-        ),
+        partial_index("ix_jobs_end_user", "workspace_id", "end_user", where="end_user IS NOT NULL"),
         # What is to be forgotten, by age or by its own wish?
-        Index(
-            "ix_jobs_kept",
-            "workspace_id",
-            "ended_at",
-            sqlite_where=_KEPT,
-            postgresql_where=_KEPT,
-        ),
-        Index(
-            "ix_jobs_private",
-            "store",
-            "kept",
-            "ended_at",
-            sqlite_where=_PRIVATE,
-            postgresql_where=_PRIVATE,
-        ),
-        Index(
+        partial_index("ix_jobs_kept", "workspace_id", "ended_at", where=_KEPT),
+        partial_index("ix_jobs_private", "store", "kept", "ended_at", where=_PRIVATE),
+        partial_index(
             "uq_jobs_idempotency",
             "workspace_id",
             "idempotency_key",
+            where="idempotency_key IS NOT NULL",
             unique=True,
-            sqlite_where=text("idempotency_key IS NOT NULL"),
-            postgresql_where=text("idempotency_key IS NOT NULL"),
         ),
     )
 

@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import CheckConstraint, Column, Index, Text, text
+from sqlalchemy import CheckConstraint, Column, Text
 from sqlmodel import Field, SQLModel
 
-from broker.tables.columns import big
+from broker.tables.columns import big, partial_index
 
 KINDS = (
     *("hold", "extend", "settle", "release", "refund"),  # of a job
@@ -22,49 +22,36 @@ class LedgerEntry(SQLModel, table=True):
     __tablename__: ClassVar[Any] = "ledger_entries"
     __table_args__: ClassVar[Any] = (
         # A doubled hold, extension, settle or release is refused by the database, not by care.
-        Index(
+        partial_index(
             "uq_ledger_job_kind",
             "job_id",
             "kind",
             "attempt",
+            where="job_id IS NOT NULL",
             unique=True,
-            sqlite_where=text("job_id IS NOT NULL"),
-            postgresql_where=text("job_id IS NOT NULL"),
         ),
         # A job ends with a settle or a release, never with both.
-        Index(
-            "uq_ledger_job_end",
-            "job_id",
-            unique=True,
-            sqlite_where=text("kind IN ('settle', 'release')"),
-            postgresql_where=text("kind IN ('settle', 'release')"),
+        partial_index(
+            "uq_ledger_job_end", "job_id", where="kind IN ('settle', 'release')", unique=True
         ),
         # A payment that is reported twice is booked once.
-        Index(
+        partial_index(
             "uq_ledger_reference",
             "workspace_id",
             "kind",
             "reference",
+            where="reference IS NOT NULL",
             unique=True,
-            sqlite_where=text("reference IS NOT NULL"),
-            postgresql_where=text("reference IS NOT NULL"),
         ),
         # The chain, and what is not in it yet.
-        Index(
+        partial_index(
             "uq_ledger_sequence",
             "workspace_id",
             "sequence",
+            where="sequence IS NOT NULL",
             unique=True,
-            sqlite_where=text("sequence IS NOT NULL"),
-            postgresql_where=text("sequence IS NOT NULL"),
         ),
-        Index(
-            "ix_ledger_unsealed",
-            "workspace_id",
-            "id",
-            sqlite_where=text("sequence IS NULL"),
-            postgresql_where=text("sequence IS NULL"),
-        ),
+        partial_index("ix_ledger_unsealed", "workspace_id", "id", where="sequence IS NULL"),
         CheckConstraint(f"kind IN {KINDS}", name="ck_ledger_kind"),
     )
 

@@ -6,12 +6,12 @@ Rows are written by `broker.native_batches` only. While a job is in one it is `r
 
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, Index, Text, text
+from sqlalchemy import Column, Text
 from sqlmodel import Field, SQLModel
 
-from broker.tables.columns import big
+from broker.tables.columns import big, partial_index
 
-_OPEN = text("state IN ('submitting', 'creating', 'running', 'in_doubt')")
+_OPEN = "state IN ('submitting', 'creating', 'running', 'in_doubt')"
 
 
 class NativeBatch(SQLModel, table=True):
@@ -19,7 +19,7 @@ class NativeBatch(SQLModel, table=True):
 
     __tablename__: ClassVar[Any] = "native_batches"
     __table_args__: ClassVar[Any] = (
-        Index("ix_native_batches_due", "next_poll_at", sqlite_where=_OPEN, postgresql_where=_OPEN),
+        partial_index("ix_native_batches_due", "next_poll_at", where=_OPEN),
     )
 
     id: str = Field(primary_key=True)  # nb_…; also the marker that the provider is sent

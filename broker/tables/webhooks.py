@@ -2,10 +2,10 @@
 
 from typing import Any, ClassVar
 
-from sqlalchemy import Column, Index, LargeBinary, Text, false, text
+from sqlalchemy import Column, Index, LargeBinary, Text, false
 from sqlmodel import Field, SQLModel
 
-from broker.tables.columns import big
+from broker.tables.columns import big, partial_index
 
 
 class WebhookEndpoint(SQLModel, table=True):
@@ -55,11 +55,8 @@ class Delivery(SQLModel, table=True):
         # The dispatcher's question: to whom is something due, and how much is on its way?
         Index("ix_deliveries_due", "state", "dispatch_at", "receiver"),
         Index("ix_deliveries_receiver", "receiver", "state", "dispatch_at"),
-        Index(
-            "ix_deliveries_lease",
-            "lease_expires_at",
-            sqlite_where=text("lease_expires_at IS NOT NULL"),
-            postgresql_where=text("lease_expires_at IS NOT NULL"),
+        partial_index(
+            "ix_deliveries_lease", "lease_expires_at", where="lease_expires_at IS NOT NULL"
         ),
         Index("ix_deliveries_workspace", "workspace_id", "id"),
         Index("ix_deliveries_subject", "subject_id"),

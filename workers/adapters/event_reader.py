@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from broker.completion import Chunk
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.framing import Framing
-from workers.adapters.sse import Event
+from workers.adapters.sse import Event, SseDecoder
 
 
 class EventReader(ABC):
@@ -17,8 +17,8 @@ class EventReader(ABC):
 
     __slots__ = ("_failure", "_framing")
 
-    def __init__(self) -> None:
-        self._framing = Framing()
+    def __init__(self, framing: Framing | SseDecoder | None = None) -> None:
+        self._framing = framing or Framing()
         self._failure: Exception | None = None
 
     def feed(self, data: bytes) -> list[Chunk]:

@@ -2,7 +2,36 @@
 
 from typing import Any
 
+import orjson
+
 from broker.completion import Json
+from workers.adapters.base import MalformedAnswerError
+
+
+def parse(data: bytes) -> Any:
+    """Parse JSON from a provider; text that is not UTF-8 is repaired rather than refused."""
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return orjson.loads(data.decode("utf-8", "replace"))
+    except orjson.JSONDecodeError as error:
+        raise MalformedAnswerError(f"the provider's answer is not JSON: {error}") from None
+
+
+def parse_object(data: bytes) -> Json:
+    """Return a JSON object. Raises MalformedAnswerError for anything else."""
+    parsed = parse(data)
+    if not isinstance(parsed, dict):
+        raise MalformedAnswerError("the provider's answer is not a JSON object")
+    return parsed
+
+
+def word(payload: Json, name: str) -> str | None:
+    """Return a text field, None where it is absent or empty."""
+    value = payload.get(name)
+    return value if isinstance(value, str) and value else None
 
 
 def an_object(value: Any) -> Json:

@@ -12,6 +12,7 @@ from broker.completion import Json
 from broker.operations import Operation
 from workers.adapters.anthropic.adapter import request_headers
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
+from workers.adapters.shapes import parse_object
 from workers.native_batches.base import (
     BatchApi,
     Listed,
@@ -19,7 +20,6 @@ from workers.native_batches.base import (
     Page,
     Progress,
     Result,
-    parse,
     refused,
     text,
     undone,
@@ -50,7 +50,7 @@ class AnthropicBatches(BatchApi):
         return _get(f"{_url(upstream)}?limit=100{more}", upstream)
 
     def page(self, body: bytes) -> Page:
-        listed = parse(body)
+        listed = parse_object(body)
         batches = [_listed(each) for each in listed.get("data") or ()]
         return Page(batches, listed.get("last_id") if listed.get("has_more") else None)
 
@@ -58,7 +58,7 @@ class AnthropicBatches(BatchApi):
         return _get(f"{_url(upstream)}/{batch_id}", upstream)
 
     def progress(self, body: bytes) -> Progress:
-        batch = parse(body)
+        batch = parse_object(body)
         counts = batch.get("request_counts") or {}
         undone = (counts.get("canceled") or 0) + (counts.get("expired") or 0)
         return Progress(
@@ -73,7 +73,7 @@ class AnthropicBatches(BatchApi):
         return _get(f"{_url(upstream)}/{place}/results", upstream)
 
     def result(self, line: bytes) -> Result:
-        body = parse(line)
+        body = parse_object(line)
         custom_id, result = text(body, "custom_id"), body.get("result")
         match result:
             case {"type": "succeeded", "message": dict(message)}:

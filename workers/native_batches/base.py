@@ -15,6 +15,7 @@ from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.errors import classify
+from workers.adapters.shapes import parse_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class BatchApi(ABC):
 
     def uploaded(self, body: bytes) -> str:
         """Return the id of what was uploaded."""
-        return text(parse(body), "id")
+        return text(parse_object(body), "id")
 
     @abstractmethod
     def create(self, order: Order, file_id: str | None, upstream: Upstream) -> HttpRequest:
@@ -92,7 +93,7 @@ class BatchApi(ABC):
 
     def created(self, body: bytes) -> str:
         """Return the provider's name for the batch."""
-        return text(parse(body), "id")
+        return text(parse_object(body), "id")
 
     @abstractmethod
     def listing(self, after: str | None, upstream: Upstream) -> HttpRequest:
@@ -121,17 +122,6 @@ class BatchApi(ABC):
     @abstractmethod
     def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:
         """Call a batch off; lines that are done stay done."""
-
-
-def parse(body: bytes) -> Json:
-    """Return a JSON object. Raises MalformedAnswerError for anything else."""
-    try:
-        parsed: Any = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedAnswerError(f"not JSON: {error}") from None
-    if not isinstance(parsed, dict):
-        raise MalformedAnswerError("not a JSON object")
-    return parsed
 
 
 def text(body: Json, name: str) -> str:

@@ -10,6 +10,7 @@ from broker.completion import Json
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.gemini.adapter import request_headers
+from workers.adapters.shapes import parse_object
 from workers.native_batches.base import (
     BatchApi,
     Listed,
@@ -17,7 +18,6 @@ from workers.native_batches.base import (
     Page,
     Progress,
     Result,
-    parse,
     refused,
     text,
 )
@@ -53,14 +53,14 @@ class GeminiBatches(BatchApi):
         return HttpRequest(url, request_headers(upstream, stream=False), body)
 
     def created(self, body: bytes) -> str:
-        return text(parse(body), "name")
+        return text(parse_object(body), "name")
 
     def listing(self, after: str | None, upstream: Upstream) -> HttpRequest:
         more = f"&pageToken={quote(after)}" if after else ""
         return _get(f"{upstream.base_url}/batches?pageSize=100{more}", upstream)
 
     def page(self, body: bytes) -> Page:
-        listed = parse(body)
+        listed = parse_object(body)
         found = listed.get("operations") or ()
         return Page([_listed(each) for each in found], listed.get("nextPageToken") or None)
 
@@ -68,7 +68,7 @@ class GeminiBatches(BatchApi):
         return _get(f"{upstream.base_url}/{batch_id}", upstream)
 
     def progress(self, body: bytes) -> Progress:
-        operation = parse(body)
+        operation = parse_object(body)
         facts = operation.get("metadata") or {}
         state = text(facts, "state").rpartition("STATE_")[2]
         counts = facts.get("batchStats") or {}
@@ -86,7 +86,7 @@ class GeminiBatches(BatchApi):
         raise NotImplementedError  # its `Progress.files` are always empty
 
     def result(self, line: bytes) -> Result:
-        return _result(parse(line))
+        return _result(parse_object(line))
 
     def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:
         url = f"{upstream.base_url}/{batch_id}:cancel"

@@ -12,6 +12,7 @@ from broker.completion import Json
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.openai.address import request_headers
+from workers.adapters.shapes import parse_object
 from workers.native_batches.base import (
     BatchApi,
     Listed,
@@ -19,7 +20,6 @@ from workers.native_batches.base import (
     Page,
     Progress,
     Result,
-    parse,
     refused,
     text,
     undone,
@@ -57,7 +57,7 @@ class JsonlFiles(BatchApi):
         return HttpRequest(url, request_headers(upstream), b"")
 
     def result(self, line: bytes) -> Result:
-        body = parse(line)
+        body = parse_object(line)
         custom_id = text(body, "custom_id")
         error, response = body.get("error"), body.get("response")
         if not isinstance(response, dict):
@@ -97,12 +97,12 @@ class OpenAiBatches(JsonlFiles):
         return _get(f"{upstream.base_url}{self.path}?limit=100{more}", upstream)
 
     def page(self, body: bytes) -> Page:
-        listed = parse(body)
+        listed = parse_object(body)
         batches = [_listed(each) for each in objects(listed.get("data"))]
         return Page(batches, batches[-1].id if batches and listed.get("has_more") else None)
 
     def progress(self, body: bytes) -> Progress:
-        batch = parse(body)
+        batch = parse_object(body)
         status, counts = text(batch, "status"), batch.get("request_counts") or {}
         files = [
             place for name in ("output_file_id", "error_file_id") if (place := batch.get(name))

@@ -6,7 +6,8 @@ from broker.completion import Json
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, Upstream
 from workers.adapters.openai.address import request_headers
-from workers.native_batches.base import Listed, Order, Page, Progress, parse, text
+from workers.adapters.shapes import parse_object
+from workers.native_batches.base import Listed, Order, Page, Progress, text
 from workers.native_batches.jsonl_files import MARKER, JsonlFiles, objects
 
 PAGE_SIZE = 100
@@ -21,7 +22,7 @@ class MistralBatches(JsonlFiles):
     path = "/batch/jobs"
 
     def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:  # noqa: ARG002
-        asked = parse(body)
+        asked = parse_object(body)
         asked.pop("model", None)
         return orjson.dumps({"custom_id": custom_id, "body": asked})
 
@@ -41,13 +42,13 @@ class MistralBatches(JsonlFiles):
         return HttpRequest(url, request_headers(upstream), b"", "GET")
 
     def page(self, body: bytes) -> Page:
-        listed = parse(body)
+        listed = parse_object(body)
         found = objects(listed.get("data"))
         # pages have numbers, which its answer does not repeat: one page is a hundred jobs back
         return Page([_listed(each) for each in found])
 
     def progress(self, body: bytes) -> Progress:
-        job = parse(body)
+        job = parse_object(body)
         status = text(job, "status")
         told = "; ".join(str(each.get("message")) for each in objects(job.get("errors"))[:3])
         why = f"The provider's batch ended as {status}{': ' if told else ''}{told}."

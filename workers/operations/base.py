@@ -2,9 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar
-
-import orjson
+from typing import ClassVar
 
 from broker.completion import CompletionRequest, Document, Failure, Json
 from broker.operations import Operation
@@ -31,17 +29,6 @@ class OperationAdapter(ABC):
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)
-
-
-def parse_object(body: bytes) -> Json:
-    """Return a JSON object. Raises MalformedAnswerError for anything else."""
-    try:
-        parsed: Any = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise MalformedAnswerError(f"not JSON: {error}") from None
-    if not isinstance(parsed, dict):
-        raise MalformedAnswerError("not a JSON object")
-    return parsed
 
 
 def entries(body: Json, name: str) -> list[Json]:

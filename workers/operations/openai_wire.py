@@ -9,7 +9,7 @@ from workers.adapters.azure import addressed
 from workers.adapters.base import HttpRequest, ProviderFailureError, Upstream
 from workers.adapters.errors import reported
 from workers.adapters.openai.address import endpoint_url, request_headers
-from workers.operations.base import parse_object
+from workers.adapters.shapes import parse_object
 
 AZURE = "azure"
 

@@ -27,8 +27,7 @@ async def create_code(request: Request) -> Response:
     """Make a code without a browser: with a management key, or signed in."""
     hands = services(request)
     principal = await hands.keyring.administrator(request, Role.MEMBER)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wanted = intake.validated(AppCodeRequest, body)
+    wanted = await intake.asked(request, hands, AppCodeRequest)
     host = apps.check_callback(wanted.callback_url)
     owner = await workspace_of(hands, principal, wanted.workspace_id)
     user_id = principal.user_id if principal.kind is CallerKind.SESSION else None
@@ -47,8 +46,7 @@ async def create_code(request: Request) -> Response:
 async def exchange_code(request: Request) -> Response:
     """Exchange a code for a key. No key is needed: the code and its verifier are the proof."""
     hands = services(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wanted = intake.validated(CodeExchange, body)
+    wanted = await intake.asked(request, hands, CodeExchange)
     address = request.client.host if request.client else None
     made, user_id = await carry_out(
         hands.database,

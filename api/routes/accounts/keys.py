@@ -46,8 +46,7 @@ async def create_key(request: Request) -> Response:
     """Make a key. The key itself is in this answer, and in no other."""
     hands = services(request)
     principal = await hands.keyring.administrator(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wanted = intake.validated(KeyRequest, body)
+    wanted = await intake.asked(request, hands, KeyRequest)
     if wanted.everywhere and not principal.everywhere:
         raise PermissionDeniedError("Only a key of the whole installation makes another.")
     if wanted.everywhere and wanted.kind is not CallerKind.MANAGEMENT:

@@ -24,8 +24,7 @@ async def create_user(request: Request) -> Response:
     """Make a user. The answer has a link with which they choose a password, once."""
     hands = services(request)
     principal = await _operator(request, hands)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wanted = intake.validated(UserRequest, body)
+    wanted = await intake.asked(request, hands, UserRequest)
     joined = None
     if wanted.workspace_id is not None:
         joined = await hands.database.read(accounts.workspace, wanted.workspace_id)
@@ -72,8 +71,7 @@ async def change_user(request: Request, user_id: str) -> Response:
     """Rename a user, disable them (they are signed out at once), or make them an operator."""
     hands = services(request)
     principal = await _operator(request, hands)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    changes = intake.validated(UserChanges, body).model_dump(exclude_unset=True)
+    changes = (await intake.asked(request, hands, UserChanges)).model_dump(exclude_unset=True)
     actor = actor_of(request, principal)
     row = await carry_out(
         hands.database, lambda connection: people.change(connection, actor, user_id, changes)

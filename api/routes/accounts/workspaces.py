@@ -39,8 +39,7 @@ async def create_workspace(request: Request) -> Response:
     principal = await hands.keyring.administrator(request)
     if not principal.everywhere:
         raise PermissionDeniedError("Only a management key of the installation makes workspaces.")
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    asked = intake.validated(WorkspaceRequest, body).model_dump(exclude_unset=True)
+    asked = (await intake.asked(request, hands, WorkspaceRequest)).model_dump(exclude_unset=True)
     actor, columns = actor_of(request, principal), _columns(asked, None)
     row = await carry_out(
         hands.database, lambda connection: administration.create(connection, actor, columns)
@@ -73,8 +72,7 @@ async def change_workspace(request: Request, id: str) -> Response:  # noqa: A002
     """Change a workspace: what is not named stays."""
     hands = services(request)
     principal = await hands.keyring.administrator(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    asked = intake.validated(WorkspaceChanges, body).model_dump(exclude_unset=True)
+    asked = (await intake.asked(request, hands, WorkspaceChanges)).model_dump(exclude_unset=True)
     row = await _find(hands, principal, id)
     own = [name for name in OPERATORS_ONLY if name in asked]
     if own and not principal.everywhere:
@@ -135,8 +133,7 @@ async def add_members(request: Request, id: str) -> Response:  # noqa: A002
     """Make users members, or give members another role."""
     hands = services(request)
     principal = await hands.keyring.administrator(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wanted = intake.validated(MembersRequest, body)
+    wanted = await intake.asked(request, hands, MembersRequest)
     row = await _find(hands, principal, id)
     actor, by = actor_of(request, principal), _rank(principal)
     await carry_out(
@@ -155,8 +152,7 @@ async def remove_members(request: Request, id: str) -> Response:  # noqa: A002
     """Take users out of a workspace."""
     hands = services(request)
     principal = await hands.keyring.administrator(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wanted = intake.validated(MembersRequest, body)
+    wanted = await intake.asked(request, hands, MembersRequest)
     row = await _find(hands, principal, id)
     actor, by = actor_of(request, principal), _rank(principal)
     await carry_out(

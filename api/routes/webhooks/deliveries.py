@@ -74,8 +74,7 @@ async def replay_deliveries(request: Request) -> Response:
     """Send again, under the same webhook-ids, what never arrived, or everything of a range."""
     hands = services(request)
     principal = await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes, or_nothing=True)
-    wanted = intake.validated(ReplayRequest, body)
+    wanted = await intake.asked(request, hands, ReplayRequest, or_nothing=True)
     if wanted.endpoint_id is not None:
         await _check_open(hands, principal, wanted.endpoint_id)
     replay = Replay(

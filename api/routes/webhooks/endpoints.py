@@ -36,8 +36,7 @@ async def create_endpoint(request: Request) -> Response:
     """Make an endpoint. Its secret is in this answer, and in no other."""
     hands = services(request)
     principal = await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    wanted = intake.validated(EndpointRequest, body)
+    wanted = await intake.asked(request, hands, EndpointRequest)
     check_receiver(wanted.url, hands.settings.allowed_networks, param="url")
     wish = EndpointWish(**dict(wanted))
     row, secret = webhooks.new_endpoint(wish, principal.workspace_id, hands.seal, now_ms())
@@ -72,8 +71,7 @@ async def change_endpoint(request: Request, endpoint_id: str) -> Response:
     """Change an endpoint, disable it (what waits for it is cancelled), or enable it again."""
     hands = services(request)
     principal = await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    asked = intake.validated(EndpointChanges, body).model_dump(exclude_unset=True)
+    asked = (await intake.asked(request, hands, EndpointChanges)).model_dump(exclude_unset=True)
     if "url" in asked:
         check_receiver(asked["url"], hands.settings.allowed_networks, param="url")
     if asked.get("scheme") is Scheme.OPENROUTER:
@@ -107,8 +105,7 @@ async def rotate_endpoint(request: Request, endpoint_id: str) -> Response:
     """Give an endpoint a new secret, shown in this answer only; the one before signs too."""
     hands = services(request)
     principal = await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes, or_nothing=True)
-    wanted = intake.validated(EndpointRotationRequest, body)
+    wanted = await intake.asked(request, hands, EndpointRotationRequest, or_nothing=True)
     row = await _find(hands, principal, endpoint_id)
     kind = wanted.signature or SignatureKind(row.signature)
     _check_signature(Scheme(row.scheme), kind, param="signature")

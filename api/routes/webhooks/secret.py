@@ -36,8 +36,7 @@ async def rotate_secret(request: Request) -> Response:
     """Replace the workspace's secret; the one before signs too until its overlap ends."""
     hands = services(request)
     principal = await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes, or_nothing=True)
-    wanted = intake.validated(RotationRequest, body)
+    wanted = await intake.asked(request, hands, RotationRequest, or_nothing=True)
     columns, _ = webhooks.new_secret_columns(SignatureKind.V1, hands.seal)
     overlap = wanted.overlap_seconds * 1000
     fresh = NewWorkspaceSecret(principal.workspace_id, columns["secret"], now_ms(), overlap)

@@ -14,7 +14,7 @@ from workers.adapters.anthropic.request import request_body
 from workers.adapters.anthropic.stream import AnthropicStream
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import classify
-from workers.adapters.openai.answer import parse
+from workers.adapters.shapes import parse
 from workers.adapters.vertex import model_url
 
 VERSION = "2023-06-01"

@@ -16,8 +16,9 @@ from workers.adapters.anthropic.usage import read_tier, read_usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import reported
 from workers.adapters.hidden_reasoning import hides_reasoning
-from workers.adapters.openai.answer import id_seed, word
+from workers.adapters.openai.answer import id_seed
 from workers.adapters.openai.tools import made_up_id
+from workers.adapters.shapes import word
 
 _STATUSES = {
     "invalid_request_error": 400,

@@ -11,8 +11,8 @@ from broker.completion import Json
 from workers.adapters.anthropic.answer import encrypted_detail, input_text, text_detail
 from workers.adapters.anthropic.citations import read_citations
 from workers.adapters.anthropic.structured import answers_by_tool
-from workers.adapters.openai.answer import word
 from workers.adapters.openai.tools import made_up_id
+from workers.adapters.shapes import word
 
 
 @dataclass(slots=True)

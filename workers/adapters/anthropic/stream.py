@@ -19,8 +19,9 @@ from workers.adapters.anthropic.usage import merged, read_tier, read_usage
 from workers.adapters.base import MalformedAnswerError
 from workers.adapters.event_reader import EventReader
 from workers.adapters.hidden_reasoning import hides_reasoning
-from workers.adapters.openai.answer import id_seed, parse, word
+from workers.adapters.openai.answer import id_seed
 from workers.adapters.openai.stream import chunks_of
+from workers.adapters.shapes import parse, word
 from workers.adapters.sse import Event
 
 

@@ -8,9 +8,8 @@ from workers.adapters.bedrock.citations import annotation
 from workers.adapters.bedrock.reasoning import detail
 from workers.adapters.bedrock.usage import read_usage
 from workers.adapters.errors import reported
-from workers.adapters.openai.answer import parse, word
 from workers.adapters.openai.tools import whole_calls
-from workers.adapters.shapes import an_object, objects, text_of
+from workers.adapters.shapes import an_object, objects, parse, text_of, word
 from workers.adapters.single_choice import settled, turn_seed
 
 _STOP = {

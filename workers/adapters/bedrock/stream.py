@@ -17,9 +17,8 @@ from workers.adapters.bedrock.frames import FAILURE, EventStreamFraming, failure
 from workers.adapters.bedrock.reasoning import detail
 from workers.adapters.bedrock.usage import read_usage
 from workers.adapters.event_reader import EventReader
-from workers.adapters.openai.answer import parse, word
 from workers.adapters.openai.stream import chunks_of
-from workers.adapters.shapes import an_object, text_of
+from workers.adapters.shapes import an_object, parse, text_of, word
 from workers.adapters.single_choice import SingleChoice
 from workers.adapters.sse import Event
 

@@ -8,9 +8,8 @@ from workers.adapters.cohere.citations import annotations
 from workers.adapters.cohere.legacy import is_legacy, read_legacy
 from workers.adapters.cohere.usage import read_usage
 from workers.adapters.errors import reported
-from workers.adapters.openai.answer import parse, word
 from workers.adapters.openai.tools import whole_calls
-from workers.adapters.shapes import objects, text_of
+from workers.adapters.shapes import objects, parse, text_of, word
 from workers.adapters.single_choice import settled, turn_seed
 
 _FINISH = {

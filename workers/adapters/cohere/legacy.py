@@ -9,9 +9,8 @@ from typing import Any
 from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.cohere.citations import legacy_annotations
 from workers.adapters.cohere.usage import read_usage
-from workers.adapters.openai.answer import word
 from workers.adapters.openai.tools import whole_calls
-from workers.adapters.shapes import an_object, objects
+from workers.adapters.shapes import an_object, objects, word
 from workers.adapters.single_choice import settled, turn_seed
 
 

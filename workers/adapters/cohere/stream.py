@@ -16,9 +16,8 @@ from workers.adapters.cohere.legacy import is_event, last_response
 from workers.adapters.cohere.usage import read_usage
 from workers.adapters.errors import reported
 from workers.adapters.event_reader import EventReader
-from workers.adapters.openai.answer import parse, word
 from workers.adapters.openai.stream import chunks_of
-from workers.adapters.shapes import an_object, objects, text_of
+from workers.adapters.shapes import an_object, objects, parse, text_of, word
 from workers.adapters.single_choice import SingleChoice
 from workers.adapters.sse import Event
 

@@ -16,7 +16,7 @@ from workers.adapters.gemini.answer import read_answer
 from workers.adapters.gemini.quirks import Quirk
 from workers.adapters.gemini.request import request_body
 from workers.adapters.gemini.stream import GeminiStream
-from workers.adapters.openai.answer import parse
+from workers.adapters.shapes import parse
 from workers.adapters.vertex import auth_headers, model_url
 
 

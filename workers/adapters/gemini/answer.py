@@ -11,7 +11,7 @@ from workers.adapters.errors import reported
 from workers.adapters.gemini.candidate import Candidate, with_logprobs
 from workers.adapters.gemini.usage import read_tier, read_usage
 from workers.adapters.hidden_reasoning import hides_reasoning
-from workers.adapters.openai.answer import word
+from workers.adapters.shapes import word
 
 
 def refuse_failure(payload: Any) -> Json:

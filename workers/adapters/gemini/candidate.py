@@ -13,8 +13,8 @@ from broker.completion import Json
 from workers.adapters.gemini.contents import FORMAT
 from workers.adapters.gemini.grounding import read_annotations
 from workers.adapters.gemini.logprobs import read_logprobs
-from workers.adapters.openai.answer import word
 from workers.adapters.openai.tools import made_up_id
+from workers.adapters.shapes import word
 
 _FILTERED = frozenset({
     "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "IMAGE_SAFETY",

@@ -19,7 +19,7 @@ from workers.adapters.gemini.answer import (
 )
 from workers.adapters.gemini.candidate import Candidate, with_logprobs
 from workers.adapters.gemini.usage import counts_something, read_usage
-from workers.adapters.openai.answer import parse
+from workers.adapters.shapes import parse
 from workers.adapters.sse import Event
 
 

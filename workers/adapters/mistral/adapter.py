@@ -13,10 +13,10 @@ from workers.adapters.base import HttpRequest, StreamReader, Upstream
 from workers.adapters.mistral.messages import chat_messages
 from workers.adapters.mistral.references import annotate
 from workers.adapters.openai import OpenAiAdapter
-from workers.adapters.openai.answer import parse, read_answer
+from workers.adapters.openai.answer import read_answer
 from workers.adapters.openai.quirks import Quirk
 from workers.adapters.openai.stream import OpenAiStream
-from workers.adapters.shapes import an_object, objects
+from workers.adapters.shapes import an_object, objects, parse
 
 _QUIRKS = frozenset(
     {

@@ -13,9 +13,10 @@ from broker.completion import Completion, CompletionRequest, Failure
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import classify
 from workers.adapters.openai.address import endpoint_url, request_headers
-from workers.adapters.openai.answer import parse, read_answer
+from workers.adapters.openai.answer import read_answer
 from workers.adapters.openai.request import request_body
 from workers.adapters.openai.stream import OpenAiStream
+from workers.adapters.shapes import parse
 
 JSON = "application/json"
 EVENTS = "text/event-stream"

@@ -2,26 +2,13 @@
 
 from typing import Any
 
-import orjson
-
 from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import reported
 from workers.adapters.hidden_reasoning import SHOWN_REASONING, hides_reasoning
 from workers.adapters.openai.message import citations, finish_reason, native_reason, read_message
 from workers.adapters.openai.usage import read_usage
-
-
-def parse(data: bytes) -> Any:
-    """Parse JSON from a provider; text that is not UTF-8 is repaired rather than refused."""
-    try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return orjson.loads(data.decode("utf-8", "replace"))
-    except orjson.JSONDecodeError as error:
-        raise MalformedAnswerError(f"the provider's answer is not JSON: {error}") from None
+from workers.adapters.shapes import word
 
 
 def read_answer(payload: Any, request: CompletionRequest) -> Completion:
@@ -80,12 +67,6 @@ def raw_usage(payload: Json) -> Any:
         return usage
     groq = payload.get("x_groq")
     return groq.get("usage") if isinstance(groq, dict) else None
-
-
-def word(payload: Json, name: str) -> str | None:
-    """Return a text field, None where it is absent or empty."""
-    value = payload.get(name)
-    return value if isinstance(value, str) and value else None
 
 
 def id_seed(payload: Json, request: CompletionRequest) -> str:

@@ -11,36 +11,25 @@ from typing import Any
 from broker.completion import Chunk, Completion, CompletionRequest, Json
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import reported
+from workers.adapters.event_reader import EventReader
 from workers.adapters.hidden_reasoning import SHOWN_REASONING, hides_reasoning
-from workers.adapters.openai.answer import (
-    id_seed,
-    parse,
-    raw_usage,
-    read_answer,
-    refuse_failure,
-    word,
-)
+from workers.adapters.openai.answer import id_seed, raw_usage, read_answer, refuse_failure
 from workers.adapters.openai.choice import ChoiceStream
 from workers.adapters.openai.message import citations
 from workers.adapters.openai.usage import read_usage
+from workers.adapters.shapes import parse, word
 from workers.adapters.sse import EVENT_LIMIT, Event, SseDecoder
 
 _DONE = b"[DONE]"
 
 
-class OpenAiStream:
-    """A `StreamReader`.
-
-    Chunks completed before a failure are handed over first: then the failure is raised by the next
-    call, so that where the bytes were cut never decides what the caller gets to see.
-    """
+class OpenAiStream(EventReader):
+    """See `EventReader`; `[DONE]` may end the events before the bytes end."""
 
     __slots__ = (
         "_choices",
         "_citing",
-        "_decoder",
         "_ended",
-        "_failure",
         "_fingerprint",
         "_hidden",
         "_id",
@@ -53,9 +42,9 @@ class OpenAiStream:
     )
 
     def __init__(self, request: CompletionRequest) -> None:
+        super().__init__(SseDecoder())
         self._request = request
         self._hidden = hides_reasoning(request.body)
-        self._decoder = SseDecoder()
         self._choices: dict[int, ChoiceStream] = {}
         self._id: str | None = None
         self._model: str | None = None
@@ -65,29 +54,19 @@ class OpenAiStream:
         self._citing: Json = {}
         self._over = False  # `[DONE]` has come
         self._ended = False  # every choice has been finished
-        self._failure: Exception | None = None
         self._whole: bytearray | None = bytearray()  # None once the bytes prove to be a stream
 
     def feed(self, data: bytes) -> list[Chunk]:
         """Return the chunks completed by `data`."""
-        if self._failure is not None:
-            raise self._failure
-        if self._whole is not None and not self._is_stream(data):
+        if self._failure is None and self._whole is not None and not self._is_stream(data):
             return []
-        return self._read(self._decoder.feed(data))
+        return super().feed(data)
 
     def close(self) -> list[Chunk]:
         """Return the last chunks. Raises MalformedAnswerError where no finish reason came."""
-        if self._failure is not None:
-            raise self._failure
-        if self._whole:
+        if self._failure is None and self._whole:
             return chunks_of(read_answer(parse(bytes(self._whole)), self._request))
-        chunks = self._read(self._decoder.close())
-        if not self._ended:
-            self._end(chunks)
-        if not self._ended:
-            raise MalformedAnswerError("the stream ended without a finish reason")
-        return chunks
+        return super().close()
 
     def _is_stream(self, data: bytes) -> bool:
         """Tell a stream from one JSON document, which the first byte that is not white space does.
@@ -103,24 +82,13 @@ class OpenAiStream:
             raise MalformedAnswerError(f"the answer is over {EVENT_LIMIT} bytes")
         return False
 
-    def _read(self, events: list[Event]) -> list[Chunk]:
-        chunks: list[Chunk] = []
-        try:
-            for event in events:
-                self._take(event, chunks)
-        except (MalformedAnswerError, ProviderFailureError) as failure:
-            self._failure = failure
-            if not chunks:
-                raise
-        return chunks
-
     def _take(self, event: Event, chunks: list[Chunk]) -> None:
         data = event.data
         if self._over or not data:
             return
         if data.strip() == _DONE:
             self._over = True
-            self._end(chunks)
+            self._finish(chunks)
             return
         if event.name == "error":
             raise ProviderFailureError(reported(_error_of(data)))
@@ -171,6 +139,12 @@ class OpenAiStream:
         return self._choices[index]
 
     def _end(self, chunks: list[Chunk]) -> None:
+        if not self._ended:
+            self._finish(chunks)
+        if not self._ended:
+            raise MalformedAnswerError("the stream ended without a finish reason")
+
+    def _finish(self, chunks: list[Chunk]) -> None:
         """Finish every choice and give the usage, if a finish reason has come for all of them."""
         choices = self._choices.values()
         if not choices or not all(choice.finished for choice in choices):
