@@ -32,10 +32,6 @@ def generation(report: JobReport) -> Json:
     assert row is not None
     told = orjson.loads(report.payload.response or b"{}")
     usage = told.get("usage") or {}
-    extra = orjson.loads(report.payload.extra or b"{}")
-    origin = extra.get("origin") or {}
-    read, write = row.cache_read_tokens or 0, row.cache_write_tokens or 0
-    prompt = (row.input_tokens or 0) + read + write
     return {
         "id": row.id,
         "request_id": job.id,
@@ -54,20 +50,38 @@ def generation(report: JobReport) -> Json:
         "native_finish_reason": row.native_finish_reason,
         "latency": row.first_token_ms if row.first_token_ms is not None else row.duration_ms,
         "generation_time": row.duration_ms,
+        **_tokens(row),
+        **_media(report.payload.request, usage),
+        "usage": usd(row.cost_nanos),
+        "total_cost": usd(row.cost_nanos),
+        "upstream_inference_cost": _upstream_cost(row, usage),
+        "cache_discount": _cache_discount(report, row.cache_read_tokens or 0),
+        "is_byok": row.is_byok,
+        "service_tier": told.get("service_tier"),
+        "data_region": "global",
+        **_caller(job, orjson.loads(report.payload.extra or b"{}")),
+        **NOT_RECORDED,
+    }
+
+
+def _tokens(row: Any) -> Json:
+    """Return the counts; ours are the provider's own, so the native ones are the same."""
+    read, write = row.cache_read_tokens or 0, row.cache_write_tokens or 0
+    prompt = (row.input_tokens or 0) + read + write
+    return {
         "tokens_prompt": prompt,
         "tokens_completion": row.output_tokens or 0,
         "native_tokens_prompt": prompt,
         "native_tokens_completion": row.output_tokens or 0,
         "native_tokens_reasoning": row.reasoning_tokens or 0,
         "native_tokens_cached": read,
-        **_media(report.payload.request, usage),
-        "usage": usd(row.cost_nanos),
-        "total_cost": usd(row.cost_nanos),
-        "upstream_inference_cost": _upstream_cost(row, usage),
-        "cache_discount": _cache_discount(report, read),
-        "is_byok": row.is_byok,
-        "service_tier": told.get("service_tier"),
-        "data_region": "global",
+    }
+
+
+def _caller(job: Any, extra: Json) -> Json:
+    """Return who asked, and what they said of it."""
+    origin = extra.get("origin") or {}
+    return {
         "session_id": job.session_id,
         "external_user": job.end_user,
         "app": job.app,
@@ -77,7 +91,6 @@ def generation(report: JobReport) -> Json:
         "user_agent": origin.get("user_agent"),
         "metadata": extra.get("metadata") or {},
         "trace": extra.get("trace"),
-        **NOT_RECORDED,
     }
 
 
