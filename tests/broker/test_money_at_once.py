@@ -122,8 +122,9 @@ def test_the_books_hold_after_processes_that_worked_at_once(database, url):
     # Given workspaces with credit, with a budget and without limits, and some processes
     callers = [make_principal(database, credit=10 * HOLD) for _ in range(2)]
     callers += [budgeted(database), make_principal(database)]
-    spawn = multiprocessing.get_context("spawn")
-    workers = [spawn.Process(target=work, args=(url, callers, seed)) for seed in range(PROCESSES)]
+    several = multiprocessing.get_context("forkserver")  # what they need is imported once
+    several.set_forkserver_preload([__name__])
+    workers = [several.Process(target=work, args=(url, callers, seed)) for seed in range(PROCESSES)]
     # When they submit, fall back, answer, cancel, crash and seal at the same time
     for worker in workers:
         worker.start()
