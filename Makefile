@@ -25,10 +25,10 @@ up: $(SETUP) ## start Valkey, the API, a worker and Flower here (Ctrl-C stops th
 	$(BIN)/waybill up
 
 test: $(SETUP) ## run the tests (those that need a service run where they find it)
-	$(BIN)/pytest -q -n 2 --dist loadfile $(TESTS)
+	$(BIN)/pytest -q -n 2 --dist loadgroup $(TESTS)
 
-test-scale: $(SETUP) ## run the whole-house tests on PostgreSQL, RabbitMQ and Redis instead
-	WAYBILL_TEST_STACK=scale $(BIN)/pytest -q -n 2 --dist loadfile tests/e2e tests/api tests/chaos
+test-scale: $(SETUP) ## run on PostgreSQL, RabbitMQ and Redis what depends on them
+	WAYBILL_TEST_STACK=scale $(BIN)/pytest -q -n 2 --dist loadgroup -m "not one_stack" tests/e2e tests/api tests/chaos
 
 check: $(SETUP) ## ruff, mypy, import contracts, size gates
 	$(BIN)/ruff format --check .

@@ -17,12 +17,25 @@ from cli.start.valkey import valkey_command
 from tests.factories import NOW
 from tests.house import House, until
 
+MODELS = Path(__file__).parent / "e2e/models.toml"
+HOUSES = ("house", "wires")
+"""Fixtures that live as long as the run: all tests that share one run in one process, one after the
+other, so that it is started once; all others by file."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        group = next((name for name in HOUSES if name in names), item.path.name)
+        item.add_marker(pytest.mark.xdist_group(group))
+
 
 @pytest.fixture(scope="session")
 def house() -> Iterator[House]:
     """One Waybill for all ordinary tests; whatever they did, at the end its books balance
     and its log holds no secret."""
-    with House({"WAYBILL_KEEP_ALIVE_SECONDS": "0.4"}) as house:
+    with House({"WAYBILL_KEEP_ALIVE_SECONDS": "0.4"}, config=MODELS.read_text()) as house:
         yield house
         house.await_idle()
         house.audit()

@@ -25,7 +25,7 @@ SECRETS = re.compile(r"sk-wb-[\w-]{20}|whsec_|whsk_|Bearer [\w-]{8}|\$argon2")
 
 REPOSITORY = Path(__file__).parents[1]
 KEY = "sk-wb-the-key-of-these-tests-0001"
-START_SECONDS = 60
+START_SECONDS = 120
 ENDED = frozenset({"completed", "failed", "cancelled", "expired", "needs_review"})
 SIMULATED = (
     *("sim", "sim-echo", "sim-words", "sim-tools", "sim-tools2", "sim-json", "sim-nousage"),

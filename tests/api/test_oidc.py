@@ -21,6 +21,8 @@ from broker.administration.people import NewUser
 from broker.audit import CLI
 from tests.api.conftest import ORIGIN, running, settings_for
 
+pytestmark = pytest.mark.one_stack
+
 CLIENT = "waybill"
 SECRET = "the client's secret"
 

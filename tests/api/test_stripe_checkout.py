@@ -16,6 +16,8 @@ from broker.errors import InvalidRequestError
 from broker.settings import Settings
 from tests.api.conftest import running, settings_for
 
+pytestmark = pytest.mark.one_stack
+
 pytest.importorskip("stripe")
 SECRET = "whsec_of_these_tests"
 

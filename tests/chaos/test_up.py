@@ -13,7 +13,7 @@ import pytest
 from tests.house import REPOSITORY, House, until
 from tests.stacks import embedded_only
 
-pytestmark = [pytest.mark.chaos, embedded_only]
+pytestmark = [pytest.mark.chaos, embedded_only, pytest.mark.one_stack]
 
 
 @pytest.fixture(scope="module")

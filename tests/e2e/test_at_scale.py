@@ -21,7 +21,7 @@ from workers.simulator.background import running
 
 TRANSPORTS = ("amqp", "redis")
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.one_stack]
 
 
 class Fleet:

@@ -14,7 +14,7 @@ from tests.compose import FILE, composed, run_prompts, services
 from tests.house import REPOSITORY
 from tests.stacks import require_servers
 
-pytestmark = pytest.mark.service
+pytestmark = [pytest.mark.service, pytest.mark.one_stack]
 
 COMPOSE = shutil.which("docker-compose")
 

@@ -1,56 +1,16 @@
 """Parameters that an endpoint does not support: dropped, or a reason to ask it last or never."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.house import House
 
-MODELS = """
-[[models]]
-slug = "picky/echo"
-endpoints = [{ provider = "sim", model = "sim-echo", supported_parameters = ["temperature"] }]
-[[models]]
-slug = "picky/all"
-supported_parameters = ["max_tokens", "reasoning_effort", "structured_outputs"]
-endpoints = [{ provider = "sim", model = "sim-echo" }]
-[[models]]
-slug = "mixed/tools"
-[[models.endpoints]]
-provider = "sim"
-model = "sim-tools"
-prompt = "0.1"
-supported_parameters = ["temperature", "seed"]
-[[models.endpoints]]
-provider = "spare"
-model = "sim-tools"
-prompt = "0.5"
-supported_parameters = ["tools", "tool_choice", "temperature"]
-[[models]]
-slug = "mixed/moves"
-[[models.endpoints]]
-provider = "sim"
-model = "sim-429"
-prompt = "0.1"
-supported_parameters = ["top_p"]
-[[models.endpoints]]
-provider = "spare"
-model = "sim-echo"
-prompt = "0.5"
-supported_parameters = ["top_k"]
-"""
+pytestmark = pytest.mark.one_stack
+
 FUNCTION = {"name": "clock", "parameters": {"type": "object", "properties": {}}}
 CHEAPEST = {"sort": "price"}
 TOOLS = [{"type": "function", "function": FUNCTION}]
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with House(config=MODELS) as house:
-        yield house
-        house.await_idle()
-        house.audit()
 
 
 def ask(house: House, model: str, **more: Any) -> Any:

@@ -1,7 +1,6 @@
 """Where calls go, counted at the simulator; and what callers are told of it."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -9,38 +8,9 @@ import pytest
 
 from tests.house import House, chat
 
-MODELS = """
-[[models]]
-slug = "three/ways"
-[[models.endpoints]]
-provider = "sim"
-model = "sim-lat20000"
-prompt = "9"
-completion = "9"
-[[models.endpoints]]
-provider = "spare"
-model = "sim-echo"
-prompt = "1"
-completion = "1"
-cache_read = "0.1"
-[[models.endpoints]]
-provider = "gone"
-model = "sim"
-prompt = "0.5"
-completion = "0.5"
-[[models]]
-slug = "anthropic/claude-haiku-4.5"
-endpoints = [{ provider = "spare", model = "sim-echo", prompt = "1", completion = "5" }]
-"""
+pytestmark = pytest.mark.one_stack
+
 DRY = {"ignore": ["gone"]}
-
-
-@pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    with House(config=MODELS) as house:
-        yield house
-        house.await_idle()
-        house.audit()
 
 
 def route(house: House, model: str = "three/ways", **more: Any) -> Any:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.house import House, until
 
+pytestmark = pytest.mark.one_stack
+
 MODEL = "trio/model"
 TRIO = {  # what each is at the simulator, and its price
     "fast": ("sim-tok30-chunk1", "6"),

@@ -9,13 +9,13 @@ from tests.e2e.hooks import Receiver, Tenant
 
 def test_a_batch_tells_its_own_url_and_an_endpoint(tenant: Tenant, receiver: Receiver) -> None:
     tenant.endpoint(receiver.url("/batches"), events=["batch.*"])
-    body = {"requests": [line("a")], "callback_url": receiver.url("/mine")}
+    body = {"requests": [line("a")], "callback_url": receiver.url("/my-batch")}
     batch = tenant.ask("POST", "/batches", status=202, json=body)
-    for path in ("/mine", "/batches"):
+    for path in ("/my-batch", "/batches"):
         (post,) = receiver.await_posts(path)
         assert post.event["type"] == "batch.completed"
         assert post.event["data"] == {"id": batch["id"], "object": "batch", "status": "completed"}
-    (own,) = receiver.at("/mine")
+    (own,) = receiver.at("/my-batch")
     own.verified(tenant.secret())
     # when it is told, its results can be read
     shown = tenant.ask("GET", f"/batches/{batch['id']}")
