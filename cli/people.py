@@ -13,6 +13,7 @@ from broker.administration import workspaces as administration
 from broker.administration.people import NewUser
 from broker.audit import CLI
 from broker.errors import WaybillError
+from cli import workspace_data
 from cli.local import local_database
 from cli.remote.client import complain
 from cli.tables import day, print_table
@@ -169,6 +170,10 @@ def remove_member(workspace: Where, who: Who) -> None:
     except WaybillError as error:
         raise _ended(error) from None
     typer.echo(f"{user.email} is no longer in {place.name}")
+
+
+workspaces_.command()(workspace_data.export)
+workspaces_.command()(workspace_data.forget)
 
 
 def _ended(error: WaybillError) -> typer.Exit:

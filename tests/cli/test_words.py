@@ -1,0 +1,25 @@
+"""`waybill`'s words: what the list of them says is what each says of itself."""
+
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+from cli.main import WORDS, loaded
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_is_described_as_it_describes_itself(word):
+    _, said = WORDS[word]
+    assert inspect.cleandoc(loaded(word).help).partition("\n\n")[0].replace("\n", " ") == said
+
+
+def test_a_word_loads_no_other():
+    heavy = "{'celery', 'sqlalchemy', 'fastapi', 'aiohttp'} & sys.modules.keys()"
+    code = (
+        "import sys; sys.argv = ['waybill', 'jobs', '--help']; import cli.main\n"
+        f"try: cli.main.app()\nexcept SystemExit: print({heavy})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("set()"), done.stdout
