@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 import httpx
 from rich.console import Console
 
-from broker.batches.vocabulary import MAX_BYTES, MAX_LINES
 from broker.completion import Json
 from cli.batch.asking import submit, upload
 from cli.batch.board import say, watch
@@ -141,6 +140,8 @@ class Sitting:
 
 def _as_many_as_fit(lines: Sequence[Line]) -> Sequence[Line]:
     """Return the first lines, as many as one batch takes."""
+    from broker.batches.vocabulary import MAX_BYTES, MAX_LINES  # noqa: PLC0415  # with the database
+
     size = 0
     for count, line in enumerate(lines[:MAX_LINES]):
         size += len(line.raw)
