@@ -105,7 +105,7 @@ async def _write_failed_lines(
     services: Services, row: Any, model: str | None, draft: Draft
 ) -> None:
     done = await services.database.read(reports.completed_numbers, row.id)
-    reader = Reader(services.files, services.catalog, services.settings)
+    reader = Reader(services.files, services.catalog, services.settings, services.database)
 
     def write() -> None:
         for line in failed_lines(reader.raw_lines(row.input_file_id), done, model):
@@ -162,7 +162,7 @@ async def _forecast(services: Services, principal: Principal, new: NewBatch) -> 
         )
     usable_lines(file, now_ms())
     known = services.observer.snapshot
-    reader = Reader(services.files, services.catalog, services.settings, known)
+    reader = Reader(services.files, services.catalog, services.settings, services.database, known)
     told = await asyncio.to_thread(forecast, services.database, reader, batch, principal)
     return json_response(told)
 

@@ -39,7 +39,7 @@ def whole(services: Services, found: BatchReport) -> Iterator[bytes]:
     """Yield a batch with all its results, as they are read. Blocking."""
     shown = view(found)
     del shown["results"]
-    reader = Reader(services.files, services.catalog, services.settings)
+    reader = Reader(services.files, services.catalog, services.settings, services.database)
     assembler = Assembler(services.database, services.files, reader, services.settings.public_url)
     yield orjson.dumps(shown)[:-1] + b',"results":['
     comma = b""

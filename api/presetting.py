@@ -4,7 +4,6 @@ from api.services import Services
 from broker import presets
 from broker.accounts import Principal
 from broker.completion import Json
-from broker.errors import NotFoundError
 
 
 async def with_preset(hands: Services, principal: Principal, body: Json) -> Json:
@@ -15,9 +14,5 @@ async def with_preset(hands: Services, principal: Principal, body: Json) -> Json
     slug = presets.asked(body)
     if slug is None:
         return body
-    found = await hands.database.read(presets.find, principal.workspace_id, slug)
-    if found is None:
-        raise NotFoundError(
-            f"There is no preset {slug!r}: GET /api/v1/presets lists them.", param="preset"
-        )
-    return presets.merged(body, found.content)
+    content = await hands.database.read(presets.content, principal.workspace_id, slug)
+    return presets.merged(body, content)

@@ -49,6 +49,6 @@ def _refuse_preset(body: Json) -> None:
     """Raise for a preset that nobody has merged: it would be passed over in silence."""
     if presets.asked(body) is not None:
         raise InvalidRequestError(
-            "Presets are for POST /chat/completions and for chat jobs: name a model here.",
+            "Presets are for chat: completions, jobs and lines of a batch. Name a model here.",
             param="preset" if body.get("preset") else "model",
         )

@@ -4,6 +4,9 @@ from collections.abc import Collection, Iterable, Iterator
 
 import orjson
 
+from broker.completion import Json
+from broker.presets.merging import MARK
+
 
 def failed_lines(
     lines: Iterable[tuple[bytes, int]], done: Collection[int], model: str | None
@@ -17,7 +20,15 @@ def failed_lines(
 def _with_model(raw: bytes, model: str) -> bytes:
     try:
         line = orjson.loads(raw)
-        line["body"] = {k: v for k, v in line["body"].items() if k != "models"} | {"model": model}
+        line["body"] = _asking(model, line["body"])
     except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
         return raw  # it fails again as it did
     return orjson.dumps(line)
+
+
+def _asking(model: str, body: Json) -> Json:
+    """Return a body that asks this model; the preset that its own named with it stays."""
+    own = body.get("model")
+    preset = own.partition(MARK)[2] if isinstance(own, str) else ""
+    kept = {name: value for name, value in body.items() if name != "models"}
+    return kept | {"model": f"{model}{MARK}{preset}" if preset else model}

@@ -86,12 +86,12 @@ def _operation(url: object, custom_id: str) -> Operation | None:
     return operation
 
 
-def completed_body(line: Line, options: Options) -> Json:
-    """Return the body with what the batch says for lines that do not say it themselves.
+def completed_body(own: Json, options: Options) -> Json:
+    """Return a line's body with what the batch says for lines that do not say it themselves.
 
     An answer that goes into a file is never streamed.
     """
-    body = {name: value for name, value in line.body.items() if name not in NOT_STREAMED}
+    body = {name: value for name, value in own.items() if name not in NOT_STREAMED}
     if options.model is not None and not body.get("model") and not body.get("models"):
         body["model"] = options.model
     if options.provider is not None:

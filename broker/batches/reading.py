@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from broker import warmth
+from broker import presets, warmth
 from broker.accounts import Principal
 from broker.admission import admit
 from broker.batches.inspection import Splitter
@@ -15,7 +15,8 @@ from broker.batches.intake import ReadLine, refusal
 from broker.batches.lines import Line, LineError, completed_body, digest, read
 from broker.batches.vocabulary import OnError, Options
 from broker.catalog import Catalog
-from broker.completion import ErrorType
+from broker.completion import ErrorType, Json
+from broker.database import Database
 from broker.errors import WaybillError
 from broker.evidence import NO_SNAPSHOT, Snapshot
 from broker.files import FileStore
@@ -39,6 +40,7 @@ class Reader:
     store: FileStore
     catalog: Catalog
     settings: Settings
+    database: Database
     snapshot: Snapshot = NO_SNAPSHOT
 
     def group(self, batch: Any, principal: Principal) -> list[ReadLine]:
@@ -63,8 +65,25 @@ class Reader:
 
     def job(self, line: Line, batch: Any, principal: Principal, options: Options) -> NewJob:
         """Return the job that a line is to become. Raises WaybillError."""
+        return self._job(line, self._body(line, batch, options), batch, principal)
+
+    def _body(self, line: Line, batch: Any, options: Options) -> Json:
+        """Return what a line asks: its own fields, then its preset's, then the batch's."""
+        if _operation(line, batch) is not Operation.CHAT:
+            return completed_body(line.body, options)
+        own = self._with_preset(line.body, batch)
+        return self._with_preset(completed_body(own, options), batch)
+
+    def _with_preset(self, body: Json, batch: Any) -> Json:
+        slug = presets.asked(body)
+        if slug is None:
+            return body
+        content = self.database.read_now(presets.content, batch.workspace_id, slug)
+        return presets.merged(body, content)
+
+    def _job(self, line: Line, body: Json, batch: Any, principal: Principal) -> NewJob:
         wish = Wish(
-            operation=line.operation or Operation(batch.endpoint),
+            operation=_operation(line, batch),
             lane=Lane.BATCH,
             deadline=batch.expires_at,
             webhook=_lines_webhook(batch),
@@ -72,7 +91,6 @@ class Reader:
             priority=batch.priority,
             extra={"custom_id": line.custom_id},
         )
-        body = completed_body(line, options)
         now = Circumstances(self.snapshot, seed=warmth.seed(batch.id, body))
         job = admit(body, wish, principal, self.catalog, self.settings, inside="body", now=now)
         return job if batch.max_cost_nanos is None else _holding_the_most(job)
@@ -85,14 +103,16 @@ class Reader:
         except LineError as error:
             return ReadLine(end, error.custom_id, error=line_refusal(error))
         try:
-            job = self.job(line, batch, principal, options)
+            body = self._body(line, batch, options)
+            job = self._job(line, body, batch, principal)
         except WaybillError as error:
             return ReadLine(end, line.custom_id, error=refusal(error))
-        same = None
-        if options.dedupe:
-            operation = line.operation or Operation(batch.endpoint)
-            same = digest(operation, completed_body(line, options))
+        same = digest(_operation(line, batch), body) if options.dedupe else None
         return ReadLine(end, line.custom_id, job, same)
+
+
+def _operation(line: Line, batch: Any) -> Operation:
+    return line.operation or Operation(batch.endpoint)
 
 
 def _lines_webhook(batch: Any) -> str | None:

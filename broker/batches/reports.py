@@ -38,6 +38,8 @@ class Totals:
     output_tokens: int
     reasoning_tokens: int
     cost_nanos: int
+    own_key_answers: int = 0  # lines answered by a call on a key of the workspace's own,
+    byok_cost_nanos: int = 0  # and what their providers take for them
 
     @classmethod
     def stored(cls, text: str) -> "Totals":
@@ -165,6 +167,8 @@ def _usage(connection: Connection, batch_id: str) -> dict[str, int]:
         "output_tokens": func.coalesce(func.sum(made.output_tokens), 0),
         "reasoning_tokens": func.coalesce(func.sum(made.reasoning_tokens), 0),
         "cost_nanos": func.coalesce(func.sum(made.cost_nanos), 0),
+        "own_key_answers": func.count().filter(made.is_byok),
+        "byok_cost_nanos": func.coalesce(func.sum(made.byok_cost_nanos), 0),
     }
     query = (
         select(*[each.label(name) for name, each in sums.items()])

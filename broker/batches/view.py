@@ -64,8 +64,12 @@ def batch(report: BatchReport) -> Json:
 
 
 def usage(totals: Totals) -> Json:
-    """Tokens under OpenAI's names and OpenRouter's, with the cost: the sum of the lines'."""
+    """Tokens under OpenAI's names and OpenRouter's, with the cost: the sum of the lines'.
+
+    `is_byok` where a line was answered on a key of the workspace's own, as in a line's own usage.
+    """
     whole = totals.input_tokens + totals.output_tokens
+    own_keys = {"upstream_inference_cost": usd(totals.byok_cost_nanos)}
     return {
         "input_tokens": totals.input_tokens,
         "input_tokens_details": {"cached_tokens": totals.cached_tokens},
@@ -75,7 +79,8 @@ def usage(totals: Totals) -> Json:
         "completion_tokens": totals.output_tokens,
         "total_tokens": whole,
         "cost": usd(totals.cost_nanos),
-        "is_byok": False,
+        "is_byok": totals.own_key_answers > 0,
+        **({"cost_details": own_keys} if totals.own_key_answers else {}),
     }
 
 

@@ -73,6 +73,16 @@ def find(
     return None if row is None else StoredPreset(preset, row)
 
 
+def content(connection: Connection, workspace_id: str, slug: str) -> Content:
+    """Return what a preset holds. Raises NotFoundError for one that there is not."""
+    found = find(connection, workspace_id, slug)
+    if found is None:
+        raise NotFoundError(
+            f"There is no preset {slug!r}: GET /api/v1/presets lists them.", param="preset"
+        )
+    return found.content
+
+
 def list_presets(
     connection: Connection, workspace_id: str, limit: int, offset: int
 ) -> tuple[Sequence[Any], int]:

@@ -8,9 +8,9 @@ from types import SimpleNamespace
 from unittest import mock
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from broker import accounts, batches, files, webhooks
+from broker import accounts, batches, files, presets, webhooks
 from broker.batches import BatchWish, Inspector, Options, new_batch, reports
 from broker.batches.reading import GROUP_LINES
 from broker.clock import now_ms
@@ -20,8 +20,9 @@ from broker.files import Purpose, file_store
 from broker.ids import new_id
 from broker.limits import Limit, Limiter, LimitKind
 from broker.operations import Operation
+from broker.presets import Content, NewVersion, PresetName
 from broker.settings import Settings
-from broker.tables import Batch
+from broker.tables import Batch, JobPayload
 from tests.factories import finished, job_row, make_principal, record, run
 from workers.batches import BatchKeeper
 from workers.forgetting import Forgetter
@@ -304,21 +305,52 @@ async def test_the_batchs_wishes_reach_lines_that_say_nothing_themselves(tools):
     bare = {"custom_id": "bare", "body": {"messages": [{"role": "user", "content": "x"}]}}
     batch_id = make_batch(tools, [own, bare], options=options, priority=7)
     await bring_forward(tools, batch_id)
-    bodies = [
-        json.loads(tools.database.read_now(request_of, each)) for each in jobs_of(tools, batch_id)
-    ]
+    bodies = [request_of(tools, job_id) for job_id in jobs_of(tools, batch_id)]
     assert [each["service_tier"] for each in bodies] == ["default", "batch"]
     assert [each["model"] for each in bodies] == ["sim/a", "sim/a"]
     assert all("stream" not in each for each in bodies)
 
 
-def request_of(connection, job_id):
-    from sqlalchemy import select
+def request_of(tools, job_id):
+    query = select(JobPayload.__table__.c.request).filter_by(job_id=job_id)
+    return json.loads(tools.database.read_now(lambda c: c.execute(query).scalar_one()))
 
-    from broker.tables import JobPayload
 
-    table = JobPayload.__table__
-    return connection.execute(select(table.c.request).filter_by(job_id=job_id)).scalar_one()
+async def test_lines_name_presets_as_chats_do(tools):
+    # Given a preset, and another that the batch names for lines without a model
+    lines = [
+        line("by model", model="@preset/mail", seed=7),
+        line("by field", preset="mail", model=None),
+        line("other model", model="x/duo@preset/mail"),
+        line("of the batch", model=None),
+        line("nobody's", preset="nobody"),
+    ]
+    batch_id = make_batch(tools, lines, options=Options(model="@preset/plain", dedupe=True))
+    keep_preset(tools, batch_id, "mail", {"model": "sim/a", "seed": 1}, "Be brief.")
+    keep_preset(tools, batch_id, "plain", {"model": "x/duo", "seed": 3})
+    # When its lines are taken in
+    await bring_forward(tools, batch_id)
+    # Then they are what their presets stand for, less what they say themselves
+    asked = [request_of(tools, job_id) for job_id in jobs_of(tools, batch_id)]
+    assert [(each["model"], each["seed"]) for each in asked] == [
+        ("sim/a", 7),
+        ("sim/a", 1),
+        ("x/duo", 1),
+        ("x/duo", 3),
+    ]
+    assert [each["messages"][0]["role"] for each in asked] == ["system"] * 3 + ["user"]
+    # and a line that names none that there is fails alone
+    [refused] = [each for each in lines_of(tools, batch_id) if each.refusal is not None]
+    told = json.loads(refused.refusal)
+    assert (refused.custom_id, told["status"]) == ("nobody's", 404)
+    assert "There is no preset 'nobody'" in told["error"]["message"]
+
+
+def keep_preset(tools, batch_id, slug, config, system_prompt=None):
+    row = row_of(tools, batch_id)
+    name = PresetName(row.workspace_id, slug)
+    kept = NewVersion(name, row.api_key_id, Content(config, system_prompt), now_ms())
+    assert run(tools.database, presets.save_many, kept) == [None]
 
 
 async def test_files_whose_time_is_over_are_deleted_but_not_from_under_a_batch(tools):

@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import orjson
 import pytest
 from sqlalchemy import select
 
 from broker import batches
 from broker.batches import BatchEnd, BatchState, Removal, StopReason, reports
+from broker.batches.view import usage
 from broker.errors import ConflictError, NotFoundError
 from broker.tables import BatchLine, Delivery
 from tests.broker.batches.factories import (
@@ -21,6 +24,7 @@ from tests.factories import (
     count,
     entries,
     failed,
+    finished,
     job_row,
     make_principal,
     record,
@@ -53,6 +57,34 @@ def deliveries(database):
     table = Delivery.__table__
     query = select(table).where(table.c.event_type.startswith("batch."))
     return database.read_now(lambda connection: connection.execute(query).all())
+
+
+def test_usage_says_whether_own_keys_were_used_and_what_they_are_charged(database, caller):
+    batch_id, [ours, theirs] = taken_in(database, caller, lines=2)
+    complete(database, ours, cost=70)
+    assert usage_of(database, batch_id)["is_byok"] is False
+    assert "cost_details" not in usage_of(database, batch_id)
+    end_of_it = finished(claim_one(database, theirs), cost=20)
+    own = {"is_byok": True, "byok_cost_nanos": 500}
+    record(database, replace(end_of_it, generation={**end_of_it.generation, **own}))
+    for _ in range(2):  # as counted from the jobs, and as written down at the end
+        told = usage_of(database, batch_id)
+        assert (told["is_byok"], told["cost"]) == (True, 90e-9)
+        assert told["cost_details"] == {"upstream_inference_cost": 500e-9}
+        end(database, batch_id)
+
+
+def test_totals_that_were_written_down_before_own_keys_were_counted(database, caller):
+    batch_id, _ = taken_in(database, caller, lines=1)
+    end(database, batch_id)
+    stored = orjson.loads(batch_row(database, batch_id).totals)
+    older = {name: stored[name] for name in stored if "key" not in name and "byok" not in name}
+    assert len(older) == len(stored) - 2
+    assert usage(reports.Totals.stored(orjson.dumps(older).decode()))["is_byok"] is False
+
+
+def usage_of(database, batch_id):
+    return usage(totals(database, batch_id))
 
 
 def test_looking_at_a_batch_changes_nothing(database, caller):
