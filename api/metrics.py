@@ -13,6 +13,7 @@ from broker.health.buckets import KIND, Counts
 from broker.states import JobState
 
 ENDPOINT = ("provider", "model")
+JOB = ("provider", "lane", "status")
 WINDOWS = ("5m", "30m")
 
 
@@ -24,12 +25,14 @@ class Measured:
     jobs: Sequence[Any]  # see `reports.counts`
     deliveries: Sequence[Any]  # see `webhooks.waiting`
     workers: int
+    ended: Sequence[tuple[str, str, str, int]]  # see `signals.ended`
     totals: Mapping[EndpointKey, Counts]
     snapshot: Snapshot
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; prometheus-client calls this."""
         yield from _jobs(self.jobs, self.now)
+        yield _ended(self.ended)
         yield from _deliveries(self.deliveries, self.now)
         yield _gauge("workers", "Workers that take jobs.", (), [((), self.workers)])
         yield from _attempts(self.totals)
@@ -53,9 +56,8 @@ def _gauge(
 
 
 def _jobs(rows: Sequence[Any], now: int) -> Iterator[Metric]:
-    labels = ("provider", "lane", "state")
     held = [((provider, lane, state), count) for provider, lane, state, count, _ in rows]
-    yield _gauge("jobs", "Jobs that have not ended, in the database.", labels, held)
+    yield _gauge("jobs", "Jobs that have not ended, in the database.", JOB, held)
     waiting = [
         ((provider, lane), max(now - oldest, 0) / 1000)
         for provider, lane, state, _, oldest in rows
@@ -65,11 +67,19 @@ def _jobs(rows: Sequence[Any], now: int) -> Iterator[Metric]:
     yield _gauge("queue_age_seconds", told, ("provider", "lane"), waiting)
 
 
+def _ended(rows: Sequence[tuple[str, str, str, int]]) -> Metric:
+    told = "Jobs that have ended, by their final status."
+    family = CounterMetricFamily("waybill_jobs_ended", told, labels=JOB)
+    for *kind, jobs in rows:
+        family.add_metric(kind, jobs)
+    return family
+
+
 def _deliveries(rows: Sequence[Any], now: int) -> Iterator[Metric]:
     held = [((state,), count) for state, count, _ in rows]
-    yield _gauge("deliveries", "Webhook deliveries that have not ended.", ("state",), held)
+    yield _gauge("deliveries", "Webhook deliveries that have not ended.", ("status",), held)
     late = [((state,), max(now - due, 0) / 1000) for state, _, due in rows]
-    yield _gauge("deliveries_late_seconds", "How late the oldest of them is.", ("state",), late)
+    yield _gauge("deliveries_late_seconds", "How late the oldest of them is.", ("status",), late)
 
 
 def _attempts(totals: Mapping[EndpointKey, Counts]) -> Iterator[Metric]:

@@ -26,7 +26,9 @@ async def signed_in(request: Request, database: Database) -> Principal:
         if not is_same_origin(request):
             raise PermissionDeniedError("A page of another site may not act for you.")
         if not principal.role.reaches(Role.MEMBER):
-            raise PermissionDeniedError("A viewer may look, and change nothing.")
+            raise PermissionDeniedError(
+                "Changes need the role member or a higher one; yours is viewer."
+            )
     return principal
 
 

@@ -25,7 +25,9 @@ def usage_scope(principal: Principal, workspace_id: str | None = None) -> UsageS
         return UsageScope(None if workspace_id is None else [workspace_id], None)
     if workspace_id not in (None, principal.workspace_id):
         raise PermissionDeniedError(
-            f"This key does not administer {workspace_id}.", param="workspace_id"
+            f"This key sees the usage of its own workspace, {principal.workspace_id}: ask for that "
+            f"of {workspace_id} with a management key of it, or of the installation.",
+            param="workspace_id",
         )
     sees_all = principal.kind is not CallerKind.INFERENCE and principal.role.reaches(Role.VIEWER)
     keys = None if sees_all else [principal.api_key_id]

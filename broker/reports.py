@@ -118,6 +118,13 @@ def counts(connection: Connection) -> list[Any]:
     return list(connection.execute(query).all())
 
 
+def ends(connection: Connection, job_ids: Sequence[str]) -> list[Any]:
+    """Return (provider, lane, state, jobs) of these jobs, which have ended."""
+    kind = (_jobs.c.provider, _jobs.c.lane, _jobs.c.state)
+    query = select(*kind, func.count()).where(_jobs.c.id.in_(job_ids)).group_by(*kind)
+    return list(connection.execute(query).all())
+
+
 def past_events(report: JobReport) -> list[Event]:
     """Return what the database knows of a job's event log, numbered as its worker numbered it.
 

@@ -4,10 +4,14 @@ All of them are hints with a slower truth behind: a worker that is not heard is 
 a cancellation that is not heard is read at the next heartbeat.
 """
 
+from collections.abc import Iterable
+from typing import Any
+
 from redis.asyncio import Redis
 
 CALLED_OFF_CHANNEL = "waybill:called-off"
 _WORKERS = "waybill:workers"
+_ENDED = "waybill:ended"  # jobs since the beginning, for counters that never fall
 SILENCE_SECONDS = 30
 
 
@@ -30,3 +34,18 @@ async def report_gone(redis: Redis, worker_id: str) -> None:
 async def alive_workers(redis: Redis, now: float) -> int:
     """Return how many workers were heard of lately."""
     return int(await redis.zcount(_WORKERS, now - SILENCE_SECONDS, "+inf"))
+
+
+async def count_ended(redis: Redis, ends: Iterable[tuple[str, str, str, int]]) -> None:
+    """Count jobs that ended: (provider, lane, state, jobs)."""
+    pipeline = redis.pipeline(transaction=False)
+    for *kind, jobs in ends:
+        pipeline.hincrby(_ENDED, " ".join(kind), jobs)
+    await pipeline.execute()
+
+
+async def ended(redis: Redis) -> list[tuple[str, str, str, int]]:
+    """Return how many jobs have ended: (provider, lane, state, jobs)."""
+    client: Any = redis  # its annotations mix the sync and async clients
+    found = await client.hgetall(_ENDED)
+    return [(*kind.decode().split(" "), int(jobs)) for kind, jobs in sorted(found.items())]

@@ -70,7 +70,7 @@ def list_credentials() -> None:
     with local_database() as database:
         rows, _ = database.read_now(_every_row)
     table = Table(
-        *("id", "workspace", "provider", "name", "key", "use", "state"), box=None, pad_edge=False
+        *("id", "workspace", "provider", "name", "key", "use", "status"), box=None, pad_edge=False
     )
     for row in rows:
         table.add_row(

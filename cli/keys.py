@@ -68,7 +68,7 @@ def list_keys() -> None:
     with local_database() as database:
         known = database.read_now(accounts.list_keys)
     table = Table(
-        *("id", "name", "key", "workspace", "state", "created", "kind", "used"),
+        *("id", "name", "key", "workspace", "status", "created", "kind", "used"),
         box=None,
         pad_edge=False,
     )

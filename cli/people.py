@@ -68,7 +68,7 @@ def list_users() -> None:
     """List users, oldest first."""
     with local_database() as database:
         rows, _ = database.read_now(lambda connection: users.list_users(connection, limit=LIMIT))
-    table = Table("id", "e-mail", "name", "state", "made", box=None, pad_edge=False)
+    table = Table("id", "e-mail", "name", "status", "made", box=None, pad_edge=False)
     for row in rows:
         state = "disabled" if row.disabled else "operator" if row.is_operator else "active"
         table.add_row(row.id, row.email, row.name, state, day(row.created_at))

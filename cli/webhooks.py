@@ -31,7 +31,7 @@ def endpoints(as_json: AsJson = False) -> None:
     if as_json:
         print_json(page)
         return
-    table = _table("id", "URL", "events", "payload", "state")
+    table = _table("id", "URL", "events", "payload", "status")
     for endpoint in page["data"]:
         state = endpoint["disabled_reason"] or "disabled" if endpoint["disabled"] else "enabled"
         events = ", ".join(endpoint["events"]) or "all"
@@ -65,7 +65,7 @@ def create(
 @webhooks.command()
 def deliveries(
     endpoint: Endpoint = None,
-    status: Annotated[DeliveryState | None, typer.Option(help="Only in this state.")] = None,
+    status: Annotated[DeliveryState | None, typer.Option(help="Only with this status.")] = None,
     event: Annotated[str | None, typer.Option(help="Only of this event type.")] = None,
     subject: Annotated[str | None, typer.Option(help="Only about this job (job_…).")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
@@ -120,7 +120,7 @@ def replay(
 
 
 def _listing(page: Json) -> Table:
-    table = _table("id", "event", "about", "to", "state", "tries", "created")
+    table = _table("id", "event", "about", "to", "status", "tries", "created")
     for delivery in page["data"]:
         table.add_row(
             delivery["id"],

@@ -1,14 +1,26 @@
 """What the leader does for the books: seals new ledger entries, tells when budgets are used up."""
 
-from broker import ledger
+import structlog
+from redis.exceptions import RedisError
+
+from broker import ledger, reports, signals
 from broker.budget_notices import notify_many
 from broker.clock import now_ms
 from workers.toolbox import Toolbox
 
+log = structlog.get_logger()
+
 
 async def seal(tools: Toolbox) -> None:
-    """Chain what was booked since the last look."""
-    await tools.database.write(ledger.seal_many, now_ms())
+    """Chain what was booked since the last look, and count the jobs that ended with it."""
+    sealed = await tools.database.write(ledger.seal_many, now_ms())
+    if not sealed.ended:
+        return
+    ends = await tools.database.read(reports.ends, sealed.ended)
+    try:
+        await signals.count_ended(tools.redis, ends)
+    except (RedisError, OSError) as error:  # a count that is lost stays lost
+        log.info("metrics.not_counted", jobs=len(sealed.ended), error=str(error))
 
 
 async def tell_budgets(tools: Toolbox) -> None:

@@ -104,7 +104,7 @@ async def list_jobs(
 
 @router.get("/{job_id}")
 async def get_job(request: Request, job_id: str) -> Response:
-    """Show a job: state, answer or error, usage, attempts, plan."""
+    """Show a job: status, answer or error, usage, attempts, plan."""
     hands = services(request)
     principal = await hands.keyring.principal(request)
     found = await answering.report(hands, principal, job_id)

@@ -26,7 +26,7 @@ _lock = asyncio.Lock()
 
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
-    """Tell jobs by state and lane, queue age, attempts, deliveries, and every endpoint's health."""
+    """Tell jobs by status and lane, queue age, attempts, deliveries, every endpoint's health."""
     hands = services(request)
     _allow(request, hands.settings.metrics_token)
     state = request.app.state
@@ -54,6 +54,7 @@ async def _measured(hands: Services) -> Measured:
         jobs=await hands.database.read(reports.counts),
         deliveries=await hands.database.read(webhooks.waiting),
         workers=await signals.alive_workers(hands.redis, time.time()),
+        ended=await signals.ended(hands.redis),
         totals=buckets.read(await client.hgetall(TOTALS)),
         snapshot=hands.observer.snapshot,
     )

@@ -21,12 +21,13 @@ from broker.ledger.entries import (
     topup,
     withdrawal,
 )
-from broker.ledger.sealing import seal_many
+from broker.ledger.sealing import Sealed, seal_many
 from broker.ledger.verification import Flaw, Verdict, verify
 
 __all__ = [
     "NOTHING",
     "Flaw",
+    "Sealed",
     "Totals",
     "Verdict",
     "append",

@@ -6,7 +6,7 @@ and nobody who submits or settles waits for the chain.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
@@ -15,6 +15,7 @@ from broker.ledger.balances import NOTHING, Totals, entry_totals
 from broker.tables import LedgerAccount, LedgerEntry
 
 SEAL_GROUP = 500  # entries a look: a few milliseconds
+ENDINGS = frozenset({"settle", "release"})  # one of them a job, as it ends
 
 _entries: Any = LedgerEntry.__table__  # type: ignore[attr-defined]
 _accounts: Any = LedgerAccount.__table__  # type: ignore[attr-defined]
@@ -45,6 +46,13 @@ _UPDATE_ACCOUNTS = (
 )
 
 
+class Sealed(NamedTuple):
+    """How many entries a look sealed, and which jobs' ends were among them."""
+
+    entries: int = 0
+    ended: Sequence[str] = ()
+
+
 @dataclass(slots=True)
 class _Account:
     """An account on its way from what it was to what it will be."""
@@ -66,20 +74,20 @@ class _Account:
         }
 
 
-def seal_many(connection: Connection, looks: Sequence[int]) -> Sequence[int]:
-    """Seal up to SEAL_GROUP entries a look; return how many.
+def seal_many(connection: Connection, looks: Sequence[int]) -> Sequence[Sealed]:
+    """Seal up to SEAL_GROUP entries a look.
 
     One seals at a time: who finds another at it does nothing.
     """
     return [_seal(connection) for _ in looks]
 
 
-def _seal(connection: Connection) -> int:
+def _seal(connection: Connection) -> Sealed:
     if connection.dialect.name == "postgresql" and not connection.execute(_TURN).scalar_one():
-        return 0
+        return Sealed()
     entries = connection.execute(_UNSEALED).all()
     if not entries:
-        return 0
+        return Sealed()
     accounts = _load(connection, entries)
     sealed = []
     for entry in entries:
@@ -91,7 +99,7 @@ def _seal(connection: Connection) -> int:
             accounts[id_].totals += entry_totals(entry)
     connection.execute(_SEAL, sealed)
     _save(connection, list(accounts.values()))
-    return len(sealed)
+    return Sealed(len(sealed), [entry.job_id for entry in entries if entry.kind in ENDINGS])
 
 
 def _touched(entry: Any) -> list[str]:

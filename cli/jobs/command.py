@@ -41,7 +41,7 @@ def _console() -> Console:
 
 @jobs.command("list")
 def list_jobs(
-    status: Annotated[Status | None, typer.Option(help="Only jobs in this state.")] = None,
+    status: Annotated[Status | None, typer.Option(help="Only jobs with this status.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
     after: Annotated[str | None, typer.Option(help="The last id of the page before.")] = None,
     as_json: AsJson = False,

@@ -32,7 +32,7 @@ def list_providers(
     """List the providers that can be called, and those of whose configuration a part is missing."""
     config = settings.load()
     known = configured(config)
-    table = Table("slug", "name", "wire", "state", "models", "base URL", box=None, pad_edge=False)
+    table = Table("slug", "name", "wire", "status", "models", "base URL", box=None, pad_edge=False)
     for row in (*_lit(config, known), *_dark(known, everybody=everybody)):
         table.add_row(*row)
     console = Console()

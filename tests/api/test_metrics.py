@@ -18,6 +18,7 @@ def samples(**more):
         "jobs": [("alpha", "batch", "queued", 7, NOW - 3_000), ("alpha", "batch", "running", 2, 0)],
         "deliveries": [("pending", 4, NOW - 1_000)],
         "workers": 3,
+        "ended": [("alpha", "batch", "failed", 5)],
         "totals": {("alpha", "acme/small"): {"ok": 9, "failed": 1, "k:server": 1}},
         "snapshot": Snapshot(),
     } | more
@@ -33,6 +34,7 @@ def test_jobs_deliveries_and_attempts():
     found = samples()
     assert found["waybill_jobs", "alpha", "batch", "queued"] == 7
     assert found["waybill_jobs", "alpha", "batch", "running"] == 2
+    assert found["waybill_jobs_ended_total", "alpha", "batch", "failed"] == 5
     assert found["waybill_queue_age_seconds", "alpha", "batch"] == 3
     assert found["waybill_deliveries", "pending"] == 4
     assert found["waybill_deliveries_late_seconds", "pending"] == 1

@@ -23,7 +23,7 @@ def test_who_administers_a_workspace_sees_all_of_it():
 
 @pytest.mark.parametrize("kind", CallerKind)
 def test_nobody_sees_another_workspace(kind):
-    with pytest.raises(PermissionDeniedError):
+    with pytest.raises(PermissionDeniedError, match="management key of it, or of the installation"):
         usage_scope(caller(kind), "ws_2")
 
 

@@ -94,5 +94,8 @@ async def invite_user(request: Request, user_id: str) -> Response:
 async def _operator(request: Request, hands: Services) -> Principal:
     principal = await hands.keyring.administrator(request)
     if not principal.everywhere:
-        raise PermissionDeniedError("Only a management key of the installation handles users.")
+        raise PermissionDeniedError(
+            "Only a management key of the installation handles users: `waybill keys create "
+            "--everywhere` makes one."
+        )
     return principal

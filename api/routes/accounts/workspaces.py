@@ -38,7 +38,10 @@ async def create_workspace(request: Request) -> Response:
     hands = services(request)
     principal = await hands.keyring.administrator(request)
     if not principal.everywhere:
-        raise PermissionDeniedError("Only a management key of the installation makes workspaces.")
+        raise PermissionDeniedError(
+            "Only a management key of the installation makes workspaces: `waybill keys create "
+            "--everywhere` makes one."
+        )
     asked = (await intake.asked(request, hands, WorkspaceRequest)).model_dump(exclude_unset=True)
     actor, columns = actor_of(request, principal), _columns(asked, None)
     row = await carry_out(
@@ -76,7 +79,9 @@ async def change_workspace(request: Request, id: str) -> Response:  # noqa: A002
     row = await _find(hands, principal, id)
     own = [name for name in OPERATORS_ONLY if name in asked]
     if own and not principal.everywhere:
-        raise PermissionDeniedError(f"{own[0]}: only a key of the installation may set it.")
+        raise PermissionDeniedError(
+            f"{own[0]}: only a management key of the installation may set it.", param=own[0]
+        )
     actor, columns = actor_of(request, principal), _columns(asked, row.settings)
     changed = await carry_out(
         hands.database, lambda connection: administration.change(connection, actor, row, columns)
@@ -91,7 +96,10 @@ async def delete_workspace(request: Request, id: str) -> Response:  # noqa: A002
     principal = await hands.keyring.administrator(request)
     row = await _find(hands, principal, id)
     if not (principal.everywhere or principal.role is Role.OWNER):
-        raise PermissionDeniedError("Only an owner may delete a workspace.")
+        raise PermissionDeniedError(
+            "Deleting a workspace needs the role owner, or a management key of the installation; "
+            f"yours is {principal.role.value}."
+        )
     actor = actor_of(request, principal)
     await carry_out(
         hands.database, lambda connection: administration.delete(connection, actor, row)
@@ -106,7 +114,10 @@ async def forget_workspace(request: Request, id: str) -> Response:  # noqa: A002
     principal = await hands.keyring.administrator(request)
     row = await _find(hands, principal, id)
     if not (principal.everywhere or principal.role is Role.OWNER):
-        raise PermissionDeniedError("Only an owner may have a workspace's data forgotten.")
+        raise PermissionDeniedError(
+            "Having a workspace's data forgotten needs the role owner, or a management key of the "
+            f"installation; yours is {principal.role.value}."
+        )
     actor = actor_of(request, principal)
     await carry_out(
         hands.database, lambda connection: administration.forget(connection, actor, row)
@@ -170,7 +181,10 @@ async def list_everyone(request: Request, offset: Offset = 0, limit: Limit = 50)
     hands = services(request)
     principal = await hands.keyring.administrator(request)
     if not principal.everywhere:
-        raise PermissionDeniedError("Only a management key of the installation sees everyone.")
+        raise PermissionDeniedError(
+            "Only a management key of the installation sees everyone: `waybill keys create "
+            "--everywhere` makes one."
+        )
     rows, total = await hands.database.read(user_page, offset, limit)
     data = [account_views.organization_member(row) for row in rows]
     return json_response({"data": data, "total_count": total})

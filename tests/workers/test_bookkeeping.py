@@ -1,0 +1,46 @@
+"""The leader counts the jobs that ended, each once, as it seals their entries."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from broker import signals
+from broker.database import Database
+from broker.migrations import migrate
+from broker.queues import Lane
+from broker.retries import GiveUp
+from tests.factories import (
+    cancel,
+    failed,
+    finished,
+    make_principal,
+    record,
+    submit,
+    submit_and_claim,
+)  # fmt: skip
+from workers import bookkeeping
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = Database(f"sqlite:///{tmp_path / 'waybill.db'}", sqlite_synchronous="off")
+    migrate(database.engine)
+    yield database
+    database.close()
+
+
+async def test_ended_jobs_are_counted_by_their_final_status(database, redis):
+    caller = make_principal(database)
+    for _ in range(2):
+        record(database, finished(submit_and_claim(database, caller)))
+    job = submit_and_claim(database, caller, lane=Lane.BATCH)
+    record(database, failed(job, decision=GiveUp()))
+    cancel(database, submit(database, caller), caller.workspace_id)
+    submit(database, caller)  # and one that waits
+    for _ in range(2):
+        await bookkeeping.seal(SimpleNamespace(database=database, redis=redis))
+    assert await signals.ended(redis) == [
+        ("alpha", "batch", "failed", 1),
+        ("alpha", "interactive", "cancelled", 1),
+        ("alpha", "interactive", "completed", 2),
+    ]
