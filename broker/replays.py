@@ -36,19 +36,23 @@ def replay_many(
     connection: Connection, replays: Sequence[Replay]
 ) -> Sequence[Submitted | Exception]:
     """Write jobs together with the answers that they are given."""
-    return [_replay(connection, each) for each in replays]
+    results = submit_many(connection, [_alone(each.job) for each in replays])
+    made = {
+        each.job.id: each
+        for each, result in zip(replays, results, strict=True)
+        if isinstance(result, Submitted) and not result.replayed
+    }
+    claims = [Claim(job_id, OWNER, each.now, LEASE_MS) for job_id, each in made.items()]
+    claimed = [job for job in claim_many(connection, claims) if job is not None] if claims else []
+    assert len(claimed) == len(made)  # they were inserted a moment ago, in this transaction
+    endings = [_ending(job, made[job.id].earlier, made[job.id].now) for job in claimed]
+    record_many(connection, endings)
+    return results
 
 
-def _replay(connection: Connection, wanted: Replay) -> Submitted | Exception:
-    row = {**wanted.job.row, "hold_nanos": 0}
-    alone = replace(wanted.job, row=row, shares=None)  # it has its answer: nobody waits for it
-    [submitted] = submit_many(connection, [alone])
-    if isinstance(submitted, Exception) or submitted.replayed:
-        return submitted
-    [claimed] = claim_many(connection, [Claim(wanted.job.id, OWNER, wanted.now, LEASE_MS)])
-    assert claimed is not None  # it was inserted a moment ago, in this transaction
-    record_many(connection, [_ending(claimed, wanted.earlier, wanted.now)])
-    return submitted
+def _alone(job: NewJob) -> NewJob:
+    """Return a job that costs nothing and waits for nobody: it has its answer."""
+    return replace(job, row={**job.row, "hold_nanos": 0}, shares=None)
 
 
 def _ending(job: ClaimedJob, earlier: JobReport, now: int) -> Finished:

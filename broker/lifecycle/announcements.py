@@ -1,18 +1,19 @@
-"""Whoever wants to hear of a job's end is sent it: deliveries, in the transaction of the ending."""
+"""What follows from ends, in their transaction: deliveries to whoever wants them, and usage."""
 
 from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from broker import webhooks
+from broker import usage, webhooks
 from broker.lifecycle.ended import Ended
 from broker.lifecycle.following import carry
 
 
 def announce(connection: Connection, jobs: Sequence[Ended]) -> None:
-    """Create the deliveries of these endings; call it once all of a job's rows are written.
+    """Create the deliveries of these endings and add up the usage; call it last, and once.
 
-    Jobs that share an ended job's call end with it, or go on without it.
+    Jobs that share an ended job's call end with it, or go on without it. The sums are rows that all
+    processes write: here each of them is locked in one order, and not for long.
     """
     shared = [job for job in jobs if job.shares]
     if shared:
@@ -27,3 +28,4 @@ def announce(connection: Connection, jobs: Sequence[Ended]) -> None:
             for job in jobs
         ],
     )
+    usage.add(connection, [job.consumed for job in jobs if job.consumed is not None])

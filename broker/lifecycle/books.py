@@ -1,4 +1,4 @@
-"""What the end of a job does to the money: settle or release its hold, count what it consumed."""
+"""What the end of a job does to the money: settle or release its hold."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from broker import ledger, usage
+from broker import ledger
 from broker.usage import Consumption
 
 
@@ -18,9 +18,14 @@ class Answered:
     generation: Mapping[str, Any]  # the columns of `generations`
     now: int
 
+    @property
+    def consumption(self) -> Consumption:
+        made = self.generation
+        return Consumption(self.job, made["model"], made["provider"], self.now, made)
+
 
 def settle(connection: Connection, answered: Sequence[Answered]) -> None:
-    """Charge what the answers cost, whatever was held, and add them to the usage."""
+    """Charge what the answers cost, whatever was held."""
     ledger.append(
         connection,
         [
@@ -35,12 +40,6 @@ def settle(connection: Connection, answered: Sequence[Answered]) -> None:
             for each in answered
         ],
     )
-    usage.add(connection, [_consumption(each) for each in answered])
-
-
-def _consumption(each: Answered) -> Consumption:
-    made = each.generation
-    return Consumption(each.job, made["model"], made["provider"], each.now, made)
 
 
 def release(connection: Connection, ended: Sequence[tuple[Any, int]]) -> None:

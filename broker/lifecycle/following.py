@@ -103,16 +103,16 @@ def _answer(connection: Connection, leader: Ended, followers: Sequence[Any]) -> 
     )
     made = [_free(generation, id_, now) for id_ in ids]
     connection.execute(insert(_generations), made)
-    settle(
-        connection, [Answered(row, free, now) for row, free in zip(followers, made, strict=True)]
-    )
+    answered = [Answered(row, free, now) for row, free in zip(followers, made, strict=True)]
+    settle(connection, answered)
     connection.execute(_LEAVE, {"ids": ids})
     return [
         Ended(
-            *(row.id, row.workspace_id, JobState.COMPLETED, now, row.webhook),
-            is_line=row.batch_id is not None,
+            *(each.job.id, each.job.workspace_id, JobState.COMPLETED, now, each.job.webhook),
+            is_line=each.job.batch_id is not None,
+            consumed=each.consumption,
         )
-        for row in followers
+        for each in answered
     ]
 
 

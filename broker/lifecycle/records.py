@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from broker import files, retries, usage
+from broker import files, retries
 from broker.completion import AttemptOutcome, Failure, Timings
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.books import Answered, release, settle
@@ -180,10 +180,21 @@ def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[b
 
 def _ended_jobs(endings: Sequence[Ending], rows: Mapping[str, Any]) -> list[Ended]:
     return [
-        ended(rows[end.job.id], end.job.workspace_id, _state(end), end.now)
+        ended(row, end.job.workspace_id, _state(end), end.now, _consumed(end, row))
         for end in endings
         if isinstance(end, Finished) or not isinstance(end.decision, Retry)
+        for row in [rows[end.job.id]]
     ]
+
+
+def _consumed(end: Ending, row: Any) -> Consumption | None:
+    """Return what an ending adds to the usage: an answer, or that there was none."""
+    if isinstance(end, Finished):
+        return Answered(row, end.generation, end.now).consumption
+    if final_state(end) not in (JobState.FAILED, JobState.EXPIRED):
+        return None
+    endpoint = end.job.endpoint
+    return Consumption(row, endpoint.model, endpoint.provider, end.now, None)
 
 
 def _state(end: Ending) -> JobState:
@@ -270,13 +281,6 @@ def _record_failed(
     if logs:
         connection.execute(_STORE_ANSWER, logs)
     release(connection, [(rows[end.job.id], end.now) for end in stopped if _ended(end)])
-    lost = [end for end in stopped if final_state(end) in (JobState.FAILED, JobState.EXPIRED)]
-    usage.add(connection, [_failure(end, rows[end.job.id]) for end in lost])
-
-
-def _failure(end: Failed, row: Any) -> Consumption:
-    endpoint = end.job.endpoint
-    return Consumption(row, endpoint.model, endpoint.provider, end.now, None)
 
 
 def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """Usage is added up as it settles, and read from the sums."""
 
+import dataclasses
 import time
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import insert, select
+from sqlalchemy import event, func, insert, select
 
-from broker import usage
+from broker import submission, usage
 from broker.retries import GiveUp
 from broker.tables import UsageRollup
 from broker.usage import Activity, Condition, KeyUsage, Question, Reset, ends_at, starts_at
@@ -18,6 +19,7 @@ from tests.factories import (
     NOW,
     failed,
     finished,
+    make_new_job,
     make_principal,
     record,
     submit_and_claim,
@@ -39,6 +41,46 @@ def answer(database, caller, *, now=NOW, cost=300, places=(("alpha", "m/one"),),
     ending = finished(job, now=now, cost=cost)
     ending.generation.update(TOKENS)
     record(database, ending)
+
+
+def test_sums_are_written_once_last_and_in_one_order(database, caller):
+    """All processes write the same rows: in any order they would wait for each other for ever
+    (litellm#6895, #27989), and who writes them early keeps the others waiting until it is done."""
+    places = (("alpha", "m/two"),), (("alpha", "m/one"),), (("beta", "m/one"),)
+    jobs = [submit_and_claim(database, caller, places=each) for each in places]
+    jobs += [submit_and_claim(database, caller, coalesce=True)]
+    with database.transaction() as connection:
+        follower = make_new_job(caller, coalesce=True)
+        submission.submit_many(connection, [follower])
+    answered = b'{"choices": [], "usage": {}}'
+    endings = [
+        finished(jobs[0]),
+        failed(jobs[1], decision=GiveUp()),
+        dataclasses.replace(finished(jobs[3]), response=answered),
+        finished(jobs[2]),
+    ]
+    written = []
+
+    def hear(_connection, _cursor, statement, parameters, *_):
+        if not statement.startswith("BEGIN"):
+            written.append((statement.split()[2], parameters))
+
+    event.listen(database.engine, "before_cursor_execute", hear)
+    record(database, *endings)
+    event.remove(database.engine, "before_cursor_execute", hear)
+    assert [table for table, _ in written].count("usage_rollups") == 1
+    table, rows = written[-1]
+    assert (table, len(rows)) == ("usage_rollups", 4 * 3)  # hour, day and month of each kind
+    keys = [tuple(row.values() if isinstance(row, dict) else row)[:8] for row in rows]
+    assert keys == sorted(keys)
+    [day] = database.read_now(
+        lambda c: c.execute(
+            select(func.sum(ROLLUPS.c.requests), func.sum(ROLLUPS.c.failures)).where(
+                ROLLUPS.c.period == "day"
+            )
+        ).all()
+    )
+    assert tuple(map(int, day)) == (4, 1)
 
 
 def ask(database, *metrics, **more):
