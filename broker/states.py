@@ -5,6 +5,7 @@ scheduled ──► queued ──► running ──► completed
     │           │ └─────────┘  ├───► cancelled      (running → queued: retry, fallback,
     │           │              ├───► expired         interruption, lost worker)
     │           │              └───► needs_review   (sent, then silence; policy `hold`)
+    │           │                                   (running → scheduled: out of a provider's batch)
     └───────────┴──► cancelled | expired | failed   needs_review ──► queued | failed | cancelled
 """
 
@@ -12,7 +13,7 @@ from enum import StrEnum
 
 
 class JobState(StrEnum):
-    SCHEDULED = "scheduled"  # waits for its not_before
+    SCHEDULED = "scheduled"  # waits for its not_before, and a place among its key's open jobs
     QUEUED = "queued"  # may be claimed once available_at has come
     RUNNING = "running"  # an attempt is open, under a lease
     COMPLETED = "completed"  # answer stored, cost settled
@@ -32,6 +33,7 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.RUNNING: frozenset(
         {
             JobState.QUEUED,
+            JobState.SCHEDULED,
             JobState.COMPLETED,
             JobState.FAILED,
             JobState.CANCELLED,

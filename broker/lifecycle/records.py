@@ -14,7 +14,7 @@ from broker.lifecycle.books import Answered, release, settle
 from broker.lifecycle.claims import ClaimedJob
 from broker.lifecycle.ended import Ended, ended
 from broker.lifecycle.wording import error_json, storable, stored
-from broker.queues import ordinary
+from broker.queues import NATIVE_LANE, ordinary
 from broker.retries import Decision, GiveUp, Retry, Review
 from broker.states import FINAL, JobState
 from broker.submission import REDISPATCH_MS
@@ -290,7 +290,7 @@ def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
     tries = job.tries_here - free if retry.position == job.position else 0
     return {
         "of_job": job.id,
-        "state": JobState.QUEUED.value,
+        "state": _waits_as(job.lane).value,
         "provider": job.plan[retry.position].provider,
         "lane": ordinary(job.lane),
         "position": retry.position,
@@ -299,6 +299,11 @@ def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
         "available_at": available,
         "dispatch_at": _dispatch_at(end, available),
     }
+
+
+def _waits_as(lane: str) -> JobState:
+    """Say how a job waits that was in this lane. In a provider's batch it did not count as open."""
+    return JobState.SCHEDULED if lane == NATIVE_LANE else JobState.QUEUED
 
 
 def _dispatch_at(end: Failed, available: int) -> int:

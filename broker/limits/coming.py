@@ -1,6 +1,7 @@
-"""Jobs for later whose time has come: they take a place among the open ones, or wait for one.
+"""Jobs whose time has come: they take a place among the open ones, or wait for one.
 
-They were counted as requests when they were asked for, and as open they are counted now.
+They were to be run later, or come out of a provider's batch without an answer. They were counted as
+requests when they were asked for, and as open they are counted now.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from broker.accounts import RequestLimits
 from broker.limits.asked import open_limits
 from broker.limits.limiter import Limiter
 from broker.limits.rules import Limit
+from broker.queues import NATIVE_LANE
 from broker.tables import ApiKey, Job, Workspace
 
 LOOK_AGAIN_MS = 1_000
@@ -34,6 +36,7 @@ _COMING = (
     .join(_workspaces, _workspaces.c.id == _jobs.c.workspace_id)
     .where(
         _IS_SCHEDULED,
+        _jobs.c.lane != NATIVE_LANE,
         _jobs.c.dispatch_at <= bindparam("now"),
         or_(
             _keys.c.max_concurrent_jobs.is_not(None),

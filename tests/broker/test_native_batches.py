@@ -1,21 +1,18 @@
 """A batch's life as rows: what is claimed, what is looked for, what falls back."""
 
-from dataclasses import replace
-from unittest import mock
-
 from sqlalchemy import select
 
 from broker import native_batches, submission
 from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch import Due, dispatch_many
-from broker.native_batches import Collect, Save, Take
+from broker.native_batches import Save, Take
 from broker.native_batches.retention import KEEP_MS
 from broker.retries import Retry
 from broker.tables import NativeBatch, NativeLine
+from tests.broker.natives import WAIT, collect, held, make_native
 from tests.factories import (
     HOLD,
     NOW,
-    SETTINGS,
     attempts,
     balance,
     cancel,
@@ -25,7 +22,6 @@ from tests.factories import (
     failure,
     finished,
     job_row,
-    make_endpoint,
     make_new_job,
     make_principal,
     record,
@@ -33,28 +29,7 @@ from tests.factories import (
     run,
 )
 
-WAIT = 30_000
 DAY = 86_400_000
-
-
-def make_native(database, principal, *, model="acme/small", native=None, now=NOW, **wish):
-    """Submit a job of the native lane; return its id."""
-    endpoint = replace(
-        make_endpoint("alpha", model, request=HOLD), batched=True, native=native or model
-    )
-    body = {"messages": [{"role": "user", "content": "hi"}], "model": model}
-    body["service_tier"] = "batch"
-    with mock.patch("broker.submission.now_ms", return_value=now):
-        wanted = submission.Wish(**wish)
-        job = submission.prepare(body, wanted, principal, {model: [endpoint]}, SETTINGS)
-    [submitted] = run(database, submission.submit_many, job)
-    return submitted.job_id
-
-
-def collect(database, *, now=NOW + WAIT, **limits):
-    look = Collect(now, WAIT, **{"max_lines": 100, "max_bytes": 10**6, "reserve_ms": 0} | limits)
-    [made] = run(database, native_batches.collect_many, look)
-    return made
 
 
 def take(database, *, now=NOW + WAIT, owner="worker-1"):
@@ -65,10 +40,6 @@ def take(database, *, now=NOW + WAIT, owner="worker-1"):
 def save(database, batch_id, *, owner="worker-1", release=False, **columns):
     [saved] = run(database, native_batches.save_many, Save(batch_id, owner, columns, release))
     return saved
-
-
-def held(database, batch_id):
-    return [each.job for each in database.read_now(native_batches.open_jobs, batch_id)]
 
 
 def test_jobs_wait_for_each_other_then_go_together(database):
@@ -167,7 +138,7 @@ def test_a_line_without_an_answer_falls_back_to_the_ordinary_lane(database):
     why = failure(AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT)
     record(database, failed(line, why=why, decision=Retry(0), announced=False))
     row = job_row(database, job)
-    assert (row.state, row.lane, row.lease_owner) == ("queued", "batch", None)
+    assert (row.state, row.lane, row.lease_owner) == ("scheduled", "batch", None)
     # and the dispatcher feeds it at its next look; the batch lets go of it
     [published] = run(database, dispatch_many, Due(NOW + WAIT, {"alpha": 10}))
     assert [each.job_id for each in published] == [job]
@@ -220,6 +191,7 @@ def test_what_was_booked_elsewhere_is_not_the_batchs_any_more(database):
     [batch_id] = collect(database)
     [line] = held(database, batch_id)
     record(database, failed(line, decision=Retry(0), announced=False))
+    run(database, dispatch_many, Due(NOW + WAIT, {"alpha": 10}))
     second = claim_one(database, job, now=NOW + WAIT)
     assert second.attempt == 2
     # When the batch's answer comes after all

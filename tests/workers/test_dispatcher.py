@@ -14,8 +14,19 @@ from broker.lifecycle import expire_many
 from broker.limits import Limiter
 from broker.pacing import Throttles
 from broker.queues import Lane
+from broker.retries import Retry
 from broker.submission import REDISPATCH_MS
-from tests.factories import claim_one, finished, job_row, make_principal, record, run, submit
+from tests.broker.natives import WAIT, collect, held, make_native
+from tests.factories import (
+    claim_one,
+    failed,
+    finished,
+    job_row,
+    make_principal,
+    record,
+    run,
+    submit,
+)
 from workers.dispatcher import Dispatcher
 
 GONE = ("gone", "acme/small")
@@ -132,3 +143,22 @@ async def test_a_job_that_has_its_place_does_not_wait_for_itself(worker, databas
     with killed, pytest.raises(RuntimeError):
         await dispatched(worker, now + 2_000)
     assert await dispatched(worker, now + 3_000) == [job]
+
+
+async def test_what_falls_out_of_a_providers_batch_waits_for_a_place_too(worker, database):
+    # Given a key that may have one open job, and three of its jobs in a provider's batch
+    caller, now = make_principal(database), now_ms()
+    with database.transaction() as connection:
+        accounts.change_key(connection, caller.api_key_id, {"max_concurrent_jobs": 1})
+    jobs = [make_native(database, caller, now=now) for _ in range(3)]
+    [batch_id] = collect(database, now=now + WAIT)
+    # When the batch answers none of them
+    for line in held(database, batch_id):
+        record(database, failed(line, now=now + WAIT, decision=Retry(0), announced=False))
+    # Then they are done in their ordinary lane one at a time
+    for moment in range(1, 4):
+        later = now + WAIT + moment * 2_000
+        [job_id] = await dispatched(worker, later)
+        jobs.remove(job_id)
+        record(database, finished(claim_one(database, job_id, now=later), now=later))
+    assert jobs == []
