@@ -1,15 +1,14 @@
-"""Answers that are kept until they are fetched: gone once they were sent."""
+"""Answers that are kept until they are fetched: gone a moment after they were sent."""
 
 import contextlib
 from collections.abc import AsyncGenerator
 from typing import Any
 
-from redis.exceptions import RedisError
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from api.services import Services
-from broker import events, forgetting
+from broker import forgetting
 from broker.clock import now_ms
 from broker.errors import GoneError
 from broker.events import Event
@@ -18,16 +17,16 @@ from broker.privacy import Store
 
 
 def once_sent(services: Services, job: Any, response: Response) -> Response:
-    """Forget a job (its row) that keeps nothing once this answer with its result was sent."""
+    """Note that the result of a job (its row) that keeps nothing was sent with this answer."""
     if job.store == Store.NONE.value and job.ended_at is not None:
-        response.background = BackgroundTask(forget, services, job.id)
+        response.background = BackgroundTask(fetched, services, job.id)
     return response
 
 
 async def once_told(
     services: Services, job_id: str, store: str | None, source: AsyncGenerator[list[Event]]
 ) -> AsyncGenerator[list[Event]]:
-    """Give a stream's events on; forget the job once its end was taken."""
+    """Give a stream's events on; note when its end was taken."""
     if store != Store.NONE.value:
         async with contextlib.aclosing(source):
             async for told in source:
@@ -41,13 +40,12 @@ async def once_told(
                 yield told
     finally:
         if ended:
-            await forget(services, job_id)
+            await fetched(services, job_id)
 
 
-async def forget(services: Services, job_id: str) -> None:
-    if await services.database.write(forgetting.fetched_many, Fetched(job_id, now_ms())):
-        with contextlib.suppress(RedisError, OSError):  # the leader asks again
-            await services.redis.delete(events.stream_key(job_id))
+async def fetched(services: Services, job_id: str) -> None:
+    """Let the job go soon, if it keeps nothing: whether all of it arrived nobody knows."""
+    await services.database.write(forgetting.fetched_many, Fetched(job_id, now_ms()))
 
 
 def gone(job_id: str) -> GoneError:

@@ -38,7 +38,7 @@ async def serve(request: Request, hands: Services, principal: Principal, job: Ne
     if end is not None:
         response = await answering.answer(hands, principal, submitted.job_id, end)
         if job.row["store"] == Store.NONE and not submitted.replayed:
-            response.background = BackgroundTask(forgetting.forget, hands, job.id)
+            response.background = BackgroundTask(forgetting.fetched, hands, job.id)
     elif preference.wait is not None:
         response = await answering.accepted(hands, principal, submitted.job_id, preference)
     else:

@@ -35,10 +35,18 @@ _THINNER = (
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A caller has been given the answer of a job."""
+    """A caller was given the answer of a job, as far as can be known from here."""
 
     job_id: str
     now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tidying:
+    """A look at what need not be kept: of what was fetched, what was so by then."""
+
+    now: int
+    fetched_before: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +60,10 @@ class Retirement:
 
 
 def fetched_many(connection: Connection, fetches: Sequence[Fetched]) -> Sequence[bool]:
-    """Forget the answers of jobs that keep nothing; False where the job keeps it.
+    """Note when the answers of jobs that keep nothing were first given; False for other jobs.
 
-    A batch's lines wait for the batch, whose files are made of them.
+    They go a moment later: the connection may have broken, and the caller come back. A batch's
+    lines wait for the batch, whose files are made of them.
     """
     found = connection.execute(
         select(_jobs.c.id).where(
@@ -63,20 +72,22 @@ def fetched_many(connection: Connection, fetches: Sequence[Fetched]) -> Sequence
         )
     ).scalars()
     ids = set(found)
-    _forget(connection, ids, Kept.FETCHED, max(each.now for each in fetches) + LINK_SECONDS * 1000)
+    if ids:
+        first = update(_jobs).where(_jobs.c.id.in_(ids), _jobs.c.fetched_at.is_(None))
+        connection.execute(first.values(fetched_at=max(each.now for each in fetches)))
     return [each.job_id in ids for each in fetches]
 
 
-def tidy_many(connection: Connection, nows: Sequence[int]) -> Sequence[list[str]]:
+def tidy_many(connection: Connection, looks: Sequence[Tidying]) -> Sequence[list[str]]:
     """Take the next steps of jobs that keep less than everything; return those that are forgotten.
 
-    Prompts go soon after the end. What keeps nothing goes once it was fetched or delivered in full,
-    its batch has ended, or a day has passed.
+    Prompts go soon after the end. What keeps nothing goes a moment after it was fetched, once it
+    was delivered in full, its batch has ended, or a day has passed.
     """
-    return [_tidy(connection, now) for now in nows]
+    return [_tidy(connection, look.now, look.fetched_before) for look in looks]
 
 
-def _tidy(connection: Connection, now: int) -> list[str]:
+def _tidy(connection: Connection, now: int, fetched_before: int) -> list[str]:
     asked = select(_jobs.c.id).where(*(_jobs.c.store.is_not(None), _jobs.c.kept.is_(None), _ENDED))
     ids = connection.execute(asked.limit(GROUP)).scalars().all()
     _mark(connection, ids, Kept.RESULT)
@@ -86,7 +97,7 @@ def _tidy(connection: Connection, now: int) -> list[str]:
         .where(
             *(_jobs.c.store == Store.NONE.value, _SOMETHING_KEPT, _ENDED),
             or_(
-                _jobs.c.kept == Kept.FETCHED.value,
+                _jobs.c.fetched_at <= fetched_before,
                 _was_delivered(),
                 _batch_has_ended(),
                 _jobs.c.ended_at <= now - DAY_MS,

@@ -18,15 +18,14 @@ class Store(StrEnum):
 
     FULL = "full"
     RESULT_ONLY = "result_only"  # the answer, not the prompt
-    NONE = "none"  # the answer until it was fetched or delivered, a day at most
+    NONE = "none"  # the answer until a moment after it was fetched, or delivered; a day at most
 
 
 class Kept(StrEnum):
     """What is still there of an ended job's bodies; a job of which all is there has no word."""
 
     RESULT = "result"  # the prompt is gone
-    FETCHED = "fetched"  # both are; copies on their way may be left
-    NOTHING = "nothing"
+    NOTHING = "nothing"  # both are
 
 
 _ORDER = list(Store)

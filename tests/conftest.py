@@ -35,7 +35,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def house() -> Iterator[House]:
     """One Waybill for all ordinary tests; whatever they did, at the end its books balance
     and its log holds no secret."""
-    with House({"WAYBILL_KEEP_ALIVE_SECONDS": "0.4"}, config=MODELS.read_text()) as house:
+    with House(
+        {"WAYBILL_KEEP_ALIVE_SECONDS": "0.4", "WAYBILL_FETCHED_ANSWER_SECONDS": "1"},
+        config=MODELS.read_text(),
+    ) as house:
         yield house
         house.await_idle()
         house.audit()

@@ -9,7 +9,7 @@ from broker import forgetting, native_batches, privacy
 from broker.batches import Removal, remove_many, reports
 from broker.clock import now_ms
 from broker.events import fence_key, stream_key
-from broker.forgetting import Retirement
+from broker.forgetting import Retirement, Tidying
 from workers.leading import Lead
 from workers.toolbox import Toolbox
 
@@ -43,7 +43,9 @@ class Forgetter:
 
     async def tidy(self) -> None:
         """Take the next step of jobs that keep less than everything; also in Redis."""
-        gone = await self._tools.database.write(forgetting.tidy_many, now_ms())
+        now, patience = now_ms(), self._tools.settings.fetched_answer_seconds
+        look = Tidying(now, now - int(patience * 1000))
+        gone = await self._tools.database.write(forgetting.tidy_many, look)
         if gone:
             keys = [key for job_id in gone for key in (stream_key(job_id), fence_key(job_id))]
             await self._tools.redis.delete(*keys)

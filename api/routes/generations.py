@@ -29,7 +29,7 @@ async def get_generation_content(request: Request, id: str) -> Response:  # noqa
     """Show what was asked and answered, or how it failed, as far as it is kept."""
     hands = services(request)
     found = await _report(request, hands, id)
-    if found.job.kept in (Kept.FETCHED, Kept.NOTHING):
+    if found.job.kept == Kept.NOTHING:
         raise forgetting.gone(found.job.id)
     response = json_response({"data": generation_view.content(found)})
     return forgetting.once_sent(hands, found.job, response)

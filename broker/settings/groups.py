@@ -118,6 +118,8 @@ class Privacy(_Group):
 
     store: Literal["full", "result_only", "none"] = "full"
     """`result_only` drops prompts, `none` answers too once fetched; workspaces have their own."""
+    fetched_answer_seconds: float = Field(60.0, ge=0)
+    """With `none`: how long an answer can be fetched again, as its connection may have broken."""
     retention_days: int = Field(0, ge=0)
     """Prompts, answers and files are kept so long; 0 = for ever; workspaces have their own."""
 

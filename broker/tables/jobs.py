@@ -95,6 +95,7 @@ class Job(SQLModel, table=True):
     webhook: str | None = Field(default=None, sa_column=Column(Text))  # JSON: {url, events}
     store: str | None = None  # what is kept of its bodies, see privacy; None = everything
     kept: str | None = None  # what is still there of them; None = everything
+    fetched_at: int | None = Field(default=None, sa_column=big(nullable=True))  # if that ends it
     error: str | None = Field(default=None, sa_column=Column(Text))  # JSON, once it ended badly
     created_at: int = Field(sa_column=big())
     started_at: int | None = Field(default=None, sa_column=big(nullable=True))

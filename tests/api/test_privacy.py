@@ -4,6 +4,9 @@ import orjson
 import pytest
 from sqlalchemy import update
 
+from broker import forgetting
+from broker.clock import now_ms
+from broker.forgetting import Tidying
 from broker.tables import Job, JobPayload
 
 BODY = {"model": "acme/small", "messages": [{"role": "user", "content": "hi"}]}
@@ -21,24 +24,31 @@ def complete(api, job_id, *, response=ANSWER, kept=None, request=True):
     with api.database.transaction() as connection:
         connection.execute(
             update(Job.__table__).filter_by(id=job_id)
-            .values(state="completed", ended_at=1, kept=kept)
+            .values(state="completed", ended_at=now_ms(), kept=kept)
         )  # fmt: skip
         values = {"response": response and orjson.dumps(response)}
         values |= {} if request else {"request": b""}
         connection.execute(update(JobPayload.__table__).filter_by(job_id=job_id).values(values))
 
 
-async def test_the_answer_of_a_job_that_keeps_nothing_is_fetched_once(api):
+async def test_the_answer_of_a_job_that_keeps_nothing_goes_a_moment_after_it_was_sent(api):
     key = api.key()
     job = await submit(api, key, store="none")
     assert (job["store"], job["kept"]) == ("none", None)
     complete(api, job["id"])
     first = (await api.ask("GET", f"/jobs/{job['id']}", key)).json()
     assert first["response"]["choices"]
+    # whose connection broke meanwhile comes back for it
     again = (await api.ask("GET", f"/jobs/{job['id']}", key)).json()
-    assert (again["response"], again["kept"]) == (None, "fetched")
+    assert again["response"] == first["response"]
+    now = now_ms()
+    with api.database.transaction() as connection:
+        assert forgetting.tidy_many(connection, [Tidying(now, now - 60_000)]) == [[]]
+        assert forgetting.tidy_many(connection, [Tidying(now, now)]) == [[job["id"]]]
+    gone = (await api.ask("GET", f"/jobs/{job['id']}", key)).json()
+    assert (gone["response"], gone["kept"]) == (None, "nothing")
     listed = (await api.ask("GET", "/jobs", key)).json()["data"][0]
-    assert (listed["status"], listed["kept"]) == ("completed", "fetched")
+    assert (listed["status"], listed["kept"]) == ("completed", "nothing")
 
 
 async def test_what_is_forgotten_is_gone_for_an_idempotent_repetition_too(api):

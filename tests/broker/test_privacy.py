@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from broker import forgetting, privacy
-from broker.forgetting import Fetched, Retirement
+from broker.forgetting import Fetched, Retirement, Tidying
 from broker.retries import Review
 from broker.tables import Batch, Delivery, Job, JobPayload, StoredFile
 from tests.factories import (
@@ -25,6 +25,7 @@ from tests.factories import (
 )
 
 DAY = privacy.DAY_MS
+MINUTE = 60_000
 
 
 def bodies(database, job_id):
@@ -40,7 +41,7 @@ def done(database, caller, *, now=NOW, **wish):
 
 
 def tidy(database, now=NOW):
-    return run(database, forgetting.tidy_many, now)[0]
+    return run(database, forgetting.tidy_many, Tidying(now, now - MINUTE))[0]
 
 
 def retire(database, caller, before, now=NOW):
@@ -124,10 +125,13 @@ def test_none_keeps_the_answer_until_it_is_fetched_and_usage_for_good(database):
     assert tidy(database) == []
     assert bodies(database, job.id) == (False, True, True)
     before = balance(database, caller.workspace_id), entries(database, job.id)
-    assert run(database, forgetting.fetched_many, Fetched(job.id, NOW)) == [True]
+    for later in (0, MINUTE - 1):  # the connection broke, and the caller came back
+        fetch = Fetched(job.id, NOW + later)
+        assert run(database, forgetting.fetched_many, fetch) == [True]
+        assert tidy(database, NOW + later) == []
+        assert bodies(database, job.id) == (False, True, True)
+    assert tidy(database, NOW + MINUTE) == [job.id]
     assert bodies(database, job.id) == (False, False, False)
-    assert run(database, forgetting.fetched_many, Fetched(job.id, NOW)) == [True]
-    assert tidy(database) == [job.id]
     assert job_row(database, job.id).kept == "nothing"
     assert (balance(database, caller.workspace_id), entries(database, job.id)) == before
     assert generations(database, job.id)[0].cost_nanos == 300
@@ -165,7 +169,7 @@ def test_a_full_delivery_is_a_fetch_once_it_has_arrived(database, caller):
         "id": arrived.id, "object": "job", "status": "completed",
     }  # fmt: skip
     # what is on its way keeps its answer, also when somebody fetches it meanwhile
-    run(database, forgetting.fetched_many, Fetched(pending.id, NOW))
+    run(database, forgetting.fetched_many, Fetched(pending.id, NOW - MINUTE))
     assert tidy(database) == []
     assert "response" in sent(database, pending)["data"]
     with database.transaction() as connection:
