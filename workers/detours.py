@@ -4,9 +4,9 @@ from redis.exceptions import RedisError
 
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, ErrorType, Failure
-from broker.evidence import WHOLE_PROVIDER, Circuit, EndpointKey
+from broker.evidence import Circuit, EndpointKey
 from broker.health import Breaker, breaker, circuits
-from workers.observation import endpoint_of, fingerprint
+from workers.observation import fingerprint, judged
 from workers.run import Run
 from workers.toolbox import Toolbox
 
@@ -36,17 +36,13 @@ async def detour(tools: Toolbox, run: Run) -> Failure | None:
 
 def _shut(tools: Toolbox, run: Run) -> dict[EndpointKey, Breaker]:
     """Return the circuits on this job's way that are not closed, the shut ones first."""
-    endpoint = endpoint_of(run)
     now = now_ms()
     found = {}
-    judged = [endpoint]
-    if run.job.endpoint.credential is None:  # a caller's own key was not refused with ours
-        judged.append((endpoint[0], WHOLE_PROVIDER))
-    for key in judged:
+    for key in judged(run):
         known = tools.observer.circuits.get(key)
         if known is None or known.circuit(now) is Circuit.CLOSED:
             continue
-        if not known.credential or known.credential == _fingerprint(tools, endpoint[0]):
+        if not known.credential or known.credential == _fingerprint(tools, key[0]):
             found[key] = known
     return dict(sorted(found.items(), key=lambda each: -each[1].until))
 

@@ -28,6 +28,17 @@ def endpoint_of(run: Run) -> EndpointKey:
     return run.job.endpoint.provider, run.job.endpoint.model
 
 
+def judged(run: Run) -> list[EndpointKey]:
+    """Return whose circuits bear on this call, and hear of it: the endpoint's and the provider's.
+
+    The latter is of the installation's key; a call with a workspace's own is none of its business.
+    """
+    endpoint = endpoint_of(run)
+    if run.job.endpoint.credential is not None:
+        return [endpoint]
+    return [endpoint, (endpoint[0], WHOLE_PROVIDER)]
+
+
 def observe(tools: Toolbox, run: Run, answer: Answer) -> None:
     """Record an attempt; what changes a circuit by it is done soon, and off this job's path."""
     is_own = run.job.endpoint.credential is not None
@@ -38,14 +49,11 @@ def observe(tools: Toolbox, run: Run, answer: Answer) -> None:
     seen = _seen(run, answer)
     if not _was_skipped(answer):
         tools.recorder.record(seen)
-    endpoint, own = seen.endpoint, (seen.endpoint[0], WHOLE_PROVIDER)
-    if is_own:  # it says nothing of the installation's key
-        own = endpoint
-    known = tools.observer.circuits
-    is_disabled = bool(known.get(own, breaker.CLOSED).until)
+    known, provider = tools.observer.circuits, seen.endpoint[0]
+    is_disabled = bool(known.get((provider, WHOLE_PROVIDER), breaker.CLOSED).until)
     if isinstance(answer, Failure) and refuses_credential(answer) and not is_disabled:
-        tools.recorder.later(partial(_refused, tools, endpoint[0], answer))
-    for key in {endpoint, own}:
+        tools.recorder.later(partial(_refused, tools, provider, answer))
+    for key in judged(run):
         if key in run.probes or known.get(key, breaker.CLOSED).is_troubled:
             step = _step(seen, answer, key, run)
             tools.recorder.later(partial(_change, tools, key, step))
