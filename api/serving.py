@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from api import answering, forgetting, intake
 from api.services import Services
+from api.waiting import Listener
 from broker.accounts import Principal
 from broker.events import Event
 from broker.privacy import Store
@@ -32,7 +33,7 @@ async def serve(request: Request, hands: Services, principal: Principal, job: Ne
                         hands, principal, earlier, seconds=seconds, fresh=False
                     )
             elif answering.wants_cancel_on_disconnect(request):
-                end = await _wait_or_cancel(request, hands, principal, job, seconds)
+                end = await _wait_or_cancel(request, hands, principal, listener, seconds)
             else:
                 end = await answering.wait(hands, principal, listener, seconds=seconds, fresh=True)
     if end is not None:
@@ -47,16 +48,15 @@ async def serve(request: Request, hands: Services, principal: Principal, job: Ne
 
 
 async def _wait_or_cancel(
-    request: Request, hands: Services, principal: Principal, job: NewJob, seconds: float
+    request: Request, hands: Services, principal: Principal, listener: Listener, seconds: float
 ) -> Event | None:
     """Wait as `serve` does, and call the job off should the caller hang up."""
-    with hands.news.listen(job.id) as listener:
-        waiting = asyncio.create_task(
-            answering.wait(hands, principal, listener, seconds=seconds, fresh=False)
-        )
-        hung_up = asyncio.create_task(answering.gone(request))
-        await asyncio.wait({waiting, hung_up}, return_when=asyncio.FIRST_COMPLETED)
-        hung_up.cancel()
-        if not waiting.done():
-            await answering.cancel_quietly(hands, principal, job.id)
-        return await waiting
+    waiting = asyncio.create_task(
+        answering.wait(hands, principal, listener, seconds=seconds, fresh=True)
+    )
+    hung_up = asyncio.create_task(answering.gone(request))
+    await asyncio.wait({waiting, hung_up}, return_when=asyncio.FIRST_COMPLETED)
+    hung_up.cancel()
+    if not waiting.done():
+        await answering.cancel_quietly(hands, principal, listener.job_id)
+    return await waiting
