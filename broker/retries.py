@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from broker.completion import AttemptOutcome, ErrorType, Failure
 from broker.routing import Plan
+from broker.states import JobState
 
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 60.0
@@ -65,18 +66,12 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """End the job as failed, as expired when no time was left, or as the caller's cancellation."""
+    """Try the job no more, and leave it in this state: an end, or for its owner to decide about."""
 
-    expired: bool = False
-    cancelled: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Review:
-    """Leave the job for the caller to decide about."""
+    state: JobState = JobState.FAILED
 
 
-Decision: TypeAlias = Retry | GiveUp | Review
+Decision: TypeAlias = Retry | GiveUp
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +96,7 @@ class Situation:
 def decide(failure: Failure, situation: Situation, *, chance: float) -> Decision:
     """Return what follows `failure`; `chance` in [0, 1) is the jitter's dice, already thrown."""
     if failure.outcome is AttemptOutcome.CANCELLED:
-        return GiveUp()
+        return GiveUp(JobState.CANCELLED)
     if failure.outcome is AttemptOutcome.INTERRUPTED:
         return Retry(situation.position)
     if failure.outcome is AttemptOutcome.SKIPPED and situation.has_next:
@@ -109,13 +104,14 @@ def decide(failure: Failure, situation: Situation, *, chance: float) -> Decision
     if situation.shown and failure.outcome is not AttemptOutcome.NOT_SENT:
         return GiveUp()  # a stream that has begun is never spliced with another answer
     if failure.outcome is AttemptOutcome.UNKNOWN and situation.on_unknown is not OnUnknown.RETRY:
-        return Review() if situation.on_unknown is OnUnknown.HOLD else GiveUp()
+        is_held = situation.on_unknown is OnUnknown.HOLD
+        return GiveUp(JobState.NEEDS_REVIEW if is_held else JobState.FAILED)
     if situation.attempts_used >= situation.max_attempts:
         return GiveUp()
     retry = _where_next(failure, situation, chance)
     if retry is None:
         return GiveUp()
-    return GiveUp(expired=True) if retry.delay >= situation.seconds_left else retry
+    return GiveUp(JobState.EXPIRED) if retry.delay >= situation.seconds_left else retry
 
 
 def _where_next(failure: Failure, situation: Situation, chance: float) -> Retry | None:

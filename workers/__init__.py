@@ -2,11 +2,12 @@
 
 Read in this order: `app` (the Celery application), `tasks` (what a message does), `runtime` (the
 asyncio loop), `toolbox` (what an attempt has at hand), `lanes` (interactive first), `execution`
-(one attempt as a list of verbs), `media/` (attachments made to fit), `upstream` (the HTTP call),
-`assembly` (chunks into one answer), `answers` and `receipts` (bodies, usage, cost), `recording`
-(the end of an attempt), `story` (the events it tells), `dispatcher` (what nobody claimed, who fell
-silent), `standalone` (the dispatcher as a process), `native_batches/` (batches at providers),
-`delivery`, `stamping`, `post` (webhooks: claim, sign, send), `adapters/` (one chat wire each),
-`operations/` (all but chat), `egress/` (guarded requests), `simulator/` (a provider for demos,
-tests and load).
+(one attempt as a list of verbs), `pacing` and `detours` (what keeps a job from its endpoint),
+`asking` (what of a body its endpoint sees), `media/` (attachments made to fit), `upstream` (the
+HTTP call), `assembly` (chunks into one answer), `observation` (what a call showed of its endpoint),
+`healing` (JSON made whole), `answers` and `receipts` (bodies, usage, cost), `recording` (the end of
+an attempt), `story` (the events it tells), `dispatcher` (what nobody claimed, who fell silent),
+`standalone` (the dispatcher as a process), `native_batches/` (batches at providers), `delivery`,
+`stamping`, `post` (webhooks: claim, sign, send), `adapters/` (one chat wire each), `operations/`
+(all but chat), `egress/` (guarded requests), `simulator/` (a provider for demos, tests and load).
 """

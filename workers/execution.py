@@ -11,11 +11,9 @@ from dataclasses import replace
 
 import orjson
 
-from broker import context_compression, parameters, routing
 from broker.clock import now_ms
 from broker.completion import (
     AttemptOutcome,
-    CompletionRequest,
     ErrorType,
     Failure,
     Json,
@@ -26,13 +24,13 @@ from broker.lifecycle import (
     ClaimedJob,
     claim_many,
 )
-from broker.native_lane import BATCH_TIER
 from broker.operations import Operation
 from broker.pacing import Permit
 from broker.queues import Lane
 from broker.retries import OnUnknown
 from workers import own_keys, pacing
 from workers.answers import Envelope
+from workers.asking import request_of
 from workers.detours import detour
 from workers.healing import heal
 from workers.media import Annotator, prepare
@@ -42,13 +40,6 @@ from workers.run import Run
 from workers.story import Story
 from workers.toolbox import Answer, Route, Toolbox
 from workers.upstream import Deadlines, Stopwatch, call
-
-ROUTING_FIELDS = frozenset(
-    {"model", "models", "route", "routing", "provider", "plugins", "transforms", "preset",
-     "allowed_models", "excluded_models", "cost_tier", "session_id", "trace", "usage",
-     "stream", "stream_options", "debug", "coalesce"}
-)  # fmt: skip
-"""Fields of a chat body that speak to Waybill: no provider sees them."""
 
 
 async def run_job(tools: Toolbox, permit: Permit, job_id: str) -> None:
@@ -97,29 +88,6 @@ async def begin(tools: Toolbox, job: ClaimedJob) -> Run:
     story = await Story.open(job, tools.events, tools.redis)
     watch = Stopwatch(_deadlines(tools, job))
     return Run(job, request, story, watch, body.get("plugins"))
-
-
-def request_of(job: ClaimedJob, body: Json) -> CompletionRequest:
-    """Return what the job's endpoint is asked: the body without what speaks to Waybill."""
-    fitting = _fitting(body, job)
-    asked = {name: value for name, value in fitting.items() if name not in ROUTING_FIELDS}
-    if asked.get("service_tier") == BATCH_TIER:
-        del asked["service_tier"]
-    options = routing.options(body, job.endpoint.provider)
-    return CompletionRequest(
-        body=parameters.fitting(asked, job.endpoint.supported_parameters) | options,
-        model=job.endpoint.native,
-        stream=job.stream,
-    )
-
-
-def _fitting(body: Json, job: ClaimedJob) -> Json:
-    """Return a chat's body without its middle, where it is too long and may be compressed."""
-    room = job.endpoint.context_length
-    is_chat = job.operation is Operation.CHAT
-    if not is_chat or not context_compression.is_asked(body, room):
-        return body
-    return context_compression.compressed(body, room)
 
 
 def _deadlines(tools: Toolbox, job: ClaimedJob) -> Deadlines:

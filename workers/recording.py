@@ -25,6 +25,7 @@ from broker.lifecycle import (
 )
 from broker.queues import Lane
 from broker.retries import Decision, Retry
+from broker.states import JobState
 from workers.answers import Envelope
 from workers.receipts import Receipt
 from workers.run import Run
@@ -152,18 +153,10 @@ async def _save(tools: Toolbox, media: Media) -> None:
 async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:
     """Record a failed attempt and do what follows: queue it again, or end the job."""
     job = run.job
-    now = now_ms()
-    decision = await _affordable(
-        tools, job, failure, decide(job, failure, now, shown=run.story.shown)
-    )
-    ending = Failed(job, now, failure, decision, run.timings)
-    if isinstance(decision, Retry):
-        run.story.retrying(failure, decision, job.plan[decision.position])
-    else:
-        ending = run.story.stop(ending)
-    if not await record(tools, ending):
+    decided = decide(job, failure, now_ms(), shown=run.story.shown)
+    decision = await _affordable(tools, job, failure, decided)
+    if not await record_failure(tools, run, failure, decision):
         return
-    run.story.tell()
     log.info(
         "attempt.failed",
         job=job.id,
@@ -171,11 +164,27 @@ async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:
         provider=job.endpoint.provider,
         outcome=failure.outcome.value,
         error_type=failure.error_type.value,
-        next=type(decision).__name__,
+        next=JobState.QUEUED if isinstance(decision, Retry) else decision.state,
     )
     if isinstance(decision, Retry) and not decision.delay:
         provider = job.plan[decision.position].provider
         tools.publisher.publish(provider, job.lane, [job.id])
+
+
+async def record_failure(
+    tools: Toolbox, run: Run, failure: Failure, decision: Decision, *, announced: bool = True
+) -> bool:
+    """Write an attempt without an answer and what follows, then tell it; False as in `record`."""
+    job = run.job
+    ending = Failed(job, now_ms(), failure, decision, run.timings, announced=announced)
+    if isinstance(decision, Retry):
+        run.story.retrying(failure, decision, job.plan[decision.position])
+    else:
+        ending = run.story.stop(ending, decision.state)
+    recorded = await record(tools, ending)
+    if recorded:
+        run.story.tell()
+    return recorded
 
 
 async def _affordable(

@@ -14,9 +14,10 @@ from redis.exceptions import RedisError
 from broker import events
 from broker.completion import Failure, Json
 from broker.events import Event, EventWriter
-from broker.lifecycle import ClaimedJob, Failed, final_state
+from broker.lifecycle import ClaimedJob, Failed
 from broker.retries import Retry
 from broker.routing import Endpoint
+from broker.states import JobState
 
 LOST_LOG_STEP = 1_000_000
 FENCE_SECONDS = 24 * 3600
@@ -76,9 +77,9 @@ class Story:
             },
         )
 
-    def stop(self, ending: Failed) -> Failed:
+    def stop(self, ending: Failed, state: JobState) -> Failed:
         """Prepare the end of a job without an answer; return the ending with the log to store."""
-        self.end(final_state(ending).value, {}, error=ending.error)
+        self.end(state.value, {}, error=ending.error)
         return replace(ending, events=self.packed())
 
     def end(

@@ -11,7 +11,7 @@ from broker.lifecycle.deferrals import Deferral, defer_many
 from broker.lifecycle.endings import Cancellation, cancel_many, expire_many
 from broker.lifecycle.extensions import Extension, extend_many, is_dearer
 from broker.lifecycle.leases import Heartbeat, Renewal, Requeued, Rescue, renew_many, rescue_many
-from broker.lifecycle.records import Ending, Failed, Finished, decide, final_state, record_many
+from broker.lifecycle.records import Ending, Failed, Finished, decide, record_many
 from broker.lifecycle.reviews import Reopening, reopen_many
 
 __all__ = [
@@ -34,7 +34,6 @@ __all__ = [
     "defer_many",
     "expire_many",
     "extend_many",
-    "final_state",
     "is_dearer",
     "record_many",
     "renew_many",

@@ -15,7 +15,7 @@ from broker.lifecycle.claims import ClaimedJob
 from broker.lifecycle.ended import Ended, ended
 from broker.lifecycle.wording import error_json, storable, stored
 from broker.queues import NATIVE_LANE, ordinary
-from broker.retries import Decision, GiveUp, Retry, Review
+from broker.retries import Decision, GiveUp, Retry
 from broker.states import FINAL, JobState
 from broker.submission import REDISPATCH_MS
 from broker.tables import Attempt, Generation, Job, JobPayload
@@ -28,6 +28,9 @@ _generations: Any = Generation.__table__  # type: ignore[attr-defined]
 
 FREE = frozenset({AttemptOutcome.INTERRUPTED, AttemptOutcome.SKIPPED})
 """Attempts that do not count against a job's max_attempts."""
+
+LOST = frozenset({JobState.FAILED, JobState.EXPIRED})
+"""Ends that usage counts as failures: not the caller's own doing."""
 
 _NO_LEASE: dict[str, Any] = {"lease_owner": None, "lease_expires_at": None}
 _NO_WAIT: dict[str, Any] = {"waiting_for": None, "waiting_since": None}
@@ -180,31 +183,34 @@ def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[b
 
 def _ended_jobs(endings: Sequence[Ending], rows: Mapping[str, Any]) -> list[Ended]:
     return [
-        ended(row, end.job.workspace_id, _state(end), end.now, _consumed(end, row))
+        ended(row, end.job.workspace_id, state, end.now, _consumed(end, state, row))
         for end in endings
-        if isinstance(end, Finished) or not isinstance(end.decision, Retry)
+        if (state := _state(end)) is not None
         for row in [rows[end.job.id]]
     ]
 
 
-def _consumed(end: Ending, row: Any) -> Consumption | None:
+def _consumed(end: Ending, state: JobState, row: Any) -> Consumption | None:
     """Return what an ending adds to the usage: an answer, or that there was none."""
     if isinstance(end, Finished):
         return Answered(row, end.generation, end.now).consumption
-    if final_state(end) not in (JobState.FAILED, JobState.EXPIRED):
+    if state not in LOST:
         return None
     endpoint = end.job.endpoint
     return Consumption(row, endpoint.model, endpoint.provider, end.now, None)
 
 
-def _state(end: Ending) -> JobState:
-    return JobState.COMPLETED if isinstance(end, Finished) else final_state(end)
+def _state(end: Ending) -> JobState | None:
+    """Return the state that a job is left in; None where it is tried again."""
+    if isinstance(end, Finished):
+        return JobState.COMPLETED
+    return end.decision.state if isinstance(end.decision, GiveUp) else None
 
 
 def _called_off(ending: Ending) -> Ending:
     """A job that its caller cancelled is not tried again."""
     if isinstance(ending, Failed) and isinstance(ending.decision, Retry):
-        return replace(ending, decision=GiveUp(cancelled=True))
+        return replace(ending, decision=GiveUp(JobState.CANCELLED))
     return ending
 
 
@@ -266,21 +272,21 @@ def _record_failed(
     requeues = [_requeue(end, end.decision) for end in endings if isinstance(end.decision, Retry)]
     if requeues:
         connection.execute(_REQUEUE_JOB, requeues)
-    stopped = [end for end in endings if not isinstance(end.decision, Retry)]
+    stopped = [(end, end.decision.state) for end in endings if isinstance(end.decision, GiveUp)]
     if not stopped:
         return
     connection.execute(
         END_JOB,
-        [job_end(end.job.id, final_state(end), end.now, end.error) for end in stopped],
+        [job_end(end.job.id, state, end.now, end.error) for end, state in stopped],
     )
     logs = [
         {"of_job": end.job.id, "response": None, "events": end.events}
-        for end in stopped
+        for end, _ in stopped
         if end.events is not None
     ]
     if logs:
         connection.execute(_STORE_ANSWER, logs)
-    release(connection, [(rows[end.job.id], end.now) for end in stopped if _ended(end)])
+    release(connection, [(rows[end.job.id], end.now) for end, state in stopped if state in FINAL])
 
 
 def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
@@ -318,19 +324,3 @@ def _dispatch_at(end: Failed, available: int) -> int:
 def job_end(job_id: str, state: JobState, now: int, error: str | None = None) -> dict[str, Any]:
     ended = now if state in FINAL else None
     return {"of_job": job_id, "state": state.value, "error": error, "ended_at": ended}
-
-
-def final_state(end: Failed) -> JobState:
-    """Return the state of a job that is not tried again."""
-    if end.failure.outcome is AttemptOutcome.CANCELLED:
-        return JobState.CANCELLED
-    if isinstance(end.decision, Review):
-        return JobState.NEEDS_REVIEW
-    if isinstance(end.decision, GiveUp) and end.decision.cancelled:
-        return JobState.CANCELLED
-    expired = isinstance(end.decision, GiveUp) and end.decision.expired
-    return JobState.EXPIRED if expired else JobState.FAILED
-
-
-def _ended(end: Failed) -> bool:
-    return final_state(end) in FINAL

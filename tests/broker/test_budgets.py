@@ -13,6 +13,7 @@ from broker.budgets import BudgetWish, Scope
 from broker.errors import BudgetExceededError, InsufficientCreditsError, InvalidRequestError
 from broker.lifecycle import Extension, decide, extend_many, is_dearer
 from broker.retries import GiveUp
+from broker.states import JobState
 from broker.submission import Submitted, submit_many
 from broker.tables import ApiKey, Delivery
 from broker.usage import Reset
@@ -169,7 +170,7 @@ def test_what_did_not_happen_is_given_back(database, caller):
     cancel(database, job.id, caller.workspace_id)
     assert isinstance(try_to_submit(database, caller), BudgetExceededError)  # it runs still
 
-    record(database, failed(job, decision=GiveUp(cancelled=True)))
+    record(database, failed(job, decision=GiveUp(JobState.CANCELLED)))
     assert isinstance(try_to_submit(database, caller), Submitted)
 
 

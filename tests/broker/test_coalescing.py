@@ -14,7 +14,8 @@ from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch import Due, dispatch_many
 from broker.errors import InvalidRequestError
 from broker.own_keys import OwnKey, OwnKeys
-from broker.retries import GiveUp, Retry, Review
+from broker.retries import GiveUp, Retry
+from broker.states import JobState
 from broker.tables import CoalescedJob, JobPayload
 from tests.factories import (
     HOLD,
@@ -136,7 +137,7 @@ def test_without_an_answer_the_oldest_follower_leads_in_its_own_lane(database, h
     if how == "cancelled":
         cancel(database, leader, principal.workspace_id)
     else:
-        decision = Review() if how == "review" else GiveUp()
+        decision = GiveUp(JobState.NEEDS_REVIEW) if how == "review" else GiveUp()
         claimed = claim_one(database, leader)
         why = failure(AttemptOutcome.UNKNOWN, ErrorType.SERVER)
         record(database, failed(claimed, why=why, decision=decision))

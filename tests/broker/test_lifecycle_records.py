@@ -3,7 +3,8 @@ import pytest
 from broker import submission
 from broker.completion import AttemptOutcome, ErrorType
 from broker.lifecycle import record_many
-from broker.retries import GiveUp, OnUnknown, Retry, Review
+from broker.retries import GiveUp, OnUnknown, Retry
+from broker.states import JobState
 from broker.submission import REDISPATCH_MS
 from tests.factories import (
     HOLD,
@@ -151,7 +152,7 @@ def test_a_retry_waits_for_its_time_and_is_then_published(database, caller):
 
 @pytest.mark.parametrize(
     ("decision", "state"),
-    [(GiveUp(), "failed"), (GiveUp(expired=True), "expired")],
+    [(GiveUp(), "failed"), (GiveUp(JobState.EXPIRED), "expired")],
 )
 def test_a_job_given_up_says_why_and_costs_nothing(database, caller, decision, state):
     job = submit_and_claim(database, caller)
@@ -168,7 +169,7 @@ def test_an_unknown_outcome_under_hold_waits_for_its_owner_with_its_money(databa
     job = submit_and_claim(database, caller, on_unknown=OnUnknown.HOLD)
     # When its provider falls silent after the request was sent
     ending = failed(job, why=UNKNOWN)
-    assert ending.decision == Review()
+    assert ending.decision == GiveUp(JobState.NEEDS_REVIEW)
     record(database, ending)
     # Then the job is kept, not ended, not run, and its hold stays
     row = job_row(database, job.id)

@@ -6,7 +6,8 @@ from sqlalchemy import insert, select, update
 
 from broker import forgetting, privacy
 from broker.forgetting import Fetched, Retirement, Tidying
-from broker.retries import Review
+from broker.retries import GiveUp
+from broker.states import JobState
 from broker.tables import Batch, Delivery, Job, JobPayload, StoredFile
 from tests.factories import (
     NOW,
@@ -112,7 +113,7 @@ def test_result_only_keeps_the_answer_without_the_prompt(database, caller):
 def test_a_job_that_is_not_final_keeps_its_prompt(database, caller):
     waiting = submit(database, caller, store="none")
     review = submit_and_claim(database, caller, store="none")
-    record(database, failed(review, decision=Review()))
+    record(database, failed(review, decision=GiveUp(JobState.NEEDS_REVIEW)))
     assert job_row(database, review.id).state == "needs_review"
     assert tidy(database, NOW + 30 * DAY) == []
     assert bodies(database, waiting)[0]

@@ -189,8 +189,8 @@ def test_a_job_that_expires_while_it_waits_for_a_retry_ends_after_what_was_told(
     ("why", "decision", "end"),
     [
         (failure(), GiveUp(), "failed"),
-        (failure(), GiveUp(expired=True), "expired"),
-        (failure(AttemptOutcome.CANCELLED), GiveUp(), "cancelled"),
+        (failure(), GiveUp(JobState.EXPIRED), "expired"),
+        (failure(AttemptOutcome.CANCELLED), None, "cancelled"),
         (UNKNOWN, None, "needs_review"),
     ],
 )

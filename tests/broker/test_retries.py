@@ -10,12 +10,12 @@ from broker.retries import (
     GiveUp,
     OnUnknown,
     Retry,
-    Review,
     Situation,
     backoff_ceiling,
     decide,
 )
 from broker.routing import Plan, PlannedEndpoint
+from broker.states import JobState
 from tests.factories import make_endpoint
 
 # places 0 and 1 serve the same model, place 2 another
@@ -92,7 +92,11 @@ def test_a_wrong_key_everywhere_ends_the_job():
 
 @pytest.mark.parametrize(
     ("policy", "expected"),
-    [(OnUnknown.RETRY, Retry(0)), (OnUnknown.FAIL, GiveUp()), (OnUnknown.HOLD, Review())],
+    [
+        (OnUnknown.RETRY, Retry(0)),
+        (OnUnknown.FAIL, GiveUp()),
+        (OnUnknown.HOLD, GiveUp(JobState.NEEDS_REVIEW)),
+    ],
 )
 def test_the_policy_decides_after_silence(policy, expected):
     silent = fails(Type.TIMEOUT, Outcome.UNKNOWN)
@@ -117,7 +121,7 @@ def test_an_interruption_goes_back_to_the_same_place_however_many_attempts_are_u
 
 def test_a_pause_that_outlasts_the_deadline_ends_the_job_now():
     limited = fails(retry_after=60)
-    assert after(limited, length=1, seconds_left=60) == GiveUp(expired=True)
+    assert after(limited, length=1, seconds_left=60) == GiveUp(JobState.EXPIRED)
     assert after(limited, length=1, seconds_left=61) == Retry(0, 60)
 
 

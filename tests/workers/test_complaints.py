@@ -8,6 +8,7 @@ from broker.evidence import Circuit, Evidence
 from broker.health import breaker
 from broker.retries import GiveUp, Retry, Situation, decide
 from broker.routing import Plan, PlannedEndpoint, Sort
+from broker.states import JobState
 from tests.broker.routing.worlds import (
     NOW,
     OPEN_CIRCUIT,
@@ -62,7 +63,7 @@ def test_retry_after_is_kept_where_there_is_nobody_else():  # litellm 34399
     _, decision = answered(429, {}, headers={"retry-after": "7"}, plan=alone)
     assert decision.delay >= 7
     _, decision = answered(429, {}, headers={"retry-after": "61"}, plan=alone)
-    assert decision == GiveUp(expired=True)
+    assert decision == GiveUp(JobState.EXPIRED)
 
 
 def test_a_full_context_in_sglangs_words_goes_to_the_next_model():  # litellm 10793

@@ -16,14 +16,15 @@ from broker.completion import (
     Json,
     Timings,
 )
-from broker.lifecycle import Failed, decide
+from broker.lifecycle import decide
 from broker.native_batches import Called
 from broker.native_lane import BATCH_TIER
 from broker.retries import Decision, GiveUp, Retry
+from broker.states import JobState
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
-from workers.execution import request_of
+from workers.asking import request_of
 from workers.healing import heal
-from workers.recording import finish, record
+from workers.recording import finish, record_failure
 from workers.run import Run
 from workers.story import Story
 from workers.toolbox import Route, Toolbox
@@ -68,8 +69,8 @@ async def fall_back(tools: Toolbox, called: Called, failure: Failure) -> None:
 async def end_early(tools: Toolbox, called: Called) -> None:
     """End a job that its caller called off, or whose time is up, while the provider has it."""
     failure = CALLED_OFF if called.called_off else TOO_LATE
-    decision = GiveUp(cancelled=called.called_off, expired=not called.called_off)
-    await _end(tools, await _run(tools, called), failure, decision)
+    state = JobState.CANCELLED if called.called_off else JobState.EXPIRED
+    await _end(tools, await _run(tools, called), failure, GiveUp(state))
 
 
 async def doubt(tools: Toolbox, called: Called, failure: Failure) -> None:
@@ -108,11 +109,4 @@ def _read(run: Run, route: Route, answer: bytes) -> Completion | Document | Fail
 
 async def _end(tools: Toolbox, run: Run, failure: Failure, decision: Decision) -> None:
     """Record an attempt without an answer; the dispatcher publishes what is queued again."""
-    job = run.job
-    ending = Failed(job, now_ms(), failure, decision, run.timings, announced=False)
-    if isinstance(decision, Retry):
-        run.story.retrying(failure, decision, job.plan[decision.position])
-    else:
-        ending = run.story.stop(ending)
-    if await record(tools, ending):
-        run.story.tell()
+    await record_failure(tools, run, failure, decision, announced=False)

@@ -9,7 +9,7 @@ from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from broker.file_parser import read_file_parser
 from broker.native_batches import Called
 from broker.operations import Operation
-from workers.execution import request_of
+from workers.asking import request_of
 from workers.media import prepare
 from workers.native_batches.base import BatchApi
 from workers.toolbox import Route, Toolbox
