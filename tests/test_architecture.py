@@ -1,6 +1,7 @@
 """The house rules that a machine can check; whoever needs an exception lists it with a reason."""
 
 import ast
+import re
 from pathlib import Path
 
 import grimp
@@ -44,6 +45,14 @@ def test_adapters_know_the_words_and_each_other_only(graph):
     # Then the core is present through its words alone
     assert len(adapters) > 10
     assert known - adapters <= {"broker.completion", "broker.errors"}
+
+
+def test_architecture_names_files_that_are_there():
+    named = re.findall(
+        r"`((?:api|broker|cli|tests|workers)/[\w/.]+)`", (ROOT / "ARCHITECTURE.md").read_text()
+    )
+    assert named
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 def sources():
