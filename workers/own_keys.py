@@ -24,6 +24,8 @@ from workers.toolbox import Answer, Route, Toolbox, routes
 
 NOTE_AGAIN_MS = 10_000  # how often the same key's refusals are written down
 
+_ABOUT_THE_ACCOUNT = frozenset({ErrorType.RATE_LIMIT_EXCEEDED, ErrorType.PERMISSION_DENIED})
+
 log = structlog.get_logger()
 
 
@@ -68,7 +70,7 @@ def discreet(answer: Answer, upstream: Upstream) -> Answer:
 def is_about_the_account(answer: Answer) -> bool:
     """Whether an answer speaks of the key's account (401, 402, 403, 429), not of the provider."""
     return isinstance(answer, Failure) and (
-        refuses_credential(answer) or answer.error_type is ErrorType.RATE_LIMIT_EXCEEDED
+        refuses_credential(answer) or answer.error_type in _ABOUT_THE_ACCOUNT
     )
 
 

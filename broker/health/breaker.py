@@ -6,7 +6,7 @@
     half-open  one probe at a time: its success closes, its failure opens again
 
 An endpoint has one, and so has each provider's credential (`evidence.WHOLE_PROVIDER`):
-that one opens after some refusals (401, 402, 403) in a row without a success between.
+that one opens after some refusals of it (`verdicts`) in a row without a success between.
 """
 
 from dataclasses import dataclass, replace

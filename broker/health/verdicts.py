@@ -6,6 +6,7 @@ broken answers, 401, 402, 404, 405, 408, 410, 421, 423, 424, 426, 498 do. A requ
 of its own.
 """
 
+import re
 from enum import StrEnum
 
 from broker.completion import AttemptOutcome, ErrorType, Failure
@@ -36,9 +37,20 @@ _AGAINST_BY_STATUS = frozenset({405, 421, 423, 426})  # statuses that have no er
 _CALLER_LEFT = 499
 _TOO_MANY = 429
 _OURS = frozenset({AttemptOutcome.CANCELLED, AttemptOutcome.INTERRUPTED, AttemptOutcome.SKIPPED})
-_CREDENTIAL = frozenset(
-    {ErrorType.AUTHENTICATION, ErrorType.PAYMENT_REQUIRED, ErrorType.PERMISSION_DENIED}
+_CREDENTIAL = frozenset({ErrorType.AUTHENTICATION, ErrorType.PAYMENT_REQUIRED})
+_WHOLE_ACCOUNT = re.compile(
+    # Google (google.rpc.ErrorInfo reasons), OpenAI, Azure
+    r"API_KEY_\w+_BLOCKED|CONSUMER_(SUSPENDED|INVALID)|SERVICE_DISABLED|ACCESS_TOKEN_SCOPE"
+    r"|unsupported_country_region_territory|country, region, or territory|missing scopes"
+    r"|virtual network/firewall|public access is disabled"
+    # xAI, Mistral and others, in prose: who is refused, and for good
+    r"|\b(api[ -]?key|account|organi[sz]ation|team|project|workspace|subscription)\b"
+    r"(?!.{0,80}\bmodel\b).{0,60}"
+    r"\b(blocked|suspended|deactivated|disabled|banned|restricted"
+    r"|not (enabled|activated|verified))",
+    re.IGNORECASE,
 )
+"""A 403 that would be answered to whatever is asked with this key."""
 
 
 def verdict(failure: Failure) -> Verdict:
@@ -59,5 +71,14 @@ def verdict(failure: Failure) -> Verdict:
 
 
 def refuses_credential(failure: Failure) -> bool:
-    """Tell whether the provider refused our key or account (401, 402, 403), not this request."""
-    return failure.outcome is AttemptOutcome.REJECTED and failure.error_type in _CREDENTIAL
+    """Tell whether the provider refused our key or account (401, 402), not this request.
+
+    A 403 is as often about one model or one prompt: it counts where its words are about the
+    account, so that nobody who asks for what the account may not use takes the rest from others.
+    """
+    if failure.outcome is not AttemptOutcome.REJECTED:
+        return False
+    if failure.error_type is ErrorType.PERMISSION_DENIED:
+        said = f"{failure.provider_code} {failure.message} {failure.raw}"
+        return _WHOLE_ACCOUNT.search(said) is not None
+    return failure.error_type in _CREDENTIAL

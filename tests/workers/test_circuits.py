@@ -169,12 +169,22 @@ async def test_a_disabled_credential_is_judged_by_refusals_only(worker, clock):
     for _ in range(3):
         await worker.ends(worker.run("alpha"), REFUSED)
     clock.now += breaker.CREDENTIAL_COOL_DOWN_MS
-    forbidden = fails(ErrorType.PERMISSION_DENIED, http_status=403)
+    forbidden = fails(
+        ErrorType.PERMISSION_DENIED, http_status=403, provider_code="SERVICE_DISABLED"
+    )
     await worker.ends(await worker.comes("alpha", "beta"), forbidden)
     assert worker.circuit(OWN) is Circuit.OPEN
     clock.now += 2 * breaker.CREDENTIAL_COOL_DOWN_MS
     await worker.ends(await worker.comes("alpha", "beta"), BAD_REQUEST)  # it let us in
     assert await worker.comes("alpha", "beta")
+
+
+async def test_403s_about_one_model_disable_nobodys_credential(worker):
+    forbidden = fails(ErrorType.PERMISSION_DENIED, http_status=403)
+    for _ in range(2 * breaker.REFUSALS):
+        await worker.ends(worker.run("alpha"), forbidden)
+    assert worker.circuit(OWN) is Circuit.CLOSED
+    assert worker.announced == []
 
 
 async def test_another_key_begins_anew(worker):

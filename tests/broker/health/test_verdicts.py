@@ -1,5 +1,7 @@
 """What counts against a provider, and what does not."""
 
+import json
+
 import pytest
 
 from broker.completion import AttemptOutcome, ErrorType, Failure
@@ -34,6 +36,33 @@ def test_an_empty_account_that_is_sent_as_400_is_the_credential():  # litellm#37
     failure = answered(400, body)
     assert verdict(failure) is Verdict.FAILED
     assert refuses_credential(failure)
+
+
+OF_ONE_MODEL = (
+    "You are not allowed to sample from this model",  # OpenAI, as recorded
+    "The caller does not have permission",  # Google: a preview model
+    "You don't have access to the model with the specified model ID.",  # Bedrock
+    "User: arn:aws:iam::1:user/x is not authorized to perform: bedrock:InvokeModel on: model/m",
+    "The model `m` is blocked at the project level.",  # Groq
+    "Your organization is restricted from the model m",
+    "Your API key does not have permission to use the specified resource.",
+    "<html><title>403 Forbidden</title></html>",
+)
+OF_THE_ACCOUNT = (
+    "unsupported_country_region_territory",  # OpenAI
+    "Country, region, or territory not supported",
+    "Requests to this API are blocked. reason: API_KEY_SERVICE_BLOCKED",  # Google
+    "Permission denied: Consumer 'project:1' has been suspended.",
+    "Access denied due to Virtual Network/Firewall rules.",  # Azure
+    "Your API key or team is blocked.",  # xAI
+    "This account has been deactivated.",
+)
+
+
+@pytest.mark.parametrize("said", [*OF_ONE_MODEL, *OF_THE_ACCOUNT])
+def test_a_403_is_about_the_account_where_it_says_so(said):
+    failure = answered(403, json.dumps({"error": {"message": said}}).encode())
+    assert refuses_credential(failure) is (said in OF_THE_ACCOUNT)
 
 
 def test_a_prompt_too_long_that_is_sent_as_500_is_the_requests_fault():
