@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 SETUP := $(VENV)/.ready
 TESTS ?= tests
 
+# compiled modules are kept, whatever the shell says: tests start processes by the hundred
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo up test test-scale check format bench clean
 
