@@ -31,7 +31,7 @@ test: $(SETUP) ## run the tests (those that need a service run where they find i
 	$(BIN)/pytest -q -n 2 --dist loadgroup $(TESTS)
 
 test-scale: $(SETUP) ## run on PostgreSQL, RabbitMQ and Redis what depends on them
-	WAYBILL_TEST_STACK=scale $(BIN)/pytest -q -n 2 --dist loadgroup -m "not one_stack" tests/e2e tests/api tests/chaos
+	WAYBILL_TEST_STACK=scale $(BIN)/pytest -q -n 2 --dist loadgroup -m "not one_stack" tests/e2e tests/chaos
 
 check: $(SETUP) ## ruff, mypy, import contracts, size gates
 	$(BIN)/ruff format --check .

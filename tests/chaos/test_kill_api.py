@@ -11,9 +11,9 @@ pytestmark = pytest.mark.chaos
 
 def test_accepted_jobs_outlive_the_api() -> None:
     with House() as house:
+        job_ids = submit_many(house, 100, "sim-lat500")
         reader = Reader(house, "sim-tok60-chunk50")
         until(lambda: len(reader.frames) > 5, 20, "the stream does not begin")
-        job_ids = submit_many(house, 100, "sim-lat500")
         api = house.child("api").pid
         house.kill("api")
         until(lambda: house.await_child("api").pid != api, 20, "not started again")

@@ -31,7 +31,7 @@ def test_a_batch_survives_and_whoever_runs_it_gets_every_line(
             house.await_child(victim)
             house.await_ready()
         batch = until(
-            lambda: _if_over(house, batch_id), 90, lambda: f"{look(house, batch_id)} {house.log()}"
+            lambda: _if_over(house, batch_id), 200, lambda: f"{look(house, batch_id)} {house.log()}"
         )
         assert (batch["status"], batch["request_counts"]["completed"]) == ("completed", LINES)
         found = lines_of(house, batch["output_file_id"])

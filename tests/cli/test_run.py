@@ -7,6 +7,7 @@ import httpx
 import pytest
 from rich.console import Console
 
+from broker.batches import vocabulary
 from cli.batch import board
 from cli.batch.source import Asked, lines
 from cli.remote import patient
@@ -201,10 +202,10 @@ def test_an_input_that_changed_under_a_running_batch_is_refused(
 
 
 def test_more_lines_than_a_batch_takes_are_several_batches(waybill, go, source, monkeypatch):
-    monkeypatch.setattr(sitting, "MAX_LINES", 10)
+    monkeypatch.setattr(vocabulary, "MAX_LINES", 10)
     go(source)
     assert [len(each.lines) for each in waybill.batches.values()] == [10, 10, 5]
-    monkeypatch.setattr(sitting, "MAX_BYTES", 1)
+    monkeypatch.setattr(vocabulary, "MAX_BYTES", 1)
     assert len(sitting._as_many_as_fit(list(lines(source, Asked("m/m"))))) == 1
 
 
