@@ -11,6 +11,7 @@ from cli.demo.house import DemoHouse
 from tests.house import until
 
 JOBS = 6
+WORKER = re.compile(r"(^|\s)worker-1@")  # and not batch-worker-1@
 PATIENCE_MS = 60_000  # Flower hears of a worker some seconds after its own start
 
 
@@ -33,7 +34,7 @@ def answers(url: str) -> bool:
 def flower(demo: DemoHouse, page: Page) -> str:
     """The address of a Flower that has seen jobs run."""
     page.goto(f"{demo.flower_url}")
-    expect(page.get_by_role("row").filter(has_text="worker-1@")).to_contain_text(
+    expect(page.get_by_role("row").filter(has_text=WORKER)).to_contain_text(
         "Online", timeout=PATIENCE_MS
     )
     for number in range(JOBS):
@@ -46,7 +47,7 @@ def flower(demo: DemoHouse, page: Page) -> str:
 
 def test_the_worker_is_there_and_has_done_the_jobs(page: Page, flower: str) -> None:
     page.goto(flower)
-    row = page.get_by_role("row").filter(has_text="worker-1@")
+    row = page.get_by_role("row").filter(has_text=WORKER)
     # active, processed, failed, succeeded; a bundle of jobs is one task
     expect(row).to_contain_text(
         re.compile(r"Online\s*0\s*[1-9]\d*\s*0\s*[1-9]"), timeout=PATIENCE_MS
