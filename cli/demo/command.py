@@ -37,7 +37,7 @@ def demo(
     with _sigterm_as_ctrl_c(), tempfile.TemporaryDirectory(prefix="waybill-demo-") as directory:
         house = DemoHouse(Path(directory), flower=flower)
         try:
-            console.print("Starting Valkey, the API, a worker and a simulated provider …")
+            console.print("Starting Valkey, the API, workers and a simulated provider …")
             with house.running(workers):
                 _show(house, Path(directory), console)
                 _say(console, next_steps(house, keep=keep))
