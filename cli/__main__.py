@@ -2,4 +2,5 @@
 
 from cli.main import app
 
-app(prog_name="waybill")
+if __name__ == "__main__":  # forks of `waybill up` read this file too
+    app(prog_name="waybill")

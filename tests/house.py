@@ -159,13 +159,13 @@ class House:
         return [line for line in lines if KEY in line or SECRETS.search(line)]
 
     def children(self, word: str) -> list[psutil.Process]:
-        """The children whose command has `word` in it, e.g. the workers of both lanes."""
+        """The processes whose role has `word` in it, e.g. the workers of both lanes."""
         assert self.process is not None
-        children = psutil.Process(self.process.pid).children()
-        return [child for child in children if word in _role(child)]
+        family = psutil.Process(self.process.pid).children(recursive=True)
+        return [each for each in family if word in role(each)]
 
     def child(self, word: str) -> psutil.Process:
-        """The one child whose command has `word` in it, e.g. worker, api, valkey."""
+        """The one process whose role has `word` in it, e.g. worker, api, valkey."""
         (found,) = self.children(word)
         return found
 
@@ -287,8 +287,11 @@ def clean_environment() -> dict[str, str]:
 
 
 def configuration(simulator_port: int, closed_port: int) -> str:
-    """waybill.toml: the simulator under two names, and a provider that is not there."""
-    providers = {"sim": simulator_port, "spare": simulator_port, "gone": closed_port}
+    """waybill.toml: the simulator under three names, and a provider that is not there.
+
+    Nothing that fails is asked of `calm`.
+    """
+    providers = dict.fromkeys(("sim", "spare", "calm"), simulator_port) | {"gone": closed_port}
     tables = [
         f'[[providers]]\nslug = "{slug}"\nwire = "openai"\nmax_concurrency = 2000\n'
         f'base_url = "http://127.0.0.1:{port}/v1"\napi_key = "any"\n'
@@ -304,7 +307,10 @@ def _model(provider: str, native: str) -> str:
     return f'[[models]]\nslug = "{provider}/{native}"\nendpoints = [{{ {endpoint} }}]\n'
 
 
-def _role(child: psutil.Process) -> str:
-    """Which part of Waybill a process is: the word after `-m cli`, or its program's name."""
-    command = child.cmdline()
-    return command[3] if command[1:3] == ["-m", "cli"] else " ".join(command[:1])
+def role(process: psutil.Process) -> str:
+    """Which part of Waybill a process is: what follows `waybill`, or its program's name."""
+    try:
+        command = " ".join(process.cmdline()).strip("\0 ")
+    except psutil.NoSuchProcess:  # it ends just now
+        return ""
+    return command.removeprefix("waybill ").split(" ")[0].rsplit("/")[-1]

@@ -1,21 +1,24 @@
 """Child processes of `waybill up`: started, watched, started again, stopped in order."""
 
 import asyncio
-import ctypes
 import os
 import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from cli.start.forks import Fork, fork, stop_with_parent
 
 RESTART_PAUSE_SECONDS = 0.5
 RAPID_SECONDS = 10.0  # a child that lives shorter than this …
 MAX_RAPID_DEATHS = 5  # … so many times in a row will not be helped by another start
 
-PR_SET_PDEATHSIG = 1
-
 Died = Callable[["Child"], Awaitable[None]]
+Running = asyncio.subprocess.Process | Fork
+Launch = Callable[[Mapping[str, str]], Awaitable[Running]]
+"""Starts a process with this environment."""
 
 
 class ChildDiedError(Exception):
@@ -27,21 +30,16 @@ class Child:
     """One part of Waybill as a process."""
 
     name: str
-    command: Sequence[str]
+    launch: Launch
     environment: Callable[[], Mapping[str, str]] = dict  # asked at each start
     stop_seconds: float = 10.0
-    process: asyncio.subprocess.Process | None = None
+    process: Running | None = None
     started: dict[str, str] = field(default_factory=dict)  # the environment of this start
     rapid_deaths: int = 0
 
     async def start(self) -> None:
         self.started = dict(self.environment())
-        self.process = await asyncio.create_subprocess_exec(
-            *self.command,
-            env={**os.environ, **self.started},
-            start_new_session=True,  # Ctrl-C reaches us only; we stop the children in order
-            preexec_fn=_stop_with_parent,
-        )
+        self.process = await self.launch({**os.environ, **self.started})
 
     async def watch(self, died: Died) -> None:
         """Keep the child alive. Raises ChildDiedError when it dies at every start."""
@@ -72,13 +70,27 @@ class Child:
             await self.process.wait()
 
 
-def _stop_with_parent() -> None:
-    """Have the kernel stop this child should `waybill up` be killed, as only Linux can (prctl(2)).
+def program(command: Sequence[str]) -> Launch:
+    """A child that is a program of its own."""
 
-    Orphans would hold the ports and write to the same files as their successors.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    async def launch(environment: Mapping[str, str]) -> Running:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            env=environment,
+            start_new_session=True,  # Ctrl-C reaches us only; we stop the children in order
+            preexec_fn=stop_with_parent,
+        )
+
+    return launch
+
+
+def part(name: str, function: Callable[..., None], /, **arguments: Any) -> Launch:
+    """A child that runs one of our own functions."""
+
+    async def launch(environment: Mapping[str, str]) -> Running:
+        return fork(name, function, arguments, environment)
+
+    return launch
 
 
 def describe(code: int) -> str:

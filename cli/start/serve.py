@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from broker import providers, settings
-from broker.logs import configure_logging
-from broker.queues import DELIVERIES_QUEUE, queue_names
+from broker import settings
 from broker.settings import Settings
 
 SIMULATOR_PORT = 9100
@@ -26,9 +24,10 @@ def api(
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.")] = None,
 ) -> None:
     """Serve the HTTP API."""
-    import uvicorn  # noqa: PLC0415  # each part loads only what it needs
+    import uvicorn
 
-    from api.app import create_app  # noqa: PLC0415
+    from api.app import create_app
+    from broker.logs import configure_logging
 
     configure_logging()
     sys.setswitchinterval(SWITCH_SECONDS)
@@ -59,7 +58,9 @@ def worker(
     name: Annotated[str, typer.Option(help="Celery node name; must differ on one host.")] = "",
 ) -> None:
     """Take jobs from the queues and call providers; send webhooks."""
-    from workers.app import app, config  # noqa: PLC0415
+    from broker import providers
+    from broker.queues import DELIVERIES_QUEUE, queue_names
+    from workers.app import app, config
 
     sys.setswitchinterval(SWITCH_SECONDS)
     jobs = queue_names(providers.configured(config), config.worker_lane)
@@ -71,7 +72,8 @@ def worker(
 
 def dispatcher() -> None:
     """Publish what is due and rescue what was lost, without taking jobs."""
-    from workers.standalone import dispatch_forever  # noqa: PLC0415
+    from broker.logs import configure_logging
+    from workers.standalone import dispatch_forever
 
     configure_logging()
     asyncio.run(dispatch_forever(settings.load()))
@@ -94,9 +96,9 @@ def flower(
 
 def migrate() -> None:
     """Bring the database to the newest version; on the first start, make an API key."""
-    from broker import accounts  # noqa: PLC0415
-    from broker.database import Database  # noqa: PLC0415
-    from broker.migrations import migrate as bring_up_to_date  # noqa: PLC0415
+    from broker import accounts
+    from broker.database import Database
+    from broker.migrations import migrate as bring_up_to_date
 
     config = settings.load()
     config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -116,7 +118,7 @@ def simulate(
     ] = SIMULATOR_PORT,
 ) -> None:
     """Serve simulated providers: the model name sets the behaviour, e.g. sim-lat250-tok50."""
-    from workers.simulator.app import serve  # noqa: PLC0415
+    from workers.simulator.app import serve
 
     typer.echo(f"Simulated provider at http://{host}:{port}/v1 (calls: /_calls)")
     serve(host, port)

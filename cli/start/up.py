@@ -14,20 +14,14 @@ import typer
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from broker import accounts, catalog, providers, settings
-from broker.administration import people
-from broker.clock import now_ms
-from broker.database import Database
+from broker import settings
 from broker.ids import new_id
-from broker.lifecycle import Rescue, rescue_many
-from broker.migrations import migrate
 from broker.queues import Lane
 from broker.settings import Settings
 from broker.stopping import stopped
-from broker.webhooks import leases
-from cli.start.children import Child, ChildDiedError, say
+from cli.start import forks, preparation, serve
+from cli.start.children import Child, ChildDiedError, Launch, part, program, say
 from cli.start.demonstration import write_configuration
-from cli.start.serve import GRACE_SECONDS, SIMULATOR_PORT, linking_to
 from cli.start.valkey import valkey_command
 
 START_SECONDS = 15.0
@@ -52,7 +46,7 @@ def up(
             envvar="WAYBILL_SIMULATOR_PORT",
             help="Port of the simulated provider.",
         ),
-    ] = SIMULATOR_PORT,
+    ] = serve.SIMULATOR_PORT,
 ) -> None:
     """Start Valkey, the API, workers and Flower here; stop them with Ctrl-C."""
     config = settings.load()
@@ -68,7 +62,6 @@ def up(
             if not config.allowed_networks:  # the children's environment is ours
                 os.environ.setdefault("WAYBILL_ALLOWED_NETWORKS", LOOPBACK)
         _check_ports(host, ports)
-        _check_configuration(config)
         house = House(config, host, port)
         house.plan_api()
         house.plan_workers(workers, batch_workers)
@@ -88,10 +81,9 @@ class House:
     """The processes of one machine."""
 
     def __init__(self, config: Settings, host: str, port: int) -> None:
-        self._config = config
+        self._config = serve.linking_to(config, host, port)
         self._host = host
         self._port = port
-        self._database = Database(config.database)
         self._children: list[Child] = []
         self._valkey: Child | None = None
         self._urls: dict[str, str] = {}
@@ -99,8 +91,8 @@ class House:
     def plan_api(self) -> None:
         """Decide on the API. Children start in the order in which they are planned."""
         base = f"http://{self._host}:{self._port}"
-        api = self._add("api", ["api", f"--host={self._host}", f"--port={self._port}"])
-        api.stop_seconds = GRACE_SECONDS + 5  # it lets open streams go on for a while
+        api = self._add("api", part("api", serve.api, host=self._host, port=self._port))
+        api.stop_seconds = serve.GRACE_SECONDS + 5  # it lets open streams go on for a while
         self._urls = {"API": f"{base}/api/v1", "Docs": f"{base}/docs"}
 
     def plan_workers(self, workers: int, batch_workers: int) -> None:
@@ -114,23 +106,25 @@ class House:
     def plan_others(self, *, flower: bool, simulator: int | None) -> None:
         """Decide on what else there is: Valkey, Flower, the simulator's port."""
         if not self._config.redis_url:
-            self._valkey = Child("valkey", valkey_command(self._config))
+            self._valkey = Child("valkey", program(valkey_command(self._config)))
         if flower:
             port = self._config.flower_port
-            self._add("flower", ["flower", f"--host={self._host}", f"--port={port}"])
+            command = [sys.executable, "-m", "cli", "flower"]
+            self._add("flower", program([*command, f"--host={self._host}", f"--port={port}"]))
             self._urls["Flower"] = f"http://{self._host}:{port}"
         if simulator is not None:
-            self._add("simulator", ["simulate", f"--port={simulator}"])
+            simulating = part("simulator", serve.simulate, host="127.0.0.1", port=simulator)
+            self._add("simulator", simulating)
             self._urls["Simulator"] = f"http://127.0.0.1:{simulator}/v1"
 
     def _add_worker(self, name: str, settings: dict[str, str]) -> None:
-        child = self._add(name, ["worker", f"--name={name}@%h"])
+        child = self._add(name, part(name, serve.worker, name=f"{name}@%h"))
         # each start of a worker is somebody else: leases are never taken over by a namesake
         child.environment = lambda: {**settings, "WAYBILL_WORKER_ID": new_id("worker_")}
         child.stop_seconds = self._config.soft_shutdown_seconds + 10
 
-    def _add(self, name: str, arguments: list[str]) -> Child:
-        child = Child(name, [sys.executable, "-m", "cli", *arguments])
+    def _add(self, name: str, launch: Launch) -> Child:
+        child = Child(name, launch)
         self._children.append(child)
         return child
 
@@ -150,20 +144,14 @@ class House:
             await self._stop()
 
     async def _start(self) -> None:
+        serves = await forks.ask(preparation.check, self._config)
         if self._valkey is not None:
             await self._valkey.start()
             await self._await_valkey()
-        migrate(self._database.engine)
-        with self._database.transaction() as connection:
-            key = accounts.ensure_first_start(connection, self._config.bootstrap_key)
-            first_user = people.invite_first_user(connection)
+        welcome = await forks.ask(preparation.prepare, self._config)
         for child in self._children:
             await child.start()
-        self._welcome(key)
-        if first_user is not None:
-            reached = linking_to(self._config, self._host, self._port)
-            say(f"First user {people.welcome_link(reached, first_user)}")
-            say("           works once, within a day: opens the account that administers this")
+        self._welcome(welcome, serves=serves)
 
     async def _await_valkey(self) -> None:
         assert self._valkey is not None
@@ -179,17 +167,20 @@ class House:
         finally:
             await redis.aclose()
 
-    def _welcome(self, key: accounts.NewKey | None) -> None:
+    def _welcome(self, welcome: preparation.Welcome, *, serves: bool) -> None:
         for name, url in self._urls.items():
             say(f"{name:<10} {url}")
-        if not self._config.providers and not providers.configured(self._config):
+        if not serves:
             say("no provider yet: set e.g. OPENAI_API_KEY, or write waybill.toml (see README)")
-        if key is not None:
+        if welcome.api_key is not None:
             path = self._config.data_dir / "api_key"
             path.touch(mode=0o600)
-            path.write_text(key.key)
-            say(f"API key    {key.key}")
+            path.write_text(welcome.api_key)
+            say(f"API key    {welcome.api_key}")
             say(f"           shown this once; `waybill` commands here find it in {path}")
+        if welcome.first_user is not None:
+            say(f"First user {welcome.first_user}")
+            say("           works once, within a day: opens the account that administers this")
 
     async def _watch(self, stop: asyncio.Event) -> int:
         children = [*self._children, *([self._valkey] if self._valkey else [])]
@@ -206,14 +197,7 @@ class House:
         """A dead worker's jobs need not wait for their leases: nobody can hold them any more."""
         worker_id = child.started.get("WAYBILL_WORKER_ID")
         if worker_id is not None:
-            jobs = 0
-            while handed := await self._database.write(
-                rescue_many, Rescue(now_ms(), owner=worker_id)
-            ):
-                jobs += len(handed)
-            lost = leases.RescueDeliveries(now_ms(), owner=worker_id)
-            while await self._database.write(leases.rescue_many, lost):
-                pass
+            jobs = await forks.ask(preparation.hand_back, self._config, worker_id)
             say(f"{jobs} running jobs of {child.name} were handed back")
 
     async def _stop(self) -> None:
@@ -224,7 +208,6 @@ class House:
         await asyncio.gather(*(child.stop() for child in self._children))
         if self._valkey is not None:
             await self._valkey.stop()
-        self._database.close()
 
 
 async def _answers(redis: Redis) -> bool:
@@ -232,15 +215,6 @@ async def _answers(redis: Redis) -> bool:
         return bool(await redis.ping())
     except (RedisError, OSError):
         return False
-
-
-def _check_configuration(config: Settings) -> None:
-    """Raise SystemExit for what API or worker would refuse, before anything starts."""
-    from workers.toolbox import routes  # noqa: PLC0415  # every adapter comes with it
-
-    known = providers.configured(config)
-    catalog.load(config, known)
-    routes(known)
 
 
 def _check_ports(host: str, ports: dict[str, int]) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tests.house import House
 
-PARTS = ("api", "worker", "valkey", "simulate")
+PARTS = ("api", "worker", "valkey", "simulator")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
-from tests.house import REPOSITORY, House, until
+from tests.house import REPOSITORY, House, role, until
 from tests.stacks import embedded_only
 
 pytestmark = [pytest.mark.chaos, embedded_only, pytest.mark.one_stack]
@@ -127,7 +127,7 @@ def test_nothing_outlives_a_killed_up() -> None:
             os.kill(house.process.pid, signal.SIGKILL)
             house.process.wait(10)
             _, alive = psutil.wait_procs(family, timeout=20)
-            assert [" ".join(each.cmdline()[:4]) for each in alive] == []
+            assert [role(each) for each in alive] == []
             house.start()
             assert house.await_job(house.submit("sim-echo"))["status"] == "completed"
         finally:

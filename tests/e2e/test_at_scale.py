@@ -39,7 +39,7 @@ class Fleet:
             + "".join(
                 f'[[models]]\nslug = "sim/{name}"\n'
                 f'endpoints = [{{ provider = "sim", model = "{name}", prompt = "1" }}]\n'
-                for name in ("sim", "sim-lat1000", "sim-tok100")
+                for name in ("sim", "sim-lat1000", "sim-lat8000", "sim-tok100")
             )
         )
         self.environment = clean_environment() | {
@@ -160,7 +160,7 @@ def test_a_killed_workers_jobs_are_done_by_the_other(fleet: Fleet) -> None:
     headers = {"Authorization": f"Bearer {KEY}"}
     with httpx.Client(base_url=f"{fleet.url(0)}/api/v1", headers=headers) as http:
         for _ in range(40):
-            assert http.post("/jobs", json={"body": chat("sim-lat1000")}).status_code == 202
+            assert http.post("/jobs", json={"body": chat("sim-lat8000")}).status_code == 202
     running_jobs = "SELECT count(*) FROM jobs WHERE state = 'running'"
     until(lambda: one(fleet, running_jobs) >= 20, 30, fleet.log)
     # When one is killed, and its leases are over

@@ -101,7 +101,7 @@ def test_a_dead_provider_loses_its_traffic_and_wins_it_back(place: House, fragil
     while circuits(place).get(("fragile", "duo/model")) != "open":
         assert served_by(place) == "spare"  # nobody is failed meanwhile
         calls += 1
-        assert time.monotonic() - died < 20, place.log()
+        assert time.monotonic() - died < 60, place.log()
     assert calls >= 3
     # Then nobody waits for it any more: no attempt is spent on it
     answer = place.http.post("/chat/completions", json=chat() | {"model": "duo/model"})

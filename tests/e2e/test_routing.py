@@ -29,7 +29,7 @@ def test_a_dry_run_tells_the_plan_and_sends_nothing(house: House) -> None:
     before = house.calls("Hello")["matching"]
     jobs = house.http.get("/jobs").json()["data"]
     plan = route(house, provider=DRY | {"sort": "price"}).json()
-    assert [place["provider"] for place in plan["plan"]] == ["spare", "sim"]
+    assert [place["provider"] for place in plan["plan"]] == ["spare", "calm"]
     assert plan["plan"][0]["quote"] > 0
     assert [each["excluded_by"] for each in plan["routing"]["excluded"]] == ["ignored_providers"]
     refused = route(house, provider={"max_price": {"prompt": 0.1}})
@@ -45,7 +45,7 @@ def test_draws_are_spread_by_price_and_wishes_decide(house: House) -> None:
     assert drawn["spare"] > 50
     for wish, first in (
         ({"provider": DRY | {"sort": "price"}}, "spare"),
-        ({"provider": DRY | {"order": ["sim"]}}, "sim"),
+        ({"provider": DRY | {"order": ["calm"]}}, "calm"),
         ({"provider": {"max_price": {"prompt": 2}, "ignore": ["gone"]}}, "spare"),
         ({"routing": {"strategy": "cost"}, "provider": DRY}, "spare"),
     ):
@@ -62,7 +62,7 @@ def test_calls_go_as_planned(house: House) -> None:
 
 
 def test_an_answer_tells_how_it_was_routed(house: House) -> None:
-    answer = ask(house, provider={"order": ["gone", "spare"], "ignore": ["sim"]}).json()
+    answer = ask(house, provider={"order": ["gone", "spare"], "ignore": ["calm"]}).json()
     routed = answer["openrouter_metadata"]
     assert routed["requested"] == "three/ways"
     assert routed["attempt"] == len(routed["attempts"]) >= 1
@@ -109,7 +109,7 @@ def test_a_session_stays_where_it_was_served(house: House) -> None:
 
 
 def test_options_are_passed_to_their_provider(house: House) -> None:
-    options = {"spare": {"vendor_switch": 4711, "max_tokens": 1}, "sim": {"vendor_switch": 815}}
+    options = {"spare": {"vendor_switch": 4711, "max_tokens": 1}, "calm": {"vendor_switch": 815}}
     answer = ask(house, provider={"only": ["spare"], "options": options})
     assert answer.json()["choices"][0]["message"]["content"] == "Hello"
     assert house.calls('"vendor_switch":4711')["matching"] == 1

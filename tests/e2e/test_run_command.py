@@ -12,7 +12,7 @@ from tests.house import House, until
 
 pytestmark = pytest.mark.one_stack
 
-SLOW = "sim/sim-lat4000"
+SLOW = "sim/sim-lat8000"
 
 
 def run(house: House, source: Path, *words: str, code: int = 0) -> str:

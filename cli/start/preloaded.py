@@ -1,0 +1,29 @@
+"""What the fork server imports before it forks: everything that a part needs, nothing that runs."""
+
+import gc
+import os
+from importlib import import_module
+
+from cli.start.forks import stop_with_parent
+
+MODULES = (
+    "api.app",
+    "broker.migrations",
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.thread",
+    "cli.start.serve",
+    "cli.start.up",
+    "kombu.transport.redis",
+    "uvicorn",
+    "workers.runtime",
+    "workers.simulator.app",
+)
+
+stop_with_parent()
+os.environ["NOSETPS"] = "1"  # Celery would list its worker by a title of its own
+gc.disable()  # there is no garbage yet
+for module in MODULES:
+    import_module(module)
+gc.freeze()  # forks share what no collection ever touches
+gc.enable()

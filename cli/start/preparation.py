@@ -1,0 +1,66 @@
+"""What `waybill up` needs done before and beside its children, each in a fork of its own.
+
+So `up` itself imports little and holds no connection: it only watches.
+"""
+
+from dataclasses import dataclass
+
+from broker.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """What is told once, at the first start."""
+
+    api_key: str | None
+    first_user: str | None  # a link
+
+
+def check(config: Settings) -> bool:
+    """Tell whether there is a provider. Raises SystemExit for what API or worker would refuse."""
+    from broker import catalog, providers
+    from workers.toolbox import routes
+
+    known = providers.configured(config)
+    catalog.load(config, known)
+    routes(known)
+    return bool(known)
+
+
+def prepare(config: Settings) -> Welcome:
+    """Bring the database to the newest version, with a workspace and a key in it."""
+    from broker import accounts
+    from broker.administration import people
+    from broker.database import Database
+    from broker.migrations import migrate
+
+    database = Database(config.database)
+    migrate(database.engine)
+    with database.transaction() as connection:
+        key = accounts.ensure_first_start(connection, config.bootstrap_key)
+        invited = people.invite_first_user(connection)
+    database.close()
+    return Welcome(
+        api_key=key.key if key else None,
+        first_user=people.welcome_link(config, invited) if invited else None,
+    )
+
+
+def hand_back(config: Settings, worker_id: str) -> int:
+    """Let others do what a dead worker held; return how many jobs that were."""
+    from broker.clock import now_ms
+    from broker.database import Database
+    from broker.lifecycle import Rescue, rescue_many
+    from broker.webhooks import leases
+
+    database = Database(config.database)
+    jobs = 0
+    with database.transaction() as connection:
+        while handed := rescue_many(connection, [Rescue(now_ms(), owner=worker_id)])[0]:
+            jobs += len(handed)
+    with database.transaction() as connection:
+        lost = leases.RescueDeliveries(now_ms(), owner=worker_id)
+        while leases.rescue_many(connection, [lost])[0]:
+            pass
+    database.close()
+    return jobs
