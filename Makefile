@@ -28,10 +28,10 @@ up: $(SETUP) ## start Valkey, the API, a worker and Flower here (Ctrl-C stops th
 	$(BIN)/waybill up
 
 test: $(SETUP) ## run the tests (those that need a service run where they find it)
-	$(BIN)/pytest -q -n 2 --dist loadgroup $(TESTS)
+	$(BIN)/pytest -q -n 3 --dist loadgroup $(TESTS)
 
 test-scale: $(SETUP) ## run on PostgreSQL, RabbitMQ and Redis what depends on them
-	WAYBILL_TEST_STACK=scale $(BIN)/pytest -q -n 2 --dist loadgroup -m "not one_stack" tests/e2e tests/chaos
+	WAYBILL_TEST_STACK=scale $(BIN)/pytest -q -n 3 --dist loadgroup -m "not one_stack" tests/e2e tests/chaos
 
 check: $(SETUP) ## ruff, mypy, import contracts, size gates
 	$(BIN)/ruff format --check .

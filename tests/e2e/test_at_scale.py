@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -125,6 +126,15 @@ def one(fleet: Fleet, query: str) -> int:
         return int(row[0])
 
 
+def management_key(fleet: Fleet) -> str:
+    words = ("keys", "create", "operator", "--management", "--everywhere")
+    command = [sys.executable, "-m", "cli", *words]
+    made = subprocess.run(
+        command, env=fleet.environment, cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    return next(word for word in made.stdout.split() if word.startswith("sk-wb-"))
+
+
 def test_every_call_of_a_crowd_is_answered_by_either_api(fleet: Fleet) -> None:
     urls = [f"{fleet.url(number)}/api/v1/chat/completions" for number in (0, 1)]
 
@@ -153,6 +163,28 @@ def test_one_idempotency_key_is_one_job_through_both_apis(fleet: Fleet) -> None:
 
     with ThreadPoolExecutor(20) as pool:
         assert len(set(pool.map(ask, range(20)))) == 1
+
+
+def test_a_revoked_key_opens_neither_api_a_second_later(fleet: Fleet) -> None:
+    # Given a key in constant use at both
+    managing = {"Authorization": f"Bearer {management_key(fleet)}"}
+    keys = f"{fleet.url(0)}/api/v1/keys"
+    made = httpx.post(keys, json={"name": "leaked"}, headers=managing).json()
+    headers = {"Authorization": f"Bearer {made['key']}"}
+
+    def opens(number: int) -> bool:
+        return httpx.get(f"{fleet.url(number)}/api/v1/key", headers=headers).status_code == 200
+
+    assert opens(0)
+    assert opens(1)
+    # When it is revoked at one
+    assert httpx.delete(f"{keys}/{made['data']['hash']}", headers=managing).status_code == 200
+    revoked = time.monotonic()
+    while time.monotonic() < revoked + 1:
+        opens(0), opens(1)
+    # Then what is asked a second later is refused by both
+    assert not opens(0)
+    assert not opens(1)
 
 
 def test_a_killed_workers_jobs_are_done_by_the_other(fleet: Fleet) -> None:
