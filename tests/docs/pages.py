@@ -12,6 +12,7 @@ PAGES = [
     *sorted((REPOSITORY / "docs/how-to").glob("*.md")),
 ]
 FOLLOWED = frozenset({"sh", "console", "python", "toml"})
+LANGUAGES = FOLLOWED | {"", "json", "js", "yaml"}  # of the others, nothing is run
 MARK = "<!-- not run"
 BLOCK = re.compile(
     r"(?:^<!-- not run: (?P<why_not>\S[^\n]*) -->\n)?"
@@ -30,9 +31,8 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    """Return what a page shows in languages that can be followed, in order."""
-    found = [
+    """Return what a page shows, in order."""
+    return [
         Block(match["language"], match["text"], match["why_not"])
         for match in BLOCK.finditer(page.read_text())
     ]
-    return [block for block in found if block.language in FOLLOWED]
