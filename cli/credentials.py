@@ -20,19 +20,19 @@ from broker.signing import older_keys, signing_key
 from cli.local import local_database
 from cli.remote.client import complain
 from cli.tables import print_table
+from cli.workspaces import NAMED, workspace_id
 
 credentials = typer.Typer(
     help="Workspaces' own keys of providers (BYOK): add, list, disable, and seal anew. Works on "
     "the database: no server has to run.",
     no_args_is_help=True,
 )
-Workspace = Annotated[str, typer.Option(help="Whose it is: a workspace's id or name.")]
 
 
 @credentials.command()
 def add(
     provider: Annotated[str, typer.Argument(help="The provider's slug, e.g. openai.")],
-    workspace: Workspace = accounts.DEFAULT_WORKSPACE,
+    workspace: Annotated[str, typer.Option(help=NAMED)] = accounts.DEFAULT_WORKSPACE,
     name: Annotated[str | None, typer.Option(help="What you call it.")] = None,
     model: Annotated[
         list[str] | None, typer.Option(help="Only for this model; may be repeated.")
@@ -58,7 +58,7 @@ def add(
     if model:
         columns["allowed_models"] = orjson.dumps(model).decode()
     with local_database() as database, database.transaction() as connection:
-        owner = _workspace(connection, workspace)
+        owner = workspace_id(connection, workspace)
         wanted = NewCredential(owner, provider, seal.close(key), label_of(key), columns)
         row = administration.create(connection, CLI, wanted)
     typer.echo(f"{row.id} is kept: {provider}, {row.label}")
@@ -124,14 +124,6 @@ def _set(credential_id: str, *, disabled: bool) -> None:
 
 def _every_row(connection: Any) -> Any:
     return own.page(connection, CredentialFilter(None), limit=10_000)
-
-
-def _workspace(connection: Any, wanted: str) -> str:
-    found = accounts.find_workspace(connection, wanted)
-    if found is None:
-        complain(f"there is no workspace {wanted!r}: see `waybill workspaces list`")
-        raise typer.Exit(1)
-    return found
 
 
 def _use(row: Any) -> str:

@@ -20,6 +20,7 @@ from broker.money import nanos_from_usd, usd
 from broker.payments import Payment
 from cli.local import local_database
 from cli.remote.client import complain
+from cli.workspaces import NAMED, workspace_id
 
 PIPE_WIDTH = 160
 MOST_WORKSPACES = 10_000
@@ -27,7 +28,7 @@ MOST_WORKSPACES = 10_000
 credits_ = typer.Typer(
     help="Prepaid credit. Works on the database: no server has to run.", no_args_is_help=True
 )
-Workspace = Annotated[str, typer.Argument(help="A workspace's id or name.")]
+Workspace = Annotated[str, typer.Argument(help=NAMED)]
 
 
 def _dollars(amount: str) -> Decimal:
@@ -92,15 +93,16 @@ def refund(job_id: Annotated[str, typer.Argument(help="Job id (job_…).")]) -> 
 
 @credits_.command()
 def show(
-    workspace: Annotated[str | None, typer.Argument(help="Only this one: its id or name.")] = None,
+    workspace: Annotated[str | None, typer.Argument(help=f"Only this one. {NAMED}")] = None,
 ) -> None:
     """Show what each workspace has paid in, spent, holds for open jobs, and has left."""
     with local_database() as database:
+        chosen = None if workspace is None else database.read_now(workspace_id, workspace)
         known, _ = database.read_now(_workspaces)
         totals = database.read_now(ledger.totals, [row.id for row in known])
     table = Table(*("id", "name", "credited", "spent", "held", "left"), box=None, pad_edge=False)
     for row in known:
-        if workspace in (None, row.id, row.name):
+        if chosen in (None, row.id):
             has = totals[row.id]
             left = "unlimited" if row.unlimited else f"{usd(has.available):.6f}"
             figures = [f"{usd(each):.6f}" for each in (has.credited, has.spent, has.held)]
@@ -115,13 +117,9 @@ def _workspaces(connection: Connection) -> tuple[Sequence[Any], int]:
 
 @contextmanager
 def _books(workspace: str) -> Iterator[tuple[Connection, str]]:
-    """Open a transaction for the workspace of this id or name."""
+    """Open a transaction for the workspace that is meant."""
     with local_database() as database, _refusals(), database.transaction() as connection:
-        id_ = accounts.find_workspace(connection, workspace)
-        if id_ is None:
-            complain(f"there is no workspace {workspace!r}: see `waybill workspaces list`")
-            raise typer.Exit(1)
-        yield connection, id_
+        yield connection, workspace_id(connection, workspace)
 
 
 @contextmanager

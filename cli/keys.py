@@ -15,6 +15,7 @@ from broker.money import nanos_from_usd
 from cli.local import local_database
 from cli.remote.client import complain
 from cli.tables import day, print_table
+from cli.workspaces import NAMED, workspace_id
 
 DAY_MS = 86_400_000
 
@@ -27,9 +28,7 @@ keys = typer.Typer(
 @keys.command()
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
-    workspace: Annotated[
-        str, typer.Option(help="Whose it is: a workspace's id or name.")
-    ] = accounts.DEFAULT_WORKSPACE,
+    workspace: Annotated[str, typer.Option(help=NAMED)] = accounts.DEFAULT_WORKSPACE,
     management: Annotated[
         bool, typer.Option("--management", help="It administers, and runs no inference.")
     ] = False,
@@ -53,11 +52,8 @@ def create(
     }
     kind = CallerKind.MANAGEMENT if management or everywhere else CallerKind.INFERENCE
     with local_database() as database, database.transaction() as connection:
-        owner = accounts.find_workspace(connection, workspace)
-        made = owner and administration.create(connection, CLI, KeyWish(owner, name, kind, columns))
-    if not made:
-        complain(f"there is no workspace {workspace!r}: see `waybill workspaces list`")
-        raise typer.Exit(1)
+        owner = workspace_id(connection, workspace)
+        made = administration.create(connection, CLI, KeyWish(owner, name, kind, columns))
     typer.echo(made.key)
     complain(f"{made.id} is made; the key above is shown this once")
 

@@ -9,6 +9,7 @@ import typer
 from broker import ledger
 from cli.local import local_database
 from cli.remote.client import complain
+from cli.workspaces import NAMED, workspace_id
 
 SHOWN = 20
 
@@ -25,7 +26,7 @@ def _group() -> None:
 
 @ledger_.command()
 def verify(
-    workspace: Annotated[str | None, typer.Option(help="Only this workspace's (ws_…).")] = None,
+    workspace: Annotated[str | None, typer.Option(help=f"Only this one. {NAMED}")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
     """Recompute chain, balances, jobs and usage; exit with 1 where they do not hold.
@@ -34,7 +35,8 @@ def verify(
     """
     began = time.monotonic()
     with local_database() as database:
-        verdict = database.read_now(ledger.verify, workspace)
+        chosen = None if workspace is None else database.read_now(workspace_id, workspace)
+        verdict = database.read_now(ledger.verify, chosen)
     if as_json:
         typer.echo(orjson.dumps(verdict, option=orjson.OPT_INDENT_2).decode())
         raise typer.Exit(bool(verdict.flaws))

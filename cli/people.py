@@ -17,6 +17,7 @@ from cli import workspace_data
 from cli.local import local_database
 from cli.remote.client import complain
 from cli.tables import day, print_table
+from cli.workspaces import NAMED, workspace_id, workspace_row
 
 LIMIT = 10_000
 
@@ -30,7 +31,7 @@ workspaces_ = typer.Typer(
 )
 
 Who = Annotated[str, typer.Argument(help="A user's id or e-mail address.")]
-Where = Annotated[str, typer.Argument(help="A workspace's id or slug.")]
+Where = Annotated[str, typer.Argument(help=NAMED)]
 
 
 @users_.command("create")
@@ -40,19 +41,19 @@ def create_user(
     operator: Annotated[
         bool, typer.Option("--operator", help="They administer the whole installation.")
     ] = False,
-    workspace: Annotated[str, typer.Option(help="Where they belong.")] = DEFAULT_WORKSPACE,
-    role: Annotated[Role, typer.Option(help="And as what.")] = Role.MEMBER,
+    workspace: Annotated[str, typer.Option(help=NAMED)] = DEFAULT_WORKSPACE,
+    role: Annotated[Role, typer.Option(help="What they are there.")] = Role.MEMBER,
 ) -> None:
     """Make a user; print a link with which they choose a password, once, within a week."""
     try:
         with local_database() as database, database.transaction() as connection:
-            place = administration.found(connection, workspace)
+            place_id = workspace_id(connection, workspace)
             is_first = not users.has_users(connection)
             wanted = NewUser(
                 email,
                 name,
                 operator or is_first,
-                place.id,
+                place_id,
                 Role.OWNER if is_first else role,
             )
             row = people.create(connection, CLI, wanted)
@@ -135,7 +136,7 @@ def list_members(workspace: Where = DEFAULT_WORKSPACE) -> None:
     """List who is in a workspace, and as what."""
     try:
         with local_database() as database:
-            place = database.read_now(administration.found, workspace)
+            place = database.read_now(workspace_row, workspace)
             rows, _ = database.read_now(
                 lambda connection: members.list_members(connection, place.id, limit=LIMIT)
             )
@@ -152,7 +153,7 @@ def add_member(workspace: Where, who: Who, role: Role = Role.MEMBER) -> None:
     """Make a user a member, or give a member another role."""
     try:
         with local_database() as database, database.transaction() as connection:
-            place = administration.found(connection, workspace)
+            place = workspace_row(connection, workspace)
             administration.add_members(connection, CLI, place.id, [who], role)
     except WaybillError as error:
         raise _ended(error) from None
@@ -164,7 +165,7 @@ def remove_member(workspace: Where, who: Who) -> None:
     """Take a user out of a workspace."""
     try:
         with local_database() as database, database.transaction() as connection:
-            place = administration.found(connection, workspace)
+            place = workspace_row(connection, workspace)
             user = people.found(connection, who)
             administration.remove_members(connection, CLI, place.id, [user.id])
     except WaybillError as error:

@@ -9,12 +9,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from broker import accounts
 from broker import usage as sums
 from broker.clock import moment, now_ms
 from broker.usage.periods import DAY_MS
 from cli.local import local_database
-from cli.remote.client import complain
+from cli.workspaces import NAMED, workspace_id
 
 PIPE_WIDTH = 160
 METRICS = ("request_count", "failure_count", "prompt_tokens", "completion_tokens", "total_usage")
@@ -36,18 +35,15 @@ class By(StrEnum):
 def usage(
     by: Annotated[By, typer.Option(help="What a line stands for.")] = By.MODEL,
     days: Annotated[int, typer.Option(min=1, help="How many days back, today included.")] = 30,
-    workspace: Annotated[str | None, typer.Option(help="Only of this one: id or name.")] = None,
+    workspace: Annotated[str | None, typer.Option(help=f"Only this one. {NAMED}")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
     """Show what was used and what it cost, dearest first. Days begin at midnight UTC."""
     now = now_ms()
     with local_database() as database:
-        found = workspace and database.read_now(accounts.find_workspace, workspace)
-        if workspace and not found:
-            complain(f"there is no workspace {workspace!r}: see `waybill workspaces list`")
-            raise typer.Exit(1)
+        chosen = None if workspace is None else database.read_now(workspace_id, workspace)
         start = now - now % DAY_MS - (days - 1) * DAY_MS
-        rows = database.read_now(sums.query, _question(by, start, now, found or None))
+        rows = database.read_now(sums.query, _question(by, start, now, chosen))
     lines = [(_name(row, by), *[row[name] for name in METRICS]) for row in rows]
     if as_csv:
         writer = csv.writer(sys.stdout)

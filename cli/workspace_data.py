@@ -11,8 +11,9 @@ from broker.errors import WaybillError
 from broker.exporting import exported
 from cli.local import local_database
 from cli.remote.client import complain
+from cli.workspaces import NAMED, workspace_row
 
-Where = Annotated[str, typer.Argument(help="A workspace's id or slug.")]
+Where = Annotated[str, typer.Argument(help=NAMED)]
 
 
 def export(
@@ -22,7 +23,7 @@ def export(
     """Write a workspace's jobs, generations and ledger as JSONL files."""
     try:
         with local_database() as database:
-            place = database.read_now(administration.found, workspace)
+            place = database.read_now(workspace_row, workspace)
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name, lines in exported(database, place.id).items():
                 with (directory / name).open("wb") as file:
@@ -40,7 +41,7 @@ def forget(
     """Forget prompts, answers, files and metadata of all that has ended; books and usage stay."""
     try:
         with local_database() as database:
-            place = database.read_now(administration.found, workspace)
+            place = database.read_now(workspace_row, workspace)
             if not yes:
                 typer.confirm(f"Forget everything {place.name} has asked and was told?", abort=True)
             with database.transaction() as connection:

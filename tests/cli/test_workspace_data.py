@@ -104,7 +104,7 @@ def test_what_is_forgotten_is_gone_from_the_export_and_the_books_stay(
 def test_a_workspace_that_is_not_there_is_said(database, command, tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
     result = command("workspaces", *words)
-    assert (result.exit_code, "no workspace nowhere" in result.stderr) == (1, True)
+    assert (result.exit_code, "no workspace 'nowhere'" in result.stderr) == (1, True)
     assert not (tmp_path / "x").exists()
 
 
