@@ -112,7 +112,10 @@ class CeleryPublisher:
 def sending_app(transport_url: str) -> Celery:
     """Return a Celery application that can only send."""
     app = Celery("waybill", broker=transport_url, set_as_current=False)
-    app.conf.update(common_settings())
+    app.conf.update(
+        common_settings(),
+        broker_transport_options={**TRANSPORT_OPTIONS, "max_retries": 0},  # we try again ourselves
+    )
     return app
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+import structlog
 from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -16,6 +17,8 @@ from broker.settings import Settings
 from cli.start.valkey import valkey_command
 from tests.factories import NOW
 from tests.house import House, until
+
+structlog.configure([structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 MODELS = Path(__file__).parent / "e2e/models.toml"
 HOUSES = ("house", "wires")
