@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,14 +25,16 @@ import structlog
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
-from broker import write_turns
 from broker.errors import UnavailableError
+from broker.write_turns import Turns
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 WriteFunction = Callable[[Connection, Sequence[Item]], Sequence[Result | Exception]]
 
 GROUP_SIZE = 512
+COURTEOUS_SIZE = 6  # patient items at a time, while another process waits for its turn (SQLite) …
+COURTEOUS_SECONDS = 0.015  # … and how long it is let go first
 CONFLICT_TRIES = 5  # what collided with another writer is tried again this often
 READ_THREADS = 8
 SQLITE_BUSY_MS = 30_000
@@ -56,6 +59,8 @@ class Database:
 
     def __init__(self, url: str, *, sqlite_synchronous: str = "full") -> None:
         self.engine = _engine(url, sqlite_synchronous)
+        path = self.engine.url.database if self.is_sqlite else None
+        self._turns = Turns(path) if path else None
         self._reading = _snapshots(self.engine)
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
@@ -72,8 +77,9 @@ class Database:
     ) -> Result:
         """Run `function` over this item and whoever else waits; return after the commit.
 
-        What is `patient` lets the others go before it, in every other group. Raises what the
-        function gave as this item's result, or what broke the transaction.
+        What is `patient` lets the others go before it: those of this process in every other group,
+        and other processes that wait for SQLite. Raises what the function gave as this item's
+        result, or what broke the transaction.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Result] = loop.create_future()
@@ -95,7 +101,7 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Open a transaction that commits at the end: for cold paths and start-up."""
-        with self.engine.connect() as connection, _begin(connection):
+        with self.engine.connect() as connection, self._begin(connection):
             yield connection
 
     def close(self) -> None:
@@ -119,17 +125,62 @@ class Database:
 
     def _run(self) -> None:
         """The writer thread: take what waits, write it, answer, until closed."""
-        groups = _Groups(self._waiting)
+        groups = _Groups(self._waiting, self._turns)
         while (group := groups.take()) is not None:
-            _write_group(self.engine, group)
+            self._write_group(group)
             _answer(group)
+
+    def _write_group(self, group: list[_Write]) -> None:
+        """Write the group in one transaction; where that fails, each item in its own."""
+        try:
+            self._transact(group)
+        except Exception as error:  # noqa: BLE001  # whatever broke it belongs to the callers
+            if len(group) == 1:
+                group[0].outcome = error
+                return
+            log.warning("database.group_failed", items=len(group), error=str(error))
+            for write in group:
+                self._write_group([write])
+
+    def _transact(self, group: list[_Write]) -> None:
+        """One transaction for the group, tried again where the database says it was a conflict."""
+        for attempt in itertools.count(1):
+            try:
+                with self.transaction() as connection:
+                    for function, writes in _by_function(group).items():
+                        results = function(connection, [write.item for write in writes])
+                        for write, result in zip(writes, results, strict=True):
+                            write.outcome = result
+            except DBAPIError as error:
+                if attempt >= CONFLICT_TRIES or not _is_conflict(error):
+                    raise
+            else:
+                return
+
+    @contextlib.contextmanager
+    def _begin(self, connection: Connection) -> Iterator[None]:
+        """A transaction that takes SQLite's write lock at once, not halfway through."""
+        if self._turns is None:
+            with connection.begin():
+                yield
+            return
+        with self._turns.turn(), connection.begin():
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            yield
 
 
 class _Groups:
-    """What waits for the writer, as groups: the urgent alone, then all that waits, in turns."""
+    """What waits for the writer, as groups: the urgent alone, then all that waits, in turns.
 
-    def __init__(self, waiting: "queue.SimpleQueue[_Write | None]") -> None:
+    While another process waits for us, what is patient comes in small groups after a pause: such
+    processes work for callers, and a batch's lines would always be there before them.
+    """
+
+    def __init__(
+        self, waiting: "queue.SimpleQueue[_Write | None]", turns: Turns | None = None
+    ) -> None:
         self._waiting = waiting
+        self._turns = turns
         self._urgent: deque[_Write] = deque()
         self._patient: deque[_Write] = deque()
         self._is_closed = False
@@ -140,8 +191,12 @@ class _Groups:
         self._gather()
         if not self._urgent and not self._patient:
             return None
+        courteous = self._turns is not None and self._turns.are_wanted()
+        if courteous:
+            self._await_urgent(COURTEOUS_SECONDS)
         self._went_ahead = bool(self._urgent and self._patient) and not self._went_ahead
-        group = [] if self._went_ahead else _taken(self._patient, GROUP_SIZE)
+        most = COURTEOUS_SIZE if courteous else GROUP_SIZE
+        group = [] if self._went_ahead else _taken(self._patient, most)
         return group + _taken(self._urgent, GROUP_SIZE - len(group))
 
     def _gather(self) -> None:
@@ -149,48 +204,30 @@ class _Groups:
         while not self._is_closed:
             must_wait = not self._urgent and not self._patient
             try:
-                write = self._waiting.get(block=must_wait)
+                self._sort_in(self._waiting.get(block=must_wait))
             except queue.Empty:
                 return
-            if write is None:  # the last thing ever put there
-                self._is_closed = True
-            elif write.is_patient:
-                self._patient.append(write)
-            else:
-                self._urgent.append(write)
+
+    def _await_urgent(self, seconds: float) -> None:
+        """Wait a moment for what is not patient; return at once where there is some."""
+        until = time.monotonic() + seconds
+        while not self._urgent and not self._is_closed:
+            try:
+                self._sort_in(self._waiting.get(timeout=max(until - time.monotonic(), 0)))
+            except queue.Empty:
+                return
+
+    def _sort_in(self, write: _Write | None) -> None:
+        if write is None:  # the last thing ever put there
+            self._is_closed = True
+        elif write.is_patient:
+            self._patient.append(write)
+        else:
+            self._urgent.append(write)
 
 
 def _taken(waiting: deque[_Write], most: int) -> list[_Write]:
     return [waiting.popleft() for _ in range(min(most, len(waiting)))]
-
-
-def _write_group(engine: Engine, group: list[_Write]) -> None:
-    """Write the group in one transaction; where that fails, each item in its own."""
-    try:
-        _transact(engine, group)
-    except Exception as error:  # noqa: BLE001  # whatever broke it belongs to the callers
-        if len(group) == 1:
-            group[0].outcome = error
-            return
-        log.warning("database.group_failed", items=len(group), error=str(error))
-        for write in group:
-            _write_group(engine, [write])
-
-
-def _transact(engine: Engine, group: list[_Write]) -> None:
-    """One transaction for the group, tried again where the database says it was a conflict."""
-    for attempt in itertools.count(1):
-        try:
-            with engine.connect() as connection, _begin(connection):
-                for function, writes in _by_function(group).items():
-                    results = function(connection, [write.item for write in writes])
-                    for write, result in zip(writes, results, strict=True):
-                        write.outcome = result
-        except DBAPIError as error:
-            if attempt >= CONFLICT_TRIES or not _is_conflict(error):
-                raise
-        else:
-            return
 
 
 def _by_function(group: list[_Write]) -> dict[WriteFunction[Any, Any], list[_Write]]:
@@ -259,16 +296,3 @@ def _snapshots(engine: Engine) -> Engine:
     if engine.dialect.name == "sqlite":
         return engine  # a transaction in WAL mode is one; see `read_now`
     return engine.execution_options(isolation_level="REPEATABLE READ")
-
-
-@contextlib.contextmanager
-def _begin(connection: Connection) -> Iterator[None]:
-    """A transaction that takes SQLite's write lock at once, not halfway through."""
-    path = connection.engine.url.database if connection.dialect.name == "sqlite" else None
-    if path is None:
-        with connection.begin():
-            yield
-        return
-    with write_turns.turn(path), connection.begin():
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
-        yield

@@ -7,16 +7,44 @@ operating system: they go with the process that held them.
 """
 
 import contextlib
+import time
 from collections.abc import Iterator
+from typing import TextIO
+
+WANTED_SECONDS = 0.2
 
 
-@contextlib.contextmanager
-def turn(path: str) -> Iterator[None]:
-    """Hold the turn to write to the database at `path`; blocks as long as others are before us."""
+class Turns:
+    """Turns of one process at writing to the database at `path`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._wanted_at = -WANTED_SECONDS
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[None]:
+        """Hold the turn; blocks as long as others are before us."""
+        import fcntl  # noqa: PLC0415  # not on Windows
+
+        with open(f"{self._path}-door", "w") as door, open(f"{self._path}-turn", "w") as own:  # noqa: PTH123  # hot
+            fcntl.flock(door, fcntl.LOCK_EX)
+            fcntl.flock(own, fcntl.LOCK_EX)
+            fcntl.flock(door, fcntl.LOCK_UN)
+            yield
+            if _is_occupied(door):
+                self._wanted_at = time.monotonic()
+
+    def are_wanted(self) -> bool:
+        """Tell whether another process had to wait for us a moment ago."""
+        return time.monotonic() - self._wanted_at < WANTED_SECONDS
+
+
+def _is_occupied(door: TextIO) -> bool:
     import fcntl  # noqa: PLC0415  # not on Windows
 
-    with open(f"{path}-door", "w") as door, open(f"{path}-turn", "w") as own:  # noqa: PTH123  # hot
-        fcntl.flock(door, fcntl.LOCK_EX)
-        fcntl.flock(own, fcntl.LOCK_EX)
-        fcntl.flock(door, fcntl.LOCK_UN)
-        yield
+    try:
+        fcntl.flock(door, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    fcntl.flock(door, fcntl.LOCK_UN)
+    return False

@@ -8,14 +8,22 @@ from broker.budget_notices import notify_many
 from broker.clock import now_ms
 from workers.toolbox import Toolbox
 
+SEAL_LOOKS = 5  # one after another, until the next tick
+
 log = structlog.get_logger()
 
 
 async def seal(tools: Toolbox) -> None:
     """Chain what was booked since the last look, and count the jobs that ended with it."""
-    sealed = await tools.database.write(ledger.seal_many, now_ms())
-    if not sealed.ended:
-        return
+    for _ in range(SEAL_LOOKS):
+        sealed = await tools.database.write(ledger.seal_many, now_ms(), patient=True)
+        if sealed.ended:
+            await _count(tools, sealed)
+        if sealed.entries < ledger.SEAL_GROUP:
+            return
+
+
+async def _count(tools: Toolbox, sealed: ledger.Sealed) -> None:
     ends = await tools.database.read(reports.ends, sealed.ended)
     try:
         await signals.count_ended(tools.redis, ends)

@@ -28,7 +28,7 @@ from broker.routing import Circumstances
 from broker.settings import Settings
 from broker.submission import NewJob, Wish
 
-GROUP_LINES = 100
+GROUP_LINES = 40
 GROUP_BYTES = 8_000_000
 BAD_REQUEST = 400
 

@@ -21,11 +21,12 @@ from broker.ledger.entries import (
     topup,
     withdrawal,
 )
-from broker.ledger.sealing import Sealed, seal_many
+from broker.ledger.sealing import SEAL_GROUP, Sealed, seal_many
 from broker.ledger.verification import Flaw, Verdict, verify
 
 __all__ = [
     "NOTHING",
+    "SEAL_GROUP",
     "Flaw",
     "Sealed",
     "Totals",

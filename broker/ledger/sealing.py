@@ -14,7 +14,7 @@ from broker.ledger import chain
 from broker.ledger.balances import NOTHING, Totals, entry_totals
 from broker.tables import LedgerAccount, LedgerEntry
 
-SEAL_GROUP = 500  # entries a look: a few milliseconds
+SEAL_GROUP = 100  # entries a look: a few milliseconds
 ENDINGS = frozenset({"settle", "release"})  # one of them a job, as it ends
 
 _entries: Any = LedgerEntry.__table__  # type: ignore[attr-defined]

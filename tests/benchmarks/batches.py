@@ -19,7 +19,7 @@ from tests.benchmarks.load import Result, load
 from tests.house import KEY, House, chat, until
 
 SMALL = 100  # lines of the second workspace's batch
-CALLS = 100  # plain calls, one after another
+CALLS = 200  # plain calls, one after another
 
 
 def measured(house: House, lines: int) -> str:

@@ -1,17 +1,20 @@
 import asyncio
 import dataclasses
+import fcntl
+import itertools
 import threading
 import time
 
 import pytest
 from sqlalchemy import text
 
-from broker.database import GROUP_SIZE, Database
+from broker.database import COURTEOUS_SIZE, GROUP_SIZE, Database
 from broker.errors import UnavailableError
 from broker.submission import submit_many
 from broker.tables import Job, JobPayload, LedgerEntry
-from broker.write_turns import turn
+from broker.write_turns import Turns
 from tests.factories import count, make_new_job, make_principal
+from tests.house import until
 
 
 class Gate:
@@ -227,10 +230,11 @@ async def test_a_process_that_waits_to_write_goes_before_one_that_just_has(tmp_p
     # Given a writer that takes its next turn as soon as it has ended one
     path = str(tmp_path / "waybill.db")
     order, begun, over = [], threading.Event(), threading.Event()
+    others, ours = Turns(path), Turns(path)
 
     def greedy():
         while not over.is_set():
-            with turn(path):
+            with others.turn():
                 order.append("greedy")
                 begun.set()
                 time.sleep(0.002)
@@ -242,12 +246,52 @@ async def test_a_process_that_waits_to_write_goes_before_one_that_just_has(tmp_p
     waits = []
     for _ in range(10):
         before = len(order)
-        with turn(path):
+        with ours.turn():
             waits.append(len(order) - before)
     over.set()
     thread.join()
     # Then it never sees more than the turn that was under way, and one that was before it
     assert max(waits) <= 2
+    assert others.are_wanted()
+
+
+async def test_the_patient_comes_in_small_groups_while_another_process_waits(tmp_path):
+    # Given a writer that another process had to wait for
+    database = Database(f"sqlite:///{tmp_path / 'waybill.db'}")
+    groups = []
+
+    def note(_connection, items):
+        groups.append(list(items))
+        return items
+
+    gate, holding = await held_writer(database)
+    other = Turns(str(tmp_path / "waybill.db"))
+    waiting = threading.Thread(target=lambda: other.turn().__enter__())
+    waiting.start()
+    await asyncio.to_thread(until, lambda: _stands_at_the_door(tmp_path), 10, "nobody comes")
+    # When more of what is patient has gathered than goes into a small group, and an urgent item
+    writes = [
+        asyncio.create_task(database.write(note, n, patient=True))
+        for n in range(COURTEOUS_SIZE + 3)
+    ]
+    writes.append(asyncio.create_task(database.write(note, "urgent")))
+    await asyncio.sleep(0)
+    gate.opened.set()
+    await asyncio.gather(holding, *writes)
+    # Then the urgent goes first, and the patient after it, a few at a time
+    assert groups[0] == ["urgent"]
+    assert max(map(len, groups)) <= COURTEOUS_SIZE
+    assert list(itertools.chain.from_iterable(groups)) == ["urgent", *range(COURTEOUS_SIZE + 3)]
+    database.close()
+
+
+def _stands_at_the_door(directory):
+    with (directory / "waybill.db-door").open("w") as door:
+        try:
+            fcntl.flock(door, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 async def test_close_finishes_what_waits(url, connect, database, caller):
