@@ -4,6 +4,8 @@ import gc
 import os
 from importlib import import_module
 
+import setproctitle
+
 from cli.start.forks import stop_with_parent
 
 MODULES = (
@@ -21,6 +23,7 @@ MODULES = (
 )
 
 stop_with_parent()
+setproctitle.getproctitle()  # once the environment has changed it does not find its place
 os.environ["NOSETPS"] = "1"  # Celery would list its worker by a title of its own
 gc.disable()  # there is no garbage yet
 for module in MODULES:

@@ -118,6 +118,20 @@ def test_a_worker_that_dies_is_started_again(there: House) -> None:
     assert there.await_job(there.submit("sim-echo"))["status"] == "completed"
 
 
+def test_the_parts_come_back_when_what_forks_them_is_killed(there: House) -> None:
+    job_id = there.submit("sim-lat2000")
+    until(lambda: there.job(job_id)["status"] == "running", 20, there.log)
+    parts = {word: there.child(word).pid for word in ("api", "worker", "simulator")}
+    assert there.process is not None
+    for each in psutil.Process(there.process.pid).children():
+        if "multiprocessing.forkserver" in " ".join(each.cmdline()):
+            each.kill()
+    for word, pid in parts.items():
+        until(lambda word=word, pid=pid: there.await_child(word).pid != pid, 60, there.log)
+    there.await_ready()
+    assert there.await_job(job_id)["status"] == "completed"
+
+
 def test_nothing_outlives_a_killed_up() -> None:
     """Orphans would hold the ports, and a second Valkey would write to the same file."""
     with House() as house:
