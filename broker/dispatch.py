@@ -16,9 +16,8 @@ from sqlalchemy import Connection, bindparam, func, or_, select, text, update
 from broker.fairness import Line, Turns, batch_of
 from broker.feeding import Feeding
 from broker.lifecycle import Requeued
-from broker.queues import NATIVE_LANE, Lane
+from broker.queues import NATIVE_LANE, REDISPATCH_MS, Lane
 from broker.states import JobState
-from broker.submission import REDISPATCH_MS
 from broker.tables import Batch, Job, Workspace
 
 DUE_GROUP = 1_000

@@ -17,6 +17,9 @@ VISIBILITY_TIMEOUT_SECONDS = 6 * 3600
 """When Redis hands out an unacknowledged message again. Only a backstop (claims are guarded, the
 dispatcher re-publishes what was lost), so it is set beyond the longest attempt."""
 
+REDISPATCH_MS = 15_000
+"""A published job that nobody claimed within this time is published again."""
+
 TRANSPORT_OPTIONS: dict[str, object] = {
     "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
     "unacked_restore_interval": 30,

@@ -56,7 +56,7 @@ def make_new_job(principal, *, now=NOW, hold=HOLD, places=(SMALL,), more=0, body
     }
     messages = [{"role": "user", "content": "hi"}]
     asked = {"messages": messages, "models": models, "provider": {"sort": "price"}} | (body or {})
-    with mock.patch("broker.submission.now_ms", return_value=now):
+    with mock.patch("broker.submission.deciding.now_ms", return_value=now):
         return submission.prepare(asked, Wish(**wish), principal, endpoints, SETTINGS)
 
 

@@ -16,10 +16,9 @@ from broker.evidence import EndpointKey
 from broker.fairness import line_of
 from broker.lifecycle.leases import Requeued
 from broker.pacing import Busy, Congestion, Place, best_place
-from broker.queues import ordinary
+from broker.queues import REDISPATCH_MS, ordinary
 from broker.spending import Payer, Purse
 from broker.states import JobState
-from broker.submission import REDISPATCH_MS
 from broker.tables import Attempt, Job, JobPayload, Workspace
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]

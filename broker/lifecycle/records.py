@@ -14,10 +14,9 @@ from broker.lifecycle.books import Answered, release, settle
 from broker.lifecycle.claims import ClaimedJob
 from broker.lifecycle.ended import Ended, ended
 from broker.lifecycle.wording import error_json, storable, stored
-from broker.queues import NATIVE_LANE, ordinary
+from broker.queues import NATIVE_LANE, REDISPATCH_MS, ordinary
 from broker.retries import Decision, GiveUp, Retry
 from broker.states import FINAL, JobState
-from broker.submission import REDISPATCH_MS
 from broker.tables import Attempt, Generation, Job, JobPayload
 from broker.usage import Consumption
 

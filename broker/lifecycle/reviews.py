@@ -8,9 +8,8 @@ from sqlalchemy import Connection, bindparam, select, update
 
 from broker.errors import ConflictError, NotFoundError
 from broker.lifecycle.leases import Requeued
-from broker.queues import ordinary
+from broker.queues import REDISPATCH_MS, ordinary
 from broker.states import JobState
-from broker.submission import REDISPATCH_MS
 from broker.tables import Job
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]

@@ -5,9 +5,9 @@ import pytest
 from broker.dispatch import Due, Memory, dispatch_many
 from broker.feeding import LEAST_AHEAD
 from broker.lifecycle import Requeued
-from broker.queues import Lane
+from broker.queues import REDISPATCH_MS, Lane
 from broker.retries import Retry
-from broker.submission import REDISPATCH_MS, submit_many
+from broker.submission import submit_many
 from tests.factories import (
     NOW,
     cancel,

@@ -3,9 +3,9 @@ import pytest
 from broker import submission
 from broker.completion import AttemptOutcome, ErrorType
 from broker.lifecycle import record_many
+from broker.queues import REDISPATCH_MS
 from broker.retries import GiveUp, OnUnknown, Retry
 from broker.states import JobState
-from broker.submission import REDISPATCH_MS
 from tests.factories import (
     HOLD,
     NOW,

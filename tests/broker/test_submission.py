@@ -10,8 +10,8 @@ from broker.errors import (
     InsufficientCreditsError,
     InvalidRequestError,
 )
-from broker.queues import Lane
-from broker.submission import REDISPATCH_MS, submit_many
+from broker.queues import REDISPATCH_MS, Lane
+from broker.submission import submit_many
 from broker.tables import Job, JobPayload, LedgerEntry
 from tests.factories import (
     HOLD,

@@ -13,9 +13,8 @@ from broker.database import Database
 from broker.lifecycle import expire_many
 from broker.limits import Limiter
 from broker.pacing import Throttles
-from broker.queues import Lane
+from broker.queues import REDISPATCH_MS, Lane
 from broker.retries import Retry
-from broker.submission import REDISPATCH_MS
 from tests.broker.natives import WAIT, collect, held, make_native
 from tests.factories import (
     claim_one,

@@ -1,102 +1,36 @@
-"""From a validated body to a durable job: plan, quote, hold, insert, in one grouped transaction."""
+"""Decides everything about a job before it is written: plan, quotes, hold, schedule."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from random import getrandbits
 from typing import Any
 
 import orjson
-from sqlalchemy import Connection, insert
 
-from broker import access, coalescing, idempotency, ledger, native_lane, needs, own_keys, routing
+from broker import access, coalescing, native_lane, needs, own_keys, routing
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError, WaybillError
 from broker.fairness import line_of
-from broker.idempotency import KnownKeys
 from broker.ids import new_job_id
-from broker.limits import Limit
 from broker.money import usd
 from broker.operations import Operation
 from broker.privacy import store_of
-from broker.queues import FOLLOWING_LANE, Lane
+from broker.queues import REDISPATCH_MS, Lane
 from broker.quotes import Quotes, quotes
-from broker.retries import OnUnknown
 from broker.routing import ORDINARY, Ask, Circumstances, Endpoint, Plan
 from broker.settings import Settings
-from broker.spending import Payer, Purse
+from broker.spending import Payer
 from broker.states import JobState
-from broker.tables import Job, JobPayload
+from broker.submission.wishes import NewJob, Wish
 
 SEED_BITS = 32
-REDISPATCH_MS = 15_000
-"""A published job that nobody claimed within this time is published again."""
-
 MAX_WORD = 256
 
 NOT_ASKED = frozenset({"idempotency_key", "session_id", "app", "origin", "store", "asked"})
 """Fields of a wish that may differ where the same is asked again."""
-
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
-_INSERT_JOBS = insert(_jobs)
-_INSERT_PAYLOADS = insert(_payloads)
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a caller may ask of a job beyond its body. Times are Unix milliseconds."""
-
-    operation: Operation = Operation.CHAT
-    lane: Lane = Lane.INTERACTIVE
-    idempotency_key: str | None = None
-    not_before: int | None = None
-    deadline: int | None = None
-    max_attempts: int | None = None
-    max_cost_nanos: int | None = None
-    on_unknown: OnUnknown = OnUnknown.RETRY
-    webhook: str | None = None  # JSON {url, events}, see `webhooks.job_webhook`
-    batch_id: str | None = None
-    priority: int = 0  # higher goes first
-    session_id: str | None = None  # the body's own goes before it
-    app: str | None = None  # what program asks
-    store: str | None = None  # what is kept of it, see `privacy`
-    origin: Json = field(default_factory=dict)  # the headers that say where it came from
-    coalesce: bool = False  # one call with the identical jobs of its workspace, see `coalescing`
-    extra: Json = field(default_factory=dict)  # metadata, given back as it came
-    asked: Json | None = None  # the body as it came, where a preset was merged into it
-
-
-@dataclass(frozen=True, slots=True)
-class NewJob:
-    """A job ready to be inserted: everything decided, nothing written."""
-
-    row: Mapping[str, Any]  # the columns of `jobs`
-    payload: Mapping[str, Any]  # the columns of `job_payloads`
-    payer: Payer
-    held_for: Quotes
-    limits: Sequence[Limit] = ()  # what it is counted against
-    shares: str | None = None  # fingerprint of the call that it shares with its equals
-    refusal: WaybillError | None = None  # it is only to be found by its key, never to be made
-
-    @property
-    def id(self) -> str:
-        return str(self.row["id"])
-
-    @property
-    def provider(self) -> str:
-        return str(self.row["provider"])
-
-
-@dataclass(frozen=True, slots=True)
-class Submitted:
-    """What became of a submission."""
-
-    job_id: str
-    replayed: bool  # the idempotency key was known: this is the earlier job
-    follows: str | None = None  # it waits for this job's answer, and is not to be published
 
 
 def prepare(
@@ -112,7 +46,7 @@ def prepare(
     ask = asked(body)
     plan = routing.plan(ask, endpoints, _with_dice(circumstances))
     plan = own_keys.planned(plan, principal.own_keys)
-    plan, quoted = _affordable(plan, _quotes(body, wish, plan, ask, settings), wish)
+    plan, quoted = _within_max_cost(plan, _quotes(body, wish, plan, ask, settings), wish)
     row = _row(body, wish, principal, plan, settings, now)
     native = native_lane.columns(
         body,
@@ -232,7 +166,7 @@ def _quotes(body: Json, wish: Wish, plan: Plan, ask: Ask, settings: Settings) ->
     )
 
 
-def _affordable(plan: Plan, quoted: Quotes, wish: Wish) -> tuple[Plan, Quotes]:
+def _within_max_cost(plan: Plan, quoted: Quotes, wish: Wish) -> tuple[Plan, Quotes]:
     """Leave out the places that are dearer than the job may be. Raises where that is all."""
     most = wish.max_cost_nanos
     if most is None or max(quoted.nanos) <= most:
@@ -246,80 +180,6 @@ def _affordable(plan: Plan, quoted: Quotes, wish: Wish) -> tuple[Plan, Quotes]:
         f"of {usd(most):.6f}: raise max_cost or lower max_tokens.",
         param="max_cost",
     )
-
-
-def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:
-    """Insert jobs with their holds; a known idempotency key gives the earlier job instead."""
-    now = max(job.row["created_at"] for job in jobs)
-    purse = Purse.open(connection, (job.payer for job in jobs), now)
-    # under the lock: a twin may just have been accepted
-    known = idempotency.known_keys(connection, [job.row for job in jobs])
-    results: list[Submitted | Exception] = []
-    accepted: list[NewJob] = []
-    for job in jobs:
-        result = _replay(job, known) or job.refusal or _take(purse, job)
-        if result is None:
-            accepted.append(job)
-            result = Submitted(job.id, replayed=False)
-            idempotency.remember(job.row, known)
-        results.append(result)
-    leader_of = _insert(connection, accepted)
-    return [_following(result, leader_of) for result in results] if leader_of else results
-
-
-def _following(
-    result: Submitted | Exception, leader_of: Mapping[str, str]
-) -> Submitted | Exception:
-    if isinstance(result, Exception) or result.replayed:
-        return result
-    leader = leader_of.get(result.job_id, result.job_id)
-    return result if leader == result.job_id else replace(result, follows=leader)
-
-
-def _insert(connection: Connection, jobs: Sequence[NewJob]) -> Mapping[str, str]:
-    """Insert jobs, their bodies and holds; return who leads the calls of those that share one."""
-    if not jobs:
-        return {}
-    joining = [
-        coalescing.Joining(job.id, job.row["workspace_id"], job.shares, job.row["lane"])
-        for job in jobs
-        if job.shares is not None
-    ]
-    leader_of = coalescing.join(connection, joining) if joining else {}
-    rows = [_row_of(job, leader_of[job.id]) if job.shares else job.row for job in jobs]
-    connection.execute(_INSERT_JOBS, rows)
-    connection.execute(_INSERT_PAYLOADS, [job.payload for job in jobs])
-    ledger.append(
-        connection,
-        [
-            ledger.hold(
-                workspace_id=job.row["workspace_id"],
-                api_key_id=job.row["api_key_id"],
-                job_id=job.id,
-                nanos=job.row["hold_nanos"],
-                now=job.row["created_at"],
-            )
-            for job in jobs
-        ],
-    )
-    if joining:
-        coalescing.enter(connection, joining, leader_of)
-    return leader_of
-
-
-def _row_of(job: NewJob, leader: str) -> dict[str, Any]:
-    """Return the row of a job that shares its call; a follower waits in a lane without queues."""
-    lane = job.row["lane"] if leader == job.id else FOLLOWING_LANE
-    return {**job.row, "lane": lane, "coalesced_with": leader}
-
-
-def _take(purse: Purse, job: NewJob) -> WaybillError | None:
-    return purse.take(job.payer, job.row["hold_nanos"], job.held_for)
-
-
-def _replay(job: NewJob, known: KnownKeys) -> Submitted | Exception | None:
-    earlier = idempotency.earlier(job.row, known)
-    return Submitted(earlier, replayed=True) if isinstance(earlier, str) else earlier
 
 
 def _schedule(wish: Wish, now: int, settings: Settings) -> dict[str, Any]:
