@@ -50,23 +50,23 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        hands = build(config)
-        app.state.services = hands
-        hands.news.start()
-        hands.keyring.start()
-        hands.observer.start()
-        hands.live_catalog.start()
-        hands.credentials.start()
+        services = build(config)
+        app.state.services = services
+        services.news.start()
+        services.keyring.start()
+        services.observer.start()
+        services.live_catalog.start()
+        services.credentials.start()
         yield
-        await hands.keyring.close()
-        await hands.limiter.close()
-        await hands.news.close()
-        await hands.observer.close()
-        await hands.live_catalog.close()
-        await hands.credentials.close()
-        await hands.redis.aclose()
-        hands.publisher.close()
-        hands.database.close()
+        await services.keyring.close()
+        await services.limiter.close()
+        await services.news.close()
+        await services.observer.close()
+        await services.live_catalog.close()
+        await services.credentials.close()
+        await services.redis.aclose()
+        services.publisher.close()
+        services.database.close()
 
     app = FastAPIOffline(  # its pages load no script from elsewhere
         title="Waybill",

@@ -65,46 +65,46 @@ def wanted(request: Request, principal: Principal, job: NewJob) -> Wish | None:
 
 
 async def through(
-    hands: Services, wish: Wish | None, job: NewJob, serve: Serve, retell: Retell
+    services: Services, wish: Wish | None, job: NewJob, serve: Serve, retell: Retell
 ) -> Response:
     """Answer from the cache by `retell(job id)`, else by `serve()`, which is remembered."""
     if wish is None:
         return await serve()
-    earlier = None if wish.clear else await _recalled(hands, wish, job)
+    earlier = None if wish.clear else await _recalled(services, wish, job)
     if earlier is not None:
         now = now_ms()
-        submitted = await _given_again(hands, job, earlier, now)
+        submitted = await _given_again(services, job, earlier, now)
         response = await retell(submitted.job_id)
         return _hit(response, wish, earlier, now)
-    await _remember(hands, wish, job)
+    await _remember(services, wish, job)
     response = await serve()
     response.headers[f"{HEADER}-Status"] = "MISS"
     response.headers[f"{HEADER}-TTL"] = str(wish.ttl_seconds)
     return response
 
 
-async def _given_again(hands: Services, job: NewJob, earlier: JobReport, now: int) -> Submitted:
+async def _given_again(services: Services, job: NewJob, earlier: JobReport, now: int) -> Submitted:
     """Write a job with its answer: a request like any other, but never an open job."""
     rates = [each for each in job.limits if each.kind is not LimitKind.OPEN]
 
     async def write() -> Sequence[Submitted]:
-        return [await hands.database.write(replay_many, Replay(job, earlier, now))]
+        return [await services.database.write(replay_many, Replay(job, earlier, now))]
 
-    [submitted] = await within_limits(hands, [replace(job, limits=rates)], write)
+    [submitted] = await within_limits(services, [replace(job, limits=rates)], write)
     return submitted
 
 
-async def _recalled(hands: Services, wish: Wish, job: NewJob) -> JobReport | None:
+async def _recalled(services: Services, wish: Wish, job: NewJob) -> JobReport | None:
     """Return the job whose answer may be given again."""
     try:
-        known = await response_cache.recall(hands.redis, wish.key)
+        known = await response_cache.recall(services.redis, wish.key)
     except (RedisError, OSError) as error:
         log.info("cache.unheard", error=str(error))
         return None
     if known is None:
         return None
     workspace_id = str(job.row["workspace_id"])
-    found = await hands.database.read(reports.job, workspace_id, known.job_id)
+    found = await services.database.read(reports.job, workspace_id, known.job_id)
     return found if found is not None and _is_good(found, known.ttl_seconds) else None
 
 
@@ -117,13 +117,13 @@ def _is_good(found: JobReport, ttl_seconds: int) -> bool:
     return bool(now_ms() < row.ended_at + ttl_seconds * 1000)
 
 
-async def _remember(hands: Services, wish: Wish, job: NewJob) -> None:
+async def _remember(services: Services, wish: Wish, job: NewJob) -> None:
     try:
         await response_cache.remember(
-            hands.redis,
+            services.redis,
             wish.key,
             Known(job.id, wish.ttl_seconds),
-            patience_seconds=int(hands.settings.sync_timeout_seconds),
+            patience_seconds=int(services.settings.sync_timeout_seconds),
         )
     except (RedisError, OSError) as error:
         log.info("cache.not_kept", error=str(error))

@@ -25,13 +25,13 @@ def is_wanted(request: Request) -> bool:
     return request.headers.get(HEADER, "").strip().lower() == "enabled"
 
 
-async def explained(hands: Services, principal: Principal, response: Response) -> Response:
+async def explained(services: Services, principal: Principal, response: Response) -> Response:
     """Return a plain answer, or an error, with its job's routing."""
     job_id = response.headers.get("x-job-id")
     if job_id is None or response.status_code == 202:  # noqa: PLR2004
         return response
     body = orjson.loads(bytes(response.body))
-    body[FIELD] = await _metadata(hands, principal, job_id)
+    body[FIELD] = await _metadata(services, principal, job_id)
     kept = {
         name: value
         for name, value in response.headers.items()
@@ -43,7 +43,7 @@ async def explained(hands: Services, principal: Principal, response: Response) -
 
 
 async def explained_stream(
-    hands: Services, principal: Principal, job_id: str, source: AsyncGenerator[list[Event]]
+    services: Services, principal: Principal, job_id: str, source: AsyncGenerator[list[Event]]
 ) -> AsyncGenerator[list[Event]]:
     """Give a stream's events on; its last chunk, the one with the usage, waits for the end."""
     held: list[Event] = []
@@ -52,7 +52,7 @@ async def explained_stream(
             given: list[Event] = []
             for event in told:
                 if event.type == JobState.COMPLETED and held:
-                    routed = await _metadata(hands, principal, job_id)
+                    routed = await _metadata(services, principal, job_id)
                     given += [_with(held.pop(), routed), event]
                     continue
                 given += held
@@ -76,5 +76,5 @@ def _with(event: Event, routed: Json) -> Event:
     return replace(event, data=orjson.dumps(orjson.loads(event.data) | {FIELD: routed}))
 
 
-async def _metadata(hands: Services, principal: Principal, job_id: str) -> Json:
-    return explanation.metadata(await answering.report(hands, principal, job_id))
+async def _metadata(services: Services, principal: Principal, job_id: str) -> Json:
+    return explanation.metadata(await answering.report(services, principal, job_id))

@@ -91,13 +91,13 @@ async def read_json(request: Request, most: int, *, or_nothing: bool = False) ->
 
 
 async def asked(
-    request: Request, hands: Services, schema: type[Asked], *, or_nothing: bool = False
+    request: Request, services: Services, schema: type[Asked], *, or_nothing: bool = False
 ) -> Asked:
     """Return the body as what a route expects. Raises WaybillError that names the field.
 
     With `or_nothing` the body may be absent.
     """
-    body = await read_json(request, hands.settings.max_body_bytes, or_nothing=or_nothing)
+    body = await read_json(request, services.settings.max_body_bytes, or_nothing=or_nothing)
     return validated(schema, body)
 
 

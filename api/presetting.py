@@ -6,7 +6,7 @@ from broker.accounts import Principal
 from broker.completion import Json
 
 
-async def with_preset(hands: Services, principal: Principal, body: Json) -> Json:
+async def with_preset(services: Services, principal: Principal, body: Json) -> Json:
     """Return the body with its preset's settings. Raises NotFoundError for a preset there is not.
 
     Only a body that names one costs a question to the database.
@@ -14,5 +14,5 @@ async def with_preset(hands: Services, principal: Principal, body: Json) -> Json
     slug = presets.asked(body)
     if slug is None:
         return body
-    content = await hands.database.read(presets.content, principal.workspace_id, slug)
+    content = await services.database.read(presets.content, principal.workspace_id, slug)
     return presets.merged(body, content)

@@ -43,6 +43,6 @@ class Services:
         return self.live_catalog.current
 
 
-def services(request: Request) -> Services:
+def services_of(request: Request) -> Services:
     found: Services = request.app.state.services
     return found

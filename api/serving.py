@@ -15,48 +15,52 @@ from broker.privacy import Store
 from broker.submission import NewJob
 
 
-async def serve(request: Request, hands: Services, principal: Principal, job: NewJob) -> Response:
+async def serve(
+    request: Request, services: Services, principal: Principal, job: NewJob
+) -> Response:
     """Submit the job; answer with what it brings, or with 202 as the caller prefers."""
     preference = intake.preference(request)
     if preference.respond_async and not preference.wait:
-        submitted = await intake.submit(hands, job)
-        response = await answering.accepted(hands, principal, submitted.job_id, preference)
+        submitted = await intake.submit(services, job)
+        response = await answering.accepted(services, principal, submitted.job_id, preference)
         return answering.telling_replay(response, submitted)
-    patience = hands.settings.sync_timeout_seconds
+    patience = services.settings.sync_timeout_seconds
     seconds = patience if preference.wait is None else min(preference.wait, patience)
-    with hands.news.listen(job.id) as listener:
-        submitted = await intake.submit(hands, job)
-        with hands.news.following(job.id, submitted.follows):
+    with services.news.listen(job.id) as listener:
+        submitted = await intake.submit(services, job)
+        with services.news.following(job.id, submitted.follows):
             if submitted.replayed:
-                with hands.news.listen(submitted.job_id) as earlier:
+                with services.news.listen(submitted.job_id) as earlier:
                     end = await answering.wait(
-                        hands, principal, earlier, seconds=seconds, fresh=False
+                        services, principal, earlier, seconds=seconds, fresh=False
                     )
             elif answering.wants_cancel_on_disconnect(request):
-                end = await _wait_or_cancel(request, hands, principal, listener, seconds)
+                end = await _wait_or_cancel(request, services, principal, listener, seconds)
             else:
-                end = await answering.wait(hands, principal, listener, seconds=seconds, fresh=True)
+                end = await answering.wait(
+                    services, principal, listener, seconds=seconds, fresh=True
+                )
     if end is not None:
-        response = await answering.answer(hands, principal, submitted.job_id, end)
+        response = await answering.answer(services, principal, submitted.job_id, end)
         if job.row["store"] == Store.NONE and not submitted.replayed:
-            response.background = BackgroundTask(forgetting.fetched, hands, job.id)
+            response.background = BackgroundTask(forgetting.fetched, services, job.id)
     elif preference.wait is not None:
-        response = await answering.accepted(hands, principal, submitted.job_id, preference)
+        response = await answering.accepted(services, principal, submitted.job_id, preference)
     else:
         response = answering.still_running(submitted.job_id, seconds)
     return answering.telling_replay(response, submitted)
 
 
 async def _wait_or_cancel(
-    request: Request, hands: Services, principal: Principal, listener: Listener, seconds: float
+    request: Request, services: Services, principal: Principal, listener: Listener, seconds: float
 ) -> Event | None:
     """Wait as `serve` does, and call the job off should the caller hang up."""
     waiting = asyncio.create_task(
-        answering.wait(hands, principal, listener, seconds=seconds, fresh=True)
+        answering.wait(services, principal, listener, seconds=seconds, fresh=True)
     )
     hung_up = asyncio.create_task(answering.gone(request))
     await asyncio.wait({waiting, hung_up}, return_when=asyncio.FIRST_COMPLETED)
     hung_up.cancel()
     if not waiting.done():
-        await answering.cancel_quietly(hands, principal, listener.job_id)
+        await answering.cancel_quietly(services, principal, listener.job_id)
     return await waiting

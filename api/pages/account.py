@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from api.pages.rendering import moved, page
 from api.pages.visitors import visitor
-from api.services import services
+from api.services import services_of
 from broker.accounts import members
 
 router = APIRouter()
@@ -17,5 +17,5 @@ async def show_account(request: Request) -> Response:
     user = await visitor(request)
     if user is None:
         return moved("/sign-in?next=/account")
-    places = await services(request).database.read(members.memberships, user.id)
+    places = await services_of(request).database.read(members.memberships, user.id)
     return page(request, "account.html", user=user, places=places)

@@ -12,7 +12,7 @@ from api.pages.rendering import moved, page
 from api.pages.visitors import actor_of, visitor
 from api.routes.accounts.apps import columns_of
 from api.schemas.accounts import AppCodeRequest
-from api.services import Services, services
+from api.services import Services, services_of
 from broker.accounts import Role, members
 from broker.administration import apps, carry_out
 from broker.administration.apps import Grant
@@ -47,12 +47,12 @@ async def decide(request: Request) -> Response:
         return moved(_with(callback, error="access_denied"))
     try:
         wanted, host = _read(asked)
-        grant = await _grant(services(request), user, wanted, host)
+        grant = await _grant(services_of(request), user, wanted, host)
     except WaybillError as error:
         return page(request, "message.html", error.status, title="Not possible", text=error.message)
     actor = actor_of(request, user)
     code = await carry_out(
-        services(request).database, lambda connection: apps.grant_code(connection, actor, grant)
+        services_of(request).database, lambda connection: apps.grant_code(connection, actor, grant)
     )
     if callback is None:
         return page(request, "code.html", code=code, app=grant.name)
@@ -67,7 +67,7 @@ async def _asking(request: Request, asked: dict[str, str]) -> Response:
     user = await visitor(request)
     if user is None:
         return moved(_sign_in_path(asked))
-    places = await _places(services(request), user, wanted.workspace_id)
+    places = await _places(services_of(request), user, wanted.workspace_id)
     if not places:
         text = "You are in no workspace that could give a key."
         return page(request, "message.html", 403, title="Not possible", text=text)
@@ -98,8 +98,8 @@ def _read(asked: dict[str, str]) -> tuple[AppCodeRequest, str]:
     return wanted, host if "callback_url" in asked else "a program without a browser"
 
 
-async def _grant(hands: Services, user: Any, wanted: AppCodeRequest, host: str) -> Grant:
-    places = await _places(hands, user, wanted.workspace_id)
+async def _grant(services: Services, user: Any, wanted: AppCodeRequest, host: str) -> Grant:
+    places = await _places(services, user, wanted.workspace_id)
     if not places:
         raise InvalidRequestError("This is no workspace of yours.", param="workspace_id")
     return Grant(
@@ -108,9 +108,9 @@ async def _grant(hands: Services, user: Any, wanted: AppCodeRequest, host: str) 
     )  # fmt: skip
 
 
-async def _places(hands: Services, user: Any, wanted: str | None) -> list[Any]:
+async def _places(services: Services, user: Any, wanted: str | None) -> list[Any]:
     """Return the workspaces whose keys the user may give away: the `wanted` one, or all."""
-    places = await hands.database.read(members.memberships, user.id)
+    places = await services.database.read(members.memberships, user.id)
     return [
         place
         for place in places

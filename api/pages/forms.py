@@ -4,7 +4,7 @@ import secrets
 
 from starlette.requests import Request
 
-from api.services import services
+from api.services import services_of
 from broker.errors import PermissionDeniedError
 from broker.signing import Signer
 
@@ -27,7 +27,7 @@ async def read_form(request: Request) -> dict[str, str]:
     async with request.form(max_files=0, max_fields=50, max_part_size=MAX_FORM_BYTES) as form:
         fields = {name: value for name, value in form.items() if isinstance(value, str)}
     cookie = request.cookies.get(FORM_COOKIE, "")
-    if not cookie or not _holds(services(request).signer, cookie, fields.pop("form_token", "")):
+    if not cookie or not _holds(services_of(request).signer, cookie, fields.pop("form_token", "")):
         raise PermissionDeniedError(
             "This form has expired, or cookies are off: go back, load the page again, send it "
             "again."

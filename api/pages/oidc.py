@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from api.pages.links import local_path
 from api.pages.rendering import moved, page, set_cookie, sign_in
-from api.services import services
+from api.services import services_of
 from broker.accounts import Role, sessions
 from broker.administration import carry_out, people
 from broker.administration.people import Subject
@@ -34,8 +34,8 @@ FAILED = "The provider's answer could not be used. Try again; if it stays so, as
 @router.get("/start")
 async def start(request: Request, next: str | None = None) -> Response:  # noqa: A002
     """Send the browser to the provider."""
-    hands = services(request)
-    if not hands.settings.oidc_issuer:
+    services = services_of(request)
+    if not services.settings.oidc_issuer:
         return page(request, "message.html", 404, title="Not found", text="No provider is set up.")
     state = {
         "state": generate_token(32),
@@ -45,8 +45,8 @@ async def start(request: Request, next: str | None = None) -> Response:  # noqa:
         "until": int(time.time()) + STATE_SECONDS,
     }
     try:
-        async with _client(hands.settings) as client:
-            provider = await _metadata(client, hands.settings)
+        async with _client(services.settings) as client:
+            provider = await _metadata(client, services.settings)
             url, _ = client.create_authorization_url(
                 provider["authorization_endpoint"],
                 state=state["state"], nonce=state["nonce"], code_verifier=state["verifier"],
@@ -55,7 +55,7 @@ async def start(request: Request, next: str | None = None) -> Response:  # noqa:
         return _failed(request, error)
     response = moved(url)
     set_cookie(
-        request, response, STATE_COOKIE, hands.seal.close(orjson.dumps(state).decode()),
+        request, response, STATE_COOKIE, services.seal.close(orjson.dumps(state).decode()),
         STATE_SECONDS,
     )  # fmt: skip
     return response
@@ -64,10 +64,10 @@ async def start(request: Request, next: str | None = None) -> Response:  # noqa:
 @router.get("/callback")
 async def callback(request: Request) -> Response:
     """Take the provider's word for who this is; open a session."""
-    hands = services(request)
+    services = services_of(request)
     try:
         state = _state(request)
-        claims = await _claims(request, hands.settings, state)
+        claims = await _claims(request, services.settings, state)
         who = Subject(
             issuer=str(claims["iss"]),
             subject=str(claims["sub"]),
@@ -75,9 +75,9 @@ async def callback(request: Request) -> Response:
             email_verified=claims.get("email_verified") in (True, "true"),
             name=str(claims.get("name", "")),
         )
-        config = hands.settings
+        config = services.settings
         user = await carry_out(
-            hands.database,
+            services.database,
             lambda connection: people.admit_subject(
                 connection, who, config.oidc_workspace, Role(config.oidc_role)
             ),
@@ -87,7 +87,7 @@ async def callback(request: Request) -> Response:
     except Exception as error:  # noqa: BLE001  # whatever a provider may do
         return _failed(request, error)
     token = await carry_out(
-        hands.database, lambda connection: sessions.open_session(connection, user.id)
+        services.database, lambda connection: sessions.open_session(connection, user.id)
     )
     response = sign_in(request, moved(local_path(state["next"])), token)
     response.delete_cookie(STATE_COOKIE)
@@ -124,7 +124,7 @@ async def _fetched(client: AsyncOAuth2Client, url: str) -> Json:
 def _state(request: Request) -> Json:
     """Return what was remembered as the browser left. Raises ValueError for another's answer."""
     sealed = request.cookies.get(STATE_COOKIE, "")
-    state: Json = orjson.loads(services(request).seal.open(sealed)) if sealed else {}
+    state: Json = orjson.loads(services_of(request).seal.open(sealed)) if sealed else {}
     if state.get("until", 0) < time.time():
         raise ValueError("this sign-in was not begun here, or too long ago")
     if state["state"] != request.query_params.get("state"):

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from api.pages.forms import FORM_COOKIE, form_token, new_cookie
-from api.services import services
+from api.services import services_of
 from api.sessions import SESSION_COOKIE
 from broker.accounts.sessions import SESSION_SECONDS
 
@@ -26,7 +26,7 @@ def page(
     """Render a page with a form token; `form_targets` are origins its form may lead to."""
     nonce = secrets.token_urlsafe(16)
     cookie = request.cookies.get(FORM_COOKIE) or new_cookie()
-    signer = services(request).signer
+    signer = services_of(request).signer
     text = _templates.get_template(template).render(
         {"nonce": nonce, "form_token": form_token(signer, cookie), "problem": None, **values}
     )
@@ -50,7 +50,7 @@ def set_cookie(
     request: Request, response: Response, name: str, value: str, seconds: int | None = None
 ) -> None:
     """Set a cookie that scripts and other sites' forms do not get."""
-    is_secure = services(request).settings.public_url.startswith("https://")
+    is_secure = services_of(request).settings.public_url.startswith("https://")
     response.set_cookie(
         name, value, max_age=seconds, httponly=True, samesite="lax", secure=is_secure
     )

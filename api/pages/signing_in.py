@@ -10,7 +10,7 @@ from api.pages.forms import read_form
 from api.pages.links import local_path
 from api.pages.rendering import moved, page, sign_in
 from api.pages.visitors import address_of, visitor
-from api.services import Services, services
+from api.services import Services, services_of
 from api.sessions import SESSION_COOKIE
 from broker import limits
 from broker.accounts import sessions, users
@@ -37,19 +37,19 @@ async def show_sign_in(request: Request, next: str | None = None) -> Response:  
 @router.post("/sign-in")
 async def accept_sign_in(request: Request) -> Response:
     """Check the password; open a session."""
-    hands = services(request)
+    services = services_of(request)
     form = await read_form(request)
     email, onward = form.get("email", "").strip().lower(), local_path(form.get("next"))
     try:
-        await _count_try(hands, email, address_of(request) or "")
+        await _count_try(services, email, address_of(request) or "")
     except RateLimitedError as error:
         return _form(request, onward, email, error.message, 429)
-    user = await _checked(hands, email, form.get("password", ""))
+    user = await _checked(services, email, form.get("password", ""))
     if user is None:
         problem = "This address and password do not belong together."
         return _form(request, onward, email, problem, 403)
     token = await carry_out(
-        hands.database, lambda connection: sessions.open_session(connection, user.id)
+        services.database, lambda connection: sessions.open_session(connection, user.id)
     )
     return sign_in(request, moved(onward), token)
 
@@ -61,7 +61,7 @@ async def sign_out(request: Request) -> Response:
     token = request.cookies.get(SESSION_COOKIE)
     if token is not None:
         await carry_out(
-            services(request).database,
+            services_of(request).database,
             lambda connection: sessions.close_session(connection, token),
         )
     response = moved("/sign-in")
@@ -72,7 +72,7 @@ async def sign_out(request: Request) -> Response:
 def _form(
     request: Request, onward: str, email: str = "", problem: str | None = None, status: int = 200
 ) -> Response:
-    config = services(request).settings
+    config = services_of(request).settings
     label = config.oidc_label if config.oidc_issuer else None
     values: dict[str, Any] = {
         "next": onward,
@@ -83,21 +83,21 @@ def _form(
     return page(request, "sign_in.html", status, **values)
 
 
-async def _count_try(hands: Services, email: str, address: str) -> None:
+async def _count_try(services: Services, email: str, address: str) -> None:
     """Raise RateLimitedError where somebody guesses."""
     wanted = [
         Limit(LimitKind.RATE, f"sign-in:{email[:254]}", TRIES_PER_ADDRESS, "Signing in"),
         Limit(LimitKind.RATE, f"sign-in-from:{address}", TRIES_PER_VISITOR, "Signing in"),
     ]
     now = now_ms()
-    refusal = await hands.limiter.take(wanted, new_id("try_"), now)
+    refusal = await services.limiter.take(wanted, new_id("try_"), now)
     if refusal is not None:
         raise limits.error_of(refusal, now)
 
 
-async def _checked(hands: Services, email: str, password: str) -> Any | None:
+async def _checked(services: Services, email: str, password: str) -> Any | None:
     """Return the row of the user with this address and password; as slow for nobody."""
-    user = await hands.database.read(users.user, email)
+    user = await services.database.read(users.user, email)
     stored = user.password_hash if user is not None else None
     fits = await asyncio.to_thread(users.password_fits, stored, password[:1_000])
     return user if fits and user is not None and not user.disabled else None

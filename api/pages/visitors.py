@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from api.services import services
+from api.services import services_of
 from api.sessions import SESSION_COOKIE
 from broker.accounts.sessions import session_user
 from broker.audit import Actor
@@ -15,7 +15,7 @@ async def visitor(request: Request) -> Any | None:
     token = request.cookies.get(SESSION_COOKIE)
     if token is None:
         return None
-    return await services(request).database.read(session_user, token)
+    return await services_of(request).database.read(session_user, token)
 
 
 def address_of(request: Request) -> str | None:

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.pages.forms import read_form
 from api.pages.rendering import moved, page, sign_in
-from api.services import Services, services
+from api.services import Services, services_of
 from broker.accounts import sessions, tokens, users
 from broker.accounts.tokens import Purpose
 from broker.administration import carry_out, people
@@ -22,7 +22,7 @@ WORN_OUT = "This link has been used, or has expired: ask for another."
 @router.get("/welcome")
 async def show_welcome(request: Request, token: str = "") -> Response:
     """Ask the first user who they are, or an invited one for a password."""
-    purpose = await _purpose(services(request), token)
+    purpose = await _purpose(services_of(request), token)
     if purpose is None:
         return page(request, "message.html", 403, title="Link not valid", text=WORN_OUT)
     return _form(request, token, purpose)
@@ -31,10 +31,10 @@ async def show_welcome(request: Request, token: str = "") -> Response:
 @router.post("/welcome")
 async def accept_welcome(request: Request) -> Response:
     """Use the link up, and open a session."""
-    hands = services(request)
+    services = services_of(request)
     form = await read_form(request)
     token, password = form.get("token", ""), form.get("password", "")
-    purpose = await _purpose(hands, token)
+    purpose = await _purpose(services, token)
     if purpose is None:
         return page(request, "message.html", 403, title="Link not valid", text=WORN_OUT)
     try:
@@ -43,19 +43,19 @@ async def accept_welcome(request: Request) -> Response:
         if purpose is Purpose.FIRST_USER:
             wanted = NewUser(form.get("email", ""), form.get("name", ""))
             user = await carry_out(
-                hands.database,
+                services.database,
                 lambda connection: people.become_first_user(connection, token, wanted, hashed),
             )
         else:
             user = await carry_out(
-                hands.database,
+                services.database,
                 lambda connection: people.choose_password(connection, token, hashed),
             )
     except WaybillError as error:
         kept = {name: form.get(name, "") for name in ("email", "name")}
         return _form(request, token, purpose, error.message, error.status, **kept)
     session = await carry_out(
-        hands.database, lambda connection: sessions.open_session(connection, user.id)
+        services.database, lambda connection: sessions.open_session(connection, user.id)
     )
     return sign_in(request, moved("/account"), session)
 
@@ -74,11 +74,11 @@ def _form(
     return page(request, "welcome.html", status, is_first=is_first, least=least, **values)
 
 
-async def _purpose(hands: Services, token: str) -> Purpose | None:
+async def _purpose(services: Services, token: str) -> Purpose | None:
     """Return what a link is for, if it still works."""
-    if await hands.database.read(tokens.look, token, Purpose.PASSWORD) is not None:
+    if await services.database.read(tokens.look, token, Purpose.PASSWORD) is not None:
         return Purpose.PASSWORD
-    if await hands.database.read(users.has_users):
+    if await services.database.read(users.has_users):
         return None
-    found = await hands.database.read(tokens.look, token, Purpose.FIRST_USER)
+    found = await services.database.read(tokens.look, token, Purpose.FIRST_USER)
     return None if found is None else Purpose.FIRST_USER

@@ -12,7 +12,7 @@ from api.errors import json_response
 from api.queries import BatchCursor
 from api.routes.files import listed
 from api.schemas.batches import RetryRequest
-from api.services import Services, services
+from api.services import Services, services_of
 from broker import access
 from broker.accounts import Principal
 from broker.batches import (
@@ -40,10 +40,10 @@ async def create_batch(request: Request) -> Response:
     With `input_file_id` 200, as OpenAI; with `requests` 202, as OpenRouter. `dry_run` only tells
     what would be done.
     """
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     access.check_runs(principal)
-    return await batch_creation.create(request, hands, principal)
+    return await batch_creation.create(request, services, principal)
 
 
 @router.get("")
@@ -56,8 +56,8 @@ async def list_batches(
     created_before: Annotated[float | None, Query(ge=0)] = None,
 ) -> Response:
     """List the workspace's batches, newest first; `after` is the last id of the page before."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     wanted = BatchPage(
         principal.workspace_id,
         limit + 1,
@@ -66,7 +66,7 @@ async def list_batches(
         intake.milliseconds(created_after, "created_after"),
         intake.milliseconds(created_before, "created_before"),
     )
-    found = await hands.database.read(reports.page, wanted)
+    found = await services.database.read(reports.page, wanted)
     data = [view(each) for each in found[:limit]]
     return json_response(listed(data, has_more=len(found) > limit))
 
@@ -86,15 +86,15 @@ async def get_batch(
     `complete_until` of the first page of the look before; a few lines come twice, none is missed.
     A batch whose requests came in the body brings all its results once it has ended.
     """
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    found = await _find(hands, principal, batch_id)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    found = await _find(services, principal, batch_id)
     if results:
         since = intake.milliseconds(ended_after, "ended_after")
-        return json_response(await batch_results.page(hands, found, after, limit, since))
+        return json_response(await batch_results.page(services, found, after, limit, since))
     has_ended = found.row.ended_at is not None
     if results is None and found.row.inline and has_ended:
-        whole = batch_results.whole(hands, found)
+        whole = batch_results.whole(services, found)
         return StreamingResponse(whole, media_type="application/json")
     return json_response(view(found))
 
@@ -102,38 +102,38 @@ async def get_batch(
 @router.post("/{batch_id}/cancel")
 async def cancel_batch(request: Request, batch_id: str) -> Response:
     """Let no more lines begin; what is done is kept, and the files are written as ever."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     stop = Stop(batch_id, StopReason.CANCELLED, now_ms(), principal.workspace_id)
-    await hands.database.write(stop_many, stop)
-    return json_response(view(await _find(hands, principal, batch_id)))
+    await services.database.write(stop_many, stop)
+    return json_response(view(await _find(services, principal, batch_id)))
 
 
 @router.post("/{batch_id}/retry", status_code=202, openapi_extra=BATCH_RETRY)
 async def retry_batch(request: Request, batch_id: str) -> Response:
     """Run the lines that failed once more: a new batch, linked by `retry_of`."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     access.check_runs(principal)
-    wanted = await intake.asked(request, hands, RetryRequest, or_nothing=True)
-    found = await _find(hands, principal, batch_id)
+    wanted = await intake.asked(request, services, RetryRequest, or_nothing=True)
+    found = await _find(services, principal, batch_id)
     key = intake.idempotency_key(request)
-    return await batch_creation.retry(hands, principal, found, wanted, key)
+    return await batch_creation.retry(services, principal, found, wanted, key)
 
 
 @router.delete("/{batch_id}")
 async def delete_batch(request: Request, batch_id: str) -> Response:
     """Forget a batch that has ended, with its files; 409 while it has not."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     removal = Removal(batch_id, principal.workspace_id)
-    for file_id in await hands.database.write(remove_many, removal):
-        await asyncio.to_thread(hands.files.delete, file_id)
+    for file_id in await services.database.write(remove_many, removal):
+        await asyncio.to_thread(services.files.delete, file_id)
     return json_response({"id": batch_id, "object": "batch", "deleted": True})
 
 
-async def _find(hands: Services, principal: Principal, batch_id: str) -> BatchReport:
-    found: Any = await hands.database.read(reports.find, principal.workspace_id, batch_id)
+async def _find(services: Services, principal: Principal, batch_id: str) -> BatchReport:
+    found: Any = await services.database.read(reports.find, principal.workspace_id, batch_id)
     if found is None:
         raise NotFoundError(f"There is no batch {batch_id}.")
     return BatchReport(found.row, found.totals)

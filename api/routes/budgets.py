@@ -11,7 +11,7 @@ from api.account_scope import workspace_of
 from api.auth import actor_of
 from api.errors import json_response
 from api.schemas.money import BudgetBody
-from api.services import Services, services
+from api.services import Services, services_of
 from broker import budgets
 from broker.accounts import Role
 from broker.administration import carry_out
@@ -32,7 +32,7 @@ router = APIRouter(prefix="/workspaces/{workspace_ref}/budgets", tags=["budgets"
 class Place:
     """The workspace that a request is about, whose budget in it, and who asks."""
 
-    hands: Services
+    services: Services
     actor: Actor
     workspace_id: str
     scope: Scope
@@ -40,7 +40,7 @@ class Place:
 
     @property
     def database(self) -> Database:
-        return self.hands.database
+        return self.services.database
 
 
 async def place(
@@ -50,17 +50,17 @@ async def place(
     subject_id: str | None = None,
 ) -> Place:
     """Find the workspace. Raises where the caller may not look, or change where that is asked."""
-    hands = services(request)
+    services = services_of(request)
     least = Role.VIEWER if request.method == "GET" else Role.ADMIN
-    principal = await hands.keyring.administrator(request, least)
-    workspace_id = await workspace_of(hands, principal, workspace_ref)
+    principal = await services.keyring.administrator(request, least)
+    workspace_id = await workspace_of(services, principal, workspace_ref)
     if (scope is Scope.WORKSPACE) is not (subject_id is None):
         raise InvalidRequestError(
             "subject_id: the id of the member or key, where scope is `member` or `key`.",
             param="subject_id",
         )
     actor = actor_of(request, principal)
-    return Place(hands, actor, workspace_id, scope, subject_id or workspace_id)
+    return Place(services, actor, workspace_id, scope, subject_id or workspace_id)
 
 
 Here = Annotated[Place, Depends(place)]
@@ -88,7 +88,7 @@ async def get_budget(here: Here, interval: Reset) -> Response:
 @router.put("/{interval}")
 async def put_budget(request: Request, here: Here, interval: Reset) -> Response:
     """Make or change a budget. From within a second on it holds for every new job."""
-    body = await intake.read_json(request, here.hands.settings.max_body_bytes)
+    body = await intake.read_json(request, here.services.settings.max_body_bytes)
     wanted = intake.validated(BudgetBody, body)
     wish = BudgetWish(
         workspace_id=here.workspace_id,

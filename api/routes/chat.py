@@ -10,7 +10,7 @@ from api import answering, caching, explaining, forgetting, intake
 from api.attribution import attribution
 from api.documents import body_of
 from api.routes.direct import DirectRoute
-from api.services import Services, services
+from api.services import Services, services_of
 from api.serving import serve
 from api.streaming import ChatStream, chat_response
 from broker.accounts import Principal
@@ -24,47 +24,49 @@ router = APIRouter(tags=["chat"], route_class=DirectRoute)
 @router.post("/chat/completions", openapi_extra=body_of(Operation.CHAT))
 async def create_chat_completion(request: Request) -> Response:
     """Create a chat completion: answered, streamed, or accepted for later (`Prefer`)."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    body = await intake.read_json(request, services.settings.max_body_bytes)
     wish = Wish(
         idempotency_key=intake.idempotency_key(request),
         coalesce=intake.wants_coalescing(request),
         store=intake.store(request),
         **attribution(request),
     )
-    job = await intake.prepared(request, hands, principal, body, wish)
+    job = await intake.prepared(request, services, principal, body, wish)
     is_streamed = body.get("stream") and not intake.preference(request).respond_async
 
     async def answered() -> Response:
         if is_streamed:
-            return await _stream(request, hands, principal, job)
-        response = await serve(request, hands, principal, job)
+            return await _stream(request, services, principal, job)
+        response = await serve(request, services, principal, job)
         if explaining.is_wanted(request):
-            return await explaining.explained(hands, principal, response)
+            return await explaining.explained(services, principal, response)
         return response
 
     async def retold(job_id: str) -> Response:
         if is_streamed:
-            return await _chunks(request, hands, principal, job, job_id)
-        return await answering.stored(hands, principal, job_id)
+            return await _chunks(request, services, principal, job, job_id)
+        return await answering.stored(services, principal, job_id)
 
     cache = caching.wanted(request, principal, job)
-    return await caching.through(hands, cache, job, answered, retold)
+    return await caching.through(services, cache, job, answered, retold)
 
 
-async def _stream(request: Request, hands: Services, principal: Principal, job: NewJob) -> Response:
+async def _stream(
+    request: Request, services: Services, principal: Principal, job: NewJob
+) -> Response:
     """Answer with the job's chunks as they come."""
     cancels = answering.wants_cancel_on_disconnect(request)
-    with hands.news.listen(job.id):
-        submitted = await intake.submit(hands, job)
+    with services.news.listen(job.id):
+        submitted = await intake.submit(services, job)
         job_id = submitted.job_id
 
         async def on_gone() -> None:
             if cancels and not submitted.replayed:  # it is somebody else's call too
-                await answering.cancel_quietly(hands, principal, job_id)
+                await answering.cancel_quietly(services, principal, job_id)
 
-        return await _chunks(request, hands, principal, job, job_id, on_gone)
+        return await _chunks(request, services, principal, job, job_id, on_gone)
 
 
 async def _not_missed() -> None:
@@ -73,28 +75,28 @@ async def _not_missed() -> None:
 
 async def _chunks(
     request: Request,
-    hands: Services,
+    services: Services,
     principal: Principal,
     job: NewJob,
     job_id: str,
     on_gone: Callable[[], Coroutine[Any, Any, None]] = _not_missed,
 ) -> Response:
     """Answer with the chunks of the job that was submitted for `job`."""
-    source = _events(hands, principal, job_id)
-    source = forgetting.once_told(hands, job_id, job.row["store"], source)
+    source = _events(services, principal, job_id)
+    source = forgetting.once_told(services, job_id, job.row["store"], source)
     if explaining.is_wanted(request):
-        source = explaining.explained_stream(hands, principal, job_id, source)
+        source = explaining.explained_stream(services, principal, job_id, source)
     return await chat_response(
         source,
         ChatStream(job_id, model=str(job.row["model"])),
-        keep_alive=hands.settings.keep_alive_seconds,
+        keep_alive=services.settings.keep_alive_seconds,
         on_gone=on_gone,
     )
 
 
 async def _events(
-    hands: Services, principal: Principal, job_id: str
+    services: Services, principal: Principal, job_id: str
 ) -> AsyncGenerator[list[Event]]:
-    with hands.news.listen(job_id) as listener:
-        async for told in hands.news.follow(listener, principal.workspace_id):
+    with services.news.listen(job_id) as listener:
+        async for told in services.news.follow(listener, principal.workspace_id):
             yield told

@@ -11,7 +11,7 @@ from api.documents import COMPARISON
 from api.errors import json_response
 from api.limiting import within_limits
 from api.schemas.compare import CompareRequest
-from api.services import Services, services
+from api.services import Services, services_of
 from broker import comparisons
 from broker.accounts import Principal
 from broker.comparisons import CELL, Cell
@@ -28,16 +28,16 @@ BREATH = 50  # jobs that are prepared before others have their turn
 @router.post("", status_code=202, openapi_extra=COMPARISON)
 async def create_comparison(request: Request) -> Response:
     """Ask `models` the same `prompt` or `prompts`. Answers 202 with the table to come back to."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    wanted = await intake.asked(request, hands, CompareRequest)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    wanted = await intake.asked(request, services, CompareRequest)
     key = intake.idempotency_key(request)
     comparison_id = comparisons.comparison_id(principal.workspace_id, key)
-    jobs = await _prepared(hands, principal, wanted, comparison_id, key)
+    jobs = await _prepared(services, principal, wanted, comparison_id, key)
     await within_limits(
-        hands, jobs, lambda: hands.database.write(comparisons.submit_together_many, jobs)
+        services, jobs, lambda: services.database.write(comparisons.submit_together_many, jobs)
     )
-    cells = await _cells(hands, principal, comparison_id)
+    cells = await _cells(services, principal, comparison_id)
     where = f"/api/v1/compare/{comparison_id}"
     told = comparison_view.comparison(comparison_id, cells)
     return json_response(told, 202, {"Location": where, "Retry-After": "1"})
@@ -50,9 +50,9 @@ async def get_comparison(
     format: Annotated[Literal["json", "csv"] | None, Query()] = None,  # noqa: A002
 ) -> Response:
     """Show a comparison as it is now: JSON, or CSV by `?format=csv` or `Accept: text/csv`."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    cells = await _cells(hands, principal, comparison_id)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    cells = await _cells(services, principal, comparison_id)
     asked = format or ("csv" if "text/csv" in request.headers.get("accept", "") else "json")
     if asked == "json":
         return json_response(comparison_view.comparison(comparison_id, cells))
@@ -63,7 +63,7 @@ async def get_comparison(
 
 
 async def _prepared(
-    hands: Services,
+    services: Services,
     principal: Principal,
     wanted: CompareRequest,
     comparison_id: str,
@@ -84,16 +84,16 @@ async def _prepared(
             )
             body = wanted.body | {"model": model, "messages": messages}
             try:
-                jobs.append(intake.admitted(hands, principal, body, wish))
+                jobs.append(intake.admitted(services, principal, body, wish))
             except WaybillError as refusal:
-                jobs.append(await repeats.earlier(hands, principal, body, wish, refusal))
+                jobs.append(await repeats.earlier(services, principal, body, wish, refusal))
             if len(jobs) % BREATH == 0:
                 await asyncio.sleep(0)
     return jobs
 
 
-async def _cells(hands: Services, principal: Principal, comparison_id: str) -> list[Cell]:
-    found = await hands.database.read(comparisons.cells, principal.workspace_id, comparison_id)
+async def _cells(services: Services, principal: Principal, comparison_id: str) -> list[Cell]:
+    found = await services.database.read(comparisons.cells, principal.workspace_id, comparison_id)
     if not found:
         raise NotFoundError(f"There is no comparison {comparison_id}.")
     return found

@@ -7,7 +7,7 @@ from api import intake, stripe_checkout
 from api.auth import actor_of
 from api.errors import json_response
 from api.schemas.money import CheckoutRequest, TopUp
-from api.services import services
+from api.services import services_of
 from broker import ledger, payments
 from broker.accounts import CallerKind
 from broker.administration import carry_out, money
@@ -27,9 +27,9 @@ router = APIRouter(tags=["credits"])
 @router.get("/credits")
 async def get_credits(request: Request) -> Response:
     """Show the workspace's credit, use, open holds and balance, in US dollars."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    totals = await hands.database.read(ledger.totals, [principal.workspace_id])
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    totals = await services.database.read(ledger.totals, [principal.workspace_id])
     standing = _standing(totals[principal.workspace_id]) | {"unlimited": principal.unlimited}
     return json_response({"data": standing})
 
@@ -40,21 +40,21 @@ async def add_credits(request: Request) -> Response:
 
     For management keys of the whole installation: who pays does not also say that they paid.
     """
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     if principal.kind is not CallerKind.MANAGEMENT or not principal.everywhere:
         raise PermissionDeniedError(
             "Only a management key of the whole installation may book payments; on the server, "
             "`waybill credits add` does."
         )
-    wanted = await intake.asked(request, hands, TopUp)
+    wanted = await intake.asked(request, services, TopUp)
     nanos = nanos_from_usd(wanted.amount)
-    fee = payments.fee_of(nanos, hands.settings)
+    fee = payments.fee_of(nanos, services.settings)
     workspace_id = wanted.workspace_id or principal.workspace_id
     payment = Payment(workspace_id, nanos, wanted.reference, now_ms(), fee)
     actor = actor_of(request, principal)
     booked = await carry_out(
-        hands.database, lambda connection: money.add_credit(connection, actor, payment)
+        services.database, lambda connection: money.add_credit(connection, actor, payment)
     )
     told = {"workspace_id": workspace_id, "reference": wanted.reference, "fee": usd(fee)}
     status = 201 if booked.is_new else 200
@@ -64,10 +64,10 @@ async def add_credits(request: Request) -> Response:
 @router.post("/credits/checkout")
 async def create_checkout(request: Request) -> Response:
     """Return the URL of a page where the workspace's credit can be paid (Stripe Checkout)."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     wanted = intake.validated(CheckoutRequest, await intake.read_json(request, MOST_BYTES))
-    provider = stripe_checkout.provider(hands.settings)
+    provider = stripe_checkout.provider(services.settings)
     cents = round(wanted.amount * 100)
     url = await provider.checkout(principal.workspace_id, cents, wanted.return_url)
     return json_response({"data": {"url": url}}, 201)
@@ -76,15 +76,15 @@ async def create_checkout(request: Request) -> Response:
 @router.post("/credits/stripe")
 async def receive_payment(request: Request) -> Response:
     """Book what Stripe says was paid: signed by it, and once however often it says so."""
-    hands = services(request)
-    provider = stripe_checkout.provider(hands.settings)
+    services = services_of(request)
+    provider = stripe_checkout.provider(services.settings)
     body = await intake.read_bytes(request, MOST_BYTES)
     paid = provider.paid(body, request.headers.get("stripe-signature", ""))
     if paid is not None:
-        fee = payments.fee_of(paid.nanos, hands.settings)
+        fee = payments.fee_of(paid.nanos, services.settings)
         payment = Payment(paid.workspace_id, paid.nanos, paid.reference, now_ms(), fee)
         await carry_out(
-            hands.database, lambda connection: money.add_credit(connection, STRIPE, payment)
+            services.database, lambda connection: money.add_credit(connection, STRIPE, payment)
         )
     return json_response({"received": True})
 

@@ -10,7 +10,7 @@ from starlette.responses import Response, StreamingResponse
 from api.documents import FILE_FORM
 from api.errors import json_response
 from api.queries import FileCursor
-from api.services import Services, services
+from api.services import Services, services_of
 from api.uploads import Draft, FileForm, read_file_form
 from broker import files
 from broker.accounts import Principal
@@ -34,18 +34,18 @@ async def upload_file(request: Request) -> Response:
 
     A batch's input is looked through as it comes in: what is wrong is told in `status_details`.
     """
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    draft = Draft(hands.files, hands.settings.max_file_bytes)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    draft = Draft(services.files, services.settings.max_file_bytes)
     try:
         form = await read_file_form(request, draft)
         row = _row(form, draft, principal)
         await asyncio.to_thread(draft.keep)
-        await hands.database.write(files.add_many, row)
+        await services.database.write(files.add_many, row)
     except BaseException:
         await asyncio.to_thread(draft.discard)
         raise
-    return json_response(view(await _find(hands, principal, draft.id)))
+    return json_response(view(await _find(services, principal, draft.id)))
 
 
 @router.get("")
@@ -57,31 +57,31 @@ async def list_files(
     order: Literal["asc", "desc"] = "desc",
 ) -> Response:
     """List the workspace's files; `after` is the last id of the page before."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     wanted = FilePage(principal.workspace_id, limit + 1, after, purpose, order == "asc")
-    rows = await hands.database.read(files.page, wanted)
+    rows = await services.database.read(files.page, wanted)
     return json_response(listed([view(row) for row in rows[:limit]], has_more=len(rows) > limit))
 
 
 @router.get("/{file_id}")
 async def get_file(request: Request, file_id: str) -> Response:
     """Show a file: its size, purpose, and until when it is kept."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    return json_response(view(await _find(hands, principal, file_id)))
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    return json_response(view(await _find(services, principal, file_id)))
 
 
 @router.delete("/{file_id}")
 async def delete_file(request: Request, file_id: str) -> Response:
     """Delete a file; one that an unfinished batch reads stays."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    await _find(hands, principal, file_id)
-    if await hands.database.read(reports.is_input_of_open, file_id):
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    await _find(services, principal, file_id)
+    if await services.database.read(reports.is_input_of_open, file_id):
         raise ConflictError(f"File {file_id} is the input of a batch that has not ended.")
-    await hands.database.write(files.delete_many, file_id)
-    await asyncio.to_thread(hands.files.delete, file_id)
+    await services.database.write(files.delete_many, file_id)
+    await asyncio.to_thread(services.files.delete, file_id)
     return json_response({"id": file_id, "object": "file", "deleted": True})
 
 
@@ -90,14 +90,14 @@ async def get_file_content(
     request: Request, file_id: str, expires: int = 0, signature: str = ""
 ) -> Response:
     """Give a stored file: to its workspace's key, or to whoever has a link that still holds."""
-    hands = services(request)
+    services = services_of(request)
     workspace_id = None
-    if not hands.signer.holds(file_id, expires, signature):
-        workspace_id = (await hands.keyring.principal(request)).workspace_id
-    row = await hands.database.read(files.find, file_id, workspace_id, now_ms())
+    if not services.signer.holds(file_id, expires, signature):
+        workspace_id = (await services.keyring.principal(request)).workspace_id
+    row = await services.database.read(files.find, file_id, workspace_id, now_ms())
     if row is None:
         raise NotFoundError(f"There is no file {file_id}.")
-    pieces = hands.files.pieces(file_id)
+    pieces = services.files.pieces(file_id)
     try:
         first = await asyncio.to_thread(next, pieces, b"")
     except FileNotFoundError:
@@ -188,8 +188,8 @@ def _kept_seconds(form: FileForm) -> int | None:
     return int(asked)
 
 
-async def _find(hands: Services, principal: Principal, file_id: str) -> Any:
-    row = await hands.database.read(files.find, file_id, principal.workspace_id, now_ms())
+async def _find(services: Services, principal: Principal, file_id: str) -> Any:
+    row = await services.database.read(files.find, file_id, principal.workspace_id, now_ms())
     if row is None:
         raise NotFoundError(f"There is no file {file_id}.")
     return row

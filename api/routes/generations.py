@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from api import forgetting, generation_view
 from api.errors import json_response
-from api.services import Services, services
+from api.services import Services, services_of
 from broker import reports
 from broker.errors import NotFoundError
 from broker.ids import job_of_generation
@@ -18,7 +18,7 @@ router = APIRouter(tags=["generations"])
 @router.get("/generation")
 async def get_generation(request: Request, id: str) -> Response:  # noqa: A002  # OpenRouter's name
     """Show one generation: there from the moment its completion is answered."""
-    found = await _report(request, services(request), id)
+    found = await _report(request, services_of(request), id)
     if found.generation is None:
         raise NotFoundError(f"There is no generation {id}.", param="id")
     return json_response({"data": generation_view.generation(found)})
@@ -27,18 +27,18 @@ async def get_generation(request: Request, id: str) -> Response:  # noqa: A002  
 @router.get("/generation/content")
 async def get_generation_content(request: Request, id: str) -> Response:  # noqa: A002
     """Show what was asked and answered, or how it failed, as far as it is kept."""
-    hands = services(request)
-    found = await _report(request, hands, id)
+    services = services_of(request)
+    found = await _report(request, services, id)
     if found.job.kept == Kept.NOTHING:
         raise forgetting.gone(found.job.id)
     response = json_response({"data": generation_view.content(found)})
-    return forgetting.once_sent(hands, found.job, response)
+    return forgetting.once_sent(services, found.job, response)
 
 
-async def _report(request: Request, hands: Services, generation: str) -> JobReport:
-    principal = await hands.keyring.principal(request)
+async def _report(request: Request, services: Services, generation: str) -> JobReport:
+    principal = await services.keyring.principal(request)
     job_id = job_of_generation(generation)
-    found = await hands.database.read(reports.job, principal.workspace_id, job_id)
+    found = await services.database.read(reports.job, principal.workspace_id, job_id)
     if found is None or not generation.startswith("gen-"):
         raise NotFoundError(f"There is no generation {generation}.", param="id")
     return found

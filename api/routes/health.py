@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from starlette.responses import Response
 
 from api.errors import json_response
-from api.services import Services, services
+from api.services import Services, services_of
 from broker import signals
 from broker.clock import seconds
 from broker.evidence import WHOLE_PROVIDER, Circuit, Snapshot
@@ -21,9 +21,9 @@ PATIENCE_SECONDS = 3.0
 @router.get("/health")
 async def overview(request: Request) -> Response:
     """Tell which parts answer, and which providers are out: always 200, for people and pages."""
-    hands = services(request)
-    checks = await _checks(hands)
-    out = _out(hands.observer.snapshot)
+    services = services_of(request)
+    checks = await _checks(services)
+    out = _out(services.observer.snapshot)
     is_well = not out and all(check["ok"] for check in checks.values())
     return json_response(
         {"status": "ok" if is_well else "degraded", "checks": checks, "providers": out}
@@ -39,18 +39,18 @@ async def live() -> Response:
 @router.get("/health/ready")
 async def ready(request: Request) -> Response:
     """Check the database, the queue, and that at least one worker takes jobs."""
-    checks = await _checks(services(request))
+    checks = await _checks(services_of(request))
     is_ready = all(check["ok"] for check in checks.values())
     body = {"status": "ready" if is_ready else "not ready", "checks": checks}
     return json_response(body, 200 if is_ready else 503)
 
 
-async def _checks(hands: Services) -> dict[str, dict[str, object]]:
+async def _checks(services: Services) -> dict[str, dict[str, object]]:
     return {
-        "database": await _check(hands.database.read(_select_one)),
-        "queue": await _check(asyncio.to_thread(hands.publisher.check)),
-        "events": await _check(hands.redis.ping()),
-        "workers": await _workers(hands),
+        "database": await _check(services.database.read(_select_one)),
+        "queue": await _check(asyncio.to_thread(services.publisher.check)),
+        "events": await _check(services.redis.ping()),
+        "workers": await _workers(services),
     }
 
 
@@ -79,11 +79,11 @@ async def _check(answer: Awaitable[object]) -> dict[str, object]:
     return {"ok": True}
 
 
-async def _workers(hands: Services) -> dict[str, object]:
+async def _workers(services: Services) -> dict[str, object]:
     counted: list[int] = []
 
     async def count() -> None:
-        counted.append(await signals.alive_workers(hands.redis, time.time()))
+        counted.append(await signals.alive_workers(services.redis, time.time()))
 
     found = await _check(count())
     return found if not found["ok"] else {"ok": counted[0] > 0, "count": counted[0]}

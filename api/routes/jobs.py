@@ -14,7 +14,7 @@ from api.errors import json_response
 from api.queries import ANY_METADATA, METADATA, JobCursor
 from api.receivers import own_webhook
 from api.schemas.jobs import JobRequest
-from api.services import Services, services
+from api.services import Services, services_of
 from api.streaming import log_response
 from broker import reports
 from broker.accounts import Principal
@@ -36,18 +36,18 @@ async def submit_job(request: Request) -> Response:
 
     Answers 202 with the job and where to come back for it.
     """
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    body = await intake.read_json(request, services.settings.max_body_bytes)
     is_wrapped = "messages" not in body
     wanted = intake.validated(JobRequest, body if is_wrapped else _wrapped(body))
-    webhook = own_webhook(wanted.webhook, wanted.callback_url, hands.settings.allowed_networks)
+    webhook = own_webhook(wanted.webhook, wanted.callback_url, services.settings.allowed_networks)
     wish = replace(_wish(wanted, intake.idempotency_key(request), webhook), **attribution(request))
     inside = "body" if is_wrapped else None
-    job = await intake.prepared(request, hands, principal, wanted.body, wish, inside=inside)
-    submitted = await intake.submit(hands, job)
+    job = await intake.prepared(request, services, principal, wanted.body, wish, inside=inside)
+    submitted = await intake.submit(services, job)
     preference = intake.Preference(respond_async=True)
-    response = await answering.accepted(hands, principal, submitted.job_id, preference)
+    response = await answering.accepted(services, principal, submitted.job_id, preference)
     return answering.telling_replay(response, submitted)
 
 
@@ -87,9 +87,11 @@ async def list_jobs(
 
     `metadata[name]=value` finds the jobs that carry it, any number of such pairs.
     """
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    rows = await hands.database.read(reports.jobs, principal.workspace_id, limit + 1, after, search)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    rows = await services.database.read(
+        reports.jobs, principal.workspace_id, limit + 1, after, search
+    )
     page = rows[:limit]
     return json_response(
         {
@@ -105,33 +107,35 @@ async def list_jobs(
 @router.get("/{job_id}")
 async def get_job(request: Request, job_id: str) -> Response:
     """Show a job: status, answer or error, usage, attempts, plan."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    found = await answering.report(hands, principal, job_id)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    found = await answering.report(services, principal, job_id)
     headers = answering.job_headers(job_id)
-    response = json_response(await answering.shown(hands, found), 200, headers)
-    return forgetting.once_sent(hands, found.job, response)
+    response = json_response(await answering.shown(services, found), 200, headers)
+    return forgetting.once_sent(services, found.job, response)
 
 
 @router.post("/{job_id}/cancel")
 async def cancel_job(request: Request, job_id: str) -> Response:
     """Call a job off. A running one stops as soon as its worker hears of it."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    state = await answering.cancel(hands, principal, job_id)
-    found = await answering.report(hands, principal, job_id)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    state = await answering.cancel(services, principal, job_id)
+    found = await answering.report(services, principal, job_id)
     status = 202 if state is JobState.RUNNING else 200
-    return json_response(await answering.shown(hands, found), status, answering.job_headers(job_id))
+    return json_response(
+        await answering.shown(services, found), status, answering.job_headers(job_id)
+    )
 
 
 @router.post("/{job_id}/retry")
 async def retry_job(request: Request, job_id: str) -> Response:
     """Try a job again that needs review: it was sent, and perhaps billed, without an answer."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    await answering.retry(hands, principal, job_id)
-    found = await answering.report(hands, principal, job_id)
-    return json_response(await answering.shown(hands, found), 202, answering.job_headers(job_id))
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    await answering.retry(services, principal, job_id)
+    found = await answering.report(services, principal, job_id)
+    return json_response(await answering.shown(services, found), 202, answering.job_headers(job_id))
 
 
 @router.get("/{job_id}/events")
@@ -139,19 +143,19 @@ async def follow_job(
     request: Request, job_id: str, after: Annotated[int | None, Query(ge=0)] = None
 ) -> Response:
     """Follow a job's numbered events (SSE), from the start or from `Last-Event-ID` or `after`."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    found = await answering.report(hands, principal, job_id)
-    source = _events(hands, principal, job_id, _resume_point(request, after))
-    source = forgetting.once_told(hands, job_id, found.job.store, source)
-    return log_response(source, job_id, keep_alive=hands.settings.keep_alive_seconds)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    found = await answering.report(services, principal, job_id)
+    source = _events(services, principal, job_id, _resume_point(request, after))
+    source = forgetting.once_told(services, job_id, found.job.store, source)
+    return log_response(source, job_id, keep_alive=services.settings.keep_alive_seconds)
 
 
 async def _events(
-    hands: Services, principal: Principal, job_id: str, after: int
+    services: Services, principal: Principal, job_id: str, after: int
 ) -> AsyncGenerator[list[Event]]:
-    with hands.news.listen(job_id) as listener:
-        async for told in hands.news.follow(listener, principal.workspace_id, after=after):
+    with services.news.listen(job_id) as listener:
+        async for told in services.news.follow(listener, principal.workspace_id, after=after):
             yield told
 
 

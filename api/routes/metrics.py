@@ -10,7 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from api.metrics import Measured, text
-from api.services import Services, services
+from api.services import Services, services_of
 from broker import reports, signals, webhooks
 from broker.clock import now_ms
 from broker.errors import AuthenticationError
@@ -27,13 +27,13 @@ _lock = asyncio.Lock()
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
     """Tell jobs by status and lane, queue age, attempts, deliveries, every endpoint's health."""
-    hands = services(request)
-    _allow(request, hands.settings.metrics_token)
+    services = services_of(request)
+    _allow(request, services.settings.metrics_token)
     state = request.app.state
     async with _lock:
         taken, body = getattr(state, "metrics", (0.0, b""))
         if time.monotonic() - taken >= FRESH_SECONDS or not body:
-            body = text(await _measured(hands))
+            body = text(await _measured(services))
             state.metrics = (time.monotonic(), body)
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 
@@ -47,14 +47,14 @@ def _allow(request: Request, token: str) -> None:
         )
 
 
-async def _measured(hands: Services) -> Measured:
-    client: Any = hands.redis  # its annotations mix the sync and async clients
+async def _measured(services: Services) -> Measured:
+    client: Any = services.redis  # its annotations mix the sync and async clients
     return Measured(
         now=now_ms(),
-        jobs=await hands.database.read(reports.counts),
-        deliveries=await hands.database.read(webhooks.waiting),
-        workers=await signals.alive_workers(hands.redis, time.time()),
-        ended=await signals.ended(hands.redis),
+        jobs=await services.database.read(reports.counts),
+        deliveries=await services.database.read(webhooks.waiting),
+        workers=await signals.alive_workers(services.redis, time.time()),
+        ended=await signals.ended(services.redis),
         totals=buckets.read(await client.hgetall(TOTALS)),
-        snapshot=hands.observer.snapshot,
+        snapshot=services.observer.snapshot,
     )

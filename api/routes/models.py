@@ -11,7 +11,7 @@ from starlette.responses import Response
 from api import model_views as views
 from api.errors import json_response
 from api.schemas.models import ModelQuery
-from api.services import Services, services
+from api.services import Services, services_of
 from broker.catalog import Model
 from broker.catalog.policies import pages_of
 from broker.catalog.selection import Wanted, ordered, selected
@@ -36,14 +36,14 @@ async def list_models(request: Request, asked: Asked) -> Response:
 @router.get("/models/count")
 async def count_models(request: Request, asked: Asked) -> Response:
     offer = await _offer(request)
-    found = _selected(services(request), asked, asked.wanted(), offer)
+    found = _selected(services_of(request), asked, asked.wanted(), offer)
     return json_response({"data": {"count": len(found)}})
 
 
 @router.get("/models/user")
 async def list_own_models(request: Request, asked: Asked) -> Response:
     """List the models that the caller's key may use."""
-    principal = await services(request).keyring.principal(request)
+    principal = await services_of(request).keyring.principal(request)
     wanted = replace(asked.wanted(), allowed=principal.allowed_models)
     if principal.allowed_providers is not None:
         allowed = wanted.providers & principal.allowed_providers
@@ -60,9 +60,9 @@ async def list_embedding_models(request: Request, asked: Asked) -> Response:
 @router.get("/model/{author}/{slug:path}")
 async def get_model(request: Request, author: str, slug: str) -> Response:
     """Show one model, by any of its names."""
-    hands = services(request)
+    services = services_of(request)
     name = f"{author}/{slug}"
-    entry = hands.catalog.find(name)
+    entry = services.catalog.find(name)
     shown = views.model(entry, available=entry.slug in (await _offer(request)).models)
     if entry.slug != name:
         shown["alias_target"] = {"slug": entry.slug, "name": entry.name}
@@ -74,23 +74,23 @@ async def list_endpoints(
     request: Request, author: str, slug: str, show: Annotated[bool, Query(alias="all")] = False
 ) -> Response:
     """List a model's endpoints at the configured providers; `all=true` adds all others."""
-    hands = services(request)
-    entry = hands.catalog.find(f"{author}/{slug}")
+    services = services_of(request)
+    entry = services.catalog.find(f"{author}/{slug}")
     offer = await _offer(request)
     served = offer.models.get(entry.slug, replace(entry, endpoints=()))
     shown = entry if show else served
-    listed = _endpoints(hands, offer, shown, shown.endpoints)
+    listed = _endpoints(services, offer, shown, shown.endpoints)
     return json_response({"data": views.model_with_endpoints(entry, listed)})
 
 
 @router.get("/endpoints/zdr")
 async def list_zdr_endpoints(request: Request) -> Response:
     """List the endpoints that keep nothing of what they are sent."""
-    hands, offer = services(request), await _offer(request)
+    services, offer = services_of(request), await _offer(request)
     found: list[Json] = []
     for entry in ordered(offer.models.values(), None):
         keeping_nothing = [each for each in entry.endpoints if each.data_policy.zdr]
-        found += _endpoints(hands, offer, entry, keeping_nothing)
+        found += _endpoints(services, offer, entry, keeping_nothing)
     return json_response({"data": found})
 
 
@@ -99,7 +99,7 @@ async def list_providers(
     request: Request, show: Annotated[bool, Query(alias="all")] = False
 ) -> Response:
     """List the configured providers; `all=true` adds all that Waybill knows."""
-    names, offer = _names(services(request)), await _offer(request)
+    names, offer = _names(services_of(request)), await _offer(request)
     slugs = sorted(names if show else offer.providers)
     shown = [
         views.provider(slug, names[slug], pages_of(slug), available=slug in offer.providers)
@@ -118,26 +118,28 @@ class _Offer:
 
 async def _offer(request: Request) -> _Offer:
     """Return what whoever asks can be served. A key that opens nothing brings nothing along."""
-    hands = services(request)
-    shared = _Offer(hands.catalog.models, hands.catalog.providers.keys())
+    services = services_of(request)
+    shared = _Offer(services.catalog.models, services.catalog.providers.keys())
     try:
-        principal = await hands.keyring.principal(request)
+        principal = await services.keyring.principal(request)
     except AuthenticationError:
         return shared
-    own = hands.credentials.armed(principal).own_keys
+    own = services.credentials.armed(principal).own_keys
     if not own.by_provider:
         return shared
     served = {
         slug: replace(entry, endpoints=endpoints)
-        for slug, entry in hands.catalog.reachable(own.providers).items()
+        for slug, entry in services.catalog.reachable(own.providers).items()
         if (endpoints := tuple(each for each in entry.endpoints if own.may_call(each)))
     }
-    return _Offer(served, hands.catalog.providers.keys() | own.providers)
+    return _Offer(served, services.catalog.providers.keys() | own.providers)
 
 
 def _page(request: Request, asked: ModelQuery, wanted: Wanted, offer: _Offer) -> Response:
-    hands = services(request)
-    found = ordered(_selected(hands, asked, wanted, offer), asked.sort, hands.observer.snapshot)
+    services = services_of(request)
+    found = ordered(
+        _selected(services, asked, wanted, offer), asked.sort, services.observer.snapshot
+    )
     end = None if asked.limit is None else asked.offset + asked.limit
     page = found[asked.offset : end]
     following = None
@@ -154,28 +156,28 @@ def _page(request: Request, asked: ModelQuery, wanted: Wanted, offer: _Offer) ->
     )
 
 
-def _selected(hands: Services, asked: ModelQuery, wanted: Wanted, offer: _Offer) -> list[Model]:
-    shown = hands.catalog.everything if asked.all else offer.models
-    return selected(shown.values(), wanted, names=_names(hands), now=int(time.time()))
+def _selected(services: Services, asked: ModelQuery, wanted: Wanted, offer: _Offer) -> list[Model]:
+    shown = services.catalog.everything if asked.all else offer.models
+    return selected(shown.values(), wanted, names=_names(services), now=int(time.time()))
 
 
 def _endpoints(
-    hands: Services, offer: _Offer, entry: Model, endpoints: Iterable[Endpoint]
+    services: Services, offer: _Offer, entry: Model, endpoints: Iterable[Endpoint]
 ) -> list[Json]:
-    names = _names(hands)
+    names = _names(services)
     return [
         views.endpoint(
             entry,
             each,
             names.get(each.provider, each.provider),
-            hands.observer.snapshot,
+            services.observer.snapshot,
             available=each.provider in offer.providers,
         )
         for each in endpoints
     ]
 
 
-def _names(hands: Services) -> dict[str, str]:
+def _names(services: Services) -> dict[str, str]:
     """Return display names by slug, of all vendors and of what else is configured."""
     known = {vendor.slug: vendor.name for vendor in vendors().values()}
-    return known | {slug: each.name for slug, each in hands.catalog.providers.items()}
+    return known | {slug: each.name for slug, each in services.catalog.providers.items()}

@@ -8,7 +8,7 @@ from api.attribution import attribution
 from api.documents import body_of
 from api.forms import read_sound_form
 from api.routes.direct import DirectRoute
-from api.services import Services, services
+from api.services import Services, services_of
 from api.serving import serve
 from broker.completion import Json
 from broker.operations import Operation
@@ -53,23 +53,23 @@ async def create_transcription(request: Request) -> Response:
     """Write down what is said: a form with a `file` (OpenAI), or JSON with `input_audio`."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return await _serve_json(request, Operation.TRANSCRIPTIONS)
-    hands = services(request)
-    await hands.keyring.principal(request)  # before anything is read
-    body = await read_sound_form(request, hands.settings.max_body_bytes)
-    return await _serve_body(request, hands, Operation.TRANSCRIPTIONS, body)
+    services = services_of(request)
+    await services.keyring.principal(request)  # before anything is read
+    body = await read_sound_form(request, services.settings.max_body_bytes)
+    return await _serve_body(request, services, Operation.TRANSCRIPTIONS, body)
 
 
 async def _serve_json(request: Request, operation: Operation) -> Response:
-    hands = services(request)
-    await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    return await _serve_body(request, hands, operation, body)
+    services = services_of(request)
+    await services.keyring.principal(request)
+    body = await intake.read_json(request, services.settings.max_body_bytes)
+    return await _serve_body(request, services, operation, body)
 
 
 async def _serve_body(
-    request: Request, hands: Services, operation: Operation, body: Json
+    request: Request, services: Services, operation: Operation, body: Json
 ) -> Response:
-    principal = await hands.keyring.principal(request)
+    principal = await services.keyring.principal(request)
     wish = Wish(
         operation=operation,
         idempotency_key=intake.idempotency_key(request),
@@ -77,13 +77,13 @@ async def _serve_body(
         store=intake.store(request),
         **attribution(request),
     )
-    job = await intake.prepared(request, hands, principal, body, wish)
+    job = await intake.prepared(request, services, principal, body, wish)
 
     async def answered() -> Response:
-        return await serve(request, hands, principal, job)
+        return await serve(request, services, principal, job)
 
     async def retold(job_id: str) -> Response:
-        return await answering.stored(hands, principal, job_id)
+        return await answering.stored(services, principal, job_id)
 
     cache = caching.wanted(request, principal, job)
-    return await caching.through(hands, cache, job, answered, retold)
+    return await caching.through(services, cache, job, answered, retold)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api import intake
 from api.errors import json_response
-from api.services import services
+from api.services import services_of
 from broker import presets
 from broker.bodies import SCHEMAS, validated
 from broker.clock import now_ms
@@ -28,9 +28,9 @@ Version = Annotated[int, Path(ge=1, le=1_000_000_000)]
 @router.get("")
 async def list_presets(request: Request, limit: Limit = 50, offset: Offset = 0) -> Response:
     """List the workspace's presets, by slug."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    rows, total = await hands.database.read(
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    rows, total = await services.database.read(
         presets.list_presets, principal.workspace_id, limit, offset
     )
     return json_response({"data": [_preset(row) for row in rows], "total_count": total})
@@ -47,9 +47,9 @@ async def list_versions(
     request: Request, slug: str, limit: Limit = 50, offset: Offset = 0
 ) -> Response:
     """List a preset's versions, newest first."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    rows, total = await hands.database.read(
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    rows, total = await services.database.read(
         presets.versions, principal.workspace_id, slug, limit, offset
     )
     if not total:
@@ -60,9 +60,9 @@ async def list_versions(
 @router.get("/{slug}/versions/{version}")
 async def get_version(request: Request, slug: str, version: Version) -> Response:
     """Show one version of a preset."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    found = await hands.database.read(presets.find, principal.workspace_id, slug, version)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    found = await services.database.read(presets.find, principal.workspace_id, slug, version)
     if found is None:
         raise NotFoundError(f"There is no version {version} of a preset {slug!r}.")
     return json_response({"data": _version(found.version)})
@@ -71,16 +71,16 @@ async def get_version(request: Request, slug: str, version: Version) -> Response
 @router.post("/{slug}/chat/completions")
 async def capture(request: Request, slug: str) -> Response:
     """Keep a chat body's model, system prompt and parameters under a slug: its next version."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    body = await intake.read_json(request, services.settings.max_body_bytes)
     validated(SCHEMAS[Operation.CHAT], body if body.get("messages") else body | _ANYTHING)
     name = PresetName(principal.workspace_id, checked(slug, "slug"))
     content = presets.captured(body)
     if not content.config and content.system_prompt is None:
         raise InvalidRequestError("There is nothing in this body that a preset keeps.")
     wish = NewVersion(name, principal.api_key_id, content, now_ms())
-    await hands.database.write(presets.save_many, wish)
+    await services.database.write(presets.save_many, wish)
     return json_response({"data": await _shown(request, slug)})
 
 
@@ -91,32 +91,32 @@ _ANYTHING: Json = {"messages": [{"role": "user", "content": ""}]}
 @router.patch("/{slug}")
 async def choose_version(request: Request, slug: str) -> Response:
     """Let calls get another version: `{"version": 1}`."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    body = await intake.read_json(request, services.settings.max_body_bytes)
     version = body.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or body.keys() != {"version"}:
         raise InvalidRequestError('version: send {"version": N}.', param="version")
     name = PresetName(principal.workspace_id, slug)
-    await hands.database.write(presets.choose_many, PresetChoice(name, version, now_ms()))
+    await services.database.write(presets.choose_many, PresetChoice(name, version, now_ms()))
     return json_response({"data": await _shown(request, slug)})
 
 
 @router.delete("/{slug}")
 async def delete_preset(request: Request, slug: str) -> Response:
     """Delete a preset with all its versions."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     name = PresetName(principal.workspace_id, slug)
-    if not await hands.database.write(presets.delete_many, name):
+    if not await services.database.write(presets.delete_many, name):
         raise _absent(slug)
     return json_response({"deleted": True})
 
 
 async def _shown(request: Request, slug: str) -> Json:
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    found = await hands.database.read(presets.find, principal.workspace_id, slug)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    found = await services.database.read(presets.find, principal.workspace_id, slug)
     if found is None:
         raise _absent(slug)
     return _with_version(found)

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from api import intake
 from api.documents import body_of
 from api.errors import json_response
-from api.services import services
+from api.services import services_of
 from broker import job_view, routing
 from broker.money import usd
 from broker.operations import Operation
@@ -19,10 +19,10 @@ router = APIRouter(tags=["jobs"])
 @router.post("/route", openapi_extra=body_of(Operation.CHAT))
 async def plan_route(request: Request) -> Response:
     """Show who would serve a chat body, in which order and why, and what would be held for it."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
-    job = await intake.prepared(request, hands, principal, body, Wish())
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    body = await intake.read_json(request, services.settings.max_body_bytes)
+    job = await intake.prepared(request, services, principal, body, Wish())
     quotes = orjson.loads(job.payload["quotes"])
     shown = job_view.plan(routing.decode(job.payload["plan"]))
     for place, nanos in zip(shown["plan"], quotes, strict=True):

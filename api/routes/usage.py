@@ -14,7 +14,7 @@ from api import intake
 from api.analytics_question import question
 from api.errors import json_response
 from api.schemas.money import AnalyticsQuery
-from api.services import services
+from api.services import services_of
 from api.usage_scope import usage_scope
 from broker import usage
 from broker.clock import moment, now_ms
@@ -36,8 +36,8 @@ async def get_activity(  # OpenRouter's filters
     format: Literal["json", "csv"] = "json",  # noqa: A002
 ) -> Response:
     """Show the last 30 completed UTC days: one row per day, model and provider."""
-    hands = services(request)
-    scope = usage_scope(await hands.keyring.principal(request), workspace_id)
+    services = services_of(request)
+    scope = usage_scope(await services.keyring.principal(request), workspace_id)
     wanted = usage.Activity(
         now_ms(),
         scope.workspace_ids,
@@ -47,7 +47,7 @@ async def get_activity(  # OpenRouter's filters
         day=None if date is None else _day(date),
         by_workspace=group_by is not None,
     )
-    rows = await hands.database.read(usage.activity, wanted)
+    rows = await services.database.read(usage.activity, wanted)
     shown = [_activity(row, by_workspace=group_by is not None) for row in rows]
     return _csv("activity", shown) if _wants_csv(request, format) else _data(shown)
 
@@ -55,7 +55,7 @@ async def get_activity(  # OpenRouter's filters
 @router.get("/analytics/meta")
 async def get_analytics_meta(request: Request) -> Response:
     """List what POST /analytics/query understands."""
-    await services(request).keyring.principal(request)
+    await services_of(request).keyring.principal(request)
     metrics = [
         {
             "name": name,
@@ -83,12 +83,12 @@ async def query_analytics(
     format: Literal["json", "csv"] = "json",  # noqa: A002
 ) -> Response:
     """Answer a question about usage from the sums kept by hour, day and month."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    asked = await intake.asked(request, hands, AnalyticsQuery)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    asked = await intake.asked(request, services, AnalyticsQuery)
     wanted = question(asked, usage_scope(principal, asked.workspace_id), now_ms())
     began = time.monotonic()
-    found = await hands.database.read(usage.query, wanted)
+    found = await services.database.read(usage.query, wanted)
     rows = [_shown(row) for row in found[: asked.limit]]
     if _wants_csv(request, format):
         return _csv("analytics", rows)

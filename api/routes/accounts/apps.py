@@ -10,7 +10,7 @@ from api.auth import actor_of
 from api.documents import APP_CODE, CODE_EXCHANGE
 from api.errors import json_response
 from api.schemas.accounts import AppCodeRequest, CodeExchange, milliseconds
-from api.services import services
+from api.services import services_of
 from broker.accounts import CallerKind, Role
 from broker.administration import apps, carry_out
 from broker.administration.apps import Grant
@@ -25,11 +25,11 @@ router = APIRouter(prefix="/auth/keys", tags=["apps"])
 @router.post("/code", openapi_extra=APP_CODE)
 async def create_code(request: Request) -> Response:
     """Make a code without a browser: with a management key, or signed in."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request, Role.MEMBER)
-    wanted = await intake.asked(request, hands, AppCodeRequest)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request, Role.MEMBER)
+    wanted = await intake.asked(request, services, AppCodeRequest)
     host = apps.check_callback(wanted.callback_url)
-    owner = await workspace_of(hands, principal, wanted.workspace_id)
+    owner = await workspace_of(services, principal, wanted.workspace_id)
     user_id = principal.user_id if principal.kind is CallerKind.SESSION else None
     grant = Grant(
         owner, user_id, wanted.key_label or host, columns_of(wanted),
@@ -37,7 +37,7 @@ async def create_code(request: Request) -> Response:
     )  # fmt: skip
     actor = actor_of(request, principal)
     code = await carry_out(
-        hands.database, lambda connection: apps.grant_code(connection, actor, grant)
+        services.database, lambda connection: apps.grant_code(connection, actor, grant)
     )
     return json_response({"data": {"id": code, "app_id": 0, "created_at": iso(now_ms())}})
 
@@ -45,11 +45,11 @@ async def create_code(request: Request) -> Response:
 @router.post("", openapi_extra=CODE_EXCHANGE)
 async def exchange_code(request: Request) -> Response:
     """Exchange a code for a key. No key is needed: the code and its verifier are the proof."""
-    hands = services(request)
-    wanted = await intake.asked(request, hands, CodeExchange)
+    services = services_of(request)
+    wanted = await intake.asked(request, services, CodeExchange)
     address = request.client.host if request.client else None
     made, user_id = await carry_out(
-        hands.database,
+        services.database,
         lambda connection: apps.exchange(
             connection, address, wanted.code, wanted.code_verifier, wanted.code_challenge_method
         ),

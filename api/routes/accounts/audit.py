@@ -9,7 +9,7 @@ from api import account_views, intake
 from api.account_scope import all_or_own
 from api.errors import json_response
 from api.schemas.accounts import AuditQuery
-from api.services import services
+from api.services import services_of
 from broker import audit
 from broker.audit import AuditFilter
 
@@ -22,17 +22,17 @@ async def list_audit_entries(request: Request, query: Annotated[AuditQuery, Quer
 
     A key of the installation sees all workspaces', and the installation's own.
     """
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
     which = AuditFilter(
-        await all_or_own(hands, principal, query.workspace_id),
+        await all_or_own(services, principal, query.workspace_id),
         action=query.action,
         actor=query.actor,
         object_id=query.object_id,
         since=intake.milliseconds(query.since, "since"),
         until=intake.milliseconds(query.until, "until"),
     )
-    rows = await hands.database.read(_page, which, query.limit + 1, query.after)
+    rows = await services.database.read(_page, which, query.limit + 1, query.after)
     page = rows[: query.limit]
     return json_response(
         {

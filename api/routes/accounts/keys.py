@@ -14,7 +14,7 @@ from api.auth import actor_of
 from api.documents import KEY, KEY_CHANGES
 from api.errors import json_response
 from api.schemas.accounts import KeyChanges, KeyRequest, milliseconds
-from api.services import Services, services
+from api.services import Services, services_of
 from broker import accounts, budgets, limits, usage
 from broker.accounts import CallerKind, KeyFilter, Principal, members
 from broker.administration import carry_out
@@ -33,38 +33,38 @@ PAGE = 100
 @router.get("/key")
 async def get_current_key(request: Request) -> Response:
     """Show the key that asks: what it may do, what it has spent, what is left of its limit."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     if principal.kind is CallerKind.SESSION:
         raise NotFoundError("You are signed in without a key: see /keys.")
-    row = await hands.database.read(accounts.key_record, principal.api_key_id)
-    return json_response({"data": await _shown(hands, row, await _free(hands, principal))})
+    row = await services.database.read(accounts.key_record, principal.api_key_id)
+    return json_response({"data": await _shown(services, row, await _free(services, principal))})
 
 
 @router.post("/keys", status_code=201, openapi_extra=KEY)
 async def create_key(request: Request) -> Response:
     """Make a key. The key itself is in this answer, and in no other."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
-    wanted = await intake.asked(request, hands, KeyRequest)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    wanted = await intake.asked(request, services, KeyRequest)
     if wanted.everywhere and not principal.everywhere:
         raise PermissionDeniedError("Only a key of the whole installation makes another.")
     if wanted.everywhere and wanted.kind is not CallerKind.MANAGEMENT:
         raise InvalidRequestError("everywhere: only a management key can be.", param="everywhere")
-    owner = await workspace_of(hands, principal, wanted.workspace_id or None)
+    owner = await workspace_of(services, principal, wanted.workspace_id or None)
     columns = _columns(wanted.model_dump(exclude_unset=True))
     columns.pop("workspace_id", None)
     columns |= {
         "everywhere": wanted.everywhere,
-        "created_by": await _creator(hands, principal, owner, wanted.creator_user_id),
+        "created_by": await _creator(services, principal, owner, wanted.creator_user_id),
     }
     wish = KeyWish(owner, columns.pop("name"), wanted.kind, columns)
     actor = actor_of(request, principal)
     made = await carry_out(
-        hands.database, lambda connection: administration.create(connection, actor, wish)
+        services.database, lambda connection: administration.create(connection, actor, wish)
     )
-    row = await hands.database.read(accounts.key_record, made.id)
-    return json_response({"data": await _shown(hands, row), "key": made.key}, 201)
+    row = await services.database.read(accounts.key_record, made.id)
+    return json_response({"data": await _shown(services, row), "key": made.key}, 201)
 
 
 @router.get("/keys")
@@ -76,15 +76,15 @@ async def list_keys(
     workspace_id: str | None = None,
 ) -> Response:
     """List keys, newest first: the workspace's own, or with a key of the installation, all."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
     which = KeyFilter(
-        await all_or_own(hands, principal, workspace_id),
+        await all_or_own(services, principal, workspace_id),
         include_disabled=include_disabled,
         include_expired=include_expired,
     )
-    rows = await hands.database.read(_page, which, offset)
-    standing = await hands.database.read(_standing, rows, now_ms())
+    rows = await services.database.read(_page, which, offset)
+    standing = await services.database.read(_standing, rows, now_ms())
     shown = [account_views.key(row, standing[row.id]) for row in rows]
     return json_response({"data": shown})
 
@@ -92,38 +92,38 @@ async def list_keys(
 @router.get("/keys/{hash}")
 async def get_key(request: Request, hash: str) -> Response:  # noqa: A002  # OpenRouter's name
     """Show a key, by its hash or id."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
-    row = await _find(hands, principal, hash)
-    return json_response({"data": await _shown(hands, row)})
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    row = await _find(services, principal, hash)
+    return json_response({"data": await _shown(services, row)})
 
 
 @router.patch("/keys/{hash}", openapi_extra=KEY_CHANGES)
 async def change_key(request: Request, hash: str) -> Response:  # noqa: A002
     """Change a key: what is not named stays. It is felt everywhere within a second."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
-    body = await intake.read_json(request, hands.settings.max_body_bytes)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    body = await intake.read_json(request, services.settings.max_body_bytes)
     changes = _columns(intake.validated(KeyChanges, body).model_dump(exclude_unset=True))
-    row = await _find(hands, principal, hash)
+    row = await _find(services, principal, hash)
     if "workspace_id" in changes:
-        changes["workspace_id"] = await workspace_of(hands, principal, changes["workspace_id"])
+        changes["workspace_id"] = await workspace_of(services, principal, changes["workspace_id"])
     actor = actor_of(request, principal)
     changed = await carry_out(
-        hands.database, lambda connection: administration.change(connection, actor, row, changes)
+        services.database, lambda connection: administration.change(connection, actor, row, changes)
     )
-    return json_response({"data": await _shown(hands, changed)})
+    return json_response({"data": await _shown(services, changed)})
 
 
 @router.delete("/keys/{hash}")
 async def delete_key(request: Request, hash: str) -> Response:  # noqa: A002
     """Delete a key: it stops working within a second. Jobs it submitted go on."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
-    row = await _find(hands, principal, hash)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    row = await _find(services, principal, hash)
     actor = actor_of(request, principal)
     await carry_out(
-        hands.database, lambda connection: administration.delete(connection, actor, row)
+        services.database, lambda connection: administration.delete(connection, actor, row)
     )
     return json_response({"deleted": True})
 
@@ -132,8 +132,8 @@ def _page(connection: Any, which: KeyFilter, offset: int) -> Any:
     return accounts.key_records(connection, which, offset=offset, limit=PAGE)
 
 
-async def _find(hands: Services, principal: Principal, wanted: str) -> Any:
-    row = await hands.database.read(accounts.key_record, wanted)
+async def _find(services: Services, principal: Principal, wanted: str) -> Any:
+    row = await services.database.read(accounts.key_record, wanted)
     is_hidden = (
         row is None
         or not principal.administers(row.workspace_id)
@@ -144,8 +144,8 @@ async def _find(hands: Services, principal: Principal, wanted: str) -> Any:
     return row
 
 
-async def _shown(hands: Services, row: Any, free: Json | None = None) -> Json:
-    standing = (await hands.database.read(_standing, [row], now_ms()))[row.id]
+async def _shown(services: Services, row: Any, free: Json | None = None) -> Json:
+    standing = (await services.database.read(_standing, [row], now_ms()))[row.id]
     if free is not None:
         return account_views.current_key(row, standing, free)
     return account_views.key(row, standing)
@@ -159,25 +159,25 @@ def _standing(connection: Any, rows: Sequence[Any], now: int) -> dict[str, Stand
     return {row.id: Standing(spent[row.id], applying[row.id], now) for row in rows}
 
 
-async def _free(hands: Services, principal: Principal) -> Json:
+async def _free(services: Services, principal: Principal) -> Json:
     """Return how many requests to free models the workspace made today (UTC), and may make."""
-    most = limits.free_per_day(principal, hands.settings)
+    most = limits.free_per_day(principal, services.settings)
     day = [
         limit
-        for limit in limits.free_limits(principal, hands.settings)
+        for limit in limits.free_limits(principal, services.settings)
         if limit.kind is LimitKind.DAY
     ]
-    used = await hands.limiter.count(day[0], now_ms()) if day else 0
+    used = await services.limiter.count(day[0], now_ms()) if day else 0
     return {"used": used, "limit": most, "remaining": max(0, most - used)}
 
 
 async def _creator(
-    hands: Services, principal: Principal, owner: str, wanted: str | None
+    services: Services, principal: Principal, owner: str, wanted: str | None
 ) -> str | None:
     """Return whom the key stands for: a member of its workspace."""
     if wanted is None:
         return principal.user_id
-    if await hands.database.read(members.role_of, owner, wanted) is None:
+    if await services.database.read(members.role_of, owner, wanted) is None:
         raise NotFoundError(f"{wanted} is no member of this workspace.", param="creator_user_id")
     return wanted
 

@@ -9,7 +9,7 @@ from api.documents import USER, USER_CHANGES
 from api.errors import json_response
 from api.routes.accounts.workspaces import Limit, Offset, user_page
 from api.schemas.accounts import UserChanges, UserRequest
-from api.services import Services, services
+from api.services import Services, services_of
 from broker import accounts
 from broker.accounts import Principal
 from broker.administration import carry_out, people
@@ -22,12 +22,12 @@ router = APIRouter(prefix="/users", tags=["users"])
 @router.post("", status_code=201, openapi_extra=USER)
 async def create_user(request: Request) -> Response:
     """Make a user. The answer has a link with which they choose a password, once."""
-    hands = services(request)
-    principal = await _operator(request, hands)
-    wanted = await intake.asked(request, hands, UserRequest)
+    services = services_of(request)
+    principal = await _operator(request, services)
+    wanted = await intake.asked(request, services, UserRequest)
     joined = None
     if wanted.workspace_id is not None:
-        joined = await hands.database.read(accounts.workspace, wanted.workspace_id)
+        joined = await services.database.read(accounts.workspace, wanted.workspace_id)
         if joined is None:
             raise NotFoundError(
                 f"There is no workspace {wanted.workspace_id}.", param="workspace_id"
@@ -40,41 +40,43 @@ async def create_user(request: Request) -> Response:
         wanted.role,
     )
     actor = actor_of(request, principal)
-    row = await carry_out(hands.database, lambda connection: people.create(connection, actor, new))
-    token = await carry_out(
-        hands.database, lambda connection: people.invite(connection, actor, row.id)
+    row = await carry_out(
+        services.database, lambda connection: people.create(connection, actor, new)
     )
-    link = people.welcome_link(hands.settings, token)
+    token = await carry_out(
+        services.database, lambda connection: people.invite(connection, actor, row.id)
+    )
+    link = people.welcome_link(services.settings, token)
     return json_response({"data": account_views.user(row), "link": link}, 201)
 
 
 @router.get("")
 async def list_users(request: Request, offset: Offset = 0, limit: Limit = 50) -> Response:
     """List users, oldest first."""
-    hands = services(request)
-    await _operator(request, hands)
-    rows, total = await hands.database.read(user_page, offset, limit)
+    services = services_of(request)
+    await _operator(request, services)
+    rows, total = await services.database.read(user_page, offset, limit)
     return json_response({"data": [account_views.user(row) for row in rows], "total_count": total})
 
 
 @router.get("/{user_id}")
 async def get_user(request: Request, user_id: str) -> Response:
     """Show a user, by id or e-mail address."""
-    hands = services(request)
-    await _operator(request, hands)
-    row = await hands.database.read(people.found, user_id)
+    services = services_of(request)
+    await _operator(request, services)
+    row = await services.database.read(people.found, user_id)
     return json_response({"data": account_views.user(row)})
 
 
 @router.patch("/{user_id}", openapi_extra=USER_CHANGES)
 async def change_user(request: Request, user_id: str) -> Response:
     """Rename a user, disable them (they are signed out at once), or make them an operator."""
-    hands = services(request)
-    principal = await _operator(request, hands)
-    changes = (await intake.asked(request, hands, UserChanges)).model_dump(exclude_unset=True)
+    services = services_of(request)
+    principal = await _operator(request, services)
+    changes = (await intake.asked(request, services, UserChanges)).model_dump(exclude_unset=True)
     actor = actor_of(request, principal)
     row = await carry_out(
-        hands.database, lambda connection: people.change(connection, actor, user_id, changes)
+        services.database, lambda connection: people.change(connection, actor, user_id, changes)
     )
     return json_response({"data": account_views.user(row)})
 
@@ -82,17 +84,17 @@ async def change_user(request: Request, user_id: str) -> Response:
 @router.post("/{user_id}/link", status_code=201)
 async def invite_user(request: Request, user_id: str) -> Response:
     """Make a link with which the user chooses a new password, once."""
-    hands = services(request)
-    principal = await _operator(request, hands)
+    services = services_of(request)
+    principal = await _operator(request, services)
     actor = actor_of(request, principal)
     token = await carry_out(
-        hands.database, lambda connection: people.invite(connection, actor, user_id)
+        services.database, lambda connection: people.invite(connection, actor, user_id)
     )
-    return json_response({"link": people.welcome_link(hands.settings, token)}, 201)
+    return json_response({"link": people.welcome_link(services.settings, token)}, 201)
 
 
-async def _operator(request: Request, hands: Services) -> Principal:
-    principal = await hands.keyring.administrator(request)
+async def _operator(request: Request, services: Services) -> Principal:
+    principal = await services.keyring.administrator(request)
     if not principal.everywhere:
         raise PermissionDeniedError(
             "Only a management key of the installation handles users: `waybill keys create "

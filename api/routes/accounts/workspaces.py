@@ -12,7 +12,7 @@ from api.auth import actor_of
 from api.documents import MEMBERS, WORKSPACE, WORKSPACE_CHANGES
 from api.errors import json_response
 from api.schemas.accounts import MembersRequest, WorkspaceChanges, WorkspaceRequest
-from api.services import Services, services
+from api.services import Services, services_of
 from broker import accounts
 from broker.accounts import Principal, Role, members, users
 from broker.administration import carry_out
@@ -35,17 +35,17 @@ Limit = Annotated[int, Query(ge=1, le=100)]
 @router.post("/workspaces", status_code=201, openapi_extra=WORKSPACE)
 async def create_workspace(request: Request) -> Response:
     """Make a workspace (with a management key of the installation)."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
     if not principal.everywhere:
         raise PermissionDeniedError(
             "Only a management key of the installation makes workspaces: `waybill keys create "
             "--everywhere` makes one."
         )
-    asked = (await intake.asked(request, hands, WorkspaceRequest)).model_dump(exclude_unset=True)
+    asked = (await intake.asked(request, services, WorkspaceRequest)).model_dump(exclude_unset=True)
     actor, columns = actor_of(request, principal), _columns(asked, None)
     row = await carry_out(
-        hands.database, lambda connection: administration.create(connection, actor, columns)
+        services.database, lambda connection: administration.create(connection, actor, columns)
     )
     return json_response({"data": account_views.workspace(row)}, 201)
 
@@ -53,10 +53,10 @@ async def create_workspace(request: Request) -> Response:
 @router.get("/workspaces")
 async def list_workspaces(request: Request, offset: Offset = 0, limit: Limit = 50) -> Response:
     """List the workspaces in reach, oldest first."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request, Role.VIEWER)
-    ids = await hands.database.read(_in_reach, principal)
-    rows, total = await hands.database.read(_workspace_page, ids, offset, limit)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request, Role.VIEWER)
+    ids = await services.database.read(_in_reach, principal)
+    rows, total = await services.database.read(_workspace_page, ids, offset, limit)
     data = [account_views.workspace(row) for row in rows]
     return json_response({"data": data, "total_count": total})
 
@@ -64,19 +64,19 @@ async def list_workspaces(request: Request, offset: Offset = 0, limit: Limit = 5
 @router.get("/workspaces/{id}")
 async def get_workspace(request: Request, id: str) -> Response:  # noqa: A002  # OpenRouter's name
     """Show a workspace, by its id or slug."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request, Role.VIEWER)
-    row = await _find(hands, principal, id)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request, Role.VIEWER)
+    row = await _find(services, principal, id)
     return json_response({"data": account_views.workspace(row)})
 
 
 @router.patch("/workspaces/{id}", openapi_extra=WORKSPACE_CHANGES)
 async def change_workspace(request: Request, id: str) -> Response:  # noqa: A002
     """Change a workspace: what is not named stays."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
-    asked = (await intake.asked(request, hands, WorkspaceChanges)).model_dump(exclude_unset=True)
-    row = await _find(hands, principal, id)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    asked = (await intake.asked(request, services, WorkspaceChanges)).model_dump(exclude_unset=True)
+    row = await _find(services, principal, id)
     own = [name for name in OPERATORS_ONLY if name in asked]
     if own and not principal.everywhere:
         raise PermissionDeniedError(
@@ -84,7 +84,7 @@ async def change_workspace(request: Request, id: str) -> Response:  # noqa: A002
         )
     actor, columns = actor_of(request, principal), _columns(asked, row.settings)
     changed = await carry_out(
-        hands.database, lambda connection: administration.change(connection, actor, row, columns)
+        services.database, lambda connection: administration.change(connection, actor, row, columns)
     )
     return json_response({"data": account_views.workspace(changed)})
 
@@ -92,9 +92,9 @@ async def change_workspace(request: Request, id: str) -> Response:  # noqa: A002
 @router.delete("/workspaces/{id}")
 async def delete_workspace(request: Request, id: str) -> Response:  # noqa: A002
     """Close a workspace without active keys. Its jobs and its books stay."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
-    row = await _find(hands, principal, id)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    row = await _find(services, principal, id)
     if not (principal.everywhere or principal.role is Role.OWNER):
         raise PermissionDeniedError(
             "Deleting a workspace needs the role owner, or a management key of the installation; "
@@ -102,7 +102,7 @@ async def delete_workspace(request: Request, id: str) -> Response:  # noqa: A002
         )
     actor = actor_of(request, principal)
     await carry_out(
-        hands.database, lambda connection: administration.delete(connection, actor, row)
+        services.database, lambda connection: administration.delete(connection, actor, row)
     )
     return json_response({"deleted": True})
 
@@ -110,9 +110,9 @@ async def delete_workspace(request: Request, id: str) -> Response:  # noqa: A002
 @router.delete("/workspaces/{id}/data", status_code=202)
 async def forget_workspace(request: Request, id: str) -> Response:  # noqa: A002
     """Forget all that its ended jobs asked and were told: soon, in small pieces; books stay."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
-    row = await _find(hands, principal, id)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    row = await _find(services, principal, id)
     if not (principal.everywhere or principal.role is Role.OWNER):
         raise PermissionDeniedError(
             "Having a workspace's data forgotten needs the role owner, or a management key of the "
@@ -120,7 +120,7 @@ async def forget_workspace(request: Request, id: str) -> Response:  # noqa: A002
         )
     actor = actor_of(request, principal)
     await carry_out(
-        hands.database, lambda connection: administration.forget(connection, actor, row)
+        services.database, lambda connection: administration.forget(connection, actor, row)
     )
     return json_response({"accepted": True}, 202)
 
@@ -133,27 +133,27 @@ async def list_members(
     limit: Limit = 50,
 ) -> Response:
     """List a workspace's members with their roles."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request, Role.VIEWER)
-    row = await _find(hands, principal, id)
-    return json_response(await _members(hands, row.id, offset, limit))
+    services = services_of(request)
+    principal = await services.keyring.administrator(request, Role.VIEWER)
+    row = await _find(services, principal, id)
+    return json_response(await _members(services, row.id, offset, limit))
 
 
 @router.post("/workspaces/{id}/members/add", openapi_extra=MEMBERS)
 async def add_members(request: Request, id: str) -> Response:  # noqa: A002
     """Make users members, or give members another role."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
-    wanted = await intake.asked(request, hands, MembersRequest)
-    row = await _find(hands, principal, id)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    wanted = await intake.asked(request, services, MembersRequest)
+    row = await _find(services, principal, id)
     actor, by = actor_of(request, principal), _rank(principal)
     await carry_out(
-        hands.database,
+        services.database,
         lambda connection: administration.add_members(
             connection, actor, row.id, wanted.user_ids, wanted.role, by=by
         ),
     )
-    shown = await _members(hands, row.id, 0, 100)
+    shown = await _members(services, row.id, 0, 100)
     added = [each for each in shown["data"] if each["user_id"] in wanted.user_ids]
     return json_response({"data": added, "added_count": len(added)})
 
@@ -161,13 +161,13 @@ async def add_members(request: Request, id: str) -> Response:  # noqa: A002
 @router.post("/workspaces/{id}/members/remove", openapi_extra=MEMBERS)
 async def remove_members(request: Request, id: str) -> Response:  # noqa: A002
     """Take users out of a workspace."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
-    wanted = await intake.asked(request, hands, MembersRequest)
-    row = await _find(hands, principal, id)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    wanted = await intake.asked(request, services, MembersRequest)
+    row = await _find(services, principal, id)
     actor, by = actor_of(request, principal), _rank(principal)
     await carry_out(
-        hands.database,
+        services.database,
         lambda connection: administration.remove_members(
             connection, actor, row.id, wanted.user_ids, by=by
         ),
@@ -178,25 +178,25 @@ async def remove_members(request: Request, id: str) -> Response:  # noqa: A002
 @router.get("/organization/members")
 async def list_everyone(request: Request, offset: Offset = 0, limit: Limit = 50) -> Response:
     """List everyone who may sign in (with a management key of the installation)."""
-    hands = services(request)
-    principal = await hands.keyring.administrator(request)
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
     if not principal.everywhere:
         raise PermissionDeniedError(
             "Only a management key of the installation sees everyone: `waybill keys create "
             "--everywhere` makes one."
         )
-    rows, total = await hands.database.read(user_page, offset, limit)
+    rows, total = await services.database.read(user_page, offset, limit)
     data = [account_views.organization_member(row) for row in rows]
     return json_response({"data": data, "total_count": total})
 
 
-async def _find(hands: Services, principal: Principal, wanted: str) -> Any:
-    found = await workspace_of(hands, principal, wanted)
-    return await hands.database.read(accounts.workspace, found)
+async def _find(services: Services, principal: Principal, wanted: str) -> Any:
+    found = await workspace_of(services, principal, wanted)
+    return await services.database.read(accounts.workspace, found)
 
 
-async def _members(hands: Services, workspace_id: str, offset: int, limit: int) -> Json:
-    rows, total = await hands.database.read(_member_page, workspace_id, offset, limit)
+async def _members(services: Services, workspace_id: str, offset: int, limit: int) -> Json:
+    rows, total = await services.database.read(_member_page, workspace_id, offset, limit)
     return {"data": [account_views.member(row) for row in rows], "total_count": total}
 
 

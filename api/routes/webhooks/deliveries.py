@@ -11,7 +11,7 @@ from api.errors import json_response
 from api.queries import DeliveryCursor
 from api.routes.webhooks.creation_range import CreationRange
 from api.schemas.webhooks import ReplayRequest
-from api.services import Services, services
+from api.services import Services, services_of
 from broker import webhooks
 from broker.accounts import Principal
 from broker.clock import now_ms
@@ -50,9 +50,9 @@ async def list_deliveries(
     after: DeliveryCursor | None = None,
 ) -> Response:
     """List deliveries, newest first; `after` is the last id of the page before."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    rows = await hands.database.read(
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    rows = await services.database.read(
         *(webhooks.list_deliveries, principal.workspace_id, limit + 1),
         *(created.after(after), wanted),
     )
@@ -72,11 +72,11 @@ async def list_deliveries(
 @router.post("/replay", status_code=202, openapi_extra=REPLAY)
 async def replay_deliveries(request: Request) -> Response:
     """Send again, under the same webhook-ids, what never arrived, or everything of a range."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    wanted = await intake.asked(request, hands, ReplayRequest, or_nothing=True)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    wanted = await intake.asked(request, services, ReplayRequest, or_nothing=True)
     if wanted.endpoint_id is not None:
-        await _check_open(hands, principal, wanted.endpoint_id)
+        await _check_open(services, principal, wanted.endpoint_id)
     replay = Replay(
         workspace_id=principal.workspace_id,
         now=now_ms(),
@@ -85,31 +85,33 @@ async def replay_deliveries(request: Request) -> Response:
         until=intake.milliseconds(wanted.until, "until"),
         only_missing=wanted.only_missing,
     )
-    count = await hands.database.write(webhooks.replay_many, replay)
+    count = await services.database.write(webhooks.replay_many, replay)
     return json_response({"object": "webhook_replay", "deliveries": count}, 202)
 
 
 @router.get("/{delivery_id}")
 async def get_delivery(request: Request, delivery_id: str) -> Response:
     """Show a delivery: what is sent, every attempt, and what came back."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    found = await hands.database.read(webhooks.find_delivery, principal.workspace_id, delivery_id)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    found = await services.database.read(
+        webhooks.find_delivery, principal.workspace_id, delivery_id
+    )
     return json_response(webhook_views.whole_delivery(found))
 
 
 @router.post("/{delivery_id}/redeliver", status_code=202)
 async def redeliver(request: Request, delivery_id: str) -> Response:
     """Send a delivery again, now, under the same webhook-id."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     wish = Redelivery(principal.workspace_id, delivery_id, now_ms())
-    row = await hands.database.write(webhooks.redeliver_many, wish)
+    row = await services.database.write(webhooks.redeliver_many, wish)
     return json_response(webhook_views.delivery(row), 202)
 
 
-async def _check_open(hands: Services, principal: Principal, endpoint_id: str) -> None:
+async def _check_open(services: Services, principal: Principal, endpoint_id: str) -> None:
     """Refuse to replay to an endpoint that is not there or takes nothing."""
-    row = await hands.database.read(webhooks.find_endpoint, principal.workspace_id, endpoint_id)
+    row = await services.database.read(webhooks.find_endpoint, principal.workspace_id, endpoint_id)
     if row.disabled:
         raise ConflictError(f"Webhook endpoint {endpoint_id} is disabled: enable it first.")

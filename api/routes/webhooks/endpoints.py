@@ -11,7 +11,7 @@ from api.documents import ENDPOINT, ENDPOINT_CHANGES, ENDPOINT_ROTATION
 from api.errors import json_response
 from api.receivers import check_receiver
 from api.schemas.webhooks import EndpointChanges, EndpointRequest, EndpointRotationRequest
-from api.services import Services, services
+from api.services import Services, services_of
 from broker import webhooks
 from broker.accounts import Principal
 from broker.administration import carry_out
@@ -34,68 +34,68 @@ router = APIRouter(prefix="/endpoints", tags=["webhooks"])
 @router.post("", status_code=201, openapi_extra=ENDPOINT)
 async def create_endpoint(request: Request) -> Response:
     """Make an endpoint. Its secret is in this answer, and in no other."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    wanted = await intake.asked(request, hands, EndpointRequest)
-    check_receiver(wanted.url, hands.settings.allowed_networks, param="url")
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    wanted = await intake.asked(request, services, EndpointRequest)
+    check_receiver(wanted.url, services.settings.allowed_networks, param="url")
     wish = EndpointWish(**dict(wanted))
-    row, secret = webhooks.new_endpoint(wish, principal.workspace_id, hands.seal, now_ms())
+    row, secret = webhooks.new_endpoint(wish, principal.workspace_id, services.seal, now_ms())
     actor = actor_of(request, principal)
     made = await carry_out(
-        hands.database, lambda connection: administration.create(connection, actor, row)
+        services.database, lambda connection: administration.create(connection, actor, row)
     )
-    return json_response(_with_secret(hands, made, secret), 201)
+    return json_response(_with_secret(services, made, secret), 201)
 
 
 @router.get("")
 async def list_endpoints(request: Request) -> Response:
     """List the workspace's endpoints, oldest first."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    rows = await hands.database.read(webhooks.list_endpoints, principal.workspace_id)
-    shown = [webhook_views.endpoint(row, hands.seal) for row in rows]
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    rows = await services.database.read(webhooks.list_endpoints, principal.workspace_id)
+    shown = [webhook_views.endpoint(row, services.seal) for row in rows]
     return json_response({"object": "list", "data": shown})
 
 
 @router.get("/{endpoint_id}")
 async def get_endpoint(request: Request, endpoint_id: str) -> Response:
     """Show an endpoint, and since when it fails or why it is disabled."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    row = await _find(hands, principal, endpoint_id)
-    return json_response(webhook_views.endpoint(row, hands.seal))
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    row = await _find(services, principal, endpoint_id)
+    return json_response(webhook_views.endpoint(row, services.seal))
 
 
 @router.patch("/{endpoint_id}", openapi_extra=ENDPOINT_CHANGES)
 async def change_endpoint(request: Request, endpoint_id: str) -> Response:
     """Change an endpoint, disable it (what waits for it is cancelled), or enable it again."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    asked = (await intake.asked(request, hands, EndpointChanges)).model_dump(exclude_unset=True)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    asked = (await intake.asked(request, services, EndpointChanges)).model_dump(exclude_unset=True)
     if "url" in asked:
-        check_receiver(asked["url"], hands.settings.allowed_networks, param="url")
+        check_receiver(asked["url"], services.settings.allowed_networks, param="url")
     if asked.get("scheme") is Scheme.OPENROUTER:
-        row = await _find(hands, principal, endpoint_id)
+        row = await _find(services, principal, endpoint_id)
         _check_signature(Scheme.OPENROUTER, SignatureKind(row.signature), param="scheme")
     change = EndpointChange(
-        principal.workspace_id, endpoint_id, now_ms(), webhooks.changes(asked, hands.seal)
+        principal.workspace_id, endpoint_id, now_ms(), webhooks.changes(asked, services.seal)
     )
     actor = actor_of(request, principal)
     row = await carry_out(
-        hands.database, lambda connection: administration.change(connection, actor, change)
+        services.database, lambda connection: administration.change(connection, actor, change)
     )
-    return json_response(webhook_views.endpoint(row, hands.seal))
+    return json_response(webhook_views.endpoint(row, services.seal))
 
 
 @router.delete("/{endpoint_id}")
 async def delete_endpoint(request: Request, endpoint_id: str) -> Response:
     """Delete an endpoint; what waits for it is cancelled."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
     actor = actor_of(request, principal)
     await carry_out(
-        hands.database, lambda connection: administration.delete(connection, actor, name)
+        services.database, lambda connection: administration.delete(connection, actor, name)
     )
     return json_response({"id": endpoint_id, "object": "webhook_endpoint", "deleted": True})
 
@@ -103,40 +103,42 @@ async def delete_endpoint(request: Request, endpoint_id: str) -> Response:
 @router.post("/{endpoint_id}/rotate", openapi_extra=ENDPOINT_ROTATION)
 async def rotate_endpoint(request: Request, endpoint_id: str) -> Response:
     """Give an endpoint a new secret, shown in this answer only; the one before signs too."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    wanted = await intake.asked(request, hands, EndpointRotationRequest, or_nothing=True)
-    row = await _find(hands, principal, endpoint_id)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    wanted = await intake.asked(request, services, EndpointRotationRequest, or_nothing=True)
+    row = await _find(services, principal, endpoint_id)
     kind = wanted.signature or SignatureKind(row.signature)
     _check_signature(Scheme(row.scheme), kind, param="signature")
-    columns, secret = webhooks.new_secret_columns(kind, hands.seal)
+    columns, secret = webhooks.new_secret_columns(kind, services.seal)
     overlap = wanted.overlap_seconds * 1000
     rotation = Rotation(principal.workspace_id, endpoint_id, now_ms(), columns, overlap)
     actor = actor_of(request, principal)
     rotated = await carry_out(
-        hands.database, lambda connection: administration.rotate(connection, actor, rotation)
+        services.database, lambda connection: administration.rotate(connection, actor, rotation)
     )
-    return json_response(_with_secret(hands, rotated, secret))
+    return json_response(_with_secret(services, rotated, secret))
 
 
 @router.post("/{endpoint_id}/test", status_code=202)
 async def test_endpoint(request: Request, endpoint_id: str) -> Response:
     """Send an endpoint an `endpoint.test`, whatever its filter; answers with the delivery."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
     name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
-    delivery_id = await hands.database.write(webhooks.send_test_many, name)
-    found = await hands.database.read(webhooks.find_delivery, principal.workspace_id, delivery_id)
+    delivery_id = await services.database.write(webhooks.send_test_many, name)
+    found = await services.database.read(
+        webhooks.find_delivery, principal.workspace_id, delivery_id
+    )
     return json_response(webhook_views.whole_delivery(found), 202)
 
 
-async def _find(hands: Services, principal: Principal, endpoint_id: str) -> Any:
-    return await hands.database.read(webhooks.find_endpoint, principal.workspace_id, endpoint_id)
+async def _find(services: Services, principal: Principal, endpoint_id: str) -> Any:
+    return await services.database.read(webhooks.find_endpoint, principal.workspace_id, endpoint_id)
 
 
-def _with_secret(hands: Services, row: Any, secret: str) -> Json:
+def _with_secret(services: Services, row: Any, secret: str) -> Json:
     """Show the secret this once; a private key stays here, its public half is in the endpoint."""
-    shown = webhook_views.endpoint(row, hands.seal)
+    shown = webhook_views.endpoint(row, services.seal)
     return shown if row.public_key else shown | {"secret": secret}
 
 

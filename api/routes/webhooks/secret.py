@@ -8,7 +8,7 @@ from api.auth import actor_of
 from api.documents import ROTATION
 from api.errors import json_response
 from api.schemas.webhooks import RotationRequest
-from api.services import services
+from api.services import services_of
 from broker import webhooks
 from broker.administration import carry_out
 from broker.administration import webhooks as administration
@@ -21,27 +21,28 @@ router = APIRouter(prefix="/secret", tags=["webhooks"])
 @router.get("")
 async def get_secret(request: Request) -> Response:
     """Show the workspace's secret; it is made when it is first asked for or needed."""
-    hands = services(request)
-    workspace_id = (await hands.keyring.principal(request)).workspace_id
-    row = await hands.database.read(webhooks.find_workspace_secret, workspace_id)
+    services = services_of(request)
+    workspace_id = (await services.keyring.principal(request)).workspace_id
+    row = await services.database.read(webhooks.find_workspace_secret, workspace_id)
     if row is None:
-        columns, _ = webhooks.new_secret_columns(SignatureKind.V1, hands.seal)
+        columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
         fresh = NewWorkspaceSecret(workspace_id, columns["secret"], now_ms())
-        row = await hands.database.write(webhooks.ensure_workspace_secrets, fresh)
-    return json_response(webhook_views.workspace_secret(row, hands.seal))
+        row = await services.database.write(webhooks.ensure_workspace_secrets, fresh)
+    return json_response(webhook_views.workspace_secret(row, services.seal))
 
 
 @router.post("/rotate", openapi_extra=ROTATION)
 async def rotate_secret(request: Request) -> Response:
     """Replace the workspace's secret; the one before signs too until its overlap ends."""
-    hands = services(request)
-    principal = await hands.keyring.principal(request)
-    wanted = await intake.asked(request, hands, RotationRequest, or_nothing=True)
-    columns, _ = webhooks.new_secret_columns(SignatureKind.V1, hands.seal)
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    wanted = await intake.asked(request, services, RotationRequest, or_nothing=True)
+    columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
     overlap = wanted.overlap_seconds * 1000
     fresh = NewWorkspaceSecret(principal.workspace_id, columns["secret"], now_ms(), overlap)
     actor = actor_of(request, principal)
     row = await carry_out(
-        hands.database, lambda connection: administration.rotate_workspace(connection, actor, fresh)
+        services.database,
+        lambda connection: administration.rotate_workspace(connection, actor, fresh),
     )
-    return json_response(webhook_views.workspace_secret(row, hands.seal))
+    return json_response(webhook_views.workspace_secret(row, services.seal))
