@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 
 from broker.queues import Lane
 
-BATCH_CLAIMS = 16
+BATCH_CLAIMS = 32
 """How many batch jobs are claimed together. The loop and the writer are done with so many before
 an interactive job feels it, and each job that begins is one that ends a little later: this bounds
 what batches ask of a process at any moment, however many calls they have in flight."""
