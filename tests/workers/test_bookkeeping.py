@@ -3,14 +3,17 @@
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import func, select
 
-from broker import signals
+from broker import ledger, signals
 from broker.database import Database
 from broker.migrations import migrate
 from broker.queues import Lane
 from broker.retries import GiveUp
+from broker.tables import LedgerEntry
 from tests.factories import (
     cancel,
+    count,
     failed,
     finished,
     make_principal,
@@ -44,3 +47,13 @@ async def test_ended_jobs_are_counted_by_their_final_status(database, redis):
         ("alpha", "interactive", "cancelled", 1),
         ("alpha", "interactive", "completed", 2),
     ]
+
+
+async def test_more_entries_than_go_into_one_look_are_sealed_at_once(database, redis):
+    caller = make_principal(database)
+    jobs = [submit(database, caller) for _ in range(ledger.SEAL_GROUP + 1)]
+    await bookkeeping.seal(SimpleNamespace(database=database, redis=redis))
+    assert count(database, LedgerEntry) == len(jobs)
+    with database.transaction() as connection:
+        numbered = connection.execute(select(func.count(LedgerEntry.sequence))).scalar_one()
+    assert numbered == len(jobs)
