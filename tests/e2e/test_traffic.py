@@ -14,8 +14,8 @@ pytestmark = pytest.mark.one_stack
 MODEL = "trio/model"
 TRIO = {  # what each is at the simulator, and its price
     "fast": ("sim-tok30-chunk1", "6"),
-    "slow": ("sim-tok30-chunk6-lat200", "1"),
-    "flaky": ("sim-tok30-chunk3-lat60-flaky30", "2"),
+    "slow": ("sim-tok30-chunk6-lat600", "1"),
+    "flaky": ("sim-tok30-chunk3-lat300-flaky30", "2"),
 }
 CALLS = 24
 

@@ -3,11 +3,11 @@
 import asyncio
 import shutil
 import ssl
-import subprocess
 import time
 from ipaddress import ip_network
 
 import pytest
+import trustme
 from standardwebhooks import Webhook
 
 from broker.database import Database
@@ -146,16 +146,10 @@ async def test_a_jobs_own_url_is_signed_with_the_workspaces_new_secret(
 
 
 @pytest.fixture(scope="module")
-def self_signed(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    key, cert = str(folder / "key.pem"), str(folder / "cert.pem")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
-         "-subj", "/CN=other.example", "-keyout", key, "-out", cert],
-        check=True, capture_output=True,
-    )  # fmt: skip
+def self_signed():
+    """A certificate that nobody trusts, for a name that nobody asked for."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(cert, key)
+    trustme.CA().issue_cert("other.example").configure_cert(context)
     return context
 
 

@@ -3,13 +3,13 @@
 import asyncio
 import socket
 import ssl
-import subprocess
 import threading
 from contextlib import asynccontextmanager
 from ipaddress import ip_address, ip_network
 
 import httpx
 import pytest
+import trustme
 
 from workers.egress import Bounds, Policy, RefusedError, TooLargeError, guarded_client
 from workers.egress.transport import GuardedTransport
@@ -233,19 +233,14 @@ async def test_names_that_nobody_answers_for_hold_up_no_others(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory):
-    """A self-signed certificate for shop.example, as server and client contexts."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, cert = str(folder / "key.pem"), str(folder / "cert.pem")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
-         "-subj", "/CN=shop.example", "-addext", "subjectAltName=DNS:shop.example",
-         "-keyout", key, "-out", cert],
-        check=True, capture_output=True,
-    )  # fmt: skip
+def certificate():
+    """A certificate for shop.example, as server and client contexts."""
+    authority = trustme.CA()
     serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    serving.load_cert_chain(cert, key)
-    return serving, ssl.create_default_context(cafile=cert)
+    authority.issue_cert("shop.example").configure_cert(serving)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    return serving, trusting
 
 
 async def test_tls_is_made_for_the_name_though_the_address_is_pinned(certificate):
