@@ -10,6 +10,8 @@ everybody, and nothing can drift.
 
 from broker.ledger.balances import NOTHING, Totals, balance, key_totals, lock, totals
 from broker.ledger.entries import (
+    Booked,
+    Held,
     append,
     extend,
     fee,
@@ -27,7 +29,9 @@ from broker.ledger.verification import Flaw, Verdict, verify
 __all__ = [
     "NOTHING",
     "SEAL_GROUP",
+    "Booked",
     "Flaw",
+    "Held",
     "Sealed",
     "Totals",
     "Verdict",

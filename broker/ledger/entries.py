@@ -7,8 +7,8 @@ second charge impossible. Of a workspace: *topup* and its *fee*, *grant* (the op
 signed) and *withdrawal* (money that went back to the payer), each with the payer's reference.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, insert
 
@@ -18,52 +18,46 @@ from broker.tables import LedgerEntry
 _INSERT = insert(LedgerEntry.__table__)  # type: ignore[attr-defined]
 
 
-def hold(
-    *, workspace_id: str, job_id: str, nanos: int, now: int, api_key_id: str | None = None
-) -> dict[str, Any]:
-    return _of_job("hold", workspace_id, api_key_id, job_id, now) | {
-        "amount_nanos": -nanos,
-        "held_nanos": nanos,
-    }
+class Booked(Protocol):
+    """A job as the books know it: a row of `jobs`."""
+
+    id: str
+    workspace_id: str
+    api_key_id: str
 
 
-def extend(job: Any, *, attempt: int, nanos: int, now: int) -> dict[str, Any]:
-    """Hold `nanos` more for a job (a row of `jobs`) whose attempt moves to a dearer endpoint."""
-    return _of_job("extend", job.workspace_id, job.api_key_id, job.id, now) | {
-        "attempt": attempt,
-        "amount_nanos": -nanos,
-        "held_nanos": nanos,
-    }
+class Held(Booked, Protocol):
+    """One for which something is held."""
+
+    hold_nanos: int
 
 
-def settle(
-    *,
-    workspace_id: str,
-    job_id: str,
-    held_nanos: int,
-    cost_nanos: int,
-    now: int,
-    api_key_id: str | None = None,
-) -> dict[str, Any]:
-    return _of_job("settle", workspace_id, api_key_id, job_id, now) | {
-        "amount_nanos": held_nanos - cost_nanos,
-        "held_nanos": -held_nanos,
-    }
+def hold(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Hold what a job (the columns of its row, which is about to be written) may cost."""
+    entry = _entry("hold", job["workspace_id"], job["created_at"])
+    entry |= {"api_key_id": job["api_key_id"], "job_id": job["id"]}
+    return entry | _held(job["hold_nanos"])
 
 
-def release(
-    *, workspace_id: str, job_id: str, held_nanos: int, now: int, api_key_id: str | None = None
-) -> dict[str, Any]:
-    return _of_job("release", workspace_id, api_key_id, job_id, now) | {
-        "amount_nanos": held_nanos,
-        "held_nanos": -held_nanos,
-    }
+def extend(job: Booked, *, attempt: int, nanos: int, now: int) -> dict[str, Any]:
+    """Hold `nanos` more for a job whose attempt moves to a dearer endpoint."""
+    return _of_job("extend", job, now) | {"attempt": attempt} | _held(nanos)
 
 
-def refund(job: Any, *, nanos: int, now: int) -> dict[str, Any]:
-    """Give back what a job (a row of `jobs`) cost; once a job."""
-    entry = _of_job("refund", job.workspace_id, job.api_key_id, job.id, now)
-    return entry | {"amount_nanos": nanos}
+def settle(job: Held, *, cost_nanos: int, now: int) -> dict[str, Any]:
+    """Charge what the answer cost, whatever was held."""
+    held = job.hold_nanos
+    return _of_job("settle", job, now) | {"amount_nanos": held - cost_nanos, "held_nanos": -held}
+
+
+def release(job: Held, *, now: int) -> dict[str, Any]:
+    """Give the hold of a job back that ended without an answer."""
+    return _of_job("release", job, now) | _held(-job.hold_nanos)
+
+
+def refund(job: Booked, *, nanos: int, now: int) -> dict[str, Any]:
+    """Give back what a job cost; once a job."""
+    return _of_job("refund", job, now) | {"amount_nanos": nanos}
 
 
 def topup(*, workspace_id: str, nanos: int, now: int, reference: str) -> dict[str, Any]:
@@ -94,10 +88,13 @@ def append(connection: Connection, entries: Sequence[dict[str, Any]]) -> None:
         connection.execute(_INSERT, entries)
 
 
-def _of_job(
-    kind: str, workspace_id: str, api_key_id: str | None, job_id: str, now: int
-) -> dict[str, Any]:
-    return _entry(kind, workspace_id, now) | {"api_key_id": api_key_id, "job_id": job_id}
+def _held(nanos: int) -> dict[str, int]:
+    return {"amount_nanos": -nanos, "held_nanos": nanos}
+
+
+def _of_job(kind: str, job: Booked, now: int) -> dict[str, Any]:
+    of_job = {"api_key_id": job.api_key_id, "job_id": job.id}
+    return _entry(kind, job.workspace_id, now) | of_job
 
 
 def _entry(kind: str, workspace_id: str, now: int) -> dict[str, Any]:

@@ -9,23 +9,23 @@ from broker.lifecycle.ended import Ended
 from broker.lifecycle.following import carry
 
 
-def announce(connection: Connection, jobs: Sequence[Ended]) -> None:
+def announce(connection: Connection, ends: Sequence[Ended]) -> None:
     """Create the deliveries of these endings and add up the usage; call it last, and once.
 
     Jobs that share an ended job's call end with it, or go on without it. The sums are rows that all
     processes write: here each of them is locked in one order, and not for long.
     """
-    shared = [job for job in jobs if job.shares]
+    shared = [end for end in ends if end.job.coalesced_with is not None]
     if shared:
-        jobs = [*jobs, *carry(connection, shared)]
+        ends = [*ends, *carry(connection, shared)]
     webhooks.fan_out(
         connection,
         [
             webhooks.job_event(
-                *(job.job_id, job.workspace_id, job.state.value, job.now, job.webhook),
-                is_line=job.is_line,
+                *(end.job.id, end.job.workspace_id, end.state.value, end.now, end.job.webhook),
+                is_line=end.job.batch_id is not None,
             )
-            for job in jobs
+            for end in ends
         ],
     )
-    usage.add(connection, [job.consumed for job in jobs if job.consumed is not None])
+    usage.add(connection, [end.consumed for end in ends if end.consumed is not None])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import Connection, bindparam, case, insert, select, update
@@ -12,7 +12,7 @@ from broker.operations import Operation
 from broker.retries import OnUnknown
 from broker.routing import Endpoint, Plan
 from broker.states import JobState
-from broker.tables import Attempt, Job, JobPayload
+from broker.tables import Attempt, Job, JobPayload, columns
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
@@ -60,6 +60,37 @@ class ClaimedJob:
         return self.plan[self.position]
 
 
+class JobToRun(Protocol):
+    """A row of `jobs` with all that an attempt needs of it."""
+
+    id: str
+    workspace_id: str
+    operation: str
+    model: str
+    lane: str
+    stream: bool
+    position: int
+    attempt: int
+    attempts_used: int
+    tries_here: int
+    max_attempts: int
+    on_unknown: str
+    deadline_at: int
+    hold_nanos: int
+    created_at: int
+    available_at: int
+    waiting_since: int | None
+
+
+class Body(Protocol):
+    """A row of `job_payloads` with all that an attempt needs of it."""
+
+    job_id: str
+    request: bytes
+    plan: bytes
+    quotes: str | None
+
+
 def _claim_statement() -> Any:
     return (
         update(_jobs)
@@ -80,32 +111,12 @@ def _claim_statement() -> Any:
                 (_jobs.c.started_at.is_(None), bindparam("now")), else_=_jobs.c.started_at
             ),
         )
-        .returning(
-            _jobs.c.id,
-            _jobs.c.workspace_id,
-            _jobs.c.operation,
-            _jobs.c.model,
-            _jobs.c.lane,
-            _jobs.c.stream,
-            _jobs.c.position,
-            _jobs.c.attempt,
-            _jobs.c.attempts_used,
-            _jobs.c.tries_here,
-            _jobs.c.max_attempts,
-            _jobs.c.on_unknown,
-            _jobs.c.deadline_at,
-            _jobs.c.hold_nanos,
-            _jobs.c.created_at,
-            _jobs.c.available_at,
-            _jobs.c.waiting_since,
-        )
+        .returning(*columns(JobToRun, _jobs))
     )
 
 
 _CLAIM = _claim_statement()
-_BODIES = select(
-    _payloads.c.job_id, _payloads.c.request, _payloads.c.plan, _payloads.c.quotes
-).where(_payloads.c.job_id.in_(_IDS))
+_BODIES = select(*columns(Body, _payloads)).where(_payloads.c.job_id.in_(_IDS))
 _INSERT_ATTEMPTS = insert(_attempts)
 
 
@@ -116,7 +127,7 @@ def claim_many(connection: Connection, claims: Sequence[Claim]) -> Sequence[Clai
     """
     first = claims[0]
     now = max(claim.now for claim in claims)
-    rows = connection.execute(
+    rows: Sequence[JobToRun] = connection.execute(
         _CLAIM,
         {
             "ids": [claim.job_id for claim in claims],
@@ -127,7 +138,7 @@ def claim_many(connection: Connection, claims: Sequence[Claim]) -> Sequence[Clai
     ).all()
     if not rows:
         return [None] * len(claims)
-    bodies = {
+    bodies: dict[str, Body] = {
         body.job_id: body for body in connection.execute(_BODIES, {"ids": [row.id for row in rows]})
     }
     claimed = {
@@ -141,7 +152,7 @@ def claim_many(connection: Connection, claims: Sequence[Claim]) -> Sequence[Clai
     return [claimed.pop(claim.job_id, None) for claim in claims]
 
 
-def claimed_job(row: Any, body: Any, *, queued_ms: int = 0) -> ClaimedJob:
+def claimed_job(row: JobToRun, body: Body, *, queued_ms: int = 0) -> ClaimedJob:
     return ClaimedJob(
         id=row.id,
         workspace_id=row.workspace_id,
@@ -165,10 +176,10 @@ def claimed_job(row: Any, body: Any, *, queued_ms: int = 0) -> ClaimedJob:
     )
 
 
-def _queued_ms(row: Any, now: int) -> int:
+def _queued_ms(row: JobToRun, now: int) -> int:
     """How long the job was ready to run: `waiting_since` tells where it was put off meanwhile."""
     since = row.available_at if row.waiting_since is None else row.waiting_since
-    return max(now - int(since), 0)
+    return max(now - since, 0)
 
 
 def _attempt(job: ClaimedJob, owner: str, now: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ No attempt is spent and none stays on record: a claim that came to nothing is ta
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import Connection, bindparam, delete, select, update
@@ -14,12 +14,13 @@ from broker import ledger, routing
 from broker.completion import AttemptOutcome, ErrorType
 from broker.evidence import EndpointKey
 from broker.fairness import line_of
+from broker.ledger import Held
 from broker.lifecycle.leases import Requeued
 from broker.pacing import Busy, Congestion, Place, best_place
 from broker.queues import REDISPATCH_MS, ordinary
 from broker.spending import Payer, Purse
 from broker.states import JobState
-from broker.tables import Attempt, Job, JobPayload, Workspace
+from broker.tables import Attempt, Job, JobPayload, Workspace, columns
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
@@ -43,20 +44,40 @@ class Deferral:
     attempt: int | None = None
 
 
+class Standing(Protocol):
+    """Where a job stands: a row of `jobs` with whatever a move changes first."""
+
+    id: str
+    state: str
+    attempt: int
+    position: int
+
+
+class MovableJob(Standing, Held, Protocol):
+    """A row of `jobs` with its plan, and with what its workspace may spend."""
+
+    attempts_used: int
+    tries_here: int
+    lane: str
+    batch_id: str | None
+    priority: int
+    available_at: int
+    waiting_since: int | None
+    deadline_at: int
+    started_at: int | None
+    plan: bytes
+    quotes: str | None
+    unlimited: bool
+
+
 _FOUND = (
-    select(
-        *(_jobs.c.id, _jobs.c.state, _jobs.c.attempt, _jobs.c.attempts_used, _jobs.c.tries_here),
-        *(_jobs.c.position, _jobs.c.lane, _jobs.c.workspace_id, _jobs.c.api_key_id),
-        *(_jobs.c.batch_id, _jobs.c.priority, _jobs.c.hold_nanos, _workspaces.c.unlimited),
-        *(_jobs.c.available_at, _jobs.c.waiting_since, _jobs.c.deadline_at, _jobs.c.started_at),
-        *(_payloads.c.plan, _payloads.c.quotes),
-    )
+    select(*columns(MovableJob, _jobs, _payloads, _workspaces))
     .join(_payloads, _payloads.c.job_id == _jobs.c.id)
     .join(_workspaces, _workspaces.c.id == _jobs.c.workspace_id)
     .where(_jobs.c.id.in_(_IDS), _jobs.c.state.in_(_MOVABLE), _jobs.c.cancel_requested.is_(False))
 )
 _LOCKED = (
-    select(_jobs.c.id, _jobs.c.state, _jobs.c.attempt, _jobs.c.position)
+    select(*columns(Standing, _jobs))
     .where(_jobs.c.id.in_(_IDS), _jobs.c.state.in_(_MOVABLE), _jobs.c.cancel_requested.is_(False))
     .order_by(_jobs.c.id)
     .with_for_update()
@@ -97,10 +118,10 @@ def defer_many(connection: Connection, wishes: Sequence[Deferral]) -> Sequence[R
     jobs that moved to a free endpoint.
     """
     ids = sorted({wish.job_id for wish in wishes})
-    rows = {row.id: row for row in connection.execute(_FOUND, {"ids": ids})}
+    rows: dict[str, MovableJob] = {row.id: row for row in connection.execute(_FOUND, {"ids": ids})}
     failed = _failed(connection, [row.id for row in rows.values() if row.attempt])
     purse = _purse(connection, rows.values(), wishes)  # locks workspaces before jobs, as others do
-    locked = {row.id: row for row in connection.execute(_LOCKED, {"ids": ids})}
+    locked: dict[str, Standing] = {row.id: row for row in connection.execute(_LOCKED, {"ids": ids})}
     results: list[Requeued | None] = []
     moves: list[_Move] = []
     for wish in wishes:
@@ -132,7 +153,7 @@ class _Move:
     """Where a job goes, and what more it holds for that."""
 
     wish: Deferral
-    row: Any
+    row: MovableJob
     place: Place
     provider: str
     more: int
@@ -164,7 +185,7 @@ class _Move:
         }
 
 
-def _move(wish: Deferral, row: Any, failed: Collection[EndpointKey], purse: Purse) -> _Move:
+def _move(wish: Deferral, row: MovableJob, failed: Collection[EndpointKey], purse: Purse) -> _Move:
     """Choose the soonest place that can be paid for."""
     plan = routing.decode(row.plan)
     quotes: list[int] = orjson.loads(row.quotes or "[]")
@@ -181,7 +202,7 @@ def _move(wish: Deferral, row: Any, failed: Collection[EndpointKey], purse: Purs
         closed.add(place.position)
 
 
-def _purse(connection: Connection, rows: Iterable[Any], wishes: Sequence[Deferral]) -> Purse:
+def _purse(connection: Connection, rows: Iterable[MovableJob], wishes: Sequence[Deferral]) -> Purse:
     """Open the purses of those whose jobs may move to a dearer place."""
     dearer = [
         row for row in rows if max(orjson.loads(row.quotes or "[]"), default=0) > row.hold_nanos
@@ -189,21 +210,21 @@ def _purse(connection: Connection, rows: Iterable[Any], wishes: Sequence[Deferra
     return Purse.open(connection, map(_payer, dearer), max(wish.now for wish in wishes))
 
 
-def _payer(row: Any) -> Payer:
+def _payer(row: MovableJob) -> Payer:
     return Payer(row.workspace_id, row.api_key_id, row.unlimited, budgeted=True)
 
 
-def _unmoved(row: Any, locked: Any | None) -> bool:
+def _unmoved(row: MovableJob, locked: Standing | None) -> bool:
     """Tell whether a row is still as it was read before the locks were taken."""
     return locked is not None and (row.state, row.attempt, row.position) == (
         *(locked.state, locked.attempt, locked.position),
     )
 
 
-def _is_of(wish: Deferral, row: Any) -> bool:
+def _is_of(wish: Deferral, row: MovableJob) -> bool:
     if wish.attempt is None:
-        return bool(row.state == JobState.QUEUED.value)
-    return bool(row.state == JobState.RUNNING.value and row.attempt == wish.attempt)
+        return row.state == JobState.QUEUED.value
+    return row.state == JobState.RUNNING.value and row.attempt == wish.attempt
 
 
 def _known(wish: Deferral) -> Congestion:

@@ -2,37 +2,36 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import Connection, bindparam, select, text, update
 
+from broker import ledger
 from broker.completion import ErrorType
 from broker.errors import ConflictError, NotFoundError
 from broker.lifecycle.announcements import announce
-from broker.lifecycle.books import release
-from broker.lifecycle.ended import ended
+from broker.lifecycle.ended import Ended, EndingJob
 from broker.lifecycle.records import END_JOB, job_end
 from broker.states import FINAL, JobState, sources
-from broker.tables import Job
+from broker.tables import Job, columns
 
 EXPIRE_GROUP = 500
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_ENDING = (
-    _jobs.c.id,
-    _jobs.c.workspace_id,
-    _jobs.c.api_key_id,
-    _jobs.c.state,
-    _jobs.c.hold_nanos,
-    _jobs.c.webhook,
-    _jobs.c.batch_id,
-    _jobs.c.waiting_for,
-    _jobs.c.coalesced_with,
-)
+
+
+class OpenJob(EndingJob, Protocol):
+    """A row of `jobs` that may end without an attempt's end."""
+
+    state: str
+    waiting_for: str | None
+
+
+_OPEN = columns(OpenJob, _jobs)
 # The condition of the index `ix_jobs_deadline`, word for word.
 _OVERDUE = (
-    select(*_ENDING)
+    select(*_OPEN)
     .where(
         text("jobs.state IN ('queued', 'scheduled')"),
         _jobs.c.deadline_at <= bindparam("now"),
@@ -61,19 +60,17 @@ def cancel_many(
     Returns the state the job is in now: RUNNING when its worker has yet to stop.
     """
     now = wishes[0].now
-    rows = {
-        row.id: row
-        for row in connection.execute(
-            select(*_ENDING)
-            .where(_jobs.c.id.in_([wish.job_id for wish in wishes]))
-            .order_by(_jobs.c.id)
-            .with_for_update()
-        )
-    }
-    results = [_cancellation(rows.get(wish.job_id), wish) for wish in wishes]
-    owned = {wish.job_id for wish in wishes if _owns(rows.get(wish.job_id), wish)}
-    _end_unclaimed(connection, [rows[id_] for id_ in owned], JobState.CANCELLED, now)
-    running = [id_ for id_ in owned if rows[id_].state == JobState.RUNNING.value]
+    asked = {(wish.job_id, wish.workspace_id) for wish in wishes}
+    found: Iterable[OpenJob] = connection.execute(
+        select(*_OPEN)
+        .where(_jobs.c.id.in_([wish.job_id for wish in wishes]))
+        .order_by(_jobs.c.id)
+        .with_for_update()
+    )
+    rows = {key: row for row in found if (key := (row.id, row.workspace_id)) in asked}
+    results = [_cancellation(rows.get((wish.job_id, wish.workspace_id)), wish) for wish in wishes]
+    _end_unclaimed(connection, rows.values(), JobState.CANCELLED, now)
+    running = [row.id for row in rows.values() if row.state == JobState.RUNNING.value]
     if running:
         connection.execute(
             update(_jobs).where(_jobs.c.id.in_(running)).values(cancel_requested=True)
@@ -81,12 +78,8 @@ def cancel_many(
     return results
 
 
-def _owns(row: Any, wish: Cancellation) -> bool:
-    return row is not None and row.workspace_id == wish.workspace_id
-
-
-def _cancellation(row: Any, wish: Cancellation) -> JobState | Exception:
-    if not _owns(row, wish):
+def _cancellation(row: OpenJob | None, wish: Cancellation) -> JobState | Exception:
+    if row is None:
         return NotFoundError(f"There is no job {wish.job_id}.")
     state = JobState(row.state)
     if state is JobState.CANCELLED or state is JobState.RUNNING:
@@ -102,11 +95,11 @@ def expire_many(connection: Connection, nows: Sequence[int]) -> Sequence[int]:
 
 
 def _expire(connection: Connection, now: int) -> int:
-    rows = connection.execute(_OVERDUE, {"now": now}).all()
+    rows: Sequence[OpenJob] = connection.execute(_OVERDUE, {"now": now}).all()
     return _end_unclaimed(connection, rows, JobState.EXPIRED, now, _expiry)
 
 
-def _expiry(row: Any) -> str:
+def _expiry(row: OpenJob) -> str:
     """Return the error of a job whose deadline passed: with what it had waited for, if anything."""
     message = "The job's deadline passed."
     if row.waiting_for is not None:
@@ -118,10 +111,10 @@ def _expiry(row: Any) -> str:
 
 def _end_unclaimed(
     connection: Connection,
-    rows: Iterable[Any],
+    rows: Iterable[OpenJob],
     state: JobState,
     now: int,
-    error: Callable[[Any], str | None] = lambda _: None,
+    error: Callable[[OpenJob], str | None] = lambda _: None,
 ) -> int:
     """End those of `rows` that nobody runs, giving their holds back; return how many."""
     may_end = {source.value for source in sources(state)} - {JobState.RUNNING.value}
@@ -129,6 +122,6 @@ def _end_unclaimed(
     if ending:
         ends = [job_end(row.id, state, now, error(row)) for row in ending]
         connection.execute(END_JOB, ends)
-        release(connection, [(row, now) for row in ending])
-        announce(connection, [ended(row, row.workspace_id, state, now) for row in ending])
+        ledger.append(connection, [ledger.release(row, now=now) for row in ending])
+        announce(connection, [Ended(row, state, now) for row in ending])
     return len(ending)

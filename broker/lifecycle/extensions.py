@@ -2,27 +2,34 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from broker import ledger
 from broker.completion import Failure
+from broker.ledger import Held
 from broker.lifecycle.claims import ClaimedJob
 from broker.lifecycle.records import decide
 from broker.retries import Decision, Retry
 from broker.routing import Plan
 from broker.spending import Payer, Purse
 from broker.states import JobState
-from broker.tables import Job, Workspace
+from broker.tables import Job, Workspace, columns
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+
+
+class FailingJob(Held, Protocol):
+    """A row of `jobs` whose attempt has failed, with what its workspace may spend."""
+
+    attempt: int
+    unlimited: bool
+
+
 _RUNNING = (
-    select(
-        *(_jobs.c.id, _jobs.c.workspace_id, _jobs.c.api_key_id, _jobs.c.attempt),
-        *(_jobs.c.hold_nanos, _workspaces.c.unlimited),
-    )
+    select(*columns(FailingJob, _jobs, _workspaces))
     .join(_workspaces, _workspaces.c.id == _jobs.c.workspace_id)
     .where(
         _jobs.c.id.in_(bindparam("ids", expanding=True)), _jobs.c.state == JobState.RUNNING.value
@@ -58,7 +65,7 @@ def extend_many(connection: Connection, wishes: Sequence[Extension]) -> Sequence
     """
     ledger.lock(connection, {wish.job.workspace_id for wish in wishes})  # before jobs, as others do
     found = connection.execute(_RUNNING, {"ids": sorted({wish.job.id for wish in wishes})})
-    rows = {(row.id, row.attempt): row for row in found}
+    rows: dict[tuple[str, int], FailingJob] = {(row.id, row.attempt): row for row in found}
     payers = {id_: _payer(row) for id_, row in rows.items()}
     purse = Purse.open(connection, payers.values(), max(wish.now for wish in wishes))
     decisions: list[Decision] = []
@@ -79,7 +86,9 @@ def extend_many(connection: Connection, wishes: Sequence[Extension]) -> Sequence
     return decisions
 
 
-def _affordable(wish: Extension, row: Any, payer: Payer, purse: Purse) -> tuple[int | None, int]:
+def _affordable(
+    wish: Extension, row: FailingJob, payer: Payer, purse: Purse
+) -> tuple[int | None, int]:
     """Return the first place from the wished one on that can be paid for, and what it needs."""
     for place in range(wish.decision.position, len(wish.job.plan)):
         more = max(_quote(wish.job, place) - row.hold_nanos, 0)
@@ -102,5 +111,5 @@ def _quote(job: ClaimedJob, place: int) -> int:
     return job.quotes[place] if place < len(job.quotes) else 0
 
 
-def _payer(row: Any) -> Payer:
+def _payer(row: FailingJob) -> Payer:
     return Payer(row.workspace_id, row.api_key_id, row.unlimited, budgeted=True)

@@ -4,18 +4,19 @@ In the transaction of the leader's end, so that no follower is ever left waiting
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
+from broker import ledger
 from broker.completion import Json
 from broker.ids import generation_id
-from broker.lifecycle.books import Answered, settle
-from broker.lifecycle.ended import Ended
+from broker.lifecycle.ended import Ended, EndingJob
 from broker.states import JobState
-from broker.tables import CoalescedJob, Generation, Job, JobPayload
+from broker.tables import CoalescedJob, Generation, Job, JobPayload, columns
+from broker.usage import Consumer, Consumption
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
@@ -24,20 +25,21 @@ _members: Any = CoalescedJob.__table__  # type: ignore[attr-defined]
 _IDS: Any = bindparam("ids", expanding=True)
 _WAITING = (JobState.QUEUED.value, JobState.SCHEDULED.value)
 
+
+class Follower(EndingJob, Consumer, Protocol):
+    """A job that waits for another's answer, and in which lane it would wait for its own."""
+
+    fingerprint: str
+    lane: str
+
+
 _LEAVE = (
     delete(_members)
     .where(_members.c.job_id.in_(_IDS))
     .returning(_members.c.job_id, _members.c.workspace_id, _members.c.fingerprint, _members.c.leads)
 )
 _FOLLOWERS = (
-    select(
-        _jobs.c.id,
-        *(_jobs.c.workspace_id, _jobs.c.api_key_id, _jobs.c.app, _jobs.c.end_user),
-        _jobs.c.hold_nanos,
-        *(_jobs.c.webhook, _jobs.c.batch_id),
-        _members.c.fingerprint,
-        _members.c.lane,
-    )
+    select(*columns(Follower, _members, _jobs))
     .join(_members, _members.c.job_id == _jobs.c.id)
     .where(_members.c.fingerprint.in_(_IDS), _jobs.c.state.in_(_WAITING))
     .order_by(_jobs.c.id)
@@ -73,13 +75,14 @@ def carry(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
 
     After an answer all followers have it. After anything else the oldest leads, and is queued.
     """
-    left = connection.execute(_LEAVE, {"ids": [end.job_id for end in ended]}).all()
+    left = connection.execute(_LEAVE, {"ids": [end.job.id for end in ended]}).all()
     leaders = {(row.workspace_id, row.fingerprint): row.job_id for row in left if row.leads}
     if not leaders:
         return []
-    end_of = {end.job_id: end for end in ended}
-    groups: dict[str, list[Any]] = defaultdict(list)
-    for row in connection.execute(_FOLLOWERS, {"ids": [key[1] for key in leaders]}):
+    end_of = {end.job.id: end for end in ended}
+    groups: dict[str, list[Follower]] = defaultdict(list)
+    rows: Iterable[Follower] = connection.execute(_FOLLOWERS, {"ids": [key[1] for key in leaders]})
+    for row in rows:
         if leader := leaders.get((row.workspace_id, row.fingerprint)):
             groups[leader].append(row)
     carried: list[Ended] = []
@@ -91,28 +94,23 @@ def carry(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
     return carried
 
 
-def _answer(connection: Connection, leader: Ended, followers: Sequence[Any]) -> list[Ended]:
+def _answer(connection: Connection, leader: Ended, followers: Sequence[Follower]) -> list[Ended]:
     """Give the leader's answer to its followers, and their holds back."""
-    response, generation = _answered(connection, leader.job_id)
+    leader_id, now = leader.job.id, leader.now
+    response, generation = _answered(connection, leader_id)
     ids = [row.id for row in followers]
-    now = leader.now
     connection.execute(_COMPLETE, [{"of_job": id_, "now": now} for id_ in ids])
     connection.execute(
         _STORE,
-        [{"of_job": id_, "response": _as_own(response, id_, leader.job_id)} for id_ in ids],
+        [{"of_job": id_, "response": _as_own(response, id_, leader_id)} for id_ in ids],
     )
     made = [_free(generation, id_, now) for id_ in ids]
     connection.execute(insert(_generations), made)
-    answered = [Answered(row, free, now) for row, free in zip(followers, made, strict=True)]
-    settle(connection, answered)
+    ledger.append(connection, [ledger.settle(row, cost_nanos=0, now=now) for row in followers])
     connection.execute(_LEAVE, {"ids": ids})
     return [
-        Ended(
-            *(each.job.id, each.job.workspace_id, JobState.COMPLETED, now, each.job.webhook),
-            is_line=each.job.batch_id is not None,
-            consumed=each.consumption,
-        )
-        for each in answered
+        Ended(row, JobState.COMPLETED, now, Consumption.of(row, free, now))
+        for row, free in zip(followers, made, strict=True)
     ]
 
 
@@ -143,7 +141,7 @@ def _free(generation: Json, job_id: str, now: int) -> dict[str, Any]:
     }
 
 
-def _lead_on(connection: Connection, followers: Sequence[Any], now: int) -> None:
+def _lead_on(connection: Connection, followers: Sequence[Follower], now: int) -> None:
     """Queue the oldest follower in its own lane; the others wait for that one now."""
     first, *others = followers
     connection.execute(

@@ -1,26 +1,39 @@
 """Signs of life, and what becomes of jobs whose worker gives none."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
-from broker.lifecycle.claims import claimed_job
+from broker.lifecycle.claims import Body, JobToRun, claimed_job
 from broker.lifecycle.records import Failed, decide, record_many
 from broker.queues import Lane, ordinary
 from broker.retries import Retry
 from broker.states import JobState
-from broker.tables import Job, JobPayload
+from broker.tables import Job, JobPayload, columns
 
 RESCUE_GROUP = 500
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
 
+
+class HeldJob(Protocol):
+    """A row of `jobs` under a lease."""
+
+    id: str
+    attempt: int
+    cancel_requested: bool
+
+
+class LostJob(JobToRun, Body, HeldJob, Protocol):
+    """One whose worker fell silent."""
+
+
 _HELD = (
-    select(_jobs.c.id, _jobs.c.attempt, _jobs.c.cancel_requested)
+    select(*columns(HeldJob, _jobs))
     .where(
         _jobs.c.id.in_(bindparam("ids", expanding=True)),
         _jobs.c.lease_owner == bindparam("owner"),
@@ -69,7 +82,9 @@ def renew_many(connection: Connection, beats: Sequence[Heartbeat]) -> Sequence[R
 
 
 def _renew(connection: Connection, beat: Heartbeat) -> Renewal:
-    found = connection.execute(_HELD, {"ids": sorted(beat.attempts), "owner": beat.owner})
+    found: Iterable[HeldJob] = connection.execute(
+        _HELD, {"ids": sorted(beat.attempts), "owner": beat.owner}
+    )
     held = {row.id: row for row in found if beat.attempts[row.id] == row.attempt}
     if held:
         connection.execute(_RENEW, {"ids": sorted(held), "expires": beat.expires_at})
@@ -112,8 +127,8 @@ def _rescue(connection: Connection, rescue: Rescue) -> list[Requeued]:
         if rescue.owner is None
         else _jobs.c.lease_owner == rescue.owner
     )
-    rows = connection.execute(
-        select(_jobs, _payloads.c.request, _payloads.c.plan, _payloads.c.quotes)
+    rows: Sequence[LostJob] = connection.execute(
+        select(*columns(LostJob, _jobs, _payloads))
         .join(_payloads, _payloads.c.job_id == _jobs.c.id)
         .where(_jobs.c.state == JobState.RUNNING.value, lost)
         .order_by(_jobs.c.id)
@@ -132,7 +147,7 @@ def _rescue(connection: Connection, rescue: Rescue) -> list[Requeued]:
     ]
 
 
-def _lost_attempt(row: Any, now: int) -> Failed:
+def _lost_attempt(row: LostJob, now: int) -> Failed:
     job = claimed_job(row, row)
     failure = Failure(
         outcome=AttemptOutcome.CANCELLED if row.cancel_requested else AttemptOutcome.UNKNOWN,

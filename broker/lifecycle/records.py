@@ -3,22 +3,21 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from broker import files, retries
+from broker import files, ledger, retries
 from broker.completion import AttemptOutcome, Failure, Timings
 from broker.lifecycle.announcements import announce
-from broker.lifecycle.books import Answered, release, settle
 from broker.lifecycle.claims import ClaimedJob
-from broker.lifecycle.ended import Ended, ended
+from broker.lifecycle.ended import Ended, EndingJob
 from broker.lifecycle.wording import error_json, storable, stored
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, ordinary
 from broker.retries import Decision, GiveUp, Retry
 from broker.states import FINAL, JobState
-from broker.tables import Attempt, Generation, Job, JobPayload
-from broker.usage import Consumption
+from broker.tables import Attempt, Generation, Job, JobPayload, columns
+from broker.usage import Consumer, Consumption
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
@@ -84,12 +83,15 @@ def decide(job: ClaimedJob, failure: Failure, now: int, *, shown: bool = False) 
     return retries.decide(failure, situation, chance=random.random())  # noqa: S311  # jitter
 
 
+class RunningJob(EndingJob, Consumer, Protocol):
+    """A row of `jobs` with an attempt whose end is to be recorded."""
+
+    attempt: int
+    cancel_requested: bool
+
+
 _RUNNING = (
-    select(
-        *(_jobs.c.id, _jobs.c.workspace_id, _jobs.c.api_key_id, _jobs.c.app, _jobs.c.end_user),
-        *(_jobs.c.attempt, _jobs.c.hold_nanos, _jobs.c.cancel_requested, _jobs.c.webhook),
-        *(_jobs.c.coalesced_with, _jobs.c.batch_id),
-    )
+    select(*columns(RunningJob, _jobs))
     .where(
         _jobs.c.id.in_(bindparam("ids", expanding=True)), _jobs.c.state == JobState.RUNNING.value
     )
@@ -159,13 +161,11 @@ def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[b
 
     Answer, cost, settlement and state change of a job are in one transaction.
     """
-    running = {
-        (row.id, row.attempt): row
-        for row in connection.execute(_RUNNING, {"ids": [ending.job.id for ending in endings]})
-    }
+    found = connection.execute(_RUNNING, {"ids": [ending.job.id for ending in endings]})
+    running: dict[tuple[str, int], RunningJob] = {(row.id, row.attempt): row for row in found}
     recorded = []
     live: list[Ending] = []
-    rows: dict[str, Any] = {}
+    rows: dict[str, RunningJob] = {}
     for ending in endings:
         row = running.pop((ending.job.id, ending.job.attempt), None)
         recorded.append(row is not None)
@@ -180,19 +180,19 @@ def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[b
     return recorded
 
 
-def _ended_jobs(endings: Sequence[Ending], rows: Mapping[str, Any]) -> list[Ended]:
+def _ended_jobs(endings: Sequence[Ending], rows: Mapping[str, RunningJob]) -> list[Ended]:
     return [
-        ended(row, end.job.workspace_id, state, end.now, _consumed(end, state, row))
+        Ended(row, state, end.now, _consumed(end, state, row))
         for end in endings
         if (state := _state(end)) is not None
         for row in [rows[end.job.id]]
     ]
 
 
-def _consumed(end: Ending, state: JobState, row: Any) -> Consumption | None:
+def _consumed(end: Ending, state: JobState, row: RunningJob) -> Consumption | None:
     """Return what an ending adds to the usage: an answer, or that there was none."""
     if isinstance(end, Finished):
-        return Answered(row, end.generation, end.now).consumption
+        return Consumption.of(row, end.generation, end.now)
     if state not in LOST:
         return None
     endpoint = end.job.endpoint
@@ -249,7 +249,7 @@ def _attempt_end(ending: Ending) -> dict[str, Any]:
 
 
 def _record_finished(
-    connection: Connection, endings: Sequence[Finished], rows: Mapping[str, Any]
+    connection: Connection, endings: Sequence[Finished], rows: Mapping[str, RunningJob]
 ) -> None:
     if not endings:
         return
@@ -262,11 +262,15 @@ def _record_finished(
         [{"of_job": end.job.id, "response": end.response, "events": end.events} for end in endings],
     )
     files.add(connection, [row for end in endings for row in end.files])
-    settle(connection, [Answered(rows[end.job.id], end.generation, end.now) for end in endings])
+    settled = [
+        ledger.settle(rows[end.job.id], cost_nanos=end.generation["cost_nanos"], now=end.now)
+        for end in endings
+    ]
+    ledger.append(connection, settled)
 
 
 def _record_failed(
-    connection: Connection, endings: Sequence[Failed], rows: Mapping[str, Any]
+    connection: Connection, endings: Sequence[Failed], rows: Mapping[str, RunningJob]
 ) -> None:
     requeues = [_requeue(end, end.decision) for end in endings if isinstance(end.decision, Retry)]
     if requeues:
@@ -285,7 +289,10 @@ def _record_failed(
     ]
     if logs:
         connection.execute(_STORE_ANSWER, logs)
-    release(connection, [(rows[end.job.id], end.now) for end, state in stopped if state in FINAL])
+    released = [
+        ledger.release(rows[end.job.id], now=end.now) for end, state in stopped if state in FINAL
+    ]
+    ledger.append(connection, released)
 
 
 def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -10,9 +10,21 @@ from broker.errors import ConflictError, NotFoundError
 from broker.lifecycle.leases import Requeued
 from broker.queues import REDISPATCH_MS, ordinary
 from broker.states import JobState
-from broker.tables import Job
+from broker.tables import Job, columns
 
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
+
+
+class ReviewedJob(Protocol):
+    """A row of `jobs` that may wait for its owner's decision."""
+
+    id: str
+    workspace_id: str
+    state: str
+    provider: str
+    lane: str
+
+
 _REOPEN = (
     update(_jobs)
     .where(_jobs.c.id == bindparam("of_job"), _jobs.c.state == JobState.NEEDS_REVIEW.value)
@@ -41,10 +53,10 @@ def reopen_many(
     connection: Connection, wishes: Sequence[Reopening]
 ) -> Sequence[Requeued | Exception]:
     """Queue jobs that wait for review; the caller publishes what comes back."""
-    rows = {
+    rows: dict[str, ReviewedJob] = {
         row.id: row
         for row in connection.execute(
-            select(_jobs.c.id, _jobs.c.workspace_id, _jobs.c.state, _jobs.c.provider, _jobs.c.lane)
+            select(*columns(ReviewedJob, _jobs))
             .where(_jobs.c.id.in_([wish.job_id for wish in wishes]))
             .order_by(_jobs.c.id)
             .with_for_update()
@@ -66,7 +78,7 @@ def reopen_many(
     return results
 
 
-def _reopened(row: Any, wish: Reopening) -> Requeued | Exception:
+def _reopened(row: ReviewedJob | None, wish: Reopening) -> Requeued | Exception:
     if row is None or row.workspace_id != wish.workspace_id:
         return NotFoundError(f"There is no job {wish.job_id}.")
     if row.state != JobState.NEEDS_REVIEW.value:

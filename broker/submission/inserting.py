@@ -59,19 +59,7 @@ def _insert(connection: Connection, jobs: Sequence[NewJob]) -> Mapping[str, str]
     rows = [_row_of(job, leader_of[job.id]) if job.shares else job.row for job in jobs]
     connection.execute(_INSERT_JOBS, rows)
     connection.execute(_INSERT_PAYLOADS, [job.payload for job in jobs])
-    ledger.append(
-        connection,
-        [
-            ledger.hold(
-                workspace_id=job.row["workspace_id"],
-                api_key_id=job.row["api_key_id"],
-                job_id=job.id,
-                nanos=job.row["hold_nanos"],
-                now=job.row["created_at"],
-            )
-            for job in jobs
-        ],
-    )
+    ledger.append(connection, [ledger.hold(job.row) for job in jobs])
     if joining:
         coalescing.enter(connection, joining, leader_of)
     return leader_of

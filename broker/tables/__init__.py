@@ -1,6 +1,6 @@
 """Every table. Times are Unix milliseconds, money is nano-dollars, JSON is text made by orjson.
 
-Tables have no behaviour.
+Tables have no behaviour. `columns` says what a query reads of them.
 """
 
 from broker.tables.accounts import (
@@ -16,6 +16,7 @@ from broker.tables.batches import Batch, BatchLine
 from broker.tables.budgets import Budget, BudgetNotice
 from broker.tables.catalog import CatalogImport, CatalogOffer
 from broker.tables.coalescing import CoalescedJob
+from broker.tables.columns import columns
 from broker.tables.credentials import ProviderCredential
 from broker.tables.files import StoredFile
 from broker.tables.jobs import Attempt, Generation, Job, JobPayload
@@ -57,4 +58,5 @@ __all__ = [
     "WebhookEndpoint",
     "WebhookSecret",
     "Workspace",
+    "columns",
 ]

@@ -1,6 +1,6 @@
-"""Columns and indexes as tables share them."""
+"""Columns and indexes as tables share them, and the columns that a query reads."""
 
-from typing import Any
+from typing import Any, get_type_hints
 
 from sqlalchemy import BigInteger, Column, Index, text
 
@@ -15,3 +15,14 @@ def partial_index(name: str, *columns: str, where: str, unique: bool = False) ->
     """An index over the rows that meet a condition, on either database."""
     met = text(where)
     return Index(name, *columns, unique=unique, sqlite_where=met, postgresql_where=met)
+
+
+def columns(row: type, *tables: Any) -> list[Any]:
+    """Return the columns that a type of row names, each of the first table that has it.
+
+    Such a type is a protocol: what is read are SQLAlchemy's own rows, which nothing converts, and
+    mypy sees who reads a column that was not asked for.
+    """
+    return [
+        next(table.c[name] for table in tables if name in table.c) for name in get_type_hints(row)
+    ]

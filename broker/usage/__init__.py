@@ -16,7 +16,7 @@ from broker.usage.analytics import (
     query,
 )
 from broker.usage.periods import Reset, ends_at, starts_at
-from broker.usage.rollups import Consumption, add
+from broker.usage.rollups import Consumer, Consumption, add
 from broker.usage.sums import KeyUsage, key_usage, spent
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "METRICS",
     "Activity",
     "Condition",
+    "Consumer",
     "Consumption",
     "KeyUsage",
     "Question",

@@ -6,7 +6,7 @@ Rows go in key order, so that two processes which add to the same ones wait and 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
@@ -27,15 +27,29 @@ COUNTED = (
 )
 
 
+class Consumer(Protocol):
+    """Whose usage it is: a row of `jobs`."""
+
+    workspace_id: str
+    api_key_id: str
+    app: str | None
+    end_user: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Consumption:
     """The end of one job: what its answer consumed, or None where it brought none."""
 
-    job: Any  # a row of `jobs`: workspace_id, api_key_id, app, end_user
+    job: Consumer
     model: str
     provider: str
     now: int
     generation: Mapping[str, Any] | None  # the columns of `generations`
+
+    @classmethod
+    def of(cls, job: Consumer, generation: Mapping[str, Any], now: int) -> "Consumption":
+        """Return what an answer consumed."""
+        return cls(job, generation["model"], generation["provider"], now, generation)
 
 
 def _upsert(insert: Any) -> Any:

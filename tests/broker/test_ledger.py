@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,11 +23,12 @@ def workspace_id(database):
 
 def booked(workspace_id, job_id="job_1"):
     """A job's three possible entries, for a hold of 400 and a cost of 150."""
-    job = {"workspace_id": workspace_id, "job_id": job_id, "now": NOW}
+    job = {"id": job_id, "workspace_id": workspace_id, "api_key_id": None, "hold_nanos": 400}
+    row = SimpleNamespace(**job)
     return {
-        "hold": ledger.hold(**job, nanos=400),
-        "settle": ledger.settle(**job, held_nanos=400, cost_nanos=150),
-        "release": ledger.release(**job, held_nanos=400),
+        "hold": ledger.hold(job | {"created_at": NOW}),
+        "settle": ledger.settle(row, cost_nanos=150, now=NOW),
+        "release": ledger.release(row, now=NOW),
     }
 
 
@@ -94,8 +97,9 @@ def test_an_open_submission_does_not_hold_up_settling(postgres, empty_postgres_u
 
 @given(held=NANOS, cost=NANOS)
 def test_an_ended_job_has_cost_its_price_or_nothing(held, cost):
-    job = {"workspace_id": "w", "job_id": "j", "now": NOW}
-    hold = ledger.hold(**job, nanos=held)["amount_nanos"]
-    settle = ledger.settle(**job, held_nanos=held, cost_nanos=cost)["amount_nanos"]
-    release = ledger.release(**job, held_nanos=held)["amount_nanos"]
+    job = {"id": "j", "workspace_id": "w", "api_key_id": "k", "hold_nanos": held}
+    row = SimpleNamespace(**job)
+    hold = ledger.hold(job | {"created_at": NOW})["amount_nanos"]
+    settle = ledger.settle(row, cost_nanos=cost, now=NOW)["amount_nanos"]
+    release = ledger.release(row, now=NOW)["amount_nanos"]
     assert (hold + settle, hold + release) == (-cost, 0)
