@@ -88,7 +88,7 @@ def part(name: str, function: Callable[..., None], /, **arguments: Any) -> Launc
     """A child that runs one of our own functions."""
 
     async def launch(environment: Mapping[str, str]) -> Running:
-        return fork(name, function, arguments, environment)
+        return await fork(name, function, arguments, environment)
 
     return launch
 

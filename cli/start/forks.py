@@ -2,17 +2,20 @@
 
 Importing takes seconds, forking milliseconds: `waybill up` is ready sooner, a part that died is
 back at once, and all share the memory of what they have in common. The server imports and forks
-only: no thread, loop or connection of its own is ever copied.
+only: no thread, loop or connection of its own is ever copied. Should it be killed, a new one is
+there for the next fork; the kernel asks the forks of the old one to end.
 """
 
 import asyncio
+import contextlib
 import ctypes
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
@@ -21,23 +24,30 @@ import setproctitle
 Result = TypeVar("Result")
 
 PR_SET_PDEATHSIG = 1
+LOST = (ConnectionError, EOFError, BrokenExecutor)  # what a dying server's clients are told
+TRIES = 20
+AGAIN_SECONDS = 0.05
+EXIT_CODE_SECONDS = 1.0  # until the server has told how a process ended
+UNTOLD = 255  # an exit code; multiprocessing's own where the server is gone
 
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["cli.start.preloaded"])
 
 
 class Fork:
-    """A running fork, with the methods of `asyncio.subprocess.Process`."""
+    """A running fork, with the methods of `asyncio.subprocess.Process`.
 
-    def __init__(self, process: BaseProcess) -> None:
+    It has ended once nobody holds the other end of its pipe. The server says so too, but where it
+    is killed it seems that all its forks have ended, and they are still at work.
+    """
+
+    def __init__(self, process: BaseProcess, pipe: "Connection[Any, Any]") -> None:
+        self.returncode: int | None = None
         self._process = process
+        self._pipe = pipe
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
-        self._loop.add_reader(process.sentinel, self._end)
-
-    @property
-    def returncode(self) -> int | None:
-        return self._process.exitcode
+        self._loop.add_reader(pipe.fileno(), self._end)
 
     def terminate(self) -> None:
         self._process.terminate()
@@ -47,32 +57,58 @@ class Fork:
 
     async def wait(self) -> int:
         await self._ended.wait()
-        self._process.join()
-        assert self._process.exitcode is not None  # it has been waited for
-        return self._process.exitcode
+        assert self.returncode is not None  # it has ended
+        return self.returncode
 
     def _end(self) -> None:
-        self._loop.remove_reader(self._process.sentinel)
+        self._loop.remove_reader(self._pipe.fileno())
+        self._pipe.close()
+        self._process.join(EXIT_CODE_SECONDS)
+        code = self._process.exitcode
+        self.returncode = UNTOLD if code is None else code
         self._ended.set()
 
 
-def fork(
+async def fork(
     name: str,
     function: Callable[..., None],
     arguments: Mapping[str, Any],
     environment: Mapping[str, str],
 ) -> Fork:
     """Run `function(**arguments)` in a fork that is listed as `waybill <name>`."""
-    process = _context.Process(target=_run, args=(name, function, arguments, dict(environment)))
-    process.start()
-    return Fork(process)
+
+    async def start() -> Fork:
+        ours, its = _context.Pipe(duplex=False)
+        with its:
+            asked = (its, name, function, arguments, dict(environment))
+            process = _context.Process(target=_run, args=asked)
+            process.start()
+        return Fork(process, ours)
+
+    return await _persisting(start)
 
 
 async def ask(function: Callable[..., Result], *arguments: Any) -> Result:
-    """Return what `function(*arguments)` returns in a fork, or raise what it raises."""
+    """Return what `function(*arguments)` returns in a fork, or raise what it raises.
+
+    It may run twice: what is asked is such that this does no harm.
+    """
     loop = asyncio.get_running_loop()
-    with ProcessPoolExecutor(1, _context, _become, ("asked", dict(os.environ))) as pool:
-        return await loop.run_in_executor(pool, function, *arguments)
+
+    async def once() -> Result:
+        with ProcessPoolExecutor(1, _context, _become, ("asked", dict(os.environ))) as pool:
+            return await loop.run_in_executor(pool, function, *arguments)
+
+    return await _persisting(once)
+
+
+async def _persisting(do: Callable[[], Awaitable[Result]]) -> Result:
+    """Do what needs the server; again where that was just killed, until it is known to be gone."""
+    for _ in range(TRIES):
+        with contextlib.suppress(*LOST):
+            return await do()
+        await asyncio.sleep(AGAIN_SECONDS)
+    return await do()
 
 
 def stop_with_parent() -> None:
@@ -85,6 +121,7 @@ def stop_with_parent() -> None:
 
 
 def _run(
+    _pipe: "Connection[Any, Any]",  # held until the end
     name: str,
     function: Callable[..., None],
     arguments: Mapping[str, Any],

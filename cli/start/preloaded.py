@@ -22,6 +22,7 @@ MODULES = (
     "workers.simulator.app",
 )
 
+os.setsid()  # Ctrl-C reaches `up` only
 stop_with_parent()
 setproctitle.getproctitle()  # once the environment has changed it does not find its place
 os.environ["NOSETPS"] = "1"  # Celery would list its worker by a title of its own

@@ -196,9 +196,14 @@ class House:
     async def _died(self, child: Child) -> None:
         """A dead worker's jobs need not wait for their leases: nobody can hold them any more."""
         worker_id = child.started.get("WAYBILL_WORKER_ID")
-        if worker_id is not None:
+        if worker_id is None:
+            return
+        try:
             jobs = await forks.ask(preparation.hand_back, self._config, worker_id)
-            say(f"{jobs} running jobs of {child.name} were handed back")
+        except Exception as error:  # noqa: BLE001  # a full disk, say: the house goes on
+            say(f"what {child.name} held waits for its leases to end ({error})")
+            return
+        say(f"{jobs} running jobs of {child.name} were handed back")
 
     async def _stop(self) -> None:
         """Stop the API first (no new jobs), Valkey last."""

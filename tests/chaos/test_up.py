@@ -132,6 +132,32 @@ def test_the_parts_come_back_when_what_forks_them_is_killed(there: House) -> Non
     assert there.await_job(job_id)["status"] == "completed"
 
 
+def test_ctrl_c_while_everything_is_still_imported(new: House) -> None:
+    up = subprocess.Popen(
+        [sys.executable, "-m", "cli", *new.arguments],
+        env=new.environment,
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        text=True,
+    )
+    until(lambda: _importing(up.pid), 30, "no fork server")
+    os.killpg(up.pid, signal.SIGINT)
+    said, _ = up.communicate(timeout=60)
+    assert up.returncode == 0, said
+    assert "Traceback" not in said
+    assert "waybill: stopping" in said
+
+
+def _importing(pid: int) -> bool:
+    """Whether a fork server has begun with what it imports."""
+    return any(
+        "cli.start.preloaded" in " ".join(each.cmdline()) and os.getsid(each.pid) == each.pid
+        for each in psutil.Process(pid).children()
+    )
+
+
 def test_nothing_outlives_a_killed_up() -> None:
     """Orphans would hold the ports, and a second Valkey would write to the same file."""
     with House() as house:

@@ -1,0 +1,58 @@
+"""Forks of one server: what they are when that is killed."""
+
+import asyncio
+import os
+import signal
+
+import psutil
+
+from broker.settings import Settings
+from cli.start import forks
+from cli.start.children import Child, part
+from cli.start.up import House
+from tests.house import until
+
+
+def stubborn(path):
+    """Go on, whoever asks for an end, until the file is gone."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    path.touch()
+    until(lambda: not path.exists(), 30, "nobody took the file away")
+
+
+def kill_server():
+    for each in psutil.Process().children():
+        if "multiprocessing.forkserver" in " ".join(each.cmdline()):
+            each.kill()
+
+
+async def test_a_fork_that_still_works_has_not_ended_with_its_server(tmp_path):
+    at_work = tmp_path / "at work"
+    child = await forks.fork("stubborn", stubborn, {"path": at_work}, os.environ)
+    until(at_work.exists, 30, "it does not begin")
+    ended = asyncio.create_task(child.wait())
+    # When the server is killed, another is there at once, and what the first one forked goes on
+    kill_server()
+    assert await forks.ask(os.getpid) != os.getpid()
+    assert not ended.done()
+    # Then its end is seen when it comes
+    at_work.unlink()
+    assert await asyncio.wait_for(ended, 20) == forks.UNTOLD
+
+
+async def test_a_fork_ends_with_its_exit_code():
+    child = await forks.fork("exit", os._exit, {"status": 3}, os.environ)
+    assert await asyncio.wait_for(child.wait(), 20) == 3
+
+
+async def test_a_worker_is_started_again_though_its_jobs_cannot_be_handed_back(monkeypatch, capsys):
+    async def full(*_):
+        raise OSError("disk is full")
+
+    monkeypatch.setattr(forks, "ask", full)
+    worker = Child("worker-1", part("worker-1", os.getpid))
+    worker.started = {"WAYBILL_WORKER_ID": "worker_1"}
+    await House(Settings(), "127.0.0.1", 0)._died(worker)
+    assert (
+        "what worker-1 held waits for its leases to end (disk is full)" in capsys.readouterr().err
+    )
