@@ -6,8 +6,9 @@ asyncio loop), `toolbox` (what an attempt has at hand), `lanes` (interactive fir
 `asking` (what of a body its endpoint sees), `media/` (attachments made to fit), `upstream` (the
 HTTP call), `assembly` (chunks into one answer), `observation` (what a call showed of its endpoint),
 `healing` (JSON made whole), `answers` and `receipts` (bodies, usage, cost), `recording` (the end of
-an attempt), `story` (the events it tells), `dispatcher` (what nobody claimed, who fell silent),
-`standalone` (the dispatcher as a process), `native_batches/` (batches at providers), `delivery`,
-`stamping`, `post` (webhooks: claim, sign, send), `adapters/` (one chat wire each), `operations/`
-(all but chat), `egress/` (guarded requests), `simulator/` (a provider for demos, tests and load).
+an attempt), `insisting` (on its being written), `story` (the events it tells), `dispatcher` (what
+nobody claimed, who fell silent), `standalone` (the dispatcher as a process), `native_batches/`
+(batches at providers), `delivery`, `stamping`, `post` (webhooks: claim, sign, send), `adapters/`
+(one chat wire each), `operations/` (all but chat), `egress/` (guarded requests), `simulator/` (a
+provider for demos, tests and load).
 """

@@ -23,13 +23,13 @@ from broker.webhooks import schedule
 from broker.webhooks.claims import ClaimDelivery, ClaimedDelivery, ClaimNext, claim_many
 from broker.webhooks.records import DeliveryEnding, record_many
 from broker.webhooks.schedule import Delivered, Following, HandedBack
+from workers.insisting import insist
 from workers.post import Answer, Poster
 from workers.stamping import Stamper
 from workers.toolbox import Toolbox
 
 LEASE_MS = 60_000
 MOST_LANES = 512  # in one worker process
-RECORD_AGAIN_SECONDS = 0.5
 INTERRUPTED = "The worker was shut down before the receiver had answered: it may have arrived."
 
 Refuse = Callable[[Sequence[str]], None]
@@ -155,15 +155,11 @@ class Deliverer:
             body=answer.body,
             then=then if self._until is None and not self._free.locked() else None,
         )
-        give_up = time.monotonic() + LEASE_MS / 1000
-        while True:
-            try:
-                recorded = await self.database.write(record_many, ending)
-                break
-            except OperationalError:
-                if time.monotonic() > give_up:
-                    raise
-                await asyncio.sleep(RECORD_AGAIN_SECONDS)
+        recorded = await insist(
+            lambda: self.database.write(record_many, ending),
+            OperationalError,
+            seconds=LEASE_MS / 1000,
+        )
         _tell(ending, is_live=recorded.is_live)
         return recorded.following
 

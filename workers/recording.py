@@ -1,7 +1,7 @@
 """The end of an attempt: write it, then tell it. Nobody hears of what could still be lost."""
 
 import asyncio
-import time
+from functools import partial
 from typing import Any
 
 import orjson
@@ -19,6 +19,7 @@ from broker.lifecycle import (
     Failed,
     Finished,
     decide,
+    error_json,
     extend_many,
     is_dearer,
     record_many,
@@ -27,14 +28,13 @@ from broker.queues import Lane
 from broker.retries import Decision, Retry
 from broker.states import JobState
 from workers.answers import Envelope
+from workers.insisting import insist
 from workers.receipts import Receipt
 from workers.run import Run
 from workers.toolbox import Toolbox
 
 UNSTORABLE = (TypeError, OverflowError, DataError)
 """What JSON and the databases raise over a value they cannot hold."""
-
-RECORD_AGAIN_SECONDS = 0.5
 
 log = structlog.get_logger()
 
@@ -101,22 +101,17 @@ def _remember(tools: Toolbox, job: ClaimedJob, usage: Usage) -> None:
 async def record(tools: Toolbox, ending: Ending) -> bool:
     """Write how an attempt ended; False where it is no longer the job's.
 
-    While the database does not answer this keeps trying, as long as the lease it cannot renew: what
-    is not recorded by then is another worker's to do again.
+    While the database does not answer this keeps trying, as long as the lease it cannot renew.
     """
-    give_up = time.monotonic() + tools.settings.lease_seconds
     patient = ending.job.lane != Lane.INTERACTIVE
-    while True:
-        try:
-            recorded = await tools.database.write(record_many, ending, patient=patient)
-        except OperationalError:
-            if time.monotonic() > give_up:
-                raise
-            await asyncio.sleep(RECORD_AGAIN_SECONDS)
-            continue
-        if not recorded:
-            log.warning("attempt.superseded", job=ending.job.id, attempt=ending.job.attempt)
-        return recorded
+    recorded = await insist(
+        lambda: tools.database.write(record_many, ending, patient=patient),
+        OperationalError,
+        seconds=tools.settings.lease_seconds,
+    )
+    if not recorded:
+        log.warning("attempt.superseded", job=ending.job.id, attempt=ending.job.attempt)
+    return recorded
 
 
 async def _keep_media(
@@ -125,8 +120,12 @@ async def _keep_media(
     """Write the bytes an answer refers to, before anybody hears of it; return their rows."""
     if isinstance(answer, Completion):
         return []
-    for media in answer.media:
-        await _save(tools, media)
+    for media in answer.media:  # paid for: however long a full disk takes to have room again
+        await insist(
+            partial(asyncio.to_thread, _save, tools, media),
+            OSError,
+            seconds=tools.settings.lease_seconds,
+        )
     now = now_ms()
     return [
         files.row(media, workspace_id=job.workspace_id, job_id=job.id, now=now)
@@ -134,20 +133,12 @@ async def _keep_media(
     ]
 
 
-async def _save(tools: Toolbox, media: Media) -> None:
-    """Write bytes that are paid for, however long a full disk may take to have room again.
-
-    What is not written within a lease's time is another worker's to do again, as in `record`.
-    """
-    give_up = time.monotonic() + tools.settings.lease_seconds
-    while True:
-        try:
-            return await asyncio.to_thread(tools.files.save, media)
-        except OSError as error:
-            if time.monotonic() > give_up:
-                raise
-            log.warning("media.not_written", media=media.id, error=str(error))
-            await asyncio.sleep(RECORD_AGAIN_SECONDS)
+def _save(tools: Toolbox, media: Media) -> None:
+    try:
+        tools.files.save(media)
+    except OSError as error:
+        log.warning("media.not_written", media=media.id, error=str(error))
+        raise
 
 
 async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:
@@ -176,11 +167,13 @@ async def record_failure(
 ) -> bool:
     """Write an attempt without an answer and what follows, then tell it; False as in `record`."""
     job = run.job
-    ending = Failed(job, now_ms(), failure, decision, run.timings, announced=announced)
+    events = None
     if isinstance(decision, Retry):
         run.story.retrying(failure, decision, job.plan[decision.position])
     else:
-        ending = run.story.stop(ending, decision.state)
+        run.story.end(decision.state.value, {}, error=error_json(job, failure))
+        events = run.story.packed()
+    ending = Failed(job, now_ms(), failure, decision, run.timings, events, announced)
     recorded = await record(tools, ending)
     if recorded:
         run.story.tell()

@@ -4,7 +4,6 @@ Chunks go out as they come. An attempt's end is told only after it was recorded,
 hears of an answer that could still be lost.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -14,10 +13,9 @@ from redis.exceptions import RedisError
 from broker import events
 from broker.completion import Failure, Json
 from broker.events import Event, EventWriter
-from broker.lifecycle import ClaimedJob, Failed
+from broker.lifecycle import ClaimedJob
 from broker.retries import Retry
 from broker.routing import Endpoint
-from broker.states import JobState
 
 LOST_LOG_STEP = 1_000_000
 FENCE_SECONDS = 24 * 3600
@@ -76,11 +74,6 @@ class Story:
                 "delay_seconds": round(retry.delay, 3),
             },
         )
-
-    def stop(self, ending: Failed, state: JobState) -> Failed:
-        """Prepare the end of a job without an answer; return the ending with the log to store."""
-        self.end(state.value, {}, error=ending.error)
-        return replace(ending, events=self.packed())
 
     def end(
         self,

@@ -13,6 +13,7 @@ from broker.lifecycle.extensions import Extension, extend_many, is_dearer
 from broker.lifecycle.leases import Heartbeat, Renewal, Requeued, Rescue, renew_many, rescue_many
 from broker.lifecycle.records import Ending, Failed, Finished, decide, record_many
 from broker.lifecycle.reviews import Reopening, reopen_many
+from broker.lifecycle.wording import error_json
 
 __all__ = [
     "Cancellation",
@@ -32,6 +33,7 @@ __all__ = [
     "claim_many",
     "decide",
     "defer_many",
+    "error_json",
     "expire_many",
     "extend_many",
     "is_dearer",

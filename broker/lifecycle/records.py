@@ -59,11 +59,6 @@ class Failed:
     events: bytes | None = None
     announced: bool = True  # its recorder publishes it if it is queued again; else the dispatcher
 
-    @property
-    def error(self) -> str:
-        """The job's error as it is stored and shown, should the job end here: JSON."""
-        return error_json(self.job, self.failure)
-
 
 Ending: TypeAlias = Finished | Failed
 
@@ -280,7 +275,10 @@ def _record_failed(
         return
     connection.execute(
         END_JOB,
-        [job_end(end.job.id, state, end.now, end.error) for end, state in stopped],
+        [
+            job_end(end.job.id, state, end.now, error_json(end.job, end.failure))
+            for end, state in stopped
+        ],
     )
     logs = [
         {"of_job": end.job.id, "response": None, "events": end.events}

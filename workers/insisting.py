@@ -1,0 +1,27 @@
+"""What is paid for, or was done, is written: again and again, as long as its lease."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+AGAIN_SECONDS = 0.5
+
+Result = TypeVar("Result")
+
+
+async def insist(
+    write: Callable[[], Awaitable[Result]], error: type[Exception], *, seconds: float
+) -> Result:
+    """Return what `write` does; where it fails with `error`, it is tried again for so long.
+
+    What is not written by then is another worker's to do again.
+    """
+    give_up = time.monotonic() + seconds
+    while True:
+        try:
+            return await write()
+        except error:
+            if time.monotonic() > give_up:
+                raise
+            await asyncio.sleep(AGAIN_SECONDS)
