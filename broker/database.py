@@ -131,12 +131,16 @@ class Database:
             _answer(group)
 
     def _write_group(self, group: list[_Write]) -> None:
-        """Write the group in one transaction; where that fails, each item in its own."""
+        """Write the group in one transaction; where that fails, each item in its own.
+
+        Where SQLite's lock was waited for in vain, the others would only wait as long again.
+        """
         try:
             self._transact(group)
         except Exception as error:  # noqa: BLE001  # whatever broke it belongs to the callers
-            if len(group) == 1:
-                group[0].outcome = error
+            if len(group) == 1 or _is_locked(error):
+                for write in group:
+                    write.outcome = error
                 return
             log.warning("database.group_failed", items=len(group), error=str(error))
             for write in group:
@@ -241,10 +245,14 @@ def _is_conflict(error: DBAPIError) -> bool:
     """Tell collisions with another writer from the rest.
 
     PostgreSQL: a serialisation failure, a deadlock, or a row that another process inserted first
-    (the next try sees it: that is how an idempotency key finds its job). SQLite: a busy file.
+    (the next try sees it: that is how an idempotency key finds its job). SQLite has none.
     """
-    state = getattr(error.orig, "sqlstate", None)
-    return state in {"40001", "40P01", "23505"} or "database is locked" in str(error.orig)
+    return getattr(error.orig, "sqlstate", None) in {"40001", "40P01", "23505"}
+
+
+def _is_locked(error: Exception) -> bool:
+    """Tell that another process did not give SQLite's lock up for SQLITE_BUSY_MS."""
+    return isinstance(error, DBAPIError) and "database is locked" in str(error.orig)
 
 
 def _answer(group: list[_Write]) -> None:

@@ -4,14 +4,20 @@ SQLite itself only lets a process look again after a pause of up to 100 ms, and 
 lock again in much less: the other would wait for seconds. Here whoever wants to write first stands
 at the door, where there is room for one, and so goes before whoever has just written. Locks of the
 operating system: they go with the process that held them.
+
+Turns are a courtesy. Where a process is stopped in the middle of its own, the others go on without
+after a while, and SQLite's lock decides, which waits for so long and no longer.
 """
 
 import contextlib
+import queue
+import threading
 import time
 from collections.abc import Iterator
 from typing import TextIO
 
 WANTED_SECONDS = 0.2
+TURN_SECONDS = 1.0  # how long a turn is waited for
 
 
 class Turns:
@@ -20,31 +26,65 @@ class Turns:
     def __init__(self, path: str) -> None:
         self._path = path
         self._wanted_at = -WANTED_SECONDS
+        self._left: threading.Thread | None = None  # waits on for what nobody waits for any more
 
     @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
-        """Hold the turn; blocks as long as others are before us."""
-        import fcntl  # noqa: PLC0415  # not on Windows
-
-        with open(f"{self._path}-door", "w") as door, open(f"{self._path}-turn", "w") as own:  # noqa: PTH123  # hot
-            fcntl.flock(door, fcntl.LOCK_EX)
-            fcntl.flock(own, fcntl.LOCK_EX)
-            fcntl.flock(door, fcntl.LOCK_UN)
+        """Hold the turn; blocks while others are before us, up to a time."""
+        own = self._taken(blocking=False) or self._awaited()
+        if own is None:
             yield
-            if _is_occupied(door):
+            return
+        with own:
+            yield
+            if self._is_somebody_at_the_door():
                 self._wanted_at = time.monotonic()
 
     def are_wanted(self) -> bool:
         """Tell whether another process had to wait for us a moment ago."""
         return time.monotonic() - self._wanted_at < WANTED_SECONDS
 
+    def _awaited(self) -> TextIO | None:
+        """Return our turn once it has come; None where it does not come in time.
 
-def _is_occupied(door: TextIO) -> bool:
+        No lock can be waited for up to a time: so a thread waits, and is left to it.
+        """
+        if self._left is not None and self._left.is_alive():
+            return None
+        turns: queue.SimpleQueue[TextIO | None] = queue.SimpleQueue()
+        thread = threading.Thread(
+            target=lambda: turns.put(self._taken(blocking=True)), name="turn", daemon=True
+        )
+        thread.start()
+        try:
+            return turns.get(timeout=TURN_SECONDS)
+        except queue.Empty:
+            self._left = thread  # what it gets in the end is closed with the queue, unread
+            return None
+
+    def _taken(self, *, blocking: bool) -> TextIO | None:
+        """Pass the door and return our turn, which is over as the file is closed."""
+        own = self._open("turn")
+        with self._open("door") as door:
+            if _is_locked(door, blocking=blocking) and _is_locked(own, blocking=blocking):
+                return own
+        own.close()
+        return None
+
+    def _is_somebody_at_the_door(self) -> bool:
+        with self._open("door") as door:
+            return not _is_locked(door, blocking=False)
+
+    def _open(self, name: str) -> TextIO:
+        return open(f"{self._path}-{name}", "w")  # noqa: PTH123  # hot
+
+
+def _is_locked(file: TextIO, *, blocking: bool) -> bool:
+    """Lock a file for us until it is closed; False where others have it, unless we block."""
     import fcntl  # noqa: PLC0415  # not on Windows
 
     try:
-        fcntl.flock(door, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX if blocking else fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
-    fcntl.flock(door, fcntl.LOCK_UN)
-    return False
+        return False
+    return True

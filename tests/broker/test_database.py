@@ -7,6 +7,7 @@ import time
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from broker.database import COURTEOUS_SIZE, GROUP_SIZE, Database
 from broker.errors import UnavailableError
@@ -253,6 +254,44 @@ async def test_a_process_that_waits_to_write_goes_before_one_that_just_has(tmp_p
     # Then it never sees more than the turn that was under way, and one that was before it
     assert max(waits) <= 2
     assert others.are_wanted()
+
+
+@pytest.mark.parametrize("stopped_at", ["door", "turn"])
+async def test_a_process_that_is_stopped_in_its_turn_keeps_nobody_from_writing(
+    tmp_path, stopped_at
+):
+    # Given a process that is stopped where it holds no lock of SQLite's
+    database = Database(f"sqlite:///{tmp_path / 'waybill.db'}")
+    with (tmp_path / f"waybill.db-{stopped_at}").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Then others write without their turn
+        async with asyncio.timeout(10):
+            assert await database.write(lambda _c, items: items, 1) == 1
+    database.close()
+
+
+async def test_a_lock_that_is_never_given_up_is_waited_for_once(tmp_path, monkeypatch):
+    # Given a process that is stopped in the middle of a transaction
+    monkeypatch.setattr("broker.database.SQLITE_BUSY_MS", 200)
+    stopped, database = (Database(f"sqlite:///{tmp_path / 'waybill.db'}") for _ in range(2))
+    gate, holding = await held_writer(stopped)
+    runs = []
+    # When a group is to be written
+    with monkeypatch.context() as patch:
+        patch.setattr("broker.write_turns.TURN_SECONDS", 0.1)
+        writes = [database.write(lambda _c, items: runs.append(items), n) for n in range(20)]
+        began = time.monotonic()
+        errors = await asyncio.gather(*writes, return_exceptions=True)
+    # Then all are told soon, and nothing of it was written
+    assert {type(error) for error in errors} == {OperationalError}
+    assert time.monotonic() - began < 20 * 0.2
+    assert runs == []
+    # And once it goes on, so do the others
+    gate.opened.set()
+    await holding
+    assert await database.write(lambda _c, items: items, 1) == 1
+    for each in (stopped, database):
+        each.close()
 
 
 async def test_the_patient_comes_in_small_groups_while_another_process_waits(tmp_path):
