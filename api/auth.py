@@ -103,7 +103,7 @@ class Keyring:
                 "This API key is unknown or revoked. `waybill keys create` makes one."
             )
         if len(self._seen) >= KEPT_KEYS:
-            self._seen.clear()
+            del self._seen[next(iter(self._seen))]  # the one known longest
         self._seen[digest] = _Seen(found[digest], moment, moment)
         return found[digest]
 

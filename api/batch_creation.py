@@ -1,7 +1,6 @@
 """From a request to an accepted batch: read, check, keep, write."""
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 from starlette.requests import Request
@@ -154,16 +153,13 @@ async def _accept(
 
 async def _forecast(services: Services, principal: Principal, new: NewBatch) -> Response:
     """Tell what a batch would do: nothing of it is written."""
-    batch = SimpleNamespace(**new.row)
-    file = new.own_file and SimpleNamespace(**new.own_file)
-    if file is None:
-        file = await services.database.read(
-            files.find, batch.input_file_id, principal.workspace_id, now_ms()
-        )
-    usable_lines(file, now_ms())
+    if new.own_file is None:
+        file_id, now = new.row["input_file_id"], now_ms()
+        file = await services.database.read(files.find, file_id, principal.workspace_id, now)
+        usable_lines(file, now)
     known = services.observer.snapshot
     reader = Reader(services.files, services.catalog, services.settings, services.database, known)
-    told = await asyncio.to_thread(forecast, services.database, reader, batch, principal)
+    told = await asyncio.to_thread(forecast, services.database, reader, new, principal)
     return json_response(told)
 
 

@@ -14,6 +14,7 @@ import structlog
 
 from broker import accounts, batches, files, providers
 from broker.batches import (
+    Advance,
     Assembler,
     BatchEnd,
     BatchState,
@@ -194,7 +195,7 @@ class BatchKeeper:
 
     async def _call_off(self, row: Any) -> None:
         """End what waits; what runs may end by itself: it is paid for anyway."""
-        while await self._database.write(batches.call_off_many, (row.id, now_ms())):
+        while await self._database.write(batches.call_off_many, Advance(row.id, now_ms())):
             pass
         await self._finish_if_done(row)
 
@@ -205,7 +206,7 @@ class BatchKeeper:
             age = (now_ms() - row.created_at) / 1000
             self._rest(row, min(age * PATIENCE, LONGEST_REST_SECONDS))
             return
-        if await self._database.write(batches.begin_finalizing_many, (row.id, now_ms())):
+        if await self._database.write(batches.begin_finalizing_many, Advance(row.id, now_ms())):
             again = await self._again(row)
             if again is not None:
                 await self._finish(again)

@@ -11,6 +11,7 @@ from broker.batches.allowance import give_back, let_in
 from broker.batches.assembly import Assembler
 from broker.batches.creation import BatchWish, Created, NewBatch, create_many, new_batch
 from broker.batches.endings import (
+    Advance,
     BatchEnd,
     Removal,
     Stop,
@@ -27,6 +28,7 @@ from broker.batches.reports import BatchPage, BatchReport
 from broker.batches.vocabulary import BatchState, OnError, Options, StopReason, Wait
 
 __all__ = [
+    "Advance",
     "Assembler",
     "BatchEnd",
     "BatchPage",

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from broker import webhooks
 from broker.batches.reports import totals, waiting_jobs
-from broker.batches.vocabulary import ENDED, OPEN, SAYING, BatchState, StopReason
+from broker.batches.vocabulary import ENDED, OPEN, BatchState, StopReason
 from broker.completion import Json
 from broker.errors import ConflictError, NotFoundError
 from broker.lifecycle import Cancellation, cancel_many
@@ -30,6 +30,14 @@ class Stop:
     reason: StopReason
     now: int
     workspace_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Advance:
+    """A batch to be brought a step forward by whoever leads."""
+
+    batch_id: str
+    now: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,35 +86,35 @@ def _stop(connection: Connection, stop: Stop) -> BatchState | Exception:
     return BatchState.CANCELLING
 
 
-def begin_finalizing_many(
-    connection: Connection, marks: Sequence[tuple[str, int]]
-) -> Sequence[bool]:
-    """Mark batches (id, now) whose lines have all ended: their files are written next."""
-    done = []
-    for batch_id, now in marks:
-        result = connection.execute(
-            update(_batches)
-            .where(
-                _batches.c.id == batch_id,
-                _batches.c.state.in_((*_RUNNING, BatchState.CANCELLING.value)),
-            )
-            .values(state=BatchState.FINALIZING.value, finalizing_at=now, waits_for=None)
+def begin_finalizing_many(connection: Connection, steps: Sequence[Advance]) -> Sequence[bool]:
+    """Mark batches whose lines have all ended: their files are written next."""
+    return [_begin_finalizing(connection, step) for step in steps]
+
+
+def _begin_finalizing(connection: Connection, step: Advance) -> bool:
+    marked = connection.execute(
+        update(_batches)
+        .where(
+            _batches.c.id == step.batch_id,
+            _batches.c.state.in_((*_RUNNING, BatchState.CANCELLING.value)),
         )
-        done.append(bool(result.rowcount))
-    return done
+        .values(state=BatchState.FINALIZING.value, finalizing_at=step.now, waits_for=None)
+    )
+    return bool(marked.rowcount)
 
 
-def call_off_many(connection: Connection, marks: Sequence[tuple[str, int]]) -> Sequence[int]:
-    """Cancel waiting jobs of these batches (id, now), a group of each; return how many."""
-    called_off = []
-    for batch_id, now in marks:
-        row = _locked(connection, batch_id)
-        waiting = waiting_jobs(connection, batch_id, CALL_OFF_GROUP)
-        wishes = [Cancellation(job_id, row.workspace_id, now) for job_id in waiting]
-        if wishes:
-            cancel_many(connection, wishes)
-        called_off.append(len(wishes))
-    return called_off
+def call_off_many(connection: Connection, steps: Sequence[Advance]) -> Sequence[int]:
+    """Cancel waiting jobs of these batches, a group of each; return how many."""
+    return [_call_off(connection, step) for step in steps]
+
+
+def _call_off(connection: Connection, step: Advance) -> int:
+    row = _locked(connection, step.batch_id)
+    waiting = waiting_jobs(connection, step.batch_id, CALL_OFF_GROUP)
+    if waiting:
+        wishes = [Cancellation(job_id, row.workspace_id, step.now) for job_id in waiting]
+        cancel_many(connection, wishes)
+    return len(waiting)
 
 
 def end_many(connection: Connection, ends: Sequence[BatchEnd]) -> Sequence[bool]:
@@ -148,7 +156,7 @@ def _stopped(reason: str | None) -> list[Json]:
     """Say in the batch's own errors why it stopped, unless its owner or the clock did it."""
     if reason is None or reason in {StopReason.CANCELLED.value, StopReason.EXPIRED.value}:
         return []
-    message = SAYING[StopReason(reason)].replace("This request was not run", "The batch stopped")
+    message = StopReason(reason).of_batch
     return [{"code": reason, "line": None, "message": message, "param": None}]
 
 

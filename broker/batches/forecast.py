@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import Connection, func, select
 
 from broker.accounts import Principal
+from broker.batches.creation import NewBatch
 from broker.batches.intake import MARGIN
 from broker.batches.lines import LineError, read
 from broker.batches.reading import Reader, options_of
@@ -18,7 +19,7 @@ from broker.errors import WaybillError
 from broker.money import usd
 from broker.providers import configured
 from broker.submission import NewJob
-from broker.tables import Generation
+from broker.tables import Batch, Generation
 
 LISTED = 100
 UNKNOWN_SECONDS = 3.0  # a call's, where nothing is known of the model
@@ -40,7 +41,7 @@ class _Sums:
     problems: list[Json] = field(default_factory=list)
 
 
-def forecast(database: Database, reader: Reader, batch: Any, principal: Principal) -> Json:
+def forecast(database: Database, reader: Reader, new: NewBatch, principal: Principal) -> Json:
     """Prepare every line as if it were to run; return counts, problems, costs and a duration.
 
     `cost.most` is what the dearest endpoints of all lines would be paid, as quoted; a `max_cost` of
@@ -48,6 +49,7 @@ def forecast(database: Database, reader: Reader, batch: Any, principal: Principa
     from how long the providers' latest answers took and how many calls each may have in flight.
     """
     sums = _Sums()
+    batch = Batch(**new.row)
     options = options_of(batch)
     for raw, _ in reader.raw_lines(batch.input_file_id):
         sums.lines += 1
@@ -111,7 +113,7 @@ def typical_seconds(connection: Connection, providers: list[str]) -> dict[str, f
     return found
 
 
-def _seconds(sums: _Sums, typical: Mapping[str, float], reader: Reader, batch: Any) -> float:
+def _seconds(sums: _Sums, typical: Mapping[str, float], reader: Reader, batch: Batch) -> float:
     known = configured(reader.settings)
     slowest = 0.0
     for provider, count in sums.per_provider.items():

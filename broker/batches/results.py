@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from broker.batches.vocabulary import SAYING, StopReason
+from broker.batches.vocabulary import StopReason
 from broker.completion import Json
 from broker.operations import Operation
 from broker.refusals import envelope, failure
@@ -38,7 +38,7 @@ def not_run(batch_id: str, number: int, custom_id: str | None, reason: StopReaso
         "id": _id(batch_id, number),
         "custom_id": custom_id,
         "response": None,
-        "error": {"code": f"batch_{reason.value}", "message": SAYING[reason]},
+        "error": {"code": f"batch_{reason.value}", "message": reason.of_line},
     }
 
 

@@ -57,16 +57,25 @@ class StopReason(StrEnum):
     ON_ERROR = "on_error"
     INPUT_LOST = "input_file_not_found"
 
+    @property
+    def of_line(self) -> str:
+        """What the error file says of a line that was not run; its code is `batch_<reason>`."""
+        return f"This request was not run{_WHY[self]}."
 
-SAYING = {
-    StopReason.CANCELLED: "This request was not run: the batch was cancelled.",
-    StopReason.EXPIRED: "This request was not run before the completion window closed.",
-    StopReason.MAX_COST: "This request was not run: it might have passed the batch's max_cost.",
-    StopReason.CREDITS: "This request was not run: the credits, or a limit, do not cover it.",
-    StopReason.ON_ERROR: "This request was not run: another line failed, and on_error is stop.",
-    StopReason.INPUT_LOST: "This request was not run: the input file is gone.",
+    @property
+    def of_batch(self) -> str:
+        """What the batch's own errors say."""
+        return f"The batch stopped{_WHY[self]}."
+
+
+_WHY = {
+    StopReason.CANCELLED: ": the batch was cancelled",
+    StopReason.EXPIRED: " before the completion window closed",
+    StopReason.MAX_COST: ": it might have passed the batch's max_cost",
+    StopReason.CREDITS: ": the credits, or a limit, do not cover it",
+    StopReason.ON_ERROR: ": another line failed, and on_error is stop",
+    StopReason.INPUT_LOST: ": the input file is gone",
 }
-"""What the error file says of a line that was not run; its code is `batch_<reason>`."""
 
 
 class Wait(StrEnum):

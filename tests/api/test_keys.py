@@ -105,6 +105,18 @@ async def test_a_key_in_use_is_checked_without_the_database(api):
     assert asked == []
 
 
+async def test_a_full_keyring_forgets_one_key_not_all(api, monkeypatch):
+    monkeypatch.setattr("api.auth.KEPT_KEYS", 2)
+    door = Keyring(api.database)
+    for key in (api.key(), second := api.key(), third := api.key()):
+        await door._known(key)
+    asked = []
+    event.listen(api.database.engine, "before_cursor_execute", lambda *a: asked.append(a[2]))
+    for key in (second, third):
+        await door._known(key)
+    assert asked == []
+
+
 async def test_a_typing_error_is_told_before_any_look_up(api):
     made = await make(api)
     asked = []
