@@ -1,6 +1,7 @@
 """From a request to an accepted batch: read, check, keep, write."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
@@ -12,7 +13,7 @@ from api.errors import json_response
 from api.receivers import own_webhook
 from api.schemas.batches import BatchRequest, RetryRequest
 from api.services import Services
-from api.uploads import Draft
+from api.uploads import Draft, drafting
 from broker import files
 from broker.accounts import Principal
 from broker.batches import (
@@ -27,7 +28,7 @@ from broker.batches import (
     reports,
 )
 from broker.batches.again import failed_lines
-from broker.batches.creation import check_size, usable_lines
+from broker.batches.creation import check_size, earlier, usable_lines
 from broker.batches.forecast import forecast
 from broker.batches.lines import operation_of
 from broker.batches.view import batch as view
@@ -43,24 +44,25 @@ BATCH_INPUT_MS = 30 * 86_400_000
 
 async def create(request: Request, services: Services, principal: Principal) -> Response:
     """Answer POST /batches."""
-    draft = Draft(services.files, MAX_BYTES)
-    try:
+    async with drafting(services.files, MAX_BYTES) as draft:
         fields = await read_batch_body(request, draft.write, MAX_BYTES)
         is_inline = fields.pop(REQUESTS, False)
         wanted = intake.validated(BatchRequest, fields)
         _check_input(wanted, is_inline=is_inline)
         wish = _wish(services, wanted, intake.idempotency_key(request))
-        if not is_inline:
-            new = new_batch(wish, principal, now_ms(), input_file_id=wanted.input_file_id)
-            return await _accept(services, principal, new, dry_run=wanted.dry_run, status=200)
-        new = await _with_file(wish, principal, draft)
-        response = await _accept(services, principal, new, dry_run=wanted.dry_run, status=202)
-        if wanted.dry_run or "Idempotent-Replayed" in response.headers:
-            await asyncio.to_thread(draft.discard)
-    except BaseException:
-        await asyncio.to_thread(draft.discard)
-        raise
-    return response
+        new = new_batch(
+            wish,
+            principal,
+            now_ms(),
+            input_file_id=wanted.input_file_id or draft.id,
+            content=draft.digest if is_inline else None,
+            inline=is_inline,
+        )
+        if is_inline:
+            new = await _with_file(new, draft)
+        if wanted.dry_run:
+            return await _forecast(services, principal, new)
+        return await _accept(services, principal, new, draft, 202 if is_inline else 200)
 
 
 async def retry(
@@ -76,28 +78,28 @@ async def retry(
         raise ConflictError(
             f"Batch {row.id} is {row.state}: its failed lines are known once it has ended."
         )
-    draft = Draft(services.files, MAX_BYTES)
-    try:
-        await _write_failed_lines(services, row, wanted.model, draft)
-        wish = BatchWish(
-            endpoint=Operation(row.endpoint),
-            completion_window=wanted.completion_window or row.completion_window,
-            options=options_of(row),
-            priority=row.priority,
-            max_concurrency=row.max_concurrency,
-            max_cost_nanos=_nanos(wanted.max_cost) or row.max_cost_nanos,
-            webhook=row.webhook,
-            retry_of=row.id,
-            idempotency_key=key,
-        )
-        new = await _with_file(wish, principal, draft)
-        response = await _accept(services, principal, new, dry_run=False, status=202)
-        if "Idempotent-Replayed" in response.headers:
-            await asyncio.to_thread(draft.discard)
-    except BaseException:
-        await asyncio.to_thread(draft.discard)
-        raise
-    return response
+    async with drafting(services.files, MAX_BYTES) as draft:
+        wish = _wish_again(row, wanted, key)
+        content = f"failed lines, model {wanted.model}"
+        new = new_batch(wish, principal, now_ms(), input_file_id=draft.id, content=content)
+        if await services.database.read(earlier, new.row) is None:
+            await _write_failed_lines(services, row, wanted.model, draft)
+            new = await _with_file(new, draft)
+        return await _accept(services, principal, new, draft, 202)
+
+
+def _wish_again(row: Any, wanted: RetryRequest, key: str | None) -> BatchWish:
+    return BatchWish(
+        endpoint=Operation(row.endpoint),
+        completion_window=wanted.completion_window or row.completion_window,
+        options=options_of(row),
+        priority=row.priority,
+        max_concurrency=row.max_concurrency,
+        max_cost_nanos=_nanos(wanted.max_cost) or row.max_cost_nanos,
+        webhook=row.webhook,
+        retry_of=row.id,
+        idempotency_key=key,
+    )
 
 
 async def _write_failed_lines(
@@ -120,29 +122,28 @@ async def _write_failed_lines(
         raise ConflictError(f"Every line of batch {row.id} was completed: nothing to run again.")
 
 
-async def _with_file(wish: BatchWish, principal: Principal, draft: Draft) -> NewBatch:
-    """Keep the draft and return a batch whose input it is."""
+async def _with_file(new: NewBatch, draft: Draft) -> NewBatch:
+    """Keep the draft as the input of this batch."""
     found = draft.findings()
     check_size(draft.size, found.lines, param=REQUESTS)
     await asyncio.to_thread(draft.keep)
     now = now_ms()
     file = files.new_row(
-        *(draft.id, principal.workspace_id, Purpose.BATCH, draft.size, now),
+        *(draft.id, new.row["workspace_id"], Purpose.BATCH, draft.size, now),
         filename="requests.jsonl",
         media_type="application/jsonl",
         lines=found.lines,
         problems=found.stored,
         expires_at=now + BATCH_INPUT_MS,
     )
-    return new_batch(wish, principal, now, own_file=file, content_digest=draft.digest)
+    return replace(new, own_file=file)
 
 
 async def _accept(
-    services: Services, principal: Principal, new: NewBatch, *, dry_run: bool, status: int
+    services: Services, principal: Principal, new: NewBatch, draft: Draft, status: int
 ) -> Response:
-    if dry_run:
-        return await _forecast(services, principal, new)
-    created = await services.database.write(create_many, new)
+    created = await draft.used_by(services.database.write(create_many, new))
+    draft.is_in_use = not created.replayed
     found = await services.database.read(reports.find, principal.workspace_id, created.batch_id)
     if found is None:
         raise ConflictError(f"Batch {created.batch_id} was deleted.")

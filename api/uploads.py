@@ -3,18 +3,20 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from broker.batches import Findings, Inspector
-from broker.errors import InvalidRequestError, PayloadTooLargeError
+from broker.errors import InvalidRequestError, PayloadTooLargeError, WaybillError
 from broker.files import FileStore, refusal
 from broker.ids import new_id
+
+Result = TypeVar("Result")
 
 MAX_FIELD_BYTES = 10_000
 MAX_FIELDS = 20
@@ -25,11 +27,12 @@ class _DiscardedError(Exception):
 
 
 class Draft:
-    """A file that is being written; opened at its first byte. Its methods block."""
+    """A file that is being written; opened at its first byte. What is not awaited blocks."""
 
     def __init__(self, store: FileStore, most: int) -> None:
         self.id = new_id("file_")
         self.size = 0
+        self.is_in_use = False  # a row refers to it, or perhaps does
         self._store = store
         self._most = most
         self._stack = contextlib.ExitStack()
@@ -69,12 +72,38 @@ class Draft:
         except OSError as error:
             raise refusal(error) from None
 
+    async def used_by(self, write: Awaitable[Result]) -> Result:
+        """Write the row that refers to it. Raises what that raises.
+
+        Only a refusal says that there is no row: whoever is cut off, or loses the database, does
+        not know, and leaves the bytes where they are.
+        """
+        self.is_in_use = True
+        try:
+            return await write
+        except WaybillError:
+            self.is_in_use = False
+            raise
+
     def discard(self) -> None:
         """Leave nothing of it; also once it was kept."""
+        if self._file is None:
+            return
         with contextlib.suppress(_DiscardedError, OSError), self._stack:  # closing writes the rest
             raise _DiscardedError
         with contextlib.suppress(OSError):  # the reason to discard it is the one to tell
             self._store.delete(self.id)
+
+
+@contextlib.asynccontextmanager
+async def drafting(store: FileStore, most: int) -> AsyncIterator[Draft]:
+    """A draft of which nothing stays unless it came into use."""
+    draft = Draft(store, most)
+    try:
+        yield draft
+    finally:
+        if not draft.is_in_use:
+            await asyncio.to_thread(draft.discard)
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """/batches: OpenAI's shape (an uploaded file) and OpenRouter's (requests in the body)."""
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
@@ -133,7 +133,7 @@ async def delete_batch(request: Request, batch_id: str) -> Response:
 
 
 async def _find(services: Services, principal: Principal, batch_id: str) -> BatchReport:
-    found: Any = await services.database.read(reports.find, principal.workspace_id, batch_id)
+    found = await services.database.read(reports.find, principal.workspace_id, batch_id)
     if found is None:
         raise NotFoundError(f"There is no batch {batch_id}.")
-    return BatchReport(found.row, found.totals)
+    return found

@@ -11,7 +11,7 @@ from api.documents import FILE_FORM
 from api.errors import json_response
 from api.queries import FileCursor
 from api.services import Services, services_of
-from api.uploads import Draft, FileForm, read_file_form
+from api.uploads import Draft, FileForm, drafting, read_file_form
 from broker import files
 from broker.accounts import Principal
 from broker.batches import reports
@@ -36,15 +36,11 @@ async def upload_file(request: Request) -> Response:
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    draft = Draft(services.files, services.settings.max_file_bytes)
-    try:
+    async with drafting(services.files, services.settings.max_file_bytes) as draft:
         form = await read_file_form(request, draft)
         row = _row(form, draft, principal)
         await asyncio.to_thread(draft.keep)
-        await services.database.write(files.add_many, row)
-    except BaseException:
-        await asyncio.to_thread(draft.discard)
-        raise
+        await draft.used_by(services.database.write(files.add_many, row))
     return json_response(view(await _find(services, principal, draft.id)))
 
 

@@ -55,20 +55,22 @@ def new_batch(
     principal: Principal,
     now: int,
     *,
-    input_file_id: str | None = None,
-    own_file: Mapping[str, Any] | None = None,
-    content_digest: str = "",
+    input_file_id: str,
+    content: str | None = None,
+    inline: bool = False,
 ) -> NewBatch:
-    """Decide everything about a batch. Its input is a file that is there, or comes with it."""
-    file_id = input_file_id or str((own_file or {})["id"])
+    """Decide everything about a batch.
+
+    `content` tells this input from others where the file's id does not: it is written for this.
+    """
     row = {
         "id": new_id("batch_"),
         "workspace_id": principal.workspace_id,
         "api_key_id": principal.api_key_id,
         "state": BatchState.VALIDATING.value,
         "endpoint": wish.endpoint.value,
-        "input_file_id": file_id,
-        "inline": own_file is not None and wish.retry_of is None,
+        "input_file_id": input_file_id,
+        "inline": inline,
         "completion_window": wish.completion_window,
         "options": orjson.dumps(asdict(wish.options)).decode(),
         "priority": wish.priority,
@@ -77,14 +79,14 @@ def new_batch(
         "webhook": wish.webhook,
         "retry_of": wish.retry_of,
         "idempotency_key": wish.idempotency_key,
-        "fingerprint": _fingerprint(wish, content_digest or file_id),
+        "fingerprint": _fingerprint(wish, content or input_file_id),
         "cursor": 0,
         "lines_read": 0,
         "lines_total": 0,
         "created_at": now,
         "expires_at": now + window_ms(wish.completion_window),
     }
-    return NewBatch(row, own_file)
+    return NewBatch(row)
 
 
 def create_many(
@@ -96,17 +98,11 @@ def create_many(
 
 def _create(connection: Connection, wish: NewBatch) -> Created | Exception:
     row = wish.row
-    if row["idempotency_key"] is not None and (known := _known(connection, row)) is not None:
-        if known.fingerprint != row["fingerprint"]:
-            return IdempotencyMismatchError(
-                f"Idempotency-Key {row['idempotency_key']!r} was used with another request (batch "
-                f"{known.id}): send the same to get that batch, or another key for a new one.",
-                param="Idempotency-Key",
-            )
-        return Created(known.id, replayed=True)
-    if wish.own_file is not None:
-        connection.execute(insert(_files), [wish.own_file])
     try:
+        if (known := earlier(connection, row)) is not None:
+            return known
+        if wish.own_file is not None:
+            connection.execute(insert(_files), [wish.own_file])
         lines = usable_lines(_input(connection, row), row["created_at"])
     except WaybillError as error:
         return error
@@ -114,13 +110,28 @@ def _create(connection: Connection, wish: NewBatch) -> Created | Exception:
     return Created(row["id"], replayed=False)
 
 
-def _known(connection: Connection, row: Mapping[str, Any]) -> Any:
-    return connection.execute(
+def earlier(connection: Connection, row: Mapping[str, Any]) -> Created | None:
+    """Return the batch that was made with the idempotency key of this one's row.
+
+    Raises IdempotencyMismatchError where that was asked for something else.
+    """
+    if row["idempotency_key"] is None:
+        return None
+    known = connection.execute(
         select(_batches.c.id, _batches.c.fingerprint).where(
             _batches.c.workspace_id == row["workspace_id"],
             _batches.c.idempotency_key == row["idempotency_key"],
         )
     ).first()
+    if known is None:
+        return None
+    if known.fingerprint != row["fingerprint"]:
+        raise IdempotencyMismatchError(
+            f"Idempotency-Key {row['idempotency_key']!r} was used with another request (batch "
+            f"{known.id}): send the same to get that batch, or another key for a new one.",
+            param="Idempotency-Key",
+        )
+    return Created(known.id, replayed=True)
 
 
 def _input(connection: Connection, row: Mapping[str, Any]) -> Any:

@@ -1,0 +1,86 @@
+"""The input of a batch is there as long as the batch: whatever its caller was told."""
+
+import asyncio
+import threading
+
+import pytest
+
+from api import batch_creation
+from broker.batches import BatchEnd, BatchState, create_many, end_many, reports
+from broker.clock import now_ms
+from broker.errors import UnavailableError
+from broker.tables import Batch
+from tests.factories import count, run
+
+LINE = {"custom_id": "a", "body": {"messages": [{"role": "user", "content": "hi"}]}}
+BATCH = {"model": "acme/small", "requests": [LINE]}
+
+
+def stored(directory):
+    return [each.name for each in (directory / "files").rglob("*") if each.is_file()]
+
+
+async def test_whoever_is_cut_off_while_a_batch_is_written_leaves_its_input(
+    api, tmp_path, monkeypatch
+):
+    # Given a batch that is being written
+    entered, opened = threading.Event(), threading.Event()
+
+    def slowly(connection, wishes):
+        entered.set()
+        assert opened.wait(10)
+        return create_many(connection, wishes)
+
+    monkeypatch.setattr(batch_creation, "create_many", slowly)
+    asking = asyncio.create_task(api.ask("POST", "/batches", api.key(), json=BATCH))
+    await asyncio.to_thread(entered.wait, 10)
+    # When its caller goes away, or the server's grace is over
+    asking.cancel()
+    await asyncio.wait([asking])
+    opened.set()
+    # Then it is there, with its input
+    await api.database.write(lambda _c, items: items, 1)
+    assert count(api.database, Batch) == 1
+    assert len(stored(tmp_path)) == 1
+
+
+async def test_a_batch_whose_answer_fails_keeps_its_input(api, tmp_path, monkeypatch):
+    def lost(*_):
+        raise UnavailableError("gone")
+
+    monkeypatch.setattr(reports, "find", lost)
+    assert (await api.ask("POST", "/batches", api.key(), json=BATCH)).status_code == 503
+    assert count(api.database, Batch) == 1
+    assert len(stored(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("more", [{"dry_run": True}, {"completion_window": "1m"}])
+async def test_nothing_stays_of_what_became_no_batch(api, tmp_path, more):
+    await api.ask("POST", "/batches", api.key(), json=BATCH | more)
+    assert count(api.database, Batch) == 0
+    assert stored(tmp_path) == []
+
+
+async def test_a_retry_that_is_asked_for_again_needs_its_lines_no_more(api, tmp_path):
+    # Given the retry of a batch
+    key = api.key()
+    first = (await api.ask("POST", "/batches", key, json=BATCH)).json()
+    run(api.database, end_many, BatchEnd(first["id"], BatchState.FAILED, now_ms()))
+
+    async def again(name, **body):
+        headers = {"Idempotency-Key": name}
+        return await api.ask(
+            "POST", f"/batches/{first['id']}/retry", key, headers=headers, json=body
+        )
+
+    made = await again("k")
+    assert made.status_code == 202, made.text
+    # When the lines it was made of are gone
+    [input_file] = [each for each in stored(tmp_path) if each == first["input_file_id"]]
+    next((tmp_path / "files").rglob(input_file)).unlink()
+    # Then its key still gives it, and another key, or another wish, does not
+    replayed = await again("k")
+    assert (replayed.status_code, replayed.json()["id"]) == (202, made.json()["id"])
+    assert replayed.headers["Idempotent-Replayed"] == "true"
+    assert (await again("k", model="other/big")).status_code == 422
+    assert (await again("another")).status_code == 409
