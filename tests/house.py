@@ -183,7 +183,11 @@ class House:
             except (ValueError, psutil.Error):
                 return None
 
-        return until(found, seconds, lambda: f"no {word}\n{self.log()}")
+        def otherwise() -> str:
+            ended = None if self.alive else getattr(self.process, "returncode", "stopped")
+            return f"no {word} (`up` ended: {ended})\n{self.log()}"
+
+        return until(found, seconds, otherwise)
 
     @property
     def root(self) -> str:
