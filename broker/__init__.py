@@ -9,8 +9,8 @@ rules       pure: `states`, `queues`, `pricing`, `evidence`, `routing/`, `quotes
 storage     `tables/`, `database` (the one door), `publisher`, `migrations/`
 services    `accounts`, `ledger/`, `usage/`, `payments`, `budgets/`, `providers`, `catalog/`,
             `events` (a job's log), `signals`, `health/` (how endpoints behave),
-            `coalescing` (shared calls), `sealing` (secrets at rest),
-            `webhooks/` (the only writer of deliveries)
+            `coalescing` (shared calls), `due` (what waits to be published), `sealing` (secrets at
+            rest), `webhooks/` (the only writer of deliveries)
 use cases   `spending` (may this be held?), `submission`, `admission`, `lifecycle/` (the only
             writer of job states), `dispatch`, `native_batches/` (batches at providers),
             `comparisons` (jobs as a table), `reports`

@@ -3,7 +3,7 @@
 One column answers all three: `dispatch_at` is when the dispatcher next publishes a waiting job,
 unless a worker has claimed it by then. Jobs in a *line* (batch jobs, and those that found their
 provider busy) wait in the database until there is room at their provider, and are fed in fair
-turns. A look costs the same whatever the backlog: it steps through the lines' heads by an index.
+turns. A look costs the same whatever the backlog (see `due`).
 """
 
 from collections import Counter
@@ -11,8 +11,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, bindparam, func, or_, select, text, update
+from sqlalchemy import Connection, bindparam, func, or_, select, update
 
+from broker.due import (
+    DUE,
+    DUE_GROUP,
+    HEADS,
+    NEXT_IN_LINE,
+    WAITING,
+    DueJob,
+    Head,
+    waiting_providers,
+)
 from broker.fairness import Line, Turns, batch_of
 from broker.feeding import Feeding
 from broker.lifecycle import Requeued
@@ -20,7 +30,6 @@ from broker.queues import NATIVE_LANE, REDISPATCH_MS, Lane
 from broker.states import JobState
 from broker.tables import Batch, Job, Workspace
 
-DUE_GROUP = 1_000
 MOST_LINES = 1_000  # looked at in one turn; the next turn begins where this one ended
 FED_PATIENCE_MS = 15_000  # a fed job that nobody claimed for so long is fed again
 UNKNOWN_PROVIDER_ROOM = 16  # for jobs of a provider that is configured no longer
@@ -34,65 +43,6 @@ Place: TypeAlias = tuple[str, str]
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
 _batches: Any = Batch.__table__  # type: ignore[attr-defined]
-_WAITING = (JobState.QUEUED.value, JobState.SCHEDULED.value)
-_COLUMNS = (
-    *(_jobs.c.id, _jobs.c.provider, _jobs.c.lane, _jobs.c.line),
-    *(_jobs.c.available_at, _jobs.c.deadline_at),
-)
-_DUE = (
-    select(*_COLUMNS)
-    .where(
-        _jobs.c.state.in_(_WAITING),
-        _jobs.c.lane == bindparam("lane"),
-        _jobs.c.dispatch_at <= bindparam("now"),
-        _jobs.c.deadline_at > bindparam("now"),  # `expire_many` ends the others
-        _jobs.c.line.is_(None),
-    )
-    .order_by(_jobs.c.dispatch_at, _jobs.c.id)
-    .limit(DUE_GROUP)
-    .with_for_update(skip_locked=True)
-)
-# The condition of the index `ix_jobs_line`, word for word.
-_IN_LINE = "line IS NOT NULL AND state IN ('queued', 'scheduled')"
-_HERE = f"{_IN_LINE} AND provider = :provider AND lane = :lane"
-_PROVIDERS = f"""
-    WITH RECURSIVE found(provider) AS (
-        SELECT min(provider) FROM {{jobs}} WHERE {_IN_LINE}
-        UNION ALL
-        SELECT (SELECT min(provider) FROM {{jobs}} WHERE {_IN_LINE} AND provider > found.provider)
-        FROM found WHERE found.provider IS NOT NULL
-    )
-    SELECT provider FROM found WHERE provider IS NOT NULL
-"""  # noqa: S608  # made of constants
-_HEADS = f"""
-    WITH RECURSIVE heads(line) AS (
-        SELECT min(line) FROM {{jobs}} WHERE {_HERE} AND line > :after
-        UNION ALL
-        SELECT (SELECT min(line) FROM {{jobs}} WHERE {_HERE} AND line > heads.line)
-        FROM heads WHERE heads.line IS NOT NULL
-    )
-    SELECT line,
-        (SELECT min(dispatch_at) FROM {{jobs}} WHERE {_HERE} AND line = heads.line) AS earliest,
-        (SELECT count(*) FROM {{jobs}} WHERE {_HERE} AND line = heads.line
-            AND dispatch_at > :now AND dispatch_at <= :until AND available_at <= :now) AS on_queue
-    FROM heads WHERE line IS NOT NULL LIMIT :most
-"""  # noqa: S608
-_NEXT_IN_LINE = (
-    select(*_COLUMNS)
-    .with_hint(_jobs, "INDEXED BY ix_jobs_line", "sqlite")
-    .where(
-        text(_IN_LINE),
-        _jobs.c.provider == bindparam("provider"),
-        _jobs.c.lane == bindparam("lane"),
-        _jobs.c.line == bindparam("line"),
-        _jobs.c.dispatch_at <= bindparam("now"),
-        _jobs.c.deadline_at > bindparam("now"),
-    )
-    .order_by(_jobs.c.dispatch_at, _jobs.c.id)
-    .limit(bindparam("most"))
-    .offset(bindparam("taken"))
-    .with_for_update(skip_locked=True)
-)
 _BOUNDED_BATCHES = select(_batches.c.id, _batches.c.state, _batches.c.max_concurrency).where(
     _batches.c.id.in_(bindparam("ids", expanding=True)),
     or_(_batches.c.max_concurrency.is_not(None), _batches.c.state.not_in(RUNNING_BATCHES)),
@@ -109,7 +59,7 @@ _RUNNING_LINES = (
 _DISPATCHED = (
     update(_jobs)
     # no IN here: SQLAlchemy cannot run it for many rows at once
-    .where(_jobs.c.id == bindparam("of_job"), or_(*[_jobs.c.state == state for state in _WAITING]))
+    .where(_jobs.c.id == bindparam("of_job"), or_(*[_jobs.c.state == state for state in WAITING]))
     .values(state=JobState.QUEUED.value, dispatch_at=bindparam("again_at"))
 )
 
@@ -132,17 +82,6 @@ class Due:
     memory: Memory = field(default_factory=Memory)
 
 
-def waiting_providers(connection: Connection) -> list[str]:
-    """Return the providers at which something waits in line."""
-    return list(connection.execute(_by_line(connection, _PROVIDERS)).scalars())
-
-
-def _by_line(connection: Connection, query: str) -> Any:
-    """Return a query over the index of lines; SQLite has to be told which one is meant."""
-    is_sqlite = connection.dialect.name == "sqlite"
-    return text(query.format(jobs="jobs INDEXED BY ix_jobs_line" if is_sqlite else "jobs"))
-
-
 def dispatch_many(connection: Connection, looks: Sequence[Due]) -> Sequence[list[Requeued]]:
     """Mark due jobs as published and return them for publishing.
 
@@ -154,14 +93,14 @@ def dispatch_many(connection: Connection, looks: Sequence[Due]) -> Sequence[list
 
 def _dispatch(connection: Connection, look: Due) -> list[Requeued]:
     lanes = [{"lane": lane.value, "now": look.now} for lane in Lane]
-    chosen = [row for lane in lanes for row in connection.execute(_DUE, lane)]
+    chosen: list[DueJob] = [row for lane in lanes for row in connection.execute(DUE, lane)]
     chosen += _feed(connection, look)
     if chosen:
         connection.execute(_DISPATCHED, [_again(row, look.now) for row in chosen])
     return [Requeued(row.id, row.provider, row.lane) for row in chosen]
 
 
-def _feed(connection: Connection, look: Due) -> list[Any]:
+def _feed(connection: Connection, look: Due) -> list[DueJob]:
     """Choose the jobs in line there is room for: a full provider never holds up another."""
     places = [(each, lane.value) for each in waiting_providers(connection) for lane in Lane]
     heads = {place: _heads(connection, look, place) for place in places}
@@ -170,7 +109,7 @@ def _feed(connection: Connection, look: Due) -> list[Any]:
     for (provider, _), here in heads.items():
         on_queue[provider] += sum(head.on_queue for head in here)
     rooms = {provider: _room(look, provider, on_queue[provider]) for provider, _ in places}
-    chosen: list[Any] = []
+    chosen: list[DueJob] = []
     for place, here in heads.items():
         sources = [
             Line(head.line, _Source(connection, look.now, place, head.line, budgets))
@@ -192,8 +131,8 @@ def _room(look: Due, provider: str, on_queue: int) -> int:
 
 
 def _in_turns(
-    connection: Connection, look: Due, place: Place, lines: Sequence[Line[Any]], room: int
-) -> list[Any]:
+    connection: Connection, look: Due, place: Place, lines: Sequence[Line[DueJob]], room: int
+) -> list[DueJob]:
     """Choose up to `room` jobs of one provider and lane."""
     if not lines or room <= 0:
         return []
@@ -201,7 +140,7 @@ def _in_turns(
     return look.memory.turns.setdefault(place, Turns()).choose(lines, weights, room)
 
 
-def _batch_budgets(connection: Connection, heads: Iterable[Any]) -> dict[str, int]:
+def _batch_budgets(connection: Connection, heads: Iterable[Head]) -> dict[str, int]:
     """Return how many more lines may go of each batch that is bounded: none of one that ends."""
     on_queue: Counter[str] = Counter()
     for head in heads:
@@ -223,16 +162,15 @@ def _batch_budgets(connection: Connection, heads: Iterable[Any]) -> dict[str, in
     }
 
 
-def _heads(connection: Connection, look: Due, place: Place) -> list[Any]:
+def _heads(connection: Connection, look: Due, place: Place) -> list[Head]:
     """Return the lines of a place, MOST_LINES at most, going on where the last look ended."""
     wanted: dict[str, Any] = {"provider": place[0], "lane": place[1], "most": MOST_LINES}
     wanted |= {"now": look.now, "until": look.now + FED_PATIENCE_MS}
-    query = _by_line(connection, _HEADS)
     after = look.memory.after.get(place, "")
-    heads = list(connection.execute(query, wanted | {"after": after}))
+    heads: list[Head] = list(connection.execute(HEADS, wanted | {"after": after}))
     look.memory.after[place] = heads[-1].line if len(heads) == MOST_LINES else ""
     if after and len(heads) < MOST_LINES:
-        rest = connection.execute(query, wanted | {"after": "", "most": MOST_LINES - len(heads)})
+        rest = connection.execute(HEADS, wanted | {"after": "", "most": MOST_LINES - len(heads)})
         seen = {head.line for head in heads}
         heads += [head for head in rest if head.line not in seen]
     return heads
@@ -255,24 +193,24 @@ class _Source:
         self._where = {"provider": place[0], "lane": place[1], "line": line, "now": now}
         self._batch = batch_of(line) or ""
         self._budgets = budgets
-        self._read: list[Any] = []
+        self._read: list[DueJob] = []
         self._taken = 0
         self._over = False
 
-    def next(self) -> Any | None:
+    def next(self) -> DueJob | None:
         if self._batch in self._budgets:
             if self._budgets[self._batch] <= 0:
                 return None
             self._budgets[self._batch] -= 1
         if not self._read and not self._over:
             wanted = self._where | {"most": CHUNK, "taken": self._taken}
-            self._read = list(reversed(self._connection.execute(_NEXT_IN_LINE, wanted).all()))
+            self._read = list(reversed(self._connection.execute(NEXT_IN_LINE, wanted).all()))
             self._taken += len(self._read)
             self._over = len(self._read) < CHUNK
         return self._read.pop() if self._read else None
 
 
-def _again(row: Any, now: int) -> dict[str, Any]:
+def _again(row: DueJob, now: int) -> dict[str, Any]:
     """Say when a job is looked at again that nobody claims.
 
     One that is in no line after as long as it has waited, 15 s at least.

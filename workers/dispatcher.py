@@ -9,7 +9,8 @@ import structlog
 
 from broker import limits
 from broker.clock import now_ms
-from broker.dispatch import Due, Memory, dispatch_many, waiting_providers
+from broker.dispatch import Due, Memory, dispatch_many
+from broker.due import waiting_providers
 from broker.lifecycle import Requeued, Rescue, expire_many, rescue_many
 from broker.pacing import NO_LOAD, absent, read_loads, room
 from broker.queues import Lane

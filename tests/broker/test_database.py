@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from broker.database import COURTEOUS_SIZE, GROUP_SIZE, Database
@@ -421,3 +421,10 @@ async def test_a_read_sees_one_moment(url, database, connect, caller):
     written.set()
     # Then the reader sees nothing of it: a job's row and its attempts always fit together
     assert await reading == (0, 0)
+
+
+def test_a_hint_of_the_index_to_use_reaches_sqlite(sqlite_url, connect):
+    database = connect(sqlite_url)
+    hinted = select(Job.id).with_hint(Job.__table__, "INDEXED BY ix_none", "sqlite")
+    with database.transaction() as connection, pytest.raises(OperationalError, match="ix_none"):
+        connection.execute(hinted)
