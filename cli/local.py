@@ -7,8 +7,11 @@ import typer
 
 from broker import settings
 from broker.database import Database
+from broker.settings import Settings
 from cli.doctor import checkups
 from cli.remote.client import complain
+from cli.remote.server import running_at
+from cli.start.serve import address, linking_to
 
 
 @contextlib.contextmanager
@@ -25,3 +28,10 @@ def local_database() -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def with_links() -> Settings:
+    """Load the configuration for links to be given out: to `waybill up`, where it runs here."""
+    config = settings.load()
+    url = running_at(config.data_dir) or address(config.host, config.port)
+    return linking_to(config, url)

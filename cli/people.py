@@ -6,7 +6,7 @@ import typer
 from rich.table import Table
 from sqlalchemy.exc import IntegrityError
 
-from broker import accounts, settings
+from broker import accounts
 from broker.accounts import DEFAULT_WORKSPACE, Role, members, users
 from broker.administration import people
 from broker.administration import workspaces as administration
@@ -14,7 +14,7 @@ from broker.administration.people import NewUser
 from broker.audit import CLI
 from broker.errors import WaybillError
 from cli import workspace_data
-from cli.local import local_database
+from cli.local import local_database, with_links
 from cli.remote.client import complain
 from cli.tables import day, print_table
 from cli.workspaces import NAMED, workspace_id, workspace_row
@@ -60,7 +60,7 @@ def create_user(
             token = people.invite(connection, CLI, row.id)
     except WaybillError as error:
         raise _ended(error) from None
-    typer.echo(people.welcome_link(settings.load(), token))
+    typer.echo(people.welcome_link(with_links(), token))
     complain(f"{row.id} is made; the link above works once, within a week")
 
 
@@ -95,7 +95,7 @@ def link_user(who: Who) -> None:
             token = people.invite(connection, CLI, who)
     except WaybillError as error:
         raise _ended(error) from None
-    typer.echo(people.welcome_link(settings.load(), token))
+    typer.echo(people.welcome_link(with_links(), token))
 
 
 @workspaces_.command("create")

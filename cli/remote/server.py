@@ -54,18 +54,41 @@ class Server:
 
 
 def configured(environ: Mapping[str, str] = os.environ) -> Server:
-    """Return the server that `WAYBILL_URL` and the first key found name."""
-    url = (environ.get("WAYBILL_URL") or DEFAULT_URL).rstrip("/")
+    """Return the server that `WAYBILL_URL` and the first key found name.
+
+    Without them, it is the one that `waybill up` runs on this data directory.
+    """
+    data_dir = Path(environ.get("WAYBILL_DATA_DIR") or ".waybill").expanduser()
+    url = (environ.get("WAYBILL_URL") or running_at(data_dir) or DEFAULT_URL).rstrip("/")
     for suffix in ("/api/v1", "/v1"):
         url = url.removesuffix(suffix)
     for name in ("WAYBILL_API_KEY", "WAYBILL_BOOTSTRAP_KEY"):
         if key := environ.get(name, "").strip():
             return Server(url, key, name)
-    path = Path(environ.get("WAYBILL_DATA_DIR") or ".waybill").expanduser() / "api_key"
+    key = _kept(key_file(data_dir))
+    return Server(url, key, str(key_file(data_dir)) if key else "")
+
+
+def url_file(data_dir: Path) -> Path:
+    """Where `waybill up` tells commands its address while it runs."""
+    return data_dir / "url"
+
+
+def running_at(data_dir: Path) -> str:
+    """Return the URL of the `waybill up` that runs on a data directory; empty where none does."""
+    return _kept(url_file(data_dir))
+
+
+def key_file(data_dir: Path) -> Path:
+    """Where `waybill up` leaves commands the key that it made at its first start."""
+    return data_dir / "api_key"
+
+
+def _kept(path: Path) -> str:
     try:
-        return Server(url, path.read_text().strip(), str(path))
+        return path.read_text().strip()
     except OSError:
-        return Server(url)
+        return ""
 
 
 def unreachable(server: Server, error: httpx.TransportError) -> ServerError:

@@ -38,7 +38,7 @@ def api(
     config = settings.load()
     host, port = host or config.host, config.port if port is None else port
     uvicorn.run(
-        create_app(linking_to(config, host, port)),
+        create_app(linking_to(config, address(host, port))),
         host=host,
         port=port,
         loop="uvloop",
@@ -50,12 +50,17 @@ def api(
     )
 
 
-def linking_to(config: Settings, host: str, port: int) -> Settings:
-    """Give out links to where the API listens, unless it is said how callers reach it."""
+def address(host: str, port: int) -> str:
+    """Return the URL of an API that listens here, as this machine reaches it."""
+    name = "127.0.0.1" if host in EVERYWHERE else f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}"
+
+
+def linking_to(config: Settings, url: str) -> Settings:
+    """Give out links to this URL, unless it is said how callers reach the API."""
     if config.public_url and "public_url" in config.model_fields_set:
         return config
-    name = "127.0.0.1" if host in EVERYWHERE else f"[{host}]" if ":" in host else host
-    return config.model_copy(update={"public_url": f"http://{name}:{port}"})
+    return config.model_copy(update={"public_url": url})
 
 
 def worker(

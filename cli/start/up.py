@@ -19,6 +19,7 @@ from broker.ids import new_id
 from broker.queues import Lane
 from broker.settings import Settings
 from broker.stopping import stopped
+from cli.remote.server import key_file, url_file
 from cli.start import forks, preparation, serve
 from cli.start.children import Child, ChildDiedError, Launch, part, program, say
 from cli.start.demonstration import write_configuration
@@ -62,6 +63,8 @@ def up(
             if not config.allowed_networks:  # the children's environment is ours
                 os.environ.setdefault("WAYBILL_ALLOWED_NETWORKS", LOOPBACK)
         _check_ports(host, ports)
+        config = serve.linking_to(config, serve.address(host, port))
+        os.environ["WAYBILL_PUBLIC_URL"] = config.public_url  # workers give links out, too
         house = House(config, host, port)
         house.plan_api()
         house.plan_workers(workers, batch_workers)
@@ -81,19 +84,19 @@ class House:
     """The processes of one machine."""
 
     def __init__(self, config: Settings, host: str, port: int) -> None:
-        self._config = serve.linking_to(config, host, port)
+        self._config = config
         self._host = host
         self._port = port
+        self._url = serve.address(host, port)
         self._children: list[Child] = []
         self._valkey: Child | None = None
         self._urls: dict[str, str] = {}
 
     def plan_api(self) -> None:
         """Decide on the API. Children start in the order in which they are planned."""
-        base = f"http://{self._host}:{self._port}"
         api = self._add("api", part("api", serve.api, host=self._host, port=self._port))
         api.stop_seconds = serve.GRACE_SECONDS + 5  # it lets open streams go on for a while
-        self._urls = {"API": f"{base}/api/v1", "Docs": f"{base}/docs"}
+        self._urls = {"API": f"{self._url}/api/v1", "Docs": f"{self._url}/docs"}
 
     def plan_workers(self, workers: int, batch_workers: int) -> None:
         """Decide on the workers: callers who wait are not to wait for a batch's process, too."""
@@ -142,6 +145,7 @@ class House:
             return 1
         finally:
             await self._stop()
+            url_file(self._config.data_dir).unlink(missing_ok=True)
 
     async def _start(self) -> None:
         serves = await forks.ask(preparation.check, self._config)
@@ -151,6 +155,7 @@ class House:
         welcome = await forks.ask(preparation.prepare, self._config)
         for child in self._children:
             await child.start()
+        url_file(self._config.data_dir).write_text(self._url)
         self._welcome(welcome, serves=serves)
 
     async def _await_valkey(self) -> None:
@@ -173,7 +178,7 @@ class House:
         if not serves:
             say("no provider yet: set e.g. OPENAI_API_KEY, or write waybill.toml (see README)")
         if welcome.api_key is not None:
-            path = self._config.data_dir / "api_key"
+            path = key_file(self._config.data_dir)
             path.touch(mode=0o600)
             path.write_text(welcome.api_key)
             say(f"API key    {welcome.api_key}")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 
+from cli.remote.server import DEFAULT_URL, configured
 from tests.house import REPOSITORY, House, role, until
 from tests.stacks import embedded_only
 
@@ -130,6 +131,14 @@ def test_the_parts_come_back_when_what_forks_them_is_killed(there: House) -> Non
         until(lambda word=word, pid=pid: there.await_child(word).pid != pid, 60, there.log)
     there.await_ready()
     assert there.await_job(job_id)["status"] == "completed"
+
+
+def test_commands_are_told_its_address_while_it_runs(new: House) -> None:
+    new.start()
+    environ = {"WAYBILL_DATA_DIR": str(new.data_dir)}
+    assert configured(environ).url == f"http://127.0.0.1:{new.port}"
+    new.stop()
+    assert configured(environ).url == DEFAULT_URL
 
 
 def test_ctrl_c_while_everything_is_still_imported(new: House) -> None:

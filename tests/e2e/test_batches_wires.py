@@ -43,5 +43,7 @@ def test_every_operation_on_any_line(wires: House) -> None:
     assert found["/v1/embeddings"]["response"]["body"]["data"][0]["embedding"]
     assert found["/v1/completions"]["response"]["body"]["choices"][0]["text"]
     (picture,) = found["/v1/images/generations"]["response"]["body"]["data"]
+    output = wires.http.get(f"/files/{batch['output_file_id']}/content").text
+    assert picture["url"] in output  # what a worker writes leads where the API listens
     path = picture["url"].partition("/api/v1")[2]
     assert wires.http.get(path).headers["content-type"].startswith("image/")
