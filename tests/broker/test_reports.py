@@ -137,8 +137,11 @@ def test_counts_tell_what_has_not_ended(database, caller):
     submit(database, caller, now=NOW + 5)
     submit_and_claim(database, caller, lane=Lane.BATCH)
     record(database, finished(submit_and_claim(database, caller)))
+    held = submit_and_claim(database, caller, on_unknown=OnUnknown.HOLD, max_attempts=1)
+    record(database, failed(held, why=UNKNOWN))
     assert sorted(map(tuple, database.read_now(reports.counts))) == [
         ("alpha", "batch", "running", 1, NOW),
+        ("alpha", "interactive", "needs_review", 1, NOW),
         ("alpha", "interactive", "queued", 2, NOW + 5),
     ]
 
