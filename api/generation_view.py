@@ -175,7 +175,7 @@ def _cache_discount(report: JobReport, cached: int) -> float | None:
         return None
     for place in routing.decode(report.payload.plan).places:
         endpoint = place.endpoint
-        if (endpoint.provider, endpoint.model) == (row.provider, row.model):
+        if endpoint.key == (row.provider, row.model):
             full, read = endpoint.price.prompt, endpoint.price.cache_read
             return 0.0 if read is None else usd((full - read) * cached // 1_000_000)
     return None

@@ -1,5 +1,7 @@
 """From a body as it came to a job ready for submission, be it of a call, a job or a batch line."""
 
+from dataclasses import replace
+
 import orjson
 
 from broker import access, own_keys, plugins, presets, routing, submission
@@ -34,7 +36,7 @@ def admit(
     named, own = routing.requested_models(body), principal.own_keys
     served = catalog.endpoints(named, wish.operation, own.providers)
     endpoints = access.permitted(principal, own_keys.choosable(served, named, own))
-    circumstances = Circumstances(now.snapshot, now.warm, now.seed, task_fit())
+    circumstances = replace(now, fits=task_fit())
     try:
         return submission.prepare(body, wish, principal, endpoints, settings, circumstances)
     except ModalityError as error:

@@ -52,7 +52,7 @@ def _available(plan: Plan, place: int, served: tuple[str, str] | None) -> Json:
     return {
         "provider": endpoint.provider,
         "model": endpoint.model,
-        "selected": (endpoint.provider, endpoint.model) == served,
+        "selected": endpoint.key == served,
         "reason": plan.places[place].reason,
     }
 

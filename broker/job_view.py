@@ -59,7 +59,7 @@ def plan(planned: Plan) -> Json:
 def _place(planned: PlannedEndpoint) -> Json:
     endpoint = planned.endpoint
     return {
-        "is_byok": endpoint.credential is not None,
+        "is_byok": endpoint.is_byok,
         "provider": endpoint.provider,
         "model": endpoint.model,
         "native_model": endpoint.native,

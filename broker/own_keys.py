@@ -117,7 +117,7 @@ def planned(plan: Plan, own: OwnKeys) -> Plan:
             "and allowed for this model: see GET /api/v1/byok.",
             param="model",
         )
-    if places[0].endpoint.credential is not None:  # a provider's batch is made with our key
+    if places[0].endpoint.is_byok:  # a provider's batch is made with our key
         places = [replace(each, endpoint=replace(each.endpoint, batched=False)) for each in places]
     return replace(plan, places=places, excluded=(*plan.excluded, *excluded))
 

@@ -64,7 +64,7 @@ def quotes(
 
 
 def _held(endpoint: Endpoint, nanos: int, fee: str) -> int:
-    return nanos if endpoint.credential is None else pricing.byok_fee(nanos, fee)
+    return pricing.byok_fee(nanos, fee) if endpoint.is_byok else nanos
 
 
 def _quote(endpoint: Endpoint, inputs: int, outputs: int, body: Json) -> int:

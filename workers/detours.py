@@ -55,7 +55,7 @@ def _fingerprint(tools: Toolbox, provider: str) -> str:
 def _is_better_later(tools: Toolbox, run: Run) -> bool:
     plan, snapshot = run.job.plan, tools.observer.snapshot
     later = (plan[place] for place in range(run.job.position + 1, len(plan)))
-    return any(snapshot.of(each.provider, each.model).circuit is not Circuit.OPEN for each in later)
+    return any(snapshot.of(*each.key).circuit is not Circuit.OPEN for each in later)
 
 
 async def _took_probe(tools: Toolbox, key: EndpointKey) -> bool:

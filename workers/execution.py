@@ -12,18 +12,9 @@ from dataclasses import replace
 import orjson
 
 from broker.clock import now_ms
-from broker.completion import (
-    AttemptOutcome,
-    ErrorType,
-    Failure,
-    Json,
-)
+from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from broker.file_parser import read_file_parser
-from broker.lifecycle import (
-    Claim,
-    ClaimedJob,
-    claim_many,
-)
+from broker.lifecycle import Claim, ClaimedJob, claim_many
 from broker.operations import Operation
 from broker.pacing import Permit
 from broker.queues import Lane
@@ -34,7 +25,7 @@ from workers.asking import request_of
 from workers.detours import detour
 from workers.healing import heal
 from workers.media import Annotator, prepare
-from workers.observation import endpoint_of, observe
+from workers.observation import observe
 from workers.recording import fail, finish
 from workers.run import Run
 from workers.story import Story
@@ -136,7 +127,7 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
     annotator = await _fit(tools, run, route)
     if isinstance(annotator, Failure):
         return annotator
-    with tools.recorder.in_flight(endpoint_of(run)):
+    with tools.recorder.in_flight(endpoint.key):
         answer = await call(
             tools.wire,
             adapter,

@@ -24,25 +24,24 @@ OWN_HASTE_MS = 1_000  # a call cut by its own job's deadline says nothing of the
 log = structlog.get_logger()
 
 
-def endpoint_of(run: Run) -> EndpointKey:
-    return run.job.endpoint.provider, run.job.endpoint.model
-
-
 def judged(run: Run) -> list[EndpointKey]:
     """Return whose circuits bear on this call, and hear of it: the endpoint's and the provider's.
 
     The latter is of the installation's key; a call with a workspace's own is none of its business.
     """
-    endpoint = endpoint_of(run)
-    if run.job.endpoint.credential is not None:
-        return [endpoint]
-    return [endpoint, (endpoint[0], WHOLE_PROVIDER)]
+    endpoint = run.job.endpoint
+    if endpoint.is_byok:
+        return [endpoint.key]
+    return [endpoint.key, (endpoint.provider, WHOLE_PROVIDER)]
 
 
 def observe(tools: Toolbox, run: Run, answer: Answer) -> None:
     """Record an attempt; what changes a circuit by it is done soon, and off this job's path."""
-    is_own = run.job.endpoint.credential is not None
-    if is_own and isinstance(answer, Failure) and own_keys.is_about_the_account(answer):
+    if (
+        run.job.endpoint.is_byok
+        and isinstance(answer, Failure)
+        and own_keys.is_about_the_account(answer)
+    ):
         if not _was_skipped(answer):
             tools.recorder.later(partial(own_keys.note, tools, run.job, answer))
         return
@@ -67,13 +66,13 @@ def _seen(run: Run, answer: Answer) -> Seen:
     if isinstance(answer, Failure):
         excused = _was_in_a_hurry(run, answer)
         return Seen(
-            endpoint_of(run),
+            run.job.endpoint.key,
             Verdict.EXCUSED if excused else verdict(answer),
             kind=answer.error_type.value,
             retry_after_ms=int((answer.retry_after or 0) * 1000),
         )
     return Seen(
-        endpoint_of(run),
+        run.job.endpoint.key,
         Verdict.OK,
         first_token_ms=run.watch.first_token_ms,
         tokens_per_second=_speed(run, answer),

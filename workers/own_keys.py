@@ -36,7 +36,7 @@ def upstream_of(tools: Toolbox, job: ClaimedJob, route: Route) -> Upstream | Fai
     """
     endpoint, known = job.endpoint, tools.credentials
     if endpoint.credential is None:
-        if known.rules_out_shared(job.workspace_id, endpoint.provider, endpoint.model):
+        if known.rules_out_shared(job.workspace_id, *endpoint.key):
             return _skipped(f"Only the workspace's own keys may call {endpoint.provider}.")
         if not route.is_shared:
             return _skipped(f"Provider {endpoint.provider!r} is not configured at this worker.")

@@ -38,16 +38,16 @@ async def turned_away(tools: Toolbox, permit: Permit, job: ClaimedJob) -> bool:
 
 def _paused(tools: Toolbox, job: ClaimedJob) -> Busy | None:
     """Return what keeps a job from its endpoint: a pause learned from 429s and headers."""
-    if job.endpoint.credential is not None:  # pauses are of the installation's account
+    if job.endpoint.is_byok:  # pauses are of the installation's account
         return None
     now = now_ms()
-    endpoint = _endpoint(job)
-    until = tools.throttles.free_at(endpoint, now)
-    return None if until <= now else Busy(endpoint[0], Cause.PROVIDER_PAUSE, until, endpoint[1])
+    until = tools.throttles.free_at(job.endpoint.key, now)
+    return None if until <= now else _pause(job.endpoint.key, until)
 
 
-def _endpoint(job: ClaimedJob) -> EndpointKey:
-    return job.endpoint.provider, job.endpoint.model
+def _pause(endpoint: EndpointKey, until: int) -> Busy:
+    provider, model = endpoint
+    return Busy(provider, Cause.PROVIDER_PAUSE, until, model)
 
 
 async def put_off(
@@ -69,7 +69,7 @@ def congestion(tools: Toolbox, lane: Lane, now: int) -> Congestion:
     pauses = tools.throttles.busy(now)
     return Congestion(
         tools.pacer.denials(lane, now),
-        {key: Busy(key[0], Cause.PROVIDER_PAUSE, until, key[1]) for key, until in pauses.items()},
+        {endpoint: _pause(endpoint, until) for endpoint, until in pauses.items()},
         configured=frozenset(tools.routes),
     )
 
@@ -85,18 +85,17 @@ def expect(tools: Toolbox, permit: Permit, body: Json) -> None:
 @contextlib.contextmanager
 def counted(tools: Toolbox, job: ClaimedJob) -> Iterator[None]:
     """Count a call of the job's endpoint for as long as this lasts."""
-    endpoint = _endpoint(job)
-    tools.throttles.began(endpoint)
+    tools.throttles.began(job.endpoint.key)
     try:
         yield
     finally:
-        tools.throttles.ended(endpoint)
+        tools.throttles.ended(job.endpoint.key)
 
 
 def learn(tools: Toolbox, permit: Permit, job: ClaimedJob, answer: Answer) -> None:
     """Take to heart what an attempt's end says about its endpoint's limits."""
-    endpoint = _endpoint(job)
-    is_ours = job.endpoint.credential is None  # pauses are of the installation's account
+    endpoint = job.endpoint.key
+    is_ours = not job.endpoint.is_byok  # pauses are of the installation's account
     if not isinstance(answer, Failure):
         tools.throttles.succeeded(endpoint, now_ms())
         if answer.usage is not None:
@@ -112,8 +111,8 @@ def learn(tools: Toolbox, permit: Permit, job: ClaimedJob, answer: Answer) -> No
 def heed(tools: Toolbox, job: ClaimedJob, headers: Mapping[str, str]) -> None:
     """Pause an endpoint of whose limit an answer's headers say that nothing is left."""
     reset = until_reset(headers)
-    if reset is not None and job.endpoint.credential is None:
-        tools.throttles.used_up(_endpoint(job), reset, now_ms())
+    if reset is not None and not job.endpoint.is_byok:
+        tools.throttles.used_up(job.endpoint.key, reset, now_ms())
 
 
 async def share_pauses(tools: Toolbox) -> None:

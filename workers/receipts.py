@@ -46,9 +46,9 @@ class Receipt:
             cost = pricing.charge(price, usage, answer, batch=batched)
         else:
             cost = pricing.cost(price, usage, batch=batched)
-        if job.endpoint.credential is None:
-            return cls(usage, cost)
-        return cls(usage, pricing.byok_fee(cost, fee), cost)
+        if job.endpoint.is_byok:
+            return cls(usage, pricing.byok_fee(cost, fee), cost)
+        return cls(usage, cost)
 
     @property
     def is_byok(self) -> bool:

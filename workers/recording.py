@@ -94,7 +94,7 @@ def _remember(tools: Toolbox, job: ClaimedJob, usage: Usage) -> None:
         return
     key = warmth.key(job.workspace_id, orjson.loads(job.request))
     if key is not None:
-        endpoint = warmth.value(job.endpoint.provider, job.endpoint.model)
+        endpoint = warmth.value(*job.endpoint.key)
         tools.events.remember(key, endpoint, seconds=warmth.IDLE_SECONDS)
 
 

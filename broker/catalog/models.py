@@ -36,7 +36,7 @@ class Offer:
 
     @property
     def key(self) -> EndpointKey:
-        return self.endpoint.provider, self.endpoint.model
+        return self.endpoint.key
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,8 +189,7 @@ def _move(wish: Deferral, row: MovableJob, failed: Collection[EndpointKey], purs
     """Choose the soonest place that can be paid for."""
     plan = routing.decode(row.plan)
     quotes: list[int] = orjson.loads(row.quotes or "[]")
-    keys = [(plan[place].provider, plan[place].model) for place in range(len(plan))]
-    closed = {place for place, key in enumerate(keys) if key in failed}
+    closed = {place for place in range(len(plan)) if plan[place].key in failed}
     while True:
         place = best_place(plan, row.position, _known(wish), wish.now, closed)
         quote = quotes[place.position] if place.position < len(quotes) else 0

@@ -67,5 +67,5 @@ def best_place(
 
 def _place(plan: Plan, position: int, congestion: Congestion, now: int) -> Place:
     endpoint = plan[position]
-    busy = congestion.at(endpoint.provider, endpoint.model, now)
+    busy = congestion.at(*endpoint.key, now)
     return Place(position, max(busy.until, now) if busy else now, busy)

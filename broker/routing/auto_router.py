@@ -133,7 +133,7 @@ class Router:
         """Return how long the fastest endpoint that can serve the request takes."""
         outputs, known = self.assessor.needs.likely_output, self.assessor.snapshot
         times = (
-            duration(known.of(each.provider, each.model), outputs)
+            duration(known.of(*each.key), outputs)
             for each in endpoints
             if passes(each, self.conditions)
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from broker import parameters
+from broker.evidence import EndpointKey
 from broker.pricing import Price
 
 
@@ -41,6 +42,15 @@ class Endpoint:
     distillable: bool = False  # its license is known to let other models be trained on its text
     batched: bool = False  # the provider has a batch API that takes what is asked
     credential: str | None = None  # the caller's own key to call it with; None = the installation's
+
+    @property
+    def key(self) -> EndpointKey:
+        return self.provider, self.model
+
+    @property
+    def is_byok(self) -> bool:
+        """Whether it is called with the caller's own key, on an account that is not ours."""
+        return self.credential is not None
 
     def takes(self, modalities: frozenset[str]) -> bool:
         """Whether these input modalities may be sent to it."""

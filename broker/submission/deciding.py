@@ -107,8 +107,7 @@ def _with_dice(circumstances: Circumstances) -> Circumstances:
     """Give each job dice of its own, unless they were chosen."""
     if circumstances.seed:
         return circumstances
-    seed = getrandbits(SEED_BITS)
-    return Circumstances(circumstances.snapshot, circumstances.warm, seed, circumstances.fits)
+    return replace(circumstances, seed=getrandbits(SEED_BITS))
 
 
 def _row(
