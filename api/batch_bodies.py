@@ -16,7 +16,6 @@ from broker.completion import Json
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 
 REQUESTS = "requests"
-MAX_FIELDS_BYTES = 1_000_000  # of everything besides `requests`
 FRAME_BYTES = 50_000_000  # that the requests may have around what is kept of them
 
 

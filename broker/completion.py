@@ -5,7 +5,7 @@ what Waybill itself reasons about (usage, outcomes, failures) has types. Nothing
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -178,14 +178,3 @@ class Timings:
 
     first_token_ms: int | None = None
     duration_ms: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Success:
-    """An attempt that brought an answer."""
-
-    completion: Completion
-    timings: Timings = field(default_factory=Timings)
-
-
-Outcome: TypeAlias = Success | Failure

@@ -10,7 +10,7 @@ import queue
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from celery import Celery
@@ -30,13 +30,6 @@ KEPT_IDS = 100_000  # beyond this the dispatcher has to do it
 log = structlog.get_logger()
 
 
-class Publisher(Protocol):
-    """Whoever tells workers that jobs are ready."""
-
-    def publish(self, provider: str, lane: str, job_ids: Sequence[str]) -> None:
-        """Announce jobs on their queue. Never blocks, never fails."""
-
-
 class CeleryPublisher:
     """Announces jobs as Celery messages, bundled."""
 
@@ -47,6 +40,7 @@ class CeleryPublisher:
         self._thread.start()
 
     def publish(self, provider: str, lane: str, job_ids: Sequence[str]) -> None:
+        """Announce jobs on their queue. Never blocks, never fails."""
         name = queue_name(provider, Lane(lane))
         for job_id in job_ids:
             self._waiting.put((name, job_id))

@@ -53,10 +53,6 @@ AT_REST = FINAL | {JobState.NEEDS_REVIEW}
 """States in which nothing more happens by itself: a waiting caller is answered."""
 
 
-def may_become(now: JobState, then: JobState) -> bool:
-    return then in TRANSITIONS[now]
-
-
 def sources(then: JobState) -> tuple[JobState, ...]:
     """Return the states a job may be in to become `then`: the transition's guard."""
     return tuple(state for state, following in TRANSITIONS.items() if then in following)

@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Connection, and_, bindparam, exists, select
 
 from broker.accounts.credentials import hash_key
-from broker.accounts.vocabulary import CallerKind, LimitReset, Role
+from broker.accounts.vocabulary import CallerKind, Role
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.own_keys import NO_KEYS, OwnKeys
@@ -52,15 +52,6 @@ NO_LIMITS = RequestLimits()
 
 
 @dataclass(frozen=True, slots=True)
-class SpendingLimit:
-    """What a key may spend in a period (None: ever)."""
-
-    nanos: int
-    reset: LimitReset | None = None
-    includes_byok: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class Principal:
     """Who is calling: the key and the workspace that pays."""
 
@@ -74,17 +65,11 @@ class Principal:
     label: str = ""  # the masked key, or the e-mail address
     limits: RequestLimits = NO_LIMITS  # of the key
     workspace_limits: RequestLimits = NO_LIMITS  # of all keys of the workspace together
-    spending_limit: SpendingLimit | None = None  # of the key
-    has_budgets: bool = False  # the workspace
+    is_budgeted: bool = False  # something besides the balance may limit what is spent
     allowed_models: tuple[str, ...] | None = None  # slugs and patterns; None = all
     allowed_providers: frozenset[str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the workspace
     own_keys: OwnKeys = NO_KEYS  # of providers, which it brings along
-
-    @property
-    def is_budgeted(self) -> bool:
-        """Whether anything but the balance may limit what is spent."""
-        return self.has_budgets or self.spending_limit is not None
 
     @property
     def actor(self) -> str:
@@ -155,8 +140,7 @@ def _principal(row: Any) -> Principal:
         workspace_limits=_limits(
             row.workspace_requests_per_minute, row.workspace_max_concurrent_jobs
         ),
-        spending_limit=_spending_limit(row),
-        has_budgets=row.has_budgets,
+        is_budgeted=row.has_budgets or row.limit_nanos is not None,
         allowed_models=_list(row.allowed_models),
         allowed_providers=None if providers is None else frozenset(providers),
         settings=_object(row.settings),
@@ -167,13 +151,6 @@ def _limits(requests_per_minute: int | None, max_concurrent_jobs: int | None) ->
     if requests_per_minute is None and max_concurrent_jobs is None:
         return NO_LIMITS
     return RequestLimits(requests_per_minute, max_concurrent_jobs)
-
-
-def _spending_limit(row: Any) -> SpendingLimit | None:
-    if row.limit_nanos is None:
-        return None
-    reset = LimitReset(row.limit_reset) if row.limit_reset else None
-    return SpendingLimit(row.limit_nanos, reset, row.include_byok_in_limit)
 
 
 def _list(text: str | None) -> tuple[str, ...] | None:

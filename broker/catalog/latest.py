@@ -17,11 +17,6 @@ def newest(name: str, slugs: Collection[str]) -> str | None:
     return members[-1][1] if members else None
 
 
-def families() -> Iterator[str]:
-    """Yield the names that move: `author/family-latest`, without the tilde."""
-    return (f"{family}{SUFFIX}" for family in slug_table()["latest"])
-
-
 def _members(family: str, slugs: Collection[str]) -> Iterator[tuple[tuple[int, ...], str]]:
     for template in slug_table()["latest"].get(family, ()):
         pattern = re.compile(re.escape(template).replace(re.escape("{}"), VERSION))

@@ -6,11 +6,10 @@ from api import intake
 from broker.accounts import Principal
 from broker.database import Database
 from broker.migrations import migrate
-from broker.publisher import Publisher
 from tests.factories import make_new_job, make_principal
 
 
-class Announced(Publisher):
+class Announced:
     def __init__(self) -> None:
         self.jobs: list[str] = []
 

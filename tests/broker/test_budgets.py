@@ -39,7 +39,7 @@ def limit(database, caller, nanos, reset=Reset.DAILY, scope=Scope.WORKSPACE, sub
     wish = BudgetWish(caller.workspace_id, scope, subject, reset, nanos, bool(soft), NOW)
     with database.transaction() as connection:
         budgets.put_budget(connection, wish)
-    return dataclasses.replace(caller, has_budgets=True)
+    return dataclasses.replace(caller, is_budgeted=True)
 
 
 def limit_key(database, caller, nanos, reset=None):
@@ -47,7 +47,7 @@ def limit_key(database, caller, nanos, reset=None):
         columns = {"limit_nanos": nanos, "limit_reset": reset}
         where = ApiKey.__table__.c.id == caller.api_key_id
         connection.execute(update(ApiKey.__table__).where(where).values(columns))
-    return dataclasses.replace(caller, has_budgets=True)
+    return dataclasses.replace(caller, is_budgeted=True)
 
 
 def try_to_submit(database, caller, **more):

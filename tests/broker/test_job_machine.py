@@ -92,7 +92,7 @@ class JobMachine(RuleBasedStateMachine):
         place = (caller.workspace_id, Scope.WORKSPACE, caller.workspace_id, Reset.MONTHLY)
         with self.database.transaction() as connection:
             budgets.put_budget(connection, BudgetWish(*place, BUDGET, soft=False, now=NOW))
-        return dataclasses.replace(caller, has_budgets=True)
+        return dataclasses.replace(caller, is_budgeted=True)
 
     def act(self, function, *items):
         return factories.run(self.database, function, *items)

@@ -115,7 +115,7 @@ def budgeted(database):
     place = (caller.workspace_id, Scope.WORKSPACE, caller.workspace_id, Reset.DAILY)
     with database.transaction() as connection:
         budgets.put_budget(connection, BudgetWish(*place, BUDGET, soft=False, now=NOW))
-    return dataclasses.replace(caller, has_budgets=True)
+    return dataclasses.replace(caller, is_budgeted=True)
 
 
 def test_the_books_hold_after_processes_that_worked_at_once(database, url):
