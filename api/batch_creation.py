@@ -31,6 +31,7 @@ from broker.batches.again import failed_lines
 from broker.batches.creation import check_size, earlier, usable_lines
 from broker.batches.forecast import forecast
 from broker.batches.lines import operation_of
+from broker.batches.reading import raw_lines
 from broker.batches.view import batch as view
 from broker.batches.vocabulary import MAX_BYTES, OPERATIONS, window_ms
 from broker.clock import now_ms
@@ -106,10 +107,9 @@ async def _write_failed_lines(
     services: Services, row: Any, model: str | None, draft: Draft
 ) -> None:
     done = await services.database.read(reports.completed_numbers, row.id)
-    reader = Reader(services.files, services.catalog, services.settings, services.database)
 
     def write() -> None:
-        for line in failed_lines(reader.raw_lines(row.input_file_id), done, model):
+        for line in failed_lines(raw_lines(services.files, row.input_file_id), done, model):
             draft.write(line)
 
     try:

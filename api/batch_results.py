@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import orjson
 
 from api.services import Services
-from broker.batches import Assembler, BatchReport, Reader, reports
+from broker.batches import Assembler, BatchReport, reports
 from broker.batches.results import result
 from broker.batches.view import batch as view
 from broker.clock import now_ms
@@ -39,8 +39,7 @@ def whole(services: Services, found: BatchReport) -> Iterator[bytes]:
     """Yield a batch with all its results, as they are read. Blocking."""
     shown = view(found)
     del shown["results"]
-    reader = Reader(services.files, services.catalog, services.settings, services.database)
-    assembler = Assembler(services.database, services.files, reader, services.settings.public_url)
+    assembler = Assembler(services.database, services.files, services.settings.public_url)
     yield orjson.dumps(shown)[:-1] + b',"results":['
     comma = b""
     for each in assembler.results(found.row):

@@ -58,7 +58,7 @@ class BatchKeeper:
         self._lead = Lead(tools.redis, "batches", tools.worker_id)
         self._catalog = LiveCatalog(settings, providers.configured(settings), tools.database)
         self._reader = Reader(tools.files, self._catalog.current, settings, tools.database)
-        self._assembler = Assembler(tools.database, tools.files, self._reader, settings.public_url)
+        self._assembler = Assembler(tools.database, tools.files, settings.public_url)
         self._observer = tools.observer
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._rest_until: dict[str, float] = {}

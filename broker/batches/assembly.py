@@ -13,7 +13,7 @@ import orjson
 
 from broker.batches import reports
 from broker.batches.lines import LineError, read
-from broker.batches.reading import Reader
+from broker.batches.reading import raw_lines
 from broker.batches.results import is_good, not_run, result
 from broker.batches.vocabulary import StopReason
 from broker.database import Database
@@ -37,7 +37,6 @@ class Assembler:
 
     database: Database
     store: FileStore
-    reader: Reader
     public_url: str
 
     def write(self, batch: Any) -> tuple[Written, Written]:
@@ -76,7 +75,7 @@ class Assembler:
         reason = StopReason(batch.stop_reason or StopReason.EXPIRED)
         number = batch.lines_read
         with contextlib.suppress(FileNotFoundError):  # then nobody knows what they were called
-            for raw, _ in self.reader.raw_lines(batch.input_file_id, batch.cursor):
+            for raw, _ in raw_lines(self.store, batch.input_file_id, batch.cursor):
                 number += 1
                 yield not_run(batch.id, number, _custom_id(raw), reason)
 

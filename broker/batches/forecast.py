@@ -12,7 +12,7 @@ from broker.accounts import Principal
 from broker.batches.creation import NewBatch
 from broker.batches.intake import MARGIN
 from broker.batches.lines import LineError, read
-from broker.batches.reading import Reader, options_of
+from broker.batches.reading import Reader, options_of, raw_lines
 from broker.completion import Json
 from broker.database import Database
 from broker.errors import WaybillError
@@ -51,7 +51,7 @@ def forecast(database: Database, reader: Reader, new: NewBatch, principal: Princ
     sums = _Sums()
     batch = Batch(**new.row)
     options = options_of(batch)
-    for raw, _ in reader.raw_lines(batch.input_file_id):
+    for raw, _ in raw_lines(reader.store, batch.input_file_id):
         sums.lines += 1
         try:
             _count(sums, reader.job(read(raw), batch, principal, options))

@@ -44,24 +44,20 @@ class Reader:
     snapshot: Snapshot = NO_SNAPSHOT
 
     def group(self, batch: Any, principal: Principal) -> list[ReadLine]:
-        """Return the next lines of a batch; none at the end. Raises FileNotFoundError."""
+        """Return the next lines of a batch that has some left to read.
+
+        Raises FileNotFoundError where the input is gone, or shorter than it was.
+        """
         options = options_of(batch)
         found: list[ReadLine] = []
         begin = batch.cursor
-        for raw, end in self.raw_lines(batch.input_file_id, batch.cursor):
+        for raw, end in raw_lines(self.store, batch.input_file_id, batch.cursor):
             found.append(self._line(raw, end, batch, principal, options))
             if len(found) == GROUP_LINES or end - begin > GROUP_BYTES:
                 break
+        if not found:
+            raise FileNotFoundError(f"{batch.input_file_id} ends at {batch.cursor}")
         return found
-
-    def raw_lines(self, file_id: str, cursor: int = 0) -> Iterator[tuple[bytes, int]]:
-        """Yield the lines of an input from an offset on, each with its end."""
-        splitter = Splitter(cursor)
-        with self.store.reading(file_id) as file:
-            file.seek(cursor)
-            pieces = iter(lambda: file.read(PIECE), b"")
-            yield from itertools.chain.from_iterable(map(splitter.feed, pieces))
-        yield from splitter.end()
 
     def job(self, line: Line, batch: Any, principal: Principal, options: Options) -> NewJob:
         """Return the job that a line is to become. Raises WaybillError."""
@@ -109,6 +105,16 @@ class Reader:
             return ReadLine(end, line.custom_id, error=refusal(error))
         same = digest(_operation(line, batch), body) if options.dedupe else None
         return ReadLine(end, line.custom_id, job, same)
+
+
+def raw_lines(store: FileStore, file_id: str, cursor: int = 0) -> Iterator[tuple[bytes, int]]:
+    """Yield lines of an input from an offset on, each with its end. Raises FileNotFoundError."""
+    splitter = Splitter(cursor)
+    with store.reading(file_id) as file:
+        file.seek(cursor)
+        pieces = iter(lambda: file.read(PIECE), b"")
+        yield from itertools.chain.from_iterable(map(splitter.feed, pieces))
+    yield from splitter.end()
 
 
 def _operation(line: Line, batch: Any) -> Operation:

@@ -38,7 +38,7 @@ class Batch(SQLModel, table=True):
     output_file_id: str | None = None
     error_file_id: str | None = None
     completion_window: str  # as it was asked, e.g. 24h
-    options: str = Field(sa_column=Column(Text, nullable=False))  # JSON, see `batches.wishes`
+    options: str = Field(sa_column=Column(Text, nullable=False))  # JSON, see `batches.Options`
     priority: int = 0  # higher goes first among the batches of a workspace
     max_concurrency: int | None = None  # lines in flight at a time
     max_cost_nanos: int | None = Field(default=None, sa_column=big(nullable=True))

@@ -299,6 +299,16 @@ async def test_an_input_that_is_lost_ends_the_batch(tools):
     assert (row.state, row.stop_reason) == ("cancelled", "input_file_not_found")
 
 
+async def test_an_input_that_has_become_shorter_ends_the_batch(tools):
+    batch_id = make_batch(tools, [line("a"), line("b")])
+    content = tools.files.read(row_of(tools, batch_id).input_file_id)
+    with tools.files.writing(row_of(tools, batch_id).input_file_id) as file:
+        file.write(content.splitlines(keepends=True)[0])
+    async with asyncio.timeout(20):
+        row = await bring_forward(tools, batch_id)
+    assert (row.lines_read, row.stop_reason) == (1, "input_file_not_found")
+
+
 async def test_the_batchs_wishes_reach_lines_that_say_nothing_themselves(tools):
     options = Options(service_tier="batch", model="sim/a")
     own = line("own", service_tier="default", stream=True)
