@@ -25,8 +25,7 @@ from broker.due import (
 )
 from broker.fairness import Line, Turns, batch_of
 from broker.feeding import Feeding
-from broker.lifecycle import Requeued
-from broker.queues import NATIVE_LANE, REDISPATCH_MS, Lane
+from broker.queues import NATIVE_LANE, REDISPATCH_MS, Lane, Ready
 from broker.states import JobState
 from broker.tables import Batch, Job, Workspace
 
@@ -82,7 +81,7 @@ class Due:
     memory: Memory = field(default_factory=Memory)
 
 
-def dispatch_many(connection: Connection, looks: Sequence[Due]) -> Sequence[list[Requeued]]:
+def dispatch_many(connection: Connection, looks: Sequence[Due]) -> Sequence[list[Ready]]:
     """Mark due jobs as published and return them for publishing.
 
     Jobs in no line all go; those in line only as far as there is room at their provider,
@@ -91,13 +90,13 @@ def dispatch_many(connection: Connection, looks: Sequence[Due]) -> Sequence[list
     return [_dispatch(connection, look) for look in looks]
 
 
-def _dispatch(connection: Connection, look: Due) -> list[Requeued]:
+def _dispatch(connection: Connection, look: Due) -> list[Ready]:
     lanes = [{"lane": lane.value, "now": look.now} for lane in Lane]
     chosen: list[DueJob] = [row for lane in lanes for row in connection.execute(DUE, lane)]
     chosen += _feed(connection, look)
     if chosen:
         connection.execute(_DISPATCHED, [_again(row, look.now) for row in chosen])
-    return [Requeued(row.id, row.provider, row.lane) for row in chosen]
+    return [Ready(row.id, row.provider, row.lane) for row in chosen]
 
 
 def _feed(connection: Connection, look: Due) -> list[DueJob]:

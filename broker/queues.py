@@ -6,6 +6,7 @@ whoever watches).
 """
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 RUN_JOBS_TASK = "waybill.run_jobs"
@@ -46,6 +47,15 @@ NATIVE_LANE = "native"
 
 FOLLOWING_LANE = "coalesced"
 """The lane of jobs that wait for another's answer, see `coalescing`. No queue has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A job that is to be published, and where."""
+
+    job_id: str
+    provider: str
+    lane: str
 
 
 def ordinary(lane: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from sqlalchemy import Connection
 
@@ -17,6 +18,14 @@ from broker.usage import ends_at
 COME_BACK_SECONDS = 5  # for holds to become settlements
 
 
+class Paying(Protocol):
+    """A row of `jobs`, with what its workspace may spend."""
+
+    workspace_id: str
+    api_key_id: str
+    unlimited: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Payer:
     """Whose money it is."""
@@ -25,6 +34,11 @@ class Payer:
     api_key_id: str
     unlimited: bool  # the balance never refuses
     budgeted: bool  # there may be limits besides the balance
+
+    @classmethod
+    def of(cls, job: Paying) -> "Payer":
+        """Return who pays for a job that is to hold more: whatever limits there are now count."""
+        return cls(job.workspace_id, job.api_key_id, job.unlimited, budgeted=True)
 
 
 class Purse:

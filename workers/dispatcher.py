@@ -11,9 +11,9 @@ from broker import limits
 from broker.clock import now_ms
 from broker.dispatch import Due, Memory, dispatch_many
 from broker.due import waiting_providers
-from broker.lifecycle import Requeued, Rescue, expire_many, rescue_many
+from broker.lifecycle import Rescue, expire_many, rescue_many
 from broker.pacing import NO_LOAD, absent, read_loads, room
-from broker.queues import Lane
+from broker.queues import Lane, Ready
 from broker.webhooks import due, leases
 from workers import bookkeeping
 from workers.leading import Lead
@@ -64,7 +64,7 @@ class Dispatcher:
         homeless = [job for job in due if job.provider not in tools.routes]
         await asyncio.gather(*[self._put_off(job, now) for job in homeless])
 
-    async def _put_off(self, job: Requeued, now: int) -> None:
+    async def _put_off(self, job: Ready, now: int) -> None:
         """Move a job on along its plan whose provider nobody consumes for, or let it wait."""
         await put_off(self._tools, Lane(job.lane), job.job_id, absent(job.provider, now))
 
@@ -100,6 +100,6 @@ class Dispatcher:
         await self._tools.database.write(expire_many, now)
         await bookkeeping.tell_budgets(self._tools)
 
-    def _publish(self, jobs: list[Requeued]) -> None:
+    def _publish(self, jobs: list[Ready]) -> None:
         for job in jobs:
             self._tools.publisher.publish(job.provider, job.lane, [job.job_id])

@@ -10,7 +10,7 @@ from broker.lifecycle.claims import Claim, ClaimedJob, claim_many
 from broker.lifecycle.deferrals import Deferral, defer_many
 from broker.lifecycle.endings import Cancellation, cancel_many, expire_many
 from broker.lifecycle.extensions import Extension, extend_many, is_dearer
-from broker.lifecycle.leases import Heartbeat, Renewal, Requeued, Rescue, renew_many, rescue_many
+from broker.lifecycle.leases import Heartbeat, Renewal, Rescue, renew_many, rescue_many
 from broker.lifecycle.records import Ending, Failed, Finished, decide, record_many
 from broker.lifecycle.reviews import Reopening, reopen_many
 from broker.lifecycle.wording import error_json
@@ -27,7 +27,6 @@ __all__ = [
     "Heartbeat",
     "Renewal",
     "Reopening",
-    "Requeued",
     "Rescue",
     "cancel_many",
     "claim_many",

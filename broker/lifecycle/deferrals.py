@@ -15,9 +15,8 @@ from broker.completion import AttemptOutcome, ErrorType
 from broker.evidence import EndpointKey
 from broker.fairness import line_of
 from broker.ledger import Held
-from broker.lifecycle.leases import Requeued
 from broker.pacing import Busy, Congestion, Place, best_place
-from broker.queues import REDISPATCH_MS, ordinary
+from broker.queues import REDISPATCH_MS, Ready, ordinary
 from broker.spending import Payer, Purse
 from broker.states import JobState
 from broker.tables import Attempt, Job, JobPayload, Workspace, columns
@@ -111,7 +110,7 @@ _TAKE_BACK = delete(_attempts).where(
 )
 
 
-def defer_many(connection: Connection, wishes: Sequence[Deferral]) -> Sequence[Requeued | None]:
+def defer_many(connection: Connection, wishes: Sequence[Deferral]) -> Sequence[Ready | None]:
     """Let jobs wait for their provider, or move them on to an endpoint that is free sooner.
 
     A dearer endpoint holds more first, or is no choice. Returns what is to be published at once:
@@ -122,7 +121,7 @@ def defer_many(connection: Connection, wishes: Sequence[Deferral]) -> Sequence[R
     failed = _failed(connection, [row.id for row in rows.values() if row.attempt])
     purse = _purse(connection, rows.values(), wishes)  # locks workspaces before jobs, as others do
     locked: dict[str, Standing] = {row.id: row for row in connection.execute(_LOCKED, {"ids": ids})}
-    results: list[Requeued | None] = []
+    results: list[Ready | None] = []
     moves: list[_Move] = []
     for wish in wishes:
         row = rows.pop(wish.job_id, None)
@@ -132,7 +131,7 @@ def defer_many(connection: Connection, wishes: Sequence[Deferral]) -> Sequence[R
         move = _move(wish, row, failed.get(row.id, frozenset()), purse)
         moves.append(move)
         goes_now = move.place.at <= wish.now
-        results.append(Requeued(row.id, move.provider, ordinary(row.lane)) if goes_now else None)
+        results.append(Ready(row.id, move.provider, ordinary(row.lane)) if goes_now else None)
     _write(connection, moves)
     return results
 
@@ -195,7 +194,7 @@ def _move(wish: Deferral, row: MovableJob, failed: Collection[EndpointKey], purs
         quote = quotes[place.position] if place.position < len(quotes) else 0
         more = max(quote - row.hold_nanos, 0)
         is_here = place.position == row.position
-        if is_here or not more or purse.take(_payer(row), more, "a fallback") is None:
+        if is_here or not more or purse.take(Payer.of(row), more, "a fallback") is None:
             more = 0 if is_here else more
             return _Move(wish, row, place, plan[place.position].provider, more)
         closed.add(place.position)
@@ -206,11 +205,7 @@ def _purse(connection: Connection, rows: Iterable[MovableJob], wishes: Sequence[
     dearer = [
         row for row in rows if max(orjson.loads(row.quotes or "[]"), default=0) > row.hold_nanos
     ]
-    return Purse.open(connection, map(_payer, dearer), max(wish.now for wish in wishes))
-
-
-def _payer(row: MovableJob) -> Payer:
-    return Payer(row.workspace_id, row.api_key_id, row.unlimited, budgeted=True)
+    return Purse.open(connection, map(Payer.of, dearer), max(wish.now for wish in wishes))
 
 
 def _unmoved(row: MovableJob, locked: Standing | None) -> bool:

@@ -66,8 +66,7 @@ def extend_many(connection: Connection, wishes: Sequence[Extension]) -> Sequence
     ledger.lock(connection, {wish.job.workspace_id for wish in wishes})  # before jobs, as others do
     found = connection.execute(_RUNNING, {"ids": sorted({wish.job.id for wish in wishes})})
     rows: dict[tuple[str, int], FailingJob] = {(row.id, row.attempt): row for row in found}
-    payers = {id_: _payer(row) for id_, row in rows.items()}
-    purse = Purse.open(connection, payers.values(), max(wish.now for wish in wishes))
+    purse = Purse.open(connection, map(Payer.of, rows.values()), max(wish.now for wish in wishes))
     decisions: list[Decision] = []
     entries, holds = [], []
     for wish in wishes:
@@ -75,7 +74,7 @@ def extend_many(connection: Connection, wishes: Sequence[Extension]) -> Sequence
         if row is None:  # no longer this attempt's: recording it will tell
             decisions.append(wish.decision)
             continue
-        place, more = _affordable(wish, row, payers[row.id, row.attempt], purse)
+        place, more = _affordable(wish, row, purse)
         if more:
             entries.append(ledger.extend(row, attempt=row.attempt, nanos=more, now=wish.now))
             holds.append({"of_job": row.id, "hold": row.hold_nanos + more})
@@ -86,13 +85,11 @@ def extend_many(connection: Connection, wishes: Sequence[Extension]) -> Sequence
     return decisions
 
 
-def _affordable(
-    wish: Extension, row: FailingJob, payer: Payer, purse: Purse
-) -> tuple[int | None, int]:
+def _affordable(wish: Extension, row: FailingJob, purse: Purse) -> tuple[int | None, int]:
     """Return the first place from the wished one on that can be paid for, and what it needs."""
     for place in range(wish.decision.position, len(wish.job.plan)):
         more = max(_quote(wish.job, place) - row.hold_nanos, 0)
-        if not more or purse.take(payer, more, "a fallback") is None:
+        if not more or purse.take(Payer.of(row), more, "a fallback") is None:
             return place, more
     return None, 0
 
@@ -109,7 +106,3 @@ def _otherwise(wish: Extension) -> Decision:
 
 def _quote(job: ClaimedJob, place: int) -> int:
     return job.quotes[place] if place < len(job.quotes) else 0
-
-
-def _payer(row: FailingJob) -> Payer:
-    return Payer(row.workspace_id, row.api_key_id, row.unlimited, budgeted=True)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, select, update
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
 from broker.lifecycle.claims import Body, JobToRun, claimed_job
 from broker.lifecycle.records import Failed, decide, record_many
-from broker.queues import Lane, ordinary
+from broker.queues import Lane, Ready, ordinary
 from broker.retries import Retry
 from broker.states import JobState
 from broker.tables import Job, JobPayload, columns
@@ -95,15 +95,6 @@ def _renew(connection: Connection, beat: Heartbeat) -> Renewal:
 
 
 @dataclass(frozen=True, slots=True)
-class Requeued:
-    """A job that is to be published again."""
-
-    job_id: str
-    provider: str
-    lane: str
-
-
-@dataclass(frozen=True, slots=True)
 class Rescue:
     """A look for jobs whose worker fell silent; `owner` names a worker known to be dead."""
 
@@ -111,7 +102,7 @@ class Rescue:
     owner: str | None = None
 
 
-def rescue_many(connection: Connection, rescues: Sequence[Rescue]) -> Sequence[list[Requeued]]:
+def rescue_many(connection: Connection, rescues: Sequence[Rescue]) -> Sequence[list[Ready]]:
     """End the attempts of lost workers as `unknown` and let `retries.decide` say what follows.
 
     Returns the jobs that are queued again; the dispatcher publishes them. At most RESCUE_GROUP jobs
@@ -121,7 +112,7 @@ def rescue_many(connection: Connection, rescues: Sequence[Rescue]) -> Sequence[l
     return [_rescue(connection, rescue) for rescue in rescues]
 
 
-def _rescue(connection: Connection, rescue: Rescue) -> list[Requeued]:
+def _rescue(connection: Connection, rescue: Rescue) -> list[Ready]:
     lost = (
         _jobs.c.lease_expires_at < rescue.now
         if rescue.owner is None
@@ -141,7 +132,7 @@ def _rescue(connection: Connection, rescue: Rescue) -> list[Requeued]:
     if endings or rescue.owner is not None:
         connection.execute(_PUBLISHED, {"now": rescue.now})
     return [
-        Requeued(end.job.id, end.job.plan[end.decision.position].provider, ordinary(end.job.lane))
+        Ready(end.job.id, end.job.plan[end.decision.position].provider, ordinary(end.job.lane))
         for end in endings
         if isinstance(end.decision, Retry) and not end.decision.delay
     ]

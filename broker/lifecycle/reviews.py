@@ -7,8 +7,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, bindparam, select, update
 
 from broker.errors import ConflictError, NotFoundError
-from broker.lifecycle.leases import Requeued
-from broker.queues import REDISPATCH_MS, ordinary
+from broker.queues import REDISPATCH_MS, Ready, ordinary
 from broker.states import JobState
 from broker.tables import Job, columns
 
@@ -49,9 +48,7 @@ class Reopening:
     now: int
 
 
-def reopen_many(
-    connection: Connection, wishes: Sequence[Reopening]
-) -> Sequence[Requeued | Exception]:
+def reopen_many(connection: Connection, wishes: Sequence[Reopening]) -> Sequence[Ready | Exception]:
     """Queue jobs that wait for review; the caller publishes what comes back."""
     rows: dict[str, ReviewedJob] = {
         row.id: row
@@ -71,18 +68,18 @@ def reopen_many(
             "again_at": wish.now + REDISPATCH_MS,
         }
         for wish, result in zip(wishes, results, strict=True)
-        if isinstance(result, Requeued)
+        if isinstance(result, Ready)
     ]
     if reopened:
         connection.execute(_REOPEN, reopened)
     return results
 
 
-def _reopened(row: ReviewedJob | None, wish: Reopening) -> Requeued | Exception:
+def _reopened(row: ReviewedJob | None, wish: Reopening) -> Ready | Exception:
     if row is None or row.workspace_id != wish.workspace_id:
         return NotFoundError(f"There is no job {wish.job_id}.")
     if row.state != JobState.NEEDS_REVIEW.value:
         return ConflictError(
             f"Job {wish.job_id} is {row.state}; only a job that needs review can be retried."
         )
-    return Requeued(row.id, row.provider, ordinary(row.lane))
+    return Ready(row.id, row.provider, ordinary(row.lane))

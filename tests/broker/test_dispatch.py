@@ -4,8 +4,7 @@ import pytest
 
 from broker.dispatch import Due, Memory, dispatch_many
 from broker.feeding import LEAST_AHEAD
-from broker.lifecycle import Requeued
-from broker.queues import REDISPATCH_MS, Lane
+from broker.queues import REDISPATCH_MS, Lane, Ready
 from broker.retries import Retry
 from broker.submission import submit_many
 from tests.factories import (
@@ -92,7 +91,7 @@ def test_a_message_names_the_queue_the_job_is_on_now(database, caller):
     # When it is published again
     [chosen] = run(database, dispatch_many, Due(NOW + REDISPATCH_MS, {}))
     # Then it goes to the fallback's queue
-    assert chosen == [Requeued(job.id, "beta", "interactive")]
+    assert chosen == [Ready(job.id, "beta", "interactive")]
 
 
 def test_batch_queues_stay_shallow_and_are_fed_in_order(database, caller):

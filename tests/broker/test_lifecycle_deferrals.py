@@ -4,9 +4,9 @@ import orjson
 
 from broker.completion import ErrorType
 from broker.dispatch import Due, dispatch_many
-from broker.lifecycle import Deferral, Requeued, defer_many
+from broker.lifecycle import Deferral, defer_many
 from broker.pacing import Busy, Cause, Congestion
-from broker.queues import Lane
+from broker.queues import Lane, Ready
 from broker.retries import Retry
 from broker.states import JobState
 from tests.factories import (
@@ -67,7 +67,7 @@ def test_the_dispatcher_publishes_it_in_time(database, caller):
     defer(database, job_id)
     [early] = run(database, dispatch_many, Due(SOON - 1, {"alpha": 5}))
     [due] = run(database, dispatch_many, Due(SOON, {"alpha": 5}))
-    assert (early, due) == ([], [Requeued(job_id, "alpha", "interactive")])
+    assert (early, due) == ([], [Ready(job_id, "alpha", "interactive")])
 
 
 def test_a_claim_that_came_to_nothing_is_taken_back_whole(database, caller):
@@ -97,7 +97,7 @@ def test_a_later_attempt_is_taken_back_to_the_one_before(database, caller):
 
 def test_a_job_goes_to_a_free_fallback_at_once(database, caller):
     job_id = submit(database, caller, places=TWO)
-    assert defer(database, job_id) == Requeued(job_id, "beta", "interactive")
+    assert defer(database, job_id) == Ready(job_id, "beta", "interactive")
     row = job_row(database, job_id)
     assert (row.provider, row.position) == ("beta", 1)
     assert claim_one(database, job_id).endpoint.provider == "beta"
@@ -128,7 +128,7 @@ def test_a_reset_in_hours_holds_up_no_job_that_has_a_fallback(database, caller):
     job = submit_and_claim(database, caller, places=TWO)
     hours = Busy("alpha", Cause.PROVIDER_PAUSE, NOW + 4 * 3_600_000, "acme/small")
     moved = defer(database, job.id, hours, attempt=job.attempt)
-    assert moved == Requeued(job.id, "beta", "interactive")
+    assert moved == Ready(job.id, "beta", "interactive")
 
 
 def test_a_job_waits_no_longer_than_its_deadline(database, caller):
@@ -141,7 +141,7 @@ def test_a_job_that_came_by_a_wrong_queue_is_sent_to_its_own(database, caller):
     job = submit_and_claim(database, caller, places=TWO)
     congestion = Congestion({"alpha": FULL})
     moved = defer(database, job.id, None, attempt=job.attempt, congestion=congestion)
-    assert moved == Requeued(job.id, "alpha", "interactive")
+    assert moved == Ready(job.id, "alpha", "interactive")
 
 
 def test_what_others_have_moved_meanwhile_is_left_alone(database, caller):
@@ -183,7 +183,7 @@ def test_a_dearer_fallback_holds_more_before_the_job_moves(database):
     caller = make_principal(database, credit=HOLD + 500)
     job = submit_and_claim(database, caller, places=TWO, more=500)
     moved = defer(database, job.id, attempt=job.attempt)
-    assert moved == Requeued(job.id, "beta", "interactive")
+    assert moved == Ready(job.id, "beta", "interactive")
     assert job_row(database, job.id).hold_nanos == HOLD + 500
     assert balance(database, caller.workspace_id) == 0
 

@@ -1,4 +1,5 @@
-from broker.lifecycle import Heartbeat, Requeued, renew_many
+from broker.lifecycle import Heartbeat, renew_many
+from broker.queues import Ready
 from broker.retries import OnUnknown
 from tests.factories import (
     HOLD,
@@ -44,7 +45,7 @@ def test_a_silent_workers_job_is_queued_again_where_it_was(database, caller):
     # When the reconciler looks
     requeued = rescue(database, now=late + 1)
     # Then the attempt ended unknown and the job is published for the same place, at once
-    assert requeued == [Requeued(job.id, "alpha", "interactive")]
+    assert requeued == [Ready(job.id, "alpha", "interactive")]
     row = job_row(database, job.id)
     assert (row.state, row.position, row.available_at) == ("queued", 0, late + 1)
     assert row.dispatch_at <= late + 1  # the dispatcher publishes it at its next look

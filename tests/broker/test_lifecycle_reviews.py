@@ -2,7 +2,8 @@ import pytest
 
 from broker.completion import AttemptOutcome, ErrorType
 from broker.errors import ConflictError, NotFoundError
-from broker.lifecycle import Reopening, Requeued, reopen_many
+from broker.lifecycle import Reopening, reopen_many
+from broker.queues import Ready
 from broker.retries import OnUnknown
 from tests.factories import (
     HOLD,
@@ -37,7 +38,7 @@ def reopen(database, job_id, workspace_id):
 
 def test_a_reopened_job_is_tried_again_and_charged_once(database, caller, held):
     # When its owner wants the job to be tried again
-    assert reopen(database, held, caller.workspace_id) == Requeued(held, "alpha", "interactive")
+    assert reopen(database, held, caller.workspace_id) == Ready(held, "alpha", "interactive")
     # Then it runs with fresh attempts, numbered on, under the hold it has
     again = claim_one(database, held, now=NOW + 9)
     assert (again.attempt, again.attempts_used) == (2, 1)
