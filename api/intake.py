@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
 from api import repeats
+from api.attribution import attribution
 from api.limiting import within_limits
 from api.presetting import with_preset
 from api.services import Services
@@ -36,9 +37,9 @@ __all__ = [
     "preference",
     "prepared",
     "read_json",
-    "store",
     "submit",
     "validated",
+    "wish",
 ]
 
 MAX_KEY_LENGTH = 255
@@ -197,12 +198,18 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
-def wants_coalescing(request: Request) -> bool:
-    """Whether the header asks that identical calls be one; the body's `coalesce` does too."""
-    return request.headers.get("x-coalesce", "").lower() == "true"
+def wish(request: Request, operation: Operation = Operation.CHAT) -> Wish:
+    """Return what the headers of a call ask of its job."""
+    return Wish(
+        operation=operation,
+        idempotency_key=idempotency_key(request),
+        coalesce=request.headers.get("x-coalesce", "").lower() == "true",  # the body may ask, too
+        store=_store(request),
+        **attribution(request),
+    )
 
 
-def store(request: Request) -> str | None:
+def _store(request: Request) -> str | None:
     """Read `X-Store`: what is to be kept of a request's prompt and answer."""
     wanted = request.headers.get("x-store")
     if wanted is None or wanted in set(Store):

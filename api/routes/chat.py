@@ -7,7 +7,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import answering, caching, explaining, forgetting, intake
-from api.attribution import attribution
 from api.documents import body_of
 from api.routes.direct import DirectRoute
 from api.services import Services, services_of
@@ -16,7 +15,7 @@ from api.streaming import ChatStream, chat_response
 from broker.accounts import Principal
 from broker.events import Event
 from broker.operations import Operation
-from broker.submission import NewJob, Wish
+from broker.submission import NewJob
 
 router = APIRouter(tags=["chat"], route_class=DirectRoute)
 
@@ -27,13 +26,7 @@ async def create_chat_completion(request: Request) -> Response:
     services = services_of(request)
     principal = await services.keyring.principal(request)
     body = await intake.read_json(request, services.settings.max_body_bytes)
-    wish = Wish(
-        idempotency_key=intake.idempotency_key(request),
-        coalesce=intake.wants_coalescing(request),
-        store=intake.store(request),
-        **attribution(request),
-    )
-    job = await intake.prepared(request, services, principal, body, wish)
+    job = await intake.prepared(request, services, principal, body, intake.wish(request))
     is_streamed = body.get("stream") and not intake.preference(request).respond_async
 
     async def answered() -> Response:

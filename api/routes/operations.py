@@ -4,7 +4,6 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import answering, caching, intake
-from api.attribution import attribution
 from api.documents import body_of
 from api.forms import read_sound_form
 from api.routes.direct import DirectRoute
@@ -12,7 +11,6 @@ from api.services import Services, services_of
 from api.serving import serve
 from broker.completion import Json
 from broker.operations import Operation
-from broker.submission import Wish
 
 router = APIRouter(tags=["operations"], route_class=DirectRoute)
 
@@ -70,13 +68,7 @@ async def _serve_body(
     request: Request, services: Services, operation: Operation, body: Json
 ) -> Response:
     principal = await services.keyring.principal(request)
-    wish = Wish(
-        operation=operation,
-        idempotency_key=intake.idempotency_key(request),
-        coalesce=intake.wants_coalescing(request),
-        store=intake.store(request),
-        **attribution(request),
-    )
+    wish = intake.wish(request, operation)
     job = await intake.prepared(request, services, principal, body, wish)
 
     async def answered() -> Response:

@@ -171,34 +171,21 @@ def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[b
         _end_attempts(connection, live)
         _record_finished(connection, [end for end in live if isinstance(end, Finished)], rows)
         _record_failed(connection, [end for end in live if isinstance(end, Failed)], rows)
-        announce(connection, _ended_jobs(live, rows))
+        ends = [_ended(end, rows[end.job.id]) for end in live]
+        announce(connection, [end for end in ends if end is not None])
     return recorded
 
 
-def _ended_jobs(endings: Sequence[Ending], rows: Mapping[str, RunningJob]) -> list[Ended]:
-    return [
-        Ended(row, state, end.now, _consumed(end, state, row))
-        for end in endings
-        if (state := _state(end)) is not None
-        for row in [rows[end.job.id]]
-    ]
-
-
-def _consumed(end: Ending, state: JobState, row: RunningJob) -> Consumption | None:
-    """Return what an ending adds to the usage: an answer, or that there was none."""
+def _ended(end: Ending, row: RunningJob) -> Ended | None:
+    """Return a job's end with what it adds to the usage; None where it is tried again."""
     if isinstance(end, Finished):
-        return Consumption.of(row, end.generation, end.now)
-    if state not in LOST:
+        consumed = Consumption.of(row, end.generation, end.now)
+        return Ended(row, JobState.COMPLETED, end.now, consumed)
+    if isinstance(end.decision, Retry):
         return None
-    endpoint = end.job.endpoint
-    return Consumption(row, endpoint.model, endpoint.provider, end.now, None)
-
-
-def _state(end: Ending) -> JobState | None:
-    """Return the state that a job is left in; None where it is tried again."""
-    if isinstance(end, Finished):
-        return JobState.COMPLETED
-    return end.decision.state if isinstance(end.decision, GiveUp) else None
+    state, endpoint = end.decision.state, end.job.endpoint
+    nothing = Consumption(row, endpoint.model, endpoint.provider, end.now, None)
+    return Ended(row, state, end.now, nothing if state in LOST else None)
 
 
 def _called_off(ending: Ending) -> Ending:
