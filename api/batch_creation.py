@@ -28,8 +28,9 @@ from broker.batches import (
     reports,
 )
 from broker.batches.again import failed_lines
-from broker.batches.creation import check_size, earlier, usable_lines
+from broker.batches.creation import earlier
 from broker.batches.forecast import forecast
+from broker.batches.inputs import check_size, usable_lines
 from broker.batches.lines import operation_of
 from broker.batches.reading import raw_lines
 from broker.batches.view import batch as view

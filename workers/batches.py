@@ -28,6 +28,7 @@ from broker.batches import (
     reports,
 )
 from broker.batches.assembly import Written
+from broker.batches.inputs import delete_files_many, input_file
 from broker.catalog import LiveCatalog
 from broker.clock import now_ms
 from broker.files import Purpose
@@ -93,8 +94,7 @@ class BatchKeeper:
     async def sweep(self) -> None:
         """Delete files whose time is over."""
         for file_id in await self._database.read(files.expired, now_ms(), SWEEP_GROUP):
-            if not await self._database.read(reports.is_input_of_open, file_id):
-                await self._database.write(files.delete_many, file_id)
+            if await self._database.write(delete_files_many, file_id):
                 await asyncio.to_thread(self._store.delete, file_id)
 
     async def _bring_forward(self, row: Any) -> None:
@@ -182,7 +182,7 @@ class BatchKeeper:
 
     async def _is_unusable(self, row: Any) -> bool:
         """End a batch whose input is no list of requests, or names one twice: nothing is run."""
-        file = await self._database.read(reports.input_file, row.input_file_id)
+        file = await self._database.read(input_file, row.input_file_id)
         if file is None or file.problems is None:
             return False
         found = orjson.loads(file.problems)

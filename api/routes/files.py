@@ -14,8 +14,7 @@ from api.services import Services, services_of
 from api.uploads import Draft, FileForm, drafting, read_file_form
 from broker import files
 from broker.accounts import Principal
-from broker.batches import reports
-from broker.batches.creation import check_size
+from broker.batches.inputs import check_size, delete_files_many
 from broker.clock import now_ms, seconds
 from broker.completion import Json
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError
@@ -74,9 +73,8 @@ async def delete_file(request: Request, file_id: str) -> Response:
     services = services_of(request)
     principal = await services.keyring.principal(request)
     await _find(services, principal, file_id)
-    if await services.database.read(reports.is_input_of_open, file_id):
+    if not await services.database.write(delete_files_many, file_id):
         raise ConflictError(f"File {file_id} is the input of a batch that has not ended.")
-    await services.database.write(files.delete_many, file_id)
     await asyncio.to_thread(services.files.delete, file_id)
     return json_response({"id": file_id, "object": "file", "deleted": True})
 

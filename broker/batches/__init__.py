@@ -1,10 +1,10 @@
 """Batches: a file of requests, each line an ordinary job, and two files of results at the end.
 
-In reading order: `vocabulary` (states, limits, options), `lines` and `inspection` (the input),
-`creation` (a row), `reading`, `intake` and `allowance` (lines become jobs, as many as limits let
-in), `reports` and `view` (the batch), `results` and `assembly` (what came of it), `endings`
-(stopping, ending, forgetting), `forecast` (what it would cost), `again` (the failed lines once
-more).
+In reading order: `vocabulary` (states, limits, options), `lines` and `inspection` (what is in an
+input), `inputs` (its file), `creation` (a row), `reading`, `intake` and `allowance` (lines become
+jobs, as many as limits let in), `reports` and `view` (the batch), `results` and `assembly` (what
+came of it), `endings` (stopping, ending, forgetting), `forecast` (what it would cost), `again` (the
+failed lines once more).
 """
 
 from broker.batches.allowance import give_back, let_in

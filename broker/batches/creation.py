@@ -9,9 +9,9 @@ import orjson
 from sqlalchemy import Connection, insert, select
 
 from broker.accounts import Principal
-from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, BatchState, Options, window_ms
-from broker.errors import IdempotencyMismatchError, InvalidRequestError, WaybillError
-from broker.files import Purpose
+from broker.batches.inputs import kept_input, usable_lines
+from broker.batches.vocabulary import BatchState, Options, window_ms
+from broker.errors import IdempotencyMismatchError, WaybillError
 from broker.ids import new_id
 from broker.operations import Operation
 from broker.tables import Batch, StoredFile
@@ -103,7 +103,8 @@ def _create(connection: Connection, wish: NewBatch) -> Created | Exception:
             return known
         if wish.own_file is not None:
             connection.execute(insert(_files), [wish.own_file])
-        lines = usable_lines(_input(connection, row), row["created_at"])
+        file = kept_input(connection, row["input_file_id"], row["workspace_id"])
+        lines = usable_lines(file, row["created_at"])
     except WaybillError as error:
         return error
     connection.execute(_INSERT, [{**row, "lines_total": lines}])
@@ -132,47 +133,6 @@ def earlier(connection: Connection, row: Mapping[str, Any]) -> Created | None:
             param="Idempotency-Key",
         )
     return Created(known.id, replayed=True)
-
-
-def _input(connection: Connection, row: Mapping[str, Any]) -> Any:
-    return connection.execute(
-        select(_files).where(
-            _files.c.id == row["input_file_id"], _files.c.workspace_id == row["workspace_id"]
-        )
-    ).first()
-
-
-def usable_lines(file: Any, now: int) -> int:
-    """Return how many lines a file has that is to be a batch's input. Raises for what is none."""
-    if file is None or (file.expires_at is not None and file.expires_at <= now):
-        raise InvalidRequestError(
-            "input_file_id: there is no such file: upload one with purpose `batch`.",
-            param="input_file_id",
-        )
-    if file.purpose != Purpose.BATCH.value:
-        raise InvalidRequestError(
-            f"input_file_id: {file.id} has purpose {file.purpose!r}: upload it with purpose "
-            "`batch`.",
-            param="input_file_id",
-        )
-    check_size(file.bytes, file.lines or 0)
-    return int(file.lines or 0)
-
-
-def check_size(size: int, lines: int, *, param: str = "input_file_id") -> None:
-    """Refuse an input that is empty or too large for one batch."""
-    if not lines:
-        raise InvalidRequestError("The input has no request in it.", param=param)
-    if size > MAX_BYTES:
-        raise InvalidRequestError(
-            f"The input has {size:,} bytes; a batch takes {MAX_BYTES:,}: split it.",
-            param=param,
-        )
-    if lines > MAX_LINES:
-        raise InvalidRequestError(
-            f"The input has {lines:,} requests; a batch takes {MAX_LINES:,}: split it.",
-            param=param,
-        )
 
 
 def _fingerprint(wish: BatchWish, content: str) -> str:

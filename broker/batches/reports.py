@@ -13,14 +13,13 @@ from sqlalchemy import Connection, and_, func, or_, select
 from broker.batches.vocabulary import OPEN, BatchState, StopReason
 from broker.queues import NATIVE_LANE
 from broker.states import AT_REST, FINAL, JobState
-from broker.tables import Batch, BatchLine, Generation, Job, JobPayload, StoredFile
+from broker.tables import Batch, BatchLine, Generation, Job, JobPayload
 
 _batches: Any = Batch.__table__  # type: ignore[attr-defined]
 _lines: Any = BatchLine.__table__  # type: ignore[attr-defined]
 _jobs: Any = Job.__table__  # type: ignore[attr-defined]
 _payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
 _generations: Any = Generation.__table__  # type: ignore[attr-defined]
-_files: Any = StoredFile.__table__  # type: ignore[attr-defined]
 
 _WAITING_OR_RUNNING = [state.value for state in JobState if state not in AT_REST]
 
@@ -263,17 +262,3 @@ def completed_numbers(connection: Connection, batch_id: str) -> frozenset[int]:
         .where(_lines.c.batch_id == batch_id, _jobs.c.state == JobState.COMPLETED.value)
     )
     return frozenset(connection.execute(query).scalars())
-
-
-def input_file(connection: Connection, file_id: str) -> Any:
-    """Return the row of a batch's input, or None where it is gone."""
-    return connection.execute(select(_files).where(_files.c.id == file_id)).first()
-
-
-def is_input_of_open(connection: Connection, file_id: str) -> bool:
-    """Tell whether a batch that has not ended reads this file."""
-    states = [state.value for state in OPEN]
-    query = select(_batches.c.id).where(
-        _batches.c.input_file_id == file_id, _batches.c.state.in_(states)
-    )
-    return connection.execute(query.limit(1)).first() is not None

@@ -10,11 +10,11 @@ from broker.files.records import (
     StoredFileRow,
     add,
     add_many,
-    delete_many,
     expired,
     find,
     new_row,
     page,
+    remove,
 )
 from broker.files.records import media_row as row
 from broker.files.store import FileStore, file_store, refusal
@@ -26,12 +26,12 @@ __all__ = [
     "StoredFileRow",
     "add",
     "add_many",
-    "delete_many",
     "expired",
     "file_store",
     "find",
     "new_row",
     "page",
     "refusal",
+    "remove",
     "row",
 ]

@@ -114,11 +114,9 @@ def expired(connection: Connection, now: int, most: int) -> Sequence[str]:
     return connection.execute(over).scalars().all()
 
 
-def delete_many(connection: Connection, file_ids: Sequence[str]) -> Sequence[bool]:
-    """Delete rows; False where there was none. Their bytes go after the commit."""
-    there = set(connection.execute(select(_files.c.id).where(_files.c.id.in_(file_ids))).scalars())
-    connection.execute(delete(_files).where(_files.c.id.in_(there)))
-    return [file_id in there for file_id in file_ids]
+def remove(connection: Connection, file_ids: Sequence[str]) -> None:
+    """Delete rows. Their bytes go after the commit."""
+    connection.execute(delete(_files).where(_files.c.id.in_(file_ids)))
 
 
 def _is_over(row: StoredFileRow, now: int) -> bool:

@@ -1,12 +1,13 @@
 import pytest
 
 from broker import batches
-from broker.batches import BatchWish, new_batch
+from broker.batches import BatchEnd, BatchState, BatchWish, new_batch
+from broker.batches.inputs import delete_files_many
 from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, window_ms
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
 from broker.files import Purpose
 from broker.operations import Operation
-from broker.tables import Batch
+from broker.tables import Batch, StoredFile
 from tests.broker.batches.factories import make_file
 from tests.factories import NOW, count, make_principal, run
 
@@ -66,3 +67,17 @@ def test_windows_that_are_refused(text):
     with pytest.raises(InvalidRequestError) as refused:
         window_ms(text)
     assert refused.value.param == "completion_window"
+
+
+def test_a_file_stays_as_long_as_a_batch_reads_it(database, caller):
+    # Given two files, one of which a batch reads
+    read, other = make_file(database, caller), make_file(database, caller)
+    batch_id = create(database, caller, read).batch_id
+    # When both are to be deleted, then the other is, and is no input any more
+    with database.transaction() as connection:
+        assert delete_files_many(connection, [read, other]) == [False, True]
+    assert isinstance(create(database, caller, other), InvalidRequestError)
+    # And once the batch has ended, so may its own be
+    run(database, batches.end_many, BatchEnd(batch_id, BatchState.FAILED, NOW))
+    assert run(database, delete_files_many, read) == [True]
+    assert count(database, StoredFile) == 0
