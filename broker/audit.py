@@ -13,12 +13,12 @@ from sqlalchemy import Connection, insert, or_, select
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.ids import new_id
-from broker.tables import AuditEntry
+from broker.tables import AuditEntry, table
 
 SECRET_WORDS = ("secret", "password", "token", "hash", "sealed")
 """A name with one of these in it is left out of what is noted."""
 
-_entries: Any = AuditEntry.__table__  # type: ignore[attr-defined]
+_entries = table(AuditEntry)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,12 @@ from broker import budgets, webhooks
 from broker.budgets import Limit
 from broker.clock import moment
 from broker.money import usd
-from broker.tables import BudgetNotice
+from broker.tables import BudgetNotice, table
 from broker.usage import ends_at, starts_at
 
 THRESHOLDS = (50, 80, 100)  # per cent
 
-_notices: Any = BudgetNotice.__table__  # type: ignore[attr-defined]
+_notices = table(BudgetNotice)
 
 
 def notify_many(connection: Connection, nows: Sequence[int]) -> Sequence[int]:

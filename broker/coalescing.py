@@ -8,7 +8,6 @@ they wait in a lane without queues, and end with the leader's answer at no cost
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import orjson
 from sqlalchemy import Connection, bindparam, insert, select
@@ -16,11 +15,11 @@ from sqlalchemy import Connection, bindparam, insert, select
 from broker.completion import Json
 from broker.errors import InvalidRequestError
 from broker.operations import Operation
-from broker.tables import CoalescedJob
+from broker.tables import CoalescedJob, table
 
 FIELD = "coalesce"
 
-_members: Any = CoalescedJob.__table__  # type: ignore[attr-defined]
+_members = table(CoalescedJob)
 _LEADERS = (
     select(_members.c.workspace_id, _members.c.fingerprint, _members.c.job_id)
     .where(

@@ -15,14 +15,14 @@ from sqlalchemy import Connection, select
 from broker import submission
 from broker.ids import new_id
 from broker.submission import NewJob, Submitted
-from broker.tables import Generation, Job, JobPayload
+from broker.tables import Generation, Job, JobPayload, table
 
 CELL = "comparison"
 """The name in a job's `extra` under which its row and column are."""
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
-_generations: Any = Generation.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_payloads = table(JobPayload)
+_generations = table(Generation)
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from broker.fairness import Line, Turns, batch_of
 from broker.feeding import Feeding
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, Lane, Ready
 from broker.states import JobState
-from broker.tables import Batch, Job, Workspace
+from broker.tables import Batch, Job, Workspace, table
 
 MOST_LINES = 1_000  # looked at in one turn; the next turn begins where this one ended
 FED_PATIENCE_MS = 15_000  # a fed job that nobody claimed for so long is fed again
@@ -39,9 +39,9 @@ RUNNING_BATCHES = ("validating", "in_progress")  # of a batch in another state n
 Place: TypeAlias = tuple[str, str]
 """A provider's slug and a lane."""
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
-_batches: Any = Batch.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_workspaces = table(Workspace)
+_batches = table(Batch)
 _BOUNDED_BATCHES = select(_batches.c.id, _batches.c.state, _batches.c.max_concurrency).where(
     _batches.c.id.in_(bindparam("ids", expanding=True)),
     or_(_batches.c.max_concurrency.is_not(None), _batches.c.state.not_in(RUNNING_BATCHES)),

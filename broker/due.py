@@ -9,11 +9,11 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, bindparam, func, select, text
 
 from broker.states import JobState
-from broker.tables import Job, columns
+from broker.tables import Job, columns, table
 
 DUE_GROUP = 1_000
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
 WAITING = (JobState.QUEUED.value, JobState.SCHEDULED.value)
 
 

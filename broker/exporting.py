@@ -8,13 +8,13 @@ from sqlalchemy import select
 
 from broker import job_view, reports
 from broker.database import Database
-from broker.tables import Generation, Job, LedgerEntry
+from broker.tables import Generation, Job, LedgerEntry, table
 
 PAGE = 200
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_generations: Any = Generation.__table__  # type: ignore[attr-defined]
-_entries: Any = LedgerEntry.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_generations = table(Generation)
+_entries = table(LedgerEntry)
 
 
 def exported(database: Database, workspace_id: str) -> dict[str, Iterator[bytes]]:

@@ -12,18 +12,18 @@ from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
 from broker.privacy import DAY_MS, Kept, Store
 from broker.signing import LINK_SECONDS
-from broker.tables import Batch, Delivery, Job, JobPayload, StoredFile, Workspace
+from broker.tables import Batch, Delivery, Job, JobPayload, StoredFile, Workspace, table
 from broker.webhooks import payloads
 from broker.webhooks.vocabulary import DeliveryState
 
 GROUP = 200
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
-_files: Any = StoredFile.__table__  # type: ignore[attr-defined]
-_batches: Any = Batch.__table__  # type: ignore[attr-defined]
-_deliveries: Any = Delivery.__table__  # type: ignore[attr-defined]
-_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_payloads = table(JobPayload)
+_files = table(StoredFile)
+_batches = table(Batch)
+_deliveries = table(Delivery)
+_workspaces = table(Workspace)
 
 _SOMETHING_KEPT = or_(_jobs.c.kept.is_(None), _jobs.c.kept != Kept.NOTHING.value)
 _ENDED = _jobs.c.ended_at.is_not(None)

@@ -6,12 +6,12 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, bindparam, select
 
 from broker.errors import IdempotencyMismatchError
-from broker.tables import Job
+from broker.tables import Job, table
 
 KnownKeys: TypeAlias = dict[tuple[str, str], tuple[str, str]]
 """By workspace and key: the job, and the fingerprint of what it was asked."""
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
 _SAME_KEY = select(
     _jobs.c.id, _jobs.c.workspace_id, _jobs.c.idempotency_key, _jobs.c.fingerprint
 ).where(

@@ -8,10 +8,10 @@ from sqlalchemy import Select, case, cast, exists, func
 from sqlalchemy.dialects.postgresql import JSONB
 
 from broker.states import JobState
-from broker.tables import Job, JobPayload
+from broker.tables import Job, JobPayload, table
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_payloads = table(JobPayload)
 
 
 @dataclass(frozen=True, slots=True)

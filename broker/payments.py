@@ -14,13 +14,13 @@ from broker import ledger
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError
 from broker.money import NANOS_PER_USD, nanos_from_usd, usd
 from broker.settings import Settings
-from broker.tables import Job, LedgerEntry, Workspace
+from broker.tables import Job, LedgerEntry, Workspace, table
 
 MOST_USD = 10_000_000  # of one payment: more is a unit confused with another
 
-_entries: Any = LedgerEntry.__table__  # type: ignore[attr-defined]
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_entries = table(LedgerEntry)
+_jobs = table(Job)
+_workspaces = table(Workspace)
 
 
 @dataclass(frozen=True, slots=True)

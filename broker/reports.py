@@ -14,12 +14,12 @@ from broker.ids import generation_id
 from broker.job_search import EVERY_JOB, JobSearch, narrow
 from broker.queues import Lane
 from broker.states import AT_REST, FINAL, JobState
-from broker.tables import Attempt, Generation, Job, JobPayload
+from broker.tables import Attempt, Generation, Job, JobPayload, table
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
-_attempts: Any = Attempt.__table__  # type: ignore[attr-defined]
-_generations: Any = Generation.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_payloads = table(JobPayload)
+_attempts = table(Attempt)
+_generations = table(Generation)
 
 
 @dataclass(frozen=True, slots=True)

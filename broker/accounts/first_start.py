@@ -1,18 +1,16 @@
 """What an installation begins with: the default workspace and a key for it."""
 
-from typing import Any
-
 from sqlalchemy import Connection, func, select
 
 from broker.accounts.credentials import hash_key, is_mistyped
 from broker.accounts.keys import NewKey, create_key
 from broker.accounts.workspaces import DEFAULT_WORKSPACE, create_workspace
-from broker.tables import ApiKey, Workspace
+from broker.tables import ApiKey, Workspace, table
 
 FIRST_START_LOCK = 72_618_311  # any number, the same everywhere
 
-_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
-_keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
+_workspaces = table(Workspace)
+_keys = table(ApiKey)
 
 
 def ensure_first_start(connection: Connection, bootstrap_key: str) -> NewKey | None:

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, bindparam, insert, or_, select, update
 from broker.accounts.credentials import hash_key, mask, new_key
 from broker.clock import now_ms
 from broker.ids import new_id
-from broker.tables import ApiKey, Workspace
+from broker.tables import ApiKey, Workspace, table
 
-_keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
-_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_keys = table(ApiKey)
+_workspaces = table(Workspace)
 _USED = update(_keys).where(_keys.c.id == bindparam("key_id")).values(last_used_at=bindparam("at"))
 
 

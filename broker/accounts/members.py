@@ -7,11 +7,11 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from broker.accounts.vocabulary import Role
 from broker.clock import now_ms
-from broker.tables import Member, User, Workspace
+from broker.tables import Member, User, Workspace, table
 
-_members: Any = Member.__table__  # type: ignore[attr-defined]
-_users: Any = User.__table__  # type: ignore[attr-defined]
-_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_members = table(Member)
+_users = table(User)
+_workspaces = table(Workspace)
 
 
 def add_member(connection: Connection, workspace_id: str, user_id: str, role: Role) -> None:

@@ -12,12 +12,12 @@ from broker.accounts.vocabulary import CallerKind, Role
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.own_keys import NO_KEYS, OwnKeys
-from broker.tables import ApiKey, Budget, User, Workspace
+from broker.tables import ApiKey, Budget, User, Workspace, table
 
-_keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
-_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
-_budgets: Any = Budget.__table__  # type: ignore[attr-defined]
-_users: Any = User.__table__  # type: ignore[attr-defined]
+_keys = table(ApiKey)
+_workspaces = table(Workspace)
+_budgets = table(Budget)
+_users = table(User)
 _OF_DISABLED_USER = and_(
     _keys.c.kind == CallerKind.MANAGEMENT.value,
     exists().where(_users.c.id == _keys.c.created_by, _users.c.disabled),

@@ -11,12 +11,12 @@ from broker.accounts.users import change_user
 from broker.accounts.vocabulary import CallerKind, Role
 from broker.accounts.workspaces import workspace
 from broker.clock import now_ms
-from broker.tables import User, UserSession
+from broker.tables import User, UserSession, table
 
 SESSION_SECONDS = 14 * 86_400
 
-_sessions: Any = UserSession.__table__  # type: ignore[attr-defined]
-_users: Any = User.__table__  # type: ignore[attr-defined]
+_sessions = table(UserSession)
+_users = table(User)
 
 
 def open_session(connection: Connection, user_id: str, seconds: int = SESSION_SECONDS) -> str:

@@ -10,11 +10,11 @@ from sqlalchemy import Connection, delete, insert, select, update
 from broker.accounts.credentials import hash_key, new_token
 from broker.clock import now_ms
 from broker.completion import Json
-from broker.tables import OneTimeToken
+from broker.tables import OneTimeToken, table
 
 KEPT_MS = 30 * 86_400_000  # what has ended is remembered this long
 
-_tokens: Any = OneTimeToken.__table__  # type: ignore[attr-defined]
+_tokens = table(OneTimeToken)
 
 
 class Purpose(StrEnum):

@@ -10,12 +10,12 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from broker.clock import now_ms
 from broker.errors import InvalidRequestError
 from broker.ids import new_id
-from broker.tables import User
+from broker.tables import User, table
 
 MIN_PASSWORD_LENGTH = 10
 MAX_PASSWORD_LENGTH = 1_000
 
-_users: Any = User.__table__  # type: ignore[attr-defined]
+_users = table(User)
 _hasher = PasswordHasher()
 _NOBODYS_HASH = (  # of no password: as slow to check as any other
     f"$argon2id$v=19$m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}"

@@ -8,11 +8,11 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 
 from broker.clock import now_ms
 from broker.ids import new_id
-from broker.tables import Workspace
+from broker.tables import Workspace, table
 
 DEFAULT_WORKSPACE = "ws_default"
 
-_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_workspaces = table(Workspace)
 _alive = _workspaces.c.deleted_at.is_(None)
 
 

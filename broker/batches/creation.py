@@ -14,10 +14,10 @@ from broker.batches.vocabulary import BatchState, Options, window_ms
 from broker.errors import IdempotencyMismatchError, WaybillError
 from broker.ids import new_id
 from broker.operations import Operation
-from broker.tables import Batch, StoredFile
+from broker.tables import Batch, StoredFile, table
 
-_batches: Any = Batch.__table__  # type: ignore[attr-defined]
-_files: Any = StoredFile.__table__  # type: ignore[attr-defined]
+_batches = table(Batch)
+_files = table(StoredFile)
 _INSERT = insert(_batches)
 
 

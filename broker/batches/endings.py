@@ -13,11 +13,11 @@ from broker.batches.vocabulary import ENDED, OPEN, BatchState, StopReason
 from broker.completion import Json
 from broker.errors import ConflictError, NotFoundError
 from broker.lifecycle import Cancellation, cancel_many
-from broker.tables import Batch, BatchLine, StoredFile
+from broker.tables import Batch, BatchLine, StoredFile, table
 
-_batches: Any = Batch.__table__  # type: ignore[attr-defined]
-_lines: Any = BatchLine.__table__  # type: ignore[attr-defined]
-_files: Any = StoredFile.__table__  # type: ignore[attr-defined]
+_batches = table(Batch)
+_lines = table(BatchLine)
+_files = table(StoredFile)
 _RUNNING = (BatchState.VALIDATING.value, BatchState.IN_PROGRESS.value)
 CALL_OFF_GROUP = 500
 

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import orjson
 from sqlalchemy import Connection, func, select
@@ -19,14 +18,14 @@ from broker.errors import WaybillError
 from broker.money import usd
 from broker.providers import configured
 from broker.submission import NewJob
-from broker.tables import Batch, Generation
+from broker.tables import Batch, Generation, table
 
 LISTED = 100
 UNKNOWN_SECONDS = 3.0  # a call's, where nothing is known of the model
 LOOKED_AT = 500  # of a provider's latest answers
 CALLS = 8  # in flight, for a provider that is configured no longer
 
-_generations: Any = Generation.__table__  # type: ignore[attr-defined]
+_generations = table(Generation)
 
 
 @dataclass(slots=True)

@@ -9,10 +9,10 @@ from broker import files
 from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, OPEN
 from broker.errors import InvalidRequestError
 from broker.files import Purpose
-from broker.tables import Batch, StoredFile
+from broker.tables import Batch, StoredFile, table
 
-_batches: Any = Batch.__table__  # type: ignore[attr-defined]
-_files: Any = StoredFile.__table__  # type: ignore[attr-defined]
+_batches = table(Batch)
+_files = table(StoredFile)
 _OPEN = [state.value for state in OPEN]
 
 

@@ -19,12 +19,12 @@ from broker.errors import BudgetExceededError, InsufficientCreditsError, Waybill
 from broker.refusals import envelope
 from broker.states import FINAL
 from broker.submission import NewJob
-from broker.tables import Batch, BatchLine, Generation, Job
+from broker.tables import Batch, BatchLine, Generation, Job, table
 
-_batches: Any = Batch.__table__  # type: ignore[attr-defined]
-_lines: Any = BatchLine.__table__  # type: ignore[attr-defined]
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_generations: Any = Generation.__table__  # type: ignore[attr-defined]
+_batches = table(Batch)
+_lines = table(BatchLine)
+_jobs = table(Job)
+_generations = table(Generation)
 _INSERT_LINES = insert(_lines)
 MARGIN = 2
 """What a line may cost at most, as a multiple of its quote: answers without `max_tokens` are longer

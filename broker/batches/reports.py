@@ -13,13 +13,13 @@ from sqlalchemy import Connection, and_, func, or_, select
 from broker.batches.vocabulary import OPEN, BatchState, StopReason
 from broker.queues import NATIVE_LANE
 from broker.states import AT_REST, FINAL, JobState
-from broker.tables import Batch, BatchLine, Generation, Job, JobPayload
+from broker.tables import Batch, BatchLine, Generation, Job, JobPayload, table
 
-_batches: Any = Batch.__table__  # type: ignore[attr-defined]
-_lines: Any = BatchLine.__table__  # type: ignore[attr-defined]
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
-_generations: Any = Generation.__table__  # type: ignore[attr-defined]
+_batches = table(Batch)
+_lines = table(BatchLine)
+_jobs = table(Job)
+_payloads = table(JobPayload)
+_generations = table(Generation)
 
 _WAITING_OR_RUNNING = [state.value for state in JobState if state not in AT_REST]
 

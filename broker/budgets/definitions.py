@@ -9,12 +9,12 @@ from broker.budgets.limits import Limit, Scope, fill, limit_of_budget
 from broker.errors import InvalidRequestError
 from broker.ids import new_id
 from broker.money import usd
-from broker.tables import Budget
+from broker.tables import Budget, table
 from broker.usage import Reset
 
 ORDER = (Reset.DAILY, Reset.WEEKLY, Reset.MONTHLY, Reset.LIFETIME)
 
-_budgets: Any = Budget.__table__  # type: ignore[attr-defined]
+_budgets = table(Budget)
 
 
 @dataclass(frozen=True, slots=True)

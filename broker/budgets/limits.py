@@ -8,13 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, exists, select
 
 from broker import ledger, usage
-from broker.tables import ApiKey, Budget, UsageRollup
+from broker.tables import ApiKey, Budget, UsageRollup, table
 from broker.usage import Reset, starts_at
 from broker.usage.periods import DAY_MS
 
-_budgets: Any = Budget.__table__  # type: ignore[attr-defined]
-_rollups: Any = UsageRollup.__table__  # type: ignore[attr-defined]
-_keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
+_budgets = table(Budget)
+_rollups = table(UsageRollup)
+_keys = table(ApiKey)
 
 
 class Scope(StrEnum):

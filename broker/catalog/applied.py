@@ -14,10 +14,10 @@ from broker.evidence import EndpointKey
 from broker.ids import new_id
 from broker.pricing import Price
 from broker.routing import Endpoint
-from broker.tables import CatalogImport, CatalogOffer
+from broker.tables import CatalogImport, CatalogOffer, table
 
-_imports: Any = CatalogImport.__table__  # type: ignore[attr-defined]
-_offers: Any = CatalogOffer.__table__  # type: ignore[attr-defined]
+_imports = table(CatalogImport)
+_offers = table(CatalogOffer)
 _SAID = select(
     _offers.c.provider,
     _offers.c.model,

@@ -9,13 +9,13 @@ from sqlalchemy import delete as delete_from
 
 from broker.clock import now_ms
 from broker.ids import new_id
-from broker.tables import ProviderCredential
+from broker.tables import ProviderCredential, table
 
 SHOWN = 4  # characters at either end of a key
 LONG = 16  # shorter keys are not shown at all
 MOST_ERROR = 500
 
-_credentials: Any = ProviderCredential.__table__  # type: ignore[attr-defined]
+_credentials = table(ProviderCredential)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,17 +5,17 @@ from typing import Any
 from sqlalchemy import Connection, select, update
 
 from broker.sealing import Seal
-from broker.tables import ProviderCredential, WebhookEndpoint, WebhookSecret
+from broker.tables import ProviderCredential, WebhookEndpoint, WebhookSecret, table
 
 SEALED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
-    (ProviderCredential.__table__, "id", ("sealed",)),  # type: ignore[attr-defined]
+    (table(ProviderCredential), "id", ("sealed",)),
     (
-        WebhookEndpoint.__table__,  # type: ignore[attr-defined]
+        table(WebhookEndpoint),
         "id",
         ("secret", "previous_secret", "headers"),
     ),
     (
-        WebhookSecret.__table__,  # type: ignore[attr-defined]
+        table(WebhookSecret),
         "workspace_id",
         ("secret", "previous_secret"),
     ),

@@ -8,10 +8,10 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, delete, insert, select
 
 from broker.completion import Media
-from broker.tables import StoredFile
+from broker.tables import StoredFile, table
 from broker.tables.files import JOB_OUTPUT
 
-_files: Any = StoredFile.__table__  # type: ignore[attr-defined]
+_files = table(StoredFile)
 _INSERT = insert(_files)
 
 StoredFileRow: TypeAlias = Any  # a row of `files`

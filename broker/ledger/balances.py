@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, func, select, union_all
 
-from broker.tables import LedgerAccount, LedgerEntry, Workspace
+from broker.tables import LedgerAccount, LedgerEntry, Workspace, table
 
-_entries: Any = LedgerEntry.__table__  # type: ignore[attr-defined]
-_accounts: Any = LedgerAccount.__table__  # type: ignore[attr-defined]
-_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_entries = table(LedgerEntry)
+_accounts = table(LedgerAccount)
+_workspaces = table(Workspace)
 _IDS: Any = bindparam("ids", expanding=True)
 
 

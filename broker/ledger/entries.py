@@ -13,9 +13,9 @@ from typing import Any, Protocol
 from sqlalchemy import Connection, insert
 
 from broker.ids import new_id
-from broker.tables import LedgerEntry
+from broker.tables import LedgerEntry, table
 
-_INSERT = insert(LedgerEntry.__table__)  # type: ignore[attr-defined]
+_INSERT = insert(table(LedgerEntry))
 
 
 class Booked(Protocol):

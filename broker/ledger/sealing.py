@@ -12,13 +12,13 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from broker.ledger import chain
 from broker.ledger.balances import NOTHING, Totals, entry_totals
-from broker.tables import LedgerAccount, LedgerEntry
+from broker.tables import LedgerAccount, LedgerEntry, table
 
 SEAL_GROUP = 100  # entries a look: a few milliseconds
 ENDINGS = frozenset({"settle", "release"})  # one of them a job, as it ends
 
-_entries: Any = LedgerEntry.__table__  # type: ignore[attr-defined]
-_accounts: Any = LedgerAccount.__table__  # type: ignore[attr-defined]
+_entries = table(LedgerEntry)
+_accounts = table(LedgerAccount)
 _TURN = select(func.pg_try_advisory_xact_lock(72_618_312))  # any number, the same everywhere
 _UNSEALED = (
     select(_entries)

@@ -10,15 +10,15 @@ from sqlalchemy import Connection, case, func, select
 from broker.ledger import chain
 from broker.ledger.balances import NOTHING, Totals, entry_totals
 from broker.states import FINAL, JobState
-from broker.tables import Generation, Job, LedgerAccount, LedgerEntry, UsageRollup
+from broker.tables import Generation, Job, LedgerAccount, LedgerEntry, UsageRollup, table
 
 READ_GROUP = 1_000
 
-_entries: Any = LedgerEntry.__table__  # type: ignore[attr-defined]
-_accounts: Any = LedgerAccount.__table__  # type: ignore[attr-defined]
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_generations: Any = Generation.__table__  # type: ignore[attr-defined]
-_rollups: Any = UsageRollup.__table__  # type: ignore[attr-defined]
+_entries = table(LedgerEntry)
+_accounts = table(LedgerAccount)
+_jobs = table(Job)
+_generations = table(Generation)
+_rollups = table(UsageRollup)
 
 
 @dataclass(frozen=True, slots=True)

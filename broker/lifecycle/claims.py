@@ -12,11 +12,11 @@ from broker.operations import Operation
 from broker.retries import OnUnknown
 from broker.routing import Endpoint, Plan
 from broker.states import JobState
-from broker.tables import Attempt, Job, JobPayload, columns
+from broker.tables import Attempt, Job, JobPayload, columns, table
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
-_attempts: Any = Attempt.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_payloads = table(JobPayload)
+_attempts = table(Attempt)
 
 _IDS: Any = bindparam("ids", expanding=True)
 

@@ -19,12 +19,12 @@ from broker.pacing import Busy, Congestion, Place, best_place
 from broker.queues import REDISPATCH_MS, Ready, ordinary
 from broker.spending import Payer, Purse
 from broker.states import JobState
-from broker.tables import Attempt, Job, JobPayload, Workspace, columns
+from broker.tables import Attempt, Job, JobPayload, Workspace, columns, table
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
-_attempts: Any = Attempt.__table__  # type: ignore[attr-defined]
-_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_payloads = table(JobPayload)
+_attempts = table(Attempt)
+_workspaces = table(Workspace)
 _MOVABLE = (JobState.QUEUED.value, JobState.RUNNING.value)
 _IDS: Any = bindparam("ids", expanding=True)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 from sqlalchemy import Connection, bindparam, select, text, update
@@ -14,11 +14,11 @@ from broker.lifecycle.announcements import announce
 from broker.lifecycle.ended import Ended, EndingJob
 from broker.lifecycle.records import END_JOB, job_end
 from broker.states import FINAL, JobState, sources
-from broker.tables import Job, columns
+from broker.tables import Job, columns, table
 
 EXPIRE_GROUP = 500
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
 
 
 class OpenJob(EndingJob, Protocol):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -15,10 +15,10 @@ from broker.retries import Decision, Retry
 from broker.routing import Plan
 from broker.spending import Payer, Purse
 from broker.states import JobState
-from broker.tables import Job, Workspace, columns
+from broker.tables import Job, Workspace, columns, table
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_workspaces = table(Workspace)
 
 
 class FailingJob(Held, Protocol):

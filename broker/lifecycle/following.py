@@ -15,13 +15,13 @@ from broker.completion import Json
 from broker.ids import generation_id
 from broker.lifecycle.ended import Ended, EndingJob
 from broker.states import JobState
-from broker.tables import CoalescedJob, Generation, Job, JobPayload, columns
+from broker.tables import CoalescedJob, Generation, Job, JobPayload, columns, table
 from broker.usage import Consumer, Consumption
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
-_generations: Any = Generation.__table__  # type: ignore[attr-defined]
-_members: Any = CoalescedJob.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_payloads = table(JobPayload)
+_generations = table(Generation)
+_members = table(CoalescedJob)
 _IDS: Any = bindparam("ids", expanding=True)
 _WAITING = (JobState.QUEUED.value, JobState.SCHEDULED.value)
 

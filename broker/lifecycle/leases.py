@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
@@ -12,12 +12,12 @@ from broker.lifecycle.records import Failed, decide, record_many
 from broker.queues import Lane, Ready, ordinary
 from broker.retries import Retry
 from broker.states import JobState
-from broker.tables import Job, JobPayload, columns
+from broker.tables import Job, JobPayload, columns, table
 
 RESCUE_GROUP = 500
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_payloads = table(JobPayload)
 
 
 class HeldJob(Protocol):

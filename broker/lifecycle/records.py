@@ -16,13 +16,13 @@ from broker.lifecycle.wording import error_json, storable, stored
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, ordinary
 from broker.retries import Decision, GiveUp, Retry
 from broker.states import FINAL, JobState
-from broker.tables import Attempt, Generation, Job, JobPayload, columns
+from broker.tables import Attempt, Generation, Job, JobPayload, columns, table
 from broker.usage import Consumer, Consumption
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
-_attempts: Any = Attempt.__table__  # type: ignore[attr-defined]
-_generations: Any = Generation.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_payloads = table(JobPayload)
+_attempts = table(Attempt)
+_generations = table(Generation)
 
 FREE = frozenset({AttemptOutcome.INTERRUPTED, AttemptOutcome.SKIPPED})
 """Attempts that do not count against a job's max_attempts."""

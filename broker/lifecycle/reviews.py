@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
 from broker.errors import ConflictError, NotFoundError
 from broker.queues import REDISPATCH_MS, Ready, ordinary
 from broker.states import JobState
-from broker.tables import Job, columns
+from broker.tables import Job, columns, table
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
 
 
 class ReviewedJob(Protocol):

@@ -15,13 +15,13 @@ from broker.limits.asked import open_limits
 from broker.limits.limiter import Limiter
 from broker.limits.rules import Limit
 from broker.queues import NATIVE_LANE
-from broker.tables import ApiKey, Job, Workspace
+from broker.tables import ApiKey, Job, Workspace, table
 
 LOOK_AGAIN_MS = 1_000
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
-_workspaces: Any = Workspace.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_keys = table(ApiKey)
+_workspaces = table(Workspace)
 _IS_SCHEDULED = text("jobs.state = 'scheduled'")  # of the index `ix_jobs_scheduled`, word for word
 _COMING = (
     select(

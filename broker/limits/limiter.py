@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -15,14 +15,14 @@ from broker.limits.local import LocalLimits
 from broker.limits.rules import Limit, LimitKind, Refusal
 from broker.limits.shared import SharedLimits
 from broker.states import AT_REST
-from broker.tables import Job
+from broker.tables import Job, table
 
 PATIENCE_SECONDS = 2.0  # then Redis counts as away
 CONNECTIONS = 16  # beyond them requests wait their turn
 AWAY_SECONDS = 5.0  # how long Redis is left alone after it did not answer
 YOUNG_MS = 60_000  # a job that is not in the database yet may still be on its way there
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
 _AT_REST = {state.value for state in AT_REST}
 Result = TypeVar("Result")
 Limits = SharedLimits | LocalLimits

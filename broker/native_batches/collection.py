@@ -13,7 +13,7 @@ from broker.lifecycle import Claim, ClaimedJob, claim_many
 from broker.native_batches.steps import BatchState
 from broker.queues import NATIVE_LANE
 from broker.states import JobState
-from broker.tables import Job, JobPayload, NativeBatch, NativeLine
+from broker.tables import Job, JobPayload, NativeBatch, NativeLine, table
 
 LOOK_GROUP = 5_000  # waiting jobs that one look weighs
 DEADLINE_CLASS_MS = 3_600_000  # jobs whose deadlines are this near to each other go together
@@ -21,10 +21,10 @@ FOREVER_MS = 30 * 86_400_000
 """The lease of a job in a batch. The batch's own row looks after it; should that be forgotten, the
 job is rescued like any other in the end."""
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
-_batches: Any = NativeBatch.__table__  # type: ignore[attr-defined]
-_lines: Any = NativeLine.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_payloads = table(JobPayload)
+_batches = table(NativeBatch)
+_lines = table(NativeLine)
 _IDS: Any = bindparam("ids", expanding=True)
 
 _WAITING = (

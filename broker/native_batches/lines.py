@@ -9,13 +9,13 @@ from sqlalchemy import Connection, func, or_, select
 from broker.lifecycle import ClaimedJob
 from broker.lifecycle.claims import claimed_job
 from broker.states import JobState
-from broker.tables import Attempt, Job, JobPayload, NativeBatch, NativeLine
+from broker.tables import Attempt, Job, JobPayload, NativeBatch, NativeLine, table
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_payloads: Any = JobPayload.__table__  # type: ignore[attr-defined]
-_attempts: Any = Attempt.__table__  # type: ignore[attr-defined]
-_batches: Any = NativeBatch.__table__  # type: ignore[attr-defined]
-_lines: Any = NativeLine.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_payloads = table(JobPayload)
+_attempts = table(Attempt)
+_batches = table(NativeBatch)
+_lines = table(NativeLine)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,18 @@
 """Batches that have ended are kept for a while, for whoever asks what became of one."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Connection, delete, select
 
 from broker.native_batches.steps import BatchState
-from broker.tables import NativeBatch, NativeLine
+from broker.tables import NativeBatch, NativeLine, table
 
 KEEP_MS = 30 * 86_400_000
 """Longer than a creation that went unheard is looked for: what is on record is not taken for it."""
 GROUP = 20  # batches deleted in one transaction, with their lines
 
-_batches: Any = NativeBatch.__table__  # type: ignore[attr-defined]
-_lines: Any = NativeLine.__table__  # type: ignore[attr-defined]
+_batches = table(NativeBatch)
+_lines = table(NativeLine)
 
 
 def forget_many(connection: Connection, nows: Sequence[int]) -> Sequence[bool]:

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, func, or_, select, update
 
 from broker.queues import NATIVE_LANE
 from broker.states import JobState
-from broker.tables import Job, NativeBatch
+from broker.tables import Job, NativeBatch, table
 
-_jobs: Any = Job.__table__  # type: ignore[attr-defined]
-_batches: Any = NativeBatch.__table__  # type: ignore[attr-defined]
+_jobs = table(Job)
+_batches = table(NativeBatch)
 
 
 class BatchState(StrEnum):

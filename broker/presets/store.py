@@ -10,12 +10,12 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.ids import new_id
 from broker.presets.merging import Content
-from broker.tables import Preset, PresetVersion
+from broker.tables import Preset, PresetVersion, table
 
 MOST = 1_000  # of one workspace
 
-_presets: Any = Preset.__table__  # type: ignore[attr-defined]
-_versions: Any = PresetVersion.__table__  # type: ignore[attr-defined]
+_presets = table(Preset)
+_versions = table(PresetVersion)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from broker.idempotency import KnownKeys
 from broker.queues import FOLLOWING_LANE
 from broker.spending import Purse
 from broker.submission.wishes import NewJob, Submitted
-from broker.tables import Job, JobPayload
+from broker.tables import Job, JobPayload, table
 
-_INSERT_JOBS = insert(Job.__table__)  # type: ignore[attr-defined]
-_INSERT_PAYLOADS = insert(JobPayload.__table__)  # type: ignore[attr-defined]
+_INSERT_JOBS = insert(table(Job))
+_INSERT_PAYLOADS = insert(table(JobPayload))
 
 
 def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:

@@ -1,6 +1,6 @@
 """Every table. Times are Unix milliseconds, money is nano-dollars, JSON is text made by orjson.
 
-Tables have no behaviour. `columns` says what a query reads of them.
+Tables have no behaviour. Queries are built of a `table`; `columns` says what they read of it.
 """
 
 from broker.tables.accounts import (
@@ -16,7 +16,7 @@ from broker.tables.batches import Batch, BatchLine
 from broker.tables.budgets import Budget, BudgetNotice
 from broker.tables.catalog import CatalogImport, CatalogOffer
 from broker.tables.coalescing import CoalescedJob
-from broker.tables.columns import columns
+from broker.tables.columns import columns, table
 from broker.tables.credentials import ProviderCredential
 from broker.tables.files import StoredFile
 from broker.tables.jobs import Attempt, Generation, Job, JobPayload
@@ -59,4 +59,5 @@ __all__ = [
     "WebhookSecret",
     "Workspace",
     "columns",
+    "table",
 ]

@@ -3,6 +3,7 @@
 from typing import Any, get_type_hints
 
 from sqlalchemy import BigInteger, Column, Index, text
+from sqlmodel import SQLModel
 
 
 def big(*, nullable: bool = False, default: int | None = None, key: bool = False) -> Any:
@@ -15,6 +16,11 @@ def partial_index(name: str, *columns: str, where: str, unique: bool = False) ->
     """An index over the rows that meet a condition, on either database."""
     met = text(where)
     return Index(name, *columns, unique=unique, sqlite_where=met, postgresql_where=met)
+
+
+def table(model: type[SQLModel]) -> Any:
+    """Return a model's table: queries are built of its columns, and no model is ever loaded."""
+    return model.__table__  # type: ignore[attr-defined]
 
 
 def columns(row: type, *tables: Any) -> list[Any]:

@@ -6,13 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
-from broker.tables import ApiKey, UsageRollup
+from broker.tables import ApiKey, UsageRollup, table
 from broker.usage.periods import DAY_MS
 
 DAYS = 30  # completed ones; today is not among them
 
-_keys: Any = ApiKey.__table__  # type: ignore[attr-defined]
-_rollups: Any = UsageRollup.__table__  # type: ignore[attr-defined]
+_keys = table(ApiKey)
+_rollups = table(UsageRollup)
 SUMMED = (
     *("requests", "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens"),
     *("cost_nanos", "byok_cost_nanos"),

@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, Float, cast, func, literal, select
 
 from broker.money import NANOS_PER_USD
-from broker.tables import UsageRollup
+from broker.tables import UsageRollup, table
 from broker.usage.periods import DAY_MS
 
-_rollups: Any = UsageRollup.__table__  # type: ignore[attr-defined]
+_rollups = table(UsageRollup)
 
 
 def _count(name: str) -> ColumnElement[Any]:

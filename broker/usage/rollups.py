@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from broker.tables import UsageRollup
+from broker.tables import UsageRollup, table
 from broker.usage.periods import rollup_periods
 
-_rollups: Any = UsageRollup.__table__  # type: ignore[attr-defined]
+_rollups = table(UsageRollup)
 
 KEY = (
     *("workspace_id", "period", "starts_at"),

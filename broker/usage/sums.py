@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, func, or_, select
 
-from broker.tables import UsageRollup
+from broker.tables import UsageRollup, table
 from broker.usage.periods import Reset, starts_at
 
-_rollups: Any = UsageRollup.__table__  # type: ignore[attr-defined]
+_rollups = table(UsageRollup)
 _PERIOD = {Reset.DAILY: "day", Reset.WEEKLY: "day"}  # months otherwise
 
 

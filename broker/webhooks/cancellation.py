@@ -1,14 +1,13 @@
 """pending → cancelled: an endpoint that is disabled or deleted is sent nothing more."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from sqlalchemy import Connection, update
 
-from broker.tables import Delivery
+from broker.tables import Delivery, table
 from broker.webhooks.vocabulary import DeliveryState
 
-_deliveries: Any = Delivery.__table__  # type: ignore[attr-defined]
+_deliveries = table(Delivery)
 
 
 def cancel_pending(connection: Connection, endpoint_ids: Sequence[str], now: int) -> None:

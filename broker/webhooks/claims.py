@@ -7,13 +7,13 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from broker.tables import Delivery, WebhookEndpoint, WebhookSecret
+from broker.tables import Delivery, WebhookEndpoint, WebhookSecret, table
 from broker.webhooks.pacing import paced
 from broker.webhooks.vocabulary import DeliveryState, Scheme
 
-_deliveries: Any = Delivery.__table__  # type: ignore[attr-defined]
-_endpoints: Any = WebhookEndpoint.__table__  # type: ignore[attr-defined]
-_secrets: Any = WebhookSecret.__table__  # type: ignore[attr-defined]
+_deliveries = table(Delivery)
+_endpoints = table(WebhookEndpoint)
+_secrets = table(WebhookSecret)
 _IDS: Any = bindparam("ids", expanding=True)
 _PENDING = _deliveries.c.state == DeliveryState.PENDING.value
 

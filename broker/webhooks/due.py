@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
-from broker.tables import Delivery, WebhookEndpoint
+from broker.tables import Delivery, WebhookEndpoint, table
 from broker.webhooks.vocabulary import DeliveryState
 
 PUBLISH_AGAIN_MS = 15_000  # what nobody has claimed by then was lost
@@ -20,8 +20,8 @@ AT_ONCE_FAILING = 2  # … to an endpoint whose latest attempt failed
 RECEIVERS_AT_ONCE = 500  # in one question: PostgreSQL takes 65,535 parameters
 ENOUGH = 4_000  # deliveries of one look: a transaction keeps other writers waiting
 
-_deliveries: Any = Delivery.__table__  # type: ignore[attr-defined]
-_endpoints: Any = WebhookEndpoint.__table__  # type: ignore[attr-defined]
+_deliveries = table(Delivery)
+_endpoints = table(WebhookEndpoint)
 _NOW: Any = bindparam("now")
 _PENDING = _deliveries.c.state == DeliveryState.PENDING.value
 _DUE = and_(_PENDING, _deliveries.c.dispatch_at <= _NOW)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from broker.errors import ConflictError, NotFoundError
-from broker.tables import WebhookEndpoint
+from broker.tables import WebhookEndpoint, table
 from broker.webhooks.cancellation import cancel_pending
 from broker.webhooks.fan_out import send_to
 from broker.webhooks.payloads import WebhookEvent
@@ -20,7 +20,7 @@ from broker.webhooks.vocabulary import TEST
 MAX_ENDPOINTS = 100  # of a workspace: each may be one more row in the transaction of a job's end
 OVERLAP_MS = 24 * 3600 * 1000  # how long the secret before also signs
 
-_endpoints: Any = WebhookEndpoint.__table__  # type: ignore[attr-defined]
+_endpoints = table(WebhookEndpoint)
 
 
 @dataclass(frozen=True, slots=True)

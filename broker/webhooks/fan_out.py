@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, select
 from broker import job_view, reports
 from broker.completion import Json
 from broker.ids import new_id
-from broker.tables import Delivery, WebhookEndpoint
+from broker.tables import Delivery, WebhookEndpoint, table
 from broker.webhooks import payloads
 from broker.webhooks.payloads import WebhookEvent
 from broker.webhooks.vocabulary import (
@@ -23,8 +23,8 @@ from broker.webhooks.vocabulary import (
     is_wanted,
 )
 
-_endpoints: Any = WebhookEndpoint.__table__  # type: ignore[attr-defined]
-_INSERT = insert(Delivery.__table__)  # type: ignore[attr-defined]
+_endpoints = table(WebhookEndpoint)
+_INSERT = insert(table(Delivery))
 _LISTENING = select(
     _endpoints.c.id,
     _endpoints.c.workspace_id,

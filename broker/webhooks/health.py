@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from broker.tables import WebhookEndpoint
+from broker.tables import WebhookEndpoint, table
 from broker.webhooks.cancellation import cancel_pending
 from broker.webhooks.fan_out import fan_out
 from broker.webhooks.payloads import WebhookEvent
@@ -16,7 +16,7 @@ from broker.webhooks.vocabulary import ENDPOINT_DISABLED
 GONE = "it answered 410 Gone"
 GIVEN_UP = "nothing but failures for 5 days"
 
-_endpoints: Any = WebhookEndpoint.__table__  # type: ignore[attr-defined]
+_endpoints = table(WebhookEndpoint)
 _OPEN = select(_endpoints.c.id, _endpoints.c.workspace_id, _endpoints.c.failing_since).where(
     _endpoints.c.id.in_(bindparam("ids", expanding=True)), _endpoints.c.disabled.is_(False)
 )

@@ -6,14 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from broker.tables import Delivery, DeliveryAttempt
+from broker.tables import Delivery, DeliveryAttempt, table
 from broker.webhooks.vocabulary import DeliveryState
 
 RESCUE_GROUP = 500
 LOST = "The worker that made this attempt was lost before it could report: it may have arrived."
 
-_deliveries: Any = Delivery.__table__  # type: ignore[attr-defined]
-_attempts: Any = DeliveryAttempt.__table__  # type: ignore[attr-defined]
+_deliveries = table(Delivery)
+_attempts = table(DeliveryAttempt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, func, select
 
 from broker.errors import NotFoundError
-from broker.tables import Delivery, DeliveryAttempt
+from broker.tables import Delivery, DeliveryAttempt, table
 from broker.webhooks.vocabulary import DeliveryState
 
-_deliveries: Any = Delivery.__table__  # type: ignore[attr-defined]
-_attempts: Any = DeliveryAttempt.__table__  # type: ignore[attr-defined]
+_deliveries = table(Delivery)
+_attempts = table(DeliveryAttempt)
 _LISTED = [column for column in _deliveries.c if column.name != "payload"]
 
 

@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from broker.tables import Delivery, WebhookEndpoint
+from broker.tables import Delivery, WebhookEndpoint, table
 
 MINUTE_MS = 60_000
 
-_deliveries: Any = Delivery.__table__  # type: ignore[attr-defined]
-_endpoints: Any = WebhookEndpoint.__table__  # type: ignore[attr-defined]
+_deliveries = table(Delivery)
+_endpoints = table(WebhookEndpoint)
 _PACE = (
     update(_endpoints)
     .where(_endpoints.c.id == bindparam("of_endpoint"))

@@ -6,14 +6,14 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from broker.tables import Delivery, DeliveryAttempt
+from broker.tables import Delivery, DeliveryAttempt, table
 from broker.webhooks.claims import ClaimedDelivery, ClaimNext, claim_next_many
 from broker.webhooks.health import Sign, note
 from broker.webhooks.schedule import Delivered, Exhausted, Following, HandedBack, RetryAt
 from broker.webhooks.vocabulary import DeliveryState
 
-_deliveries: Any = Delivery.__table__  # type: ignore[attr-defined]
-_INSERT_ATTEMPTS = insert(DeliveryAttempt.__table__)  # type: ignore[attr-defined]
+_deliveries = table(Delivery)
+_INSERT_ATTEMPTS = insert(table(DeliveryAttempt))
 _RUNNING = (
     select(_deliveries.c.id, _deliveries.c.attempt)
     .where(

@@ -7,11 +7,11 @@ from typing import Any
 from sqlalchemy import Connection, or_, select, update
 
 from broker.errors import ConflictError, NotFoundError
-from broker.tables import Delivery, WebhookEndpoint
+from broker.tables import Delivery, WebhookEndpoint, table
 from broker.webhooks.vocabulary import MISSING, DeliveryState
 
-_deliveries: Any = Delivery.__table__  # type: ignore[attr-defined]
-_endpoints: Any = WebhookEndpoint.__table__  # type: ignore[attr-defined]
+_deliveries = table(Delivery)
+_endpoints = table(WebhookEndpoint)
 _ENDED = (*MISSING, DeliveryState.DELIVERED)
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from broker.tables import WebhookSecret
+from broker.tables import WebhookSecret, table
 from broker.webhooks.endpoints import OVERLAP_MS
 
-_secrets: Any = WebhookSecret.__table__  # type: ignore[attr-defined]
+_secrets = table(WebhookSecret)
 
 
 @dataclass(frozen=True, slots=True)
