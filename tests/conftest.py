@@ -1,5 +1,6 @@
 """What many tests share: a running Waybill to be talked to from outside, a Valkey, a clock."""
 
+import shutil
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -85,6 +86,15 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     migrate(database.engine)
     database.close()
     return path
+
+
+@pytest.fixture
+def database(migrated: Path, tmp_path: Path) -> Iterator[Database]:
+    """A migrated database of the test's own."""
+    path = shutil.copy(migrated, tmp_path / "waybill.db")
+    database = Database(f"sqlite:///{path}", sqlite_synchronous="off")
+    yield database
+    database.close()
 
 
 class Clock:

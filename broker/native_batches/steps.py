@@ -37,7 +37,7 @@ OPEN = tuple(state.value for state in BatchState if state is not BatchState.ENDE
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """A process's offer to take the next step of a batch that is due."""
+    """An offer to take the next step of a batch that is due; `owner` is whoever takes this one."""
 
     owner: str
     now: int
@@ -120,7 +120,7 @@ def _take(connection: Connection, take: Take) -> Any | None:
 
 
 def save_many(connection: Connection, saves: Sequence[Save]) -> Sequence[bool]:
-    """Write what steps came to; False for a process that is not the leaseholder any more."""
+    """Write what steps came to; False for whoever is not the leaseholder any more."""
     return [_save(connection, save) for save in saves]
 
 

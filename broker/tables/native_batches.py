@@ -38,7 +38,7 @@ class NativeBatch(SQLModel, table=True):
     next_poll_at: int = Field(sa_column=big())
     give_up_at: int = Field(sa_column=big())  # what has not been answered by then goes elsewhere
     cancel_sent: bool = False
-    lease_owner: str | None = None  # the process that takes its next step
+    lease_owner: str | None = None  # who takes its next step
     lease_expires_at: int | None = Field(default=None, sa_column=big(nullable=True))
     error: str | None = Field(default=None, sa_column=Column(Text))
     created_at: int = Field(sa_column=big())

@@ -11,8 +11,7 @@ from workers.adapters.base import HttpRequest
 from workers.adapters.errors import classify
 from workers.upstream import NEVER_LEFT
 
-STEP_SECONDS = 240.0
-"""One call and its whole answer; below the lease of a step, so that none outlives it."""
+CALL_SECONDS = 240.0  # one call and its whole answer
 MAX_BODY_BYTES = 64_000_000
 _OK = range(200, 300)
 _REFUSED = range(400, 500)
@@ -62,7 +61,7 @@ async def lines(
 async def _pieces(http: httpx.AsyncClient, call: HttpRequest) -> AsyncIterator[bytes]:
     request = http.build_request(call.method, call.url, headers=call.headers, content=call.body)
     try:
-        async with asyncio.timeout(STEP_SECONDS):
+        async with asyncio.timeout(CALL_SECONDS):
             response = await http.send(request, stream=True)
             try:
                 if response.status_code not in _OK:
@@ -72,7 +71,7 @@ async def _pieces(http: httpx.AsyncClient, call: HttpRequest) -> AsyncIterator[b
             finally:
                 await response.aclose()
     except TimeoutError:
-        raise SilentCallError(f"no answer within {STEP_SECONDS:g} s") from None
+        raise SilentCallError(f"no answer within {CALL_SECONDS:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
         cause = error.__cause__ or error
         if isinstance(cause, NEVER_LEFT):

@@ -5,11 +5,14 @@ cuts it short leaves a row from which the next step follows (`broker.native_batc
 """
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import OperationalError
 
 from broker.clock import now_ms
+from broker.ids import new_id
 from broker.native_batches import (
     Collect,
     Save,
@@ -20,6 +23,8 @@ from broker.native_batches import (
     save_many,
     take_many,
 )
+from broker.stopping import stopped
+from workers.insisting import insist
 from workers.native_batches.registry import BATCH_APIS
 from workers.native_batches.step import Step
 from workers.toolbox import Toolbox
@@ -49,8 +54,7 @@ class Keeper:
                     min(TICK_SECONDS, self._tools.settings.native_batch_poll_seconds)
                 )
         finally:
-            for step in self._steps:
-                step.cancel()
+            await stopped(self._steps)
 
     async def look(self) -> None:
         """Make batches of what has waited long enough; begin the steps that are due."""
@@ -79,30 +83,40 @@ class Keeper:
             log.info("native_batch.collected", batch=batch_id)
 
     async def step(self) -> None:
-        """Take the next step of one batch that is due, if there still is one."""
+        """Take the next step of one batch that is due, if there still is one.
+
+        Each step is somebody of its own: should its lease lapse, not even this process goes on
+        with it beside another that has taken the batch up.
+        """
         tools = self._tools
-        offer = Take(tools.worker_id, now_ms(), self._lease_ms)
+        offer = Take(new_id("step_"), now_ms(), self._lease_ms)
         row: Any = await tools.database.write(take_many, offer)
         if row is None:
             return
         stepping = asyncio.create_task(Step(tools, row).take())
-        renewing = asyncio.create_task(self._renew(row.id, stepping))
+        renewing = asyncio.create_task(self._renew(row, stepping))
         try:
             await stepping
         except Exception:  # its lease ends, and the batch is taken up again
             log.exception("native_batch.step_failed", batch=row.id)
         finally:
-            stepping.cancel()
-            renewing.cancel()
+            await stopped([stepping, renewing])
 
-    async def _renew(self, batch_id: str, stepping: "asyncio.Task[None]") -> None:
-        """Keep the lease while the step goes on; a step whose lease is lost is stopped."""
-        tools = self._tools
-        while True:
-            await asyncio.sleep(tools.settings.heartbeat_seconds)
-            lease = {"lease_expires_at": now_ms() + self._lease_ms}
-            if not await tools.database.write(save_many, Save(batch_id, tools.worker_id, lease)):
-                stepping.cancel()
+    async def _renew(self, row: Any, stepping: "asyncio.Task[None]") -> None:
+        """Keep the lease while the step goes on; a step whose lease cannot be kept is stopped."""
+        seconds = self._tools.settings.lease_seconds
+        try:
+            kept = True
+            while kept:
+                await asyncio.sleep(self._tools.settings.heartbeat_seconds)
+                kept = await insist(partial(self._extend, row), OperationalError, seconds=seconds)
+        finally:
+            stepping.cancel()
+
+    async def _extend(self, row: Any) -> bool:
+        lease = {"lease_expires_at": now_ms() + self._lease_ms}
+        save = Save(row.id, row.lease_owner, lease)
+        return await self._tools.database.write(save_many, save)
 
     def _bytes_at(self) -> dict[str, int]:
         """A body grows when it is put into a line: half of what the API takes is collected."""

@@ -256,7 +256,7 @@ class Step:
         self._log.info("native_batch.ended")
 
     async def _save(self, *, release: bool = False, **columns: Any) -> None:
-        save = Save(self._row.id, self._tools.worker_id, columns, release)
+        save = Save(self._row.id, self._row.lease_owner, columns, release)
         if not await self._tools.database.write(save_many, save):
             raise LostLeaseError(self._row.id)
 
