@@ -4,8 +4,6 @@ from types import SimpleNamespace
 
 from api import intake
 from broker.accounts import Principal
-from broker.database import Database
-from broker.migrations import migrate
 from tests.factories import make_new_job, make_principal
 
 
@@ -17,9 +15,7 @@ class Announced:
         self.jobs += job_ids
 
 
-async def test_a_job_that_was_written_after_all_is_accepted(tmp_path) -> None:
-    database = Database(f"sqlite:///{tmp_path / 'waybill.db'}", sqlite_synchronous="off")
-    migrate(database.engine)
+async def test_a_job_that_was_written_after_all_is_accepted(database) -> None:
     caller: Principal = make_principal(database)
     services = SimpleNamespace(database=database, publisher=Announced())
     # Given a job whose commit went through although nobody heard of it
@@ -30,4 +26,3 @@ async def test_a_job_that_was_written_after_all_is_accepted(tmp_path) -> None:
     # Then its caller is told that it is accepted, not that it failed
     assert submitted.job_id == job.id
     assert not submitted.replayed
-    database.close()

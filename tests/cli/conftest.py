@@ -1,8 +1,7 @@
 import itertools
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,14 +146,11 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Re
 
 
 @pytest.fixture
-def database(migrated: Path, tmp_path: Path) -> Iterator[Database]:
+def database(database: Database) -> Database:
     """The database that commands work on, as it is at the first start."""
-    path = shutil.copy(migrated, tmp_path / "waybill.db")
-    database = Database(f"sqlite:///{path}", sqlite_synchronous="off")
     with database.transaction() as connection:
         ensure_first_start(connection, "")
-    yield database
-    database.close()
+    return database
 
 
 @pytest.fixture

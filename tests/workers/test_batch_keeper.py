@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import shutil
 from collections import Counter
 from types import SimpleNamespace
 from unittest import mock
@@ -14,7 +13,6 @@ from broker import accounts, batches, files, presets, webhooks
 from broker.batches import BatchWish, Inspector, Options, new_batch, reports
 from broker.batches.reading import GROUP_LINES
 from broker.clock import now_ms
-from broker.database import Database
 from broker.evidence import NO_SNAPSHOT, Circuit, Evidence, Snapshot
 from broker.files import Purpose, file_store
 from broker.ids import new_id
@@ -49,11 +47,9 @@ ROWS = {
 
 
 @pytest.fixture
-def tools(migrated, tmp_path, redis):
-    shutil.copy(migrated, tmp_path / "waybill.db")
+def tools(database, tmp_path, redis):
     settings = Settings(data_dir=tmp_path, **ROWS)
-    database = Database(settings.database, sqlite_synchronous="normal")
-    found = SimpleNamespace(
+    return SimpleNamespace(
         settings=settings,
         database=database,
         files=file_store(settings),
@@ -63,8 +59,6 @@ def tools(migrated, tmp_path, redis):
         credentials=SimpleNamespace(armed=lambda caller: caller),  # nobody brought a key
         observer=SimpleNamespace(snapshot=NO_SNAPSHOT),
     )
-    yield found
-    database.close()
 
 
 def make_batch(tools, lines, *, age_ms=0, **wish):

@@ -2,12 +2,9 @@
 
 from types import SimpleNamespace
 
-import pytest
 from sqlalchemy import func, select
 
 from broker import ledger, signals
-from broker.database import Database
-from broker.migrations import migrate
 from broker.queues import Lane
 from broker.retries import GiveUp
 from broker.tables import LedgerEntry
@@ -22,14 +19,6 @@ from tests.factories import (
     submit_and_claim,
 )  # fmt: skip
 from workers import bookkeeping
-
-
-@pytest.fixture
-def database(tmp_path):
-    database = Database(f"sqlite:///{tmp_path / 'waybill.db'}", sqlite_synchronous="off")
-    migrate(database.engine)
-    yield database
-    database.close()
 
 
 async def test_ended_jobs_are_counted_by_their_final_status(database, redis):

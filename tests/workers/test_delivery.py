@@ -1,7 +1,6 @@
 """Deliveries to receivers that fail in every way; the clock is a number, the network is real."""
 
 import asyncio
-import shutil
 import ssl
 import time
 from ipaddress import ip_network
@@ -10,7 +9,6 @@ import pytest
 import trustme
 from standardwebhooks import Webhook
 
-from broker.database import Database
 from broker.settings import Settings
 from broker.webhooks import (
     Rotation,
@@ -51,13 +49,6 @@ class Clock:
 
     def __call__(self):
         return self.now
-
-
-@pytest.fixture
-def database(migrated, tmp_path):
-    opened = Database(f"sqlite:///{shutil.copy(migrated, tmp_path)}", sqlite_synchronous="off")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """What the leader lets go, and what it makes of jobs that cannot."""
 
-import shutil
 from types import SimpleNamespace
 from unittest import mock
 
@@ -9,7 +8,6 @@ import pytest
 
 from broker import accounts
 from broker.clock import now_ms
-from broker.database import Database
 from broker.lifecycle import expire_many
 from broker.limits import Limiter
 from broker.pacing import Throttles
@@ -31,14 +29,6 @@ from workers.dispatcher import Dispatcher
 GONE = ("gone", "acme/small")
 ALSO_GONE = ("also-gone", "acme/small")
 BETA = ("beta", "acme/small")
-
-
-@pytest.fixture
-def database(migrated, tmp_path):
-    path = shutil.copy(migrated, tmp_path / "waybill.db")
-    database = Database(f"sqlite:///{path}", sqlite_synchronous="off")
-    yield database
-    database.close()
 
 
 class Worker:
