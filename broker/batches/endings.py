@@ -147,7 +147,7 @@ def _end(connection: Connection, end: BatchEnd) -> bool:
     )
     webhooks.fan_out(
         connection,
-        [webhooks.batch_event(row.id, row.workspace_id, end.state.value, end.now, row.webhook)],
+        [webhooks.batch_event(row, end.state.value, end.now)],
     )
     return True
 

@@ -18,14 +18,9 @@ def announce(connection: Connection, ends: Sequence[Ended]) -> None:
     shared = [end for end in ends if end.job.coalesced_with is not None]
     if shared:
         ends = [*ends, *carry(connection, shared)]
-    webhooks.fan_out(
-        connection,
-        [
-            webhooks.job_event(
-                *(end.job.id, end.job.workspace_id, end.state.value, end.now, end.job.webhook),
-                is_line=end.job.batch_id is not None,
-            )
-            for end in ends
-        ],
-    )
+    events = [
+        webhooks.job_event(end.job, end.state.value, end.now, is_line=end.job.batch_id is not None)
+        for end in ends
+    ]
+    webhooks.fan_out(connection, events)
     usage.add(connection, [end.consumed for end in ends if end.consumed is not None])

@@ -3,12 +3,12 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from broker.tables import Delivery, WebhookEndpoint, WebhookSecret, table
-from broker.webhooks.pacing import paced
+from broker.tables import Delivery, WebhookEndpoint, WebhookSecret, columns, table
+from broker.webhooks.pacing import PacedEndpoint, Sendable, paced
 from broker.webhooks.vocabulary import DeliveryState, Scheme
 
 _deliveries = table(Delivery)
@@ -58,12 +58,48 @@ class ClaimedDelivery:
     headers: str  # sealed JSON, or ""
 
 
-_FOUND = select(_deliveries).where(
+class DueDelivery(Sendable, Protocol):
+    """A row of `deliveries` with all that an attempt needs of it."""
+
+    event_id: str
+    event_type: str
+    subject_id: str
+    workspace_id: str
+    receiver: str
+    url: str | None
+    payload: bytes
+    attempt: int
+    failures: int
+
+
+class Signing(Protocol):
+    """A row with the sealed secrets that sign."""
+
+    secret: str
+    previous_secret: str | None
+    previous_until: int | None
+
+
+class OpenEndpoint(PacedEndpoint, Signing, Protocol):
+    """A row of `webhook_endpoints` with all that an attempt needs of it."""
+
+    url: str
+    scheme: str
+    headers: str
+
+
+class WorkspaceSecret(Signing, Protocol):
+    """A row of `webhook_secrets`."""
+
+    workspace_id: str
+
+
+_FOUND = select(*columns(DueDelivery, _deliveries)).where(
     _deliveries.c.id.in_(_IDS), _PENDING, _deliveries.c.next_at <= bindparam("now")
 )
 _LOCKED = _FOUND.order_by(_deliveries.c.id).with_for_update(skip_locked=True)
 _NEXT = (
-    select(_deliveries)
+    select(*columns(DueDelivery, _deliveries))
     .where(
         _PENDING,
         _deliveries.c.receiver == bindparam("receiver"),
@@ -88,10 +124,10 @@ _CANCEL = (
     .where(_deliveries.c.id.in_(_IDS))
     .values(state=DeliveryState.CANCELLED.value, ended_at=bindparam("now"))
 )
-_OPEN_ENDPOINTS = select(_endpoints).where(
+_OPEN_ENDPOINTS = select(*columns(OpenEndpoint, _endpoints)).where(
     _endpoints.c.id.in_(_IDS), _endpoints.c.disabled.is_(False)
 )
-_SECRETS = select(_secrets).where(_secrets.c.workspace_id.in_(_IDS))
+_SECRETS = select(*columns(WorkspaceSecret, _secrets)).where(_secrets.c.workspace_id.in_(_IDS))
 
 
 def claim_many(
@@ -113,7 +149,7 @@ def claim_next_many(
 ) -> Sequence[ClaimedDelivery | None]:
     """Take the due deliveries of these receivers that nobody was told of, oldest first."""
     now = max(wish.now for wish in wishes)
-    rows: list[Any] = []
+    rows: list[DueDelivery] = []
     for receiver, count in Counter(wish.receiver for wish in wishes).items():
         wanted = {"receiver": receiver, "now": now, "most": count}
         rows += connection.execute(_NEXT, wanted)
@@ -124,13 +160,14 @@ def claim_next_many(
 
 
 def _take(
-    connection: Connection, rows: Sequence[Any], claim: ClaimDelivery | ClaimNext, now: int
+    connection: Connection, rows: Sequence[DueDelivery], claim: ClaimDelivery | ClaimNext, now: int
 ) -> list[ClaimedDelivery]:
     """Claim these rows, but for what is over its endpoint's rate or has no endpoint any more."""
     if not rows:
         return []
     ids = {row.endpoint_id for row in rows if row.endpoint_id is not None}
-    endpoints = {row.id: row for row in connection.execute(_OPEN_ENDPOINTS, {"ids": sorted(ids)})}
+    found = connection.execute(_OPEN_ENDPOINTS, {"ids": sorted(ids)})
+    endpoints: dict[str, OpenEndpoint] = {row.id: row for row in found}
     closed = [row.id for row in rows if row.endpoint_id and row.endpoint_id not in endpoints]
     if closed:
         connection.execute(_CANCEL, {"ids": closed, "now": now})
@@ -141,17 +178,23 @@ def _take(
     lease = {"owner": claim.owner, "lease_expires": now + claim.lease_ms}
     connection.execute(_CLAIM, {"ids": [row.id for row in allowed], **lease})
     own = {row.workspace_id for row in allowed if row.endpoint_id is None}
-    secrets = {row.workspace_id: row for row in connection.execute(_SECRETS, {"ids": sorted(own)})}
+    kept = connection.execute(_SECRETS, {"ids": sorted(own)})
+    secrets: dict[str, WorkspaceSecret] = {row.workspace_id: row for row in kept}
     return [
-        _claimed(row, endpoints.get(row.endpoint_id), secrets.get(row.workspace_id), now)
+        _claimed(row, endpoints.get(row.endpoint_id or ""), secrets.get(row.workspace_id), now)
         for row in allowed
     ]
 
 
 def _claimed(
-    row: Any, endpoint: Any | None, workspace_secret: Any | None, now: int
+    row: DueDelivery,
+    endpoint: OpenEndpoint | None,
+    workspace_secret: WorkspaceSecret | None,
+    now: int,
 ) -> ClaimedDelivery:
-    secret = endpoint if endpoint is not None else workspace_secret
+    secret: Signing | None = workspace_secret if endpoint is None else endpoint
+    url = row.url if endpoint is None else endpoint.url
+    assert url is not None  # what goes to no endpoint has one of its own
     return ClaimedDelivery(
         id=row.id,
         event_id=row.event_id,
@@ -160,7 +203,7 @@ def _claimed(
         workspace_id=row.workspace_id,
         endpoint_id=row.endpoint_id,
         receiver=row.receiver,
-        url=row.url if endpoint is None else endpoint.url,
+        url=url,
         payload=row.payload,
         attempt=row.attempt + 1,
         failures=row.failures,
@@ -170,8 +213,8 @@ def _claimed(
     )
 
 
-def valid_secrets(row: Any, now: int) -> Iterator[str]:
+def valid_secrets(row: Signing, now: int) -> Iterator[str]:
     """The sealed secrets that sign now: the present one first, then the one it replaces."""
     yield row.secret
-    if row.previous_secret is not None and now < row.previous_until:
+    if row.previous_secret is not None and now < (row.previous_until or 0):
         yield row.previous_secret

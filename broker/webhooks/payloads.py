@@ -6,6 +6,7 @@ Source: Standard Webhooks 1.0.0, "Payload structure". OpenRouter's envelope is
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 
 import orjson
 
@@ -28,26 +29,29 @@ class WebhookEvent:
     id: str = field(default_factory=lambda: new_id("evt_"))
 
 
-def job_event(
-    job_id: str,
-    workspace_id: str,
-    state: str,
-    now: int,
-    webhook: str | None,
-    *,
-    is_line: bool = False,
-) -> WebhookEvent:
+class Subject(Protocol):
+    """What something happened to: a row of `jobs` or `batches`."""
+
+    id: str
+    workspace_id: str
+    webhook: str | None
+
+
+def job_event(job: Subject, state: str, now: int, *, is_line: bool = False) -> WebhookEvent:
     """Return the event of a job that came to this state."""
-    data = {"id": job_id, "object": "job", "status": state}
-    return WebhookEvent(workspace_id, f"job.{state}", job_id, now, data, webhook, is_line)
+    return _event("job", job, state, now, is_line=is_line)
 
 
-def batch_event(
-    batch_id: str, workspace_id: str, state: str, now: int, webhook: str | None
-) -> WebhookEvent:
+def batch_event(batch: Subject, state: str, now: int) -> WebhookEvent:
     """Return the event of a batch that ended in this state."""
-    data = {"id": batch_id, "object": "batch", "status": state}
-    return WebhookEvent(workspace_id, f"batch.{state}", batch_id, now, data, webhook)
+    return _event("batch", batch, state, now, is_line=False)
+
+
+def _event(kind: str, subject: Subject, state: str, now: int, *, is_line: bool) -> WebhookEvent:
+    data = {"id": subject.id, "object": kind, "status": state}
+    return WebhookEvent(
+        subject.workspace_id, f"{kind}.{state}", subject.id, now, data, subject.webhook, is_line
+    )
 
 
 def body(event: WebhookEvent, scheme: Scheme, document: Json | None = None) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.sharedctypes import Synchronized
+from types import SimpleNamespace
 
 import uvloop
 
@@ -47,14 +48,12 @@ def _deliver(house: House, received: "Synchronized[int]", count: int) -> None:
     goal = received.value + count
     database = Database(house.database_url)
     now = now_ms()
+    jobs = [
+        SimpleNamespace(id=new_job_id(), workspace_id=DEFAULT_WORKSPACE, webhook=None)
+        for _ in range(count)
+    ]
     with database.transaction() as connection:
-        fan_out(
-            connection,
-            [
-                job_event(new_job_id(), DEFAULT_WORKSPACE, "completed", now, None)
-                for _ in range(count)
-            ],
-        )
+        fan_out(connection, [job_event(job, "completed", now) for job in jobs])
     database.close()
     until(lambda: received.value >= goal, SECONDS, lambda: f"{received.value}\n{house.log()}")
     until(lambda: _open(house) == 0, SECONDS, lambda: f"{_open(house)} are not on record")

@@ -1,4 +1,5 @@
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
@@ -193,8 +194,13 @@ def test_what_is_due_is_published_shallow_for_each_receiver(database, caller, en
 def test_any_number_of_receivers_is_published_in_short_looks(database, caller):
     events = [
         job_event(
-            *(f"job_{n}", caller.workspace_id, "completed", NOW),
-            job_webhook(f"https://host{n}.example/"),
+            SimpleNamespace(
+                id=f"job_{n}",
+                workspace_id=caller.workspace_id,
+                webhook=job_webhook(f"https://host{n}.example/"),
+            ),
+            "completed",
+            NOW,
         )
         for n in range(2 * ENOUGH)
     ]
