@@ -143,7 +143,7 @@ async def _with_file(new: NewBatch, draft: Draft) -> NewBatch:
 async def _accept(
     services: Services, principal: Principal, new: NewBatch, draft: Draft, status: int
 ) -> Response:
-    created = await draft.used_by(services.database.write(create_many, new))
+    created = await draft.used_by(services.database, create_many, new)
     draft.is_in_use = not created.replayed
     found = await services.database.read(reports.find, principal.workspace_id, created.batch_id)
     if found is None:

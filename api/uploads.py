@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
@@ -11,11 +11,15 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from broker import files
 from broker.batches import Findings, Inspector
-from broker.errors import InvalidRequestError, PayloadTooLargeError, WaybillError
+from broker.clock import now_ms
+from broker.database import Database, WriteFunction
+from broker.errors import InvalidRequestError, PayloadTooLargeError
 from broker.files import FileStore, refusal
 from broker.ids import new_id
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MAX_FIELD_BYTES = 10_000
@@ -72,17 +76,18 @@ class Draft:
         except OSError as error:
             raise refusal(error) from None
 
-    async def used_by(self, write: Awaitable[Result]) -> Result:
+    async def used_by(
+        self, database: Database, function: WriteFunction[Item, Result], item: Item
+    ) -> Result:
         """Write the row that refers to it. Raises what that raises.
 
-        Only a refusal says that there is no row: whoever is cut off, or loses the database, does
-        not know, and leaves the bytes where they are.
+        Whoever is cut off meanwhile does not know whether there is one: then the bytes stay.
         """
         self.is_in_use = True
         try:
-            return await write
-        except WaybillError:
-            self.is_in_use = False
+            return await database.write(function, item)
+        except Exception:
+            self.is_in_use = await _may_have_row(database, self.id)
             raise
 
     def discard(self) -> None:
@@ -93,6 +98,14 @@ class Draft:
             raise _DiscardedError
         with contextlib.suppress(OSError):  # the reason to discard it is the one to tell
             self._store.delete(self.id)
+
+
+async def _may_have_row(database: Database, file_id: str) -> bool:
+    """Tell whether a file has a row; it may, where the database does not answer."""
+    try:
+        return await database.read(files.find, file_id, None, now_ms()) is not None
+    except Exception:  # noqa: BLE001  # what is wrong with it was just told
+        return True
 
 
 @contextlib.asynccontextmanager

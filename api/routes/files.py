@@ -39,7 +39,7 @@ async def upload_file(request: Request) -> Response:
         form = await read_file_form(request, draft)
         row = _row(form, draft, principal)
         await asyncio.to_thread(draft.keep)
-        await draft.used_by(services.database.write(files.add_many, row))
+        await draft.used_by(services.database, files.add_many, row)
     return json_response(view(await _find(services, principal, draft.id)))
 
 

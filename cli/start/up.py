@@ -206,7 +206,8 @@ class House:
         try:
             jobs = await forks.ask(preparation.hand_back, self._config, worker_id)
         except Exception as error:  # noqa: BLE001  # a full disk, say: the house goes on
-            say(f"what {child.name} held waits for its leases to end ({error})")
+            why = str(error).partition("\n")[0]
+            say(f"what {child.name} held waits for its leases to end ({why})")
             return
         say(f"{jobs} running jobs of {child.name} were handed back")
 

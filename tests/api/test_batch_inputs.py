@@ -4,6 +4,7 @@ import asyncio
 import threading
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from api import batch_creation
 from broker.batches import BatchEnd, BatchState, create_many, end_many, reports
@@ -52,6 +53,17 @@ async def test_a_batch_whose_answer_fails_keeps_its_input(api, tmp_path, monkeyp
     assert (await api.ask("POST", "/batches", api.key(), json=BATCH)).status_code == 503
     assert count(api.database, Batch) == 1
     assert len(stored(tmp_path)) == 1
+
+
+async def test_nothing_stays_of_a_batch_that_the_database_has_no_room_for(
+    api, tmp_path, monkeypatch
+):
+    def full(*_):
+        raise OperationalError("", {}, Exception("database or disk is full"))
+
+    monkeypatch.setattr(batch_creation, "create_many", full)
+    assert (await api.ask("POST", "/batches", api.key(), json=BATCH)).status_code == 503
+    assert stored(tmp_path) == []
 
 
 @pytest.mark.parametrize("more", [{"dry_run": True}, {"completion_window": "1m"}])
