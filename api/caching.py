@@ -60,7 +60,7 @@ def wanted(request: Request, principal: Principal, job: NewJob) -> Wish | None:
     if Operation(job.row["operation"]) not in CACHED or job.row["store"] == Store.NONE.value:
         return None
     body = orjson.loads(job.payload["request"])
-    key = response_cache.key(principal, str(job.row["operation"]), body)
+    key = response_cache.key(principal, job.row["operation"], body)
     return Wish(key, _ttl(request), _is_true(request, f"{HEADER}-Clear"))
 
 
@@ -103,7 +103,7 @@ async def _recalled(services: Services, wish: Wish, job: NewJob) -> JobReport | 
         return None
     if known is None:
         return None
-    workspace_id = str(job.row["workspace_id"])
+    workspace_id = job.row["workspace_id"]
     found = await services.database.read(reports.job, workspace_id, known.job_id)
     return found if found is not None and _is_good(found, known.ttl_seconds) else None
 

@@ -164,7 +164,7 @@ async def submit(services: Services, job: NewJob) -> Submitted:
     """Write the job, then tell its queue. Once this returns the job is safe."""
     [submitted] = await within_limits(services, [job], lambda: _written(services, job))
     if not submitted.replayed and submitted.follows is None and is_due(job):
-        services.publisher.publish(job.provider, str(job.row["lane"]), [job.id])
+        services.publisher.publish(job.provider, job.row["lane"], [job.id])
     return submitted
 
 
@@ -173,7 +173,7 @@ async def _written(services: Services, job: NewJob) -> Sequence[Submitted]:
     try:
         return [await services.database.write(submission.submit_many, job)]
     except IntegrityError:
-        workspace_id = str(job.row["workspace_id"])
+        workspace_id = job.row["workspace_id"]
         if await services.database.read(reports.job, workspace_id, job.id) is None:
             raise
         return [Submitted(job.id, replayed=False)]

@@ -5,7 +5,7 @@ table names it, `BATCHED` says what it takes. The workers' translators are in `n
 """
 
 from dataclasses import replace
-from typing import Any
+from typing import TypedDict
 
 from broker.completion import Json
 from broker.errors import InvalidRequestError
@@ -30,6 +30,14 @@ BATCHED: dict[str, frozenset[Operation]] = {
 """By batch API. A test holds it against the workers' registry."""
 
 
+class NativeColumns(TypedDict, total=False):
+    """What the lane changes in a job's row."""
+
+    lane: str
+    position: int
+    provider: str
+
+
 def in_batch(price: Price) -> Price:
     """Return the price of an endpoint's batch lane, with the usual discount where none is known."""
     usual = price.batch_discount or USUAL_DISCOUNT_PERCENT
@@ -42,7 +50,7 @@ def takes(api: str | None, operation: Operation) -> bool:
     return api is not None and operation in BATCHED.get(api, ())
 
 
-def columns(body: Json, plan: Plan, *, patience_ms: int | None, least_ms: int) -> dict[str, Any]:
+def columns(body: Json, plan: Plan, *, patience_ms: int | None, least_ms: int) -> NativeColumns:
     """Return the columns of a job that goes into the native lane; none for one that does not.
 
     `patience_ms` is how far away the deadline is that the caller named, if one was: with

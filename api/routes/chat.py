@@ -81,7 +81,7 @@ async def _chunks(
         source = explaining.explained_stream(services, principal, job_id, source)
     return await chat_response(
         source,
-        ChatStream(job_id, model=str(job.row["model"])),
+        ChatStream(job_id, model=job.row["model"]),
         keep_alive=services.settings.keep_alive_seconds,
         on_gone=on_gone,
     )

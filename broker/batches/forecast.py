@@ -81,7 +81,7 @@ def forecast(database: Database, reader: Reader, new: NewBatch, principal: Princ
 
 
 def _count(sums: _Sums, job: NewJob) -> None:
-    held, model = max(orjson.loads(job.payload["quotes"])), str(job.row["model"])
+    held, model = max(orjson.loads(job.payload["quotes"])), job.row["model"]
     sums.valid += 1
     sums.most_nanos += held
     sums.dearest_nanos = max(sums.dearest_nanos, held)

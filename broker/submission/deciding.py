@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from random import getrandbits
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -24,7 +24,7 @@ from broker.routing import ORDINARY, Ask, Circumstances, Endpoint, Plan
 from broker.settings import Settings
 from broker.spending import Payer
 from broker.states import JobState
-from broker.submission.wishes import NewJob, Wish
+from broker.submission.wishes import JobColumns, NewJob, Schedule, Wish
 
 SEED_BITS = 32
 MAX_WORD = 256
@@ -47,17 +47,17 @@ def prepare(
     plan = routing.plan(ask, endpoints, _with_dice(circumstances))
     plan = own_keys.planned(plan, principal.own_keys)
     plan, quoted = _within_max_cost(plan, _quotes(body, wish, plan, ask, settings), wish)
-    row = _row(body, wish, principal, plan, settings, now)
     native = native_lane.columns(
         body,
         plan,
         patience_ms=None if wish.deadline is None else wish.deadline - now,
         least_ms=int(settings.native_batch_min_deadline_seconds * 1000),
     )
+    hold = max(quoted.nanos[0], quoted.nanos[native.get("position", 0)])
+    row = _row(body, wish, principal, plan, settings, now, hold)
     if native:  # what falls back waits in line, to be tried at the first place
         line = line_of(principal.workspace_id, wish.batch_id, wish.priority)
-        row |= native | {"line": line}
-    row["hold_nanos"] = max(quoted.nanos[0], quoted.nanos[row["position"]])
+        row = {**row, **native, "line": line}
     payload = {
         "job_id": row["id"],
         "request": orjson.dumps(body),
@@ -77,7 +77,8 @@ def prepare(
 def repeat(row: Mapping[str, Any], principal: Principal, refusal: WaybillError) -> NewJob:
     """Return a job (its row) to be submitted again: it is found by its key, or refused."""
     payer = Payer(principal.workspace_id, principal.api_key_id, unlimited=True, budgeted=False)
-    return NewJob(row, {}, payer, Quotes((), 0, 0, None), refusal=refusal)
+    columns = cast("JobColumns", row)  # it was stored: it has them all, and more
+    return NewJob(columns, {}, payer, Quotes((), 0, 0, None), refusal=refusal)
 
 
 def _extra(body: Json, wish: Wish) -> str | None:
@@ -111,8 +112,14 @@ def _with_dice(circumstances: Circumstances) -> Circumstances:
 
 
 def _row(
-    body: Json, wish: Wish, principal: Principal, plan: Plan, settings: Settings, now: int
-) -> dict[str, Any]:
+    body: Json,
+    wish: Wish,
+    principal: Principal,
+    plan: Plan,
+    settings: Settings,
+    now: int,
+    hold: int,
+) -> JobColumns:
     return {
         "id": new_job_id(),
         "workspace_id": principal.workspace_id,
@@ -129,6 +136,7 @@ def _row(
         "max_attempts": wish.max_attempts or settings.default_max_attempts,
         "on_unknown": wish.on_unknown.value,
         "cancel_requested": False,
+        "hold_nanos": hold,
         "batch_id": wish.batch_id,
         "priority": wish.priority,
         "app": wish.app,
@@ -181,7 +189,7 @@ def _within_max_cost(plan: Plan, quoted: Quotes, wish: Wish) -> tuple[Plan, Quot
     )
 
 
-def _schedule(wish: Wish, now: int, settings: Settings) -> dict[str, Any]:
+def _schedule(wish: Wish, now: int, settings: Settings) -> Schedule:
     """Decide when the job may run and when the dispatcher looks at it.
 
     An interactive job is published by its submitter right after the commit, so the dispatcher

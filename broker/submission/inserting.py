@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from sqlalchemy import Connection, insert
 
@@ -11,7 +10,7 @@ from broker.errors import WaybillError
 from broker.idempotency import KnownKeys
 from broker.queues import FOLLOWING_LANE
 from broker.spending import Purse
-from broker.submission.wishes import NewJob, Submitted
+from broker.submission.wishes import JobColumns, NewJob, Submitted
 from broker.tables import Job, JobPayload, table
 
 _INSERT_JOBS = insert(table(Job))
@@ -65,7 +64,7 @@ def _insert(connection: Connection, jobs: Sequence[NewJob]) -> Mapping[str, str]
     return leader_of
 
 
-def _row_of(job: NewJob, leader: str) -> dict[str, Any]:
+def _row_of(job: NewJob, leader: str) -> JobColumns:
     """Return the row of a job that shares its call; a follower waits in a lane without queues."""
     lane = job.row["lane"] if leader == job.id else FOLLOWING_LANE
     return {**job.row, "lane": lane, "coalesced_with": leader}

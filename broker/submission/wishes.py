@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypedDict
 
 from broker.completion import Json
 from broker.errors import WaybillError
@@ -38,11 +38,53 @@ class Wish:
     asked: Json | None = None  # the body as it came, where a preset was merged into it
 
 
+class Schedule(TypedDict):
+    """When a job may run, and when the dispatcher looks at it."""
+
+    state: str
+    available_at: int
+    dispatch_at: int
+    deadline_at: int
+
+
+class JobColumns(Schedule):
+    """The columns of `jobs` that a submission decides."""
+
+    id: str
+    workspace_id: str
+    api_key_id: str
+    operation: str
+    lane: str
+    model: str
+    provider: str
+    stream: bool
+    position: int
+    attempt: int
+    attempts_used: int
+    tries_here: int
+    max_attempts: int
+    on_unknown: str
+    cancel_requested: bool
+    hold_nanos: int
+    batch_id: str | None
+    priority: int
+    app: str | None
+    end_user: str | None
+    session_id: str | None
+    line: str | None
+    webhook: str | None
+    coalesced_with: str | None
+    store: str | None
+    idempotency_key: str | None
+    fingerprint: str | None
+    created_at: int
+
+
 @dataclass(frozen=True, slots=True)
 class NewJob:
     """A job ready to be inserted: everything decided, nothing written."""
 
-    row: Mapping[str, Any]  # the columns of `jobs`
+    row: JobColumns
     payload: Mapping[str, Any]  # the columns of `job_payloads`
     payer: Payer
     held_for: Quotes
@@ -52,11 +94,11 @@ class NewJob:
 
     @property
     def id(self) -> str:
-        return str(self.row["id"])
+        return self.row["id"]
 
     @property
     def provider(self) -> str:
-        return str(self.row["provider"])
+        return self.row["provider"]
 
 
 @dataclass(frozen=True, slots=True)
