@@ -33,10 +33,8 @@ class LocalLimits:
             self._taken.clear()
         for limit in limits:
             taken = self._current(limit, now)
-            while (
-                len(taken) >= limit.most and member not in taken
-            ):  # ended, as another process found out
-                del taken[next(iter(taken))]
+            while taken and len(taken) >= limit.most and member not in taken:
+                del taken[next(iter(taken))]  # it has ended, as another process found out
             taken[member] = now
             self._taken[key_of(limit, now)] = taken
 

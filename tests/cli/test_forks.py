@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 
 import psutil
 
@@ -38,6 +40,13 @@ async def test_a_fork_that_still_works_has_not_ended_with_its_server(tmp_path):
     # Then its end is seen when it comes
     at_work.unlink()
     assert await asyncio.wait_for(ended, 20) == forks.UNTOLD
+
+
+def test_what_is_preloaded_is_there_and_runs_nothing():
+    """multiprocessing goes on without a module that it cannot import."""
+    code = "import cli.start.preloaded, threading; print(threading.active_count())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
 
 
 async def test_a_fork_ends_with_its_exit_code():
