@@ -27,7 +27,7 @@ from workers.delivery import Deliverer
 from workers.dispatcher import Dispatcher
 from workers.execution import run_job
 from workers.forgetting import Forgetter
-from workers.native_batches import Keeper
+from workers.native_batches import NativeBatchKeeper
 from workers.observation import forget_changed_credentials
 from workers.own_keys import light
 from workers.pacing import put_off, share_pauses
@@ -99,7 +99,7 @@ class Runtime:
         self._serve("pauses", share_pauses(self._tools))
         if self._dispatch:
             self._serve("dispatcher", Dispatcher(self._tools).run())
-            self._serve("native-batches", Keeper(self._tools).run())
+            self._serve("native-batches", NativeBatchKeeper(self._tools).run())
             self._serve("batches", BatchKeeper(self._tools).run())
             self._serve("forgetting", Forgetter(self._tools).run())
 

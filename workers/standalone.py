@@ -9,7 +9,7 @@ from broker.stopping import stopped
 from workers.batches import BatchKeeper
 from workers.dispatcher import Dispatcher
 from workers.forgetting import Forgetter
-from workers.native_batches import Keeper
+from workers.native_batches import NativeBatchKeeper
 from workers.own_keys import light
 from workers.toolbox import toolbox
 
@@ -27,7 +27,7 @@ async def dispatch_forever(settings: Settings) -> None:
         for service in (
             Dispatcher(tools).run(),
             BatchKeeper(tools).run(),
-            Keeper(tools).run(),
+            NativeBatchKeeper(tools).run(),
             Forgetter(tools).run(),
         )
     ]

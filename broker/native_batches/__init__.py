@@ -24,8 +24,8 @@ from broker.native_batches.lines import (
 )
 from broker.native_batches.retention import forget_many
 from broker.native_batches.steps import (
-    BatchState,
     Glance,
+    NativeBatchState,
     Save,
     Take,
     glance,
@@ -35,10 +35,10 @@ from broker.native_batches.steps import (
 )
 
 __all__ = [
-    "BatchState",
     "Called",
     "Collect",
     "Glance",
+    "NativeBatchState",
     "Save",
     "Take",
     "collect_many",

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from broker import routing
 from broker.ids import new_id
 from broker.lifecycle import Claim, ClaimedJob, claim_many
-from broker.native_batches.steps import BatchState
+from broker.native_batches.steps import NativeBatchState
 from broker.queues import NATIVE_LANE
 from broker.states import JobState
 from broker.tables import Job, JobPayload, NativeBatch, NativeLine, table
@@ -144,7 +144,7 @@ def _row(batch_id: str, jobs: Sequence[ClaimedJob], look: Collect) -> dict[str, 
         "provider": endpoint.provider,
         "native_model": endpoint.native,
         "operation": jobs[0].operation.value,
-        "state": BatchState.SUBMITTING.value,
+        "state": NativeBatchState.SUBMITTING.value,
         "lines": len(jobs),
         "next_poll_at": look.now,
         "give_up_at": give_up_at(min(job.deadline_at for job in jobs), look),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select
 
-from broker.native_batches.steps import BatchState
+from broker.native_batches.steps import NativeBatchState
 from broker.tables import NativeBatch, NativeLine, table
 
 KEEP_MS = 30 * 86_400_000
@@ -22,7 +22,7 @@ def forget_many(connection: Connection, nows: Sequence[int]) -> Sequence[bool]:
 
 def _forget(connection: Connection, now: int) -> bool:
     over = select(_batches.c.id).where(
-        _batches.c.state == BatchState.ENDED.value, _batches.c.ended_at <= now - KEEP_MS
+        _batches.c.state == NativeBatchState.ENDED.value, _batches.c.ended_at <= now - KEEP_MS
     )
     ids = connection.execute(over.limit(GROUP)).scalars().all()
     connection.execute(delete(_lines).where(_lines.c.native_batch_id.in_(ids)))

@@ -15,7 +15,7 @@ _jobs = table(Job)
 _batches = table(NativeBatch)
 
 
-class BatchState(StrEnum):
+class NativeBatchState(StrEnum):
     """See the package."""
 
     SUBMITTING = "submitting"
@@ -32,7 +32,7 @@ _CALLED_OFF = select(_jobs.c.lease_owner).where(
 )
 
 
-OPEN = tuple(state.value for state in BatchState if state is not BatchState.ENDED)
+OPEN = tuple(state.value for state in NativeBatchState if state is not NativeBatchState.ENDED)
 
 
 @dataclass(frozen=True, slots=True)

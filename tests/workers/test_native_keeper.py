@@ -11,7 +11,7 @@ from broker import native_batches
 from tests.broker.natives import WAIT, collect, make_native
 from tests.factories import NOW, make_principal
 from workers.native_batches import keeper
-from workers.native_batches.keeper import Keeper
+from workers.native_batches.keeper import NativeBatchKeeper
 from workers.native_batches.step import LostLeaseError, Step
 
 
@@ -56,7 +56,7 @@ def batch_id(database):
 
 
 def keeper_of(database, **settings):
-    return Keeper(
+    return NativeBatchKeeper(
         SimpleNamespace(
             database=database,
             settings=SimpleNamespace(**settings),

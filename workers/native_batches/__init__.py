@@ -5,6 +5,6 @@ each), `registry`, `calls` (was it accepted?), `lines` (jobs made into lines), `
 unheard), `booking` (a line's end), `step` (a batch's next step), `keeper` (the loops).
 """
 
-from workers.native_batches.keeper import Keeper
+from workers.native_batches.keeper import NativeBatchKeeper
 
-__all__ = ["Keeper"]
+__all__ = ["NativeBatchKeeper"]

@@ -35,7 +35,7 @@ HANDS = 4  # steps that one process takes at a time
 log = structlog.get_logger()
 
 
-class Keeper:
+class NativeBatchKeeper:
     """The loop of one process."""
 
     def __init__(self, tools: Toolbox) -> None:

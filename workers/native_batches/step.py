@@ -9,7 +9,7 @@ import structlog
 from broker import native_batches
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, ErrorType, Failure
-from broker.native_batches import BatchState, Called, Save, save_many
+from broker.native_batches import Called, NativeBatchState, Save, save_many
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError
 from workers.native_batches.base import BatchApi, Order, Progress, Result
@@ -49,7 +49,9 @@ class Step:
             return await self._again(error="the provider's batch API is not configured here")
         for called in await self._read(native_batches.ended_early, now_ms(), GROUP):
             await end_early(self._tools, called)
-        if row.state == BatchState.IN_DOUBT.value or (row.create_sent_at and not row.upstream_id):
+        if row.state == NativeBatchState.IN_DOUBT.value or (
+            row.create_sent_at and not row.upstream_id
+        ):
             return await self._look()
         if row.upstream_id is not None:
             return await self._poll(row.upstream_id)
@@ -73,7 +75,7 @@ class Step:
             file_id = await self._upload(order)
             # from here on the provider may have accepted it: it is on record before it is sent
             await self._save(
-                state=BatchState.CREATING.value,
+                state=NativeBatchState.CREATING.value,
                 create_sent_at=now_ms(),
                 input_file_id=file_id,
                 lines=len(made.within),
@@ -108,7 +110,7 @@ class Step:
         await self._again(
             wait_ms,
             error=why,
-            state=BatchState.SUBMITTING.value,
+            state=NativeBatchState.SUBMITTING.value,
             create_sent_at=None,
             upstream_id=None,
         )
@@ -123,7 +125,7 @@ class Step:
         except (RefusedCallError, *UNHEARD) as error:
             self._log.warning("native_batch.list_failed", error=str(error))
             found = None
-        if row.state == BatchState.IN_DOUBT.value:
+        if row.state == NativeBatchState.IN_DOUBT.value:
             return await self._watch_for(found)
         if found:
             for extra in found[1:]:
@@ -139,7 +141,7 @@ class Step:
         """Perhaps it runs, and is paid for: say so, and let each job's policy decide."""
         self._log.error("native_batch.in_doubt", lines=self._row.lines)
         await self._each_open(lambda called: doubt(self._tools, called, UNHEARD_OF))
-        await self._again(state=BatchState.IN_DOUBT.value, error=UNHEARD_OF.message)
+        await self._again(state=NativeBatchState.IN_DOUBT.value, error=UNHEARD_OF.message)
 
     async def _watch_for(self, found: Any) -> None:
         """A batch that nobody waits for any more is called off, should it appear after all."""
@@ -233,7 +235,7 @@ class Step:
         poll_ms = int(self._tools.settings.native_batch_poll_seconds * 1000)
         await self._save(
             release=True,
-            state=BatchState.RUNNING.value,
+            state=NativeBatchState.RUNNING.value,
             upstream_id=upstream_id,
             guessed=guessed,
             polls=0,
@@ -252,7 +254,9 @@ class Step:
         await self._save(release=True, next_poll_at=at, polls=row.polls + 1, **columns)
 
     async def _ended(self, **columns: Any) -> None:
-        await self._save(release=True, state=BatchState.ENDED.value, ended_at=now_ms(), **columns)
+        await self._save(
+            release=True, state=NativeBatchState.ENDED.value, ended_at=now_ms(), **columns
+        )
         self._log.info("native_batch.ended")
 
     async def _save(self, *, release: bool = False, **columns: Any) -> None:
