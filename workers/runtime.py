@@ -22,15 +22,12 @@ from broker.pacing import Busy, Permit
 from broker.queues import Lane, queue_names, split_queue_name
 from broker.settings import Settings
 from broker.stopping import stopped
-from workers.batches import BatchKeeper
 from workers.delivery import Deliverer
-from workers.dispatcher import Dispatcher
 from workers.execution import run_job
-from workers.forgetting import Forgetter
-from workers.native_batches import NativeBatchKeeper
 from workers.observation import forget_changed_credentials
 from workers.own_keys import light
 from workers.pacing import put_off, share_pauses
+from workers.standalone import duties
 from workers.toolbox import Toolbox, toolbox
 
 log = structlog.get_logger()
@@ -98,10 +95,8 @@ class Runtime:
         self._serve("called-off", self._listen())
         self._serve("pauses", share_pauses(self._tools))
         if self._dispatch:
-            self._serve("dispatcher", Dispatcher(self._tools).run())
-            self._serve("native-batches", NativeBatchKeeper(self._tools).run())
-            self._serve("batches", BatchKeeper(self._tools).run())
-            self._serve("forgetting", Forgetter(self._tools).run())
+            for name, service in duties(self._tools).items():
+                self._serve(name, service)
 
     def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:
         self._services.append(self._loop.create_task(service, name=name))

@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
+from collections.abc import Coroutine
 from functools import partial
+from typing import Any
 
 from broker.settings import Settings
 from broker.stopping import stopped
@@ -11,7 +13,7 @@ from workers.dispatcher import Dispatcher
 from workers.forgetting import Forgetter
 from workers.native_batches import NativeBatchKeeper
 from workers.own_keys import light
-from workers.toolbox import toolbox
+from workers.toolbox import Toolbox, toolbox
 
 
 async def dispatch_forever(settings: Settings) -> None:
@@ -22,15 +24,21 @@ async def dispatch_forever(settings: Settings) -> None:
     tools = toolbox(settings)
     tools.observer.start()
     tools.credentials.start(partial(light, tools))
-    services = [
-        asyncio.create_task(service)
-        for service in (
-            Dispatcher(tools).run(),
-            BatchKeeper(tools).run(),
-            NativeBatchKeeper(tools).run(),
-            Forgetter(tools).run(),
-        )
-    ]
+    services = [asyncio.create_task(each, name=name) for name, each in duties(tools).items()]
     await stop.wait()
     await stopped(services)
     await tools.close()
+
+
+def duties(tools: Toolbox) -> dict[str, Coroutine[Any, Any, None]]:
+    """Return what is done besides taking jobs, each to be run for as long as the process lives.
+
+    Any number of processes may have them: they agree among themselves on who leads, or takes a
+    step.
+    """
+    return {
+        "dispatcher": Dispatcher(tools).run(),
+        "batches": BatchKeeper(tools).run(),
+        "native-batches": NativeBatchKeeper(tools).run(),
+        "forgetting": Forgetter(tools).run(),
+    }
