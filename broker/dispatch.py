@@ -18,7 +18,6 @@ from broker.due import (
     DUE_GROUP,
     HEADS,
     NEXT_IN_LINE,
-    WAITING,
     DueJob,
     Head,
     waiting_providers,
@@ -26,7 +25,7 @@ from broker.due import (
 from broker.fairness import Line, Turns, batch_of
 from broker.feeding import Feeding
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, Lane, Ready
-from broker.states import JobState
+from broker.states import WAITING, JobState
 from broker.tables import Batch, Job, Workspace, table
 
 MOST_LINES = 1_000  # looked at in one turn; the next turn begins where this one ended

@@ -8,13 +8,12 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, bindparam, func, select, text
 
-from broker.states import JobState
+from broker.states import WAITING
 from broker.tables import Job, columns, table
 
 DUE_GROUP = 1_000
 
 _jobs = table(Job)
-WAITING = (JobState.QUEUED.value, JobState.SCHEDULED.value)
 
 
 class DueJob(Protocol):

@@ -48,6 +48,9 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.EXPIRED: frozenset(),
 }
 
+WAITING = (JobState.SCHEDULED.value, JobState.QUEUED.value)
+"""States, as rows hold them, of jobs that no worker has."""
+
 FINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
 AT_REST = FINAL | {JobState.NEEDS_REVIEW}
 """States in which nothing more happens by itself: a waiting caller is answered."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, func, or_, select
 
 from broker.batches.vocabulary import OPEN, BatchState, StopReason
 from broker.queues import NATIVE_LANE
-from broker.states import AT_REST, FINAL, JobState
+from broker.states import AT_REST, FINAL, WAITING, JobState
 from broker.tables import Batch, BatchLine, Generation, Job, JobPayload, table
 
 _batches = table(Batch)
@@ -200,7 +200,7 @@ def _has_job_in(connection: Connection, batch_id: str, states: Sequence[str]) ->
 
 def waiting_jobs(connection: Connection, batch_id: str, most: int) -> Sequence[str]:
     """Return jobs of the batch that nobody runs, or that lie in a provider's own batch."""
-    waiting = [JobState.QUEUED.value, JobState.SCHEDULED.value, JobState.NEEDS_REVIEW.value]
+    waiting = [*WAITING, JobState.NEEDS_REVIEW.value]
     is_upstream = and_(
         _jobs.c.state == JobState.RUNNING.value,
         _jobs.c.lane == NATIVE_LANE,

@@ -14,7 +14,7 @@ from broker import ledger
 from broker.completion import Json
 from broker.ids import generation_id
 from broker.lifecycle.ended import Ended, EndingJob
-from broker.states import JobState
+from broker.states import WAITING, JobState
 from broker.tables import CoalescedJob, Generation, Job, JobPayload, columns, table
 from broker.usage import Consumer, Consumption
 
@@ -23,7 +23,6 @@ _payloads = table(JobPayload)
 _generations = table(Generation)
 _members = table(CoalescedJob)
 _IDS: Any = bindparam("ids", expanding=True)
-_WAITING = (JobState.QUEUED.value, JobState.SCHEDULED.value)
 
 
 class Follower(EndingJob, Consumer, Protocol):
@@ -41,7 +40,7 @@ _LEAVE = (
 _FOLLOWERS = (
     select(*columns(Follower, _members, _jobs))
     .join(_members, _members.c.job_id == _jobs.c.id)
-    .where(_members.c.fingerprint.in_(_IDS), _jobs.c.state.in_(_WAITING))
+    .where(_members.c.fingerprint.in_(_IDS), _jobs.c.state.in_(WAITING))
     .order_by(_jobs.c.id)
     .with_for_update(of=_jobs)
 )

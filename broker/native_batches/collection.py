@@ -12,7 +12,7 @@ from broker.ids import new_id
 from broker.lifecycle import Claim, ClaimedJob, claim_many
 from broker.native_batches.steps import NativeBatchState
 from broker.queues import NATIVE_LANE
-from broker.states import JobState
+from broker.states import WAITING, JobState
 from broker.tables import Job, JobPayload, NativeBatch, NativeLine, table
 
 LOOK_GROUP = 5_000  # waiting jobs that one look weighs
@@ -40,7 +40,7 @@ _WAITING = (
     )
     .join(_payloads, _payloads.c.job_id == _jobs.c.id)
     .where(
-        _jobs.c.state.in_([JobState.QUEUED.value, JobState.SCHEDULED.value]),
+        _jobs.c.state.in_(WAITING),
         _jobs.c.lane == NATIVE_LANE,
         _jobs.c.available_at <= bindparam("now"),
         _jobs.c.deadline_at > bindparam("now"),

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, func, or_, select, update
 
 from broker.queues import NATIVE_LANE
-from broker.states import JobState
+from broker.states import WAITING, JobState
 from broker.tables import Job, NativeBatch, table
 
 _jobs = table(Job)
@@ -66,7 +66,7 @@ class Glance:
 def glance(connection: Connection, now: int) -> Glance:
     """Look what there is to do."""
     waiting = select(_jobs.c.id).where(
-        _jobs.c.state.in_([JobState.QUEUED.value, JobState.SCHEDULED.value]),
+        _jobs.c.state.in_(WAITING),
         _jobs.c.lane == NATIVE_LANE,
         _jobs.c.available_at <= now,
     )
