@@ -75,7 +75,7 @@ def report(jobs: Iterable[Json]) -> Table:
 
 def next_steps(house: DemoHouse, *, keep: bool) -> str:
     """Return where to look next, while the demo is up and after."""
-    url, read_on = house.server.url, "Read on    README.md, examples/waybill.toml"
+    url, read_on = house.server.url, "Read on    docs/tutorials/first-ten-minutes.md, step by step"
     if not keep:
         return (
             "Look next  `waybill demo --keep` stays up: API docs, Flower, your own calls\n"

@@ -1,12 +1,14 @@
 """Child processes of `waybill up`: started, watched, started again, stopped in order."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from cli.start.forks import Fork, fork, stop_with_parent
@@ -31,6 +33,7 @@ class Child:
 
     name: str
     launch: Launch
+    pid_file: Path
     environment: Callable[[], Mapping[str, str]] = dict  # asked at each start
     stop_seconds: float = 10.0
     process: Running | None = None
@@ -40,6 +43,8 @@ class Child:
     async def start(self) -> None:
         self.started = dict(self.environment())
         self.process = await self.launch({**os.environ, **self.started})
+        with contextlib.suppress(OSError):  # a full disk: the child is there all the same
+            self.pid_file.write_text(f"{self.process.pid}\n")
 
     async def watch(self, died: Died) -> None:
         """Keep the child alive. Raises ChildDiedError when it dies at every start."""
@@ -68,6 +73,7 @@ class Child:
             say(f"{self.name} did not stop within {self.stop_seconds:g} s; killing it")
             self.process.kill()
             await self.process.wait()
+        self.pid_file.unlink(missing_ok=True)
 
 
 def program(command: Sequence[str]) -> Launch:

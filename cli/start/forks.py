@@ -49,6 +49,11 @@ class Fork:
         self._ended = asyncio.Event()
         self._loop.add_reader(pipe.fileno(), self._end)
 
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None  # it was started
+        return self._process.pid
+
     def terminate(self) -> None:
         self._process.terminate()
 

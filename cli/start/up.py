@@ -109,7 +109,7 @@ class House:
     def plan_others(self, *, flower: bool, simulator: int | None) -> None:
         """Decide on what else there is: Valkey, Flower, the simulator's port."""
         if not self._config.redis_url:
-            self._valkey = Child("valkey", program(valkey_command(self._config)))
+            self._valkey = self._child("valkey", program(valkey_command(self._config)))
         if flower:
             port = self._config.flower_port
             command = [sys.executable, "-m", "cli", "flower"]
@@ -127,9 +127,12 @@ class House:
         child.stop_seconds = self._config.soft_shutdown_seconds + 10
 
     def _add(self, name: str, launch: Launch) -> Child:
-        child = Child(name, launch)
+        child = self._child(name, launch)
         self._children.append(child)
         return child
+
+    def _child(self, name: str, launch: Launch) -> Child:
+        return Child(name, launch, self._config.data_dir / f"{name}.pid")
 
     async def run(self) -> int:
         """Start everything, keep it alive, stop it on a signal; return the exit status."""

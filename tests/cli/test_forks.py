@@ -54,12 +54,14 @@ async def test_a_fork_ends_with_its_exit_code():
     assert await asyncio.wait_for(child.wait(), 20) == 3
 
 
-async def test_a_worker_is_started_again_though_its_jobs_cannot_be_handed_back(monkeypatch, capsys):
+async def test_a_worker_is_started_again_though_its_jobs_cannot_be_handed_back(
+    monkeypatch, capsys, tmp_path
+):
     async def full(*_):
         raise OSError("disk is full")
 
     monkeypatch.setattr(forks, "ask", full)
-    worker = Child("worker-1", part("worker-1", os.getpid))
+    worker = Child("worker-1", part("worker-1", os.getpid), tmp_path / "worker-1.pid")
     worker.started = {"WAYBILL_WORKER_ID": "worker_1"}
     await House(Settings(), "127.0.0.1", 0)._died(worker)
     assert (

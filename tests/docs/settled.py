@@ -41,6 +41,7 @@ def settled_house() -> Iterator[Settled]:
         "127.0.0.1:8080": f"127.0.0.1:{house.port}",
         SIMULATOR: simulator,
         "127.0.0.1:11434": simulator,  # Ollama
+        ".waybill/": f"{house.data_dir}/",
     }
     house.config.write_text("\n".join(_configurations()).replace(SIMULATOR, simulator))
     with house:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.pages import LANGUAGES, MARK, PAGES, blocks
+from tests.docs.reader import Reader
 from tests.docs.settled import Settled, settled_house
 from tests.house import REPOSITORY
 
@@ -24,9 +25,23 @@ def settled() -> Iterator[Settled]:
         yield settled
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("page", [p for p in PAGES if p != FIRST], ids=lambda path: path.stem)
 def test_a_page_can_be_followed(page: Path, settled: Settled, tmp_path: Path) -> None:
-    reader = settled.reader(tmp_path)
+    _follow(page, settled.reader(tmp_path))
+
+
+def test_the_first_tutorial_kills_a_worker_and_its_job_is_answered(
+    settled: Settled, tmp_path: Path
+) -> None:
+    _follow(FIRST, settled.reader(tmp_path))
+    slow = "SELECT outcome FROM attempts WHERE model = 'acme/slow' ORDER BY number"
+    assert [outcome for (outcome,) in settled.house.ask(slow)] == ["unknown", "ok"]
+    for line in ("worker-1 died (signal SIGKILL)", "1 running jobs of worker-1 were handed back"):
+        assert line in FIRST.read_text()
+        assert line in settled.house.log_path.read_text()
+
+
+def _follow(page: Path, reader: Reader) -> None:
     for block in blocks(page):
         if block.why_not is None:
             reader.follow(block)
