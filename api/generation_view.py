@@ -11,6 +11,7 @@ from broker.ids import generation_id
 from broker.money import usd
 from broker.operations import Operation
 from broker.reports import JobReport
+from broker.states import JobState
 
 API_TYPES = {
     Operation.EMBEDDINGS.value: "embeddings",
@@ -45,7 +46,7 @@ def generation(report: JobReport) -> Json:
         "provider_name": row.provider,
         "provider_responses": [_provider_response(each) for each in report.attempts],
         "streamed": row.streamed,
-        "cancelled": False,
+        "cancelled": job.state == JobState.CANCELLED.value,
         "finish_reason": row.finish_reason,
         "native_finish_reason": row.native_finish_reason,
         "latency": row.first_token_ms if row.first_token_ms is not None else row.duration_ms,

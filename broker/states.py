@@ -18,7 +18,7 @@ class JobState(StrEnum):
     RUNNING = "running"  # an attempt is open, under a lease
     COMPLETED = "completed"  # answer stored, cost settled
     FAILED = "failed"  # every way was tried or the request cannot be served; hold released
-    CANCELLED = "cancelled"  # the caller called it off; hold released
+    CANCELLED = "cancelled"  # called off; hold released, or settled at what a stream had shown
     EXPIRED = "expired"  # its deadline passed; hold released
     NEEDS_REVIEW = "needs_review"  # perhaps billed upstream; the caller asked to decide
 

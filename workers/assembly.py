@@ -1,6 +1,6 @@
 """Chunks into one answer: what a stream said, as the response that is stored and polled."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -11,13 +11,19 @@ LISTS = ("images", "annotations")
 
 
 class Assembly:
-    """Collects the chunks of one streamed answer."""
+    """Collects the chunks of one streamed answer, and shows what they say as it comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, show: Callable[[Chunk], None]) -> None:
+        self._show = show
         self._choices: dict[int, _Choice] = {}
         self._said = Completion(choices=())
 
     def add(self, chunk: Chunk) -> None:
+        self._collect(chunk)
+        if chunk.choices:
+            self._show(chunk)
+
+    def _collect(self, chunk: Chunk) -> None:
         for choice in chunk.choices:
             index = choice.get("index", 0)
             if index not in self._choices:
@@ -38,7 +44,7 @@ class Assembly:
             self._said = replace(self._said, **known)
 
     def completion(self) -> Completion:
-        """Return the whole answer."""
+        """Return the answer as far as it has come."""
         choices = [self._choices[index].json() for index in sorted(self._choices)]
         return replace(self._said, choices=choices)
 

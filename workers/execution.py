@@ -22,6 +22,7 @@ from broker.retries import OnUnknown
 from workers import own_keys, pacing
 from workers.answers import Envelope
 from workers.asking import request_of
+from workers.assembly import Assembly
 from workers.detours import detour
 from workers.healing import heal
 from workers.media import Annotator, prepare
@@ -127,6 +128,7 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
     annotator = await _fit(tools, run, route)
     if isinstance(annotator, Failure):
         return annotator
+    run.heard = Assembly(lambda chunk: run.story.chunk(envelope.chunk(annotator.chunk(chunk))))
     with tools.recorder.in_flight(endpoint.key):
         answer = await call(
             tools.wire,
@@ -136,7 +138,7 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
             run.watch,
             max_bytes=tools.settings.max_answer_bytes,
             on_headers=lambda headers: pacing.heed(tools, run.job, headers),
-            on_chunk=lambda chunk: run.story.chunk(envelope.chunk(annotator.chunk(chunk))),
+            assembly=run.heard,
         )
     return annotator.answer(own_keys.discreet(answer, upstream))
 

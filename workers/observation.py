@@ -64,7 +64,7 @@ def _was_skipped(answer: Answer) -> bool:
 
 def _seen(run: Run, answer: Answer) -> Seen:
     if isinstance(answer, Failure):
-        excused = _was_in_a_hurry(run, answer)
+        excused = was_in_a_hurry(run, answer)
         return Seen(
             run.job.endpoint.key,
             Verdict.EXCUSED if excused else verdict(answer),
@@ -79,7 +79,8 @@ def _seen(run: Run, answer: Answer) -> Seen:
     )
 
 
-def _was_in_a_hurry(run: Run, failure: Failure) -> bool:
+def was_in_a_hurry(run: Run, failure: Failure) -> bool:
+    """Tell whether it was the job's own deadline that cut the call."""
     is_late = run.job.deadline_at - now_ms() < OWN_HASTE_MS
     return failure.error_type is ErrorType.TIMEOUT and is_late
 

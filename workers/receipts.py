@@ -9,6 +9,7 @@ from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.native_lane import in_batch
 from broker.needs import media_parts
+from workers.assembly import TEXTS
 
 MOST_TOKENS = 1_000_000_000
 PICTURES = ("image_url", "image")  # content parts
@@ -112,11 +113,10 @@ def _is_credible(usage: Usage) -> bool:
 
 def _estimate(request: CompletionRequest, answer: Completion | Document) -> Usage:
     """Count what the provider did not: about four characters a token."""
-    texts: list[str] = []
-    if isinstance(answer, Completion):
-        texts = [choice["message"].get("content") or "" for choice in answer.choices]
+    choices = answer.choices if isinstance(answer, Completion) else ()
+    said = sum(len(choice["message"].get(name) or "") for choice in choices for name in TEXTS)
     return Usage(
         input=pricing.estimate_input_tokens(request.body),
-        output=sum(len(text) for text in texts) // pricing.CHARACTERS_PER_TOKEN,
+        output=said // pricing.CHARACTERS_PER_TOKEN,
         estimated=True,
     )

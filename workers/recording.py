@@ -10,7 +10,16 @@ from sqlalchemy.exc import DataError, OperationalError
 
 from broker import files, warmth
 from broker.clock import now_ms
-from broker.completion import AttemptOutcome, Completion, Document, ErrorType, Failure, Media, Usage
+from broker.completion import (
+    AttemptOutcome,
+    Completion,
+    Document,
+    ErrorType,
+    Failure,
+    Json,
+    Media,
+    Usage,
+)
 from broker.ids import generation_id
 from broker.lifecycle import (
     ClaimedJob,
@@ -29,6 +38,7 @@ from broker.retries import Decision, Retry
 from broker.states import JobState
 from workers.answers import Envelope
 from workers.insisting import insist
+from workers.observation import was_in_a_hurry
 from workers.receipts import Receipt
 from workers.run import Run
 from workers.toolbox import Toolbox
@@ -74,7 +84,7 @@ async def _ending(tools: Toolbox, run: Run, answer: Completion | Document) -> Fi
         run.story.last_chunk(envelope.usage_chunk(receipt))
     run.story.end(
         "completed",
-        {"generation_id": generation_id(job.id), "queued_ms": job.queued_ms},
+        _facts(job),
         response=None if job.stream else response,
     )
     return Finished(
@@ -86,6 +96,11 @@ async def _ending(tools: Toolbox, run: Run, answer: Completion | Document) -> Fi
         events=run.story.packed(),
         files=saved,
     )
+
+
+def _facts(job: ClaimedJob) -> Json:
+    """What the last event says of a job with a generation."""
+    return {"generation_id": generation_id(job.id), "queued_ms": job.queued_ms}
 
 
 def _remember(tools: Toolbox, job: ClaimedJob, usage: Usage) -> None:
@@ -167,17 +182,34 @@ async def record_failure(
 ) -> bool:
     """Write an attempt without an answer and what follows, then tell it; False as in `record`."""
     job = run.job
-    events = None
+    events = generation = None
     if isinstance(decision, Retry):
         run.story.retrying(failure, decision, job.plan[decision.position])
     else:
-        run.story.end(decision.state.value, {}, error=error_json(job, failure))
+        generation = _shown(tools, run, failure)
+        facts = {} if generation is None else _facts(job)
+        run.story.end(decision.state.value, facts, error=error_json(job, failure))
         events = run.story.packed()
-    ending = Failed(job, now_ms(), failure, decision, run.timings, events, announced)
+    ending = Failed(
+        job, now_ms(), failure, decision, run.timings, events, generation, announced=announced
+    )
     recorded = await record(tools, ending)
     if recorded:
         run.story.tell()
     return recorded
+
+
+def _shown(tools: Toolbox, run: Run, failure: Failure) -> Json | None:
+    """Return what a stream's caller owes who ended it early: the part that was shown.
+
+    Whoever hangs up in the last second would have it for nothing, and providers bill it.
+    """
+    is_own_end = failure.outcome is AttemptOutcome.CANCELLED or was_in_a_hurry(run, failure)
+    if not is_own_end or not run.story.shown or run.heard is None:
+        return None
+    answer = run.heard.completion()
+    receipt = Receipt.of(run.job, run.request, answer, fee=tools.settings.byok_fee_percent)
+    return receipt.generation(run.job, answer, run.timings)
 
 
 async def _affordable(

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from broker.completion import CompletionRequest, Timings
 from broker.evidence import EndpointKey
 from broker.lifecycle import ClaimedJob
+from workers.assembly import Assembly
 from workers.story import Story
 from workers.upstream import Stopwatch
 
@@ -19,6 +20,7 @@ class Run:
     story: Story
     watch: Stopwatch
     plugins: Any = None  # the body's, which no provider sees
+    heard: Assembly | None = None  # a stream's answer as far as it has come
     probes: set[EndpointKey] = field(default_factory=set)  # half-open circuits this call decides
     batched: ClassVar[bool] = False  # the answer comes out of the provider's own batch
 

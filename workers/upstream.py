@@ -158,16 +158,16 @@ async def call(
     *,
     max_bytes: int,
     on_headers: Callable[[Mapping[str, str]], None],
-    on_chunk: Callable[[Chunk], None],
+    assembly: Assembly,
 ) -> Completion | Document | Failure:
-    """Send `request`, return the whole answer; a stream's chunks go to `on_chunk` as they come."""
+    """Send `request`, return the whole answer; a stream's grows in `assembly` as it comes."""
     built = build(adapter, request, upstream)
     if isinstance(built, Failure):
         return built
     try:
         async with watch.running(), wire.sent(built) as response:
             on_headers(response.headers)
-            return await _read_answer(response, adapter, request, watch, max_bytes, on_chunk)
+            return await _read_answer(response, adapter, request, watch, max_bytes, assembly)
     except TimeoutError:
         return _unknown(
             ErrorType.TIMEOUT, f"{upstream.slug} fell silent after {watch.elapsed_ms()} ms."
@@ -213,7 +213,7 @@ async def _read_answer(
     request: CompletionRequest,
     watch: Stopwatch,
     max_bytes: int,
-    on_chunk: Callable[[Chunk], None],
+    assembly: Assembly,
 ) -> Completion | Document | Failure:
     watch.byte()
     if not response.is_success:
@@ -221,7 +221,7 @@ async def _read_answer(
         return adapter.error(response.status_code, response.headers, body)
     if not request.stream:
         return adapter.answer(await _read(response, watch, max_bytes), request)
-    return await _stream(response, adapter, request, watch, max_bytes, on_chunk)
+    return await _stream(response, adapter, request, watch, max_bytes, assembly)
 
 
 async def _read(
@@ -247,18 +247,16 @@ async def _stream(
     request: CompletionRequest,
     watch: Stopwatch,
     most: int,
-    on_chunk: Callable[[Chunk], None],
+    assembly: Assembly,
 ) -> Completion:
     reader = adapter.reader(request)
-    assembly = Assembly()
     size = 0
 
     def take(chunks: list[Chunk]) -> None:
         for chunk in chunks:
-            assembly.add(chunk)
             if chunk.choices:
                 watch.token()
-                on_chunk(chunk)
+            assembly.add(chunk)
 
     async for piece in response.aiter_bytes():
         watch.byte()

@@ -49,7 +49,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An attempt that brought none, and what follows."""
+    """An attempt that brought none, or only a part, and what follows."""
 
     job: ClaimedJob
     now: int
@@ -57,6 +57,7 @@ class Failed:
     decision: Decision
     timings: Timings
     events: bytes | None = None
+    generation: Mapping[str, Any] | None = None  # the shown part, where the caller pays for that
     announced: bool = True  # its recorder publishes it if it is queued again; else the dispatcher
 
 
@@ -184,6 +185,8 @@ def _ended(end: Ending, row: RunningJob) -> Ended | None:
     if isinstance(end.decision, Retry):
         return None
     state, endpoint = end.decision.state, end.job.endpoint
+    if end.generation is not None:
+        return Ended(row, state, end.now, Consumption.of(row, end.generation, end.now))
     nothing = Consumption(row, endpoint.model, endpoint.provider, end.now, None)
     return Ended(row, state, end.now, nothing if state in LOST else None)
 
@@ -274,10 +277,19 @@ def _record_failed(
     ]
     if logs:
         connection.execute(_STORE_ANSWER, logs)
-    released = [
-        ledger.release(rows[end.job.id], now=end.now) for end, state in stopped if state in FINAL
-    ]
-    ledger.append(connection, released)
+    shown = [stored(end.generation) for end, _ in stopped if end.generation is not None]
+    if shown:
+        connection.execute(_INSERT_GENERATIONS, shown)
+    ledger.append(
+        connection, [_closed(end, rows[end.job.id]) for end, state in stopped if state in FINAL]
+    )
+
+
+def _closed(end: Failed, row: RunningJob) -> dict[str, Any]:
+    """Return what becomes of the hold: given back, less what was shown and is paid for."""
+    if end.generation is None:
+        return ledger.release(row, now=end.now)
+    return ledger.settle(row, cost_nanos=end.generation["cost_nanos"], now=end.now)
 
 
 def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:

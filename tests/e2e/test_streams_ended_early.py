@@ -1,0 +1,67 @@
+"""Who ends a stream early pays for what was shown of it, and for no more."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.e2e.sse import Frame, content, read
+from tests.house import House
+
+LONG = "sim-tok400-chunk50"  # 400 tokens of four characters, 50 ms apart
+
+
+def follow(house: House, job_id: str, end: Callable[[], object]) -> list[Frame]:
+    """Read a stream to its end, which comes soon after `end` was called in the middle."""
+    told = []
+    with house.http.stream("GET", f"/jobs/{job_id}/events", timeout=30) as answer:
+        for frame in read(line + "\n" for line in answer.iter_lines()):
+            told.append(frame)
+            if len(told) == 8:
+                end()
+    return told
+
+
+def check_paid_for_what_was_shown(house: House, job: dict[str, Any], told: list[Frame]) -> None:
+    usage = job["usage"]
+    assert usage["completion_tokens"] == len(content(told)) // 4
+    assert 0 < usage["completion_tokens"] < 400
+    assert usage["cost"] > 0
+    (attempt,) = job["attempts"]
+    assert attempt["cost"] == usage["cost"]
+    assert told[-1].json["generation_id"] == job["generation_id"]
+    generation = house.http.get("/generation", params={"id": job["generation_id"]}).json()["data"]
+    assert generation["total_cost"] == usage["cost"]
+    assert generation["cancelled"] == (job["status"] == "cancelled")
+    house.audit([job["id"]])
+
+
+def test_a_stream_that_is_cancelled_costs_what_was_shown(house: House) -> None:
+    job_id = house.submit(LONG, "cancelled early", body={"stream": True})
+    told = follow(house, job_id, lambda: house.http.post(f"/jobs/{job_id}/cancel"))
+    job = house.await_job(job_id)
+    assert job["status"] == "cancelled"
+    assert job["attempts"][0]["outcome"] == "cancelled"
+    check_paid_for_what_was_shown(house, job, told)
+
+
+def test_a_stream_cut_by_its_own_deadline_costs_what_was_shown(house: House) -> None:
+    job_id = house.submit(LONG, "too late", body={"stream": True}, deadline=time.time() + 3)
+    told = follow(house, job_id, lambda: None)
+    job = house.await_job(job_id)
+    assert job["status"] == "failed"
+    assert job["attempts"][0]["error_type"] == "timeout"
+    check_paid_for_what_was_shown(house, job, told)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_is_cancelled_before_anything_was_shown_costs_nothing(
+    house: House, stream: bool
+) -> None:
+    job_id = house.submit("sim-lat20000", f"nothing yet {stream}", body={"stream": stream})
+    house.await_job(job_id, {"running"})
+    house.http.post(f"/jobs/{job_id}/cancel").raise_for_status()
+    job = house.await_job(job_id)
+    assert (job["status"], job["usage"]) == ("cancelled", None)
+    house.audit([job_id])
