@@ -2,10 +2,14 @@
 
     python -m tests.compose      starts them, runs examples/prompts.jsonl through them, stops them
 
+It needs a PostgreSQL in which it may make a database (WAYBILL_TEST_POSTGRES, by default
+postgresql://root@127.0.0.1:5432/test) and the program redis-server.
+
 What the file says is what runs: its commands, its environment, its order. Only the names of its
 network (postgres, redis) are replaced by where those servers are on this machine.
 """
 
+import argparse
 import re
 import signal
 import subprocess
@@ -138,6 +142,11 @@ def run_prompts(composition: Composition, results: Path) -> int:
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        prog="python -m tests.compose",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args()
     with composed() as composition:
         sys.stdout.write(f"{composition.url} is ready: {', '.join(composition.processes)}\n")
         sys.exit(run_prompts(composition, composition.directory / "results.jsonl"))

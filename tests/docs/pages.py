@@ -8,6 +8,7 @@ from tests.house import REPOSITORY
 
 PAGES = [
     REPOSITORY / "README.md",
+    REPOSITORY / "docs/README.md",
     *sorted((REPOSITORY / "docs/tutorials").glob("*.md")),
     *sorted((REPOSITORY / "docs/how-to").glob("*.md")),
 ]
