@@ -43,6 +43,7 @@ LONGEST_REST_SECONDS = 2.0  # or this, so that many open batches cost little
 MOMENTARY_MS = 300_000  # a pause or an open circuit that ends within this plans no line elsewhere
 SWEEP_SECONDS = 60.0  # between looks for files whose time is over
 SWEEP_GROUP = 100
+ABANDONED_SECONDS = 86_400.0  # since the last byte of a file that is being written
 
 log = structlog.get_logger()
 
@@ -92,7 +93,9 @@ class BatchKeeper:
             del self._rest_until[batch_id]
 
     async def sweep(self) -> None:
-        """Delete files whose time is over."""
+        """Delete files whose time is over, and what nobody goes on writing."""
+        abandoned = time.time() - ABANDONED_SECONDS
+        await asyncio.to_thread(self._store.tidy, abandoned)
         for file_id in await self._database.read(files.expired, now_ms(), SWEEP_GROUP):
             if await self._database.write(delete_files_many, file_id):
                 await asyncio.to_thread(self._store.delete, file_id)

@@ -41,6 +41,10 @@ class FileStore(ABC):
     def delete(self, file_id: str) -> None:
         """Remove the bytes; quiet where there are none."""
 
+    @abstractmethod
+    def tidy(self, before: float) -> None:
+        """Remove what was left by who was killed while writing, before this time (Unix seconds)."""
+
     def save(self, media: Media) -> None:
         """Write what an answer refers to; once this returns it survives a power cut."""
         with self.writing(media.id) as file:
@@ -59,22 +63,26 @@ class FileStore(ABC):
 
 
 class Directory(FileStore):
-    """Files in a directory, named by their ids."""
+    """Files in a directory, named by their ids; those that are being written, in one beside."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._drafts = directory / "drafts"
 
     @contextlib.contextmanager
     def writing(self, file_id: str) -> Iterator[IO[bytes]]:
         path = self._path(file_id)
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = path.with_name(f"{path.name}.part")
+        draft = self._drafts / path.name
+        for parent in (self._drafts, path.parent):
+            parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             with draft.open("wb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
+            for parent in (path.parent, self._directory):  # where it is called what it is called
+                _sync(parent)
         finally:
             draft.unlink(missing_ok=True)
 
@@ -85,6 +93,12 @@ class Directory(FileStore):
 
     def delete(self, file_id: str) -> None:
         self._path(file_id).unlink(missing_ok=True)
+
+    def tidy(self, before: float) -> None:
+        for draft in self._drafts.glob("*"):
+            with contextlib.suppress(FileNotFoundError):  # it is whole by now
+                if draft.stat().st_mtime < before:
+                    draft.unlink()
 
     def _path(self, file_id: str) -> Path:
         return self._directory / checked(file_id)[-2:] / file_id
@@ -127,8 +141,20 @@ class Bucket(FileStore):
         with contextlib.suppress(FileNotFoundError):
             self._files.rm_file(path)
 
+    def tidy(self, before: float) -> None:
+        """There is nothing: what was not closed is no object."""
+
     def _path(self, file_id: str) -> str:
         return f"{self._root.rstrip('/')}/{checked(file_id)}"
+
+
+def _sync(directory: Path) -> None:
+    """Have a directory's names survive a power cut."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def checked(file_id: str) -> str:

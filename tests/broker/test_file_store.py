@@ -1,4 +1,5 @@
 import contextlib
+import os
 
 import pytest
 
@@ -7,6 +8,7 @@ from broker.files import file_store
 from broker.settings import Settings
 
 ID = "file_01K0000000000000000000000A"
+OTHER = "file_01K0000000000000000000000B"
 
 
 @pytest.fixture(params=["directory", "bucket"])
@@ -33,6 +35,27 @@ def test_a_file_is_there_once_it_is_whole(tmp_path):
         with pytest.raises(FileNotFoundError):
             directory.read(ID)
     assert directory.read(ID) == b"half"
+
+
+def test_the_name_of_a_file_survives_a_power_cut_too(tmp_path, monkeypatch):
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino))
+    with file_store(Settings(data_dir=tmp_path)).writing(ID) as file:
+        file.write(b"whole")
+    [path] = (tmp_path / "files").rglob(ID)
+    names = [path, path.parent, path.parent.parent]
+    assert synced == [each.stat().st_ino for each in names]
+
+
+def test_what_was_left_by_a_killed_writer_goes_after_a_while(tmp_path):
+    store = file_store(Settings(data_dir=tmp_path))
+    with contextlib.suppress(KeyboardInterrupt), contextlib.ExitStack() as killed:
+        for file_id, written_at in ((ID, 100), (OTHER, 200)):
+            killed.enter_context(store.writing(file_id)).write(b"half")
+            os.utime(tmp_path / "files" / "drafts" / file_id, (written_at, written_at))
+        store.tidy(before=150)
+        assert [each.name for each in (tmp_path / "files").rglob("file_*")] == [OTHER]
+        raise KeyboardInterrupt
 
 
 def test_what_was_left_by_an_error_is_not_kept(store):

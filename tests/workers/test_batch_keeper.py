@@ -259,7 +259,7 @@ async def test_who_is_killed_while_writing_is_followed_by_another_who_writes_the
     with mock.patch("broker.batches.assembly.result", side_effect=RuntimeError("killed")):
         row = await bring_forward(tools, batch_id)
     assert (row.state, row.output_file_id) == ("finalizing", None)
-    assert list(tools.settings.data_dir.rglob("*.part")) == []
+    assert list((tools.settings.data_dir / "files" / "drafts").iterdir()) == []
     # Then the next one writes them, and only then says that the batch is completed
     row = await bring_forward(tools, batch_id)
     assert row.state == "completed"
