@@ -1,13 +1,7 @@
 """Stripe Checkout: pages from a Stripe that stands in, messages signed as Stripe signs them."""
 
-import hashlib
-import hmac
-import json
 import shutil
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from urllib.parse import parse_qs
 
 import pytest
 
@@ -15,37 +9,17 @@ from api.stripe_checkout import Paid, StripeCheckout, provider
 from broker.errors import InvalidRequestError
 from broker.settings import Settings
 from tests.api.conftest import running, settings_for
+from tests.api.stripe import SECRET, event, pretended_stripe, signed
 
 pytestmark = pytest.mark.one_stack
 
 pytest.importorskip("stripe")
-SECRET = "whsec_of_these_tests"
 
 
 def settings(**more):
     return Settings.model_construct(
         stripe_api_key="sk_test_x", stripe_webhook_secret=SECRET, **more
     )
-
-
-def event(type_="checkout.session.completed", event_id="evt_1", **session):
-    """An event as Stripe sends it, cut to what it says of a session (Stripe API, "Events")."""
-    about = {
-        "id": "cs_test_1",
-        "object": "checkout.session",
-        "amount_total": 2_550,
-        "currency": "usd",
-        "payment_status": "paid",
-        "metadata": {"workspace_id": "ws_1"},
-    } | session
-    told = {"id": event_id, "object": "event", "type": type_, "data": {"object": about}}
-    return json.dumps(told).encode()
-
-
-def signed(body, *, secret=SECRET, at=None):
-    at = int(time.time()) if at is None else at
-    digest = hmac.new(secret.encode(), f"{at}.".encode() + body, hashlib.sha256).hexdigest()
-    return f"t={at},v1={digest}"
 
 
 def test_a_paid_session_is_a_payment_with_its_own_reference():
@@ -86,26 +60,8 @@ def test_what_stripe_did_not_sign_is_refused(signature):
 
 @pytest.fixture
 def stripe_api():
-    """A Stripe that makes one page, and remembers what it was asked."""
-    asked = []
-
-    class Api(BaseHTTPRequestHandler):
-        def do_POST(self):
-            asked.append(parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode()))
-            session = {"id": "cs_1", "object": "checkout.session", "url": "https://pay.example/1"}
-            body = json.dumps(session).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Api)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}", asked
-    server.shutdown()
+    with pretended_stripe() as api:
+        yield api
 
 
 async def test_a_page_is_for_one_workspace_and_amount(stripe_api):
