@@ -9,7 +9,7 @@ TESTS ?= tests
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-scale check format bench clean
+.PHONY: help setup demo up test test-scale check format examples bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -43,6 +43,9 @@ check: $(SETUP) ## ruff, mypy, import contracts, size gates
 format: $(SETUP) ## let ruff format and fix
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+examples: $(SETUP) ## record anew what the API reference shows of answers
+	$(BIN)/python -m tests.api.answers.record
 
 bench: $(SETUP) ## measure throughput, overhead, CPU and memory against a direct call
 	$(BIN)/python -m tests.benchmarks.run

@@ -76,6 +76,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url="/docs",
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
     )
     for prefix in PREFIXES:
         documented = prefix == PREFIXES[0]  # once, though they answer under both

@@ -20,6 +20,7 @@ from api.schemas.batches import BatchRequest, RetryRequest
 from api.schemas.byok import CredentialChanges, CredentialRequest
 from api.schemas.compare import CompareRequest
 from api.schemas.jobs import JobRequest
+from api.schemas.money import AnalyticsQuery, BudgetBody, CheckoutRequest, TopUp
 from api.schemas.webhooks import (
     EndpointChanges,
     EndpointRequest,
@@ -53,6 +54,10 @@ _MODELS: list[type[BaseModel]] = [
     CodeExchange,
     CredentialRequest,
     CredentialChanges,
+    TopUp,
+    CheckoutRequest,
+    BudgetBody,
+    AnalyticsQuery,
 ]
 _NAMES, _SCHEMAS = models_json_schema(
     [(model, "validation") for model in _MODELS], ref_template=_REFERENCE
@@ -85,6 +90,12 @@ def body_of(operation: Operation) -> dict[str, Any]:
     return _body(SCHEMAS[operation], _EXAMPLES[operation])
 
 
+def _object(example: dict[str, Any]) -> dict[str, Any]:
+    """Return a body that has no schema of its own."""
+    content = {"application/json": {"schema": {"type": "object"}, "example": example}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
 def _body(
     schema: type[BaseModel], example: dict[str, Any], *, required: bool = True
 ) -> dict[str, Any]:
@@ -92,6 +103,11 @@ def _body(
     content = {"application/json": {"schema": reference, "example": example}}
     return {"requestBody": {"required": required, "content": content}}
 
+
+LATER: dict[int | str, dict[str, Any]] = {
+    202: {"description": "Accepted, for `Prefer: respond-async`, or `wait=N` that has passed."}
+}
+"""What a call answers beside what it was asked for."""
 
 JOB = _body(JobRequest, {"body": _CHAT, "webhook": {"url": "https://example.com/hooks"}})
 FILE_FORM = {
@@ -128,6 +144,30 @@ ENDPOINT_CHANGES = _body(EndpointChanges, {"disabled": False})
 ENDPOINT_ROTATION = _body(EndpointRotationRequest, {"overlap_seconds": 3600}, required=False)
 ROTATION = _body(RotationRequest, {"overlap_seconds": 3600}, required=False)
 REPLAY = _body(ReplayRequest, {"since": 1_780_000_000, "only_missing": True}, required=False)
+PRESET = _body(
+    SCHEMAS[Operation.CHAT],
+    {
+        "model": "acme/small",
+        "messages": [{"role": "system", "content": "Answer in one sentence."}],
+        "temperature": 0.2,
+    },
+)
+PRESET_CHOICE = _object({"version": 1})
+TOP_UP = _body(TopUp, {"amount": 50, "reference": "inv-2026-0042"})
+CHECKOUT = _body(CheckoutRequest, {"amount": 25, "return_url": "https://app.example.com/credits"})
+STRIPE_EVENT = _object(
+    {"id": "evt_…", "object": "event", "type": "checkout.session.completed", "data": {}}
+)
+BUDGET = _body(BudgetBody, {"limit_usd": 5, "soft": False})
+ANALYTICS = _body(
+    AnalyticsQuery,
+    {
+        "metrics": ["request_count", "total_usage"],
+        "dimensions": ["model"],
+        "granularity": "day",
+        "filters": [{"field": "model", "operator": "eq", "value": "acme/small"}],
+    },
+)
 KEY = _body(KeyRequest, {"name": "ci", "limit": 25, "limit_reset": "monthly"})
 KEY_CHANGES = _body(KeyChanges, {"disabled": True})
 WORKSPACE = _body(WorkspaceRequest, {"name": "Research", "slug": "research"})

@@ -1,13 +1,14 @@
 """The OpenAPI document, completed: who may call, what the bodies are, how errors look.
 
 FastAPI describes the routes. What it cannot know it is told here: the bodies that routes read
-themselves, the key, and the two shapes of an error.
+themselves, the key, what is answered, and the two shapes of an error.
 """
 
 from typing import Any
 
 from fastapi import FastAPI
 
+from api import answers
 from api.documents import component_schemas
 from api.errors import is_own_route
 
@@ -79,8 +80,10 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     schemas.update(component_schemas(), Error=ENVELOPE, Problem=PROBLEM)
     components["securitySchemes"] = {"key": KEY}
+    examples = answers.recorded()
     for path, operations in document["paths"].items():
-        for operation in operations.values():
+        for method, operation in operations.items():
+            answers.describe(operation, examples.get(f"{method.upper()} {path}", {}))
             operation["responses"].pop("422", None)  # a parameter that is wrong is a 400 here
             operation["responses"]["default"] = _error_of(path)
             if not path.startswith("/health"):

@@ -33,7 +33,12 @@ from broker.errors import NotFoundError
 router = APIRouter(prefix="/batches", tags=["batches"])
 
 
-@router.post("", openapi_extra=BATCH)
+@router.post(
+    "",
+    openapi_extra=BATCH,
+    response_description="Accepted, with `input_file_id`.",
+    responses={202: {"description": "Accepted, with `requests`."}},
+)
 async def create_batch(request: Request) -> Response:
     """Accept a batch: it is safe once this answers, and validated after that.
 

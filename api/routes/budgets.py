@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api import intake
 from api.account_scope import workspace_of
 from api.auth import actor_of
+from api.documents import BUDGET
 from api.errors import json_response
 from api.schemas.money import BudgetBody
 from api.services import Services, services_of
@@ -85,7 +86,7 @@ async def get_budget(here: Here, interval: Reset) -> Response:
     raise _missing(interval)
 
 
-@router.put("/{interval}")
+@router.put("/{interval}", openapi_extra=BUDGET)
 async def put_budget(request: Request, here: Here, interval: Reset) -> Response:
     """Make or change a budget. From within a second on it holds for every new job."""
     body = await intake.read_json(request, here.services.settings.max_body_bytes)

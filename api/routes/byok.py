@@ -30,7 +30,7 @@ DECLARED = ("declared_region", "declared_zdr")
 
 
 @router.post("/byok", status_code=201, openapi_extra=BYOK)
-async def create_credential(request: Request) -> Response:
+async def create_provider_key(request: Request) -> Response:
     """Keep a provider's key: it is sealed, and in no answer ever again."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
@@ -53,7 +53,7 @@ async def create_credential(request: Request) -> Response:
 
 
 @router.get("/byok")
-async def list_credentials(
+async def list_provider_keys(
     request: Request,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
@@ -70,7 +70,7 @@ async def list_credentials(
 
 
 @router.get("/byok/{id}")
-async def get_credential(request: Request, id: str) -> Response:  # noqa: A002  # OpenRouter's name
+async def get_provider_key(request: Request, id: str) -> Response:  # noqa: A002  # OpenRouter's name
     """Show a key's record; the key itself is not in it."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
@@ -78,7 +78,7 @@ async def get_credential(request: Request, id: str) -> Response:  # noqa: A002  
 
 
 @router.patch("/byok/{id}", openapi_extra=BYOK_CHANGES)
-async def change_credential(request: Request, id: str) -> Response:  # noqa: A002
+async def change_provider_key(request: Request, id: str) -> Response:  # noqa: A002
     """Change a key: what is not named stays. It is felt everywhere within a second."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
@@ -93,7 +93,7 @@ async def change_credential(request: Request, id: str) -> Response:  # noqa: A00
 
 
 @router.delete("/byok/{id}")
-async def delete_credential(request: Request, id: str) -> Response:  # noqa: A002
+async def delete_provider_key(request: Request, id: str) -> Response:  # noqa: A002
     """Forget a key. Jobs that were to use it go on with the next one."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)

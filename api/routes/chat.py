@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import answering, caching, explaining, forgetting, intake
-from api.documents import body_of
+from api.documents import LATER, body_of
 from api.routes.direct import DirectRoute
 from api.services import Services, services_of
 from api.serving import serve
@@ -20,7 +20,7 @@ from broker.submission import NewJob
 router = APIRouter(tags=["chat"], route_class=DirectRoute)
 
 
-@router.post("/chat/completions", openapi_extra=body_of(Operation.CHAT))
+@router.post("/chat/completions", openapi_extra=body_of(Operation.CHAT), responses=LATER)
 async def create_chat_completion(request: Request) -> Response:
     """Create a chat completion: answered, streamed, or accepted for later (`Prefer`)."""
     services = services_of(request)

@@ -5,6 +5,7 @@ from starlette.responses import Response
 
 from api import intake, stripe_checkout
 from api.auth import actor_of
+from api.documents import CHECKOUT, STRIPE_EVENT, TOP_UP
 from api.errors import json_response
 from api.schemas.money import CheckoutRequest, TopUp
 from api.services import services_of
@@ -34,7 +35,12 @@ async def get_credits(request: Request) -> Response:
     return json_response({"data": standing})
 
 
-@router.post("/credits")
+@router.post(
+    "/credits",
+    status_code=201,
+    openapi_extra=TOP_UP,
+    responses={200: {"description": "Booked before, under the same reference."}},
+)
 async def add_credits(request: Request) -> Response:
     """Book a payment for a workspace; the same reference again changes nothing.
 
@@ -61,7 +67,7 @@ async def add_credits(request: Request) -> Response:
     return json_response({"data": told | _standing(booked.totals)}, status)
 
 
-@router.post("/credits/checkout")
+@router.post("/credits/checkout", status_code=201, openapi_extra=CHECKOUT)
 async def create_checkout(request: Request) -> Response:
     """Return the URL of a page where the workspace's credit can be paid (Stripe Checkout)."""
     services = services_of(request)
@@ -73,8 +79,8 @@ async def create_checkout(request: Request) -> Response:
     return json_response({"data": {"url": url}}, 201)
 
 
-@router.post("/credits/stripe")
-async def receive_payment(request: Request) -> Response:
+@router.post("/credits/stripe", openapi_extra=STRIPE_EVENT)
+async def receive_stripe_event(request: Request) -> Response:
     """Book what Stripe says was paid: signed by it, and once however often it says so."""
     services = services_of(request)
     provider = stripe_checkout.provider(services.settings)

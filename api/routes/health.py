@@ -19,7 +19,7 @@ PATIENCE_SECONDS = 3.0
 
 
 @router.get("/health")
-async def overview(request: Request) -> Response:
+async def get_health(request: Request) -> Response:
     """Tell which parts answer, and which providers are out: always 200, for people and pages."""
     services = services_of(request)
     checks = await _checks(services)
@@ -31,13 +31,13 @@ async def overview(request: Request) -> Response:
 
 
 @router.get("/health/live")
-async def live() -> Response:
+async def check_liveness() -> Response:
     """Answer as long as this process does."""
     return json_response({"status": "live"})
 
 
 @router.get("/health/ready")
-async def ready(request: Request) -> Response:
+async def check_readiness(request: Request) -> Response:
     """Check the database, the queue, and that at least one worker takes jobs."""
     checks = await _checks(services_of(request))
     is_ready = all(check["ok"] for check in checks.values())

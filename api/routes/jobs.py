@@ -115,7 +115,11 @@ async def get_job(request: Request, job_id: str) -> Response:
     return forgetting.once_sent(services, found.job, response)
 
 
-@router.post("/{job_id}/cancel")
+@router.post(
+    "/{job_id}/cancel",
+    response_description="Called off.",
+    responses={202: {"description": "It runs: its worker is told to stop."}},
+)
 async def cancel_job(request: Request, job_id: str) -> Response:
     """Call a job off. A running one stops as soon as its worker hears of it."""
     services = services_of(request)
@@ -128,7 +132,7 @@ async def cancel_job(request: Request, job_id: str) -> Response:
     )
 
 
-@router.post("/{job_id}/retry")
+@router.post("/{job_id}/retry", status_code=202)
 async def retry_job(request: Request, job_id: str) -> Response:
     """Try a job again that needs review: it was sent, and perhaps billed, without an answer."""
     services = services_of(request)

@@ -25,7 +25,7 @@ _lock = asyncio.Lock()
 
 
 @router.get("/metrics")
-async def metrics(request: Request) -> Response:
+async def get_metrics(request: Request) -> Response:
     """Tell jobs by status and lane, queue age, attempts, deliveries, every endpoint's health."""
     services = services_of(request)
     _allow(request, services.settings.metrics_token)

@@ -35,13 +35,14 @@ async def list_models(request: Request, asked: Asked) -> Response:
 
 @router.get("/models/count")
 async def count_models(request: Request, asked: Asked) -> Response:
+    """Count the models that `GET /models` would list, with the same filters."""
     offer = await _offer(request)
     found = _selected(services_of(request), asked, asked.wanted(), offer)
     return json_response({"data": {"count": len(found)}})
 
 
 @router.get("/models/user")
-async def list_own_models(request: Request, asked: Asked) -> Response:
+async def list_usable_models(request: Request, asked: Asked) -> Response:
     """List the models that the caller's key may use."""
     principal = await services_of(request).keyring.principal(request)
     wanted = replace(asked.wanted(), allowed=principal.allowed_models)
@@ -53,6 +54,7 @@ async def list_own_models(request: Request, asked: Asked) -> Response:
 
 @router.get("/embeddings/models")
 async def list_embedding_models(request: Request, asked: Asked) -> Response:
+    """List the models that turn texts into vectors, with the filters of `GET /models`."""
     wanted = replace(asked.wanted(), output_modalities=frozenset({"embeddings"}))
     return _page(request, asked, wanted, await _offer(request))
 
@@ -70,7 +72,7 @@ async def get_model(request: Request, author: str, slug: str) -> Response:
 
 
 @router.get("/models/{author}/{slug:path}/endpoints")
-async def list_endpoints(
+async def list_model_endpoints(
     request: Request, author: str, slug: str, show: Annotated[bool, Query(alias="all")] = False
 ) -> Response:
     """List a model's endpoints at the configured providers; `all=true` adds all others."""

@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api import answering, caching, intake
-from api.documents import body_of
+from api.documents import LATER, body_of
 from api.forms import read_sound_form
 from api.routes.direct import DirectRoute
 from api.services import Services, services_of
@@ -15,38 +15,45 @@ from broker.operations import Operation
 router = APIRouter(tags=["operations"], route_class=DirectRoute)
 
 
-@router.post("/embeddings", openapi_extra=body_of(Operation.EMBEDDINGS))
+@router.post("/embeddings", openapi_extra=body_of(Operation.EMBEDDINGS), responses=LATER)
 async def create_embeddings(request: Request) -> Response:
     """Turn texts into vectors."""
     return await _serve_json(request, Operation.EMBEDDINGS)
 
 
-@router.post("/completions", openapi_extra=body_of(Operation.COMPLETIONS))
+@router.post("/completions", openapi_extra=body_of(Operation.COMPLETIONS), responses=LATER)
 async def create_completion(request: Request) -> Response:
     """Continue a text (OpenAI's legacy API, on the vendors that still have it)."""
     return await _serve_json(request, Operation.COMPLETIONS)
 
 
-@router.post("/images/generations", openapi_extra=body_of(Operation.IMAGES))
-@router.post("/images", openapi_extra=body_of(Operation.IMAGES))
+@router.post(
+    "/images/generations",
+    name="create_image_generation",
+    openapi_extra=body_of(Operation.IMAGES),
+    responses=LATER,
+)
+@router.post("/images", openapi_extra=body_of(Operation.IMAGES), responses=LATER)
 async def create_image(request: Request) -> Response:
     """Make pictures from a prompt; they are kept, and given as signed links and base64."""
     return await _serve_json(request, Operation.IMAGES)
 
 
-@router.post("/rerank", openapi_extra=body_of(Operation.RERANK))
-async def rerank(request: Request) -> Response:
+@router.post("/rerank", openapi_extra=body_of(Operation.RERANK), responses=LATER)
+async def rerank_documents(request: Request) -> Response:
     """Order documents by their relevance to a query."""
     return await _serve_json(request, Operation.RERANK)
 
 
-@router.post("/audio/speech", openapi_extra=body_of(Operation.SPEECH))
+@router.post("/audio/speech", openapi_extra=body_of(Operation.SPEECH), responses=LATER)
 async def create_speech(request: Request) -> Response:
     """Speak a text: raw sound back."""
     return await _serve_json(request, Operation.SPEECH)
 
 
-@router.post("/audio/transcriptions", openapi_extra=body_of(Operation.TRANSCRIPTIONS))
+@router.post(
+    "/audio/transcriptions", openapi_extra=body_of(Operation.TRANSCRIPTIONS), responses=LATER
+)
 async def create_transcription(request: Request) -> Response:
     """Write down what is said: a form with a `file` (OpenAI), or JSON with `input_audio`."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from api import intake
+from api.documents import PRESET, PRESET_CHOICE
 from api.errors import json_response
 from api.services import services_of
 from broker import presets
@@ -43,7 +44,7 @@ async def get_preset(request: Request, slug: str) -> Response:
 
 
 @router.get("/{slug}/versions")
-async def list_versions(
+async def list_preset_versions(
     request: Request, slug: str, limit: Limit = 50, offset: Offset = 0
 ) -> Response:
     """List a preset's versions, newest first."""
@@ -58,7 +59,7 @@ async def list_versions(
 
 
 @router.get("/{slug}/versions/{version}")
-async def get_version(request: Request, slug: str, version: Version) -> Response:
+async def get_preset_version(request: Request, slug: str, version: Version) -> Response:
     """Show one version of a preset."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
@@ -68,8 +69,8 @@ async def get_version(request: Request, slug: str, version: Version) -> Response
     return json_response({"data": _version(found.version)})
 
 
-@router.post("/{slug}/chat/completions")
-async def capture(request: Request, slug: str) -> Response:
+@router.post("/{slug}/chat/completions", openapi_extra=PRESET)
+async def save_preset(request: Request, slug: str) -> Response:
     """Keep a chat body's model, system prompt and parameters under a slug: its next version."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
@@ -88,8 +89,8 @@ _ANYTHING: Json = {"messages": [{"role": "user", "content": ""}]}
 """Stands for messages, which a preset does not keep."""
 
 
-@router.patch("/{slug}")
-async def choose_version(request: Request, slug: str) -> Response:
+@router.patch("/{slug}", openapi_extra=PRESET_CHOICE)
+async def choose_preset_version(request: Request, slug: str) -> Response:
     """Let calls get another version: `{"version": 1}`."""
     services = services_of(request)
     principal = await services.keyring.principal(request)

@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from api import intake
 from api.analytics_question import question
+from api.documents import ANALYTICS
 from api.errors import json_response
 from api.schemas.money import AnalyticsQuery
 from api.services import services_of
@@ -77,7 +78,7 @@ async def get_analytics_meta(request: Request) -> Response:
     return _data(told | {"granularities": granularities, "operators": operators})
 
 
-@router.post("/analytics/query")
+@router.post("/analytics/query", openapi_extra=ANALYTICS)
 async def query_analytics(
     request: Request,
     format: Literal["json", "csv"] = "json",  # noqa: A002

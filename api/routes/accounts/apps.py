@@ -23,7 +23,7 @@ router = APIRouter(prefix="/auth/keys", tags=["apps"])
 
 
 @router.post("/code", openapi_extra=APP_CODE)
-async def create_code(request: Request) -> Response:
+async def create_app_code(request: Request) -> Response:
     """Make a code without a browser: with a management key, or signed in."""
     services = services_of(request)
     principal = await services.keyring.administrator(request, Role.MEMBER)
@@ -43,7 +43,7 @@ async def create_code(request: Request) -> Response:
 
 
 @router.post("", openapi_extra=CODE_EXCHANGE)
-async def exchange_code(request: Request) -> Response:
+async def exchange_app_code(request: Request) -> Response:
     """Exchange a code for a key. No key is needed: the code and its verifier are the proof."""
     services = services_of(request)
     wanted = await intake.asked(request, services, CodeExchange)

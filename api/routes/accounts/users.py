@@ -82,7 +82,7 @@ async def change_user(request: Request, user_id: str) -> Response:
 
 
 @router.post("/{user_id}/link", status_code=201)
-async def invite_user(request: Request, user_id: str) -> Response:
+async def create_user_link(request: Request, user_id: str) -> Response:
     """Make a link with which the user chooses a new password, once."""
     services = services_of(request)
     principal = await _operator(request, services)

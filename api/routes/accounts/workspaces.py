@@ -108,7 +108,7 @@ async def delete_workspace(request: Request, id: str) -> Response:  # noqa: A002
 
 
 @router.delete("/workspaces/{id}/data", status_code=202)
-async def forget_workspace(request: Request, id: str) -> Response:  # noqa: A002
+async def forget_workspace_data(request: Request, id: str) -> Response:  # noqa: A002
     """Forget all that its ended jobs asked and were told: soon, in small pieces; books stay."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
@@ -126,7 +126,7 @@ async def forget_workspace(request: Request, id: str) -> Response:  # noqa: A002
 
 
 @router.get("/workspaces/{id}/members")
-async def list_members(
+async def list_workspace_members(
     request: Request,
     id: str,  # noqa: A002
     offset: Offset = 0,
@@ -140,7 +140,7 @@ async def list_members(
 
 
 @router.post("/workspaces/{id}/members/add", openapi_extra=MEMBERS)
-async def add_members(request: Request, id: str) -> Response:  # noqa: A002
+async def add_workspace_members(request: Request, id: str) -> Response:  # noqa: A002
     """Make users members, or give members another role."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
@@ -159,7 +159,7 @@ async def add_members(request: Request, id: str) -> Response:  # noqa: A002
 
 
 @router.post("/workspaces/{id}/members/remove", openapi_extra=MEMBERS)
-async def remove_members(request: Request, id: str) -> Response:  # noqa: A002
+async def remove_workspace_members(request: Request, id: str) -> Response:  # noqa: A002
     """Take users out of a workspace."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
@@ -176,7 +176,9 @@ async def remove_members(request: Request, id: str) -> Response:  # noqa: A002
 
 
 @router.get("/organization/members")
-async def list_everyone(request: Request, offset: Offset = 0, limit: Limit = 50) -> Response:
+async def list_organization_members(
+    request: Request, offset: Offset = 0, limit: Limit = 50
+) -> Response:
     """List everyone who may sign in (with a management key of the installation)."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)

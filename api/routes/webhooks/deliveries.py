@@ -42,7 +42,7 @@ def _created(
 
 
 @router.get("")
-async def list_deliveries(
+async def list_webhook_deliveries(
     request: Request,
     wanted: Annotated[Wanted, Depends(_wanted)],
     created: Annotated[CreationRange, Depends(_created)],
@@ -70,7 +70,7 @@ async def list_deliveries(
 
 
 @router.post("/replay", status_code=202, openapi_extra=REPLAY)
-async def replay_deliveries(request: Request) -> Response:
+async def replay_webhook_deliveries(request: Request) -> Response:
     """Send again, under the same webhook-ids, what never arrived, or everything of a range."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
@@ -90,7 +90,7 @@ async def replay_deliveries(request: Request) -> Response:
 
 
 @router.get("/{delivery_id}")
-async def get_delivery(request: Request, delivery_id: str) -> Response:
+async def get_webhook_delivery(request: Request, delivery_id: str) -> Response:
     """Show a delivery: what is sent, every attempt, and what came back."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
@@ -101,7 +101,7 @@ async def get_delivery(request: Request, delivery_id: str) -> Response:
 
 
 @router.post("/{delivery_id}/redeliver", status_code=202)
-async def redeliver(request: Request, delivery_id: str) -> Response:
+async def resend_webhook_delivery(request: Request, delivery_id: str) -> Response:
     """Send a delivery again, now, under the same webhook-id."""
     services = services_of(request)
     principal = await services.keyring.principal(request)

@@ -32,7 +32,7 @@ router = APIRouter(prefix="/endpoints", tags=["webhooks"])
 
 
 @router.post("", status_code=201, openapi_extra=ENDPOINT)
-async def create_endpoint(request: Request) -> Response:
+async def create_webhook_endpoint(request: Request) -> Response:
     """Make an endpoint. Its secret is in this answer, and in no other."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
@@ -48,7 +48,7 @@ async def create_endpoint(request: Request) -> Response:
 
 
 @router.get("")
-async def list_endpoints(request: Request) -> Response:
+async def list_webhook_endpoints(request: Request) -> Response:
     """List the workspace's endpoints, oldest first."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
@@ -58,7 +58,7 @@ async def list_endpoints(request: Request) -> Response:
 
 
 @router.get("/{endpoint_id}")
-async def get_endpoint(request: Request, endpoint_id: str) -> Response:
+async def get_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     """Show an endpoint, and since when it fails or why it is disabled."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
@@ -67,7 +67,7 @@ async def get_endpoint(request: Request, endpoint_id: str) -> Response:
 
 
 @router.patch("/{endpoint_id}", openapi_extra=ENDPOINT_CHANGES)
-async def change_endpoint(request: Request, endpoint_id: str) -> Response:
+async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     """Change an endpoint, disable it (what waits for it is cancelled), or enable it again."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
@@ -88,7 +88,7 @@ async def change_endpoint(request: Request, endpoint_id: str) -> Response:
 
 
 @router.delete("/{endpoint_id}")
-async def delete_endpoint(request: Request, endpoint_id: str) -> Response:
+async def delete_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     """Delete an endpoint; what waits for it is cancelled."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
@@ -101,7 +101,7 @@ async def delete_endpoint(request: Request, endpoint_id: str) -> Response:
 
 
 @router.post("/{endpoint_id}/rotate", openapi_extra=ENDPOINT_ROTATION)
-async def rotate_endpoint(request: Request, endpoint_id: str) -> Response:
+async def rotate_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     """Give an endpoint a new secret, shown in this answer only; the one before signs too."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
@@ -120,7 +120,7 @@ async def rotate_endpoint(request: Request, endpoint_id: str) -> Response:
 
 
 @router.post("/{endpoint_id}/test", status_code=202)
-async def test_endpoint(request: Request, endpoint_id: str) -> Response:
+async def test_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     """Send an endpoint an `endpoint.test`, whatever its filter; answers with the delivery."""
     services = services_of(request)
     principal = await services.keyring.principal(request)

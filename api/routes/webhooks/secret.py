@@ -19,7 +19,7 @@ router = APIRouter(prefix="/secret", tags=["webhooks"])
 
 
 @router.get("")
-async def get_secret(request: Request) -> Response:
+async def get_webhook_secret(request: Request) -> Response:
     """Show the workspace's secret; it is made when it is first asked for or needed."""
     services = services_of(request)
     workspace_id = (await services.keyring.principal(request)).workspace_id
@@ -32,7 +32,7 @@ async def get_secret(request: Request) -> Response:
 
 
 @router.post("/rotate", openapi_extra=ROTATION)
-async def rotate_secret(request: Request) -> Response:
+async def rotate_webhook_secret(request: Request) -> Response:
     """Replace the workspace's secret; the one before signs too until its overlap ends."""
     services = services_of(request)
     principal = await services.keyring.principal(request)

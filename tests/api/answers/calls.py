@@ -1,0 +1,95 @@
+"""Calls that are answered, streamed, or accepted for later; and jobs."""
+
+import base64
+import time
+
+import httpx
+
+from tests.api.answers.walking import Caller, Walk
+from tests.e2e.conftest import WAV
+from tests.house import until
+
+CHAT = {
+    "model": "acme/small",
+    "messages": [{"role": "user", "content": "Say hello in one sentence."}],
+}
+AUDIO = {"data": base64.b64encode(WAV).decode(), "format": "wav"}
+PICTURE = {"model": "acme/paint", "prompt": "A lighthouse at dawn"}
+CALLS = {
+    "POST /chat/completions": CHAT,
+    "POST /completions": {"model": "acme/base", "prompt": "Once upon a time"},
+    "POST /embeddings": {"model": "acme/embed", "input": ["first", "second"], "dimensions": 4},
+    "POST /images": PICTURE,
+    "POST /images/generations": PICTURE,
+    "POST /rerank": {
+        "model": "acme/rank", "query": "capital of France", "documents": ["Paris", "Rome"],
+    },
+    "POST /audio/transcriptions": {"model": "acme/listen", "input_audio": AUDIO},
+    "POST /audio/speech": {"model": "acme/speak", "input": "Hello.", "voice": "alloy"},
+}  # fmt: skip
+LATER = {"Prefer": "respond-async"}
+ENDED = ("completed", "failed", "needs_review", "cancelled")
+
+
+def call(walk: Walk) -> None:
+    ask = walk.caller
+    for operation, body in CALLS.items():
+        ask(operation, json=body)
+        with walk.nobody_works():
+            ask(operation, json=body, headers=LATER)
+    ask("POST /chat/completions", json=CHAT | {"stream": True})
+
+
+def look_at_a_generation(walk: Walk) -> None:
+    answer = walk.caller.http.post("/api/v1/chat/completions", json=CHAT | {"user": "ada"})
+    which = {"id": answer.headers["x-generation-id"]}
+    walk.caller("GET /generation", params=which)
+    walk.caller("GET /generation/content", params=which)
+
+
+def do_jobs(walk: Walk) -> None:
+    ask = walk.caller
+    wish = {"body": CHAT, "metadata": {"ticket": "42"}}
+    with walk.nobody_works():
+        job_id = ask("POST /jobs", json=wish)["id"]
+    ask.until(_has_ended, "GET /jobs/{job_id}", job_id=job_id)
+    ask("GET /jobs", params={"metadata[ticket]": "42"})
+    ask("GET /jobs/{job_id}/events", job_id=job_id)
+    cheapest = {"model": "acme/large", "provider": {"sort": "price"}}
+    ask("POST /route", json=CHAT | cheapest)
+
+
+def call_jobs_off(walk: Walk) -> None:
+    ask = walk.caller
+    waiting = {"body": CHAT, "not_before": time.time() + 24 * 3600}
+    ask("POST /jobs/{job_id}/cancel", job_id=_submitted(ask.http, waiting))
+    running = _submitted(ask.http, {"body": CHAT | {"model": "acme/slow"}})
+    _await(ask, running, ("running",))
+    with walk.nobody_works():
+        ask("POST /jobs/{job_id}/cancel", job_id=running)
+
+
+def try_a_job_again(walk: Walk) -> None:
+    ask = walk.caller
+    job_id = _submitted(ask.http, {"body": CHAT | {"model": "acme/unsure"}, "on_unknown": "hold"})
+    _await(ask, job_id, ("needs_review",))
+    with walk.nobody_works():
+        ask("POST /jobs/{job_id}/retry", job_id=job_id)
+    _await(ask, job_id, ENDED)
+
+
+def _has_ended(job: dict) -> bool:
+    return job["status"] in ENDED
+
+
+def _submitted(http: httpx.Client, wish: dict) -> str:
+    answer = http.post("/api/v1/jobs", json=wish)
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["id"])
+
+
+def _await(ask: Caller, job_id: str, states: tuple[str, ...]) -> None:
+    def status() -> str:
+        return str(ask.http.get(f"/api/v1/jobs/{job_id}").json()["status"])
+
+    until(lambda: status() in states, 30, lambda: f"{job_id}: {status()}, not one of {states}")

@@ -1,0 +1,15 @@
+"""Whether the installation is well, when a provider is not."""
+
+from broker.health.breaker import REFUSALS
+from tests.api.answers.calls import CHAT
+from tests.api.answers.walking import Walk
+
+
+def look_at_health(walk: Walk) -> None:
+    ask = walk.caller
+    ask("GET /health/live")
+    ask("GET /health/ready")
+    for _ in range(REFUSALS):
+        ask.http.post("/api/v1/chat/completions", json=CHAT | {"model": "acme/refused"})
+    ask.until(lambda told: told["providers"], "GET /health")
+    ask("GET /metrics")

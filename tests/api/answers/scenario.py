@@ -1,0 +1,68 @@
+"""One walk through a house of its own, from its first workspace to its last goodbye."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from broker import accounts
+from broker.database import Database
+from tests.api.answers import calls, catalog, health, hooks, many, money, people
+from tests.api.answers.masks import masked
+from tests.api.answers.walking import Answers, Caller, Walk
+from tests.api.stripe import SECRET, pretended_stripe
+from tests.e2e.hooks import receiving
+from tests.house import House
+
+SIMULATOR = "127.0.0.1:9100"
+PARTS = (
+    *(people.found_a_workspace, people.invite_people, people.make_keys),
+    *(calls.call, catalog.look_around, calls.look_at_a_generation, calls.do_jobs),
+    *(calls.call_jobs_off, calls.try_a_job_again),
+    *(many.keep_files, many.run_batches, many.compare, catalog.keep_presets),
+    *(hooks.be_told, money.pay, money.set_budgets, money.look_at_use, money.bring_a_key),
+    *(people.connect_an_app, people.look_at_the_log, health.look_at_health),
+    people.close_a_workspace,
+)
+
+
+def answers() -> Answers:
+    """Return what a house answers to everything, with all that is new each time made up."""
+    began = time.time()
+    with _walk() as walk:
+        for part in PARTS:
+            part(walk)
+        return masked(walk.answers, began)
+
+
+@contextmanager
+def _walk() -> Iterator[Walk]:
+    with pretended_stripe() as (stripe, _), receiving() as receiver:
+        house = House({
+            "WAYBILL_STRIPE_API_KEY": "sk_test_x",
+            "WAYBILL_STRIPE_WEBHOOK_SECRET": SECRET,
+            "WAYBILL_STRIPE_API_BASE": stripe,
+        })  # fmt: skip
+        written = Path(__file__).with_name("waybill.toml").read_text()
+        house.config.write_text(written.replace(SIMULATOR, f"127.0.0.1:{house.simulator_port}"))
+        collected: Answers = {}
+        with house, _client(house) as operator, _client(house) as caller:
+            operator.headers["Authorization"] = f"Bearer {_operators_key(house)}"
+            asking = (Caller(operator, collected), Caller(caller, collected))
+            yield Walk(house, receiver, *asking, collected)
+
+
+def _client(house: House) -> httpx.Client:
+    return httpx.Client(base_url=house.root, timeout=30, headers={"User-Agent": "my-app/1.0"})
+
+
+def _operators_key(house: House) -> str:
+    database = Database(house.database_url)
+    with database.transaction() as connection:
+        made = accounts.create_key(
+            connection, accounts.DEFAULT_WORKSPACE, "admin", kind="management", everywhere=True
+        )
+    database.close()
+    return made.key

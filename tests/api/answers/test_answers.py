@@ -1,0 +1,56 @@
+"""The API reference shows of every operation what it answers: the examples are true."""
+
+import pytest
+
+from api.answers import recorded
+from tests.api.answers.documented import OPERATIONS
+from tests.api.answers.scenario import answers
+from tests.api.answers.shapes import differences
+from tests.api.answers.walking import Answers
+
+pytestmark = pytest.mark.one_stack
+
+ANEW = "If that is meant: `make examples` records the examples anew."
+WITHOUT_EXAMPLE = {"POST /api/v1/audio/speech": {"audio/mpeg": "sound"}}
+"""Answers that are not shown, each with what they are instead of text."""
+
+
+@pytest.fixture(scope="module")
+def answered() -> Answers:
+    return answers()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_example_is_what_is_answered(answered: Answers, operation: str) -> None:
+    now, shown = answered[operation], recorded().get(operation, {})
+    assert _kinds(now) == _kinds(shown), ANEW
+    found = [
+        f"{status} {media}: {difference}"
+        for status, by_media in now.items()
+        for media, answer in by_media.items()
+        for difference in differences(shown[status][media], answer)
+    ]
+    assert found == [], f"{operation} answers otherwise than its example says. {ANEW}"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_document_has_the_status_that_is_answered(answered: Answers, operation: str) -> None:
+    documented = {each for each in OPERATIONS[operation]["responses"] if each.startswith("2")}
+    assert set(answered[operation]) == documented
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_every_answer_has_an_example(operation: str) -> None:
+    responses = OPERATIONS[operation]["responses"]
+    missing = {
+        f"{status} {media}"
+        for status, response in responses.items()
+        if status.startswith("2")
+        for media, content in response["content"].items()
+        if "example" not in content and media not in WITHOUT_EXAMPLE.get(operation, {})
+    }
+    assert missing == set(), f"{operation} has no example of its answer. {ANEW}"
+
+
+def _kinds(answers: dict[str, dict]) -> set[tuple[str, str]]:
+    return {(status, media) for status, by_media in answers.items() for media in by_media}
