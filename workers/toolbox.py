@@ -24,6 +24,7 @@ from broker.sealing import Seal
 from broker.settings import Settings
 from broker.signing import older_keys, signing_key
 from workers.adapters.base import Adapter, Upstream
+from workers.adapters.openai.quirks import Quirk
 from workers.adapters.registry import ADAPTERS
 from workers.lanes import Lanes
 from workers.media import Fetcher
@@ -121,7 +122,7 @@ def toolbox(settings: Settings) -> Toolbox:
 
 
 def routes(providers: Mapping[str, Provider]) -> dict[str, Route]:
-    """Return how to speak to each provider. Raises SystemExit for an unknown wire."""
+    """Return how to speak to each provider. Raises SystemExit for an unknown wire or quirk."""
     return {slug: _route(provider) for slug, provider in providers.items()}
 
 
@@ -131,6 +132,11 @@ def _route(provider: Provider) -> Route:
         raise SystemExit(
             f"waybill: provider {provider.slug!r} has wire {provider.wire!r}; "
             f"known wires are {', '.join(sorted(ADAPTERS))}"
+        )
+    if unknown := provider.quirks - adapter.quirks - {Quirk.INLINE_MEDIA}:
+        raise SystemExit(
+            f"waybill: provider {provider.slug!r} has quirk {min(unknown)!r}; its wire knows "
+            f"{', '.join(sorted(adapter.quirks)) or 'none'}"
         )
     return Route(adapter, upstream_of(provider), provider.limits, provider.batches)
 

@@ -5,6 +5,7 @@ The only module that reads the environment, apart from the API keys of providers
 
 import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,6 +13,7 @@ from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
     TomlConfigSettingsSource,
 )
 
@@ -28,6 +30,7 @@ from broker.settings.groups import (
     Storage,
     Workers,
 )
+from broker.settings.problems import near, told
 from broker.settings.rows import (
     DataPolicyRow,
     EndpointRow,
@@ -37,6 +40,7 @@ from broker.settings.rows import (
     TierRow,
 )
 
+PREFIX = "WAYBILL_"
 GROUPS = (
     Storage,
     Files,
@@ -68,7 +72,7 @@ class Settings(
 ):
     """Every setting; in the environment in capitals, after WAYBILL_."""
 
-    model_config = SettingsConfigDict(env_prefix="WAYBILL_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     providers: list[ProviderRow] = []
     models: list[ModelRow] = []
@@ -100,16 +104,28 @@ def load() -> Settings:
         _refuse_unknown_tables(path)
         return Settings()
     except ValidationError as error:
-        lines = [
-            f"  {'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            for problem in error.errors()
-        ]
-        raise SystemExit(
-            f"waybill: the configuration ({path} and WAYBILL_* variables) is wrong:\n"
-            + "\n".join(lines)
-        ) from None
+        raise _wrong(path, [told(problem) for problem in error.errors()]) from None
+    except SettingsError as error:  # a variable that is to be JSON
+        raise _wrong(path, [str(error)]) from None
     except ValueError as error:  # TOML that does not parse
         raise SystemExit(f"waybill: {path} cannot be read: {error}") from None
+
+
+def _wrong(path: Path, lines: Iterable[str]) -> SystemExit:
+    return SystemExit(
+        f"waybill: the configuration ({path} and WAYBILL_* variables) is wrong:\n"
+        + "\n".join(f"  {line}" for line in lines)
+    )
+
+
+def unknown_variables(names: Iterable[str]) -> list[str]:
+    """Say of each WAYBILL_* variable that no setting has its name."""
+    return [
+        f"{name} is no setting{near(name.removeprefix(PREFIX).lower(), Settings.model_fields)}"
+        for name in names
+        if name.startswith(PREFIX)
+        and name.removeprefix(PREFIX).lower() not in Settings.model_fields
+    ]
 
 
 def _refuse_unknown_tables(path: Path) -> None:
@@ -118,7 +134,7 @@ def _refuse_unknown_tables(path: Path) -> None:
         return
     unknown = tomllib.loads(path.read_text()).keys() - Settings.model_fields.keys()
     if unknown:
-        names = ", ".join(sorted(unknown))
+        names = "; ".join(f"{name}{near(name, Settings.model_fields)}" for name in sorted(unknown))
         raise SystemExit(f"waybill: {path} has names that are no settings: {names}")
 
 
@@ -133,4 +149,5 @@ __all__ = [
     "TierRow",
     "config_path",
     "load",
+    "unknown_variables",
 ]

@@ -5,12 +5,27 @@
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import NoDecode
 
-from broker.settings.rows import Dollars
+from broker.settings.rows import Dollars, WebUrl
+
+SCHEMES = {
+    "database_url": ("postgresql", "postgres", "postgresql+psycopg", "sqlite"),
+    "redis_url": ("redis", "rediss", "unix"),
+    "broker_url": ("amqp", "amqps", "redis", "rediss", "redis+socket"),
+}
+SHORTEST_KEY = 16
+"""Characters of a key that nobody guesses; ours have more than forty."""
 
 
 class _Group(BaseModel):
@@ -33,7 +48,7 @@ class Storage(_Group):
     old_secret_keys: Annotated[tuple[str, ...], NoDecode] = ()
     """Earlier secret keys, comma-separated, until `waybill credentials rotate` has run."""
     bootstrap_key: str = ""
-    """An API key that exists from the first start, with unlimited credit."""
+    """An API key that exists from the first start, with unlimited credit; 16 characters or more."""
     sqlite_synchronous: Literal["full", "normal"] = "full"
     """`full` survives a power cut, `normal` a crash of the program."""
 
@@ -41,6 +56,27 @@ class Storage(_Group):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().resolve()
+
+    @field_validator("database_url", "redis_url", "broker_url")
+    @classmethod
+    def _known_scheme(cls, value: str, info: ValidationInfo) -> str:
+        known = SCHEMES[info.field_name or ""]
+        scheme, separator, _ = value.partition("://")
+        if value and not (separator and scheme in known):
+            raise ValueError(
+                f"must begin with {known[0]}:// ({', '.join(known[1:])} are known, too)"
+            )
+        return value
+
+    @field_validator("bootstrap_key")
+    @classmethod
+    def _not_guessed(cls, value: str) -> str:
+        if 0 < len(value) < SHORTEST_KEY:
+            raise ValueError(
+                f"must have {SHORTEST_KEY} characters or more, as it opens everything: "
+                "`openssl rand -hex 32` prints a good one"
+            )
+        return value
 
     @field_validator("old_secret_keys", mode="before")
     @classmethod
@@ -52,7 +88,8 @@ class Storage(_Group):
     def database(self) -> str:
         """SQLAlchemy URL of the database."""
         url = self.database_url or f"sqlite:///{self.data_dir / 'waybill.db'}"
-        return url.replace("postgresql://", "postgresql+psycopg://", 1)
+        scheme, _, rest = url.partition("://")
+        return f"postgresql+psycopg://{rest}" if scheme in {"postgresql", "postgres"} else url
 
     @property
     def valkey_socket(self) -> Path:
@@ -82,7 +119,7 @@ class Files(_Group):
 class Serving(_Group):
     """The API, and what it lets callers do."""
 
-    public_url: str = "http://127.0.0.1:8080"
+    public_url: WebUrl = "http://127.0.0.1:8080"
     """How callers reach the API, for links that are given out; default: where it listens."""
     host: str = "127.0.0.1"
     """Where the API and Flower listen."""
@@ -181,11 +218,21 @@ class Workers(_Group):
     lease_seconds: float = Field(60, gt=0)
     """How long a worker that falls silent keeps its jobs."""
     heartbeat_seconds: float = Field(15, gt=0)
-    """Between a worker's signs of life."""
+    """Between a worker's signs of life; less than half of `lease_seconds`."""
     soft_shutdown_seconds: float = Field(20, ge=0)
     """How long running calls may go on once a worker is asked to stop."""
     event_ttl_seconds: int = Field(24 * 3600, ge=60)
     """How long Redis keeps a stream's events."""
+
+    @model_validator(mode="after")
+    def _signs_in_time(self) -> Self:
+        """Two signs of life in each lease: one may be late, and nobody takes the job."""
+        if self.heartbeat_seconds >= self.lease_seconds / 2:
+            raise ValueError(
+                f"heartbeat_seconds ({self.heartbeat_seconds:g}) must be less than half of "
+                f"lease_seconds ({self.lease_seconds:g})"
+            )
+        return self
 
 
 class Calls(_Group):

@@ -4,10 +4,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+SLUG = r"^[a-z0-9][a-z0-9-]*$"
+MODEL_SLUG = r"^[^/\s]+/[^\s]+$"
+DOLLARS = r"^\d+(\.\d+)?$"
+Slug = Annotated[str, StringConstraints(pattern=SLUG)]
 Modality = Literal["text", "image", "file", "audio", "video"]
-ModelSlug = Annotated[str, StringConstraints(pattern=r"^[^/\s]+/[^\s]+$")]
-Dollars = Annotated[str, StringConstraints(pattern=r"^\d+(\.\d+)?$")]
+ModelSlug = Annotated[str, StringConstraints(pattern=MODEL_SLUG)]
+Dollars = Annotated[str, StringConstraints(pattern=DOLLARS)]
+
+
+def _web(value: str) -> str:
+    if value and not value.startswith(("http://", "https://")):
+        raise ValueError(f"{value!r} does not begin with http:// or https://")
+    return value
+
+
+WebUrl = Annotated[str, AfterValidator(_web)]
 
 
 def _per_million(value: str) -> str:
@@ -44,7 +56,7 @@ class ProviderRow(_Row):
 
     slug: Slug
     wire: str | None = None  # implied for a known slug
-    base_url: str | None = None
+    base_url: WebUrl | None = None
     api_key: str | None = None  # "env:NAME" reads a variable; anything else is taken literally
     # limits of the whole installation, however many worker processes it has
     max_concurrency: int = Field(200, ge=1)  # calls in flight

@@ -16,7 +16,7 @@ from broker.providers import Provider
 from workers.adapters.base import Adapter, HttpRequest
 from workers.adapters.bedrock.signing import authorized
 from workers.adapters.registry import ADAPTERS
-from workers.toolbox import upstream_of
+from workers.toolbox import routes, upstream_of
 
 PATIENCE_SECONDS = 10
 SHOWN = 160  # characters of a provider's own message
@@ -44,10 +44,11 @@ class Finding:
 
 def check(provider: Provider, http: httpx.Client) -> Finding:
     """Ask a provider for its models, or what its row names instead; failures are findings."""
-    adapter = ADAPTERS.get(provider.wire)
-    if adapter is None:
-        text = f"wire {provider.wire!r} is not known; there are {', '.join(sorted(ADAPTERS))}"
-        return Finding(is_well=False, text=text)
+    try:
+        routes({provider.slug: provider})
+    except SystemExit as refusal:
+        return Finding(is_well=False, text=str(refusal).removeprefix("waybill: "))
+    adapter = ADAPTERS[provider.wire]
     request = probe(provider, adapter)
     try:
         response = http.request(request.method, request.url, headers=dict(request.headers))

@@ -30,8 +30,11 @@ def list_providers(
     everybody: Annotated[bool, typer.Option("--all", help="Also those without a key.")] = False,
 ) -> None:
     """List the providers that can be called, and those of whose configuration a part is missing."""
+    from workers.toolbox import routes  # noqa: PLC0415  # loads every adapter
+
     config = settings.load()
     known = configured(config)
+    routes(known)
     table = Table("slug", "name", "wire", "status", "models", "base URL", box=None, pad_edge=False)
     for row in (*_lit(config, known), *_dark(known, everybody=everybody)):
         table.add_row(*row)

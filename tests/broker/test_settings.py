@@ -106,3 +106,65 @@ def test_prices_may_be_written_as_numbers(directory):
     )
     [endpoint] = settings.load().models[0].endpoints
     assert (endpoint.prompt, endpoint.completion) == ("0.15", "2")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("BOOTSTRAP_KEY", "secret", "bootstrap_key: must have 16 characters or more"),
+        ("PUBLIC_URL", "example.com", "'example.com' does not begin with http:// or https://"),
+        ("DATABASE_URL", "mysql://x", "database_url: must begin with postgresql://"),
+        ("REDIS_URL", "http://x", "redis_url: must begin with redis://"),
+        ("BROKER_URL", "kafka://x", "broker_url: must begin with amqp://"),
+        ("HEARTBEAT_SECONDS", "30", "must be less than half of lease_seconds (60)"),
+        ("FILES_OPTIONS", "zzz", "files_options"),
+        ("PORT", "http", "port: must be a whole number"),
+    ],
+)
+def test_a_setting_that_cannot_be_meant_is_refused(monkeypatch, name, value, told):
+    monkeypatch.setenv(f"WAYBILL_{name}", value)
+    with pytest.raises(SystemExit) as stopped:
+        settings.load()
+    assert told in stopped.value.code
+    assert "WAYBILL_* variables) is wrong" in stopped.value.code
+
+
+def test_the_scheme_that_hosts_of_postgresql_give_out_is_taken(monkeypatch):
+    monkeypatch.setenv("WAYBILL_DATABASE_URL", "postgres://u:p@db/waybill")
+    assert settings.load().database == "postgresql+psycopg://u:p@db/waybill"
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ("prot = 9", "prot; did you mean port?"),
+        ("providers = 5", "providers: must be a list: write [[providers]]"),
+        (
+            '[[providers]]\nslug = "a"\napi_keys = "x"',
+            "providers.0.api_keys: there is no such field; did you mean api_key?",
+        ),
+        (
+            '[[models]]\nslug = "a/b"\nendpoints = [{provider = "a", model = "m", promt = 1}]',
+            "models.0.endpoints.0.promt: there is no such field; did you mean prompt?",
+        ),
+        ('[[models]]\nslug = "b"\nendpoints = []', "models.0.slug: must be author/name"),
+        (
+            '[[models]]\nslug = "a/b"\nendpoints = [{provider = "a", model = "m", prompt = "x"}]',
+            "models.0.endpoints.0.prompt: must be US dollars, as 0.15",
+        ),
+        ('[[providers]]\nslug = "a"\nbase_url = "ftp://a"', "providers.0.base_url: 'ftp://a'"),
+    ],
+)
+def test_an_error_is_told_in_words(directory, toml, told):
+    write(directory, toml)
+    with pytest.raises(SystemExit) as stopped:
+        settings.load()
+    assert told in stopped.value.code
+
+
+def test_a_variable_that_no_setting_has_is_told_with_the_one_that_was_meant():
+    names = ["WAYBILL_PROT", "WAYBILL_PORT", "PATH", "WAYBILL_ZZZZZZ"]
+    assert settings.unknown_variables(names) == [
+        "WAYBILL_PROT is no setting; did you mean port?",
+        "WAYBILL_ZZZZZZ is no setting",
+    ]

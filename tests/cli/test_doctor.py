@@ -36,7 +36,7 @@ def test_every_ailment_has_a_line_and_a_remedy(doctor):
     assert result.exit_code == 1
     assert "waybill migrate" in found["database"]
     assert "`waybill up` starts it" in found["redis"]
-    assert "mine (telegraph)" in found["wires"]
+    assert "'mine' has wire 'telegraph'; known wires are" in found["wires"]
     assert "start one with `waybill up`" in found["server"]
     assert found["providers"].startswith("ok")
 

@@ -256,7 +256,7 @@ def test_each_wire_is_asked_in_its_own_way(environ, url, header):
 
 
 def test_models_that_an_import_brought_are_counted(waybill, simulator, tmp_path):
-    config = row("mine", f"{simulator}/v1", wire="openai")
+    config = row("mine", simulator.base_url, wire="openai")
     assert counted(waybill("list", toml=config)) == 0
     assert not (tmp_path / "data").exists()  # a look makes no database
     with opened() as database, database.transaction() as connection:
@@ -269,3 +269,18 @@ def test_models_that_an_import_brought_are_counted(waybill, simulator, tmp_path)
 def counted(result):
     [line] = [line for line in result.output.splitlines() if line.startswith("mine")]
     return int(line.split()[4])
+
+
+@pytest.mark.parametrize("word", ["list", "check"])
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"wire": "nope"}, "has wire 'nope'; known wires are"),
+        ({"quirks": ["zzz"]}, "has quirk 'zzz'; its wire knows"),
+    ],
+)
+def test_a_wire_or_quirk_that_nobody_knows_is_told(waybill, word, more, told):
+    toml = "".join(f"{name} = {value!r}\n" for name, value in more.items())
+    done = waybill(word, toml=row("mine", "http://127.0.0.1:9") + toml)
+    assert done.exit_code == 1
+    assert told in done.output

@@ -9,6 +9,7 @@ from broker.completion import AttemptOutcome, CompletionRequest, ErrorType
 from broker.vendors import vendors
 from cli.providers.checks import LISTS
 from workers.adapters.base import Adapter, MalformedAnswerError, ProviderFailureError, Upstream
+from workers.adapters.openai.quirks import Quirk
 from workers.adapters.registry import ADAPTERS
 
 KEY = "sk-the-key"
@@ -42,6 +43,12 @@ def test_it_is_registered_under_its_name_and_says_where_its_rules_are(adapter):
 @EVERY
 def test_a_vendor_speaks_it(adapter):
     assert adapter.wire in {vendor.wire for vendor in vendors().values()}
+
+
+@EVERY
+def test_it_knows_the_quirks_of_its_vendors(adapter):
+    declared = {q for each in vendors().values() if each.wire == adapter.wire for q in each.quirks}
+    assert declared - {Quirk.INLINE_MEDIA} <= adapter.quirks
 
 
 @EVERY

@@ -72,6 +72,8 @@ class Adapter(ABC):
     """Beginnings of URLs that only the provider can open, whatever they hold."""
     reads_files: ClassVar[bool] = False
     """Whether all of the wire's models can be expected to take a PDF as it is."""
+    quirks: ClassVar[frozenset[str]] = frozenset()
+    """The deviations from the wire that a provider's row may declare."""
 
     @abstractmethod
     def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:

@@ -26,6 +26,7 @@ class AnthropicAdapter(Adapter):
     """See `Adapter`. `options["version"]` replaces the `anthropic-version`."""
 
     wire = "anthropic"
+    quirks = frozenset(Quirk)
     accepts = frozenset({"image", "file"})
     fetches = accepts
     reads_files = True

@@ -24,6 +24,7 @@ class GeminiAdapter(Adapter):
     """See `Adapter`. `options`: `project` and `region`, which Vertex AI needs."""
 
     wire = "gemini"
+    quirks = frozenset(Quirk)
     opens = (
         "gs://",
         "https://generativelanguage.googleapis.com/",  # its own file store

@@ -14,6 +14,7 @@ from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import classify
 from workers.adapters.openai.address import endpoint_url, request_headers
 from workers.adapters.openai.answer import read_answer
+from workers.adapters.openai.quirks import Quirk
 from workers.adapters.openai.request import request_body
 from workers.adapters.openai.stream import OpenAiStream
 from workers.adapters.shapes import parse
@@ -26,6 +27,7 @@ class OpenAiAdapter(Adapter):
     """See `Adapter`. `options["api_version"]` becomes Azure's `api-version` query parameter."""
 
     wire = "openai"
+    quirks = frozenset(Quirk)
     fetches = frozenset({"image", "video"})
 
     def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
