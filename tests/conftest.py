@@ -1,23 +1,21 @@
 """What many tests share: a running Waybill to be talked to from outside, a Valkey, a clock."""
 
 import shutil
-import subprocess
 from collections.abc import AsyncIterator, Iterator
+from contextlib import nullcontext
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 import structlog
-from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 from broker.database import Database
 from broker.migrations import migrate
-from broker.settings import Settings
-from cli.start.valkey import valkey_command
+from tests import stacks
 from tests.factories import NOW
-from tests.house import House, until
+from tests.house import House
+from tests.stacks import AT_SCALE, NewDatabase
+from tests.valkey import running_valkey
 
 structlog.configure([structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
@@ -51,22 +49,9 @@ def house() -> Iterator[House]:
 
 @pytest.fixture(scope="session")
 def valkey() -> Iterator[str]:
-    """The URL of a running Valkey."""
-    with TemporaryDirectory(prefix="wb", dir="/tmp") as directory:
-        settings = Settings(data_dir=Path(directory))
-        server = subprocess.Popen(valkey_command(settings))
-        until(lambda: _answers(settings.redis), 20, "Valkey does not answer")
-        yield settings.redis
-        server.terminate()
-        server.wait(10)
-
-
-def _answers(url: str) -> bool:
-    try:
-        with BlockingRedis.from_url(url) as redis:
-            return bool(redis.ping())
-    except (RedisError, OSError):
-        return False
+    """The URL of a running Valkey; at scale, of a Redis."""
+    with stacks.redis_database() if AT_SCALE else running_valkey() as url:
+        yield url
 
 
 @pytest.fixture
@@ -82,17 +67,42 @@ async def redis(valkey: str) -> AsyncIterator[Redis]:
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated, empty SQLite file to copy: migrating takes longer than most tests."""
     path = tmp_path_factory.mktemp("template") / "waybill.db"
-    database = Database(f"sqlite:///{path}", sqlite_synchronous="off")
-    migrate(database.engine)
-    database.close()
+    _migrate(f"sqlite:///{path}")
     return path
 
 
+def _migrate(url: str) -> None:
+    database = Database(url, sqlite_synchronous="off")
+    migrate(database.engine)
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def new_database(request: pytest.FixtureRequest) -> Iterator[NewDatabase]:
+    """Makes migrated, empty databases: in a directory, or at scale on the server."""
+    if not AT_SCALE:
+        template = request.getfixturevalue("migrated")
+        yield lambda directory: nullcontext(
+            f"sqlite:///{shutil.copy(template, directory / 'waybill.db')}"
+        )
+        return
+    stacks.require_servers()
+    with stacks.database() as template:
+        _migrate(stacks.sqlalchemy_url(template))
+        yield lambda _directory: stacks.copy_of(template)
+
+
 @pytest.fixture
-def database(migrated: Path, tmp_path: Path) -> Iterator[Database]:
-    """A migrated database of the test's own."""
-    path = shutil.copy(migrated, tmp_path / "waybill.db")
-    database = Database(f"sqlite:///{path}", sqlite_synchronous="off")
+def database_url(new_database: NewDatabase, tmp_path: Path) -> Iterator[str]:
+    """The URL of a migrated, empty database of the test's own."""
+    with new_database(tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A migrated, empty database of the test's own."""
+    database = Database(database_url, sqlite_synchronous="off")
     yield database
     database.close()
 

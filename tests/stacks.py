@@ -1,7 +1,7 @@
 """The two stacks that a house of the tests can stand on: the embedded one, and that of scale.
 
-`WAYBILL_TEST_STACK=scale` puts the whole-house tests on PostgreSQL, RabbitMQ and Redis; each house
-gets a database, a virtual host and a Redis server of its own.
+`WAYBILL_TEST_STACK=scale` puts the tests on PostgreSQL, RabbitMQ and Redis; each house gets a
+database, a virtual host and a Redis server of its own, each test of a part a database.
 """
 
 import contextlib
@@ -11,10 +11,10 @@ import shutil
 import socket
 import subprocess
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import SplitResult, urlsplit
 
 import psycopg
@@ -29,6 +29,11 @@ RABBITMQ = os.environ.get("WAYBILL_TEST_RABBITMQ", "amqp://guest:guest@127.0.0.1
 
 AT_SCALE = os.environ.get("WAYBILL_TEST_STACK") == "scale"
 embedded_only = pytest.mark.skipif(AT_SCALE, reason="is about what is embedded")
+own_stack = pytest.mark.skipif(AT_SCALE, reason="brings a stack of its own to every run")
+
+
+NewDatabase: TypeAlias = Callable[[Path], contextlib.AbstractContextManager[str]]
+"""Makes a database; gives its URL."""
 
 
 def require_servers() -> None:
@@ -69,7 +74,7 @@ def stack(data_dir: Path) -> Iterator[Stack]:
         return
     with database() as postgres, virtual_host() as transport, redis_database() as redis_url:
         yield Stack(
-            postgres.replace("postgresql://", "postgresql+psycopg://"),
+            sqlalchemy_url(postgres),
             {
                 "WAYBILL_DATABASE_URL": postgres,
                 "WAYBILL_BROKER_URL": transport,
@@ -79,14 +84,26 @@ def stack(data_dir: Path) -> Iterator[Stack]:
 
 
 @contextlib.contextmanager
-def database() -> Iterator[str]:
+def database(template: str = "template1") -> Iterator[str]:
+    """A PostgreSQL database of its own, as the one named `template` is; its URL."""
     name = f"waybill_{uuid.uuid4().hex[:12]}"
     with psycopg.connect(POSTGRES, autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
         try:
             yield POSTGRES.rsplit("/", 1)[0] + f"/{name}"
         finally:
             admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@contextlib.contextmanager
+def copy_of(template: str) -> Iterator[str]:
+    """A PostgreSQL database made like the one at this URL, which nobody may be using."""
+    with database(template.rpartition("/")[2]) as copy:
+        yield sqlalchemy_url(copy)
+
+
+def sqlalchemy_url(postgres: str) -> str:
+    return postgres.replace("postgresql://", "postgresql+psycopg://")
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """The API in this process, on a database of the test's own; no worker, no Redis."""
 
 import contextlib
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -96,7 +95,6 @@ async def running(config: Settings) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def api(migrated, tmp_path) -> AsyncIterator[Api]:
-    shutil.copy(migrated, tmp_path / "waybill.db")
-    async with running(settings_for(tmp_path)) as api:
+async def api(database_url, tmp_path) -> AsyncIterator[Api]:
+    async with running(settings_for(tmp_path, database_url=database_url)) as api:
         yield api

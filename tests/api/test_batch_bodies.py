@@ -11,8 +11,6 @@ from hypothesis import strategies as st
 from api.batch_bodies import read_batch_body
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 
-pytestmark = pytest.mark.one_stack
-
 NUMBERS = st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 VALUES = st.recursive(

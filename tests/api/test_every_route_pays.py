@@ -3,9 +3,7 @@
 The routes are those of test_permissions that serve inference keys alone: a new one is asked, too.
 """
 
-import shutil
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -14,6 +12,7 @@ from sqlalchemy import func, select
 from broker.tables import Job
 from tests.api.conftest import Api, running, settings_for
 from tests.api.test_permissions import ROUTES, RUNS
+from tests.stacks import NewDatabase
 
 LATER = {"POST /batches", "POST /batches/{batch_id}/retry"}  # their lines wait for money
 DRY = {"POST /route"}  # it says what would be done
@@ -22,11 +21,13 @@ TOO_LITTLE = {402, 403}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+async def api(
+    new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Api]:
     directory = tmp_path_factory.mktemp("paying")
-    shutil.copy(migrated, directory / "waybill.db")
-    async with running(settings_for(directory)) as api:
-        yield api
+    with new_database(directory) as url:
+        async with running(settings_for(directory, database_url=url)) as api:
+            yield api
 
 
 async def asked(api: Api, key: str, route: str) -> int:

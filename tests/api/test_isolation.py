@@ -4,7 +4,6 @@ The routes come from the OpenAPI document. A new route joins by itself where its
 known here; where it is not, the test says what to add.
 """
 
-import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,6 +18,7 @@ from api.app import create_app
 from broker.accounts import CallerKind, hash_key, key_record
 from broker.ids import new_id
 from tests.api.conftest import Api, running, settings_for
+from tests.stacks import NewDatabase
 
 TABLES = {
     "job_id": ("jobs", "job_"),
@@ -67,12 +67,14 @@ def test_every_parameter_that_names_an_object_is_known_here():
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+async def api(
+    new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Api]:
     """One application for all routes: each test has workspaces of its own."""
     directory = tmp_path_factory.mktemp("isolation")
-    shutil.copy(migrated, directory / "waybill.db")
-    async with running(settings_for(directory)) as api:
-        yield api
+    with new_database(directory) as url:
+        async with running(settings_for(directory, database_url=url)) as api:
+            yield api
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -1,7 +1,6 @@
 """Limits as callers meet them: 429 with the way out, nothing made, replays not counted twice."""
 
 import asyncio
-import shutil
 
 import pytest
 from sqlalchemy import func, select
@@ -10,23 +9,17 @@ from broker.clock import now_ms
 from broker.tables import Job, LedgerEntry
 from tests.api.conftest import running, settings_for
 from tests.factories import claim_one, finished, record
-from tests.valkey import running_valkey
 
 CHAT = {"model": "acme/small", "messages": [{"role": "user", "content": "hi"}]}
 BAD = {"model": "acme/small", "messages": []}
 
 
-@pytest.fixture(scope="module")
-def valkey_url():
-    with running_valkey() as url:
-        yield url
-
-
 @pytest.fixture
-async def api(migrated, valkey_url, tmp_path):
-    shutil.copy(migrated, tmp_path / "waybill.db")
+async def api(database_url, valkey, tmp_path):
     limits = {"free_requests_per_minute": 2, "free_requests_per_day": 3}
-    async with running(settings_for(tmp_path, redis_url=valkey_url, **limits)) as api:
+    async with running(
+        settings_for(tmp_path, database_url=database_url, redis_url=valkey, **limits)
+    ) as api:
         yield api
 
 

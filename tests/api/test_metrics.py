@@ -1,12 +1,9 @@
 """What /metrics says, read back by Prometheus's own parser."""
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics import Measured, text
 from broker.evidence import WHOLE_PROVIDER, Circuit, Evidence, Percentiles, Snapshot
-
-pytestmark = pytest.mark.one_stack
 
 NOW = 1_800_000_000_000
 SPREAD = Percentiles(1.0, 2.0, 3.0, 4.0)

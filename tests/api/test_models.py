@@ -16,8 +16,6 @@ from broker.evidence import Circuit, Evidence, Percentiles, Snapshot
 from broker.providers import Provider
 from broker.settings import ModelRow, Settings
 
-pytestmark = pytest.mark.one_stack
-
 LIT = ("openai", "groq", "anthropic", "deepseek")
 SPREAD = Percentiles(0.25, 0.5, 0.75, 1.0)
 SNAPSHOT = Snapshot(

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import json
-import shutil
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,8 +19,6 @@ from broker.administration import people
 from broker.administration.people import NewUser
 from broker.audit import CLI
 from tests.api.conftest import ORIGIN, running, settings_for
-
-pytestmark = pytest.mark.one_stack
 
 CLIENT = "waybill"
 SECRET = "the client's secret"
@@ -95,10 +92,10 @@ def provider():
 
 
 @pytest.fixture
-async def api(migrated, tmp_path, provider):
-    shutil.copy(migrated, tmp_path / "waybill.db")
+async def api(database_url, tmp_path, provider):
     config = settings_for(
-        tmp_path, oidc_issuer=provider.issuer, oidc_client_id=CLIENT, oidc_client_secret=SECRET,
+        tmp_path, database_url=database_url, oidc_issuer=provider.issuer,
+        oidc_client_id=CLIENT, oidc_client_secret=SECRET,
         oidc_label="Example", oidc_workspace="acme", oidc_role="viewer",
     )  # fmt: skip
     async with running(config) as api:

@@ -13,8 +13,6 @@ from broker.settings import Settings
 from tests.e2e.hooks import Tenant, tenant_of
 from tests.house import House
 
-pytestmark = pytest.mark.one_stack
-
 EXAMPLES = 15  # requests to each route
 ENDLESS = ("/events",)
 

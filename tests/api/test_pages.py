@@ -13,8 +13,6 @@ from broker.administration.people import NewUser
 from broker.audit import CLI
 from tests.api.conftest import ORIGIN
 
-pytestmark = pytest.mark.one_stack
-
 PASSWORD = "correct horse battery staple"
 CALLBACK = "https://app.example.com/callback?mode=1"
 

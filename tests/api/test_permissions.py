@@ -4,7 +4,6 @@ The routes come from the OpenAPI document. A new one fails here until somebody s
 docs/how-to/manage-keys-and-people.md tells users the same.
 """
 
-import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -16,6 +15,7 @@ from api.app import create_app
 from api.sessions import SESSION_COOKIE
 from broker.accounts import CallerKind, Role, members, sessions, users
 from tests.api.conftest import ORIGIN, Api, running, settings_for
+from tests.stacks import NewDatabase
 
 CALLERS = ("nobody", "viewer", "member", "inference", "management", "admin", "owner", "operator")
 
@@ -104,12 +104,14 @@ def test_of_every_route_that_changes_something_it_is_said_whom_it_serves():
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def api(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Api]:
+async def api(
+    new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Api]:
     """One application for all routes: each test has a workspace of its own."""
     directory = tmp_path_factory.mktemp("permissions")
-    shutil.copy(migrated, directory / "waybill.db")
-    async with running(settings_for(directory)) as api:
-        yield api
+    with new_database(directory) as url:
+        async with running(settings_for(directory, database_url=url)) as api:
+            yield api
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -1,13 +1,10 @@
 """What was accepted once is found again by its key, whatever would be refused by now."""
 
-import shutil
-
 import pytest
 
 from broker.clock import now_ms
 from tests.api.conftest import running, settings_for
 from tests.factories import claim_one, count, finished, record
-from tests.valkey import running_valkey
 
 HELLO = [{"role": "user", "content": "hi"}]
 SMALL = {"model": "acme/small", "messages": HELLO}
@@ -27,16 +24,9 @@ def keyed(key="order-1", **more):
     return {"Idempotency-Key": key, **more}
 
 
-@pytest.fixture(scope="module")
-def valkey_url():
-    with running_valkey() as url:
-        yield url
-
-
 @pytest.fixture
-def config(migrated, valkey_url, tmp_path):
-    shutil.copy(migrated, tmp_path / "waybill.db")
-    return settings_for(tmp_path, redis_url=valkey_url)
+def config(database_url, valkey, tmp_path):
+    return settings_for(tmp_path, database_url=database_url, redis_url=valkey)
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Stripe Checkout: pages from a Stripe that stands in, messages signed as Stripe signs them."""
 
-import shutil
 import time
 
 import pytest
@@ -10,8 +9,6 @@ from broker.errors import InvalidRequestError
 from broker.settings import Settings
 from tests.api.conftest import running, settings_for
 from tests.api.stripe import SECRET, event, pretended_stripe, signed
-
-pytestmark = pytest.mark.one_stack
 
 pytest.importorskip("stripe")
 
@@ -74,11 +71,11 @@ async def test_a_page_is_for_one_workspace_and_amount(stripe_api):
 
 
 @pytest.fixture
-async def selling(migrated, stripe_api, tmp_path):
+async def selling(database_url, stripe_api, tmp_path):
     """An API that takes payments, with a fee of 5 %, and a workspace without credit."""
-    shutil.copy(migrated, tmp_path / "waybill.db")
     config = settings_for(
         tmp_path,
+        database_url=database_url,
         stripe_api_key="sk_test_x",
         stripe_webhook_secret=SECRET,
         stripe_api_base=stripe_api[0],

@@ -4,8 +4,6 @@ import pytest
 
 from tests.house import House
 
-pytestmark = pytest.mark.one_stack
-
 
 @pytest.mark.parametrize("name", ["prompts.jsonl", "été.jsonl", "プロンプト.jsonl"])
 def test_a_file_keeps_its_name_in_any_script(house: House, name: str) -> None:

@@ -11,18 +11,11 @@ from broker.limits.local import LocalLimits
 from broker.limits.rules import DAY_MS
 from broker.limits.shared import SharedLimits
 from tests.factories import NOW, cancel, submit
-from tests.valkey import running_valkey
-
-
-@pytest.fixture(scope="module")
-def valkey_url():
-    with running_valkey() as url:
-        yield url
 
 
 @pytest.fixture
-async def redis(valkey_url):
-    async with connect(valkey_url) as redis:
+async def redis(valkey):
+    async with connect(valkey) as redis:
         await redis.flushall()
         yield redis
 

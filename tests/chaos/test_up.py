@@ -14,7 +14,7 @@ from cli.remote.server import DEFAULT_URL, configured
 from tests.house import REPOSITORY, House, role, until
 from tests.stacks import embedded_only
 
-pytestmark = [pytest.mark.chaos, embedded_only, pytest.mark.one_stack]
+pytestmark = [pytest.mark.chaos, embedded_only]
 
 
 @pytest.fixture(scope="module")

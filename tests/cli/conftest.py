@@ -146,8 +146,11 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Re
 
 
 @pytest.fixture
-def database(database: Database) -> Database:
+def database(
+    command: object, database: Database, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Database:
     """The database that commands work on, as it is at the first start."""
+    monkeypatch.setenv("WAYBILL_DATABASE_URL", database_url)
     with database.transaction() as connection:
         ensure_first_start(connection, "")
     return database

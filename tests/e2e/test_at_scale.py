@@ -22,7 +22,7 @@ from workers.simulator.background import running
 
 TRANSPORTS = ("amqp", "redis")
 
-pytestmark = [pytest.mark.service, pytest.mark.one_stack]
+pytestmark = [pytest.mark.service, stacks.own_stack]
 
 
 class Fleet:

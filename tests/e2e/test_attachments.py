@@ -12,8 +12,6 @@ from tests.e2e.sse import content, frames
 from tests.house import House
 from tests.workers.media.pdfs import data_uri, make_pdf
 
-pytestmark = pytest.mark.one_stack
-
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 )

@@ -6,12 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.batching import jsonl, line
 from tests.house import KEY, REPOSITORY, House
-
-pytestmark = pytest.mark.one_stack
 
 
 def waybill(house: House, *words: object, code: int = 0) -> subprocess.CompletedProcess[str]:

@@ -9,8 +9,6 @@ from tests.e2e.batching import content, cost_of, create, ended, line, lines_of, 
 from tests.e2e.wires import WIRES
 from tests.house import House
 
-pytestmark = pytest.mark.one_stack
-
 
 def test_every_wire_answers_in_one_form(wires: House) -> None:
     lines = []

@@ -12,9 +12,9 @@ import pytest
 
 from tests.compose import FILE, composed, run_prompts, services
 from tests.house import REPOSITORY
-from tests.stacks import require_servers
+from tests.stacks import own_stack, require_servers
 
-pytestmark = [pytest.mark.service, pytest.mark.one_stack]
+pytestmark = [pytest.mark.service, own_stack]
 
 COMPOSE = shutil.which("docker-compose")
 

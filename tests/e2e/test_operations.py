@@ -13,8 +13,6 @@ from tests.e2e.conftest import WAV as SOUND
 from tests.e2e.wires import GEMINI_LIKE
 from tests.house import House
 
-pytestmark = pytest.mark.one_stack
-
 AUDIO = {"data": base64.b64encode(SOUND).decode(), "format": "wav"}
 BODIES: dict[str, dict[str, Any]] = {
     "/embeddings": {"input": ["one", "two"], "dimensions": 4},

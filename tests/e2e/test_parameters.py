@@ -6,8 +6,6 @@ import pytest
 
 from tests.house import House
 
-pytestmark = pytest.mark.one_stack
-
 FUNCTION = {"name": "clock", "parameters": {"type": "object", "properties": {}}}
 CHEAPEST = {"sort": "price"}
 TOOLS = [{"type": "function", "function": FUNCTION}]

@@ -6,8 +6,6 @@ import pytest
 
 from tests.house import House, chat
 
-pytestmark = pytest.mark.one_stack
-
 HEALING = {"id": "response-healing"}
 PLACE = {
     "type": "object",

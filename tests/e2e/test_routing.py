@@ -8,8 +8,6 @@ import pytest
 
 from tests.house import House, chat
 
-pytestmark = pytest.mark.one_stack
-
 DRY = {"ignore": ["gone"]}
 
 

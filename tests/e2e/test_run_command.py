@@ -10,8 +10,6 @@ from tests.e2e.batching import look
 from tests.e2e.running import batch_of, start, written
 from tests.house import House, until
 
-pytestmark = pytest.mark.one_stack
-
 SLOW = "sim/sim-lat8000"
 
 

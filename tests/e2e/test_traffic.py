@@ -9,8 +9,6 @@ import pytest
 
 from tests.house import House, until
 
-pytestmark = pytest.mark.one_stack
-
 MODEL = "trio/model"
 TRIO = {  # what each is at the simulator, and its price
     "fast": ("sim-tok30-chunk1", "6"),

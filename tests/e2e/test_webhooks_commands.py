@@ -7,12 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests.e2e.hooks import Receiver, Tenant
 from tests.house import REPOSITORY, clean_environment, free_ports, until
-
-pytestmark = pytest.mark.one_stack
 
 
 def environment(tenant: Tenant) -> dict[str, str]:

@@ -16,8 +16,6 @@ from standardwebhooks import WebhookVerificationError
 
 from tests.e2e.hooks import Received, Receiver, Tenant
 
-pytestmark = pytest.mark.one_stack
-
 VERIFY_IN_NODE = """
 import { Webhook } from "standardwebhooks";
 const { secrets, headers, body } = JSON.parse(process.argv[2]);

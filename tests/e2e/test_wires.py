@@ -8,8 +8,6 @@ import pytest
 from tests.e2e.wires import GEMINI_LIKE, OPENAI_LIKE, WIRES
 from tests.house import House
 
-pytestmark = pytest.mark.one_stack
-
 REASONS = (*OPENAI_LIKE, "anthropic")
 """Gemini's thoughts are asked for by the version in a model's name, and `sim-…` has none: its
 signatures alone are seen here, its thoughts in tests/contract."""

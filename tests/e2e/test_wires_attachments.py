@@ -16,8 +16,6 @@ from tests.e2e.wires import GEMINI_LIKE, WIRES
 from tests.house import House
 from tests.workers.media.pdfs import data_uri, make_pdf
 
-pytestmark = pytest.mark.one_stack
-
 every_wire = pytest.mark.parametrize("wire", WIRES)
 TAKES_FILES = ("openai", "mistral", "anthropic", *GEMINI_LIKE)
 """Azure's chat takes no PDFs: its models are given the text, whatever they can do elsewhere."""

@@ -10,8 +10,6 @@ import pytest
 from tests.e2e.wires import GEMINI_LIKE, WIRES
 from tests.house import House
 
-pytestmark = pytest.mark.one_stack
-
 every_wire = pytest.mark.parametrize("wire", WIRES)
 QUESTION = [{"role": "user", "content": "How is the weather in Bergen ?"}]
 

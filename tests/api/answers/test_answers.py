@@ -8,8 +8,6 @@ from tests.api.answers.scenario import answers
 from tests.api.answers.shapes import differences
 from tests.api.answers.walking import Answers
 
-pytestmark = pytest.mark.one_stack
-
 ANEW = "If that is meant: `make examples` records the examples anew."
 WITHOUT_EXAMPLE = {"POST /api/v1/audio/speech": {"audio/mpeg": "sound"}}
 """Answers that are not shown, each with what they are instead of text."""
