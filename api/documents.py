@@ -80,8 +80,15 @@ _EXAMPLES: dict[Operation, dict[str, Any]] = {
 
 
 def component_schemas() -> dict[str, Any]:
-    """Return the schemas that the descriptions below refer to."""
+    """Return the schemas that the descriptions below refer to.
+
+    What is left out of changes stays as it is: their fields have no defaults.
+    """
     schemas: dict[str, Any] = _SCHEMAS["$defs"]
+    for name, schema in schemas.items():
+        if name.endswith("Changes"):
+            for field in schema["properties"].values():
+                field.pop("default", None)
     return schemas
 
 
@@ -104,6 +111,8 @@ def _body(
     return {"requestBody": {"required": required, "content": content}}
 
 
+NO_KEY: dict[str, Any] = {"security": []}
+KEY_OPTIONAL: dict[str, Any] = {"security": [{}, {"key": []}]}
 LATER: dict[int | str, dict[str, Any]] = {
     202: {"description": "Accepted, for `Prefer: respond-async`, or `wait=N` that has passed."}
 }

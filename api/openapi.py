@@ -15,7 +15,8 @@ from api.errors import is_own_route
 DESCRIPTION = """
 One OpenAI-compatible API over every provider, in which every request is a durable job.
 
-- Send `Authorization: Bearer sk-wb-…` with everything but `/health`.
+- Send `Authorization: Bearer sk-wb-…` with everything but `/health`; models can be
+  looked at without.
 - The same routes are under `/api/v1` (OpenRouter's base) and `/v1` (OpenAI's).
 - `Idempotency-Key` makes any request that creates something safe to send again.
 - `Prefer: respond-async` turns a call into a job to come back for; `Prefer: wait=N` waits so long.

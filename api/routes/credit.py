@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from api import intake, stripe_checkout
 from api.auth import actor_of
-from api.documents import CHECKOUT, STRIPE_EVENT, TOP_UP
+from api.documents import CHECKOUT, NO_KEY, STRIPE_EVENT, TOP_UP
 from api.errors import json_response
 from api.schemas.money import CheckoutRequest, TopUp
 from api.services import services_of
@@ -79,7 +79,7 @@ async def create_checkout(request: Request) -> Response:
     return json_response({"data": {"url": url}}, 201)
 
 
-@router.post("/credits/stripe", openapi_extra=STRIPE_EVENT)
+@router.post("/credits/stripe", openapi_extra=STRIPE_EVENT | NO_KEY)
 async def receive_stripe_event(request: Request) -> Response:
     """Book what Stripe says was paid: signed by it, and once however often it says so."""
     services = services_of(request)

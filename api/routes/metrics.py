@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
+from api.documents import KEY_OPTIONAL
 from api.metrics import Measured, text
 from api.services import Services, services_of
 from broker import reports, signals, webhooks
@@ -24,7 +25,7 @@ FRESH_SECONDS = 5.0
 _lock = asyncio.Lock()
 
 
-@router.get("/metrics")
+@router.get("/metrics", openapi_extra=KEY_OPTIONAL)
 async def get_metrics(request: Request) -> Response:
     """Tell jobs by status and lane, queue age, attempts, deliveries, every endpoint's health."""
     services = services_of(request)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api import model_views as views
+from api.documents import KEY_OPTIONAL
 from api.errors import json_response
 from api.schemas.models import ModelQuery
 from api.services import Services, services_of
@@ -24,7 +25,7 @@ router = APIRouter(tags=["models"])
 Asked = Annotated[ModelQuery, Query()]
 
 
-@router.get("/models")
+@router.get("/models", openapi_extra=KEY_OPTIONAL)
 async def list_models(request: Request, asked: Asked) -> Response:
     """List the models that the configured providers serve, and those of the caller's own keys.
 
@@ -33,7 +34,7 @@ async def list_models(request: Request, asked: Asked) -> Response:
     return _page(request, asked, asked.wanted(), await _offer(request))
 
 
-@router.get("/models/count")
+@router.get("/models/count", openapi_extra=KEY_OPTIONAL)
 async def count_models(request: Request, asked: Asked) -> Response:
     """Count the models that `GET /models` would list, with the same filters."""
     offer = await _offer(request)
@@ -52,14 +53,14 @@ async def list_usable_models(request: Request, asked: Asked) -> Response:
     return _page(request, asked, wanted, await _offer(request))
 
 
-@router.get("/embeddings/models")
+@router.get("/embeddings/models", openapi_extra=KEY_OPTIONAL)
 async def list_embedding_models(request: Request, asked: Asked) -> Response:
     """List the models that turn texts into vectors, with the filters of `GET /models`."""
     wanted = replace(asked.wanted(), output_modalities=frozenset({"embeddings"}))
     return _page(request, asked, wanted, await _offer(request))
 
 
-@router.get("/model/{author}/{slug:path}")
+@router.get("/model/{author}/{slug:path}", openapi_extra=KEY_OPTIONAL)
 async def get_model(request: Request, author: str, slug: str) -> Response:
     """Show one model, by any of its names."""
     services = services_of(request)
@@ -71,7 +72,7 @@ async def get_model(request: Request, author: str, slug: str) -> Response:
     return json_response({"data": shown})
 
 
-@router.get("/models/{author}/{slug:path}/endpoints")
+@router.get("/models/{author}/{slug:path}/endpoints", openapi_extra=KEY_OPTIONAL)
 async def list_model_endpoints(
     request: Request, author: str, slug: str, show: Annotated[bool, Query(alias="all")] = False
 ) -> Response:
@@ -85,7 +86,7 @@ async def list_model_endpoints(
     return json_response({"data": views.model_with_endpoints(entry, listed)})
 
 
-@router.get("/endpoints/zdr")
+@router.get("/endpoints/zdr", openapi_extra=KEY_OPTIONAL)
 async def list_zdr_endpoints(request: Request) -> Response:
     """List the endpoints that keep nothing of what they are sent."""
     services, offer = services_of(request), await _offer(request)
@@ -96,7 +97,7 @@ async def list_zdr_endpoints(request: Request) -> Response:
     return json_response({"data": found})
 
 
-@router.get("/providers")
+@router.get("/providers", openapi_extra=KEY_OPTIONAL)
 async def list_providers(
     request: Request, show: Annotated[bool, Query(alias="all")] = False
 ) -> Response:

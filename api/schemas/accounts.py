@@ -52,6 +52,7 @@ class KeyRequest(KeyChanges):
     """A new key, of the caller's own workspace unless it names another."""
 
     name: Name
+    workspace_id: Id | None = None  # type: ignore[assignment]  # the caller's own
     kind: Literal[CallerKind.INFERENCE, CallerKind.MANAGEMENT] = CallerKind.INFERENCE
     everywhere: StrictBool = False  # a management key of the whole installation
     creator_user_id: Id | None = None

@@ -7,7 +7,7 @@ from api import intake
 from api.account_scope import workspace_of
 from api.account_views import iso
 from api.auth import actor_of
-from api.documents import APP_CODE, CODE_EXCHANGE
+from api.documents import APP_CODE, CODE_EXCHANGE, NO_KEY
 from api.errors import json_response
 from api.schemas.accounts import AppCodeRequest, CodeExchange, milliseconds
 from api.services import services_of
@@ -42,7 +42,7 @@ async def create_app_code(request: Request) -> Response:
     return json_response({"data": {"id": code, "app_id": 0, "created_at": iso(now_ms())}})
 
 
-@router.post("", openapi_extra=CODE_EXCHANGE)
+@router.post("", openapi_extra=CODE_EXCHANGE | NO_KEY)
 async def exchange_app_code(request: Request) -> Response:
     """Exchange a code for a key. No key is needed: the code and its verifier are the proof."""
     services = services_of(request)

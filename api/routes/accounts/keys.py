@@ -51,7 +51,7 @@ async def create_key(request: Request) -> Response:
         raise PermissionDeniedError("Only a key of the whole installation makes another.")
     if wanted.everywhere and wanted.kind is not CallerKind.MANAGEMENT:
         raise InvalidRequestError("everywhere: only a management key can be.", param="everywhere")
-    owner = await workspace_of(services, principal, wanted.workspace_id or None)
+    owner = await workspace_of(services, principal, wanted.workspace_id)
     columns = _columns(wanted.model_dump(exclude_unset=True))
     columns.pop("workspace_id", None)
     columns |= {

@@ -28,7 +28,7 @@ def test_the_example_is_what_is_answered(answered: Answers, operation: str) -> N
         for media, answer in by_media.items()
         for difference in differences(shown[status][media], answer)
     ]
-    assert found == [], f"{operation} answers otherwise than its example says. {ANEW}"
+    assert not found, "\n".join([f"{operation} answers otherwise than shown. {ANEW}", *found])
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
@@ -48,6 +48,19 @@ def test_every_answer_has_an_example(operation: str) -> None:
         if "example" not in content and media not in WITHOUT_EXAMPLE.get(operation, {})
     }
     assert missing == set(), f"{operation} has no example of its answer. {ANEW}"
+
+
+def test_no_example_is_of_an_operation_that_is_gone() -> None:
+    assert recorded().keys() == OPERATIONS.keys(), ANEW
+
+
+def test_a_difference_is_told_by_its_key() -> None:
+    before = {"data": [{"id": "a", "cost": 1, "done": True}]}
+    now = {"data": [{"id": "a", "cost": 0.5, "done": None}]}
+    assert differences(before, before) == differences(before, {"data": [*before["data"]] * 2}) == []
+    assert differences(before, now) == [
+        "`data[].done` (boolean) is no longer there", "`data[].done` (null) is new",
+    ]  # fmt: skip
 
 
 def _kinds(answers: dict[str, dict]) -> set[tuple[str, str]]:
