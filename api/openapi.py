@@ -23,6 +23,30 @@ One OpenAI-compatible API over every provider, in which every request is a durab
 - Every answer of a job carries `X-Job-Id` and `X-Generation-Id`.
 """
 
+TAGS = {
+    "chat": "Chat completions: answered, streamed, or accepted for later.",
+    "operations": "Everything else that models do: vectors, pictures, rankings, sound.",
+    "jobs": "Requests to come back for, each with its result, attempts and numbered events.",
+    "batches": "Many requests at once, from a file or in the body.",
+    "compare": "The same prompts put to several models.",
+    "presets": "Named, versioned parts of a chat body: `@preset/slug` stands for one.",
+    "webhooks": "Endpoints that are told what became of jobs and batches, and every delivery.",
+    "files": "Inputs and results of batches, pictures and sound.",
+    "models": "What can be asked for here, at which providers and prices.",
+    "generations": "What a single completion consumed and cost.",
+    "credits": "What a workspace has paid in and spent.",
+    "usage": "What was used, by day or by any question.",
+    "budgets": "What may be spent in a day, a week, a month, or ever.",
+    "byok": "Keys of providers that a workspace brings along.",
+    "keys": "Keys of this API, and their limits.",
+    "workspaces": "Who shares keys, jobs and credit.",
+    "users": "People who sign in.",
+    "apps": "Apps that are given a key by whoever uses them (PKCE).",
+    "audit": "Who changed what, when, from where.",
+    "health": "Whether this installation is well.",
+}
+"""What the document groups operations by."""
+
 KEY = {
     "type": "http",
     "scheme": "bearer",
@@ -81,6 +105,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas = components.setdefault("schemas", {})
     schemas.update(component_schemas(), Error=ENVELOPE, Problem=PROBLEM)
     components["securitySchemes"] = {"key": KEY}
+    document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     examples = answers.recorded()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():

@@ -2,13 +2,10 @@
 
 import re
 
-import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from tests.api.answers.documented import DOCUMENT, OPERATIONS
 from tests.api.conftest import Api
-
-pytestmark = pytest.mark.one_stack
 
 KEYED = {
     name: each["security"] == [{"key": []}]
@@ -25,6 +22,8 @@ def test_the_document_is_valid() -> None:
 
 def test_every_operation_is_described_under_a_name_of_its_own() -> None:
     assert [name for name, each in OPERATIONS.items() if not each.get("description")] == []
+    tags = {each["tags"][0] for each in OPERATIONS.values()}
+    assert tags == {each["name"] for each in DOCUMENT["tags"]}
     names = {each["operationId"] for each in OPERATIONS.values()}
     assert len(names) == len(OPERATIONS)
 

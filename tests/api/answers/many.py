@@ -28,7 +28,8 @@ def run_batches(walk: Walk) -> None:
     with walk.nobody_works():
         batch = ask("POST /batches", json=BATCH | {"input_file_id": walk.made["input"]})
         ask("POST /batches", json=BATCH | {"requests": LINES})
-    done = ask.until(_has_ended, "GET /batches/{batch_id}", batch_id=batch["id"])
+    page = {"results": "true"}
+    done = ask.until(_has_ended, "GET /batches/{batch_id}", batch_id=batch["id"], params=page)
     ask.until(lambda found: _has_ended(found["data"][0]), "GET /batches", params={"limit": 1})
     ask("GET /files/{file_id}/content", file_id=done["output_file_id"])
     with walk.nobody_works():
