@@ -122,7 +122,8 @@ def failed(job, *, now=NOW, why=None, decision=None, **more):
 
 
 def record(database, *endings):
-    return run(database, lifecycle.record_many, *endings)
+    """Say of each ending whether it was written."""
+    return [written is not None for written in run(database, lifecycle.record_many, *endings)]
 
 
 def cancel(database, job_id, workspace_id, *, now=NOW):

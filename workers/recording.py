@@ -113,8 +113,8 @@ def _remember(tools: Toolbox, job: ClaimedJob, usage: Usage) -> None:
         tools.events.remember(key, endpoint, seconds=warmth.IDLE_SECONDS)
 
 
-async def record(tools: Toolbox, ending: Ending) -> bool:
-    """Write how an attempt ended; False where it is no longer the job's.
+async def record(tools: Toolbox, ending: Ending) -> Ending | None:
+    """Write how an attempt ended; return what was written, None where it is no longer the job's.
 
     While the database does not answer this keeps trying, as long as the lease it cannot renew.
     """
@@ -124,7 +124,7 @@ async def record(tools: Toolbox, ending: Ending) -> bool:
         OperationalError,
         seconds=tools.settings.lease_seconds,
     )
-    if not recorded:
+    if recorded is None:
         log.warning("attempt.superseded", job=ending.job.id, attempt=ending.job.attempt)
     return recorded
 
@@ -160,8 +160,9 @@ async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:
     """Record a failed attempt and do what follows: queue it again, or end the job."""
     job = run.job
     decided = decide(job, failure, now_ms(), shown=run.story.shown)
-    decision = await _affordable(tools, job, failure, decided)
-    if not await record_failure(tools, run, failure, decision):
+    affordable = await _affordable(tools, job, failure, decided)
+    decision = await record_failure(tools, run, failure, affordable)
+    if decision is None:
         return
     log.info(
         "attempt.failed",
@@ -179,24 +180,37 @@ async def fail(tools: Toolbox, run: Run, failure: Failure) -> None:
 
 async def record_failure(
     tools: Toolbox, run: Run, failure: Failure, decision: Decision, *, announced: bool = True
-) -> bool:
-    """Write an attempt without an answer and what follows, then tell it; False as in `record`."""
+) -> Decision | None:
+    """Write an attempt without an answer and what follows, then tell it; None as in `record`.
+
+    Returned is what does follow: a caller may have cancelled the job since `decision` was made.
+    """
     job = run.job
-    events = generation = None
-    if isinstance(decision, Retry):
-        run.story.retrying(failure, decision, job.plan[decision.position])
-    else:
-        generation = _shown(tools, run, failure)
-        facts = {} if generation is None else _facts(job)
-        run.story.end(decision.state.value, facts, error=error_json(job, failure))
-        events = run.story.packed()
-    ending = Failed(
-        job, now_ms(), failure, decision, run.timings, events, generation, announced=announced
+    generation = None if isinstance(decision, Retry) else _shown(tools, run, failure)
+    _prepare(run, failure, decision, generation)
+    events = None if isinstance(decision, Retry) else run.story.packed()
+    recorded = await record(
+        tools,
+        Failed(
+            job, now_ms(), failure, decision, run.timings, events, generation, announced=announced
+        ),
     )
-    recorded = await record(tools, ending)
-    if recorded:
-        run.story.tell()
-    return recorded
+    if not isinstance(recorded, Failed):
+        return None
+    if recorded.decision != decision:
+        run.story.take_back()
+        _prepare(run, failure, recorded.decision, generation)
+    run.story.tell()
+    return recorded.decision
+
+
+def _prepare(run: Run, failure: Failure, decision: Decision, generation: Json | None) -> None:
+    """Prepare what is told of an attempt without an answer."""
+    if isinstance(decision, Retry):
+        run.story.retrying(failure, decision, run.job.plan[decision.position])
+        return
+    facts = {} if generation is None else _facts(run.job)
+    run.story.end(decision.state.value, facts, error=error_json(run.job, failure))
 
 
 def _shown(tools: Toolbox, run: Run, failure: Failure) -> Json | None:

@@ -152,22 +152,26 @@ _STORE_ANSWER = (
 )
 
 
-def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[bool]:
-    """Write how attempts ended and what follows; False where the attempt was no longer the job's.
+def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[Ending | None]:
+    """Write how attempts ended and what follows; None where the attempt was no longer the job's.
 
-    Answer, cost, settlement and state change of a job are in one transaction.
+    Returned is what was written: no retry of a job that its caller cancelled meanwhile. Answer,
+    cost, settlement and state change of a job are in one transaction.
     """
     found = connection.execute(_RUNNING, {"ids": [ending.job.id for ending in endings]})
     running: dict[tuple[str, int], RunningJob] = {(row.id, row.attempt): row for row in found}
-    recorded = []
+    recorded: list[Ending | None] = []
     live: list[Ending] = []
     rows: dict[str, RunningJob] = {}
     for ending in endings:
         row = running.pop((ending.job.id, ending.job.attempt), None)
-        recorded.append(row is not None)
-        if row is not None:
-            live.append(_called_off(ending) if row.cancel_requested else ending)
-            rows[row.id] = row
+        if row is None:
+            recorded.append(None)
+            continue
+        written = _called_off(ending) if row.cancel_requested else ending
+        recorded.append(written)
+        live.append(written)
+        rows[row.id] = row
     if live:
         _end_attempts(connection, live)
         _record_finished(connection, [end for end in live if isinstance(end, Finished)], rows)

@@ -2,9 +2,17 @@ import pytest
 
 from broker.completion import AttemptOutcome, ErrorType
 from broker.errors import ConflictError, NotFoundError
-from broker.lifecycle import Cancellation, Heartbeat, Renewal, cancel_many, expire_many, renew_many
+from broker.lifecycle import (
+    Cancellation,
+    Heartbeat,
+    Renewal,
+    cancel_many,
+    expire_many,
+    record_many,
+    renew_many,
+)
 from broker.queues import Lane
-from broker.retries import OnUnknown, Retry
+from broker.retries import GiveUp, OnUnknown, Retry
 from broker.states import JobState
 from tests.factories import (
     HOLD,
@@ -106,7 +114,8 @@ def test_a_cancelled_job_is_not_tried_again(database, caller, why):
     # When its attempt fails in a way that would be tried again
     ending = failed(job, why=why)
     assert isinstance(ending.decision, Retry)
-    assert record(database, ending) == [True]
+    [written] = run(database, record_many, ending)
+    assert written.decision == GiveUp(JobState.CANCELLED)  # its worker is told so
     # Then the job ends as cancelled: no provider is called for it any more
     assert job_row(database, job.id).state == "cancelled"
     assert attempts(database, job.id) == [(1, why.outcome.value)]

@@ -212,16 +212,14 @@ def test_a_mixed_group_books_each_ending_for_its_own_job(database, caller):
     done, dropped, again = (submit_and_claim(database, caller) for _ in range(3))
     # When one group ends them in three ways
     with database.transaction() as connection:
-        recorded = record_many(
-            connection,
-            [
-                failed(again, decision=Retry(0)),
-                finished(done, cost=11),
-                failed(dropped, decision=GiveUp()),
-            ],
-        )
+        endings = [
+            failed(again, decision=Retry(0)),
+            finished(done, cost=11),
+            failed(dropped, decision=GiveUp()),
+        ]
+        written = record_many(connection, endings)
     # Then each has its own state and entries
-    assert recorded == [True, True, True]
+    assert written == endings
     assert [job_row(database, job.id).state for job in (done, dropped, again)] == [
         "completed",
         "failed",
