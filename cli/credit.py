@@ -16,7 +16,7 @@ from broker.administration import money
 from broker.audit import CLI
 from broker.clock import now_ms
 from broker.errors import WaybillError
-from broker.money import nanos_from_usd, usd
+from broker.money import NANOS_PER_USD, nanos_from_usd, usd
 from broker.payments import Payment
 from cli.local import local_database
 from cli.remote.client import complain
@@ -37,6 +37,10 @@ def _dollars(amount: str) -> Decimal:
         nanos = nanos_from_usd(amount)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.") from None
+    if nanos == 0 and Decimal(amount) > 0:
+        raise typer.BadParameter(f"{amount} is less than a nano-dollar, the smallest amount.")
+    if nanos > payments.MOST_USD * NANOS_PER_USD:
+        raise typer.BadParameter(f"{amount} is more than {payments.MOST_USD:,} US dollars.")
     if nanos <= 0:
         raise typer.BadParameter(
             f"{amount} is not more than 0: `credits add` books what came in, `credits withdraw` "

@@ -35,12 +35,18 @@ def create(
     everywhere: Annotated[
         bool, typer.Option("--everywhere", help="A management key of the whole installation.")
     ] = False,
-    limit: Annotated[float | None, typer.Option(min=0, help="US dollars it may spend.")] = None,
+    limit: Annotated[
+        float | None, typer.Option(min=0, max=1e9, help="US dollars it may spend.")
+    ] = None,
     reset: Annotated[
         LimitReset | None, typer.Option(help="How often the limit starts anew (UTC).")
     ] = None,
-    days: Annotated[float | None, typer.Option(min=0, help="Days until it expires.")] = None,
-    per_minute: Annotated[int | None, typer.Option(min=1, help="Requests per minute.")] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0, max=36_500, help="Days until it expires.")
+    ] = None,
+    per_minute: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Requests per minute.")
+    ] = None,
 ) -> None:
     """Make a key and print it: the only time it can be read."""
     columns = {

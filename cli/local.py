@@ -1,6 +1,7 @@
 """The configured database, for commands that work on it without a server."""
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 import typer
@@ -11,6 +12,7 @@ from broker.settings import Settings
 from cli.doctor import checkups
 from cli.remote.client import complain
 from cli.remote.server import running_at
+from cli.start.demonstration import demo_file
 from cli.start.serve import address, linking_to
 
 
@@ -28,6 +30,16 @@ def local_database() -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def in_force() -> Settings:
+    """Load the configuration; that of a demo which runs here, where there is no other."""
+    config = settings.load()
+    demo = demo_file(config.data_dir)
+    if settings.config_path().is_file() or not demo.is_file() or not running_at(config.data_dir):
+        return config
+    os.environ["WAYBILL_CONFIG"] = str(demo)
+    return settings.load()
 
 
 def with_links() -> Settings:

@@ -1,14 +1,19 @@
 """`waybill`: one command, each of its words in a module of its own, loaded when it is asked for."""
 
 import ast
+import os
+import sys
 from importlib import import_module
 from importlib.abc import InspectLoader
+from importlib.metadata import version as installed
 from importlib.util import find_spec
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
+
+from cli.troubles import sentence, strange_variables
 
 WORDS = {
     "up": "cli.start.up:up",
@@ -53,8 +58,21 @@ class Words(TyperGroup):
             command.help = said(cmd_name)
         return command
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run a command; what a person can mend ends in a sentence, not in a traceback."""
+        try:
+            return super().main(*args, **kwargs)
+        except Exception as error:
+            told = sentence(error)
+            if told is None:
+                raise
+            print(f"waybill: {told}", file=sys.stderr, flush=True)
+            raise SystemExit(1) from None
+
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
+        for told in strange_variables(os.environ):
+            print(f"waybill: {told}", file=sys.stderr, flush=True)
         return name, loaded(name) if name in WORDS else command, rest
 
 
@@ -99,3 +117,19 @@ app = typer.Typer(
 
 for _word in WORDS:
     app.command(_word)(lambda: None)
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"waybill {installed('waybill-broker')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _waybill(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which it is."),
+    ] = False,
+) -> None:
+    """Take the options that stand before a word."""

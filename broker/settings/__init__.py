@@ -118,14 +118,15 @@ def _wrong(path: Path, lines: Iterable[str]) -> SystemExit:
     )
 
 
-def unknown_variables(names: Iterable[str]) -> list[str]:
-    """Say of each WAYBILL_* variable that no setting has its name."""
-    return [
-        f"{name} is no setting{near(name.removeprefix(PREFIX).lower(), Settings.model_fields)}"
+def unknown_variables(names: Iterable[str], besides: Iterable[str] = ()) -> list[str]:
+    """Say of each WAYBILL_* variable that no setting has its name, nor one of those besides."""
+    known = [name.upper() for name in (*Settings.model_fields, *besides)]
+    strange = [
+        name.removeprefix(PREFIX)
         for name in names
-        if name.startswith(PREFIX)
-        and name.removeprefix(PREFIX).lower() not in Settings.model_fields
+        if name.startswith(PREFIX) and name.removeprefix(PREFIX).upper() not in known
     ]
+    return [f"{PREFIX}{name} is no setting{near(name.upper(), known)}" for name in strange]
 
 
 def _refuse_unknown_tables(path: Path) -> None:

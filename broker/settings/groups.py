@@ -6,6 +6,7 @@
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -66,6 +67,8 @@ class Storage(_Group):
             raise ValueError(
                 f"must begin with {known[0]}:// ({', '.join(known[1:])} are known, too)"
             )
+        if info.field_name == "database_url":
+            _ = urlsplit(value).port  # raises ValueError
         return value
 
     @field_validator("bootstrap_key")

@@ -49,7 +49,7 @@ def refresh(
     """
     body = _or_stop(lambda: fetched(source))
     namer = Namer(priced_slugs())
-    with opened() as database:
+    with opened(to_write=apply) as database:
         listings = _or_stop(lambda: list(models_dev.read(body, namer)))
         _import(database, namer, listings, "models.dev", apply=apply, force=force or [],
                 everything=everything)  # fmt: skip
@@ -78,7 +78,7 @@ def discover(
         raise typer.Exit(1)
     namer = Namer(priced_slugs())
     failed = False
-    with opened() as database:
+    with opened(to_write=apply) as database:
         for slug in chosen:
             try:
                 listings = list(discovered.read(model_list(known[slug]), known[slug], namer))
@@ -99,7 +99,7 @@ def history(
     model: Annotated[str, typer.Argument(help="Model slug.")],
 ) -> None:
     """Show what imports said of an endpoint, and from when on it counted."""
-    with opened() as database:
+    with opened(to_write=False) as database:
         said = database.read_now(applied.history, provider, model)
     if said:
         show_history(said)

@@ -11,7 +11,8 @@ from broker.clock import now_ms
 from broker.errors import WaybillError
 from broker.money import usd_text
 from cli.catalog.showing import console, sample_bill, words
-from cli.catalog.storage import loaded
+from cli.catalog.storage import looked_up
+from cli.local import in_force
 from cli.remote.client import complain
 
 models = typer.Typer(help="Look at models, their endpoints and prices.", no_args_is_help=True)
@@ -26,7 +27,7 @@ def list_models(
     ] = False,
 ) -> None:
     """List models with the price of their cheapest endpoint, in USD per million tokens."""
-    known = loaded()
+    known = looked_up(in_force())
     shown = known.everything if everything else known.models
     try:
         found = ordered(selected(shown.values(), Wanted(q=q), names={}, now=now_ms() // 1000), sort)
@@ -46,7 +47,7 @@ def list_models(
 @models.command()
 def show(name: Annotated[str, typer.Argument(help="A slug, or any other name of it.")]) -> None:
     """Show a model: what it can do, and its endpoints with prices and a sample bill."""
-    known = loaded()
+    known = looked_up(in_force())
     try:
         model = known.find(name)
     except WaybillError as error:

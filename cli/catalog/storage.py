@@ -1,6 +1,7 @@
 """The catalog as this installation serves it, and its database, migrated, for as long as needed."""
 
 import contextlib
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,26 +14,23 @@ from broker.database import Database
 from broker.migrations import migrate
 from broker.providers import configured
 from broker.settings import Settings
+from cli.start import data_directory
 
 
 @contextlib.contextmanager
-def opened() -> Iterator[Database]:
+def opened(*, to_write: bool = True) -> Iterator[Database]:
+    """Open the database; who only reads gets an empty one that is gone afterwards, if need be."""
     config = settings.load()
-    if config.database.startswith("sqlite"):
-        config.data_dir.mkdir(parents=True, exist_ok=True)
-    database = Database(config.database)
-    try:
+    with contextlib.ExitStack() as stack:
+        url = config.database
+        if to_write and url.startswith("sqlite"):
+            data_directory.make(config.data_dir)
+        elif _is_missing(config):
+            directory = stack.enter_context(tempfile.TemporaryDirectory())
+            url = f"sqlite:///{directory}/empty.db"
+        database = stack.enter_context(contextlib.closing(Database(url)))
         migrate(database.engine)
         yield database
-    finally:
-        database.close()
-
-
-def loaded() -> Catalog:
-    """Return the catalog as an API process would have it."""
-    config = settings.load()
-    with opened() as database:
-        return LiveCatalog(config, configured(config), database).current
 
 
 def looked_up(config: Settings) -> Catalog:
@@ -41,11 +39,16 @@ def looked_up(config: Settings) -> Catalog:
     Without one that answers, no import counts.
     """
     known = configured(config)
-    url = make_url(config.database)
-    if url.drivername.startswith("sqlite") and not Path(url.database or "").is_file():
+    if _is_missing(config):
         return load(config, known)
     with contextlib.closing(Database(config.database)) as database:
         try:
             return LiveCatalog(config, known, database).current
         except SQLAlchemyError:
             return load(config, known)
+
+
+def _is_missing(config: Settings) -> bool:
+    """Tell whether it is an SQLite file that is not there: opening it would make it."""
+    url = make_url(config.database)
+    return url.drivername.startswith("sqlite") and not Path(url.database or "").is_file()

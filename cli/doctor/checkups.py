@@ -23,7 +23,8 @@ from broker import providers as provider_rows
 from broker.settings import Settings, config_path
 from cli.catalog.storage import looked_up
 from cli.providers.disabled import disabled
-from cli.remote.server import configured, message, unreachable
+from cli.remote.server import about_the_key, configured, message, unreachable
+from cli.troubles import first_line
 
 OLDEST_PYTHON = (3, 11)
 PATIENCE_SECONDS = 3
@@ -64,22 +65,35 @@ def data_dir(config: Settings) -> str:
 
 def database(config: Settings) -> str:
     """Check that the database answers and has the newest tables."""
+    current = revision(config)
+    shown = make_url(config.database).render_as_string(hide_password=True)
+    newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
+    if current != newest:
+        raise Ailment(f"{shown} has version {current}, not {newest}: run `waybill migrate`")
+    return f"{shown}, version {current}"
+
+
+def revision(config: Settings) -> str:
+    """Return the version of the database's tables. Raises Ailment where there are none."""
     url = make_url(config.database)
     shown = url.render_as_string(hide_password=True)
     if url.drivername.startswith("sqlite") and not Path(url.database or "").is_file():
-        raise Ailment(f"{shown} is not there yet: `waybill up` or `waybill migrate` makes it")
-    newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
+        raise Ailment(
+            f"{shown} is not there yet: `waybill up` or `waybill migrate` makes it; if yours is "
+            "elsewhere, `cd` to it or set WAYBILL_DATA_DIR"
+        )
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
             current = MigrationContext.configure(connection).get_current_revision()
     except Exception as error:
-        raise Ailment(f"{shown} does not answer ({error}): check WAYBILL_DATABASE_URL") from error
+        told = first_line(error)
+        raise Ailment(f"{shown} does not answer ({told}): check WAYBILL_DATABASE_URL") from error
     finally:
         engine.dispose()
-    if current != newest:
-        raise Ailment(f"{shown} has version {current}, not {newest}: run `waybill migrate`")
-    return f"{shown}, version {current}"
+    if current is None:
+        raise Ailment(f"{shown} has no tables yet: run `waybill migrate`")
+    return current
 
 
 def redis(config: Settings) -> str:
@@ -111,8 +125,8 @@ def transport(config: Settings) -> str:
     try:
         connection.ensure_connection(max_retries=1, interval_start=0, timeout=PATIENCE_SECONDS)
     except Exception as error:
-        remedy = "check WAYBILL_BROKER_URL" if config.broker_url else "see redis above"
-        raise Ailment(f"{shown} does not answer ({error}): {remedy}") from error
+        why = f"({error}): check WAYBILL_BROKER_URL" if config.broker_url else "either"
+        raise Ailment(f"{shown} does not answer {why}") from error
     finally:
         connection.release()
     return shown
@@ -178,7 +192,7 @@ def server(_config: Settings) -> str:
     if wrong or not report:
         raise Ailment(f"{where.url} cannot serve ({'; '.join(wrong) or message(health)})")
     if allowed.status_code == httpx.codes.UNAUTHORIZED:
-        raise Ailment(f"{where.url} is ready, but: {message(allowed)} (WAYBILL_API_KEY)")
+        raise Ailment(f"{where.url} is ready, but: {about_the_key(where, message(allowed))}")
     return f"{where.url} is ready: {', '.join(report)}"
 
 

@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 
 import typer
 
-from broker import settings
 from broker.settings import Settings
 from cli.doctor import checkups
 from cli.doctor.checkups import Ailment
 from cli.doctor.secrets import concealing
+from cli.local import in_force
 
 Check = Callable[[Settings], str]
 
@@ -40,7 +40,7 @@ def _findings() -> Iterator[tuple[str, bool, str]]:
     """Yield (what, whether it is well, one line about it)."""
     yield _examined("python", checkups.python)
     try:
-        config = settings.load()
+        config = in_force()
     except SystemExit as error:
         yield "configuration", False, _one_line(str(error))
         return

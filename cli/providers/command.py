@@ -10,13 +10,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from broker import settings
 from broker.lighting import key_of, lighting
 from broker.providers import ENV_PREFIX, Provider, configured
 from broker.settings import ProviderRow, Settings
 from broker.vendors import vendors
 from cli.catalog.storage import looked_up
 from cli.doctor.secrets import concealing
+from cli.local import in_force
 from cli.providers.disabled import disabled, enable
 from cli.remote.client import complain
 
@@ -32,7 +32,7 @@ def list_providers(
     """List the providers that can be called, and those of whose configuration a part is missing."""
     from workers.toolbox import routes  # noqa: PLC0415  # loads every adapter
 
-    config = settings.load()
+    config = in_force()
     known = configured(config)
     routes(known)
     table = Table("slug", "name", "wire", "status", "models", "base URL", box=None, pad_edge=False)
@@ -51,7 +51,7 @@ def check(
     """Try the key of each provider with one free request; exit code 1 when one fails."""
     from cli.providers.checks import PATIENCE_SECONDS, check  # noqa: PLC0415  # loads every adapter
 
-    config = settings.load()
+    config = in_force()
     known = configured(config)
     wanted = slugs or list(known)
     conceal = concealing(config, os.environ)

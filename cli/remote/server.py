@@ -97,6 +97,8 @@ def unreachable(server: Server, error: httpx.TransportError) -> ServerError:
         return ServerError(f"WAYBILL_URL {server.url!r} is no address: it begins with http://")
     if isinstance(error, httpx.ConnectError):
         return ServerError(f"no Waybill at {server.url}: start one with `waybill up`")
+    if isinstance(error, httpx.RemoteProtocolError) and "illegal" in str(error):
+        return ServerError(f"{server.url} is no Waybill: it does not speak HTTP")
     what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "hung up"
     return ServerError(f"{server.url} {what} ({type(error).__name__})")
 
@@ -105,7 +107,7 @@ def refused(server: Server, response: httpx.Response) -> ServerError:
     """Say what the server answered instead of doing it."""
     status = response.status_code
     if status == httpx.codes.UNAUTHORIZED:
-        return ServerError(_about_the_key(server, message(response)), status=status)
+        return ServerError(about_the_key(server, message(response)), status=status)
     pause = _asked_pause(response)
     return ServerError(f"{message(response)} (HTTP {status})", status=status, pause=pause)
 
@@ -130,7 +132,11 @@ def _asked_pause(response: httpx.Response) -> float:
     return min(float(asked), LONGEST_ASKED_PAUSE) if asked.isdecimal() else 0.0
 
 
-def _about_the_key(server: Server, told: str) -> str:
+def about_the_key(server: Server, told: str) -> str:
+    """Say what is wrong with the key that was sent, and where it came from."""
     if not server.key:
-        return f"{server.url} wants an API key: set WAYBILL_API_KEY"
+        return (
+            f"{server.url} wants an API key: set WAYBILL_API_KEY, or run this where the "
+            "`.waybill/api_key` of its `waybill up` is"
+        )
     return f"{server.url} refused the API key of {server.key_source}: {told}"

@@ -6,6 +6,11 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 EXAMPLE_ADDRESS = "127.0.0.1:9100"  # the simulator's, in examples/waybill.toml
 
 
+def demo_file(data_dir: Path) -> Path:
+    """Where `waybill up --demo` keeps its configuration, if there is no other."""
+    return data_dir / "demo.toml"
+
+
 def write_configuration(path: Path, simulator_port: int) -> None:
     """Write a waybill.toml for a simulator on this port. Raises SystemExit outside a checkout."""
     example = EXAMPLES / "waybill.toml"

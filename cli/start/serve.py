@@ -10,6 +10,7 @@ import typer
 
 from broker import settings
 from broker.settings import Settings
+from cli.start import data_directory
 
 SIMULATOR_PORT = 9100
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
@@ -36,6 +37,7 @@ def api(
     configure_logging()
     _settle_down()
     config = settings.load()
+    _refuse_without_tables(config)
     host, port = host or config.host, config.port if port is None else port
     uvicorn.run(
         create_app(linking_to(config, address(host, port))),
@@ -48,6 +50,15 @@ def api(
         backlog=4096,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
+
+
+def _refuse_without_tables(config: Settings) -> None:
+    from cli.doctor import checkups
+
+    try:
+        checkups.revision(config)
+    except checkups.Ailment as ailment:
+        raise SystemExit(f"waybill: {ailment}") from None
 
 
 def address(host: str, port: int) -> str:
@@ -92,7 +103,9 @@ def dispatcher() -> None:
     from workers.standalone import dispatch_forever
 
     configure_logging()
-    asyncio.run(dispatch_forever(settings.load()))
+    config = settings.load()
+    _refuse_without_tables(config)
+    asyncio.run(dispatch_forever(config))
 
 
 def flower(
@@ -117,7 +130,7 @@ def migrate() -> None:
     from broker.migrations import migrate as bring_up_to_date
 
     config = settings.load()
-    config.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    data_directory.make(config.data_dir)
     database = Database(config.database)
     bring_up_to_date(database.engine)
     with database.transaction() as connection:

@@ -20,9 +20,9 @@ from broker.queues import Lane
 from broker.settings import Settings
 from broker.stopping import stopped
 from cli.remote.server import key_file, url_file
-from cli.start import forks, preparation, serve
+from cli.start import data_directory, forks, preparation, serve
 from cli.start.children import Child, ChildDiedError, Launch, part, program, say
-from cli.start.demonstration import write_configuration
+from cli.start.demonstration import demo_file, write_configuration
 from cli.start.valkey import valkey_command
 
 START_SECONDS = 15.0
@@ -52,6 +52,7 @@ def up(
     """Start Valkey, the API, workers and Flower here; stop them with Ctrl-C."""
     config = settings.load()
     with _data_dir(config.data_dir):
+        demo_file(config.data_dir).unlink(missing_ok=True)
         if demo and not settings.config_path().is_file():
             config = _demo_configuration(config, simulator_port)
         host, port = host or config.host, config.port if port is None else port
@@ -74,7 +75,7 @@ def up(
 
 def _demo_configuration(config: Settings, simulator_port: int) -> Settings:
     """Without a waybill.toml, `--demo` brings one that names its simulator."""
-    path = config.data_dir / "demo.toml"
+    path = demo_file(config.data_dir)
     write_configuration(path, simulator_port)
     os.environ["WAYBILL_CONFIG"] = str(path)  # the children's environment is ours
     return settings.load()
@@ -249,14 +250,11 @@ def _data_dir(path: Path) -> Iterator[None]:
     """Hold the data directory for this process alone. Raises SystemExit where that fails."""
     import fcntl  # noqa: PLC0415  # not on Windows, where Valkey is not either
 
+    data_directory.make(path)
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = (path / "lock").open("w")
     except OSError as error:
-        raise SystemExit(
-            f"waybill: the data directory {path} cannot be written ({error.strerror}): choose "
-            "another with WAYBILL_DATA_DIR"
-        ) from None
+        raise data_directory.unwritable(path, error) from None
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -3,7 +3,7 @@ import re
 import pytest
 
 
-@pytest.mark.parametrize("amount", ["-5", "0", "1e-10", "ten", "nan"])
+@pytest.mark.parametrize("amount", ["-5", "0", "ten", "nan"])
 @pytest.mark.parametrize("direction", ["add", "withdraw"])
 def test_an_amount_is_more_than_nothing(command, direction, amount):
     said = command("credits", direction, "default", amount, "--reference=r")

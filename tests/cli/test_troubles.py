@@ -1,0 +1,126 @@
+"""What a person can mend ends in a sentence, not in a traceback."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from broker.settings import Settings
+from cli.local import in_force
+from cli.main import app
+from cli.remote.server import url_file
+from cli.start.demonstration import demo_file, write_configuration
+from cli.troubles import strange_variables
+
+NOBODY = "postgresql://u:hush@127.0.0.1:1/x"
+
+
+@pytest.fixture
+def waybill(tmp_path):
+    """Runs `waybill …` as a process in an empty directory; returns its exit code and its words."""
+
+    def run(*words, **environ):
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", *words],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path), **environ},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("words", "environ", "told"),
+    [
+        (["migrate"], {"WAYBILL_DATABASE_URL": NOBODY}, "the database cannot be used (connection"),
+        (["migrate"], {"WAYBILL_DATABASE_URL": "mysql://x"}, "must begin with postgresql://"),
+        (["migrate"], {"WAYBILL_DATABASE_URL": "postgresql://a:b/c"}, "database_url: Port"),
+        (["migrate"], {"WAYBILL_DATA_DIR": "/etc/passwd"}, "/etc/passwd cannot be written"),
+        (["up"], {"WAYBILL_DATA_DIR": "/etc/passwd"}, "/etc/passwd cannot be written"),
+        (["api"], {"WAYBILL_REDIS_URL": "http://x"}, "redis_url: must begin with redis://"),
+        (["worker"], {"WAYBILL_BROKER_URL": "kafka://x"}, "broker_url: must begin with amqp://"),
+        (["api"], {}, "`waybill migrate` makes it; if yours is elsewhere, `cd` to it"),
+        (["dispatcher"], {}, "`waybill migrate` makes it"),
+        (["keys", "list"], {"WAYBILL_DATABASE_URL": NOBODY}, "check WAYBILL_DATABASE_URL"),
+    ],
+)
+def test_trouble_is_one_sentence(waybill, words, environ, told):
+    code, said = waybill(*words, **environ)
+    assert code == 1
+    assert told in said
+    assert "Traceback" not in said
+    assert "sqlalche.me" not in said
+    assert "hush" not in said
+
+
+def test_an_api_before_the_tables_are_there_says_what_makes_them(waybill, tmp_path):
+    (tmp_path / ".waybill").mkdir()
+    (tmp_path / ".waybill" / "waybill.db").touch()
+    code, said = waybill("api")
+    assert code == 1
+    assert said.endswith("has no tables yet: run `waybill migrate`\n")
+
+
+@pytest.mark.parametrize("amount", ["1e400", "10000001", "0.0000000001"])
+def test_an_amount_that_cannot_be_booked_is_refused(command, database, amount):
+    done = command("credits", "add", "default", amount)
+    assert done.exit_code == 2
+    assert amount in done.output
+
+
+@pytest.mark.parametrize(
+    "option", ["--limit=1e400", "--limit=1e12", "--days=1e400", "--per-minute=99999999999999999999"]
+)
+def test_a_limit_beyond_any_is_refused(command, database, option):
+    assert command("keys", "create", "x", option).exit_code == 2
+
+
+def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
+    def broken():
+        raise RuntimeError("ours")
+
+    monkeypatch.setattr("cli.settings.configuration.load", broken)
+    assert isinstance(CliRunner().invoke(app, ["settings"]).exception, RuntimeError)
+
+
+def test_a_variable_that_nothing_reads_is_told():
+    assert strange_variables(["WAYBILL_PROT", "WAYBILL_API_KEYS", "WAYBILL_URL", "PATH"]) == [
+        "WAYBILL_PROT is no setting; did you mean PORT?",
+        "WAYBILL_API_KEYS is no setting; did you mean API_KEY?",
+    ]
+
+
+def test_the_version_is_told(command):
+    assert command("--version").stdout.startswith("waybill 0.")
+
+
+@pytest.mark.parametrize(
+    "words", [["models", "list"], ["models", "show", "zzz"], ["catalog", "history", "p", "a/b"],
+              ["keys", "list"], ["credits", "show"], ["providers", "list"], ["usage"], ["doctor"]]
+)  # fmt: skip
+def test_reading_makes_nothing(waybill, tmp_path, words):
+    waybill(*words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_migrating_makes_a_directory_that_is_its_owners_alone(waybill, tmp_path):
+    assert waybill("migrate")[0] == 0
+    assert (tmp_path / ".waybill").stat().st_mode & 0o777 == 0o700
+
+
+def test_commands_know_the_demo_that_runs_here(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("WAYBILL_CONFIG", "")  # is put back afterwards
+    monkeypatch.delenv("WAYBILL_CONFIG")
+    write_configuration(demo_file(tmp_path), 9100)
+    assert in_force() == Settings()  # it ran here, and does no more
+    url_file(tmp_path).write_text("http://127.0.0.1:8080")
+    assert "acme/small" in CliRunner().invoke(app, ["models", "list"]).output
+    assert "acme/slow" in [model.slug for model in in_force().models]
