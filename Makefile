@@ -48,6 +48,11 @@ format: $(SETUP) ## let ruff format and fix
 examples: $(SETUP) ## record anew what the API reference shows of answers
 	$(BIN)/python -m tests.api.answers.record
 
+audit: ## look the exact versions up among known vulnerabilities (asks the package index)
+	$(PYTHON) -m venv $(VENV)/audit
+	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
+	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
 bench: $(SETUP) ## measure throughput, overhead, CPU and memory against a direct call
 	$(BIN)/python -m tests.benchmarks.run
 
