@@ -17,6 +17,12 @@ Answers = dict[str, dict[str, dict[str, Any]]]
 """By operation, status and media type. Bytes are kept as None."""
 
 
+BUSY = """
+SELECT 1 FROM pg_stat_activity
+WHERE datname = current_database() AND state <> 'idle' AND pid <> pg_backend_pid()
+"""
+
+
 class Caller:
     """Somebody with a key. Calling one asks, and keeps the first answer of each kind."""
 
@@ -77,22 +83,29 @@ class Walk:
     def nobody_works(self) -> Iterator[None]:
         """Let no job begin or go on meanwhile: what was just accepted is shown as it was."""
         worker = self.house.child("worker")
-        until(lambda: self._stopped(worker), 10, "the worker holds the write lock")
+        until(lambda: self._stopped(worker), 10, "something is written all the time")
         try:
             yield
         finally:
             worker.resume()
 
     def _stopped(self, worker: psutil.Process) -> bool:
-        """Stop the worker, unless it is just writing: then nobody else could."""
+        """Stop the worker, unless something is just being written: then nobody else could."""
         worker.suspend()
+        if self._is_written():
+            worker.resume()
+            return False
+        return True
+
+    def _is_written(self) -> bool:
+        if not self.house.database_url.startswith("sqlite"):
+            return bool(self.house.ask(BUSY))
         with closing(sqlite3.connect(self.house.data_dir / "waybill.db", timeout=0)) as database:
             try:
                 database.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:
-                worker.resume()
-                return False
-            return True
+                return True
+            return False
 
 
 def base_of(path: str) -> str:
