@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from api.views import job_urls
+from broker import spreadsheets
 from broker.clock import seconds
 from broker.comparisons import Cell
 from broker.completion import Json
@@ -44,13 +45,13 @@ def comparison(comparison_id: str, cells: Sequence[Cell]) -> Json:
 def table(cells: Sequence[Cell]) -> bytes:
     """Return the cells as CSV, one a line."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS)
-    writer.writeheader()
+    writer = csv.writer(out)
+    writer.writerow(COLUMNS)
     for cell in cells:
         told = answer(cell)
         error = (told["error"] or {}).get("message")
-        place = {"row": cell.row + 1, "prompt": prompt_of(cell)}
-        writer.writerow({name: (told | place | {"error": error}).get(name) for name in COLUMNS})
+        told |= {"row": cell.row + 1, "prompt": prompt_of(cell), "error": error}
+        writer.writerow([spreadsheets.cell(told.get(name)) for name in COLUMNS])
     return out.getvalue().encode()
 
 

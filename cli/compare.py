@@ -10,11 +10,12 @@ import orjson
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from broker.completion import Json
 from cli.remote.client import Client, complain, connected
 from cli.submit import print_json
+from cli.tables import Table, printable
 
 LOOK_SECONDS = 0.5
 SHOWN_CHARACTERS = 300
@@ -127,12 +128,13 @@ def _write(client: Client, table: Json, output: Path) -> None:
 def show(table: Json, console: Console) -> None:
     """Print the answers of each prompt, then what each model took."""
     for row in table["rows"]:
-        prompt = escape(_cut(row["prompt"]))
+        prompt = escape(printable(_cut(row["prompt"])))
         answers = Table(title=prompt, title_justify="left", show_lines=True)
         for name in ("model", "answer", "cost", "seconds", "tokens"):
             answers.add_column(name, justify="left" if name in {"model", "answer"} else "right")
         for each in row["answers"]:
-            answers.add_row(escape(each["model"]), escape(_said(each)), *_figures(each))
+            said = Text(printable(_said(each), lines=True))
+            answers.add_row(each["model"], said, *_figures(each))
         console.print(answers)
     if len(table["rows"]) > 1:
         console.print(_totals(table))
@@ -144,7 +146,7 @@ def _totals(table: Json) -> Table:
         totals.add_column(name, justify="left" if name == "model" else "right")
     for each in table["models"]:
         totals.add_row(
-            escape(each["model"]),
+            each["model"],
             str(each["completed"]),
             str(each["failed"]),
             f"${each['cost']:.6f}",

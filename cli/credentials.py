@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from rich.table import Table
 
 from broker import accounts, providers, settings
 from broker import credentials as own
@@ -19,7 +18,7 @@ from broker.sealing import Seal
 from broker.signing import older_keys, signing_key
 from cli.local import local_database
 from cli.remote.client import complain
-from cli.tables import print_table
+from cli.tables import Table, print_table
 from cli.workspaces import NAMED, workspace_id
 
 credentials = typer.Typer(

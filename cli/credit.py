@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 from sqlalchemy import Connection
 
 from broker import accounts, ledger, payments, settings
@@ -20,6 +19,7 @@ from broker.money import NANOS_PER_USD, nanos_from_usd, usd
 from broker.payments import Payment
 from cli.local import local_database
 from cli.remote.client import complain
+from cli.tables import Table
 from cli.workspaces import NAMED, workspace_id
 
 PIPE_WIDTH = 160

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from broker import accounts
 from broker.accounts import CallerKind, KnownKey, LimitReset
@@ -14,7 +13,7 @@ from broker.clock import now_ms
 from broker.money import nanos_from_usd
 from cli.local import local_database
 from cli.remote.client import complain
-from cli.tables import day, print_table
+from cli.tables import Table, day, print_table
 from cli.workspaces import NAMED, workspace_id
 
 DAY_MS = 86_400_000

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from sqlalchemy.exc import IntegrityError
 
 from broker import accounts
@@ -16,7 +15,7 @@ from broker.errors import WaybillError
 from cli import workspace_data
 from cli.local import local_database, with_links
 from cli.remote.client import complain
-from cli.tables import day, print_table
+from cli.tables import Table, day, print_table
 from cli.workspaces import NAMED, workspace_id, workspace_row
 
 LIMIT = 10_000

@@ -7,12 +7,12 @@ from typing import Annotated
 import orjson
 import typer
 from rich.console import Console, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from broker.completion import Json
 from cli.remote.client import connected
 from cli.submit import chat_body
+from cli.tables import Table
 
 
 def route(

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 from rich.console import Console
-from rich.table import Table
 
 from broker import settings as configuration
 from broker.settings import GROUPS, Settings
+from cli.tables import Table
 
 SECRET = ("key", "secret", "token", "password")
 HEADER = """# Configuration

@@ -1,14 +1,36 @@
 """Tables on a terminal, and whole lines for programs that read them."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
+from rich.table import Table as RichTable
 
 PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
+FIRST_PRINTABLE, DELETE, AFTER_CONTROLS = 0x20, 0x7F, 0xA0
 
 
-def print_table(table: Table) -> None:
+class Table(RichTable):
+    """A table whose texts are shown as they were written: they can neither colour nor command.
+
+    Callers choose names, and may put escape sequences into them.
+    """
+
+    def add_row(self, *cells: Any, **style: Any) -> None:
+        shown = [escape(printable(each)) if isinstance(each, str) else each for each in cells]
+        super().add_row(*shown, **style)
+
+
+def printable(text: str, *, lines: bool = False) -> str:
+    r"""Write control characters as `\x1b`; line ends and tabs stay where lines are wanted."""
+    kept = "\n\t" if lines else ""
+    return "".join(
+        char if char in kept or not _is_control(char) else repr(char)[1:-1] for char in text
+    )
+
+
+def print_table(table: RichTable) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPE_WIDTH)
@@ -17,3 +39,7 @@ def print_table(table: Table) -> None:
 
 def day(milliseconds: int) -> str:
     return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%d")
+
+
+def _is_control(char: str) -> bool:
+    return ord(char) < FIRST_PRINTABLE or DELETE <= ord(char) < AFTER_CONTROLS

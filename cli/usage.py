@@ -7,12 +7,13 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from broker import usage as sums
 from broker.clock import moment, now_ms
+from broker.spreadsheets import cell
 from broker.usage.periods import DAY_MS
 from cli.local import local_database
+from cli.tables import Table
 from cli.workspaces import NAMED, workspace_id
 
 PIPE_WIDTH = 160
@@ -47,7 +48,8 @@ def usage(
     lines = [(_name(row, by), *[row[name] for name in METRICS]) for row in rows]
     if as_csv:
         writer = csv.writer(sys.stdout)
-        writer.writerows([(by.value, *METRICS), *lines])
+        writer.writerow((by.value, *METRICS))
+        writer.writerows((cell(name), *figures) for name, *figures in lines)
         return
     table = Table(box=None, pad_edge=False)
     for number, column in enumerate((by.value, "answers", "failed", "input", "output", "USD")):

@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from broker.completion import Json
 from broker.webhooks import DeliveryState
 from cli.remote.client import complain, connected
 from cli.submit import print_json
+from cli.tables import Table
 
 PIPE_WIDTH = 200
 

@@ -22,6 +22,7 @@ from broker.clock import moment, now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError
 from broker.money import usd
+from broker.spreadsheets import cell
 
 router = APIRouter(tags=["usage"])
 
@@ -144,11 +145,6 @@ def _csv(name: str, rows: Sequence[Json]) -> Response:
     writer = csv.writer(text)
     if rows:
         writer.writerow(rows[0])
-        writer.writerows([_cell(value) for value in row.values()] for row in rows)
+        writer.writerows([cell(value) for value in row.values()] for row in rows)
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return Response(text.getvalue(), headers=headers, media_type="text/csv")
-
-
-def _cell(value: Any) -> Any:
-    is_formula = isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"}
-    return f"'{value}" if is_formula else value

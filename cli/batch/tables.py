@@ -7,6 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from broker.spreadsheets import cell
+
 Row = dict[str, Any]
 TABLES = frozenset({".csv", ".tsv", ".parquet"})
 PARQUET_ROWS = 1_000  # read or written at a time
@@ -59,9 +61,9 @@ def _csv_rows(path: Path) -> Iterator[Row]:
 @contextlib.contextmanager
 def _csv_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Row], None]]:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, delimiter=_delimiter(path))
-        writer.writeheader()
-        yield writer.writerow
+        writer = csv.writer(file, delimiter=_delimiter(path))
+        writer.writerow([cell(column) for column in columns])
+        yield lambda row: writer.writerow([cell(row.get(column)) for column in columns])
 
 
 def _delimiter(path: Path) -> str:

@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from broker.catalog import Model
 from broker.catalog.selection import Wanted, cheapest, ordered, selected
@@ -14,6 +13,7 @@ from cli.catalog.showing import console, sample_bill, words
 from cli.catalog.storage import looked_up
 from cli.local import in_force
 from cli.remote.client import complain
+from cli.tables import Table
 
 models = typer.Typer(help="Look at models, their endpoints and prices.", no_args_is_help=True)
 

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.table import Table
 
 from broker.catalog.applied import Said
 from broker.catalog.changes import Change, Kind
 from broker.money import usd_text
 from broker.pricing import Price, quote
+from cli.tables import Table
 
 PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
 SHOWN = ("prompt", "completion", "cache_read", "cache_write", "reasoning", "audio")

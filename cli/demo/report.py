@@ -5,10 +5,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from rich.table import Table
-
 from broker.completion import AttemptOutcome, Json
 from cli.demo.house import DemoHouse
+from cli.tables import Table
 
 Place = tuple[str, str]  # provider, model
 

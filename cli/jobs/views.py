@@ -4,12 +4,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from broker.completion import Json
 from cli.remote.event_log import LogEvent
 from cli.submit import answer_text
+from cli.tables import Table, printable
 
 COLOURS = {
     "completed": "green",
@@ -50,10 +50,10 @@ def whole(job: Json) -> Iterator[RenderableType]:
         yield _attempts(job["attempts"])
     if job.get("response"):
         yield Text("\nanswer", style="bold")
-        yield Text(answer_text(job["response"]))
+        yield Text(printable(answer_text(job["response"]), lines=True))
     if job.get("error"):
         yield Text("\nerror", style="bold red")
-        yield Text(str(job["error"].get("message")))
+        yield Text(printable(str(job["error"].get("message")), lines=True))
 
 
 def event_line(event: LogEvent) -> Text:
@@ -64,11 +64,12 @@ def event_line(event: LogEvent) -> Text:
     if event.type == "started":
         line.append(f"  attempt {data['attempt']} at {data['provider']} ({data['model']})")
     elif event.type == "retrying":
-        line.append(f"  attempt {data['attempt']}: {data['outcome']}, {data['message']}")
+        said = printable(data["message"])
+        line.append(f"  attempt {data['attempt']}: {data['outcome']}, {said}")
     elif data.get("error"):
-        line.append(f"  {data['error'].get('message')}")
+        line.append(f"  {printable(str(data['error'].get('message')))}")
     elif data.get("response"):
-        line.append(f"\n{answer_text(data['response'])}", "default")
+        line.append(f"\n{printable(answer_text(data['response']), lines=True)}", "default")
     return line
 
 
@@ -77,7 +78,7 @@ def dollars(amount: float | None) -> str:
 
 
 def _facts(job: Json) -> Table:
-    table = Table.grid(padding=(0, 2))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     facts: dict[str, str | Text | None] = {
         "job": job["id"],
         "status": _state(job["status"]),
@@ -120,7 +121,7 @@ def _attempts(attempts: Sequence[Json]) -> Table:
             _ms(attempt["queued_ms"]),
             _ms(attempt["first_token_ms"]),
             _ms(attempt["duration_ms"]),
-            Text(attempt["error_message"] or ""),
+            attempt["error_message"] or "",
         )
     return table
 

@@ -8,7 +8,6 @@ from typing import Annotated
 import httpx
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from broker.lighting import key_of, lighting
 from broker.providers import ENV_PREFIX, Provider, configured
@@ -19,6 +18,7 @@ from cli.doctor.secrets import concealing
 from cli.local import in_force
 from cli.providers.disabled import disabled, enable
 from cli.remote.client import complain
+from cli.tables import Table
 
 PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
 

@@ -64,7 +64,7 @@ def test_every_model_answers_every_prompt(house: House) -> None:
 
 
 def test_the_table_as_csv(house: House) -> None:
-    made = ask(house, models=MODELS[:2], prompt='say "hi", please\nnow').json()
+    made = ask(house, models=MODELS[:2], prompt='="hi", please\nnow').json()
     awaited(house, made["id"])
     for asked in (
         {"params": {"format": "csv"}},
@@ -74,7 +74,8 @@ def test_the_table_as_csv(house: House) -> None:
         assert answer.headers["content-type"].startswith("text/csv")
         rows = list(csv.DictReader(io.StringIO(answer.text)))
         assert [row["model"] for row in rows] == MODELS[:2]
-        assert rows[0]["answer"] == rows[0]["prompt"] == 'say "hi", please\nnow'
+        # what a spreadsheet would run is text
+        assert rows[0]["answer"] == rows[0]["prompt"] == '\'="hi", please\nnow'
         assert float(rows[0]["cost"]) > 0
 
 
