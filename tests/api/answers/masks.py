@@ -24,7 +24,7 @@ TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 ULID = re.compile(r"(?<=[_-])0[0-9A-HJKMNP-TV-Z]{25}(?![0-9A-DF-NP-Z])")
 MADE_UP: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"sk-wb-v1-\w+…\w+"), "sk-wb-v1-Exa…mple"),
-    (re.compile(r"sk-wb-v1-\w+"), "sk-wb-v1-ExampleExampleExample"),
+    (re.compile(r"sk-wb-v1-\w+(?![\w…])"), "sk-wb-v1-ExampleExampleExample"),
     (re.compile(r"whsec_[\w+/=]+"), "whsec_RXhhbXBsZQ=="),
     (re.compile(r"\b(token|signature)=[\w-]+"), r"\1=Example"),
     (re.compile(r"\bexpires=\d+"), f"expires={MOMENT + 3600}"),
@@ -88,8 +88,8 @@ class Mask:
 
     def _moment(self, seconds: float) -> int:
         """Return a time that is as many hours away from MOMENT as this one is from now."""
-        if seconds % 86_400 == 0:  # of a day: its first moment
-            return MOMENT - MOMENT % 86_400
+        if seconds % 86_400 == 0:  # the first moment of today, or of tomorrow
+            return MOMENT - MOMENT % 86_400 + (86_400 if seconds > self.now else 0)
         return MOMENT + round((seconds - self.now) / 3600) * 3600
 
     def _text(self, value: str) -> str:

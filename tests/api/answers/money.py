@@ -29,6 +29,7 @@ def set_budgets(walk: Walk) -> None:
     ask("PUT /workspaces/{workspace_ref}/budgets/{interval}", json={"limit_usd": 5}, **place)
     ask("GET /workspaces/{workspace_ref}/budgets/{interval}", **place)
     ask("GET /workspaces/{workspace_ref}/budgets", workspace_ref="research")
+    walk.caller("GET /key")
     ask("DELETE /workspaces/{workspace_ref}/budgets/{interval}", **place)
 
 
@@ -40,7 +41,6 @@ def look_at_use(walk: Walk) -> None:
         "granularity": "day",
         "filters": [{"field": "model", "operator": "eq", "value": "acme/embed"}],
     }
-    ask("GET /key")
     ask("GET /analytics/meta")
     for form in ("json", "csv"):
         ask("POST /analytics/query", json=question, params={"format": form})
