@@ -17,6 +17,7 @@ from starlette.responses import Response
 from api import openapi, queries
 from api.auth import Keyring
 from api.errors import PREFIXES, error_response
+from api.middleware import NoSniffing
 from api.pages import router as pages
 from api.routes import ROUTERS, health, metrics
 from api.routes.accounts import router as accounts
@@ -89,6 +90,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
             )
     for router in (health.router, metrics.router, pages):
         app.include_router(router)
+    app.add_middleware(NoSniffing)
     _shape_errors(app)
     openapi.complete(app)
     return app

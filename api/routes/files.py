@@ -7,6 +7,7 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from api import downloads
 from api.documents import FILE_FORM
 from api.errors import json_response
 from api.queries import FileCursor
@@ -83,7 +84,11 @@ async def delete_file(request: Request, file_id: str) -> Response:
 async def get_file_content(
     request: Request, file_id: str, expires: int = 0, signature: str = ""
 ) -> Response:
-    """Give a stored file: to its workspace's key, or to whoever has a link that still holds."""
+    """Give a stored file: to its workspace's key, or to whoever has a link that still holds.
+
+    It is a download; a type that browsers run or render (a page, SVG) is told as
+    `application/octet-stream`.
+    """
     services = services_of(request)
     workspace_id = None
     if not services.signer.holds(file_id, expires, signature):
@@ -98,8 +103,11 @@ async def get_file_content(
         raise NotFoundError(
             f"The content of {file_id} is not in this server's file store."
         ) from None
-    headers = {"Content-Length": str(row.bytes)}
-    return StreamingResponse(_with(first, pieces), headers=headers, media_type=row.media_type)
+    return StreamingResponse(
+        _with(first, pieces),
+        headers={"Content-Length": str(row.bytes)} | downloads.headers(row.filename or row.id),
+        media_type=downloads.media_type(row.media_type),
+    )
 
 
 def view(row: Any) -> Json:
@@ -152,7 +160,10 @@ def _row(form: FileForm, draft: Draft, principal: Principal) -> dict[str, Any]:
     if not form.has_file:
         raise InvalidRequestError("The form needs a `file`.", param="file")
     now = now_ms()
-    more: dict[str, Any] = {"filename": form.filename, "media_type": form.media_type}
+    more: dict[str, Any] = {
+        "filename": form.filename,
+        "media_type": downloads.media_type(form.media_type),
+    }
     kept = _kept_seconds(form)
     if purpose == Purpose.BATCH:
         found = draft.findings()
