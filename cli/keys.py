@@ -27,7 +27,7 @@ keys = typer.Typer(
 @keys.command()
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
-    workspace: Annotated[str, typer.Option(help=NAMED)] = accounts.DEFAULT_WORKSPACE,
+    workspace: Annotated[str | None, typer.Option(help=NAMED)] = None,
     management: Annotated[
         bool, typer.Option("--management", help="It administers, and runs no inference.")
     ] = False,
@@ -48,6 +48,8 @@ def create(
     ] = None,
 ) -> None:
     """Make a key and print it: the only time it can be read."""
+    if everywhere and workspace is not None:
+        raise typer.BadParameter("a key of the whole installation is of no --workspace")
     columns = {
         "everywhere": everywhere,
         "limit_nanos": None if limit is None else nanos_from_usd(limit),
@@ -57,7 +59,7 @@ def create(
     }
     kind = CallerKind.MANAGEMENT if management or everywhere else CallerKind.INFERENCE
     with local_database() as database, database.transaction() as connection:
-        owner = workspace_id(connection, workspace)
+        owner = workspace_id(connection, workspace or accounts.DEFAULT_WORKSPACE)
         made = administration.create(connection, CLI, KeyWish(owner, name, kind, columns))
     typer.echo(made.key)
     complain(f"{made.id} is made; the key above is shown this once")
@@ -75,8 +77,9 @@ def list_keys() -> None:
     )
     for key in known:
         used = "never" if key.last_used_at is None else day(key.last_used_at)
+        place = "(everywhere)" if key.everywhere else key.workspace
         table.add_row(
-            *(key.id, key.name, key.label, key.workspace, _state(key), day(key.created_at)),
+            *(key.id, key.name, key.label, place, _state(key), day(key.created_at)),
             *(key.kind, used),
         )
     print_table(table)

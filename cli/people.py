@@ -106,7 +106,7 @@ def create_workspace(
     ] = False,
 ) -> None:
     """Make a workspace and print its id."""
-    columns = {"name": name, "unlimited": unlimited, **({"slug": slug} if slug else {})}
+    columns = {"name": name, "unlimited": unlimited, **({} if slug is None else {"slug": slug})}
     try:
         with local_database() as database, database.transaction() as connection:
             row = administration.create(connection, CLI, columns)

@@ -33,6 +33,7 @@ class KnownKey:
     label: str  # the key, masked
     workspace: str  # its name
     kind: str
+    everywhere: bool  # it administers the whole installation
     disabled: bool
     created_at: int
     expires_at: int | None
@@ -69,6 +70,7 @@ def list_keys(connection: Connection) -> list[KnownKey]:
             _keys.c.label,
             _workspaces.c.name.label("workspace"),
             _keys.c.kind,
+            _keys.c.everywhere,
             _keys.c.disabled,
             _keys.c.created_at,
             _keys.c.expires_at,

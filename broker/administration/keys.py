@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from broker import accounts, audit
 from broker.accounts import CallerKind, KnownKey, NewKey
+from broker.administration.names import check_name
 from broker.audit import Act, Actor
 from broker.errors import InvalidRequestError, NotFoundError
 
@@ -33,6 +34,7 @@ class KeyWish:
 
 def create(connection: Connection, actor: Actor, wish: KeyWish) -> NewKey:
     """Make a key. Raises where a management key is given an inference key's limits."""
+    check_name(wish.name)
     if wish.kind is CallerKind.MANAGEMENT:
         _refuse_limits(wish.columns)
     made = accounts.create_key(
@@ -46,6 +48,8 @@ def create(connection: Connection, actor: Actor, wish: KeyWish) -> NewKey:
 
 def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str, Any]) -> Any:
     """Set columns of a key (its row is given); return its new row."""
+    if "name" in changes:
+        check_name(changes["name"])
     if row.kind == CallerKind.MANAGEMENT.value:
         _refuse_limits(changes)
     accounts.change_key(connection, row.id, changes)

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from broker import accounts, audit
 from broker.accounts import DEFAULT_WORKSPACE, KeyFilter, Role, members, users
+from broker.administration.names import check_name, check_slug
 from broker.audit import Act, Actor
 from broker.clock import now_ms
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
@@ -15,6 +16,7 @@ from broker.errors import ConflictError, InvalidRequestError, NotFoundError, Per
 
 def create(connection: Connection, actor: Actor, columns: Mapping[str, Any]) -> Any:
     """Make a workspace and return its row."""
+    _check(columns)
     wanted = dict(columns)
     name, unlimited = wanted.pop("name"), wanted.pop("unlimited", False)
     made = accounts.create_workspace(
@@ -28,6 +30,7 @@ def create(connection: Connection, actor: Actor, columns: Mapping[str, Any]) -> 
 
 def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str, Any]) -> Any:
     """Set columns of a workspace (its row is given); return its new row."""
+    _check(changes)
     accounts.change_workspace(connection, row.id, changes)
     before, after = audit.difference(row._mapping, changes)  # noqa: SLF001  # SQLAlchemy's name
     audit.note(connection, actor, Act("workspaces.update", row.id, row.id, before, after))
@@ -59,6 +62,13 @@ def forget(connection: Connection, actor: Actor, row: Any) -> None:
     accounts.change_workspace(connection, row.id, {"settings": told})
     act = Act("workspaces.forget", row.id, row.id, after={"forget_before": now})
     audit.note(connection, actor, act)
+
+
+def _check(columns: Mapping[str, Any]) -> None:
+    if "name" in columns:
+        check_name(columns["name"])
+    if columns.get("slug") is not None:
+        check_slug(columns["slug"])
 
 
 def found(connection: Connection, wanted: str) -> Any:

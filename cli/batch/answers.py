@@ -1,6 +1,7 @@
 """A batch's results as a person wants them: JSON lines, or a table beside the input's columns."""
 
 from collections.abc import Iterator
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ def results(client: Client, batch_id: str) -> Iterator[Json]:
 def write_lines(path: Path, found: Iterator[Json]) -> int:
     """Write results as JSON lines; return how many."""
     count = 0
+    first = list(islice(found, 1))  # where there is no answer, no file is made
     with path.open("wb") as file:
-        for count, result in enumerate(found, start=1):  # noqa: B007  # counts
+        for count, result in enumerate(chain(first, found), start=1):  # noqa: B007  # counts
             file.write(orjson.dumps(result, option=orjson.OPT_APPEND_NEWLINE))
     return count
 

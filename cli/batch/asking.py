@@ -38,6 +38,8 @@ Wishes = Annotated[
 
 def wishes(texts: list[str] | None, max_cost: float | None) -> tuple[Json, Json]:
     """Read `--set` and `--max-cost`: what is for the batch, and what for every prompt's body."""
+    if max_cost is not None and not 0 < max_cost < float("inf"):
+        raise typer.BadParameter("must be more than 0 US dollars", param_hint="--max-cost")
     fields: Json = {} if max_cost is None else {"max_cost": max_cost}
     body: Json = {}
     for text in texts or []:

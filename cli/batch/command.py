@@ -33,6 +33,7 @@ batch = typer.Typer(help="Files of prompts, run as batches.", no_args_is_help=Tr
 
 BatchId = Annotated[str, typer.Argument(help="Batch id (batch_…).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the raw object.")]
+LINES = frozenset({"", ".jsonl", ".ndjson", ".json", ".txt"})  # what JSON lines may be called
 RESULTLESS = {"results": "false"}
 PATIENCE_SECONDS = 600.0  # that the server may be away while it is watched
 Watched = Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show how far it is.")]
@@ -110,6 +111,10 @@ def results(
 
     A table of answers has the columns of `--input` before its own.
     """
+    if not is_table(output) and output.suffix.lower() not in LINES:
+        raise typer.BadParameter(
+            f"{output.suffix} is none of .jsonl, .csv, .tsv, .parquet", param_hint="--output"
+        )
     with connected() as client:
         found = answers.results(client, batch_id)
         try:

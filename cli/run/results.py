@@ -23,6 +23,7 @@ class Results:
         self.path = path
         self.done: dict[int, Json] = {}  # line number → its result, without the answer
         self._file: BinaryIO
+        self._is_new = not path.exists()
 
     def __enter__(self) -> Self:
         self._open()
@@ -35,6 +36,8 @@ class Results:
         trace: TracebackType | None,
     ) -> None:
         self._file.close()
+        if error is not None and self._is_new and not self.done:
+            self.path.unlink(missing_ok=True)  # nothing came of it
 
     def remaining(self, lines: Iterable[Line]) -> list[Line]:
         """Return the lines without a result. Raises RunError for results of other lines."""

@@ -68,9 +68,12 @@ class RunState:
         return part
 
     def drop(self, part: Part) -> None:
-        """Forget a part that the server refused."""
+        """Forget a part that the server refused; where there is no other, nothing is left of it."""
         self.parts.remove(part)
-        self.save()
+        if self.parts:
+            self.save()
+        else:
+            self.path.unlink(missing_ok=True)
 
     def save(self) -> None:
         """Write the state; it is on the disk before this returns."""

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from broker.accounts import DEFAULT_WORKSPACE, authenticate, create_workspace
+from broker.accounts import DEFAULT_WORKSPACE, authenticate, create_workspace, list_keys
 
 
 @pytest.fixture
@@ -55,3 +55,27 @@ def test_without_a_database_none_is_made(keys, tmp_path):
     assert result.exit_code == 1
     assert "waybill migrate" in result.stderr
     assert not (tmp_path / "waybill.db").exists()
+
+
+def test_keys_of_the_whole_installation_are_told_apart(keys, database):
+    keys("create", "boss", "--everywhere")
+    [line] = [line for line in keys("list").stdout.splitlines() if "boss" in line]
+    assert "(everywhere)" in line
+    refused = keys("create", "x", "--everywhere", "--workspace=default")
+    assert refused.exit_code == 2
+    assert "x" not in [key.name for key in database.read_now(list_keys)]
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\x1b[31m", "x" * 201])
+@pytest.mark.parametrize("word", ["keys", "workspaces"])
+def test_a_name_that_would_break_a_list_is_refused(command, database, word, name):
+    done = command(word, "create", name)
+    assert done.exit_code == 1
+    assert done.stderr.startswith("waybill: name: m")
+
+
+@pytest.mark.parametrize("slug", ["", "../x", "A", "a--b", "-a", "a" * 51])
+def test_a_slug_that_is_no_part_of_a_url_is_refused(command, database, slug):
+    done = command("workspaces", "create", "X", f"--slug={slug}")
+    assert done.exit_code == 1
+    assert "slug: must be lower-case letters" in done.stderr

@@ -236,3 +236,15 @@ def test_an_absence_in_the_middle_is_sat_out(waybill, go, source, tmp_path, fail
     waybill.before = lambda request: None if request.method == "POST" else trouble(request)
     go(source)
     assert len(numbers(tmp_path)) == 25
+
+
+def test_a_run_that_is_refused_leaves_nothing(go, source, waybill, tmp_path):
+    def refusing(request):
+        if request.url.path.endswith("/batches"):
+            return httpx.Response(400, json={"error": {"message": "nope: there is no such field"}})
+        return None
+
+    waybill.before = refusing
+    with pytest.raises(ServerError, match="no such field"):
+        go(source, nope=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["p.jsonl"]
