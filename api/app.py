@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import openapi, queries
+from api import openapi, queries, unrouted
 from api.auth import Keyring
 from api.errors import PREFIXES, error_response
 from api.middleware import NoSniffing
@@ -26,7 +26,6 @@ from api.waiting import News
 from broker import providers, settings
 from broker.bodies import plainly
 from broker.catalog import LiveCatalog
-from broker.completion import ErrorType
 from broker.credentials import LiveCredentials
 from broker.database import Database
 from broker.errors import (
@@ -155,21 +154,10 @@ def _shape_errors(app: FastAPI) -> None:
         )
 
     @app.exception_handler(HTTPException)
-    async def unrouted(request: Request, error: HTTPException) -> Response:
-        message = f"{request.method} {request.url.path}: {error.detail}"
-        refusal = NotFoundError(message) if error.status_code == 404 else _refusal(error, message)  # noqa: PLR2004
-        return error_response(request, refusal, error.headers)
+    async def turned_away(request: Request, error: HTTPException) -> Response:
+        return unrouted.answer(app, request, error)
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
         log.error("api.broken", path=request.url.path, exc_info=error)
         return error_response(request, WaybillError("Something broke on our side; it is logged."))
-
-
-def _refusal(error: HTTPException, message: str) -> WaybillError:
-    """Return a refusal with the status that the framework chose, e.g. 405."""
-    kind = type("HttpError", (WaybillError,), {
-        "status": error.status_code, "error_type": ErrorType.INVALID_REQUEST,
-    })  # fmt: skip
-    refusal: WaybillError = kind(message)
-    return refusal

@@ -8,8 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from broker.errors import InvalidRequestError
-
-PLUGIN = "file-parser"
+from broker.plugins import FILE_PARSER
 
 
 class Engine(StrEnum):
@@ -40,7 +39,7 @@ class FileParser:
 def read_file_parser(plugins: Any) -> FileParser:
     """Read a body's `plugins`. Raises InvalidRequestError for an engine there is not."""
     for plugin in plugins if isinstance(plugins, list) else ():
-        if isinstance(plugin, dict) and plugin.get("id") == PLUGIN:
+        if isinstance(plugin, dict) and plugin.get("id") == FILE_PARSER:
             pdf = plugin.get("pdf")
             engine = pdf.get("engine") if isinstance(pdf, dict) else None
             return FileParser(_engine(engine), plugin.get("enabled") is not False)
@@ -54,6 +53,6 @@ def _engine(name: Any) -> Engine | None:
         return Engine(name)
     except ValueError:
         raise InvalidRequestError(
-            f"plugins: {PLUGIN} has no PDF engine {name!r}; there are {', '.join(Engine)}.",
+            f"plugins: {FILE_PARSER} has no PDF engine {name!r}; there are {', '.join(Engine)}.",
             param="plugins",
         ) from None

@@ -1,8 +1,8 @@
 """The parameters of a chat body that an endpoint may or may not support. Pure.
 
 Names are those of OpenRouter's `supported_parameters`. What an endpoint does not support is dropped
-from what it is sent, never answered with a surprise 400 (but for tools and response formats); who
-wants to be sure says `provider.require_parameters`.
+from what it is sent, never answered with a surprise 400 (but for tools, response formats and web
+search); who wants to be sure says `provider.require_parameters`.
 """
 
 from functools import lru_cache
@@ -35,7 +35,7 @@ ALIASES = {
 """How else an endpoint's list may name a parameter."""
 
 NEVER_DROPPED = frozenset({"max_tokens"})  # it bounds the cost
-ESSENTIAL = frozenset({"tools", "response_format"})
+ESSENTIAL = frozenset({"tools", "response_format", "web_search_options"})
 """An answer without them is another answer: endpoints that lack one are left out."""
 
 PREFERRED = frozenset({"tools", "tool_choice", "response_format", "verbosity"})

@@ -1,6 +1,6 @@
-"""A body's `plugins`: which are asked for, with which settings. Pure.
+"""A body's `plugins`, and OpenRouter's server tools: what is asked for, with which settings. Pure.
 
-Source: openrouter.ai/docs/guides/features/plugins. Ids that are not known here pass unheard.
+Source: openrouter.ai/docs/guides/features/plugins. What is not here is refused, never passed over.
 """
 
 from typing import Any
@@ -10,7 +10,12 @@ from broker.errors import InvalidRequestError
 
 CONTEXT_COMPRESSION = "context-compression"
 RESPONSE_HEALING = "response-healing"
+FILE_PARSER = "file-parser"
+AUTO_ROUTER, PARETO_ROUTER = "auto-router", "pareto-router"
+KNOWN = (FILE_PARSER, RESPONSE_HEALING, CONTEXT_COMPRESSION, AUTO_ROUTER, PARETO_ROUTER)
 MIDDLE_OUT = "middle-out"
+NO_WEB = "Waybill searches no web: choose a model that does, or give it a tool for it"
+SERVER_TOOL = "openrouter:"  # what the types of OpenRouter's server tools begin with
 
 
 def find(plugins: Any, id_: str) -> Json | None:
@@ -28,6 +33,8 @@ def is_on(settings: Json) -> bool:
 def check(body: Json) -> None:
     """Raise InvalidRequestError for a setting that would be passed over in silence."""
     plugins = body.get("plugins")
+    _refuse_unknown(plugins)
+    _refuse_server_tools(body.get("tools"))
     engine = (find(plugins, CONTEXT_COMPRESSION) or {}).get("engine", MIDDLE_OUT)
     if engine != MIDDLE_OUT:
         raise InvalidRequestError(
@@ -45,3 +52,28 @@ def check(body: Json) -> None:
         raise InvalidRequestError(
             f"transforms: there is no {unknown[0]!r}; there is {MIDDLE_OUT}.", param="transforms"
         )
+
+
+def _refuse_unknown(plugins: Any) -> None:
+    for place, plugin in enumerate(plugins if isinstance(plugins, list) else ()):
+        if not isinstance(plugin, dict) or plugin.get("id") in KNOWN or not is_on(plugin):
+            continue
+        id_ = str(plugin.get("id"))
+        why = NO_WEB if id_.startswith("web") else "leave it out"
+        field = f"plugins.{place}.id"
+        raise InvalidRequestError(
+            f"{field}: there is no plugin {id_[:64]!r} here ({why}). There are {', '.join(KNOWN)}.",
+            param=field,
+        )
+
+
+def _refuse_server_tools(tools: Any) -> None:
+    for place, tool in enumerate(tools if isinstance(tools, list) else ()):
+        kind = str(tool.get("type")) if isinstance(tool, dict) else ""
+        if kind.startswith(SERVER_TOOL):
+            field = f"tools.{place}.type"
+            raise InvalidRequestError(
+                f"{field}: {kind[:64]!r} runs on OpenRouter's servers, and is not here. Give the "
+                "model a tool of type `function`, and run it yourself.",
+                param=field,
+            )

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from broker.completion import Json
+from broker.plugins import AUTO_ROUTER, PARETO_ROUTER
 from broker.routing import reading
 
 AUTO, FREE, PARETO = "auto", "free", "pareto-code"
@@ -20,7 +21,7 @@ ROUTERS = {
 }
 """Slug → which router it is."""
 
-PLUGINS = ("auto-router", "pareto-router")
+PLUGINS = (AUTO_ROUTER, PARETO_ROUTER)
 COST_TIERS = ("low", "medium", "high", "xhigh", "max")
 MOST_PATTERNS = 1_024
 SETTINGS = ("allowed_models", "excluded_models", "cost_tier", "pin_model", "min_coding_score")

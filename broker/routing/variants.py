@@ -5,6 +5,7 @@ A slug that is in the catalog as it is written (`author/name:thinking`, an Ollam
 
 from enum import StrEnum
 
+from broker.plugins import NO_WEB
 from broker.routing.preferences import Sort
 
 
@@ -24,7 +25,7 @@ SORTS = {
 }
 
 MODELS_OF_THEIR_OWN = {
-    "online": "Waybill searches no web: choose a model that does, or give it a tool for it",
+    "online": NO_WEB,
     "thinking": "no model of that name is: leave the suffix out, and ask for `reasoning`",
     "extended": "no model of that name is: leave the suffix out, or choose a longer context",
 }

@@ -83,6 +83,10 @@ def with_part(**part: Any) -> dict[str, Any]:
         ({"tool_choice": "perhaps"}, "tool_choice"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
         ({"stream_options": "usage"}, "stream_options"),
+        ({"plugins": [{"id": "file-parser"}, {"id": "web"}]}, "plugins.1.id"),
+        ({"plugins": [{"id": "zzz"}]}, "plugins.0.id"),
+        ({"plugins": [{}]}, "plugins.0.id"),
+        ({"tools": [{"type": "openrouter:web_search"}]}, "tools.0.type"),
         ({"metadata": "x"}, "metadata"),
         ({"user": 5}, "user"),
         ({"seed": "x"}, "seed"),
@@ -216,11 +220,31 @@ def test_unknown_own_route(house: House, path: str) -> None:
     check_problem(house.http.get(path), 404)
 
 
+@pytest.mark.parametrize("prefix", ["/api/v1", "/v1"])
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("/responses", "/chat/completions"),
+        ("/messages", "/chat/completions"),
+        ("/chat/completion", "/chat/completions is meant, perhaps"),
+        ("/model", "/models is meant, perhaps"),
+    ],
+)
+def test_a_path_that_is_elsewhere(house: House, prefix: str, path: str, said: str) -> None:
+    answer = house.http.post(f"{house.url.removesuffix('/api/v1')}{prefix}{path}", json=CHAT)
+    check_envelope(answer, 404)
+    assert said in answer.json()["error"]["message"]
+
+
 def test_wrong_method(house: House) -> None:
     answer = house.http.get("/chat/completions")
     check_envelope(answer, 405)
     assert answer.headers["allow"] == "POST"
-    check_problem(house.http.put("/jobs"), 405)
+    assert "use POST" in answer.json()["error"]["message"]
+    jobs = house.http.put("/jobs")
+    check_problem(jobs, 405)
+    assert set(jobs.headers["allow"].split(", ")) == {"GET", "POST"}
+    check_problem(house.http.put("/jobs/job_x"), 405)
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,7 @@ def test_a_stored_plan_remembers_modalities():
     [
         ({"tools": [{"type": "function"}]}, {"tools"}),
         ({"tools": []}, set()),
+        ({"web_search_options": {}}, {"web_search_options"}),
         ({"tools": [{"type": "function"}], "tool_choice": "none"}, set()),
         ({"response_format": {"type": "json_object"}}, {"response_format"}),
         ({"response_format": {"type": "text"}}, set()),

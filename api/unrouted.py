@@ -1,0 +1,58 @@
+"""Requests that no route answers: what was meant, perhaps, and what is not here at all."""
+
+import difflib
+from collections.abc import Collection
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.errors import PREFIXES, error_response
+from broker.completion import ErrorType
+from broker.errors import NotFoundError, WaybillError
+
+NEAR = 0.8  # how much of a path must be right
+ELSEWHERE = {
+    "/responses": "OpenAI's Responses API is not here",
+    "/messages": "Anthropic's Messages API is not here",
+}
+"""What callers know from others: the way is known, and does not lead here."""
+
+
+def answer(app: FastAPI, request: Request, error: HTTPException) -> Response:
+    """Return the answer to a request that the framework turned away."""
+    asked, path = f"{request.method} {request.url.path}", _documented(request.url.path)
+    known = app.openapi()["paths"]
+    if error.status_code == 404:  # noqa: PLR2004
+        return error_response(request, NotFoundError(f"{asked}: {_remedy(path, known)}."))
+    headers = dict(error.headers or {})
+    if path in known:  # the framework names the methods of one of its routes only
+        headers["Allow"] = ", ".join(method.upper() for method in known[path])
+    told = f"use {headers['Allow']}" if "Allow" in headers else error.detail
+    return error_response(request, _refusal(error, f"{asked}: {told}."), headers)
+
+
+def _documented(path: str) -> str:
+    """Return the path under the prefix that is documented."""
+    for prefix in PREFIXES:
+        if path.startswith(f"{prefix}/"):
+            return PREFIXES[0] + path.removeprefix(prefix)
+    return path
+
+
+def _remedy(path: str, known: Collection[str]) -> str:
+    elsewhere = ELSEWHERE.get(path.removeprefix(PREFIXES[0]))
+    if elsewhere is not None:
+        return f"{elsewhere}: send chats to {PREFIXES[0]}/chat/completions"
+    near = difflib.get_close_matches(path[:200], known, n=1, cutoff=NEAR)
+    return f"there is no such path; {near[0]} is meant, perhaps" if near else "not found"
+
+
+def _refusal(error: HTTPException, message: str) -> WaybillError:
+    """Return a refusal with the status that the framework chose, e.g. 405."""
+    kind = type("HttpError", (WaybillError,), {
+        "status": error.status_code, "error_type": ErrorType.INVALID_REQUEST,
+    })  # fmt: skip
+    refusal: WaybillError = kind(message)
+    return refusal
