@@ -19,7 +19,7 @@ The environment over `waybill.toml` over these defaults. In the environment a se
 capitals after `WAYBILL_` (`WAYBILL_PORT=9000`); in `waybill.toml` (or the file that
 `WAYBILL_CONFIG` names) as it stands here (`port = 9000`). Providers and models are tables of
 `waybill.toml`: [add a provider](../how-to/add-a-provider.md). `waybill settings` shows what is in
-force.
+force; a name that is no setting is refused in `waybill.toml`, and told where a variable has it.
 """
 
 

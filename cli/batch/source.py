@@ -116,7 +116,9 @@ def _request(raw: bytes, number: int, asked: Asked) -> Json:
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise BadLineError(f"not JSON ({error})") from None
+        raise BadLineError(
+            f'not JSON ({error}): a prompt is written as a JSON string, "…", one a line'
+        ) from None
     if not isinstance(value, dict) or not isinstance(value.get("body"), dict):
         made = request_of(value, number, asked.model)
         return made | {"body": made["body"] | asked.body}

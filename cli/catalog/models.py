@@ -15,6 +15,7 @@ from cli.local import in_force
 from cli.remote.client import complain
 from cli.tables import Table
 
+HTTP_LIST = "GET /api/v1/models lists"
 models = typer.Typer(help="Look at models, their endpoints and prices.", no_args_is_help=True)
 
 
@@ -51,7 +52,7 @@ def show(name: Annotated[str, typer.Argument(help="A slug, or any other name of 
     try:
         model = known.find(name)
     except WaybillError as error:
-        complain(error.message)
+        complain(error.message.replace(HTTP_LIST, "`waybill models list` lists"))
         raise typer.Exit(1) from None
     console().print(_facts(model))
     table = Table("provider", "its name there", "prices, USD per million tokens",

@@ -17,6 +17,7 @@ def test_invalid_lines_are_named_before_anything_is_submitted(tmp_path):
     assert result.exit_code == 1
     assert f"{source}, line 2: `prompt` must be" in result.stderr
     assert f"{source}, line 3: not JSON" in result.stderr
+    assert 'a prompt is written as a JSON string, "…", one a line' in result.stderr
     assert "nothing was submitted" in result.stderr
     assert not (tmp_path / "r.jsonl").exists()
 

@@ -109,7 +109,10 @@ def test_reading_makes_nothing(waybill, tmp_path, words):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_migrating_makes_a_directory_that_is_its_owners_alone(waybill, tmp_path):
+@pytest.mark.parametrize("is_there", [False, True])
+def test_migrating_leaves_a_directory_that_is_its_owners_alone(waybill, tmp_path, is_there):
+    if is_there:
+        (tmp_path / ".waybill").mkdir(mode=0o755)
     assert waybill("migrate")[0] == 0
     assert (tmp_path / ".waybill").stat().st_mode & 0o777 == 0o700
 
@@ -124,3 +127,7 @@ def test_commands_know_the_demo_that_runs_here(monkeypatch, tmp_path):
     url_file(tmp_path).write_text("http://127.0.0.1:8080")
     assert "acme/small" in CliRunner().invoke(app, ["models", "list"]).output
     assert "acme/slow" in [model.slug for model in in_force().models]
+
+
+def test_a_model_that_is_not_there_is_told_in_the_command_lines_words(command):
+    assert "`waybill models list` lists what is" in command("models", "show", "zzz").stderr
