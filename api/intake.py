@@ -18,6 +18,7 @@ from api.services import Services
 from broker import admission, reports, submission, warmth
 from broker.accounts import Principal
 from broker.bodies import validated
+from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError, PayloadTooLargeError, WaybillError
 from broker.limits import limits_of
@@ -137,6 +138,10 @@ def admitted(
     warm: Mapping[str, str] | None = None,
 ) -> NewJob:
     """Validate a body (found `inside` another body, perhaps) and prepare its job."""
+    if wish.deadline is not None and wish.deadline <= now_ms():
+        raise InvalidRequestError(
+            "deadline: this moment is over; times are Unix seconds.", param="deadline"
+        )
     job = admission.admit(
         body,
         wish,

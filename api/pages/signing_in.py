@@ -21,8 +21,9 @@ from broker.ids import new_id
 from broker.limits import Limit, LimitKind
 
 router = APIRouter()
-TRIES_PER_ADDRESS = 10  # a minute, for one e-mail address
+TRIES_PER_PAIR = 10  # a minute, for one e-mail address from one place
 TRIES_PER_VISITOR = 30
+TRIES_PER_EMAIL = 100  # from everywhere: more than one visitor has, who could lock others out
 
 
 @router.get("/sign-in")
@@ -85,9 +86,11 @@ def _form(
 
 async def _count_try(services: Services, email: str, address: str) -> None:
     """Raise RateLimitedError where somebody guesses."""
+    email = email[:254]
     wanted = [
-        Limit(LimitKind.RATE, f"sign-in:{email[:254]}", TRIES_PER_ADDRESS, "Signing in"),
+        Limit(LimitKind.RATE, f"sign-in:{email}:{address}", TRIES_PER_PAIR, "Signing in"),
         Limit(LimitKind.RATE, f"sign-in-from:{address}", TRIES_PER_VISITOR, "Signing in"),
+        Limit(LimitKind.RATE, f"sign-in-as:{email}", TRIES_PER_EMAIL, "Signing in"),
     ]
     now = now_ms()
     refusal = await services.limiter.take(wanted, new_id("try_"), now)

@@ -3,10 +3,18 @@
 Amounts are US dollars; times are ISO 8601 with a zone.
 """
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictBool, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+)
 
 from api.queries import AuditCursor
 from broker.accounts import CallerKind, LimitReset, Role
@@ -32,6 +40,15 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def _ahead(moment: datetime) -> datetime:
+    if moment <= datetime.now(UTC):
+        raise ValueError("this moment is over")
+    return moment
+
+
+Ahead = Annotated[AwareDatetime, AfterValidator(_ahead)]
+
+
 class KeyChanges(Closed):
     """What is to change of a key; a field that is absent stays as it is, null takes it away."""
 
@@ -52,6 +69,7 @@ class KeyRequest(KeyChanges):
     """A new key, of the caller's own workspace unless it names another."""
 
     name: Name
+    expires_at: Ahead | None = None
     workspace_id: Id | None = None  # type: ignore[assignment]  # the caller's own
     kind: Literal[CallerKind.INFERENCE, CallerKind.MANAGEMENT] = CallerKind.INFERENCE
     everywhere: StrictBool = False  # a management key of the whole installation
@@ -112,7 +130,7 @@ class AppCodeRequest(Closed):
     code_challenge_method: Literal["S256", "plain"] = "S256"
     limit: Dollars | None = None
     usage_limit_type: LimitReset | None = None
-    expires_at: AwareDatetime | None = None
+    expires_at: Ahead | None = None
     key_label: Name | None = None
     workspace_id: Id | None = None
 

@@ -5,7 +5,9 @@ Validation only: the body that travels on is the caller's own JSON, with nothing
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from broker.ids import is_id
 
 
 class _Open(BaseModel):
@@ -37,16 +39,27 @@ class VideoPart(_Open):
     video_url: dict[str, Any]
 
 
+def _not_ours(file_id: Any) -> Any:
+    """Refuse a file of POST /files: a provider, to whom the body goes, does not know it."""
+    if isinstance(file_id, str) and is_id("file_", file_id):
+        raise ValueError("files that were uploaded here cannot be named: send a data URI or a URL")
+    return file_id
+
+
+class HeldFile(_Open):
+    file_id: Annotated[Any, AfterValidator(_not_ours)] = None
+
+
 class FilePart(_Open):
     type: Literal["file"]
-    file: dict[str, Any]
+    file: HeldFile
 
 
 class DocumentPart(_Open):
     """Anthropic's form of a file, which OpenRouter's guide shows too."""
 
     type: Literal["document"]
-    source: dict[str, Any]
+    source: HeldFile
 
 
 class RefusalPart(_Open):

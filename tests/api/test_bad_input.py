@@ -6,10 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
+from broker.ids import new_id
 from tests.house import House, chat
 
 USER = {"role": "user", "content": "hi"}
 CHAT = chat()
+OURS = new_id("file_")
 NEVER_A_NUMBER = "many"
 DEEP: Any = None
 for _ in range(400):
@@ -51,6 +53,11 @@ def with_part(**part: Any) -> dict[str, Any]:
         (with_part(type="hologram"), "messages.0.content.0.type"),
         (with_part(type="text"), "messages.0.content.0.text"),
         (with_part(type="image_url", image_url="x"), "messages.0.content.0.image_url"),
+        (with_part(type="file", file={"file_id": OURS}), "messages.0.content.0.file.file_id"),
+        (
+            with_part(type="document", source={"type": "file", "file_id": OURS}),
+            "messages.0.content.0.source.file_id",
+        ),
         ({"model": 5}, "model"),
         ({"model": ""}, "model"),
         ({"model": None}, "model"),
@@ -149,6 +156,8 @@ def test_a_body_over_the_limit(house: House, route: str, declared: bool) -> None
         ({"body": CHAT, "not_before": -1}, "not_before"),
         ({"body": CHAT, "deadline": 1e15}, "deadline"),
         ({"body": CHAT, "deadline": 1e300}, "deadline"),
+        ({"body": CHAT, "deadline": 1}, "deadline"),
+        ({"body": CHAT, "deadline": 2030}, "deadline"),
         ({"body": CHAT, "metadata": {"a": 1}}, "metadata.a"),
         ({"body": CHAT, "metadata": {"a": "x" * 513}}, "metadata.a"),
         ({"body": CHAT, "metadata": {str(n): "" for n in range(17)}}, "metadata"),

@@ -6,6 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from api.pages import signing_in
 from api.sessions import SESSION_COOKIE
 from broker.accounts import DEFAULT_WORKSPACE, Role, members, sessions, users
 from broker.administration import apps, people
@@ -78,6 +79,27 @@ async def test_guessing_is_slowed_down(api, browser):
     answers = [(await sign_in(browser, password="guess")).status_code for _ in range(11)]
     assert answers == [403] * 10 + [429]
     assert (await sign_in(browser)).status_code == 429  # the right one does not pass either
+
+
+async def test_guessing_from_elsewhere_locks_nobody_out(api, browser):
+    make_user(api)
+    for guest in range(3):  # one place is stopped after 30, for whichever address it guesses
+        transport = httpx.ASGITransport(api.app, client=(f"198.51.100.{guest}", 4711))
+        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as stranger:
+            answers = [(await sign_in(stranger, password="guess")).status_code for _ in range(11)]
+            assert answers[-1] == 429
+    assert (await sign_in(browser)).status_code == 303
+
+
+async def test_guessing_from_everywhere_is_slowed_down(api, browser, monkeypatch):
+    monkeypatch.setattr(signing_in, "TRIES_PER_EMAIL", 2)
+    make_user(api)
+    answers = []
+    for guest in range(3):
+        transport = httpx.ASGITransport(api.app, client=(f"198.51.100.{guest}", 4711))
+        async with httpx.AsyncClient(transport=transport, base_url=ORIGIN) as stranger:
+            answers.append((await sign_in(stranger, password="guess")).status_code)
+    assert answers == [403, 403, 429]
 
 
 async def test_a_disabled_user_is_signed_out_at_once_and_stays_out(api, browser):

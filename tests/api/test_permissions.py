@@ -147,6 +147,19 @@ async def test_a_route_serves_those_it_is_for_and_refuses_all_others(api: Api, r
     assert refused == set(CALLERS) - set(served)
 
 
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_secret_of_webhooks_is_for_those_who_may_act(api: Api):
+    workspace_id = api.workspace("secretive")
+    refused = set()
+    for caller in CALLERS:
+        headers = headers_of(api, caller, workspace_id)
+        answer = await api.http.get("/api/v1/webhooks/secret", headers=headers)
+        if answer.status_code in (401, 403):
+            assert "whsec_" not in answer.text
+            refused.add(caller)
+    assert refused == {"nobody", "viewer"}
+
+
 def headers_of(api: Api, caller: str, workspace_id: str) -> dict[str, str]:
     """Show that one is this caller."""
     match caller:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from api import intake
 from broker.clock import now_ms
 from tests.api.conftest import running, settings_for
 from tests.factories import claim_one, count, finished, record
@@ -75,6 +76,17 @@ async def test_a_wrong_field_is_named_though_the_key_is_known(api):
     wrong = {"body": SMALL | {"temperature": 9}}
     refused = await api.ask("POST", "/jobs", key, json=wrong, headers=keyed())
     assert (refused.status_code, refused.json()["param"]) == (400, "body.temperature")
+
+
+async def test_its_deadline_is_over(api, monkeypatch):
+    key, deadline = api.key(), now_ms() // 1000 + 60
+    body = {"body": SMALL, "deadline": deadline}
+    first = await api.ask("POST", "/jobs", key, json=body, headers=keyed())
+    monkeypatch.setattr(intake, "now_ms", lambda: (deadline + 1) * 1000)
+    again = await api.ask("POST", "/jobs", key, json=body, headers=keyed())
+    assert (again.status_code, again.json()["id"]) == (202, first.json()["id"]), again.text
+    refused = await api.ask("POST", "/jobs", key, json=body, headers=keyed("order-2"))
+    assert (refused.status_code, refused.json()["param"]) == (400, "deadline")
 
 
 async def test_its_preset_was_changed_then_deleted(api):

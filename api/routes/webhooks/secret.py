@@ -10,9 +10,11 @@ from api.errors import json_response
 from api.schemas.webhooks import RotationRequest
 from api.services import services_of
 from broker import webhooks
+from broker.accounts import Role
 from broker.administration import carry_out
 from broker.administration import webhooks as administration
 from broker.clock import now_ms
+from broker.errors import PermissionDeniedError
 from broker.webhooks import NewWorkspaceSecret, SignatureKind
 
 router = APIRouter(prefix="/secret", tags=["webhooks"])
@@ -20,9 +22,14 @@ router = APIRouter(prefix="/secret", tags=["webhooks"])
 
 @router.get("")
 async def get_webhook_secret(request: Request) -> Response:
-    """Show the workspace's secret; it is made when it is first asked for or needed."""
+    """Show the workspace's secret to its members; it is made when first asked for or needed."""
     services = services_of(request)
-    workspace_id = (await services.keyring.principal(request)).workspace_id
+    principal = await services.keyring.principal(request)
+    if not principal.role.reaches(Role.MEMBER):
+        raise PermissionDeniedError(
+            "Whoever has the secret can forge deliveries: it needs the role member or a higher one."
+        )
+    workspace_id = principal.workspace_id
     row = await services.database.read(webhooks.find_workspace_secret, workspace_id)
     if row is None:
         columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
