@@ -11,13 +11,13 @@ from fastapi_offline import FastAPIOffline
 from redis.asyncio import Redis
 from sqlalchemy.exc import DataError, OperationalError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api import openapi, queries, unrouted
 from api.auth import Keyring
 from api.errors import PREFIXES, error_response
-from api.middleware import NoSniffing
+from api.middleware import NoSniffing, NoStalling
 from api.pages import router as pages
 from api.routes import ROUTERS, health, metrics
 from api.routes.accounts import router as accounts
@@ -90,6 +90,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
     for router in (health.router, metrics.router, pages):
         app.include_router(router)
     app.add_middleware(NoSniffing)
+    app.add_middleware(NoStalling)
     _shape_errors(app)
     openapi.complete(app)
     return app
@@ -130,6 +131,12 @@ def _shape_errors(app: FastAPI) -> None:
         return error_response(
             request, InvalidRequestError(f"{field}: {plainly(problem)}", param=field)
         )
+
+    @app.exception_handler(ClientDisconnect)
+    async def hung_up(request: Request, _: ClientDisconnect) -> Response:
+        """The caller is gone in the middle of a body: nobody reads this."""
+        log.info("api.caller_hung_up", path=request.url.path)
+        return Response(status_code=400)
 
     @app.exception_handler(DataError)
     async def unstorable(request: Request, error: DataError) -> Response:

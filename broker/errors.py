@@ -11,6 +11,7 @@ WaybillError
   PermissionDeniedError      403  the caller is known, and may not do this
   BudgetExceededError        403  the limit of a workspace or a member
   NotFoundError              404
+  RequestTimeoutError        408  the body stalled
   ConflictError              409  the object is in another state
   PayloadTooLargeError       413
   RateLimitedError           429  too often, or too many at a time; `headers` say until when
@@ -120,6 +121,17 @@ class NotFoundError(WaybillError):
 class GoneError(WaybillError):
     status = 410
     error_type = ErrorType.NOT_FOUND
+
+
+class RequestTimeoutError(WaybillError):
+    """The caller stopped in the middle of a body, whose rest is not waited for."""
+
+    status = 408
+    error_type = ErrorType.TIMEOUT
+
+    def __init__(self) -> None:
+        super().__init__("The body stopped coming in the middle: send the request again.")
+        self.headers = {"Connection": "close"}
 
 
 class ConflictError(WaybillError):

@@ -32,6 +32,7 @@ def api(
     import uvicorn
 
     from api.app import create_app
+    from api.connections import PromptProtocol
     from broker.logs import configure_logging
 
     configure_logging()
@@ -44,7 +45,7 @@ def api(
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=PromptProtocol,
         access_log=False,
         log_level="warning",
         backlog=4096,
