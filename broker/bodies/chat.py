@@ -5,7 +5,7 @@ Validation only: the body that travels on is the caller's own JSON, with nothing
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from broker.ids import is_id
 
@@ -158,10 +158,30 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 TokenCount = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
+MOST_PARTS = 50_000
+"""Messages, their parts and their tool calls in one body: to look at more keeps others waiting."""
+Tools = Annotated[list[Tool], Field(max_length=10_000)]
+
+
+def _bounded(messages: Any) -> Any:
+    """Count before looking closer."""
+    if isinstance(messages, list):
+        within = (
+            len(held)
+            for message in messages
+            if isinstance(message, dict)
+            for held in (message.get("content"), message.get("tool_calls"))
+            if isinstance(held, list)
+        )
+        if len(messages) + sum(within) > MOST_PARTS:
+            raise ValueError(f"may have {MOST_PARTS:,} messages, parts and tool calls at most")
+    return messages
+
+
 class ChatRequest(_Open):
     """A chat completion as a caller asks for it."""
 
-    messages: Annotated[list[Message], Field(min_length=1)]
+    messages: Annotated[list[Message], Field(min_length=1), BeforeValidator(_bounded)]
     preset: str | None = None
     model: Annotated[str, Field(min_length=1)] | None = None
     models: list[str] | None = None
@@ -184,7 +204,7 @@ class ChatRequest(_Open):
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    tools: list[Tool] | None = None
+    tools: Tools | None = None
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     response_format: ResponseFormat | None = None

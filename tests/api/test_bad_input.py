@@ -10,6 +10,7 @@ from broker.ids import new_id
 from tests.house import House, chat
 
 USER = {"role": "user", "content": "hi"}
+TEXT = {"type": "text", "text": ""}
 CHAT = chat()
 OURS = new_id("file_")
 NEVER_A_NUMBER = "many"
@@ -45,6 +46,10 @@ def with_part(**part: Any) -> dict[str, Any]:
         ({"messages": "hi"}, "messages"),
         ({"messages": None}, "messages"),
         ({"messages": [1]}, "messages.0"),
+        ({"messages": [USER] * 50_001}, "messages"),
+        ({"messages": [{"role": "user", "content": [TEXT] * 50_000}]}, "messages"),
+        (with_message(role="assistant", tool_calls=[{}] * 50_000), "messages"),
+        ({"tools": [{"type": "a"}] * 10_001}, "tools"),
         (with_message(role="wizard", content="x"), "messages.1.role"),
         (with_message(content="x"), "messages.1.role"),
         (with_message(role="user"), "messages.1.content"),
