@@ -12,6 +12,7 @@ import orjson
 from ijson.common import IncompleteJSONError, JSONError, ObjectBuilder
 from starlette.requests import Request
 
+from api import encodings
 from broker.completion import Json
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 
@@ -24,6 +25,7 @@ async def read_batch_body(request: Request, write: Callable[[bytes], None], most
 
     Raises for what is no JSON object, and for what is too large.
     """
+    encodings.check(request)
     fields: Json = {}
     feeder = ijson.basic_parse_coro(_fields(fields, write), use_float=True)
     size = 0

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from broker.completion import Json
-from broker.errors import WaybillError
+from broker.errors import AuthenticationError, WaybillError
 from broker.refusals import envelope
 
 OWN_ROUTES = ("/route", "/jobs", "/compare", "/webhooks", "/audit", "/users")
@@ -51,6 +51,8 @@ def error_response(
     """Return the answer to a refusal, in the shape of the route it happened on."""
     metadata = {"error_type": error.error_type.value, **error.metadata}
     headers = {**error.headers, **(headers or {})}
+    if isinstance(error, AuthenticationError):
+        headers["WWW-Authenticate"] = "Bearer"
     if is_own_route(request.url.path):
         body = problem(error.status, error.message, metadata, error.param)
         response = json_response(body, error.status, headers)

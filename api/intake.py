@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
-from api import repeats
+from api import encodings, repeats
 from api.attribution import attribution
 from api.limiting import within_limits
 from api.presetting import with_preset
@@ -64,6 +64,7 @@ class Preference:
 
 async def read_bytes(request: Request, most: int) -> bytes:
     """Return the body. Raises for one that is too large, without reading on."""
+    encodings.check(request)
     body = bytearray()
     async for piece in request.stream():
         body += piece

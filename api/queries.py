@@ -70,5 +70,5 @@ def _unknown(name: str, known: Collection[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     if near:
         return f"{name[:64]}: there is no such query parameter here; {near[0]} is meant, perhaps."
-    what = ", ".join(sorted(known)) or "nothing"
-    return f"{name[:64]}: there is no such query parameter here; this route knows {what}."
+    what = f"this route knows {', '.join(sorted(known))}" if known else "this route takes none"
+    return f"{name[:64]}: there is no such query parameter here; {what}."

@@ -11,6 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from api import encodings
 from broker import files
 from broker.batches import Findings, Inspector
 from broker.clock import now_ms
@@ -134,6 +135,7 @@ class FileForm:
 
 async def read_file_form(request: Request, draft: Draft) -> FileForm:
     """Read a form whose part `file` goes to the draft. Raises for a form that is none."""
+    encodings.check(request)
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise InvalidRequestError(
@@ -170,6 +172,7 @@ class _FormReader:
             "on_part_end": self._end_part,
             "on_end": self._finish,
         }
+        self._parts = 0
         self._is_complete = False
         self._parser = MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
 
@@ -195,7 +198,12 @@ class _FormReader:
     def _end_headers(self) -> None:
         _, options = parse_options_header(self._part.get("content-disposition", "").encode())
         self._name = options.get(b"name", b"").decode("utf-8", "replace")
+        self._parts += 1
+        if self._parts > MAX_FIELDS:
+            raise InvalidRequestError("The form has too many fields.", param=self._name)
         if self._name == "file":
+            if self.form.has_file:
+                raise InvalidRequestError("A form brings one `file`: send several.", param="file")
             name = options.get(b"filename", b"").decode("utf-8", "replace")
             self.form.filename = name or "upload"
             self.form.media_type = self._part.get("content-type", self.form.media_type)
@@ -206,7 +214,7 @@ class _FormReader:
             self._draft.write(data[start:end], inspect=inspect)
             return
         self._value += data[start:end]
-        if len(self._value) > MAX_FIELD_BYTES or len(self.form.fields) > MAX_FIELDS:
+        if len(self._value) > MAX_FIELD_BYTES:
             raise InvalidRequestError("The form has too large a field.", param=self._name)
 
     def _end_part(self) -> None:

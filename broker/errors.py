@@ -14,6 +14,7 @@ WaybillError
   RequestTimeoutError        408  the body stalled
   ConflictError              409  the object is in another state
   PayloadTooLargeError       413
+  UnsupportedEncodingError   415  the body is compressed
   RateLimitedError           429  too often, or too many at a time; `headers` say until when
   UnavailableError           503  a part we need (database, queue, file store) does not answer
     StorageFullError         507  … since its disk is full
@@ -142,6 +143,11 @@ class ConflictError(WaybillError):
 class PayloadTooLargeError(WaybillError):
     status = 413
     error_type = ErrorType.PAYLOAD_TOO_LARGE
+
+
+class UnsupportedEncodingError(WaybillError):
+    status = 415
+    error_type = ErrorType.INVALID_REQUEST
 
 
 class RateLimitedError(WaybillError):

@@ -86,7 +86,7 @@ class Purse:
 
     def _no_credit(self, workspace_id: str, nanos: int, explanation: Quotes | str) -> WaybillError:
         left, held = self._left[workspace_id], self._held[workspace_id]
-        message = f"{_needed(nanos, explanation)} and {usd(max(left, 0)):.6f} are left"
+        message = f"{_needed(nanos, explanation)} and {usd(left):.6f} are left"
         if left + held >= nanos:
             error = InsufficientCreditsError(
                 f"{message}, as {usd(held):.6f} are held for jobs that have not ended: try again "

@@ -24,6 +24,13 @@ class CompareRequest(BaseModel):
     body: dict[str, Any] = {}  # more of the chat body, for every call
     metadata: Metadata | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _messages_inside(cls, asked: Any) -> Any:
+        if isinstance(asked, dict) and "messages" in asked:
+            raise ValueError("give `prompt` or `prompts`, or put `messages` into `body`")
+        return asked
+
     @model_validator(mode="after")
     def _one_way_to_ask(self) -> "CompareRequest":
         asked = (self.prompt, self.prompts, self.body.get("messages"))

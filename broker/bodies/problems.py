@@ -11,6 +11,13 @@ from broker.errors import InvalidRequestError
 UNION_FORMS = re.compile(r"str|constrained-str|Route|(list|literal|dict)\[.*|function-.*")
 """How Pydantic names the members of a union that has no tags."""
 
+PATTERNS = {
+    r"^[a-z0-9]+(-[a-z0-9]+)*$": "lower-case letters, digits and single hyphens, as my-team",
+    r"^[^\x00]*$": "text without a NUL",
+    r"^[^\x00\s]+$": "text without spaces",
+}
+"""Regular expressions of fields, in words."""
+
 MUST_BE = "must be "
 ISO_TIME = f"{MUST_BE}a time with its zone, as 2030-12-31T23:59:59Z"
 
@@ -37,6 +44,7 @@ PLAIN = {
     "missing": "is needed",
     "model_attributes_type": "must be an object",
     "model_type": "must be an object",
+    "string_pattern_mismatch": "must be {form}",
     "string_too_long": "may have {max_length} characters at most",
     "string_too_short": "must have {min_length} or more characters",
     "string_type": "must be text",
@@ -58,7 +66,14 @@ def plainly(problem: Mapping[str, Any]) -> str:
 
 def _told(problem: Mapping[str, Any]) -> Mapping[str, Any]:
     told = problem.get("ctx", {})
-    return {name: f"{value:,g}" if type(value) is float else value for name, value in told.items()}
+    plain = {
+        name: _number(value) if type(value) is float else value for name, value in told.items()
+    }
+    return plain | {"form": PATTERNS.get(told.get("pattern"), f"like {told.get('pattern')}")}
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value.is_integer() else f"{value:g}"
 
 
 def invalid(error: ValidationError, prefix: Sequence[str] = ()) -> InvalidRequestError:
@@ -72,6 +87,16 @@ def invalid(error: ValidationError, prefix: Sequence[str] = ()) -> InvalidReques
     message = _either([said for place, said in same if place == location])
     field = ".".join([*prefix, *map(str, location)])
     others = len(problems) - len(same)
+    unknown = [
+        ".".join([*prefix, *map(str, place)])
+        for each, (place, _) in zip(problems, located, strict=True)
+        if each["type"] == "extra_forbidden" and place != location
+    ]
+    if unknown:  # a slip in a name makes one field missing and another unknown
+        return InvalidRequestError(
+            f"{field or 'body'}: {message}; {unknown[0][:64]}: {PLAIN['extra_forbidden']}",
+            param=field or None,
+        )
     more = f" (and {others} more)" if others else ""
     return InvalidRequestError(f"{field or 'body'}: {message}{more}", param=field or None)
 

@@ -14,11 +14,11 @@ _rollups = table(UsageRollup)
 
 
 def _count(name: str) -> ColumnElement[Any]:
-    return cast(func.sum(_rollups.c[name]), BigInteger)
+    return cast(func.coalesce(func.sum(_rollups.c[name]), 0), BigInteger)
 
 
 def _sum(name: str) -> ColumnElement[Any]:
-    return cast(func.sum(_rollups.c[name]), Float)
+    return cast(func.coalesce(func.sum(_rollups.c[name]), 0), Float)
 
 
 def _share(part: str, *whole: str) -> ColumnElement[Any]:

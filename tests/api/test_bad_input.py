@@ -1,5 +1,6 @@
 """What callers get wrong is refused with a 4xx that names the field, and leaves nothing behind."""
 
+import gzip
 from collections.abc import Iterator
 from typing import Any
 
@@ -206,6 +207,20 @@ def test_bad_query_of_the_list(house: House, query: str, param: str) -> None:
     assert answer.json()["param"] == param
 
 
+def test_a_compressed_body_is_told_to_come_as_it_is(house: House) -> None:
+    body = gzip.compress(b"{}")
+    for path in ("/chat/completions", "/jobs", "/batches"):
+        answer = house.http.post(path, content=body, headers={"Content-Encoding": "gzip"})
+        assert answer.status_code == 415, answer.text
+        assert "Content-Encoding: 'gzip'" in answer.text
+
+
+def test_messages_of_a_comparison(house: House) -> None:
+    answer = house.http.post("/compare", json={"models": ["a/b"], "messages": [USER]})
+    check_problem(answer, 400)
+    assert "`prompt`" in answer.json()["detail"]
+
+
 def test_generation_without_its_id(house: House) -> None:
     answer = house.http.get("/generation")
     check_envelope(answer, 400)
@@ -266,7 +281,9 @@ def test_wrong_method(house: House) -> None:
 )
 def test_no_key(house: House, header: dict[str, str]) -> None:
     with httpx.Client(base_url=house.url, headers=header) as client:
-        check_envelope(client.post("/chat/completions", json=CHAT), 401)
+        refused = client.post("/chat/completions", json=CHAT)
+        check_envelope(refused, 401)
+        assert refused.headers["www-authenticate"] == "Bearer"
         check_problem(client.get("/jobs"), 401)
 
 

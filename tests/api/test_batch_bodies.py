@@ -24,6 +24,7 @@ class Body:
     """A request whose body comes in pieces of this size."""
 
     def __init__(self, content: bytes, size: int = 11) -> None:
+        self.headers: dict[str, str] = {}
         self.pieces = [content[at : at + size] for at in range(0, len(content), size)]
 
     async def stream(self) -> AsyncIterator[bytes]:

@@ -102,6 +102,14 @@ async def test_guessing_from_everywhere_is_slowed_down(api, browser, monkeypatch
     assert answers == [403, 403, 429]
 
 
+async def test_a_browser_at_the_root_is_shown_the_way(browser):
+    page = await browser.get("/", headers={"Accept": "text/html,*/*;q=0.8"})
+    assert (page.status_code, page.headers["location"]) == (303, "/docs")
+    told = await browser.get("/", headers={"Accept": "application/json"})
+    assert told.status_code == 404
+    assert "/api/v1" in told.json()["error"]["message"]
+
+
 async def test_a_disabled_user_is_signed_out_at_once_and_stays_out(api, browser):
     user = make_user(api)
     await sign_in(browser)

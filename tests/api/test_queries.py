@@ -52,7 +52,7 @@ async def test_the_name_that_was_meant_is_told(api: Api) -> None:
         assert param == wrong
         assert f" {near} is meant" in message
     assert "limit, order, purpose" in (await refused(api, "/files", zzz="1"))[1]
-    assert "knows nothing" in (await refused(api, "/credits", zzz="1"))[1]
+    assert "takes none" in (await refused(api, "/credits", zzz="1"))[1]
 
 
 async def test_what_other_apis_clients_send_along_is_passed_over(api: Api) -> None:

@@ -1,6 +1,9 @@
 """What is said of a wrong body: in the words of JSON, not of Python."""
 
+from typing import Annotated
+
 import pytest
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from broker.bodies import SCHEMAS, validated
 from broker.errors import InvalidRequestError
@@ -33,4 +36,31 @@ USER = {"role": "user", "content": "hi"}
 def test_a_refusal_speaks_of_json(change, told):
     with pytest.raises(InvalidRequestError) as refused:
         validated(SCHEMAS[Operation.CHAT], {"model": "a/b", "messages": [USER]} | change)
+    assert str(refused.value) == told
+
+
+class Closed(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    slug: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")] = "a"
+    limit: Annotated[float, Field(ge=0.5, le=1e9)] = 1
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ({"naem": "x"}, "name: is needed; naem: there is no such field"),
+        ({"name": "x", "naem": "x"}, "naem: there is no such field"),
+        (
+            {"name": "x", "slug": "A B"},
+            "slug: must be lower-case letters, digits and single hyphens, as my-team",
+        ),
+        ({"name": "x", "limit": 1e10}, "limit: must be 1,000,000,000 or less"),
+        ({"name": "x", "limit": 0}, "limit: must be 0.5 or more"),
+    ],
+)
+def test_a_slip_is_told_in_words(body, told):
+    with pytest.raises(InvalidRequestError) as refused:
+        validated(Closed, body)
     assert str(refused.value) == told

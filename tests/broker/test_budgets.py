@@ -12,6 +12,7 @@ from broker.budget_notices import notify_many
 from broker.budgets import BudgetWish, Scope
 from broker.errors import BudgetExceededError, InsufficientCreditsError, InvalidRequestError
 from broker.lifecycle import Extension, decide, extend_many, is_dearer
+from broker.money import usd
 from broker.retries import GiveUp
 from broker.states import JobState
 from broker.submission import Submitted, submit_many
@@ -27,6 +28,7 @@ from tests.factories import (
     finished,
     job_row,
     make_new_job,
+    make_principal,
     record,
     run,
     submit_and_claim,
@@ -135,6 +137,14 @@ def test_one_keys_budget_does_not_limit_another(database, caller):
     spend(database, limited, HOLD)
     other = dataclasses.replace(limited, api_key_id="key_other")
     assert isinstance(try_to_submit(database, other), Submitted)
+
+
+def test_an_overdrawn_balance_is_told_as_it_is(database):
+    caller = make_principal(database, credit=HOLD)
+    spend(database, caller, 3 * HOLD)
+    refusal = try_to_submit(database, caller)
+    assert refusal.status == 402
+    assert f"-{usd(2 * HOLD):.6f} are left" in refusal.message
 
 
 def test_a_keys_own_limit_is_a_402(database, caller):

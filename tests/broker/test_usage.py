@@ -111,6 +111,11 @@ def test_a_failure_counts_and_costs_nothing(database, caller):
     ]
 
 
+def test_nothing_is_counted_as_none(database):
+    names = ("request_count", "total_tokens", "total_usage")
+    assert ask(database, *names) == [dict.fromkeys(names, 0)]
+
+
 def test_metrics_by_dimension_and_time(database, caller):
     # Given answers of two models on two days
     for now, model, cost in [

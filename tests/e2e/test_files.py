@@ -94,6 +94,16 @@ def test_what_is_no_form_is_refused(house: House) -> None:
     assert without.json()["error"]["param"] == "file"
 
 
+def test_a_form_brings_one_file_and_few_fields(house: House) -> None:
+    before = stored(house)
+    purpose = ("purpose", (None, "user_data"))
+    several = house.http.post("/files", files=[purpose, *[("file", ("a", b"aa"))] * 3])
+    assert (several.status_code, several.json()["error"]["param"]) == (400, "file")
+    many = house.http.post("/files", files=[*[purpose] * 100, ("file", ("a", b"aa"))])
+    assert many.status_code == 400
+    assert stored(house) == before
+
+
 def test_an_input_that_is_being_read_is_not_deleted(house: House) -> None:
     batch = create(house, [line("a", "sim-lat1000")])
     assert house.http.delete(f"/files/{batch['input_file_id']}").status_code == 409

@@ -41,7 +41,11 @@ def checked(media: Media) -> Media:
     if found is None and family(media.mime) == "image":
         return media  # a kind we do not know: the provider may
     if found is None or family(found) != "image":
-        raise UnfitError("An image's data is no image.", ErrorType.INVALID_IMAGE)
+        raise UnfitError(
+            f"The data of an image is none, but {found or media.mime or 'of no known type'}: send "
+            "PNG, JPEG, WebP or GIF.",
+            ErrorType.INVALID_IMAGE,
+        )
     return media if found == media.mime else replace(media, mime=found)
 
 

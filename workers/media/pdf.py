@@ -35,7 +35,10 @@ def _pages(content: bytes, deadline: float) -> list[str]:
     except UnfitError:
         raise
     except Exception as error:  # a broken file can make the library fail in any way
-        raise UnfitError(f"The PDF cannot be read: {type(error).__name__}.") from error
+        raise UnfitError(
+            "The PDF cannot be read: it is damaged, cut off, or in a form that is not known. Send "
+            "it anew, or its text."
+        ) from error
 
 
 def _texts(reader: PdfReader, deadline: float) -> list[str]:
