@@ -114,9 +114,18 @@ def _is_credible(usage: Usage) -> bool:
 def _estimate(request: CompletionRequest, answer: Completion | Document) -> Usage:
     """Count what the provider did not: about four characters a token."""
     choices = answer.choices if isinstance(answer, Completion) else ()
-    said = sum(len(choice["message"].get(name) or "") for choice in choices for name in TEXTS)
+    said = sum(_characters(choice["message"]) for choice in choices)
     return Usage(
         input=pricing.estimate_input_tokens(request.body),
         output=said // pricing.CHARACTERS_PER_TOKEN,
         estimated=True,
     )
+
+
+def _characters(message: Json) -> int:
+    """Count what a message says; a tool call is written by the model, too."""
+    texts = [message.get(name) for name in TEXTS]
+    for call in message.get("tool_calls") or ():
+        texts += (call.get("function") or {}).values()
+    texts.append((message.get("audio") or {}).get("transcript"))
+    return sum(len(text) for text in texts if isinstance(text, str))

@@ -21,9 +21,9 @@ from pydantic_settings import NoDecode
 from broker.settings.rows import Dollars, WebUrl
 
 SCHEMES = {
-    "database_url": ("postgresql", "postgres", "postgresql+psycopg", "sqlite"),
+    "database_url": ("postgresql", "postgres", "postgresql+psycopg", "sqlite", "sqlite+pysqlite"),
     "redis_url": ("redis", "rediss", "unix"),
-    "broker_url": ("amqp", "amqps", "redis", "rediss", "redis+socket"),
+    "broker_url": ("amqp", "amqps", "pyamqp", "redis", "rediss", "redis+socket"),
 }
 SHORTEST_KEY = 16
 """Characters of a key that nobody guesses; ours have more than forty."""
@@ -62,13 +62,14 @@ class Storage(_Group):
     @classmethod
     def _known_scheme(cls, value: str, info: ValidationInfo) -> str:
         known = SCHEMES[info.field_name or ""]
-        scheme, separator, _ = value.partition("://")
+        scheme, separator, rest = value.partition("://")
         if value and not (separator and scheme in known):
             raise ValueError(
                 f"must begin with {known[0]}:// ({', '.join(known[1:])} are known, too)"
             )
-        if info.field_name == "database_url":
-            _ = urlsplit(value).port  # raises ValueError
+        if scheme.startswith("postgres"):
+            # raises ValueError; a password may hold what would end the host elsewhere
+            _ = urlsplit(f"//{rest.rpartition('@')[2]}").port
         return value
 
     @field_validator("bootstrap_key")

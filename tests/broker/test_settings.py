@@ -114,6 +114,7 @@ def test_prices_may_be_written_as_numbers(directory):
         ("BOOTSTRAP_KEY", "secret", "bootstrap_key: must have 16 characters or more"),
         ("PUBLIC_URL", "example.com", "'example.com' does not begin with http:// or https://"),
         ("DATABASE_URL", "mysql://x", "database_url: must begin with postgresql://"),
+        ("DATABASE_URL", "postgresql://u:p/@db:54x/w", "database_url: Port could not be cast"),
         ("REDIS_URL", "http://x", "redis_url: must begin with redis://"),
         ("BROKER_URL", "kafka://x", "broker_url: must begin with amqp://"),
         ("HEARTBEAT_SECONDS", "30", "must be less than half of lease_seconds (60)"),
@@ -127,6 +128,20 @@ def test_a_setting_that_cannot_be_meant_is_refused(monkeypatch, name, value, tol
         settings.load()
     assert told in stopped.value.code
     assert "WAYBILL_* variables) is wrong" in stopped.value.code
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "postgresql://waybill:iZ/x+#?[:=@postgres:5432/waybill"),
+        ("DATABASE_URL", "postgresql://waybill:iZ/x+#?[:=@[::1]:5432/waybill"),
+        ("DATABASE_URL", "sqlite+pysqlite:////srv/a@b:c/waybill.db"),
+        ("BROKER_URL", "pyamqp://guest:guest@localhost//"),
+    ],
+)
+def test_whatever_the_libraries_read_is_an_address(monkeypatch, name, value):
+    monkeypatch.setenv(f"WAYBILL_{name}", value)
+    assert getattr(settings.load(), name.lower()) == value
 
 
 def test_the_scheme_that_hosts_of_postgresql_give_out_is_taken(monkeypatch):

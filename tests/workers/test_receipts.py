@@ -43,3 +43,24 @@ def test_prices_by_the_token_count_no_pieces():
     receipt = Receipt.of(job, CompletionRequest(TWO_PICTURES, "m"), DRAWN)
     assert receipt.usage.input_images is None
     assert Price(prompt=10**6) == job.endpoint.price
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"content": "x" * 400},
+        {"content": None, "reasoning": "x" * 200, "refusal": "x" * 200},
+        {
+            "content": None,
+            "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "n", "arguments": "x" * 399}}
+            ],
+        },
+        {"content": None, "audio": {"data": "UklGRg==", "transcript": "x" * 400}},
+    ],
+)
+def test_whatever_a_model_wrote_is_estimated_where_nobody_counted(message):
+    begun = Completion([{"index": 0, "finish_reason": None, "message": message}])
+    job = SimpleNamespace(endpoint=make_endpoint(completion=10**6))
+    receipt = Receipt.of(job, CompletionRequest({"messages": []}, "m"), begun)
+    assert (receipt.usage.output, receipt.cost_nanos) == (100, 100)
