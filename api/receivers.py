@@ -4,42 +4,28 @@ Whether a receiver may be reached is decided at each attempt, when its addresses
 """
 
 from collections.abc import Sequence
-from ipaddress import (
-    IPv4Address,
-    IPv4Network,
-    IPv6Address,
-    IPv6Network,
-    ip_address,
-)
-from urllib.parse import urlsplit
+from ipaddress import ip_address
 
 from api.schemas.webhooks import JobWebhook
-from broker import webhooks
+from broker import egress, webhooks
+from broker.egress import Network
 from broker.errors import InvalidRequestError
 
-Network = IPv4Network | IPv6Network
 LOOPBACK = ip_address("127.0.0.1")
 
 
 def check_receiver(url: str, networks: Sequence[Network], *, param: str) -> None:
     """Refuse a URL that no delivery could be sent to; `networks` are those the operator allows."""
     webhooks.check_url(url, param=param)
-    split = urlsplit(url)
     try:
-        port = split.port
-    except ValueError:
-        port = 0
-    if port == 0:
-        raise InvalidRequestError("A webhook's URL has a port from 1 to 65535.", param=param)
-    address = _address(split.hostname or "")
-    if address is not None and not address.is_global and not _is_in(address, networks):
-        raise InvalidRequestError(
-            "This address is not public: WAYBILL_ALLOWED_NETWORKS lists others that may be "
-            "reached.",
-            param=param,
-        )
-    if split.scheme == "http" and not networks:
-        raise InvalidRequestError("A webhook's URL begins with https://.", param=param)
+        target = egress.parse(url, egress.Policy(networks))
+    except egress.RefusedError as error:
+        raise _unreachable(str(error), param) from None
+    if target.port == 0:
+        raise _unreachable("ports are 1 to 65535", param)
+    is_local = target.host == "localhost" or target.host.endswith(".localhost")
+    if is_local and not egress.is_allowed(LOOPBACK, networks):
+        raise _unreachable("the host is this machine", param)
 
 
 def own_webhook(
@@ -58,15 +44,9 @@ def own_webhook(
     return None
 
 
-def _address(host: str) -> IPv4Address | IPv6Address | None:
-    """Return the address that a host plainly is; None for a name."""
-    if host == "localhost" or host.endswith(".localhost"):
-        return LOOPBACK
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None
-
-
-def _is_in(address: IPv4Address | IPv6Address, networks: Sequence[Network]) -> bool:
-    return any(address in network for network in networks)
+def _unreachable(why: str, param: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"No webhook can be sent to this URL: {why}. Public hosts are reached by https://, others "
+        "where WAYBILL_ALLOWED_NETWORKS lists their network.",
+        param=param,
+    )

@@ -24,6 +24,14 @@ URLS = (
     "https://10.0.0.1/",
     "https://[::ffff:10.0.0.1]/",
     "https://[fd00::1]/",
+    "https://[64:ff9b::a00:1]/",
+    "https://2852039166/",
+    "https://0/",
+    "https://printer.local/",
+    "https://0xa.1/",
+    "https://a..b/",
+    "https://xn--/",
+    f"https://{'a' * 300}.example/",
     "https://example.com/" + "x" * 2_100,
 )
 

@@ -4,11 +4,10 @@ A caller's URL may name our own network, a cloud's metadata service or a neighbo
 only global addresses are reached, unless the operator lists a network (`WAYBILL_ALLOWED_NETWORKS`).
 """
 
-from workers.egress.addresses import Network, is_allowed
+from broker.egress import Network, Policy, RefusedError, Target, is_allowed, parse
 from workers.egress.bounds import Bounds
-from workers.egress.errors import RefusedError, TooLargeError
+from workers.egress.errors import TooLargeError
 from workers.egress.transport import guarded_client
-from workers.egress.urls import Policy, Target, parse
 
 __all__ = (
     "Bounds",

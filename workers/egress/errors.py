@@ -1,8 +1,4 @@
-"""What the guard says: the rule that refused, and never what it found."""
-
-
-class RefusedError(Exception):
-    """The URL may not be requested. The text names the rule, and no address but the caller's."""
+"""What the guard says of an answer; what it says of a URL is `broker.egress.RefusedError`."""
 
 
 class TooLargeError(Exception):

@@ -18,9 +18,8 @@ import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 from httpx_aiohttp import AiohttpTransport
 
-from workers.egress.addresses import Address
+from broker.egress import Address, Policy, parse
 from workers.egress.bounds import BoundedStream, Bounds, until
-from workers.egress.urls import Policy, parse
 
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 

@@ -3,8 +3,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from workers.egress.errors import RefusedError
-from workers.egress.urls import Policy, parse
+from broker.egress import Policy, RefusedError, parse
 
 STRICT = Policy()
 LOCAL = Policy(networks=[ip_network("127.0.0.0/8"), ip_network("::1/128")])

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import SplitResult, urlsplit
 
-from workers.egress.addresses import Address, Network, is_allowed, is_listed
-from workers.egress.errors import RefusedError
+from broker.egress.addresses import Address, Network, is_allowed, is_listed
 
 HTTPS_PORTS = frozenset({443, 8443})
 HTTP_PORTS = frozenset({80, 8080})
@@ -22,6 +21,10 @@ INTERNAL_SUFFIXES = (".local", ".internal")
 _ODD = re.compile(r"[\x00-\x20\x7f\\]|\s")
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+
+
+class RefusedError(Exception):
+    """The URL may not be requested. The text names the rule, and no address but the caller's."""
 
 
 @dataclass(frozen=True, slots=True)
