@@ -3,7 +3,7 @@
 Reading order, each layer standing on the ones before it:
 
 words       `errors`, `completion` (request, answer, usage, failure), `clock`, `ids`, `money`,
-            `settings`, `logs`
+            `settings`, `logs`, `egress/` (which URLs may be requested)
 rules       pure: `states`, `queues`, `pricing`, `evidence`, `routing/`, `quotes`, `retries`,
             `native_lane`, `bodies/` (of requests), `refusals`
 storage     `tables/`, `database` (the one door), `publisher`, `migrations/`

@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from api import connections, middleware
 from api.connections import PromptProtocol
+from cli.start import serve
 from tests.api.conftest import ORIGIN
 
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -130,3 +131,12 @@ async def test_an_open_answer_is_not_cut(server):
     finish.set()
     assert b"end" in await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 10)
     writer.close()
+
+
+def test_the_api_is_served_so(monkeypatch):
+    served = {}
+    monkeypatch.setattr(uvicorn, "run", lambda app, **more: served.update(more))
+    monkeypatch.setattr(serve, "_settle_down", lambda: None)
+    monkeypatch.setattr("broker.logs.configure_logging", lambda: None)
+    serve.api(host="127.0.0.1", port=1)
+    assert served["http"] is PromptProtocol
