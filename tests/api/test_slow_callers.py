@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import shutil
 
 import httpx
 import pytest
@@ -133,7 +134,9 @@ async def test_an_open_answer_is_not_cut(server):
     writer.close()
 
 
-def test_the_api_is_served_so(monkeypatch):
+def test_the_api_is_served_so(monkeypatch, migrated, tmp_path):
+    shutil.copy(migrated, tmp_path / "waybill.db")
+    monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
     served = {}
     monkeypatch.setattr(uvicorn, "run", lambda app, **more: served.update(more))
     monkeypatch.setattr(serve, "_settle_down", lambda: None)
