@@ -64,8 +64,8 @@ def event_line(event: LogEvent) -> Text:
     if event.type == "started":
         line.append(f"  attempt {data['attempt']} at {data['provider']} ({data['model']})")
     elif event.type == "retrying":
-        said = printable(data["message"])
-        line.append(f"  attempt {data['attempt']}: {data['outcome']}, {said}")
+        said = [data["outcome"], data.get("message")]  # a worker that is lost says nothing
+        line.append(f"  attempt {data['attempt']}: {printable(', '.join(filter(None, said)))}")
     elif data.get("error"):
         line.append(f"  {printable(str(data['error'].get('message')))}")
     elif data.get("response"):

@@ -81,3 +81,9 @@ def test_answers_and_errors_command_no_terminal():
     text = console.export_text()
     assert text.count(SHOWN) == 3
     assert r"see\x1b[2J" in text
+
+
+@pytest.mark.parametrize("more", [{}, {"error_type": None, "message": None}])
+def test_a_lost_worker_left_no_message(more):
+    line = event_line(LogEvent(7, "retrying", {"attempt": 1, "outcome": "unknown", **more}))
+    assert line.plain == "   7  retrying  attempt 1: unknown"
