@@ -17,7 +17,7 @@ from starlette.responses import Response
 from api import openapi, queries, unrouted
 from api.auth import Keyring
 from api.errors import PREFIXES, error_response
-from api.middleware import NoSniffing, NoStalling
+from api.middleware import NoStalling
 from api.pages import router as pages
 from api.routes import ROUTERS, health, metrics
 from api.routes.accounts import router as accounts
@@ -89,7 +89,6 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
             )
     for router in (health.router, metrics.router, pages):
         app.include_router(router)
-    app.add_middleware(NoSniffing)
     app.add_middleware(NoStalling)
     _shape_errors(app)
     openapi.complete(app)

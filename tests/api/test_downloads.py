@@ -76,9 +76,3 @@ async def test_a_download_keeps_its_name(api, name: str) -> None:
     assert unquote(told.partition("''")[2]) == shown
     assert told.isascii()
     assert "x" not in answer.headers
-
-
-@pytest.mark.parametrize("path", ["/api/v1/models", "/api/v1/nothing", "/sign-in", "/docs"])
-async def test_no_answer_is_sniffed(api, path: str) -> None:
-    answer = await api.http.get(path)
-    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
