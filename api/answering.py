@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from api import forgetting, media, views, webhook_views
 from api.errors import json_response
-from api.intake import Preference
+from api.reading import Preference
 from api.services import Services
 from api.waiting import Listener
 from broker import reports, signals, webhooks

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import intake
+from api import reading
 from api.batch_bodies import REQUESTS, read_batch_body
 from api.errors import json_response
 from api.receivers import own_webhook
@@ -35,6 +35,7 @@ from broker.batches.lines import operation_of
 from broker.batches.reading import raw_lines
 from broker.batches.view import batch as view
 from broker.batches.vocabulary import MAX_BYTES, OPERATIONS, window_ms
+from broker.bodies import validated
 from broker.clock import now_ms
 from broker.errors import ConflictError, InvalidRequestError
 from broker.files import Purpose
@@ -49,9 +50,9 @@ async def create(request: Request, services: Services, principal: Principal) -> 
     async with drafting(services.files, MAX_BYTES) as draft:
         fields = await read_batch_body(request, draft.write, MAX_BYTES)
         is_inline = fields.pop(REQUESTS, False)
-        wanted = intake.validated(BatchRequest, fields)
+        wanted = validated(BatchRequest, fields)
         _check_input(wanted, is_inline=is_inline)
-        wish = _wish(services, wanted, intake.idempotency_key(request))
+        wish = _wish(services, wanted, reading.idempotency_key(request))
         new = new_batch(
             wish,
             principal,

@@ -6,7 +6,7 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import answering, forgetting, intake
+from api import answering, forgetting, intake, reading
 from api.services import Services
 from api.waiting import Listener
 from broker.accounts import Principal
@@ -19,7 +19,7 @@ async def serve(
     request: Request, services: Services, principal: Principal, job: NewJob
 ) -> Response:
     """Submit the job; answer with what it brings, or with 202 as the caller prefers."""
-    preference = intake.preference(request)
+    preference = reading.preference(request)
     if preference.respond_async and not preference.wait:
         submitted = await intake.submit(services, job)
         response = await answering.accepted(services, principal, submitted.job_id, preference)

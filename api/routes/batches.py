@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from api import batch_creation, batch_results, intake
+from api import batch_creation, batch_results, reading
 from api.documents import BATCH, BATCH_RETRY
 from api.errors import json_response
 from api.queries import BatchCursor
@@ -68,8 +68,8 @@ async def list_batches(
         limit + 1,
         after,
         status,
-        intake.milliseconds(created_after, "created_after"),
-        intake.milliseconds(created_before, "created_before"),
+        reading.milliseconds(created_after, "created_after"),
+        reading.milliseconds(created_before, "created_before"),
     )
     found = await services.database.read(reports.page, wanted)
     data = [view(each) for each in found[:limit]]
@@ -95,7 +95,7 @@ async def get_batch(
     principal = await services.keyring.principal(request)
     found = await _find(services, principal, batch_id)
     if results:
-        since = intake.milliseconds(ended_after, "ended_after")
+        since = reading.milliseconds(ended_after, "ended_after")
         return json_response(await batch_results.page(services, found, after, limit, since))
     has_ended = found.row.ended_at is not None
     if results is None and found.row.inline and has_ended:
@@ -120,9 +120,9 @@ async def retry_batch(request: Request, batch_id: str) -> Response:
     services = services_of(request)
     principal = await services.keyring.principal(request)
     access.check_runs(principal)
-    wanted = await intake.asked(request, services, RetryRequest, or_nothing=True)
+    wanted = await reading.asked(request, services, RetryRequest, or_nothing=True)
     found = await _find(services, principal, batch_id)
-    key = intake.idempotency_key(request)
+    key = reading.idempotency_key(request)
     return await batch_creation.retry(services, principal, found, wanted, key)
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from api import intake
+from api import reading
 from api.account_scope import workspace_of
 from api.auth import actor_of
 from api.documents import BUDGET
@@ -18,6 +18,7 @@ from broker.accounts import Role
 from broker.administration import carry_out
 from broker.administration import money as administration
 from broker.audit import Actor
+from broker.bodies import validated
 from broker.budgets import BudgetName, BudgetWish, Limit, Scope
 from broker.clock import moment, now_ms
 from broker.completion import Json
@@ -89,8 +90,8 @@ async def get_budget(here: Here, interval: Reset) -> Response:
 @router.put("/{interval}", openapi_extra=BUDGET)
 async def put_budget(request: Request, here: Here, interval: Reset) -> Response:
     """Make or change a budget. From within a second on it holds for every new job."""
-    body = await intake.read_json(request, here.services.settings.max_body_bytes)
-    wanted = intake.validated(BudgetBody, body)
+    body = await reading.read_json(request, here.services.settings.max_body_bytes)
+    wanted = validated(BudgetBody, body)
     wish = BudgetWish(
         workspace_id=here.workspace_id,
         scope=here.scope,

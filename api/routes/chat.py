@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import answering, caching, explaining, forgetting, intake
+from api import answering, caching, explaining, forgetting, intake, reading
 from api.documents import LATER, body_of
 from api.routes.direct import DirectRoute
 from api.services import Services, services_of
@@ -25,9 +25,9 @@ async def create_chat_completion(request: Request) -> Response:
     """Create a chat completion: answered, streamed, or accepted for later (`Prefer`)."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    body = await intake.read_json(request, services.settings.max_body_bytes)
-    job = await intake.prepared(request, services, principal, body, intake.wish(request))
-    is_streamed = body.get("stream") and not intake.preference(request).respond_async
+    body = await reading.read_json(request, services.settings.max_body_bytes)
+    job = await intake.prepared(request, services, principal, body, reading.wish(request))
+    is_streamed = body.get("stream") and not reading.preference(request).respond_async
 
     async def answered() -> Response:
         if is_streamed:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api import comparison_view, intake, repeats
+from api import comparison_view, intake, reading, repeats
 from api.documents import COMPARISON
 from api.errors import json_response
 from api.limiting import within_limits
@@ -30,8 +30,8 @@ async def create_comparison(request: Request) -> Response:
     """Ask `models` the same `prompt` or `prompts`. Answers 202 with the table to come back to."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    wanted = await intake.asked(request, services, CompareRequest)
-    key = intake.idempotency_key(request)
+    wanted = await reading.asked(request, services, CompareRequest)
+    key = reading.idempotency_key(request)
     comparison_id = comparisons.comparison_id(principal.workspace_id, key)
     jobs = await _prepared(services, principal, wanted, comparison_id, key)
     await within_limits(

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import intake, stripe_checkout
+from api import reading, stripe_checkout
 from api.auth import actor_of
 from api.documents import CHECKOUT, NO_KEY, STRIPE_EVENT, TOP_UP
 from api.errors import json_response
@@ -13,6 +13,7 @@ from broker import ledger, payments
 from broker.accounts import CallerKind
 from broker.administration import carry_out, money
 from broker.audit import Actor
+from broker.bodies import validated
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import PermissionDeniedError
@@ -53,7 +54,7 @@ async def add_credits(request: Request) -> Response:
             "Only a management key of the whole installation may book payments; on the server, "
             "`waybill credits add` does."
         )
-    wanted = await intake.asked(request, services, TopUp)
+    wanted = await reading.asked(request, services, TopUp)
     nanos = nanos_from_usd(wanted.amount)
     fee = payments.fee_of(nanos, services.settings)
     workspace_id = wanted.workspace_id or principal.workspace_id
@@ -72,7 +73,7 @@ async def create_checkout(request: Request) -> Response:
     """Return the URL of a page where the workspace's credit can be paid (Stripe Checkout)."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    wanted = intake.validated(CheckoutRequest, await intake.read_json(request, MOST_BYTES))
+    wanted = validated(CheckoutRequest, await reading.read_json(request, MOST_BYTES))
     provider = stripe_checkout.provider(services.settings)
     cents = round(wanted.amount * 100)
     url = await provider.checkout(principal.workspace_id, cents, wanted.return_url)
@@ -84,7 +85,7 @@ async def receive_stripe_event(request: Request) -> Response:
     """Book what Stripe says was paid: signed by it, and once however often it says so."""
     services = services_of(request)
     provider = stripe_checkout.provider(services.settings)
-    body = await intake.read_bytes(request, MOST_BYTES)
+    body = await reading.read_bytes(request, MOST_BYTES)
     paid = provider.paid(body, request.headers.get("stripe-signature", ""))
     if paid is not None:
         fee = payments.fee_of(paid.nanos, services.settings)

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from api import answering, forgetting, intake, views
+from api import answering, forgetting, intake, reading, views
 from api.attribution import attribution
 from api.documents import JOB
 from api.errors import json_response
@@ -18,6 +18,7 @@ from api.services import Services, services_of
 from api.streaming import log_response
 from broker import reports
 from broker.accounts import Principal
+from broker.bodies import validated
 from broker.completion import Json
 from broker.errors import InvalidRequestError
 from broker.events import Event
@@ -38,15 +39,15 @@ async def submit_job(request: Request) -> Response:
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    body = await intake.read_json(request, services.settings.max_body_bytes)
+    body = await reading.read_json(request, services.settings.max_body_bytes)
     is_wrapped = "messages" not in body
-    wanted = intake.validated(JobRequest, body if is_wrapped else _wrapped(body))
+    wanted = validated(JobRequest, body if is_wrapped else _wrapped(body))
     webhook = own_webhook(wanted.webhook, wanted.callback_url, services.settings.allowed_networks)
-    wish = replace(_wish(wanted, intake.idempotency_key(request), webhook), **attribution(request))
+    wish = replace(_wish(wanted, reading.idempotency_key(request), webhook), **attribution(request))
     inside = "body" if is_wrapped else None
     job = await intake.prepared(request, services, principal, wanted.body, wish, inside=inside)
     submitted = await intake.submit(services, job)
-    preference = intake.Preference(respond_async=True)
+    preference = reading.Preference(respond_async=True)
     response = await answering.accepted(services, principal, submitted.job_id, preference)
     return answering.telling_replay(response, submitted)
 
@@ -200,8 +201,8 @@ def _wish(wanted: JobRequest, key: str | None, webhook: str | None) -> Wish:
         lane=lane,
         priority=priority,
         idempotency_key=key,
-        not_before=intake.milliseconds(wanted.not_before, "not_before"),
-        deadline=intake.milliseconds(wanted.deadline, "deadline"),
+        not_before=reading.milliseconds(wanted.not_before, "not_before"),
+        deadline=reading.milliseconds(wanted.deadline, "deadline"),
         max_attempts=wanted.max_attempts,
         max_cost_nanos=None if wanted.max_cost is None else nanos_from_usd(wanted.max_cost),
         on_unknown=wanted.on_unknown,

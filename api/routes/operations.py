@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import answering, caching, intake
+from api import answering, caching, intake, reading
 from api.documents import LATER, body_of
 from api.forms import read_sound_form
 from api.routes.direct import DirectRoute
@@ -67,7 +67,7 @@ async def create_transcription(request: Request) -> Response:
 async def _serve_json(request: Request, operation: Operation) -> Response:
     services = services_of(request)
     await services.keyring.principal(request)
-    body = await intake.read_json(request, services.settings.max_body_bytes)
+    body = await reading.read_json(request, services.settings.max_body_bytes)
     return await _serve_body(request, services, operation, body)
 
 
@@ -75,7 +75,7 @@ async def _serve_body(
     request: Request, services: Services, operation: Operation, body: Json
 ) -> Response:
     principal = await services.keyring.principal(request)
-    wish = intake.wish(request, operation)
+    wish = reading.wish(request, operation)
     job = await intake.prepared(request, services, principal, body, wish)
 
     async def answered() -> Response:

@@ -7,7 +7,7 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from api import intake
+from api import reading
 from api.documents import PRESET, PRESET_CHOICE
 from api.errors import json_response
 from api.services import services_of
@@ -74,7 +74,7 @@ async def save_preset(request: Request, slug: str) -> Response:
     """Keep a chat body's model, system prompt and parameters under a slug: its next version."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    body = await intake.read_json(request, services.settings.max_body_bytes)
+    body = await reading.read_json(request, services.settings.max_body_bytes)
     validated(SCHEMAS[Operation.CHAT], body if body.get("messages") else body | _ANYTHING)
     name = PresetName(principal.workspace_id, checked(slug, "slug"))
     content = presets.captured(body)
@@ -94,7 +94,7 @@ async def choose_preset_version(request: Request, slug: str) -> Response:
     """Let calls get another version: `{"version": 1}`."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    body = await intake.read_json(request, services.settings.max_body_bytes)
+    body = await reading.read_json(request, services.settings.max_body_bytes)
     version = body.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or body.keys() != {"version"}:
         raise InvalidRequestError('version: send {"version": N}.', param="version")

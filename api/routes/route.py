@@ -4,7 +4,7 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import intake
+from api import intake, reading
 from api.documents import body_of
 from api.errors import json_response
 from api.services import services_of
@@ -21,7 +21,7 @@ async def plan_route(request: Request) -> Response:
     """Show who would serve a chat body, in which order and why, and what would be held for it."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    body = await intake.read_json(request, services.settings.max_body_bytes)
+    body = await reading.read_json(request, services.settings.max_body_bytes)
     job = await intake.prepared(request, services, principal, body, Wish())
     quotes = orjson.loads(job.payload["quotes"])
     shown = job_view.plan(routing.decode(job.payload["plan"]))

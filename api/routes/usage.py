@@ -10,7 +10,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import intake
+from api import reading
 from api.analytics_question import question
 from api.documents import ANALYTICS
 from api.errors import json_response
@@ -87,7 +87,7 @@ async def query_analytics(
     """Answer a question about usage from the sums kept by hour, day and month."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    asked = await intake.asked(request, services, AnalyticsQuery)
+    asked = await reading.asked(request, services, AnalyticsQuery)
     wanted = question(asked, usage_scope(principal, asked.workspace_id), now_ms())
     began = time.monotonic()
     found = await services.database.read(usage.query, wanted)

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import intake
+from api import reading
 from api.account_scope import workspace_of
 from api.account_views import iso
 from api.auth import actor_of
@@ -27,7 +27,7 @@ async def create_app_code(request: Request) -> Response:
     """Make a code without a browser: with a management key, or signed in."""
     services = services_of(request)
     principal = await services.keyring.administrator(request, Role.MEMBER)
-    wanted = await intake.asked(request, services, AppCodeRequest)
+    wanted = await reading.asked(request, services, AppCodeRequest)
     host = apps.check_callback(wanted.callback_url)
     owner = await workspace_of(services, principal, wanted.workspace_id)
     user_id = principal.user_id if principal.kind is CallerKind.SESSION else None
@@ -46,7 +46,7 @@ async def create_app_code(request: Request) -> Response:
 async def exchange_app_code(request: Request) -> Response:
     """Exchange a code for a key. No key is needed: the code and its verifier are the proof."""
     services = services_of(request)
-    wanted = await intake.asked(request, services, CodeExchange)
+    wanted = await reading.asked(request, services, CodeExchange)
     address = request.client.host if request.client else None
     made, user_id = await carry_out(
         services.database,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api import account_views, intake
+from api import account_views, reading
 from api.account_scope import all_or_own
 from api.errors import json_response
 from api.schemas.accounts import AuditQuery
@@ -29,8 +29,8 @@ async def list_audit_entries(request: Request, query: Annotated[AuditQuery, Quer
         action=query.action,
         actor=query.actor,
         object_id=query.object_id,
-        since=intake.milliseconds(query.since, "since"),
-        until=intake.milliseconds(query.until, "until"),
+        since=reading.milliseconds(query.since, "since"),
+        until=reading.milliseconds(query.until, "until"),
     )
     rows = await services.database.read(_page, which, query.limit + 1, query.after)
     page = rows[: query.limit]

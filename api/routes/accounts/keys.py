@@ -7,7 +7,7 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api import account_views, intake
+from api import account_views, reading
 from api.account_scope import all_or_own, workspace_of
 from api.account_views import Standing
 from api.auth import actor_of
@@ -20,6 +20,7 @@ from broker.accounts import CallerKind, KeyFilter, Principal, members
 from broker.administration import carry_out
 from broker.administration import keys as administration
 from broker.administration.keys import KeyWish
+from broker.bodies import validated
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError, NotFoundError, PermissionDeniedError
@@ -46,7 +47,7 @@ async def create_key(request: Request) -> Response:
     """Make a key. The key itself is in this answer, and in no other."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
-    wanted = await intake.asked(request, services, KeyRequest)
+    wanted = await reading.asked(request, services, KeyRequest)
     if wanted.everywhere and not principal.everywhere:
         raise PermissionDeniedError("Only a key of the whole installation makes another.")
     if wanted.everywhere and wanted.kind is not CallerKind.MANAGEMENT:
@@ -103,8 +104,8 @@ async def change_key(request: Request, hash: str) -> Response:  # noqa: A002
     """Change a key: what is not named stays. It is felt everywhere within a second."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
-    body = await intake.read_json(request, services.settings.max_body_bytes)
-    changes = _columns(intake.validated(KeyChanges, body).model_dump(exclude_unset=True))
+    body = await reading.read_json(request, services.settings.max_body_bytes)
+    changes = _columns(validated(KeyChanges, body).model_dump(exclude_unset=True))
     row = await _find(services, principal, hash)
     if "workspace_id" in changes:
         changes["workspace_id"] = await workspace_of(services, principal, changes["workspace_id"])

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import account_views, intake
+from api import account_views, reading
 from api.auth import actor_of
 from api.documents import USER, USER_CHANGES
 from api.errors import json_response
@@ -24,7 +24,7 @@ async def create_user(request: Request) -> Response:
     """Make a user. The answer has a link with which they choose a password, once."""
     services = services_of(request)
     principal = await _operator(request, services)
-    wanted = await intake.asked(request, services, UserRequest)
+    wanted = await reading.asked(request, services, UserRequest)
     joined = None
     if wanted.workspace_id is not None:
         joined = await services.database.read(accounts.workspace, wanted.workspace_id)
@@ -73,7 +73,7 @@ async def change_user(request: Request, user_id: str) -> Response:
     """Rename a user, disable them (they are signed out at once), or make them an operator."""
     services = services_of(request)
     principal = await _operator(request, services)
-    changes = (await intake.asked(request, services, UserChanges)).model_dump(exclude_unset=True)
+    changes = (await reading.asked(request, services, UserChanges)).model_dump(exclude_unset=True)
     actor = actor_of(request, principal)
     row = await carry_out(
         services.database, lambda connection: people.change(connection, actor, user_id, changes)

@@ -6,7 +6,7 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api import account_views, intake
+from api import account_views, reading
 from api.account_scope import workspace_of
 from api.auth import actor_of
 from api.documents import MEMBERS, WORKSPACE, WORKSPACE_CHANGES
@@ -42,7 +42,9 @@ async def create_workspace(request: Request) -> Response:
             "Only a management key of the installation makes workspaces: `waybill keys create "
             "--everywhere` makes one."
         )
-    asked = (await intake.asked(request, services, WorkspaceRequest)).model_dump(exclude_unset=True)
+    asked = (await reading.asked(request, services, WorkspaceRequest)).model_dump(
+        exclude_unset=True
+    )
     actor, columns = actor_of(request, principal), _columns(asked, None)
     row = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, columns)
@@ -75,7 +77,9 @@ async def change_workspace(request: Request, id: str) -> Response:  # noqa: A002
     """Change a workspace: what is not named stays."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
-    asked = (await intake.asked(request, services, WorkspaceChanges)).model_dump(exclude_unset=True)
+    asked = (await reading.asked(request, services, WorkspaceChanges)).model_dump(
+        exclude_unset=True
+    )
     row = await _find(services, principal, id)
     own = [name for name in OPERATORS_ONLY if name in asked]
     if own and not principal.everywhere:
@@ -144,7 +148,7 @@ async def add_workspace_members(request: Request, id: str) -> Response:  # noqa:
     """Make users members, or give members another role."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
-    wanted = await intake.asked(request, services, MembersRequest)
+    wanted = await reading.asked(request, services, MembersRequest)
     row = await _find(services, principal, id)
     actor, by = actor_of(request, principal), _rank(principal)
     await carry_out(
@@ -163,7 +167,7 @@ async def remove_workspace_members(request: Request, id: str) -> Response:  # no
     """Take users out of a workspace."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
-    wanted = await intake.asked(request, services, MembersRequest)
+    wanted = await reading.asked(request, services, MembersRequest)
     row = await _find(services, principal, id)
     actor, by = actor_of(request, principal), _rank(principal)
     await carry_out(

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from api import intake, webhook_views
+from api import reading, webhook_views
 from api.documents import REPLAY
 from api.errors import json_response
 from api.queries import DeliveryCursor
@@ -74,15 +74,15 @@ async def replay_webhook_deliveries(request: Request) -> Response:
     """Send again, under the same webhook-ids, what never arrived, or everything of a range."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    wanted = await intake.asked(request, services, ReplayRequest, or_nothing=True)
+    wanted = await reading.asked(request, services, ReplayRequest, or_nothing=True)
     if wanted.endpoint_id is not None:
         await _check_open(services, principal, wanted.endpoint_id)
     replay = Replay(
         workspace_id=principal.workspace_id,
         now=now_ms(),
         endpoint_id=wanted.endpoint_id,
-        since=intake.milliseconds(wanted.since, "since"),
-        until=intake.milliseconds(wanted.until, "until"),
+        since=reading.milliseconds(wanted.since, "since"),
+        until=reading.milliseconds(wanted.until, "until"),
         only_missing=wanted.only_missing,
     )
     count = await services.database.write(webhooks.replay_many, replay)

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import intake, webhook_views
+from api import reading, webhook_views
 from api.auth import actor_of
 from api.documents import ENDPOINT, ENDPOINT_CHANGES, ENDPOINT_ROTATION
 from api.errors import json_response
@@ -36,7 +36,7 @@ async def create_webhook_endpoint(request: Request) -> Response:
     """Make an endpoint. Its secret is in this answer, and in no other."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    wanted = await intake.asked(request, services, EndpointRequest)
+    wanted = await reading.asked(request, services, EndpointRequest)
     check_receiver(wanted.url, services.settings.allowed_networks, param="url")
     wish = EndpointWish(**dict(wanted))
     row, secret = webhooks.new_endpoint(wish, principal.workspace_id, services.seal, now_ms())
@@ -71,7 +71,7 @@ async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
     """Change an endpoint, disable it (what waits for it is cancelled), or enable it again."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    asked = (await intake.asked(request, services, EndpointChanges)).model_dump(exclude_unset=True)
+    asked = (await reading.asked(request, services, EndpointChanges)).model_dump(exclude_unset=True)
     if "url" in asked:
         check_receiver(asked["url"], services.settings.allowed_networks, param="url")
     if asked.get("scheme") is Scheme.OPENROUTER:
@@ -105,7 +105,7 @@ async def rotate_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
     """Give an endpoint a new secret, shown in this answer only; the one before signs too."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    wanted = await intake.asked(request, services, EndpointRotationRequest, or_nothing=True)
+    wanted = await reading.asked(request, services, EndpointRotationRequest, or_nothing=True)
     row = await _find(services, principal, endpoint_id)
     kind = wanted.signature or SignatureKind(row.signature)
     _check_signature(Scheme(row.scheme), kind, param="signature")

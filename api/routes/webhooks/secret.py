@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import intake, webhook_views
+from api import reading, webhook_views
 from api.auth import actor_of
 from api.documents import ROTATION
 from api.errors import json_response
@@ -43,7 +43,7 @@ async def rotate_webhook_secret(request: Request) -> Response:
     """Replace the workspace's secret; the one before signs too until its overlap ends."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    wanted = await intake.asked(request, services, RotationRequest, or_nothing=True)
+    wanted = await reading.asked(request, services, RotationRequest, or_nothing=True)
     columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
     overlap = wanted.overlap_seconds * 1000
     fresh = NewWorkspaceSecret(principal.workspace_id, columns["secret"], now_ms(), overlap)
