@@ -52,6 +52,7 @@ class Child:
             began = time.monotonic()
             assert self.process is not None  # started before it is watched
             code = await self.process.wait()
+            self.pid_file.unlink(missing_ok=True)  # the number may soon be another process's
             rapid = time.monotonic() - began < RAPID_SECONDS
             self.rapid_deaths = self.rapid_deaths + 1 if rapid else 0
             say(f"{self.name} died ({describe(code)}); starting it again")

@@ -7,10 +7,11 @@ import subprocess
 import sys
 
 import psutil
+import pytest
 
 from broker.settings import Settings
-from cli.start import forks
-from cli.start.children import Child, part
+from cli.start import children, forks
+from cli.start.children import Child, ChildDiedError, part, program
 from cli.start.up import House
 from tests.house import until
 
@@ -67,3 +68,22 @@ async def test_a_worker_is_started_again_though_its_jobs_cannot_be_handed_back(
     assert (
         "what worker-1 held waits for its leases to end (disk is full)" in capsys.readouterr().err
     )
+
+
+async def test_a_process_id_goes_with_its_process(monkeypatch, tmp_path):
+    monkeypatch.setattr(children, "RESTART_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(children, "MAX_RAPID_DEATHS", 2)
+    told = tmp_path / "short.pid"
+    found = []
+
+    async def died(_):
+        found.append(told.exists())
+
+    child = Child("short", program(["true"]), told)
+    await child.start()
+    assert told.read_text() == f"{child.process.pid}\n"
+    with pytest.raises(ChildDiedError):
+        await child.watch(died)
+    await child.stop()
+    assert found == [False]
+    assert not told.exists()
