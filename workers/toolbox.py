@@ -133,12 +133,18 @@ def _route(provider: Provider) -> Route:
             f"waybill: provider {provider.slug!r} has wire {provider.wire!r}; "
             f"known wires are {', '.join(sorted(ADAPTERS))}"
         )
-    if unknown := provider.quirks - adapter.quirks - {Quirk.INLINE_MEDIA}:
+    if unknown := provider.quirks - adapter.quirks - {Quirk.INLINE_MEDIA} - _of_another(provider):
         raise SystemExit(
             f"waybill: provider {provider.slug!r} has quirk {min(unknown)!r}; its wire knows "
             f"{', '.join(sorted(adapter.quirks)) or 'none'}"
         )
     return Route(adapter, upstream_of(provider), provider.limits, provider.batches)
+
+
+def _of_another(provider: Provider) -> frozenset[str]:
+    """Return the quirks of a vendor's usual wire, where waybill.toml has it speak another."""
+    vendor = provider.vendor
+    return frozenset(() if vendor is None or vendor.wire == provider.wire else vendor.quirks)
 
 
 def upstream_of(provider: Provider) -> Upstream:

@@ -284,3 +284,11 @@ def test_a_wire_or_quirk_that_nobody_knows_is_told(waybill, word, more, told):
     done = waybill(word, toml=row("mine", "http://127.0.0.1:9") + toml)
     assert done.exit_code == 1
     assert told in done.output
+
+
+def test_a_vendor_may_be_asked_in_another_language_than_its_own(waybill):
+    toml = row("deepseek", "http://127.0.0.1:9/anthropic/v1", wire="anthropic")
+    done = waybill("list", toml=toml)
+    assert done.exit_code == 0, done.output
+    [line] = [line for line in done.output.splitlines() if line.startswith("deepseek")]
+    assert "anthropic" in line
