@@ -49,11 +49,11 @@ def cost(price: Price, usage: Usage, *, batch: bool = False) -> int:
 def charge(price: Price, usage: Usage, completion: Completion, *, batch: bool = False) -> int:
     """Return what the caller pays: the cost, or nothing for an answer that is none.
 
-    OpenRouter's zero-completion insurance: no output tokens and a blank finish reason, or a finish
-    reason of `error`, cost nothing.
+    OpenRouter's zero-completion insurance: no output (tokens or pictures) and a blank finish
+    reason, or a finish reason of `error`, cost nothing.
     """
     reasons = {choice.get("finish_reason") for choice in completion.choices}
-    empty = usage.completion_tokens == 0 and not any(reasons)
+    empty = not (usage.completion_tokens or usage.output_images or any(reasons))
     return 0 if empty or reasons == {"error"} else cost(price, usage, batch=batch)
 
 

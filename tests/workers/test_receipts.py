@@ -64,3 +64,10 @@ def test_whatever_a_model_wrote_is_estimated_where_nobody_counted(message):
     job = SimpleNamespace(endpoint=make_endpoint(completion=10**6))
     receipt = Receipt.of(job, CompletionRequest({"messages": []}, "m"), begun)
     assert (receipt.usage.output, receipt.cost_nanos) == (100, 100)
+
+
+def test_pictures_that_were_shown_are_paid_though_the_answer_was_cut_off():
+    message = {"content": None, "images": [{}, {}]}
+    begun = Completion([{"index": 0, "finish_reason": None, "message": message}])
+    job = SimpleNamespace(endpoint=make_endpoint(image_output=7))
+    assert Receipt.of(job, CompletionRequest({"messages": []}, "m"), begun).cost_nanos == 14
