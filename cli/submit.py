@@ -11,6 +11,7 @@ from broker.completion import Json
 from broker.states import JobState
 from cli.remote.client import Client, complain, connected
 from cli.remote.event_log import LogEvent, follow
+from cli.tables import printable
 
 
 def submit(
@@ -120,7 +121,7 @@ def _print_stream(client: Client, job_id: str, *, as_json: bool) -> None:
             print(orjson.dumps(line).decode(), flush=True)
         elif event.type == "chunk":
             shown = shown or bool(event.text)
-            print(event.text, end="", flush=True)
+            print(printable(event.text, lines=True), end="", flush=True)
         elif event.type == "retrying" and shown:
             print("\n", flush=True)
             complain("the provider was lost in the middle; the answer begins again")

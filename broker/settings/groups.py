@@ -222,7 +222,7 @@ class Workers(_Group):
     lease_seconds: float = Field(60, gt=0)
     """How long a worker that falls silent keeps its jobs."""
     heartbeat_seconds: float = Field(15, gt=0)
-    """Between a worker's signs of life; less than half of `lease_seconds`."""
+    """Between a worker's signs of life; half of `lease_seconds` at most."""
     soft_shutdown_seconds: float = Field(20, ge=0)
     """How long running calls may go on once a worker is asked to stop."""
     event_ttl_seconds: int = Field(24 * 3600, ge=60)
@@ -231,10 +231,10 @@ class Workers(_Group):
     @model_validator(mode="after")
     def _signs_in_time(self) -> Self:
         """Two signs of life in each lease: one may be late, and nobody takes the job."""
-        if self.heartbeat_seconds >= self.lease_seconds / 2:
+        if self.heartbeat_seconds > self.lease_seconds / 2:
             raise ValueError(
-                f"heartbeat_seconds ({self.heartbeat_seconds:g}) must be less than half of "
-                f"lease_seconds ({self.lease_seconds:g})"
+                f"heartbeat_seconds ({self.heartbeat_seconds:g}) must be half of "
+                f"lease_seconds ({self.lease_seconds:g}) at most"
             )
         return self
 

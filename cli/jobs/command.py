@@ -12,6 +12,7 @@ from cli.jobs import views as job_views
 from cli.remote.client import complain, connected
 from cli.remote.event_log import follow
 from cli.submit import print_json
+from cli.tables import printable
 
 jobs = typer.Typer(help="Look at jobs, cancel them, follow them.", no_args_is_help=True)
 
@@ -96,6 +97,6 @@ def watch(
                 line = {"id": event.number, "event": event.type, "data": event.data}
                 print(orjson.dumps(line).decode(), flush=True)
             elif event.type == "chunk":
-                print(event.text, end="", flush=True)
+                print(printable(event.text, lines=True), end="", flush=True)
             else:
                 console.print(job_views.event_line(event))

@@ -117,7 +117,7 @@ def test_prices_may_be_written_as_numbers(directory):
         ("DATABASE_URL", "postgresql://u:p/@db:54x/w", "database_url: Port could not be cast"),
         ("REDIS_URL", "http://x", "redis_url: must begin with redis://"),
         ("BROKER_URL", "kafka://x", "broker_url: must begin with amqp://"),
-        ("HEARTBEAT_SECONDS", "30", "must be less than half of lease_seconds (60)"),
+        ("HEARTBEAT_SECONDS", "31", "must be half of lease_seconds (60) at most"),
         ("FILES_OPTIONS", "zzz", "files_options"),
         ("PORT", "http", "port: must be a whole number"),
     ],

@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from broker.accounts import create_key
+from cli import submit
 from cli.batch.answers import write_table
 from cli.compare import show
 from cli.jobs.views import event_line
@@ -81,6 +82,14 @@ def test_answers_and_errors_command_no_terminal():
     text = console.export_text()
     assert text.count(SHOWN) == 3
     assert r"see\x1b[2J" in text
+
+
+def test_a_stream_commands_no_terminal(monkeypatch, capsys):
+    chunk = LogEvent(1, "chunk", {"choices": [{"delta": {"content": f"two\nlines {EVIL}"}}]})
+    told = [chunk, LogEvent(2, "completed", {})]
+    monkeypatch.setattr(submit, "follow", lambda *_, **__: iter(told))
+    submit._print_stream(None, "job_1", as_json=False)
+    assert capsys.readouterr().out == "two\nlines " + SHOWN.replace(r"\n", "\n") + "\n"
 
 
 @pytest.mark.parametrize("more", [{}, {"error_type": None, "message": None}])
