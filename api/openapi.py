@@ -13,7 +13,7 @@ from api.documents import component_schemas
 from api.errors import is_own_route
 
 DESCRIPTION = """
-One OpenAI-compatible API over every provider, in which every request is a durable job.
+One OpenAI-compatible API over every provider.
 
 - Send `Authorization: Bearer sk-wb-…` with everything but `/health`; models can be
   looked at without.
