@@ -66,20 +66,20 @@ class Turns:
         """Pass the door and return our turn, which is over as the file is closed."""
         own = self._open("turn")
         with self._open("door") as door:
-            if _is_locked(door, blocking=blocking) and _is_locked(own, blocking=blocking):
+            if _lock(door, blocking=blocking) and _lock(own, blocking=blocking):
                 return own
         own.close()
         return None
 
     def _is_somebody_at_the_door(self) -> bool:
         with self._open("door") as door:
-            return not _is_locked(door, blocking=False)
+            return not _lock(door, blocking=False)
 
     def _open(self, name: str) -> TextIO:
         return open(f"{self._path}-{name}", "w")  # noqa: PTH123  # hot
 
 
-def _is_locked(file: TextIO, *, blocking: bool) -> bool:
+def _lock(file: TextIO, *, blocking: bool) -> bool:
     """Lock a file for us until it is closed; False where others have it, unless we block."""
     import fcntl  # noqa: PLC0415  # not on Windows
 

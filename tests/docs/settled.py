@@ -9,8 +9,7 @@ from typing import Any
 
 import httpx
 
-from broker import accounts
-from broker.database import Database
+from tests.api.answers.scenario import operators_key
 from tests.docs.pages import blocks
 from tests.docs.reader import Reader
 from tests.house import KEY, REPOSITORY, House
@@ -45,7 +44,7 @@ def settled_house() -> Iterator[Settled]:
     }
     house.config.write_text("\n".join(_configurations()).replace(SIMULATOR, simulator))
     with house:
-        management_key = _management_key(house)
+        management_key = operators_key(house)
         yield Settled(
             house, addresses, _environment(house, management_key), _furnish(house, management_key)
         )
@@ -56,16 +55,6 @@ def _configurations() -> Iterator[str]:
     yield (REPOSITORY / "examples/waybill.toml").read_text()
     yield Path(__file__).with_name("waybill.toml").read_text()
     yield from (block.text for block in blocks(ATTACHMENTS) if block.language == "toml")
-
-
-def _management_key(house: House) -> str:
-    database = Database(house.database_url)
-    with database.transaction() as connection:
-        made = accounts.create_key(
-            connection, accounts.DEFAULT_WORKSPACE, "admin", kind="management", everywhere=True
-        )
-    database.close()
-    return made.key
 
 
 def _environment(house: House, management_key: str) -> dict[str, str]:

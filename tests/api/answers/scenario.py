@@ -49,7 +49,7 @@ def _walk() -> Iterator[Walk]:
         house.config.write_text(written.replace(SIMULATOR, f"127.0.0.1:{house.simulator_port}"))
         collected: Answers = {}
         with house, _client(house) as operator, _client(house) as caller:
-            operator.headers["Authorization"] = f"Bearer {_operators_key(house)}"
+            operator.headers["Authorization"] = f"Bearer {operators_key(house)}"
             asking = (Caller(operator, collected), Caller(caller, collected))
             yield Walk(house, receiver, *asking, collected)
 
@@ -58,7 +58,8 @@ def _client(house: House) -> httpx.Client:
     return httpx.Client(base_url=house.root, timeout=30, headers={"User-Agent": "my-app/1.0"})
 
 
-def _operators_key(house: House) -> str:
+def operators_key(house: House) -> str:
+    """Make a management key of the whole installation."""
     database = Database(house.database_url)
     with database.transaction() as connection:
         made = accounts.create_key(
