@@ -45,7 +45,7 @@ async def explained(services: Services, principal: Principal, response: Response
 async def explained_stream(
     services: Services, principal: Principal, job_id: str, source: AsyncGenerator[list[Event]]
 ) -> AsyncGenerator[list[Event]]:
-    """Give a stream's events on; its last chunk, the one with the usage, waits for the end."""
+    """Pass a stream's events on; the chunk with the usage waits for the end."""
     held: list[Event] = []
     async with contextlib.aclosing(source):
         async for told in source:
@@ -56,20 +56,12 @@ async def explained_stream(
                     given += [_with(held.pop(), routed), event]
                     continue
                 given += held
-                held = [event] if _is_last_chunk(event) else []
+                held = [event] if event.type == events.USAGE else []
                 given += [] if held else [event]
             if given:
                 yield given
     if held:
         yield held
-
-
-def _is_last_chunk(event: Event) -> bool:
-    return (
-        event.type == events.CHUNK
-        and b'"usage":{' in event.data
-        and (b'"choices":[]' in event.data)
-    )
 
 
 def _with(event: Event, routed: Json) -> Event:

@@ -1,8 +1,10 @@
 """A job's events as server-sent events: the compatible chat stream, and the job's own event log.
 
 Framing: WHATWG HTML, "Server-sent events". Both carry the event's number as `id:`, so a reader can
-go from one to the other. A keep-alive is a comment line with a single newline: with an empty line
-after it some clients take it for an event and fail to parse it.
+go from one to the other. Only the chunk with the usage has no `id:` in a compatible stream: after
+the finish reason LiteLLM reads one more line, and takes the usage from that line or not at all.
+A keep-alive is a comment line with a single newline: with an empty line after it some clients take
+it for an event and fail to parse it.
 """
 
 import asyncio
@@ -53,7 +55,10 @@ class ChatStream:
             self.queued_ms = orjson.loads(event.data).get("queued_ms")
         elif event.type == events.CHUNK:
             self.shown = True
-            self._lines.append(_frame(event.number, event.data))
+            self._lines.append(_frame(event.data, event.number))
+        elif event.type == events.USAGE:
+            self.shown = True
+            self._lines.append(_frame(event.data))
         elif event.type == events.RETRYING and self.shown:
             self._break_off(event.number)
         elif event.type == JobState.COMPLETED:
@@ -86,7 +91,7 @@ class ChatStream:
             },
             "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
         }
-        self._lines.append(_frame(number, orjson.dumps(body)))
+        self._lines.append(_frame(orjson.dumps(body), number))
         self._finish()
 
     def _finish(self) -> None:
@@ -155,7 +160,7 @@ async def _log_bytes(feed: "_Feed", keep_alive: float) -> AsyncIterator[bytes]:
             if told is None:
                 yield KEEP_ALIVE
                 continue
-            yield b"".join(_frame(each.number, each.data, each.type) for each in told)
+            yield b"".join(_frame(each.data, each.number, each.public_type) for each in told)
             ended = not told or told[-1].is_end
     finally:
         await feed.close()
@@ -187,9 +192,10 @@ class _Feed:
 
 
 def _has_chunk(told: Iterable[Event]) -> bool:
-    return any(event.type == events.CHUNK for event in told)
+    return any(event.is_chunk for event in told)
 
 
-def _frame(number: int, data: bytes, type_: str | None = None) -> bytes:
+def _frame(data: bytes, number: int | None = None, type_: str | None = None) -> bytes:
+    id_ = b"" if number is None else b"id: %d\n" % number
     name = b"event: %s\n" % type_.encode() if type_ else b""
-    return b"id: %d\n%sdata: %s\n\n" % (number, name, data)
+    return b"%s%sdata: %s\n\n" % (id_, name, data)

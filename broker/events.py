@@ -5,7 +5,8 @@ Stream, and the copy kept in the database) an event is one line, `number type js
 may travel together, so a busy log costs one command, not one a chunk.
 
     started      {"attempt", "provider", "model", "queued_ms"}
-    chunk        a chat.completion.chunk, ready for the caller
+    chunk        a chunk of the answer, ready for the caller
+    usage        the last chunk: it has the usage, and readers see it under the name `chunk`
     retrying     {"attempt", "outcome", "error_type", "message", "provider", "delay_seconds"}
     completed | failed | cancelled | expired | needs_review
                  {"job_id", "status", "generation_id", "queued_ms" | "error", "response"}
@@ -25,6 +26,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 CHUNK = "chunk"
+USAGE = "usage"
 STARTED = "started"
 RETRYING = "retrying"
 ENDS = frozenset({"completed", "failed", "cancelled", "expired", "needs_review"})
@@ -40,6 +42,16 @@ class Event:
     number: int
     type: str
     data: bytes  # JSON on one line
+
+    @property
+    def public_type(self) -> str:
+        """The name under which a reader of the log sees this event."""
+        return CHUNK if self.type == USAGE else self.type
+
+    @property
+    def is_chunk(self) -> bool:
+        """True for a part of the answer, the last one with the usage included."""
+        return self.type in (CHUNK, USAGE)
 
     @property
     def is_end(self) -> bool:

@@ -102,14 +102,14 @@ def _generation(earlier: Any, job: ClaimedJob, now: int) -> Json:
 def _events(job: ClaimedJob, earlier: JobReport, now: int) -> bytes:
     """Return the earlier stream's chunks and their end as this job's event log."""
     chunks = [
-        orjson.dumps(_again(orjson.loads(event.data), job, now))
+        (event.type, orjson.dumps(_again(orjson.loads(event.data), job, now)))
         for event in events.unpack(earlier.payload.events)
-        if event.type == events.CHUNK
+        if event.is_chunk
     ]
     end = {
         "job_id": job.id,
         "status": "completed",
         "generation_id": generation_id(job.id),
     }
-    told = [*((events.CHUNK, chunk) for chunk in chunks), ("completed", orjson.dumps(end))]
+    told = [*chunks, ("completed", orjson.dumps(end))]
     return events.pack([Event(number, *each) for number, each in enumerate(told, start=1)])

@@ -13,6 +13,15 @@ from broker.money import usd
 from broker.operations import Operation
 from workers.receipts import Receipt
 
+EMPTY_CHOICE: Json = {
+    "index": 0,
+    "delta": {"content": ""},
+    "finish_reason": None,
+    "native_finish_reason": None,
+    "logprobs": None,
+}
+"""A choice that adds nothing to the answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
@@ -67,9 +76,14 @@ class Envelope:
             body["system_fingerprint"] = chunk.system_fingerprint
         return body
 
-    def usage_chunk(self, receipt: Receipt) -> Json:
-        """The last chunk of a stream: no choices, the whole usage."""
-        return self._chunk(()) | {"usage": usage_json(receipt)}
+    def usage_chunk(self, receipt: Receipt, *, apart: bool) -> Json:
+        """Return the last chunk of a stream, with the whole usage.
+
+        OpenAI sends it without choices, and only to callers who set `include_usage`: they expect
+        that (`apart`). OpenRouter sends it to everybody, with a choice that adds nothing, because
+        other callers read `choices[0]` of each chunk.
+        """
+        return self._chunk(() if apart else (EMPTY_CHOICE,)) | {"usage": usage_json(receipt)}
 
     def _chunk(self, choices: Any) -> Json:
         return {

@@ -79,7 +79,15 @@ async def begin(tools: Toolbox, job: ClaimedJob) -> Run:
     request = request_of(job, body)
     story = await Story.open(job, tools.events, tools.redis)
     watch = Stopwatch(_deadlines(tools, job))
-    return Run(job, request, story, watch, body.get("plugins"))
+    options = body.get("stream_options") or {}
+    return Run(
+        job,
+        request,
+        story,
+        watch,
+        plugins=body.get("plugins"),
+        usage_apart=bool(options.get("include_usage")),
+    )
 
 
 def _deadlines(tools: Toolbox, job: ClaimedJob) -> Deadlines:

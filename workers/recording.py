@@ -81,7 +81,7 @@ async def _ending(tools: Toolbox, run: Run, answer: Completion | Document) -> Fi
     envelope = Envelope.of(job)
     response = orjson.dumps(envelope.body(answer, receipt))
     if job.stream:
-        run.story.last_chunk(envelope.usage_chunk(receipt))
+        run.story.usage(envelope.usage_chunk(receipt, apart=run.usage_apart))
     run.story.end(
         "completed",
         _facts(job),

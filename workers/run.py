@@ -20,6 +20,7 @@ class Run:
     story: Story
     watch: Stopwatch
     plugins: Any = None  # the body's, which no provider sees
+    usage_apart: bool = False  # the caller set `stream_options.include_usage`
     heard: Assembly | None = None  # a stream's answer as far as it has come
     probes: set[EndpointKey] = field(default_factory=set)  # half-open circuits this call decides
     batched: ClassVar[bool] = False  # the answer comes out of the provider's own batch

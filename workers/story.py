@@ -58,9 +58,9 @@ class Story:
         self._add(events.CHUNK, body)
         self.tell()
 
-    def last_chunk(self, body: Json) -> None:
-        """Prepare the chunk with the usage: it is told together with the end."""
-        self._add(events.CHUNK, body)
+    def usage(self, body: Json) -> None:
+        """Prepare the chunk with the usage: it is sent together with the end."""
+        self._add(events.USAGE, body)
 
     def retrying(self, failure: Failure, retry: Retry, endpoint: Endpoint) -> None:
         self._add(

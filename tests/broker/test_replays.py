@@ -26,7 +26,8 @@ def answered(database, caller, *, stream=False):
     """A completed job's report."""
     job = submit_and_claim(database, caller, body={"stream": stream})
     body = {"id": generation_id(job.id), "created": 1, "choices": ["hello"], "usage": USAGE}
-    told = [("started", b"{}"), ("chunk", orjson.dumps(body)), ("completed", b"{}")]
+    said = [("chunk", orjson.dumps(body)), ("usage", orjson.dumps(body))]
+    told = [("started", b"{}"), *said, ("completed", b"{}")]
     log = events.pack([Event(number, *each) for number, each in enumerate(told, 1)])
     ending = finished(job, events=log if stream else None)
     record(database, replace(ending, response=orjson.dumps(body)))
@@ -63,8 +64,12 @@ def test_a_stream_is_told_again_from_its_stored_events(database, caller):
     earlier = answered(database, caller, stream=True)
     found = again(database, caller, earlier, stream=True)
     told = reports.past_events(found)
-    assert [(event.number, event.type) for event in told] == [(1, "chunk"), (2, "completed")]
+    assert [(event.number, event.type) for event in told] == [
+        (1, "chunk"),
+        (2, "usage"),
+        (3, "completed"),
+    ]
     chunk = orjson.loads(told[0].data)
     assert chunk["id"] == generation_id(found.job.id)
     assert chunk["usage"]["prompt_tokens"] == 0
-    assert orjson.loads(told[1].data)["job_id"] == found.job.id
+    assert orjson.loads(told[2].data)["job_id"] == found.job.id

@@ -115,7 +115,7 @@ async def test_200_streams_of_100_chunks_lose_nothing(house: House) -> None:
         assert told[-1].data == "[DONE]"
         text = content(told)
         assert text == (f"stream {number} " * 400)[:388], f"stream {number}"
-        numbers = [frame.number for frame in told[:-1]]
+        numbers = [frame.number for frame in told[:-2]]  # the chunk with the usage has none
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
         assert len(numbers) >= 98
 

@@ -24,7 +24,8 @@ def said(text: str) -> list[dict[str, Any]]:
 
 def streamed(chunks: list[Any]) -> tuple[str, str]:
     """Return what a stream said and why it ended, having checked its form."""
-    choices = [choice for chunk in chunks for choice in chunk.choices]
+    *parts, last = chunks
+    choices = [choice for chunk in parts for choice in chunk.choices]
     assert [choice.delta.role for choice in choices if choice.delta.role] == ["assistant"]
     assert choices[0].delta.role == "assistant"
     reasons = [choice.finish_reason for choice in choices if choice.finish_reason]
@@ -33,7 +34,8 @@ def streamed(chunks: list[Any]) -> tuple[str, str]:
     assert {choice.index for choice in choices} == {0}
     assert len({chunk.id for chunk in chunks}) == 1
     assert [bool(chunk.usage) for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
-    assert chunks[-1].choices == []
+    [empty] = last.choices
+    assert (empty.delta.content, empty.finish_reason) == ("", None)
     return "".join(choice.delta.content or "" for choice in choices), reasons[0]
 
 
