@@ -17,7 +17,7 @@ from starlette.responses import Response
 from api import openapi, queries, unrouted
 from api.auth import Keyring
 from api.errors import PREFIXES, error_response
-from api.middleware import NoStalling
+from api.middleware import CrossOrigin, NoStalling, RequestIds, Unexpected
 from api.pages import router as pages
 from api.routes import ROUTERS, health, metrics
 from api.routes.accounts import router as accounts
@@ -90,6 +90,10 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
     for router in (health.router, metrics.router, pages):
         app.include_router(router)
     app.add_middleware(NoStalling)
+    app.add_middleware(Unexpected)
+    if config.cors_origins:
+        app.add_middleware(CrossOrigin, origins=config.cors_origins, prefixes=PREFIXES)
+    app.add_middleware(RequestIds)  # the last one added is the outermost
     _shape_errors(app)
     openapi.complete(app)
     return app
@@ -162,8 +166,3 @@ def _shape_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def turned_away(request: Request, error: HTTPException) -> Response:
         return unrouted.answer(app, request, error)
-
-    @app.exception_handler(Exception)
-    async def broken(request: Request, error: Exception) -> Response:
-        log.error("api.broken", path=request.url.path, exc_info=error)
-        return error_response(request, WaybillError("Something broke on our side; it is logged."))

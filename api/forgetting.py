@@ -9,10 +9,11 @@ from starlette.responses import Response
 
 from api.services import Services
 from broker import forgetting
+from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.errors import GoneError
-from broker.events import Event
-from broker.forgetting import Fetched
+from broker.events import Event, fence_key, stream_key
+from broker.forgetting import Deletion, Fetched
 from broker.privacy import Store
 
 
@@ -41,6 +42,13 @@ async def once_told(
     finally:
         if ended:
             await fetched(services, job_id)
+
+
+async def delete(services: Services, principal: Principal, job_id: str) -> None:
+    """Delete what is kept of an ended job. Raises NotFoundError or ConflictError."""
+    wish = Deletion(job_id, principal.workspace_id, now_ms())
+    await services.database.write(forgetting.delete_many, wish)
+    await services.redis.delete(stream_key(job_id), fence_key(job_id))
 
 
 async def fetched(services: Services, job_id: str) -> None:

@@ -5,14 +5,16 @@ Each step is guarded by what the row says is still there, so that any number may
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
+from broker.errors import ConflictError, NotFoundError
 from broker.privacy import DAY_MS, Kept, Store
 from broker.signing import LINK_SECONDS
-from broker.tables import Batch, Delivery, Job, JobPayload, StoredFile, Workspace, table
+from broker.states import FINAL, JobState
+from broker.tables import Batch, Delivery, Job, JobPayload, StoredFile, Workspace, columns, table
 from broker.webhooks import payloads
 from broker.webhooks.vocabulary import DeliveryState
 
@@ -31,6 +33,16 @@ _ON_THEIR_WAY = (DeliveryState.PENDING.value, DeliveryState.RUNNING.value)
 _THINNER = (
     update(_deliveries).where(_deliveries.c.id == bindparam("of_id")).values(payload=bindparam("b"))
 )
+
+
+class _DeletableJob(Protocol):
+    id: str
+    state: str
+    batch_id: str | None
+    kept: str | None
+
+
+_DELETABLE = columns(_DeletableJob, _jobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +69,52 @@ class Retirement:
     before: int
     now: int
     anonymous: bool = False  # nor is it to be known for whom they asked
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A caller's request to delete what is kept of a job."""
+
+    job_id: str
+    workspace_id: str
+    now: int
+
+
+def delete_many(
+    connection: Connection, deletions: Sequence[Deletion]
+) -> Sequence[bool | Exception]:
+    """Delete prompts, answers, event logs and files of ended jobs; False where none was kept.
+
+    The result for an unknown job is a NotFoundError. For a job that has not ended, and for a line
+    of a batch that still writes its result files, it is a ConflictError.
+    """
+    return [_delete(connection, deletion) for deletion in deletions]
+
+
+def _delete(connection: Connection, deletion: Deletion) -> bool | Exception:
+    row: _DeletableJob | None = connection.execute(
+        select(*_DELETABLE).where(
+            _jobs.c.id == deletion.job_id, _jobs.c.workspace_id == deletion.workspace_id
+        )
+    ).first()
+    if row is None:
+        return NotFoundError(f"There is no job {deletion.job_id}.")
+    if JobState(row.state) not in FINAL:
+        return ConflictError(
+            f"Job {row.id} is {row.state.replace('_', ' ')}: cancel it, or wait until it has ended."
+        )
+    if row.batch_id is not None and not connection.scalar(
+        select(_batches.c.ended_at.is_not(None)).where(_batches.c.id == row.batch_id)
+    ):
+        return ConflictError(
+            f"Job {row.id} is a line of {row.batch_id}, which has not ended: cancel the batch, or "
+            "wait until its results are written."
+        )
+    if row.kept == Kept.NOTHING.value:
+        return False
+    _forget(connection, [row.id], Kept.NOTHING, deletion.now)
+    _thin(connection, [row.id])
+    return True
 
 
 def fetched_many(connection: Connection, fetches: Sequence[Fetched]) -> Sequence[bool]:

@@ -107,13 +107,36 @@ async def list_jobs(
 
 @router.get("/{job_id}")
 async def get_job(request: Request, job_id: str) -> Response:
-    """Show a job: status, answer or error, usage, attempts, plan."""
+    """Show a job: status, answer or error, usage, attempts, plan.
+
+    With `Prefer: wait=N` the response waits up to N seconds for the job to end.
+    """
     services = services_of(request)
     principal = await services.keyring.principal(request)
     found = await answering.report(services, principal, job_id)
     headers = answering.job_headers(job_id)
+    wait = reading.preference(request).wait
+    if wait is not None:
+        wait = min(wait, services.settings.sync_timeout_seconds)
+        headers |= {"Preference-Applied": f"wait={wait:g}", "Vary": "Prefer"}
+        with services.news.listen(job_id) as listener:
+            await answering.wait(services, principal, listener, seconds=wait, fresh=False)
+        found = await answering.report(services, principal, job_id)
     response = json_response(await answering.shown(services, found), 200, headers)
     return forgetting.once_sent(services, found.job, response)
+
+
+@router.delete("/{job_id}")
+async def delete_job(request: Request, job_id: str) -> Response:
+    """Delete the prompt, answer, events and files of a job that has ended.
+
+    Its usage and cost stay on record, and `GET /jobs/{id}` shows them. A job that has not ended
+    is refused with 409: cancel it first.
+    """
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    await forgetting.delete(services, principal, job_id)
+    return json_response({"id": job_id, "object": "job", "deleted": True})
 
 
 @router.post(

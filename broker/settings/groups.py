@@ -33,6 +33,12 @@ class _Group(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True, frozen=True)
 
 
+def _is_origin(text: str) -> bool:
+    """Tell whether the text is a web origin as browsers send it (RFC 6454, section 6.2)."""
+    parts = urlsplit(text)
+    return text == f"{parts.scheme}://{parts.netloc}" and bool(parts.netloc)
+
+
 class Storage(_Group):
     """Where data is kept, and how messages travel."""
 
@@ -139,6 +145,22 @@ class Serving(_Group):
     """How long a plain call waits before it is answered 504 and its job goes on."""
     keep_alive_seconds: float = Field(10, gt=0)
     """Between comment lines on an idle stream."""
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    """Web pages that may call the API from a browser: `https://app.example.com`, comma-separated,
+    or `*` for any; empty = none."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _origins(cls, value: Any) -> Any:
+        items = value.split(",") if isinstance(value, str) else value
+        origins = tuple(str(item).strip().rstrip("/") for item in items if str(item).strip())
+        for origin in origins:
+            if origin != "*" and not _is_origin(origin):
+                raise ValueError(
+                    f"{origin!r} is not an origin: write scheme, host and port alone, as in "
+                    "https://app.example.com, or * for any page"
+                )
+        return origins
 
 
 class Jobs(_Group):

@@ -45,6 +45,7 @@ ROUTES = {
     "POST /jobs": (RUNS, {"body": CHAT}),
     "POST /route": (RUNS, CHAT),
     "POST /compare": (RUNS, {"models": ["acme/small"], "prompt": "hi"}),
+    "DELETE /jobs/{job_id}": (USES, {}),
     "POST /jobs/{job_id}/cancel": (USES, {}),
     "POST /jobs/{job_id}/retry": (USES, {}),
     "POST /batches": (RUNS, {"input_file_id": "file_x", "endpoint": "/v1/chat/completions"}),

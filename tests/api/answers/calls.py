@@ -55,6 +55,7 @@ def do_jobs(walk: Walk) -> None:
     ask.until(_has_ended, "GET /jobs/{job_id}", job_id=job_id)
     ask("GET /jobs", params={"metadata[ticket]": "42"})
     ask("GET /jobs/{job_id}/events", job_id=job_id)
+    ask("DELETE /jobs/{job_id}", job_id=job_id)
     cheapest = {"model": "acme/large", "provider": {"sort": "price"}}
     ask("POST /route", json=CHAT | cheapest)
 
