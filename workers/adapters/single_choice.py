@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from broker.completion import Chunk, CompletionRequest, Json, Usage
+from workers.adapters.finish_reasons import finish_reason
 from workers.adapters.openai.tools import ToolCallStream
 
 
@@ -37,14 +38,14 @@ class SingleChoice:
         """Return what entries in the shape of OpenAI's streamed `tool_calls` add."""
         return self.say(tool_calls=self._calls.feed(list(entries)))
 
-    def finish(self, word: str, native: str | None) -> list[Chunk]:
+    def finish(self, native: str | None) -> list[Chunk]:
         """Return the last delta. Only the first finish reason counts."""
         if self.finished:
             return []
         self.finished = True
         empty = self._calls.close()
         choice = self._choice({"tool_calls": empty} if empty else {})
-        choice["finish_reason"] = settled(word, called=bool(self._calls))
+        choice["finish_reason"] = finish_reason(native, called=bool(self._calls))
         choice["native_finish_reason"] = native
         return [self._chunk((choice,))]
 
@@ -67,11 +68,6 @@ class SingleChoice:
             upstream_model=self.upstream_model,
             service_tier=self.service_tier,
         )
-
-
-def settled(word: str, *, called: bool) -> str:
-    """Return the finish reason clients look for where tools were called."""
-    return "tool_calls" if word == "stop" and called else word
 
 
 def turn_seed(request: CompletionRequest) -> str:

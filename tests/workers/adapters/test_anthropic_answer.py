@@ -61,7 +61,7 @@ def test_cached_tokens_are_beside_the_input():
         ("end_turn", [], "stop"),
         ("stop_sequence", [], "stop"),
         ("pause_turn", [], "stop"),
-        ("something_new", [], "stop"),
+        ("something_new", [], "error"),
         (None, [], "stop"),
         ("max_tokens", [use()], "length"),
         ("model_context_window_exceeded", [], "length"),

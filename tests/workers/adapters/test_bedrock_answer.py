@@ -77,7 +77,7 @@ STOPS = [
     ("content_filtered", "content_filter"),
     ("malformed_model_output", "error"),
     ("malformed_tool_use", "error"),
-    ("news", "stop"),
+    ("news", "error"),
 ]
 
 

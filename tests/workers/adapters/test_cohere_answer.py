@@ -48,7 +48,7 @@ FINISHES = [
     ("ERROR", "error"),
     ("ERROR_TOXIC", "content_filter"),
     ("TIMEOUT", "error"),
-    ("SOMETHING_NEW", "stop"),
+    ("SOMETHING_NEW", "error"),
     (None, "stop"),
 ]
 

@@ -53,7 +53,7 @@ def test_a_plain_answer():
         ("IMAGE_SAFETY", [], "content_filter"),
         ("MALFORMED_FUNCTION_CALL", [], "error"),
         ("UNEXPECTED_TOOL_CALL", [], "error"),
-        ("BRAND_NEW", [], "stop"),
+        ("BRAND_NEW", [], "error"),
         (None, [], "stop"),
     ],
 )

@@ -154,6 +154,32 @@ def encrypted(data, **more):
 
 
 @pytest.mark.parametrize(
+    ("result", "is_passed"),
+    [
+        ({"a": [1, {"b": None}], "c": 2**53}, True),
+        ({"paths": {"/a": {"$ref": "#/$defs/A"}}}, False),
+        ({"$defs": {}}, False),
+        ({"rows": [{"id": 2**53 + 1}]}, False),
+        (json.loads('{"a":' * 90 + "1" + "}" * 90), False),
+    ],
+)
+def test_a_result_that_google_would_refuse_or_round_is_sent_as_text(result, is_passed):
+    text = json.dumps(result)
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    body = body_of(
+        {
+            "messages": [
+                {"role": "user", "content": "a"},
+                {"role": "assistant", "content": None, "tool_calls": [call]},
+                {"role": "tool", "tool_call_id": "c", "content": text},
+            ]
+        }
+    )
+    response = body["contents"][2]["parts"][0]["functionResponse"]["response"]
+    assert response == (result if is_passed else {"output": text})
+
+
+@pytest.mark.parametrize(
     ("model", "details", "extra", "signatures"),
     [
         (FLASH, [], {}, [None, None, None]),
@@ -327,7 +353,17 @@ NODE = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Node"}}}
         ({"type": "string", "format": "uri", "minLength": 1}, {"type": "string", "minLength": 1}),
         ({"type": "string", "format": "date-time"}, {"type": "string", "format": "date-time"}),
         ({"const": "a"}, {"type": "string", "enum": ["a"]}),
-        ({"type": "integer", "enum": [1, 2]}, {"type": "string", "enum": ["1", "2"]}),
+        # Only texts can be enumerated, and none may be empty; other values keep their type.
+        ({"type": "string", "enum": ["", "asc"]}, {"type": "string", "enum": ["asc"]}),
+        ({"type": "string", "enum": [""]}, {"type": "string"}),
+        ({"type": ["string", "null"], "enum": ["a", None]},
+         {"type": "string", "enum": ["a"], "nullable": True}),
+        ({"const": True}, {"type": "boolean", "description": "Allowed values: [true]."}),
+        ({"type": "integer", "enum": [1, 2]},
+         {"type": "integer", "description": "Allowed values: [1, 2]."}),
+        ({"enum": [1, 2.5], "description": "d"},
+         {"type": "number", "description": "d Allowed values: [1, 2.5]."}),
+        ({"enum": ["a", 1]}, {"description": 'Allowed values: ["a", 1].'}),
         ({"type": "integer", "exclusiveMinimum": 1}, {"type": "integer"}),
         ({"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
          {"type": "string", "nullable": True, "default": None}),

@@ -130,7 +130,7 @@ def test_a_function_call_has_the_form_the_caller_asked_in():
         ("model_length", False, "length"), ("SAFETY", False, "content_filter"),
         ("content_filter", False, "content_filter"), ("sensitive", False, "content_filter"),
         ("error", False, "error"), ("insufficient_system_resource", False, "error"),
-        ("never heard of", False, "stop"), (7, False, "stop"),
+        ("never heard of", False, "error"), (7, False, "error"),
     ],
 )  # fmt: skip
 def test_finish_reasons(given, called, finish):
@@ -215,3 +215,19 @@ def test_reasoning_the_caller_excluded():
     message = {"content": "A", "reasoning_content": "T", "reasoning_details": [{"type": "x"}]}
     read = message_of(message, CompletionRequest(body=body, model="m"))
     assert read == {"role": "assistant", "content": "A", "refusal": None}
+
+
+@pytest.mark.parametrize("kind", ["function", "custom", None, ""])
+def test_only_the_member_of_a_call_that_says_something_counts(kind):
+    function = {"name": "f", "arguments": '{"a":1}'}
+    custom = {"name": "g", "input": "text"}
+    empty = {"name": "", "input": ""}
+    named = {"type": kind} if kind is not None else {}
+    [read] = message_of(
+        {"content": "", "tool_calls": [{"id": "c", "function": function, "custom": empty, **named}]}
+    )["tool_calls"]
+    assert read == {"id": "c", "type": "function", "function": function}
+    [read] = message_of(
+        {"content": "", "tool_calls": [{"id": "c", "custom": custom, "function": {"name": ""}}]}
+    )["tool_calls"]
+    assert read == {"id": "c", "type": "custom", "custom": custom}

@@ -297,3 +297,35 @@ def test_excluded_reasoning_that_the_end_cuts_off():
     request = CompletionRequest(body=body, model="m", stream=True)
     found = parts(read(delta(content="<think>T</thi"), delta(finish="length"), request=request))
     assert not any("reasoning" in part["delta"] for part in found)
+
+
+@pytest.mark.parametrize(
+    "opener",
+    [
+        {"index": 1, "id": "", "type": "", "function": {"name": "", "arguments": ""}},
+        {"index": 1},
+        {"index": 1, "id": None, "function": None},
+        {"index": 1, "id": "", "function": {"name": "g", "arguments": ""}},
+        {"index": 1, "custom": {"name": "", "input": ""}, "function": {"name": ""}},
+    ],
+)
+@pytest.mark.parametrize("follower", [{"id": "c2"}, {"id": "c2", "type": "function"}])
+def test_the_vendors_id_is_kept_where_an_empty_opener_comes_first(opener, follower):
+    entries = [
+        {"index": 0, "id": "c1", "function": {"name": "f", "arguments": OBJECT}},
+        opener,
+        {"index": 1, **follower, "function": {"name": "g", "arguments": ""}},
+        {"index": 1, "function": {"arguments": OBJECT}},
+    ]
+    assert calls(*entries) == [["c1", "f", OBJECT], ["c2", "g", OBJECT]]
+
+
+def test_a_call_that_is_only_a_name_gets_an_id_and_arguments():
+    [[call_id, *said]] = calls({"index": 0, "function": {"name": "f", "arguments": ""}})
+    assert call_id.startswith("call_")
+    assert said == ["f", "{}"]
+
+
+def test_an_empty_custom_beside_a_function_is_no_custom_call():
+    both = {"custom": {"input": "", "name": ""}, "function": {"name": "f", "arguments": OBJECT}}
+    assert calls({"index": 0, "id": "c", "type": "function", **both}) == [["c", "f", OBJECT]]

@@ -15,6 +15,7 @@ from workers.adapters.anthropic.structured import answers_by_tool
 from workers.adapters.anthropic.usage import read_tier, read_usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import reported
+from workers.adapters.finish_reasons import finish_reason
 from workers.adapters.hidden_reasoning import hides_reasoning
 from workers.adapters.openai.answer import id_seed
 from workers.adapters.openai.tools import made_up_id
@@ -32,21 +33,12 @@ _STATUSES = {
     "timeout_error": 504,
     "overloaded_error": 529,
 }
-_FINISH = {
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "tool_use": "tool_calls",
-    "refusal": "content_filter",
-}
 
 
-def finish_reason(given: Any, *, called: bool) -> str:
-    """Return OpenAI's word for a stop reason; unknown ones, and `pause_turn`, are a natural end."""
-    reason = _FINISH.get(given, "stop") if isinstance(given, str) else "stop"
-    if reason in ("stop", "tool_calls"):
-        # An answer given through our own forced tool stops for a call the caller never sees.
-        return "tool_calls" if called else "stop"
-    return reason
+def stop_reason(given: Any, *, called: bool) -> str:
+    """Return OpenAI's word; an answer through our own forced tool is a text with a natural end."""
+    reason = finish_reason(given, called=called)
+    return "stop" if reason == "tool_calls" and not called else reason
 
 
 def refuse_failure(payload: Any) -> Json:
@@ -93,7 +85,7 @@ def read_answer(payload: Any, request: CompletionRequest) -> Completion:
     choice: Json = {
         "index": 0,
         "message": message.read(refusal_text(payload)),
-        "finish_reason": finish_reason(given, called=bool(message.calls)),
+        "finish_reason": stop_reason(given, called=bool(message.calls)),
         "native_finish_reason": given,
     }
     return Completion(

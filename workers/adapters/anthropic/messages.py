@@ -5,7 +5,6 @@ implement-tool-use (results first in their turn), …/build-with-claude/extended
 blocks come back unchanged, first in their turn).
 """
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,11 +13,12 @@ import orjson
 from broker.completion import Json
 from workers.adapters.anthropic.content import read_blocks
 from workers.adapters.openai.tools import held
+from workers.adapters.shapes import objects
+from workers.adapters.tool_history import lettered_id, with_matched_calls
 
 FORMAT = "anthropic-claude-v1"
 """OpenRouter's name for reasoning details that only Anthropic's models can read."""
 
-_BAD_ID = re.compile(r"[^a-zA-Z0-9_-]")
 _OPENING: Json = {"type": "text", "text": "(The conversation continues.)"}
 
 
@@ -53,7 +53,7 @@ class Conversation:
 def read_conversation(messages: Any) -> Conversation:
     """Translate `messages`; entries that are no messages are skipped."""
     conversation = Conversation()
-    for message in messages if isinstance(messages, list) else ():
+    for message in with_matched_calls(messages, lettered_id):
         if isinstance(message, dict):
             _read(conversation, message)
     _mend(conversation)
@@ -66,7 +66,7 @@ def _read(conversation: Conversation, message: Json) -> None:
         conversation.system += _marked(read_blocks(message.get("content")), message)
     elif role == "assistant":
         conversation.add("assistant", _marked(_assistant(message), message))
-    elif role in ("tool", "function"):
+    elif role == "tool":
         conversation.add("user", [_result(message)])
     else:
         conversation.add("user", _marked(read_blocks(message.get("content")), message))
@@ -90,13 +90,12 @@ def _mend(conversation: Conversation) -> None:
 def _assistant(message: Json) -> list[Json]:
     blocks = _thoughts(message.get("reasoning_details"))
     blocks += read_blocks(message.get("content") or message.get("refusal"))
-    calls = message.get("tool_calls")
-    for call in calls if isinstance(calls, list) else ():
+    for call in objects(message.get("tool_calls")):
         kind, holder = held(call)
         if name := holder.get("name"):
             text = holder.get("arguments" if kind == "function" else "input")
             call_input = _input(text)
-            block = {"type": "tool_use", "id": _id(call.get("id")), "name": name}
+            block = {"type": "tool_use", "id": call["id"], "name": name}
             blocks.append(block | {"input": call_input, **_cache_mark(call)})
     return blocks
 
@@ -117,7 +116,7 @@ def _input(arguments: Any) -> Json:
 def _result(message: Json) -> Json:
     content = read_blocks(message.get("content"))
     marks = [mark for block in content if (mark := block.pop("cache_control", None))]
-    result: Json = {"type": "tool_result", "tool_use_id": _id(message.get("tool_call_id"))}
+    result: Json = {"type": "tool_result", "tool_use_id": message["tool_call_id"]}
     if content:
         result["content"] = content
     if message.get("is_error") is True:
@@ -125,11 +124,6 @@ def _result(message: Json) -> Json:
     if mark := message.get("cache_control") or (marks and marks[-1]):
         result["cache_control"] = mark  # blocks within a result cannot be cached by themselves
     return result
-
-
-def _id(call_id: Any) -> str:
-    """Return a call's id in the letters allowed here: other vendors' ids have dots and colons."""
-    return _BAD_ID.sub("_", str(call_id or "")) or "call"
 
 
 def _marked(blocks: list[Json], message: Json) -> list[Json]:

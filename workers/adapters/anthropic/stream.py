@@ -9,10 +9,10 @@ from typing import Any
 
 from broker.completion import Chunk, CompletionRequest, Json
 from workers.adapters.anthropic.answer import (
-    finish_reason,
     read_answer,
     refusal_text,
     refuse_failure,
+    stop_reason,
 )
 from workers.adapters.anthropic.blocks import Block, Progress, open_block
 from workers.adapters.anthropic.usage import merged, read_tier, read_usage
@@ -116,7 +116,7 @@ class AnthropicStream(EventReader):
         choice = {
             "index": 0,
             "delta": {**last, "refusal": refusal} if refusal else last,
-            "finish_reason": finish_reason(given, called=self._progress.calls > 0),
+            "finish_reason": stop_reason(given, called=self._progress.calls > 0),
             "native_finish_reason": given,
         }
         chunks.append(replace(self._envelope, choices=(choice,)))

@@ -8,21 +8,10 @@ from workers.adapters.bedrock.citations import annotation
 from workers.adapters.bedrock.reasoning import detail
 from workers.adapters.bedrock.usage import read_usage
 from workers.adapters.errors import reported
+from workers.adapters.finish_reasons import finish_reason
 from workers.adapters.openai.tools import whole_calls
 from workers.adapters.shapes import an_object, objects, parse, text_of, word
-from workers.adapters.single_choice import settled, turn_seed
-
-_STOP = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "tool_use": "tool_calls",
-    "max_tokens": "length",
-    "model_context_window_exceeded": "length",
-    "guardrail_intervened": "content_filter",
-    "content_filtered": "content_filter",
-    "malformed_model_output": "error",
-    "malformed_tool_use": "error",
-}
+from workers.adapters.single_choice import turn_seed
 
 
 def read_document(body: bytes, request: CompletionRequest) -> Completion:
@@ -39,7 +28,7 @@ def read_answer(payload: Any, request: CompletionRequest) -> Completion:
     choice = {
         "index": 0,
         "message": read.message(calls),
-        "finish_reason": settled(finish_reason(native), called=bool(calls)),
+        "finish_reason": finish_reason(native, called=bool(calls)),
         "native_finish_reason": native,
     }
     return Completion(
@@ -47,11 +36,6 @@ def read_answer(payload: Any, request: CompletionRequest) -> Completion:
         usage=read_usage(payload.get("usage")),
         service_tier=service_tier(payload),
     )
-
-
-def finish_reason(native: Any) -> str:
-    """Return OpenAI's word for a stop reason; words nobody has documented mean a natural end."""
-    return _STOP.get(native, "stop") if isinstance(native, str) else "stop"
 
 
 def service_tier(payload: Json) -> str | None:

@@ -4,8 +4,6 @@ System and developer messages become the `system` blocks, tool messages become r
 user message, and neighbours of the same role become one message.
 """
 
-import re
-from hashlib import blake2b
 from typing import Any
 
 import orjson
@@ -15,10 +13,11 @@ from workers.adapters.bedrock.cache_points import cache_point
 from workers.adapters.bedrock.media import DocumentNames
 from workers.adapters.bedrock.parts import blocks_of
 from workers.adapters.bedrock.reasoning import reasoning_blocks
-from workers.adapters.shapes import an_object, objects, text_of
+from workers.adapters.openai.tools import held
+from workers.adapters.shapes import objects, text_of
+from workers.adapters.tool_history import bounded_id, with_matched_calls
 
 _DOCUMENT_PROMPT = "See the attached document."
-_TOOL_USE_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class Conversation:
@@ -28,7 +27,7 @@ class Conversation:
         self.system: list[Json] = []
         self.messages: list[Json] = []
         self._names = DocumentNames()
-        for message in objects(given):
+        for message in objects(with_matched_calls(given, bounded_id)):
             self._add(message)
         if not self.messages and self.system:
             # Converse wants a user to begin; OpenAI takes instructions alone.
@@ -57,7 +56,7 @@ class Conversation:
         content = blocks_of(message.get("content"), self._names)
         markers = [block for block in content if "cachePoint" in block]
         result = {
-            "toolUseId": _tool_use_id(message.get("tool_call_id")),
+            "toolUseId": message["tool_call_id"],
             "content": [block for block in content if "cachePoint" not in block],
         }
         return [{"toolResult": result}, *markers]
@@ -85,21 +84,12 @@ class Conversation:
 
 def _calls(message: Json) -> list[Json]:
     return [
-        {"toolUse": {"toolUseId": _tool_use_id(call.get("id")), **_named(call["function"])}}
+        {"toolUse": {"toolUseId": call["id"], "name": holder["name"], "input": _input(text)}}
         for call in objects(message.get("tool_calls"))
-        if text_of(an_object(call.get("function")).get("name"))
+        for kind, holder in [held(call)]
+        for text in [holder.get("arguments" if kind == "function" else "input")]
+        if text_of(holder.get("name"))
     ]
-
-
-def _tool_use_id(given: Any) -> str:
-    """Return an id Converse accepts: another provider's may have other letters or be too long."""
-    if isinstance(given, str) and _TOOL_USE_ID.fullmatch(given):
-        return given
-    return f"tooluse_{blake2b(str(given).encode(), digest_size=12).hexdigest()}"
-
-
-def _named(function: Json) -> Json:
-    return {"name": function["name"], "input": _input(function.get("arguments"))}
 
 
 def _input(arguments: Any) -> Json:

@@ -6,7 +6,6 @@ from typing import Any
 from broker.completion import Chunk, CompletionRequest, Json
 from workers.adapters.base import MalformedAnswerError
 from workers.adapters.bedrock.answer import (
-    finish_reason,
     image_part,
     own_call,
     read_answer,
@@ -104,7 +103,7 @@ class ConverseStream(EventReader):
 
     def _finish(self, payload: Json) -> list[Chunk]:
         native = word(payload, "stopReason")
-        return self._answer.finish(finish_reason(native), native)
+        return self._answer.finish(native)
 
     def _metadata(self, payload: Json) -> list[Chunk]:
         self._answer.service_tier = service_tier(payload)

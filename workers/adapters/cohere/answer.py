@@ -8,21 +8,10 @@ from workers.adapters.cohere.citations import annotations
 from workers.adapters.cohere.legacy import is_legacy, read_legacy
 from workers.adapters.cohere.usage import read_usage
 from workers.adapters.errors import reported
+from workers.adapters.finish_reasons import finish_reason
 from workers.adapters.openai.tools import whole_calls
 from workers.adapters.shapes import objects, parse, text_of, word
-from workers.adapters.single_choice import settled, turn_seed
-
-_FINISH = {
-    "COMPLETE": "stop",
-    "STOP_SEQUENCE": "stop",
-    "TOOL_CALL": "tool_calls",
-    "MAX_TOKENS": "length",
-    "ERROR_LIMIT": "length",
-    "ERROR_TOXIC": "content_filter",
-    "ERROR": "error",
-    "TIMEOUT": "error",
-    "USER_CANCEL": "error",
-}
+from workers.adapters.single_choice import turn_seed
 
 
 def read_document(body: bytes, request: CompletionRequest) -> Completion:
@@ -34,7 +23,7 @@ def read_answer(payload: Any, request: CompletionRequest) -> Completion:
     """Normalise an answer that is already parsed."""
     payload = refuse_failure(payload)
     if is_legacy(payload):
-        return read_legacy(payload, request, finish_reason(payload.get("finish_reason")))
+        return read_legacy(payload, request)
     message = payload.get("message")
     if not isinstance(message, dict):
         raise MalformedAnswerError("the provider's answer has no message")
@@ -43,7 +32,7 @@ def read_answer(payload: Any, request: CompletionRequest) -> Completion:
     choice: Json = {
         "index": 0,
         "message": read,
-        "finish_reason": settled(finish_reason(native), called="tool_calls" in read),
+        "finish_reason": finish_reason(native, called="tool_calls" in read),
         "native_finish_reason": native,
     }
     if logprobs := read_logprobs(payload.get("logprobs")):
@@ -68,11 +57,6 @@ def refuse_failure(payload: Any) -> Json:
     if isinstance(payload.get("message"), str):
         raise ProviderFailureError(reported(payload))
     return payload
-
-
-def finish_reason(native: Any) -> str:
-    """Return OpenAI's word for Cohere's; words nobody has documented mean a natural end."""
-    return _FINISH.get(native, "stop") if isinstance(native, str) else "stop"
 
 
 def blocks_text(content: Any, name: str) -> str:

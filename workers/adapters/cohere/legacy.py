@@ -9,9 +9,10 @@ from typing import Any
 from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.cohere.citations import legacy_annotations
 from workers.adapters.cohere.usage import read_usage
+from workers.adapters.finish_reasons import finish_reason
 from workers.adapters.openai.tools import whole_calls
 from workers.adapters.shapes import an_object, objects, word
-from workers.adapters.single_choice import settled, turn_seed
+from workers.adapters.single_choice import turn_seed
 
 
 def is_legacy(payload: Json) -> bool:
@@ -32,7 +33,7 @@ def last_response(event: Json) -> Json | None:
     return {"text": "", "finish_reason": event.get("finish_reason"), **response}
 
 
-def read_legacy(payload: Json, request: CompletionRequest, finish: str) -> Completion:
+def read_legacy(payload: Json, request: CompletionRequest) -> Completion:
     """Normalise a version 1 answer."""
     calls = [_call(call) for call in objects(payload.get("tool_calls"))]
     message: Json = {"role": "assistant", "content": payload["text"], "refusal": None}
@@ -43,7 +44,7 @@ def read_legacy(payload: Json, request: CompletionRequest, finish: str) -> Compl
     choice = {
         "index": 0,
         "message": message,
-        "finish_reason": settled(finish, called=bool(found)),
+        "finish_reason": finish_reason(payload.get("finish_reason"), called=bool(found)),
         "native_finish_reason": word(payload, "finish_reason"),
     }
     return Completion(

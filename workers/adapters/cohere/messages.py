@@ -7,7 +7,9 @@ message stays there; one inside a user message has no place there and joins the 
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.shapes import an_object, objects
+from workers.adapters.openai.tools import argument_text, held
+from workers.adapters.shapes import objects
+from workers.adapters.tool_history import kept_id, with_matched_calls
 
 _ROLES = {"developer": "system", "system": "system", "user": "user", "tool": "tool"}
 
@@ -16,7 +18,7 @@ def chat_messages(given: Any) -> tuple[list[Json], list[Json]]:
     """Return the messages, and the documents found in user messages."""
     messages: list[Json] = []
     documents: list[Json] = []
-    for message in objects(given):
+    for message in objects(with_matched_calls(given, kept_id)):
         role = message.get("role")
         if role == "assistant":
             messages.append(_assistant(message))
@@ -27,7 +29,7 @@ def chat_messages(given: Any) -> tuple[list[Json], list[Json]]:
             content = [part for part in content if not _is_document(part)]
         told: Json = {"role": _ROLES.get(str(role), "user"), "content": _content(content)}
         if role == "tool":
-            told["tool_call_id"] = message.get("tool_call_id")
+            told["tool_call_id"] = message["tool_call_id"]
         messages.append(told)
     return messages, documents
 
@@ -48,12 +50,12 @@ def _assistant(message: Json) -> Json:
 
 
 def _call(call: Json) -> Json:
-    function = an_object(call.get("function"))
-    arguments = function.get("arguments") or "{}"
+    kind, holder = held(call)
+    arguments = argument_text(holder.get("arguments" if kind == "function" else "input")) or "{}"
     return {
-        "id": call.get("id"),
+        "id": call["id"],
         "type": "function",
-        "function": {"name": function.get("name"), "arguments": arguments},
+        "function": {"name": holder.get("name"), "arguments": arguments},
     }
 
 

@@ -6,7 +6,6 @@ from broker.completion import Chunk, CompletionRequest, Json
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.cohere.answer import (
     blocks_text,
-    finish_reason,
     read_answer,
     read_logprobs,
     refuse_failure,
@@ -98,6 +97,6 @@ class CohereStream(EventReader):
         if native is None:
             return []  # an end that names no reason is none
         return [
-            *self._answer.finish(finish_reason(native), native),
+            *self._answer.finish(native),
             *self._answer.total(read_usage(delta.get("usage"))),
         ]

@@ -10,31 +10,12 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
+from workers.adapters.finish_reasons import finish_reason
 from workers.adapters.gemini.contents import FORMAT
 from workers.adapters.gemini.grounding import read_annotations
 from workers.adapters.gemini.logprobs import read_logprobs
 from workers.adapters.openai.tools import made_up_id
 from workers.adapters.shapes import word
-
-_FILTERED = frozenset({
-    "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "IMAGE_SAFETY",
-    "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "MODEL_ARMOR", "JAILBREAK",
-})  # fmt: skip
-_FAILED = frozenset({
-    "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE",
-    "MISSING_THOUGHT_SIGNATURE", "NO_IMAGE", "IMAGE_OTHER", "OTHER",
-})  # fmt: skip
-
-
-def finish_reason(given: str | None, *, called: bool) -> str:
-    """Return OpenAI's word for a finish reason; `STOP` is said even where tools were called."""
-    if given == "MAX_TOKENS":
-        return "length"
-    if given in _FILTERED:
-        return "content_filter"
-    if given in _FAILED:
-        return "error"
-    return "tool_calls" if called else "stop"
 
 
 class Candidate:

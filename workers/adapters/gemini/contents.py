@@ -12,7 +12,10 @@ import orjson
 from broker.completion import Json
 from workers.adapters.gemini.models import Model
 from workers.adapters.gemini.parts import read_parts
+from workers.adapters.gemini.structs import passes_unchanged
 from workers.adapters.openai.tools import held
+from workers.adapters.shapes import objects
+from workers.adapters.tool_history import kept_id, with_matched_calls
 
 FORMAT = "google-gemini-v1"
 """OpenRouter's name for reasoning details that only Gemini can read."""
@@ -46,18 +49,18 @@ def read_conversation(messages: Any, model: Model, *, ids: bool) -> Conversation
     conversation = Conversation()
     names: dict[str, str] = {}
     pending: list[Json] = []  # attachments of tool results, which follow all of the results
-    for message in messages if isinstance(messages, list) else ():
+    for message in with_matched_calls(messages, kept_id):
         if not isinstance(message, dict):
             continue
         role = message.get("role")
-        if role not in ("tool", "function"):
+        if role != "tool":
             conversation.add("user", pending)
             pending = []
         if role in ("system", "developer"):
             conversation.instruction += read_parts(message.get("content"))
         elif role == "assistant":
             conversation.add("model", _assistant(message, names, model, ids=ids))
-        elif role in ("tool", "function"):
+        elif role == "tool":
             response, attached = _result(message, names, ids=ids)
             conversation.add("tool", [response])
             pending += attached
@@ -78,16 +81,15 @@ def _assistant(message: Json, names: dict[str, str], model: Model, *, ids: bool)
         if not texts:
             parts.append({"text": ""})
         (texts or parts)[-1]["thoughtSignature"] = signature
-    calls = message.get("tool_calls")
     first = True
-    for call in calls if isinstance(calls, list) else ():
+    for call in objects(message.get("tool_calls")):
         kind, holder = held(call)
         if not holder.get("name"):
             continue
-        names[str(call.get("id"))] = holder["name"]
+        names[call["id"]] = holder["name"]
         given = holder.get("arguments" if kind == "function" else "input")
-        part = _call(call.get("id"), holder["name"], given, ids=ids)
-        signature = _own_signature(call) or signatures.get(str(call.get("id")))
+        part = _call(call["id"], holder["name"], given, ids=ids)
+        signature = _own_signature(call) or signatures.get(call["id"])
         if not signature and first and model.checks_signatures:
             signature = _UNSIGNED  # only the first of parallel calls is signed, and checked
         parts.append(part | ({"thoughtSignature": signature} if signature else {}))
@@ -95,9 +97,9 @@ def _assistant(message: Json, names: dict[str, str], model: Model, *, ids: bool)
     return parts
 
 
-def _call(call_id: Any, name: str, arguments: Any, *, ids: bool) -> Json:
+def _call(call_id: str, name: str, arguments: Any, *, ids: bool) -> Json:
     call: Json = {"name": name, "args": _arguments(arguments)}
-    if ids and call_id:
+    if ids:
         call["id"] = call_id
     return {"functionCall": call}
 
@@ -112,15 +114,15 @@ def _arguments(arguments: Any) -> Json:
 
 def _result(message: Json, names: dict[str, str], *, ids: bool) -> tuple[Json, list[Json]]:
     """Return the function response, and the attachments that it cannot hold."""
-    call_id = message.get("tool_call_id")
-    name = names.get(str(call_id)) or message.get("name") or "tool"
+    call_id = message["tool_call_id"]
+    name = names.get(call_id) or message.get("name") or "tool"
     parts = read_parts(message.get("content"))
     text = "\n".join(part["text"] for part in parts if "text" in part)
     attached = [part for part in parts if "text" not in part]
     parsed = _parsed(text)
-    whole = isinstance(parsed, dict)
+    whole = isinstance(parsed, dict) and passes_unchanged(parsed)
     response = {"name": name, "response": parsed if whole else {"output": text}}
-    if ids and call_id:
+    if ids:
         response["id"] = call_id
     if attached:
         attached.insert(0, {"text": f"Attached to the result of {name}:"})

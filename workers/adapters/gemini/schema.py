@@ -4,6 +4,7 @@ Source: ai.google.dev/api/caching#Schema. References are put in place, alternati
 "or null" become `nullable`, and words that are not in that list are dropped: they are refused.
 """
 
+import json
 from typing import Any
 
 from broker.completion import Json
@@ -105,6 +106,39 @@ def _named(node: Json) -> Json:
     return properties if isinstance(properties, dict) else {}
 
 
+def _set_values(read: Json, node: Json) -> None:
+    """Enumerate the values that `enum` or `const` allow.
+
+    Only texts that are not empty can be enumerated here. Values of another type keep it, and are
+    told in the description: as texts they would come back as texts.
+    """
+    given = [node["const"]] if "const" in node else read.pop("enum", None)
+    if not isinstance(given, list):
+        return
+    values = [value for value in given if value is not None]
+    if len(values) < len(given):
+        read["nullable"] = True
+    kinds = {_kind(value) for value in values}
+    if kinds <= {"integer", "number"} and kinds:
+        kinds = {"number"} if "number" in kinds else {"integer"}
+    if len(kinds) == 1:
+        read["type"] = kinds.pop()
+    if read.get("type") == "string" and all(isinstance(value, str) for value in values):
+        if named := [value for value in values if value]:
+            read["enum"] = named
+    elif values:
+        told = f"Allowed values: {json.dumps(values, ensure_ascii=False)}."
+        read["description"] = f"{read.get('description') or ''} {told}".strip()
+
+
+def _kind(value: Any) -> str:
+    """Return the JSON Schema type of a value."""
+    if isinstance(value, bool):
+        return "boolean"
+    names: dict[type, str] = {str: "string", int: "integer", float: "number", list: "array"}
+    return names.get(type(value), "object")
+
+
 def _set_type(read: Json, node: Json) -> None:
     kind = node.get("type")
     if isinstance(kind, list):
@@ -112,11 +146,7 @@ def _set_type(read: Json, node: Json) -> None:
         read["type"] = kinds[0] if kinds else "string"
         if len(kinds) < len(kind):
             read["nullable"] = True
-    if "const" in node:
-        read["enum"] = [node["const"]]
-    if isinstance(read.get("enum"), list):
-        read["enum"] = [str(entry) for entry in read["enum"] if entry is not None]
-        read["type"] = "string"  # the only type that may be enumerated
+    _set_values(read, node)
     if read.get("type") == "string" and read.get("format", "enum") not in _STRING_FORMATS:
         del read["format"]
     named = node.get("properties")

@@ -8,6 +8,7 @@ from typing import Any
 from broker.completion import Json
 from workers.adapters.media import Media, Medium, read_media
 from workers.adapters.shapes import objects
+from workers.adapters.tool_history import short_id, with_matched_calls
 
 _FIELDS = {
     "assistant": ("role", "content", "tool_calls", "prefix"),
@@ -21,7 +22,7 @@ _BRIDGE: Json = {"role": "assistant", "content": "OK"}
 def chat_messages(given: Any) -> list[Json]:
     """Return messages Mistral accepts."""
     messages: list[Json] = []
-    for message in objects(given):
+    for message in objects(with_matched_calls(given, short_id)):
         if message.get("role") == "user" and messages and messages[-1]["role"] == "tool":
             messages.append(_BRIDGE)
         messages.append(_message(message))

@@ -5,8 +5,9 @@ from typing import Any
 from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import reported
+from workers.adapters.finish_reasons import finish_reason
 from workers.adapters.hidden_reasoning import SHOWN_REASONING, hides_reasoning
-from workers.adapters.openai.message import citations, finish_reason, native_reason, read_message
+from workers.adapters.openai.message import citations, native_reason, read_message
 from workers.adapters.openai.usage import read_usage
 from workers.adapters.shapes import word
 

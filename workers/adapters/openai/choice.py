@@ -3,8 +3,8 @@
 from typing import Any
 
 from broker.completion import Json
+from workers.adapters.finish_reasons import finish_reason
 from workers.adapters.openai.message import (
-    finish_reason,
     function_call,
     kept_fields,
     native_reason,
@@ -12,7 +12,7 @@ from workers.adapters.openai.message import (
     stated_reasoning,
 )
 from workers.adapters.openai.thinking import ThinkingSplitter
-from workers.adapters.openai.tools import ToolCallStream, argument_text
+from workers.adapters.openai.tools import ToolCallStream, argument_text, made_up_id
 
 
 class ChoiceStream:
@@ -24,6 +24,7 @@ class ChoiceStream:
         "_functions",
         "_index",
         "_reason",
+        "_seed",
         "_splitter",
         "_started",
         "annotated",
@@ -33,6 +34,7 @@ class ChoiceStream:
     def __init__(self, index: int, seed: str, *, functions: bool) -> None:
         self._index = index
         self._functions = functions
+        self._seed = seed
         self._calls = ToolCallStream(seed)
         self._splitter: ThinkingSplitter | None = ThinkingSplitter()
         self._reason: tuple[str | None, str | None] = (None, None)
@@ -116,7 +118,8 @@ class ChoiceStream:
         if call is None:
             return
         if not self._functions:
-            said["tool_calls"] = self._calls.feed([{"index": 0, "function": call}])
+            call_id = made_up_id(self._seed, 0, "")  # this form has no ids
+            said["tool_calls"] = self._calls.feed([{"index": 0, "id": call_id, "function": call}])
             return
         self._called = True
         name = {"name": call["name"]} if call.get("name") else {}

@@ -1,6 +1,6 @@
 """Reads an assistant's message in any vendor's variation of OpenAI's shape into the one we give.
 
-Also the finish reasons and the citations, which whole answers and streams share.
+Also the citations, which whole answers and streams share.
 """
 
 from typing import Any, NamedTuple
@@ -11,34 +11,6 @@ from broker.completion import Json
 from workers.adapters.openai.thinking import split_thinking
 from workers.adapters.openai.tools import whole_calls
 
-_FINISH = {
-    "stop": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "max_output_tokens": "length",
-    "model_length": "length",  # Mistral
-    "model_context_window_exceeded": "length",
-    "tool_calls": "tool_calls",
-    "tool_call": "tool_calls",
-    "tool_use": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-    "content_filtered": "content_filter",
-    "safety": "content_filter",
-    "recitation": "content_filter",
-    "prohibited_content": "content_filter",
-    "blocklist": "content_filter",
-    "spii": "content_filter",
-    "sensitive": "content_filter",  # Z.ai
-    "refusal": "content_filter",
-    "guardrail_intervened": "content_filter",
-    "error": "error",
-    "failed": "error",
-    "network_error": "error",  # Z.ai
-    "insufficient_system_resource": "error",  # DeepSeek
-    "malformed_function_call": "error",
-    "abort": "error",  # vLLM
-}
 KEPT = ("reasoning_details", "annotations", "images", "audio", "extra_content")
 """Fields that pass through as they came. `extra_content` holds Google's thought signatures."""
 
@@ -49,13 +21,6 @@ class Spoken(NamedTuple):
     text: str | None
     reasoning: str = ""
     images: tuple[Json, ...] = ()
-
-
-def finish_reason(given: object, *, called: bool) -> str:
-    """Return OpenAI's word for a vendor's finish reason. Unknown words mean a natural end."""
-    word = _FINISH.get(given.lower(), "stop") if isinstance(given, str) else "stop"
-    # A forced tool call ends in `stop` at OpenAI itself; clients look for `tool_calls`.
-    return "tool_calls" if word == "stop" and called else word
 
 
 def native_reason(choice: Json) -> str | None:

@@ -1,14 +1,12 @@
 """Builds the body of an OpenAI chat-completions request, a vendor's quirks applied."""
 
-import re
 from collections.abc import Mapping
-from hashlib import blake2b
 from typing import Any
 
 from broker.completion import CompletionRequest, Json
 from workers.adapters.openai.quirks import Quirk
+from workers.adapters.tool_history import kept_id, short_id, with_matched_calls
 
-_SHORT_ID = re.compile(r"[A-Za-z0-9]{9}")
 _MARK = "cache_control"
 _ANSWER_ONLY = ("reasoning", "reasoning_details", "reasoning_content", "annotations", "images")
 """What our answers carry in an assistant message and strict vendors refuse when it is sent back."""
@@ -31,9 +29,22 @@ def request_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
             body.pop(name, None)
     if Quirk.CACHE_CONTROL not in quirks:
         _drop_cache_marks(body)
-    if isinstance(messages := body.get("messages"), list):
+    if isinstance(body.get("messages"), list):
+        messages = _with_tool_calls(body, quirks)
         body["messages"] = [_message(message, quirks) for message in messages]
     return body
+
+
+def _with_tool_calls(body: Json, quirks: frozenset[str]) -> list[Any]:
+    """Return the messages with tool calls in the form that the vendor knows.
+
+    A request in OpenAI's form before `tools` keeps its history in that form, except at vendors
+    that want short ids, which never knew it.
+    """
+    if Quirk.SHORT_TOOL_IDS in quirks:
+        return with_matched_calls(body["messages"], short_id)
+    given: list[Any] = body["messages"]
+    return given if body.get("functions") else with_matched_calls(given, kept_id)
 
 
 def _drop_cache_marks(body: Json) -> None:
@@ -96,8 +107,6 @@ def _message(message: Any, quirks: frozenset[str]) -> Any:
         message = _assistant(message, quirks)
     elif role == "developer" and Quirk.NO_DEVELOPER_ROLE in quirks:
         message = {**message, "role": "system"}
-    elif role == "tool" and Quirk.SHORT_TOOL_IDS in quirks:
-        message = {**message, "tool_call_id": _short_id(message.get("tool_call_id"))}
     if Quirk.TEXT_CONTENT in quirks:
         message = _joined_text(message)
     return message
@@ -116,19 +125,7 @@ def _assistant(message: Mapping[str, Any], quirks: frozenset[str]) -> Json:
         del sent["refusal"]
     if isinstance(audio := sent.get("audio"), dict) and "id" in audio:
         sent["audio"] = {"id": audio["id"]}
-    if Quirk.SHORT_TOOL_IDS in quirks and isinstance(calls := sent.get("tool_calls"), list):
-        sent["tool_calls"] = [
-            {**call, "id": _short_id(call.get("id"))} if isinstance(call, dict) else call
-            for call in calls
-        ]
     return sent
-
-
-def _short_id(given: Any) -> Any:
-    """Return a nine-character id that is the same for the same given id."""
-    if not isinstance(given, str) or _SHORT_ID.fullmatch(given):
-        return given
-    return blake2b(given.encode(), digest_size=5).hexdigest()[:9]
 
 
 def _joined_text(message: Json) -> Json:

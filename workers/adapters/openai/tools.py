@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
-from workers.adapters.shapes import objects
+from workers.adapters.shapes import an_object, objects
 
 _TEXT_OF = {"function": "arguments", "custom": "input"}
 
@@ -46,10 +46,17 @@ def held(entry: Any) -> tuple[str, Json]:
     """Return a call's kind and the object that holds its name and arguments."""
     if not isinstance(entry, dict):
         return "function", {}
-    if isinstance(custom := entry.get("custom"), dict):
+    custom, function = an_object(entry.get("custom")), an_object(entry.get("function"))
+    # Some vendors fill every member of OpenAI's union: only what says something counts.
+    if any(custom.values()) and any(function.values()):
+        is_custom = entry.get("type") == "custom"
+    else:
+        is_custom = any(custom.values()) or (
+            entry.get("type") == "custom" and "custom" in entry and not any(function.values())
+        )
+    if is_custom:
         return "custom", custom
-    function = entry.get("function")
-    return "function", function if isinstance(function, dict) else entry
+    return "function", function if isinstance(entry.get("function"), dict) else entry
 
 
 def argument_text(arguments: object) -> str:
@@ -62,7 +69,7 @@ def argument_text(arguments: object) -> str:
 class _Call:
     """One call of a streamed answer, open until the stream ends."""
 
-    __slots__ = ("id", "index", "kind", "name", "parts", "upstream_index")
+    __slots__ = ("extra", "id", "index", "kind", "name", "parts", "upstream_index")
 
     def __init__(self, kind: str, call_id: str, upstream_index: int | None) -> None:
         self.kind = kind
@@ -71,6 +78,7 @@ class _Call:
         self.index = -1  # given when its name is known, so that indexes have no gaps
         self.name = ""
         self.parts: list[str] = []
+        self.extra: Any = None  # `extra_content`
 
     @property
     def complete(self) -> bool:
@@ -88,10 +96,11 @@ class ToolCallStream:
     name, leave indexes out, or send whole calls at once.
     """
 
-    __slots__ = ("_by_id", "_by_index", "_last", "_seed", "_started")
+    __slots__ = ("_by_id", "_by_index", "_last", "_opened", "_seed", "_started")
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
+        self._opened: list[_Call] = []
         self._started: list[_Call] = []
         self._by_id: dict[str, _Call] = {}
         self._by_index: dict[int, _Call] = {}
@@ -106,8 +115,9 @@ class ToolCallStream:
         return [delta for delta in deltas if delta]
 
     def close(self) -> list[Json]:
-        """Return `{}` for the calls that never had arguments, so that all of them are JSON."""
-        return [
+        """Start the calls that have no more than a name, and give all of them arguments in JSON."""
+        late = [self._start(call) for call in self._opened if call.name and call.index < 0]
+        return late + [
             {"index": call.index, "function": {"arguments": "{}"}}
             for call in self._started
             if call.kind == "function" and not any(call.parts)
@@ -121,21 +131,25 @@ class ToolCallStream:
         call = self._call_for(entry, kind, name)
         call.parts.append(text)
         if call.index >= 0:
-            return {"index": call.index, call.kind: {_TEXT_OF[kind]: text}} if text else None
-        return self._start(call, name, entry) if name else None
+            return {"index": call.index, call.kind: {_TEXT_OF[call.kind]: text}} if text else None
+        if name or not call.name:
+            call.kind, call.name = kind, name
+        call.extra = call.extra or entry.get("extra_content")
+        # An id may still follow a name that stands alone; with text the call has really begun.
+        begun = call.name and (call.id or any(call.parts))
+        return self._start(call) if begun else None
 
-    def _start(self, call: _Call, name: str, entry: Json) -> Json:
-        call.name = name
+    def _start(self, call: _Call) -> Json:
         call.index = len(self._started)
         self._started.append(call)
         delta: Json = {
             "index": call.index,
-            "id": call.id or made_up_id(self._seed, call.index, name),
+            "id": call.id or made_up_id(self._seed, call.index, call.name),
             "type": call.kind,
-            call.kind: {"name": name, _TEXT_OF[call.kind]: "".join(call.parts)},
+            call.kind: {"name": call.name, _TEXT_OF[call.kind]: "".join(call.parts)},
         }
-        if entry.get("extra_content"):
-            delta["extra_content"] = entry["extra_content"]
+        if call.extra:
+            delta["extra_content"] = call.extra
         return delta
 
     def _call_for(self, entry: Json, kind: str, name: str) -> _Call:
@@ -148,6 +162,9 @@ class ToolCallStream:
             return known
         open_call = self._last if index is None else self._by_index.get(index)
         if open_call is not None and self._continues(open_call, call_id, index, name):
+            if call_id and not open_call.id and open_call.index < 0 and known is None:
+                open_call.id = call_id  # the opener came without it
+                self._by_id[call_id] = open_call
             return open_call
         return self._open(kind, call_id, index)
 
@@ -155,6 +172,7 @@ class ToolCallStream:
         if call_id in self._by_id:
             call_id = ""  # used for another call already: it gets one of its own
         call = self._last = _Call(kind, call_id, index)
+        self._opened.append(call)
         if call_id:
             self._by_id[call_id] = call
         if index is not None:
@@ -166,6 +184,8 @@ class ToolCallStream:
         """Whether an entry belongs to `call` although its id does not say so."""
         if not name or not call.name:
             return True
+        if call.index < 0 and not call.id:
+            return name == call.name  # its opener was empty but for the name
         if call_id or index is None:
             return False  # it has a name and an identity of its own
         return name == call.name and not call.complete
