@@ -138,8 +138,6 @@ class News:
         if not report.job.stream or report.job.state in events.ENDS:
             past = reports.past_events(report)
             end = past[-1] if past and past[-1].is_end else None
-            if end is not None and report.job.stream and report.payload.events is None:
-                end = replace(end, number=after + 1)  # how many chunks were told nobody knows
             return [event for event in past if event.number > after], end
         try:
             past = await events.kept(self._redis, job_id, after)

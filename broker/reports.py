@@ -21,6 +21,9 @@ _payloads = table(JobPayload)
 _attempts = table(Attempt)
 _generations = table(Generation)
 
+END_OF_LOST_LOG = 1_000_000_000
+"""The number of the last event where it is not known how many came before it."""
+
 
 @dataclass(frozen=True, slots=True)
 class JobReport:
@@ -133,7 +136,8 @@ def past_events(report: JobReport) -> list[Event]:
 
     A streamed job's log is stored when the job ends. Any other job's follows from its attempts: one
     `started` each, one `retrying` after each that was followed by another or by waiting for one,
-    then the end.
+    then the end. A streamed job that was ended without its worker has no stored log: how many
+    events its readers got is not known, so its end has a number above all others.
     """
     if report.payload.events is not None:
         return events.unpack(report.payload.events)
@@ -143,12 +147,21 @@ def past_events(report: JobReport) -> list[Event]:
         told.append((events.STARTED, started_event(attempt)))
         if attempt is not report.attempts[-1] or _waited_again(report.job, state, attempt):
             told.append((events.RETRYING, _retrying_event(attempt)))
-    if state in AT_REST:
-        told.append((state.value, end_event(report)))
-    return [
+    log = [
         Event(number, type_, orjson.dumps(data))
         for number, (type_, data) in enumerate(told, start=1)
     ]
+    if state in AT_REST:
+        last = END_OF_LOST_LOG if report.job.stream else len(log) + 1
+        log.append(Event(last, state.value, orjson.dumps(end_event(report))))
+    return log
+
+
+def is_read(report: JobReport, after: int) -> bool:
+    """Tell whether a reader who has the events up to `after` has the job's last event."""
+    if after == 0 or JobState(report.job.state) not in AT_REST:
+        return False
+    return past_events(report)[-1].number <= after
 
 
 def _waited_again(job: Any, state: JobState, last: Any) -> bool:

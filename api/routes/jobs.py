@@ -166,15 +166,24 @@ async def retry_job(request: Request, job_id: str) -> Response:
     return json_response(await answering.shown(services, found), 202, answering.job_headers(job_id))
 
 
-@router.get("/{job_id}/events")
+@router.get(
+    "/{job_id}/events",
+    responses={204: {"description": "The last event has been read already."}},
+)
 async def follow_job(
     request: Request, job_id: str, after: Annotated[int | None, Query(ge=0)] = None
 ) -> Response:
-    """Follow a job's numbered events (SSE), from the start or from `Last-Event-ID` or `after`."""
+    """Follow a job's numbered events (SSE), from the start or from `Last-Event-ID` or `after`.
+
+    Whoever has the last event already gets 204: a browser's EventSource then stops coming back.
+    """
     services = services_of(request)
     principal = await services.keyring.principal(request)
     found = await answering.report(services, principal, job_id)
-    source = _events(services, principal, job_id, _resume_point(request, after))
+    last = _resume_point(request, after)
+    if reports.is_read(found, last):
+        return Response(status_code=204, headers=answering.job_headers(job_id))
+    source = _events(services, principal, job_id, last)
     source = forgetting.once_told(services, job_id, found.job.store, source)
     return log_response(source, job_id, keep_alive=services.settings.keep_alive_seconds)
 

@@ -224,6 +224,27 @@ def test_a_streams_stored_log_is_given_back_as_it_was(database, caller):
     assert reports.past_events(report(database, caller, job.id)) == log
 
 
+def test_the_end_of_a_lost_log_is_above_all_events_that_a_reader_may_have(database, caller):
+    # Given a stream that was ended without its worker
+    job = submit_and_claim(database, caller, body={"stream": True})
+    cancel(database, job.id, caller.workspace_id)
+    rescue(database, now=NOW + LEASE + 1)
+    found = report(database, caller, job.id)
+    [*_, end] = reports.past_events(found)
+    # Then a reader of many chunks still gets the end, and after that nothing
+    assert (end.type, end.number) == ("cancelled", reports.END_OF_LOST_LOG)
+    assert not reports.is_read(found, 500)
+    assert reports.is_read(found, end.number)
+
+
+def test_a_reader_has_read_a_log_only_with_its_last_event(database, caller):
+    job = submit_and_claim(database, caller)
+    assert not reports.is_read(report(database, caller, job.id), 9)
+    record(database, finished(job))
+    found = report(database, caller, job.id)
+    assert [reports.is_read(found, after) for after in range(4)] == [False, False, True, True]
+
+
 def test_every_settled_state_is_an_end_to_readers():
     assert {state.value for state in AT_REST} == events.ENDS
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import subprocess
+import time
 
 import httpx
 import pytest
@@ -90,12 +91,47 @@ def test_a_cut_stream_goes_on_without_its_copy_in_redis(house: House) -> None:
     check_whole(house, job_id, before + resume(house, job_id, before[-1].number))
 
 
-def test_a_log_resumed_at_its_end_ends_at_once(house: House) -> None:
-    """A browser's EventSource comes back by itself after the end: it must not hang."""
-    job_id, before = cut_stream(house)
-    last = resume(house, job_id, before[-1].number)[-1]
-    assert last.name == "completed"
-    assert resume(house, job_id, last.number) == []
+def past_the_end(house: House, job_id: str, *, seconds: float = 10) -> httpx.Response:
+    """Read a log as an EventSource does: come back after the last event until told to stop."""
+    last, deadline = 0, time.monotonic() + seconds
+    while True:
+        answer = house.http.get(f"/jobs/{job_id}/events", headers={"Last-Event-ID": str(last)})
+        if answer.status_code != 200:
+            return answer
+        last = frames(answer.text)[-1].number
+        assert time.monotonic() < deadline, "the reader is never told to stop"
+
+
+def ended_jobs(house: House) -> dict[str, str]:
+    """Return a job for each way in which a log ends."""
+    cut, _ = cut_stream(house)
+    plain = house.http.post("/chat/completions", json=chat("sim-echo", "log"))
+    failed = house.http.post("/chat/completions", json=chat("sim-errstream", stream=True))
+    later = int(time.time()) + 3600
+    waiting = house.submit("sim-echo", body={"stream": True}, not_before=later)
+    assert house.http.post(f"/jobs/{waiting}/cancel").status_code == 200
+    ids = {"completed": plain.headers["x-job-id"], "failed": failed.headers["x-job-id"]}
+    return ids | {"streamed": cut, "cancelled": waiting}
+
+
+def test_a_log_that_is_resumed_after_its_end_answers_204(house: House) -> None:
+    """The HTML standard has an EventSource come back after each end, until it gets a 204."""
+    for name, job_id in ended_jobs(house).items():
+        house.await_job(job_id)
+        answer = past_the_end(house, job_id)
+        assert (answer.status_code, answer.content) == (204, b""), name
+        assert answer.headers["x-job-id"] == job_id
+        beyond = house.http.get(f"/jobs/{job_id}/events", params={"after": 2_000_000_000})
+        assert beyond.status_code == 204, name
+
+
+def test_a_log_that_goes_on_is_not_ended_by_a_resumption(house: House) -> None:
+    job_id, before = cut_stream(house, "sim-tok400-chunk50")
+    with house.http.stream(
+        "GET", f"/jobs/{job_id}/events", headers={"Last-Event-ID": str(before[-1].number)}
+    ) as answer:
+        assert answer.status_code == 200
+    house.http.post(f"/jobs/{job_id}/cancel")
 
 
 def test_the_log_of_a_plain_call_can_be_read_too(house: House) -> None:
