@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from broker.secret_values import InvalidSecretError, clean_secret
 from broker.vendors import PLACEHOLDER, Variables, Vendor
 
 _SCHEME = re.compile(r"^https?://")
@@ -45,12 +46,22 @@ def _choice(names: Variables) -> str:
 
 
 def key_of(vendor: Vendor, environ: Mapping[str, str]) -> str | None:
-    """Return the vendor's API key, made of the first variables that are all set."""
+    """Return the vendor's API key, made of the first variables that are all set.
+
+    Raises SystemExit for a value that cannot be sent.
+    """
     for names in vendor.key:
-        parts = [environ.get(name, "") for name in names.split(":")]
+        parts = [_secret_of(name, environ) for name in names.split(":")]
         if all(parts):
             return ":".join(parts)
     return None
+
+
+def _secret_of(name: str, environ: Mapping[str, str]) -> str:
+    try:
+        return clean_secret(environ.get(name, ""), name)
+    except InvalidSecretError as error:
+        raise SystemExit(f"waybill: {error}") from None
 
 
 def options_of(vendor: Vendor, environ: Mapping[str, str]) -> dict[str, Any]:
@@ -80,7 +91,8 @@ def filled(template: str, options: Mapping[str, Any]) -> str:
 
 def first(names: Variables, environ: Mapping[str, str]) -> str | None:
     """Return the first variable that is set to something."""
-    return next((environ[name] for name in names if environ.get(name)), None)
+    values = (environ.get(name, "").strip() for name in names)
+    return next((value for value in values if value), None)
 
 
 def _completed(given: str, vendor: Vendor) -> str:

@@ -7,11 +7,14 @@ from typing import Any
 
 from broker.lighting import filled, key_of, lighting, options_of, url_of
 from broker.pacing.limits import Limits
+from broker.redaction import learn
 from broker.routing import DataPolicy
+from broker.secret_values import InvalidSecretError, clean_secret, read_secret_file
 from broker.settings import ProviderRow, Settings
 from broker.vendors import Vendor, placeholders, vendors
 
 ENV_PREFIX = "env:"
+FILE_PREFIX = "file:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Provider:
     wire: str
     base_url: str
     api_key: str | None = field(default=None, repr=False)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
     quirks: frozenset[str] = frozenset()
     limits: Limits = field(default_factory=Limits)
@@ -37,6 +40,7 @@ def configured(settings: Settings, environ: Mapping[str, str] = os.environ) -> d
 
     Raises SystemExit where a table of waybill.toml lacks what it needs.
     """
+    learn(environ.get(name) for each in vendors().values() for name in each.key_variables)
     providers = {
         vendor.slug: _from_environment(vendor, environ)
         for vendor in vendors().values()
@@ -121,6 +125,13 @@ def _row_url(
 def _row_key(row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str]) -> str | None:
     if row.api_key is None:
         return key_of(vendor, environ) if vendor else None
-    if row.api_key.startswith(ENV_PREFIX):
-        return environ.get(row.api_key.removeprefix(ENV_PREFIX))
+    place = f"api_key of provider {row.slug!r} in waybill.toml"
+    try:
+        if row.api_key.startswith(ENV_PREFIX):
+            name = row.api_key.removeprefix(ENV_PREFIX)
+            return clean_secret(environ.get(name, ""), f"{name} ({place})") or None
+        if row.api_key.startswith(FILE_PREFIX):
+            return read_secret_file(row.api_key.removeprefix(FILE_PREFIX), place) or None
+    except InvalidSecretError as error:
+        raise SystemExit(f"waybill: {error}") from None
     return row.api_key

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
+from broker.redaction import install_traceback_hook, redact
 from cli.troubles import sentence, strange_variables
 
 WORDS = {
@@ -60,13 +61,18 @@ class Words(TyperGroup):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command; what a person can mend ends in a sentence, not in a traceback."""
+        install_traceback_hook()
         try:
             return super().main(*args, **kwargs)
+        except SystemExit as error:
+            if isinstance(error.code, str):
+                raise SystemExit(redact(error.code)) from None
+            raise
         except Exception as error:
             told = sentence(error)
             if told is None:
                 raise
-            print(f"waybill: {told}", file=sys.stderr, flush=True)
+            print(f"waybill: {redact(told)}", file=sys.stderr, flush=True)
             raise SystemExit(1) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:

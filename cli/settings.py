@@ -10,9 +10,9 @@ from rich.console import Console
 
 from broker import settings as configuration
 from broker.settings import GROUPS, Settings
+from broker.settings.secrets import is_secret
 from cli.tables import Table
 
-SECRET = ("key", "secret", "token", "password")
 HEADER = """# Configuration
 
 The environment over `waybill.toml` over these defaults. In the environment a setting is written in
@@ -67,7 +67,7 @@ def _default(field: FieldInfo) -> str:
 def _shown(name: str, current: Settings) -> str:
     """Return a value for a screen: no secrets, and no passwords in addresses."""
     value: Any = getattr(current, name)
-    if value and any(word in name.split("_") for word in SECRET):
+    if value and is_secret(name):
         return "(set)"
     if isinstance(value, str) and "@" in value and "://" in value:
         scheme, _, rest = value.partition("://")

@@ -15,10 +15,13 @@ def sentence(error: Exception) -> str | None:
     from sqlalchemy.exc import ArgumentError, DBAPIError
 
     from broker.errors import WaybillError
+    from broker.secret_values import InvalidSecretError
 
     match error:
         case WaybillError():
             return error.message
+        case InvalidSecretError():
+            return str(error)
         case ArgumentError():
             return f"WAYBILL_DATABASE_URL is no address of a database: {first_line(error)}"
         case DBAPIError():

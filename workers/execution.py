@@ -20,6 +20,7 @@ from broker.pacing import Permit
 from broker.queues import Lane
 from broker.retries import OnUnknown
 from workers import own_keys, pacing
+from workers.adapters.errors.redaction import redact_failure
 from workers.answers import Envelope
 from workers.asking import request_of
 from workers.assembly import Assembly
@@ -108,7 +109,8 @@ async def attempt(tools: Toolbox, run: Run) -> Answer:
     task = asyncio.create_task(_call(tools, run))
     tools.running[job.id] = task
     try:
-        return await task
+        answer = await task
+        return redact_failure(answer) if isinstance(answer, Failure) else answer
     except asyncio.CancelledError:
         return _stopped(tools, job, sent=run.watch.sent)
     finally:
@@ -148,7 +150,7 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
             on_headers=lambda headers: pacing.heed(tools, run.job, headers),
             assembly=run.heard,
         )
-    return annotator.answer(own_keys.discreet(answer, upstream))
+    return annotator.answer(answer)
 
 
 async def _fit(tools: Toolbox, run: Run, route: Route) -> Annotator | Failure:

@@ -19,7 +19,6 @@ from broker.health import refuses_credential
 from broker.lifecycle import ClaimedJob
 from broker.webhooks import WebhookEvent
 from workers.adapters.base import Upstream
-from workers.adapters.errors.redaction import without
 from workers.toolbox import Answer, Route, Toolbox, routes
 
 NOTE_AGAIN_MS = 10_000  # how often the same key's refusals are written down
@@ -53,18 +52,6 @@ def upstream_of(tools: Toolbox, job: ClaimedJob, route: Route) -> Upstream | Fai
 
 def _skipped(why: str) -> Failure:
     return Failure(AttemptOutcome.SKIPPED, ErrorType.AUTHENTICATION, why)
-
-
-def discreet(answer: Answer, upstream: Upstream) -> Answer:
-    """Take the key itself out of whatever a failure says, however the provider spelt it."""
-    if not isinstance(answer, Failure) or not upstream.api_key:
-        return answer
-    return replace(
-        answer,
-        message=without(answer.message, upstream.api_key),
-        raw=answer.raw and without(answer.raw, upstream.api_key),
-        provider_code=answer.provider_code and without(answer.provider_code, upstream.api_key),
-    )
 
 
 def is_about_the_account(answer: Answer) -> bool:

@@ -36,6 +36,7 @@ from broker.lifecycle import (
 from broker.queues import Lane
 from broker.retries import Decision, Retry
 from broker.states import JobState
+from workers.adapters.errors.redaction import redact_failure
 from workers.answers import Envelope
 from workers.insisting import insist
 from workers.observation import was_in_a_hurry
@@ -185,7 +186,7 @@ async def record_failure(
 
     Returned is what does follow: a caller may have cancelled the job since `decision` was made.
     """
-    job = run.job
+    job, failure = run.job, redact_failure(failure)
     generation = None if isinstance(decision, Retry) else _shown(tools, run, failure)
     _prepare(run, failure, decision, generation)
     events = None if isinstance(decision, Retry) else run.story.packed()

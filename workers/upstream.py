@@ -1,7 +1,8 @@
 """One call to a provider: the only place that sends what an adapter built.
 
 Every way it can end becomes a Failure or the answer; nothing is retried here. What matters most is
-telling whether the request left: only then may it be sent again without the risk of a second bill.
+telling whether the request left: only one that did not may be sent again without the risk of a
+second bill.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ from workers.adapters.base import (
 )
 from workers.assembly import Assembly
 from workers.operations.base import OperationAdapter
+from workers.sending import ReportingRequest, reporting
 
 MAX_ERROR_BYTES = 64 * 1024
 
@@ -81,9 +83,12 @@ class Stopwatch:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Raise TimeoutError inside the block when a deadline passes."""
+        with reporting(self._left):
+            async with self._timeout:
+                yield
+
+    def _left(self) -> None:
         self.sent = True
-        async with self._timeout:
-            yield
 
     def byte(self) -> None:
         """Bytes arrived: the next ones are due within the idle gap."""
@@ -124,7 +129,11 @@ class Wire:
             limit=self._most, keepalive_timeout=60, ssl=httpx.create_ssl_context(trust_env=False)
         )
         # one caller's cookies are not another's
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=ReportingRequest,
+        )
 
     @asynccontextmanager
     async def sent(self, built: HttpRequest) -> AsyncIterator[httpx.Response]:
@@ -169,11 +178,9 @@ async def call(
             on_headers(response.headers)
             return await _read_answer(response, adapter, request, watch, max_bytes, assembly)
     except TimeoutError:
-        return _unknown(
-            ErrorType.TIMEOUT, f"{upstream.slug} fell silent after {watch.elapsed_ms()} ms."
-        )
+        return _late(upstream, watch)
     except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
-        return _transport_failure(upstream, error)
+        return _transport_failure(upstream, error, sent=watch.sent)
     except ProviderFailureError as error:
         return error.failure
     except MalformedAnswerError as error:
@@ -181,6 +188,9 @@ async def call(
             ErrorType.PROVIDER_UNAVAILABLE, f"{upstream.slug} sent an answer we cannot use: {error}"
         )
     except MISSHAPEN:
+        if not watch.sent:
+            log.exception("upstream.unwritable", provider=upstream.slug)
+            return _unwritable(upstream)
         # an answer of a shape that its translator did not foresee is the provider's failure
         log.exception("upstream.misshapen_answer", provider=upstream.slug)
         return _unknown(
@@ -272,14 +282,35 @@ def _unknown(error_type: ErrorType, message: str) -> Failure:
     return Failure(AttemptOutcome.UNKNOWN, error_type, message)
 
 
-def _transport_failure(upstream: Upstream, error: Exception) -> Failure:
+def _late(upstream: Upstream, watch: Stopwatch) -> Failure:
+    """Return the failure of a call whose time was up."""
+    if watch.sent:
+        message = f"{upstream.slug} fell silent after {watch.elapsed_ms()} ms."
+        return _unknown(ErrorType.TIMEOUT, message)
+    message = f"{upstream.slug} could not be reached within {watch.elapsed_ms()} ms."
+    return Failure(AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, message)
+
+
+def _unwritable(upstream: Upstream) -> Failure:
+    """Return the failure of a request whose head cannot be written. It never repeats the error.
+
+    The error of the HTTP client quotes the header, which may be the one with the key.
+    """
+    message = (
+        f"The request to {upstream.slug} cannot be written: a header or the address holds a "
+        "character that HTTP does not allow. Check its api_key, headers and base_url."
+    )
+    return Failure(AttemptOutcome.NOT_SENT, ErrorType.AUTHENTICATION, message)
+
+
+def _transport_failure(upstream: Upstream, error: Exception, *, sent: bool) -> Failure:
     """Tell a request that never left from one that may have been served.
 
     The transport maps several aiohttp errors to one httpx error (a dropped connection and a failed
     connect both become ConnectTimeout), so the cause decides.
     """
     cause = error.__cause__ or error
-    never_left = isinstance(cause, NEVER_LEFT)
+    never_left = not sent or isinstance(cause, NEVER_LEFT)
     outcome = AttemptOutcome.NOT_SENT if never_left else AttemptOutcome.UNKNOWN
     what = "could not be reached" if never_left else "dropped the connection"
     detail = str(cause) or type(cause).__name__

@@ -17,6 +17,7 @@ from broker.accounts import Principal
 from broker.credentials import records
 from broker.database import Database
 from broker.own_keys import OwnKey, OwnKeys
+from broker.redaction import learn
 from broker.sealing import Seal
 from broker.stopping import stopped
 
@@ -72,7 +73,8 @@ class LiveCredentials:
         if credential_id not in self._sealed:
             return None
         if credential_id not in self._open:
-            self._open[credential_id] = self._seal.open(self._sealed[credential_id])
+            secret = self._open[credential_id] = self._seal.open(self._sealed[credential_id])
+            learn((secret, *secret.split(":")))
         return self._open[credential_id]
 
     def rules_out_shared(self, workspace_id: str, provider: str, model: str) -> bool:

@@ -1,18 +1,15 @@
-"""Keys as people hand them in."""
+"""Read the keys that workspaces bring along."""
 
 from broker.errors import InvalidRequestError
-
-MOST = 10_000  # characters: some are JSON documents
+from broker.secret_values import LONGEST, InvalidSecretError, clean_secret
 
 
 def read_key(given: str) -> str:
     """Return a key as it is sent. Raises InvalidRequestError that does not repeat it."""
-    key = given.strip()
-    if not key or len(key) > MOST:
-        raise InvalidRequestError(f"key: expected 1 to {MOST:,} characters.", param="key")
-    if not (key.isascii() and key.isprintable()):
-        raise InvalidRequestError(
-            "key: a header can only carry printable ASCII, in one line: copy the key again.",
-            param="key",
-        )
+    try:
+        key = clean_secret(given, "key")
+    except InvalidSecretError as error:
+        raise InvalidRequestError(str(error), param="key") from None
+    if not key:
+        raise InvalidRequestError(f"key: expected 1 to {LONGEST:,} characters.", param="key")
     return key

@@ -7,8 +7,9 @@ import os
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Self
 
-from pydantic import ValidationError
+from pydantic import ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -17,6 +18,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from broker.redaction import learn
 from broker.settings.groups import (
     Calls,
     Files,
@@ -39,6 +41,7 @@ from broker.settings.rows import (
     ProviderRow,
     TierRow,
 )
+from broker.settings.secrets import secrets_of
 
 PREFIX = "WAYBILL_"
 GROUPS = (
@@ -76,6 +79,11 @@ class Settings(
 
     providers: list[ProviderRow] = []
     models: list[ModelRow] = []
+
+    @model_validator(mode="after")
+    def _learn_secrets(self) -> Self:
+        learn(secrets_of(self))
+        return self
 
     @classmethod
     def settings_customise_sources(

@@ -2,7 +2,16 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    field_validator,
+)
+
+from broker.secret_values import InvalidSecretError, clean_header, clean_secret
 
 SLUG = r"^[a-z0-9][a-z0-9-]*$"
 MODEL_SLUG = r"^[^/\s]+/[^\s]+$"
@@ -57,17 +66,33 @@ class ProviderRow(_Row):
     slug: Slug
     wire: str | None = None  # implied for a known slug
     base_url: WebUrl | None = None
-    api_key: str | None = None  # "env:NAME" reads a variable; anything else is taken literally
+    # "env:NAME" reads a variable, "file:PATH" a file; anything else is the key itself
+    api_key: str | None = Field(None, repr=False)
     # limits of the whole installation, however many worker processes it has
     max_concurrency: int = Field(200, ge=1)  # calls in flight
     requests_per_minute: int = Field(0, ge=0)  # 0 = unlimited
     tokens_per_minute: int = Field(0, ge=0)  # input and output together
-    headers: dict[str, str] = {}
+    headers: dict[str, str] = Field({}, repr=False)
     options: dict[str, Any] = {}
     batches: Literal["openai", "groq", "mistral", "anthropic", "gemini"] | None = None  # its batch
     # API; implied for a known slug
     quirks: list[str] = []
     data_policy: DataPolicyRow | None = None
+
+    @field_validator("api_key")
+    @classmethod
+    def _clean_key(cls, value: str | None) -> str | None:
+        if value is None or value.startswith(("env:", "file:")):
+            return value
+        try:
+            return clean_secret(value, "api_key")
+        except InvalidSecretError as error:
+            raise ValueError(error.problem) from None
+
+    @field_validator("headers")
+    @classmethod
+    def _clean_headers(cls, values: dict[str, str]) -> dict[str, str]:
+        return {name: clean_header(name, value, "headers") for name, value in values.items()}
 
 
 class PriceRow(_Row):

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterator
 
 import typer
 
+from broker.redaction import redact
 from broker.settings import Settings
 from cli.doctor import checkups
 from cli.doctor.checkups import Ailment
-from cli.doctor.secrets import concealing
 from cli.local import in_force
 
 Check = Callable[[Settings], str]
@@ -31,7 +31,7 @@ def doctor() -> None:
     fine = True
     for name, is_well, finding in _findings():
         mark = typer.style("ok   ", fg="green") if is_well else typer.style("WRONG", fg="red")
-        typer.echo(f"{mark} {name:<15} {finding}")
+        typer.echo(f"{mark} {name:<15} {redact(finding)}")
         fine = fine and is_well
     raise typer.Exit(0 if fine else 1)
 
@@ -45,10 +45,8 @@ def _findings() -> Iterator[tuple[str, bool, str]]:
         yield "configuration", False, _one_line(str(error))
         return
     yield "configuration", True, checkups.configuration(os.environ)
-    conceal = concealing(config, os.environ)
     for name, check in CHECKS:
-        found, is_well, finding = _examined(name, check, config)
-        yield found, is_well, conceal(finding)
+        yield _examined(name, check, config)
 
 
 def _examined(name: str, check: Callable[..., str], *given: Settings) -> tuple[str, bool, str]:

@@ -11,10 +11,10 @@ from rich.console import Console
 
 from broker.lighting import key_of, lighting
 from broker.providers import ENV_PREFIX, Provider, configured
+from broker.redaction import redact
 from broker.settings import ProviderRow, Settings
 from broker.vendors import vendors
 from cli.catalog.storage import looked_up
-from cli.doctor.secrets import concealing
 from cli.local import in_force
 from cli.providers.disabled import disabled, enable
 from cli.remote.client import complain
@@ -54,7 +54,6 @@ def check(
     config = in_force()
     known = configured(config)
     wanted = slugs or list(known)
-    conceal = concealing(config, os.environ)
     fine = bool(wanted)
     out = disabled(config)
     # like a worker: no proxy of the environment, no redirects
@@ -70,7 +69,7 @@ def check(
                     text += " (disabled)"
             else:
                 is_well, text = False, _absent(slug)
-            _say(slug, conceal(text), is_well=is_well)
+            _say(slug, text, is_well=is_well)
             fine = fine and is_well
     if not wanted:
         complain("no provider can be called: `waybill providers list --all` says what to set")
@@ -120,4 +119,4 @@ def _absent(slug: str) -> str:
 
 def _say(slug: str, text: str, *, is_well: bool) -> None:
     mark = typer.style("ok   ", fg="green") if is_well else typer.style("WRONG", fg="red")
-    typer.echo(f"{mark} {slug:<20} {text}")
+    typer.echo(f"{mark} {slug:<20} {redact(text)}")

@@ -9,6 +9,7 @@ import httpx
 import typer
 
 from broker.completion import Json
+from broker.redaction import redact
 from cli.remote.server import Server, ServerError, configured, refused, unreachable
 
 PATIENCE = httpx.Timeout(30, connect=5)
@@ -109,4 +110,4 @@ def connected(client: Client | None = None) -> Iterator[Client]:
 
 def complain(message: str) -> None:
     """Tell a person what is wrong, on stderr."""
-    print(f"waybill: {message}", file=sys.stderr, flush=True)
+    print(f"waybill: {redact(message)}", file=sys.stderr, flush=True)

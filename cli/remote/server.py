@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from broker.secret_values import clean_secret
+
 DEFAULT_URL = "http://127.0.0.1:8080"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 SHOWN_TEXT = 300  # characters of an answer that is not JSON
@@ -57,13 +59,14 @@ def configured(environ: Mapping[str, str] = os.environ) -> Server:
     """Return the server that `WAYBILL_URL` and the first key found name.
 
     Without them, it is the one that `waybill up` runs on this data directory.
+    Raises InvalidSecretError for a key that cannot be sent.
     """
     data_dir = Path(environ.get("WAYBILL_DATA_DIR") or ".waybill").expanduser()
     url = (environ.get("WAYBILL_URL") or running_at(data_dir) or DEFAULT_URL).rstrip("/")
     for suffix in ("/api/v1", "/v1"):
         url = url.removesuffix(suffix)
     for name in ("WAYBILL_API_KEY", "WAYBILL_BOOTSTRAP_KEY"):
-        if key := environ.get(name, "").strip():
+        if key := clean_secret(environ.get(name, ""), name):
             return Server(url, key, name)
     key = _kept(key_file(data_dir))
     return Server(url, key, str(key_file(data_dir)) if key else "")

@@ -18,8 +18,8 @@ class Upstream:
 
     slug: str
     base_url: str  # without a trailing slash
-    api_key: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)  # added to every request
+    api_key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # added to every request
     options: Mapping[str, Any] = field(default_factory=dict)  # region, project, api_version, …
     quirks: frozenset[str] = frozenset()  # declared deviations from the wire, see the wire's module
     wire: str = "openai"

@@ -7,8 +7,10 @@ import aiohttp
 import httpx
 
 from broker.completion import Failure
+from broker.redaction import redact
 from workers.adapters.base import HttpRequest
 from workers.adapters.errors import classify
+from workers.sending import reporting
 from workers.upstream import NEVER_LEFT
 
 CALL_SECONDS = 240.0  # one call and its whole answer
@@ -59,10 +61,9 @@ async def lines(
 
 
 async def _pieces(http: httpx.AsyncClient, call: HttpRequest) -> AsyncIterator[bytes]:
-    request = http.build_request(call.method, call.url, headers=call.headers, content=call.body)
     try:
         async with asyncio.timeout(CALL_SECONDS):
-            response = await http.send(request, stream=True)
+            response = await _opened(http, call)
             try:
                 if response.status_code not in _OK:
                     raise _refusal(response.status_code, response.headers, await response.aread())
@@ -76,7 +77,25 @@ async def _pieces(http: httpx.AsyncClient, call: HttpRequest) -> AsyncIterator[b
         cause = error.__cause__ or error
         if isinstance(cause, NEVER_LEFT):
             raise RefusedCallError(classify(503, {}, str(cause).encode())) from None
-        raise SilentCallError(str(cause) or type(cause).__name__) from None
+        raise SilentCallError(redact(str(cause)) or type(cause).__name__) from None
+
+
+async def _opened(http: httpx.AsyncClient, call: HttpRequest) -> httpx.Response:
+    """Send a request; its answer's body is yet to be read."""
+    sent = asyncio.Event()
+    try:
+        with reporting(sent.set):
+            request = http.build_request(
+                call.method, call.url, headers=call.headers, content=call.body
+            )
+            return await http.send(request, stream=True)
+    except (TypeError, ValueError):
+        if sent.is_set():
+            raise
+        # the error may quote a header, so it is not repeated
+        raise RefusedCallError(
+            classify(400, {}, b"The request's head cannot be written.")
+        ) from None
 
 
 def _refusal(status: int, headers: httpx.Headers, body: bytes) -> Exception:
