@@ -3,7 +3,8 @@
 Reading order, each layer standing on the ones before it:
 
 words       `errors`, `completion` (request, answer, usage, failure), `clock`, `ids`, `money`,
-            `settings`, `logs`, `egress/` (which URLs may be requested)
+            `settings`, `logs`, `egress/` (which URLs may be requested), `secret_values` (reads
+            keys), `redaction` (keeps them out of every text)
 rules       pure: `states`, `queues`, `pricing`, `evidence`, `routing/`, `quotes`, `retries`,
             `native_lane`, `bodies/` (of requests), `refusals`
 storage     `tables/`, `database` (the one door), `publisher`, `migrations/`
