@@ -1,16 +1,17 @@
 """From a body as it came to a job ready for submission, be it of a call, a job or a batch line."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import orjson
 
-from broker import access, own_keys, plugins, presets, routing, submission
+from broker import access, needs, own_keys, plugins, presets, routing, submission
 from broker.accounts import Principal
 from broker.bodies import SCHEMAS, validated
-from broker.catalog import Catalog, task_fit
+from broker.catalog import LATEST, Catalog, task_fit
 from broker.completion import Json
 from broker.errors import InvalidRequestError, ModalityError
-from broker.routing import ORDINARY, Circumstances
+from broker.routing import NO_NEEDS, ORDINARY, Circumstances, Needs
 from broker.settings import Settings
 from broker.submission import NewJob, Wish
 
@@ -34,7 +35,7 @@ def admit(
     plugins.check(body)
     _refuse_preset(body)
     named, own = routing.requested_models(body), principal.own_keys
-    served = catalog.endpoints(named, wish.operation, own.providers)
+    served = catalog.endpoints(named, wish.operation, own.providers, _needs(body, named))
     endpoints = access.permitted(principal, own_keys.choosable(served, named, own))
     circumstances = replace(now, fits=task_fit())
     try:
@@ -45,6 +46,11 @@ def admit(
         raise InvalidRequestError(
             "The body is nested too deeply.", param=inside or "body"
         ) from None
+
+
+def _needs(body: Json, named: Sequence[str]) -> Needs:
+    """Return what the body needs, if a model is named that depends on it."""
+    return needs.of(body) if any(name.startswith(LATEST) for name in named) else NO_NEEDS
 
 
 def _refuse_preset(body: Json) -> None:

@@ -21,6 +21,8 @@ MEDIA_PARTS = {
 }
 """OpenAI's, OpenRouter's and Anthropic's content parts that hold something other than text."""
 
+TEXT = frozenset({"text"})
+
 READABLE = ("application/pdf", "application/json", "application/xml")
 """Besides text/*: types whose text can be given to a model that takes no files."""
 
@@ -28,16 +30,22 @@ READABLE = ("application/pdf", "application/json", "application/xml")
 def of(body: Json) -> Needs:
     """Return what a body needs of an endpoint."""
     asked = parameters.asked(body)
-    outputs = body.get("modalities")
     return Needs(
         modalities=modalities(body),
-        outputs=frozenset(outputs) - {"text"} if isinstance(outputs, list) else frozenset(),
+        outputs=_outputs(body),
         parameters=asked,
         must=_must(body, asked),
         input_tokens=pricing.estimate_input_tokens(body),
         output_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
         shortened_up_to=_shortened_up_to(body),
     )
+
+
+def _outputs(body: Json) -> frozenset[str]:
+    """Return what an endpoint must give: a chat's text, or what `modalities` names beside it."""
+    named = body.get("modalities")
+    beside = frozenset(named) - TEXT if isinstance(named, list) else frozenset()
+    return beside or (TEXT if "messages" in body else frozenset())
 
 
 def _shortened_up_to(body: Json) -> int:

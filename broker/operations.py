@@ -1,5 +1,10 @@
-"""What can be asked for, as data: the API path of each operation, and the wires that serve it."""
+"""What can be asked for, as data: the API path of each operation, and who serves it.
 
+An endpoint serves an operation where its wire has it (`serves`), where its model gives what the
+operation returns (`gives`), and where the wire speaks the API that the model is behind (`speaks`).
+"""
+
+from collections.abc import Collection, Mapping
 from enum import StrEnum
 
 
@@ -30,5 +35,58 @@ SERVED: dict[str, frozenset[Operation]] = {
 """By wire; one that is absent serves chat only. A test holds it against the workers' registry."""
 
 
-def serves(wire: str, operation: Operation) -> bool:
+class Interface(StrEnum):
+    """The API of a vendor that a model is served by."""
+
+    PATHS = "paths"  # the paths of `Operation`, or what the wire has in their place
+    TEXT = "text"  # text completions only: no chat
+    RESPONSES = "responses"  # OpenAI's Responses API only
+    REALTIME = "realtime"  # a session over a socket
+
+
+SPOKEN: Mapping[str, frozenset[Interface]] = {}
+"""By wire: interfaces that it speaks besides PATHS and TEXT. An entry here offers the models."""
+
+ALWAYS_SPOKEN = frozenset({Interface.PATHS, Interface.TEXT})
+
+RETURNS: Mapping[Operation, frozenset[str]] = {
+    Operation.CHAT: frozenset({"text", "audio"}),
+    Operation.COMPLETIONS: frozenset({"text"}),
+    Operation.EMBEDDINGS: frozenset({"embeddings"}),
+    Operation.IMAGES: frozenset({"image"}),
+    Operation.RERANK: frozenset({"rerank"}),
+    Operation.TRANSCRIPTIONS: frozenset({"transcription"}),
+    Operation.SPEECH: frozenset({"speech"}),
+}
+"""A model serves an operation if it gives one of these."""
+
+UNSTATED = frozenset({"text"})
+"""The output of a model of which nothing else is known."""
+
+
+def speaks(wire: str, interface: Interface) -> bool:
+    """Tell whether a wire can call a model that is served by this interface."""
+    return interface in ALWAYS_SPOKEN or interface in SPOKEN.get(wire, ())
+
+
+def gives(outputs: Collection[str], operation: Operation) -> bool:
+    """Tell whether a model with these output modalities is known to serve an operation."""
+    return not RETURNS[operation].isdisjoint(outputs)
+
+
+def may_give(outputs: Collection[str], operation: Operation) -> bool:
+    """Tell whether a model may serve an operation: nothing that is known speaks against it.
+
+    Some hosts serve models that draw by chats; whether the chat asks for an image is its own need.
+    """
+    draws = operation is Operation.CHAT and "image" in outputs
+    return draws or gives(outputs, operation) or frozenset(outputs) == UNSTATED
+
+
+def serves(wire: str, operation: Operation, interface: Interface = Interface.PATHS) -> bool:
+    """Tell whether a wire serves an operation of a model that is behind this interface."""
+    if not speaks(wire, interface):
+        return False
+    if interface is Interface.TEXT:
+        return operation is Operation.COMPLETIONS and operation in SERVED.get(wire, ())
     return operation in SERVED.get(wire, {Operation.CHAT})

@@ -38,6 +38,8 @@ class Vendor:
     prices: str | None = None  # its id in genai-prices, whose models it then offers
     only: tuple[str, ...] = ()  # what the ids of those models begin with; empty = all of them
     without: tuple[str, ...] = ()  # what the ids of models begin with that are not offered there
+    parameters: tuple[str, ...] = ()  # what it supports for every model, whatever the model's own
+    responses: tuple[str, ...] = ()  # globs: models that it serves by the Responses API only
     native: str = "{model}"  # how it calls a model that genai-prices calls `model`, or `a/{name}`
     models_dev: str | None = None  # its id in models.dev, where that is not its slug
     author: str | None = None  # prefix of the slugs of models whose native name has none

@@ -28,7 +28,7 @@ _SAID = select(
 _IN_ORDER = (_offers.c.effective_from, _offers.c.import_id)
 
 ENDPOINT_FACTS = ("native", "context_length", "max_completion_tokens", "quantization")
-OFFER_FACTS = ("name", "created", "knowledge_cutoff")
+OFFER_FACTS = ("name", "created", "knowledge_cutoff", "expires", "deprecated")
 SETS = ("input_modalities", "supported_parameters")
 
 

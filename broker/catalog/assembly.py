@@ -11,9 +11,10 @@ from broker.catalog.declared import declared_model
 from broker.catalog.families import Abilities, abilities_of
 from broker.catalog.lookup import Catalog
 from broker.catalog.models import Model, Offer
-from broker.catalog.names import Namer
+from broker.catalog.names import Namer, released
 from broker.catalog.policies import policy_of, vendor_policy
 from broker.catalog.priced import priced_models, priced_slugs
+from broker.catalog.retirements import interface_of, retirement_of
 from broker.providers import Provider
 from broker.routing import DataPolicy, Endpoint
 from broker.settings import Settings
@@ -35,12 +36,14 @@ def load(
     A model that waybill.toml declares is as declared, whatever else is known of it. Raises
     SystemExit where waybill.toml names an undefined provider.
     """
+    moment = now or datetime.now(UTC)
     namer = Namer(priced_slugs())
     declared = {row.slug: declared_model(row, providers) for row in settings.models}
-    offers = offers_by_slug(chain(applied, listed_offers(namer, now)))
+    offers = offers_by_slug(chain(applied, listed_offers(namer, moment)))
     policies = {vendor.slug: vendor_policy(vendor) for vendor in vendors().values()}
     policies |= {slug: policy_of(provider) for slug, provider in providers.items()}
-    known = {slug: _model(slug, each, policies) for slug, each in offers.items()} | declared
+    today = moment.date().isoformat()
+    known = {slug: _model(slug, each, policies, today) for slug, each in offers.items()} | declared
     return Catalog(known.values(), providers, namer)
 
 
@@ -59,9 +62,11 @@ def offers_by_slug(offers: Iterable[Offer]) -> dict[str, list[Offer]]:
     return {slug: list(each.values()) for slug, each in gathered.items()}
 
 
-def _model(slug: str, offers: Sequence[Offer], policies: Mapping[str, DataPolicy]) -> Model:
+def _model(
+    slug: str, offers: Sequence[Offer], policies: Mapping[str, DataPolicy], today: str
+) -> Model:
     abilities = abilities_of(slug)
-    endpoints = tuple(_endpoint(offer, abilities, policies) for offer in offers)
+    endpoints = tuple(_endpoint(offer, abilities, policies, today) for offer in offers)
     contexts = [each.context_length for each in endpoints if each.context_length]
     inputs = abilities.input or _first(each.input_modalities for each in endpoints) or ("text",)
     outputs = abilities.output or _first(offer.output_modalities for offer in offers) or ("text",)
@@ -69,7 +74,7 @@ def _model(slug: str, offers: Sequence[Offer], policies: Mapping[str, DataPolicy
     return Model(
         slug=slug,
         name=_first(offer.name for offer in offers) or slug,
-        created=_first(offer.created for offer in offers) or 0,
+        created=_first(offer.created for offer in offers) or released(slug) or 0,
         knowledge_cutoff=_first(offer.knowledge_cutoff for offer in offers),
         context_length=max(contexts) if contexts else None,
         max_completion_tokens=abilities.max_output
@@ -81,21 +86,33 @@ def _model(slug: str, offers: Sequence[Offer], policies: Mapping[str, DataPolicy
     )
 
 
-def _endpoint(offer: Offer, abilities: Abilities, policies: Mapping[str, DataPolicy]) -> Endpoint:
+def _endpoint(
+    offer: Offer, abilities: Abilities, policies: Mapping[str, DataPolicy], today: str
+) -> Endpoint:
     """Fill in what the source of an offer does not say from what the model's family can do."""
     said = offer.endpoint
     inputs = said.input_modalities or abilities.input
     outputs = offer.output_modalities or abilities.output or ("text",)
     parameters = said.supported_parameters or abilities.parameters
+    expires = offer.expires or retirement_of(said.provider, said.native)
     return replace(
         said,
         context_length=said.context_length or abilities.context,
         max_completion_tokens=said.max_completion_tokens or abilities.max_output,
         input_modalities=None if inputs is None else frozenset(inputs),
         output_modalities=frozenset(outputs),
-        supported_parameters=None if parameters is None else frozenset(parameters),
+        supported_parameters=None if parameters is None else _supported(said.provider, parameters),
         data_policy=policies.get(said.provider, said.data_policy),
+        interface=interface_of(said.provider, said.native) or abilities.interface or said.interface,
+        expires=expires,
+        retired=bool(offer.deprecated) if expires is None else expires <= today,
     )
+
+
+def _supported(provider: str, parameters: Iterable[str]) -> frozenset[str]:
+    """Return a model's parameters, and those that its host supports for every model."""
+    host = vendors().get(provider)
+    return frozenset(parameters) | frozenset(host.parameters if host else ())
 
 
 def _ordered(modalities: Iterable[str]) -> list[str]:

@@ -1,11 +1,15 @@
 """Models as waybill.toml declares them."""
 
 from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 
 from broker.catalog.models import Model
+from broker.catalog.names import released
 from broker.catalog.policies import policy_of
+from broker.catalog.retirements import interface_of
 from broker.money import nanos_from_usd
+from broker.operations import Interface
 from broker.pricing import Price, Tier
 from broker.providers import Provider
 from broker.routing import Endpoint
@@ -24,6 +28,7 @@ def declared_model(row: ModelRow, providers: Mapping[str, Provider]) -> Model:
         slug=row.slug,
         name=row.name or row.slug,
         description=row.description,
+        created=_unix(row.created) if row.created else released(row.slug) or 0,
         context_length=row.context_length,
         max_completion_tokens=row.max_completion_tokens,
         input_modalities=row.input_modalities or ("text",),
@@ -52,8 +57,19 @@ def _endpoint(row: ModelRow, endpoint: EndpointRow, providers: Mapping[str, Prov
         input_modalities=None if row.input_modalities is None else frozenset(row.input_modalities),
         output_modalities=frozenset(row.output_modalities),
         data_policy=policy_of(providers[endpoint.provider]),
+        interface=_interface(endpoint),
         distillable=row.distillable,
     )
+
+
+def _interface(row: EndpointRow) -> Interface:
+    if row.interface is not None:
+        return Interface(row.interface)
+    return interface_of(row.provider, row.model) or Interface.PATHS
+
+
+def _unix(day: date) -> int:
+    return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
 def declared_price(row: EndpointRow) -> Price:

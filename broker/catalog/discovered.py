@@ -5,6 +5,7 @@ The list is OpenAI's; beside an id, OpenRouter tells prices per token and limits
 """
 
 from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -16,6 +17,8 @@ from broker.providers import Provider
 from broker.routing import Endpoint
 
 CONTEXTS = ("context_length", "max_model_len", "context_window", "max_context_length")
+RETIREMENTS = ("shutdown_date", "expiration_date")
+"""OpenAI's and OpenRouter's names for the day on which a model is retired."""
 PER_TOKEN = {
     "prompt": "prompt",
     "completion": "completion",
@@ -57,6 +60,7 @@ def _listing(model: Json, provider: Provider, namer: Namer) -> Listing:
         name=model.get("name"),
         created=model.get("created") or None,
         output_modalities=sorted(architecture.get("output_modalities") or ()) or None,
+        expires=next((model[name] for name in RETIREMENTS if _is_day(model.get(name))), None),
     )
     pricing = model.get("pricing")
     if isinstance(pricing, dict):
@@ -82,6 +86,14 @@ def _prices(pricing: Json) -> dict[str, int] | None:
     return tokens | {
         ours: int(stated[name] * NANOS_PER_USD) for name, ours in EACH.items() if name in stated
     }
+
+
+def _is_day(value: Any) -> bool:
+    """Tell whether something is an ISO date."""
+    try:
+        return isinstance(value, str) and bool(date.fromisoformat(value))
+    except ValueError:
+        return False
 
 
 def _is_plain(value: Any) -> bool:

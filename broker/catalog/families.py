@@ -10,6 +10,8 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
+from broker.operations import Interface
+
 ANYBODY = "*"
 
 
@@ -22,6 +24,7 @@ class Abilities:
     context: int | None = None
     max_output: int | None = None
     parameters: tuple[str, ...] | None = None
+    interface: Interface | None = None  # the API that serves it everywhere
 
 
 @lru_cache(maxsize=10_000)
@@ -56,6 +59,8 @@ def _by_author() -> Mapping[str, Sequence[tuple[int, re.Pattern[str], Mapping[st
         }
         if "parameters" in family:
             said["parameters"] = tuple(named[family["parameters"]])
+        if "interface" in family:
+            said["interface"] = Interface(family["interface"])
         for glob in family["match"]:
             pattern = re.compile(translate(glob))
             rules[glob.partition("/")[0]].append((place, pattern, said))

@@ -9,12 +9,12 @@ SUFFIX = "-latest"
 VERSION = r"(\d+(?:\.\d+)*)"
 
 
-def newest(name: str, slugs: Collection[str]) -> str | None:
-    """Return the newest of `slugs` in the family that `author/family-latest` names, if any."""
+def newest_first(name: str, slugs: Collection[str]) -> list[str]:
+    """Return those of `slugs` that are of the family that `author/family-latest` names."""
     if not name.endswith(SUFFIX):
-        return None
-    members = sorted(_members(name.removesuffix(SUFFIX), slugs))
-    return members[-1][1] if members else None
+        return []
+    members = sorted(_members(name.removesuffix(SUFFIX), slugs), reverse=True)
+    return [slug for _, slug in members]
 
 
 def _members(family: str, slugs: Collection[str]) -> Iterator[tuple[tuple[int, ...], str]]:

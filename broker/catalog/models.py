@@ -23,6 +23,17 @@ class Model:
     supported_parameters: Sequence[str] | None = None
     endpoints: Sequence[Endpoint] = field(default_factory=tuple)
 
+    @property
+    def expires(self) -> str | None:
+        """Return the ISO date on which its last endpoint is retired, if all are to be."""
+        days = [each.expires for each in self.endpoints]
+        return max((day for day in days if day), default=None) if all(days) else None
+
+    @property
+    def retired(self) -> bool:
+        """Whether every endpoint of it is retired."""
+        return bool(self.endpoints) and all(each.retired for each in self.endpoints)
+
 
 @dataclass(frozen=True, slots=True)
 class Offer:
@@ -33,6 +44,8 @@ class Offer:
     created: int | None = None
     knowledge_cutoff: str | None = None
     output_modalities: Sequence[str] | None = None
+    expires: str | None = None  # the ISO date of its retirement there
+    deprecated: bool | None = None  # its provider advises against it, and names no date
 
     @property
     def key(self) -> EndpointKey:

@@ -92,6 +92,7 @@ def _listing(vendor: Vendor, model: Json, slug: str) -> Listing:
         created=_day(model.get("release_date")),
         knowledge_cutoff=model.get("knowledge"),
         output_modalities=_words(modalities.get("output")) or None,
+        deprecated=True if model.get("status") == "deprecated" else None,
     )
     return Listing(offer, _prices(model["cost"]), _tiers(model["cost"].get("tiers") or ()))
 
@@ -134,7 +135,10 @@ def _words(listed: Any) -> list[str]:
 
 
 def _day(date: Any) -> int | None:
-    try:
-        return int(datetime.fromisoformat(str(date)).replace(tzinfo=UTC).timestamp())
-    except ValueError:
-        return None
+    """Read a day, or a month or a year as their first day."""
+    for form in ("%Y-%m-%d", "%Y-%m", "%Y"):
+        try:
+            return int(datetime.strptime(str(date), form).replace(tzinfo=UTC).timestamp())
+        except ValueError:
+            continue
+    return None

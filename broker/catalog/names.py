@@ -9,6 +9,7 @@ import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -20,6 +21,7 @@ BUILD = re.compile(
 )
 """Parts of a name that say how it is built or packed, not which model it is."""
 DATE = re.compile(r"[-_@.](?:20\d{2}-?\d{2}-?\d{2}|default|latest)$")
+RELEASED = re.compile(r"[-_@.](20\d{2})-?(\d{2})-?(\d{2})(?=$|[-_.])")
 VERSION = re.compile(r"(?:[-_.]v\d+)?:\d+$")  # Bedrock's
 DECIMAL_P = re.compile(r"(?<=\d)p(?=\d)")  # Fireworks' decimal point
 REGION = re.compile(r"^(?:global|regional|us|eu|apac|au|jp)\.")
@@ -90,6 +92,18 @@ def take_apart(native: str) -> Native:
         name=name.removeprefix("databricks-"),
         quantization=bits.group(1) if bits else None,
     )
+
+
+def released(name: str) -> int | None:
+    """Return the day that a name holds, as Unix seconds: the day of the model's release."""
+    found = RELEASED.search(name)
+    if found is None:
+        return None
+    try:
+        day = datetime.strptime("".join(found.groups()), "%Y%m%d").replace(tzinfo=UTC)
+    except ValueError:  # digits that are no day
+        return None
+    return int(day.timestamp())
 
 
 def author_of(name: str) -> str | None:

@@ -4,6 +4,7 @@ The set is pinned with the package and never fetched: a price changes when someb
 (`waybill catalog refresh --apply`, or a new version of the package), not by itself.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -38,6 +39,7 @@ UNITS = {
 BATCH = {"processing": "batch"}
 REGIONAL = "regional."  # dearer than the `global.` one of the same model
 FREE = ":free"  # OpenRouter's word
+VARIANT = re.compile(r":[a-z]+$")  # the name of a variant at OpenRouter, which only it serves
 AMBIGUOUS = (":batch", "~")  # prices of a lane, and names that move
 
 
@@ -75,11 +77,15 @@ def priced_models(vendor: Vendor, namer: Namer, moment: datetime | None = None) 
 def _is_offered(vendor: Vendor, model_id: str) -> bool:
     if vendor.only and not model_id.startswith(vendor.only):
         return False
+    if not model_id[-1].isalnum():  # the beginning of many names
+        return False
     if vendor.without and model_id.startswith(vendor.without):
+        return False
+    if vendor.slug != CANONICAL and VARIANT.search(model_id):
         return False
     if vendor.prices == CANONICAL:
         return "/" in model_id and not any(mark in model_id for mark in AMBIGUOUS)
-    return not model_id.endswith(FREE)
+    return True
 
 
 def _slug(vendor: Vendor, model_id: str, namer: Namer) -> str:
@@ -100,6 +106,7 @@ def _offer(vendor: Vendor, model: Any, slug: str, moment: datetime) -> Offer:
             quantization=take_apart(name).quantization,
         ),
         name=model.name,
+        deprecated=model.deprecated or None,
     )
 
 

@@ -21,7 +21,7 @@ from broker.routing.auto_wishes import ROUTERS, auto_wishes
 from broker.routing.classifier import classify
 from broker.routing.demand import NO_NEEDS, Needs
 from broker.routing.endpoint import UNKNOWN_POLICY, DataPolicy, Endpoint
-from broker.routing.filters import Exclusion
+from broker.routing.filters import Exclusion, suits
 from broker.routing.planning import ORDINARY, Ask, Circumstances, plan
 from broker.routing.plans import Plan, PlannedEndpoint
 from broker.routing.preferences import NO_PREFERENCES, Preferences, Sort, options, preferences
@@ -53,4 +53,5 @@ __all__ = [
     "plan",
     "preferences",
     "requested_models",
+    "suits",
 ]

@@ -11,7 +11,7 @@ class Needs:
     """What a request cannot be served without, and how large it is."""
 
     modalities: frozenset[str] = frozenset()  # input beside text
-    outputs: frozenset[str] = frozenset()  # output beside text
+    outputs: frozenset[str] = frozenset()  # output; of a chat at least text
     parameters: frozenset[str] = frozenset()  # what the body sets
     must: frozenset[str] = frozenset()  # those of them without which the answer is another one
     input_tokens: int = 0  # estimated

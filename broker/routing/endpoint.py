@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from broker import parameters
 from broker.evidence import EndpointKey
+from broker.operations import Interface
 from broker.pricing import Price
 
 
@@ -39,6 +40,9 @@ class Endpoint:
     input_modalities: frozenset[str] | None = None  # None = unknown: nothing is refused
     output_modalities: frozenset[str] = frozenset({"text"})
     data_policy: DataPolicy = UNKNOWN_POLICY
+    interface: Interface = Interface.PATHS  # the API of the provider that serves it
+    expires: str | None = None  # ISO date of its retirement there, if announced
+    retired: bool = False  # nobody is led to it; who names it may still try
     distillable: bool = False  # its license is known to let other models be trained on its text
     batched: bool = False  # the provider has a batch API that takes what is asked
     credential: str | None = None  # the caller's own key to call it with; None = the installation's

@@ -61,6 +61,12 @@ def passes(endpoint: Endpoint, filters: Sequence[Filter]) -> bool:
     return all(each.keeps(endpoint) for each in filters)
 
 
+def suits(endpoint: Endpoint, needs: Needs) -> bool:
+    """Tell whether an endpoint is known to take a request's input and to give its output."""
+    takes = needs.modalities <= (endpoint.input_modalities or frozenset())
+    return takes and passes(endpoint, list(_of_needs(needs)))
+
+
 def filters(needs: Needs, wishes: Preferences) -> list[Filter]:
     """Return the conditions that this request makes; most make one or two."""
     if wishes is NO_PREFERENCES:

@@ -1,5 +1,6 @@
 """The tables of waybill.toml: providers, models, prices."""
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,6 +19,8 @@ MODEL_SLUG = r"^[^/\s]+/[^\s]+$"
 DOLLARS = r"^\d+(\.\d+)?$"
 Slug = Annotated[str, StringConstraints(pattern=SLUG)]
 Modality = Literal["text", "image", "file", "audio", "video"]
+InterfaceName = Literal["paths", "text", "responses", "realtime"]
+"""The values of `operations.Interface`, which stands above the settings."""
 ModelSlug = Annotated[str, StringConstraints(pattern=MODEL_SLUG)]
 Dollars = Annotated[str, StringConstraints(pattern=DOLLARS)]
 
@@ -132,6 +135,7 @@ class EndpointRow(PriceRow):
     max_completion_tokens: int | None = Field(None, ge=1)
     quantization: str | None = None
     supported_parameters: list[str] | None = None  # absent = all
+    interface: InterfaceName | None = None  # the provider's API that serves it, if not the usual
 
 
 class ModelRow(_Row):
@@ -140,6 +144,7 @@ class ModelRow(_Row):
     slug: ModelSlug
     name: str | None = None
     description: str = ""
+    created: date | None = None  # its release
     context_length: int = Field(128_000, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)
     input_modalities: list[Modality] | None = None  # absent = unknown: nothing is refused

@@ -1,5 +1,6 @@
 """GET /models and its kin, read back with the types of the OpenRouter SDK."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 
@@ -49,7 +50,7 @@ def api():
     settings = Settings.model_construct(models=[OWN], providers=[])
     app = create_app(settings)
     app.state.services = SimpleNamespace(
-        catalog=catalog.load(settings, lit),
+        catalog=catalog.load(settings, lit, now=datetime(2026, 11, 25, tzinfo=UTC)),
         observer=SimpleNamespace(snapshot=SNAPSHOT),
         keyring=Keyring(),
         credentials=SimpleNamespace(armed=lambda caller: caller),  # nobody brought a key

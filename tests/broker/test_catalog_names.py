@@ -3,7 +3,7 @@
 import pytest
 
 from broker.catalog.families import abilities_of
-from broker.catalog.latest import SUFFIX, newest
+from broker.catalog.latest import SUFFIX, newest_first
 from broker.catalog.names import Namer, slug_table, take_apart
 from broker.catalog.priced import priced_slugs
 
@@ -90,15 +90,17 @@ def test_a_name_tells_the_quantization():
 def test_the_newest_of_a_family_is_by_number_not_by_letter():
     slugs = ["anthropic/claude-opus-4.5", "anthropic/claude-opus-4.10", "anthropic/claude-opus-4",
              "anthropic/claude-opus-9-fast", "anthropic/claude-sonnet-9"]  # fmt: skip
-    assert newest("anthropic/claude-opus-latest", slugs) == "anthropic/claude-opus-4.10"
-    assert newest("anthropic/claude-opus", slugs) is None
-    assert newest("acme/small-latest", slugs) is None
+    assert newest_first("anthropic/claude-opus-latest", slugs) == [
+        "anthropic/claude-opus-4.10", "anthropic/claude-opus-4.5", "anthropic/claude-opus-4",
+    ]  # fmt: skip
+    assert newest_first("anthropic/claude-opus", slugs) == []
+    assert newest_first("acme/small-latest", slugs) == []
 
 
 def test_every_family_that_moves_has_a_member():
     known = set(priced_slugs()) | {"mistralai/mistral-large-4"}
     moving = [f"{family}{SUFFIX}" for family in slug_table()["latest"]]
-    assert [name for name in moving if newest(name, known) is None] == []
+    assert [name for name in moving if not newest_first(name, known)] == []
 
 
 @pytest.mark.parametrize(
