@@ -63,6 +63,12 @@ class Vendor:
         """Every variable that may hold its key or a part of it."""
         return {name for names in self.key for name in names.split(":")}
 
+    @property
+    def variables(self) -> set[str]:
+        """Every variable that says something of it."""
+        options = [*self.needs.values(), *self.takes.values()]
+        return {*self.key_variables, *self.address, *(name for each in options for name in each)}
+
 
 @cache
 def vendors() -> Mapping[str, Vendor]:

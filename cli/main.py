@@ -14,6 +14,8 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from broker.redaction import install_traceback_hook, redact
+from cli.environment import take_env_file
+from cli.isolation import isolate
 from cli.troubles import sentence, strange_variables
 
 WORDS = {
@@ -50,6 +52,10 @@ WORDS = {
 """Each word, and the function or Typer that it stands for, which says what it does."""
 
 
+STARTS = frozenset({"up", "api", "worker", "dispatcher", "flower", "migrate"})
+"""The words that start a part of Waybill; they say what they take from a `.env` file."""
+
+
 class Words(TyperGroup):
     """Shows every word at once, and loads the module of the one that is used."""
 
@@ -62,6 +68,7 @@ class Words(TyperGroup):
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run a command; what a person can mend ends in a sentence, not in a traceback."""
         install_traceback_hook()
+        isolate()
         try:
             return super().main(*args, **kwargs)
         except SystemExit as error:
@@ -77,6 +84,9 @@ class Words(TyperGroup):
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
+        told = take_env_file()
+        if told and name in STARTS:
+            print(f"waybill: {told}", file=sys.stderr, flush=True)
         for told in strange_variables(os.environ):
             print(f"waybill: {told}", file=sys.stderr, flush=True)
         return name, loaded(name) if name in WORDS else command, rest

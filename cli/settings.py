@@ -8,9 +8,9 @@ import typer
 from pydantic.fields import FieldInfo
 from rich.console import Console
 
-from broker import settings as configuration
 from broker.settings import GROUPS, Settings
 from broker.settings.secrets import is_secret
+from cli.running import in_force
 from cli.tables import Table
 
 HEADER = """# Configuration
@@ -32,7 +32,7 @@ def settings(
     if markdown:
         typer.echo(reference(), nl=False)
         return
-    current = configuration.load()
+    current = in_force()
     table = Table("setting", "now", "meaning", box=None)
     for _, name, field in _fields():
         table.add_row(f"WAYBILL_{name.upper()}", _shown(name, current), field.description)

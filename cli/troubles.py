@@ -5,7 +5,7 @@ Every command loads this module, so it loads nothing before there is something t
 
 from collections.abc import Collection, Iterable
 
-COMMANDS = ("url", "api_key", "model", "config", "simulator_port")
+COMMANDS = ("url", "api_key", "model", "config", "env_file", "simulator_port")
 """WAYBILL_* variables that commands read beside the settings."""
 
 

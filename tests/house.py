@@ -287,7 +287,7 @@ def clean_environment() -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("WAYBILL_", "OLLAMA_")) and not name.endswith("_API_KEY")
-    }
+    } | {"WAYBILL_ENV_FILE": ""}
 
 
 def configuration(simulator_port: int, closed_port: int) -> str:

@@ -11,8 +11,8 @@ from broker.errors import WaybillError
 from broker.money import usd_text
 from cli.catalog.showing import console, sample_bill, words
 from cli.catalog.storage import looked_up
-from cli.local import in_force
 from cli.remote.client import complain
+from cli.running import in_force
 from cli.tables import Table
 
 HTTP_LIST = "GET /api/v1/models lists"

@@ -61,7 +61,7 @@ class DemoHouse:
             _stop(process)
 
     def _command(self, workers: int) -> list[str]:
-        command = [sys.executable, "-m", "cli", "up", "--demo", f"--port={self._port}"]
+        command = [sys.executable, "-P", "-m", "cli", "up", "--demo", f"--port={self._port}"]
         command += [f"--workers={workers}", f"--simulator-port={self._simulator}"]
         return command if self._flower else [*command, "--no-flower"]
 
@@ -71,8 +71,8 @@ class DemoHouse:
         write_configuration(config, self._simulator)
         kept = {name: v for name, v in os.environ.items() if not name.startswith("WAYBILL_")}
         return kept | {
-            "PYTHONPATH": str(Path(__file__).parent.parent),
             "WAYBILL_CONFIG": str(config),
+            "WAYBILL_ENV_FILE": "",
             "WAYBILL_DATA_DIR": str(self._directory / "data"),
             "WAYBILL_BOOTSTRAP_KEY": self.server.key,
             "WAYBILL_SECRET_KEY": secrets.token_urlsafe(32),

@@ -23,6 +23,7 @@ from broker import providers as provider_rows
 from broker.settings import Settings, config_path
 from cli.catalog.storage import looked_up
 from cli.providers.disabled import disabled
+from cli.remote.client import providers_of_server
 from cli.remote.server import about_the_key, configured, message, unreachable
 from cli.troubles import first_line
 
@@ -136,6 +137,8 @@ def providers(config: Settings) -> str:
     """Check that somebody can be called."""
     known = provider_rows.configured(config)
     if not known:
+        if others := providers_of_server():
+            return f"{', '.join(others)} at {configured().url}; none here"
         raise Ailment("none: set e.g. OPENAI_API_KEY, or write a [[providers]] table")
     keyless = [
         row.slug

@@ -9,7 +9,7 @@ from broker.redaction import redact
 from broker.settings import Settings
 from cli.doctor import checkups
 from cli.doctor.checkups import Ailment
-from cli.local import in_force
+from cli.running import in_force, runs_here
 
 Check = Callable[[Settings], str]
 
@@ -44,9 +44,14 @@ def _findings() -> Iterator[tuple[str, bool, str]]:
     except SystemExit as error:
         yield "configuration", False, _one_line(str(error))
         return
-    yield "configuration", True, checkups.configuration(os.environ)
+    yield "configuration", True, _configuration(config)
     for name, check in CHECKS:
         yield _examined(name, check, config)
+
+
+def _configuration(config: Settings) -> str:
+    found = checkups.configuration(os.environ)
+    return f"of the `waybill up` that runs here: {found}" if runs_here(config) else found
 
 
 def _examined(name: str, check: Callable[..., str], *given: Settings) -> tuple[str, bool, str]:

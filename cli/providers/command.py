@@ -15,9 +15,10 @@ from broker.redaction import redact
 from broker.settings import ProviderRow, Settings
 from broker.vendors import vendors
 from cli.catalog.storage import looked_up
-from cli.local import in_force
 from cli.providers.disabled import disabled, enable
-from cli.remote.client import complain
+from cli.remote.client import complain, providers_of_server
+from cli.remote.server import configured as server
+from cli.running import in_force, runs_here
 from cli.tables import Table
 
 PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
@@ -54,6 +55,7 @@ def check(
     config = in_force()
     known = configured(config)
     wanted = slugs or list(known)
+    _say_whose(config)
     fine = bool(wanted)
     out = disabled(config)
     # like a worker: no proxy of the environment, no redirects
@@ -74,6 +76,17 @@ def check(
     if not wanted:
         complain("no provider can be called: `waybill providers list --all` says what to set")
     raise typer.Exit(0 if fine else 1)
+
+
+def _say_whose(config: Settings) -> None:
+    """Say on stderr where the keys come from, if they may not be those of the running server."""
+    if runs_here(config):
+        complain(f"these are the keys of the `waybill up` on {config.data_dir}")
+    elif others := providers_of_server():
+        complain(
+            f"these are the keys of this environment; the server at {server().url} has "
+            f"{', '.join(others)}: to check its keys, run this where it runs"
+        )
 
 
 def _lit(config: Settings, known: Mapping[str, Provider]) -> Iterator[Sequence[str]]:

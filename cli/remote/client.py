@@ -111,3 +111,11 @@ def connected(client: Client | None = None) -> Iterator[Client]:
 def complain(message: str) -> None:
     """Tell a person what is wrong, on stderr."""
     print(f"waybill: {redact(message)}", file=sys.stderr, flush=True)
+
+
+def providers_of_server() -> list[str]:
+    """Return the providers of the server that commands talk to; none where no server answers."""
+    client = Client(configured())
+    with contextlib.closing(client), contextlib.suppress(ServerError, httpx.InvalidURL):
+        return [str(row["slug"]) for row in client.get("/providers")["data"]]
+    return []

@@ -1,8 +1,18 @@
 """The configuration of `--demo`: the example's, with the simulator where it really is."""
 
+import tomllib
 from pathlib import Path
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+INSTALLED_EXAMPLES = Path(__file__).parents[1] / "examples"
+"""Where the wheel puts the repository's `examples/`."""
+EXAMPLES = next(
+    (
+        path
+        for path in (INSTALLED_EXAMPLES, Path(__file__).parents[2] / "examples")
+        if path.is_dir()
+    ),
+    INSTALLED_EXAMPLES,
+)
 EXAMPLE_ADDRESS = "127.0.0.1:9100"  # the simulator's, in examples/waybill.toml
 
 
@@ -11,13 +21,14 @@ def demo_file(data_dir: Path) -> Path:
     return data_dir / "demo.toml"
 
 
+def demo_models() -> set[str]:
+    """Return the slugs of the demo's models."""
+    example = tomllib.loads((EXAMPLES / "waybill.toml").read_text())
+    return {str(row["slug"]) for row in example["models"]}
+
+
 def write_configuration(path: Path, simulator_port: int) -> None:
-    """Write a waybill.toml for a simulator on this port. Raises SystemExit outside a checkout."""
+    """Write a waybill.toml for a simulator on this port."""
     example = EXAMPLES / "waybill.toml"
-    if not example.is_file():
-        raise SystemExit(
-            f"waybill: {example} is not there: --demo needs a checkout, or a WAYBILL_CONFIG that "
-            "names the simulator"
-        )
     address = f"127.0.0.1:{simulator_port}"
     path.write_text(example.read_text().replace(EXAMPLE_ADDRESS, address))

@@ -111,17 +111,23 @@ def dispatcher() -> None:
 
 def flower(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", "--flower-port", min=0, max=65535, help="Port to listen on."),
+    ] = None,
 ) -> None:
     """Serve Flower, the page that shows workers, tasks and queues."""
-    config = settings.load()
-    arguments = [
-        f"--address={host or config.host}",
-        f"--port={config.flower_port if port is None else port}",
-        "--logging=warning",
-    ]
-    command = [sys.executable, "-m", "celery", "-A", "workers.app", "flower", *arguments]
-    os.execv(sys.executable, command)  # noqa: S606  # Flower is its own program
+    from workers.app import app, config
+
+    app.start(
+        [
+            "flower",
+            f"--address={host or config.host}",
+            f"--port={config.flower_port if port is None else port}",
+            "--logging=warning",
+            f"--conf={os.environ.get('FLOWER_CONF', os.devnull)}",  # no file that lies here
+        ]
+    )
 
 
 def migrate() -> None:

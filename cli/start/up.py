@@ -20,9 +20,10 @@ from broker.queues import Lane
 from broker.settings import Settings
 from broker.stopping import stopped
 from cli.remote.server import key_file, url_file
+from cli.running import sharing_environment
 from cli.start import data_directory, forks, preparation, serve
 from cli.start.children import Child, ChildDiedError, Launch, part, program, say
-from cli.start.demonstration import demo_file, write_configuration
+from cli.start.demonstration import EXAMPLES, demo_file, demo_models, write_configuration
 from cli.start.valkey import valkey_command
 
 START_SECONDS = 15.0
@@ -38,6 +39,9 @@ def up(
         typer.Option(min=0, help="Worker processes for batches alone; 0: the others do them too."),
     ] = 1,
     flower: Annotated[bool, typer.Option(help="Serve Flower too.")] = True,
+    flower_port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port of Flower.")
+    ] = None,
     demo: Annotated[bool, typer.Option(help="Serve a simulated provider too.")] = False,
     simulator_port: Annotated[
         int,
@@ -53,12 +57,13 @@ def up(
     config = settings.load()
     with _data_dir(config.data_dir):
         demo_file(config.data_dir).unlink(missing_ok=True)
-        if demo and not settings.config_path().is_file():
+        if demo:
             config = _demo_configuration(config, simulator_port)
+        flower_port = config.flower_port if flower_port is None else flower_port
         host, port = host or config.host, config.port if port is None else port
         ports = {"the API (--port)": port}
         if flower:
-            ports["Flower (--no-flower, WAYBILL_FLOWER_PORT)"] = config.flower_port
+            ports["Flower (--flower-port, --no-flower)"] = flower_port
         if demo:
             ports["the simulator (--simulator-port)"] = simulator_port
             if not config.allowed_networks:  # the children's environment is ours
@@ -69,12 +74,22 @@ def up(
         house = House(config, host, port)
         house.plan_api()
         house.plan_workers(workers, batch_workers)
-        house.plan_others(flower=flower, simulator=simulator_port if demo else None)
+        house.plan_others(
+            flower=flower_port if flower else None, simulator=simulator_port if demo else None
+        )
         sys.exit(asyncio.run(house.run()))
 
 
 def _demo_configuration(config: Settings, simulator_port: int) -> Settings:
-    """Without a waybill.toml, `--demo` brings one that names its simulator."""
+    """Use the demo's configuration where there is no waybill.toml; else say that it is not used."""
+    if settings.config_path().is_file():
+        if missing := sorted(demo_models() - {row.slug for row in config.models}):
+            say(
+                f"{settings.config_path()} is used as it is, so --demo adds no models to it "
+                f"({', '.join(missing)}): to have them, set "
+                f"WAYBILL_CONFIG={EXAMPLES / 'waybill.toml'}"
+            )
+        return config
     path = demo_file(config.data_dir)
     write_configuration(path, simulator_port)
     os.environ["WAYBILL_CONFIG"] = str(path)  # the children's environment is ours
@@ -107,15 +122,13 @@ class House:
         for number in range(1, batch_workers + 1):
             self._add_worker(f"batch-worker-{number}", {"WAYBILL_WORKER_LANE": Lane.BATCH.value})
 
-    def plan_others(self, *, flower: bool, simulator: int | None) -> None:
-        """Decide on what else there is: Valkey, Flower, the simulator's port."""
+    def plan_others(self, *, flower: int | None, simulator: int | None) -> None:
+        """Decide on what else there is: Valkey, Flower and the simulator on these ports."""
         if not self._config.redis_url:
             self._valkey = self._child("valkey", program(valkey_command(self._config)))
-        if flower:
-            port = self._config.flower_port
-            command = [sys.executable, "-m", "cli", "flower"]
-            self._add("flower", program([*command, f"--host={self._host}", f"--port={port}"]))
-            self._urls["Flower"] = f"http://{self._host}:{port}"
+        if flower is not None:
+            self._add("flower", part("flower", serve.flower, host=self._host, port=flower))
+            self._urls["Flower"] = serve.address(self._host, flower)
         if simulator is not None:
             simulating = part("simulator", serve.simulate, host="127.0.0.1", port=simulator)
             self._add("simulator", simulating)
@@ -142,8 +155,9 @@ class House:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
         try:
-            await self._start()
-            return await self._watch(stop)
+            async with sharing_environment(self._config.data_dir):
+                await self._start()
+                return await self._watch(stop)
         except ChildDiedError as error:
             say(str(error))
             return 1

@@ -6,11 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from broker.settings import Settings
-from cli.local import in_force
 from cli.main import app
-from cli.remote.server import url_file
-from cli.start.demonstration import demo_file, write_configuration
 from cli.troubles import strange_variables
 
 NOBODY = "postgresql://u:hush@127.0.0.1:1/x"
@@ -85,7 +81,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
     def broken():
         raise RuntimeError("ours")
 
-    monkeypatch.setattr("cli.settings.configuration.load", broken)
+    monkeypatch.setattr("cli.settings.in_force", broken)
     assert isinstance(CliRunner().invoke(app, ["settings"]).exception, RuntimeError)
 
 
@@ -115,18 +111,6 @@ def test_migrating_leaves_a_directory_that_is_its_owners_alone(waybill, tmp_path
         (tmp_path / ".waybill").mkdir(mode=0o755)
     assert waybill("migrate")[0] == 0
     assert (tmp_path / ".waybill").stat().st_mode & 0o777 == 0o700
-
-
-def test_commands_know_the_demo_that_runs_here(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
-    monkeypatch.setenv("WAYBILL_CONFIG", "")  # is put back afterwards
-    monkeypatch.delenv("WAYBILL_CONFIG")
-    write_configuration(demo_file(tmp_path), 9100)
-    assert in_force() == Settings()  # it ran here, and does no more
-    url_file(tmp_path).write_text("http://127.0.0.1:8080")
-    assert "acme/small" in CliRunner().invoke(app, ["models", "list"]).output
-    assert "acme/slow" in [model.slug for model in in_force().models]
 
 
 def test_a_model_that_is_not_there_is_told_in_the_command_lines_words(command):
