@@ -10,10 +10,10 @@ ON_A_STACK := $(addprefix tests/,api browser chaos cli docs e2e workers) # tests
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-scale check format examples bench clean
+.PHONY: help setup demo up test test-scale test-install check format examples bench clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 setup: $(SETUP) ## create .venv and install everything into it
 
@@ -33,6 +33,9 @@ test: $(SETUP) ## run the tests (those that need a service run where they find i
 
 test-scale: $(SETUP) ## run on PostgreSQL, RabbitMQ and Redis whatever stands on a database or a queue
 	WAYBILL_TEST_STACK=scale $(BIN)/pytest -q -n 3 --dist loadgroup $(ON_A_STACK)
+
+test-install: $(SETUP) ## build the wheel, install it alone, start it in a directory of another project
+	$(BIN)/pytest -q -m install tests/install
 
 check: $(SETUP) ## ruff, mypy, import contracts, size gates
 	$(BIN)/ruff format --check .
