@@ -5,6 +5,6 @@ Read in this order: `connections` and `middleware` (what holds for every exchang
 (what a request says) with `forms` (which some send) and `receivers` (of webhooks), `intake`
 (request → accepted job), `waiting`
 (news of jobs), `answering` (a job's end → HTTP answer), `media` and `downloads` (stored bytes),
-`streaming` (events → SSE), `auth`, `errors`, `schemas/` (bodies), `views` and `webhook_views`
-(objects shown), `documents` (OpenAPI).
+`streaming` (events → SSE), `calls` (all of it for one call), `auth`, `errors`, `schemas/` (bodies),
+`views` and `webhook_views` (objects shown), `documents` (OpenAPI).
 """

@@ -1,4 +1,4 @@
-"""A job's events as server-sent events: the compatible chat stream, and the job's own event log.
+"""A job's events as server-sent events: the compatible stream, and the job's own event log.
 
 Framing: WHATWG HTML, "Server-sent events". Both carry the event's number as `id:`, so a reader can
 go from one to the other. Only the chunk with the usage has no `id:` in a compatible stream: after
@@ -18,9 +18,10 @@ from starlette.responses import Response, StreamingResponse
 
 from api import views
 from api.answering import failed, job_headers
-from broker import events
+from broker import chunks, events
 from broker.completion import ErrorType, Json
 from broker.events import Event
+from broker.operations import Operation
 from broker.refusals import failure
 from broker.states import JobState
 
@@ -32,11 +33,12 @@ Source = AsyncGenerator[list[Event]]
 
 
 @dataclass(slots=True)
-class ChatStream:
-    """One caller's view of a job as chat.completion.chunk events."""
+class ChunkStream:
+    """One caller's view of a job: the chunks of a chat or text completion."""
 
     job_id: str
     model: str
+    operation: Operation = Operation.CHAT
     shown: bool = False  # this caller has been sent a chunk
     ended: bool = False
     queued_ms: int | None = None  # of the attempt that is shown
@@ -81,7 +83,7 @@ class ChatStream:
         """Send OpenRouter's mid-stream error: a chunk with `error` and finish reason `error`."""
         body = {
             "id": job_headers(self.job_id)["X-Generation-Id"],
-            "object": "chat.completion.chunk",
+            "object": chunks.object_name(self.operation),
             "created": 0,
             "model": self.model,
             "error": {
@@ -89,7 +91,7 @@ class ChatStream:
                 "message": message,
                 "metadata": metadata | {"job_id": self.job_id},
             },
-            "choices": [{"index": 0, "delta": {"content": ""}, "finish_reason": "error"}],
+            "choices": [chunks.empty_choice(self.operation, "error")],
         }
         self._lines.append(_frame(orjson.dumps(body), number))
         self._finish()
@@ -99,9 +101,9 @@ class ChatStream:
         self.ended = True
 
 
-async def chat_response(
+async def chunk_response(
     source: Source,
-    stream: ChatStream,
+    stream: ChunkStream,
     *,
     keep_alive: float,
     on_gone: Callable[[], Coroutine[Any, Any, None]],
@@ -120,14 +122,14 @@ async def chat_response(
         if told[-1].is_end and told[-1].type != JobState.COMPLETED and not _has_chunk(told):
             return failed(stream.job_id, orjson.loads(told[-1].data))
         first = stream.render(told)
-    body = _chat_bytes(feed, stream, first, keep_alive, on_gone)
+    body = _chunk_bytes(feed, stream, first, keep_alive, on_gone)
     headers = job_headers(stream.job_id, stream.queued_ms)
     return StreamingResponse(body, headers=HEADERS | headers, media_type="text/event-stream")
 
 
-async def _chat_bytes(
+async def _chunk_bytes(
     feed: "_Feed",
-    stream: ChatStream,
+    stream: ChunkStream,
     first: bytes,
     keep_alive: float,
     on_gone: Callable[[], Coroutine[Any, Any, None]],

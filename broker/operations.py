@@ -23,6 +23,9 @@ class Operation(StrEnum):
 WITHOUT_OUTPUT = frozenset({Operation.EMBEDDINGS, Operation.RERANK})
 """Operations that produce no tokens: nothing is held for any."""
 
+STREAMED = frozenset({Operation.CHAT, Operation.COMPLETIONS})
+"""Operations whose answers can come as a stream."""
+
 _OPENAI = frozenset(Operation)
 
 SERVED: dict[str, frozenset[Operation]] = {

@@ -3,24 +3,17 @@
 Shapes: openrouter.ai/docs/api-reference/chat-completion (response, streaming, usage accounting).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from broker import chunks
 from broker.completion import Chunk, Completion, Document, Json, Usage
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.money import usd
 from broker.operations import Operation
 from workers.receipts import Receipt
-
-EMPTY_CHOICE: Json = {
-    "index": 0,
-    "delta": {"content": ""},
-    "finish_reason": None,
-    "native_finish_reason": None,
-    "logprobs": None,
-}
-"""A choice that adds nothing to the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +41,16 @@ class Envelope:
         """Return the whole answer as it is stored and given to the caller."""
         if isinstance(answer, Document):
             return self._document(answer, receipt)
+        is_text = self.operation is Operation.COMPLETIONS
         return {
             "id": self.id,
-            "object": "chat.completion",
+            "object": chunks.object_name(self.operation) if is_text else "chat.completion",
             "created": self.created,
             "model": self.model,
             "provider": self.provider,
             "system_fingerprint": answer.system_fingerprint,
             **({"service_tier": answer.service_tier} if answer.service_tier else {}),
-            "choices": answer.choices,
+            "choices": self._choices(answer.choices, "message"),
             "usage": usage_json(receipt),
         }
 
@@ -71,7 +65,7 @@ class Envelope:
         return facts | answer.body | {"usage": usage}
 
     def chunk(self, chunk: Chunk) -> Json:
-        body = self._chunk(chunk.choices)
+        body = self._chunk(self._choices(chunk.choices, "delta"))
         if chunk.system_fingerprint:
             body["system_fingerprint"] = chunk.system_fingerprint
         return body
@@ -83,17 +77,34 @@ class Envelope:
         that (`apart`). OpenRouter sends it to everybody, with a choice that adds nothing, because
         other callers read `choices[0]` of each chunk.
         """
-        return self._chunk(() if apart else (EMPTY_CHOICE,)) | {"usage": usage_json(receipt)}
+        choices = () if apart else (chunks.empty_choice(self.operation),)
+        return self._chunk(choices) | {"usage": usage_json(receipt)}
+
+    def _choices(self, choices: Sequence[Json], part: str) -> Sequence[Json]:
+        """Return choices in the form of the operation: adapters give all of them as a chat's."""
+        if self.operation is Operation.CHAT:
+            return choices
+        return [_text_choice(choice, choice[part]) for choice in choices]
 
     def _chunk(self, choices: Any) -> Json:
         return {
             "id": self.id,
-            "object": "chat.completion.chunk",
+            "object": chunks.object_name(self.operation),
             "created": self.created,
             "model": self.model,
             "provider": self.provider,
             "choices": choices,
         }
+
+
+def _text_choice(choice: Json, said: Json) -> Json:
+    return {
+        "index": choice["index"],
+        "text": said.get("content") or "",
+        "logprobs": choice.get("logprobs"),
+        "finish_reason": choice.get("finish_reason"),
+        "native_finish_reason": choice.get("native_finish_reason"),
+    }
 
 
 def _newer_words(usage: Usage, operation: Operation) -> Json:

@@ -3,12 +3,12 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import answering, caching, intake, reading
+from api import reading
+from api.calls import answer_call
 from api.documents import LATER, body_of
 from api.forms import read_sound_form
 from api.routes.direct import DirectRoute
 from api.services import Services, services_of
-from api.serving import serve
 from broker.completion import Json
 from broker.operations import Operation
 
@@ -23,7 +23,7 @@ async def create_embeddings(request: Request) -> Response:
 
 @router.post("/completions", openapi_extra=body_of(Operation.COMPLETIONS), responses=LATER)
 async def create_completion(request: Request) -> Response:
-    """Continue a text (OpenAI's legacy API, on the vendors that still have it)."""
+    """Continue a text: answered or streamed (OpenAI's legacy API, on vendors that have it)."""
     return await _serve_json(request, Operation.COMPLETIONS)
 
 
@@ -75,14 +75,4 @@ async def _serve_body(
     request: Request, services: Services, operation: Operation, body: Json
 ) -> Response:
     principal = await services.keyring.principal(request)
-    wish = reading.wish(request, operation)
-    job = await intake.prepared(request, services, principal, body, wish)
-
-    async def answered() -> Response:
-        return await serve(request, services, principal, job)
-
-    async def retold(job_id: str) -> Response:
-        return await answering.stored(services, principal, job_id)
-
-    cache = caching.wanted(request, principal, job)
-    return await caching.through(services, cache, job, answered, retold)
+    return await answer_call(request, services, principal, body, operation)

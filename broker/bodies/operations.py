@@ -1,6 +1,6 @@
 """Bodies of the operations besides chat: OpenAI's fields, and OpenRouter's for rerank and sound.
 
-None of them streams: who asks for it is refused, and not left waiting for events.
+Of these only text completions can be streamed; `stream: true` is refused for the others.
 """
 
 import base64
@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from broker.bodies.chat import ChatRequest
+from broker.bodies.chat import ChatRequest, StreamOptions
 from broker.operations import Operation
 
 Slug = Annotated[str, Field(min_length=1)]
@@ -55,7 +55,8 @@ class TextCompletionRequest(_Open):
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     stop: str | list[str] | None = None
     suffix: str | None = None
-    stream: Literal[False] | None = None  # a stream of tokens is what chat completions are for
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
 
 
 class RerankRequest(_Open):

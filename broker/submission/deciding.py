@@ -16,7 +16,7 @@ from broker.errors import InvalidRequestError, WaybillError
 from broker.fairness import line_of
 from broker.ids import new_job_id
 from broker.money import usd
-from broker.operations import Operation
+from broker.operations import STREAMED
 from broker.privacy import store_of
 from broker.queues import REDISPATCH_MS, Lane
 from broker.quotes import Quotes, quotes
@@ -128,7 +128,7 @@ def _row(
         "lane": wish.lane.value,
         "model": plan[0].model,
         "provider": plan[0].provider,
-        "stream": wish.operation is Operation.CHAT and bool(body.get("stream")),
+        "stream": wish.operation in STREAMED and bool(body.get("stream")),
         "position": 0,
         "attempt": 0,
         "attempts_used": 0,

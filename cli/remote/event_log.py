@@ -33,7 +33,9 @@ class LogEvent:
     def text(self) -> str:
         """What a chunk adds to the answer."""
         choices: list[Any] = self.data.get("choices") or []
-        return "".join(choice.get("delta", {}).get("content") or "" for choice in choices)
+        return "".join(
+            choice.get("text") or choice.get("delta", {}).get("content") or "" for choice in choices
+        )
 
 
 def follow(

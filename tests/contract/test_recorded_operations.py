@@ -102,10 +102,10 @@ def test_recorded_images_become_stored_bytes(exchange: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("exchange", recordings("completions"))
 def test_recorded_text_is_kept(exchange: dict[str, Any]) -> None:
-    document = answer(exchange)
-    if document is not None:
+    completion = answer(exchange)
+    if completion is not None:
         said = json.loads(exchange["response"]["body"])
-        assert [choice["text"] for choice in document.body["choices"]] == [
+        assert [choice["message"]["content"] for choice in completion.choices] == [
             choice["text"] for choice in said["choices"]
         ]
 

@@ -1,10 +1,10 @@
-"""The seam for operations other than chat: request out, whole answer in. Nothing streams here."""
+"""The seam for operations other than chat: request out, answer in. Few of them stream."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar
 
-from broker.completion import CompletionRequest, Document, Failure, Json
+from broker.completion import Completion, CompletionRequest, Document, Failure, Json
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, StreamReader, Upstream
 from workers.adapters.errors import classify
@@ -21,7 +21,7 @@ class OperationAdapter(ABC):
         """Translate OpenAI's body into the provider's HTTP request."""
 
     @abstractmethod
-    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+    def answer(self, body: bytes, request: CompletionRequest) -> Completion | Document:
         """Translate a whole 2xx body. Raises MalformedAnswerError or ProviderFailureError."""
 
     def reader(self, request: CompletionRequest) -> StreamReader:  # noqa: ARG002

@@ -31,12 +31,14 @@ class ChoiceStream:
         "finished",
     )
 
-    def __init__(self, index: int, seed: str, *, functions: bool) -> None:
+    def __init__(
+        self, index: int, seed: str, *, functions: bool = False, thinking: bool = True
+    ) -> None:
         self._index = index
         self._functions = functions
         self._seed = seed
         self._calls = ToolCallStream(seed)
-        self._splitter: ThinkingSplitter | None = ThinkingSplitter()
+        self._splitter: ThinkingSplitter | None = ThinkingSplitter() if thinking else None
         self._reason: tuple[str | None, str | None] = (None, None)
         self._called = False  # by a `function_call` passed through
         self._started = False

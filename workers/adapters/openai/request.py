@@ -15,7 +15,7 @@ _ANSWER_ONLY = ("reasoning", "reasoning_details", "reasoning_content", "annotati
 def request_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
     """Return the body to send; `request.body` is left as it was."""
     body = {**request.body, "model": request.model}
-    _set_streaming(body, stream=request.stream, quirks=quirks)
+    set_streaming(body, stream=request.stream, quirks=quirks)
     if Quirk.MAX_TOKENS in quirks:
         _rename(body, "max_completion_tokens", "max_tokens")
     elif Quirk.MAX_COMPLETION_TOKENS in quirks:
@@ -73,7 +73,8 @@ def _unmarked_parts(entry: Any) -> Any:
     return entry
 
 
-def _set_streaming(body: Json, *, stream: bool, quirks: frozenset[str]) -> None:
+def set_streaming(body: Json, *, stream: bool, quirks: frozenset[str]) -> None:
+    """Ask for a stream with its usage, or for none."""
     options = body.pop("stream_options", None)
     if not stream:
         body.pop("stream", None)

@@ -133,10 +133,12 @@ class OpenAiStream(EventReader):
     def _open(self, index: Any, payload: Json) -> ChoiceStream:
         index = index if isinstance(index, int) else 0
         if index not in self._choices:
-            seed = f"{id_seed(payload, self._request)}/{index}"
-            functions = "functions" in self._request.body
-            self._choices[index] = ChoiceStream(index, seed, functions=functions)
+            self._choices[index] = self._new_choice(index, payload)
         return self._choices[index]
+
+    def _new_choice(self, index: int, payload: Json) -> ChoiceStream:
+        seed = f"{id_seed(payload, self._request)}/{index}"
+        return ChoiceStream(index, seed, functions="functions" in self._request.body)
 
     def _end(self, chunks: list[Chunk]) -> None:
         if not self._ended:
