@@ -170,6 +170,8 @@ class Failure:
     provider_code: str | None = None  # the provider's own word for it
     retry_after: float | None = None  # seconds the provider asked us to wait
     raw: str | None = None  # the provider's body, cut and without secrets
+    answered: bool = False  # a whole answer came that cannot be used: it is billed all the same
+    usage: Usage | None = None  # what such an answer states
 
 
 @dataclass(frozen=True, slots=True)

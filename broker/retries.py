@@ -108,6 +108,8 @@ def decide(failure: Failure, situation: Situation, *, chance: float) -> Decision
         return GiveUp(JobState.NEEDS_REVIEW if is_held else JobState.FAILED)
     if situation.attempts_used >= situation.max_attempts:
         return GiveUp()
+    if failure.answered:  # the endpoint is not paid again for what cannot be used
+        return Retry(situation.position + 1) if situation.has_next else GiveUp()
     retry = _where_next(failure, situation, chance)
     if retry is None:
         return GiveUp()

@@ -1,27 +1,66 @@
-"""Chunks into one answer: what a stream said, as the response that is stored and polled."""
+"""Chunks into one answer: the response of a stream that is stored and polled.
 
-from collections.abc import Callable, Sequence
+The stored answer has every field that the chunks had. A client that folds the chunks by OpenAI's
+rules has the same answer.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from broker.completion import Chunk, Completion, Json
+from broker.completion import Chunk, Completion, Json, Usage
 
 TEXTS = ("content", "reasoning", "refusal")
-LISTS = ("images", "annotations")
+
+_APPENDED = frozenset({"images", "annotations"})
+"""Lists whose entries are whole, whatever index they carry."""
+
+_STATED_ONCE = frozenset(
+    {"role", "id", "type", "name", "index", "format", "mime_type", "expires_at", "signature"}
+)
+"""Texts that are not continued: a later one replaces an earlier one."""
+
+_LATEST = ("usage", "upstream_id", "upstream_model", "system_fingerprint", "service_tier")
 
 
 class Assembly:
-    """Collects the chunks of one streamed answer, and shows what they say as it comes."""
+    """Collects the chunks of one streamed answer, and shows what they say as it comes.
+
+    What says nothing yet (a role, an empty text) is shown together with the first chunk that does:
+    until then the attempt can be made again elsewhere without anybody noticing.
+    """
 
     def __init__(self, show: Callable[[Chunk], None]) -> None:
         self._show = show
+        self._silent: list[Chunk] | None = []  # chunks not shown yet; None once one said something
         self._choices: dict[int, _Choice] = {}
-        self._said = Completion(choices=())
+        self._answer = Completion(choices=())
 
-    def add(self, chunk: Chunk) -> None:
+    def add(self, chunk: Chunk) -> bool:
+        """Take a chunk in; return whether it says something."""
         self._collect(chunk)
-        if chunk.choices:
+        if not chunk.choices:
+            return False
+        if self._silent is None:
             self._show(chunk)
+            return True
+        self._silent.append(chunk)
+        if not any(_says_something(choice) for choice in chunk.choices):
+            return False
+        held, self._silent = self._silent, None
+        for each in held:
+            self._show(each)
+        return True
+
+    def count(self, usage: Usage | None) -> None:
+        """Note the usage that was stated so far, for an answer that may go no further."""
+        if usage is not None and self._answer.usage is None:
+            self._answer = replace(self._answer, usage=usage)
+
+    def completion(self) -> Completion:
+        """Return the answer as far as it has come."""
+        choices = [self._choices[index].json() for index in sorted(self._choices)]
+        return replace(self._answer, choices=choices)
 
     def _collect(self, chunk: Chunk) -> None:
         for choice in chunk.choices:
@@ -29,24 +68,9 @@ class Assembly:
             if index not in self._choices:
                 self._choices[index] = _Choice(index)
             self._choices[index].add(choice)
-        known = {
-            name: value
-            for name in (
-                "usage",
-                "upstream_id",
-                "upstream_model",
-                "system_fingerprint",
-                "service_tier",
-            )
-            if (value := getattr(chunk, name)) is not None
-        }
+        known = {name: value for name in _LATEST if (value := getattr(chunk, name)) is not None}
         if known:
-            self._said = replace(self._said, **known)
-
-    def completion(self) -> Completion:
-        """Return the answer as far as it has come."""
-        choices = [self._choices[index].json() for index in sorted(self._choices)]
-        return replace(self._said, choices=choices)
+            self._answer = replace(self._answer, **known)
 
 
 class _Choice:
@@ -54,63 +78,35 @@ class _Choice:
 
     def __init__(self, index: int) -> None:
         self._index = index
-        self._texts: dict[str, list[str]] = {}
-        self._lists: dict[str, list[Any]] = {}
+        self._message = _Growing()
         self._details: list[Json] = []
-        self._tools: dict[int, Json] = {}
-        self._audio: Json = {}
         self._logprobs: dict[str, list[Any]] = {}
-        self._finish: Json = {}
+        self._rest: Json = {}
 
     def add(self, choice: Json) -> None:
-        delta = choice.get("delta") or {}
-        for name, value in delta.items():
-            if name in TEXTS:
-                if value:
-                    self._texts.setdefault(name, []).append(value)
-            elif name in LISTS:
-                self._lists.setdefault(name, []).extend(value or ())
-            elif name == "tool_calls":
-                self._add_tools(value or ())
-            elif name == "reasoning_details":
+        for name, value in (choice.get("delta") or {}).items():
+            if name == "reasoning_details":
                 self._add_details(value or ())
-            elif name == "audio":
-                self._add_audio(value or {})
+            else:
+                self._message.add(name, value)
         for name, tokens in (choice.get("logprobs") or {}).items():
             self._logprobs.setdefault(name, []).extend(tokens or ())
-        if choice.get("finish_reason"):
-            self._finish = {
-                "finish_reason": choice["finish_reason"],
-                "native_finish_reason": choice.get("native_finish_reason"),
-            }
+        for name, value in choice.items():
+            if name not in ("index", "delta", "logprobs") and value is not None:
+                self._rest[name] = value
 
     def json(self) -> Json:
-        message: Json = {"role": "assistant", "content": self._text("content")}
-        message |= {name: self._text(name) for name in TEXTS[1:] if name in self._texts}
-        message |= {name: values for name, values in self._lists.items() if values}
+        message: Json = {"role": "assistant", "content": None, **self._message.json()}
         if self._details:
             message["reasoning_details"] = self._details
-        if self._tools:
-            message["tool_calls"] = [self._tools[index] for index in sorted(self._tools)]
-        if self._audio:
-            message["audio"] = self._audio
-        choice = {"index": self._index, "message": message, "logprobs": self._logprobs or None}
-        return choice | (self._finish or {"finish_reason": None, "native_finish_reason": None})
-
-    def _text(self, name: str) -> str | None:
-        return "".join(self._texts[name]) if name in self._texts else None
-
-    def _add_tools(self, calls: Sequence[Json]) -> None:
-        for call in calls:
-            index = call.get("index", 0)
-            part = call.get("function") or {}
-            known = self._tools.setdefault(
-                index, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-            )
-            known["id"] = known["id"] or call.get("id") or ""
-            function = known["function"]
-            function["name"] = function["name"] or part.get("name") or ""
-            function["arguments"] += part.get("arguments") or ""
+        return {
+            "index": self._index,
+            "message": message,
+            "logprobs": self._logprobs or None,
+            "finish_reason": None,
+            "native_finish_reason": None,
+            **self._rest,
+        }
 
     def _add_details(self, details: Sequence[Json]) -> None:
         """Join text that continues the previous detail of the same kind and index."""
@@ -123,10 +119,81 @@ class _Choice:
                 grows = name in {"text", "summary"} and isinstance(last.get(name), str) and value
                 last[name] = last[name] + value if grows else value or last.get(name)
 
-    def _add_audio(self, audio: Json) -> None:
-        for name, value in audio.items():
-            grows = name in {"data", "transcript"} and name in self._audio
-            self._audio[name] = self._audio[name] + value if grows else value
+
+class _Growing:
+    """A JSON object that grows delta by delta: texts and lists get longer, objects are merged."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, Any] = {}
+
+    def add(self, name: str, value: Any) -> None:
+        known = self._fields.get(name)
+        if value is None:
+            self._fields.setdefault(name, None)
+        elif isinstance(value, str) and name not in _STATED_ONCE:
+            if not isinstance(known, _Text):
+                known = self._fields[name] = _Text()
+            known.pieces.append(value)
+        elif isinstance(value, Mapping):
+            if not isinstance(known, _Growing):
+                known = self._fields[name] = _Growing()
+            known.merge(value)
+        elif isinstance(value, list):
+            if not isinstance(known, _Entries):
+                known = self._fields[name] = _Entries()
+            known.add(value, is_indexed=name not in _APPENDED)
+        elif value != "" or known is None:
+            self._fields[name] = value
+
+    def merge(self, fields: Mapping[str, Any]) -> None:
+        for name, value in fields.items():
+            self.add(name, value)
+
+    def json(self) -> Json:
+        return {name: _plain(value) for name, value in self._fields.items()}
+
+
+class _Text:
+    """A text, joined only when it is asked for."""
+
+    def __init__(self) -> None:
+        self.pieces: list[str] = []
+
+
+class _Entries:
+    """A list: entries with an index grow under it, and are stored without it; others are added."""
+
+    def __init__(self) -> None:
+        self._indexed: dict[int, _Growing] = {}
+        self._added: list[Any] = []
+
+    def add(self, entries: Sequence[Any], *, is_indexed: bool) -> None:
+        for entry in entries:
+            index = entry.get("index") if is_indexed and isinstance(entry, dict) else None
+            if not isinstance(index, int):
+                self._added.append(entry)
+                continue
+            fields = {name: value for name, value in entry.items() if name != "index"}
+            self._indexed.setdefault(index, _Growing()).merge(fields)
+
+    def json(self) -> list[Any]:
+        return [*(self._indexed[index].json() for index in sorted(self._indexed)), *self._added]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, _Text):
+        return "".join(value.pieces)
+    return value.json() if isinstance(value, _Growing | _Entries) else value
+
+
+def _says_something(choice: Json) -> bool:
+    """Tell an addition to the answer from its mere opening."""
+    said = (choice.get("delta") or {}).items()
+    return bool(
+        choice.get("finish_reason")
+        or choice.get("logprobs")
+        or any(value for name, value in said if name != "role")
+    )
 
 
 def _block(detail: Json) -> tuple[Any, Any]:

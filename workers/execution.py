@@ -12,7 +12,7 @@ from dataclasses import replace
 import orjson
 
 from broker.clock import now_ms
-from broker.completion import AttemptOutcome, ErrorType, Failure, Json
+from broker.completion import AttemptOutcome, Chunk, ErrorType, Failure, Json
 from broker.file_parser import read_file_parser
 from broker.lifecycle import Claim, ClaimedJob, claim_many
 from broker.operations import Operation
@@ -21,6 +21,7 @@ from broker.queues import Lane
 from broker.retries import OnUnknown
 from workers import own_keys, pacing
 from workers.adapters.errors.redaction import redact_failure
+from workers.answer_reading import Deadlines, Stopwatch
 from workers.answers import Envelope
 from workers.asking import request_of
 from workers.assembly import Assembly
@@ -32,7 +33,7 @@ from workers.recording import fail, finish
 from workers.run import Run
 from workers.story import Story
 from workers.toolbox import Answer, Route, Toolbox
-from workers.upstream import Deadlines, Stopwatch, call
+from workers.upstream import call
 
 
 async def run_job(tools: Toolbox, permit: Permit, job_id: str) -> None:
@@ -138,7 +139,12 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
     annotator = await _fit(tools, run, route)
     if isinstance(annotator, Failure):
         return annotator
-    run.heard = Assembly(lambda chunk: run.story.chunk(envelope.chunk(annotator.chunk(chunk))))
+
+    def show(chunk: Chunk) -> None:
+        if run.job.stream:  # an answer may come as a stream although none was requested
+            run.story.chunk(envelope.chunk(annotator.chunk(chunk)))
+
+    run.heard = Assembly(show)
     with tools.recorder.in_flight(endpoint.key):
         answer = await call(
             tools.wire,

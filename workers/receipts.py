@@ -38,7 +38,7 @@ class Receipt:
         `fee` is our part, in per cent, of what is charged to a caller's own key.
         """
         usage = answer.usage
-        if usage is None or not _is_credible(usage):
+        if usage is None or not _is_credible(usage) or _counts_nothing(usage, answer):
             usage = _estimate(request, answer)
         price = in_batch(job.endpoint.price) if batched else job.endpoint.price
         if price.image or price.image_output or price.characters:
@@ -111,21 +111,44 @@ def _is_credible(usage: Usage) -> bool:
     return all(count is None or 0 <= count <= MOST_TOKENS for count in counts)
 
 
+def _counts_nothing(usage: Usage, answer: Completion | Document) -> bool:
+    """Tell the zeros of a provider that does not count from those of an empty answer."""
+    counts = (usage.input, usage.cache_read, usage.cache_write, usage.output)
+    is_zero = not any(counts) and not usage.cost_nanos
+    return is_zero and _characters_of(answer) > 0
+
+
+def completed_usage(request: CompletionRequest, part: Completion) -> Completion:
+    """Return part of an answer with the output that its provider had not counted yet.
+
+    A provider states the input at the beginning of a stream, and the output at its end.
+    """
+    if part.usage is None:
+        return part
+    written = _estimate(request, part).output or 0
+    if written <= (part.usage.output or 0):
+        return part
+    return replace(part, usage=replace(part.usage, output=written, estimated=True))
+
+
 def _estimate(request: CompletionRequest, answer: Completion | Document) -> Usage:
     """Count what the provider did not: about four characters a token."""
-    choices = answer.choices if isinstance(answer, Completion) else ()
-    said = sum(_characters(choice["message"]) for choice in choices)
     return Usage(
         input=pricing.estimate_input_tokens(request.body),
-        output=said // pricing.CHARACTERS_PER_TOKEN,
+        output=_characters_of(answer) // pricing.CHARACTERS_PER_TOKEN,
         estimated=True,
     )
+
+
+def _characters_of(answer: Completion | Document) -> int:
+    choices = answer.choices if isinstance(answer, Completion) else ()
+    return sum(_characters(choice["message"]) for choice in choices)
 
 
 def _characters(message: Json) -> int:
     """Count what a message says; a tool call is written by the model, too."""
     texts = [message.get(name) for name in TEXTS]
     for call in message.get("tool_calls") or ():
-        texts += (call.get("function") or {}).values()
+        texts += (call.get("function") or call.get("custom") or {}).values()
     texts.append((message.get("audio") or {}).get("transcript"))
     return sum(len(text) for text in texts if isinstance(text, str))

@@ -40,7 +40,7 @@ from workers.adapters.errors.redaction import redact_failure
 from workers.answers import Envelope
 from workers.insisting import insist
 from workers.observation import was_in_a_hurry
-from workers.receipts import Receipt
+from workers.receipts import Receipt, completed_usage
 from workers.run import Run
 from workers.toolbox import Toolbox
 
@@ -65,6 +65,8 @@ async def finish(tools: Toolbox, run: Run, answer: Completion | Document) -> Fai
             AttemptOutcome.UNKNOWN,
             ErrorType.PROVIDER_UNAVAILABLE,
             f"{run.job.endpoint.provider} sent an answer that cannot be stored.",
+            answered=True,
+            usage=answer.usage,
         )
     if recorded:
         run.story.tell()
@@ -187,7 +189,7 @@ async def record_failure(
     Returned is what does follow: a caller may have cancelled the job since `decision` was made.
     """
     job, failure = run.job, redact_failure(failure)
-    generation = None if isinstance(decision, Retry) else _shown(tools, run, failure)
+    generation = None if isinstance(decision, Retry) else _billed(tools, run, failure)
     _prepare(run, failure, decision, generation)
     events = None if isinstance(decision, Retry) else run.story.packed()
     recorded = await record(
@@ -214,16 +216,22 @@ def _prepare(run: Run, failure: Failure, decision: Decision, generation: Json | 
     run.story.end(decision.state.value, facts, error=error_json(run.job, failure))
 
 
-def _shown(tools: Toolbox, run: Run, failure: Failure) -> Json | None:
-    """Return what a stream's caller owes who ended it early: the part that was shown.
+def _billed(tools: Toolbox, run: Run, failure: Failure) -> Json | None:
+    """Return what is paid for an attempt without an answer, or None where that is nothing.
 
-    Whoever hangs up in the last second would have it for nothing, and providers bill it.
+    An answer that came and cannot be used costs what its usage states. A stream that its caller
+    ended early costs what was shown: whoever hangs up in the last second would have it for nothing.
     """
+    fee = tools.settings.byok_fee_percent
+    if failure.answered and failure.usage is not None:
+        answer = Completion(choices=(), usage=failure.usage)
+        receipt = Receipt.of(run.job, run.request, answer, fee=fee)
+        return receipt.generation(run.job, answer, run.timings)
     is_own_end = failure.outcome is AttemptOutcome.CANCELLED or was_in_a_hurry(run, failure)
     if not is_own_end or not run.story.shown or run.heard is None:
         return None
-    answer = run.heard.completion()
-    receipt = Receipt.of(run.job, run.request, answer, fee=tools.settings.byok_fee_percent)
+    answer = completed_usage(run.request, run.heard.completion())
+    receipt = Receipt.of(run.job, run.request, answer, fee=fee)
     return receipt.generation(run.job, answer, run.timings)
 
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 from broker.completion import CompletionRequest, Timings
 from broker.evidence import EndpointKey
 from broker.lifecycle import ClaimedJob
+from workers.answer_reading import Stopwatch
 from workers.assembly import Assembly
 from workers.story import Story
-from workers.upstream import Stopwatch
 
 
 @dataclass(slots=True)

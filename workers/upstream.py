@@ -5,11 +5,8 @@ telling whether the request left: only one that did not may be sent again withou
 second bill.
 """
 
-import asyncio
-import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 
 import aiohttp
@@ -19,24 +16,35 @@ from httpx_aiohttp import AiohttpTransport
 
 from broker.completion import (
     AttemptOutcome,
-    Chunk,
     Completion,
     CompletionRequest,
     Document,
     ErrorType,
     Failure,
+    Usage,
 )
 from broker.settings import Settings
 from workers.adapters.base import (
     Adapter,
+    CutOffError,
     HttpRequest,
     MalformedAnswerError,
     ProviderFailureError,
     Upstream,
 )
+from workers.answer_reading import (
+    AnswerTooLargeError,
+    Stopwatch,
+    is_event_stream,
+    looks_like_events,
+    read_body,
+    read_stream,
+)
 from workers.assembly import Assembly
 from workers.operations.base import OperationAdapter
-from workers.sending import ReportingRequest, reporting
+from workers.sending import ReportingRequest
+from workers.stated_usage import stated_usage
+from workers.transport_errors import HEADER_LIMIT, describe
 
 MAX_ERROR_BYTES = 64 * 1024
 
@@ -45,64 +53,8 @@ CARRIED = {"accept-encoding": "gzip, deflate", "user-agent": "Waybill"}
 
 log = structlog.get_logger()
 
-NEVER_LEFT = (
-    aiohttp.ClientConnectorError,  # refused, no route, DNS, TLS handshake
-    aiohttp.ConnectionTimeoutError,
-    aiohttp.InvalidURL,
-    httpx.InvalidURL,
-    httpx.UnsupportedProtocol,
-)
-
 MISSHAPEN = (TypeError, ValueError, LookupError, AttributeError)
 """What a translator raises over a shape that nobody foresaw."""
-
-
-class AnswerTooLargeError(Exception):
-    """The provider sent more than we are willing to hold."""
-
-
-@dataclass(frozen=True, slots=True)
-class Deadlines:
-    """How long to wait, in seconds: for the first byte, between bytes, and in all."""
-
-    first_byte: float
-    idle: float
-    total: float
-
-
-class Stopwatch:
-    """Measures one call and ends it when a deadline passes."""
-
-    def __init__(self, deadlines: Deadlines) -> None:
-        self._deadlines = deadlines
-        self._began = time.monotonic()
-        self._timeout = asyncio.timeout(min(deadlines.first_byte, deadlines.total))
-        self.first_token_ms: int | None = None
-        self.sent = False  # from then on the provider may bill
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Raise TimeoutError inside the block when a deadline passes."""
-        with reporting(self._left):
-            async with self._timeout:
-                yield
-
-    def _left(self) -> None:
-        self.sent = True
-
-    def byte(self) -> None:
-        """Bytes arrived: the next ones are due within the idle gap."""
-        loop = asyncio.get_running_loop()
-        left = self._deadlines.total - (time.monotonic() - self._began)
-        self._timeout.reschedule(loop.time() + min(self._deadlines.idle, left))
-
-    def token(self) -> None:
-        """A chunk with content arrived."""
-        if self.first_token_ms is None:
-            self.first_token_ms = self.elapsed_ms()
-
-    def elapsed_ms(self) -> int:
-        return int((time.monotonic() - self._began) * 1000)
 
 
 class Wire:
@@ -133,6 +85,8 @@ class Wire:
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             request_class=ReportingRequest,
+            max_line_size=HEADER_LIMIT,
+            max_field_size=HEADER_LIMIT,
         )
 
     @asynccontextmanager
@@ -146,6 +100,7 @@ class Wire:
             extensions={"timeout": self._timeout.as_dict()},
         )
         response = await self._transport.handle_async_request(request)
+        _name_gzip(response.headers)
         try:
             yield response
         finally:
@@ -156,6 +111,12 @@ class Wire:
 
 
 _url = lru_cache(maxsize=4_096)(httpx.URL)
+
+
+def _name_gzip(headers: httpx.Headers) -> None:
+    """Call `x-gzip` by its other name, the only one that httpx knows (RFC 9110, 8.4.1.3)."""
+    if "x-gzip" in headers.get("content-encoding", "").lower():
+        headers["content-encoding"] = headers["content-encoding"].lower().replace("x-gzip", "gzip")
 
 
 async def call(
@@ -176,31 +137,65 @@ async def call(
     try:
         async with watch.running(), wire.sent(built) as response:
             on_headers(response.headers)
-            return await _read_answer(response, adapter, request, watch, max_bytes, assembly)
+            watch.byte()
+            if not response.is_success:
+                body = await read_body(response, watch, MAX_ERROR_BYTES, cut=True)
+                return adapter.error(response.status_code, response.headers, body)
+            return await _answer(response, adapter, request, watch, max_bytes, assembly)
     except TimeoutError:
         return _late(upstream, watch)
     except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
         return _transport_failure(upstream, error, sent=watch.sent)
     except ProviderFailureError as error:
         return error.failure
-    except MalformedAnswerError as error:
-        return _unknown(
-            ErrorType.PROVIDER_UNAVAILABLE, f"{upstream.slug} sent an answer we cannot use: {error}"
-        )
-    except MISSHAPEN:
-        if not watch.sent:
-            log.exception("upstream.unwritable", provider=upstream.slug)
-            return _unwritable(upstream)
-        # an answer of a shape that its translator did not foresee is the provider's failure
-        log.exception("upstream.misshapen_answer", provider=upstream.slug)
-        return _unknown(
-            ErrorType.PROVIDER_UNAVAILABLE, f"{upstream.slug} sent an answer of an unknown shape."
-        )
-    except AnswerTooLargeError:
+    except CutOffError as error:
         return _unknown(
             ErrorType.PROVIDER_UNAVAILABLE,
-            f"{upstream.slug} sent an answer of more than {max_bytes} bytes.",
+            f"{upstream.slug} sent an answer that is not complete: {error}.",
         )
+    except _UnreadableError as error:
+        return _unreadable(upstream, error.__cause__, error.usage)
+    except MISSHAPEN:
+        if watch.sent:
+            raise
+        log.exception("upstream.unwritable", provider=upstream.slug)
+        return _unwritable(upstream)
+
+
+class _UnreadableError(Exception):
+    """An answer came that cannot be used; its cause says why."""
+
+    def __init__(self, usage: Usage | None) -> None:
+        super().__init__()
+        self.usage = usage
+
+
+async def _answer(
+    response: httpx.Response,
+    adapter: Adapter | OperationAdapter,
+    request: CompletionRequest,
+    watch: Stopwatch,
+    most: int,
+    assembly: Assembly,
+) -> Completion | Document:
+    """Read a 2xx answer in the form that it has, which is not always the one requested.
+
+    Raises _UnreadableError for an answer that cannot be used.
+    """
+    body = b""
+    try:
+        if request.stream or is_event_stream(response.headers):
+            await read_stream(response, adapter.reader(request), watch, most, assembly)
+            return assembly.completion()
+        body = await read_body(response, watch, most)
+        if looks_like_events(body):
+            return _replayed(body, adapter, request, assembly)
+        return adapter.answer(body, request)
+    except CutOffError:
+        raise
+    except (MalformedAnswerError, AnswerTooLargeError, *MISSHAPEN) as error:
+        stated = adapter.usage(stated_usage(body, adapter.usage_name))
+        raise _UnreadableError(stated or assembly.completion().usage) from error
 
 
 def build(
@@ -217,65 +212,36 @@ def build(
         return Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message[:500])
 
 
-async def _read_answer(
-    response: httpx.Response,
+def _replayed(
+    body: bytes,
     adapter: Adapter | OperationAdapter,
     request: CompletionRequest,
-    watch: Stopwatch,
-    max_bytes: int,
-    assembly: Assembly,
-) -> Completion | Document | Failure:
-    watch.byte()
-    if not response.is_success:
-        body = await _read(response, watch, MAX_ERROR_BYTES, cut=True)
-        return adapter.error(response.status_code, response.headers, body)
-    if not request.stream:
-        return adapter.answer(await _read(response, watch, max_bytes), request)
-    return await _stream(response, adapter, request, watch, max_bytes, assembly)
-
-
-async def _read(
-    response: httpx.Response, watch: Stopwatch, most: int, *, cut: bool = False
-) -> bytes:
-    """Read a body of at most `most` bytes; a longer one is cut or refused."""
-    pieces = []
-    size = 0
-    async for piece in response.aiter_bytes():
-        watch.byte()
-        pieces.append(piece)
-        size += len(piece)
-        if size > most:
-            if cut:
-                break
-            raise AnswerTooLargeError
-    return b"".join(pieces)[:most]
-
-
-async def _stream(
-    response: httpx.Response,
-    adapter: Adapter | OperationAdapter,
-    request: CompletionRequest,
-    watch: Stopwatch,
-    most: int,
     assembly: Assembly,
 ) -> Completion:
+    """Read events that came whole, under the content type of something else."""
     reader = adapter.reader(request)
-    size = 0
-
-    def take(chunks: list[Chunk]) -> None:
-        for chunk in chunks:
-            if chunk.choices:
-                watch.token()
-            assembly.add(chunk)
-
-    async for piece in response.aiter_bytes():
-        watch.byte()
-        size += len(piece)
-        if size > most:
-            raise AnswerTooLargeError
-        take(reader.feed(piece))
-    take(reader.close())
+    for chunk in (*reader.feed(body), *reader.close()):
+        assembly.add(chunk)
     return assembly.completion()
+
+
+def _unreadable(upstream: Upstream, error: BaseException | None, usage: Usage | None) -> Failure:
+    """Return the failure of an answer that was made, is billed, and cannot be used."""
+    what = "an answer of an unknown shape"
+    if isinstance(error, MalformedAnswerError):
+        what = f"an answer we cannot use: {error}"
+    elif isinstance(error, AnswerTooLargeError):
+        what = f"an answer of {error}"
+    else:
+        log.error("upstream.misshapen_answer", provider=upstream.slug, exc_info=error)
+    message = f"{upstream.slug} sent {what}."
+    return Failure(
+        AttemptOutcome.UNKNOWN,
+        ErrorType.PROVIDER_UNAVAILABLE,
+        message[:500],
+        answered=True,
+        usage=usage,
+    )
 
 
 def _unknown(error_type: ErrorType, message: str) -> Failure:
@@ -304,16 +270,8 @@ def _unwritable(upstream: Upstream) -> Failure:
 
 
 def _transport_failure(upstream: Upstream, error: Exception, *, sent: bool) -> Failure:
-    """Tell a request that never left from one that may have been served.
-
-    The transport maps several aiohttp errors to one httpx error (a dropped connection and a failed
-    connect both become ConnectTimeout), so the cause decides.
-    """
-    cause = error.__cause__ or error
-    never_left = not sent or isinstance(cause, NEVER_LEFT)
+    """Tell a request that never left from one that may have been served."""
+    never_left, message = describe(error, upstream.slug, sent=sent)
     outcome = AttemptOutcome.NOT_SENT if never_left else AttemptOutcome.UNKNOWN
-    what = "could not be reached" if never_left else "dropped the connection"
-    detail = str(cause) or type(cause).__name__
-    return Failure(
-        outcome, ErrorType.PROVIDER_UNAVAILABLE, f"{upstream.slug} {what}: {detail}"[:500]
-    )
+    log.info("upstream.transport_error", provider=upstream.slug, error=repr(error)[:500])
+    return Failure(outcome, ErrorType.PROVIDER_UNAVAILABLE, message[:500])

@@ -307,11 +307,19 @@ def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
         "provider": job.plan[retry.position].provider,
         "lane": ordinary(job.lane),
         "position": retry.position,
-        "attempts_used": job.attempts_used - free,
+        "attempts_used": _used(end) - free,
         "tries_here": tries,
         "available_at": available,
         "dispatch_at": _dispatch_at(end, available),
     }
+
+
+def _used(end: Failed) -> int:
+    """Count the attempts used up: after a billed answer that cannot be used, one more may follow."""
+    job = end.job
+    return (
+        max(job.attempts_used, job.max_attempts - 1) if end.failure.answered else job.attempts_used
+    )
 
 
 def _waits_as(lane: str) -> JobState:

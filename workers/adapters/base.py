@@ -7,9 +7,10 @@ that sends what it builds is `workers.upstream`.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any, ClassVar, Protocol
 
-from broker.completion import Chunk, Completion, CompletionRequest, Failure
+from broker.completion import Chunk, Completion, CompletionRequest, Failure, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class MalformedAnswerError(Exception):
     """The provider answered 2xx with something that is not its wire."""
 
 
+class CutOffError(MalformedAnswerError):
+    """The provider's answer ended before it was complete."""
+
+
 class ProviderFailureError(Exception):
     """The provider reported a failure inside a 2xx answer or stream."""
 
@@ -47,16 +52,36 @@ class ProviderFailureError(Exception):
         self.failure = failure
 
 
+class Stage(Enum):
+    """How far a streamed answer has come, by its own protocol."""
+
+    OPEN = "open"  # a finish reason is still to come
+    FINISHED = "finished"  # the finish reason has come; the usage may follow
+    COUNTED = "counted"  # finish reason and usage have come; only the protocol's end may follow
+    OVER = "over"  # the protocol's own end has come: what follows says nothing
+
+
 class StreamReader(Protocol):
     """Reads one streamed answer, fed with bytes cut anywhere."""
 
+    @property
+    def stage(self) -> Stage:
+        """How far the answer has come. Once it is not OPEN, the answer stands."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage that the provider has stated so far."""
+
     def feed(self, data: bytes) -> list[Chunk]:
-        """Return the chunks completed by `data`; raises the two errors above."""
+        """Return the chunks completed by `data`.
+
+        Raises MalformedAnswerError and ProviderFailureError.
+        """
 
     def close(self) -> list[Chunk]:
         """Return what was left when the bytes ended.
 
-        Raises MalformedAnswerError where the stream ended before a finish reason was seen.
+        Raises CutOffError where the stream ended before a finish reason was seen.
         """
 
 
@@ -87,6 +112,13 @@ class Adapter(ABC):
     def reader(self, request: CompletionRequest) -> StreamReader:
         """Return a fresh reader for a streamed 2xx body."""
 
+    usage_name: ClassVar[str] = "usage"
+    """The field of an answer that states its usage."""
+
+    @abstractmethod
+    def usage(self, raw: Any) -> Usage | None:
+        """Translate the value of that field."""
+
     @abstractmethod
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Classify a non-2xx answer. Never raises, whatever the body."""
@@ -94,9 +126,11 @@ class Adapter(ABC):
 
 __all__: Sequence[str] = (
     "Adapter",
+    "CutOffError",
     "HttpRequest",
     "MalformedAnswerError",
     "ProviderFailureError",
+    "Stage",
     "StreamReader",
     "Upstream",
 )

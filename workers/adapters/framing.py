@@ -6,8 +6,8 @@ request with one JSON document: an error, or an answer of a vendor that does not
 
 import re
 
-from workers.adapters.base import MalformedAnswerError
-from workers.adapters.sse import EVENT_LIMIT, Event, SseDecoder
+from workers.adapters.base import CutOffError
+from workers.adapters.sse import BOM, Event, SseDecoder
 
 _MARK = re.compile(rb'[{}"]')
 _MARK_IN_STRING = re.compile(rb'["\\]')
@@ -28,7 +28,7 @@ class JsonDocuments:
         self._escaped = False  # the last byte was a backslash in a string
 
     def feed(self, data: bytes) -> list[Event]:
-        """Return the objects completed by `data`. Raises MalformedAnswerError past the limit."""
+        """Return the objects completed by `data`."""
         events: list[Event] = []
         start = at = 0
         while at < len(data):
@@ -43,16 +43,16 @@ class JsonDocuments:
             if mark[0] == b"{" and not self._depth:
                 start = mark.start()
             if self._step(mark[0]):
-                events.append(Event(bytes(self._held + data[start:at])))
+                events.append(Event(bytes(self._held + data[start:at]), is_document=True))
                 self._held.clear()
         if self._depth:
-            self._hold(data[start:])
+            self._held += data[start:]
         return events
 
     def close(self) -> list[Event]:
-        """Return nothing. Raises MalformedAnswerError where an object was still open."""
+        """Return nothing. Raises CutOffError where an object was still open."""
         if self._depth:
-            raise MalformedAnswerError("the stream ended within a JSON object")
+            raise CutOffError("the stream ended within a JSON object")
         return []
 
     def _step(self, mark: bytes) -> bool:
@@ -68,25 +68,22 @@ class JsonDocuments:
             return self._depth == 0
         return False
 
-    def _hold(self, rest: bytes) -> None:
-        self._held += rest
-        if len(self._held) > EVENT_LIMIT:
-            raise MalformedAnswerError(f"an object of the stream is over {EVENT_LIMIT} bytes")
-
 
 class Framing:
     """Gives the events of a stream, whichever way it is framed: its first byte tells."""
 
-    __slots__ = ("_decoder",)
+    __slots__ = ("_decoder", "_start")
 
     def __init__(self) -> None:
         self._decoder: SseDecoder | JsonDocuments | None = None
+        self._start = b""  # bytes that do not tell yet
 
     def feed(self, data: bytes) -> list[Event]:
         """Return the events completed by `data`."""
         if self._decoder is None:
-            data = data.lstrip()
-            if not data:
+            data = (self._start + data).removeprefix(BOM).lstrip()
+            if not data or BOM.startswith(data):
+                self._start = data
                 return []
             self._decoder = JsonDocuments() if data[:1] in (b"{", b"[") else SseDecoder()
         return self._decoder.feed(data)

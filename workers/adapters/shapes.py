@@ -2,21 +2,16 @@
 
 from typing import Any
 
-import orjson
-
+from broker import lenient_json
 from broker.completion import Json
 from workers.adapters.base import MalformedAnswerError
 
 
 def parse(data: bytes) -> Any:
-    """Parse JSON from a provider; text that is not UTF-8 is repaired rather than refused."""
+    """Parse JSON from a provider, repaired where it is not strict (see `lenient_json`)."""
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
-        pass
-    try:
-        return orjson.loads(data.decode("utf-8", "replace"))
-    except orjson.JSONDecodeError as error:
+        return lenient_json.loads(data)
+    except ValueError as error:
         raise MalformedAnswerError(f"the provider's answer is not JSON: {error}") from None
 
 

@@ -14,7 +14,15 @@ from workers.adapters.openai.tools import ToolCallStream
 class SingleChoice:
     """Turns what a provider adds step by step into chunks; what adds nothing gives none."""
 
-    __slots__ = ("_calls", "_started", "finished", "service_tier", "upstream_id", "upstream_model")
+    __slots__ = (
+        "_calls",
+        "_started",
+        "finished",
+        "service_tier",
+        "upstream_id",
+        "upstream_model",
+        "usage",
+    )
 
     def __init__(self, request: CompletionRequest) -> None:
         self._calls = ToolCallStream(turn_seed(request))
@@ -23,6 +31,7 @@ class SingleChoice:
         self.upstream_id: str | None = None
         self.upstream_model: str | None = None
         self.service_tier: str | None = None
+        self.usage: Usage | None = None
 
     def say(self, *, logprobs: Json | None = None, **said: Any) -> list[Chunk]:
         """Return the fields of a delta that say something."""
@@ -51,6 +60,7 @@ class SingleChoice:
 
     def total(self, usage: Usage | None) -> list[Chunk]:
         """Return the usage in a chunk of its own."""
+        self.usage = usage
         return [] if usage is None else [self._chunk((), usage)]
 
     def _choice(self, said: Json) -> Json:

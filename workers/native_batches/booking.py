@@ -22,13 +22,15 @@ from broker.native_lane import BATCH_TIER
 from broker.retries import Decision, GiveUp, Retry
 from broker.states import JobState
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
+from workers.answer_reading import Deadlines, Stopwatch
 from workers.asking import request_of
 from workers.healing import heal
 from workers.recording import finish, record_failure
 from workers.run import Run
+from workers.stated_usage import stated_usage
 from workers.story import Story
 from workers.toolbox import Route, Toolbox
-from workers.upstream import MISSHAPEN, Deadlines, Stopwatch
+from workers.upstream import MISSHAPEN
 
 CALLED_OFF = Failure(AttemptOutcome.CANCELLED, ErrorType.UNMAPPED, "Cancelled by the caller.")
 TOO_LATE = Failure(
@@ -103,6 +105,8 @@ def _read(run: Run, route: Route, answer: bytes) -> Completion | Document | Fail
             AttemptOutcome.UNKNOWN,
             ErrorType.PROVIDER_UNAVAILABLE,
             f"{run.job.endpoint.provider} sent an answer of an unknown shape.",
+            answered=True,
+            usage=adapter.usage(stated_usage(answer, adapter.usage_name)),
         )
     return replace(read, service_tier=BATCH_TIER) if isinstance(read, Completion) else read
 

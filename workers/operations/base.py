@@ -2,12 +2,13 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from broker.completion import Completion, CompletionRequest, Document, Failure, Json
+from broker.completion import Completion, CompletionRequest, Document, Failure, Json, Usage
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, StreamReader, Upstream
 from workers.adapters.errors import classify
+from workers.adapters.openai.usage import read_usage
 
 
 class OperationAdapter(ABC):
@@ -26,6 +27,11 @@ class OperationAdapter(ABC):
 
     def reader(self, request: CompletionRequest) -> StreamReader:  # noqa: ARG002
         raise MalformedAnswerError(f"{self.operation.value} does not stream")
+
+    usage_name: ClassVar[str] = "usage"
+
+    def usage(self, raw: Any) -> Usage | None:
+        return read_usage(raw)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)

@@ -4,14 +4,16 @@ Sources: platform.claude.com/docs/en/api/messages, …/api/versioning, …/api/b
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
-from broker.completion import Completion, CompletionRequest, Failure, Json
+from broker.completion import Completion, CompletionRequest, Failure, Json, Usage
 from workers.adapters.anthropic.answer import read_answer
 from workers.adapters.anthropic.quirks import Quirk
 from workers.adapters.anthropic.request import request_body
 from workers.adapters.anthropic.stream import AnthropicStream
+from workers.adapters.anthropic.usage import read_usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import classify
 from workers.adapters.shapes import parse
@@ -47,6 +49,9 @@ class AnthropicAdapter(Adapter):
 
     def reader(self, request: CompletionRequest) -> StreamReader:
         return AnthropicStream(request)
+
+    def usage(self, raw: Any) -> Usage | None:
+        return read_usage(raw)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)

@@ -7,7 +7,7 @@ themselves too; unknown ones are to be passed over.
 from dataclasses import replace
 from typing import Any
 
-from broker.completion import Chunk, CompletionRequest, Json
+from broker.completion import Chunk, CompletionRequest, Json, Usage
 from workers.adapters.anthropic.answer import (
     read_answer,
     refusal_text,
@@ -16,12 +16,12 @@ from workers.adapters.anthropic.answer import (
 )
 from workers.adapters.anthropic.blocks import Block, Progress, open_block
 from workers.adapters.anthropic.usage import merged, read_tier, read_usage
-from workers.adapters.base import MalformedAnswerError
+from workers.adapters.base import CutOffError, Stage
 from workers.adapters.event_reader import EventReader
 from workers.adapters.hidden_reasoning import hides_reasoning
 from workers.adapters.openai.answer import id_seed
 from workers.adapters.openai.stream import chunks_of
-from workers.adapters.shapes import parse, word
+from workers.adapters.shapes import an_object, parse, word
 from workers.adapters.sse import Event
 
 
@@ -42,6 +42,18 @@ class AnthropicStream(EventReader):
         self._stop: Json | None = None  # the delta that held the stop reason
         self._started = False
         self._ended = False
+
+    @property
+    def stage(self) -> Stage:
+        """How far the answer has come; `message_delta` brings stop reason and usage together."""
+        if self._ended:
+            return Stage.OVER
+        return Stage.OPEN if self._stop is None else Stage.COUNTED
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage that the provider has stated so far; `message_start` counts the input."""
+        return read_usage(self._usage)
 
     def _take(self, event: Event, chunks: list[Chunk]) -> None:
         if self._ended or not event.data:
@@ -65,6 +77,7 @@ class AnthropicStream(EventReader):
                 self._end(chunks)
             case "message":  # a host that did not stream
                 chunks += chunks_of(read_answer(payload, self._request))
+                self._usage = an_object(payload.get("usage"))
                 self._ended = True
 
     def _begin(self, message: Any) -> None:
@@ -107,7 +120,7 @@ class AnthropicStream(EventReader):
         if self._ended:
             return
         if self._stop is None:
-            raise MalformedAnswerError("the stream ended without a stop reason")
+            raise CutOffError("the stream ended without a stop reason")
         self._ended = True
         for block in self._blocks.values():  # left open by hosts that stop nothing
             self._say(chunks, block.stop())

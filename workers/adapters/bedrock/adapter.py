@@ -1,16 +1,18 @@
 """The wire `bedrock`: `POST /model/{id}/converse`, or `converse-stream` for a binary stream."""
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 import orjson
 
-from broker.completion import Completion, CompletionRequest, Failure
+from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.bedrock.answer import read_document
 from workers.adapters.bedrock.request import request_body
 from workers.adapters.bedrock.signing import authorized, region_of
 from workers.adapters.bedrock.stream import ConverseStream
+from workers.adapters.bedrock.usage import read_usage
 from workers.adapters.errors import classify
 
 
@@ -37,6 +39,9 @@ class BedrockAdapter(Adapter):
 
     def reader(self, request: CompletionRequest) -> StreamReader:
         return ConverseStream(request)
+
+    def usage(self, raw: Any) -> Usage | None:
+        return read_usage(raw)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)

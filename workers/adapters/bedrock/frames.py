@@ -7,11 +7,12 @@ models, or an error it does not.
 import orjson
 from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserError
 
+from broker import lenient_json
 from broker.completion import Json
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import reported
 from workers.adapters.framing import Framing
-from workers.adapters.sse import Event
+from workers.adapters.sse import BOM, Event
 
 FAILURE = ":failure"
 
@@ -47,7 +48,7 @@ class EventStreamFraming(Framing):
     def feed(self, data: bytes) -> list[Event]:
         """Return the events completed by `data`. Raises MalformedAnswerError for other bytes."""
         if self._is_json is None and data:
-            self._is_json = data[:1] in (b"{", b"[")
+            self._is_json = data[:1] in (b"{", b"[", BOM[:1])
         if self._is_json:
             return super().feed(data)
         self._buffer.add_data(data)
@@ -74,8 +75,8 @@ def _event(message: EventStreamMessage) -> Event:
 
 def _report(name: str, headers: Json, payload: bytes) -> Json:
     try:
-        said = orjson.loads(payload)
-    except orjson.JSONDecodeError:
+        said = lenient_json.loads(payload)
+    except ValueError:
         said = None
     said = said if isinstance(said, dict) else {}
     stated = (headers.get(":error-message"), said.get("message"), said.get("Message"))

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from broker.completion import Chunk, CompletionRequest, Json
-from workers.adapters.base import MalformedAnswerError
+from broker.completion import Chunk, CompletionRequest, Json, Usage
+from workers.adapters.base import CutOffError, Stage
 from workers.adapters.bedrock.answer import (
     image_part,
     own_call,
@@ -26,9 +26,8 @@ class ConverseStream(EventReader):
     """See `EventReader`. Events nobody has documented yet are passed over."""
 
     def __init__(self, request: CompletionRequest) -> None:
-        super().__init__()
+        super().__init__(EventStreamFraming())
         self._request = request
-        self._framing = EventStreamFraming()
         self._answer = SingleChoice(request)
         self._images: dict[int, tuple[Any, list[str]]] = {}  # open blocks: format and data
         self._spoken = 0  # characters of answer so far
@@ -42,20 +41,32 @@ class ConverseStream(EventReader):
             "metadata": self._metadata,
         }
 
+    @property
+    def stage(self) -> Stage:
+        """How far the answer has come: `messageStop`, then `metadata` with the usage."""
+        if not self._answer.finished:
+            return Stage.OPEN
+        return Stage.OVER if self._totalled else Stage.FINISHED
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage, which comes at the end only."""
+        return self._answer.usage
+
     def _take(self, event: Event, chunks: list[Chunk]) -> None:
         if event.name == FAILURE:
             raise failure_of(event)
         payload = parse(event.data) if event.data else {}
         if read := self._readers.get(event.name):
             chunks += read(an_object(payload))
-        elif event.name == "message":
+        elif event.is_document:
             # One JSON document: an answer of a proxy that does not stream, or an error.
             chunks += chunks_of(read_answer(payload, self._request))
-            self._answer.finished = True
+            self._answer.finished = self._totalled = True
 
     def _end(self, chunks: list[Chunk]) -> None:  # noqa: ARG002  # nothing is held back
         if not self._answer.finished:
-            raise MalformedAnswerError("the stream ended without a stop reason")
+            raise CutOffError("the stream ended without a stop reason")
 
     def _start(self, payload: Json) -> list[Chunk]:
         index, start = _index(payload), an_object(payload.get("start"))

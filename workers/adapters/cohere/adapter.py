@@ -1,15 +1,17 @@
 """The wire `cohere`: `POST /v2/chat`, answered as JSON or as server-sent events."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
-from broker.completion import Completion, CompletionRequest, Failure
+from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.cohere.address import cohere_headers, cohere_url
 from workers.adapters.cohere.answer import read_document
 from workers.adapters.cohere.request import request_body
 from workers.adapters.cohere.stream import CohereStream
+from workers.adapters.cohere.usage import read_usage
 from workers.adapters.errors import classify
 
 
@@ -34,6 +36,9 @@ class CohereAdapter(Adapter):
 
     def reader(self, request: CompletionRequest) -> StreamReader:
         return CohereStream(request)
+
+    def usage(self, raw: Any) -> Usage | None:
+        return read_usage(raw)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)

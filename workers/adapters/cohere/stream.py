@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from broker.completion import Chunk, CompletionRequest, Json
-from workers.adapters.base import MalformedAnswerError, ProviderFailureError
+from broker.completion import Chunk, CompletionRequest, Json, Usage
+from workers.adapters.base import CutOffError, ProviderFailureError, Stage
 from workers.adapters.cohere.answer import (
     blocks_text,
     read_answer,
@@ -41,6 +41,16 @@ class CohereStream(EventReader):
             "message-end": self._finish,
         }
 
+    @property
+    def stage(self) -> Stage:
+        """How far the answer has come; `message-end` says all of the end at once."""
+        return Stage.OVER if self._answer.finished else Stage.OPEN
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage, which comes at the end only."""
+        return self._answer.usage
+
     def _take(self, event: Event, chunks: list[Chunk]) -> None:
         if not event.data or event.data.strip() == _DONE or self._answer.finished:
             return
@@ -58,7 +68,7 @@ class CohereStream(EventReader):
 
     def _end(self, chunks: list[Chunk]) -> None:  # noqa: ARG002  # nothing is held back
         if not self._answer.finished:
-            raise MalformedAnswerError("the stream ended without a finish reason")
+            raise CutOffError("the stream ended without a finish reason")
 
     def _whole(self, payload: Json | None) -> list[Chunk]:
         """Read an answer that came in one piece after all."""

@@ -13,6 +13,8 @@ from typing import Any
 
 import orjson
 
+from broker import lenient_json
+
 _SAYING = ("message", "Message", "msg", "detail", "error", "errorMessage", "title", "reason")
 _WORDS = ("code", "type", "status", "__type", "error_type", "reason")
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
@@ -38,8 +40,8 @@ def read_complaint(body: bytes) -> Complaint:
     """Read an error body. Never raises."""
     text = body[: _TEXT_LIMIT * 4].decode("utf-8", "replace")[:_TEXT_LIMIT]
     try:
-        payload = orjson.loads(body)
-    except orjson.JSONDecodeError:
+        payload = lenient_json.loads(body)
+    except ValueError:
         return Complaint(message=_plain(text), text=text)
     return read_payload(payload, text)
 

@@ -5,17 +5,19 @@ model-reference/inference.
 """
 
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 import orjson
 
-from broker.completion import Completion, CompletionRequest, Failure
+from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import classify
 from workers.adapters.gemini.answer import read_answer
 from workers.adapters.gemini.quirks import Quirk
 from workers.adapters.gemini.request import request_body
 from workers.adapters.gemini.stream import GeminiStream
+from workers.adapters.gemini.usage import read_usage
 from workers.adapters.shapes import parse
 from workers.adapters.vertex import auth_headers, model_url
 
@@ -24,6 +26,7 @@ class GeminiAdapter(Adapter):
     """See `Adapter`. `options`: `project` and `region`, which Vertex AI needs."""
 
     wire = "gemini"
+    usage_name = "usageMetadata"
     quirks = frozenset(Quirk)
     opens = (
         "gs://",
@@ -46,6 +49,9 @@ class GeminiAdapter(Adapter):
 
     def reader(self, request: CompletionRequest) -> StreamReader:
         return GeminiStream(request)
+
+    def usage(self, raw: Any) -> Usage | None:
+        return read_usage(raw)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)

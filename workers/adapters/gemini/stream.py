@@ -1,14 +1,14 @@
 """Reads a streamed generateContent answer, framed as server-sent events or as a JSON array.
 
-Every chunk is a whole `GenerateContentResponse`; no event ends the stream, so a candidate finishes
-when the bytes do. Source: ai.google.dev/api/generate-content#method:-models.streamgeneratecontent.
+Every chunk is a whole `GenerateContentResponse`; no event ends the stream, so the last delta waits
+for its end. Source: ai.google.dev/api/generate-content#method:-models.streamgeneratecontent.
 """
 
 from dataclasses import replace
 from typing import Any
 
-from broker.completion import Chunk, CompletionRequest, Json
-from workers.adapters.base import MalformedAnswerError
+from broker.completion import Chunk, CompletionRequest, Json, Usage
+from workers.adapters.base import CutOffError, Stage
 from workers.adapters.event_reader import EventReader
 from workers.adapters.gemini.answer import (
     blocked,
@@ -26,7 +26,16 @@ from workers.adapters.sse import Event
 class GeminiStream(EventReader):
     """A `StreamReader`; of the usage, which every chunk repeats as it grows, the last counts."""
 
-    __slots__ = ("_candidates", "_envelope", "_refusal", "_request", "_started", "_usage")
+    __slots__ = (
+        "_candidates",
+        "_counted",
+        "_envelope",
+        "_over",
+        "_refusal",
+        "_request",
+        "_started",
+        "_usage",
+    )
 
     def __init__(self, request: CompletionRequest) -> None:
         super().__init__()
@@ -35,10 +44,37 @@ class GeminiStream(EventReader):
         self._started: set[int] = set()
         self._envelope = Chunk()
         self._usage: Any = None
+        self._counted = False  # a usage has come with the finish reasons or after them
+        self._over = False  # `[DONE]` has come
         self._refusal: Json | None = None  # the choice of a blocked prompt
 
+    @property
+    def stage(self) -> Stage:
+        """How far the answer has come; every candidate that was asked for must have finished."""
+        if not self._is_finished():
+            return Stage.OPEN
+        if self._over:
+            return Stage.OVER
+        return Stage.COUNTED if self._counted else Stage.FINISHED
+
+    @property
+    def usage(self) -> Usage | None:
+        """The usage that the provider has stated so far."""
+        return read_usage(self._usage)
+
+    def _is_finished(self) -> bool:
+        if not self._candidates:
+            return self._refusal is not None
+        asked, found = self._request.body.get("n"), self._candidates.values()
+        return len(found) >= (asked if isinstance(asked, int) else 1) and all(
+            candidate.finished for candidate in found
+        )
+
     def _take(self, event: Event, chunks: list[Chunk]) -> None:
-        if not event.data or event.data.strip() == b"[DONE]":  # said by some proxies
+        if not event.data:
+            return
+        if event.data.strip() == b"[DONE]":  # said by some proxies
+            self._over = True
             return
         payload = refuse_failure(parse(event.data))
         if self._envelope.upstream_id is None:
@@ -54,6 +90,8 @@ class GeminiStream(EventReader):
             if delta := candidate.feed(entry):
                 choice = self._addition(index, delta)
                 chunks.append(replace(self._envelope, choices=(with_logprobs(choice, entry),)))
+        if counts_something(payload.get("usageMetadata")):
+            self._counted = self._is_finished()
 
     def _end(self, chunks: list[Chunk]) -> None:
         if not self._candidates and self._refusal is not None:
@@ -67,7 +105,7 @@ class GeminiStream(EventReader):
     def _last(self) -> list[Json]:
         found = self._candidates.values()
         if not found or not all(candidate.finished for candidate in found):
-            raise MalformedAnswerError("the stream ended without a finish reason")
+            raise CutOffError("the stream ended without a finish reason")
         finished = [(candidate, *candidate.finish()) for candidate in found]
         return [
             {**self._addition(candidate.index, delta), **reasons}

@@ -6,10 +6,11 @@ Face, Z.ai, Ollama, Databricks, vLLM and many more. Requests differ by declared 
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import orjson
 
-from broker.completion import Completion, CompletionRequest, Failure
+from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import classify
 from workers.adapters.openai.address import endpoint_url, request_headers
@@ -17,6 +18,7 @@ from workers.adapters.openai.answer import read_answer
 from workers.adapters.openai.quirks import Quirk
 from workers.adapters.openai.request import request_body
 from workers.adapters.openai.stream import OpenAiStream
+from workers.adapters.openai.usage import read_usage
 from workers.adapters.shapes import parse
 
 JSON = "application/json"
@@ -44,6 +46,9 @@ class OpenAiAdapter(Adapter):
 
     def reader(self, request: CompletionRequest) -> StreamReader:
         return OpenAiStream(request)
+
+    def usage(self, raw: Any) -> Usage | None:
+        return read_usage(raw)
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)

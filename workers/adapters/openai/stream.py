@@ -8,8 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from broker.completion import Chunk, Completion, CompletionRequest, Json
-from workers.adapters.base import MalformedAnswerError, ProviderFailureError
+from broker.completion import Chunk, Completion, CompletionRequest, Json, Usage
+from workers.adapters.base import (
+    CutOffError,
+    MalformedAnswerError,
+    ProviderFailureError,
+    Stage,
+)
 from workers.adapters.errors import reported
 from workers.adapters.event_reader import EventReader
 from workers.adapters.hidden_reasoning import SHOWN_REASONING, hides_reasoning
@@ -17,8 +22,8 @@ from workers.adapters.openai.answer import id_seed, raw_usage, read_answer, refu
 from workers.adapters.openai.choice import ChoiceStream
 from workers.adapters.openai.message import citations
 from workers.adapters.openai.usage import read_usage
-from workers.adapters.shapes import parse, word
-from workers.adapters.sse import EVENT_LIMIT, Event, SseDecoder
+from workers.adapters.shapes import an_object, objects, parse, word
+from workers.adapters.sse import Event
 
 _DONE = b"[DONE]"
 
@@ -29,6 +34,7 @@ class OpenAiStream(EventReader):
     __slots__ = (
         "_choices",
         "_citing",
+        "_counted",
         "_ended",
         "_fingerprint",
         "_hidden",
@@ -38,11 +44,10 @@ class OpenAiStream(EventReader):
         "_request",
         "_tier",
         "_usage",
-        "_whole",
     )
 
     def __init__(self, request: CompletionRequest) -> None:
-        super().__init__(SseDecoder())
+        super().__init__()
         self._request = request
         self._hidden = hides_reasoning(request.body)
         self._choices: dict[int, ChoiceStream] = {}
@@ -51,36 +56,24 @@ class OpenAiStream(EventReader):
         self._fingerprint: str | None = None
         self._tier: str | None = None
         self._usage: Any = None
+        self._counted = False  # a usage has come that is not only of the beginning
         self._citing: Json = {}
         self._over = False  # `[DONE]` has come
         self._ended = False  # every choice has been finished
-        self._whole: bytearray | None = bytearray()  # None once the bytes prove to be a stream
 
-    def feed(self, data: bytes) -> list[Chunk]:
-        """Return the chunks completed by `data`."""
-        if self._failure is None and self._whole is not None and not self._is_stream(data):
-            return []
-        return super().feed(data)
+    @property
+    def stage(self) -> Stage:
+        """How far the answer has come; every choice that was asked for must have finished."""
+        if self._over:
+            return Stage.OVER
+        if not self._is_finished():
+            return Stage.OPEN
+        return Stage.COUNTED if self._counted else Stage.FINISHED
 
-    def close(self) -> list[Chunk]:
-        """Return the last chunks. Raises MalformedAnswerError where no finish reason came."""
-        if self._failure is None and self._whole:
-            return chunks_of(read_answer(parse(bytes(self._whole)), self._request))
-        return super().close()
-
-    def _is_stream(self, data: bytes) -> bool:
-        """Tell a stream from one JSON document, which the first byte that is not white space does.
-
-        An error may come as a document, and so does an answer of a vendor that does not stream.
-        """
-        whole = self._whole = bytearray() if self._whole is None else self._whole
-        whole += data if whole else data.lstrip()
-        if whole and whole[0] not in b"{[":
-            self._whole = None
-            return True
-        if len(whole) > EVENT_LIMIT:
-            raise MalformedAnswerError(f"the answer is over {EVENT_LIMIT} bytes")
-        return False
+    @property
+    def usage(self) -> Usage | None:
+        """The usage that the provider has stated so far."""
+        return read_usage(self._usage)
 
     def _take(self, event: Event, chunks: list[Chunk]) -> None:
         data = event.data
@@ -95,6 +88,9 @@ class OpenAiStream(EventReader):
         payload = parse(data)
         if type(payload) is not dict or not payload.get("choices") or payload.get("error"):
             payload = refuse_failure(payload)
+        if event.is_document and _is_whole(payload):
+            chunks += self._read_whole(payload)
+            return
         self._note(payload)
         choices = payload.get("choices")
         for choice in choices if type(choices) is list else ():
@@ -104,6 +100,22 @@ class OpenAiStream(EventReader):
             if addition is not None:
                 # Not a comprehension: a failure must not take the additions before it along.
                 chunks.append(self._chunk((addition,)))
+        if self._usage and not self._counted and raw_usage(payload):
+            self._counted = self._is_finished()  # until then a vendor counts as it goes
+
+    def _read_whole(self, payload: Json) -> list[Chunk]:
+        """Read an answer of a vendor that does not stream."""
+        answer = read_answer(payload, self._request)
+        self._over = self._ended = True
+        self._usage = raw_usage(payload)
+        return chunks_of(answer)
+
+    def _is_finished(self) -> bool:
+        asked = self._request.body.get("n")
+        choices = self._choices
+        return len(choices) >= (asked if isinstance(asked, int) else 1) and all(
+            choice.finished for choice in choices.values()
+        )
 
     def _note(self, payload: Json) -> None:
         """Remember what concerns the whole answer; of usage and sources the last word counts."""
@@ -144,7 +156,7 @@ class OpenAiStream(EventReader):
         if not self._ended:
             self._finish(chunks)
         if not self._ended:
-            raise MalformedAnswerError("the stream ended without a finish reason")
+            raise CutOffError("the stream ended without a finish reason")
 
     def _finish(self, chunks: list[Chunk]) -> None:
         """Finish every choice and give the usage, if a finish reason has come for all of them."""
@@ -198,6 +210,14 @@ def _without_reasoning(addition: Json) -> Json | None:
 
 def _noted(notes: list[Json]) -> Json:
     return {"annotations": notes} if notes else {}
+
+
+def _is_whole(payload: Json) -> bool:
+    """Tell a whole answer from one JSON object of many that a vendor streams without framing."""
+    return any(
+        isinstance(an_object(one).get("message"), dict) and not one.get("delta")
+        for one in objects(payload.get("choices"))
+    )
 
 
 def _error_of(data: bytes) -> Any:
