@@ -315,11 +315,9 @@ def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
 
 
 def _used(end: Failed) -> int:
-    """Count the attempts used up: after a billed answer that cannot be used, one more may follow."""
-    job = end.job
-    return (
-        max(job.attempts_used, job.max_attempts - 1) if end.failure.answered else job.attempts_used
-    )
+    """Count the attempts used up. After a billed answer that cannot be used one more may follow."""
+    used = end.job.attempts_used
+    return max(used, end.job.max_attempts - 1) if end.failure.answered else used
 
 
 def _waits_as(lane: str) -> JobState:

@@ -250,9 +250,8 @@ def test_a_whole_answer_instead_of_a_stream(size):
 
 def test_an_error_document_instead_of_a_stream():
     reader = OpenAiAdapter().reader(REQUEST)
-    reader.feed(b'{"error": {"code": 401, "message": "no"}}')
     with pytest.raises(ProviderFailureError):
-        reader.close()
+        reader.feed(b'{"error": {"code": 401, "message": "no"}}')
 
 
 def test_sources_come_with_the_last_delta():
