@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
+from api.headers import header
 from broker.completion import Json
 
 TITLES = ("x-openrouter-title", "x-title")
@@ -29,7 +30,7 @@ def attribution(request: Request) -> dict[str, Any]:
 
 
 def _header(request: Request, name: str) -> str | None:
-    value = request.headers.get(name)
+    value = header(request, name)
     return value.strip()[:LONGEST] or None if value else None
 
 

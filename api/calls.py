@@ -77,7 +77,12 @@ async def _chunks(
         source = explaining.explained_stream(services, principal, job_id, source)
     return await chunk_response(
         source,
-        ChunkStream(job_id, job.row["model"], Operation(job.row["operation"])),
+        ChunkStream(
+            job_id,
+            model=job.row["model"],
+            created=job.row["created_at"] // 1000,
+            operation=Operation(job.row["operation"]),
+        ),
         keep_alive=services.settings.keep_alive_seconds,
         on_gone=on_gone,
     )

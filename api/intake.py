@@ -7,6 +7,7 @@ from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
 from api import repeats
+from api.headers import header
 from api.limiting import within_limits
 from api.presetting import with_preset
 from api.services import Services
@@ -78,7 +79,7 @@ async def remembered(
     request: Request, services: Services, principal: Principal, body: Json
 ) -> Mapping[str, str]:
     """Give a chat body the session that a header names; return which endpoint remembers it."""
-    session = request.headers.get("x-session-id")
+    session = header(request, "x-session-id")
     if session and body.get("session_id") is None:
         body["session_id"] = session
     return await warmth.find(services.redis, principal.workspace_id, body)

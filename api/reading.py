@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from api import encodings
 from api.attribution import attribution
+from api.headers import header
 from api.services import Services
 from broker.bodies import validated
 from broker.completion import Json
@@ -81,7 +82,7 @@ async def asked(
 
 def idempotency_key(request: Request) -> str | None:
     """Return the `Idempotency-Key` header, without the quotes of a structured-field string."""
-    key = request.headers.get("idempotency-key")
+    key = header(request, "idempotency-key")
     if key is None:
         return None
     key = key.strip().strip('"')

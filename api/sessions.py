@@ -2,6 +2,7 @@
 
 from starlette.requests import Request
 
+from api.headers import header
 from broker.accounts import Principal, Role
 from broker.accounts.sessions import session_principal
 from broker.database import Database
@@ -18,7 +19,7 @@ async def signed_in(request: Request, database: Database) -> Principal:
     Raises AuthenticationError, and PermissionDeniedError for a page of another site that writes in
     the user's name, or for a viewer who writes.
     """
-    wanted = request.headers.get(WORKSPACE_HEADER)
+    wanted = header(request, WORKSPACE_HEADER)
     principal = await database.read(session_principal, request.cookies[SESSION_COOKIE], wanted)
     if principal is None:
         raise AuthenticationError("You are not signed in (any more), or not in this workspace.")

@@ -38,6 +38,7 @@ class ChunkStream:
 
     job_id: str
     model: str
+    created: int  # Unix seconds
     operation: Operation = Operation.CHAT
     shown: bool = False  # this caller has been sent a chunk
     ended: bool = False
@@ -84,7 +85,7 @@ class ChunkStream:
         body = {
             "id": job_headers(self.job_id)["X-Generation-Id"],
             "object": chunks.object_name(self.operation),
-            "created": 0,
+            "created": self.created,
             "model": self.model,
             "error": {
                 "code": status,
