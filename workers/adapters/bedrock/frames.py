@@ -52,10 +52,14 @@ class EventStreamFraming(Framing):
         if self._is_json:
             return super().feed(data)
         self._buffer.add_data(data)
+        events: list[Event] = []
         try:
-            return [_event(message) for message in self._buffer]
+            for message in self._buffer:
+                events.append(_event(message))  # noqa: PERF401  # those before broken bytes count
         except ParserError as error:
-            raise MalformedAnswerError(f"the event stream is broken: {error}") from None
+            if not events:
+                raise MalformedAnswerError(f"the event stream is broken: {error}") from None
+        return events
 
 
 def failure_of(event: Event) -> ProviderFailureError:
