@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from broker import lenient_json
 from broker.completion import Json
+from workers.adapters import lenient_json
 from workers.adapters.base import MalformedAnswerError
 
 

@@ -7,8 +7,8 @@ models, or an error it does not.
 import orjson
 from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserError
 
-from broker import lenient_json
 from broker.completion import Json
+from workers.adapters import lenient_json
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import reported
 from workers.adapters.framing import Framing

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from broker import lenient_json
+from workers.adapters import lenient_json
 
 _SAYING = ("message", "Message", "msg", "detail", "error", "errorMessage", "title", "reason")
 _WORDS = ("code", "type", "status", "__type", "error_type", "reason")
