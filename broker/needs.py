@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from broker import context_compression, parameters, pricing
 from broker.completion import Json
+from broker.data_uris import is_data_uri, stated_type
 from broker.file_parser import FileParser, read_file_parser
 from broker.routing import Needs
 
@@ -113,8 +114,8 @@ def _mime(part: Json) -> str:
     if isinstance(stated, str):
         return stated.lower()
     place = held.get("file_data") or held.get("url")
-    if isinstance(place, str) and place.startswith("data:"):
-        return place[5:].partition(",")[0].partition(";")[0].lower() or "text/plain"
+    if isinstance(place, str) and is_data_uri(place):
+        return stated_type(place) or "text/plain"
     return _by_name(held.get("filename")) or _by_name(_path(place)) or "application/pdf"
 
 

@@ -6,14 +6,20 @@ a URL in `file_data` (openrouter.ai/docs/features/multimodal), and Anthropic's `
 """
 
 import base64
-import binascii
+import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from mimetypes import guess_type
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 from broker.completion import Json
+from broker.data_uris import canonical_base64, is_data_uri, read_data_uri
+
+_ADDRESS = re.compile(r"\s*(data:|https?://|gs://|s3://)", re.IGNORECASE)
+
+
+_SOUNDS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "x-flac": "flac", "mp4": "m4a"}
 
 
 class Medium(StrEnum):
@@ -35,14 +41,11 @@ class Media:
     url: str | None = None
     file_id: str | None = None  # of the provider's own file store
     title: str | None = None
+    rewritten: bool = False  # the data came in another spelling of base64 or of `data:`
 
     @property
     def decoded(self) -> bytes:
-        """The data; nothing where it is not base64."""
-        try:
-            return base64.b64decode(self.data or "")
-        except binascii.Error:
-            return b""
+        return base64.b64decode(self.data or "")
 
     @property
     def is_text(self) -> bool:
@@ -50,7 +53,10 @@ class Media:
 
 
 def read_media(part: Json) -> Media | None:
-    """Return the attachment a content part holds, or None where it holds none."""
+    """Return the attachment a content part holds, or None where it holds none.
+
+    Raises ValueError, which says what is wrong, for data that cannot be read.
+    """
     kind = part.get("type")
     held = part.get(kind) if isinstance(kind, str) else None
     if kind in ("image_url", "video_url"):
@@ -66,24 +72,35 @@ def read_media(part: Json) -> Media | None:
     return None
 
 
+def sound_format(mime: str | None) -> str:
+    """Return OpenAI's name for a format of sound."""
+    subtype = (mime or "audio/wav").partition("/")[2]
+    return _SOUNDS.get(subtype, subtype)
+
+
 def _located(url: Any, medium: Medium, title: str | None = None) -> Media | None:
     if not isinstance(url, str) or not url:
         return None
-    if not url.startswith("data:"):
+    if not is_data_uri(url):
         return Media(medium, guess_type(urlsplit(url).path)[0], url=url, title=title)
-    head, _, payload = url[5:].partition(",")
-    mime, *parameters = head.split(";")
-    if "base64" not in parameters:
-        payload = base64.b64encode(unquote_to_bytes(payload)).decode()
-    mime = "image/jpeg" if mime == "image/jpg" else mime
-    return Media(_medium(mime, medium), mime or None, data=payload, title=title)
+    uri = read_data_uri(url)
+    medium = _medium(uri.mime or "", medium)
+    return Media(medium, uri.mime, data=uri.data, title=title, rewritten=str(uri) != url)
+
+
+def _encoded(data: str, medium: Medium, mime: str | None, title: str | None = None) -> Media | None:
+    """Return an attachment given as base64, or as the address that some write in its place."""
+    if _ADDRESS.match(data):
+        return _located(data, medium, title)
+    plain = canonical_base64(data)
+    return Media(medium, mime, data=plain, title=title, rewritten=plain != data)
 
 
 def _audio(held: Json) -> Media | None:
-    data = held.get("data")
-    if not isinstance(data, str) or data.startswith(("data:", "http://", "https://")):
-        return _located(data, Medium.AUDIO)
-    return Media(Medium.AUDIO, f"audio/{held.get('format') or 'wav'}", data=data)
+    data = _word(held.get("data"))
+    if data is None:
+        return None
+    return _encoded(data, Medium.AUDIO, f"audio/{held.get('format') or 'wav'}")
 
 
 def _file(held: Json) -> Media | None:
@@ -91,17 +108,17 @@ def _file(held: Json) -> Media | None:
     if not isinstance(data, str) or not data:
         file_id = _word(held.get("file_id"))
         return Media(Medium.DOCUMENT, file_id=file_id, title=title) if file_id else None
-    if data.startswith(("data:", "http://", "https://", "gs://")):
-        return _located(data, Medium.DOCUMENT, title)
     mime = guess_type(title or "")[0] or "application/pdf"
-    return Media(_medium(mime, Medium.DOCUMENT), mime, data=data, title=title)
+    if _ADDRESS.match(data):
+        return _located(data, Medium.DOCUMENT, title)
+    return _encoded(data, _medium(mime, Medium.DOCUMENT), mime, title)
 
 
 def _sourced(source: Json, medium: Medium) -> Media | None:
     data, mime = _word(source.get("data")), _word(source.get("media_type"))
     match source.get("type"):
         case "base64" if data:
-            return Media(medium, mime, data=data)
+            return _encoded(data, medium, mime)
         case "text" if data:
             return Media(medium, "text/plain", data=base64.b64encode(data.encode()).decode())
         case "url":

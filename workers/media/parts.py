@@ -3,10 +3,9 @@
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.media import Media, Medium
+from workers.adapters.media import Media, Medium, sound_format
 
 KEPT = ("cache_control", "citations", "context")
-_SOUNDS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "x-flac": "flac", "mp4": "m4a"}
 _TYPES = {
     Medium.IMAGE: "image_url",
     Medium.DOCUMENT: "file",
@@ -29,7 +28,7 @@ def text_part(text: str, part: Json) -> Json:
 def is_usual(media: Media, part: Json) -> bool:
     """Whether a part has the form that `media_part` would give it, and perhaps more in it."""
     held = part.get(_TYPES[media.medium])
-    if not isinstance(held, dict):
+    if media.rewritten or not isinstance(held, dict):
         return False
     if media.medium is Medium.DOCUMENT:
         return bool(held.get("file_id")) or ":" in str(held.get("file_data"))[:12]
@@ -57,8 +56,7 @@ def _image(media: Media, part: Json) -> Json:
 
 
 def _audio(media: Media) -> Json:
-    subtype = (media.mime or "audio/wav").partition("/")[2]
-    return {"data": media.url or media.data, "format": _SOUNDS.get(subtype, subtype)}
+    return {"data": media.url or media.data, "format": sound_format(media.mime)}
 
 
 def _file(media: Media) -> Json:

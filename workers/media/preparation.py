@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -56,7 +55,7 @@ async def prepare(
     tasks: list[asyncio.Task[_Fitted]] = []
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work.fit(part)) for _, part in places]
+            tasks = [group.create_task(work.fit(part, place)) for place, part in places]
     except* UnfitError as errors:
         failures = [error.failure for error in errors.exceptions if isinstance(error, UnfitError)]
     if failures:
@@ -108,8 +107,8 @@ class _Preparation:
         self._known = known
         self._fetched = 0
 
-    async def fit(self, part: Json) -> _Fitted:
-        media = read_media(part)
+    async def fit(self, part: Json, place: _Place) -> _Fitted:
+        media = _read_part(part, place)
         if media is None:
             return _Fitted(part)
         if media.medium is Medium.DOCUMENT and family(media.mime) in tuple(Medium):
@@ -131,7 +130,7 @@ class _Preparation:
             fetched, mime = await self._get(media)
             content = fetched.content
         else:
-            content, mime = _decoded(media), media.mime
+            content, mime = media.decoded, media.mime
         file = await read_file(content, mime, media.title or _last_name(media.url), self._known)
         return _Fitted(text_part(file.text, part), annotation(file) if file.hash else None)
 
@@ -149,11 +148,17 @@ class _Preparation:
         return fetched, told_type(media, fetched)
 
 
-def _decoded(media: Media) -> bytes:
+def _read_part(part: Json, place: _Place) -> Media | None:
+    """Return the attachment of a part. Raises UnfitError that names the part."""
     try:
-        return media.decoded
-    except binascii.Error:
-        raise UnfitError("A file's data is not base64.") from None
+        return read_media(part)
+    except ValueError as problem:
+        row, column = place
+        kind = MEDIA_PARTS[part["type"]]
+        raise UnfitError(
+            f"messages.{row}.content.{column}: the data of the {kind} cannot be read: {problem}.",
+            ErrorType.INVALID_IMAGE if kind == "image" else ErrorType.INVALID_REQUEST,
+        ) from None
 
 
 def _last_name(url: str | None) -> str | None:

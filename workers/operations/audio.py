@@ -12,9 +12,11 @@ from typing import Any
 import orjson
 
 from broker.completion import CompletionRequest, Document, Json, Media, Usage
+from broker.data_uris import read_sound
 from broker.ids import new_id
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
+from workers.adapters.media import sound_format
 from workers.adapters.openai.address import endpoint_url, request_headers
 from workers.adapters.openai.usage import read_usage
 from workers.operations.base import OperationAdapter
@@ -70,8 +72,9 @@ def _usage(raw: Any) -> Usage | None:
 def _form(request: CompletionRequest, boundary: str) -> bytes:
     """Return the multipart body (RFC 7578): the fields, then the sound."""
     audio: Json = request.body["input_audio"]
-    sound = base64.b64decode(audio["data"])
-    kind = _quoted(str(audio.get("format") or "wav"))
+    uri = read_sound(audio["data"])
+    sound = base64.b64decode(uri.data)
+    kind = _quoted(str(audio.get("format") or sound_format(uri.mime)))
     fields = {k: v for k, v in request.body.items() if k not in {"input_audio", "file"}}
     parts = [
         _field(boundary, name, value) for name, value in (fields | {"model": request.model}).items()

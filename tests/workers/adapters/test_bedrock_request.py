@@ -10,8 +10,8 @@ NOVA, CLAUDE = "amazon.nova-pro-v1:0", "us.anthropic.claude-sonnet-4-5-20250929-
 NEW_CLAUDE = "us.anthropic.claude-opus-4-7"
 HELLO = [{"role": "user", "content": "hello"}]
 TOLD = {"messages": [{"role": "user", "content": [{"text": "hello"}]}]}
-PNG = "data:image/png;base64,iVBOR"
-PDF = "data:application/pdf;base64,JVBER"
+PNG = "data:image/png;base64,iVBORw0K"
+PDF = "data:application/pdf;base64,JVBERi0x"
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 TOOL = {"type": "function", "function": {"name": "f", "description": "", "parameters": SCHEMA}}
 SPEC = {"toolSpec": {"name": "f", "inputSchema": {"json": SCHEMA}}}
@@ -105,7 +105,7 @@ CONVERSATIONS = [
          {"role": "user", "content": [
              {"toolResult": {"toolUseId": "t1", "content": [{"text": "15"}]}},
              {"toolResult": {"toolUseId": "t2", "content": [
-                 {"image": {"format": "png", "source": {"bytes": "iVBOR"}}}]}},
+                 {"image": {"format": "png", "source": {"bytes": "iVBORw0K"}}}]}},
              {"text": "so?"}, POINT]}],
       # Converse demands the tools a conversation mentions.
       "toolConfig": {"tools": [{"toolSpec": {"name": "f", "inputSchema": {
@@ -115,10 +115,10 @@ CONVERSATIONS = [
         {"type": "file", "file": {"filename": "a_b.report.pdf", "file_data": PDF}},
         {"type": "file", "file": {"filename": "a_b.report.pdf", "file_data": PDF}},
         {"type": "document", "source": {"type": "base64", "media_type": "application/pdf",
-                                        "data": "JVBER"}},
+                                        "data": "JVBERi0x"}},
         {"type": "file", "file": {"filename": "x.md", "file_data": "data:text/plain,hi%21"}}]}],
      {"messages": [{"role": "user", "content": [
-         *({"document": {"name": name, "format": "pdf", "source": {"bytes": "JVBER"}}}
+         *({"document": {"name": name, "format": "pdf", "source": {"bytes": "JVBERi0x"}}}
            for name in ("a b report", "a b report 2", "Document")),
          {"document": {"name": "x", "format": "txt", "source": {"bytes": "aGkh"}}},
          {"text": "See the attached document."}]}]}),

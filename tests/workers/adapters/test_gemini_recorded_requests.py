@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from broker.completion import CompletionRequest
+from broker.data_uris import canonical_base64
 from workers.adapters.base import Upstream
 from workers.adapters.gemini import GeminiAdapter
 
@@ -94,7 +95,9 @@ def plain(body, text, **more):
 
 
 def texts_and_a_pdf(body):
-    data = body["contents"][0]["parts"][1]["inlineData"]["data"]
+    inline = body["contents"][0]["parts"][1]["inlineData"]
+    data = inline["data"]  # in the alphabet for URLs, which Google takes too
+    inline["data"] = canonical_base64(data)
     pdf = {"file_data": f"data:application/pdf;base64,{data}"}
     return {
         "messages": [

@@ -63,7 +63,7 @@ def call(call_id):
     return {"id": call_id, "type": "function", "function": {"name": "f", "arguments": "{}"}}
 
 
-PDF = "data:application/pdf;base64,JVBER"
+PDF = "data:application/pdf;base64,JVBERi0x"
 MESSAGES = [
     ([{"role": "developer", "content": "be"}, {"role": "user", "content": "a", "name": "n"}],
      [{"role": "system", "content": "be"}, {"role": "user", "content": "a"}]),

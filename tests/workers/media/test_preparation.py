@@ -2,11 +2,19 @@
 
 import base64
 import hashlib
+from urllib.parse import quote
 
 import orjson
 import pytest
 
-from broker.completion import AttemptOutcome, Chunk, Completion, ErrorType, Failure
+from broker.completion import (
+    AttemptOutcome,
+    Chunk,
+    Completion,
+    CompletionRequest,
+    ErrorType,
+    Failure,
+)
 from broker.file_parser import FileParser, read_file_parser
 from broker.retries import REACTIONS
 from tests.workers.media.pdfs import data_uri, make_pdf
@@ -313,8 +321,6 @@ async def test_attachments_in_tool_results_are_seen_to(shop, fetch):
 
 @pytest.mark.parametrize("wire", ADAPTERS)
 async def test_every_wire_can_send_what_was_prepared(wire, shop, fetch):
-    from broker.completion import CompletionRequest
-
     url = shop.put("/cat", PNG)
     pdf = shop.put("/paper.pdf", PDF)
     adapter = ADAPTERS[wire]
@@ -329,6 +335,71 @@ async def test_every_wire_can_send_what_was_prepared(wire, shop, fetch):
         assert base64.b64encode(PDF).decode() in sent or pdf in sent
     else:
         assert "[Page 2 of 2]" in sent
+
+
+WAV = b"RIFF\x24\x00\x00\x00WAVEfmt \xfb\xff\xbf"
+MP4 = b"\x00\x00\x00\x20ftypisom\xfb\xff\xbf"
+
+
+def lines(data):
+    return "\n".join(data[at : at + 40] for at in range(0, len(data), 40))
+
+
+SPELLINGS = {
+    "upper case": lambda mime, data: f"DATA:{mime};BASE64,{data}",
+    "white space": lambda mime, data: f" data:{mime} ; base64, {data} ",
+    "line breaks": lambda mime, data: f"data:{mime};base64,{lines(data)}",
+    "no padding": lambda mime, data: f"data:{mime};base64,{data.rstrip('=')}",
+    "for URLs": lambda mime, data: (
+        f"data:{mime};base64,{data.replace('+', '-').replace('/', '_').rstrip('=')}"
+    ),
+    "percent-encoded": lambda mime, data: f"data:{mime};base64,{quote(data, safe='')}",
+    "a charset": lambda mime, data: f"data:{mime};charset=utf-8;base64,{data}",
+}
+HOLDERS = {
+    "image": (PNG, "image/png", image),
+    "file": (PDF, "application/pdf", file),
+    "document": (
+        PDF,
+        "application/pdf",
+        lambda data: {
+            "type": "document",
+            "source": {"type": "base64", "media_type": "application/pdf", "data": data},
+        },
+    ),
+    "audio": (
+        WAV,
+        "audio/wav",
+        lambda data: {"type": "input_audio", "input_audio": {"data": data}},
+    ),
+    "video": (MP4, "video/mp4", lambda data: {"type": "video_url", "video_url": {"url": data}}),
+}
+TAKES = {"image": "image", "file": "file", "document": "file", "audio": "audio", "video": "video"}
+
+
+@pytest.mark.parametrize("wire", ADAPTERS)
+@pytest.mark.parametrize("kind", HOLDERS)
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_every_wire_sends_plain_base64_whatever_the_spelling(wire, kind, spelling):
+    content, mime, part = HOLDERS[kind]
+    adapter = ADAPTERS[wire]
+    if TAKES[kind] not in adapter.accepts:
+        pytest.skip(f"{wire} takes no {kind}")
+    plain = base64.b64encode(content).decode()
+    asked = body(part(SPELLINGS[spelling](mime, plain)))
+    result = await prepare(asked, modalities=ALL, adapter=adapter, fetch=no_fetch)
+    upstream = Upstream("x", "https://x.example/v1", api_key="a:b", options={"region": "us-east-1"})
+    sent = adapter.request(CompletionRequest(result.body, "some-model"), upstream).body.decode()
+    assert f'{plain}"' in sent
+
+
+@pytest.mark.parametrize("kind", HOLDERS)
+async def test_data_that_cannot_be_read_is_refused_by_its_place(kind):
+    _, mime, part = HOLDERS[kind]
+    for data in (f"data:{mime};base64,!!!!", f"data:{mime};base64,QUFBQ", f"data:{mime};base64,"):
+        failure = await failure_of(part(data))
+        assert failure.outcome is AttemptOutcome.NOT_SENT
+        assert failure.message.startswith("messages.0.content.1: the data of the ")
 
 
 def test_annotations_go_with_the_first_chunk_and_with_the_whole_answer():

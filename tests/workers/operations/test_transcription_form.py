@@ -4,7 +4,10 @@ import base64
 
 import pytest
 
+from broker.bodies import SCHEMAS, validated
 from broker.completion import CompletionRequest
+from broker.errors import InvalidRequestError
+from broker.operations import Operation
 from workers.adapters.base import Upstream
 from workers.operations.audio import OpenAiTranscriptions
 
@@ -49,3 +52,27 @@ def test_a_sounds_format_cannot_leave_its_quotes(name):
     *_, last = heads(form(sound_format=name))
     assert len(last) == 2
     assert last[0].count(b'"') == 4
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "c291bmQ=",
+        "c291bmQ",
+        "c291\nbmQ=",
+        "data:audio/mpeg;base64,c291bmQ=",
+        "DATA:audio/mpeg,sound",
+    ],
+)
+def test_the_sound_may_be_written_in_any_spelling_of_base64_or_as_a_data_uri(data):
+    sound = {"input_audio": {"data": data}}
+    validated(SCHEMAS[Operation.TRANSCRIPTIONS], sound)
+    built = OpenAiTranscriptions().request(CompletionRequest(sound, "whisper-1"), UPSTREAM).body
+    assert b"\r\n\r\nsound\r\n--" in built
+    name = b"audio.mp3" if "audio" in data.lower() else b"audio.wav"
+    assert name in built
+
+
+def test_a_sound_that_cannot_be_read_is_refused_by_name():
+    with pytest.raises(InvalidRequestError, match=r"input_audio\.data: not base64"):
+        validated(SCHEMAS[Operation.TRANSCRIPTIONS], {"input_audio": {"data": "!!!"}})
