@@ -4,8 +4,10 @@ Shares of the output budget per effort: OpenRouter's reference, "Reasoning token
 """
 
 from dataclasses import dataclass
+from typing import NoReturn
 
-from broker.completion import Json
+from broker.completion import AttemptOutcome, ErrorType, Failure, Json
+from workers.adapters.base import ProviderFailureError
 
 _SHARES = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}
 
@@ -38,6 +40,15 @@ def asked_reasoning(body: Json) -> AskedReasoning:
     if asked.get("enabled") or effort or limit:
         return AskedReasoning(wanted=True, effort=effort, max_tokens=limit)
     return AskedReasoning()
+
+
+def refuse_off(model: str) -> NoReturn:
+    """Raise for a request that turns off the reasoning of a model which always reasons."""
+    message = (
+        f"reasoning: {model} always reasons, and the provider has no way to turn it off. Leave "
+        '`enabled: false` out, ask for `effort: "low"`, or choose another model.'
+    )
+    raise ProviderFailureError(Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message))
 
 
 def output_limit(body: Json) -> int | None:

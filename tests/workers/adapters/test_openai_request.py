@@ -147,3 +147,50 @@ def test_cache_markers_go_only_to_vendors_that_take_them():
 def test_no_choice_between_no_tools():
     given = {"tools": [], "tool_choice": "auto", "parallel_tool_calls": True}
     assert body_of(given) == {"model": "native/one"}
+
+
+OFF, ON = ({"enabled": False}, {"effort": "none"}), ({"enabled": True},)
+SWITCHES = [
+    (Quirk.REASONING_CONTENT, "thinking", {"type": "disabled"}, {"type": "enabled"}),
+    (Quirk.ENABLE_THINKING, "enable_thinking", False, True),
+    (
+        Quirk.TEMPLATE_THINKING,
+        "chat_template_kwargs",
+        {"enable_thinking": False, "thinking": False},
+        {"enable_thinking": True, "thinking": True},
+    ),
+    ("", "reasoning_effort", "none", None),
+]
+
+
+@pytest.mark.parametrize(("quirk", "field", "off", "on"), SWITCHES)
+def test_reasoning_is_turned_off_and_on_in_the_vendors_way(quirk, field, off, on):
+    for wish in OFF:
+        body = body_of({"reasoning": wish}, quirk)
+        assert body == {"model": "native/one", field: off}
+    assert body_of({"reasoning_effort": "none"}, quirk)[field] == off
+    for wish in ON:
+        assert body_of({"reasoning": wish}, quirk).get(field) == on
+    assert body_of({"reasoning": {"exclude": True}}, quirk) == {"model": "native/one"}
+    if quirk:
+        assert body_of({"reasoning": OFF[0], field: "own"}, quirk)[field] == "own"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"reasoning_content": "I think"},
+        {"reasoning": "I think"},
+        {"reasoning_details": [{"type": "reasoning.text", "text": "I th"},
+                               {"type": "reasoning.text", "text": "ink", "signature": "s"}]},
+        {"reasoning_details": [{"type": "reasoning.summary", "summary": "I think"},
+                               {"type": "reasoning.encrypted", "data": "x"}]},
+        {"reasoning": "", "reasoning_content": None,
+         "reasoning_details": [{"type": "reasoning.text", "text": "I think"}]},
+    ],
+)  # fmt: skip
+def test_reasoning_comes_back_as_reasoning_content_whatever_its_name(told):
+    message = {"role": "assistant", "content": "", **told}
+    sent_back = message_of(message, Quirk.REASONING_CONTENT)
+    assert sent_back == {"role": "assistant", "content": "", "reasoning_content": "I think"}
+    assert "reasoning_content" not in message_of(message)

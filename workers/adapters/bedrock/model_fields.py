@@ -5,11 +5,12 @@ an application's own profile does not, and then only what Converse itself knows 
 """
 
 from broker.completion import Json
-from workers.adapters.asked_reasoning import AskedReasoning, asked_reasoning
+from workers.adapters.asked_reasoning import AskedReasoning, asked_reasoning, refuse_off
 from workers.adapters.bedrock.claude import apply_claude
 from workers.adapters.bedrock.inference import drop_inference
 
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium"}
+_ALWAYS_REASON = ("openai.gpt-oss", "deepseek.r1", "-thinking", "minimax.")
 _UNSET_AT_HIGH = ("temperature", "topP", "maxTokens")
 
 
@@ -22,6 +23,8 @@ def apply_model_fields(body: Json, asked: Json, model: str) -> None:
         apply_claude(body, asked, top_k, model)
     elif "amazon.nova" in model:
         _apply_nova(body, reasoning, top_k, model)
+    elif reasoning.wanted is False and any(name in model for name in _ALWAYS_REASON):
+        refuse_off(model)
     elif "openai.gpt-oss" in model and reasoning.wanted:
         body["additionalModelRequestFields"] = {"reasoning_effort": _level(reasoning)}
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from broker.completion import Json
 from workers.adapters.openai.tools import argument_text, held
-from workers.adapters.shapes import objects
+from workers.adapters.shapes import objects, text_of
+from workers.adapters.told_reasoning import told_reasoning
 from workers.adapters.tool_history import kept_id, with_matched_calls
 
 _ROLES = {"developer": "system", "system": "system", "user": "user", "tool": "tool"}
@@ -43,8 +44,7 @@ def _assistant(message: Json) -> Json:
         return {"content": "", **said}
     said["tool_calls"] = calls
     # What Cohere planned before a call came to the caller as reasoning, and goes back as the plan.
-    plan = message.get("tool_plan") or message.get("reasoning") or message.get("reasoning_content")
-    if isinstance(plan, str) and plan:
+    if plan := text_of(message.get("tool_plan")) or told_reasoning(message):
         said["tool_plan"] = plan
     return said
 

@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.asked_reasoning import asked_reasoning, output_limit
+from workers.adapters.asked_reasoning import asked_reasoning, output_limit, refuse_off
 from workers.adapters.gemini.models import Model
 from workers.adapters.gemini.schema import openapi_schema, without_dialect
 from workers.adapters.hidden_reasoning import hides_reasoning
@@ -110,11 +110,12 @@ def _thinking(body: Json, model: Model) -> Json | None:
 
 
 def _least_thinking(model: Model) -> Json:
-    """Return the closest to no thinking at all; the pro models cannot do without."""
+    """Return the closest to no thinking at all. Raises for the pro models, which always think."""
+    if "pro" in model.name:
+        refuse_off(model.name)
     if model.takes_level:
         return {"includeThoughts": False, "thinkingLevel": _level("minimal", model)}
-    least = model.budgets[0] if "pro" in model.name else 0
-    return {"includeThoughts": False, "thinkingBudget": least}
+    return {"includeThoughts": False, "thinkingBudget": 0}
 
 
 def _level(effort: str, model: Model) -> Any:

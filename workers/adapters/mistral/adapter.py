@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from broker.completion import Completion, CompletionRequest, Json
-from workers.adapters.asked_reasoning import asked_reasoning
+from workers.adapters.asked_reasoning import asked_reasoning, refuse_off
 from workers.adapters.base import HttpRequest, StreamReader, Upstream
 from workers.adapters.mistral.messages import chat_messages
 from workers.adapters.mistral.references import annotate
@@ -108,6 +108,8 @@ def _effort(asked: Json, model: str) -> str | None:
     https://docs.mistral.ai/capabilities/reasoning/adjustable
     """
     reasoning = asked_reasoning(asked)
+    if "magistral" in model and reasoning.wanted is False:
+        refuse_off(model)
     if reasoning.wanted is None or "magistral" in model:
         return None
     return "high" if reasoning.wanted and reasoning.effort != "minimal" else "none"

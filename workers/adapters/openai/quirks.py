@@ -27,11 +27,20 @@ class Quirk(StrEnum):
 
     REASONING_OBJECT = "reasoning_object"
     """Takes OpenRouter's `reasoning` object, and its own reasoning back in messages (OpenRouter,
-    Vercel). Without it, `reasoning.effort` becomes `reasoning_effort` and the rest is dropped."""
+    Vercel). Without it, `reasoning.effort` becomes `reasoning_effort`, `none` where reasoning is
+    turned off and no other quirk says how."""
 
     REASONING_CONTENT = "reasoning_content"
     """Wants an assistant message's reasoning back as `reasoning_content` (DeepSeek, Z.ai, Moonshot:
-    their thinking models lose the thread of a tool loop without it)."""
+    their thinking models lose the thread of a tool loop without it), and turns reasoning on and
+    off by `thinking: {"type": "enabled" | "disabled"}`."""
+
+    ENABLE_THINKING = "enable_thinking"
+    """Turns reasoning on and off by `enable_thinking: true | false` (Alibaba, SiliconFlow)."""
+
+    TEMPLATE_THINKING = "template_thinking"
+    """Turns reasoning on and off by the chat template's arguments, `chat_template_kwargs` (vLLM,
+    SGLang, llama.cpp)."""
 
     CACHE_CONTROL = "cache_control"
     """Takes Anthropic's prompt-cache markers (OpenRouter, Vercel, Alibaba, Databricks). Strict

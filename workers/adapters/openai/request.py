@@ -1,10 +1,11 @@
 """Builds the body of an OpenAI chat-completions request, a vendor's quirks applied."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from broker.completion import CompletionRequest, Json
+from workers.adapters.asked_reasoning import asked_reasoning
 from workers.adapters.openai.quirks import Quirk
+from workers.adapters.told_reasoning import told_reasoning
 from workers.adapters.tool_history import kept_id, short_id, with_matched_calls
 
 _MARK = "cache_control"
@@ -23,7 +24,7 @@ def request_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
     if Quirk.RANDOM_SEED in quirks:
         _rename(body, "seed", "random_seed")
     if Quirk.REASONING_OBJECT not in quirks:
-        _flatten_reasoning(body)
+        _set_reasoning(body, quirks)
     if not body.get("tools"):  # an empty list, and a choice from nothing, are refused
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             body.pop(name, None)
@@ -92,12 +93,29 @@ def _rename(body: Json, old: str, new: str) -> None:
         body[new] = value
 
 
-def _flatten_reasoning(body: Json) -> None:
+def _set_reasoning(body: Json, quirks: frozenset[str]) -> None:
+    """Ask for reasoning, or for none, in the vendor's way; a field of its own stays as it is."""
+    asked = asked_reasoning(body)
     body.pop("include_reasoning", None)
     reasoning = body.pop("reasoning", None)
     effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
     if effort is not None:
         body.setdefault("reasoning_effort", effort)
+    if asked.wanted is None:
+        return
+    off = not asked.wanted
+    if off:
+        body.pop("reasoning_effort", None)
+    if Quirk.REASONING_CONTENT in quirks:
+        body.setdefault("thinking", {"type": "disabled" if off else "enabled"})
+    elif Quirk.ENABLE_THINKING in quirks:
+        body.setdefault("enable_thinking", asked.wanted)
+    elif Quirk.TEMPLATE_THINKING in quirks:
+        # Each family's template has a name of its own, and passes over what it does not know.
+        switch = {"enable_thinking": asked.wanted, "thinking": asked.wanted}
+        body.setdefault("chat_template_kwargs", switch)
+    elif off:
+        body["reasoning_effort"] = "none"
 
 
 def _message(message: Any, quirks: frozenset[str]) -> Any:
@@ -113,15 +131,13 @@ def _message(message: Any, quirks: frozenset[str]) -> Any:
     return message
 
 
-def _assistant(message: Mapping[str, Any], quirks: frozenset[str]) -> Json:
+def _assistant(message: Json, quirks: frozenset[str]) -> Json:
     if Quirk.REASONING_OBJECT in quirks:
         sent = dict(message)
     else:
         sent = {name: value for name, value in message.items() if name not in _ANSWER_ONLY}
-    if Quirk.REASONING_CONTENT in quirks:
-        reasoning = message.get("reasoning_content") or message.get("reasoning")
-        if reasoning:
-            sent["reasoning_content"] = reasoning
+    if Quirk.REASONING_CONTENT in quirks and (reasoning := told_reasoning(message)):
+        sent["reasoning_content"] = reasoning
     if sent.get("refusal", "") is None:
         del sent["refusal"]
     if isinstance(audio := sent.get("audio"), dict) and "id" in audio:
