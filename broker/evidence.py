@@ -14,6 +14,22 @@ WHOLE_PROVIDER = "*"
 """In place of the model: what holds for all of a provider's endpoints (its credential)."""
 
 
+class PauseReason(StrEnum):
+    """Why an endpoint is left alone for a while."""
+
+    RATE_LIMITED = "rate_limited"  # it answered 429
+    NOTHING_LEFT = "nothing_left"  # an answer's headers said that its limit is used up
+    ASKED_TO_WAIT = "asked_to_wait"  # it failed, and said when to come back
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Until when an endpoint is not called (Unix ms), and why."""
+
+    until: int
+    reason: PauseReason = PauseReason.RATE_LIMITED
+
+
 class Circuit(StrEnum):
     """A breaker's position (the pattern's usual names)."""
 
@@ -49,6 +65,7 @@ class Evidence:
     in_flight: int = 0
     circuit: Circuit = Circuit.CLOSED
     paused_until: int = 0  # Unix ms: a rate limit or an open circuit ends then
+    pause: Pause | None = None  # what its limits ask for, the circuit apart
 
 
 NOTHING_KNOWN = Evidence()
@@ -70,7 +87,7 @@ class Snapshot:
         """Return it as work for later should see it: what ends within `ms` is over already."""
         soon = self.taken_at + ms
         later = {
-            endpoint: replace(known, circuit=Circuit.CLOSED, paused_until=0)
+            endpoint: replace(known, circuit=Circuit.CLOSED, paused_until=0, pause=None)
             for endpoint, known in self.endpoints.items()
             if (known.paused_until or known.circuit is not Circuit.CLOSED)
             and known.paused_until <= soon

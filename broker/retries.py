@@ -38,6 +38,8 @@ REACTIONS: dict[ErrorType, Reaction] = {
     ErrorType.PAYMENT_REQUIRED: Reaction.MOVE_ON,
     ErrorType.PERMISSION_DENIED: Reaction.MOVE_ON,
     ErrorType.NOT_FOUND: Reaction.MOVE_ON,
+    ErrorType.UNPROCESSABLE: Reaction.MOVE_ON,  # this server lacks what the request needs
+    ErrorType.TOKEN_LIMIT_EXCEEDED: Reaction.MOVE_ON,  # larger than our whole limit there
     ErrorType.PROVIDER_UNAVAILABLE: Reaction.AGAIN_ONCE,
     ErrorType.SERVER: Reaction.AGAIN_ONCE,
     ErrorType.TIMEOUT: Reaction.AGAIN_ONCE,
@@ -51,6 +53,8 @@ HOPELESS_ALONE = frozenset(
         ErrorType.PAYMENT_REQUIRED,
         ErrorType.PERMISSION_DENIED,
         ErrorType.NOT_FOUND,
+        ErrorType.UNPROCESSABLE,
+        ErrorType.TOKEN_LIMIT_EXCEEDED,
     }
 )
 """Waiting does not help: once every endpoint has been tried, the job ends."""

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from broker import pricing
 from broker.clock import now_ms
 from broker.completion import ErrorType, Failure, Json
-from broker.evidence import EndpointKey
+from broker.evidence import EndpointKey, PauseReason
 from broker.lifecycle import ClaimedJob, Deferral, defer_many
 from broker.pacing import Busy, Cause, Congestion, Permit, absent, exchange_pauses
 from broker.queues import Lane, ordinary
@@ -18,6 +18,17 @@ from workers.adapters.errors.retry_after import until_reset
 from workers.toolbox import Answer, Toolbox
 
 EXCHANGE_SECONDS = 0.5
+
+OF_THE_ENDPOINT = frozenset(
+    {
+        ErrorType.PROVIDER_OVERLOADED,
+        ErrorType.PROVIDER_UNAVAILABLE,
+        ErrorType.SERVER,
+        ErrorType.TIMEOUT,
+        ErrorType.UNMAPPED,
+    }
+)
+"""Failures whose `Retry-After` holds for everybody. That of any other is for its own request."""
 
 log = structlog.get_logger()
 
@@ -104,15 +115,19 @@ def learn(tools: Toolbox, permit: Permit, job: ClaimedJob, answer: Answer) -> No
     elif answer.error_type is ErrorType.RATE_LIMIT_EXCEEDED and is_ours:
         until = tools.throttles.limited(endpoint, answer.retry_after, now_ms())
         log.info("endpoint.rate_limited", provider=endpoint[0], model=endpoint[1], until=until)
-    elif answer.retry_after and is_ours:  # a 503 that says when to come back, say
-        tools.throttles.used_up(endpoint, answer.retry_after, now_ms())
+    elif answer.retry_after and is_ours and answer.error_type in OF_THE_ENDPOINT:
+        reason = PauseReason.ASKED_TO_WAIT
+        tools.throttles.used_up(endpoint, answer.retry_after, now_ms(), reason)
 
 
 def heed(tools: Toolbox, job: ClaimedJob, headers: Mapping[str, str]) -> None:
-    """Pause an endpoint of whose limit an answer's headers say that nothing is left."""
+    """Pause an endpoint of whose limit a good answer's headers say that nothing is left.
+
+    The headers of a refusal are read with it: there `Retry-After` wins.
+    """
     reset = until_reset(headers)
     if reset is not None and not job.endpoint.is_byok:
-        tools.throttles.used_up(job.endpoint.key, reset, now_ms())
+        tools.throttles.used_up(job.endpoint.key, reset, now_ms(), PauseReason.NOTHING_LEFT)
 
 
 async def share_pauses(tools: Toolbox) -> None:

@@ -136,11 +136,11 @@ async def call(
         return built
     try:
         async with watch.running(), wire.sent(built) as response:
-            on_headers(response.headers)
             watch.byte()
             if not response.is_success:
                 body = await read_body(response, watch, MAX_ERROR_BYTES, cut=True)
                 return adapter.error(response.status_code, response.headers, body)
+            on_headers(response.headers)
             return await _answer(response, adapter, request, watch, max_bytes, assembly)
     except TimeoutError:
         return _late(upstream, watch)
@@ -155,9 +155,9 @@ async def call(
         )
     except _UnreadableError as error:
         return _unreadable(upstream, error.__cause__, error.usage)
-    except MISSHAPEN:
+    except MISSHAPEN as error:
         if watch.sent:
-            raise
+            return _unreadable(upstream, error, None)
         log.exception("upstream.unwritable", provider=upstream.slug)
         return _unwritable(upstream)
 

@@ -13,6 +13,7 @@ from broker.evidence import (
     Circuit,
     EndpointKey,
     Evidence,
+    Pause,
     Percentiles,
 )
 from broker.health import buckets, histogram
@@ -158,7 +159,7 @@ def _evidence(sums: _Sums) -> Evidence:
 def with_circuits(
     evidence: Mapping[EndpointKey, Evidence],
     circuits: Mapping[EndpointKey, Breaker],
-    pauses: Mapping[EndpointKey, int],
+    pauses: Mapping[EndpointKey, Pause],
     in_flight: Mapping[EndpointKey, int],
     now: int,
 ) -> dict[EndpointKey, Evidence]:
@@ -172,7 +173,9 @@ def with_circuits(
     for endpoint in {*circuits, *pauses, *in_flight, *theirs}:
         known = evidence.get(endpoint, NOTHING_KNOWN)
         asked = replace(known, in_flight=in_flight.get(endpoint, 0))
-        asked = _paused(asked, pauses.get(endpoint, 0), Circuit.CLOSED, now)
+        pause = pauses.get(endpoint)
+        if pause is not None and pause.until > now:
+            asked = replace(_paused(asked, pause.until, Circuit.CLOSED, now), pause=pause)
         for key in (endpoint, (endpoint[0], WHOLE_PROVIDER)):
             if (breaker := circuits.get(key)) is not None:
                 asked = _paused(asked, breaker.until, _shown(breaker, now), now)

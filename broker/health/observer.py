@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from broker.clock import now_ms
-from broker.evidence import NO_SNAPSHOT, Circuit, EndpointKey, Snapshot
+from broker.evidence import NO_SNAPSHOT, Circuit, EndpointKey, Pause, Snapshot
 from broker.health import breaker as breakers
 from broker.health import buckets, circuits, history
 from broker.health.breaker import CLOSED, Breaker
@@ -65,7 +65,7 @@ class Observer:
     def _picture(
         self,
         known: Mapping[EndpointKey, Breaker],
-        paused: Mapping[EndpointKey, int],
+        paused: Mapping[EndpointKey, Pause],
         in_flight: Mapping[EndpointKey, int],
         now: int,
     ) -> Snapshot:
@@ -89,7 +89,7 @@ class Observer:
 
     async def _read(
         self, now: int
-    ) -> tuple[dict[EndpointKey, Breaker], dict[EndpointKey, int], dict[EndpointKey, int]]:
+    ) -> tuple[dict[EndpointKey, Breaker], dict[EndpointKey, Pause], dict[EndpointKey, int]]:
         wanted = self._history.wanted(now)
         pipeline = self._redis.pipeline(transaction=False)
         for resolution, start in wanted:
@@ -105,7 +105,7 @@ class Observer:
         self._history.take({place: buckets.read(span) for place, span in spans.items()}, now)
 
     async def _judge(
-        self, known: Mapping[EndpointKey, Breaker], paused: Mapping[EndpointKey, int], now: int
+        self, known: Mapping[EndpointKey, Breaker], paused: Mapping[EndpointKey, Pause], now: int
     ) -> dict[EndpointKey, Breaker]:
         """Open what failed too often, forget what has recovered; return what has changed."""
         changed = {}
@@ -118,7 +118,8 @@ class Observer:
             if bad:
                 ok, failed = bad[0]
                 why = f"{failed} of {ok + failed} recent attempts failed"
-                asked = max(paused.get(endpoint, 0) - now, 0)
+                pause = paused.get(endpoint)
+                asked = max(pause.until - now, 0) if pause else 0
                 changed[endpoint] = await self._open(endpoint, now, asked, why)
         for endpoint, breaker in known.items():
             if breakers.is_settled(breaker, now):

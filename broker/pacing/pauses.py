@@ -5,40 +5,49 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from broker.evidence import EndpointKey
+from broker.evidence import EndpointKey, Pause, PauseReason
 from broker.pacing.script import PREFIX
 
-KEY = f"{PREFIX}pauses"
+KEY = f"{PREFIX}paused"
+"""Its fields are endpoints, its values the end of a pause (Unix ms) and its reason."""
 KEPT_SECONDS = 600
 
 _PAUSE = """
-local known = tonumber(redis.call('HGET', KEYS[1], ARGV[1]) or '0')
-if tonumber(ARGV[2]) > known then redis.call('HSET', KEYS[1], ARGV[1], ARGV[2]) end
-redis.call('EXPIRE', KEYS[1], ARGV[3])
+local stored = redis.call('HGET', KEYS[1], ARGV[1]) or '0'
+local known = tonumber(string.match(stored, '^%d+')) or 0
+if tonumber(ARGV[2]) > known then
+  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. ' ' .. ARGV[3])
+end
+redis.call('EXPIRE', KEYS[1], ARGV[4])
 """
 """The later of two moments stands: who heard of the earlier one does not take the other back."""
 
 
 async def exchange(
-    redis: Redis, news: Mapping[EndpointKey, int], now: int
-) -> list[tuple[EndpointKey, int]]:
+    redis: Redis, news: Mapping[EndpointKey, Pause], now: int
+) -> list[tuple[EndpointKey, Pause]]:
     """Tell these pauses and return all that are known, in one round trip. Raises RedisError."""
     pipeline = redis.pipeline(transaction=False)
-    for endpoint, until in news.items():
-        pipeline.eval(_PAUSE, 1, KEY, "\n".join(endpoint), until, KEPT_SECONDS)
+    for endpoint, pause in news.items():
+        what = (pause.until, pause.reason.value, KEPT_SECONDS)
+        pipeline.eval(_PAUSE, 1, KEY, "\n".join(endpoint), *what)
     pipeline.hgetall(KEY)
     stored: Mapping[bytes, bytes] = (await pipeline.execute())[-1]
-    known = read(stored)
-    over = [field for field, until in stored.items() if int(until) <= now]
+    over = [field for field, value in stored.items() if _pause(value).until <= now]
     if over:
         client: Any = redis  # its annotations mix the sync and async clients
         await client.hdel(KEY, *over)
-    return [(endpoint, until) for endpoint, until in known.items() if until > now]
+    return [(endpoint, pause) for endpoint, pause in read(stored).items() if pause.until > now]
 
 
-def read(stored: Mapping[bytes, bytes]) -> dict[EndpointKey, int]:
-    """Return until when each endpoint is not to be called (Unix ms), as it was in the hash."""
-    return {_endpoint(field.decode()): int(until) for field, until in stored.items()}
+def read(stored: Mapping[bytes, bytes]) -> dict[EndpointKey, Pause]:
+    """Return the pause of each endpoint, as it was in the hash."""
+    return {_endpoint(field.decode()): _pause(value) for field, value in stored.items()}
+
+
+def _pause(value: bytes) -> Pause:
+    until, _, reason = value.decode().partition(" ")
+    return Pause(int(until), PauseReason(reason))
 
 
 def _endpoint(field: str) -> EndpointKey:

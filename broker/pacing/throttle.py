@@ -4,17 +4,20 @@ A 429 pauses the endpoint until the provider said it may be asked again, or for 
 then one call tries, and only its success lets more follow: half of what was in flight before, one
 more for each round of successes (additive increase, multiplicative decrease; RFC 5681 section 3.1).
 A pause is one: a later answer never shortens it, and the echoes of a burst are no second strike.
+What the provider states (`Retry-After`) wins over what is guessed.
 """
 
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from broker.evidence import EndpointKey
+from broker.evidence import EndpointKey, Pause, PauseReason
 
 FIRST_PAUSE_MS = 500
 LONGEST_PAUSE_MS = 300_000
 """A provider that asks for hours is asked again after five minutes, by one call."""
+LONGEST_GUESS_MS = 5_000
+"""Where the provider states a wait, it is at most this much more that repeated 429s add."""
 RETRY_MS = 250  # between looks, for what waits behind the one call that tries
 QUIET_MS = 60_000  # after so long without a 429 the endpoint is an ordinary one again
 
@@ -42,7 +45,7 @@ class Throttles:
 
     in_flight: Counter[EndpointKey] = field(default_factory=Counter)
     _known: dict[EndpointKey, Throttle] = field(default_factory=dict)
-    _news: dict[EndpointKey, int] = field(default_factory=dict)
+    _news: dict[EndpointKey, Pause] = field(default_factory=dict)
 
     def free_at(self, endpoint: EndpointKey, now: int) -> int:
         """Return when this endpoint may be called: now, or later (Unix ms)."""
@@ -74,37 +77,38 @@ class Throttles:
     def limited(self, endpoint: EndpointKey, retry_after: float | None, now: int) -> int:
         """Learn of a 429; return until when the endpoint is paused."""
         throttle = self._known.setdefault(endpoint, Throttle(cap=self.in_flight[endpoint] or 1))
-        asked = int((retry_after or 0) * 1000)
+        asked = min(int((retry_after or 0) * 1000), LONGEST_PAUSE_MS)
         if now < throttle.until:  # an echo of what is known
-            self._pause(endpoint, now + asked)
+            self._pause(endpoint, Pause(now + asked))
             return throttle.until
         throttle.cap = max(throttle.cap / 2, 1.0)
         throttle.strikes += 1
         throttle.struck_at = now
-        doubled = FIRST_PAUSE_MS * 2 ** min(throttle.strikes - 1, 16)
-        self._pause(endpoint, now + min(max(asked, doubled), LONGEST_PAUSE_MS))
+        most = LONGEST_GUESS_MS if asked else LONGEST_PAUSE_MS
+        doubled = min(FIRST_PAUSE_MS * 2 ** min(throttle.strikes - 1, 16), most)
+        self._pause(endpoint, Pause(now + max(asked, doubled)))
         return throttle.until
 
-    def used_up(self, endpoint: EndpointKey, reset: float, now: int) -> None:
+    def used_up(self, endpoint: EndpointKey, reset: float, now: int, reason: PauseReason) -> None:
         """Learn from an answer that the endpoint is not to be called for `reset` seconds."""
         cap = self.in_flight[endpoint] or 1
         self._known.setdefault(endpoint, Throttle(cap=cap, struck_at=now))
-        self._pause(endpoint, now + min(int(reset * 1000), LONGEST_PAUSE_MS))
+        self._pause(endpoint, Pause(now + min(int(reset * 1000), LONGEST_PAUSE_MS), reason))
 
-    def heard(self, pauses: Iterable[tuple[EndpointKey, int]], now: int) -> None:
+    def heard(self, pauses: Iterable[tuple[EndpointKey, Pause]], now: int) -> None:
         """Learn of the pauses that other processes found out."""
-        for endpoint, until in pauses:
-            if until > now:
+        for endpoint, pause in pauses:
+            if pause.until > now:
                 throttle = self._known.setdefault(endpoint, Throttle(strikes=1, struck_at=now))
-                throttle.until = max(throttle.until, until)
+                throttle.until = max(throttle.until, pause.until)
 
-    def news(self) -> dict[EndpointKey, int]:
+    def news(self) -> dict[EndpointKey, Pause]:
         """Return the pauses found out here since the last time, for the other processes."""
         told, self._news = self._news, {}
         return told
 
-    def _pause(self, endpoint: EndpointKey, until: int) -> None:
+    def _pause(self, endpoint: EndpointKey, pause: Pause) -> None:
         throttle = self._known[endpoint]
-        if until > throttle.until:
-            throttle.until = until
-            self._news[endpoint] = until
+        if pause.until > throttle.until:
+            throttle.until = pause.until
+            self._news[endpoint] = pause

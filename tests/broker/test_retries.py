@@ -50,6 +50,8 @@ def after(failure, *, length=3, position=0, used=1, here=1, chance=0.0, **more):
         (Type.PAYMENT_REQUIRED, Retry(1), Retry(1)),
         (Type.PERMISSION_DENIED, Retry(1), Retry(1)),
         (Type.NOT_FOUND, Retry(1), Retry(1)),
+        (Type.UNPROCESSABLE, Retry(1), Retry(1)),
+        (Type.TOKEN_LIMIT_EXCEEDED, Retry(1), Retry(1)),
         (Type.PROVIDER_UNAVAILABLE, Retry(0), Retry(1)),
         (Type.SERVER, Retry(0), Retry(1)),
         (Type.TIMEOUT, Retry(0), Retry(1)),

@@ -2,6 +2,10 @@
 
 Sources: RFC 9110 section 10.2.3 (Retry-After); OpenAI's, Groq's, Cerebras', Together's and Azure's
 `x-ratelimit-reset*`; Anthropic's `anthropic-ratelimit-*-reset`; Google's `RetryInfo.retryDelay`.
+
+A reset means one of two things. In a window (OpenRouter, Cerebras, Together, the IETF's draft) the
+limit is there again at that moment. In a bucket (OpenAI, Groq, Azure, Anthropic: limits by the name
+`requests` or `tokens`) it is full again then: a call may go much sooner, so a call tries.
 """
 
 import math
@@ -30,6 +34,14 @@ _QUOTED_HEADER = re.compile(
     r'"(x-ratelimit-(?:reset|remaining)[a-z-]*)"\s*:\s*"?([^",}]{1,40})', re.IGNORECASE
 )
 _RETRY_DELAY = re.compile(r'"retryDelay"\s*:\s*"([^"]{1,40})"')
+_BUCKET = re.compile(
+    r"x-ratelimit-(reset|remaining|limit)-(requests|tokens)"
+    r"|anthropic-ratelimit-[a-z-]+-(reset|remaining|limit)"
+)
+TRY_REFUSED = 15.0
+"""Seconds after which a call tries a bucket that has just refused one, where it says no better."""
+TRY_EMPTY = 2.0
+"""Seconds after which a call tries a bucket that is empty, but has refused nothing yet."""
 _EPOCH_SECONDS = 1e9  # a bare number this large is a moment, not a wait
 _EPOCH_MILLISECONDS = 1e12
 
@@ -69,9 +81,26 @@ def until_reset(headers: Mapping[str, str], now: datetime | None = None) -> floa
         return None
     moment = now or datetime.now(UTC)
     lowered = {name.lower(): value for name, value in headers.items()}
-    resets = [lowered.get(name.lower().replace("remaining", "reset"), "") for name in spent]
-    waits = [wait for reset in resets if (wait := seconds(reset, moment)) is not None]
-    return max(waits, default=None)
+    waits = [_until_call(lowered, name, moment, TRY_EMPTY) for name in spent]
+    return max((wait for wait in waits if wait is not None), default=None)
+
+
+def _until_call(
+    headers: Mapping[str, str], remaining: str, now: datetime, most: float
+) -> float | None:
+    """Return the seconds until a call may go, by the reset of the limit with this header.
+
+    A bucket of requests gains one in its reset divided by its limit; of any other bucket it is not
+    known what the next call needs, and it is tried after `most` seconds at the latest.
+    """
+    name = remaining.lower().replace("remaining", "reset")
+    wait = seconds(headers.get(name, ""), now)
+    if wait is None or not _BUCKET.fullmatch(name):
+        return wait
+    limit = seconds(headers.get(name.replace("reset", "limit"), ""), now)
+    if "request" in name and limit and limit >= 1:
+        return wait / limit
+    return min(wait, most)
 
 
 def seconds(value: str, now: datetime) -> float | None:
@@ -143,15 +172,19 @@ def _spoken(text: str, now: datetime) -> float | None:
 
 
 def _from_windows(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Wait for the windows that are used up; where none says so, for the one that opens first."""
+    """Wait for the limits that are used up; where none says so, for the one that opens first."""
     waits: list[float] = []
     spent: list[float] = []
-    for name, value in headers.items():
-        if not _RESET.search(name) or (wait := seconds(value, now)) is None:
+    for name in headers:
+        if not _RESET.search(name):
             continue
-        waits.append(wait)
-        if headers.get(name.replace("reset", "remaining"), "").strip() == "0":
-            spent.append(wait)
-    if spent:
-        return max(spent)
-    return min(waits, default=None)
+        remaining = name.replace("reset", "remaining")
+        is_spent = headers.get(remaining, "").strip() == "0"
+        if is_spent:
+            wait = _until_call(headers, remaining, now, TRY_REFUSED)
+        else:
+            wait = seconds(headers[name], now)
+            wait = min(wait, TRY_REFUSED) if wait and _BUCKET.fullmatch(name) else wait
+        if wait is not None:
+            (spent if is_spent else waits).append(wait)
+    return max(spent) if spent else min(waits, default=None)

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from broker.completion import ErrorType
 
 _REQUEST = frozenset({400, 413, 422})
-_REFUSED = frozenset({400, 401, 402, 403})
-_ANY: frozenset[int] = frozenset()
+_SERVER = frozenset({500, 501})
 _INSIDE = frozenset({0})
 INSIDE_ANSWER = 0
 """Stands for the status of an error inside a 2xx answer that claims none."""
@@ -19,22 +18,40 @@ INSIDE_ANSWER = 0
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An error type, the statuses it may come with (none = any), and the words that tell it."""
+    """An error type, the statuses it may come with (none = any), and the words that tell it.
+
+    Where a word of `unless` occurs too, the rule does not apply.
+    """
 
     error_type: ErrorType
     statuses: frozenset[int]
     words: re.Pattern[str]
+    unless: re.Pattern[str] | None = None
 
     def matches(self, status: int, text: str) -> bool:
-        return self._fits(status) and self.words.search(text) is not None
+        if not self._fits(status) or self.words.search(text) is None:
+            return False
+        return self.unless is None or self.unless.search(text) is None
 
     def _fits(self, status: int) -> bool:
         # An error inside an answer has no status to disagree with, so every rule may claim it.
         return not self.statuses or status in self.statuses or status == INSIDE_ANSWER
 
 
-def _rule(error_type: ErrorType, statuses: frozenset[int], *phrases: str) -> Rule:
-    return Rule(error_type, statuses, re.compile("|".join(phrases), re.IGNORECASE | re.DOTALL))
+def _rule(
+    error_type: ErrorType, statuses: frozenset[int], *phrases: str, unless: str | None = None
+) -> Rule:
+    flags = re.IGNORECASE | re.DOTALL
+    return Rule(
+        error_type,
+        statuses,
+        re.compile("|".join(phrases), flags),
+        None if unless is None else re.compile(unless, flags),
+    )
+
+
+_SHORT_WINDOW = r"(per|/|each|every)[ _-]?(second|sec|minute|min|hour|day)|\b[rt]p[smhd]\b"
+"""A limit of so short a time is a rate, even where the message goes on to speak of payment."""
 
 
 RULES: tuple[Rule, ...] = (
@@ -67,18 +84,57 @@ RULES: tuple[Rule, ...] = (
         r"used all available credits|out of credits|exceeded your monthly included credits",
         r"(key|credit|spend(ing)?) limit (exceeded|reached)|please recharge",
         r"account is not active, please check your billing",
+        r"budget[_ ](has been )?exceeded|exceeded ?budget|blocked_api_access|not_enough_balance",
+        r"exceeded_current_quota_error|freetieronly",
+    ),
+    # A limit of a month, or of money, in whatever words: only time or a payment lifts it.
+    _rule(
+        ErrorType.PAYMENT_REQUIRED,
+        frozenset({402, 403, 412, 429}),
+        r"\b(month|month's|monthly)( [\w'-]+){0,2} "
+        r"(limit|quota|cap|budget|allowance|allocation|credit|usage)s?\b",
+        r"\b(limit|limited|quota|calls|requests|tokens|credits|usage|budget)\b.{0,25}"
+        r"(per|/|a|each|this|for the)[ _-]?(month|billing)",
+        r"\b(spend|spending|cost|billing|budget|credit|prepaid|balance)s?[ _-](\w+ )?"
+        r"(limit|cap|threshold|quota|allowance)s?\b.{0,40}"
+        r"(exceed|reach|hit\b|exhaust|used|deplet|surpass)",
+        r"(exceed|reach|hit\b|exhaust|deplet|surpass|over\b|out of)\w*.{0,60}"
+        r"\b(spend|spending|budget|billing|prepaid|credit)[ _-](\w+ )?(limit|cap|threshold|quota)",
+        r"\b(budget|credits?|balance|funds|allowance|allocation|free (tier|quota|time))\b.{0,30}"
+        r"(exhausted|depleted|used up|insufficient|negative|too low|expired|run out|ran out)",
+        r"insufficient.{0,20}(balance|credits?|funds)|(not enough|negative|zero) (remaining )?"
+        r"(credits?|balance|funds)|\btop[ -]?up\b|\brecharge\b",
+        r"used (up )?(all )?(of )?your .{0,40}(allocation|allowance|credits|quota)",
+        r"\b(add|adding|set up|update|enter)\b.{0,12}(payment method|credit card|funds|credits)",
+        unless=_SHORT_WINDOW,
+    ),
+    # Google: a quota of nothing means that the account's plan does not include the model.
+    _rule(ErrorType.PERMISSION_DENIED, frozenset({429}), r"quota exceeded.{0,200}\blimit: 0\b"),
+    # More than the whole limit of a minute in one request: no waiting cures it.
+    _rule(
+        ErrorType.TOKEN_LIMIT_EXCEEDED,
+        frozenset({400, 413, 429}),
+        r"request (is )?too (large|big|long)\b.{0,120}(per[ _-]?min|\btpm\b|rate limit)",
+        r"(single|one|this) request.{0,40}(exceed|larger|more than).{0,40}"
+        r"(whole|entire|maximum|total).{0,20}(per[ _-]?min|\btpm\b|rate limit|quota)",
     ),
     _rule(
         ErrorType.CONTEXT_LENGTH_EXCEEDED,
         _REQUEST | {500},
         r"context_length_exceeded|exceed_context_size|model_max_prompt_tokens_exceeded",
+        r"too_many_(prompt|input|context)_tokens|total length of (all )?messages is too long",
         r"(maximum|max|model'?s|available) (context|prompt) ?(length|size|window)",
-        r"\b(prompt|input|conversation)( is| was)? too long",
+        r"\b(prompt|input|conversation|messages?)( is| are| was)? too long|prompt tokens too long",
         r"(input|prompt|input token count|token count|tokens?)\b.{0,80}exceeds?\b.{0,60}"
         r"(maximum number of (input )?tokens|context|token limit|max(imum)? (length|input))",
+        # llama.cpp, vLLM, LM Studio, text-generation-inference
+        r"input is (too large|larger)\b.{0,60}(context|batch|process)|context (the )?overflow",
+        r"(longer|larger|greater) than the (maximum )?(model|context) (length|size|window)",
+        r"(reached|loaded with) (a )?context length of|maximum allowed (input )?length",
+        r"inputs?`? must have less than \d+ tokens|max tokens of \d+ exceeded",
         r"context (window|length|size|limit).{0,40}exceed|exceeds? (the |this model'?s )?"
         r"(available |maximum )?context|exceed(s|ed)? context limit",
-        r"too many (input )?tokens(?!,? please wait",
+        r"too many (input |prompt |context )?tokens(?!,? please wait",
         r" per )|total number of tokens.{0,60}cannot exceed",
         r"longer than the (model'?s|maximum) (context|input)|tokens_limit_reached",
         r"inputs?`? tokens? \+ `?max_new_tokens|range of input length should be",
@@ -117,6 +173,11 @@ RULES: tuple[Rule, ...] = (
     ),
     _rule(ErrorType.REFUSAL, _REQUEST, r"model_refusal|\brefusal\b"),
     _rule(
+        ErrorType.INVALID_IMAGE,
+        _SERVER,  # llama.cpp
+        r"failed to (load|process|decode) (the )?(image|audio)",
+    ),
+    _rule(
         ErrorType.IMAGE_DOWNLOAD_FAILED,
         _REQUEST,
         r"invalid_image_url|image_download_failed|(error|failed|failure)( while)? "
@@ -151,6 +212,7 @@ RULES: tuple[Rule, ...] = (
         r"model_not_found|model[_ ]not[_ ](exist|found|supported)|model_decommissioned",
         r"is not a valid model|invalid model(?! (output|response))(?=[\s:\"'}.]|$)",
         r"model identifier is invalid|unknown[_ ]model|no such model|deploymentnotfound",
+        r"no models? (is |are )?(currently )?loaded|model (was )?unloaded",  # LM Studio
         r"model\b.{0,120}(does not exist|doesn'?t exist|was not found|is not found"
         r"|has been (deprecated|decommissioned|retired|removed))",
     ),
@@ -160,12 +222,31 @@ RULES: tuple[Rule, ...] = (
         r"throttlingexception|rate exceeded|rate[_ ]?limit|servicequotaexceeded|too many requests",
         r"resource_exhausted|quota (exceeded|exhausted)|exceeded your current quota",
     ),
+    # Local servers answer 500 or 501 to what they were not built or started for: llama.cpp
+    # (`--jinja`, `--embeddings`, mmproj), Ollama (memory, adapters), vLLM, chat templates.
+    _rule(
+        ErrorType.UNPROCESSABLE,
+        _SERVER,
+        r"not_supported_error|not (currently )?(supported|implemented|enabled)\b",
+        r"(does not|doesn'?t|cannot) support|unsupported (param|parameter|content|model|message)",
+        r"requires? (the )?`?--|start it with `?--|requires more (system |gpu )?memory",
+        r"missing data required for|(jinja|chat) template|roles must alternate",
+        r"failed to (parse|apply|render|compile|initialize|init).{0,40}(grammar|template|schema|"
+        r"sampler)|unable to generate parser|json schema conversion failed",
+    ),
+    _rule(
+        ErrorType.PROVIDER_UNAVAILABLE,
+        frozenset({400}),
+        r"\b(model|engine|runner)( process)? has (crashed|terminated)",  # LM Studio
+    ),
     _rule(
         ErrorType.PROVIDER_OVERLOADED,
         frozenset({429, 498, 500, 502, 503, 504, 529}),
         r"overloaded|throttl(?!ingexception)|high demand|at capacity|capacity (exceeded|exhausted)",
         r"(insufficient|exceeded|no|not enough) (available )?capacity|capacity_exceeded",
         r"(server|system|service|engine|model) (is )?(too )?(busy|not ready)|currently loading",
+        r"loading model|model is (still )?loading|no (available )?slots?\b|slot (is )?unavailable",
+        r"maximum pending requests|queue is full|out of memory",
         r"too many (concurrent )?requests(?=.{0,80}(server|queue|model))|try again at off-peak",
     ),
     # Inside an answer only the words can tell.
@@ -199,6 +280,7 @@ BY_STATUS: dict[int, ErrorType] = {
     451: ErrorType.CONTENT_POLICY_VIOLATION,
     498: ErrorType.PROVIDER_OVERLOADED,  # Groq: flex tier capacity exceeded
     499: ErrorType.TIMEOUT,  # Google's CANCELLED
+    501: ErrorType.UNPROCESSABLE,  # a feature that this server does not have
     504: ErrorType.TIMEOUT,
     522: ErrorType.TIMEOUT,  # Cloudflare: connection to the origin timed out
     524: ErrorType.TIMEOUT,  # Cloudflare: the origin did not answer in time
@@ -206,12 +288,31 @@ BY_STATUS: dict[int, ErrorType] = {
 }
 
 
+_LIMIT = re.compile(r"\blimit\b\D{0,12}(\d[\d,_]*)", re.IGNORECASE)
+_REQUESTED = re.compile(r"\brequested\b\D{0,12}(\d[\d,_]*)", re.IGNORECASE)
+_LIMITED = frozenset({INSIDE_ANSWER, 413, 429})
+
+
 def name_failure(status: int, text: str) -> ErrorType:
     """Return the error type of a failure with this status and these words."""
+    if status in _LIMITED and _requests_more_than_all(text):
+        return ErrorType.TOKEN_LIMIT_EXCEEDED
     for rule in RULES:
         if rule.matches(status, text):
             return rule.error_type
     return BY_STATUS.get(status) or _by_class(status)
+
+
+def _requests_more_than_all(text: str) -> bool:
+    """Return whether one request is larger than the whole limit that it ran into."""
+    limit, requested = _LIMIT.search(text), _REQUESTED.search(text)
+    if limit is None or requested is None:
+        return False
+    return _whole_number(requested[1]) > _whole_number(limit[1])
+
+
+def _whole_number(digits: str) -> int:
+    return int(digits.replace(",", "").replace("_", "")[:18])
 
 
 def _by_class(status: int) -> ErrorType:
