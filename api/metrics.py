@@ -37,6 +37,7 @@ class Measured:
         yield _gauge("workers", "Workers that take jobs.", (), [((), self.workers)])
         yield from _attempts(self.totals)
         yield from _endpoints(self.snapshot.endpoints)
+        yield _pauses(self.snapshot.endpoints, self.now)
 
 
 def text(measured: Measured) -> bytes:
@@ -125,6 +126,16 @@ def _endpoints(endpoints: Mapping[EndpointKey, Evidence]) -> Iterator[Metric]:
     yield _gauge("endpoint_first_token_seconds", told, labels, _quantiles(known, "latency"))
     told = "Output tokens a second, from request to end; quantile 0.9 is what 90 % exceeded."
     yield _gauge("endpoint_tokens_per_second", told, labels, _quantiles(known, "throughput"))
+
+
+def _pauses(endpoints: Mapping[EndpointKey, Evidence], now: int) -> Metric:
+    left = [
+        ((*key, each.pause.reason.value), max(each.pause.until - now, 0) / 1000)
+        for key, each in sorted(endpoints.items())
+        if each.pause is not None
+    ]
+    told = "Seconds until a paused endpoint is called again."
+    return _gauge("endpoint_pause_seconds", told, (*ENDPOINT, "reason"), left)
 
 
 _OPENNESS = {Circuit.CLOSED: 0.0, Circuit.HALF_OPEN: 0.5, Circuit.OPEN: 1.0}

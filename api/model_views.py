@@ -9,6 +9,7 @@ from dataclasses import asdict
 from broker.catalog import Model
 from broker.catalog.policies import Pages
 from broker.catalog.selection import cheapest, tokenizer
+from broker.clock import seconds
 from broker.completion import Json
 from broker.evidence import Circuit, Evidence, Percentiles, Snapshot
 from broker.pricing import listed
@@ -112,9 +113,17 @@ def _lately(evidence: Evidence) -> Json:
         "uptime_last_5m": _per_cent(evidence.uptime_5m),
         "uptime_last_30m": _per_cent(evidence.uptime_30m),
         "uptime_last_1d": _per_cent(evidence.uptime_1d),
+        "pause": pause(evidence),
         "latency_last_30m": _percentiles(evidence.latency_30m, 1_000),
         "throughput_last_30m": _percentiles(evidence.throughput_30m, 1),
     }
+
+
+def pause(evidence: Evidence) -> Json | None:
+    """Return until when (Unix seconds) an endpoint is not called, and why."""
+    if evidence.pause is None:
+        return None
+    return {"until": seconds(evidence.pause.until), "reason": evidence.pause.reason.value}
 
 
 def _per_cent(share: float | None) -> float | None:
@@ -127,7 +136,13 @@ def _percentiles(known: Percentiles | None, scale: int) -> Json | None:
     return {name: round(scale * value, 3) for name, value in asdict(known).items()}
 
 
-def provider(slug: str, name: str, pages: Pages, *, available: bool) -> Json:
+def provider(slug: str, name: str, pages: Pages, snapshot: Snapshot, *, available: bool) -> Json:
+    """Return a provider as GET /providers shows it; `pauses` are those of its models."""
+    pauses = [
+        {"model": model, **shown}
+        for (owner, model), evidence in sorted(snapshot.endpoints.items(), key=lambda each: each[0])
+        if owner == slug and (shown := pause(evidence)) is not None
+    ]
     return {
         "name": name,
         "slug": slug,
@@ -136,5 +151,6 @@ def provider(slug: str, name: str, pages: Pages, *, available: bool) -> Json:
         "status_page_url": pages.status,
         "headquarters": pages.headquarters,
         "datacenters": list(pages.datacenters) if pages.datacenters else None,
+        "pauses": pauses,
         "available": available,
     }

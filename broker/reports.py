@@ -105,7 +105,9 @@ def settled(connection: Connection, job_ids: Sequence[str]) -> list[str]:
 
 
 def counts(connection: Connection) -> list[Any]:
-    """Return (provider, lane, state, jobs, oldest available_at) of everything not yet ended.
+    """Return (provider, lane, state, jobs, when the oldest was due) of everything not yet ended.
+
+    A job that found its provider busy keeps the time when it was due first.
 
     What waits for somebody's review is among it: nobody else would think of it.
     """
@@ -116,7 +118,7 @@ def counts(connection: Connection) -> list[Any]:
             _jobs.c.lane,
             _jobs.c.state,
             func.count(),
-            func.min(_jobs.c.available_at),
+            func.min(func.coalesce(_jobs.c.waiting_since, _jobs.c.available_at)),
         )
         .where(_jobs.c.state.in_(open_))
         .group_by(_jobs.c.provider, _jobs.c.lane, _jobs.c.state)

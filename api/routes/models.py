@@ -102,10 +102,14 @@ async def list_providers(
     request: Request, show: Annotated[bool, Query(alias="all")] = False
 ) -> Response:
     """List the configured providers; `all=true` adds all that Waybill knows."""
-    names, offer = _names(services_of(request)), await _offer(request)
+    services = services_of(request)
+    names, offer = _names(services), await _offer(request)
+    snapshot = services.observer.snapshot
     slugs = sorted(names if show else offer.providers)
     shown = [
-        views.provider(slug, names[slug], pages_of(slug), available=slug in offer.providers)
+        views.provider(
+            slug, names[slug], pages_of(slug), snapshot, available=slug in offer.providers
+        )
         for slug in slugs
     ]
     return json_response({"data": shown})

@@ -9,13 +9,14 @@ import httpx
 import typer
 from rich.console import Console
 
+from broker.clock import now_ms
 from broker.lighting import key_of, lighting
 from broker.providers import ENV_PREFIX, Provider, configured
 from broker.redaction import redact
 from broker.settings import ProviderRow, Settings
 from broker.vendors import vendors
 from cli.catalog.storage import looked_up
-from cli.providers.disabled import disabled, enable
+from cli.providers.disabled import disabled, enable, paused
 from cli.remote.client import complain, providers_of_server
 from cli.remote.server import configured as server
 from cli.running import in_force, runs_here
@@ -90,13 +91,14 @@ def _say_whose(config: Settings) -> None:
 
 
 def _lit(config: Settings, known: Mapping[str, Provider]) -> Iterator[Sequence[str]]:
-    served, out = _served(config), disabled(config)
+    served, out, waiting = _served(config), disabled(config), paused(config, now_ms())
     rows = {row.slug: row for row in config.providers}
     for provider in known.values():
         open_to_all = provider.vendor is not None and provider.vendor.any_model
         models = "any" if open_to_all else str(served[provider.slug])
         state = _key_state(rows.get(provider.slug), provider)
         state += ", disabled: it refuses the key" if provider.slug in out else ""
+        state = "; ".join((state, *waiting.get(provider.slug, ())))
         yield provider.slug, provider.name, provider.wire, state, models, provider.base_url
 
 

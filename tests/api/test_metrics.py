@@ -3,7 +3,15 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.metrics import Measured, text
-from broker.evidence import WHOLE_PROVIDER, Circuit, Evidence, Percentiles, Snapshot
+from broker.evidence import (
+    WHOLE_PROVIDER,
+    Circuit,
+    Evidence,
+    Pause,
+    PauseReason,
+    Percentiles,
+    Snapshot,
+)
 
 NOW = 1_800_000_000_000
 SPREAD = Percentiles(1.0, 2.0, 3.0, 4.0)
@@ -38,6 +46,12 @@ def test_jobs_deliveries_and_attempts():
     assert found[("waybill_workers",)] == 3
     assert found["waybill_attempts_total", "acme/small", "alpha", "ok"] == 9
     assert found["waybill_failures_total", "acme/small", "alpha", "server"] == 1
+
+
+def test_a_pause_is_told_with_its_reason():
+    known = Evidence(pause=Pause(NOW + 4_500, PauseReason.RATE_LIMITED))
+    found = samples(snapshot=Snapshot({("alpha", "acme/small"): known}))
+    assert found["waybill_endpoint_pause_seconds", "acme/small", "alpha", "rate_limited"] == 4.5
 
 
 def test_endpoints_and_disabled_providers():

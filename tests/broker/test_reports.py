@@ -5,7 +5,8 @@ from broker import events, reports
 from broker.completion import AttemptOutcome, ErrorType
 from broker.events import Event
 from broker.job_search import JobSearch
-from broker.lifecycle import expire_many
+from broker.lifecycle import Deferral, defer_many, expire_many
+from broker.pacing import Busy, Cause, Congestion
 from broker.queues import Lane
 from broker.retries import GiveUp, OnUnknown, Retry
 from broker.states import AT_REST, JobState
@@ -143,6 +144,17 @@ def test_counts_tell_what_has_not_ended(database, caller):
         ("alpha", "batch", "running", 1, NOW),
         ("alpha", "interactive", "needs_review", 1, NOW),
         ("alpha", "interactive", "queued", 2, NOW + 5),
+    ]
+
+
+def test_a_queue_is_as_old_as_the_first_time_its_oldest_job_was_due(database, caller):
+    """A job that is put off again and again did not come a moment ago."""
+    job_id = submit(database, caller, now=NOW)
+    for looked in range(NOW + 1_000, NOW + 600_000, 60_000):
+        busy = Busy("alpha", Cause.RATE_LIMIT, looked + 4_000)
+        run(database, defer_many, Deferral(job_id, looked, busy, Congestion()))
+    assert list(map(tuple, database.read_now(reports.counts))) == [
+        ("alpha", "interactive", "queued", 1, NOW)
     ]
 
 

@@ -11,7 +11,8 @@ from broker.settings import Settings
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
 from workers.assembly import Assembly
-from workers.upstream import Deadlines, Stopwatch, Wire, call
+from workers.answer_reading import Deadlines, Stopwatch
+from workers.upstream import Wire, call
 
 BODY = {"messages": [{"role": "user", "content": "x"}]}
 KEY = "sk-nl-secret-0123456789"

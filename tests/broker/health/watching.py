@@ -1,5 +1,6 @@
 """What workers see of endpoints, told as they tell it; and what an observer makes of it."""
 
+from broker.evidence import PauseReason
 from broker.health import Observer, Recorder, Verdict
 from broker.pacing import Throttles, exchange_pauses
 
@@ -10,8 +11,11 @@ async def told(redis, clock, *attempts, reporter="worker-1"):
     for each in attempts:
         recorder.record(each)
         if each.retry_after_ms:
-            pause = throttles.limited if each.verdict is Verdict.LIMITED else throttles.used_up
-            pause(each.endpoint, each.retry_after_ms / 1000, clock.now)
+            wait = each.retry_after_ms / 1000
+            if each.verdict is Verdict.LIMITED:
+                throttles.limited(each.endpoint, wait, clock.now)
+            else:
+                throttles.used_up(each.endpoint, wait, clock.now, PauseReason.ASKED_TO_WAIT)
     recorder.start()
     await recorder.close()
     if news := throttles.news():

@@ -3,8 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker.evidence import Pause, PauseReason
 from broker.pacing import Throttles
-from broker.pacing.throttle import LONGEST_PAUSE_MS, QUIET_MS
+from broker.pacing.throttle import LONGEST_GUESS_MS, LONGEST_PAUSE_MS, QUIET_MS
 
 NOW = 1_800_000_000_000
 HOT = ("alpha", "acme/small")
@@ -112,8 +113,26 @@ def test_other_processes_hear_of_a_pause_once():
 
 def test_nothing_left_is_a_pause_without_a_429():
     throttles = Throttles()
-    throttles.used_up(HOT, 3.5, NOW)
+    throttles.used_up(HOT, 3.5, NOW, PauseReason.NOTHING_LEFT)
     assert throttles.free_at(HOT, NOW) == NOW + 3_500
+    assert throttles.news() == {HOT: Pause(NOW + 3_500, PauseReason.NOTHING_LEFT)}
+
+
+def test_an_echo_with_an_hours_long_reset_is_no_longer_than_any_pause():
+    throttles = limited(retry_after=1)
+    throttles.limited(HOT, 4 * 3600, NOW + 10)
+    assert throttles.free_at(HOT, NOW + 10) == NOW + 10 + LONGEST_PAUSE_MS
+
+
+def test_a_stated_wait_is_not_doubled_for_ever():
+    """A provider that says `Retry-After: 1` each time is asked again within seconds."""
+    throttles, now = Throttles(), NOW
+    for _ in range(20):
+        throttles.began(HOT)
+        until = throttles.limited(HOT, 1, now)
+        throttles.ended(HOT)
+        assert until - now <= LONGEST_GUESS_MS
+        now = until
 
 
 @given(st.lists(st.tuples(st.sampled_from(["begin", "limit", "ok"]), st.integers(0, 2_000))))

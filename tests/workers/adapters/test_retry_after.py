@@ -2,7 +2,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from workers.adapters.errors.retry_after import retry_after, until_reset
+from workers.adapters.errors.retry_after import (
+    TRY_EMPTY,
+    TRY_REFUSED,
+    retry_after,
+    until_reset,
+)
 
 NOW = datetime(2026, 1, 28, 0, 35, 0, tzinfo=UTC)
 
@@ -19,13 +24,26 @@ NOW = datetime(2026, 1, 28, 0, 35, 0, tzinfo=UTC)
         ({"retry-after": "soon"}, "", None),
         ({"retry-after-ms": "1500", "retry-after": "2"}, "", 1.5),
         ({"x-ratelimit-reset": "2"}, "", 2),
-        ({"x-ratelimit-reset-requests": "17.683s"}, "", 17.683),
-        ({"x-ratelimit-reset-requests": "1m2.5s"}, "", 62.5),
+        ({"x-ratelimit-reset": "17.683s"}, "", 17.683),
+        ({"x-ratelimit-reset": "1m2.5s"}, "", 62.5),
         ({"x-ratelimit-reset-tokens": "6ms"}, "", 0.006),
-        ({"x-ratelimit-reset-requests": "1h0m20s"}, "", 3620),
+        ({"x-ratelimit-reset": "1h0m20s"}, "", 3620),
+        # a bucket that is full again then may take a call much sooner
+        ({"x-ratelimit-reset-tokens": "6m0s"}, "", TRY_REFUSED),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, "",
+         TRY_REFUSED),
+        ({"x-ratelimit-remaining-requests": "0", "x-ratelimit-reset-requests": "24h0m0s",
+          "x-ratelimit-limit-requests": "200"}, "", 432),
+        ({"retry-after": "1", "x-ratelimit-remaining-tokens": "0",
+          "x-ratelimit-reset-tokens": "6m0s"}, "", 1),
+        ({"retry-after": "1", "anthropic-ratelimit-tokens-remaining": "0",
+          "anthropic-ratelimit-tokens-reset": "2026-01-28T00:41:00Z"}, "", 1),
+        # a window is closed until its end
+        ({"x-ratelimit-remaining-tokens-minute": "0", "x-ratelimit-reset-tokens-minute": "48.5",
+          "x-ratelimit-reset-requests-day": "40000"}, "", 48.5),
         ({"X-RateLimit-Reset": "1769560560000"}, "", 60),
         ({"x-ratelimit-reset": "1769560560"}, "", 60),
-        ({"anthropic-ratelimit-tokens-reset": "2026-01-28T00:35:44Z"}, "", 44),
+        ({"anthropic-ratelimit-tokens-reset": "2026-01-28T00:35:09Z"}, "", 9),
         (
             {"x-ratelimit-reset-requests": "20m9.6s", "x-ratelimit-remaining-requests": "986",
              "x-ratelimit-reset-tokens": "5.42s", "x-ratelimit-remaining-tokens": "0"}, "", 5.42,
@@ -69,7 +87,8 @@ def test_windows_say_nothing_where_no_limit_was_hit():
         (
             {
                 "x-ratelimit-remaining-requests": "0",
-                "x-ratelimit-reset-requests": "8.64s",
+                "x-ratelimit-reset-requests": "24h0m0s",
+                "x-ratelimit-limit-requests": "10000",
                 "x-ratelimit-remaining-tokens": "14000",
                 "x-ratelimit-reset-tokens": "1m",
             },
@@ -81,8 +100,10 @@ def test_windows_say_nothing_where_no_limit_was_hit():
                 "anthropic-ratelimit-tokens-remaining": "0",
                 "anthropic-ratelimit-tokens-reset": "2026-11-25T12:00:30Z",
             },
-            30.0,
+            TRY_EMPTY,
         ),
+        ({"x-ratelimit-remaining-tokens": "0", "x-ratelimit-reset-tokens": "6m0s"}, TRY_EMPTY),
+        ({"x-ratelimit-remaining": "0", "x-ratelimit-reset": "30"}, 30.0),
         ({"x-ratelimit-remaining-requests": "1", "x-ratelimit-reset-requests": "8s"}, None),
         ({"x-ratelimit-remaining-requests": "0"}, None),
         ({"x-credits-remaining": "0", "x-credits-reset": "8s"}, None),
