@@ -10,8 +10,8 @@ from broker.completion import AttemptOutcome, CompletionRequest, Failure
 from broker.settings import Settings
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
-from workers.assembly import Assembly
 from workers.answer_reading import Deadlines, Stopwatch
+from workers.assembly import Assembly
 from workers.upstream import Wire, call
 
 BODY = {"messages": [{"role": "user", "content": "x"}]}
