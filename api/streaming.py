@@ -8,8 +8,7 @@ it for an event and fail to parse it.
 """
 
 import asyncio
-import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +23,7 @@ from broker.events import Event
 from broker.operations import Operation
 from broker.refusals import failure
 from broker.states import JobState
+from broker.stopping import stopped
 
 KEEP_ALIVE = b": WAYBILL PROCESSING\n"
 DONE = b"data: [DONE]\n\n"
@@ -45,16 +45,21 @@ class ChunkStream:
     queued_ms: int | None = None  # of the attempt that is shown
     _lines: list[bytes] = field(default_factory=list)
 
-    def render(self, told: Iterable[Event]) -> bytes:
-        """Return the bytes these events are to this caller."""
+    def render(self, told: Sequence[Event]) -> bytes:
+        """Return the bytes these events are to this caller.
+
+        Who has been shown nothing yet is not shown attempts that were given up, either.
+        """
         self._lines = []
-        for event in told:
+        for event in told if self.shown else _last_attempt(told):
             if not self.ended:
                 self._take(event)
         return b"".join(self._lines)
 
     def _take(self, event: Event) -> None:
-        if event.type == events.STARTED and not self.shown:
+        if event.type in (events.RETRYING, events.STARTED) and self.shown:
+            self._break_off(event.number)
+        elif event.type == events.STARTED:
             self.queued_ms = orjson.loads(event.data).get("queued_ms")
         elif event.type == events.CHUNK:
             self.shown = True
@@ -62,8 +67,6 @@ class ChunkStream:
         elif event.type == events.USAGE:
             self.shown = True
             self._lines.append(_frame(event.data))
-        elif event.type == events.RETRYING and self.shown:
-            self._break_off(event.number)
         elif event.type == JobState.COMPLETED:
             self._finish()
         elif event.is_end:
@@ -188,14 +191,17 @@ class _Feed:
 
     async def close(self) -> None:
         if self._pending is not None:
-            self._pending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._pending
+            await stopped({self._pending})
         await self._source.aclose()
 
 
-def _has_chunk(told: Iterable[Event]) -> bool:
-    return any(event.is_chunk for event in told)
+def _last_attempt(told: Sequence[Event]) -> Sequence[Event]:
+    begins = [place for place, event in enumerate(told) if event.type == events.RETRYING]
+    return told[begins[-1] + 1 :] if begins else told
+
+
+def _has_chunk(told: Sequence[Event]) -> bool:
+    return any(event.is_chunk for event in _last_attempt(told))
 
 
 def _frame(data: bytes, number: int | None = None, type_: str | None = None) -> bytes:

@@ -110,12 +110,11 @@ class News:
         if not fresh:
             listener.inbox.put_nowait(None)
         while True:
-            told = await listener.inbox.get()
-            if told is not None:
-                told = [event for event in told if event.number > last]
-                if not told:
-                    continue
-            if told is None or told[0].number != last + 1:
+            heard = await listener.inbox.get()
+            if heard is not None and heard[-1].number <= last:
+                continue
+            told = events.unbroken(heard or (), last)
+            if not told:
                 told, end = await self._past(workspace_id, listener.job_id, last)
             if not told and end is not None:
                 if last == after >= end.number:
@@ -138,14 +137,13 @@ class News:
         if not report.job.stream or report.job.state in events.ENDS:
             past = reports.past_events(report)
             end = past[-1] if past and past[-1].is_end else None
-            return [event for event in past if event.number > after], end
+            return events.rest(past, after), end
         try:
             past = await events.kept(self._redis, job_id, after)
         except (RedisError, OSError):
             return [], None
         # a gap is left by events that Redis lost: they are read from the database at the end
-        whole = [e for place, e in enumerate(past, start=after + 1) if e.number == place]
-        return whole, None
+        return events.unbroken(past, after), None
 
     def _want(self, channel: str) -> None:
         if not self._wanted:

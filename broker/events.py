@@ -1,8 +1,12 @@
 """A job's numbered event log: written by its worker, read by whoever waits or streams.
 
-Events of one job are numbered 1, 2, 3 … through all its attempts. On the wire (pub/sub, Redis
-Stream, and the copy kept in the database) an event is one line, `number type json`. Several events
-may travel together, so a busy log costs one command, not one a chunk.
+Events of one job are numbered 1, 2, 3 … through all its attempts. An attempt whose predecessor did
+not tell its end (its worker was lost, or Redis lost the log) begins at `first_number` with
+`retrying`: the two can never write the same number, and a reader may follow across that gap.
+
+On the wire (pub/sub, Redis Stream, and the copy kept in the database) an event is one line,
+`number type json`. Several events may travel together, so a busy log costs one command, not one a
+chunk.
 
     started      {"attempt", "provider", "model", "queued_ms"}
     chunk        a chunk of the answer, ready for the caller
@@ -16,6 +20,7 @@ database, and `reports.past_events` numbers it the same way.
 """
 
 import asyncio
+import itertools
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -30,6 +35,8 @@ USAGE = "usage"
 STARTED = "started"
 RETRYING = "retrying"
 ENDS = frozenset({"completed", "failed", "cancelled", "expired", "needs_review"})
+ATTEMPT_STEP = 10_000_000  # more events than one attempt has
+ENDED_TTL_SECONDS = 60  # of a log whose job has ended: the database has it then
 _PREFIX = "waybill:job:"
 
 log = structlog.get_logger()
@@ -78,6 +85,39 @@ def pack(events: Iterable[Event]) -> bytes:
 
 def unpack(packed: bytes) -> list[Event]:
     return decode(zlib.decompress(packed))
+
+
+def first_number(attempt: int) -> int:
+    """Return the first number of an attempt that does not continue its predecessor's numbers."""
+    return (attempt - 1) * ATTEMPT_STEP + 1
+
+
+def unbroken(log: Iterable[Event], after: int) -> list[Event]:
+    """Return the events above `after` up to the first gap.
+
+    A gap before `retrying` is none: that event begins a new attempt, which makes what a reader
+    missed of the attempt before worthless.
+    """
+    whole: list[Event] = []
+    for event in log:
+        if event.number <= after:
+            continue
+        if event.number != after + 1 and event.type != RETRYING:
+            break
+        whole.append(event)
+        after = event.number
+    return whole
+
+
+def rest(log: Iterable[Event], after: int) -> list[Event]:
+    """Return the events above `after` of a log that has its end.
+
+    Where the log lost some of an attempt that was given up, the rest of that attempt is left out.
+    """
+    above = [event for event in log if event.number > after]
+    if above == unbroken(above, after):
+        return above
+    return [*itertools.dropwhile(lambda event: event.type != RETRYING, above)] or above
 
 
 def channel(job_id: str) -> str:
@@ -181,7 +221,8 @@ class EventWriter:
                 continue
             keys = (stream_key(job_id), fence_key(job_id))
             last = f"{events[-1].number}-0"
-            arguments = (attempts[job_id], last, lines, self._ttl, channel(job_id))
+            ttl = min(self._ttl, ENDED_TTL_SECONDS) if events[-1].is_end else self._ttl
+            arguments = (attempts[job_id], last, lines, ttl, channel(job_id))
             pipeline.eval(KEEP_AND_TELL, len(keys), *keys, *arguments)
         try:
             results = await pipeline.execute(raise_on_error=False)

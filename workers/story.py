@@ -17,7 +17,6 @@ from broker.lifecycle import ClaimedJob
 from broker.retries import Retry
 from broker.routing import Endpoint
 
-LOST_LOG_STEP = 1_000_000
 FENCE_SECONDS = 24 * 3600
 
 
@@ -37,7 +36,7 @@ class Story:
         """Begin this attempt's part of the log, after what earlier attempts have told."""
         past, told = await _past(job, redis)
         story = cls(job, writer, past, told)
-        if job.stream and past and past[-1].type != events.RETRYING:
+        if job.stream and job.attempt > 1 and not _is_closed(past, job):
             story._add(events.RETRYING, {"attempt": job.attempt - 1, "outcome": "unknown"})
         endpoint = job.endpoint
         story._add(
@@ -129,5 +128,13 @@ async def _past(job: ClaimedJob, redis: Redis) -> tuple[list[Event], int]:
         past = await events.take_over(redis, job.id, job.attempt, ttl_seconds=FENCE_SECONDS)
     except RedisError:
         past = []
-    # a log that Redis lost is carried on far above it: no reader joins two answers
-    return past, past[-1].number if past else (job.attempt - 1) * LOST_LOG_STEP
+    if _is_closed(past, job):
+        return past, past[-1].number
+    return past, events.first_number(job.attempt) - 1
+
+
+def _is_closed(past: list[Event], job: ClaimedJob) -> bool:
+    """Return whether the attempt before told its own end: it writes nothing after that."""
+    if not past or past[-1].type != events.RETRYING:
+        return False
+    return bool(orjson.loads(past[-1].data)["attempt"] == job.attempt - 1)

@@ -248,7 +248,7 @@ class Workers(_Group):
     soft_shutdown_seconds: float = Field(20, ge=0)
     """How long running calls may go on once a worker is asked to stop."""
     event_ttl_seconds: int = Field(24 * 3600, ge=60)
-    """How long Redis keeps a stream's events."""
+    """How long Redis keeps the events of a running stream; a minute after its end."""
 
     @model_validator(mode="after")
     def _signs_in_time(self) -> Self:

@@ -45,6 +45,13 @@ async def test_a_reader_that_comes_in_the_middle_of_an_entry_gets_the_rest(redis
     assert 0 < await redis.ttl(events.stream_key(JOB)) <= TTL
 
 
+async def test_the_log_of_an_ended_job_leaves_redis_soon(redis: Redis) -> None:
+    writer = EventWriter(redis, ttl_seconds=TTL)
+    writer.emit(JOB, [*chunks(1), Event(2, "completed", b"{}")], attempt=1)
+    await writer.close()
+    assert 0 < await redis.ttl(events.stream_key(JOB)) <= events.ENDED_TTL_SECONDS
+
+
 async def test_a_plain_jobs_events_are_told_and_not_kept(redis: Redis) -> None:
     async with redis.pubsub() as listener:
         await listener.subscribe(events.channel(JOB))
