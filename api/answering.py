@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import orjson
+from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -139,8 +140,9 @@ def still_running(job_id: str, seconds: float) -> Response:
         f"The job has not ended within {seconds:g} s. It goes on: GET {where} for its result, or "
         "submit with `Prefer: respond-async` next time."
     )
-    metadata = {"error_type": ErrorType.TIMEOUT.value, "job_id": job_id}
-    return json_response(envelope(504, message, metadata), 504, job_headers(job_id))
+    metadata = {"error_type": ErrorType.STILL_RUNNING.value, "job_id": job_id}
+    headers = job_headers(job_id) | {"Location": where, "Retry-After": str(POLL_SECONDS)}
+    return json_response(envelope(504, message, metadata), 504, headers)
 
 
 async def cancel(services: Services, principal: Principal, job_id: str) -> JobState:
@@ -148,7 +150,8 @@ async def cancel(services: Services, principal: Principal, job_id: str) -> JobSt
     wish = Cancellation(job_id, principal.workspace_id, now_ms())
     state = await services.database.write(cancel_many, wish)
     if state is JobState.RUNNING:
-        await signals.call_off(services.redis, job_id)
+        with contextlib.suppress(RedisError, OSError):  # its worker learns it by its next heartbeat
+            await signals.call_off(services.redis, job_id)
     return state
 
 

@@ -9,7 +9,8 @@ from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from redis.asyncio import Redis
-from sqlalchemy.exc import DataError, OperationalError
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -27,10 +28,11 @@ from broker import providers, settings
 from broker.bodies import plainly
 from broker.catalog import LiveCatalog
 from broker.credentials import LiveCredentials
-from broker.database import Database
+from broker.database import Database, is_disk_full
 from broker.errors import (
     InvalidRequestError,
     NotFoundError,
+    StorageFullError,
     UnavailableError,
     WaybillError,
 )
@@ -40,6 +42,15 @@ from broker.limits import Limiter, connect
 from broker.publisher import CeleryPublisher
 from broker.sealing import Seal
 from broker.signing import Signer, older_keys, signing_key
+
+AWAY = (
+    "The {} does not answer at the moment; the log says why. Try again, with the same "
+    "Idempotency-Key where there is one."
+)
+DISK_FULL = (
+    "The disk of the database is full: nothing of this was kept. Have the operator make room, and "
+    "send it again."
+)
 
 log = structlog.get_logger()
 
@@ -152,16 +163,18 @@ def _shape_errors(app: FastAPI) -> None:
         )
 
     @app.exception_handler(OperationalError)
-    async def out_of_order(request: Request, error: OperationalError) -> Response:
-        """The database is away, or its disk is full."""
+    @app.exception_handler(InterfaceError)
+    async def out_of_order(request: Request, error: DBAPIError) -> Response:
+        """Answer for a database that is away, or whose disk is full."""
         log.error("api.database_failed", path=request.url.path, error=str(error.orig))
-        return error_response(
-            request,
-            UnavailableError(
-                "The database does not take this at the moment; the log says why. Try again, with "
-                "the same Idempotency-Key where there is one."
-            ),
-        )
+        if is_disk_full(error):
+            return error_response(request, StorageFullError(DISK_FULL))
+        return error_response(request, UnavailableError(AWAY.format("database")))
+
+    @app.exception_handler(RedisError)
+    async def without_redis(request: Request, error: RedisError) -> Response:
+        log.error("api.redis_failed", path=request.url.path, error=str(error))
+        return error_response(request, UnavailableError(AWAY.format("Redis server")))
 
     @app.exception_handler(HTTPException)
     async def turned_away(request: Request, error: HTTPException) -> Response:

@@ -43,6 +43,11 @@ def is_own_route(path: str) -> bool:
     return False
 
 
+def _retry_after(error: WaybillError) -> dict[str, str]:
+    """Return the header that says when the same request may succeed."""
+    return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+
+
 def error_response(
     request: Request,
     error: WaybillError,
@@ -50,7 +55,7 @@ def error_response(
 ) -> Response:
     """Return the answer to a refusal, in the shape of the route it happened on."""
     metadata = {"error_type": error.error_type.value, **error.metadata}
-    headers = {**error.headers, **(headers or {})}
+    headers = {**_retry_after(error), **error.headers, **(headers or {})}
     if isinstance(error, AuthenticationError):
         headers["WWW-Authenticate"] = "Bearer"
     if is_own_route(request.url.path):

@@ -78,9 +78,9 @@ class ChunkStream:
         self._fail(
             number,
             502,
-            "The worker or provider of this stream was lost. The job is tried again from the "
-            f"start: GET {where} for its result, or {where}/events for its stream.",
-            {"error_type": ErrorType.PROVIDER_UNAVAILABLE.value},
+            "The worker of this stream was stopped or lost. The job runs again from the start: "
+            f"GET {where} for its result, or {where}/events for its stream.",
+            {"error_type": ErrorType.STREAM_INTERRUPTED.value},
         )
 
     def _fail(self, number: int, status: int, message: str, metadata: Json) -> None:

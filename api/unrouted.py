@@ -9,8 +9,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.errors import PREFIXES, error_response
-from broker.completion import ErrorType
-from broker.errors import NotFoundError, WaybillError
+from broker.errors import (
+    InvalidRequestError,
+    MethodNotAllowedError,
+    NotFoundError,
+    WaybillError,
+)
 
 NEAR = 0.8  # how much of a path must be right
 ELSEWHERE = {
@@ -50,9 +54,7 @@ def _remedy(path: str, known: Collection[str]) -> str:
 
 
 def _refusal(error: HTTPException, message: str) -> WaybillError:
-    """Return a refusal with the status that the framework chose, e.g. 405."""
-    kind = type("HttpError", (WaybillError,), {
-        "status": error.status_code, "error_type": ErrorType.INVALID_REQUEST,
-    })  # fmt: skip
-    refusal: WaybillError = kind(message)
-    return refusal
+    """Return the refusal for what the framework turned away."""
+    if error.status_code == 405:  # noqa: PLR2004
+        return MethodNotAllowedError(message)
+    return InvalidRequestError(message)

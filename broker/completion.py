@@ -14,7 +14,10 @@ Json: TypeAlias = dict[str, Any]
 
 
 class ErrorType(StrEnum):
-    """Why something failed: OpenRouter's `error_type` words (reference: its error table)."""
+    """Why something failed: OpenRouter's `error_type` words, then those of Waybill's own refusals.
+
+    docs/reference/errors.md explains each.
+    """
 
     CONTEXT_LENGTH_EXCEEDED = "context_length_exceeded"
     MAX_TOKENS_EXCEEDED = "max_tokens_exceeded"
@@ -43,6 +46,44 @@ class ErrorType(StrEnum):
     PROVIDER_UNAVAILABLE = "provider_unavailable"
     PROVIDER_OVERLOADED = "provider_overloaded"
     TIMEOUT = "timeout"
+
+    SERVICE_UNAVAILABLE = "service_unavailable"
+    STORAGE_FULL = "storage_full"
+    REQUEST_TIMEOUT = "request_timeout"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    CONFLICT = "conflict"
+    GONE = "gone"
+    UNSUPPORTED_ENCODING = "unsupported_encoding"
+    IDEMPOTENCY_MISMATCH = "idempotency_mismatch"
+    BUDGET_EXCEEDED = "budget_exceeded"
+    STILL_RUNNING = "still_running"
+    DEADLINE_EXCEEDED = "deadline_exceeded"
+    CANCELLED = "cancelled"
+    NEEDS_REVIEW = "needs_review"
+    STREAM_INTERRUPTED = "stream_interrupted"
+    WORKER_LOST = "worker_lost"
+
+
+OWN_ERROR_TYPES = frozenset(
+    {
+        ErrorType.SERVICE_UNAVAILABLE,
+        ErrorType.STORAGE_FULL,
+        ErrorType.REQUEST_TIMEOUT,
+        ErrorType.METHOD_NOT_ALLOWED,
+        ErrorType.CONFLICT,
+        ErrorType.GONE,
+        ErrorType.UNSUPPORTED_ENCODING,
+        ErrorType.IDEMPOTENCY_MISMATCH,
+        ErrorType.BUDGET_EXCEEDED,
+        ErrorType.STILL_RUNNING,
+        ErrorType.DEADLINE_EXCEEDED,
+        ErrorType.CANCELLED,
+        ErrorType.NEEDS_REVIEW,
+        ErrorType.STREAM_INTERRUPTED,
+        ErrorType.WORKER_LOST,
+    }
+)
+"""What only Waybill says of itself; a provider's error is never given one of these."""
 
 
 class AttemptOutcome(StrEnum):

@@ -251,6 +251,12 @@ def _is_conflict(error: DBAPIError) -> bool:
     return getattr(error.orig, "sqlstate", None) in {"40001", "40P01", "23505"}
 
 
+def is_disk_full(error: DBAPIError) -> bool:
+    """Return whether the database has no room to write (PostgreSQL: disk_full, 53100)."""
+    full = "database or disk is full" in str(error.orig)
+    return full or getattr(error.orig, "sqlstate", None) == "53100"
+
+
 def _is_locked(error: Exception) -> bool:
     """Tell that another process did not give SQLite's lock up for SQLITE_BUSY_MS."""
     return isinstance(error, DBAPIError) and "database is locked" in str(error.orig)

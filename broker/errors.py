@@ -1,4 +1,6 @@
-"""Everything Waybill itself refuses, as one tree. An error carries the HTTP status it deserves.
+"""Everything Waybill itself refuses, as one tree.
+
+An error has its HTTP status, its type, and the seconds after which the same request may succeed.
 
 WaybillError
   InvalidRequestError        400  a field is wrong; `param` names it
@@ -11,8 +13,10 @@ WaybillError
   PermissionDeniedError      403  the caller is known, and may not do this
   BudgetExceededError        403  the limit of a workspace or a member
   NotFoundError              404
+  MethodNotAllowedError      405
   RequestTimeoutError        408  the body stalled
   ConflictError              409  the object is in another state
+  GoneError                  410  it was there and is not kept any more
   PayloadTooLargeError       413
   UnsupportedEncodingError   415  the body is compressed
   RateLimitedError           429  too often, or too many at a time; `headers` say until when
@@ -31,6 +35,7 @@ class WaybillError(Exception):
 
     status: ClassVar[int] = 500
     error_type: ClassVar[ErrorType] = ErrorType.SERVER
+    retry_after: ClassVar[int | None] = None  # None: the request must change, or somebody acts
 
     def __init__(
         self, message: str, *, param: str | None = None, metadata: dict[str, Any] | None = None
@@ -91,7 +96,7 @@ class ModalityError(NoEndpointError):
 
 class IdempotencyMismatchError(InvalidRequestError):
     status = 422
-    error_type = ErrorType.UNPROCESSABLE
+    error_type = ErrorType.IDEMPOTENCY_MISMATCH
 
 
 class AuthenticationError(WaybillError):
@@ -111,7 +116,7 @@ class PermissionDeniedError(WaybillError):
 
 class BudgetExceededError(WaybillError):
     status = 403
-    error_type = ErrorType.PERMISSION_DENIED
+    error_type = ErrorType.BUDGET_EXCEEDED
 
 
 class NotFoundError(WaybillError):
@@ -119,16 +124,22 @@ class NotFoundError(WaybillError):
     error_type = ErrorType.NOT_FOUND
 
 
+class MethodNotAllowedError(WaybillError):
+    status = 405
+    error_type = ErrorType.METHOD_NOT_ALLOWED
+
+
 class GoneError(WaybillError):
     status = 410
-    error_type = ErrorType.NOT_FOUND
+    error_type = ErrorType.GONE
 
 
 class RequestTimeoutError(WaybillError):
     """The caller stopped in the middle of a body, whose rest is not waited for."""
 
     status = 408
-    error_type = ErrorType.TIMEOUT
+    retry_after = 1
+    error_type = ErrorType.REQUEST_TIMEOUT
 
     def __init__(self) -> None:
         super().__init__("The body stopped coming in the middle: send the request again.")
@@ -137,7 +148,7 @@ class RequestTimeoutError(WaybillError):
 
 class ConflictError(WaybillError):
     status = 409
-    error_type = ErrorType.PRECONDITION_FAILED
+    error_type = ErrorType.CONFLICT
 
 
 class PayloadTooLargeError(WaybillError):
@@ -147,7 +158,7 @@ class PayloadTooLargeError(WaybillError):
 
 class UnsupportedEncodingError(WaybillError):
     status = 415
-    error_type = ErrorType.INVALID_REQUEST
+    error_type = ErrorType.UNSUPPORTED_ENCODING
 
 
 class RateLimitedError(WaybillError):
@@ -155,15 +166,19 @@ class RateLimitedError(WaybillError):
 
     status = 429
     error_type = ErrorType.RATE_LIMIT_EXCEEDED
+    retry_after = 1
 
 
 class UnavailableError(WaybillError):
     status = 503
-    error_type = ErrorType.PROVIDER_UNAVAILABLE
+    error_type = ErrorType.SERVICE_UNAVAILABLE
+    retry_after = 2
 
 
 class StorageFullError(UnavailableError):
     status = 507
+    error_type = ErrorType.STORAGE_FULL
+    retry_after = 30
 
 
 HTTP_STATUS: dict[ErrorType, int] = {
@@ -178,11 +193,26 @@ HTTP_STATUS: dict[ErrorType, int] = {
     ErrorType.RATE_LIMIT_EXCEEDED: 429,
     ErrorType.SERVER: 500,
     ErrorType.UNMAPPED: 500,
+    ErrorType.SERVICE_UNAVAILABLE: 503,
+    ErrorType.STORAGE_FULL: 507,
+    ErrorType.REQUEST_TIMEOUT: 408,
+    ErrorType.METHOD_NOT_ALLOWED: 405,
+    ErrorType.CONFLICT: 409,
+    ErrorType.GONE: 410,
+    ErrorType.UNSUPPORTED_ENCODING: 415,
+    ErrorType.IDEMPOTENCY_MISMATCH: 422,
+    ErrorType.BUDGET_EXCEEDED: 403,
+    ErrorType.STILL_RUNNING: 504,
+    ErrorType.DEADLINE_EXCEEDED: 504,
+    ErrorType.CANCELLED: 499,
+    ErrorType.NEEDS_REVIEW: 502,
+    ErrorType.STREAM_INTERRUPTED: 502,
+    ErrorType.WORKER_LOST: 502,
     ErrorType.PROVIDER_UNAVAILABLE: 502,
     ErrorType.PROVIDER_OVERLOADED: 503,
     ErrorType.TIMEOUT: 504,
 }
-"""OpenRouter's table from error type to HTTP status; whatever is absent is a 400."""
+"""The HTTP status of each error type, as OpenRouter has it; whatever is absent is a 400."""
 
 
 def http_status(error_type: ErrorType) -> int:

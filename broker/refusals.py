@@ -27,10 +27,14 @@ def failure(told: Json) -> tuple[int, str, Json]:
     """Return status, message and metadata for the last event of a job that brought no answer."""
     status = told["status"]
     if status == JobState.CANCELLED:
-        return 499, "The job was cancelled.", {"error_type": ErrorType.UNMAPPED.value}
+        return _own(ErrorType.CANCELLED, "The job was cancelled.")
     if status == JobState.NEEDS_REVIEW:
-        return 502, SILENT, {"error_type": ErrorType.PROVIDER_UNAVAILABLE.value}
+        return _own(ErrorType.NEEDS_REVIEW, SILENT)
     return provider_error(told.get("error") or {"message": "The job failed."})
+
+
+def _own(error_type: ErrorType, message: str) -> tuple[int, str, Json]:
+    return http_status(error_type), message, {"error_type": error_type.value}
 
 
 def provider_error(error: Json) -> tuple[int, str, Json]:

@@ -44,6 +44,7 @@ REACTIONS: dict[ErrorType, Reaction] = {
     ErrorType.SERVER: Reaction.AGAIN_ONCE,
     ErrorType.TIMEOUT: Reaction.AGAIN_ONCE,
     ErrorType.UNMAPPED: Reaction.AGAIN_ONCE,
+    ErrorType.WORKER_LOST: Reaction.AGAIN_ONCE,
 }
 """Whatever is absent is the request's own fault: OTHER_MODEL."""
 

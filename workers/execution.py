@@ -192,8 +192,8 @@ def _stopped(tools: Toolbox, job: ClaimedJob, *, sent: bool) -> Failure:
     be tried again after that is not.
     """
     if job.id in tools.called_off:
-        return Failure(AttemptOutcome.CANCELLED, ErrorType.UNMAPPED, "Cancelled by the caller.")
+        return Failure(AttemptOutcome.CANCELLED, ErrorType.CANCELLED, "Cancelled by the caller.")
     if sent and job.on_unknown is not OnUnknown.RETRY:
         message = "The worker was shut down while it waited for the provider's answer."
-        return Failure(AttemptOutcome.UNKNOWN, ErrorType.PROVIDER_UNAVAILABLE, message)
-    return Failure(AttemptOutcome.INTERRUPTED, ErrorType.UNMAPPED, "The worker was shut down.")
+        return Failure(AttemptOutcome.UNKNOWN, ErrorType.WORKER_LOST, message)
+    return Failure(AttemptOutcome.INTERRUPTED, ErrorType.WORKER_LOST, "The worker was shut down.")

@@ -106,7 +106,9 @@ def _expiry(row: OpenJob) -> str:
         told = orjson.loads(row.waiting_for)
         reason = told["reason"].replace("_", " ")
         message = f"The job's deadline passed while it waited for {told['provider']} ({reason})."
-    return orjson.dumps({"error_type": ErrorType.TIMEOUT.value, "message": message}).decode()
+    return orjson.dumps(
+        {"error_type": ErrorType.DEADLINE_EXCEEDED.value, "message": message}
+    ).decode()
 
 
 def _end_unclaimed(

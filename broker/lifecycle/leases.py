@@ -142,7 +142,7 @@ def _lost_attempt(row: LostJob, now: int) -> Failed:
     job = claimed_job(row, row)
     failure = Failure(
         outcome=AttemptOutcome.CANCELLED if row.cancel_requested else AttemptOutcome.UNKNOWN,
-        error_type=ErrorType.PROVIDER_UNAVAILABLE,
+        error_type=ErrorType.WORKER_LOST,
         message="The worker that ran this attempt was lost before it could report.",
     )
     # the endpoint is not to blame: no pause, and the same place again

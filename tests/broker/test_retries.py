@@ -75,6 +75,7 @@ def test_a_plan_of_one_is_tried_again_only_where_waiting_helps(type_):
         Type.SERVER,
         Type.TIMEOUT,
         Type.UNMAPPED,
+        Type.WORKER_LOST,
     }
     assert retried is (type_ in waiting_helps)
 

@@ -32,7 +32,7 @@ from workers.story import Story
 from workers.toolbox import Route, Toolbox
 from workers.upstream import MISSHAPEN
 
-CALLED_OFF = Failure(AttemptOutcome.CANCELLED, ErrorType.UNMAPPED, "Cancelled by the caller.")
+CALLED_OFF = Failure(AttemptOutcome.CANCELLED, ErrorType.CANCELLED, "Cancelled by the caller.")
 TOO_LATE = Failure(
     AttemptOutcome.UNKNOWN,
     ErrorType.TIMEOUT,

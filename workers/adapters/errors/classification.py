@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from broker.completion import AttemptOutcome, ErrorType, Failure
+from broker.completion import OWN_ERROR_TYPES, AttemptOutcome, ErrorType, Failure
 from workers.adapters.errors.body import Complaint, phrase, read_complaint, read_payload
 from workers.adapters.errors.redaction import excerpt
 from workers.adapters.errors.retry_after import retry_after
@@ -16,7 +16,8 @@ _MESSAGE_LIMIT = 1000
 _SUCCESS = range(200, 300)
 _WINDOWED = frozenset({429, 503, 529})
 _VAGUE = {ErrorType.INVALID_REQUEST, ErrorType.SERVER, ErrorType.UNMAPPED}
-_OWN_WORDS = frozenset(ErrorType) - _VAGUE  # for the vague ones the message may know better
+# for the vague ones the message may know better; a Waybill's trouble is not ours
+_OWN_WORDS = frozenset(ErrorType) - _VAGUE - OWN_ERROR_TYPES
 
 
 def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
