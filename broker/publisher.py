@@ -24,6 +24,7 @@ from broker.queues import (
     task_of,
 )
 
+QUEUE_TYPE = "quorum"  # of RabbitMQ's queues; other transports have one type only
 RETRY_SECONDS = 0.5
 KEPT_IDS = 100_000  # beyond this the dispatcher has to do it
 
@@ -125,7 +126,8 @@ def common_settings() -> dict[str, Any]:
         "task_ignore_result": True,
         "task_store_errors_even_if_ignored": False,
         "task_create_missing_queues": True,
-        "task_default_queue_type": "quorum",
+        "task_default_queue_type": QUEUE_TYPE,
+        "task_create_missing_queue_type": QUEUE_TYPE,
         "task_serializer": "json",
         "accept_content": ["json"],
         "enable_utc": True,

@@ -16,6 +16,7 @@ from broker import settings
 from broker.logs import configure_logging
 from broker.publisher import common_settings
 from broker.queues import TRANSPORT_OPTIONS
+from workers import unacked
 from workers.consumer import Consumer
 from workers.runtime import Runtime
 
@@ -59,6 +60,8 @@ warnings.simplefilter("ignore", SecurityWarning)
 @worker_init.connect  # type: ignore[untyped-decorator]
 def _start(**_: Any) -> None:
     configure_logging(logging.INFO)
+    Consumer.consumer_id = unacked.new_consumer_id()
+    app.conf.broker_transport_options |= unacked.transport_options(Consumer.consumer_id)
     runtime.start()
 
 

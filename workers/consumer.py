@@ -1,6 +1,7 @@
-"""Celery's consumer with two changes: events leave a few times a second, and queues may be added.
+"""Extend Celery's consumer: buffered events, queues that appear later, a bounded prefetch.
 
-A provider that only workspaces have keys of gets its queues when the first such key appears.
+A provider that only workspaces have keys of gets its queues when the first such key appears. A
+queue that `celery control cancel_consumer` took away stays away until `add_consumer`.
 """
 
 import time
@@ -8,16 +9,63 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
+import structlog
 from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.consumer import Tasks as CeleryTasks
+
+from workers import unacked
 
 FLUSH_SECONDS = 0.25
 BUFFERED_EVENTS = 100_000
 FROZEN_SECONDS = 10.0
+PREFETCH_PER_QUEUE = 256
+"""Messages that RabbitMQ hands a worker in advance from each queue, at most. Quorum queues count
+for each queue apart, so that Celery's figure, one for all, would be multiplied by the queues."""
+
+PRECONDITION_FAILED = 406  # AMQP 0-9-1, section 1.2: reply codes
+DECLARE_TRIES = 10
+DECLARE_SECONDS = 0.2
+REPLACED_STEPS = {"celery.worker.consumer.tasks:Tasks": "workers.consumer:Tasks"}
+DELAYED_DELIVERY = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
+
+log = structlog.get_logger()
 
 
 def _to_nobody(*_: Any, **__: Any) -> None:
     """Answer a message whose sender has gone."""
+
+
+class Tasks(CeleryTasks):  # type: ignore[misc]  # Celery has no types
+    """Begin to consume: bound the prefetch, and replace queues of an older type before."""
+
+    def start(self, c: Any) -> None:
+        if c.connection.transport.driver_type == "amqp":
+            c.initial_prefetch_count = min(c.initial_prefetch_count, PREFETCH_PER_QUEUE)
+            for queue in c.app.amqp.queues.consume_from.values():
+                _declare(c.connection, queue)
+        super().start(c)
+
+
+def _declare(connection: Any, queue: Any) -> None:
+    """Declare a queue on RabbitMQ; where it has another type, delete it and declare it anew.
+
+    RabbitMQ refuses to change the type of a queue (406). What was on it is dropped: messages are
+    hints, and the dispatcher publishes the jobs again. A deletion may take effect a moment later.
+    """
+    for left in reversed(range(DECLARE_TRIES)):
+        try:
+            with connection.channel() as channel:
+                queue.bind(channel).declare()
+        except connection.channel_errors as error:
+            if error.code != PRECONDITION_FAILED or not left:
+                raise
+            log.warning("queue.replaced", queue=queue.name, reason=error.reply_text)
+            with connection.channel() as channel:
+                channel.queue_delete(queue.name)
+            time.sleep(DECLARE_SECONDS)
+        else:
+            return
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
@@ -29,13 +77,25 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
     thread reads: on RabbitMQ both then wait for each other. So the buffer never fills in practice.
     """
 
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]  # Celery has no types
+        """Use our own `Tasks`, and no delayed delivery: nothing is delayed in the transport."""
+
+        default_steps: ClassVar[list[str]] = [
+            REPLACED_STEPS.get(step, step)
+            for step in CeleryConsumer.Blueprint.default_steps
+            if step != DELAYED_DELIVERY
+        ]
+
     wanted: ClassVar[Callable[[], Sequence[str]]]  # the queues to take from; set by the app
+    consumer_id: ClassVar[str] = ""  # names its unacknowledged messages; set by the app
     _ticked_at: ClassVar[float | None] = None
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         # what runs as a connection is lost goes on: that is decided, and no news each time
         warnings.simplefilter("ignore", CPendingDeprecationWarning)
+        self._offered = set(self.app.amqp.queues.consume_from)
+        self._sweep_at = 0.0
         if self.hub:
             self.hub.call_repeatedly(FLUSH_SECONDS, self._tick)
 
@@ -63,16 +123,31 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
         if self.event_dispatcher:
             self.event_dispatcher.buffer_limit = BUFFERED_EVENTS
             self.event_dispatcher.flush()
-        self._take_from_wanted()
+        self._take_from_new()
+        self._sweep_unacked()
         type(self)._ticked_at = time.monotonic()  # noqa: SLF001  # its own
 
-    def _take_from_wanted(self) -> None:
-        """Begin to take from queues that are new, in this thread, which reads the connection."""
-        taken = self.task_consumer
-        missing = taken and [n for n in type(self).wanted() if not taken.consuming_from(n)]
-        if not missing:
+    @property
+    def _transport(self) -> str:
+        return str(self.conninfo.transport.driver_type)
+
+    def _take_from_new(self) -> None:
+        """Begin to take from queues that are new, in this thread, which reads the connection.
+
+        Each queue is offered once: one that was cancelled since is not taken up again.
+        """
+        new = [name for name in type(self).wanted() if name not in self._offered]
+        if not self.task_consumer or not new:
             return
-        known = self.app.amqp.queues
-        for name in missing:
-            taken.add_queue(known.select_add(known.new_missing(name)))
-        taken.consume()
+        for name in new:
+            self._offered.add(name)
+            self.add_task_queue(self.app.amqp.queues[name].name)
+
+    def _sweep_unacked(self) -> None:
+        now = time.monotonic()
+        if self._transport != "redis" or not self.task_consumer or now < self._sweep_at:
+            return
+        self._sweep_at = now + unacked.SWEEP_SECONDS
+        channel = self.task_consumer.channel
+        for silent in unacked.report_and_sweep(channel, self.consumer_id, time.time()):
+            log.info("worker.unacked_dropped", consumer=silent)

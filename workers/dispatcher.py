@@ -80,7 +80,7 @@ class Dispatcher:
         waiting = await self._tools.database.read(waiting_providers)
         loads = await read_loads(self._tools.redis, waiting, now) if waiting else {}
         return {
-            slug: room(route.limits, loads.get(slug, NO_LOAD))
+            slug: 0 if slug in self._tools.pauses else room(route.limits, loads.get(slug, NO_LOAD))
             for slug, route in self._tools.routes.items()
         }
 

@@ -39,8 +39,7 @@ async def turned_away(tools: Toolbox, permit: Permit, job: ClaimedJob) -> bool:
     The latter happens with doubled messages: the permit in hand is not for the job's provider.
     """
     provider = job.endpoint.provider
-    is_absent = provider not in tools.routes
-    busy = absent(provider, now_ms()) if is_absent else _paused(tools, job)
+    busy = _paused(tools, job) if provider in tools.routes else absent(provider, now_ms())
     if busy is None and provider == permit.provider:
         return False
     await put_off(tools, Lane(ordinary(job.lane)), job.id, busy, attempt=job.attempt)
@@ -48,10 +47,12 @@ async def turned_away(tools: Toolbox, permit: Permit, job: ClaimedJob) -> bool:
 
 
 def _paused(tools: Toolbox, job: ClaimedJob) -> Busy | None:
-    """Return what keeps a job from its endpoint: a pause learned from 429s and headers."""
-    if job.endpoint.is_byok:  # pauses are of the installation's account
-        return None
+    """Return what keeps a job from its endpoint: an operator, or what 429s and headers said."""
     now = now_ms()
+    if job.endpoint.provider in tools.pauses:
+        return tools.pauses.busy(now)[job.endpoint.provider]
+    if job.endpoint.is_byok:  # what is learned concerns the installation's account
+        return None
     until = tools.throttles.free_at(job.endpoint.key, now)
     return None if until <= now else _pause(job.endpoint.key, until)
 
@@ -79,7 +80,7 @@ def congestion(tools: Toolbox, lane: Lane, now: int) -> Congestion:
     """Return what this process knows to be busy."""
     pauses = tools.throttles.busy(now)
     return Congestion(
-        tools.pacer.denials(lane, now),
+        {**tools.pacer.denials(lane, now), **tools.pauses.busy(now)},
         {endpoint: _pause(endpoint, until) for endpoint, until in pauses.items()},
         configured=frozenset(tools.routes),
     )

@@ -91,6 +91,7 @@ class Runtime:
         self._tools.observer.start()
         self._tools.recorder.later(partial(forget_changed_credentials, self._tools))
         self._tools.credentials.start(partial(light, self._tools))
+        await self._tools.pauses.start()
         self._serve("heartbeat", self._beat())
         self._serve("called-off", self._listen())
         self._serve("pauses", share_pauses(self._tools))
@@ -114,9 +115,10 @@ class Runtime:
     async def _run_one(self, provider: str, lane: Lane, job_id: str) -> bool:
         """Run a job if its provider has room now; False when this process takes no more."""
         tools = self._tools
-        permit = None if self._draining else await tools.pacer.acquire(provider, lane)
-        if permit is None:
+        if self._draining:
             return False
+        paused = tools.pauses.busy(now_ms()).get(provider)
+        permit = paused or await tools.pacer.acquire(provider, lane)
         try:
             if isinstance(permit, Busy):
                 await put_off(tools, lane, job_id, permit)

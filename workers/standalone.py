@@ -24,6 +24,7 @@ async def dispatch_forever(settings: Settings) -> None:
     tools = toolbox(settings)
     tools.observer.start()
     tools.credentials.start(partial(light, tools))
+    await tools.pauses.start()
     services = [asyncio.create_task(each, name=name) for name, each in duties(tools).items()]
     await stop.wait()
     await stopped(services)

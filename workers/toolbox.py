@@ -18,6 +18,7 @@ from broker.ids import new_id
 from broker.limits import Limiter, connect
 from broker.operations import Operation
 from broker.pacing import Limits, Pacer, Throttles
+from broker.provider_pauses import LivePauses
 from broker.providers import Provider, configured
 from broker.publisher import CeleryPublisher
 from broker.sealing import Seal
@@ -71,6 +72,7 @@ class Toolbox:
     credentials: LiveCredentials
     pacer: Pacer
     limiter: Limiter
+    pauses: LivePauses  # providers that an operator has paused
     throttles: Throttles = field(default_factory=Throttles)
     refused_at: dict[str, int] = field(default_factory=dict)  # workspaces' keys, last written down
     lanes: Lanes = field(default_factory=Lanes)
@@ -81,6 +83,7 @@ class Toolbox:
 
     async def close(self) -> None:
         """Send what waits, and disconnect."""
+        await self.pauses.close()
         await self.credentials.close()
         await self.pacer.close()
         await self.limiter.close()
@@ -117,6 +120,7 @@ def toolbox(settings: Settings) -> Toolbox:
         routes=known,
         credentials=LiveCredentials(database, seal, known),
         limiter=Limiter(connect(settings.redis), database),
+        pauses=LivePauses(database),
         pacer=Pacer(redis, worker_id, limits, most=settings.worker_concurrency),
     )
 

@@ -1,7 +1,7 @@
 """Waiting jobs of the native lane → a batch to be made: claimed, and on record before any call."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,7 @@ class Collect:
     max_bytes: int
     reserve_ms: int
     bytes_at: Mapping[str, int] = field(default_factory=dict)  # by provider, where it takes less
+    paused: Collection[str] = ()  # providers whose jobs wait on
 
 
 def collect_many(connection: Connection, looks: Sequence[Collect]) -> Sequence[list[str]]:
@@ -79,16 +80,18 @@ def _collect(connection: Connection, look: Collect) -> list[str]:
     waiting = connection.execute(_WAITING, {"now": look.now}).all()
     made = [
         _make(connection, rows, look)
-        for group in _groups(waiting)
+        for group in _groups(waiting, look.paused)
         for pack in _packs(group, look)
         for rows in _by_native_model(connection, pack)
     ]
     return [batch_id for batch_id in made if batch_id is not None]
 
 
-def _groups(waiting: Sequence[Any]) -> Iterable[list[Any]]:
+def _groups(waiting: Sequence[Any], paused: Collection[str]) -> Iterable[list[Any]]:
     groups: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
     for row in waiting:
+        if row.provider in paused:
+            continue
         hour = row.deadline_at // DEADLINE_CLASS_MS
         groups[(row.provider, row.model, row.operation, hour)].append(row)
     return groups.values()

@@ -50,6 +50,7 @@ class Cause(StrEnum):
     RATE_LIMIT = "rate_limit"  # its configured requests or tokens per minute are used up
     PROVIDER_PAUSE = "provider_pause"  # it answered 429, or said that nothing is left
     INTERACTIVE_FIRST = "interactive_first"  # a batch job behind interactive ones
+    PAUSED = "paused_by_operator"  # `waybill providers pause`
     NOT_CONFIGURED = "not_configured"  # the provider, or its key, was taken out of the settings
 
 

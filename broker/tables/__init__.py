@@ -23,6 +23,7 @@ from broker.tables.jobs import Attempt, Generation, Job, JobPayload
 from broker.tables.ledger import LedgerAccount, LedgerEntry
 from broker.tables.native_batches import NativeBatch, NativeLine
 from broker.tables.presets import Preset, PresetVersion
+from broker.tables.providers import PausedProvider
 from broker.tables.usage import UsageRollup
 from broker.tables.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
 
@@ -48,6 +49,7 @@ __all__ = [
     "NativeBatch",
     "NativeLine",
     "OneTimeToken",
+    "PausedProvider",
     "Preset",
     "PresetVersion",
     "ProviderCredential",

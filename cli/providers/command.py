@@ -17,6 +17,7 @@ from broker.settings import ProviderRow, Settings
 from broker.vendors import vendors
 from cli.catalog.storage import looked_up
 from cli.providers.disabled import disabled, enable, paused
+from cli.providers.pauses import pause, read_paused, resume
 from cli.remote.client import complain, providers_of_server
 from cli.remote.server import configured as server
 from cli.running import in_force, runs_here
@@ -24,7 +25,11 @@ from cli.tables import Table
 
 PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
 
-providers = typer.Typer(help="Look at providers and try their keys.", no_args_is_help=True)
+providers = typer.Typer(
+    help="Look at providers, try their keys, pause and resume them.", no_args_is_help=True
+)
+providers.command()(pause)
+providers.command()(resume)
 
 
 @providers.command("list")
@@ -92,12 +97,15 @@ def _say_whose(config: Settings) -> None:
 
 def _lit(config: Settings, known: Mapping[str, Provider]) -> Iterator[Sequence[str]]:
     served, out, waiting = _served(config), disabled(config), paused(config, now_ms())
+    held = read_paused(config)
     rows = {row.slug: row for row in config.providers}
     for provider in known.values():
         open_to_all = provider.vendor is not None and provider.vendor.any_model
         models = "any" if open_to_all else str(served[provider.slug])
         state = _key_state(rows.get(provider.slug), provider)
         state += ", disabled: it refuses the key" if provider.slug in out else ""
+        if provider.slug in held:
+            state += f"; paused: {held[provider.slug].reason or 'no reason given'}"
         state = "; ".join((state, *waiting.get(provider.slug, ())))
         yield provider.slug, provider.name, provider.wire, state, models, provider.base_url
 

@@ -1,6 +1,7 @@
 """PostgreSQL, RabbitMQ or Redis, several processes of each kind: as docker-compose.yml has it."""
 
 import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -14,10 +15,13 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
+import redis
+from celery import Celery
+from kombu import Connection, Exchange, Queue
 
 from tests import stacks
 from tests.benchmarks.load import load
-from tests.house import KEY, REPOSITORY, chat, clean_environment, free_ports, until
+from tests.house import KEY, REPOSITORY, START_SECONDS, chat, clean_environment, free_ports, until
 from workers.simulator.background import running
 
 TRANSPORTS = ("amqp", "redis")
@@ -58,7 +62,7 @@ class Fleet:
             self.launch(f"api-{number}", "api", f"--port={port}")
             self.launch(f"worker-{number}", "worker", WAYBILL_DISPATCH="false")
         self.launch("dispatcher", "dispatcher")
-        until(self._is_ready, 60, self.log)
+        until(self._is_ready, START_SECONDS, self.log)
 
     def launch(self, name: str, *arguments: str, **settings: str) -> None:
         with (self.directory / f"{name}.log").open("ab") as log:
@@ -84,7 +88,7 @@ class Fleet:
         return f"http://127.0.0.1:{self.ports[number]}"
 
     def log(self) -> str:
-        return "\n".join(path.read_text()[-1500:] for path in self.directory.glob("*.log"))
+        return "\n".join(path.read_text()[-6000:] for path in self.directory.glob("*.log"))
 
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "cli", *arguments]
@@ -107,11 +111,11 @@ def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
     with (
         tempfile.TemporaryDirectory(prefix="wb", dir="/tmp") as directory,
         stacks.database() as database,
-        stacks.redis_database() as redis,
+        stacks.redis_database() as redis_url,
         transport() as messages,
         running() as simulator,
     ):
-        fleet = Fleet(database, redis, messages, simulator.port, Path(directory))
+        fleet = Fleet(database, redis_url, messages, simulator.port, Path(directory))
         try:
             fleet.start()
             yield fleet
@@ -187,6 +191,72 @@ def test_a_revoked_key_opens_neither_api_a_second_later(fleet: Fleet) -> None:
     assert not opens(1)
 
 
+def rabbitmq_queues(fleet: Fleet) -> dict[str, dict[str, str]]:
+    """Return each queue's type, and how many messages its consumers hold."""
+    vhost = fleet.environment["WAYBILL_BROKER_URL"].rpartition("/")[2]
+    columns = ("name", "type", "messages_unacknowledged")
+    command = ["rabbitmqctl", "--quiet", "--formatter=json", "list_queues", "-p", vhost, *columns]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    return {queue["name"]: queue for queue in json.loads(listed.stdout)}
+
+
+def test_rabbitmq_has_quorum_queues_and_none_for_delays(fleet: Fleet) -> None:
+    if not fleet.environment["WAYBILL_BROKER_URL"].startswith("amqp"):
+        pytest.skip("is about RabbitMQ")
+    queues = rabbitmq_queues(fleet)
+    work = {"sim.interactive", "sim.batch", "waybill.deliveries"}
+    assert {queues[name]["type"] for name in work} == {"quorum"}
+    assert not [name for name in queues if name.startswith("celery_delayed")]
+
+
+def test_a_classic_queue_of_an_earlier_version_is_replaced(fleet: Fleet) -> None:
+    if not fleet.environment["WAYBILL_BROKER_URL"].startswith("amqp"):
+        pytest.skip("is about RabbitMQ")
+    with (
+        stacks.virtual_host() as transport,
+        tempfile.TemporaryDirectory(prefix="wb", dir="/tmp") as directory,
+    ):
+        with Connection(transport) as connection, connection.channel() as channel:
+            Queue("sim.interactive", Exchange("sim.interactive")).bind(channel).declare()
+        older = Fleet.__new__(Fleet)
+        older.directory, older.processes = Path(directory), {}
+        older.environment = fleet.environment | {"WAYBILL_BROKER_URL": transport}
+        older.launch("worker-3", "worker", WAYBILL_DISPATCH="false")
+        try:
+            until(
+                lambda: rabbitmq_queues(older).get("sim.interactive", {}).get("type") == "quorum",
+                30,
+                older.log,
+            )
+        finally:
+            older.stop()
+
+
+def test_a_cancelled_queue_stays_cancelled_until_it_is_added(fleet: Fleet) -> None:
+    app = Celery(broker=fleet.environment["WAYBILL_BROKER_URL"])
+
+    def consumed() -> bool:
+        answers = app.control.inspect(timeout=2).active_queues() or {}
+        assert answers, fleet.log()
+        return any(queue["name"] == "sim.batch" for each in answers.values() for queue in each)
+
+    until(consumed, 20, fleet.log)
+    app.control.cancel_consumer("sim.batch", reply=True, timeout=2)
+    until(lambda: not consumed(), 20, fleet.log)
+    # Several turns of the consumers' loops later it is still so
+    assert not any(consumed() for _ in range(3))
+    app.control.add_consumer("sim.batch", reply=True, timeout=2)
+    until(consumed, 20, fleet.log)
+    app.close()
+
+
+def unacked(fleet: Fleet) -> int:
+    """Return how many messages workers hold on Redis without having acknowledged them."""
+    with redis.Redis.from_url(fleet.environment["WAYBILL_BROKER_URL"]) as client:
+        hashes = [key for key in client.keys("unacked*") if client.type(key) == b"hash"]
+        return sum(client.hlen(key) for key in hashes)
+
+
 def test_a_killed_workers_jobs_are_done_by_the_other(fleet: Fleet) -> None:
     # Given jobs in flight at two workers
     headers = {"Authorization": f"Bearer {KEY}"}
@@ -209,3 +279,6 @@ def test_a_killed_workers_jobs_are_done_by_the_other(fleet: Fleet) -> None:
     assert one(fleet, settled) == one(fleet, "SELECT count(*) FROM jobs")
     costs = one(fleet, "SELECT sum(cost_nanos) FROM generations")
     assert one(fleet, "SELECT sum(amount_nanos) FROM ledger_entries") == -costs
+    # And nothing is left of the messages that the killed worker held
+    if fleet.environment["WAYBILL_BROKER_URL"].startswith("redis"):
+        until(lambda: unacked(fleet) == 0, 60, fleet.log)

@@ -78,6 +78,7 @@ class NativeBatchKeeper:
             max_bytes=settings.native_batch_max_bytes,
             reserve_ms=int(settings.native_batch_reserve_seconds * 1000),
             bytes_at=self._bytes_at(),
+            paused=self._tools.pauses.providers,
         )
         for batch_id in await self._tools.database.write(collect_many, look):
             log.info("native_batch.collected", batch=batch_id)

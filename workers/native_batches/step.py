@@ -161,21 +161,22 @@ class Step:
             told = await self._fetch(self._api.poll(upstream_id, self._known_route.upstream))
             progress = self._api.progress(told)
         except RefusedCallError as error:
-            if error.failure.http_status != GONE:
-                return await self._again(error=error.failure.message)
-            await self._each_open(lambda called: doubt(self._tools, called, GONE_UPSTREAM))
-            return await self._ended(error=GONE_UPSTREAM.message)
+            if error.failure.http_status == GONE:
+                return await self._end_in_doubt(GONE_UPSTREAM)
+            return await self._again_or_end(error, NO_STATUS)
         except UNHEARD as error:
-            return await self._again(error=str(error))
+            return await self._again_or_end(error, NO_STATUS)
         if not progress.ended:
             return await self._wait_on(upstream_id, progress)
         if progress.held_back:
             return await self._hold_back(progress.why_not or "")
         try:
+            if progress.completed and not (progress.files or progress.inline):
+                raise MalformedAnswerError("it has completed, and names no file of results")
             await self._book(progress)
         except (RefusedCallError, *UNHEARD) as error:  # the rest is booked the next time
             self._log.warning("native_batch.results_failed", error=str(error))
-            return await self._again(error=str(error))
+            return await self._again_or_end(error, NO_RESULTS)
         return await self._close(
             Failure(
                 AttemptOutcome.REJECTED,
@@ -187,14 +188,19 @@ class Step:
         )
 
     async def _wait_on(self, upstream_id: str, progress: Progress) -> None:
-        """Look again later; call the batch off once nobody waits for it or its time is up."""
+        """Look again later; cancel the batch once nobody waits for it or its time is up.
+
+        A batch that has not ended at the look after its cancellation is given up.
+        """
         row = self._row
         left = await self._read(native_batches.open_count)
-        if (not left or now_ms() >= row.give_up_at) and not (row.cancel_sent or row.guessed):
+        if (not left or self._is_overdue) and not (row.cancel_sent or row.guessed):
             await self._cancel(upstream_id)
             return await self._again(cancel_sent=True)
         if not left:
             return await self._ended()
+        if self._is_overdue:
+            return await self._end_in_doubt(NEVER_ENDED)
         return await self._again(completed=progress.completed, failed=progress.failed)
 
     async def _book(self, progress: Progress) -> None:
@@ -223,6 +229,22 @@ class Step:
             await book_answer(self._tools, self._known_route, called, result.answer)
         elif result.failure is not None:
             await fall_back(self._tools, called, result.failure)
+
+    async def _again_or_end(self, error: Exception, failure: Failure) -> None:
+        """Look again later, or end the batch where no time is left for that."""
+        if self._is_overdue:
+            return await self._end_in_doubt(failure)
+        return await self._again(error=str(error))
+
+    async def _end_in_doubt(self, failure: Failure) -> None:
+        """End the batch; each job it still holds goes where its `on_unknown` sends it."""
+        self._log.error("native_batch.ended_in_doubt", error=failure.message)
+        await self._each_open(lambda called: doubt(self._tools, called, failure))
+        await self._ended(error=failure.message)
+
+    @property
+    def _is_overdue(self) -> bool:
+        return now_ms() >= int(self._row.give_up_at)
 
     # --- the row ---------------------------------------------------------------------------------
 
@@ -306,6 +328,21 @@ UNHEARD_OF = Failure(
     AttemptOutcome.UNKNOWN,
     ErrorType.PROVIDER_UNAVAILABLE,
     "The provider may have accepted the batch, but never said so.",
+)
+NO_STATUS = Failure(
+    AttemptOutcome.UNKNOWN,
+    ErrorType.PROVIDER_UNAVAILABLE,
+    "The provider did not say how far the batch was until its time was up.",
+)
+NO_RESULTS = Failure(
+    AttemptOutcome.UNKNOWN,
+    ErrorType.PROVIDER_UNAVAILABLE,
+    "The provider ended the batch and did not hand out its results; it may have billed them.",
+)
+NEVER_ENDED = Failure(
+    AttemptOutcome.UNKNOWN,
+    ErrorType.TIMEOUT,
+    "The provider did not end the batch in time; what it had done may have been billed.",
 )
 GONE_UPSTREAM = Failure(
     AttemptOutcome.UNKNOWN,

@@ -45,6 +45,7 @@ class BatchFate(StrEnum):
     DROP = "batchdrop"  # accepted, but the connection is reset before anything is said
     LOSE = "batchlose"  # the connection is reset, and nothing was accepted
     MUTE = "batchmute"  # accepted, but nothing is said until the client goes
+    NO_FILE = "batchnofile"  # it completes, and never names its files of results
     QUOTA = "batchquota"  # the first one fails: too many tokens wait already
 
 

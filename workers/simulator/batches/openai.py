@@ -92,6 +92,9 @@ def _end(batch: SimulatedBatch, store: Store, counters: Counters) -> Object:
     good = [each for each in done if each.status == 200]  # noqa: PLR2004
     bad = [each for each in done if each.status != 200]  # noqa: PLR2004
     code = "batch_cancelled" if batch.cancelled_at else "batch_expired"
+    if batch.fate is BatchFate.NO_FILE and batch.cancelled_at is None:
+        counts = {"total": len(done), "completed": len(good), "failed": len(bad)}
+        return {"status": "completed", "request_counts": counts}
     return {
         "status": _status(batch),
         "output_file_id": _file(f"out-{batch.id}", good, code, store),
