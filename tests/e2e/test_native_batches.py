@@ -1,5 +1,6 @@
 """Providers' own half-price batches, end to end, on OpenAI's and Anthropic's wires."""
 
+import time
 from collections.abc import Iterator
 
 import httpx
@@ -10,7 +11,7 @@ from tests.house import House, until
 
 MODELS = (
     *("sim-echo", "sim-echo-batchfail50", "sim-echo-batchexpire", "sim-echo-batchdrop"),
-    *("sim-echo-batchlose", "sim-echo-batchmute"),
+    *("sim-echo-batchlose", "sim-echo-batchmute", "sim-echo-batchnofile"),
     *("sim-echo-batchlat60000", "sim-echo-batchquota", "sim-echo-batchlat4000"),
 )
 SETTINGS = {
@@ -31,8 +32,8 @@ def batching() -> Iterator[House]:
         house.audit()
 
 
-def batching_house() -> House:
-    house = House(SETTINGS)
+def batching_house(more: dict[str, str] | None = None) -> House:
+    house = House(SETTINGS | (more or {}))
     house.config.write_text("\n".join([house.config.read_text(), *tables(house.simulator_port)]))
     return house
 
@@ -211,6 +212,22 @@ def test_a_batch_refused_for_want_of_quota_is_held_back_and_sent_again(batching)
     ended = batching.await_job(job)
     assert ended["status"] == "completed"
     assert ended["response"]["service_tier"] == "batch"
+
+
+def test_a_batch_whose_results_never_come_is_given_up_before_the_deadline() -> None:
+    house = batching_house({"WAYBILL_NATIVE_BATCH_MIN_DEADLINE_SECONDS": "1"})
+    with house:
+        # Given a provider that completes a batch and never names its file of results
+        deadline = time.time() + 40
+        native = "sim-echo-batchnofile"
+        held = submit(house, "openai", native, "hold", on_unknown="hold", deadline=deadline)
+        again = submit(house, "openai", native, "again", on_unknown="retry", deadline=deadline)
+        # Then its jobs go where their policy says, with time left to be done
+        assert house.await_job(held, seconds=60)["status"] == "needs_review"
+        done = house.await_job(again, seconds=60)
+        assert [attempt["outcome"] for attempt in done["attempts"]] == ["unknown", "ok"]
+        assert done["ended_at"] < deadline
+        house.audit([again])
 
 
 @pytest.mark.parametrize("api", APIS)

@@ -11,6 +11,7 @@ from broker.clock import now_ms
 from broker.lifecycle import expire_many
 from broker.limits import Limiter
 from broker.pacing import Throttles
+from broker.provider_pauses import LivePauses
 from broker.queues import REDISPATCH_MS, Lane
 from broker.retries import Retry
 from tests.broker.natives import WAIT, collect, held, make_native
@@ -40,6 +41,7 @@ class Worker:
         self.routes = {slug: SimpleNamespace(limits=limits) for slug in providers}
         self.limiter = Limiter(redis, database)
         self.throttles = Throttles()
+        self.pauses = LivePauses(database)
         self.pacer = SimpleNamespace(denials=lambda lane, now: {})
         self.publisher = self
         self.published = []
