@@ -12,6 +12,7 @@ from api import encodings
 from api.attribution import attribution
 from api.headers import header
 from api.services import Services
+from broker import whole_numbers
 from broker.bodies import validated
 from broker.completion import Json
 from broker.errors import InvalidRequestError, PayloadTooLargeError
@@ -61,7 +62,7 @@ async def read_json(request: Request, most: int, *, or_nothing: bool = False) ->
     if or_nothing and not body:
         return {}
     try:
-        parsed = orjson.loads(body)
+        parsed = whole_numbers.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidRequestError(f"The request body is not JSON: {error}.", param="body") from None
     if not isinstance(parsed, dict):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from broker import whole_numbers
 from broker.batches.vocabulary import MAX_CUSTOM_ID, OPERATIONS, Options
 from broker.completion import Json
 from broker.operations import Operation
@@ -40,7 +41,7 @@ class Line:
 def read(raw: bytes) -> Line:
     """Understand a line. Raises LineError."""
     try:
-        value = orjson.loads(raw)
+        value = whole_numbers.loads(raw)
     except orjson.JSONDecodeError as error:
         raise LineError("invalid_json_line", f"This line is not JSON: {error}.") from None
     if not isinstance(value, dict):
