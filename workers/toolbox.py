@@ -30,7 +30,7 @@ from workers.adapters.registry import ADAPTERS
 from workers.lanes import Lanes
 from workers.media import Fetcher
 from workers.operations.base import OperationAdapter
-from workers.operations.registry import OPERATIONS
+from workers.operations.registry import operation_adapter
 from workers.upstream import Wire
 
 Answer: TypeAlias = Completion | Document | Failure
@@ -50,7 +50,7 @@ class Route:
         """Return who translates this operation, or None where the provider does not serve it."""
         if operation is Operation.CHAT:
             return self.chat
-        return OPERATIONS.get((operation, self.upstream.wire))
+        return operation_adapter(operation, self.upstream.wire, self.upstream.quirks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,8 @@ the encoding that was asked for.
 """
 
 import base64
+import binascii
+import math
 import struct
 from collections.abc import Sequence
 from typing import Any
@@ -22,6 +24,8 @@ from workers.adapters.openai.usage import read_usage
 from workers.adapters.shapes import an_object, parse_object
 from workers.operations.base import OperationAdapter, entries
 from workers.operations.openai_wire import answer_object, json_request
+
+FLOAT_BYTES = 4
 
 
 def texts(request: CompletionRequest) -> list[Any]:
@@ -45,12 +49,34 @@ def vectors(request: CompletionRequest, found: Sequence[Any]) -> Json:
 
 
 def _encoded(vector: Any, *, packed: bool) -> Any:
-    """OpenAI's base64 is the little-endian 32-bit floats one after the other."""
-    if isinstance(vector, str) or not packed:
+    """Return a vector in the wanted encoding, whichever the provider chose.
+
+    OpenAI's base64 is the little-endian 32-bit floats one after the other.
+    """
+    if isinstance(vector, str):
+        return vector if packed else _floats(vector)
+    if not packed:
         return vector
     if not isinstance(vector, list) or not all(isinstance(one, int | float) for one in vector):
         raise MalformedAnswerError("an embedding is not a list of numbers")
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def _floats(encoded: str) -> list[float]:
+    content = _bytes(encoded)
+    if len(content) % FLOAT_BYTES:
+        raise MalformedAnswerError("an embedding is not made of 32-bit floats")
+    numbers = list(struct.unpack(f"<{len(content) // FLOAT_BYTES}f", content))
+    if not all(map(math.isfinite, numbers)):
+        raise MalformedAnswerError("an embedding is not made of 32-bit floats")
+    return numbers
+
+
+def _bytes(encoded: str) -> bytes:
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        raise MalformedAnswerError("an embedding is not base64") from None
 
 
 class OpenAiEmbeddings(OperationAdapter):
@@ -66,11 +92,34 @@ class OpenAiEmbeddings(OperationAdapter):
         if all(isinstance(entry.get("index"), int) for entry in found):
             found = sorted(found, key=lambda entry: entry["index"])
         return Document(
-            body=vectors(request, [entry.get("embedding") for entry in found]),
+            body=vectors(request, [self._vector(entry.get("embedding")) for entry in found]),
             usage=_usage(parsed.get("usage")),
             upstream_id=parsed.get("id"),
             upstream_model=parsed.get("model"),
         )
+
+    def _vector(self, given: Any) -> Any:
+        """Return a vector as the vendor gave it: a list of numbers, or OpenAI's base64."""
+        return given
+
+
+class Int8Embeddings(OpenAiEmbeddings):
+    """Vectors of signed bytes, which are the default of Perplexity and its only exact encoding.
+
+    Source: docs.perplexity.ai/docs/embeddings/best-practices. The caller gets the bytes as the
+    numbers they are: a common scale does not change a cosine similarity.
+    """
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        path = "/embeddings" if upstream.base_url.endswith("/v1") else "/v1/embeddings"
+        body = {**request.body, "encoding_format": "base64_int8"}
+        return json_request(path, request, upstream, body)
+
+    def _vector(self, given: Any) -> Any:
+        if not isinstance(given, str):
+            return given
+        packed = _bytes(given)
+        return [float(number) for number in struct.unpack(f"{len(packed)}b", packed)]
 
 
 def _usage(raw: Any) -> Usage | None:

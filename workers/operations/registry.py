@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 
 from broker.operations import Operation
+from workers.adapters.openai.quirks import Quirk
 from workers.operations.audio import OpenAiSpeech, OpenAiTranscriptions
 from workers.operations.base import OperationAdapter
-from workers.operations.embeddings import CohereEmbeddings, GeminiEmbeddings, OpenAiEmbeddings
+from workers.operations.embeddings import (
+    CohereEmbeddings,
+    GeminiEmbeddings,
+    Int8Embeddings,
+    OpenAiEmbeddings,
+)
 from workers.operations.images import GeminiImages, OpenAiImages
 from workers.operations.rerank import CohereRerank, OpenAiRerank
 from workers.operations.texts import OpenAiCompletions
@@ -26,3 +32,18 @@ OPERATIONS: Mapping[tuple[Operation, str], OperationAdapter] = {
     )
     for wire in adapter.wires
 }  # fmt: skip
+
+VARIANTS: Mapping[tuple[Operation, str], OperationAdapter] = {
+    (Operation.EMBEDDINGS, Quirk.INT8_EMBEDDINGS): Int8Embeddings(),
+}
+"""Adapters for vendors whose declared quirk makes one operation another on their wire."""
+
+
+def operation_adapter(
+    operation: Operation, wire: str, quirks: frozenset[str]
+) -> OperationAdapter | None:
+    """Return who translates an operation, or None where the wire does not serve it."""
+    if (operation, wire) not in OPERATIONS:
+        return None
+    variants = (VARIANTS.get((operation, quirk)) for quirk in quirks)
+    return next((each for each in variants if each), OPERATIONS[operation, wire])

@@ -59,6 +59,9 @@ class Quirk(StrEnum):
     DEPLOYMENT_URL = "deployment_url"
     """Names the model in the path: `/openai/deployments/{model}/chat/completions` (Azure)."""
 
+    INT8_EMBEDDINGS = "int8_embeddings"
+    """Answers embeddings as base64 of signed bytes, at `/v1/embeddings` (Perplexity)."""
+
     INLINE_MEDIA = "inline_media"
     """Takes images and films as data URIs only, or would fetch URLs from inside our own network,
     past our guard (Ollama, vLLM, SGLang, LM Studio, llama.cpp)."""
