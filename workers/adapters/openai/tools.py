@@ -89,6 +89,14 @@ class _Call:
         return True
 
 
+def _continuation(call: _Call, text: str, extra: Any) -> Json | None:
+    """Return what a later entry adds to a call that has begun, or None where it adds nothing."""
+    added: Json = {call.kind: {_TEXT_OF[call.kind]: text}} if text else {}
+    if extra:
+        call.extra = added["extra_content"] = extra
+    return {"index": call.index, **added} if added else None
+
+
 class ToolCallStream:
     """Gives every streamed call its own index, whatever the vendor's indexes and ids are.
 
@@ -130,11 +138,12 @@ class ToolCallStream:
         text = argument_text(holder.get(_TEXT_OF[kind]))
         call = self._call_for(entry, kind, name)
         call.parts.append(text)
+        extra = entry.get("extra_content")
         if call.index >= 0:
-            return {"index": call.index, call.kind: {_TEXT_OF[call.kind]: text}} if text else None
+            return _continuation(call, text, None if extra == call.extra else extra)
         if name or not call.name:
             call.kind, call.name = kind, name
-        call.extra = call.extra or entry.get("extra_content")
+        call.extra = call.extra or extra
         # An id may still follow a name that stands alone; with text the call has really begun.
         begun = call.name and (call.id or any(call.parts))
         return self._start(call) if begun else None
