@@ -74,7 +74,8 @@ def test_a_slow_answer_that_keeps_coming_is_cut_by_the_total(impatient: House) -
 
 def test_a_frozen_stream_is_no_clean_end(impatient: House) -> None:
     answer = impatient.http.post("/chat/completions", json=chat("sim-freeze", stream=True))
-    *_, error, done = frames(answer.text)
+    first, *_, error, done = frames(answer.text)
+    assert error.json["created"] == first.json["created"] > 0
     assert error.json["choices"][0]["finish_reason"] == "error"
     assert error.json["error"]["code"] == 504
     assert done.data == "[DONE]"

@@ -73,9 +73,11 @@ def test_words_that_databases_refuse_are_cleaned(odd_house: House) -> None:
     assert len(job["attempts"]) == 1
 
 
-def test_an_answer_that_cannot_be_written_fails_at_once_and_costs_nothing(odd_house: House) -> None:
-    job = odd_house.await_job(odd_house.submit("nested", max_attempts=2))
+def test_an_answer_that_cannot_be_written_is_bought_once(odd_house: House) -> None:
+    job = odd_house.await_job(odd_house.submit("nested", max_attempts=4))
     assert job["status"] == "failed"
-    assert [attempt["outcome"] for attempt in job["attempts"]] == ["unknown", "unknown"]
+    assert [attempt["outcome"] for attempt in job["attempts"]] == ["unknown"]
     assert "cannot be stored" in job["error"]["message"]
+    assert job["usage"]["total_tokens"] == 2
+    assert job["usage"]["cost"] == job["attempts"][0]["cost"] > 0
     odd_house.audit([job["id"]])
