@@ -15,7 +15,13 @@ from cli.tables import Table
 
 HEADER = """# Configuration
 
-The environment over `waybill.toml` over these defaults. In the environment a setting is written in
+The environment over `waybill.toml` over these defaults. A `.env` file in the working directory adds
+what the environment lacks of the variables that Waybill reads: `WAYBILL_*`, `FLOWER_*`, `AWS_*`,
+those of vendors, and those that `waybill.toml` names. `WAYBILL_ENV_FILE` names another file, or
+none if it is empty. Beside a running `waybill up`, commands on its data directory use its
+environment.
+
+In the environment a setting is written in
 capitals after `WAYBILL_` (`WAYBILL_PORT=9000`); in `waybill.toml` (or the file that
 `WAYBILL_CONFIG` names) as it stands here (`port = 9000`). Providers and models are tables of
 `waybill.toml`: [add a provider](../how-to/add-a-provider.md). `waybill settings` shows what is in

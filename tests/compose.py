@@ -23,6 +23,7 @@ from typing import Any
 
 import httpx
 import yaml
+from dotenv import dotenv_values
 
 from cli.start.demonstration import write_configuration
 from tests.house import KEY, REPOSITORY, clean_environment, free_ports, until
@@ -39,6 +40,11 @@ def services(variables: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     text = VARIABLE.sub(lambda found: variables.get(found[1], found[2] or ""), FILE.read_text())
     every: dict[str, dict[str, Any]] = yaml.safe_load(text)["services"]
     return {name: service for name, service in every.items() if "build" in service}
+
+
+def env_file(path: Path) -> dict[str, str]:
+    """Return the variables of a file that `env_file` names."""
+    return {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
 
 
 @dataclass
@@ -98,7 +104,8 @@ class Composition:
             "WAYBILL_CONFIG": str(self.directory / "waybill.toml"),
         }
         assert here.keys() - {"WAYBILL_CONFIG"} <= said.keys()
-        return clean_environment() | {name: str(value) for name, value in said.items()} | here
+        found = {name: str(value) for name, value in said.items()}
+        return clean_environment() | env_file(FILE.parent / ".env.example") | found | here
 
     def _is_ready(self) -> bool:
         try:

@@ -58,7 +58,7 @@ def up(
     with _data_dir(config.data_dir):
         demo_file(config.data_dir).unlink(missing_ok=True)
         if demo:
-            config = _demo_configuration(config, simulator_port)
+            config = demo_configuration(config, simulator_port)
         flower_port = config.flower_port if flower_port is None else flower_port
         host, port = host or config.host, config.port if port is None else port
         ports = {"the API (--port)": port}
@@ -80,7 +80,7 @@ def up(
         sys.exit(asyncio.run(house.run()))
 
 
-def _demo_configuration(config: Settings, simulator_port: int) -> Settings:
+def demo_configuration(config: Settings, simulator_port: int) -> Settings:
     """Use the demo's configuration where there is no waybill.toml; else say that it is not used."""
     if settings.config_path().is_file():
         if missing := sorted(demo_models() - {row.slug for row in config.models}):

@@ -10,7 +10,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.compose import FILE, composed, run_prompts, services
+from tests.compose import FILE, composed, env_file, run_prompts, services
 from tests.house import REPOSITORY
 from tests.stacks import own_stack, require_servers
 
@@ -33,6 +33,17 @@ def test_docker_compose_accepts_the_file() -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert set(services({})) == {"migrate", "api", "worker", "batch-worker", "dispatcher", "flower"}
+
+
+def test_every_variable_of_the_env_file_reaches_every_service() -> None:
+    """Compose reads .env for its own file only, unless `env_file` passes it on."""
+    example = env_file(REPOSITORY / ".env.example")
+    for name, service in services(example).items():
+        assert service["env_file"] == [example["ENV_FILE"]], name
+    for name, service in services({}).items():
+        (there,) = service["env_file"]
+        assert (REPOSITORY / there).is_file(), f"{name} cannot start in a fresh clone"
+        assert {"WAYBILL_PORT", "WAYBILL_DATABASE_URL"} <= service["environment"].keys()
 
 
 def test_the_services_run_the_examples_and_stop_in_peace(tmp_path: Path) -> None:

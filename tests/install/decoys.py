@@ -23,6 +23,13 @@ VARIABLES = {
 """What such a project has in its environment."""
 
 
+ENV_FILE = """
+PYTHONPATH=.
+DJANGO_SETTINGS_MODULE=shop.settings
+CELERY_BROKER_URL=redis://elsewhere:6379/0
+"""
+
+
 @dataclass(frozen=True)
 class Decoys:
     """The directory; each of its modules writes its path to `trace` when it is run."""
@@ -42,4 +49,5 @@ def make_decoys(directory: Path, trace: Path) -> Decoys:
     for name in PACKAGES:
         (directory / name).mkdir()
         (directory / name / "__init__.py").write_text(code)
+    (directory / ".env").write_text(ENV_FILE)
     return Decoys(directory, trace)

@@ -11,7 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 OURS = ("broker", "workers", "api", "cli")
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONFIGURATION = tomllib.loads((ROOT / "pyproject.toml").read_text())
+PROJECT = CONFIGURATION["project"]
 DISTRIBUTIONS = packages_distributions()
 NAME = re.compile(r"[A-Za-z0-9._-]+")
 EXTRA = re.compile(r"\[([^\]]+)\]")
@@ -98,3 +99,22 @@ def test_the_redis_transport_is_installed_whole():
         for extra in match[1].split(",")
     }
     assert "redis" in asked
+
+
+def test_the_image_is_built_from_all_that_the_wheel_holds():
+    """The Dockerfile copies each folder of the wheel, and .dockerignore lets it in."""
+    copied = {
+        name
+        for line in (ROOT / "Dockerfile").read_text().splitlines()
+        if line.startswith("COPY ")
+        for name in line.split()[1:-1]
+    }
+    wheel = CONFIGURATION["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {*wheel["packages"], *wheel["force-include"], "README.md", "LICENSE", "pyproject.toml"}
+    assert needed <= copied
+    let_in = {
+        line.removeprefix("!")
+        for line in (ROOT / ".dockerignore").read_text().splitlines()
+        if line.startswith("!")
+    }
+    assert copied - {"waybill.tom[l]"} <= let_in

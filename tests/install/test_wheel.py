@@ -22,6 +22,7 @@ pytestmark = [pytest.mark.install, pytest.mark.timeout(600)]
 PIP = ("-m", "pip", "--disable-pip-version-check", "--quiet")
 KEY = "sk-wb-the-key-of-the-installed-one"
 ENVIRONMENT = clean_environment() | VARIABLES
+del ENVIRONMENT["WAYBILL_ENV_FILE"]
 
 
 def run(*command: str | Path, **options: object) -> str:
@@ -94,11 +95,13 @@ def running(programs, decoys, tmp_path) -> Iterator[Running]:
     port, flower_port, simulator_port = free_ports(3)
     log = tmp_path / "up.log"
     ports = [f"--port={port}", f"--flower-port={flower_port}", f"--simulator-port={simulator_port}"]
+    with (decoys.directory / ".env").open("a") as file:
+        file.write(f"WAYBILL_BOOTSTRAP_KEY={KEY}\n")
     with log.open("wb") as output:
         process = subprocess.Popen(
             [programs / "waybill", "up", "--demo", *ports],
             cwd=decoys.directory,
-            env=ENVIRONMENT | {"WAYBILL_BOOTSTRAP_KEY": KEY},
+            env=ENVIRONMENT,
             stdout=output,
             stderr=output,
         )
@@ -120,6 +123,7 @@ def test_up_serves_a_call_and_flower_among_decoys(running, decoys):
         timeout=60,
     )
     assert answer.status_code == 200, answer.text
+    assert "read .env: WAYBILL_BOOTSTRAP_KEY\n" in running.log.read_text()
     assert answer.json()["choices"][0]["message"]["content"]
     until(
         lambda: "worker-1@" in (running.flower() or ""),
