@@ -71,7 +71,7 @@ def admitted(
         inside=inside,
         now=Circumstances(services.observer.snapshot, warm or {}),
     )
-    asked = limits_of(principal, job.row, services.settings)
+    asked = limits_of(principal, job.row, services.settings, is_free=job.is_free)
     return replace(job, limits=asked) if asked else job
 
 

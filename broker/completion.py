@@ -102,13 +102,14 @@ class AttemptOutcome(StrEnum):
 class Usage:
     """What one generation consumed. Tokens unless said otherwise; None: the provider did not say.
 
-    The wholes (`input`, `cache_read`, `cache_write`, `output`) never overlap.
+    The wholes (`input`, `cache_read`, `cache_write`, `output`) never overlap, but for `cache_both`.
     """
 
     input: int | None = None  # fresh input tokens, cache reads and writes excluded
     cache_read: int | None = None
     cache_write: int | None = None
     cache_write_1h: int | None = None  # the part of `cache_write` that is kept for an hour
+    cache_both: int | None = None  # written and read by one call: in both of these counts
     output: int | None = None  # all output tokens, reasoning included
     reasoning: int | None = None  # the part of `output` that was reasoning
     input_audio: int | None = None  # the part of `input` that was audio
@@ -116,9 +117,12 @@ class Usage:
     output_audio: int | None = None  # the part of `output` that was audio
     output_image: int | None = None  # the part of `output` that was pictures
     input_audio_ms: int | None = None  # length of the sound sent, where that is billed, not tokens
+    input_pages: int | None = None  # pages of documents sent
     input_characters: int | None = None  # of a text to speak
     input_images: int | None = None  # pictures sent
     output_images: int | None = None  # pictures made
+    searches: int | None = None  # web searches by the vendor itself, as the vendor bills them
+    requests: int | None = None  # billed requests, where one call counts as several
     billed_input: int | None = None  # all that is billed of the input, where it is not all of it
     billed_output: int | None = None  # likewise of the output
     cost_nanos: int | None = None  # the provider's own charge in nano-dollars, where it states one
@@ -127,7 +131,8 @@ class Usage:
     @property
     def prompt_tokens(self) -> int:
         """All input tokens, cached or not: OpenAI's `prompt_tokens`."""
-        return (self.input or 0) + (self.cache_read or 0) + (self.cache_write or 0)
+        cached = (self.cache_read or 0) + (self.cache_write or 0) - (self.cache_both or 0)
+        return (self.input or 0) + cached
 
     @property
     def completion_tokens(self) -> int:
@@ -142,6 +147,7 @@ class CompletionRequest:
     body: Json  # OpenAI's body for the operation, validated; without our own routing fields
     model: str  # the provider's native model name
     stream: bool = False
+    quirks: frozenset[str] = frozenset()  # the provider's, for whoever reads the answer
 
 
 @dataclass(frozen=True, slots=True)

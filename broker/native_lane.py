@@ -10,12 +10,9 @@ from typing import TypedDict
 from broker.completion import Json
 from broker.errors import InvalidRequestError
 from broker.operations import Operation
-from broker.pricing import Price
+from broker.pricing import BATCH_TIER, Price
 from broker.queues import NATIVE_LANE
 from broker.routing import Plan
-
-BATCH_TIER = "batch"
-"""The `service_tier` that asks for the lane: no provider knows the word, none is sent it."""
 
 USUAL_DISCOUNT_PERCENT = 50
 """What all known batch APIs take off, where the catalog does not know better."""

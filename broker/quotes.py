@@ -1,76 +1,90 @@
 """What is held for a job at each place of its plan, and why that much. Pure.
 
-The asked or likely output counts, not the most that a model could write: a hold is for what will
-probably be used, and the settlement charges what was.
+Two sums are computed. `nanos` is an upper bound of the charge: it counts every byte as a token and
+the longest answer that was asked for, or that the model gives. `least` is what the job probably
+costs. The purse (`spending`) holds the bound; a single call that is only likely to be covered is
+let through while nothing else is held.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from broker import pricing
+from broker import pricing, routing
 from broker.completion import Json
-from broker.operations import WITHOUT_OUTPUT, Operation
+from broker.operations import Operation
+from broker.pricing import Demand, Limits, Price
 from broker.routing import Endpoint, Plan
 
-UNSTATED_HOLD_NANOS = 10_000_000
-"""One cent, for a call whose price the provider tells with its answer only."""
+UNSTATED_LEAST_NANOS = 10_000_000
+"""One cent: likely for a call whose price the provider tells with its answer only."""
+
+UNSTATED_PRICE = Price(prompt=15 * 10**9, completion=75 * 10**9)
+"""What is held for such a call: the price of the dearest ordinary models."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quotes:
-    """Nano-dollars by place, and the tokens they stand for."""
+    """Nano-dollars by place, and what they stand for at the first one."""
 
-    nanos: Sequence[int]
-    input_tokens: int
-    output_tokens: int  # held at most, at an endpoint that can write as much
-    asked_tokens: int | None  # what the body asks for, if it says
+    nanos: Sequence[int]  # an upper bound
+    least: Sequence[int]  # what is likely
+    likely: str = ""  # what `least` stands for, in words
+    bound: str = ""  # likewise what `nanos` stands for
 
-    def __str__(self) -> str:
-        """The sum in words, for whoever cannot afford it."""
-        if not self.output_tokens:
-            return f"about {self.input_tokens:,} input tokens"
-        if self.asked_tokens is None:
-            why = "a likely answer, as max_tokens is not set"
-        elif self.asked_tokens > self.output_tokens:
-            why = f"the most that is held, of the {self.asked_tokens:,} asked for"
-        else:
-            why = "as asked"
-        return f"about {self.input_tokens:,} input and {self.output_tokens:,} output tokens ({why})"
+    def keeping(self, places: Sequence[int]) -> "Quotes":
+        """Return the quotes of these places only."""
+        nanos = tuple(self.nanos[place] for place in places)
+        return replace(self, nanos=nanos, least=tuple(self.least[place] for place in places))
 
 
 def quotes(
-    body: Json,
-    operation: Operation,
-    plan: Plan,
-    *,
-    inputs: int,
-    likely: int,
-    most: int,
-    fee: str = "0",
+    body: Json, operation: Operation, plan: Plan, *, likely: int, most: int, fee: str = "0"
 ) -> Quotes:
-    """Return what to hold: `likely` output tokens where none are asked, and never above `most`.
+    """Return what to hold where a body that sets no limit writes `likely` tokens.
 
-    Of what the caller's own key pays only our part is held: `fee` per cent.
+    It writes as many as the endpoint can, at most, and `most` where nobody knows how many that
+    is. Of what the caller's own key pays only our part is held: `fee` per cent.
     """
-    outputs, asked = 0, None
-    if operation not in WITHOUT_OUTPUT:
-        outputs = pricing.asked_output_tokens(body, likely=likely)
-        if body.get("max_completion_tokens") or body.get("max_tokens"):
-            asked = outputs
-        outputs = min(outputs, most * int(body.get("n") or 1))
-    places = [plan[place] for place in range(len(plan))]
-    nanos = tuple(_held(each, _quote(each, inputs, outputs, body), fee) for each in places)
-    return Quotes(nanos, inputs, outputs, asked)
+    sent = pricing.measure(body)
+    first: Demand | None = None
+    nanos, least = [], []
+    for place in range(len(plan)):
+        endpoint = plan[place]
+        asked, measured = body, sent
+        if options := routing.options(body, endpoint.provider):
+            asked = body | options
+            measured = pricing.measure(asked)
+        expected = pricing.demand(asked, operation, measured, _limits(endpoint, likely, most))
+        first = first or expected
+        bound, probable = _quote(endpoint, expected)
+        if endpoint.is_byok:
+            bound, probable = pricing.byok_fee(bound, fee), pricing.byok_fee(probable, fee)
+        nanos.append(bound)
+        least.append(min(probable, bound))
+    if first is None:
+        return Quotes((), ())
+    is_asked = pricing.output_limit(body) is not None
+    return Quotes(
+        tuple(nanos),
+        tuple(least),
+        pricing.words(first.likely, "as asked" if is_asked else "a likely answer"),
+        pricing.words(first.most, "as asked" if is_asked else "max_tokens is not set"),
+    )
 
 
-def _held(endpoint: Endpoint, nanos: int, fee: str) -> int:
-    return pricing.byok_fee(nanos, fee) if endpoint.is_byok else nanos
+def _limits(endpoint: Endpoint, likely: int, most: int) -> Limits:
+    return Limits(
+        likely,
+        endpoint.max_completion_tokens or most,
+        endpoint.native,
+        makes_pictures="image" in endpoint.output_modalities,
+    )
 
 
-def _quote(endpoint: Endpoint, inputs: int, outputs: int, body: Json) -> int:
+def _quote(endpoint: Endpoint, expected: Demand) -> tuple[int, int]:
     if endpoint.price.as_stated:
-        return UNSTATED_HOLD_NANOS
-    can = endpoint.max_completion_tokens
-    if can is not None:
-        outputs = min(outputs, can * int(body.get("n") or 1))
-    return pricing.quote(endpoint.price, input_tokens=inputs, output_tokens=outputs)
+        return pricing.most_cost(UNSTATED_PRICE, expected), UNSTATED_LEAST_NANOS
+    return (
+        pricing.most_cost(endpoint.price, expected),
+        pricing.likely_cost(endpoint.price, expected),
+    )

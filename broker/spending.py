@@ -12,7 +12,6 @@ from broker.clock import moment
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
 from broker.ledger import Totals
 from broker.money import usd
-from broker.quotes import Quotes
 from broker.usage import ends_at
 
 COME_BACK_SECONDS = 5  # for holds to become settlements
@@ -41,6 +40,29 @@ class Payer:
         return cls(job.workspace_id, job.api_key_id, job.unlimited, budgeted=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a job asks its purse for."""
+
+    nanos: int  # an upper bound of what it costs
+    least: int  # what it probably costs
+    bound: str = "a fallback"  # what the bound stands for, in words
+    likely: str = "a fallback"
+
+    def fits(self, left: int, held: int) -> bool:
+        """Whether it may be held: in full, or as the only job, if it probably is covered."""
+        return left >= self.nanos or (held <= 0 and self.would_fit(left))
+
+    def would_fit(self, left: int) -> bool:
+        """Whether it may be held where nothing else is."""
+        return left >= self.least
+
+    def words(self, *, in_flight: bool) -> str:
+        """Say what it may cost: the bound, where only that is too much."""
+        nanos, why = (self.nanos, self.bound) if in_flight else (self.least, self.likely)
+        return f"This job may cost {usd(nanos):.6f} USD ({why})"
+
+
 class Purse:
     """What payers may still hold, until the transaction ends."""
 
@@ -65,29 +87,40 @@ class Purse:
             budgets.fill(connection, limits, now)
         return cls(ledger.totals(connection, counted), limits, now)
 
-    def take(self, payer: Payer, nanos: int, explanation: Quotes | str) -> WaybillError | None:
-        """Hold that much, or say what does not allow it. `explanation` says what it is for."""
-        if not payer.unlimited and self._left[payer.workspace_id] < nanos:
-            return self._no_credit(payer.workspace_id, nanos, explanation)
+    def take(self, payer: Payer, need: Need) -> int | WaybillError:
+        """Hold what is needed and return how much that is, or say what does not allow it.
+
+        Where the likely cost is left but the bound is not, the job may go while nothing else is
+        held: then all that is left is held for it. So what is charged passes a limit by one call
+        at most, and by no more than its bound.
+        """
         limits = [
             limit
             for limit in self._limits
             if payer.budgeted and limit.applies_to(payer.workspace_id, payer.api_key_id)
         ]
-        for limit in limits:
-            if limit.left < nanos:
-                return _over_limit(limit, nanos, explanation, self._now)
-        for limit in limits:
-            limit.held += nanos
+        room = need.nanos
         if not payer.unlimited:
-            self._left[payer.workspace_id] -= nanos
-            self._held[payer.workspace_id] += nanos
-        return None
+            left, held = self._left[payer.workspace_id], self._held[payer.workspace_id]
+            if not need.fits(left, held):
+                return self._no_credit(payer.workspace_id, need)
+            room = min(room, left)
+        for limit in limits:
+            if not need.fits(limit.left, limit.held):
+                return _over_limit(limit, need, self._now)
+            room = min(room, limit.left)
+        for limit in limits:
+            limit.held += room
+        if not payer.unlimited:
+            self._left[payer.workspace_id] -= room
+            self._held[payer.workspace_id] += room
+        return room
 
-    def _no_credit(self, workspace_id: str, nanos: int, explanation: Quotes | str) -> WaybillError:
+    def _no_credit(self, workspace_id: str, need: Need) -> WaybillError:
         left, held = self._left[workspace_id], self._held[workspace_id]
-        message = f"{_needed(nanos, explanation)} and {usd(left):.6f} are left"
-        if left + held >= nanos:
+        in_flight = need.would_fit(left + held)
+        message = f"{need.words(in_flight=in_flight)} and {usd(left):.6f} are left"
+        if in_flight:
             error = InsufficientCreditsError(
                 f"{message}, as {usd(held):.6f} are held for jobs that have not ended: try again "
                 "in a moment, or add credits.",
@@ -109,17 +142,17 @@ class Purse:
         )
 
 
-def _over_limit(limit: Limit, nanos: int, explanation: Quotes | str, now: int) -> WaybillError:
+def _over_limit(limit: Limit, need: Need, now: int) -> WaybillError:
     """A key's limit is a 402 and any other budget a 403, as OpenRouter types them."""
     until = ends_at(limit.reset, now)
     again = "" if until is None else f" It begins anew at {moment(until)}."
     whose = "this key" if limit.scope is Scope.KEY else f"the {limit.scope}"
+    in_flight = need.would_fit(limit.nanos - limit.spent)
     message = (
-        f"{_needed(nanos, explanation)}, and the {limit.reset} limit of {whose}, "
+        f"{need.words(in_flight=in_flight)}, and the {limit.reset} limit of {whose}, "
         f"{usd(limit.nanos):g} USD, has {usd(max(limit.left, 0)):.6f} left "
         f"({usd(limit.spent):.6f} spent, {usd(limit.held):.6f} held for open jobs).{again}"
     )
-    in_flight = limit.nanos - limit.spent >= nanos
     metadata = {
         "reason": "in_flight_budget_exhausted" if in_flight else "weight_exceeds_budget",
         "limit_source": "openrouter_key_limit" if limit.scope is Scope.KEY else "openrouter_budget",
@@ -137,7 +170,3 @@ def _over_limit(limit: Limit, nanos: int, explanation: Quotes | str, now: int) -
     if in_flight:
         error.headers["Retry-After"] = str(COME_BACK_SECONDS)
     return error
-
-
-def _needed(nanos: int, explanation: Quotes | str) -> str:
-    return f"This job may cost {usd(nanos):.6f} USD ({explanation})"

@@ -43,6 +43,8 @@ class Vendor:
     native: str = "{model}"  # how it calls a model that genai-prices calls `model`, or `a/{name}`
     models_dev: str | None = None  # its id in models.dev, where that is not its slug
     author: str | None = None  # prefix of the slugs of models whose native name has none
+    flex_percent: int = 50  # of its prices, where its tier `flex` served a call
+    priority_percent: int = 200  # likewise of `priority`
     batches: str | None = None  # the half-price batch API it has, see `native_lane`
     local: bool = False  # a server of one's own: needs its address, but no key
     any_model: bool = False  # serves models that no catalog lists

@@ -144,9 +144,20 @@ def usage_json(receipt: Receipt) -> Json:
             "image_tokens": usage.output_image or 0,
         },
     }
-    charged = usage.cost_nanos if receipt.byok_cost_nanos is None else receipt.byok_cost_nanos
-    if charged is not None:
-        body["cost_details"] = {"upstream_inference_cost": usd(charged)}
+    if details := _cost_details(receipt):
+        body["cost_details"] = details
+    if usage.searches:
+        body["server_tool_use"] = {"web_search_requests": usage.searches}
     if usage.estimated:
         body["estimated"] = True
     return body
+
+
+def _cost_details(receipt: Receipt) -> Json:
+    """Return what the provider charges, and the part of the cost that is for web searches."""
+    own = receipt.byok_cost_nanos
+    charged = receipt.usage.cost_nanos if own is None else own
+    details = {} if charged is None else {"upstream_inference_cost": usd(charged)}
+    if receipt.search_nanos:
+        details["web_search_cost"] = usd(receipt.search_nanos)
+    return details

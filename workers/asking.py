@@ -3,8 +3,8 @@
 from broker import context_compression, parameters, routing
 from broker.completion import CompletionRequest, Json
 from broker.lifecycle import ClaimedJob
-from broker.native_lane import BATCH_TIER
 from broker.operations import Operation
+from broker.pricing import BATCH_TIER
 
 ROUTING_FIELDS = frozenset(
     {"model", "models", "route", "routing", "provider", "plugins", "transforms", "preset",

@@ -136,6 +136,7 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
     adapter = route.adapter(run.job.operation)
     if adapter is None:
         return _unserved(run.job)
+    run.request = replace(run.request, quirks=upstream.quirks)
     annotator = await _fit(tools, run, route)
     if isinstance(annotator, Failure):
         return annotator

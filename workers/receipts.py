@@ -1,18 +1,22 @@
 """What an answer consumed and cost: usage (the provider's or an estimate), price, row."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+import structlog
 
 from broker import pricing
 from broker.clock import now_ms
 from broker.completion import Completion, CompletionRequest, Document, Json, Timings, Usage
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
+from broker.money import usd_text
 from broker.native_lane import in_batch
-from broker.needs import media_parts
-from workers.assembly import TEXTS
+from workers.counting import counts_nothing, estimate, is_credible, with_pieces
 
-MOST_TOKENS = 1_000_000_000
-PICTURES = ("image_url", "image")  # content parts
+DEVIATION_SHARE = 100  # 1 %
+DEVIATION_NANOS = 1_000  # providers round their statements
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +26,8 @@ class Receipt:
     usage: Usage
     cost_nanos: int  # what we charge
     byok_cost_nanos: int | None = None  # what the provider charges the caller's own key
+    search_nanos: int = 0  # the part of it that is for the vendor's web searches
+    deviates: bool = False  # the provider's own charge is another than what we compute
 
     @classmethod
     def of(
@@ -35,21 +41,26 @@ class Receipt:
     ) -> "Receipt":
         """Return what the answer costs; `batched` says that it came out of a provider's batch.
 
-        `fee` is our part, in per cent, of what is charged to a caller's own key.
+        `fee` is our part, in per cent, of what is charged to a caller's own key. The service tier
+        of the answer counts, not the one that was asked for.
         """
         usage = answer.usage
-        if usage is None or not _is_credible(usage) or _counts_nothing(usage, answer):
-            usage = _estimate(request, answer)
-        price = in_batch(job.endpoint.price) if batched else job.endpoint.price
-        if price.image or price.image_output or price.characters:
-            usage = _with_pieces(usage, request, answer)
+        if usage is None or not is_credible(usage) or counts_nothing(usage, answer):
+            usage = estimate(request, answer)
+        price = job.endpoint.price
+        tier = answer.service_tier if isinstance(answer, Completion) else None
+        if batched or tier == pricing.BATCH_TIER:
+            price, tier = in_batch(price), pricing.BATCH_TIER
+        usage = with_pieces(usage, request, answer, price)
         if isinstance(answer, Completion):
-            cost = pricing.charge(price, usage, answer, batch=batched)
+            cost = pricing.charge(price, usage, answer, tier=tier)
         else:
-            cost = pricing.cost(price, usage, batch=batched)
+            cost = pricing.cost(price, usage, tier=tier)
+        deviates = not price.as_stated and _deviates(job, cost, usage.cost_nanos)
+        searches = min(pricing.search_cost(price, usage), cost)
         if job.endpoint.is_byok:
-            return cls(usage, pricing.byok_fee(cost, fee), cost)
-        return cls(usage, cost)
+            return cls(usage, pricing.byok_fee(cost, fee), cost, searches, deviates)
+        return cls(usage, cost, None, searches, deviates)
 
     @property
     def is_byok(self) -> bool:
@@ -86,69 +97,19 @@ class Receipt:
         }
 
 
-def _with_pieces(usage: Usage, request: CompletionRequest, answer: Completion | Document) -> Usage:
-    """Count what has a price by the piece: pictures sent and made, characters to speak."""
-    sent = sum(part["type"] in PICTURES for part in media_parts(request.body))
-    if isinstance(answer, Document):
-        made = sum(each.media_type.startswith("image/") for each in answer.media)
-    else:
-        made = sum(len(choice["message"].get("images") or ()) for choice in answer.choices)
-    spoken = request.body.get("input")
-    return replace(
-        usage,
-        input_images=sent,
-        output_images=made,
-        input_characters=len(spoken) if isinstance(spoken, str) else 0,
+def _deviates(job: ClaimedJob, computed: int, stated: int | None) -> bool:
+    """Compare our cost with the provider's own statement; a difference above 1 % is logged."""
+    if stated is None or not computed:  # an answer that is none costs nothing here
+        return False
+    allowed = max(max(computed, stated) // DEVIATION_SHARE, DEVIATION_NANOS)
+    if abs(computed - stated) <= allowed:
+        return False
+    log.warning(
+        "cost.deviates",
+        job=job.id,
+        provider=job.endpoint.provider,
+        model=job.endpoint.model,
+        computed_usd=usd_text(computed),
+        stated_usd=usd_text(stated),
     )
-
-
-def _is_credible(usage: Usage) -> bool:
-    """Tell counts that could be from those that no model can have made."""
-    counts = (
-        *(usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning),
-        *(usage.billed_input, usage.billed_output),
-    )
-    return all(count is None or 0 <= count <= MOST_TOKENS for count in counts)
-
-
-def _counts_nothing(usage: Usage, answer: Completion | Document) -> bool:
-    """Tell the zeros of a provider that does not count from those of an empty answer."""
-    counts = (usage.input, usage.cache_read, usage.cache_write, usage.output)
-    is_zero = not any(counts) and not usage.cost_nanos
-    return is_zero and _characters_of(answer) > 0
-
-
-def completed_usage(request: CompletionRequest, part: Completion) -> Completion:
-    """Return part of an answer with the output that its provider had not counted yet.
-
-    A provider states the input at the beginning of a stream, and the output at its end.
-    """
-    if part.usage is None:
-        return part
-    written = _estimate(request, part).output or 0
-    if written <= (part.usage.output or 0):
-        return part
-    return replace(part, usage=replace(part.usage, output=written, estimated=True))
-
-
-def _estimate(request: CompletionRequest, answer: Completion | Document) -> Usage:
-    """Count what the provider did not: about four characters a token."""
-    return Usage(
-        input=pricing.estimate_input_tokens(request.body),
-        output=_characters_of(answer) // pricing.CHARACTERS_PER_TOKEN,
-        estimated=True,
-    )
-
-
-def _characters_of(answer: Completion | Document) -> int:
-    choices = answer.choices if isinstance(answer, Completion) else ()
-    return sum(_characters(choice["message"]) for choice in choices)
-
-
-def _characters(message: Json) -> int:
-    """Count what a message says; a tool call is written by the model, too."""
-    texts = [message.get(name) for name in TEXTS]
-    for call in message.get("tool_calls") or ():
-        texts += (call.get("function") or call.get("custom") or {}).values()
-    texts.append((message.get("audio") or {}).get("transcript"))
-    return sum(len(text) for text in texts if isinstance(text, str))
+    return True

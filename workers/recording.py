@@ -40,7 +40,8 @@ from workers.adapters.errors.redaction import redact_failure
 from workers.answers import Envelope
 from workers.insisting import insist
 from workers.observation import was_in_a_hurry
-from workers.receipts import Receipt, completed_usage
+from workers.counting import completed_usage
+from workers.receipts import Receipt
 from workers.run import Run
 from workers.toolbox import Toolbox
 

@@ -25,8 +25,8 @@ async def plan_route(request: Request) -> Response:
     job = await intake.prepared(request, services, principal, body, Wish())
     quotes = orjson.loads(job.payload["quotes"])
     shown = job_view.plan(routing.decode(job.payload["plan"]))
-    for place, nanos in zip(shown["plan"], quotes, strict=True):
-        place["quote"] = usd(nanos)
+    for place, nanos, least in zip(shown["plan"], quotes, job.held_for.least, strict=True):
+        place["quote"], place["likely_cost"] = usd(nanos), usd(least)
     return json_response(
         {"object": "route", "model": job.row["model"], "provider": job.provider, **shown}
     )

@@ -29,8 +29,11 @@ async def let_in(
     """Count lines against their key's and workspace's limits, up to the first that is full."""
     counted: dict[str, Sequence[Limit]] = {}
     for place, line in enumerate(lines):
-        limits = [] if line.job is None else limits_of(principal, line.job.row, settings)
-        if line.job is None or not limits:
+        if line.job is None:
+            continue
+        job = line.job
+        limits = limits_of(principal, job.row, settings, is_free=job.is_free)
+        if not limits:
             continue
         limits = [_less_the_calls_share(limit) for limit in limits]
         if await limiter.take(limits, line.job.id, now) is not None:

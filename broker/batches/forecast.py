@@ -9,7 +9,6 @@ from sqlalchemy import Connection, func, select
 
 from broker.accounts import Principal
 from broker.batches.creation import NewBatch
-from broker.batches.intake import MARGIN
 from broker.batches.lines import LineError, read
 from broker.batches.reading import Reader, options_of, raw_lines
 from broker.completion import Json
@@ -32,8 +31,8 @@ _generations = table(Generation)
 class _Sums:
     lines: int = 0
     valid: int = 0
+    likely_nanos: int = 0
     most_nanos: int = 0
-    dearest_nanos: int = 0  # one line
     per_model: "Counter[str]" = field(default_factory=Counter)
     most_per_model: "Counter[str]" = field(default_factory=Counter)
     per_provider: "Counter[str]" = field(default_factory=Counter)
@@ -43,9 +42,9 @@ class _Sums:
 def forecast(database: Database, reader: Reader, new: NewBatch, principal: Principal) -> Json:
     """Prepare every line as if it were to run; return counts, problems, costs and a duration.
 
-    `cost.most` is what the dearest endpoints of all lines would be paid, as quoted; a `max_cost` of
-    `cost.cap` is enough for all lines, unless they come dearer than quoted. The duration follows
-    from how long the providers' latest answers took and how many calls each may have in flight.
+    `cost.most` is an upper bound: what the dearest endpoints of all lines would be paid for the
+    longest answers. A `max_cost` of `cost.cap` never makes a line wait. The duration follows from
+    how long the providers' latest answers took and how many calls each may have in flight.
     """
     sums = _Sums()
     batch = Batch(**new.row)
@@ -69,8 +68,9 @@ def forecast(database: Database, reader: Reader, new: NewBatch, principal: Princ
         },
         "errors": {"object": "list", "data": sums.problems},
         "cost": {
+            "likely": usd(sums.likely_nanos),
             "most": usd(sums.most_nanos),
-            "cap": usd(sums.most_nanos + (MARGIN - 1) * sums.dearest_nanos),
+            "cap": usd(sums.most_nanos),
         },
         "models": {
             model: {"requests": count, "most": usd(sums.most_per_model[model])}
@@ -83,8 +83,8 @@ def forecast(database: Database, reader: Reader, new: NewBatch, principal: Princ
 def _count(sums: _Sums, job: NewJob) -> None:
     held, model = max(orjson.loads(job.payload["quotes"])), job.row["model"]
     sums.valid += 1
+    sums.likely_nanos += max(job.held_for.least)
     sums.most_nanos += held
-    sums.dearest_nanos = max(sums.dearest_nanos, held)
     sums.per_model[model] += 1
     sums.most_per_model[model] += held
     sums.per_provider[job.provider] += 1

@@ -1,9 +1,10 @@
 """validating → in_progress: lines become jobs, in groups, and the cursor moves with them.
 
 A group's jobs, lines and cursor are one transaction: whoever is killed in the middle leaves the
-cursor where the jobs end. What open lines may cost (MARGIN times what they hold) and settled ones
-did never passes the batch's `max_cost`, nor do holds pass the workspace's credits: what does not
-fit waits until something has been settled.
+cursor where the jobs end. What open lines hold, which is the most that they may cost, and what
+settled ones did cost never passes the batch's `max_cost`, nor do holds pass the workspace's
+credits: what does not fit waits until something has been settled. Where less is left than one line
+may cost, lines go one at a time, as long as MARGIN times the likely cost is left.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,8 +28,7 @@ _jobs = table(Job)
 _generations = table(Generation)
 _INSERT_LINES = insert(_lines)
 MARGIN = 2
-"""What a line may cost at most, as a multiple of its quote: answers without `max_tokens` are longer
-than is likely, and other scripts than Latin have more tokens than are guessed from the letters."""
+"""What a line that goes alone may cost, as a multiple of what is likely."""
 
 _TAKING = (BatchState.VALIDATING.value, BatchState.IN_PROGRESS.value)
 
@@ -80,7 +80,7 @@ def _take_in(connection: Connection, group: Group) -> Taken:
     if batch is None or batch.state not in _TAKING or batch.cursor != group.cursor:
         return Taken(0)
     known = _known_digests(connection, group)
-    lines, waits_for = _affordable(group, known)
+    lines, waits_for = _affordable(group, known, is_idle=_is_idle(connection, group))
     rows, refused = _submit(connection, batch, lines, known)
     if refused is not None:
         rows, waits_for = rows[:refused], StopReason.CREDITS
@@ -92,21 +92,34 @@ def _take_in(connection: Connection, group: Group) -> Taken:
 
 
 def _affordable(
-    group: Group, known: Mapping[str, str]
+    group: Group, known: Mapping[str, str], *, is_idle: bool
 ) -> tuple[Sequence[ReadLine], StopReason | None]:
     """Return the lines at the beginning that surely are within the budget."""
     if group.budget is None:
         return group.lines, None
-    left, seen = group.budget, set(known)
+    left, seen, is_alone = group.budget, set(known), is_idle
     for index, line in enumerate(group.lines):
         if line.job is None or (line.digest is not None and line.digest in seen):
             continue
-        left -= MARGIN * line.job.row["hold_nanos"]
-        if left < 0:
+        job = line.job
+        if left < job.row["hold_nanos"] and not (is_alone and left >= MARGIN * job.least_nanos):
             return group.lines[:index], StopReason.MAX_COST
+        left -= job.row["hold_nanos"]
+        is_alone = False
         if line.digest is not None:
             seen.add(line.digest)
     return group.lines, None
+
+
+def _is_idle(connection: Connection, group: Group) -> bool:
+    """Tell whether no line of a batch with a cap is open."""
+    if group.budget is None:
+        return False
+    final = [state.value for state in FINAL]
+    found = select(_jobs.c.id).where(
+        _jobs.c.batch_id == group.batch_id, _jobs.c.state.not_in(final)
+    )
+    return connection.execute(found.limit(1)).first() is None
 
 
 def _submit(
@@ -216,7 +229,7 @@ def refusal(error: Exception) -> str:
 
 
 def budget(connection: Connection, batch_id: str, max_cost_nanos: int) -> int:
-    """Return what is left of a cap: less what was settled, less what open lines may cost."""
+    """Return what is left of a cap: less what was settled, less what open lines hold."""
     final = [state.value for state in FINAL]
     held = select(func.coalesce(func.sum(_jobs.c.hold_nanos), 0)).where(
         _jobs.c.batch_id == batch_id, _jobs.c.state.not_in(final)
@@ -226,5 +239,5 @@ def budget(connection: Connection, batch_id: str, max_cost_nanos: int) -> int:
         .join(_jobs, _jobs.c.id == _generations.c.job_id)
         .where(_jobs.c.batch_id == batch_id)
     )
-    spent = MARGIN * connection.execute(held).scalar_one() + connection.execute(paid).scalar_one()
+    spent = connection.execute(held).scalar_one() + connection.execute(paid).scalar_one()
     return max_cost_nanos - int(spent)

@@ -130,7 +130,8 @@ def _lines_webhook(batch: Any) -> str | None:
 def _holding_the_most(job: NewJob) -> NewJob:
     """Return a job that holds what its dearest fallback may cost: a cap knows no extensions."""
     most = max(orjson.loads(job.payload["quotes"]))
-    return replace(job, row={**job.row, "hold_nanos": most})
+    likely = max(job.held_for.least)
+    return replace(job, row={**job.row, "hold_nanos": most}, least_nanos=likely)
 
 
 def options_of(batch: Any) -> Options:

@@ -15,6 +15,7 @@ from broker.catalog.names import Namer, released
 from broker.catalog.policies import policy_of, vendor_policy
 from broker.catalog.priced import priced_models, priced_slugs
 from broker.catalog.retirements import interface_of, retirement_of
+from broker.pricing.search_fees import search_fee
 from broker.providers import Provider
 from broker.routing import DataPolicy, Endpoint
 from broker.settings import Settings
@@ -44,7 +45,22 @@ def load(
     policies |= {slug: policy_of(provider) for slug, provider in providers.items()}
     today = moment.date().isoformat()
     known = {slug: _model(slug, each, policies, today) for slug, each in offers.items()} | declared
-    return Catalog(known.values(), providers, namer)
+    wires = {vendor.slug: vendor.wire for vendor in vendors().values()}
+    wires |= {slug: provider.wire for slug, provider in providers.items()}
+    models = [_with_search_fees(model, wires) for model in known.values()]
+    return Catalog(models, providers, namer)
+
+
+def _with_search_fees(model: Model, wires: Mapping[str, str]) -> Model:
+    """Put the vendor's usual fee where nobody says what a search costs; free models have none."""
+    return replace(model, endpoints=tuple(_with_fee(each, wires) for each in model.endpoints))
+
+
+def _with_fee(endpoint: Endpoint, wires: Mapping[str, str]) -> Endpoint:
+    price, fee = endpoint.price, search_fee(wires.get(endpoint.provider, ""), endpoint.native)
+    if price.web_search is not None or price.is_free or price.as_stated or not fee:
+        return endpoint
+    return replace(endpoint, price=replace(price, web_search=fee))
 
 
 def listed_offers(namer: Namer, now: datetime | None = None) -> Iterable[Offer]:

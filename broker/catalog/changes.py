@@ -76,7 +76,7 @@ def priced(known: Price, listing: Listing) -> Price:
     """Put a list's prices over those that are known.
 
     What the list does not tell stays as long as its main prices are those that are known; of
-    another price the rest is not known. The batch discount is per cent and stays.
+    another price the rest is not known. Discounts and shares in per cent stay.
     """
     if listing.as_stated:
         return Price(as_stated=True)
@@ -84,13 +84,22 @@ def priced(known: Price, listing: Listing) -> Price:
         return known
     same = all(getattr(known, name) == value for name, value in listing.prices.items()
                if name in ("prompt", "completion"))  # fmt: skip
-    kept = known if same else Price(batch_discount=known.batch_discount)
+    kept = known if same else _percents(known)
     flat = replace(kept, **listing.prices, tiers=())  # type: ignore[arg-type]
     tiers = tuple(
         Tier(size, replace(flat, **prices))  # type: ignore[arg-type]
         for size, prices in sorted(listing.tiers.items())
     )
     return replace(flat, tiers=tiers or kept.tiers)
+
+
+def _percents(known: Price) -> Price:
+    """Return only what is told in per cent of the rest."""
+    return Price(
+        batch_discount=known.batch_discount,
+        flex_percent=known.flex_percent,
+        priority_percent=known.priority_percent,
+    )
 
 
 def doubt(before: Price | None, after: Price) -> str | None:

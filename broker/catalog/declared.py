@@ -14,12 +14,14 @@ from broker.pricing import Price, Tier
 from broker.providers import Provider
 from broker.routing import Endpoint
 from broker.settings import EndpointRow, ModelRow, PriceRow
+from broker.vendors import Vendor
 
 PER_MILLION = (
     *("prompt", "completion", "cache_read", "cache_write", "cache_write_1h", "reasoning"),
     *("audio", "audio_output", "image_token", "image_output_token", "characters"),
 )
-EACH = ("request", "image", "image_output", "audio_hour")
+TIER_PERCENTS = ("flex_percent", "priority_percent")
+EACH = ("request", "image", "image_output", "audio_hour", "page", "web_search")
 
 
 def declared_model(row: ModelRow, providers: Mapping[str, Provider]) -> Model:
@@ -49,7 +51,7 @@ def _endpoint(row: ModelRow, endpoint: EndpointRow, providers: Mapping[str, Prov
         provider=endpoint.provider,
         model=row.slug,
         native=endpoint.model,
-        price=declared_price(endpoint),
+        price=declared_price(endpoint, providers[endpoint.provider].vendor),
         context_length=endpoint.context_length or row.context_length,
         max_completion_tokens=endpoint.max_completion_tokens or row.max_completion_tokens,
         quantization=endpoint.quantization or row.quantization,
@@ -72,17 +74,27 @@ def _unix(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
-def declared_price(row: EndpointRow) -> Price:
-    """Read prices written in dollars per million tokens, or in dollars a piece."""
+def declared_price(row: EndpointRow, vendor: Vendor | None = None) -> Price:
+    """Read prices written in dollars per million tokens, or in dollars a piece.
+
+    The shares of service tiers that the row leaves out are those of the vendor.
+    """
     flat = _flat(row)
     tiers = sorted(row.tiers, key=lambda tier: tier.min_prompt_tokens)
     return Price(
         **flat,
         batch_discount=row.batch_discount,
+        **_tier_percents(row, vendor),
         tiers=tuple(
             Tier(tier.min_prompt_tokens, Price(**{**flat, **_flat(tier)})) for tier in tiers
         ),
     )
+
+
+def _tier_percents(row: EndpointRow, vendor: Vendor | None) -> dict[str, int]:
+    told = {name: getattr(row, name) for name in TIER_PERCENTS}
+    usual = {name: getattr(vendor, name) for name in TIER_PERCENTS} if vendor else {}
+    return usual | {name: value for name, value in told.items() if value is not None}
 
 
 def _flat(row: PriceRow) -> dict[str, Any]:

@@ -27,7 +27,12 @@ PER_TOKEN = {
     "internal_reasoning": "reasoning",
     "audio": "audio",
 }
-EACH = {"request": "request", "image": "image", "image_output": "image_output"}
+EACH = {
+    "request": "request",
+    "image": "image",
+    "image_output": "image_output",
+    "web_search": "web_search",
+}
 MILLION = 1_000_000
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cache
+from math import ceil
 from typing import Any
 
 from genai_prices import data_snapshot
@@ -37,6 +38,7 @@ UNITS = {
 }
 """Our price → the set's, both by the million."""
 BATCH = {"processing": "batch"}
+TIER_PERCENTS = {"flex_percent": "flex", "priority_percent": "priority"}
 REGIONAL = "regional."  # dearer than the `global.` one of the same model
 FREE = ":free"  # OpenRouter's word
 VARIANT = re.compile(r":[a-z]+$")  # the name of a variant at OpenRouter, which only it serves
@@ -69,7 +71,7 @@ def priced_models(vendor: Vendor, namer: Namer, moment: datetime | None = None) 
                 continue
             slug = f"{slug.partition('/')[0]}/{take_apart(model.id).name}"
         offer = _offer(vendor, model, slug, now)
-        if slug not in taken and (offer.endpoint.price != Price() or model.id.endswith(FREE)):
+        if slug not in taken and (not offer.endpoint.price.is_free or model.id.endswith(FREE)):
             taken.add(slug)
             yield offer
 
@@ -101,7 +103,7 @@ def _offer(vendor: Vendor, model: Any, slug: str, moment: datetime) -> Offer:
             provider=vendor.slug,
             model=slug,
             native=vendor.native.format(model=name, name=name.rpartition("/")[2]),
-            price=price_of(model, moment),
+            price=price_of(model, moment, vendor),
             context_length=model.context_window,
             quantization=take_apart(name).quantization,
         ),
@@ -116,8 +118,11 @@ def by_id() -> dict[str, Any]:
     return {provider.id: provider for provider in data_snapshot.get_snapshot().providers}
 
 
-def price_of(model: Any, moment: datetime) -> Price:
-    """Return a model's price then; a tier is for all tokens of a prompt longer than its size."""
+def price_of(model: Any, moment: datetime, vendor: Vendor | None = None) -> Price:
+    """Return a model's price then; a tier is for all tokens of a prompt longer than its size.
+
+    Service tiers that the set does not know cost what they usually do at the vendor.
+    """
     prices = model.get_prices(moment)
     stated = {ours: value for ours, name in UNITS.items() if (value := getattr(prices, name))}
     sizes = sorted(
@@ -127,7 +132,10 @@ def price_of(model: Any, moment: datetime) -> Price:
         _at(stated, 0),
         request=_nanos(prices.requests_kcount, 0) // 1000,
         audio_hour=_nanos(prices.audio_hours or prices.input_audio_hours, 0),
+        web_search=_searches(prices),
+        page=_nanos(getattr(prices, "input_document_kpages", None), 0) // 1000,
         batch_discount=_batch_discount(model, prices, moment),
+        **_tier_percents(model, prices, moment, vendor),
     )
     return replace(
         price,
@@ -151,6 +159,30 @@ def _nanos(price: Any, size: int) -> int:
         tiers: Sequence[Any] = price.tiers
         price = next((tier.price for tier in reversed(tiers) if size > tier.start), price.base)
     return nanos_from_usd(price)
+
+
+def _searches(prices: Any) -> int | None:
+    """Return the price of a search, None where the set does not tell."""
+    thousand = getattr(prices, "web_searches_kcount", None)
+    return None if thousand is None else _nanos(thousand, 0) // 1000
+
+
+def _tier_percents(
+    model: Any, usual: Any, moment: datetime, vendor: Vendor | None
+) -> dict[str, int]:
+    """Return what service tiers cost, in per cent of the usual price; the dearer part counts."""
+    found = {name: getattr(vendor, name) for name in TIER_PERCENTS} if vendor else {}
+    for name, tier in TIER_PERCENTS.items():
+        if not any(tier == each.when.get("service_tier") for each in model.price_variants or ()):
+            continue
+        asked = model.get_prices(moment, {"service_tier": tier})
+        shares = [
+            ceil(Decimal(100) * _nanos(getattr(asked, each), 0) / _nanos(getattr(usual, each), 0))
+            for each in ("input_mtok", "output_mtok")
+            if _nanos(getattr(usual, each), 0)
+        ]
+        found |= {name: max(shares)} if shares else {}
+    return found
 
 
 def _batch_discount(model: Any, usual: Any, moment: datetime) -> int:

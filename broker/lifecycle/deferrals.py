@@ -17,7 +17,7 @@ from broker.fairness import line_of
 from broker.ledger import Held
 from broker.pacing import Busy, Congestion, Place, best_place
 from broker.queues import REDISPATCH_MS, Ready, ordinary
-from broker.spending import Payer, Purse
+from broker.spending import Need, Payer, Purse
 from broker.states import JobState
 from broker.tables import Attempt, Job, JobPayload, Workspace, columns, table
 
@@ -192,9 +192,10 @@ def _move(wish: Deferral, row: MovableJob, failed: Collection[EndpointKey], purs
     while True:
         place = best_place(plan, row.position, _known(wish), wish.now, closed)
         quote = quotes[place.position] if place.position < len(quotes) else 0
-        more = max(quote - row.hold_nanos, 0)
+        here = quotes[row.position] if row.position < len(quotes) else 0
+        more = max(quote - max(row.hold_nanos, here), 0)
         is_here = place.position == row.position
-        if is_here or not more or purse.take(Payer.of(row), more, "a fallback") is None:
+        if is_here or not more or isinstance(purse.take(Payer.of(row), Need(more, more)), int):
             more = 0 if is_here else more
             return _Move(wish, row, place, plan[place.position].provider, more)
         closed.add(place.position)

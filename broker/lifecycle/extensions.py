@@ -13,7 +13,7 @@ from broker.lifecycle.claims import ClaimedJob
 from broker.lifecycle.records import decide
 from broker.retries import Decision, Retry
 from broker.routing import Plan
-from broker.spending import Payer, Purse
+from broker.spending import Need, Payer, Purse
 from broker.states import JobState
 from broker.tables import Job, Workspace, columns, table
 
@@ -54,7 +54,9 @@ class Extension:
 
 def is_dearer(job: ClaimedJob, decision: Decision) -> bool:
     """Tell whether what follows may cost more than is held."""
-    return isinstance(decision, Retry) and _quote(job, decision.position) > job.hold_nanos
+    if not isinstance(decision, Retry):
+        return False
+    return _quote(job, decision.position) > _covered(job, job.hold_nanos)
 
 
 def extend_many(connection: Connection, wishes: Sequence[Extension]) -> Sequence[Decision]:
@@ -88,8 +90,8 @@ def extend_many(connection: Connection, wishes: Sequence[Extension]) -> Sequence
 def _affordable(wish: Extension, row: FailingJob, purse: Purse) -> tuple[int | None, int]:
     """Return the first place from the wished one on that can be paid for, and what it needs."""
     for place in range(wish.decision.position, len(wish.job.plan)):
-        more = max(_quote(wish.job, place) - row.hold_nanos, 0)
-        if not more or purse.take(Payer.of(row), more, "a fallback") is None:
+        more = max(_quote(wish.job, place) - _covered(wish.job, row.hold_nanos), 0)
+        if not more or isinstance(purse.take(Payer.of(row), Need(more, more)), int):
             return place, more
     return None, 0
 
@@ -102,6 +104,11 @@ def _otherwise(wish: Extension) -> Decision:
     job = wish.job
     tried = Plan(job.plan.places[: job.position + 1])
     return decide(replace(job, plan=tried), wish.failure, wish.now)
+
+
+def _covered(job: ClaimedJob, held: int) -> int:
+    """Return what the hold stands for: the whole quote of the place that it was accepted for."""
+    return max(held, _quote(job, job.position))
 
 
 def _quote(job: ClaimedJob, place: int) -> int:

@@ -9,11 +9,13 @@ from broker.queues import NATIVE_LANE
 from broker.settings import Settings
 from broker.states import JobState
 
-FREE = ":free"
 
-
-def limits_of(principal: Principal, row: Mapping[str, Any], settings: Settings) -> Sequence[Limit]:
+def limits_of(
+    principal: Principal, row: Mapping[str, Any], settings: Settings, *, is_free: bool = False
+) -> Sequence[Limit]:
     """Return the limits of a new job (its row is given): its key's, its workspace's, free models'.
+
+    `is_free`: a free model was asked for, under whatever name, see `routing.names_free_model`.
 
     A job for later counts as a request, and as open once its time has come (`coming`).
     Nor is one open that goes into a provider's batch, where it waits for hours.
@@ -23,7 +25,7 @@ def limits_of(principal: Principal, row: Mapping[str, Any], settings: Settings) 
         *_own("key", principal.api_key_id, principal.limits, is_open=is_open),
         *_own("workspace", principal.workspace_id, principal.workspace_limits, is_open=is_open),
     ]
-    if str(row["model"]).endswith(FREE):
+    if is_free:
         limits += free_limits(principal, settings)
     return limits
 

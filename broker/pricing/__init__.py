@@ -1,27 +1,54 @@
 """What a call may cost and what it did cost. Pure; integers of nano-dollars throughout.
 
-In reading order: `price` (what an endpoint asks), `costs` (of a usage), `estimates` (before there
-is one), `listing` (as callers see prices).
+In reading order: `price` (what an endpoint asks), `costs` (of a usage), `sent` (what a body holds),
+`estimates` (its tokens), `demand` (what a call may consume), `search_fees` (vendors' own tools),
+`listing` (as callers see prices).
 """
 
-from broker.pricing.costs import byok_fee, charge, cost, quote
+from broker.pricing.costs import byok_fee, charge, cost, search_cost
+from broker.pricing.demand import (
+    LIKELY_PICTURE_TOKENS,
+    Demand,
+    Limits,
+    demand,
+    likely_cost,
+    most_cost,
+    speech_tokens,
+    words,
+)
 from broker.pricing.estimates import (
     CHARACTERS_PER_TOKEN,
     asked_output_tokens,
     estimate_input_tokens,
+    likely_sound_tokens,
+    output_limit,
 )
 from broker.pricing.listing import listed
-from broker.pricing.price import Price, Tier
+from broker.pricing.price import BATCH_TIER, Price, Tier
+from broker.pricing.sent import Sent, measure
 
 __all__ = [
+    "BATCH_TIER",
     "CHARACTERS_PER_TOKEN",
+    "LIKELY_PICTURE_TOKENS",
+    "Demand",
+    "Limits",
     "Price",
+    "Sent",
     "Tier",
     "asked_output_tokens",
     "byok_fee",
     "charge",
     "cost",
+    "demand",
     "estimate_input_tokens",
+    "likely_cost",
+    "likely_sound_tokens",
     "listed",
-    "quote",
+    "measure",
+    "most_cost",
+    "output_limit",
+    "search_cost",
+    "speech_tokens",
+    "words",
 ]

@@ -22,12 +22,12 @@ def quote(price: Price, *, input_tokens: int, output_tokens: int) -> int:
     return (tokens + MILLION // 2) // MILLION + rates.request
 
 
-def cost(price: Price, usage: Usage, *, batch: bool = False) -> int:
-    """Return the nano-dollars that `usage` costs at `price`, in the provider's batch lane or not.
+def cost(price: Price, usage: Usage, *, tier: str | None = None) -> int:
+    """Return the nano-dollars that `usage` costs at `price`, in the tier that served the call.
 
     Every token is counted once: a part (cached for an hour, audio, image, reasoning) is taken out
     of its whole, and is never larger than it. What the provider says it bills counts before what
-    it says it counted.
+    it says it counted. Searches cost the same in every tier.
     """
     if price.as_stated:
         return usage.cost_nanos or 0
@@ -37,16 +37,21 @@ def cost(price: Price, usage: Usage, *, batch: bool = False) -> int:
     pieces = (
         (usage.input_images or 0) * rates.image
         + (usage.output_images or 0) * rates.image_output
-        + rates.request
+        + (usage.input_pages or 0) * rates.page
+        + (1 if usage.requests is None else usage.requests) * rates.request
     )
     sound = (usage.input_audio_ms or 0) * rates.audio_hour
     exact = tokens * MS_PER_HOUR + sound * MILLION + pieces * MILLION * MS_PER_HOUR
-    percent = 100 - price.batch_discount if batch else 100
     whole = MILLION * MS_PER_HOUR * 100
-    return (exact * percent + whole // 2) // whole
+    return (exact * price.percent(tier) + whole // 2) // whole + search_cost(price, usage)
 
 
-def charge(price: Price, usage: Usage, completion: Completion, *, batch: bool = False) -> int:
+def search_cost(price: Price, usage: Usage) -> int:
+    """Return what the vendor's own web searches cost."""
+    return 0 if price.as_stated else (usage.searches or 0) * (price.web_search or 0)
+
+
+def charge(price: Price, usage: Usage, completion: Completion, *, tier: str | None = None) -> int:
     """Return what the caller pays: the cost, or nothing for an answer that is none.
 
     OpenRouter's zero-completion insurance: no output (tokens or pictures) and a blank finish
@@ -54,7 +59,7 @@ def charge(price: Price, usage: Usage, completion: Completion, *, batch: bool = 
     """
     reasons = {choice.get("finish_reason") for choice in completion.choices}
     empty = not (usage.completion_tokens or usage.output_images or any(reasons))
-    return 0 if empty or reasons == {"error"} else cost(price, usage, batch=batch)
+    return 0 if empty or reasons == {"error"} else cost(price, usage, tier=tier)
 
 
 def byok_fee(nanos: int, percent: str) -> int:
@@ -68,6 +73,7 @@ def _tokens(rates: Price, usage: Usage) -> Iterator[tuple[int, int]]:
         yield usage.billed_input, rates.prompt
         yield _or(usage.billed_output, usage.output or 0), rates.completion
         return
+    by_the_hour = bool(rates.audio_hour and usage.input_audio_ms)  # sound is paid by its length
     write = _or(rates.cache_write, rates.prompt)
     yield usage.cache_read or 0, _or(rates.cache_read, rates.prompt)
     yield from _split(
@@ -77,7 +83,7 @@ def _tokens(rates: Price, usage: Usage) -> Iterator[tuple[int, int]]:
         usage.input,
         rates.prompt,
         [
-            (usage.input_audio, _or(rates.audio, rates.prompt)),
+            (usage.input_audio, 0 if by_the_hour else _or(rates.audio, rates.prompt)),
             (usage.input_image, _or(rates.image_token, rates.prompt)),
         ],
     )

@@ -30,6 +30,8 @@ def listed(price: Price) -> Json:
         "request": usd_text(price.request),
         "image": usd_text(price.image),
     }
+    if price.web_search:
+        shown["web_search"] = usd_text(price.web_search)
     if price.image_output:
         shown["image_output"] = usd_text(price.image_output)
     if price.tiers:

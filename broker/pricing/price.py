@@ -9,6 +9,12 @@ from typing import Any
 
 from broker.completion import Json
 
+BATCH_TIER = "batch"
+"""The `service_tier` of a call that went through the provider's own batch lane."""
+
+TIER_NAMES = {"fast": "priority"}
+"""Vendors' other names for a tier."""
+
 
 @dataclass(frozen=True, slots=True)
 class Price:
@@ -32,9 +38,28 @@ class Price:
     image_output: int = 0  # nano-dollars per picture made
     characters: int = 0  # nano-dollars per million characters to speak
     audio_hour: int = 0  # nano-dollars per hour of sound sent, where tokens are not counted
+    page: int = 0  # nano-dollars per page of a document sent
+    web_search: int | None = None  # nano-dollars per search by the vendor's own tool; else: unknown
     batch_discount: int = 0  # per cent off in the provider's own batch lane
+    flex_percent: int = 50  # of these prices, where the tier `flex` served the call
+    priority_percent: int = 200  # likewise of the tier `priority`
     as_stated: bool = False  # not known in advance: the charge in the provider's answer counts
     tiers: "tuple[Tier, ...]" = ()  # ascending
+
+    @property
+    def is_free(self) -> bool:
+        """Whether everything costs nothing, however much it is. A search tool is no part of it."""
+        return not self.as_stated and not any(
+            getattr(each, name) for each in (self, *(t.price for t in self.tiers)) for name in COSTS
+        )
+
+    def percent(self, service_tier: str | None) -> int:
+        """Return the share of these prices, in per cent, that a call of this tier costs."""
+        if service_tier == BATCH_TIER:
+            return 100 - self.batch_discount
+        return {"flex": self.flex_percent, "priority": self.priority_percent}.get(
+            TIER_NAMES.get(service_tier or "", service_tier or ""), 100
+        )
 
     def at(self, prompt_tokens: int) -> "Price":
         """Return the prices of a prompt of this size (cached tokens included): one tier for all."""
@@ -64,6 +89,17 @@ class Tier:
     min_prompt_tokens: int
     price: Price  # whole, without tiers of its own
 
+
+COSTS = tuple(
+    each.name
+    for each in fields(Price)
+    if each.name
+    not in (
+        *("batch_discount", "flex_percent", "priority_percent"),
+        *("as_stated", "tiers", "web_search"),
+    )
+)
+"""The fields of a price that are money for an ordinary call."""
 
 _USUAL: dict[str, Any] = {each.name: each.default for each in fields(Price)}
 _NAMES = tuple(name for name in _USUAL if name != "tiers")

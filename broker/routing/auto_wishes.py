@@ -21,6 +21,12 @@ ROUTERS = {
 }
 """Slug → which router it is."""
 
+
+def names_free_model(slug: str) -> bool:
+    """Tell whether a name asks for what is free: `…:free`, or the router of free models."""
+    return slug.endswith(f":{FREE}") or ROUTERS.get(slug) == FREE
+
+
 PLUGINS = (AUTO_ROUTER, PARETO_ROUTER)
 COST_TIERS = ("low", "medium", "high", "xhigh", "max")
 MOST_PATTERNS = 1_024

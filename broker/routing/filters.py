@@ -197,12 +197,7 @@ def _of_providers(wishes: Preferences) -> Iterator[Filter]:
         )
 
 
-def costs_nothing(price: Price) -> bool:
-    """Tell whether a call is free however long it is."""
-    return not (price.prompt or price.completion or price.request or price.as_stated)
-
-
-FREE = Filter("free", "model", "an endpoint that is free", lambda each: costs_nothing(each.price))
+FREE = Filter("free", "model", "an endpoint that is free", lambda each: each.price.is_free)
 """What the suffix `:free` asks for."""
 
 

@@ -171,9 +171,9 @@ class Jobs(_Group):
     default_deadline_seconds: float = Field(24 * 3600, gt=0)
     """Until a job that names no deadline expires."""
     likely_completion_tokens: int = Field(1_000, ge=1)
-    """Output tokens held for a job that names no `max_tokens`."""
+    """Output tokens that a job without `max_tokens` probably has."""
     most_held_completion_tokens: int = Field(16_384, ge=1)
-    """Output tokens held at most, whatever `max_tokens` says."""
+    """Output tokens that it has at most, where the model's own maximum is not known."""
 
 
 class Privacy(_Group):

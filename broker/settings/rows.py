@@ -116,6 +116,8 @@ class PriceRow(_Row):
     image: Dollars | None = None  # per picture sent
     image_output: Dollars | None = None  # per picture made
     audio_hour: Dollars | None = None  # per hour of sound sent
+    page: Dollars | None = None  # per page of a document sent
+    web_search: Dollars | None = None  # per search by the vendor's tool; absent = its usual fee
 
 
 class TierRow(PriceRow):
@@ -130,6 +132,8 @@ class EndpointRow(PriceRow):
     provider: Slug
     model: str  # the provider's own name for it
     batch_discount: int = Field(0, ge=0, le=100)  # per cent off in the provider's own batch lane
+    flex_percent: int | None = Field(None, ge=0, le=1_000)  # of these prices, in the tier `flex`
+    priority_percent: int | None = Field(None, ge=0, le=1_000)  # likewise of `priority`
     tiers: list[TierRow] = []
     context_length: int | None = Field(None, ge=1)
     max_completion_tokens: int | None = Field(None, ge=1)

@@ -46,14 +46,16 @@ def prepare(
     ask = asked(body)
     plan = routing.plan(ask, endpoints, _with_dice(circumstances))
     plan = own_keys.planned(plan, principal.own_keys)
-    plan, quoted = _within_max_cost(plan, _quotes(body, wish, plan, ask, settings), wish)
+    plan, quoted = _within_max_cost(plan, _quotes(body, wish, plan, settings), wish)
     native = native_lane.columns(
         body,
         plan,
         patience_ms=None if wish.deadline is None else wish.deadline - now,
         least_ms=int(settings.native_batch_min_deadline_seconds * 1000),
     )
-    hold = max(quoted.nanos[0], quoted.nanos[native.get("position", 0)])
+    places = (0, native.get("position", 0))
+    hold = max(quoted.nanos[place] for place in places)
+    least = max(quoted.least[place] for place in places)
     row = _row(body, wish, principal, plan, settings, now, hold)
     if native:  # what falls back waits in line, to be tried at the first place
         line = line_of(principal.workspace_id, wish.batch_id, wish.priority)
@@ -71,14 +73,22 @@ def prepare(
     shares = coalescing.fingerprint(
         body, wish.operation, asked=wish.coalesce, bounds=access.bounds(principal)
     )
-    return NewJob(row, payload, payer, quoted, shares=shares)
+    return NewJob(
+        row, payload, payer, quoted, least_nanos=least, is_free=_is_free(ask, plan), shares=shares
+    )
 
 
 def repeat(row: Mapping[str, Any], principal: Principal, refusal: WaybillError) -> NewJob:
     """Return a job (its row) to be submitted again: it is found by its key, or refused."""
     payer = Payer(principal.workspace_id, principal.api_key_id, unlimited=True, budgeted=False)
     columns = cast("JobColumns", row)  # it was stored: it has them all, and more
-    return NewJob(columns, {}, payer, Quotes((), 0, 0, None), refusal=refusal)
+    return NewJob(columns, {}, payer, Quotes((), ()), refusal=refusal)
+
+
+def _is_free(ask: Ask, plan: Plan) -> bool:
+    """Tell whether a job counts against the limits of free models, whatever name it came by."""
+    names = [*ask.models, *(plan[place].model for place in range(len(plan)))]
+    return any(routing.names_free_model(name) for name in names)
 
 
 def _extra(body: Json, wish: Wish) -> str | None:
@@ -160,13 +170,12 @@ def _line(wish: Wish, workspace_id: str) -> str | None:
     return line_of(workspace_id, wish.batch_id, wish.priority)
 
 
-def _quotes(body: Json, wish: Wish, plan: Plan, ask: Ask, settings: Settings) -> Quotes:
+def _quotes(body: Json, wish: Wish, plan: Plan, settings: Settings) -> Quotes:
     """Return what the job may cost at each place."""
     return quotes(
         body,
         wish.operation,
         plan,
-        inputs=ask.needs.input_tokens,
         likely=settings.likely_completion_tokens,
         most=settings.most_held_completion_tokens,
         fee=settings.byok_fee_percent,
@@ -176,14 +185,14 @@ def _quotes(body: Json, wish: Wish, plan: Plan, ask: Ask, settings: Settings) ->
 def _within_max_cost(plan: Plan, quoted: Quotes, wish: Wish) -> tuple[Plan, Quotes]:
     """Leave out the places that are dearer than the job may be. Raises where that is all."""
     most = wish.max_cost_nanos
-    if most is None or max(quoted.nanos) <= most:
+    if most is None or max(quoted.least) <= most:
         return plan, quoted
-    kept = [place for place, nanos in enumerate(quoted.nanos) if nanos <= most]
+    kept = [place for place, nanos in enumerate(quoted.least) if nanos <= most]
     if kept:
-        nanos = tuple(quoted.nanos[place] for place in kept)
-        return plan.keeping(kept, "max_cost"), replace(quoted, nanos=nanos)
+        return plan.keeping(kept, "max_cost"), quoted.keeping(kept)
+    needed = f"{usd(min(quoted.least)):.6f} USD ({quoted.likely})"
     raise InvalidRequestError(
-        f"This job may cost {usd(min(quoted.nanos)):.6f} USD ({quoted}), more than its max_cost "
+        f"This job may cost {needed}, more than its max_cost "
         f"of {usd(most):.6f}: raise max_cost or lower max_tokens.",
         param="max_cost",
     )

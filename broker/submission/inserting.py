@@ -9,7 +9,7 @@ from broker import coalescing, idempotency, ledger
 from broker.errors import WaybillError
 from broker.idempotency import KnownKeys
 from broker.queues import FOLLOWING_LANE
-from broker.spending import Purse
+from broker.spending import Need, Purse
 from broker.submission.wishes import JobColumns, NewJob, Submitted
 from broker.tables import Job, JobPayload, table
 
@@ -26,9 +26,11 @@ def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Subm
     results: list[Submitted | Exception] = []
     accepted: list[NewJob] = []
     for job in jobs:
-        result = _replay(job, known) or job.refusal or _take(purse, job)
+        result = _replay(job, known) or job.refusal
+        taken = purse.take(job.payer, _need(job)) if result is None else 0
+        result = taken if isinstance(taken, WaybillError) else result
         if result is None:
-            accepted.append(job)
+            accepted.append(replace(job, row={**job.row, "hold_nanos": taken}))
             result = Submitted(job.id, replayed=False)
             idempotency.remember(job.row, known)
         results.append(result)
@@ -70,8 +72,9 @@ def _row_of(job: NewJob, leader: str) -> JobColumns:
     return {**job.row, "lane": lane, "coalesced_with": leader}
 
 
-def _take(purse: Purse, job: NewJob) -> WaybillError | None:
-    return purse.take(job.payer, job.row["hold_nanos"], job.held_for)
+def _need(job: NewJob) -> Need:
+    held_for = job.held_for
+    return Need(job.row["hold_nanos"], job.least_nanos, held_for.bound, held_for.likely)
 
 
 def _replay(job: NewJob, known: KnownKeys) -> Submitted | Exception | None:

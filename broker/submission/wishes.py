@@ -88,7 +88,9 @@ class NewJob:
     payload: Mapping[str, Any]  # the columns of `job_payloads`
     payer: Payer
     held_for: Quotes
+    least_nanos: int = 0  # what it probably costs; its row holds an upper bound
     limits: Sequence[Limit] = ()  # what it is counted against
+    is_free: bool = False  # a free model was asked for, or is to serve it
     shares: str | None = None  # fingerprint of the call that it shares with its equals
     refusal: WaybillError | None = None  # it is only to be found by its key, never to be made
 

@@ -8,8 +8,9 @@ from rich.console import Console
 
 from broker.catalog.applied import Said
 from broker.catalog.changes import Change, Kind
+from broker.completion import Usage
 from broker.money import usd_text
-from broker.pricing import Price, quote
+from broker.pricing import Price, cost
 from cli.tables import Table
 
 PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
@@ -59,7 +60,7 @@ def words(price: Price | None) -> str:
 
 def sample_bill(price: Price) -> str:
     """Say what a usual call would cost: a wrong unit shows at once."""
-    return usd_text(quote(price, input_tokens=1_000, output_tokens=500))
+    return usd_text(cost(price, Usage(input=1_000, output=500)))
 
 
 def day(moment_ms: int) -> str:

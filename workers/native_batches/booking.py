@@ -18,7 +18,7 @@ from broker.completion import (
 )
 from broker.lifecycle import decide
 from broker.native_batches import Called
-from broker.native_lane import BATCH_TIER
+from broker.pricing import BATCH_TIER
 from broker.retries import Decision, GiveUp, Retry
 from broker.states import JobState
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
@@ -96,7 +96,8 @@ def _read(run: Run, route: Route, answer: bytes) -> Completion | Document | Fail
     adapter = route.adapter(run.job.operation)
     assert adapter is not None  # it built the line
     try:
-        read = adapter.answer(answer, run.request)
+        request = replace(run.request, quirks=route.upstream.quirks)
+        read = adapter.answer(answer, request)
     except ProviderFailureError as error:
         return error.failure
     except (MalformedAnswerError, *MISSHAPEN) as error:

@@ -52,6 +52,8 @@ class OpenAiTranscriptions(OperationAdapter):
         if not isinstance(parsed.get("text"), str):
             raise MalformedAnswerError("a transcription without text")
         raw = parsed.pop("usage", None)
+        if raw is None and "duration" in parsed:  # of `verbose_json`
+            raw = {"type": "duration", "seconds": parsed["duration"]}
         return Document(body=parsed, usage=_usage(raw))
 
 

@@ -49,6 +49,7 @@ class CohereRerank(OpenAiRerank):
         )
 
 
+_MOST_UNITS = 1_000_000
 _COHERE = frozenset({"query", "documents", "top_n", "max_tokens_per_doc"})
 
 
@@ -72,5 +73,8 @@ def _usage(parsed: Json) -> Usage | None:
     if counted is not None:
         return counted
     billed = an_object(an_object(parsed.get("meta")).get("billed_units"))
-    # Cohere bills searches, not tokens: what counts is the price per call
-    return Usage(input=0, output=0) if "search_units" in billed else None
+    units = billed.get("search_units")
+    if isinstance(units, bool) or not isinstance(units, int | float):
+        return None
+    # Cohere bills searches of up to 100 documents, not tokens
+    return Usage(input=0, output=0, requests=max(1, int(min(units, _MOST_UNITS))))

@@ -35,6 +35,7 @@ def read_usage(raw: Any) -> Usage | None:
         cache_write_1h=_hour_long(raw.get("cache_creation")),
         output=output,
         reasoning=thought if thought is None or output is None else min(thought, output),
+        searches=_searches(raw.get("server_tool_use")),
     )
     return None if usage == Usage() else usage
 
@@ -42,6 +43,11 @@ def read_usage(raw: Any) -> Usage | None:
 def _hour_long(written: Any) -> int | None:
     """Return the cached tokens that live for an hour, which cost more than those of 5 minutes."""
     return _count(written, "ephemeral_1h_input_tokens") if isinstance(written, dict) else None
+
+
+def _searches(used: Any) -> int | None:
+    """Return the web searches: they are billed apiece, fetches of pages are not."""
+    return _count(used, "web_search_requests") if isinstance(used, dict) else None
 
 
 def read_tier(raw: Any) -> str | None:

@@ -9,7 +9,7 @@ from broker.completion import Chunk, Completion, CompletionRequest, Json
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import reported
 from workers.adapters.gemini.candidate import Candidate, with_logprobs
-from workers.adapters.gemini.usage import read_tier, read_usage
+from workers.adapters.gemini.usage import read_tier, read_usage, with_searches
 from workers.adapters.hidden_reasoning import hides_reasoning
 from workers.adapters.shapes import word
 
@@ -66,10 +66,10 @@ def envelope(payload: Json) -> Chunk:
 def read_answer(payload: Any, request: CompletionRequest) -> Completion:
     """Normalise a whole answer that is already parsed."""
     payload = refuse_failure(payload)
-    choices = [
-        _choice(entry, open_candidate(index, payload, request))
-        for index, entry in candidates(payload)
+    read = [
+        (entry, open_candidate(index, payload, request)) for index, entry in candidates(payload)
     ]
+    choices = [_choice(entry, candidate) for entry, candidate in read]
     if not choices and (refused := blocked(payload)):
         choices = [refused]
     if not choices:
@@ -77,7 +77,11 @@ def read_answer(payload: Any, request: CompletionRequest) -> Completion:
     shared = envelope(payload)
     return Completion(
         choices=choices,
-        usage=read_usage(payload.get("usageMetadata")),
+        usage=with_searches(
+            read_usage(payload.get("usageMetadata")),
+            [candidate.queries for _, candidate in read],
+            request.model,
+        ),
         upstream_id=shared.upstream_id,
         upstream_model=shared.upstream_model,
         service_tier=shared.service_tier,

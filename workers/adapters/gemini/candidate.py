@@ -12,7 +12,7 @@ import orjson
 from broker.completion import Json
 from workers.adapters.finish_reasons import finish_reason
 from workers.adapters.gemini.contents import FORMAT
-from workers.adapters.gemini.grounding import read_annotations
+from workers.adapters.gemini.grounding import queries, read_annotations
 from workers.adapters.gemini.logprobs import read_logprobs
 from workers.adapters.openai.tools import made_up_id
 from workers.adapters.shapes import word
@@ -22,11 +22,12 @@ class Candidate:
     """Reads one candidate; `finished` says whether its finish reason has come."""
 
     __slots__ = ("_calls", "_details", "_hidden", "_ids", "_last", "_reason", "_seed", "_texts",
-                 "_thinking", "finished", "index")  # fmt: skip
+                 "_thinking", "finished", "index", "queries")  # fmt: skip
 
     def __init__(self, index: int, seed: str, *, hidden: bool) -> None:
         self.index = index
         self.finished = False
+        self.queries: set[str] = set()  # what the model has searched the web for
         self._seed = f"{seed}/{index}"
         self._hidden = hidden  # whether thoughts are kept from the caller
         self._reason: str | None = None
@@ -43,6 +44,7 @@ class Candidate:
             self._reason, self.finished = reason, True
         if candidate.get("groundingMetadata") or candidate.get("citationMetadata"):
             self._last = candidate
+            self.queries |= queries(candidate.get("groundingMetadata"))
         content = candidate.get("content")
         parts = content.get("parts") if isinstance(content, dict) else None
         delta: Json = {}

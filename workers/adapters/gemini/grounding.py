@@ -14,6 +14,16 @@ def read_annotations(candidate: Json, text: str) -> list[Json]:
     return _grounding(candidate.get("groundingMetadata"), text) + _citations(candidate)
 
 
+def queries(metadata: Any) -> set[str]:
+    """Return the searches that grounding was made of; sources without any count as one."""
+    if not isinstance(metadata, dict):
+        return set()
+    told = metadata.get("webSearchQueries")
+    asked = {each for each in told if isinstance(each, str) and each} if told else set()
+    sources = _objects(metadata.get("groundingChunks"))
+    return asked or ({""} if any("web" in each or "maps" in each for each in sources) else set())
+
+
 def _grounding(metadata: Any, text: str) -> list[Json]:
     if not isinstance(metadata, dict):
         return []

@@ -18,7 +18,7 @@ from workers.adapters.gemini.answer import (
     refuse_failure,
 )
 from workers.adapters.gemini.candidate import Candidate, with_logprobs
-from workers.adapters.gemini.usage import counts_something, read_usage
+from workers.adapters.gemini.usage import counts_something, read_usage, with_searches
 from workers.adapters.shapes import parse
 from workers.adapters.sse import Event
 
@@ -99,7 +99,8 @@ class GeminiStream(EventReader):
         else:
             last = self._last()
         chunks.append(replace(self._envelope, choices=last))
-        if usage := read_usage(self._usage):
+        found = [candidate.queries for candidate in self._candidates.values()]
+        if usage := with_searches(read_usage(self._usage), found, self._request.model):
             chunks.append(replace(self._envelope, usage=usage))
 
     def _last(self) -> list[Json]:

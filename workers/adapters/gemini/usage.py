@@ -4,9 +4,12 @@ Source: ai.google.dev/api/generate-content#UsageMetadata: the prompt count inclu
 thoughts are counted beside the candidates, and what tools brought in beside the prompt.
 """
 
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from broker.completion import Json, Usage
+from broker.pricing.search_fees import bills_by_query
 
 _TIERS = {"standard": "default"}
 
@@ -37,6 +40,14 @@ def read_usage(raw: Any) -> Usage | None:
         output_audio=_of_kind(raw, "candidatesTokensDetails", "AUDIO"),
         output_image=_of_kind(raw, "candidatesTokensDetails", "IMAGE"),
     )
+
+
+def with_searches(usage: Usage | None, queries: Iterable[set[str]], model: str) -> Usage | None:
+    """Count Google's searches as it bills them; `queries` are those of each candidate."""
+    asked = sum(len(each) for each in queries)
+    if usage is None or not asked:
+        return usage
+    return replace(usage, searches=asked if bills_by_query(model) else 1)
 
 
 def read_tier(raw: Any) -> str | None:

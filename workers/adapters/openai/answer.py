@@ -8,7 +8,8 @@ from workers.adapters.errors import reported
 from workers.adapters.finish_reasons import finish_reason
 from workers.adapters.hidden_reasoning import SHOWN_REASONING, hides_reasoning
 from workers.adapters.openai.message import citations, native_reason, read_message
-from workers.adapters.openai.usage import read_usage
+from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.usage import raw_usage, read_usage
 from workers.adapters.shapes import word
 
 
@@ -32,7 +33,7 @@ def read_answer(payload: Any, request: CompletionRequest) -> Completion:
         read[0]["message"]["annotations"] = notes
     return Completion(
         choices=read,
-        usage=payload_usage(payload),
+        usage=usage_of(raw_usage(payload), request),
         upstream_id=word(payload, "id"),
         upstream_model=word(payload, "model"),
         system_fingerprint=word(payload, "system_fingerprint"),
@@ -58,16 +59,9 @@ def refuse_failure(payload: Any) -> Json:
     return payload
 
 
-def payload_usage(payload: Json) -> Usage | None:
-    """Return the usage of an answer or chunk; Groq's streams keep it under `x_groq`."""
-    return read_usage(raw_usage(payload))
-
-
-def raw_usage(payload: Json) -> Any:
-    if usage := payload.get("usage"):
-        return usage
-    groq = payload.get("x_groq")
-    return groq.get("usage") if isinstance(groq, dict) else None
+def usage_of(raw: object, request: CompletionRequest) -> Usage | None:
+    """Return what a usage object says, by the rules of the vendor that was asked."""
+    return read_usage(raw, reasoning_apart=Quirk.REASONING_APART in request.quirks)
 
 
 def id_seed(payload: Json, request: CompletionRequest) -> str:

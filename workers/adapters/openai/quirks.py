@@ -1,7 +1,8 @@
-"""The declared ways in which vendors of the OpenAI wire differ from OpenAI, on the request side.
+"""The declared ways in which vendors of the OpenAI wire differ from OpenAI.
 
 A vendor's row in the catalogue lists the quirks it has (`Upstream.quirks`); no code asks for a
-vendor's name. On the answer side nothing is declared: every known variation is read as it comes.
+vendor's name. On the answer side every known variation is read as it comes; only what an answer
+does not show by itself is declared (`REASONING_APART`).
 """
 
 from enum import StrEnum
@@ -61,6 +62,10 @@ class Quirk(StrEnum):
 
     INT8_EMBEDDINGS = "int8_embeddings"
     """Answers embeddings as base64 of signed bytes, at `/v1/embeddings` (Perplexity)."""
+
+    REASONING_APART = "reasoning_apart"
+    """Counts reasoning tokens beside `completion_tokens`, and not in `total_tokens` either, but
+    bills them (Vercel's AI Gateway)."""
 
     INLINE_MEDIA = "inline_media"
     """Takes images and films as data URIs only, or would fetch URLs from inside our own network,

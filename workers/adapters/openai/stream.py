@@ -18,10 +18,10 @@ from workers.adapters.base import (
 from workers.adapters.errors import reported
 from workers.adapters.event_reader import EventReader
 from workers.adapters.hidden_reasoning import SHOWN_REASONING, hides_reasoning
-from workers.adapters.openai.answer import id_seed, raw_usage, read_answer, refuse_failure
+from workers.adapters.openai.answer import id_seed, read_answer, refuse_failure, usage_of
 from workers.adapters.openai.choice import ChoiceStream
 from workers.adapters.openai.message import citations
-from workers.adapters.openai.usage import read_usage
+from workers.adapters.openai.usage import raw_usage
 from workers.adapters.shapes import an_object, objects, parse, word
 from workers.adapters.sse import Event
 
@@ -73,7 +73,7 @@ class OpenAiStream(EventReader):
     @property
     def usage(self) -> Usage | None:
         """The usage that the provider has stated so far."""
-        return read_usage(self._usage)
+        return usage_of(self._usage, self._request)
 
     def _take(self, event: Event, chunks: list[Chunk]) -> None:
         data = event.data
@@ -171,7 +171,7 @@ class OpenAiStream(EventReader):
         if (first := next(iter(choices))) and not first.annotated and self._citing:
             last[0]["delta"] |= _noted(citations(self._citing))
         chunks.append(self._chunk(last))
-        if usage := read_usage(self._usage):
+        if usage := usage_of(self._usage, self._request):
             chunks.append(replace(self._chunk(()), usage=usage))
 
     def _chunk(self, choices: Sequence[Json]) -> Chunk:

@@ -13,6 +13,7 @@ from broker.completion import Usage
 
 _NANOS = 1_000_000_000
 _ABSURD_COST = 1e9  # dollars: no charge, and too many nano-dollars for the database
+_A_WEEK = 7 * 24 * 3600  # seconds: no sound that is sent lasts so long
 _TICKS_PER_NANO = 10  # xAI's `cost_in_usd_ticks`: ten billion ticks are a dollar
 
 _READ = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens")
@@ -29,10 +30,50 @@ class _Counted(NamedTuple):
     read: int | None
     write: int | None
     reasoning: int | None
+    audio: int | None
 
 
-def read_usage(raw: object) -> Usage | None:
-    """Return what `raw` (a `usage` object) says, or None where it counts nothing."""
+class _Input(NamedTuple):
+    """Disjoint counts of the input, but for `both`: tokens that one call wrote and read."""
+
+    fresh: int | None
+    read: int | None
+    write: int | None
+    both: int | None = None
+
+
+def raw_usage(payload: Mapping[str, Any]) -> object:
+    """Return the usage object of an answer or chunk, wherever the vendor puts it.
+
+    Moonshot's streams keep it in the choice, Groq's under `x_groq`, others in the message or in
+    an envelope. The place that OpenAI uses counts first.
+    """
+    if usage := payload.get("usage"):
+        return usage
+    choices = payload.get("choices")
+    held = [each for each in choices if isinstance(each, Mapping)] if choices else []
+    held += [each[name] for each in held for name in ("delta", "message") if name in each]
+    held += [each for name, each in payload.items() if name not in ("choices", "error")]
+    found = [each["usage"] for each in held if isinstance(each, Mapping) and each.get("usage")]
+    return _added(found) if len(found) > 1 else next(iter(found), None)
+
+
+def _added(found: list[Any]) -> object:
+    """Return the usage of several choices that count apart: one prompt, all their output."""
+    counted = [each for each in found if isinstance(each, Mapping)]
+    outputs = [_count(each, "completion_tokens") or 0 for each in counted]
+    if not counted or all(each == counted[0] for each in counted):
+        return next(iter(counted), None)
+    prompt = _count(counted[0], "prompt_tokens") or 0
+    total = {"completion_tokens": sum(outputs), "total_tokens": prompt + sum(outputs)}
+    return {**counted[0], **total}
+
+
+def read_usage(raw: object, *, reasoning_apart: bool = False) -> Usage | None:
+    """Return what `raw` (a `usage` object) says, or None where it counts nothing.
+
+    `reasoning_apart`: the vendor counts reasoning neither in `completion_tokens` nor in the total.
+    """
     if not isinstance(raw, Mapping):
         return None
     prompt_details = _mapping(raw.get("prompt_tokens_details"))
@@ -46,53 +87,108 @@ def read_usage(raw: object) -> Usage | None:
         reasoning=_most(
             _count(completion_details, "reasoning_tokens"), _count(raw, "reasoning_tokens")
         ),
+        audio=_count(prompt_details, "audio_tokens"),
     )
     cost = read_cost(raw)
     if counted.prompt is None and counted.completion is None and cost is None:
         return None
-    fresh, read, write, output, reasoning = _settle(counted)
+    if reasoning_apart:
+        counted = _with_reasoning_inside(counted)
+    given, output, reasoning = _settle(counted)
     return Usage(
-        input=fresh,
-        cache_read=read,
-        cache_write=write,
+        input=given.fresh,
+        cache_read=given.read,
+        cache_write=given.write,
+        cache_both=given.both,
         output=output,
         reasoning=reasoning,
-        input_audio=_count(prompt_details, "audio_tokens"),
+        input_audio=counted.audio,
         input_image=_count(prompt_details, "image_tokens"),
+        input_audio_ms=_milliseconds(raw.get("prompt_audio_seconds")),
         output_audio=_count(completion_details, "audio_tokens"),
         output_image=_count(completion_details, "image_tokens"),
+        searches=_searches(raw),
         cost_nanos=cost,
     )
 
 
 def read_cost(raw: Mapping[str, Any]) -> int | None:
-    """Return the provider's own charge: OpenRouter's number, Perplexity's object, xAI's ticks."""
+    """Return the provider's own charge: OpenRouter's number, Perplexity's object, xAI's ticks.
+
+    Where OpenRouter used a key of the account's own (`is_byok`), its `cost` is only its fee: the
+    vendor's charge comes on top. Otherwise that charge is part of `cost`.
+    """
     cost = raw.get("cost")
     if isinstance(cost, Mapping):
         cost = cost.get("total_cost")
-    if isinstance(cost, int | float) and 0 <= cost < _ABSURD_COST:
-        return round(cost * _NANOS)
+    stated = _nanos(cost)
+    if raw.get("is_byok") is True:
+        charged = _nanos(_mapping(raw.get("cost_details")).get("upstream_inference_cost"))
+        return stated if charged is None else (stated or 0) + charged
+    if stated is not None:
+        return stated
     ticks = _count(raw, "cost_in_usd_ticks")
     return None if ticks is None else round(ticks / _TICKS_PER_NANO)
 
 
-def _settle(
-    said: _Counted,
-) -> tuple[int | None, int | None, int | None, int | None, int | None]:
-    """Make the counts disjoint: fresh input, cache read, cache write, output, reasoning in it."""
+def _nanos(dollars: object) -> int | None:
+    if isinstance(dollars, bool) or not isinstance(dollars, int | float):
+        return None
+    return round(dollars * _NANOS) if 0 <= dollars < _ABSURD_COST else None
+
+
+def _searches(raw: Mapping[str, Any]) -> int | None:
+    """Return the web searches that are billed by the piece: OpenRouter's, Perplexity's, xAI's."""
+    tools = _mapping(raw.get("server_tool_use"))
+    return _most(
+        _count(tools, "web_search_requests"), _count(raw, "num_search_queries", "num_sources_used")
+    )
+
+
+def _milliseconds(seconds: object) -> int | None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+        return None
+    return round(seconds * 1000) if 0 <= seconds < _A_WEEK else None
+
+
+def _with_reasoning_inside(said: _Counted) -> _Counted:
+    """Return the counts as OpenAI states them, reasoning in the output and in the total."""
+    reasoning = said.reasoning or 0
+    return said._replace(
+        completion=None if said.completion is None else said.completion + reasoning,
+        total=None if said.total is None else said.total + reasoning,
+    )
+
+
+def _settle(said: _Counted) -> tuple[_Input, int | None, int | None]:
+    """Return the input, the output, and the reasoning in it."""
     cached = (said.read or 0) + (said.write or 0)
     surplus = 0
     if said.total is not None and said.prompt is not None and said.completion is not None:
         surplus = max(0, said.total - said.prompt - said.completion)
     if surplus and surplus == cached and surplus != said.reasoning:
-        return said.prompt, said.read, said.write, said.completion, said.reasoning
-    output, reasoning = _with_reasoning(said, surplus)
+        return _Input(said.prompt, said.read, said.write), said.completion, said.reasoning
+    if surplus and surplus == said.audio and surplus != said.reasoning:  # Mistral: sound is input
+        said = said._replace(prompt=(said.prompt or 0) + surplus)
+        surplus = 0
+    return _input(said), *_with_reasoning(said, surplus)
+
+
+def _input(said: _Counted) -> _Input:
+    """Tell fresh tokens from cached ones.
+
+    A part is not larger than its whole. So a cache that was read beyond the prompt lies beside it
+    (Anthropic's way of counting), and one that was written beyond what is left was also read:
+    Google's caches are written and read by one call.
+    """
     if said.prompt is None:
-        return None, said.read, said.write, output, reasoning
-    # Azure has been seen to state more cached than prompt tokens: a part cannot exceed the whole.
-    write = None if said.write is None else min(said.write, said.prompt)
-    read = None if said.read is None else min(said.read, said.prompt - (write or 0))
-    return said.prompt - (read or 0) - (write or 0), read, write, output, reasoning
+        return _Input(None, said.read, said.write)
+    read, write = said.read or 0, said.write or 0
+    if read > said.prompt:
+        return _Input(said.prompt, said.read, said.write)
+    if read + write > said.prompt:
+        return _Input(said.prompt - read, said.read, said.write, both=write)
+    return _Input(said.prompt - read - write, said.read, said.write)
 
 
 def _with_reasoning(said: _Counted, surplus: int) -> tuple[int | None, int | None]:

@@ -1,0 +1,257 @@
+"""Measures what a body sends: text, pictures, sound, films, documents, searches. Pure.
+
+Each measure that is not exact has a likely value and an upper bound. Text is counted wherever it
+stands: messages, tool definitions and calls, schemas, documents. What is not known as something
+else is counted as text.
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from broker.completion import Json
+
+IDS = ("input", "prompt")
+"""Fields that may hold tokens as numbers."""
+
+NOT_SENT = frozenset(
+    {"model", "models", "route", "routing", "provider", "plugins", "transforms", "preset",
+     "allowed_models", "excluded_models", "cost_tier", "session_id", "trace", "usage", "stream",
+     "stream_options", "debug", "coalesce", "metadata", "user", "service_tier", "modalities",
+     "encoding_format", "voice", "size", "quality", "style"}
+)  # fmt: skip
+"""Fields of a body that no model reads."""
+
+LEAST_SOUND_BYTES = 1_000  # a second: 8 kbit/s, the least that MP3 knows
+LEAST_VARIABLE_BYTES = 250  # a second of formats that write silence in almost nothing
+LIKELY_SOUND_BYTES = 8_000
+VARIABLE = frozenset({"flac", "ogg", "opus", "oga", "webm", "m4a", "mp4", "aac"})
+LEAST_RAW_BYTES = 16_000  # a second of 16 bit at 8 kHz
+WAVE_HEADER = 44
+PLAIN_WAVES = (1, 3, 0xFFFE)  # samples as whole numbers, as floats, as the extension says
+LEAST_PAGE_BYTES = 2_000
+LIKELY_PAGE_BYTES = 50_000
+UNSEEN_PAGES = 100  # of a document that only its URL is known of
+FILM_TOKEN_BYTES = 40
+UNSEEN_FILM_TOKENS = 100_000
+MOST_SEARCHES = 10  # in a call that does not say
+
+_PAGE = re.compile(rb"/Type\s*/Page(?![A-Za-z])")
+_OWN_TOOL_KINDS = ("function", "custom")
+
+
+class Range(NamedTuple):
+    """A likely value and an upper bound."""
+
+    likely: int = 0
+    most: int = 0
+
+    def plus(self, other: "Range") -> "Range":
+        return Range(self.likely + other.likely, self.most + other.most)
+
+
+NONE = Range()
+
+
+@dataclass(slots=True)
+class Sent:
+    """What one body sends."""
+
+    text_bytes: int = 0
+    token_ids: int = 0
+    messages: int = 0
+    images: int = 0
+    milliseconds: Range = NONE  # of sound
+    pages: Range = NONE
+    film_tokens: Range = NONE
+    searches: Range = NONE
+    caches_an_hour: bool = False
+
+
+def measure(body: Json) -> Sent:
+    """Return what a body of any operation sends."""
+    sent = Sent()
+    for name, value in body.items():
+        if name in NOT_SENT or value is None or isinstance(value, bool | int | float):
+            continue
+        if name == "messages" and isinstance(value, list):
+            for message in value:
+                _message(sent, message)
+        elif name == "input_audio" and isinstance(value, dict):
+            _sound(sent, {"input_audio": value})
+        elif name == "web_search_options":
+            sent.searches = sent.searches.plus(Range(1, MOST_SEARCHES))
+        else:
+            _walk(sent, value, ids=name in IDS)
+    for tool in body.get("tools") or ():
+        if isinstance(tool, dict):
+            sent.searches = sent.searches.plus(_searches(tool))
+    return sent
+
+
+def text_size(text: str) -> int:
+    """Return the bytes of a text in UTF-8; half a surrogate pair counts as three."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _message(sent: Sent, message: Any) -> None:
+    sent.messages += 1
+    if not isinstance(message, dict):
+        _walk(sent, message)
+        return
+    for name, value in message.items():
+        if name != "role":
+            _walk(sent, value)
+
+
+def _walk(sent: Sent, value: Any, *, ids: bool = False) -> None:
+    """Add a value: text, unless it is a part that holds something else."""
+    if isinstance(value, str):
+        sent.text_bytes += text_size(value)
+    elif isinstance(value, list):
+        for each in value:
+            _walk(sent, each, ids=ids)
+    elif isinstance(value, dict):
+        _walk_object(sent, value)
+    elif ids and isinstance(value, int):
+        sent.token_ids += 1
+    elif value is not None:
+        sent.text_bytes += len(repr(value))
+
+
+def _walk_object(sent: Sent, value: Json) -> None:
+    kind = value.get("type")
+    if isinstance(kind, str) and (read := _MEDIA.get(kind)) and _held(value, kind) is not None:
+        read(sent, value)
+        return
+    is_text = kind == "text" and isinstance(value.get("text"), str)
+    for name, each in value.items():
+        if name == "cache_control":
+            is_long = isinstance(each, dict) and each.get("ttl") == "1h"
+            sent.caches_an_hour = sent.caches_an_hour or is_long
+        elif not (is_text and name == "type"):
+            sent.text_bytes += 0 if is_text else text_size(str(name)) + 4
+            _walk(sent, each)
+
+
+def _held(part: Json, kind: str) -> Any:
+    """Return what a part of this kind holds, None where it holds nothing of the kind."""
+    held = part.get(kind)
+    return part.get("source") if held is None else held
+
+
+def _image(sent: Sent, _: Json) -> None:
+    sent.images += 1
+
+
+def _sound(sent: Sent, part: Json) -> None:
+    held = part.get("input_audio")
+    data = held.get("data") if isinstance(held, dict) else None
+    kind = str(held.get("format") or "").lower() if isinstance(held, dict) else ""
+    sent.milliseconds = sent.milliseconds.plus(_duration(data, kind))
+
+
+def _duration(data: Any, kind: str) -> Range:
+    if not isinstance(data, str):
+        return Range()
+    size = len(data) * 3 // 4
+    head = _decoded(data[: 2 * WAVE_HEADER])
+    if exact := _wave_rate(head):
+        seconds = Range(size * 1000 // exact, size * 1000 // exact + 1000)
+    elif kind.startswith("pcm"):
+        seconds = Range(size * 1000 // (3 * LEAST_RAW_BYTES), size * 1000 // LEAST_RAW_BYTES)
+    else:
+        least = LEAST_VARIABLE_BYTES if _is_variable(head, kind) else LEAST_SOUND_BYTES
+        seconds = Range(size * 1000 // LIKELY_SOUND_BYTES, size * 1000 // least)
+    return Range(seconds.likely, seconds.most + 1000)
+
+
+def _is_variable(head: bytes, kind: str) -> bool:
+    return kind in VARIABLE or head[:4] in (b"fLaC", b"OggS", b"\x1aE\xdf\xa3")
+
+
+def _wave_rate(head: bytes) -> int | None:
+    """Return the bytes of a second in plain samples, as a WAV file's header tells."""
+    if head[:4] != b"RIFF" or head[8:16] != b"WAVEfmt " or len(head) < WAVE_HEADER:
+        return None
+    rate, frame = int.from_bytes(head[24:28], "little"), int.from_bytes(head[32:34], "little")
+    is_plain = int.from_bytes(head[20:22], "little") in PLAIN_WAVES
+    return rate * frame if is_plain and rate * frame else None
+
+
+def _decoded(data: str) -> bytes:
+    """Decode base64 as far as it is whole."""
+    data = data.partition(",")[2] if data.startswith("data:") else data
+    try:
+        return base64.b64decode(data[: len(data) // 4 * 4])
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def _film(sent: Sent, part: Json) -> None:
+    held = part.get("video_url")
+    url = held.get("url") if isinstance(held, dict) else held
+    tokens = UNSEEN_FILM_TOKENS
+    if isinstance(url, str) and url[:5].lower() == "data:":
+        tokens = len(url) * 3 // 4 // FILM_TOKEN_BYTES
+    sent.film_tokens = sent.film_tokens.plus(Range(min(tokens, 1_000), tokens))
+
+
+def _document(sent: Sent, part: Json) -> None:
+    held = _held(part, str(part.get("type")))
+    if not isinstance(held, dict):
+        _walk(sent, held)
+        return
+    data = held.get("file_data") or held.get("data") or held.get("url")
+    if not isinstance(data, str):
+        sent.pages = sent.pages.plus(Range(1, UNSEEN_PAGES))
+        return
+    if str(held.get("type")) == "text" or _mime(held, data).startswith("text/"):
+        sent.text_bytes += text_size(data)
+    elif data[:4].lower() == "http":
+        sent.pages = sent.pages.plus(Range(1, UNSEEN_PAGES))
+    else:
+        sent.pages = sent.pages.plus(_pages(data))
+    sent.text_bytes += text_size(str(held.get("filename") or held.get("title") or ""))
+
+
+def _mime(held: Json, data: str) -> str:
+    stated = held.get("media_type")
+    if isinstance(stated, str):
+        return stated.lower()
+    return data[5:100].lower() if data[:5].lower() == "data:" else ""
+
+
+def _pages(data: str) -> Range:
+    size = len(data) * 3 // 4
+    marked = len(_PAGE.findall(_decoded(data)))
+    return Range(
+        max(marked, size // LIKELY_PAGE_BYTES, 1), max(marked, size // LEAST_PAGE_BYTES + 1)
+    )
+
+
+_MEDIA: Mapping[str, Callable[[Sent, Json], None]] = {
+    "image_url": _image,
+    "image": _image,
+    "input_audio": _sound,
+    "video_url": _film,
+    "file": _document,
+    "document": _document,
+}
+
+
+def _searches(tool: Json) -> Range:
+    """Return the searches that a vendor's own tool may make; a function of the caller's makes none.
+
+    Whatever is not known to be a function counts as a search tool.
+    """
+    kind = tool.get("type")
+    is_own = kind in _OWN_TOOL_KINDS or (kind is None and isinstance(tool.get("function"), dict))
+    if is_own:
+        return Range()
+    uses = tool.get("max_uses")
+    most = uses if isinstance(uses, int) and not isinstance(uses, bool) else MOST_SEARCHES
+    return Range(min(most, 1), max(most, 0))
