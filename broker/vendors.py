@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from broker.pricing import FLEX_PERCENT, PRIORITY_PERCENT
+
 Variables: TypeAlias = tuple[str, ...]
 """Names of environment variables, best first."""
 
@@ -43,8 +45,8 @@ class Vendor:
     native: str = "{model}"  # how it calls a model that genai-prices calls `model`, or `a/{name}`
     models_dev: str | None = None  # its id in models.dev, where that is not its slug
     author: str | None = None  # prefix of the slugs of models whose native name has none
-    flex_percent: int = 50  # of its prices, where its tier `flex` served a call
-    priority_percent: int = 200  # likewise of `priority`
+    flex_percent: int = FLEX_PERCENT  # of its prices, where its tier `flex` served a call
+    priority_percent: int = PRIORITY_PERCENT  # likewise of `priority`
     batches: str | None = None  # the half-price batch API it has, see `native_lane`
     local: bool = False  # a server of one's own: needs its address, but no key
     any_model: bool = False  # serves models that no catalog lists

@@ -10,7 +10,7 @@ from broker.catalog.policies import policy_of
 from broker.catalog.retirements import interface_of
 from broker.money import nanos_from_usd
 from broker.operations import Interface
-from broker.pricing import Price, Tier
+from broker.pricing import FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
 from broker.providers import Provider
 from broker.routing import Endpoint
 from broker.settings import EndpointRow, ModelRow, PriceRow
@@ -20,7 +20,6 @@ PER_MILLION = (
     *("prompt", "completion", "cache_read", "cache_write", "cache_write_1h", "reasoning"),
     *("audio", "audio_output", "image_token", "image_output_token", "characters"),
 )
-TIER_PERCENTS = ("flex_percent", "priority_percent")
 EACH = ("request", "image", "image_output", "audio_hour", "page", "web_search")
 
 
@@ -80,21 +79,27 @@ def declared_price(row: EndpointRow, vendor: Vendor | None = None) -> Price:
     The shares of service tiers that the row leaves out are those of the vendor.
     """
     flat = _flat(row)
+    flex, priority = _percents(row, vendor)
     tiers = sorted(row.tiers, key=lambda tier: tier.min_prompt_tokens)
     return Price(
         **flat,
         batch_discount=row.batch_discount,
-        **_tier_percents(row, vendor),
+        flex_percent=flex,
+        priority_percent=priority,
         tiers=tuple(
             Tier(tier.min_prompt_tokens, Price(**{**flat, **_flat(tier)})) for tier in tiers
         ),
     )
 
 
-def _tier_percents(row: EndpointRow, vendor: Vendor | None) -> dict[str, int]:
-    told = {name: getattr(row, name) for name in TIER_PERCENTS}
-    usual = {name: getattr(vendor, name) for name in TIER_PERCENTS} if vendor else {}
-    return usual | {name: value for name, value in told.items() if value is not None}
+def _percents(row: EndpointRow, vendor: Vendor | None) -> tuple[int, int]:
+    """Return what the tiers `flex` and `priority` cost: as stated, else as usual at the vendor."""
+    flex = vendor.flex_percent if vendor else FLEX_PERCENT
+    priority = vendor.priority_percent if vendor else PRIORITY_PERCENT
+    return (
+        flex if row.flex_percent is None else row.flex_percent,
+        priority if row.priority_percent is None else row.priority_percent,
+    )
 
 
 def _flat(row: PriceRow) -> dict[str, Any]:

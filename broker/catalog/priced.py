@@ -18,7 +18,7 @@ from genai_prices import data_snapshot
 from broker.catalog.models import Offer
 from broker.catalog.names import Namer, take_apart
 from broker.money import nanos_from_usd
-from broker.pricing import Price, Tier
+from broker.pricing import FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
 from broker.routing import Endpoint
 from broker.vendors import Vendor
 
@@ -38,7 +38,6 @@ UNITS = {
 }
 """Our price → the set's, both by the million."""
 BATCH = {"processing": "batch"}
-TIER_PERCENTS = {"flex_percent": "flex", "priority_percent": "priority"}
 REGIONAL = "regional."  # dearer than the `global.` one of the same model
 FREE = ":free"  # OpenRouter's word
 VARIANT = re.compile(r":[a-z]+$")  # the name of a variant at OpenRouter, which only it serves
@@ -135,8 +134,9 @@ def price_of(model: Any, moment: datetime, vendor: Vendor | None = None) -> Pric
         web_search=_searches(prices),
         page=_nanos(getattr(prices, "input_document_kpages", None), 0) // 1000,
         batch_discount=_batch_discount(model, prices, moment),
-        **_tier_percents(model, prices, moment, vendor),
     )
+    percents = _tier_percents(model, prices, moment, vendor)
+    price = replace(price, flex_percent=percents[0], priority_percent=percents[1])
     return replace(
         price,
         tiers=tuple(Tier(size + 1, replace(price, **_prices(stated, size + 1))) for size in sizes),
@@ -169,20 +169,27 @@ def _searches(prices: Any) -> int | None:
 
 def _tier_percents(
     model: Any, usual: Any, moment: datetime, vendor: Vendor | None
-) -> dict[str, int]:
-    """Return what service tiers cost, in per cent of the usual price; the dearer part counts."""
-    found = {name: getattr(vendor, name) for name in TIER_PERCENTS} if vendor else {}
-    for name, tier in TIER_PERCENTS.items():
-        if not any(tier == each.when.get("service_tier") for each in model.price_variants or ()):
-            continue
-        asked = model.get_prices(moment, {"service_tier": tier})
-        shares = [
-            ceil(Decimal(100) * _nanos(getattr(asked, each), 0) / _nanos(getattr(usual, each), 0))
-            for each in ("input_mtok", "output_mtok")
-            if _nanos(getattr(usual, each), 0)
-        ]
-        found |= {name: max(shares)} if shares else {}
-    return found
+) -> tuple[int, int]:
+    """Return what the tiers `flex` and `priority` cost, in per cent of the usual price."""
+    flex = vendor.flex_percent if vendor else FLEX_PERCENT
+    priority = vendor.priority_percent if vendor else PRIORITY_PERCENT
+    return (
+        _tier_percent(model, usual, moment, "flex", flex),
+        _tier_percent(model, usual, moment, "priority", priority),
+    )
+
+
+def _tier_percent(model: Any, usual: Any, moment: datetime, tier: str, known: int) -> int:
+    """Return the set's own figure where it has one; of input and output the dearer part counts."""
+    if not any(tier == each.when.get("service_tier") for each in model.price_variants or ()):
+        return known
+    asked = model.get_prices(moment, {"service_tier": tier})
+    shares = [
+        ceil(Decimal(100) * _nanos(getattr(asked, each), 0) / _nanos(getattr(usual, each), 0))
+        for each in ("input_mtok", "output_mtok")
+        if _nanos(getattr(usual, each), 0)
+    ]
+    return max(shares, default=known)
 
 
 def _batch_discount(model: Any, usual: Any, moment: datetime) -> int:

@@ -24,13 +24,15 @@ from broker.pricing.estimates import (
     output_limit,
 )
 from broker.pricing.listing import listed
-from broker.pricing.price import BATCH_TIER, Price, Tier
+from broker.pricing.price import BATCH_TIER, FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
 from broker.pricing.sent import Sent, measure
 
 __all__ = [
     "BATCH_TIER",
     "CHARACTERS_PER_TOKEN",
+    "FLEX_PERCENT",
     "LIKELY_PICTURE_TOKENS",
+    "PRIORITY_PERCENT",
     "Demand",
     "Limits",
     "Price",

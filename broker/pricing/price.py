@@ -12,6 +12,10 @@ from broker.completion import Json
 BATCH_TIER = "batch"
 """The `service_tier` of a call that went through the provider's own batch lane."""
 
+FLEX_PERCENT = 50
+PRIORITY_PERCENT = 200
+"""What tiers of service usually cost, in per cent of the usual price."""
+
 TIER_NAMES = {"fast": "priority"}
 """Vendors' other names for a tier."""
 
@@ -41,8 +45,8 @@ class Price:
     page: int = 0  # nano-dollars per page of a document sent
     web_search: int | None = None  # nano-dollars per search by the vendor's own tool; else: unknown
     batch_discount: int = 0  # per cent off in the provider's own batch lane
-    flex_percent: int = 50  # of these prices, where the tier `flex` served the call
-    priority_percent: int = 200  # likewise of the tier `priority`
+    flex_percent: int = FLEX_PERCENT  # of these prices, where the tier `flex` served the call
+    priority_percent: int = PRIORITY_PERCENT  # likewise of the tier `priority`
     as_stated: bool = False  # not known in advance: the charge in the provider's answer counts
     tiers: "tuple[Tier, ...]" = ()  # ascending
 

@@ -21,7 +21,7 @@ NOT_SENT = frozenset(
     {"model", "models", "route", "routing", "provider", "plugins", "transforms", "preset",
      "allowed_models", "excluded_models", "cost_tier", "session_id", "trace", "usage", "stream",
      "stream_options", "debug", "coalesce", "metadata", "user", "service_tier", "modalities",
-     "encoding_format", "voice", "size", "quality", "style"}
+     "reasoning", "reasoning_effort", "encoding_format", "voice", "size", "quality", "style"}
 )  # fmt: skip
 """Fields of a body that no model reads."""
 
@@ -160,7 +160,7 @@ def _duration(data: Any, kind: str) -> Range:
     size = len(data) * 3 // 4
     head = _decoded(data[: 2 * WAVE_HEADER])
     if exact := _wave_rate(head):
-        seconds = Range(size * 1000 // exact, size * 1000 // exact + 1000)
+        seconds = Range(size * 1000 // exact, size * 1000 // exact)
     elif kind.startswith("pcm"):
         seconds = Range(size * 1000 // (3 * LEAST_RAW_BYTES), size * 1000 // LEAST_RAW_BYTES)
     else:

@@ -24,7 +24,17 @@ PRICED = frozenset({"prompt", "completion", "request", "image", "audio"})
 MOST = 1e9  # USD: dearer than anything
 
 NOT_OPTIONS = frozenset(
-    {"model", "messages", "stream", "stream_options", "max_tokens", "max_completion_tokens", "n"}
+    {
+        "model",
+        "messages",
+        "stream",
+        "stream_options",
+        "max_tokens",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "n",
+        "best_of",
+    }
 )
 """What a job was planned and its cost was held for: a provider's options do not change it."""
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from sqlalchemy import Connection, insert
 
 from broker import coalescing, idempotency, ledger
-from broker.errors import WaybillError
 from broker.idempotency import KnownKeys
 from broker.queues import FOLLOWING_LANE
 from broker.spending import Need, Purse
@@ -27,12 +26,14 @@ def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Subm
     accepted: list[NewJob] = []
     for job in jobs:
         result = _replay(job, known) or job.refusal
-        taken = purse.take(job.payer, _need(job)) if result is None else 0
-        result = taken if isinstance(taken, WaybillError) else result
         if result is None:
-            accepted.append(replace(job, row={**job.row, "hold_nanos": taken}))
-            result = Submitted(job.id, replayed=False)
-            idempotency.remember(job.row, known)
+            taken = purse.take(job.payer, _need(job))
+            if isinstance(taken, int):
+                accepted.append(replace(job, row={**job.row, "hold_nanos": taken}))
+                result = Submitted(job.id, replayed=False)
+                idempotency.remember(job.row, known)
+            else:
+                result = taken
         results.append(result)
     leader_of = _insert(connection, accepted)
     return [_following(result, leader_of) for result in results] if leader_of else results

@@ -88,6 +88,6 @@ def test_what_is_declared_is_what_the_workers_can_translate():
 def test_a_batch_costs_half_unless_the_catalog_knows_better(prompt, completion, used, discount):
     price = Price(prompt=prompt, completion=completion, batch_discount=discount)
     usage = Usage(input=used[0], output=used[1])
-    paid = cost(native_lane.in_batch(price), usage, batch=True)
+    paid = cost(native_lane.in_batch(price), usage, tier="batch")
     exact = cost(price, usage) * (100 - (discount or 50)) / 100
     assert abs(paid - exact) <= 1

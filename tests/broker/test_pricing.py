@@ -16,19 +16,19 @@ from broker.pricing import (
     charge,
     cost,
     estimate_input_tokens,
-    quote,
 )
 
 NANOS = st.integers(0, 10**13)
 TOKENS = st.none() | st.integers(0, 10**9)
 NAMES = [each.name for each in fields(Price) if each.name not in ("tiers", "as_stated")]
 OWN = ("cache_read", "cache_write", "cache_write_1h", "reasoning", "audio", "audio_output",
-       "image_token", "image_output_token")  # fmt: skip
+       "image_token", "image_output_token", "web_search")  # fmt: skip
 FLAT = st.builds(
     Price,
     **{
-        name: st.integers(0, 100) if name == "batch_discount" else st.none() | NANOS
-        if name in OWN else NANOS
+        name: st.integers(0, 100) if name == "batch_discount"
+        else st.integers(0, 500) if name.endswith("_percent")
+        else st.none() | NANOS if name in OWN else NANOS
         for name in NAMES
     },
 )  # fmt: skip
@@ -42,14 +42,15 @@ PRICES = st.builds(
 )
 PARTS = ("cache_write_1h", "input_audio", "input_image", "output_audio", "output_image",
          "reasoning", "input_audio_ms",
-         "input_characters", "input_images", "output_images")  # fmt: skip
+         "input_characters", "input_images", "output_images", "input_pages", "searches",
+         "requests")  # fmt: skip
 USAGES = st.builds(
     Usage,
     **dict.fromkeys(("input", "cache_read", "cache_write", "output", *PARTS), TOKENS),
 )
 
 
-def exact_cost(price, usage, *, batch):
+def exact_cost(price, usage, *, tier):
     """The same sum, token by token in a bag of kinds, with fractions."""
     bag = Counter(
         prompt=usage.input or 0,
@@ -72,6 +73,9 @@ def exact_cost(price, usage, *, batch):
     rates = [price, *(tier.price for tier in price.tiers if tier.min_prompt_tokens <= size)][-1]
     usual = {"cache_read": "prompt", "cache_write": "prompt"} | {part: of for part, of, _ in parts}
 
+    if rates.audio_hour and usage.input_audio_ms:
+        del bag["audio"]  # paid by its length
+
     def rate(kind):
         own = getattr(rates, kind)
         return rate(usual[kind]) if own is None else own
@@ -82,14 +86,25 @@ def exact_cost(price, usage, *, batch):
     exact += (usage.input_images or 0) * rates.image + (
         usage.output_images or 0
     ) * rates.image_output
-    exact += rates.request
-    return exact * (100 - price.batch_discount) / 100 if batch else exact
+    exact += (usage.input_pages or 0) * rates.page
+    exact += rates.request * (1 if usage.requests is None else usage.requests)
+    percent = {
+        "batch": 100 - price.batch_discount,
+        "flex": price.flex_percent,
+        "priority": price.priority_percent,
+        "fast": price.priority_percent,
+    }.get(tier, 100)
+    searches = (usage.searches or 0) * (price.web_search or 0)  # the same in every tier
+    return exact * percent / 100 + searches
 
 
-@given(PRICES, USAGES, st.booleans())
-def test_cost_is_exact_and_rounded_half_up_once(price, usage, batch):
-    exact = exact_cost(price, usage, batch=batch)
-    assert cost(price, usage, batch=batch) == floor(exact + Fraction(1, 2))
+TIERS = st.sampled_from([None, "default", "standard", "batch", "flex", "priority", "fast", "scale"])
+
+
+@given(PRICES, USAGES, TIERS)
+def test_cost_is_exact_and_rounded_half_up_once(price, usage, tier):
+    exact = exact_cost(price, usage, tier=tier)
+    assert cost(price, usage, tier=tier) == floor(exact + Fraction(1, 2))
 
 
 @given(PRICES)
@@ -185,19 +200,13 @@ def test_pictures_and_sound_by_the_piece():
 def test_the_batch_lane_is_cheaper_by_its_discount():
     price = Price(prompt=10**9, completion=10**9, batch_discount=50)
     usage = Usage(input=10, output=1)
-    assert (cost(price, usage), cost(price, usage, batch=True)) == (11_000, 5_500)
+    assert (cost(price, usage), cost(price, usage, tier="batch")) == (11_000, 5_500)
 
 
 def test_where_no_price_is_known_the_charge_in_the_answer_counts():
     price = Price(as_stated=True)
     assert cost(price, Usage(input=10, output=10, cost_nanos=12_345)) == 12_345
     assert cost(price, Usage(input=10, output=10)) == 0
-
-
-@given(PRICES, st.integers(0, 10**7), st.integers(0, 10**7))
-def test_a_quote_is_the_cost_without_a_cache(price, inputs, outputs):
-    usage = Usage(input=inputs, output=outputs)
-    assert quote(price, input_tokens=inputs, output_tokens=outputs) == cost(price, usage)
 
 
 @pytest.mark.parametrize(

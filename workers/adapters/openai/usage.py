@@ -31,6 +31,7 @@ class _Counted(NamedTuple):
     write: int | None
     reasoning: int | None
     audio: int | None
+    is_whole: bool  # the details add up to the prompt, so that nothing lies beside it
 
 
 class _Input(NamedTuple):
@@ -88,6 +89,7 @@ def read_usage(raw: object, *, reasoning_apart: bool = False) -> Usage | None:
             _count(completion_details, "reasoning_tokens"), _count(raw, "reasoning_tokens")
         ),
         audio=_count(prompt_details, "audio_tokens"),
+        is_whole=_is_whole(prompt_details, _count(raw, "prompt_tokens")),
     )
     cost = read_cost(raw)
     if counted.prompt is None and counted.completion is None and cost is None:
@@ -151,6 +153,11 @@ def _milliseconds(seconds: object) -> int | None:
     return round(seconds * 1000) if 0 <= seconds < _A_WEEK else None
 
 
+def _is_whole(details: Mapping[str, Any], prompt: int | None) -> bool:
+    kinds = [_count(details, name) or 0 for name in ("text_tokens", "audio_tokens", "image_tokens")]
+    return bool(prompt) and _count(details, "text_tokens") is not None and sum(kinds) == prompt
+
+
 def _with_reasoning_inside(said: _Counted) -> _Counted:
     """Return the counts as OpenAI states them, reasoning in the output and in the total."""
     reasoning = said.reasoning or 0
@@ -184,6 +191,8 @@ def _input(said: _Counted) -> _Input:
     if said.prompt is None:
         return _Input(None, said.read, said.write)
     read, write = said.read or 0, said.write or 0
+    if read > said.prompt and said.is_whole:  # seen at Azure
+        return _Input(0, said.prompt, 0 if said.write is not None else None)
     if read > said.prompt:
         return _Input(said.prompt, said.read, said.write)
     if read + write > said.prompt:
