@@ -38,9 +38,9 @@ from broker.retries import Decision, Retry
 from broker.states import JobState
 from workers.adapters.errors.redaction import redact_failure
 from workers.answers import Envelope
+from workers.counting import completed_usage
 from workers.insisting import insist
 from workers.observation import was_in_a_hurry
-from workers.counting import completed_usage
 from workers.receipts import Receipt
 from workers.run import Run
 from workers.toolbox import Toolbox

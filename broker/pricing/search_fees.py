@@ -10,19 +10,14 @@ import re
 
 from broker.money import NANOS_PER_USD
 
-_GEMINI_BY_QUERY = re.compile(r"gemini-(?:[3-9]|\d\d)")
+_GEMINI_BY_QUERY = re.compile(r"gemini-(?:[3-9]|\d\d)|-latest$")
 _PER_THOUSAND_USD = {"anthropic": 10, "gemini": 35}
 _PER_THOUSAND_QUERIES_USD = 14
-
-
-def bills_by_query(native_model: str) -> bool:
-    """Tell whether Google bills every query of this model; otherwise it bills a grounded prompt."""
-    return _GEMINI_BY_QUERY.search(native_model) is not None or native_model.endswith("-latest")
 
 
 def search_fee(wire: str, native_model: str) -> int:
     """Return nano-dollars per search; 0 for a wire whose vendors have no search tool."""
     usd = _PER_THOUSAND_USD.get(wire, 0)
-    if wire == "gemini" and bills_by_query(native_model):
+    if wire == "gemini" and _GEMINI_BY_QUERY.search(native_model):
         usd = _PER_THOUSAND_QUERIES_USD
     return usd * NANOS_PER_USD // 1000

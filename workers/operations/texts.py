@@ -11,11 +11,12 @@ from broker.completion import Completion, CompletionRequest, Json
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, StreamReader, Upstream
 from workers.adapters.finish_reasons import finish_reason
-from workers.adapters.openai.answer import payload_usage, refuse_failure
+from workers.adapters.openai.answer import refuse_failure, usage_of
 from workers.adapters.openai.choice import ChoiceStream
 from workers.adapters.openai.message import native_reason
 from workers.adapters.openai.request import set_streaming
 from workers.adapters.openai.stream import OpenAiStream
+from workers.adapters.openai.usage import raw_usage
 from workers.adapters.shapes import parse, word
 from workers.operations.base import OperationAdapter, entries
 from workers.operations.openai_wire import json_request
@@ -30,8 +31,8 @@ class OpenAiCompletions(OperationAdapter):
         set_streaming(body, stream=request.stream, quirks=upstream.quirks)
         return json_request("/completions", request, upstream, body)
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Completion:  # noqa: ARG002
-        return read_texts(parse(body))
+    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+        return read_texts(parse(body), request)
 
     def reader(self, request: CompletionRequest) -> StreamReader:
         return TextStream(request)
@@ -53,14 +54,14 @@ class TextStream(OpenAiStream):
         return ChoiceStream(index, "", thinking=False)
 
 
-def read_texts(payload: Any) -> Completion:
+def read_texts(payload: Any, request: CompletionRequest) -> Completion:
     """Read a whole answer. Raises MalformedAnswerError or ProviderFailureError."""
     payload = refuse_failure(payload)
     return Completion(
         choices=[
             _whole_choice(choice, place) for place, choice in enumerate(entries(payload, "choices"))
         ],
-        usage=payload_usage(payload),
+        usage=usage_of(raw_usage(payload), request),
         upstream_id=word(payload, "id"),
         upstream_model=word(payload, "model"),
         system_fingerprint=word(payload, "system_fingerprint"),

@@ -28,6 +28,14 @@ class Model:
         return cls(name, _NEWEST if name.endswith("-latest") else _UNVERSIONED)
 
     @property
+    def bills_queries(self) -> bool:
+        """Whether every query of a search is billed; otherwise the prompt that was grounded is.
+
+        Source: ai.google.dev/gemini-api/docs/pricing, "Grounding with Google Search".
+        """
+        return self.version >= (3, 0)
+
+    @property
     def takes_level(self) -> bool:
         """Whether thinking is asked for by level."""
         return self.version >= (3, 0)

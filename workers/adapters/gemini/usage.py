@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from broker.completion import Json, Usage
-from broker.pricing.search_fees import bills_by_query
+from workers.adapters.gemini.models import Model
 
 _TIERS = {"standard": "default"}
 
@@ -47,7 +47,7 @@ def with_searches(usage: Usage | None, queries: Iterable[set[str]], model: str) 
     asked = sum(len(each) for each in queries)
     if usage is None or not asked:
         return usage
-    return replace(usage, searches=asked if bills_by_query(model) else 1)
+    return replace(usage, searches=asked if Model.named(model).bills_queries else 1)
 
 
 def read_tier(raw: Any) -> str | None:
