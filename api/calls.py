@@ -1,12 +1,14 @@
 """One call: a body becomes a job, and the job's answer or stream becomes the response."""
 
 from collections.abc import AsyncGenerator, Callable, Coroutine
+from dataclasses import replace
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api import answering, caching, explaining, forgetting, intake, reading
+from api.receivers import take_webhook
 from api.services import Services
 from api.serving import serve
 from api.streaming import ChunkStream, chunk_response
@@ -21,7 +23,8 @@ async def answer_call(
     request: Request, services: Services, principal: Principal, body: Json, operation: Operation
 ) -> Response:
     """Submit a job for `body`; answer with its result, its stream, or where to find it later."""
-    wish = reading.wish(request, operation)
+    webhook = take_webhook(body, services.settings.allowed_networks)
+    wish = replace(reading.wish(request, operation), webhook=webhook)
     job = await intake.prepared(request, services, principal, body, wish)
     is_streamed = job.row["stream"] and not reading.preference(request).respond_async
 

@@ -6,8 +6,13 @@ Whether a receiver may be reached is decided at each attempt, when its addresses
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-from api.schemas.webhooks import JobWebhook
+from pydantic import BaseModel
+
+from api.schemas.webhooks import JobWebhook, Url
 from broker import egress, webhooks
+from broker.admission import RECEIVER_FIELDS
+from broker.bodies import validated
+from broker.completion import Json
 from broker.egress import Network
 from broker.errors import InvalidRequestError
 
@@ -42,6 +47,22 @@ def own_webhook(
         check_receiver(short, networks, param="callback_url")
         return webhooks.job_webhook(short)
     return None
+
+
+class _Receiver(BaseModel):
+    """The fields of a chat body that name its job's receiver."""
+
+    webhook: JobWebhook | None = None
+    callback_url: Url | None = None
+
+
+def take_webhook(body: Json, networks: Sequence[Network]) -> str | None:
+    """Take a job's own receiver out of a chat body, and return it as JSON."""
+    told = {name: body.pop(name) for name in RECEIVER_FIELDS if name in body}
+    if not told:
+        return None
+    wanted = validated(_Receiver, told)
+    return own_webhook(wanted.webhook, wanted.callback_url, networks)
 
 
 def _unreachable(why: str, param: str) -> InvalidRequestError:

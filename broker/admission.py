@@ -15,6 +15,9 @@ from broker.routing import NO_NEEDS, ORDINARY, Circumstances, Needs
 from broker.settings import Settings
 from broker.submission import NewJob, Wish
 
+RECEIVER_FIELDS = ("webhook", "callback_url")
+"""Fields of a call that name who is told of its end; they are no part of a job's own body."""
+
 
 def admit(
     body: Json,
@@ -34,6 +37,7 @@ def admit(
     validated(SCHEMAS[wish.operation], body, inside=inside)
     plugins.check(body)
     _refuse_preset(body)
+    _refuse_receiver(body, inside)
     named, own = routing.requested_models(body), principal.own_keys
     served = catalog.endpoints(named, wish.operation, own.providers, _needs(body, named))
     endpoints = access.permitted(principal, own_keys.choosable(served, named, own))
@@ -51,6 +55,17 @@ def admit(
 def _needs(body: Json, named: Sequence[str]) -> Needs:
     """Return what the body needs, if a model is named that depends on it."""
     return needs.of(body) if any(name.startswith(LATEST) for name in named) else NO_NEEDS
+
+
+def _refuse_receiver(body: Json, inside: str | None) -> None:
+    """Raise for a receiver that nobody has taken out: it would hear of nothing."""
+    if found := [name for name in RECEIVER_FIELDS if body.get(name) is not None]:
+        field = ".".join([*([inside] if inside else []), found[0]])
+        raise InvalidRequestError(
+            f"{field}: a webhook stands beside the `body` of a job, and a batch has one for all of "
+            "its lines. Here it would be told nothing.",
+            param=field,
+        )
 
 
 def _refuse_preset(body: Json) -> None:

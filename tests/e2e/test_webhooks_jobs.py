@@ -46,6 +46,29 @@ def test_the_url_may_be_given_in_short(tenant: Tenant, receiver: Receiver, form:
     assert post.verified(tenant.secret())["data"]["id"] == job["id"]
 
 
+@pytest.mark.parametrize("form", ["webhook", "callback_url"])
+def test_a_call_may_name_its_receiver(tenant: Tenant, receiver: Receiver, form: str) -> None:
+    url = receiver.url(f"/call/{form}")
+    own = {"webhook": {"url": url}} if form == "webhook" else {"callback_url": url}
+    answer = tenant.ask("POST", "/chat/completions", json=chat("sim-echo") | own)
+    assert answer["choices"]
+    (post,) = receiver.await_posts(f"/call/{form}")
+    assert post.verified(tenant.secret())["type"] == "job.completed"
+
+
+@pytest.mark.parametrize("wrong", ["https://a.example", {"url": 3}])
+def test_a_receiver_that_is_wrong_is_refused_by_name(tenant: Tenant, wrong: object) -> None:
+    body = chat("sim-echo") | {"webhook": wrong}
+    refused = tenant.ask("POST", "/chat/completions", status=400, json=body)
+    assert refused["error"]["message"].startswith("webhook")
+
+
+def test_a_receiver_inside_a_jobs_body_is_refused(tenant: Tenant, receiver: Receiver) -> None:
+    inner = chat("sim-echo") | {"webhook": {"url": receiver.url("/inner")}}
+    refused = tenant.ask("POST", "/jobs", status=400, json={"body": inner})
+    assert refused["error"]["param"] == "body.webhook"
+
+
 def test_a_filter_of_a_job_lets_through_what_it_names(tenant: Tenant, receiver: Receiver) -> None:
     only_failures = {"url": receiver.url("/failures"), "events": ["job.failed"]}
     fine = tenant.ended(webhook=only_failures)

@@ -1,7 +1,6 @@
 """POST /images/generations: pictures from a prompt; the bytes go to the file store.
 
-Rules: OpenAI API reference, "Create image"; Gemini API, "Image generation" (a model that answers
-with inline images).
+Rules: OpenAI API reference, "Create image". Google's models: `gemini_images`.
 """
 
 import base64
@@ -12,7 +11,6 @@ from broker.completion import CompletionRequest, Document, Json, Media, Usage
 from broker.ids import new_id
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
-from workers.adapters.gemini import GeminiAdapter
 from workers.operations.base import OperationAdapter, entries
 from workers.operations.openai_wire import answer_object, json_request
 
@@ -85,44 +83,3 @@ def _usage(raw: Any) -> Usage | None:
         output=raw.get("output_tokens"),
         output_image=details.get("image_tokens"),
     )
-
-
-class GeminiImages(OperationAdapter):
-    """A chat that is asked for images only."""
-
-    operation = Operation.IMAGES
-    wires = ("gemini",)
-    _chat = GeminiAdapter()
-
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        return self._chat.request(_as_chat(request), upstream)
-
-    def answer(self, body: bytes, request: CompletionRequest) -> Document:
-        completion = self._chat.answer(body, _as_chat(request))
-        media = [
-            picture(image["image_url"]["url"].partition(",")[2])
-            for choice in completion.choices
-            for image in choice["message"].get("images") or ()
-        ]
-        if not media:
-            raise MalformedAnswerError("no image in the answer")
-        drawn: Json = {"data": [{"file_id": image.id} for image in media]}
-        if "response_format" in request.body:
-            drawn["response_format"] = request.body["response_format"]
-        return Document(
-            body=drawn,
-            usage=completion.usage,
-            upstream_id=completion.upstream_id,
-            upstream_model=completion.upstream_model,
-            media=media,
-        )
-
-
-def _as_chat(request: CompletionRequest) -> CompletionRequest:
-    body: Json = {
-        "messages": [{"role": "user", "content": request.body.get("prompt")}],
-        "modalities": ["image"],
-    }
-    if request.body.get("n"):
-        body["n"] = request.body["n"]
-    return CompletionRequest(body, request.model)
