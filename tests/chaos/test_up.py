@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 import pytest
 
 from cli.remote.server import DEFAULT_URL, configured
-from tests.house import REPOSITORY, House, role, until
+from tests.house import REPOSITORY, House, clean_environment, role, until
 from tests.stacks import embedded_only
 
 pytestmark = [pytest.mark.chaos, embedded_only]
@@ -139,6 +140,23 @@ def test_commands_are_told_its_address_while_it_runs(new: House) -> None:
     assert configured(environ).url == f"http://127.0.0.1:{new.port}"
     new.stop()
     assert configured(environ).url == DEFAULT_URL
+
+
+def test_commands_beside_it_see_its_environment(there: House, tmp_path: Path) -> None:
+    """The keys are set where `up` was started, not in this second terminal."""
+    terminal = clean_environment() | {"WAYBILL_DATA_DIR": str(there.data_dir)}
+
+    def run(*words: str) -> str:
+        command = [sys.executable, "-P", "-m", "cli", *words]
+        ended = subprocess.run(
+            command, env=terminal, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        return ended.stdout
+
+    assert run("providers", "check", "sim").startswith("ok    sim ")
+    assert "of the `waybill up` that runs here" in run("doctor")
+    assert str(there.simulator_port) in run("providers", "list")
 
 
 def test_ctrl_c_while_everything_is_still_imported(new: House) -> None:
