@@ -41,6 +41,7 @@ def create_app(config: settings.Settings) -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_enable_remote_control=True,
         broker_connection_max_retries=None,
+        broker_channel_error_retry=True,  # a server whose disk is full refuses; it will have room
     )
     return app
 
@@ -51,6 +52,8 @@ runtime = Runtime(config, dispatch=config.dispatch, is_consuming=Consumer.is_con
 Consumer.wanted = runtime.queues
 
 
+# a refusal that is tried again anyway needs no traceback
+logging.getLogger("kombu.transport.redis").setLevel(logging.ERROR)
 # nothing is ever delayed in the transport: RabbitMQ's lack of delayed direct exchanges is no news
 logging.getLogger("kombu.transport.native_delayed_delivery").setLevel(logging.ERROR)
 # the payloads are JSON, so running as root (in a container, say) is no danger to warn of

@@ -33,6 +33,7 @@ from broker.catalog import LiveCatalog
 from broker.clock import now_ms
 from broker.files import Purpose
 from broker.stopping import stopped
+from workers.insisting import OUT_OF_SERVICE
 from workers.leading import Lead
 from workers.toolbox import Toolbox
 
@@ -108,6 +109,9 @@ class BatchKeeper:
                 await self._call_off(row)
             else:
                 await self._take_in(row)
+        except OUT_OF_SERVICE as error:
+            log.warning("batch.put_off", error=str(error))
+            self._rest(row)
         except Exception:
             log.exception("batch.failed", batch=row.id)
             self._rest(row)

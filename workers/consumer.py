@@ -1,5 +1,8 @@
 """Extend Celery's consumer: buffered events, queues that appear later, a bounded prefetch.
 
+A transport that is away, or that refuses because its disk is full, is tried again within a second
+for as long as it takes.
+
 A provider that only workspaces have keys of gets its queues when the first such key appears. A
 queue that `celery control cancel_consumer` took away stays away until `add_consumer`.
 """
@@ -13,6 +16,7 @@ import structlog
 from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer import Tasks as CeleryTasks
+from celery.worker.state import maybe_shutdown
 
 from workers import unacked
 
@@ -28,6 +32,7 @@ DECLARE_TRIES = 10
 DECLARE_SECONDS = 0.2
 REPLACED_STEPS = {"celery.worker.consumer.tasks:Tasks": "workers.consumer:Tasks"}
 DELAYED_DELIVERY = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
+RECONNECT_SECONDS = 0.5
 
 log = structlog.get_logger()
 
@@ -105,6 +110,28 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
         ticked = cls._ticked_at
         return ticked is None or time.monotonic() - ticked < FROZEN_SECONDS
 
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long that takes. Celery's pauses grow to half a minute; these do not."""
+
+        def failed(error: Exception, _pause: float) -> None:
+            log.warning("worker.no_transport", error=str(error))
+
+        conn.ensure_connection(
+            failed,
+            interval_start=RECONNECT_SECONDS,
+            interval_step=0,
+            interval_max=RECONNECT_SECONDS,
+            callback=maybe_shutdown,
+        )
+        self.first_connection_attempt = False
+        self.broker_connection_retry_attempt = 0
+        return conn
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Say what is wrong and wait a moment: the transport is there and refuses."""
+        log.warning("worker.no_transport", error=str(exc))
+        time.sleep(RECONNECT_SECONDS)
+
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """Let go of a lost connection, and of the messages that came by it.
 
@@ -114,7 +141,9 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
         for channel in getattr(self.connection.transport, "channels", ()):
             channel.do_restore = False
             channel.basic_ack = channel.basic_reject = _to_nobody
+        log.warning("worker.transport_lost", error=str(exc))
         super().on_connection_error_after_connected(exc)
+        time.sleep(RECONNECT_SECONDS)  # in vain, while the transport is there and refuses
 
     def on_send_event_buffered(self) -> None:
         """Leave the event in the buffer."""

@@ -23,7 +23,7 @@ from broker.webhooks import schedule
 from broker.webhooks.claims import ClaimDelivery, ClaimedDelivery, ClaimNext, claim_many
 from broker.webhooks.records import DeliveryEnding, record_many
 from broker.webhooks.schedule import Delivered, Following, HandedBack
-from workers.insisting import insist
+from workers.insisting import OUT_OF_SERVICE, insist
 from workers.post import Answer, Poster
 from workers.stamping import Stamper
 from workers.toolbox import Toolbox
@@ -108,6 +108,8 @@ class Deliverer:
             delivery = await self._claim(delivery_id)
             while delivery is not None:
                 delivery = await self.deliver(delivery)
+        except OUT_OF_SERVICE as error:
+            log.warning("delivery.put_off", error=str(error))
         except Exception:  # what was claimed is rescued when its lease ends
             log.exception("delivery.crashed", delivery=delivery_id)
 

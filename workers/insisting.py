@@ -5,7 +5,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from redis.exceptions import RedisError
+from sqlalchemy.exc import OperationalError
+
 AGAIN_SECONDS = 0.5
+OUT_OF_SERVICE = (OperationalError, RedisError, OSError)
+"""What a database, a Redis or a disk raises that is away or full: no fault of the program."""
 
 Result = TypeVar("Result")
 

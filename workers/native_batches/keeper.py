@@ -24,7 +24,7 @@ from broker.native_batches import (
     take_many,
 )
 from broker.stopping import stopped
-from workers.insisting import insist
+from workers.insisting import OUT_OF_SERVICE, insist
 from workers.native_batches.registry import BATCH_APIS
 from workers.native_batches.step import Step
 from workers.toolbox import Toolbox
@@ -98,6 +98,8 @@ class NativeBatchKeeper:
         renewing = asyncio.create_task(self._renew(row, stepping))
         try:
             await stepping
+        except OUT_OF_SERVICE as error:
+            log.warning("native_batch.put_off", error=str(error))
         except Exception:  # its lease ends, and the batch is taken up again
             log.exception("native_batch.step_failed", batch=row.id)
         finally:
