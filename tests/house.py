@@ -76,6 +76,7 @@ class House:
             "WAYBILL_DATA_DIR": str(self.data_dir),
             "WAYBILL_BOOTSTRAP_KEY": KEY,
             "WAYBILL_SIMULATOR_PORT": str(self.simulator_port),
+            "WAYBILL_STREAM_DRAIN_SECONDS": "10",
             **self.stack.settings,
             **(settings or {}),
         }

@@ -117,6 +117,7 @@ async def attempt(tools: Toolbox, run: Run) -> Answer:
     finally:
         if tools.running.get(job.id) is task:  # not a later attempt of the same job
             del tools.running[job.id]
+            tools.streaming.discard(job.id)
 
 
 async def _call(tools: Toolbox, run: Run) -> Answer:
@@ -144,6 +145,7 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
     def show(chunk: Chunk) -> None:
         if run.job.stream:  # an answer may come as a stream although none was requested
             run.story.chunk(envelope.chunk(annotator.chunk(chunk)))
+            tools.streaming.add(run.job.id)
 
     run.heard = Assembly(show)
     with tools.recorder.in_flight(endpoint.key):

@@ -7,7 +7,7 @@ a thread of its own.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,11 +24,12 @@ from broker.settings import Settings
 from broker.stopping import stopped
 from workers.delivery import Deliverer
 from workers.execution import run_job
+from workers.insisting import OUT_OF_SERVICE
 from workers.observation import forget_changed_credentials
 from workers.own_keys import light
 from workers.pacing import put_off, share_pauses
 from workers.standalone import duties
-from workers.toolbox import Toolbox, toolbox
+from workers.toolbox import Answer, Toolbox, toolbox
 
 log = structlog.get_logger()
 
@@ -72,7 +73,10 @@ class Runtime:
         asyncio.run_coroutine_threadsafe(sending, self._loop).result()
 
     def drain(self) -> None:
-        """Begin to shut down: take nothing new, let what runs finish for a while."""
+        """Begin to shut down: take nothing new, let what runs finish for a while.
+
+        The second call ends the waiting.
+        """
         self._loop.call_soon_threadsafe(self._begin_drain)
 
     def stop(self) -> None:
@@ -126,6 +130,9 @@ class Runtime:
             if self._draining:
                 return False
             await run_job(tools, permit, job_id)
+        except OUT_OF_SERVICE as error:
+            # the job waits, or is rescued when its lease ends
+            log.warning("job.put_off", error=str(error))
         except Exception:  # the attempt stays open and is rescued when its lease ends
             log.exception("job.crashed", job=job_id)
         finally:
@@ -145,7 +152,7 @@ class Runtime:
         try:
             if self._is_consuming():
                 await signals.report_alive(tools.redis, tools.worker_id, time.time())
-            else:
+            elif not self._draining:
                 log.error("worker.not_consuming", worker=tools.worker_id)
             renewal = await tools.database.write(
                 renew_many, Heartbeat(tools.worker_id, expires, dict(tools.held))
@@ -186,20 +193,31 @@ class Runtime:
             attempt.cancel()
 
     def _begin_drain(self) -> None:
-        if not self._draining:
-            self._draining = True
-            self._deliverer.drain()
-            log.info("worker.draining", running=len(self._tools.running))
-            self._serve("interrupt", self._interrupt_late())
+        if self._draining:
+            log.info("worker.hurried", running=len(self._tools.running))
+            self._interrupt(self._tools.running)
+            return
+        self._draining = True
+        self._deliverer.drain()
+        log.info("worker.draining", running=len(self._tools.running))
+        self._serve("interrupt", self._interrupt_late())
 
     async def _interrupt_late(self) -> None:
-        """Hand back what has not finished within the soft-shutdown time."""
-        running = list(self._tools.running.values())
-        if running:
-            await asyncio.wait(running, timeout=self._settings.soft_shutdown_seconds)
+        """Hand back what has not finished in time; a stream that has begun has longer.
+
+        Its provider bills it to the end, and its reader would get an error.
+        """
+        tools, settings = self._tools, self._settings
+        await _ended(tools.running.values(), settings.soft_shutdown_seconds)
+        self._interrupt(tools.running.keys() - tools.streaming)
+        longer = max(settings.stream_drain_seconds - settings.soft_shutdown_seconds, 0)
+        await _ended(tools.running.values(), longer)
+        self._interrupt(tools.running)
+
+    def _interrupt(self, job_ids: Iterable[str]) -> None:
         self._tools.stopping.set()
-        for attempt in list(self._tools.running.values()):
-            attempt.cancel()
+        for job_id in list(job_ids):
+            self._tools.running[job_id].cancel()
 
     async def _stop(self) -> None:
         await self._deliverer.aclose()
@@ -210,3 +228,10 @@ class Runtime:
         except (RedisError, OSError) as error:
             log.info("worker.left_unheard", error=str(error))
         await tools.close()
+
+
+async def _ended(attempts: Iterable["asyncio.Task[Answer]"], seconds: float) -> None:
+    """Wait until these attempts have ended, as long as that."""
+    running = list(attempts)
+    if running:
+        await asyncio.wait(running, timeout=seconds)

@@ -77,6 +77,7 @@ class Toolbox:
     refused_at: dict[str, int] = field(default_factory=dict)  # workspaces' keys, last written down
     lanes: Lanes = field(default_factory=Lanes)
     running: dict[str, "asyncio.Task[Answer]"] = field(default_factory=dict)  # attempts by job id
+    streaming: set[str] = field(default_factory=set)  # running jobs whose stream has begun
     held: dict[str, int] = field(default_factory=dict)  # attempt numbers of claimed jobs, by job id
     called_off: set[str] = field(default_factory=set)  # held jobs whose callers cancelled them
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # no attempt may begin

@@ -247,6 +247,8 @@ class Workers(_Group):
     """Between a worker's signs of life; half of `lease_seconds` at most."""
     soft_shutdown_seconds: float = Field(20, ge=0)
     """How long running calls may go on once a worker is asked to stop."""
+    stream_drain_seconds: float = Field(120, ge=0)
+    """The same for streams that have begun to answer; the API waits as long for open answers."""
     event_ttl_seconds: int = Field(24 * 3600, ge=60)
     """How long Redis keeps the events of a running stream; a minute after its end."""
 

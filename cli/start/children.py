@@ -39,6 +39,8 @@ class Child:
     process: Running | None = None
     started: dict[str, str] = field(default_factory=dict)  # the environment of this start
     rapid_deaths: int = 0
+    hurried: bool = False  # it may not finish what it does
+    dies_when_hurried: bool = False  # a second request to end does not make it any faster
 
     async def start(self) -> None:
         self.started = dict(self.environment())
@@ -67,6 +69,8 @@ class Child:
         if self.process is None or self.process.returncode is not None:
             return
         self.process.terminate()
+        if self.hurried:
+            self.hurry()
         try:
             async with asyncio.timeout(self.stop_seconds):
                 await self.process.wait()
@@ -75,6 +79,16 @@ class Child:
             self.process.kill()
             await self.process.wait()
         self.pid_file.unlink(missing_ok=True)
+
+    def hurry(self) -> None:
+        """End a child that was asked to stop, without what it still does."""
+        self.hurried = True
+        if self.process is None or self.process.returncode is not None:
+            return
+        if self.dies_when_hurried:
+            self.process.kill()
+        else:
+            self.process.terminate()
 
 
 def program(command: Sequence[str]) -> Launch:

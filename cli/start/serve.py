@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import math
 import os
 import sys
 from typing import Annotated
@@ -14,7 +15,6 @@ from cli.start import data_directory
 
 SIMULATOR_PORT = 9100
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
-GRACE_SECONDS = 10  # how long open answers may go on while the API stops
 SWITCH_SECONDS = 0.002
 """How long a thread may keep the interpreter while another wants it: the loop that answers callers
 shares it with threads that write and publish. Python's 5 ms is felt in every answer; much less
@@ -49,7 +49,7 @@ def api(
         access_log=False,
         log_level="warning",
         backlog=4096,
-        timeout_graceful_shutdown=GRACE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(config.stream_drain_seconds),
     )
 
 

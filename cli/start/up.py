@@ -106,12 +106,14 @@ class House:
         self._url = serve.address(host, port)
         self._children: list[Child] = []
         self._valkey: Child | None = None
+        self._stopping = False
         self._urls: dict[str, str] = {}
 
     def plan_api(self) -> None:
         """Decide on the API. Children start in the order in which they are planned."""
         api = self._add("api", part("api", serve.api, host=self._host, port=self._port))
-        api.stop_seconds = serve.GRACE_SECONDS + 5  # it lets open streams go on for a while
+        api.dies_when_hurried = True
+        api.stop_seconds = self._config.stream_drain_seconds + 5
         self._urls = {"API": f"{self._url}/api/v1", "Docs": f"{self._url}/docs"}
 
     def plan_workers(self, workers: int, batch_workers: int) -> None:
@@ -138,7 +140,8 @@ class House:
         child = self._add(name, part(name, serve.worker, name=f"{name}@%h"))
         # each start of a worker is somebody else: leases are never taken over by a namesake
         child.environment = lambda: {**settings, "WAYBILL_WORKER_ID": new_id("worker_")}
-        child.stop_seconds = self._config.soft_shutdown_seconds + 10
+        longest = max(self._config.soft_shutdown_seconds, self._config.stream_drain_seconds)
+        child.stop_seconds = longest + 10
 
     def _add(self, name: str, launch: Launch) -> Child:
         child = self._child(name, launch)
@@ -153,7 +156,7 @@ class House:
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop.set)
+            loop.add_signal_handler(number, self._on_signal, stop)
         try:
             async with sharing_environment(self._config.data_dir):
                 await self._start()
@@ -213,7 +216,10 @@ class House:
         await stopped({asked, *watching} - ended)
         for task in ended:
             task.result()  # raises ChildDiedError where that is why it ended
-        say("stopping")
+        say(
+            "stopping: streams that have begun may go on for "
+            f"{self._config.stream_drain_seconds:g} s; press Ctrl-C again to stop at once"
+        )
         return 0
 
     async def _died(self, child: Child) -> None:
@@ -229,8 +235,21 @@ class House:
             return
         say(f"{jobs} running jobs of {child.name} were handed back")
 
+    def _on_signal(self, stop: asyncio.Event) -> None:
+        """Stop; the second time, without waiting for open calls."""
+        if not stop.is_set():
+            stop.set()
+            return
+        say("stopping at once")
+        for child in self._children:
+            if self._stopping:
+                child.hurry()
+            else:
+                child.hurried = True
+
     async def _stop(self) -> None:
         """Stop the API first (no new jobs), Valkey last."""
+        self._stopping = True
         for child in self._children:
             if child.name == "api":
                 await child.stop()

@@ -54,6 +54,56 @@ def test_ctrl_c_stops_everything_and_a_restart_goes_on() -> None:
         assert outcomes == [["interrupted", "ok"]] * 10
 
 
+def test_a_stream_that_has_begun_outlasts_other_calls() -> None:
+    longer = {"WAYBILL_SOFT_SHUTDOWN_SECONDS": "0.5", "WAYBILL_STREAM_DRAIN_SECONDS": "30"}
+    with House(longer) as house:
+        readers = [Reader(house, "sim-tok60-chunk50") for _ in range(3)]
+        for reader in readers:
+            until(lambda r=reader: len(r.frames) > 3, 20, "the stream does not begin")
+        silent = submit_many(house, 3, "sim-lat8000")
+        until(lambda: house.calls()["in_flight"] == 6, 20, "not all are under way")
+        house.child("worker").terminate()
+        jobs = await_all(house, [*(reader.job_id for reader in readers), *silent], 60)
+        outcomes = [[each["outcome"] for each in job["attempts"]] for job in jobs]
+        assert outcomes == [["ok"]] * 3 + [["interrupted", "ok"]] * 3
+        for reader in readers:
+            reader.join(5)
+            assert reader.done
+            assert not reader.failed
+
+
+def test_a_stream_that_is_cut_names_the_job_that_goes_on() -> None:
+    short = {"WAYBILL_SOFT_SHUTDOWN_SECONDS": "0", "WAYBILL_STREAM_DRAIN_SECONDS": "0.5"}
+    with House(short) as house:
+        reader = Reader(house, "sim-tok60-chunk50")
+        until(lambda: len(reader.frames) > 3, 20, "the stream does not begin")
+        house.child("worker").terminate()
+        reader.join(40)
+        assert reader.done
+        error = reader.frames[-2].json["error"]
+        assert error["metadata"] == {
+            "error_type": "stream_interrupted",
+            "job_id": reader.job_id,
+        }
+        [job] = await_all(house, [reader.job_id], 60)
+        assert [each["outcome"] for each in job["attempts"]] == ["interrupted", "ok"]
+
+
+def test_a_second_ctrl_c_ends_the_waiting_for_streams() -> None:
+    with House({"WAYBILL_STREAM_DRAIN_SECONDS": "60"}) as house:
+        reader = Reader(house, "sim-tok400-chunk50")
+        until(lambda: len(reader.frames) > 3, 20, "the stream does not begin")
+        assert house.process is not None
+        house.process.send_signal(signal.SIGINT)
+        until(lambda: "stopping: " in house.log(), 10, "it does not stop")
+        time.sleep(1)  # it waits for the stream
+        assert house.alive
+        began = time.monotonic()
+        assert house.stop(signal.SIGINT) == 0
+        assert time.monotonic() - began < 15
+        assert "Traceback" not in house.log()
+
+
 def test_a_second_ctrl_c_is_no_harm() -> None:
     with House() as house:
         house.submit("sim-lat1000")
