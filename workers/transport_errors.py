@@ -29,7 +29,9 @@ def describe(error: Exception, slug: str, *, sent: bool) -> tuple[bool, str]:
     The transport maps several errors to one (a dropped connection and a failed connect both become
     ConnectTimeout), so the cause decides; `sent` says that bytes of the request were written.
     """
-    cause = error.__cause__ or error
+    cause: BaseException = error
+    if isinstance(error, httpx.HTTPError) and error.__cause__ is not None:
+        cause = error.__cause__
     if not sent or isinstance(cause, NEVER_LEFT):
         return True, f"{slug} could not be reached: {_why_unreached(cause)}."
     return False, f"{slug} {_why_broken(cause)}."
@@ -40,6 +42,8 @@ def _why_unreached(cause: BaseException) -> str:
         return "its address is not valid, see `base_url`"
     if isinstance(cause, aiohttp.ConnectionTimeoutError):
         return "it did not accept the connection in time"
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        return f"the certificate of {cause.host}:{cause.port} is not valid"
     if isinstance(cause, aiohttp.ClientConnectorError):
         host = f"{cause.host}:{cause.port}"
         reason = cause.os_error
@@ -47,10 +51,8 @@ def _why_unreached(cause: BaseException) -> str:
             reason, socket.gaierror
         ):
             return f"the name {cause.host} could not be resolved"
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            return f"the certificate of {host} is not valid ({reason.verify_message})"
         if isinstance(reason, ssl.SSLError):
-            return f"the TLS handshake with {host} failed ({reason.reason or 'no reason given'})"
+            return f"the TLS handshake with {host} failed"
         return f"{host}: {_system_words(reason)}"
     return "the connection failed"
 

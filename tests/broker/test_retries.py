@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -209,3 +211,12 @@ def test_a_job_that_only_fails_ends_within_its_attempts(max_attempts, failures, 
 def test_a_skipped_endpoint_is_followed_by_the_next_whatever_was_used_up():
     skipped = fails(Type.PROVIDER_UNAVAILABLE, Outcome.SKIPPED)
     assert after(skipped, used=5, here=3) == Retry(1)
+
+
+@pytest.mark.parametrize("type_", Type)
+@pytest.mark.parametrize("position", [0, 1, 2])
+def test_an_answer_that_cannot_be_used_is_never_bought_again_at_its_endpoint(type_, position):
+    failure = replace(fails(type_, Outcome.UNKNOWN), answered=True)
+    expected = Retry(position + 1) if position < 2 else GiveUp()
+    assert after(failure, position=position) == expected
+    assert after(failure, position=position, used=5) == GiveUp()

@@ -1,5 +1,6 @@
 """What has a price by the piece is counted by us: no provider tells how many there were."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from broker.completion import Completion, CompletionRequest, Document, Media, Usage
 from broker.pricing import Price
 from tests.factories import make_endpoint
-from workers.receipts import Receipt
+from workers.receipts import Receipt, completed_usage
 
 PICTURE = {"type": "image_url", "image_url": {"url": "https://x"}}
 TWO_PICTURES = {"messages": [{"role": "user", "content": [PICTURE, PICTURE]}]}
@@ -71,3 +72,41 @@ def test_pictures_that_were_shown_are_paid_though_the_answer_was_cut_off():
     begun = Completion([{"index": 0, "finish_reason": None, "message": message}])
     job = SimpleNamespace(endpoint=make_endpoint(image_output=7))
     assert Receipt.of(job, CompletionRequest({"messages": []}, "m"), begun).cost_nanos == 14
+
+
+SAID = Completion([{"index": 0, "finish_reason": "stop", "message": {"content": "x" * 400}}])
+SILENT = Completion([{"index": 0, "finish_reason": "stop", "message": {"content": ""}}])
+
+
+@pytest.mark.parametrize(
+    ("answer", "usage", "is_estimated"),
+    [
+        (SAID, Usage(input=0, output=0), True),
+        (SAID, Usage(input=0, cache_read=0, output=0, reasoning=0), True),
+        (SAID, Usage(input=0, output=0, cost_nanos=5), False),
+        (SAID, Usage(input=10, output=0), False),
+        (SILENT, Usage(input=0, output=0), False),
+    ],
+)
+def test_zeros_beside_text_are_no_count(answer, usage, is_estimated):
+    job = SimpleNamespace(endpoint=make_endpoint(prompt=10**6, completion=10**6))
+    request = CompletionRequest({"messages": [{"role": "user", "content": "y" * 400}]}, "m")
+    receipt = Receipt.of(job, request, replace(answer, usage=usage))
+    assert receipt.usage.estimated is is_estimated
+    if is_estimated:
+        assert receipt.usage.output == 100
+        assert receipt.cost_nanos > 0
+
+
+@pytest.mark.parametrize(
+    ("stated", "output", "is_estimated"),
+    [
+        (Usage(input=10, output=1), 100, True),
+        (Usage(input=10), 100, True),
+        (Usage(input=10, output=300), 300, False),
+    ],
+)
+def test_part_of_an_answer_keeps_what_was_stated(stated, output, is_estimated):
+    request = CompletionRequest({"messages": []}, "m")
+    usage = completed_usage(request, replace(SAID, usage=stated)).usage
+    assert (usage.input, usage.output, usage.estimated) == (10, output, is_estimated)
