@@ -12,13 +12,14 @@ from starlette.responses import Response
 
 from api import forgetting, media, views, webhook_views
 from api.errors import json_response
+from api.lateness import POLL_SECONDS, late_end
 from api.reading import Preference
 from api.services import Services
 from api.waiting import Listener
 from broker import reports, signals, webhooks
 from broker.accounts import Principal
 from broker.clock import now_ms
-from broker.completion import ErrorType, Json
+from broker.completion import Json
 from broker.errors import ConflictError, NotFoundError
 from broker.events import Event
 from broker.ids import generation_id
@@ -28,7 +29,6 @@ from broker.refusals import envelope, failure
 from broker.states import AT_REST, JobState
 from broker.submission import Submitted
 
-POLL_SECONDS = 1
 MAX_DELIVERIES = 100  # that a job shows; /webhooks/deliveries has all
 WITH_MEDIA = frozenset({Operation.IMAGES.value, Operation.SPEECH.value})
 
@@ -133,16 +133,13 @@ async def wait(
         return None
 
 
-def still_running(job_id: str, seconds: float) -> Response:
+async def still_running(
+    services: Services, principal: Principal, job_id: str, seconds: float
+) -> Response:
     """Return 504 for a plain call that took longer than this server lets one wait."""
-    where = views.job_urls(job_id)["self"]
-    message = (
-        f"The job has not ended within {seconds:g} s. It goes on: GET {where} for its result, or "
-        "submit with `Prefer: respond-async` next time."
-    )
-    metadata = {"error_type": ErrorType.STILL_RUNNING.value, "job_id": job_id}
-    headers = job_headers(job_id) | {"Location": where, "Retry-After": str(POLL_SECONDS)}
-    return json_response(envelope(504, message, metadata), 504, headers)
+    response = failed(job_id, await late_end(services, principal, job_id, seconds))
+    response.headers["Location"] = views.job_urls(job_id)["self"]
+    return response
 
 
 async def cancel(services: Services, principal: Principal, job_id: str) -> JobState:

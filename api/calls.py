@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api import answering, caching, explaining, forgetting, intake, reading
+from api.lateness import bound_waiting
 from api.receivers import take_webhook
 from api.services import Services
 from api.serving import serve
@@ -79,7 +80,7 @@ async def _chunks(
     if explaining.is_wanted(request):
         source = explaining.explained_stream(services, principal, job_id, source)
     return await chunk_response(
-        source,
+        bound_waiting(services, principal, job_id, source),
         ChunkStream(
             job_id,
             model=job.row["model"],

@@ -47,7 +47,7 @@ async def serve(
     elif preference.wait is not None:
         response = await answering.accepted(services, principal, submitted.job_id, preference)
     else:
-        response = answering.still_running(submitted.job_id, seconds)
+        response = await answering.still_running(services, principal, submitted.job_id, seconds)
     return answering.telling_replay(response, submitted)
 
 

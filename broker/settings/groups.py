@@ -142,7 +142,8 @@ class Serving(_Group):
     max_body_bytes: int = Field(10_000_000, ge=1_000)
     """The largest request body; more is a 413."""
     sync_timeout_seconds: float = Field(600, gt=0)
-    """How long a plain call waits before it is answered 504 and its job goes on."""
+    """How long a plain call waits before it is answered 504, with `Retry-After` and the job's id,
+    and its job goes on. A stream waits as long for its job to be sent."""
     keep_alive_seconds: float = Field(10, gt=0)
     """Between comment lines on an idle stream."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
