@@ -19,6 +19,7 @@ from broker.clock import now_ms
 from broker.completion import ErrorType, Json
 from broker.events import Event
 from broker.pacing import Cause
+from broker.reports import JobReport
 from broker.states import JobState
 
 POLL_SECONDS = 1
@@ -34,8 +35,7 @@ _FOR: Mapping[Cause, str] = {
 async def late_end(services: Services, principal: Principal, job_id: str, seconds: float) -> Json:
     """Return the last event of a job, for a caller whose time is up: a timeout with its reason."""
     found = await services.database.read(reports.job, principal.workspace_id, job_id)
-    waiting_for = None if found is None else found.job.waiting_for
-    reason, wait = _reason(orjson.loads(waiting_for)) if waiting_for else ("", POLL_SECONDS)
+    reason, wait = ("", POLL_SECONDS) if found is None else _reason(found)
     where = views.job_urls(job_id)["self"]
     message = (
         f"The job has not ended within {seconds:g} s.{reason} It goes on: GET {where} for its "
@@ -45,11 +45,22 @@ async def late_end(services: Services, principal: Principal, job_id: str, second
     return {"status": JobState.FAILED.value, "error": error}
 
 
-def _reason(waiting_for: Json) -> tuple[str, int]:
-    """Say what a job waits for, and for how many seconds at least."""
-    named: dict[str, Any] = {"model": "this model", **waiting_for}
-    wait = max(math.ceil((named["until"] - now_ms()) / 1000), POLL_SECONDS)
-    return f" It waits for {_FOR[Cause(named['reason'])].format_map(named)}.", wait
+def _reason(found: JobReport) -> tuple[str, int]:
+    """Return what a job waits for, and for how many seconds at least."""
+    job = found.job
+    if job.waiting_for:
+        named: dict[str, Any] = {"model": "this model", **orjson.loads(job.waiting_for)}
+        what = _FOR[Cause(named["reason"])].format_map(named)
+        return f" It waits for {what}.", _seconds_until(named["until"])
+    if job.state != JobState.QUEUED.value or not found.attempts:
+        return "", POLL_SECONDS
+    last, wait = found.attempts[-1], _seconds_until(job.available_at)
+    why = f"{last.provider} answered {last.error_type}" if last.error_type else "it was interrupted"
+    return f" Its next attempt is due in {wait} s: {why}.", wait
+
+
+def _seconds_until(moment: int) -> int:
+    return max(math.ceil((moment - now_ms()) / 1000), POLL_SECONDS)
 
 
 async def bound_waiting(
