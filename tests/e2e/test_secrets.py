@@ -193,11 +193,12 @@ def _command(waybill: House, *words: str, given: str = "", **environ: str) -> st
 def _rows(waybill: House) -> str:
     """Return every row of every table, as text."""
     engine = create_engine(waybill.database_url)
-    shown = []
     with engine.connect() as connection:
-        for table in inspect(engine).get_table_names():
-            for row in connection.execute(text(f'SELECT * FROM "{table}"')):
-                shown.append(table + " ".join(_text(value) for value in row))
+        shown = [
+            table + " ".join(_text(value) for value in row)
+            for table in inspect(engine).get_table_names()
+            for row in connection.execute(text(f'SELECT * FROM "{table}"'))
+        ]
     engine.dispose()
     assert len(shown) > len(SCRIPTS)
     return "\n".join(shown)
@@ -205,16 +206,17 @@ def _rows(waybill: House) -> str:
 
 def _redis(waybill: House) -> str:
     """Return every key of Redis with its value, as text."""
-    shown = []
     with Redis.from_url(waybill.redis_url) as redis:
-        for key in redis.scan_iter():
-            read: Any = {
-                b"string": redis.get,
-                b"hash": redis.hgetall,
-                b"stream": redis.xrange,
-                b"set": redis.smembers,
-            }.get(redis.type(key), redis.dump)
-            shown.append(_text(key) + repr(read(key)))
+        readers: dict[bytes, Any] = {
+            b"string": redis.get,
+            b"hash": redis.hgetall,
+            b"stream": redis.xrange,
+            b"set": redis.smembers,
+        }
+        shown = [
+            _text(key) + repr(readers.get(redis.type(key), redis.dump)(key))
+            for key in redis.scan_iter()
+        ]
     assert shown
     return "\n".join(shown)
 
