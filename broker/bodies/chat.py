@@ -158,6 +158,14 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 TokenCount = Annotated[int, Field(ge=1, le=1_000_000_000)]
 
 
+ServiceTier = Literal[
+    "auto", "default", "flex", "priority", "scale",  # OpenAI's
+    "fast", "ultrafast",  # OpenRouter's
+    "batch",  # ours: a provider's batch
+    "standard", "standard_only", "reserved", "on_demand", "performance",  # vendors' own
+]  # fmt: skip
+
+
 MOST_PARTS = 50_000
 """Messages, their parts and their tool calls in one body: to look at more keeps others waiting."""
 Tools = Annotated[list[Tool], Field(max_length=10_000)]
@@ -201,6 +209,7 @@ class ChatRequest(_Open):
     seed: int | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     stop: str | list[str] | None = None
+    service_tier: ServiceTier | None = None
     logit_bias: dict[str, float] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None

@@ -6,8 +6,8 @@ Shares of the output budget per effort: OpenRouter's reference, "Reasoning token
 from dataclasses import dataclass
 from typing import NoReturn
 
-from broker.completion import AttemptOutcome, ErrorType, Failure, Json
-from workers.adapters.base import ProviderFailureError
+from broker.completion import Json
+from workers.adapters.refusals import refuse
 
 _SHARES = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}
 
@@ -44,11 +44,11 @@ def asked_reasoning(body: Json) -> AskedReasoning:
 
 def refuse_off(model: str) -> NoReturn:
     """Raise for a request that turns off the reasoning of a model which always reasons."""
-    message = (
-        f"reasoning: {model} always reasons, and the provider has no way to turn it off. Leave "
-        '`enabled: false` out, ask for `effort: "low"`, or choose another model.'
+    refuse(
+        "reasoning",
+        f"{model} always reasons, and the provider has no way to turn it off. Leave "
+        '`enabled: false` out, ask for `effort: "low"`, or choose another model.',
     )
-    raise ProviderFailureError(Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message))
 
 
 def output_limit(body: Json) -> int | None:

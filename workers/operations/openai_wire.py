@@ -9,6 +9,7 @@ from workers.adapters.azure import addressed
 from workers.adapters.base import HttpRequest, ProviderFailureError, Upstream
 from workers.adapters.errors import reported
 from workers.adapters.openai.address import endpoint_url, request_headers
+from workers.adapters.openai.openrouter_fields import fit_fields
 from workers.adapters.shapes import parse_object
 
 AZURE = "azure"
@@ -19,10 +20,12 @@ def json_request(
 ) -> HttpRequest:
     """Return a POST of `body` to an OpenAI path."""
     upstream = at_home(upstream)
+    sent = {**body, "model": request.model}
+    fit_fields(sent, upstream.quirks)
     return HttpRequest(
         url=endpoint_url(path, request.model, upstream),
         headers=request_headers(upstream),
-        body=orjson.dumps({**body, "model": request.model}),
+        body=orjson.dumps(sent),
     )
 
 

@@ -49,7 +49,7 @@ PARAMETERS = [
      {"frequency_penalty": 0, "presence_penalty": 1}),
     ({"max_tokens": 9, "max_completion_tokens": 5}, {"max_tokens": 5}),
     ({"stop": "a"}, {"stop_sequences": ["a"]}),
-    ({"stop": [*"abcdefg", ""]}, {"stop_sequences": list("abcde")}),
+    ({"stop": [*"abcde", ""]}, {"stop_sequences": list("abcde")}),
     ({"logprobs": True, "top_logprobs": 3}, {"logprobs": True}),
     ({"n": 2, "user": "u", "logit_bias": {}, "parallel_tool_calls": True}, {}),
     ({"safety_mode": "STRICT"}, {"safety_mode": "STRICT"}),

@@ -279,7 +279,7 @@ def test_strict_tools_are_validated():
         ({"max_tokens": 5}, {"maxOutputTokens": 5}),
         ({"max_completion_tokens": 6, "max_tokens": 5}, {"maxOutputTokens": 6}),
         ({"stop": "a"}, {"stopSequences": ["a"]}),
-        ({"stop": list("abcdef")}, {"stopSequences": list("abcde")}),
+        ({"stop": [*"abcde", ""]}, {"stopSequences": list("abcde")}),
         ({"n": 1}, None),
         ({"n": 2}, {"candidateCount": 2}),
         ({"presence_penalty": 1, "frequency_penalty": 1}, None),

@@ -14,6 +14,7 @@ from workers.adapters.bedrock.conversation import Conversation
 from workers.adapters.bedrock.inference import inference_config
 from workers.adapters.bedrock.model_fields import apply_model_fields
 from workers.adapters.bedrock.tools import tool_config
+from workers.adapters.refusals import refuse_rare_formats
 
 _OWN = (
     "additionalModelRequestFields",
@@ -26,12 +27,14 @@ _OWN = (
 )
 """Converse's own fields, passed on where a caller gives them."""
 
+_ALIASES = {"fast": "priority"}  # OpenRouter's name
 _TIERS = frozenset({"default", "flex", "priority", "reserved"})
 
 
 def request_body(request: CompletionRequest) -> Json:
     """Return the body to send; `request.body` is left as it was."""
     asked = request.body
+    refuse_rare_formats(asked)
     told = Conversation(asked.get("messages"))
     body: Json = {"messages": told.messages}
     if told.system:
@@ -42,8 +45,9 @@ def request_body(request: CompletionRequest) -> Json:
         body["toolConfig"] = tools
     if form := _text_format(asked.get("response_format")):
         body["outputConfig"] = {"textFormat": form}
-    if asked.get("service_tier") in _TIERS:
-        body["serviceTier"] = {"type": asked["service_tier"]}
+    tier = _ALIASES.get(str(asked.get("service_tier")), asked.get("service_tier"))
+    if tier in _TIERS:
+        body["serviceTier"] = {"type": tier}
     apply_model_fields(body, asked, request.model)
     for name in _OWN:
         if isinstance(given := asked.get(name), dict):

@@ -4,12 +4,11 @@ Rules: https://docs.cohere.com/reference/chat. What Cohere does not know (`n`, `
 `parallel_tool_calls`, `user`, …) is left out, and numbers beyond its limits are brought inside.
 """
 
-from typing import Any
-
 from broker.completion import CompletionRequest, Json
 from workers.adapters.asked_reasoning import asked_reasoning, output_limit
 from workers.adapters.cohere.messages import chat_messages
 from workers.adapters.cohere.tools import tool_fields
+from workers.adapters.refusals import refuse_rare_formats, stop_words
 
 _STOP_LIMIT = 5
 _NUMBERS: tuple[tuple[str, str, float, float], ...] = (
@@ -27,6 +26,7 @@ _OWN = ("safety_mode", "citation_options", "priority", "strict_tools", "thinking
 def request_body(request: CompletionRequest) -> Json:
     """Return the body to send; `request.body` is left as it was."""
     asked = request.body
+    refuse_rare_formats(asked)
     messages, documents = chat_messages(asked.get("messages"))
     body: Json = {"model": request.model, "messages": messages, "stream": request.stream}
     body |= _sampling(asked)
@@ -56,14 +56,9 @@ def _sampling(asked: Json) -> Json:
         fields["seed"] = asked["seed"]
     if asked.get("logprobs"):
         fields["logprobs"] = True
-    if stops := _stops(asked.get("stop")):
-        fields["stop_sequences"] = stops[:_STOP_LIMIT]
+    if stops := stop_words(asked, _STOP_LIMIT):
+        fields["stop_sequences"] = stops
     return fields
-
-
-def _stops(stop: Any) -> list[str]:
-    given = [stop] if isinstance(stop, str) else stop
-    return [one for one in given if isinstance(one, str) and one] if isinstance(given, list) else []
 
 
 def _response_format(asked: Json) -> Json | None:

@@ -12,6 +12,7 @@ from workers.adapters.asked_reasoning import asked_reasoning, output_limit, refu
 from workers.adapters.gemini.models import Model
 from workers.adapters.gemini.schema import openapi_schema, without_dialect
 from workers.adapters.hidden_reasoning import hides_reasoning
+from workers.adapters.refusals import stop_words
 
 _NAMES = {
     "temperature": "temperature",
@@ -31,10 +32,8 @@ def generation_config(body: Json, model: Model) -> Json:
     config: Json = {n: body[given] for given, n in names.items() if body.get(given) is not None}
     if limit := output_limit(body):
         config["maxOutputTokens"] = limit
-    stop = body.get("stop")
-    stops = [text for text in (stop if isinstance(stop, list) else [stop]) if text]
-    if stops:
-        config["stopSequences"] = stops[:_MOST_STOPS]
+    if stops := stop_words(body, _MOST_STOPS):
+        config["stopSequences"] = stops
     if isinstance(count := body.get("n"), int) and count > 1:
         config["candidateCount"] = count
     if body.get("logprobs") is True:

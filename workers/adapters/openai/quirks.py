@@ -43,6 +43,16 @@ class Quirk(StrEnum):
     """Turns reasoning on and off by the chat template's arguments, `chat_template_kwargs` (vLLM,
     SGLang, llama.cpp)."""
 
+    OPENROUTER_FIELDS = "openrouter_fields"
+    """Knows the fields that OpenRouter added to OpenAI's: `image_config`, `max_tool_calls`,
+    `stop_server_tools_when` and more (OpenRouter, another Waybill)."""
+
+    GRAMMAR = "grammar"
+    """Takes a `response_format` of type `grammar` (Fireworks)."""
+
+    FOUR_STOPS = "four_stops"
+    """Refuses more than four stop sequences (OpenAI, Azure, Groq, Cerebras)."""
+
     CACHE_CONTROL = "cache_control"
     """Takes Anthropic's prompt-cache markers (OpenRouter, Vercel, Alibaba, Databricks). Strict
     vendors answer them with 400 (Groq: "property 'cache_control' is unsupported")."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from broker.completion import CompletionRequest, Json
 from workers.adapters.asked_reasoning import asked_reasoning
+from workers.adapters.openai.openrouter_fields import fit_fields
 from workers.adapters.openai.quirks import Quirk
 from workers.adapters.told_reasoning import told_reasoning
 from workers.adapters.tool_history import kept_id, short_id, with_matched_calls
@@ -25,6 +26,7 @@ def request_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
         _rename(body, "seed", "random_seed")
     if Quirk.REASONING_OBJECT not in quirks:
         _set_reasoning(body, quirks)
+    fit_fields(body, quirks)
     if not body.get("tools"):  # an empty list, and a choice from nothing, are refused
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             body.pop(name, None)
