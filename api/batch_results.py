@@ -43,6 +43,29 @@ def whole(services: Services, found: BatchReport) -> Iterator[bytes]:
     yield orjson.dumps(shown)[:-1] + b',"results":['
     comma = b""
     for each in assembler.results(found.row):
-        yield comma + orjson.dumps(each)
+        yield comma + orjson.dumps(_inline(each))
         comma = b","
     yield b"]}"
+
+
+def _inline(shown: Json) -> Json:
+    """Return a result as OpenRouter has it inside a batch: what failed has no `response`.
+
+    OpenAI's files, which `shown` is made for, have the error in the response's body.
+    """
+    response = shown["response"]
+    body = None if response is None else response["body"]
+    if response is not None and not (isinstance(body, dict) and "error" in body):
+        return shown
+    error: Json = shown["error"] if body is None else body["error"]
+    metadata = error.get("metadata") or {}
+    told = {
+        "message": error["message"],
+        "type": metadata.get("error_type") or str(error.get("code")),
+        "param": error.get("param"),
+        "code": error.get("code"),
+        "metadata": metadata,
+    }
+    if "error_type" in metadata:
+        told["error_type"] = metadata["error_type"]
+    return {**shown, "response": None, "error": told}

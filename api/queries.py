@@ -4,12 +4,14 @@ A filter with a slip in its name would be passed over, and the list show what wa
 """
 
 import difflib
+import math
 import re
 from collections.abc import Collection
+from datetime import UTC, datetime
 from typing import Annotated, TypeAlias
 
 from fastapi.dependencies.models import Dependant
-from pydantic import AfterValidator, BaseModel
+from pydantic import AfterValidator, BaseModel, BeforeValidator
 from starlette.requests import Request
 
 from broker.errors import InvalidRequestError
@@ -47,6 +49,27 @@ def cursor(prefix: str) -> AfterValidator:
     return AfterValidator(checked)
 
 
+def _unix_seconds(value: object) -> float:
+    """Read a time: Unix seconds, or ISO 8601, which is UTC where it names no zone."""
+    text = str(value)
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError(
+                f"{text[:40]!r} is no time: give Unix seconds or ISO 8601 (2026-01-31T12:00:00Z)"
+            ) from None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        seconds = moment.timestamp()
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{text[:40]!r} is no time after 1970")
+    return seconds
+
+
+Moment: TypeAlias = Annotated[float, BeforeValidator(_unix_seconds)]
 JobCursor: TypeAlias = Annotated[str, cursor("job_")]
 FileCursor: TypeAlias = Annotated[str, cursor("file_")]
 BatchCursor: TypeAlias = Annotated[str, cursor("batch_")]

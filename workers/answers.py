@@ -50,7 +50,9 @@ class Envelope:
             "provider": self.provider,
             "system_fingerprint": answer.system_fingerprint,
             **({"service_tier": answer.service_tier} if answer.service_tier else {}),
-            "choices": self._choices(answer.choices, "message"),
+            "choices": [
+                {"logprobs": None, **choice} for choice in self._choices(answer.choices, "message")
+            ],  # OpenRouter's SDK cannot read a batch's result without `logprobs`
             "usage": usage_json(receipt),
         }
 

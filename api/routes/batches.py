@@ -9,7 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from api import batch_creation, batch_results, reading
 from api.documents import BATCH, BATCH_RETRY
 from api.errors import json_response
-from api.queries import BatchCursor
+from api.queries import BatchCursor, Moment
 from api.routes.files import listed
 from api.schemas.batches import RetryRequest
 from api.services import Services, services_of
@@ -56,18 +56,21 @@ async def list_batches(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: BatchCursor | None = None,
-    status: BatchState | None = None,
-    created_after: Annotated[float | None, Query(ge=0)] = None,
-    created_before: Annotated[float | None, Query(ge=0)] = None,
+    status: Annotated[list[BatchState] | None, Query()] = None,
+    created_after: Moment | None = None,
+    created_before: Moment | None = None,
 ) -> Response:
-    """List the workspace's batches, newest first; `after` is the last id of the page before."""
+    """List the workspace's batches, newest first; `after` is the last id of the page before.
+
+    `status` may be repeated. Times are Unix seconds or ISO 8601.
+    """
     services = services_of(request)
     principal = await services.keyring.principal(request)
     wanted = BatchPage(
         principal.workspace_id,
         limit + 1,
         after,
-        status,
+        tuple(status or ()),
         reading.milliseconds(created_after, "created_after"),
         reading.milliseconds(created_before, "created_before"),
     )
@@ -134,7 +137,14 @@ async def delete_batch(request: Request, batch_id: str) -> Response:
     removal = Removal(batch_id, principal.workspace_id)
     for file_id in await services.database.write(remove_many, removal):
         await asyncio.to_thread(services.files.delete, file_id)
-    return json_response({"id": batch_id, "object": "batch", "deleted": True})
+    return json_response(
+        {
+            "id": batch_id,
+            "object": "batch",
+            "deleted": True,
+            "deletion": {"openrouter": "deleted"},  # OpenRouter's form of the same
+        }
+    )
 
 
 async def _find(services: Services, principal: Principal, batch_id: str) -> BatchReport:

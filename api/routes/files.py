@@ -25,17 +25,22 @@ from broker.files.records import UPLOADED
 SHORTEST_SECONDS, LONGEST_SECONDS = 3600, 30 * 86400
 BATCH_INPUT_SECONDS = 30 * 86400  # how long an input is kept that names no other time
 
+SHAPE = {"_shape": "openai"}
+"""What OpenRouter's SDK needs to see in a file, a list and a deletion to read them."""
+
 router = APIRouter(prefix="/files", tags=["files"])
 
 
 @router.post("", openapi_extra=FILE_FORM)
 async def upload_file(request: Request) -> Response:
-    """Keep a file: a form with `purpose`, perhaps `expires_after[seconds]`, and `file`.
+    """Keep a file: a form with `file`, and perhaps `purpose` and `expires_after[seconds]`.
 
-    A batch's input is looked through as it comes in: what is wrong is told in `status_details`.
+    A file without a `purpose` is `user_data`. The input of a batch is checked as it comes in:
+    `status_details` says what is wrong with it.
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
+    _refuse_provider(request)
     async with drafting(services.files, services.settings.max_file_bytes) as draft:
         form = await read_file_form(request, draft)
         row = _row(form, draft, principal)
@@ -49,15 +54,23 @@ async def list_files(
     request: Request,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
     after: FileCursor | None = None,
+    after_id: FileCursor | None = None,
+    cursor: FileCursor | None = None,
     purpose: Purpose | None = None,
     order: Literal["asc", "desc"] = "desc",
 ) -> Response:
-    """List the workspace's files; `after` is the last id of the page before."""
+    """List the workspace's files; `after` is the last id of the page before.
+
+    `after_id` and `cursor` are other clients' names for `after`.
+    """
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    wanted = FilePage(principal.workspace_id, limit + 1, after, purpose, order == "asc")
+    start = after or after_id or cursor
+    wanted = FilePage(principal.workspace_id, limit + 1, start, purpose, order == "asc")
     rows = await services.database.read(files.page, wanted)
-    return json_response(listed([view(row) for row in rows[:limit]], has_more=len(rows) > limit))
+    page = listed([view(row) for row in rows[:limit]], has_more=len(rows) > limit)
+    next_page = page["last_id"] if page["has_more"] else None
+    return json_response(SHAPE | page | {"cursor": next_page})
 
 
 @router.get("/{file_id}")
@@ -77,7 +90,7 @@ async def delete_file(request: Request, file_id: str) -> Response:
     if not await services.database.write(delete_files_many, file_id):
         raise ConflictError(f"File {file_id} is the input of a batch that has not ended.")
     await asyncio.to_thread(services.files.delete, file_id)
-    return json_response({"id": file_id, "object": "file", "deleted": True})
+    return json_response(SHAPE | {"id": file_id, "object": "file", "deleted": True})
 
 
 @router.get("/{file_id}/content")
@@ -106,14 +119,20 @@ async def get_file_content(
     return StreamingResponse(
         _with(first, pieces),
         headers={"Content-Length": str(row.bytes)} | downloads.headers(row.filename or row.id),
-        media_type=downloads.media_type(row.media_type),
+        media_type=_media_type(request, row.media_type),
     )
+
+
+def _media_type(request: Request, stored: str) -> str:
+    """Return the type to send: OpenRouter's SDK asks for bytes, and reads nothing else."""
+    wants_bytes = request.headers.get("accept", "").strip() == downloads.OCTETS
+    return downloads.OCTETS if wants_bytes else downloads.media_type(stored)
 
 
 def view(row: Any) -> Json:
     """A file as OpenAI shows it. Times are Unix seconds."""
     problems = None if row.problems is None else orjson.loads(row.problems)
-    return {
+    return SHAPE | {
         "id": row.id,
         "object": "file",
         "bytes": row.bytes,
@@ -153,10 +172,10 @@ def counted(number: int, one: str, many: str) -> str:
 
 
 def _row(form: FileForm, draft: Draft, principal: Principal) -> dict[str, Any]:
-    purpose = form.fields.get("purpose")
+    purpose = form.fields.get("purpose", Purpose.USER_DATA.value)
     if purpose not in set(UPLOADED):
         known = ", ".join(UPLOADED)
-        raise InvalidRequestError(f"purpose: one of {known} is needed.", param="purpose")
+        raise InvalidRequestError(f"purpose: it must be one of {known}.", param="purpose")
     if not form.has_file:
         raise InvalidRequestError("The form needs a `file`.", param="file")
     now = now_ms()
@@ -191,6 +210,14 @@ def _kept_seconds(form: FileForm) -> int | None:
             param="expires_after.seconds",
         )
     return int(asked)
+
+
+def _refuse_provider(request: Request) -> None:
+    """Refuse to store a file at a provider, which OpenRouter offers."""
+    if "provider" in request.query_params:
+        raise InvalidRequestError(
+            "provider: files are stored here, not at a provider; leave it out.", param="provider"
+        )
 
 
 async def _find(services: Services, principal: Principal, file_id: str) -> Any:

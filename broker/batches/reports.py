@@ -55,7 +55,7 @@ class BatchPage:
     workspace_id: str
     limit: int
     after: str | None = None
-    state: BatchState | None = None
+    states: Sequence[BatchState] = ()  # none: all
     created_after: int | None = None
     created_before: int | None = None
 
@@ -100,8 +100,8 @@ def page(connection: Connection, wanted: BatchPage) -> list[BatchReport]:
     )
     if wanted.after is not None:
         query = query.where(_batches.c.id < wanted.after)
-    if wanted.state is not None:
-        query = query.where(_batches.c.state == wanted.state.value)
+    if wanted.states:
+        query = query.where(_batches.c.state.in_([state.value for state in wanted.states]))
     if wanted.created_after is not None:
         query = query.where(_batches.c.created_at > wanted.created_after)
     if wanted.created_before is not None:

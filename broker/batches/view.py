@@ -26,7 +26,8 @@ def batch(report: BatchReport) -> Json:
         "id": row.id,
         "object": "batch",
         "endpoint": row.endpoint,
-        "model": options["model"],
+        "model": options["model"] or "",  # each line names its own; clients insist on a text
+        "provider": None,  # each line is routed by itself
         "errors": _errors(row),
         "input_file_id": row.input_file_id,
         "completion_window": row.completion_window,

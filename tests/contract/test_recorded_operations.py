@@ -127,8 +127,8 @@ def test_recorded_order_and_scores_are_kept(exchange: dict[str, Any]) -> None:
     document = answer(exchange)
     said = json.loads(exchange["response"]["body"])
     recorded = said.get("results") or said["data"]
-    assert document.body["results"] == [
-        {"index": entry["index"], "relevance_score": entry["relevance_score"]} for entry in recorded
+    assert [(each["index"], each["relevance_score"]) for each in document.body["results"]] == [
+        (entry["index"], entry["relevance_score"]) for entry in recorded
     ]
 
 

@@ -112,7 +112,8 @@ def test_a_batch_is_forgotten_once_it_has_ended(house: House) -> None:
     assert house.http.delete(f"/batches/{batch_id}").status_code == 409
     batch = ended(house, batch_id)
     gone = house.http.delete(f"/batches/{batch_id}").json()
-    assert gone == {"id": batch_id, "object": "batch", "deleted": True}
+    assert (gone["id"], gone["deleted"]) == (batch_id, True)
+    assert gone["deletion"] == {"openrouter": "deleted"}
     assert house.http.get(f"/batches/{batch_id}").status_code == 404
     assert house.http.get(f"/files/{batch['output_file_id']}/content").status_code == 404
     assert house.http.get(f"/files/{batch['input_file_id']}").status_code == 404

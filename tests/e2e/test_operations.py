@@ -148,7 +148,9 @@ def test_documents_are_ordered(wires: House) -> None:
         (1, 1.0),
         (2, 0.5),
     ]
-    assert "document" not in answer["results"][0]
+    assert answer["results"][0]["document"] == {"text": "a red fox"}
+    bare = wires.http.post("/rerank", json=asked | {"return_documents": False}).json()
+    assert "document" not in bare["results"][0]
     answer = wires.http.post("/rerank", json=asked | {"return_documents": True}).json()
     assert answer["results"][0]["document"] == {"text": "a red fox"}
 

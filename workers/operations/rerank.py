@@ -59,7 +59,7 @@ def _result(entry: Json, request: CompletionRequest) -> Json:
         raise MalformedAnswerError("a result names no document")
     result: Json = {"index": index, "relevance_score": entry.get("relevance_score")}
     documents = request.body.get("documents") or []
-    if request.body.get("return_documents") and 0 <= index < len(documents):
+    if request.body.get("return_documents") is not False and 0 <= index < len(documents):
         given = documents[index]
         result["document"] = given if isinstance(given, dict) else {"text": given}
     return result
