@@ -27,7 +27,7 @@ from workers.asking import request_of
 from workers.assembly import Assembly
 from workers.detours import detour
 from workers.healing import heal
-from workers.media import Annotator, prepare
+from workers.media import Annotator, pdf_reader, prepare
 from workers.observation import observe
 from workers.recording import fail, finish
 from workers.run import Run
@@ -51,7 +51,7 @@ async def run_job(tools: Toolbox, permit: Permit, job_id: str) -> None:
             answer = await detour(tools, run) or await attempt(tools, run)
             pacing.learn(tools, permit, job, answer)
         observe(tools, run, answer)
-        answer = await heal(run, answer)
+        answer = await heal(tools.sandbox, run, answer)
         failure = answer if isinstance(answer, Failure) else await finish(tools, run, answer)
         if failure is not None:
             await fail(tools, run, failure)
@@ -171,6 +171,7 @@ async def _fit(tools: Toolbox, run: Run, route: Route) -> Annotator | Failure:
         modalities=run.job.endpoint.input_modalities,
         adapter=route.chat,
         fetch=tools.fetch,
+        read_pdf=pdf_reader(tools.sandbox, run.job.workspace_id),
         parser=read_file_parser(run.plugins),
         quirks=route.upstream.quirks,
     )

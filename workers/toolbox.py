@@ -31,6 +31,7 @@ from workers.lanes import Lanes
 from workers.media import Fetcher
 from workers.operations.base import OperationAdapter
 from workers.operations.registry import operation_adapter
+from workers.sandbox.pool import Sandbox
 from workers.upstream import Wire
 
 Answer: TypeAlias = Completion | Document | Failure
@@ -72,6 +73,7 @@ class Toolbox:
     credentials: LiveCredentials
     pacer: Pacer
     limiter: Limiter
+    sandbox: Sandbox  # for computation on callers' data
     pauses: LivePauses  # providers that an operator has paused
     throttles: Throttles = field(default_factory=Throttles)
     refused_at: dict[str, int] = field(default_factory=dict)  # workspaces' keys, last written down
@@ -94,6 +96,7 @@ class Toolbox:
         await self.wire.aclose()
         await self.fetch.aclose()
         await self.redis.aclose()
+        await asyncio.to_thread(self.sandbox.close)
         await asyncio.to_thread(self.database.close)
         await asyncio.to_thread(self.publisher.close)
 
@@ -121,6 +124,7 @@ def toolbox(settings: Settings) -> Toolbox:
         routes=known,
         credentials=LiveCredentials(database, seal, known),
         limiter=Limiter(connect(settings.redis), database),
+        sandbox=Sandbox(),
         pauses=LivePauses(database),
         pacer=Pacer(redis, worker_id, limits, most=settings.worker_concurrency),
     )

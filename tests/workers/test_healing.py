@@ -1,7 +1,10 @@
 """JSON that a model nearly wrote."""
 
+import asyncio
 import json
 import time
+from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -11,7 +14,9 @@ from broker.completion import AttemptOutcome, Completion, Failure
 from broker.retries import OnUnknown, Retry, Situation, decide
 from broker.routing import Plan, PlannedEndpoint
 from tests.factories import make_endpoint
-from workers.healing import Healing, asked, mended
+from workers.healing import Healing, asked, heal
+from workers.sandbox.json_text import repair
+from workers.sandbox.pool import Sandbox
 
 SCHEMA = {
     "type": "object",
@@ -27,8 +32,27 @@ def answering(text, **more):
     return Completion([{"index": 0, "message": message, "finish_reason": "stop"} | more])
 
 
-def healed(text, wanted=None, **more):
-    answer = mended(answering(text, **more), wanted or Healing())
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    sandbox = Sandbox()
+    yield sandbox
+    sandbox.close()
+
+
+async def answer_to(sandbox, answer, wanted):
+    """The answer to a call whose plugin is to do this."""
+    form = {"type": "json_schema", "json_schema": {"schema": wanted.schema}}
+    plugin = {"id": "response-healing", "retry": wanted.must_fit}
+    run = SimpleNamespace(
+        plugins=[plugin],
+        request=SimpleNamespace(body={"response_format": form}),
+        job=SimpleNamespace(stream=False, workspace_id="ws_1"),
+    )
+    return await heal(sandbox, run, answer)
+
+
+async def healed(sandbox, text, wanted=None, **more):
+    answer = await answer_to(sandbox, answering(text, **more), wanted or Healing())
     assert isinstance(answer, Completion)
     return answer.choices[0]["message"]["content"]
 
@@ -44,8 +68,8 @@ def healed(text, wanted=None, **more):
         '{city: "Oslo", people: 7}',
     ],
 )
-def test_what_was_meant_comes_back(broken):
-    assert json.loads(healed(broken)) == {"city": "Oslo", "people": 7}
+async def test_what_was_meant_comes_back(sandbox, broken):
+    assert json.loads(await healed(sandbox, broken)) == {"city": "Oslo", "people": 7}
 
 
 @given(
@@ -56,34 +80,36 @@ def test_what_was_meant_comes_back(broken):
 )
 def test_good_json_is_left_byte_for_byte(value):
     text = json.dumps(value, indent=1)
-    assert healed(text) == text
+    assert repair(text, None) == (text, None)
 
 
-def test_prose_is_not_made_into_json():
-    assert healed("I would rather not say.") == "I would rather not say."
+async def test_prose_is_not_made_into_json(sandbox):
+    assert await healed(sandbox, "I would rather not say.") == "I would rather not say."
 
 
 @pytest.mark.parametrize("more", [{"finish_reason": "length"}, {"finish_reason": "tool_calls"}])
-def test_an_answer_that_was_cut_is_not_passed_off_as_whole(more):
-    assert healed('{"city": "Os', **more) == '{"city": "Os'
+async def test_an_answer_that_was_cut_is_not_passed_off_as_whole(sandbox, more):
+    assert await healed(sandbox, '{"city": "Os', **more) == '{"city": "Os'
 
 
 @pytest.mark.parametrize(
     "text", ["no idea", '{"city": "Oslo"}', '{"city": 1, "people": 2}', '{"city": "O", "x": 1}']
 )
-def test_what_does_not_fit_moves_on_where_that_is_asked(text):
-    failure = mended(answering(text), Healing(SCHEMA, must_fit=True))
+async def test_what_does_not_fit_moves_on_where_that_is_asked(sandbox, text):
+    failure = await answer_to(sandbox, answering(text), Healing(SCHEMA, must_fit=True))
     assert isinstance(failure, Failure)
     assert failure.outcome is AttemptOutcome.REJECTED
     plan = Plan([PlannedEndpoint(make_endpoint(name), "") for name in ("alpha", "beta")])
     again = Situation(plan, 0, 2, 2, 5, 1000.0, OnUnknown.HOLD)
     assert decide(failure, again, chance=0.0) == Retry(1)
-    assert isinstance(mended(answering(text), Healing(SCHEMA)), Completion)
+    unfit = await answer_to(sandbox, answering(text), Healing(SCHEMA))
+    assert isinstance(unfit, Completion)
 
 
-def test_what_fits_after_mending_is_an_answer():
-    text = '{"city": "Oslo", "people": 7'
-    assert isinstance(mended(answering(text), Healing(SCHEMA, must_fit=True)), Completion)
+async def test_what_fits_after_mending_is_an_answer(sandbox):
+    answer = answering('{"city": "Oslo", "people": 7')
+    repaired = await answer_to(sandbox, answer, Healing(SCHEMA, must_fit=True))
+    assert isinstance(repaired, Completion)
 
 
 @pytest.mark.parametrize(
@@ -96,10 +122,11 @@ def test_what_fits_after_mending_is_an_answer():
         {"patternProperties": {"^(a+)+$": {}}, "additionalProperties": False},
     ],
 )
-def test_no_schema_fetches_hangs_or_breaks(schema):
+async def test_no_schema_fetches_hangs_or_breaks(sandbox, schema):
     text = json.dumps({"city": "a" * 40 + "!", "a" * 40 + "!": 1})
     began = time.monotonic()
-    assert isinstance(mended(answering(text), Healing(schema, must_fit=True)), Completion)
+    answer = await answer_to(sandbox, answering(text), Healing(schema, must_fit=True))
+    assert isinstance(answer, Completion)
     assert time.monotonic() - began < 5
 
 
@@ -118,3 +145,27 @@ def test_no_schema_fetches_hangs_or_breaks(schema):
 )
 def test_when_it_is_asked(plugins, form, wanted):
     assert asked(plugins, {"response_format": form}) == wanted
+
+
+HOSTILE = {"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}] * 9}}}
+for _inner, _outer in zip("abcdefg", "bcdefgh", strict=True):
+    HOSTILE["$defs"][_inner] = {"allOf": [{"$ref": f"#/$defs/{_outer}"}] * 9}
+HOSTILE["$defs"]["h"] = {"type": "object"}
+HOSTILE["$ref"] = "#/$defs/a"
+
+
+async def test_a_schema_that_takes_for_ever_costs_its_sender_only(sandbox, monkeypatch):
+    monkeypatch.setattr("workers.healing.HEAL_SECONDS", 0.5)
+    answer = answering('{"city": "Oslo", "people": 7}')
+    # Given a few such answers of one workspace
+    wanted = Healing(HOSTILE, must_fit=True)
+    hostile = [asyncio.create_task(answer_to(sandbox, answer, wanted)) for _ in range(6)]
+    await asyncio.sleep(0)
+    # Then another's is checked beside them
+    began = time.monotonic()
+    run = sandbox.run("ws_2", 5, repair, '{"city": "Oslo"', SCHEMA)
+    assert (await run)[1] is not None
+    beside = time.monotonic() - began
+    failures = await asyncio.gather(*hostile)
+    assert all("took more than 0.5 s" in failure.message for failure in failures)
+    assert beside < time.monotonic() - began

@@ -5,6 +5,7 @@ What a provider does not fetch is fetched here, and files its model cannot take 
 
 from workers.media.annotations import Annotator
 from workers.media.fetching import Fetched, Fetcher, FetchError
+from workers.media.pdf import pdf_reader
 from workers.media.preparation import Prepared, prepare
 
-__all__ = ("Annotator", "FetchError", "Fetched", "Fetcher", "Prepared", "prepare")
+__all__ = ("Annotator", "FetchError", "Fetched", "Fetcher", "Prepared", "pdf_reader", "prepare")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from broker.needs import READABLE
 from workers.media.failures import UnfitError
 from workers.media.formats import PDF, family, sniff
-from workers.media.pdf import pages_of
+from workers.media.pdf import ReadPdf
 
 _UNSAFE = str.maketrans({'"': "'", "<": "(", ">": ")", "\n": " ", "\r": " "})
 
@@ -30,14 +30,18 @@ class ReadFile:
 
 
 async def read_file(
-    content: bytes, mime: str | None, name: str | None, known: Mapping[str, Sequence[str]]
+    content: bytes,
+    mime: str | None,
+    name: str | None,
+    known: Mapping[str, Sequence[str]],
+    read_pdf: ReadPdf,
 ) -> ReadFile:
     """Return a PDF's or text file's text; `known` holds earlier parsings by hash.
 
     Raises UnfitError for a file of another kind, or without text.
     """
     if sniff(content) == PDF and family(mime) != "text":  # a text may speak of PDFs
-        return await _read_pdf(content, _safe(name or "document.pdf"), known)
+        return await _read_pdf(content, _safe(name or "document.pdf"), known, read_pdf)
     if mime == PDF:
         raise UnfitError("A file is said to be a PDF, and is none.")
     text = _plain(content, mime)
@@ -50,11 +54,13 @@ async def read_file(
     return ReadFile(_framed(name, [text]), name)
 
 
-async def _read_pdf(content: bytes, name: str, known: Mapping[str, Sequence[str]]) -> ReadFile:
+async def _read_pdf(
+    content: bytes, name: str, known: Mapping[str, Sequence[str]], read_pdf: ReadPdf
+) -> ReadFile:
     digest = hashlib.sha256(content).hexdigest()
     if digest in known:
         return ReadFile(known[digest], name)
-    pages = await pages_of(content)
+    pages = await read_pdf(content)
     if not any(pages):
         raise UnfitError(
             f"{name!r} has no text to extract (scanned pages?): choose a model with `file` input."

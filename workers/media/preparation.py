@@ -18,6 +18,7 @@ from workers.media.fetching import Fetch, Fetched, FetchError
 from workers.media.formats import family
 from workers.media.inspection import checked, told_type
 from workers.media.parts import is_usual, media_part, text_part
+from workers.media.pdf import ReadPdf
 from workers.media.rules import Rules, Way
 
 MAX_FETCHED_BYTES = 100_000_000
@@ -38,6 +39,7 @@ async def prepare(
     modalities: frozenset[str] | None,
     adapter: Adapter,
     fetch: Fetch,
+    read_pdf: ReadPdf,
     parser: FileParser | None = None,
     quirks: frozenset[str] = frozenset(),
 ) -> Prepared | Failure:
@@ -49,7 +51,7 @@ async def prepare(
     if next(media_parts(body), None) is None:
         return Prepared(body)
     rules = Rules(adapter, modalities, parser or FileParser(), quirks)
-    work = _Preparation(rules, fetch, known_files(body["messages"]))
+    work = _Preparation(rules, fetch, read_pdf, known_files(body["messages"]))
     places = list(_places(body["messages"]))
     failures: list[Failure] = []
     tasks: list[asyncio.Task[_Fitted]] = []
@@ -101,9 +103,16 @@ class _Fitted:
 class _Preparation:
     """The work on one body."""
 
-    def __init__(self, rules: Rules, fetch: Fetch, known: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self,
+        rules: Rules,
+        fetch: Fetch,
+        read_pdf: ReadPdf,
+        known: Mapping[str, Sequence[str]],
+    ) -> None:
         self._rules = rules
         self._fetch = fetch
+        self._read_pdf = read_pdf
         self._known = known
         self._fetched = 0
 
@@ -131,7 +140,8 @@ class _Preparation:
             content = fetched.content
         else:
             content, mime = media.decoded, media.mime
-        file = await read_file(content, mime, media.title or _last_name(media.url), self._known)
+        name = media.title or _last_name(media.url)
+        file = await read_file(content, mime, name, self._known, self._read_pdf)
         return _Fitted(text_part(file.text, part), annotation(file) if file.hash else None)
 
     async def _get(self, media: Media) -> tuple[Fetched, str | None]:

@@ -57,7 +57,7 @@ class BatchedRun(Run):
 async def book_answer(tools: Toolbox, route: Route, called: Called, answer: bytes) -> None:
     """Record what the provider answered to this line; what cannot be read falls back."""
     run = await _run(tools, called)
-    read = await heal(run, _read(run, route, answer))
+    read = await heal(tools.sandbox, run, _read(run, route, answer))
     failure = read if isinstance(read, Failure) else await finish(tools, run, read)
     if failure is not None:
         await _end(tools, run, failure, Retry(0))

@@ -10,7 +10,7 @@ from broker.file_parser import read_file_parser
 from broker.native_batches import Called
 from broker.operations import Operation
 from workers.asking import request_of
-from workers.media import prepare
+from workers.media import pdf_reader, prepare
 from workers.native_batches.base import BatchApi
 from workers.toolbox import Route, Toolbox
 from workers.upstream import build
@@ -61,6 +61,7 @@ async def _line(tools: Toolbox, route: Route, api: BatchApi, called: Called) -> 
             modalities=job.endpoint.input_modalities,
             adapter=route.chat,
             fetch=tools.fetch,
+            read_pdf=pdf_reader(tools.sandbox, job.workspace_id),
             parser=read_file_parser(body.get("plugins")),
             quirks=route.upstream.quirks,
         )

@@ -4,12 +4,15 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pypdf import PdfReader, PdfWriter
+from pypdf import PdfWriter
 
-from tests.workers.media.pdfs import make_pdf
+from tests.workers.media.pdfs import make_pdf, read_here
 from workers.media import pdf
 from workers.media.documents import read_file
 from workers.media.failures import UnfitError
+from workers.media.pdf import pdf_reader
+from workers.sandbox.pdf_text import UnreadablePdfError, extract_pages
+from workers.sandbox.pool import Sandbox
 
 WORD = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789()\\", min_size=1,
                max_size=12)  # fmt: skip
@@ -20,7 +23,7 @@ PAGE = st.lists(st.lists(WORD, min_size=1, max_size=6), max_size=5)
 @settings(deadline=None, max_examples=60)
 async def test_no_text_is_lost_between_pages(pages):
     content = make_pdf(*("\n".join(" ".join(line) for line in page) for page in pages))
-    read = await read_file(content, "application/pdf", "a.pdf", {})
+    read = await read_file(content, "application/pdf", "a.pdf", {}, read_here)
     opening, *told, end = read.pieces
     assert (opening, end) == ('<file name="a.pdf">', "</file>")
     assert len(told) == len(pages)
@@ -31,39 +34,49 @@ async def test_no_text_is_lost_between_pages(pages):
     assert read.text == "\n".join(read.pieces)
 
 
-async def test_too_many_pages_are_refused_not_cut(monkeypatch):
-    monkeypatch.setattr(pdf, "MAX_PAGES", 2)
-    assert len(await pdf.pages_of(make_pdf("a", "b"))) == 2
-    with pytest.raises(UnfitError, match="2 pages"):
-        await pdf.pages_of(make_pdf("a", "b", "c"))
+def test_too_many_pages_are_refused_not_cut():
+    assert len(extract_pages(make_pdf("a", "b"), max_pages=2)) == 2
+    with pytest.raises(UnreadablePdfError, match="2 pages"):
+        extract_pages(make_pdf("a", "b", "c"), max_pages=2)
 
 
-async def test_a_slow_file_is_given_up(monkeypatch):
-    monkeypatch.setattr(pdf, "PARSE_SECONDS", 0.2)
-    monkeypatch.setattr(pdf, "_texts", lambda *_: time.sleep(1))
+@pytest.fixture(scope="module")
+def sandbox():
+    sandbox = Sandbox()
+    yield sandbox
+    sandbox.close()
+
+
+async def test_a_pdf_is_read_in_another_process(sandbox):
+    assert await pdf_reader(sandbox, "ws_1")(make_pdf("one", "two")) == ["one", "two"]
+
+
+async def test_a_slow_file_is_given_up(sandbox, monkeypatch):
+    monkeypatch.setattr(pdf, "PARSE_SECONDS", 0.3)
+    monkeypatch.setattr(pdf, "extract_pages", time.sleep)
     began = time.monotonic()
-    with pytest.raises(UnfitError, match="seconds"):
-        await pdf.pages_of(make_pdf("a"))
-    assert time.monotonic() - began < 0.9
+    with pytest.raises(UnfitError, match=r"took more than 0\.3 s"):
+        await pdf_reader(sandbox, "ws_1")(30)
+    assert time.monotonic() - began < 10
 
 
-async def test_a_slow_file_stops_at_the_next_page(monkeypatch):
-    monkeypatch.setattr(pdf, "PARSE_SECONDS", -1)
-    with pytest.raises(UnfitError, match="seconds"):
-        pdf._texts(PdfReader(io.BytesIO(make_pdf("a"))), time.monotonic() - 1)
+async def test_a_file_that_needs_gigabytes_is_given_up(sandbox, monkeypatch):
+    monkeypatch.setattr(pdf, "extract_pages", bytearray)
+    with pytest.raises(UnfitError, match="too much memory"):
+        await pdf_reader(sandbox, "ws_1")(4_000_000_000)
 
 
-async def test_a_password_is_asked_for():
+async def test_a_password_is_asked_for(sandbox):
     writer = PdfWriter(clone_from=io.BytesIO(make_pdf("secret")))
     writer.encrypt("word", algorithm="RC4-128")
     locked = io.BytesIO()
     writer.write(locked)
     with pytest.raises(UnfitError, match="password"):
-        await pdf.pages_of(locked.getvalue())
+        await pdf_reader(sandbox, "ws_1")(locked.getvalue())
 
 
 @given(st.binary(max_size=300))
 @settings(deadline=None, max_examples=60)
-async def test_rubbish_is_refused_and_never_crashes(rubbish):
-    with pytest.raises(UnfitError):
-        await pdf.pages_of(b"%PDF-1.7\n" + rubbish)
+def test_rubbish_is_refused_and_never_crashes(rubbish):
+    with pytest.raises(UnreadablePdfError):
+        extract_pages(b"%PDF-1.7\n" + rubbish)

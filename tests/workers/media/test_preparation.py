@@ -17,7 +17,7 @@ from broker.completion import (
 )
 from broker.file_parser import FileParser, read_file_parser
 from broker.retries import REACTIONS
-from tests.workers.media.pdfs import data_uri, make_pdf
+from tests.workers.media.pdfs import data_uri, make_pdf, read_here
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
 from workers.media import Annotator, Prepared, prepare
@@ -52,7 +52,11 @@ async def prepared(*parts, wire="openai", fetch=no_fetch, modalities=None, earli
     asked = body(*parts, earlier=earlier)
     before = orjson.dumps(asked)
     result = await prepare(
-        asked, modalities=modalities, adapter=ADAPTERS[wire], fetch=fetch, **more
+        asked,
+        modalities=modalities,
+        adapter=ADAPTERS[wire],
+        fetch=fetch,
+        **{"read_pdf": read_here} | more,
     )
     assert orjson.dumps(asked) == before
     return result
@@ -74,7 +78,9 @@ async def failure_of(*parts, **more):
 
 async def test_a_body_of_text_is_passed_on_untouched():
     plain = {"messages": [{"role": "user", "content": "Hi"}, {"role": "assistant"}], "model": "m"}
-    result = await prepare(plain, modalities=None, adapter=ADAPTERS["gemini"], fetch=no_fetch)
+    result = await prepare(
+        plain, modalities=None, adapter=ADAPTERS["gemini"], fetch=no_fetch, read_pdf=read_here
+    )
     assert result == Prepared(plain)
     assert result.body is plain
 
@@ -208,11 +214,11 @@ async def test_a_model_without_file_input_gets_the_text(part):
     ]
 
 
-async def test_a_parsed_file_sent_back_is_not_parsed_again(monkeypatch):
+async def test_a_parsed_file_sent_back_is_not_parsed_again():
     first = await prepared(file(data_uri(PDF)), modalities=TEXT_ONLY)
-    monkeypatch.setattr("workers.media.documents.pages_of", no_fetch)
     answered = {"role": "assistant", "content": "A paper.", "annotations": first.annotations}
-    again = await prepared(file(data_uri(PDF)), modalities=TEXT_ONLY, earlier=[answered])
+    sent_back = file(data_uri(PDF))
+    again = await prepared(sent_back, modalities=TEXT_ONLY, earlier=[answered], read_pdf=no_fetch)
     assert again.body["messages"][-1]["content"] == first.body["messages"][-1]["content"]
     assert again.annotations == []
 
@@ -325,7 +331,11 @@ async def test_every_wire_can_send_what_was_prepared(wire, shop, fetch):
     pdf = shop.put("/paper.pdf", PDF)
     adapter = ADAPTERS[wire]
     result = await prepare(
-        body(image(url), file(pdf)), modalities=None, adapter=adapter, fetch=fetch
+        body(image(url), file(pdf)),
+        modalities=None,
+        adapter=adapter,
+        fetch=fetch,
+        read_pdf=read_here,
     )
     upstream = Upstream("x", "https://x.example/v1", api_key="a:b", options={"region": "us-east-1"})
     sent = adapter.request(CompletionRequest(result.body, "some-model"), upstream).body.decode()
@@ -387,7 +397,9 @@ async def test_every_wire_sends_plain_base64_whatever_the_spelling(wire, kind, s
         pytest.skip(f"{wire} takes no {kind}")
     plain = base64.b64encode(content).decode()
     asked = body(part(SPELLINGS[spelling](mime, plain)))
-    result = await prepare(asked, modalities=ALL, adapter=adapter, fetch=no_fetch)
+    result = await prepare(
+        asked, modalities=ALL, adapter=adapter, fetch=no_fetch, read_pdf=read_here
+    )
     upstream = Upstream("x", "https://x.example/v1", api_key="a:b", options={"region": "us-east-1"})
     sent = adapter.request(CompletionRequest(result.body, "some-model"), upstream).body.decode()
     assert f'{plain}"' in sent

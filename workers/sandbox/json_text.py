@@ -1,0 +1,68 @@
+"""Repair JSON that a model nearly wrote, and check it against a caller's JSON Schema."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import json_repair
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from jsonschema.validators import extend
+from referencing import Registry
+
+
+def repair(text: str, schema: Mapping[str, Any] | None) -> tuple[str, str | None]:
+    """Return the JSON that was meant, and what is still wrong with it (None = nothing)."""
+    try:
+        value, repaired = json.loads(text), text
+    except ValueError:
+        value = _repaired_value(text)
+        if value is None:
+            return text, "it is no JSON"
+        repaired = json.dumps(value, ensure_ascii=False)
+    return repaired, None if schema is None else _find_violation(value, schema)
+
+
+def _repaired_value(text: str) -> Any:
+    """Return the object or array that a text was to be, or None: prose is not made into one."""
+    try:
+        value = json_repair.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict | list) and value else None
+
+
+def _find_violation(value: Any, schema: Mapping[str, Any]) -> str | None:
+    """Return what about a value violates its schema; an invalid schema is violated by nothing."""
+    try:
+        error = best_match(_Validator(schema, registry=_NOWHERE).iter_errors(value))
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  # a caller's schema may be anything
+        return None
+    return None if error is None else f"{error.json_path}: {error.message}"
+
+
+def _unchecked(*_: Any) -> Iterator[Any]:
+    return iter(())
+
+
+def _closed(
+    validator: Any, closed: Any, instance: Any, schema: Mapping[str, Any]
+) -> Iterator[Any] | tuple[()]:
+    """Check `additionalProperties`, unless names are given by patterns, which are not tried."""
+    check: Callable[..., Any] = Draft202012Validator.VALIDATORS["additionalProperties"]
+    named_by_pattern = "patternProperties" in schema
+    return () if named_by_pattern else check(validator, closed, instance, schema)
+
+
+_PATTERNS: Sequence[str] = ("pattern", "patternProperties", "unevaluatedProperties")
+_Validator = extend(
+    Draft202012Validator,
+    {**dict.fromkeys(_PATTERNS, _unchecked), "additionalProperties": _closed},
+)
+"""JSON Schema without callers' regular expressions: most of them are not ECMA-262 as Python reads
+it, and one of them can use up all the time that a check has."""
+
+_NOWHERE: Registry[Any] = Registry()
+"""References out of the schema are not fetched."""
