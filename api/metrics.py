@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from broker.evidence import WHOLE_PROVIDER, Circuit, EndpointKey, Evidence, Percentiles, Snapshot
-from broker.health.buckets import KIND, Counts
+from broker.health.buckets import COST_DEVIATES, KIND, Counts
 from broker.states import JobState
 
 ENDPOINT = ("provider", "model")
@@ -92,12 +92,21 @@ def _attempts(totals: Mapping[EndpointKey, Counts]) -> Iterator[Metric]:
     failures = CounterMetricFamily(
         "waybill_failures", "Attempts without an answer.", labels=[*ENDPOINT, "error_type"]
     )
+    deviations = CounterMetricFamily(
+        "waybill_cost_deviations",
+        "Answers whose cost the provider states more than 1 % otherwise than it was computed.",
+        labels=ENDPOINT,
+    )
     for endpoint, counts in sorted(totals.items()):
         for code, seen in sorted(counts.items()):
+            if code == COST_DEVIATES:
+                deviations.add_metric(endpoint, seen)
+                continue
             family = failures if code.startswith(KIND) else attempts
             family.add_metric([*endpoint, code.removeprefix(KIND)], seen)
     yield attempts
     yield failures
+    yield deviations
 
 
 def _endpoints(endpoints: Mapping[EndpointKey, Evidence]) -> Iterator[Metric]:

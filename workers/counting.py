@@ -74,7 +74,8 @@ def with_pieces(
         spoken = request.body.get("input")
         length = len(spoken) if isinstance(spoken, str) else 0
         usage = replace(usage, input_characters=length)
-    if price.audio_hour and usage.input_audio_ms is None and not usage.input_audio:
+    is_heard = usage.input_audio_ms is not None or (usage.input_audio and not usage.estimated)
+    if price.audio_hour and not is_heard:
         length = pricing.measure(request.body).milliseconds.likely
         usage = replace(usage, input_audio_ms=length or None)
     if price.page and usage.input_pages is None:

@@ -80,6 +80,8 @@ async def _ending(tools: Toolbox, run: Run, answer: Completion | Document) -> Fi
     receipt = Receipt.of(
         job, run.request, answer, batched=run.batched, fee=tools.settings.byok_fee_percent
     )
+    if receipt.deviates:
+        tools.recorder.count_deviation(job.endpoint.key)
     _remember(tools, job, receipt.usage)
     saved = await _keep_media(tools, job, answer)
     envelope = Envelope.of(job)

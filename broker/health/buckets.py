@@ -5,6 +5,7 @@ searched for, and memory is bounded by the endpoints in use times the spans kept
 
     ok failed limited excused   attempts by verdict
     k:<error type>              failures by kind
+    c:deviates                  answers whose cost the provider states otherwise than we compute it
     t<n>  s<n>                  histogram of the first token's wait (ms), of the speed (tokens/s)
 """
 
@@ -21,6 +22,7 @@ Counts: TypeAlias = dict[str, int]
 """Codes and how often each was seen."""
 
 KIND, WAIT, SPEED = "k:", "t", "s"
+COST_DEVIATES = "c:deviates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def read(stored: Mapping[bytes, bytes]) -> dict[EndpointKey, Counts]:
 def is_total(field: str) -> bool:
     """Tell whether a field counts attempts, not the buckets of a histogram."""
     code = field.rpartition(" ")[2]
-    return code.isalpha() or code.startswith(KIND)
+    return code.isalpha() or code.startswith(KIND) or code == COST_DEVIATES
 
 
 def histogram(counts: Counts, letter: str) -> dict[int, int]:

@@ -99,6 +99,11 @@ class Recorder:
             self._count(HOURS, now, seen.endpoint, seen.verdict.value)
         self._something.set()
 
+    def count_deviation(self, endpoint: EndpointKey) -> None:
+        """Count an answer whose cost the provider states otherwise than we compute it."""
+        self._count(MINUTES, self._clock(), endpoint, buckets.COST_DEVIATES)
+        self._something.set()
+
     def later(self, errand: Errand) -> None:
         """Run something rare after the next sending."""
         self._errands.append(errand)

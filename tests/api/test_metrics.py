@@ -24,7 +24,7 @@ def samples(**more):
         "deliveries": [("pending", 4, NOW - 1_000)],
         "workers": 3,
         "ended": [("alpha", "batch", "failed", 5)],
-        "totals": {("alpha", "acme/small"): {"ok": 9, "failed": 1, "k:server": 1}},
+        "totals": {("alpha", "acme/small"): {"ok": 9, "failed": 1, "k:server": 1, "c:deviates": 2}},
         "snapshot": Snapshot(),
     } | more
     families = text_string_to_metric_families(text(Measured(**told)).decode())
@@ -45,6 +45,7 @@ def test_jobs_deliveries_and_attempts():
     assert found["waybill_deliveries_late_seconds", "pending"] == 1
     assert found[("waybill_workers",)] == 3
     assert found["waybill_attempts_total", "acme/small", "alpha", "ok"] == 9
+    assert found["waybill_cost_deviations_total", "acme/small", "alpha"] == 2
     assert found["waybill_failures_total", "acme/small", "alpha", "server"] == 1
 
 

@@ -8,7 +8,9 @@ import pytest
 from broker.completion import Completion, CompletionRequest, Document, Media, Usage
 from broker.pricing import Price
 from tests.factories import make_endpoint
-from workers.receipts import Receipt, completed_usage
+from workers.answers import usage_json
+from workers.counting import completed_usage
+from workers.receipts import Receipt
 
 PICTURE = {"type": "image_url", "image_url": {"url": "https://x"}}
 TWO_PICTURES = {"messages": [{"role": "user", "content": [PICTURE, PICTURE]}]}
@@ -110,3 +112,66 @@ def test_part_of_an_answer_keeps_what_was_stated(stated, output, is_estimated):
     request = CompletionRequest({"messages": []}, "m")
     usage = completed_usage(request, replace(SAID, usage=stated)).usage
     assert (usage.input, usage.output, usage.estimated) == (10, output, is_estimated)
+
+
+def test_the_tier_that_served_the_call_counts():
+    job = SimpleNamespace(endpoint=make_endpoint(prompt=10**9, batch_discount=40))
+    for asked, served, nanos in [
+        ("flex", "flex", 500), ("flex", "default", 1_000), ("flex", None, 1_000),
+        ("default", "priority", 2_000), ("auto", "fast", 2_000), ("auto", "scale", 1_000),
+        (None, "batch", 600),
+    ]:  # fmt: skip
+        answer = Completion(WRITTEN, Usage(input=1, output=1), service_tier=served)
+        request = CompletionRequest({"messages": [], "service_tier": asked}, "m")
+        assert Receipt.of(job, request, answer).cost_nanos == nanos
+
+
+WRITTEN = [{"index": 0, "finish_reason": "stop", "message": {"content": "x" * 400}}]
+
+
+def test_searches_cost_apart_and_are_shown():
+    job = SimpleNamespace(endpoint=make_endpoint(prompt=10**9, web_search=10_000_000))
+    answer = Completion(WRITTEN, Usage(input=1, output=1, searches=3))
+    receipt = Receipt.of(job, CompletionRequest({"messages": []}, "m"), answer)
+    assert (receipt.cost_nanos, receipt.search_nanos) == (30_001_000, 30_000_000)
+    told = usage_json(receipt)
+    assert told["cost_details"] == {"web_search_cost": 0.03}
+    assert told["server_tool_use"] == {"web_search_requests": 3}
+
+
+@pytest.mark.parametrize(
+    ("stated", "deviates"),
+    [
+        (None, False), (1_000_000, False), (1_009_000, False), (991_000, False),
+        (1_050_000, True), (950_000, True), (0, True),
+    ],
+)  # fmt: skip
+def test_a_providers_own_statement_checks_the_cost(stated, deviates):
+    job = SimpleNamespace(id="job_1", endpoint=make_endpoint(prompt=10**12))
+    answer = Completion(WRITTEN, Usage(input=1, output=1, cost_nanos=stated))
+    receipt = Receipt.of(job, CompletionRequest({"messages": []}, "m"), answer)
+    assert (receipt.cost_nanos, receipt.deviates) == (1_000_000, deviates)
+
+
+SOUND = {"input_audio": {"data": "A" * 32_000, "format": "mp3"}}  # 24 kB: about 3 seconds
+
+
+@pytest.mark.parametrize(
+    ("price", "body", "answer", "nanos"),
+    [
+        # whisper's plain forms say nothing of the length
+        ({"audio_hour": 3_600_000}, SOUND, Document({"text": "a"}), 3_000),
+        ({"audio_hour": 3_600_000}, SOUND, Document({"text": "a"}, Usage(input_audio_ms=500)), 500),
+        ({"completion": 10**6}, SOUND, Document({"text": "x" * 40}), 10),
+        # speech that is billed by tokens, which nobody states
+        ({"audio_output": 10**6}, {"input": "x" * 100},
+         Document({}, media=[Media("1", "audio/mpeg", b"")]), 150),
+        ({"image_output_token": 10**6}, {"prompt": "x"}, Document({}, media=MADE), 2_200),
+        ({"request": 7}, {"documents": []}, Document({}, Usage(input=0, output=0, requests=3)), 21),
+        ({"web_search": 5}, {"messages": [], "web_search_options": {}},
+         Completion(WRITTEN, Usage(input=1, output=1)), 5),
+    ],
+)  # fmt: skip
+def test_what_no_provider_states_is_counted(price, body, answer, nanos):
+    job = SimpleNamespace(endpoint=make_endpoint(**price))
+    assert Receipt.of(job, CompletionRequest(body, "m"), answer).cost_nanos == nanos
