@@ -257,3 +257,40 @@ def test_a_suffix_that_means_another_model_says_what_to_do(suffix, remedy):
     assert load(row(f"acme/small:{suffix}"), up="http://u").endpoints([f"acme/small:{suffix}"])
     with pytest.raises(UnknownModelError, match=remedy):
         load(row("acme/small"), up="http://u").endpoints([f"acme/small:{suffix}"])
+
+
+def test_what_a_search_costs_is_known_from_the_vendor_unless_it_is_stated():
+    models = [
+        row("acme/usual", "claude", prompt="1"),
+        row("acme/stated", "claude", prompt="1", web_search="0.02"),
+        row("acme/unpaid", "claude", prompt="1", web_search="0"),
+        row("acme/free", "claude"),
+        row("acme/other", "up", prompt="1"),
+    ]
+    made = {
+        "claude": Provider("claude", "Claude", "anthropic", "http://c"),
+        "up": Provider("up", "Up", "openai", "http://u"),
+    }
+    settings = Settings.model_construct(models=[ModelRow(**each) for each in models])
+    known = catalog.load(settings, made).models
+    fees = {slug: known[slug].endpoints[0].price.web_search for slug in known}
+    assert fees == {
+        "acme/usual": 10_000_000,
+        "acme/stated": 20_000_000,
+        "acme/unpaid": 0,
+        "acme/free": None,
+        "acme/other": None,
+    }
+
+
+def test_service_tiers_cost_what_is_known_of_them(everything):
+    def price(slug, provider):
+        served = everything.everything[slug].endpoints
+        return next(each.price for each in served if each.provider == provider)
+
+    assert (price("openai/gpt-5", "openai").flex_percent, price("openai/gpt-4.1", "openai")
+            .priority_percent) == (50, 175)  # fmt: skip
+    assert price("google/gemini-2.5-flash", "google-ai-studio").web_search == 35_000_000
+    declared = load(row(prompt="1", flex_percent=60), up="http://u").models["acme/small"]
+    own = declared.endpoints[0].price
+    assert (own.flex_percent, own.priority_percent) == (60, 200)

@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -11,7 +12,7 @@ from broker.errors import (
     InvalidRequestError,
 )
 from broker.queues import REDISPATCH_MS, Lane
-from broker.submission import submit_many
+from broker.submission import Submitted, submit_many
 from broker.tables import Job, JobPayload, LedgerEntry
 from tests.factories import (
     HOLD,
@@ -239,3 +240,16 @@ def test_the_request_travels_as_it_came():
     job = make_new_job(UNSTORED, body=body)
     routed = {"models": ["acme/small"], "provider": {"sort": "price"}}
     assert orjson.loads(job.payload["request"]) == body | routed
+
+
+def test_a_call_that_is_only_likely_to_be_covered_goes_alone(database):
+    # Given credit for what a call probably costs, but not for its longest answer
+    caller = make_principal(database, credit=HOLD - 1)
+    jobs = [replace(make_new_job(caller), least_nanos=HOLD // 2) for _ in range(2)]
+    # When two are submitted
+    first, second = run(database, submit_many, *jobs)
+    # Then one is accepted and holds all that is left, and the other hears that it may come back
+    assert isinstance(first, Submitted)
+    assert job_row(database, first.job_id).hold_nanos == HOLD - 1
+    assert second.metadata["reason"] == "in_flight_budget_exhausted"
+    assert "Retry-After" in second.headers
