@@ -88,7 +88,7 @@ def test_openrouters_own_fields_reach_no_other_vendor(vendor, tier):
     body = sent(vendor.wire, {**FIELDS, "service_tier": tier}, vendor.quirks)
     own = {"defer_loading"} if vendor.wire == "anthropic" else set()  # Anthropic's name for it
     assert not names(body) & {*OPENROUTERS, *ROUTING_FIELDS - {"model", "stream"}} - own
-    assert "metadata" not in body
+    assert body.get("metadata", {}) in ({}, {"user_id": "u"})  # the caller's own is kept here
 
 
 def test_openrouter_gets_its_own_fields():
