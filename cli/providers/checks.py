@@ -29,6 +29,15 @@ LISTS: Mapping[str, tuple[str, str]] = {  # how a wire's chat address becomes it
     "gemini": ("/{model}:generateContent", "?pageSize=1"),
     "cohere": ("/v2/chat", "/v1/models"),
 }
+BASES: Mapping[str, str] = {  # how the address of each wire usually looks
+    "openai": "it usually ends in /v1",
+    "mistral": "it usually ends in /v1",
+    "azure": "it is the resource's address, as https://NAME.openai.azure.com",
+    "anthropic": "it usually ends in /v1",
+    "gemini": "it usually ends in /v1beta (Google AI Studio) or /v1 (Vertex AI)",
+    "cohere": "it is the host alone, as https://api.cohere.com",
+    "bedrock": "it is the region's host, as https://bedrock-runtime.us-east-1.amazonaws.com",
+}
 NO_LIST = frozenset({httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED})
 REFUSED = frozenset({ErrorType.AUTHENTICATION, ErrorType.PERMISSION_DENIED})
 MODEL = "waybill-check"
@@ -117,8 +126,8 @@ def _refused(provider: Provider, adapter: Adapter, response: httpx.Response) -> 
 
 def _no_list(provider: Provider, response: httpx.Response) -> Finding:
     if _is_elsewhere(provider):
-        text = f"has nothing at {response.url} (404): check base_url; it usually ends in /v1"
-        return Finding(is_well=False, text=text)
+        told = f"has nothing at {response.url} ({response.status_code}): check base_url; "
+        return Finding(is_well=False, text=told + BASES[provider.wire])
     return Finding(is_well=True, text="answers, but has no list of models: the key was not tried")
 
 

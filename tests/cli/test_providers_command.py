@@ -11,7 +11,9 @@ from broker.settings import Settings
 from broker.vendors import vendors
 from cli.catalog.storage import opened
 from cli.main import app
+from cli.providers import checks
 from cli.providers.checks import check
+from workers.adapters.registry import ADAPTERS
 from workers.simulator.background import running
 
 SECRET = "sk-a-very-secret-key"
@@ -292,3 +294,12 @@ def test_a_vendor_may_be_asked_in_another_language_than_its_own(waybill):
     assert done.exit_code == 0, done.output
     [line] = [line for line in done.output.splitlines() if line.startswith("deepseek")]
     assert "anthropic" in line
+
+
+@pytest.mark.parametrize("wire", ADAPTERS)
+def test_the_hint_about_the_address_is_one_for_the_wire(wire):
+    hint = checks.BASES[wire]
+    if wire in {"openai", "mistral", "anthropic"}:
+        assert hint == "it usually ends in /v1"
+    else:
+        assert hint != "it usually ends in /v1"
