@@ -18,6 +18,7 @@ from starlette.responses import Response
 from api import openapi, queries, unrouted
 from api.auth import Keyring
 from api.errors import PREFIXES, error_response
+from api.local_models import LocalModels
 from api.middleware import CrossOrigin, NoStalling, RequestIds, Unexpected
 from api.pages import router as pages
 from api.routes import ROUTERS, health, metrics
@@ -67,12 +68,14 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         services.keyring.start()
         services.observer.start()
         services.live_catalog.start()
+        await services.local_models.start()
         services.credentials.start()
         yield
         await services.keyring.close()
         await services.limiter.close()
         await services.news.close()
         await services.observer.close()
+        await services.local_models.close()
         await services.live_catalog.close()
         await services.credentials.close()
         await services.redis.aclose()
@@ -116,13 +119,15 @@ def build(config: settings.Settings) -> Services:
     redis = Redis.from_url(config.redis)
     key = signing_key(config)
     seal, known = Seal(key, older_keys(config)), providers.configured(config)
+    live_catalog = LiveCatalog(config, known, database)
     return Services(
         settings=config,
         database=database,
         redis=redis,
         observer=Observer(redis),
         publisher=CeleryPublisher(config.transport),
-        live_catalog=LiveCatalog(config, known, database),
+        live_catalog=live_catalog,
+        local_models=LocalModels(known, live_catalog),
         keyring=Keyring(database),
         limiter=Limiter(connect(config.redis), database),
         news=News(redis, database),

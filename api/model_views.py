@@ -46,7 +46,7 @@ def model(entry: Model, *, available: bool) -> Json:
         "default_parameters": None,
         "supported_voices": None,
         "knowledge_cutoff": entry.knowledge_cutoff,
-        "expiration_date": None,
+        "expiration_date": entry.expires,
         "hugging_face_id": None,
         "links": {"details": f"/api/v1/models/{entry.slug}/endpoints"},
         "available": available,

@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 from starlette.requests import Request
 
 from api.auth import Keyring
+from api.local_models import LocalModels
 from api.waiting import News
 from broker.catalog import Catalog, LiveCatalog
 from broker.credentials import LiveCredentials
@@ -29,6 +30,7 @@ class Services:
     observer: Observer
     publisher: CeleryPublisher
     live_catalog: LiveCatalog
+    local_models: LocalModels
     keyring: Keyring
     limiter: Limiter
     news: News

@@ -1,7 +1,7 @@
 """GET /models, /endpoints, /providers: what can be asked for here, and what else there is."""
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -19,9 +19,12 @@ from broker.catalog.selection import Wanted, ordered, selected
 from broker.completion import Json
 from broker.errors import AuthenticationError
 from broker.routing import Endpoint
+from broker.routing.filters import costs_nothing
+from broker.routing.variants import Variant, split
 from broker.vendors import vendors
 
 router = APIRouter(tags=["models"])
+OPENAI_FIELDS = ("id", "object", "created", "owned_by")
 Asked = Annotated[ModelQuery, Query()]
 
 
@@ -62,28 +65,38 @@ async def list_embedding_models(request: Request, asked: Asked) -> Response:
 
 @router.get("/model/{author}/{slug:path}", openapi_extra=KEY_OPTIONAL)
 async def get_model(request: Request, author: str, slug: str) -> Response:
-    """Show one model, by any of its names."""
-    services = services_of(request)
-    name = f"{author}/{slug}"
-    entry = services.catalog.find(name)
-    shown = views.model(entry, available=entry.slug in (await _offer(request)).models)
-    if entry.slug != name:
-        shown["alias_target"] = {"slug": entry.slug, "name": entry.name}
-    return json_response({"data": shown})
+    """Show one model, by any of its names, with or without a variant's suffix."""
+    return json_response({"data": await _shown(request, f"{author}/{slug}")})
 
 
 @router.get("/models/{author}/{slug:path}/endpoints", openapi_extra=KEY_OPTIONAL)
 async def list_model_endpoints(
     request: Request, author: str, slug: str, show: Annotated[bool, Query(alias="all")] = False
 ) -> Response:
-    """List a model's endpoints at the configured providers; `all=true` adds all others."""
-    services = services_of(request)
-    entry = services.catalog.find(f"{author}/{slug}")
+    """List a model's endpoints at the configured providers; `all=true` adds all others.
+
+    With `:free` after the name these are the endpoints that cost nothing.
+    """
+    services, name = services_of(request), f"{author}/{slug}"
+    entry = services.catalog.find(name)
     offer = await _offer(request)
     served = offer.models.get(entry.slug, replace(entry, endpoints=()))
     shown = entry if show else served
-    listed = _endpoints(services, offer, shown, shown.endpoints)
+    endpoints = _of_variant(name, entry, shown.endpoints)
+    listed = _endpoints(services, offer, shown, endpoints)
     return json_response({"data": views.model_with_endpoints(entry, listed)})
+
+
+@router.get("/models/{author}/{slug:path}", openapi_extra=KEY_OPTIONAL)
+async def get_listed_model(request: Request, author: str, slug: str) -> Response:
+    """Show one model as `GET /model/{author}/{slug}` does, and as OpenAI's SDKs read it."""
+    return _for_openai(await _shown(request, f"{author}/{slug}"))
+
+
+@router.get("/models/{name}", include_in_schema=False)
+async def get_model_by_bare_name(request: Request, name: str) -> Response:
+    """Show one model by a name without its author, as OpenAI's SDKs ask for it."""
+    return _for_openai(await _shown(request, name))
 
 
 @router.get("/endpoints/zdr", openapi_extra=KEY_OPTIONAL)
@@ -113,6 +126,21 @@ async def list_providers(
         for slug in slugs
     ]
     return json_response({"data": shown})
+
+
+async def _shown(request: Request, name: str) -> Json:
+    """Return a model as it is shown. Raises UnknownModelError with the nearest names."""
+    entry = services_of(request).catalog.find(name)
+    offered = (await _offer(request)).models.get(entry.slug)
+    shown = views.model(offered or entry, available=offered is not None)
+    if entry.slug != name:
+        shown["alias_target"] = {"slug": entry.slug, "name": entry.name}
+    return shown
+
+
+def _for_openai(shown: Json) -> Response:
+    """Answer with a model in OpenRouter's envelope, beside the fields of OpenAI's object."""
+    return json_response({field: shown[field] for field in OPENAI_FIELDS} | {"data": shown})
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +194,12 @@ def _page(request: Request, asked: ModelQuery, wanted: Wanted, offer: _Offer) ->
 def _selected(services: Services, asked: ModelQuery, wanted: Wanted, offer: _Offer) -> list[Model]:
     shown = services.catalog.everything if asked.all else offer.models
     return selected(shown.values(), wanted, names=_names(services), now=int(time.time()))
+
+
+def _of_variant(name: str, entry: Model, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
+    """Return the endpoints that a name's suffix leaves, if it is not part of the model's name."""
+    is_free = name != entry.slug and split(name)[1] is Variant.FREE
+    return [each for each in endpoints if costs_nothing(each.price) or not is_free]
 
 
 def _endpoints(

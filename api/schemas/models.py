@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.catalog.selection import Wanted
+from broker.catalog.selection import USUAL_OUTPUTS, Wanted
 
 MOST = 1_000
 ALL = "all"
@@ -20,7 +20,7 @@ class ModelQuery(BaseModel):
     q: str | None = Field(None, description="Part of a name or a slug.")
     category: str | None = Field(None, description="A use case, e.g. programming.")
     input_modalities: str | None = Field(None, description="All of these.")
-    output_modalities: str = Field("text", description="One of these, or `all`.")
+    output_modalities: str = Field(",".join(USUAL_OUTPUTS), description="One of these, or `all`.")
     supported_parameters: str | None = Field(None, description="All of these.")
     context: int | None = Field(None, ge=0, description="At least so many tokens.")
     min_price: float | None = Field(None, ge=0, description="Prompt, USD per million tokens.")

@@ -5,8 +5,7 @@ In reading order: `models`, `names` (one slug wherever a model is served), `fami
 `declared` (waybill.toml), `latest`, `suggestions`, `lookup` (the catalog itself), `assembly` (how
 it is put together), `selection` (listings of it), `fit` (how well a model does what); `models_dev`
 and `discovered` (lists of others), `changes` (what an import would change), `applied` (imports as
-stored), `local_servers` (what servers of one's own list), `live` (the catalog of a running
-process).
+stored), `live` (the catalog of a running process).
 """
 
 from broker.catalog.assembly import load

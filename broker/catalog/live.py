@@ -4,8 +4,9 @@ Prices change by the hour (off-peak) and by the day; half an hour is the grid th
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -13,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from broker.catalog import applied
 from broker.catalog.assembly import load
 from broker.catalog.lookup import Catalog
+from broker.catalog.models import Offer
 from broker.clock import now_ms
 from broker.database import Database
 from broker.providers import Provider
@@ -41,6 +43,7 @@ class LiveCatalog:
         self._database = database
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
+        self._local: Sequence[Offer] = ()
         self._seen = database.read_now(applied.version), self._slot()
         self.current = self._load()
 
@@ -60,11 +63,18 @@ class LiveCatalog:
         self._seen = seen
         return True
 
+    async def list_local(self, offers: Sequence[Offer]) -> None:
+        """Add the models that servers of one's own list, in place of those listed before."""
+        if offers != self._local:
+            self._local = offers
+            self.current = await asyncio.to_thread(self._load)
+
     def _load(self) -> Catalog:
         now = self._clock()
         offers = self._database.read_now(applied.offers, now)
         moment = datetime.fromtimestamp(now / 1000, UTC)
-        return load(self._settings, self._providers, offers, now=moment)
+        listed = chain(offers, self._local)
+        return load(self._settings, self._providers, listed, now=moment)
 
     def _slot(self) -> int:
         return self._clock() // GRID_MS

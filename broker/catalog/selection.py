@@ -3,6 +3,7 @@
 Names and meanings: openrouter.ai/docs/api-reference/list-available-models.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -16,6 +17,7 @@ from broker.pricing import Price
 
 MILLION_DOLLARS = 1_000_000_000  # nano-dollars per million tokens that are a dollar per million
 DAY_SECONDS = 86_400
+DIGITS = re.compile(r"([0-9]+)")
 GOOD_FIT = 0.8
 
 CATEGORIES: Mapping[str, str] = {
@@ -46,6 +48,10 @@ TOKENIZERS: Mapping[str, str] = {
     "cohere": "Cohere",
     "amazon": "Nova",
 }
+
+
+USUAL_OUTPUTS = frozenset({"text"})
+"""What the listed models give, unless a caller asks for others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +167,15 @@ def cheapest(model: Model) -> Price:
 
 def fit(model: Model, task: str) -> float:
     return task_fit().get(model.slug, {}).get(task, 0.0)
+
+
+def natural(model: Model) -> list[tuple[int, int, str]]:
+    """Return a key that puts `gpt-5` before `gpt-10`."""
+    return [
+        (1, int(part), "") if part.isdecimal() else (0, 0, part)
+        for part in DIGITS.split(model.slug)
+        if part
+    ]
 
 
 Key: TypeAlias = Callable[[Model, Snapshot], float]

@@ -1,5 +1,6 @@
 """The catalog as this installation serves it, and its database, migrated, for as long as needed."""
 
+import asyncio
 import contextlib
 import tempfile
 from collections.abc import Iterator
@@ -8,8 +9,10 @@ from pathlib import Path
 from sqlalchemy import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from api.local_models import ask, local_servers
 from broker import settings
-from broker.catalog import Catalog, LiveCatalog, load
+from broker.catalog import Catalog, applied, load
+from broker.clock import now_ms
 from broker.database import Database
 from broker.migrations import migrate
 from broker.providers import configured
@@ -39,13 +42,16 @@ def looked_up(config: Settings) -> Catalog:
     Without one that answers, no import counts.
     """
     known = configured(config)
+    found = asyncio.run(ask(local_servers(known.values())))
+    listed = [offer for offers in found.values() for offer in offers]
     if _is_missing(config):
-        return load(config, known)
+        return load(config, known, listed)
     with contextlib.closing(Database(config.database)) as database:
         try:
-            return LiveCatalog(config, known, database).current
+            imported = database.read_now(applied.offers, now_ms())
         except SQLAlchemyError:
-            return load(config, known)
+            imported = []
+    return load(config, known, [*imported, *listed])
 
 
 def _is_missing(config: Settings) -> bool:

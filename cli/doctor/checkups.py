@@ -20,6 +20,7 @@ from sqlalchemy import create_engine, make_url
 
 from broker import migrations
 from broker import providers as provider_rows
+from broker.catalog.selection import USUAL_OUTPUTS
 from broker.settings import Settings, config_path
 from cli.catalog.storage import looked_up
 from cli.providers.disabled import disabled
@@ -29,6 +30,7 @@ from cli.troubles import first_line
 
 OLDEST_PYTHON = (3, 11)
 PATIENCE_SECONDS = 3
+SHOWN = 4  # names of models
 
 
 class Ailment(Exception):  # noqa: N818  # what a doctor finds
@@ -173,12 +175,15 @@ def wires(config: Settings) -> str:
 
 
 def models(config: Settings) -> str:
-    """Check that something can be asked for."""
+    """Check that something can be asked for; count as `GET /models` does."""
     known = looked_up(config).models
     if not known:
         raise Ailment("none: configure a provider, or write [[models]] tables")
-    shown = ", ".join(list(known)[:4])
-    return f"{len(known)}: {shown}{', …' if len(known) > 4 else ''}"  # noqa: PLR2004
+    usual = [slug for slug, model in known.items() if USUAL_OUTPUTS & {*model.output_modalities}]
+    shown = ", ".join(usual[:SHOWN])
+    more = ", …" if len(usual) > SHOWN else ""
+    others = len(known) - len(usual)
+    return f"{len(usual)}: {shown}{more}" + (f"; {others} of other kinds" if others else "")
 
 
 def server(_config: Settings) -> str:

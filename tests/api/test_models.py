@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from types import SimpleNamespace
 
+import openai
 import pytest
 from openrouter.components import ListEndpointsResponse, Model, ModelsListResponse
 from openrouter.operations import ListEndpointsZdrResponse, ListProvidersResponse
@@ -179,6 +180,48 @@ def test_one_model_by_any_of_its_names(api):
     missing = api.get("/api/v1/model/openai/gpt-4oo")
     assert missing.status_code == 404
     assert "openai/gpt-4o" in missing.json()["error"]["message"]
+
+
+def test_a_listed_model_is_one_to_both_sdks(api):
+    body = get(api, "/models/openai/gpt-4o")
+    assert Model.model_validate(body["data"]).id == "openai/gpt-4o"
+    theirs = openai.types.Model.model_validate(body, strict=True)
+    assert (theirs.id, theirs.object, theirs.owned_by) == ("openai/gpt-4o", "model", "openai")
+    assert get(api, "/models/gpt-4o")["id"] == "openai/gpt-4o"
+    assert get(api, "/models/openai%2Fgpt-4o")["id"] == "openai/gpt-4o"
+
+
+@pytest.mark.parametrize("path", ["/model/{}", "/models/{}", "/models/{}/endpoints"])
+@pytest.mark.parametrize("suffix", ["nitro", "floor", "exacto", "free"])
+def test_a_variant_is_shown_as_its_model(api, path, suffix):
+    body = get(api, path.format(f"openai/gpt-4o:{suffix}"))["data"]
+    assert body["id"] == "openai/gpt-4o"
+    if path.endswith("endpoints"):
+        assert bool(body["endpoints"]) is (suffix != "free")  # none of them costs nothing
+
+
+@pytest.mark.parametrize("path", ["/model/{}", "/models/{}", "/models/{}/endpoints"])
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("openai/gpt-4oo", "Did you mean openai/gpt-4o"),
+        ("openai/gpt-4oo:nitro", "Did you mean"),
+        ("x/" + "y" * 5_000, "5,002 characters"),
+    ],
+)
+def test_an_unknown_model_is_answered_with_names_that_are_near(api, path, name, hint):
+    answer = api.get("/api/v1" + path.format(name))
+    assert answer.status_code == 404
+    assert hint in answer.json()["error"]["message"]
+    assert len(answer.text) < 500
+
+
+def test_a_retired_model_is_marked_and_shown_only_among_all(api):
+    assert "openai/gpt-4" not in ids(api)
+    [shown] = [m for m in get(api, "/models", all="true")["data"] if m["id"] == "openai/gpt-4"]
+    assert (shown["expiration_date"], shown["available"]) == ("2026-10-23", False)
+    coming = get(api, "/model/openai/gpt-5")["data"]
+    assert (coming["expiration_date"], coming["available"]) == ("2026-12-11", True)
 
 
 def test_endpoints_show_prices_policy_and_the_last_half_hour(api):

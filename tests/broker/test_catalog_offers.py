@@ -56,6 +56,7 @@ BEHIND_RESPONSES = (
     *("o1-pro", "o3-pro", "gpt-5-pro", "gpt-5.2-pro", "gpt-5.4-pro", "gpt-5.5-pro"),
     *("gpt-5-pro-2025-10-06", "gpt-5-codex", "gpt-5.1-codex-max", "gpt-5.3-codex", "codex-mini"),
     *("o3-deep-research", "o4-mini-deep-research-2025-06-26", "computer-use-preview"),
+    *("gpt-5-image", "gpt-5.4-image-2"),
 )
 
 

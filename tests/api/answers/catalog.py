@@ -13,6 +13,7 @@ def look_around(walk: Walk) -> None:
     ask("GET /models/user", params={"limit": 1})
     ask("GET /embeddings/models")
     ask("GET /model/{author}/{slug}", **SMALL)
+    ask("GET /models/{author}/{slug}", **SMALL)
     ask.until(_was_called, "GET /models/{author}/{slug}/endpoints", **SMALL)
     ask("GET /endpoints/zdr")
     ask("GET /providers")
