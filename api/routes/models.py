@@ -19,7 +19,6 @@ from broker.catalog.selection import Wanted, ordered, selected
 from broker.completion import Json
 from broker.errors import AuthenticationError
 from broker.routing import Endpoint
-from broker.routing.filters import costs_nothing
 from broker.routing.variants import Variant, split
 from broker.vendors import vendors
 
@@ -199,7 +198,7 @@ def _selected(services: Services, asked: ModelQuery, wanted: Wanted, offer: _Off
 def _of_variant(name: str, entry: Model, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
     """Return the endpoints that a name's suffix leaves, if it is not part of the model's name."""
     is_free = name != entry.slug and split(name)[1] is Variant.FREE
-    return [each for each in endpoints if costs_nothing(each.price) or not is_free]
+    return [each for each in endpoints if each.price.is_free or not is_free]
 
 
 def _endpoints(

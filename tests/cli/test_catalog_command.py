@@ -1,10 +1,17 @@
 """`waybill catalog` and `waybill models`, on a data directory of their own and without a server."""
 
 import json
+import re
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
+
+from api.schemas.models import ModelQuery
+from broker import settings
+from broker.catalog import load
+from broker.catalog.selection import selected
+from broker.providers import configured
 
 GPT_4O = {"id": "gpt-4o", "name": "GPT-4o", "cost": {"input": 3, "output": 9}, "tool_call": True}
 ODD = {"id": "gpt-4o-mini", "name": "mini", "cost": {"input": 15, "output": 0.6}}
@@ -112,3 +119,26 @@ def test_a_model_is_shown_with_what_a_call_costs(waybill):
     shown = waybill("models", "show", "gpt-4o").stdout
     assert "0.0075" in shown  # 1,000 tokens at 2.5 and 500 at 10 dollars per million
     assert "openai" in shown
+
+
+def test_the_list_and_the_doctor_count_as_the_api_does(waybill):
+    listed = waybill("models", "list").stdout
+    shown, others = map(int, re.search(r"^(\d+) models; (\d+) more", listed, re.MULTILINE).groups())
+    assert f"{shown}: " in (told := waybill("doctor").stdout)
+    assert f"{others} of other kinds" in told
+    offered = load(settings.load(), configured(settings.load())).models
+    assert shown == len(selected(offered.values(), ModelQuery().wanted(), names={}, now=0))
+    assert f"{shown + others} models" in waybill("models", "list", "--output", "all").stdout
+    assert "text → embeddings" in waybill("models", "list", "--output", "embeddings").stdout
+
+
+def test_models_are_listed_by_their_versions(waybill):
+    listed = waybill("models", "list", "-q", "gpt-").stdout
+    assert listed.index("gpt-5.1 ") < listed.index("gpt-5.2 ") < listed.index("gpt-6-luna ")
+    assert "davinci" not in waybill("models", "list").stdout
+    assert "retired on 2026-10-23" in waybill("models", "show", "gpt-4").stdout
+
+
+def test_the_models_of_a_running_server_are_listed_at_once(waybill, monkeypatch, list_of_models):
+    monkeypatch.setenv("OLLAMA_HOST", list_of_models)
+    assert "ollama/qwen3:32b" in waybill("models", "list", "-q", "ollama").stdout
