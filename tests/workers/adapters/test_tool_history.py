@@ -161,3 +161,19 @@ def test_every_wire_sends_calls_with_ids_of_their_own(wire, messages):
     assert calls
     assert len(set(calls)) == len(calls)
     assert calls == results
+
+
+@pytest.mark.parametrize("wire", ADAPTERS)
+@pytest.mark.parametrize("choice", [None, "auto", {"name": "f"}])
+def test_functions_of_the_form_before_tools_are_kept_or_become_tools(wire, choice):
+    functions = [{"name": "f", "parameters": {"type": "object", "properties": {"a": {}}}}]
+    asked = {"messages": [USER], "functions": functions}
+    asked |= {"function_call": choice} if choice else {}
+    upstream = Upstream(slug="p", base_url="https://provider.example/v1", api_key="a:b", wire=wire)
+    sent = json.loads(ADAPTERS[wire].request(CompletionRequest(asked, "m"), upstream).body)
+    if wire in ("openai", "azure"):
+        assert sent["functions"] == functions
+        assert sent.get("function_call") == choice
+    else:
+        assert "f" in _found(sent, "name")
+        assert not {"functions", "function_call"} & set(sent)

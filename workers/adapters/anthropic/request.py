@@ -13,6 +13,7 @@ from workers.adapters.anthropic.structured import set_format
 from workers.adapters.anthropic.thinking import set_sampling, set_thinking
 from workers.adapters.anthropic.tools import read_choice, read_tools
 from workers.adapters.asked_reasoning import output_limit
+from workers.adapters.legacy_functions import with_tools
 from workers.adapters.refusals import refuse_rare_formats
 
 _TIERS = {"auto": "auto", "priority": "auto", "fast": "auto", "default": "standard_only"}
@@ -20,7 +21,7 @@ _TIERS = {"auto": "auto", "priority": "auto", "fast": "auto", "default": "standa
 
 def request_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
     """Return the body to send; `request.body` is left as it was."""
-    body, model = request.body, Model.named(request.model)
+    body, model = with_tools(request.body), Model.named(request.model)
     refuse_rare_formats(body)
     conversation = read_conversation(body.get("messages"))
     sent: Json = {

@@ -14,6 +14,7 @@ from workers.adapters.bedrock.conversation import Conversation
 from workers.adapters.bedrock.inference import inference_config
 from workers.adapters.bedrock.model_fields import apply_model_fields
 from workers.adapters.bedrock.tools import tool_config
+from workers.adapters.legacy_functions import with_tools
 from workers.adapters.refusals import refuse_rare_formats
 
 _OWN = (
@@ -33,7 +34,7 @@ _TIERS = frozenset({"default", "flex", "priority", "reserved"})
 
 def request_body(request: CompletionRequest) -> Json:
     """Return the body to send; `request.body` is left as it was."""
-    asked = request.body
+    asked = with_tools(request.body)
     refuse_rare_formats(asked)
     told = Conversation(asked.get("messages"))
     body: Json = {"messages": told.messages}

@@ -8,6 +8,7 @@ from broker.completion import CompletionRequest, Json
 from workers.adapters.asked_reasoning import asked_reasoning, output_limit
 from workers.adapters.cohere.messages import chat_messages
 from workers.adapters.cohere.tools import tool_fields
+from workers.adapters.legacy_functions import with_tools
 from workers.adapters.refusals import refuse_rare_formats, stop_words
 
 _STOP_LIMIT = 5
@@ -25,7 +26,7 @@ _OWN = ("safety_mode", "citation_options", "priority", "strict_tools", "thinking
 
 def request_body(request: CompletionRequest) -> Json:
     """Return the body to send; `request.body` is left as it was."""
-    asked = request.body
+    asked = with_tools(request.body)
     refuse_rare_formats(asked)
     messages, documents = chat_messages(asked.get("messages"))
     body: Json = {"model": request.model, "messages": messages, "stream": request.stream}

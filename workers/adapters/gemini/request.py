@@ -9,6 +9,7 @@ from workers.adapters.gemini.contents import read_conversation
 from workers.adapters.gemini.models import Model
 from workers.adapters.gemini.quirks import Quirk
 from workers.adapters.gemini.tools import read_choice, read_tools
+from workers.adapters.legacy_functions import with_tools
 from workers.adapters.refusals import refuse_rare_formats
 
 _OWN_FIELDS = {"safety_settings": "safetySettings", "cached_content": "cachedContent"}
@@ -16,7 +17,7 @@ _OWN_FIELDS = {"safety_settings": "safetySettings", "cached_content": "cachedCon
 
 def request_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
     """Return the body to send; `request.body` is left as it was."""
-    body, model = request.body, Model.named(request.model)
+    body, model = with_tools(request.body), Model.named(request.model)
     refuse_rare_formats(body)
     # Vertex AI's stable version refuses ids in calls; they are matched by name and order.
     ids = Quirk.VERTEX not in quirks

@@ -10,6 +10,7 @@ from typing import Any
 from broker.completion import Completion, CompletionRequest, Json
 from workers.adapters.asked_reasoning import asked_reasoning, refuse_off
 from workers.adapters.base import HttpRequest, StreamReader, Upstream
+from workers.adapters.legacy_functions import with_tools
 from workers.adapters.mistral.messages import chat_messages
 from workers.adapters.mistral.references import annotate
 from workers.adapters.openai import OpenAiAdapter
@@ -44,7 +45,7 @@ class MistralAdapter(OpenAiAdapter):
     reads_files = True
 
     def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        told = replace(request, body=_told(request.body, request.model))
+        told = replace(request, body=_told(with_tools(request.body), request.model))
         return super().request(told, replace(upstream, quirks=upstream.quirks | _QUIRKS))
 
     def answer(self, body: bytes, request: CompletionRequest) -> Completion:
