@@ -1,7 +1,9 @@
 """Requests that no route answers: what was meant, perhaps, and what is not here at all."""
 
 import difflib
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
+from functools import lru_cache
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
@@ -16,6 +18,7 @@ from broker.errors import (
     WaybillError,
 )
 
+PARAMETER = re.compile(r"\{[^}]*\}")
 NEAR = 0.8  # how much of a path must be right
 ELSEWHERE = {
     "/responses": "OpenAI's Responses API is not here",
@@ -31,10 +34,30 @@ def answer(app: FastAPI, request: Request, error: HTTPException) -> Response:
     if error.status_code == 404:  # noqa: PLR2004
         return error_response(request, NotFoundError(f"{asked}: {_remedy(path, known)}."))
     headers = dict(error.headers or {})
-    if path in known:  # the framework names the methods of one of its routes only
-        headers["Allow"] = ", ".join(method.upper() for method in known[path])
+    if allowed := _allowed(
+        path, known
+    ):  # the framework names the methods of one of its routes only
+        headers["Allow"] = ", ".join(allowed)
     told = f"use {headers['Allow']}" if "Allow" in headers else error.detail
     return error_response(request, _refusal(error, f"{asked}: {told}."), headers)
+
+
+def _allowed(path: str, known: Mapping[str, Collection[str]]) -> list[str]:
+    """Return the methods of every documented path that a requested one matches."""
+    methods = [
+        method.upper()
+        for template, operations in known.items()
+        if _pattern(template).fullmatch(path)
+        for method in operations
+    ]
+    return list(dict.fromkeys(methods))
+
+
+@lru_cache(maxsize=1_000)
+def _pattern(template: str) -> re.Pattern[str]:
+    """Return the expression that a documented path stands for: each parameter is one segment."""
+    parts = PARAMETER.split(template)
+    return re.compile("[^/]+".join(re.escape(part) for part in parts))
 
 
 def _documented(path: str) -> str:
