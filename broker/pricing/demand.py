@@ -14,7 +14,7 @@ from broker.pricing.estimates import (
     output_limit,
 )
 from broker.pricing.price import Price
-from broker.pricing.sent import Range, Sent, text_size
+from broker.pricing.sent import Range, Sent, measure
 
 LEAST_REASONING_TOKENS = 1_024
 """What some vendors let a model think at least, beside the output that was asked for."""
@@ -201,7 +201,7 @@ def _requests(body: Json, operation: Operation) -> Range:
     documents = body.get("documents")
     if operation is not Operation.RERANK or not isinstance(documents, list):
         return Range(1, 1)
-    sizes = [text_size(str(each)) for each in documents]
+    sizes = [measure({"document": each}).text_bytes for each in documents]
     parts = Range(
         sum(size // (4 * DOCUMENT_TOKENS) + 1 for size in sizes),
         sum(size // DOCUMENT_TOKENS + 1 for size in sizes),

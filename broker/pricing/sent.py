@@ -108,33 +108,41 @@ def _message(sent: Sent, message: Any) -> None:
 
 
 def _walk(sent: Sent, value: Any, *, ids: bool = False) -> None:
-    """Add a value: text, unless it is a part that holds something else."""
-    if isinstance(value, str):
-        sent.text_bytes += text_size(value)
-    elif isinstance(value, list):
-        for each in value:
-            _walk(sent, each, ids=ids)
-    elif isinstance(value, dict):
-        _walk_object(sent, value)
-    elif ids and isinstance(value, int):
-        sent.token_ids += 1
-    elif value is not None:
-        sent.text_bytes += len(repr(value))
+    """Add a value: text, unless it is a part that holds something else.
+
+    What is still to be looked at is kept in a list: a body may be nested deeper than calls may be.
+    """
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            sent.text_bytes += text_size(each)
+        elif isinstance(each, list):
+            waiting += each
+        elif isinstance(each, dict):
+            waiting += _inside(sent, each)
+        elif ids and isinstance(each, int):
+            sent.token_ids += 1
+        elif each is not None:
+            sent.text_bytes += len(repr(each))
 
 
-def _walk_object(sent: Sent, value: Json) -> None:
+def _inside(sent: Sent, value: Json) -> list[Any]:
+    """Add an object's names, or all of it where it is a part of a message; return what is left."""
     kind = value.get("type")
     if isinstance(kind, str) and (read := _MEDIA.get(kind)) and _held(value, kind) is not None:
         read(sent, value)
-        return
+        return []
     is_text = kind == "text" and isinstance(value.get("text"), str)
+    inside = []
     for name, each in value.items():
         if name == "cache_control":
             is_long = isinstance(each, dict) and each.get("ttl") == "1h"
             sent.caches_an_hour = sent.caches_an_hour or is_long
         elif not (is_text and name == "type"):
             sent.text_bytes += 0 if is_text else text_size(str(name)) + 4
-            _walk(sent, each)
+            inside.append(each)
+    return inside
 
 
 def _held(part: Json, kind: str) -> Any:

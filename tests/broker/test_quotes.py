@@ -158,3 +158,12 @@ def test_a_price_that_comes_with_the_answer_holds_a_cent_at_least():
     found = quoted(price=Price(as_stated=True))
     assert found.least == (UNSTATED_LEAST_NANOS,)
     assert found.nanos[0] > UNSTATED_LEAST_NANOS
+
+
+def test_a_body_may_be_nested_deeper_than_calls_may_be():
+    schema = {"type": "string", "description": MEGABYTE}
+    for _ in range(5_000):
+        schema = {"type": "object", "properties": {"p": schema}}
+    assert quoted({"tools": [{"type": "function", "function": {"parameters": schema}}]}).nanos[
+        0
+    ] > len(MEGABYTE)
