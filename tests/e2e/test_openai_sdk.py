@@ -164,3 +164,54 @@ async def test_async_completion_and_stream(base_url: str) -> None:
 
 def _named(name: str) -> dict[str, object]:
     return {"type": "function", "function": WEATHER["function"] | {"name": name}}
+
+
+def test_options_of_one_call(sdk: openai.OpenAI) -> None:
+    narrow = sdk.with_options(timeout=30, max_retries=1)
+    answer = narrow.chat.completions.create(model="sim/sim-echo", messages=HELLO)
+    assert answer.choices[0].message.content == "one two three"
+    with pytest.raises(openai.APITimeoutError):
+        sdk.with_options(timeout=0.3).chat.completions.create(
+            model="sim/sim-lat2000", messages=HELLO
+        )
+
+
+def test_a_request_has_an_id(sdk: openai.OpenAI) -> None:
+    raw = sdk.chat.completions.with_raw_response.create(model="sim/sim-echo", messages=HELLO)
+    assert raw.request_id
+    assert raw.parse()._request_id == raw.request_id
+    own = sdk.with_options(default_headers={"X-Request-Id": "mine-1"})
+    assert own.chat.completions.create(model="sim/sim-echo", messages=HELLO)._request_id == "mine-1"
+    with pytest.raises(openai.NotFoundError) as caught:
+        own.chat.completions.create(model="sim/sim-ecko", messages=HELLO)
+    assert caught.value.request_id == "mine-1"
+
+
+def test_the_helper_for_streams(sdk: openai.OpenAI) -> None:
+    with sdk.chat.completions.stream(model="sim/sim-echo", messages=HELLO) as stream:
+        deltas = [event.delta for event in stream if event.type == "content.delta"]
+        final = stream.get_final_completion()
+    assert "".join(deltas) == final.choices[0].message.content == "one two three"
+    assert final.choices[0].finish_reason == "stop"
+    assert final.usage is not None
+    assert final.usage.total_tokens > 0
+
+
+ERRORS = [
+    ("sim/sim-400", openai.BadRequestError, 400),
+    ("sim/sim-context", openai.BadRequestError, 400),
+    ("sim/sim-ecko", openai.NotFoundError, 404),
+    ("sim/sim-401", openai.InternalServerError, 502),
+]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(("model", "kind", "status"), ERRORS)
+def test_an_error_has_its_class(
+    sdk: openai.OpenAI, model: str, kind: type[openai.APIStatusError], status: int, stream: bool
+) -> None:
+    with pytest.raises(kind) as caught:
+        sdk.chat.completions.create(model=model, messages=HELLO, stream=stream)
+    assert caught.value.status_code == status
+    assert caught.value.message
+    assert caught.value.request_id
