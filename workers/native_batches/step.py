@@ -15,6 +15,14 @@ from workers.adapters.base import HttpRequest, MalformedAnswerError
 from workers.native_batches.base import BatchApi, Order, Progress, Result
 from workers.native_batches.booking import book_answer, doubt, end_early, fall_back
 from workers.native_batches.calls import RefusedCallError, SilentCallError, fetch, lines
+from workers.native_batches.failures import (
+    GONE_UPSTREAM,
+    NEVER_ENDED,
+    NO_RESULTS,
+    NO_STATUS,
+    NOT_IN_TIME,
+    UNHEARD_OF,
+)
 from workers.native_batches.lines import lines_of
 from workers.native_batches.registry import BATCH_APIS
 from workers.native_batches.search import find
@@ -319,33 +327,3 @@ class Step:
     @property
     def _api(self) -> BatchApi:
         return BATCH_APIS[str(self._known_route.batches)]
-
-
-NOT_IN_TIME = Failure(
-    AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, "The provider took no batch with it in time."
-)
-UNHEARD_OF = Failure(
-    AttemptOutcome.UNKNOWN,
-    ErrorType.PROVIDER_UNAVAILABLE,
-    "The provider may have accepted the batch, but never said so.",
-)
-NO_STATUS = Failure(
-    AttemptOutcome.UNKNOWN,
-    ErrorType.PROVIDER_UNAVAILABLE,
-    "The provider did not say how far the batch was until its time was up.",
-)
-NO_RESULTS = Failure(
-    AttemptOutcome.UNKNOWN,
-    ErrorType.PROVIDER_UNAVAILABLE,
-    "The provider ended the batch and did not hand out its results; it may have billed them.",
-)
-NEVER_ENDED = Failure(
-    AttemptOutcome.UNKNOWN,
-    ErrorType.TIMEOUT,
-    "The provider did not end the batch in time; what it had done may have been billed.",
-)
-GONE_UPSTREAM = Failure(
-    AttemptOutcome.UNKNOWN,
-    ErrorType.PROVIDER_UNAVAILABLE,
-    "The provider knows the batch no longer; what it had done may have been billed.",
-)
