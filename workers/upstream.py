@@ -47,6 +47,7 @@ from workers.stated_usage import stated_usage
 from workers.transport_errors import HEADER_LIMIT, describe
 
 MAX_ERROR_BYTES = 64 * 1024
+MOST_HEADERS = 1_000  # header lines of an answer
 
 CARRIED = {"accept-encoding": "gzip, deflate", "user-agent": "Waybill"}
 """Headers of every request, unless an adapter or a provider's row says otherwise."""
@@ -55,6 +56,17 @@ log = structlog.get_logger()
 
 MISSHAPEN = (TypeError, ValueError, LookupError, AttributeError)
 """What a translator raises over a shape that nobody foresaw."""
+
+
+class _Transport(AiohttpTransport):
+    """The transport, which also knows `x-gzip`: gzip by another name (RFC 9110, 8.4.1.3)."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        encoding = response.headers.get("content-encoding", "").lower()
+        if "x-gzip" in encoding:
+            response.headers["content-encoding"] = encoding.replace("x-gzip", "gzip")
+        return response
 
 
 class Wire:
@@ -68,7 +80,7 @@ class Wire:
     def __init__(self, settings: Settings) -> None:
         self._timeout = httpx.Timeout(None, connect=settings.connect_timeout_seconds)
         self._most = settings.worker_concurrency + 64
-        self._transport = AiohttpTransport(client=self._session)
+        self._transport = _Transport(client=self._session)
         self.client = httpx.AsyncClient(
             transport=self._transport,
             timeout=self._timeout,
@@ -87,6 +99,7 @@ class Wire:
             request_class=ReportingRequest,
             max_line_size=HEADER_LIMIT,
             max_field_size=HEADER_LIMIT,
+            max_headers=MOST_HEADERS,
         )
 
     @asynccontextmanager
@@ -100,7 +113,6 @@ class Wire:
             extensions={"timeout": self._timeout.as_dict()},
         )
         response = await self._transport.handle_async_request(request)
-        _name_gzip(response.headers)
         try:
             yield response
         finally:
@@ -111,12 +123,6 @@ class Wire:
 
 
 _url = lru_cache(maxsize=4_096)(httpx.URL)
-
-
-def _name_gzip(headers: httpx.Headers) -> None:
-    """Call `x-gzip` by its other name, the only one that httpx knows (RFC 9110, 8.4.1.3)."""
-    if "x-gzip" in headers.get("content-encoding", "").lower():
-        headers["content-encoding"] = headers["content-encoding"].lower().replace("x-gzip", "gzip")
 
 
 async def call(
@@ -188,7 +194,7 @@ async def _answer(
             await read_stream(response, adapter.reader(request), watch, most, assembly)
             return assembly.completion()
         body = await read_body(response, watch, most)
-        if looks_like_events(body):
+        if isinstance(adapter, Adapter) and looks_like_events(body):
             return _replayed(body, adapter, request, assembly)
         return adapter.answer(body, request)
     except CutOffError:

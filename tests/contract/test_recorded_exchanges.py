@@ -22,6 +22,7 @@ from tests.contract.folding import counts, fold, said
 from tests.contract.oracles.failures import suiting
 from workers.adapters.base import Adapter, MalformedAnswerError, ProviderFailureError
 from workers.adapters.registry import ADAPTERS
+from workers.assembly import Assembly
 
 WIRES = {
     "openai-chat": "openai",
@@ -161,6 +162,25 @@ STREAMS = [
     for parameter in recordings(failed=False)
     if parameter.values[0] is None or "stream" in parameter.values[0]["tags"]
 ]
+
+
+@pytest.mark.parametrize("exchange", STREAMS)
+def test_the_stored_answer_is_the_fold_of_the_chunks(exchange):
+    wanted = oracle_of(exchange).expected(exchange)
+    if wanted.failure or wanted.unfinished:
+        pytest.skip("no answer")
+    assembly = Assembly(lambda _: None)
+    chunks = read_stream(exchange, [])
+    for chunk in chunks:
+        assembly.add(chunk)
+    folded, usage = fold(chunks)
+    answer = assembly.completion()
+    assert answer.usage == usage
+    for stored, choice in zip(answer.choices, folded, strict=True):
+        assert stored["finish_reason"] == choice["finish_reason"]
+        kept = {**choice["message"]}
+        kept.pop("reasoning_details", None)  # stored joined, see the tests of the assembly
+        assert {name: stored["message"][name] for name in kept} == kept
 
 
 @pytest.mark.parametrize("exchange", STREAMS)

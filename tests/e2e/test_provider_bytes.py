@@ -16,6 +16,11 @@ PRICE = 'prompt = "1", completion = "2"'  # dollars per million tokens
 BASES = {"anthropic": "/v1", "gemini": "/v1beta", "bedrock": "", "cohere": ""}
 WIRES = pytest.mark.parametrize("wire", STREAMS)
 UNREADABLE = b'{"choices": [], "usage": {"prompt_tokens": 1000, "completion_tokens": 500}}'
+ODD_JSON = {
+    "pair": ("hi \\ud83d", "\\ude0a there"),
+    "half": ("hi \\ud83d", " there"),
+    "nul": ("hi \\u0000", "there"),
+}
 GOOD = json.dumps(
     {
         "choices": [
@@ -55,6 +60,14 @@ def playback() -> Iterator[Playback]:
     playback.recordings["unreadable"] = played(UNREADABLE, "application/json")
     playback.recordings["unreadable2"] = played(UNREADABLE, "application/json")
     playback.recordings["good"] = played(GOOD.encode(), "application/json")
+    kind = "text/event-stream"
+    for name, (before, after) in ODD_JSON.items():
+        playback.recordings[f"json{name}"] = played(
+            _said(GOOD.encode(), before, after), "application/json"
+        )
+        playback.recordings[f"stream{name}"] = played(
+            _said(STREAMS["openai"].whole, before, after), kind
+        )
     zero = sse({"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0}})
     counted = STREAMS["openai"].usage[0]
     playback.recordings["zero"] = played(
@@ -80,6 +93,30 @@ def odd(playback: Playback) -> Iterator[House]:
         yield house
         house.await_idle()
         house.audit()
+
+
+def _said(body: bytes, before: str, after: str) -> bytes:
+    """Return an answer that says other things, written as they stand here."""
+    if b'"Hello world"' in body:
+        return body.replace(b'"Hello world"', f'"{before}{after}", "odd": NaN'.encode())
+    said = body.replace(b'"Hello "', f'"{before}", "odd": 1e400'.encode())
+    return said.replace(b'"world"', f'"{after}", "odd": -Infinity'.encode())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("pair", "hi \U0001f60a there"), ("half", "hi \ufffd there"), ("nul", "hi \0there")],
+)
+def test_odd_json_is_stored_and_told(odd: House, name: str, text: str, stream: bool) -> None:
+    slug = f"{'stream' if stream else 'json'}{name}"
+    answer = odd.http.post("/chat/completions", json=asked(slug, stream=stream))
+    assert answer.status_code == 200, answer.text
+    if stream:
+        assert content(frames(answer.text)) == text
+    job = odd.job(answer.headers["x-job-id"])
+    assert job["response"]["choices"][0]["message"]["content"] == text
+    assert outcomes(job) == [(slug, "ok")]
 
 
 def outcomes(job: dict[str, Any]) -> list[tuple[str, str]]:

@@ -106,6 +106,12 @@ async def test_long_header_lines(size):
     check(await answered("openai", PLAIN, body, *head))
 
 
+async def test_many_header_lines():
+    body = json.dumps(ANSWERS["openai"]).encode()
+    many = [f"x-trace-{number}: x" for number in range(500)]
+    check(await answered("openai", PLAIN, body, "content-type: application/json", *many))
+
+
 async def test_a_header_line_that_is_too_long_is_called_so():
     answer = await answered("openai", PLAIN, b"{}", f"x-trace: {'x' * 70_000}")
     assert isinstance(answer, Failure)

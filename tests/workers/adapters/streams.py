@@ -100,7 +100,7 @@ def _gemini() -> WireStream:
 
     return WireStream(
         "gemini",
-        opening=[],
+        opening=[sse({"responseId": "r1", "usageMetadata": {"promptTokenCount": 10}})],
         text=[event("Hello "), event("world")],
         finish=[event("", finishReason="STOP")],
     )
