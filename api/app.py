@@ -138,6 +138,17 @@ def build(config: settings.Settings) -> Services:
     )
 
 
+async def _invalid_parameter(request: Request, error: RequestValidationError) -> Response:
+    """Name the parameter that is wrong, to a caller who may call the route."""
+    try:
+        await queries.require_key(request)
+    except WaybillError as refusal:
+        return error_response(request, refusal)
+    problem = error.errors()[0]
+    field = str(problem["loc"][-1])
+    return error_response(request, InvalidRequestError(f"{field}: {plainly(problem)}", param=field))
+
+
 def _shape_errors(app: FastAPI) -> None:
     @app.exception_handler(WaybillError)
     async def refused(request: Request, error: WaybillError) -> Response:
@@ -145,11 +156,7 @@ def _shape_errors(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid_parameter(request: Request, error: RequestValidationError) -> Response:
-        problem = error.errors()[0]
-        field = str(problem["loc"][-1])
-        return error_response(
-            request, InvalidRequestError(f"{field}: {plainly(problem)}", param=field)
-        )
+        return await _invalid_parameter(request, error)
 
     @app.exception_handler(ClientDisconnect)
     async def hung_up(request: Request, _: ClientDisconnect) -> Response:

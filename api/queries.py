@@ -14,6 +14,7 @@ from fastapi.dependencies.models import Dependant
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 from starlette.requests import Request
 
+from api.services import services_of
 from broker.errors import InvalidRequestError
 from broker.ids import is_id
 
@@ -33,9 +34,21 @@ async def check(request: Request) -> None:
     for name, value in request.query_params.multi_items():
         asked = ANY_METADATA if METADATA.fullmatch(name) else name
         if asked not in known | PASSED_OVER:
+            await require_key(request)
             raise InvalidRequestError(_unknown(name, known), param=name)
         if "\0" in value:
+            await require_key(request)
             raise InvalidRequestError(f"{name}: there is a NUL in it.", param=name)
+
+
+async def require_key(request: Request) -> None:
+    """Raise AuthenticationError for a caller without a key, where the route wants one.
+
+    A route asks this itself; what is wrong with a query is told only to those who may call it.
+    """
+    route = request.scope.get("route")
+    if "security" not in (getattr(route, "openapi_extra", None) or {}):
+        await services_of(request).keyring.principal(request)
 
 
 def cursor(prefix: str) -> AfterValidator:

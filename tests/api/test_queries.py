@@ -69,3 +69,17 @@ async def test_metadata_may_have_any_name_where_it_is_a_filter(api: Api) -> None
 async def test_a_nul_is_refused_by_its_parameters_name(api: Api) -> None:
     for path, name in (("/jobs", "model"), ("/jobs", "metadata[a]"), ("/audit", "actor")):
         assert (await refused(api, path, **{name: "a\0b"}))[0] == name
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/jobs?limit=x", "/jobs?nonsense=1", "/batches?limit=-1", "/keys?offset=x", "/files?limit=x"],
+)
+async def test_without_a_key_nothing_is_told_of_the_query(api, path):
+    answer = await api.http.get(f"/api/v1{path}")
+    assert answer.status_code == 401
+    assert (await api.ask("GET", path)).status_code in (400, 403)
+
+
+async def test_where_no_key_is_needed_the_query_is_checked(api):
+    assert (await api.http.get("/api/v1/models?limit=x")).status_code == 400
