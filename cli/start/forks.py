@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from multiprocessing.connection import Connection
@@ -20,6 +21,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 import setproctitle
+
+from broker.redaction import redact
 
 Result = TypeVar("Result")
 
@@ -133,7 +136,11 @@ def _run(
     environment: Mapping[str, str],
 ) -> None:
     _become(name, environment)
-    function(**arguments)
+    try:
+        function(**arguments)
+    except Exception as error:  # noqa: BLE001  # printed here, as multiprocessing does not redact
+        sys.stderr.write(redact("".join(traceback.format_exception(error))))
+        raise SystemExit(1) from None
 
 
 def _become(name: str, environment: Mapping[str, str]) -> None:

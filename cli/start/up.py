@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from broker import settings
 from broker.ids import new_id
 from broker.queues import Lane
+from broker.redaction import redact
 from broker.settings import Settings
 from broker.stopping import stopped
 from cli.remote.server import key_file, url_file
@@ -162,7 +163,7 @@ class House:
                 await self._start()
                 return await self._watch(stop)
         except ChildDiedError as error:
-            say(str(error))
+            say(redact(str(error)))
             return 1
         finally:
             await self._stop()
@@ -231,7 +232,7 @@ class House:
             jobs = await forks.ask(preparation.hand_back, self._config, worker_id)
         except Exception as error:  # noqa: BLE001  # a full disk, say: the house goes on
             why = str(error).partition("\n")[0]
-            say(f"what {child.name} held waits for its leases to end ({why})")
+            say(redact(f"what {child.name} held waits for its leases to end ({why})"))
             return
         say(f"{jobs} running jobs of {child.name} were handed back")
 
