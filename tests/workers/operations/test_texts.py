@@ -115,6 +115,22 @@ def test_every_choice_of_a_stream_is_kept() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("prompt", "n", "count"),
+    [("a", None, 1), ([1, 2], None, 1), (["a"], 2, 2), (["a", "b"], None, 2), ([[1], [2]], 2, 4)],
+)
+def test_a_stream_ends_only_with_the_last_text(prompt: Any, n: int | None, count: int) -> None:
+    """Usage that comes with the end of the first text is not the end of the answer."""
+    request = CompletionRequest(body={"prompt": prompt, "n": n}, model="m", stream=True)
+    texts = [chunk(piece(f"text {i}", "stop", index=i), usage=USAGE) for i in range(count)]
+    reader, shown = ADAPTER.reader(request), []
+    for each in texts:
+        shown += reader.feed(stream(each, done=False))
+    shown += reader.close()
+    said = [choice["delta"].get("content") for part in shown for choice in part.choices]
+    assert [text for text in said if text] == [f"text {i}" for i in range(count)]
+
+
 def test_log_probabilities_are_joined() -> None:
     data = stream(
         chunk(piece("a", logprobs=LOGPROBS)),

@@ -111,11 +111,14 @@ class OpenAiStream(EventReader):
         return chunks_of(answer)
 
     def _is_finished(self) -> bool:
-        asked = self._request.body.get("n")
         choices = self._choices
-        return len(choices) >= (asked if isinstance(asked, int) else 1) and all(
+        return len(choices) >= self._requested_choices() and all(
             choice.finished for choice in choices.values()
         )
+
+    def _requested_choices(self) -> int:
+        requested = self._request.body.get("n")
+        return requested if isinstance(requested, int) else 1
 
     def _note(self, payload: Json) -> None:
         """Remember what concerns the whole answer; of usage and sources the last word counts."""
