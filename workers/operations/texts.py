@@ -51,8 +51,10 @@ class TextStream(OpenAiStream):
     def _requested_choices(self) -> int:
         """Return how many texts come: `n` for each prompt of a list of prompts."""
         prompt = self._request.body.get("prompt")
-        is_list = isinstance(prompt, list) and bool(prompt) and not isinstance(prompt[0], int)
-        return super()._requested_choices() * (len(prompt) if is_list else 1)
+        each = super()._requested_choices()
+        if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int):
+            return each * len(prompt)
+        return each
 
     def _new_choice(self, index: int, payload: Json) -> ChoiceStream:
         """Return a choice whose text stays as it is: thoughts are not looked for in it."""
