@@ -235,7 +235,10 @@ def _billed(tools: Toolbox, run: Run, failure: Failure) -> Json | None:
         return None
     answer = completed_usage(run.request, run.heard.completion())
     receipt = Receipt.of(run.job, run.request, answer, fee=fee)
-    return receipt.generation(run.job, answer, run.timings)
+    generation = receipt.generation(run.job, answer, run.timings)
+    if receipt.usage.estimated:  # an estimate of ours is no reason to pass a limit
+        generation["cost_nanos"] = min(generation["cost_nanos"], run.job.hold_nanos)
+    return generation
 
 
 async def _affordable(

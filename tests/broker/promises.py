@@ -3,6 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass
 
+import orjson
 from sqlalchemy import select
 
 from broker import reports
@@ -76,6 +77,22 @@ def check_limit(picture, workspace_id, nanos):
         elif row.workspace_id == workspace_id and row.state not in FINAL:
             total += row.hold_nanos
     assert total <= nanos
+
+
+def check_holds(picture):
+    """An open job holds what its endpoint may cost, wherever retries and fallbacks led it."""
+    for job_id, row in picture.jobs.items():
+        quotes = orjson.loads(picture.payloads[job_id].quotes or "[]")
+        if row.state not in FINAL and quotes:
+            assert row.hold_nanos >= quotes[row.position], (row, quotes)
+
+
+def check_overshoot(picture, workspace_id, nanos):
+    """What was charged passes a limit only by what single calls cost above their own holds."""
+    ours = [row for row in picture.jobs.values() if row.workspace_id == workspace_id]
+    made = [picture.generations[row.id] for row in ours if row.id in picture.generations]
+    above = sum(max(row.cost_nanos - picture.jobs[row.job_id].hold_nanos, 0) for row in made)
+    assert sum(row.cost_nanos for row in made) <= nanos + above
 
 
 def check_attempts(picture, reopened):

@@ -308,6 +308,8 @@ class JobMachine(RuleBasedStateMachine):
         promises.check_attempts(self.picture, self.reopened)
         promises.check_answers(self.picture)
         promises.check_limit(self.picture, self.callers[2].workspace_id, BUDGET)
+        promises.check_holds(self.picture)
+        promises.check_overshoot(self.picture, self.callers[2].workspace_id, BUDGET)
         assert self.database.read_now(ledger.verify).flaws == []
         promises.check_story(self.database, self.picture, self.told)
         for caller in self.callers:

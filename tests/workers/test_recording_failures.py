@@ -5,9 +5,15 @@ from types import SimpleNamespace
 
 import orjson
 import pytest
+from sqlalchemy import select
 
+from broker.completion import AttemptOutcome, Chunk, CompletionRequest, ErrorType
+from broker.pricing import Price
+from broker.routing import Plan
 from broker.settings import Settings
+from broker.tables import Generation
 from tests.factories import cancel, failure, make_principal, submit_and_claim
+from workers.assembly import Assembly
 from workers.recording import fail
 from workers.story import Story
 
@@ -42,3 +48,28 @@ async def test_a_job_that_was_cancelled_as_its_attempt_failed_is_told_as_cancell
     assert [event.number for event in tools.told] == [1, 2]
     assert orjson.loads(tools.told[-1].data)["error"]["message"]
     assert tools.published == []
+
+
+@pytest.mark.parametrize("length", [1, 10_000])
+async def test_a_cancelled_stream_is_charged_by_estimate_no_more_than_its_hold(database, length):
+    # Given a stream of which more was shown than the hold foresaw, without a word on usage
+    caller, tools = make_principal(database), Tools(database)
+    job = replace(submit_and_claim(database, caller), stream=True)
+    endpoint = replace(job.endpoint, price=Price(completion=10_000_000))
+    job = replace(job, plan=Plan((replace(job.plan.places[0], endpoint=endpoint),)))
+    story = await Story.open(job, tools.events, redis=None)
+    heard = Assembly(lambda _: story.chunk({"choices": []}))
+    heard.add(Chunk(choices=[{"index": 0, "delta": {"content": "four" * length}}]))
+    run = SimpleNamespace(
+        job=job,
+        story=story,
+        heard=heard,
+        request=CompletionRequest({"messages": []}, "m/one", stream=True),
+        timings=SimpleNamespace(first_token_ms=1, duration_ms=2),
+    )
+    # When its caller cancels it
+    await fail(tools, run, failure(AttemptOutcome.CANCELLED, ErrorType.CANCELLED))
+    # Then it costs what was shown, within what was held for it
+    [cost] = database.read_now(lambda c: c.execute(select(Generation.cost_nanos)).scalars().all())
+    assert 0 < cost <= job.hold_nanos
+    assert (cost == job.hold_nanos) is (length > 1)
