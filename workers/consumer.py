@@ -17,6 +17,7 @@ from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.consumer import Tasks as CeleryTasks
 from celery.worker.state import maybe_shutdown
+from redis.exceptions import RedisError
 
 from workers import unacked
 
@@ -178,5 +179,10 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
             return
         self._sweep_at = now + unacked.SWEEP_SECONDS
         channel = self.task_consumer.channel
-        for silent in unacked.report_and_sweep(channel, self.consumer_id, time.time()):
+        try:
+            dropped = unacked.report_and_sweep(channel, self.consumer_id, time.time())
+        except (RedisError, OSError) as error:
+            log.warning("worker.unacked_not_swept", error=str(error))
+            return
+        for silent in dropped:
             log.info("worker.unacked_dropped", consumer=silent)

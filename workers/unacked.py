@@ -6,6 +6,7 @@ killed worker leaves behind is known, and dropped within a minute. Nothing is lo
 are hints, and the dispatcher publishes the jobs again.
 """
 
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from redis import Redis
@@ -22,7 +23,8 @@ SWEEP_SECONDS = 10.0
 class _Kombu(Protocol):
     """The part of a Kombu channel that is used here."""
 
-    client: Redis
+    def conn_or_acquire(self) -> AbstractContextManager[Redis]:
+        """Return a client that nobody else is using."""
 
 
 def new_consumer_id() -> str:
@@ -44,13 +46,14 @@ def keys_of(consumer_id: str) -> tuple[str, str, str]:
 def report_and_sweep(channel: _Kombu, consumer_id: str, now: float) -> list[str]:
     """Report a consumer as alive; drop the messages of silent ones, whose ids are returned.
 
-    `now` is Unix time in seconds.
+    `now` is Unix time in seconds. The channel's own client is not used: it waits for messages, and
+    an answer to another command would be taken for one.
     """
-    redis = channel.client
-    redis.zadd(SEEN_KEY, {consumer_id: now})
-    found = redis.zrangebyscore(SEEN_KEY, "-inf", now - SILENCE_SECONDS)
-    silent = [each.decode() if isinstance(each, bytes) else str(each) for each in found]
-    for each in silent:
-        redis.delete(*keys_of(each))
-        redis.zrem(SEEN_KEY, each)
+    with channel.conn_or_acquire() as redis:
+        redis.zadd(SEEN_KEY, {consumer_id: now})
+        found = redis.zrangebyscore(SEEN_KEY, "-inf", now - SILENCE_SECONDS)
+        silent = [each.decode() if isinstance(each, bytes) else str(each) for each in found]
+        for each in silent:
+            redis.delete(*keys_of(each))
+            redis.zrem(SEEN_KEY, each)
     return silent
