@@ -102,7 +102,7 @@ def test_a_key_is_for_whom_it_is_allowed():
 
 def test_what_the_callers_key_pays_is_not_held_but_for_the_fee():
     plan = planned(plan_of(("beta", "a/m")), own(OwnKey("k", "beta", "mine")))
-    held = quotes({}, Operation.CHAT, plan, inputs=1, likely=1, most=1, fee="5")
+    held = quotes({}, Operation.CHAT, plan, likely=1, most=1, fee="5")
     assert held.nanos == (5, 100)
 
 
