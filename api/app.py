@@ -90,6 +90,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url="/docs",
         redoc_url=None,
+        redirect_slashes=False,  # `unrouted` does it, without the caller's Host header
         generate_unique_id_function=lambda route: route.name,
     )
     for prefix in PREFIXES:

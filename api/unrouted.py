@@ -8,7 +8,7 @@ from functools import lru_cache
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from api.errors import PREFIXES, error_response
 from broker.errors import (
@@ -32,6 +32,8 @@ def answer(app: FastAPI, request: Request, error: HTTPException) -> Response:
     asked, path = f"{request.method} {request.url.path}", _documented(request.url.path)
     known = app.openapi()["paths"]
     if error.status_code == 404:  # noqa: PLR2004
+        if request.method in _allowed(path.rstrip("/"), known):
+            return _without_slash(request)
         return error_response(request, NotFoundError(f"{asked}: {_remedy(path, known)}."))
     headers = dict(error.headers or {})
     if allowed := _allowed(
@@ -40,6 +42,12 @@ def answer(app: FastAPI, request: Request, error: HTTPException) -> Response:
         headers["Allow"] = ", ".join(allowed)
     told = f"use {headers['Allow']}" if "Allow" in headers else error.detail
     return error_response(request, _refusal(error, f"{asked}: {told}."), headers)
+
+
+def _without_slash(request: Request) -> Response:
+    """Send a caller on to the same path without the slash at its end."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{request.url.path.rstrip('/')}{query}", 307)
 
 
 def _allowed(path: str, known: Mapping[str, Collection[str]]) -> list[str]:

@@ -178,7 +178,8 @@ def _page(request: Request, asked: ModelQuery, wanted: Wanted, offer: _Offer) ->
     page = found[asked.offset : end]
     following = None
     if end is not None and end < len(found):
-        following = str(request.url.include_query_params(offset=end))
+        query = request.url.include_query_params(offset=end).query
+        following = f"{request.url.path}?{query}"  # the Host header is the caller's
     available = offer.models
     return json_response(
         {

@@ -4,8 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+MOST_VALUES = 500
+"""In the list of a filter: the database takes no statement of any length."""
+
+Value = Annotated[str, StringConstraints(max_length=500)] | float
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Dollars = Annotated[float, Field(gt=0, le=10_000_000)]
+Dollars = Annotated[float, Field(strict=True, gt=0, le=10_000_000)]
 
 
 class TopUp(BaseModel):
@@ -23,7 +27,7 @@ class CheckoutRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    amount: Annotated[float, Field(ge=1, le=100_000)]
+    amount: Annotated[float, Field(strict=True, ge=1, le=100_000)]
     return_url: Annotated[str, StringConstraints(pattern=r"^https?://", max_length=2_000)]
 
 
@@ -41,7 +45,7 @@ class AnalyticsFilter(BaseModel):
 
     field: str
     operator: str
-    value: str | float | list[str | float]
+    value: Value | Annotated[list[Value], Field(max_length=MOST_VALUES)]
 
 
 class AnalyticsOrder(BaseModel):

@@ -6,7 +6,6 @@ verifier that its challenge was made of.
 
 import base64
 import hashlib
-import hmac
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -20,6 +19,7 @@ from broker.administration.keys import KeyWish
 from broker.audit import Act, Actor
 from broker.completion import Json
 from broker.errors import InvalidRequestError, PermissionDeniedError
+from broker.signing import is_same
 
 CODE_SECONDS = 600
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -100,7 +100,7 @@ def _check_verifier(details: Json, verifier: str | None, method: str | None) -> 
         raise InvalidRequestError(
             f"This code was asked for with {details['method']}.", param="code_challenge_method"
         )
-    if challenge is not None and not hmac.compare_digest(
+    if challenge is not None and not is_same(
         challenge, challenge_of(verifier or "", details["method"])
     ):
         raise PermissionDeniedError("This is not the code's verifier.", param="code_verifier")

@@ -96,7 +96,7 @@ def _facts(job: Json) -> Table:
     facts |= {f"metadata.{name}": value for name, value in job["metadata"].items()}
     for name, value in facts.items():
         if value:
-            table.add_row(Text(name, style="dim"), value)
+            table.add_row(Text(printable(name), style="dim"), value)
     return table
 
 
