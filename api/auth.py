@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import structlog
 from starlette.requests import Request
 
-from api.sessions import SESSION_COOKIE, signed_in
+from api.sessions import SESSION_COOKIE, refuse_viewers, signed_in
 from broker import accounts
 from broker.accounts import CallerKind, KnownCredential, Principal, Role, Used
 from broker.audit import Actor
@@ -58,23 +58,36 @@ class Keyring:
     async def principal(self, request: Request) -> Principal:
         """Return whose request this is: of a key, or of whoever is signed in.
 
-        Raises AuthenticationError.
+        Raises AuthenticationError, and PermissionDeniedError for a viewer who writes.
         """
+        return await self._principal(request, FRESH_SECONDS)
+
+    async def _principal(self, request: Request, fresh_seconds: float) -> Principal:
         key = _bearer(request)
         if key is None:
             return await signed_in(request, self._database)
-        known = await self._known(key)
+        known = await self._known(key, fresh_seconds)
         now = now_ms()
         if known.disabled:
             raise AuthenticationError("This API key is disabled.")
+        if known.maker_left:
+            raise AuthenticationError(
+                "This management key ended with its maker, who is disabled or has left this "
+                "workspace: ask an administrator for another."
+            )
         if known.is_expired(now):
             raise AuthenticationError("This API key has expired: ask for another.")
+        if known.principal.kind is CallerKind.MANAGEMENT:
+            refuse_viewers(request, known.principal)
         self._used[known.principal.api_key_id] = now
         return known.principal
 
     async def administrator(self, request: Request, least: Role = Role.ADMIN) -> Principal:
-        """Return who administers here. Raises PermissionDeniedError for anyone else."""
-        principal = await self.principal(request)
+        """Return who administers here. Raises PermissionDeniedError for anyone else.
+
+        What they may do is read now, so that somebody demoted has no second left to undo it.
+        """
+        principal = await self._principal(request, 0.0)
         if principal.kind is CallerKind.INFERENCE:
             raise PermissionDeniedError(
                 "This needs a management key, and this is an inference key: `waybill keys create "
@@ -86,14 +99,14 @@ class Keyring:
             )
         return principal
 
-    async def _known(self, key: str) -> KnownCredential:
+    async def _known(self, key: str, fresh_seconds: float = FRESH_SECONDS) -> KnownCredential:
         if accounts.is_mistyped(key):
             raise AuthenticationError(
                 "This API key is mistyped or cut off: its checksum does not fit. Copy it again."
             )
         digest, moment = accounts.hash_key(key), time.monotonic()
         seen = self._seen.get(digest)
-        if seen is not None and moment - seen.read_at < FRESH_SECONDS:
+        if seen is not None and moment - seen.read_at < fresh_seconds:
             seen.used_at = moment
             return seen.known
         found = await self._database.read(accounts.find_credentials, [digest])

@@ -23,14 +23,18 @@ async def signed_in(request: Request, database: Database) -> Principal:
     principal = await database.read(session_principal, request.cookies[SESSION_COOKIE], wanted)
     if principal is None:
         raise AuthenticationError("You are not signed in (any more), or not in this workspace.")
-    if request.method not in SAFE_METHODS:
-        if not is_same_origin(request):
-            raise PermissionDeniedError("A page of another site may not act for you.")
-        if not principal.role.reaches(Role.MEMBER):
-            raise PermissionDeniedError(
-                "Changes need the role member or a higher one; yours is viewer."
-            )
+    if request.method not in SAFE_METHODS and not is_same_origin(request):
+        raise PermissionDeniedError("A page of another site may not act for you.")
+    refuse_viewers(request, principal)
     return principal
+
+
+def refuse_viewers(request: Request, principal: Principal) -> None:
+    """Raise PermissionDeniedError where a viewer changes something."""
+    if request.method not in SAFE_METHODS and not principal.role.reaches(Role.MEMBER):
+        raise PermissionDeniedError(
+            "Changes need the role member or a higher one; yours is viewer."
+        )
 
 
 def is_same_origin(request: Request) -> bool:

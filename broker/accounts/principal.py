@@ -12,27 +12,33 @@ from broker.accounts.vocabulary import CallerKind, Role
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.own_keys import NO_KEYS, OwnKeys
-from broker.tables import ApiKey, Budget, User, Workspace, table
+from broker.tables import ApiKey, Budget, Member, User, Workspace, table
 
 _keys = table(ApiKey)
 _workspaces = table(Workspace)
 _budgets = table(Budget)
 _users = table(User)
-_OF_DISABLED_USER = and_(
-    _keys.c.kind == CallerKind.MANAGEMENT.value,
-    exists().where(_users.c.id == _keys.c.created_by, _users.c.disabled),
-)
-"""Inference keys are the workspace's and go on; what administers in somebody's name does not."""
+_members = table(Member)
 
-_KNOWN = select(
-    _keys,
-    _OF_DISABLED_USER.label("of_disabled_user"),
-    _workspaces.c.unlimited,
-    exists().where(_budgets.c.workspace_id == _keys.c.workspace_id).label("has_budgets"),
-    _workspaces.c.requests_per_minute.label("workspace_requests_per_minute"),
-    _workspaces.c.max_concurrent_jobs.label("workspace_max_concurrent_jobs"),
-    _workspaces.c.settings,
-).join(_workspaces, _workspaces.c.id == _keys.c.workspace_id)
+_KNOWN = (
+    select(
+        _keys,
+        _users.c.disabled.label("maker_disabled"),
+        _users.c.is_operator.label("maker_is_operator"),
+        _members.c.role.label("maker_role"),
+        _workspaces.c.unlimited,
+        exists().where(_budgets.c.workspace_id == _keys.c.workspace_id).label("has_budgets"),
+        _workspaces.c.requests_per_minute.label("workspace_requests_per_minute"),
+        _workspaces.c.max_concurrent_jobs.label("workspace_max_concurrent_jobs"),
+        _workspaces.c.settings,
+    )
+    .join(_workspaces, _workspaces.c.id == _keys.c.workspace_id)
+    .outerjoin(_users, _users.c.id == _keys.c.created_by)
+    .outerjoin(
+        _members,
+        and_(_members.c.user_id == _users.c.id, _members.c.workspace_id == _keys.c.workspace_id),
+    )
+)
 _BY_HASH = _KNOWN.where(
     _keys.c.hash.in_(bindparam("hashes", expanding=True)),
     _keys.c.deleted_at.is_(None),
@@ -88,6 +94,7 @@ class KnownCredential:
     principal: Principal
     disabled: bool
     expires_at: int | None
+    maker_left: bool = False  # a management key, whose maker is disabled or no member any more
 
     def is_expired(self, now: int) -> bool:
         return self.expires_at is not None and self.expires_at <= now
@@ -97,9 +104,7 @@ def find_credentials(connection: Connection, hashes: Sequence[str]) -> dict[str,
     """Return the keys with these hashes, by hash."""
     rows = connection.execute(_BY_HASH, {"hashes": list(hashes)})
     return {
-        row.hash: KnownCredential(
-            _principal(row), row.disabled or row.of_disabled_user, row.expires_at
-        )
+        row.hash: KnownCredential(_principal(row), row.disabled, row.expires_at, _maker_left(row))
         for row in rows
     }
 
@@ -107,7 +112,7 @@ def find_credentials(connection: Connection, hashes: Sequence[str]) -> dict[str,
 def authenticate(connection: Connection, key: str) -> Principal | None:
     """Return whose key this is, or None where it opens nothing."""
     found = find_credentials(connection, [hash_key(key)]).get(hash_key(key))
-    if found is None or found.disabled or found.is_expired(now_ms()):
+    if found is None or found.disabled or found.maker_left or found.is_expired(now_ms()):
         return None
     return found.principal
 
@@ -132,8 +137,8 @@ def _principal(row: Any) -> Principal:
         api_key_id=row.id,
         unlimited=row.unlimited,
         kind=kind,
-        role=Role.ADMIN if kind is CallerKind.MANAGEMENT else Role.MEMBER,
-        everywhere=row.everywhere,
+        role=_role(row),
+        everywhere=row.everywhere and (row.created_by is None or bool(row.maker_is_operator)),
         user_id=row.created_by,
         label=row.label,
         limits=_limits(row.requests_per_minute, row.max_concurrent_jobs),
@@ -145,6 +150,28 @@ def _principal(row: Any) -> Principal:
         allowed_providers=None if providers is None else frozenset(providers),
         settings=_object(row.settings),
     )
+
+
+def _maker_left(row: Any) -> bool:
+    """Whether a management key's maker may do nothing any more where the key belongs.
+
+    Inference keys belong to their workspace and continue.
+    """
+    if row.kind != CallerKind.MANAGEMENT.value or row.created_by is None:
+        return False
+    if row.maker_disabled:
+        return True
+    return row.maker_role is None and not row.maker_is_operator
+
+
+def _role(row: Any) -> Role:
+    """Return what a key may do: a management key, at most what its maker may do now."""
+    if row.kind != CallerKind.MANAGEMENT.value:
+        return Role.MEMBER
+    if row.created_by is None or row.maker_is_operator:  # made on the server, or by an operator
+        return Role.ADMIN
+    maker = Role(row.maker_role) if row.maker_role else Role.VIEWER
+    return Role.ADMIN if maker.reaches(Role.ADMIN) else maker
 
 
 def _limits(requests_per_minute: int | None, max_concurrent_jobs: int | None) -> RequestLimits:

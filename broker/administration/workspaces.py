@@ -7,11 +7,14 @@ import orjson
 from sqlalchemy import Connection
 
 from broker import accounts, audit
-from broker.accounts import DEFAULT_WORKSPACE, KeyFilter, Role, members, users
+from broker.accounts import DEFAULT_WORKSPACE, CallerKind, KeyFilter, Role, members, users
+from broker.administration.keys import change as change_key
 from broker.administration.names import check_name, check_slug
 from broker.audit import Act, Actor
 from broker.clock import now_ms
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
+
+MOST_KEYS = 10_000  # of one person in one workspace
 
 
 def create(connection: Connection, actor: Actor, columns: Mapping[str, Any]) -> Any:
@@ -111,13 +114,17 @@ def remove_members(
     *,
     by: Role = Role.OWNER,
 ) -> None:
-    """Take users out of a workspace. Raises ConflictError for one who has active keys there."""
+    """Take users out of a workspace, and disable their management keys of it.
+
+    Raises ConflictError for one who has active inference keys there.
+    """
     for user_id in user_ids:
         before = members.role_of(connection, workspace_id, user_id)
         if before is None:
             raise NotFoundError(f"{user_id} is no member of this workspace.", param="user_ids")
         theirs = KeyFilter([workspace_id], include_expired=False, created_by=user_id)
-        active = accounts.key_records(connection, theirs)
+        keys = accounts.key_records(connection, theirs, limit=MOST_KEYS)
+        active = [key for key in keys if key.kind == CallerKind.INFERENCE.value]
         if active:
             names = ", ".join(key.name for key in active[:5])
             raise ConflictError(
@@ -129,6 +136,14 @@ def remove_members(
         members.remove_member(connection, workspace_id, user_id)
         act = Act("members.remove", user_id, workspace_id, before={"role": before.value})
         audit.note(connection, actor, act)
+        for key in keys:  # an operator's go on, as the operator does
+            if not _is_operator(connection, user_id):
+                change_key(connection, actor, key, {"disabled": True})
+
+
+def _is_operator(connection: Connection, user_id: str) -> bool:
+    user = users.user(connection, user_id)
+    return user is not None and user.is_operator
 
 
 def _check_owners(

@@ -57,7 +57,7 @@ async def create_key(request: Request) -> Response:
     columns.pop("workspace_id", None)
     columns |= {
         "everywhere": wanted.everywhere,
-        "created_by": await _creator(services, principal, owner, wanted.creator_user_id),
+        "created_by": await _creator(services, principal, owner, wanted),
     }
     wish = KeyWish(owner, columns.pop("name"), wanted.kind, columns)
     actor = actor_of(request, principal)
@@ -173,11 +173,20 @@ async def _free(services: Services, principal: Principal) -> Json:
 
 
 async def _creator(
-    services: Services, principal: Principal, owner: str, wanted: str | None
+    services: Services, principal: Principal, owner: str, asked: KeyRequest
 ) -> str | None:
-    """Return whom the key stands for: a member of its workspace."""
+    """Return whom the key stands for: a member of its workspace.
+
+    A management key has the rights of whom it stands for, so a person makes one for themselves
+    alone: in another's name it would outlast their own demotion.
+    """
+    wanted = asked.creator_user_id
     if wanted is None:
         return principal.user_id
+    if asked.kind is CallerKind.MANAGEMENT and principal.user_id not in (None, wanted):
+        raise PermissionDeniedError(
+            "creator_user_id: a management key stands for whoever makes it; leave this out."
+        )
     if await services.database.read(members.role_of, owner, wanted) is None:
         raise NotFoundError(f"{wanted} is no member of this workspace.", param="creator_user_id")
     return wanted
