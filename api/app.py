@@ -21,6 +21,7 @@ from api.errors import PREFIXES, error_response
 from api.local_models import LocalModels
 from api.middleware import CrossOrigin, NoStalling, RequestIds, Unexpected
 from api.pages import router as pages
+from api.proxies import TrustedProxies
 from api.routes import ROUTERS, health, metrics
 from api.routes.accounts import router as accounts
 from api.services import Services
@@ -108,7 +109,9 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
     app.add_middleware(Unexpected)
     if config.cors_origins:
         app.add_middleware(CrossOrigin, origins=config.cors_origins, prefixes=PREFIXES)
-    app.add_middleware(RequestIds)  # the last one added is the outermost
+    app.add_middleware(RequestIds)
+    if config.trusted_proxies:  # the last one added is the outermost
+        app.add_middleware(TrustedProxies, networks=config.trusted_proxies)
     _shape_errors(app)
     openapi.complete(app)
     return app

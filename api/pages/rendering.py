@@ -50,7 +50,8 @@ def set_cookie(
     request: Request, response: Response, name: str, value: str, seconds: int | None = None
 ) -> None:
     """Set a cookie that scripts and other sites' forms do not get."""
-    is_secure = services_of(request).settings.public_url.startswith("https://")
+    public_url = services_of(request).settings.public_url
+    is_secure = public_url.startswith("https://") or request.url.scheme == "https"
     response.set_cookie(
         name, value, max_age=seconds, httponly=True, samesite="lax", secure=is_secure
     )

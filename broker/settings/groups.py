@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -37,6 +38,15 @@ def _is_origin(text: str) -> bool:
     """Tell whether the text is a web origin as browsers send it (RFC 6454, section 6.2)."""
     parts = urlsplit(text)
     return text == f"{parts.scheme}://{parts.netloc}" and bool(parts.netloc)
+
+
+def _networks(value: Any) -> Any:
+    """Read a comma-separated list, as the environment has it; waybill.toml may have a list."""
+    items = value.split(",") if isinstance(value, str) else value
+    return tuple(ip_network(str(item).strip(), strict=False) for item in items if str(item))
+
+
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeValidator(_networks)]
 
 
 class Storage(_Group):
@@ -146,6 +156,9 @@ class Serving(_Group):
     and its job goes on. A stream waits as long for its job to be sent."""
     keep_alive_seconds: float = Field(10, gt=0)
     """Between comment lines on an idle stream."""
+    trusted_proxies: Networks = ()
+    """Networks of the proxies in front, e.g. `10.0.0.5,172.18.0.0/16`: callers' addresses, scheme
+    and host are read from their `X-Forwarded-For`, `-Proto` and `-Host`, and from nobody else's."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Web pages that may call the API from a browser: `https://app.example.com`, comma-separated,
     or `*` for any; empty = none."""
@@ -279,15 +292,8 @@ class Calls(_Group):
     """The largest answer of a provider."""
     max_media_bytes: int = Field(20_000_000, ge=1_000)
     """The largest image or file that is fetched by URL."""
-    allowed_networks: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = ()
+    allowed_networks: Networks = ()
     """Private networks that callers' URLs may point into, e.g. `10.1.0.0/16,fd00::/8`."""
-
-    @field_validator("allowed_networks", mode="before")
-    @classmethod
-    def _networks(cls, value: Any) -> Any:
-        """Read a comma-separated list, as the environment has it; waybill.toml may have a list."""
-        items = value.split(",") if isinstance(value, str) else value
-        return tuple(ip_network(str(item).strip(), strict=False) for item in items if str(item))
 
 
 class NativeBatches(_Group):
