@@ -147,6 +147,9 @@ class Serving(_Group):
     """The API's port."""
     flower_port: int = Field(5555, ge=0, le=65535)
     """Flower's port."""
+    flower_basic_auth: str = Field("", pattern=r"^(|off|[^:,\s]+:[^,\s]+)$")
+    """`user:password` that Flower asks for, or `off`; empty = none where `host` is loopback, else
+    one is made in `data_dir`."""
     metrics_token: str = ""
     """When set, `GET /metrics` wants it as a bearer token."""
     max_body_bytes: int = Field(10_000_000, ge=1_000)

@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel
 
-SECRET_WORDS = frozenset({"key", "keys", "secret", "token", "password", "credential"})
+SECRET_WORDS = frozenset({"key", "keys", "secret", "token", "password", "credential", "auth"})
 """A setting or option with one of these words in its name holds a secret."""
 
 

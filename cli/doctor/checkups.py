@@ -26,6 +26,7 @@ from cli.catalog.storage import looked_up
 from cli.providers.disabled import disabled
 from cli.remote.client import providers_of_server
 from cli.remote.server import about_the_key, configured, message, unreachable
+from cli.start import data_directory
 from cli.troubles import first_line
 
 OLDEST_PYTHON = (3, 11)
@@ -52,7 +53,7 @@ def configuration(environ: Mapping[str, str]) -> str:
 
 
 def data_dir(config: Settings) -> str:
-    """Check that files can be made in the data directory, or where it will be."""
+    """Check that files can be made in the data directory, and that others cannot read it."""
     place = config.data_dir
     while not place.exists():
         place = place.parent
@@ -63,6 +64,8 @@ def data_dir(config: Settings) -> str:
         raise Ailment(
             f"{place} cannot be written ({error.strerror}): choose another with WAYBILL_DATA_DIR"
         ) from None
+    if place == config.data_dir and data_directory.is_open(place):
+        raise Ailment(data_directory.exposed(place))
     return str(config.data_dir) + ("" if place == config.data_dir else " (not there yet)")
 
 

@@ -40,6 +40,8 @@ def api(
     config = settings.load()
     _refuse_without_tables(config)
     host, port = host or config.host, config.port if port is None else port
+    if config.data_dir.exists():
+        data_directory.close(config.data_dir)
     uvicorn.run(
         create_app(linking_to(config, address(host, port))),
         host=host,
@@ -118,12 +120,20 @@ def flower(
     ] = None,
 ) -> None:
     """Serve Flower, the page that shows workers, tasks and queues."""
+    from cli.start.children import say
+    from cli.start.flower_login import flower_login
     from workers.app import app, config
 
+    host = host or config.host
+    login = flower_login(config, host)
+    if login is not None and login.made_in is not None:
+        say(f"Flower asks for {login.text} (user:password)")
+        say(f"           shown this once; the password is kept in {login.made_in}")
     app.start(
         [
             "flower",
-            f"--address={host or config.host}",
+            f"--address={host}",
+            *([f"--basic-auth={login.text}"] if login is not None else []),
             f"--port={config.flower_port if port is None else port}",
             "--logging=warning",
             f"--conf={os.environ.get('FLOWER_CONF', os.devnull)}",  # no file that lies here
