@@ -111,7 +111,7 @@ async def _recalled(services: Services, wish: Wish, job: NewJob) -> JobReport | 
 def _is_good(found: JobReport, ttl_seconds: int) -> bool:
     """Tell whether a job has an answer that is whole and still fresh."""
     row, payload = found.job, found.payload
-    is_whole = payload.response is not None and (payload.events is not None or not row.stream)
+    is_whole = payload.response is not None and (payload.has_log or not row.stream)
     if row.state != JobState.COMPLETED or not is_whole or found.generation is None:
         return False
     return bool(now_ms() < row.ended_at + ttl_seconds * 1000)

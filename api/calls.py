@@ -96,5 +96,5 @@ async def _events(
     services: Services, principal: Principal, job_id: str
 ) -> AsyncGenerator[list[Event]]:
     with services.news.listen(job_id) as listener:
-        async for told in services.news.follow(listener, principal.workspace_id):
+        async for told in services.news.follow(listener, principal.workspace_id, latest=True):
             yield told

@@ -8,6 +8,7 @@ it for an event and fail to parse it.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from broker.stopping import stopped
 
 KEEP_ALIVE = b": WAYBILL PROCESSING\n"
 DONE = b"data: [DONE]\n\n"
+SLICE_BYTES = 64 * 1024
 HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 Source = AsyncGenerator[list[Event]]
@@ -126,7 +128,7 @@ async def chunk_response(
         if told[-1].is_end and told[-1].type != JobState.COMPLETED and not _has_chunk(told):
             return failed(stream.job_id, orjson.loads(told[-1].data))
         first = stream.render(told)
-    body = _chunk_bytes(feed, stream, first, keep_alive, on_gone)
+    body = _sliced(_chunk_bytes(feed, stream, first, keep_alive, on_gone))
     headers = job_headers(stream.job_id, stream.queued_ms)
     return StreamingResponse(body, headers=HEADERS | headers, media_type="text/event-stream")
 
@@ -137,7 +139,7 @@ async def _chunk_bytes(
     first: bytes,
     keep_alive: float,
     on_gone: Callable[[], Coroutine[Any, Any, None]],
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes]:
     try:
         yield first or KEEP_ALIVE
         while not stream.ended:
@@ -152,24 +154,29 @@ async def _chunk_bytes(
 def log_response(source: Source, job_id: str, *, keep_alive: float) -> Response:
     """Return a job's event log, live to its end."""
     return StreamingResponse(
-        _log_bytes(_Feed(source), keep_alive),
+        _sliced(_log_bytes(_Feed(source), keep_alive)),
         headers=HEADERS | job_headers(job_id),
         media_type="text/event-stream",
     )
 
 
-async def _log_bytes(feed: "_Feed", keep_alive: float) -> AsyncIterator[bytes]:
+async def _log_bytes(feed: "_Feed", keep_alive: float) -> AsyncGenerator[bytes]:
     try:
-        ended = False
-        while not ended:
-            told = await feed.next(keep_alive)
+        while (told := await feed.next(keep_alive)) != []:
             if told is None:
                 yield KEEP_ALIVE
                 continue
             yield b"".join(_frame(each.data, each.number, each.public_type) for each in told)
-            ended = not told or told[-1].is_end
     finally:
         await feed.close()
+
+
+async def _sliced(body: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    """Yield a body in pieces that are not too large to wait in a connection's buffer."""
+    async with contextlib.aclosing(body):
+        async for piece in body:
+            for start in range(0, len(piece), SLICE_BYTES):
+                yield piece[start : start + SLICE_BYTES]
 
 
 class _Feed:

@@ -7,8 +7,8 @@ the database for what it missed, and is told to look by itself every few seconds
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import replace
 
+import orjson
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
@@ -17,10 +17,13 @@ from redis.exceptions import RedisError
 from broker import events, reports
 from broker.database import Database
 from broker.events import Event
+from broker.reports import JobReport
 from broker.stopping import stopped
+from broker.stored_logs import StoredLog
 
 LOOK_SECONDS = 2.0
 FORGET_SECONDS = 0.5
+INBOX_BYTES = 256 * 1024
 _ALWAYS = "waybill:api"  # keeps the connection subscribed when nobody waits
 
 log = structlog.get_logger()
@@ -31,7 +34,33 @@ class Listener:
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
-        self.inbox: asyncio.Queue[list[Event] | None] = asyncio.Queue()
+        self._inbox: asyncio.Queue[tuple[list[Event] | None, int]] = asyncio.Queue()
+        self._size = 0  # bytes
+        self._must_look = False  # None is in the inbox
+
+    def hear(self, told: list[Event], size: int) -> None:
+        """Take news in. What a slow waiter has not read by then it has to read from the log."""
+        if self._size + size > INBOX_BYTES and not self._inbox.empty():
+            while not self._inbox.empty():
+                self._inbox.get_nowait()
+            self._size, self._must_look = 0, False
+            self.look()
+            return
+        self._size += size
+        self._inbox.put_nowait((told, size))
+
+    def look(self) -> None:
+        """Have the waiter look for itself."""
+        if not self._must_look:
+            self._must_look = True
+            self._inbox.put_nowait((None, 0))
+
+    async def next(self) -> list[Event] | None:
+        """Return the next news."""
+        told, size = await self._inbox.get()
+        self._size -= size
+        self._must_look = self._must_look and told is not None
+        return told
 
 
 class News:
@@ -90,60 +119,88 @@ class News:
     async def end(self, listener: Listener, workspace_id: str, *, fresh: bool = False) -> Event:
         """Return the job's last event, once there is one; `fresh` as in `follow`."""
         if not fresh:
-            listener.inbox.put_nowait(None)
+            listener.look()
         while True:
-            told = await listener.inbox.get()
-            if told is None:
-                told, _ = await self._past(workspace_id, listener.job_id, 0)
-            if told and told[-1].is_end:
+            told = await listener.next()
+            if told is not None and told[-1].is_end:
                 return told[-1]
+            if told is None:
+                report = await self._database.read(reports.job, workspace_id, listener.job_id)
+                if report is not None and report.job.state in events.ENDS:
+                    return _end(report, reports.END_OF_LOST_LOG)
 
     async def follow(
-        self, listener: Listener, workspace_id: str, *, after: int = 0, fresh: bool = False
+        self, listener: Listener, workspace_id: str, *, after: int = 0, latest: bool = False
     ) -> AsyncIterator[list[Event]]:
         """Yield the job's events above `after`, in order, none missing, none twice, to the end.
 
-        `fresh` says that the job was submitted after listening began: there is no past to read.
-        Whoever has seen the end already is told nothing more.
+        Whoever has seen the end already is told nothing more. With `latest` attempts that are
+        known to be given up at the beginning are left out.
         """
-        last, end = after, None
-        if not fresh:
-            listener.inbox.put_nowait(None)
+        last = after
+        listener.look()
         while True:
-            heard = await listener.inbox.get()
+            heard = await listener.next()
             if heard is not None and heard[-1].number <= last:
                 continue
             told = events.unbroken(heard or (), last)
-            if not told:
-                told, end = await self._past(workspace_id, listener.job_id, last)
-            if not told and end is not None:
-                if last == after >= end.number:
-                    return
-                # ended by other hands than its worker's, whose chunks the database never saw
-                told = [replace(end, number=last + 1)]
             if told:
                 last = told[-1].number
                 yield told
                 if told[-1].is_end:
                     return
+                continue
+            report = await self._database.read(reports.job, workspace_id, listener.job_id)
+            if report is None:
+                continue
+            if report.job.state in events.ENDS:
+                async for told in self._to_the_end(report, last, seen=after, latest=latest):
+                    yield told
+                return
+            async for told in self._so_far(report, last, latest=latest):
+                last = told[-1].number
+                yield told
+            if told and told[-1].is_end:  # it ended while it was asked about
+                return
 
-    async def _past(
-        self, workspace_id: str, job_id: str, after: int
-    ) -> tuple[list[Event], Event | None]:
-        """Return what is known above `after` without a gap, and the last event of an ended job."""
-        report = await self._database.read(reports.job, workspace_id, job_id)
-        if report is None:
-            return [], None
-        if not report.job.stream or report.job.state in events.ENDS:
-            past = reports.past_events(report)
-            end = past[-1] if past and past[-1].is_end else None
-            return events.rest(past, after), end
-        try:
-            past = await events.kept(self._redis, job_id, after)
-        except (RedisError, OSError):
-            return [], None
-        # a gap is left by events that Redis lost: they are read from the database at the end
-        return events.unbroken(past, after), None
+    async def _to_the_end(
+        self, report: JobReport, last: int, *, seen: int, latest: bool
+    ) -> AsyncIterator[list[Event]]:
+        """Yield the events of an ended job above `last`; none where `seen` is all there is."""
+        if latest and last == 0 and report.payload.has_log:
+            last = await self._database.read(StoredLog(report.job.id).latest_start)
+        log = reports.log_of(report, last)
+        told: list[Event] = []
+        while page := await self._database.read(log.page):
+            told = page
+            last = told[-1].number
+            yield told
+        is_whole = bool(told) and told[-1].is_end
+        if not is_whole and (told or last != seen):
+            # ended by other hands than its worker's, whose chunks the database never saw
+            yield [_end(report, last + 1)]
+
+    async def _so_far(
+        self, report: JobReport, last: int, *, latest: bool
+    ) -> AsyncIterator[list[Event]]:
+        """Yield what is known above `last` without a gap of a job that has not ended."""
+        if not report.job.stream:
+            if told := events.rest(reports.past_events(report), last):
+                yield told
+            return
+        job_id = report.job.id
+        with contextlib.suppress(RedisError, OSError):
+            if latest and last == 0:
+                async for told in events.kept(self._redis, job_id):
+                    starts = [each.number - 1 for each in told if each.type == events.RETRYING]
+                    last = max([last, *starts])
+            async for page in events.kept(self._redis, job_id, last):
+                if told := events.unbroken(page, last):
+                    last = told[-1].number
+                    yield told
+                if len(told) < len(page):
+                    # Redis lost events: they are read from the database at the end
+                    return
 
     def _want(self, channel: str) -> None:
         if not self._wanted:
@@ -184,7 +241,7 @@ class News:
         if listeners and lines:
             told = events.decode(lines)
             for listener in listeners:
-                listener.inbox.put_nowait(told)
+                listener.hear(told, len(lines))
             if told[-1].is_end:
                 self._wake(self._followers.get(job_id, ()))
 
@@ -192,7 +249,7 @@ class News:
         """Have the listeners of these jobs look for themselves."""
         for job_id in job_ids:
             for listener in self._listeners.get(job_id, ()):
-                listener.inbox.put_nowait(None)
+                listener.look()
 
     async def _look(self) -> None:
         """Find jobs whose end was not heard of: the message may have been lost."""
@@ -207,3 +264,8 @@ class News:
                 log.warning("news.look_failed", error=str(error))
                 continue
             self._wake(ended)
+
+
+def _end(report: JobReport, number: int) -> Event:
+    """Return the last event of an ended job."""
+    return Event(number, report.job.state, orjson.dumps(reports.end_event(report)))

@@ -21,8 +21,7 @@ database, and `reports.past_events` numbers it the same way.
 
 import asyncio
 import itertools
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +34,18 @@ USAGE = "usage"
 STARTED = "started"
 RETRYING = "retrying"
 ENDS = frozenset({"completed", "failed", "cancelled", "expired", "needs_review"})
+_FOR_GOOD = ENDS - {"needs_review"}  # what is reviewed may be tried again
 ATTEMPT_STEP = 10_000_000  # more events than one attempt has
+PAGE_BYTES = 64 * 1024
+"""About how much of a log is handled at once."""
+
+KEPT_PAGES = 64
+"""How many pages of a running stream Redis keeps; the database gets all of it at the end."""
+
+GATHERED_BYTES = 64 * 1024 * 1024
+"""The most that waits to be sent to a Redis that is slow; more is dropped."""
+
+_ENTRIES_AT_ONCE = 32
 ENDED_TTL_SECONDS = 60  # of a log whose job has ended: the database has it then
 _PREFIX = "waybill:job:"
 
@@ -76,15 +86,6 @@ def decode(lines: bytes) -> list[Event]:
         number, type_, data = line.split(b" ", 2)
         events.append(Event(int(number), type_.decode(), data))
     return events
-
-
-def pack(events: Iterable[Event]) -> bytes:
-    """The log of an ended job as the database keeps it."""
-    return zlib.compress(encode(events), level=1)
-
-
-def unpack(packed: bytes) -> list[Event]:
-    return decode(zlib.decompress(packed))
 
 
 def first_number(attempt: int) -> int:
@@ -137,17 +138,25 @@ def fence_key(job_id: str) -> str:
     return f"waybill:fence:{job_id}"
 
 
-async def kept(redis: Redis, job_id: str, after: int = 0) -> list[Event]:
-    """Return the events that Redis keeps of a streamed job, numbers above `after` only."""
-    # an entry is numbered by its last event, so the first one found may begin at or below `after`
-    entries: Any = await redis.xrange(stream_key(job_id), min=f"({after}-0")
-    events = [event for _, fields in entries for event in decode(fields[b"e"])]
-    return [event for event in events if event.number > after]
+async def kept(redis: Redis, job_id: str, after: int = 0) -> AsyncIterator[list[Event]]:
+    """Yield the events that Redis keeps of a streamed job above `after`, some at a time."""
+    while True:
+        # an entry is numbered by its last event, so the first may begin at or below `after`
+        entries: Any = await redis.xrange(
+            stream_key(job_id), min=f"({after}-0", count=_ENTRIES_AT_ONCE
+        )
+        told = [event for _, fields in entries for event in decode(fields[b"e"])]
+        page = [event for event in told if event.number > after]
+        if not page:
+            return
+        after = page[-1].number
+        yield page
 
 
 KEEP_AND_TELL = """
 if tonumber(ARGV[1]) < tonumber(redis.call('GET', KEYS[2]) or '0') then return 0 end
 redis.call('XADD', KEYS[1], ARGV[2], 'e', ARGV[3])
+redis.call('XTRIM', KEYS[1], 'MINID', ARGV[6])
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 redis.call('PUBLISH', ARGV[5], ARGV[3])
 return 1
@@ -155,13 +164,16 @@ return 1
 """Keep events and tell them, unless a later attempt has taken the log over."""
 
 
-async def take_over(redis: Redis, job_id: str, attempt: int, *, ttl_seconds: int) -> list[Event]:
-    """Shut earlier attempts out of a streamed job's log, and return what they told.
+async def take_over(
+    redis: Redis, job_id: str, attempt: int, *, ttl_seconds: int
+) -> AsyncIterator[list[Event]]:
+    """Shut earlier attempts out of a streamed job's log, and yield what they told.
 
     A worker that was thought dead may still be streaming: from now on nobody hears it.
     """
     await redis.set(fence_key(job_id), attempt, ex=ttl_seconds)
-    return await kept(redis, job_id)
+    async for told in kept(redis, job_id):
+        yield told
 
 
 class EventWriter:
@@ -175,17 +187,34 @@ class EventWriter:
         self._redis = redis
         self._ttl = ttl_seconds
         self._gathered: dict[str, list[Event]] = {}
+        self._size = 0  # of what has gathered, in bytes
+        self._forgettable: dict[str, int] = {}  # numbers below which a log is not kept, by job id
         self._facts: dict[str, tuple[str, int]] = {}  # value and seconds to live, by key
         self._attempts: dict[str, int] = {}  # of gathered logs that are kept, by job id
         self._something = asyncio.Event()
         self._closing = False
         self._task = asyncio.create_task(self._run())
 
-    def emit(self, job_id: str, events: Sequence[Event], *, attempt: int | None) -> None:
-        """Send events soon, in order; those of a streamed job's `attempt` are also kept."""
+    def emit(
+        self,
+        job_id: str,
+        events: Sequence[Event],
+        *,
+        attempt: int | None,
+        forget_below: int = 0,
+    ) -> None:
+        """Send events soon, in order; those of a streamed job's `attempt` are also kept.
+
+        Its events with numbers under `forget_below` need not be kept any longer.
+        """
+        size = sum(len(event.data) for event in events)
+        if self._size + size > GATHERED_BYTES and not events[-1].is_end:
+            return
+        self._size += size
         self._gathered.setdefault(job_id, []).extend(events)
         if attempt is not None:
             self._attempts[job_id] = attempt
+            self._forgettable[job_id] = forget_below
         self._something.set()
 
     def remember(self, key: str, value: str, *, seconds: int) -> None:
@@ -208,6 +237,8 @@ class EventWriter:
         self._something.clear()
         gathered, self._gathered = self._gathered, {}
         attempts, self._attempts = self._attempts, {}
+        forgettable, self._forgettable = self._forgettable, {}
+        self._size = 0
         if not gathered:
             return
         pipeline = self._redis.pipeline(transaction=False)
@@ -215,15 +246,18 @@ class EventWriter:
         for key, (value, seconds) in facts.items():
             pipeline.set(key, value, ex=seconds)
         for job_id, events in gathered.items():
-            lines = encode(events)
-            if job_id not in attempts:
-                pipeline.publish(channel(job_id), lines)
-                continue
             keys = (stream_key(job_id), fence_key(job_id))
-            last = f"{events[-1].number}-0"
-            ttl = min(self._ttl, ENDED_TTL_SECONDS) if events[-1].is_end else self._ttl
-            arguments = (attempts[job_id], last, lines, ttl, channel(job_id))
-            pipeline.eval(KEEP_AND_TELL, len(keys), *keys, *arguments)
+            for entry in _entries(events):
+                lines, last = encode(entry), entry[-1]
+                if job_id not in attempts:
+                    pipeline.publish(channel(job_id), lines)
+                    continue
+                ttl = min(self._ttl, ENDED_TTL_SECONDS) if last.is_end else self._ttl
+                # the database has the log of an ended job: the end alone is left here
+                first = last.number if last.type in _FOR_GOOD else forgettable[job_id]
+                number = f"{last.number}-0"
+                arguments = (attempts[job_id], number, lines, ttl, channel(job_id), f"{first}-0")
+                pipeline.eval(KEEP_AND_TELL, len(keys), *keys, *arguments)
         try:
             results = await pipeline.execute(raise_on_error=False)
         except RedisError as error:
@@ -232,3 +266,17 @@ class EventWriter:
         for result in results:
             if isinstance(result, ResponseError):
                 log.info("events.refused", error=str(result))
+
+
+def _entries(told: Iterable[Event]) -> Iterator[list[Event]]:
+    """Yield events in lists of about a page each."""
+    entry: list[Event] = []
+    size = 0
+    for event in told:
+        entry.append(event)
+        size += len(event.data)
+        if size >= PAGE_BYTES:
+            yield entry
+            entry, size = [], 0
+    if entry:
+        yield entry

@@ -11,12 +11,12 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection
 
-from broker import events
 from broker.completion import Json, Timings
 from broker.events import Event
 from broker.ids import generation_id
 from broker.lifecycle import Claim, ClaimedJob, Finished, claim_many, record_many
 from broker.reports import JobReport
+from broker.stored_logs import LogPacker, StoredLog
 from broker.submission import NewJob, Submitted, submit_many
 
 OWNER = "response-cache"  # stands for the worker
@@ -45,7 +45,7 @@ def replay_many(
     claims = [Claim(job_id, OWNER, each.now, LEASE_MS) for job_id, each in made.items()]
     claimed = [job for job in claim_many(connection, claims) if job is not None] if claims else []
     assert len(claimed) == len(made)  # they were inserted a moment ago, in this transaction
-    endings = [_ending(job, made[job.id].earlier, made[job.id].now) for job in claimed]
+    endings = [_ending(connection, job, made[job.id].earlier, made[job.id].now) for job in claimed]
     record_many(connection, endings)
     return results
 
@@ -55,7 +55,7 @@ def _alone(job: NewJob) -> NewJob:
     return replace(job, row={**job.row, "hold_nanos": 0}, shares=None)
 
 
-def _ending(job: ClaimedJob, earlier: JobReport, now: int) -> Finished:
+def _ending(connection: Connection, job: ClaimedJob, earlier: JobReport, now: int) -> Finished:
     response = _again(orjson.loads(earlier.payload.response), job, now)
     return Finished(
         job=job,
@@ -63,7 +63,7 @@ def _ending(job: ClaimedJob, earlier: JobReport, now: int) -> Finished:
         generation=_generation(earlier.generation, job, now),
         response=orjson.dumps(response),
         timings=Timings(),
-        events=_events(job, earlier, now) if job.stream else None,
+        events=_events(connection, job, earlier, now) if job.stream else None,
     )
 
 
@@ -99,17 +99,20 @@ def _generation(earlier: Any, job: ClaimedJob, now: int) -> Json:
     }
 
 
-def _events(job: ClaimedJob, earlier: JobReport, now: int) -> bytes:
+def _events(connection: Connection, job: ClaimedJob, earlier: JobReport, now: int) -> bytes:
     """Return the earlier stream's chunks and their end as this job's event log."""
-    chunks = [
-        (event.type, orjson.dumps(_again(orjson.loads(event.data), job, now)))
-        for event in events.unpack(earlier.payload.events)
-        if event.is_chunk
-    ]
+    earlier_id = earlier.job.id
+    past = StoredLog(earlier_id, StoredLog(earlier_id).latest_start(connection))
+    log, number = LogPacker(), 0
+    while told := past.page(connection):
+        for event in told:
+            if event.is_chunk:
+                number += 1
+                chunk = _again(orjson.loads(event.data), job, now)
+                log.add([Event(number, event.type, orjson.dumps(chunk))])
     end = {
         "job_id": job.id,
         "status": "completed",
         "generation_id": generation_id(job.id),
     }
-    told = [*chunks, ("completed", orjson.dumps(end))]
-    return events.pack([Event(number, *each) for number, each in enumerate(told, start=1)])
+    return log.packed([Event(number + 1, "completed", orjson.dumps(end))])

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from sqlalchemy import Connection, func, select
@@ -14,12 +14,18 @@ from broker.ids import generation_id
 from broker.job_search import EVERY_JOB, JobSearch, narrow
 from broker.queues import Lane
 from broker.states import AT_REST, FINAL, JobState
+from broker.stored_logs import StoredLog
 from broker.tables import Attempt, Generation, Job, JobPayload, table
 
 _jobs = table(Job)
 _payloads = table(JobPayload)
 _attempts = table(Attempt)
 _generations = table(Generation)
+
+_BODIES = [each for each in _payloads.c if each is not _payloads.c.events]
+"""What is read of a job's payload: a log may be large, and is read a page at a time."""
+
+_HAS_LOG = _payloads.c.events.is_not(None).label("has_log")
 
 END_OF_LOST_LOG = 1_000_000_000
 """The number of the last event where it is not known how many came before it."""
@@ -45,7 +51,9 @@ def job(connection: Connection, workspace_id: str, job_id: str) -> JobReport | N
         return None
     return JobReport(
         job=row,
-        payload=connection.execute(select(_payloads).where(_payloads.c.job_id == job_id)).one(),
+        payload=connection.execute(
+            select(*_BODIES, _HAS_LOG).where(_payloads.c.job_id == job_id)
+        ).one(),
         attempts=_attempts_of(connection, job_id),
         generation=connection.execute(
             select(_generations).where(_generations.c.job_id == job_id)
@@ -57,7 +65,8 @@ def job(connection: Connection, workspace_id: str, job_id: str) -> JobReport | N
 def ended(connection: Connection, job_ids: Collection[str]) -> dict[str, JobReport]:
     """Return everything about jobs that wait for nothing any more, by id."""
     rows = connection.execute(select(_jobs).where(_jobs.c.id.in_(job_ids))).all()
-    payloads = connection.execute(select(_payloads).where(_payloads.c.job_id.in_(job_ids)))
+    bodies = select(*_BODIES, _HAS_LOG).where(_payloads.c.job_id.in_(job_ids))
+    payloads = connection.execute(bodies)
     payload_of = {row.job_id: row for row in payloads}
     made = connection.execute(select(_generations).where(_generations.c.job_id.in_(job_ids)))
     generation_of = {row.job_id: row for row in made}
@@ -134,15 +143,13 @@ def ends(connection: Connection, job_ids: Sequence[str]) -> list[Any]:
 
 
 def past_events(report: JobReport) -> list[Event]:
-    """Return what the database knows of a job's event log, numbered as its worker numbered it.
+    """Return the events of a job without a stored log, numbered as its worker numbered them.
 
-    A streamed job's log is stored when the job ends. Any other job's follows from its attempts: one
-    `started` each, one `retrying` after each that was followed by another or by waiting for one,
-    then the end. A streamed job that was ended without its worker has no stored log: how many
-    events its readers got is not known, so its end has a number above all others.
+    They follow from its attempts: one `started` each, one `retrying` after each that was followed
+    by another or by waiting for one, then the end. A streamed job that was ended without its worker
+    has no stored log: how many events its readers got is not known, so its end has a number above
+    all others.
     """
-    if report.payload.events is not None:
-        return events.unpack(report.payload.events)
     state = JobState(report.job.state)
     told: list[tuple[str, dict[str, Any]]] = []
     for attempt in report.attempts:
@@ -159,11 +166,36 @@ def past_events(report: JobReport) -> list[Event]:
     return log
 
 
-def is_read(report: JobReport, after: int) -> bool:
+class EventLog(Protocol):
+    """What is known of a job's events, a page at a time."""
+
+    def page(self, connection: Connection) -> list[Event]:
+        """Return the next events, none after the last."""
+
+
+class _KnownLog:
+    """The only page of a job without a stored log."""
+
+    def __init__(self, told: list[Event]) -> None:
+        self._told = told
+
+    def page(self, _: Connection) -> list[Event]:
+        told, self._told = self._told, []
+        return told
+
+
+def log_of(report: JobReport, after: int = 0) -> EventLog:
+    """Return a job's event log above `after`. That of a streamed job is stored when it ends."""
+    if report.payload.has_log:
+        return StoredLog(report.job.id, after)
+    return _KnownLog(events.rest(past_events(report), after))
+
+
+def is_read(connection: Connection, report: JobReport, after: int) -> bool:
     """Tell whether a reader who has the events up to `after` has the job's last event."""
     if after == 0 or JobState(report.job.state) not in AT_REST:
         return False
-    return past_events(report)[-1].number <= after
+    return not log_of(report, after).page(connection)
 
 
 def _waited_again(job: Any, state: JobState, last: Any) -> bool:

@@ -4,6 +4,7 @@ The stored answer has every field that the chunks had. A client that folds the c
 rules has the same answer.
 """
 
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -133,7 +134,7 @@ class _Growing:
         elif isinstance(value, str) and name not in _STATED_ONCE:
             if not isinstance(known, _Text):
                 known = self._fields[name] = _Text()
-            known.pieces.append(value)
+            known.pieces.write(value)
         elif isinstance(value, Mapping):
             if not isinstance(known, _Growing):
                 known = self._fields[name] = _Growing()
@@ -157,7 +158,7 @@ class _Text:
     """A text, joined only when it is asked for."""
 
     def __init__(self) -> None:
-        self.pieces: list[str] = []
+        self.pieces = io.StringIO()  # a list of pieces would take many times their size
 
 
 class _Entries:
@@ -182,7 +183,7 @@ class _Entries:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, _Text):
-        return "".join(value.pieces)
+        return value.pieces.getvalue()
     return value.json() if isinstance(value, _Growing | _Entries) else value
 
 

@@ -4,6 +4,7 @@ Chunks go out as they come. An attempt's end is told only after it was recorded,
 hears of an answer that could still be lost.
 """
 
+from collections import deque
 from typing import Any
 
 import orjson
@@ -16,6 +17,7 @@ from broker.events import Event, EventWriter
 from broker.lifecycle import ClaimedJob
 from broker.retries import Retry
 from broker.routing import Endpoint
+from broker.stored_logs import LogPacker
 
 FENCE_SECONDS = 24 * 3600
 
@@ -23,10 +25,11 @@ FENCE_SECONDS = 24 * 3600
 class Story:
     """The event log of one job, carried on by one attempt."""
 
-    def __init__(self, job: ClaimedJob, writer: EventWriter, past: list[Event], told: int) -> None:
+    def __init__(self, job: ClaimedJob, writer: EventWriter, log: LogPacker, told: int) -> None:
         self._job = job
         self._writer = writer
-        self._log = past  # a streamed job's whole log: it is stored when the job ends
+        self._log = log  # a streamed job's whole log: it is stored when the job ends
+        self._page_ends: deque[int] = deque(maxlen=events.KEPT_PAGES)
         self._number = told
         self._untold: list[Event] = []
         self.shown = False  # a chunk of this attempt has gone out
@@ -34,9 +37,9 @@ class Story:
     @classmethod
     async def open(cls, job: ClaimedJob, writer: EventWriter, redis: Redis) -> "Story":
         """Begin this attempt's part of the log, after what earlier attempts have told."""
-        past, told = await _past(job, redis)
-        story = cls(job, writer, past, told)
-        if job.stream and job.attempt > 1 and not _is_closed(past, job):
+        log, told, is_closed = await _past(job, redis)
+        story = cls(job, writer, log, told)
+        if job.stream and job.attempt > 1 and not is_closed:
             story._add(events.RETRYING, {"attempt": job.attempt - 1, "outcome": "unknown"})
         endpoint = job.endpoint
         story._add(
@@ -97,44 +100,61 @@ class Story:
 
     def packed(self) -> bytes | None:
         """The whole log for the database; None where the database can tell it by itself."""
-        return events.pack([*self._log, *self._untold]) if self._job.stream else None
+        return self._log.packed(self._untold) if self._job.stream else None
 
     def tell(self) -> None:
         """Send what was prepared."""
         if not self._untold:
             return
-        attempt = self._job.attempt if self._job.stream else None
-        self._writer.emit(self._job.id, self._untold, attempt=attempt)
         if self._job.stream:
-            self._log.extend(self._untold)
+            self._keep()
+        else:
+            self._writer.emit(self._job.id, self._untold, attempt=None)
         self._untold = []
+
+    def _keep(self) -> None:
+        """Send what was prepared, and add it to the log."""
+        if self._log.add(self._untold):
+            self._page_ends.append(self._number)
+        is_full = len(self._page_ends) == events.KEPT_PAGES
+        self._writer.emit(
+            self._job.id,
+            self._untold,
+            attempt=self._job.attempt,
+            forget_below=self._page_ends[0] if is_full else 0,
+        )
 
     def _add(self, type_: str, data: Json) -> None:
         self._number += 1
         self._untold.append(Event(self._number, type_, orjson.dumps(data)))
 
 
-async def _past(job: ClaimedJob, redis: Redis) -> tuple[list[Event], int]:
-    """Return what earlier attempts told and the last number they used.
+async def _past(job: ClaimedJob, redis: Redis) -> tuple[LogPacker, int, bool]:
+    """Return what earlier attempts told, their last number, and whether they told their end.
 
     Only a streamed job has chunks to remember. For the others two events an attempt are known
     without asking (see `reports.past_events`).
     """
+    log = LogPacker()
     if job.attempt == 1:
-        return [], 0
+        return log, 0, False
     if not job.stream:
-        return [], 2 * (job.attempt - 1)
+        return log, 2 * (job.attempt - 1), False
+    last: Event | None = None
     try:
-        past = await events.take_over(redis, job.id, job.attempt, ttl_seconds=FENCE_SECONDS)
+        past = events.take_over(redis, job.id, job.attempt, ttl_seconds=FENCE_SECONDS)
+        async for told in past:
+            log.add(told)
+            last = told[-1]
     except RedisError:
-        past = []
-    if _is_closed(past, job):
-        return past, past[-1].number
-    return past, events.first_number(job.attempt) - 1
+        return LogPacker(), events.first_number(job.attempt) - 1, False
+    if last is not None and _is_closed(last, job):
+        return log, last.number, True
+    return log, events.first_number(job.attempt) - 1, False
 
 
-def _is_closed(past: list[Event], job: ClaimedJob) -> bool:
+def _is_closed(last: Event, job: ClaimedJob) -> bool:
     """Return whether the attempt before told its own end: it writes nothing after that."""
-    if not past or past[-1].type != events.RETRYING:
+    if last.type != events.RETRYING:
         return False
-    return bool(orjson.loads(past[-1].data)["attempt"] == job.attempt - 1)
+    return bool(orjson.loads(last.data)["attempt"] == job.attempt - 1)

@@ -181,7 +181,7 @@ async def follow_job(
     principal = await services.keyring.principal(request)
     found = await answering.report(services, principal, job_id)
     last = _resume_point(request, after)
-    if reports.is_read(found, last):
+    if await services.database.read(reports.is_read, found, last):
         return Response(status_code=204, headers=answering.job_headers(job_id))
     source = _events(services, principal, job_id, last)
     source = forgetting.once_told(services, job_id, found.job.store, source)

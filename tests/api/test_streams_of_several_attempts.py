@@ -1,7 +1,7 @@
 """A reader never joins two attempts of a stream, whatever happens to Redis and to workers."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from redis.asyncio import Redis
+from sqlalchemy import create_engine
+from sqlalchemy.pool import StaticPool
 
 from api import waiting
 from api.streaming import ChunkStream
@@ -20,6 +22,8 @@ from broker.events import Event, EventWriter
 from broker.retries import Retry
 from broker.states import JobState
 from broker.stopping import stopped
+from broker.stored_logs import StoredLog
+from broker.tables import JobPayload, table
 from tests.e2e.sse import frames
 from workers.story import Story
 
@@ -52,8 +56,10 @@ class Scene:
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
-        self.job = SimpleNamespace(state=JobState.RUNNING.value, stream=True)
-        self.payload = SimpleNamespace(events=None)
+        self.job = SimpleNamespace(id="job_1", state=JobState.RUNNING.value, stream=True)
+        self.payload = SimpleNamespace(has_log=False)
+        self.connection = create_engine("sqlite://", poolclass=StaticPool).connect()
+        table(JobPayload).create(self.connection)
         self.news = News(redis, self)  # type: ignore[arg-type]  # asks for reports alone
         self.writers: list[EventWriter] = []
         self.stories: list[Story] = []
@@ -61,11 +67,13 @@ class Scene:
         self.readers: list[Reader] = []
         self.written = 0
 
-    async def read(self, function: object, *_: object) -> object:
+    async def read(self, function: Callable[..., object], *_: object) -> object:
         """Answer as the database does."""
         if function is reports.settled:
             return ["job_1"] if self.job.state == JobState.COMPLETED else []
-        return SimpleNamespace(job=self.job, payload=self.payload)
+        if function is reports.job:
+            return SimpleNamespace(job=self.job, payload=self.payload)
+        return function(self.connection)
 
     async def claim(self) -> None:
         """Begin another attempt, in another worker."""
@@ -129,7 +137,9 @@ class Scene:
         story = self.stories[-1]
         self.write(story)
         story.end("completed", {})
-        self.payload.events = story.packed()
+        row = {"job_id": "job_1", "request": b"", "plan": b"", "events": story.packed()}
+        self.connection.execute(table(JobPayload).insert().values(row))
+        self.payload.has_log = True
         self.job.state = JobState.COMPLETED.value
         story.tell()
 
@@ -199,7 +209,9 @@ async def _played(valkey: str, steps: list[str]) -> None:
             await scene.end()
             async with asyncio.timeout(10):
                 await asyncio.gather(*(r.task for r in scene.readers if r.task is not None))
-            log = events.unpack(scene.payload.events)
+            log, stored_log = [], StoredLog("job_1")
+            while page := stored_log.page(scene.connection):
+                log += page
             stored = answer_of(log)
             for reader in scene.readers:
                 assert answer_of(reader.told) == stored

@@ -1,5 +1,7 @@
 """A streamed job's log on a real Valkey: one attempt at a time may write it."""
 
+from collections.abc import AsyncIterator
+
 from redis.asyncio import Redis
 
 from broker import events
@@ -13,6 +15,10 @@ def chunks(*numbers: int) -> list[Event]:
     return [Event(number, events.CHUNK, b'{"n":%d}' % number) for number in numbers]
 
 
+async def listed(pages: AsyncIterator[list[Event]]) -> list[Event]:
+    return [event async for page in pages for event in page]
+
+
 async def test_a_worker_thought_dead_is_neither_kept_nor_heard(redis: Redis) -> None:
     # Given an attempt that has told three chunks, and a listener
     late, successor = EventWriter(redis, ttl_seconds=TTL), EventWriter(redis, ttl_seconds=TTL)
@@ -22,7 +28,7 @@ async def test_a_worker_thought_dead_is_neither_kept_nor_heard(redis: Redis) -> 
         await listener.subscribe(events.channel(JOB))
         await listener.get_message(timeout=5)
         # When another attempt takes the log over, and the first writes on, far above it
-        past = await events.take_over(redis, JOB, 2, ttl_seconds=TTL)
+        past = await listed(events.take_over(redis, JOB, 2, ttl_seconds=TTL))
         zombie = EventWriter(redis, ttl_seconds=TTL)
         zombie.emit(JOB, chunks(4, 5, 6, 7), attempt=1)
         await zombie.close()
@@ -33,7 +39,7 @@ async def test_a_worker_thought_dead_is_neither_kept_nor_heard(redis: Redis) -> 
         assert events.decode(heard["data"]) == chunks(4, 5)
         assert await listener.get_message(timeout=0.2) is None
     assert past == chunks(1, 2, 3)
-    assert await events.kept(redis, JOB) == chunks(1, 2, 3, 4, 5)
+    assert await listed(events.kept(redis, JOB)) == chunks(1, 2, 3, 4, 5)
 
 
 async def test_a_reader_that_comes_in_the_middle_of_an_entry_gets_the_rest(redis: Redis) -> None:
@@ -41,7 +47,7 @@ async def test_a_reader_that_comes_in_the_middle_of_an_entry_gets_the_rest(redis
     writer.emit(JOB, chunks(1, 2, 3), attempt=1)
     writer.emit(JOB, chunks(4), attempt=1)
     await writer.close()
-    assert await events.kept(redis, JOB, after=2) == chunks(3, 4)
+    assert await listed(events.kept(redis, JOB, after=2)) == chunks(3, 4)
     assert 0 < await redis.ttl(events.stream_key(JOB)) <= TTL
 
 
@@ -60,4 +66,4 @@ async def test_a_plain_jobs_events_are_told_and_not_kept(redis: Redis) -> None:
         writer.emit(JOB, chunks(1), attempt=None)
         await writer.close()
         assert events.decode((await listener.get_message(timeout=5))["data"]) == chunks(1)
-    assert await events.kept(redis, JOB) == []
+    assert await listed(events.kept(redis, JOB)) == []

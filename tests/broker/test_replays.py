@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import orjson
 
-from broker import events, reports
+from broker import reports, stored_logs
 from broker.events import Event
 from broker.ids import generation_id
 from broker.replays import Replay, replay_many
@@ -28,7 +28,7 @@ def answered(database, caller, *, stream=False):
     body = {"id": generation_id(job.id), "created": 1, "choices": ["hello"], "usage": USAGE}
     said = [("chunk", orjson.dumps(body)), ("usage", orjson.dumps(body))]
     told = [("started", b"{}"), *said, ("completed", b"{}")]
-    log = events.pack([Event(number, *each) for number, each in enumerate(told, 1)])
+    log = stored_logs.pack([Event(number, *each) for number, each in enumerate(told, 1)])
     ending = finished(job, events=log if stream else None)
     record(database, replace(ending, response=orjson.dumps(body)))
     return database.read_now(reports.job, caller.workspace_id, job.id)
@@ -63,7 +63,7 @@ def test_a_hit_is_a_completed_job_with_an_id_of_its_own_and_zero_usage(database)
 def test_a_stream_is_told_again_from_its_stored_events(database, caller):
     earlier = answered(database, caller, stream=True)
     found = again(database, caller, earlier, stream=True)
-    told = reports.past_events(found)
+    told = database.read_now(reports.log_of(found).page)
     assert [(event.number, event.type) for event in told] == [
         (1, "chunk"),
         (2, "usage"),

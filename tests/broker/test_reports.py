@@ -1,7 +1,7 @@
 import orjson
 import pytest
 
-from broker import events, reports
+from broker import events, reports, stored_logs
 from broker.completion import AttemptOutcome, ErrorType
 from broker.events import Event
 from broker.job_search import JobSearch
@@ -232,8 +232,8 @@ def test_a_lost_attempt_is_told_as_retried(database, caller):
 def test_a_streams_stored_log_is_given_back_as_it_was(database, caller):
     log = [Event(1, "started", b"{}"), Event(2, "chunk", b'{"a": "b c"}'), Event(3, "x", b"1")]
     job = submit_and_claim(database, caller, body={"stream": True})
-    record(database, finished(job, events=events.pack(log)))
-    assert reports.past_events(report(database, caller, job.id)) == log
+    record(database, finished(job, events=stored_logs.pack(log)))
+    assert database.read_now(reports.log_of(report(database, caller, job.id)).page) == log
 
 
 def test_the_end_of_a_lost_log_is_above_all_events_that_a_reader_may_have(database, caller):
@@ -245,16 +245,17 @@ def test_the_end_of_a_lost_log_is_above_all_events_that_a_reader_may_have(databa
     [*_, end] = reports.past_events(found)
     # Then a reader of many chunks still gets the end, and after that nothing
     assert (end.type, end.number) == ("cancelled", reports.END_OF_LOST_LOG)
-    assert not reports.is_read(found, 500)
-    assert reports.is_read(found, end.number)
+    assert not database.read_now(reports.is_read, found, 500)
+    assert database.read_now(reports.is_read, found, end.number)
 
 
 def test_a_reader_has_read_a_log_only_with_its_last_event(database, caller):
     job = submit_and_claim(database, caller)
-    assert not reports.is_read(report(database, caller, job.id), 9)
+    assert not database.read_now(reports.is_read, report(database, caller, job.id), 9)
     record(database, finished(job))
     found = report(database, caller, job.id)
-    assert [reports.is_read(found, after) for after in range(4)] == [False, False, True, True]
+    read = [database.read_now(reports.is_read, found, after) for after in range(4)]
+    assert read == [False, False, True, True]
 
 
 def test_every_settled_state_is_an_end_to_readers():

@@ -1,5 +1,6 @@
 """A stream's log that Redis lost is carried on where no reader can join two answers."""
 
+from collections.abc import AsyncIterator
 from types import SimpleNamespace
 
 import pytest
@@ -11,14 +12,15 @@ from workers import story
 
 @pytest.mark.parametrize("lost", ["empty", "unreachable"])
 async def test_a_lost_log_goes_on_far_above_what_was_told(monkeypatch, lost: str) -> None:
-    async def take_over(*_: object, **__: object) -> list[events.Event]:
+    async def take_over(*_: object, **__: object) -> AsyncIterator[list[events.Event]]:
         if lost == "unreachable":
             raise RedisConnectionError
-        return []
+        for nothing in ():
+            yield nothing
 
     monkeypatch.setattr(events, "take_over", take_over)
     told: list[events.Event] = []
-    writer = SimpleNamespace(emit=lambda _job, new, *, attempt: told.extend(new))
+    writer = SimpleNamespace(emit=lambda _job, new, **_: told.extend(new))
     endpoint = SimpleNamespace(provider="up", model="acme/small")
     job = SimpleNamespace(id="job_1", attempt=3, stream=True, endpoint=endpoint, queued_ms=0)
     await story.Story.open(job, writer, redis=None)
