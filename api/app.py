@@ -20,8 +20,10 @@ from api.auth import Keyring
 from api.errors import PREFIXES, error_response
 from api.local_models import LocalModels
 from api.middleware import CrossOrigin, NoStalling, RequestIds, Unexpected
+from api.open_streams import AtEnd, OpenStreams
 from api.pages import router as pages
 from api.proxies import TrustedProxies
+from api.refusals import CountedRefusals
 from api.routes import ROUTERS, health, metrics
 from api.routes.accounts import router as accounts
 from api.services import Services
@@ -107,6 +109,8 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         app.include_router(router)
     app.add_middleware(NoStalling)
     app.add_middleware(Unexpected)
+    app.add_middleware(AtEnd)
+    app.add_middleware(CountedRefusals, most=config.refusals_per_minute)
     if config.cors_origins:
         app.add_middleware(CrossOrigin, origins=config.cors_origins, prefixes=PREFIXES)
     app.add_middleware(RequestIds)
@@ -135,6 +139,7 @@ def build(config: settings.Settings) -> Services:
         keyring=Keyring(database),
         limiter=Limiter(connect(config.redis), database),
         news=News(redis, database),
+        open_streams=OpenStreams(config.streams_per_key),
         files=file_store(config),
         signer=Signer(key),
         seal=seal,

@@ -42,6 +42,8 @@ async def answer_call(
             return await _chunks(request, services, principal, job, job_id)
         return await answering.stored(services, principal, job_id)
 
+    if is_streamed:
+        services.open_streams.take(request, principal)
     cache = caching.wanted(request, principal, job)
     return await caching.through(services, cache, job, answered, retold)
 

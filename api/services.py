@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from api.auth import Keyring
 from api.local_models import LocalModels
+from api.open_streams import OpenStreams
 from api.waiting import News
 from broker.catalog import Catalog, LiveCatalog
 from broker.credentials import LiveCredentials
@@ -34,6 +35,7 @@ class Services:
     keyring: Keyring
     limiter: Limiter
     news: News
+    open_streams: OpenStreams
     files: FileStore
     signer: Signer
     seal: Seal

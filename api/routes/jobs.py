@@ -183,6 +183,7 @@ async def follow_job(
     last = _resume_point(request, after)
     if await services.database.read(reports.is_read, found, last):
         return Response(status_code=204, headers=answering.job_headers(job_id))
+    services.open_streams.take(request, principal)
     source = _events(services, principal, job_id, last)
     source = forgetting.once_told(services, job_id, found.job.store, source)
     return log_response(source, job_id, keep_alive=services.settings.keep_alive_seconds)

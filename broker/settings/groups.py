@@ -58,6 +58,9 @@ class Storage(_Group):
     """`postgresql://…`; empty = SQLite in `data_dir`."""
     redis_url: str = ""
     """Events, limits, live statistics; empty = the embedded Valkey."""
+    valkey_memory_mb: int = Field(1_024, ge=64)
+    """The most memory that the embedded Valkey takes. When it is full, it drops what expires first:
+    events of streams and counts of limits, never queues."""
     broker_url: str = ""
     """Celery's transport, `redis://…` or `amqp://…`; empty = `redis_url`."""
     secret_key: str = ""
@@ -162,6 +165,11 @@ class Serving(_Group):
     trusted_proxies: Networks = ()
     """Networks of the proxies in front, e.g. `10.0.0.5,172.18.0.0/16`: callers' addresses, scheme
     and host are read from their `X-Forwarded-For`, `-Proto` and `-Host`, and from nobody else's."""
+    streams_per_key: int = Field(2_000, ge=0)
+    """Streams that a key may have open at an API process; more is a 429; 0 = no limit."""
+    refusals_per_minute: int = Field(3_000, ge=0)
+    """Requests of a key, or of an address without a valid one, that may be refused (400, 401, 403,
+    404 and the like) in a minute at an API process; more is a 429; 0 = no limit."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     """Web pages that may call the API from a browser: `https://app.example.com`, comma-separated,
     or `*` for any; empty = none."""

@@ -27,10 +27,10 @@ def valkey_command(config: Settings) -> list[str]:
             f"waybill: the path of the data directory is too long for a Unix socket ({socket}): "
             "set WAYBILL_DATA_DIR to a shorter one"
         )
-    return [str(binary), *_options(config.data_dir, socket)]
+    return [str(binary), *_options(config.data_dir, socket, config.valkey_memory_mb)]
 
 
-def _options(data_dir: Path, socket: Path) -> list[str]:
+def _options(data_dir: Path, socket: Path, memory_mb: int) -> list[str]:
     options = {
         "--port": "0",
         "--unixsocket": str(socket),
@@ -39,7 +39,8 @@ def _options(data_dir: Path, socket: Path) -> list[str]:
         "--appendonly": "yes",
         "--appendfsync": "everysec",
         "--save": "",
-        "--maxmemory-policy": "noeviction",
+        "--maxmemory": f"{memory_mb}mb",
+        "--maxmemory-policy": "volatile-ttl",  # queues do not expire, and stay
         "--logfile": str(data_dir / "valkey.log"),
         "--daemonize": "no",
     }
