@@ -27,7 +27,7 @@ from workers.asking import request_of
 from workers.assembly import Assembly
 from workers.detours import detour
 from workers.healing import heal
-from workers.media import Annotator, pdf_reader, prepare
+from workers.media import Annotator, pdf_reader, prepare, refuse_private_urls
 from workers.observation import observe
 from workers.recording import fail, finish
 from workers.run import Run
@@ -141,6 +141,11 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
     annotator = await _fit(tools, run, route)
     if isinstance(annotator, Failure):
         return annotator
+    refused = await refuse_private_urls(
+        run.request.body, upstream.base_url, tools.settings.allowed_networks, route.chat.opens
+    )
+    if refused is not None:
+        return refused
 
     def show(chunk: Chunk) -> None:
         if run.job.stream:  # an answer may come as a stream although none was requested

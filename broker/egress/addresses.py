@@ -34,6 +34,16 @@ REFUSED_V4 = tuple(
         ),
     )
 )
+METADATA = (
+    IPv4Network("169.254.169.254/32"),  # most clouds
+    IPv4Network("169.254.170.2/32"),  # Amazon's containers
+    IPv4Network("100.100.100.200/32"),  # Alibaba
+    IPv4Network("192.0.0.192/32"),  # Oracle
+    IPv4Network("168.63.129.16/32"),  # Azure
+    IPv6Network("fd00:ec2::254/128"),  # Amazon
+)
+"""Services that give a machine's credentials to whoever asks from it: no setting allows them."""
+
 GLOBAL_V6 = IPv6Network("2000::/3")
 """All that is assigned as global unicast. Outside lie loopback, mapped and NAT64 addresses,
 unique local (fc00::/7), link-local, site-local, discard-only and multicast ones."""
@@ -84,6 +94,8 @@ def embedded(address: Address) -> Iterator[IPv4Address]:
 
 
 def _is_reachable(address: Address, networks: Sequence[Network]) -> bool:
+    if _is_in(address, METADATA):
+        return False
     return _is_global(address) or _is_in(address, networks)
 
 

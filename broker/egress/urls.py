@@ -33,6 +33,7 @@ class Policy:
 
     networks: Sequence[Network] = ()  # reached whatever they are, by http too and on any port
     http: bool = False
+    any_port: bool = False
 
     def judge(self, target: "Target", addresses: Sequence[Address]) -> None:
         """Raise RefusedError unless every one of a target's addresses may be reached."""
@@ -45,6 +46,8 @@ class Policy:
         """Raise RefusedError for a scheme or port that no public host may be asked on."""
         if target.scheme == "http" and not self.http:
             raise RefusedError("only https:// is requested")
+        if self.any_port:
+            return
         ports = HTTPS_PORTS | HTTP_PORTS if self.http else HTTPS_PORTS
         if target.port not in ports:
             raise RefusedError(f"port {target.port} is not one of {_listed(ports)}")

@@ -7,5 +7,15 @@ from workers.media.annotations import Annotator
 from workers.media.fetching import Fetched, Fetcher, FetchError
 from workers.media.pdf import pdf_reader
 from workers.media.preparation import Prepared, prepare
+from workers.media.relayed import refuse_private_urls
 
-__all__ = ("Annotator", "FetchError", "Fetched", "Fetcher", "Prepared", "pdf_reader", "prepare")
+__all__ = (
+    "Annotator",
+    "FetchError",
+    "Fetched",
+    "Fetcher",
+    "Prepared",
+    "pdf_reader",
+    "prepare",
+    "refuse_private_urls",
+)

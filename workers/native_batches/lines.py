@@ -10,7 +10,7 @@ from broker.file_parser import read_file_parser
 from broker.native_batches import Called
 from broker.operations import Operation
 from workers.asking import request_of
-from workers.media import pdf_reader, prepare
+from workers.media import pdf_reader, prepare, refuse_private_urls
 from workers.native_batches.base import BatchApi
 from workers.toolbox import Route, Toolbox
 from workers.upstream import build
@@ -68,5 +68,9 @@ async def _line(tools: Toolbox, route: Route, api: BatchApi, called: Called) -> 
         if isinstance(prepared, Failure):
             return prepared
         request = replace(request, body=prepared.body)
+    base_url, networks = route.upstream.base_url, tools.settings.allowed_networks
+    refused = await refuse_private_urls(request.body, base_url, networks, route.chat.opens)
+    if refused is not None:
+        return refused
     built = build(adapter, request, route.upstream)
     return built if isinstance(built, Failure) else api.line(job.id, job.operation, built.body)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.egress.addresses import is_allowed, is_listed
+from broker.egress.addresses import METADATA, is_allowed, is_listed
 
 REFUSED_V4 = {
     "this network": ("0.0.0.0", "0.255.255.255"),
@@ -91,10 +91,16 @@ def test_a_listed_transition_prefix_opens_only_what_is_public_behind_it(form):
     prefixes = [ip_network(p) for p in ("64:ff9b::/96", "2002::/16", "2001::/32")]
     assert is_allowed(forms("8.8.8.8")[form], prefixes)
     assert not is_allowed(forms("169.254.169.254")[form], prefixes)
-    assert is_allowed(forms("169.254.169.254")[form], [*prefixes, ip_network("169.254.0.0/16")])
+    listed = [*prefixes, ip_network("169.254.0.0/16")]
+    assert is_allowed(forms("169.254.1.1")[form], listed)
+    assert not is_allowed(forms("169.254.169.254")[form], listed)
 
 
-@pytest.mark.parametrize("v4", V4)
+def is_metadata(v4):
+    return any(ip_address(v4) in network for network in METADATA if network.version == 4)
+
+
+@pytest.mark.parametrize("v4", [v4 for v4 in V4 if not is_metadata(v4)])
 def test_a_listed_network_is_allowed_and_nothing_beside_it(v4):
     listed = [ip_network(f"{v4}/32")]
     assert is_allowed(ip_address(v4), listed)
