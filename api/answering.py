@@ -142,13 +142,18 @@ async def still_running(
     return response
 
 
-async def cancel(services: Services, principal: Principal, job_id: str) -> JobState:
-    """Call a job off; return its state now, RUNNING when its worker has yet to stop."""
+async def cancel(
+    services: Services, principal: Principal, job_id: str, *, waits: bool = True
+) -> JobState:
+    """Call a job off; return its state now, RUNNING when its worker has yet to stop.
+
+    `waits`: its call may be read on for a while, for the usage that its provider will bill.
+    """
     wish = Cancellation(job_id, principal.workspace_id, now_ms())
     state = await services.database.write(cancel_many, wish)
     if state is JobState.RUNNING:
         with contextlib.suppress(RedisError, OSError):  # its worker learns it by its next heartbeat
-            await signals.call_off(services.redis, job_id)
+            await signals.call_off(services.redis, job_id, waits=waits)
     return state
 
 
@@ -159,10 +164,12 @@ async def retry(services: Services, principal: Principal, job_id: str) -> None:
     services.publisher.publish(job.provider, job.lane, [job.job_id])
 
 
-async def cancel_quietly(services: Services, principal: Principal, job_id: str) -> None:
+async def cancel_quietly(
+    services: Services, principal: Principal, job_id: str, *, waits: bool
+) -> None:
     """Call a job off on behalf of a caller who has gone."""
     with contextlib.suppress(ConflictError, NotFoundError):
-        await cancel(services, principal, job_id)
+        await cancel(services, principal, job_id, waits=waits)
 
 
 async def gone(request: Request) -> None:
@@ -172,4 +179,13 @@ async def gone(request: Request) -> None:
 
 
 def wants_cancel_on_disconnect(request: Request) -> bool:
-    return request.headers.get("x-cancel-on-disconnect", "").lower() == "true"
+    return _on_disconnect(request) in {"true", "now"}
+
+
+def waits_for_usage(request: Request) -> bool:
+    """Tell whether a call may be read on for its usage once its caller has hung up."""
+    return _on_disconnect(request) != "now"
+
+
+def _on_disconnect(request: Request) -> str:
+    return request.headers.get("x-cancel-on-disconnect", "").lower()

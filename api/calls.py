@@ -53,13 +53,14 @@ async def _stream(
 ) -> Response:
     """Answer with the job's chunks as they come."""
     cancels = answering.wants_cancel_on_disconnect(request)
+    waits = answering.waits_for_usage(request)
     with services.news.listen(job.id):
         submitted = await intake.submit(services, job)
         job_id = submitted.job_id
 
         async def on_gone() -> None:
             if cancels and not submitted.replayed:  # it is somebody else's call too
-                await answering.cancel_quietly(services, principal, job_id)
+                await answering.cancel_quietly(services, principal, job_id, waits=waits)
 
         return await _chunks(request, services, principal, job, job_id, on_gone)
 

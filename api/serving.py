@@ -62,5 +62,6 @@ async def _wait_or_cancel(
     await asyncio.wait({waiting, hung_up}, return_when=asyncio.FIRST_COMPLETED)
     hung_up.cancel()
     if not waiting.done():
-        await answering.cancel_quietly(services, principal, listener.job_id)
+        waits = answering.waits_for_usage(request)
+        await answering.cancel_quietly(services, principal, listener.job_id, waits=waits)
     return await waiting

@@ -33,6 +33,8 @@ HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 Source = AsyncGenerator[list[Event]]
 
+_closing: set["asyncio.Task[None]"] = set()  # kept from the garbage collector while they run
+
 
 @dataclass(slots=True)
 class ChunkStream:
@@ -146,9 +148,25 @@ async def _chunk_bytes(
             told = await feed.next(keep_alive)
             yield KEEP_ALIVE if told is None else stream.render(told)
     finally:
+        await _whole(_left(feed, stream, on_gone))
+
+
+async def _left(
+    feed: "_Feed", stream: ChunkStream, on_gone: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    try:
         await feed.close()
+    finally:
         if not stream.ended:
-            await asyncio.shield(on_gone())
+            await on_gone()
+
+
+async def _whole(closing: Coroutine[Any, Any, None]) -> None:
+    """Await what must be done to its end: whoever hung up has every await here cancelled."""
+    task = asyncio.create_task(closing)
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+    await asyncio.shield(task)
 
 
 def log_response(source: Source, job_id: str, *, keep_alive: float) -> Response:
@@ -168,7 +186,7 @@ async def _log_bytes(feed: "_Feed", keep_alive: float) -> AsyncGenerator[bytes]:
                 continue
             yield b"".join(_frame(each.data, each.number, each.public_type) for each in told)
     finally:
-        await feed.close()
+        await _whole(feed.close())
 
 
 async def _sliced(body: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:

@@ -22,7 +22,7 @@ def job(report: JobReport) -> Json:
     extra = orjson.loads(payload.extra) if payload.extra else {}
     body = job_summary(row) | {
         "queue_position": report.queue_position,
-        "usage": _usage(report.generation),
+        "usage": _usage(report),
         "attempts": [_attempt(attempt, report) for attempt in report.attempts],
         **plan(routing.decode(payload.plan)),
         "metadata": extra.get("metadata") or {},
@@ -131,7 +131,8 @@ def _attempt(row: Any, report: JobReport) -> Json:
     }
 
 
-def _usage(generation: Any | None) -> Json | None:
+def _usage(report: JobReport) -> Json | None:
+    generation = report.generation
     if generation is None:
         return None
     read, write = generation.cache_read_tokens or 0, generation.cache_write_tokens or 0
@@ -145,6 +146,17 @@ def _usage(generation: Any | None) -> Json | None:
         "completion_tokens": completion,
         "total_tokens": prompt + completion,
         "cost": usd(generation.cost_nanos),
+        **_basis(report),
         "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": write},
         "completion_tokens_details": {"reasoning_tokens": generation.reasoning_tokens or 0},
     }
+
+
+def _basis(report: JobReport) -> Json:
+    """Say what a call without an answer is charged by: a count, an estimate, the hold."""
+    made, job = report.generation, report.job
+    if made is None or job.state == JobState.COMPLETED.value:
+        return {}
+    if not made.usage_estimated:
+        return {"cost_basis": "provider"}
+    return {"cost_basis": "estimate" if made.cost_nanos < job.hold_nanos else "hold"}

@@ -77,6 +77,7 @@ class House:
             "WAYBILL_BOOTSTRAP_KEY": KEY,
             "WAYBILL_SIMULATOR_PORT": str(self.simulator_port),
             "WAYBILL_STREAM_DRAIN_SECONDS": "10",
+            "WAYBILL_CANCEL_DRAIN_SECONDS": "1",
             **self.stack.settings,
             **(settings or {}),
         }

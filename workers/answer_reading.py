@@ -63,6 +63,7 @@ class Stopwatch:
         self._timeout = asyncio.timeout(min(deadlines.first_byte, deadlines.total))
         self.first_token_ms: int | None = None
         self.sent = False  # from then on the provider may bill
+        self.answered = False  # the head of its answer has come
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -73,6 +74,7 @@ class Stopwatch:
 
     def byte(self) -> None:
         """Bytes arrived: the next ones are due within the idle gap."""
+        self.answered = True
         loop = asyncio.get_running_loop()
         self._timeout.reschedule(loop.time() + min(self._deadlines.idle, self._left()))
 

@@ -36,6 +36,7 @@ class Assembly:
         self._silent: list[Chunk] | None = []  # chunks not shown yet; None once one said something
         self._choices: dict[int, _Choice] = {}
         self._answer = Completion(choices=())
+        self.is_counted = False  # the provider has stated the usage beside its text
 
     def add(self, chunk: Chunk) -> bool:
         """Take a chunk in; return whether it says something."""
@@ -69,6 +70,7 @@ class Assembly:
             if index not in self._choices:
                 self._choices[index] = _Choice(index)
             self._choices[index].add(choice)
+        self.is_counted = self.is_counted or chunk.usage is not None
         known = {name: value for name in _LATEST if (value := getattr(chunk, name)) is not None}
         if known:
             self._answer = replace(self._answer, **known)

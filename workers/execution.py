@@ -33,6 +33,7 @@ from workers.recording import fail, finish
 from workers.run import Run
 from workers.story import Story
 from workers.toolbox import Answer, Route, Toolbox
+from workers.unanswered import may_hide
 from workers.upstream import call
 
 
@@ -66,7 +67,7 @@ def held(tools: Toolbox, job: ClaimedJob) -> Iterator[None]:
     finally:
         if tools.held.get(job.id) == job.attempt:  # not a later attempt in this process
             del tools.held[job.id]
-            tools.called_off.discard(job.id)
+            tools.called_off.pop(job.id, None)
 
 
 async def claim(tools: Toolbox, job_id: str, lane: Lane) -> ClaimedJob | None:
@@ -108,16 +109,31 @@ async def attempt(tools: Toolbox, run: Run) -> Answer:
     if tools.stopping.is_set() or job.id in tools.called_off:
         return _stopped(tools, job, sent=False)
     task = asyncio.create_task(_call(tools, run))
-    tools.running[job.id] = task
+    tools.running[job.id] = stoppable = asyncio.shield(task)
     try:
-        answer = await task
+        answer = await stoppable
         return redact_failure(answer) if isinstance(answer, Failure) else answer
     except asyncio.CancelledError:
+        await _hear_out(tools, run, task)
         return _stopped(tools, job, sent=run.watch.sent)
     finally:
-        if tools.running.get(job.id) is task:  # not a later attempt of the same job
+        task.cancel()
+        if tools.running.get(job.id) in {task, stoppable}:  # not a later attempt of the same job
             del tools.running[job.id]
             tools.streaming.discard(job.id)
+
+
+async def _hear_out(tools: Toolbox, run: Run, task: "asyncio.Task[Answer]") -> None:
+    """Stop a call; one that is cancelled may first bring the usage that its provider will bill."""
+    job = run.job
+    waits = tools.called_off.get(job.id, False) and may_hide(job) and job.hold_nanos > 0
+    if waits and run.watch.sent:
+        tools.running[job.id] = task
+        await asyncio.wait({task}, timeout=tools.settings.cancel_drain_seconds)
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled():
+        run.last = task.result()
 
 
 async def _call(tools: Toolbox, run: Run) -> Answer:
@@ -148,7 +164,8 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
         return refused
 
     def show(chunk: Chunk) -> None:
-        if run.job.stream:  # an answer may come as a stream although none was requested
+        if run.job.stream and run.job.id not in tools.called_off:
+            # an answer may come as a stream although none was requested
             run.story.chunk(envelope.chunk(annotator.chunk(chunk)))
             tools.streaming.add(run.job.id)
 

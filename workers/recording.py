@@ -34,16 +34,15 @@ from broker.lifecycle import (
     record_many,
 )
 from broker.queues import Lane
-from broker.retries import Decision, Retry
-from broker.states import JobState
+from broker.retries import Decision, GiveUp, Retry
+from broker.states import FINAL, JobState
 from workers.adapters.errors.redaction import redact_failure
 from workers.answers import Envelope
-from workers.counting import completed_usage
 from workers.insisting import insist
-from workers.observation import was_in_a_hurry
 from workers.receipts import Receipt
 from workers.run import Run
 from workers.toolbox import Toolbox
+from workers.unanswered import bill
 
 UNSTORABLE = (TypeError, OverflowError, DataError)
 """What JSON and the databases raise over a value they cannot hold."""
@@ -192,7 +191,9 @@ async def record_failure(
     Returned is what does follow: a caller may have cancelled the job since `decision` was made.
     """
     job, failure = run.job, redact_failure(failure)
-    generation = None if isinstance(decision, Retry) else _billed(tools, run, failure)
+    generation = None
+    if isinstance(decision, GiveUp) and decision.state in FINAL:
+        generation = bill(run, failure, tools.settings.byok_fee_percent)
     _prepare(run, failure, decision, generation)
     events = None if isinstance(decision, Retry) else run.story.packed()
     recorded = await record(
@@ -217,28 +218,6 @@ def _prepare(run: Run, failure: Failure, decision: Decision, generation: Json | 
         return
     facts = {} if generation is None else _facts(run.job)
     run.story.end(decision.state.value, facts, error=error_json(run.job, failure))
-
-
-def _billed(tools: Toolbox, run: Run, failure: Failure) -> Json | None:
-    """Return what is paid for an attempt without an answer, or None where that is nothing.
-
-    An answer that came and cannot be used costs what its usage states. A stream that its caller
-    ended early costs what was shown: whoever hangs up in the last second would have it for nothing.
-    """
-    fee = tools.settings.byok_fee_percent
-    if failure.answered and failure.usage is not None:
-        answer = Completion(choices=(), usage=failure.usage)
-        receipt = Receipt.of(run.job, run.request, answer, fee=fee)
-        return receipt.generation(run.job, answer, run.timings)
-    is_own_end = failure.outcome is AttemptOutcome.CANCELLED or was_in_a_hurry(run, failure)
-    if not is_own_end or not run.story.shown or run.heard is None:
-        return None
-    answer = completed_usage(run.request, run.heard.completion())
-    receipt = Receipt.of(run.job, run.request, answer, fee=fee)
-    generation = receipt.generation(run.job, answer, run.timings)
-    if receipt.usage.estimated:  # an estimate of ours is no reason to pass a limit
-        generation["cost_nanos"] = min(generation["cost_nanos"], run.job.hold_nanos)
-    return generation
 
 
 async def _affordable(

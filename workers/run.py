@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from broker.completion import CompletionRequest, Timings
+from broker.completion import Completion, CompletionRequest, Document, Failure, Timings
 from broker.evidence import EndpointKey
 from broker.lifecycle import ClaimedJob
 from workers.answer_reading import Stopwatch
@@ -22,6 +22,7 @@ class Run:
     plugins: Any = None  # the body's, which no provider sees
     usage_apart: bool = False  # the caller set `stream_options.include_usage`
     heard: Assembly | None = None  # a stream's answer as far as it has come
+    last: Completion | Document | Failure | None = None  # what came after the caller's cancellation
     probes: set[EndpointKey] = field(default_factory=set)  # half-open circuits this call decides
     batched: ClassVar[bool] = False  # the answer comes out of the provider's own batch
 

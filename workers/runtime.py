@@ -158,7 +158,7 @@ class Runtime:
                 renew_many, Heartbeat(tools.worker_id, expires, dict(tools.held))
             )
             for job_id in renewal.called_off:
-                self._call_off(job_id)
+                self._call_off(job_id, waits=True)
             for job_id in renewal.lost:
                 self._let_go(job_id)
         except Exception as error:  # noqa: BLE001  # a beat may fail; the next one is near
@@ -172,15 +172,17 @@ class Runtime:
                     await pubsub.subscribe(signals.CALLED_OFF_CHANNEL)
                     async for message in pubsub.listen():
                         if message["type"] == "message":
-                            self._call_off(message["data"].decode())
+                            self._call_off(*signals.read_call_off(message["data"]))
             except (RedisError, OSError) as error:
                 log.info("worker.not_listening", error=str(error))
                 await asyncio.sleep(1)
 
-    def _call_off(self, job_id: str) -> None:
+    def _call_off(self, job_id: str, waits: bool) -> None:
         if job_id not in self._tools.held:
             return
-        self._tools.called_off.add(job_id)
+        if waits and job_id in self._tools.called_off:
+            return  # a reminder, or its caller asks again: its usage is being waited for
+        self._tools.called_off[job_id] = waits
         attempt = self._tools.running.get(job_id)
         if attempt is not None:
             attempt.cancel()
@@ -230,7 +232,7 @@ class Runtime:
         await tools.close()
 
 
-async def _ended(attempts: Iterable["asyncio.Task[Answer]"], seconds: float) -> None:
+async def _ended(attempts: Iterable["asyncio.Future[Answer]"], seconds: float) -> None:
     """Wait until these attempts have ended, as long as that."""
     running = list(attempts)
     if running:

@@ -78,10 +78,11 @@ class Toolbox:
     throttles: Throttles = field(default_factory=Throttles)
     refused_at: dict[str, int] = field(default_factory=dict)  # workspaces' keys, last written down
     lanes: Lanes = field(default_factory=Lanes)
-    running: dict[str, "asyncio.Task[Answer]"] = field(default_factory=dict)  # attempts by job id
+    running: dict[str, "asyncio.Future[Answer]"] = field(default_factory=dict)  # attempts by job id
     streaming: set[str] = field(default_factory=set)  # running jobs whose stream has begun
     held: dict[str, int] = field(default_factory=dict)  # attempt numbers of claimed jobs, by job id
-    called_off: set[str] = field(default_factory=set)  # held jobs whose callers cancelled them
+    called_off: dict[str, bool] = field(default_factory=dict)
+    """Held jobs whose callers cancelled them: whether their providers may still state the usage."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # no attempt may begin
 
     async def close(self) -> None:

@@ -144,16 +144,25 @@ async def delete_job(request: Request, job_id: str) -> Response:
     response_description="Called off.",
     responses={202: {"description": "It runs: its worker is told to stop."}},
 )
-async def cancel_job(request: Request, job_id: str) -> Response:
-    """Call a job off. A running one stops as soon as its worker hears of it."""
+async def cancel_job(
+    request: Request, job_id: str, await_usage: Annotated[bool, Query()] = True
+) -> Response:
+    """Call a job off. Nothing more of a running one is told as soon as its worker hears of it.
+
+    Its provider bills what it has done. With `await_usage` the call is read on for a while, for
+    the usage that the provider states; with `await_usage=false` it is cut at once, and costs what
+    was held for it if it may have reasoned unseen.
+    """
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    state = await answering.cancel(services, principal, job_id)
+    state = await answering.cancel(services, principal, job_id, waits=await_usage)
     found = await answering.report(services, principal, job_id)
-    status = 202 if state is JobState.RUNNING else 200
-    return json_response(
-        await answering.shown(services, found), status, answering.job_headers(job_id)
-    )
+    shown = await answering.shown(services, found)
+    if state is not JobState.RUNNING:
+        return json_response(shown, 200, answering.job_headers(job_id))
+    seconds = services.settings.cancel_drain_seconds if await_usage else 0
+    cancellation = {"await_usage": await_usage, "seconds": seconds}
+    return json_response(shown | {"cancellation": cancellation}, 202, answering.job_headers(job_id))
 
 
 @router.post("/{job_id}/retry", status_code=202)

@@ -274,6 +274,9 @@ class Workers(_Group):
     """How long running calls may go on once a worker is asked to stop."""
     stream_drain_seconds: float = Field(120, ge=0)
     """The same for streams that have begun to answer; the API waits as long for open answers."""
+    cancel_drain_seconds: float = Field(10, ge=0)
+    """How long a cancelled call is read on for the usage that its provider bills; 0: not at all.
+    Without that usage a call that may have reasoned unseen costs what was held."""
     event_ttl_seconds: int = Field(24 * 3600, ge=60)
     """How long Redis keeps the events of a running stream; a minute after its end."""
 

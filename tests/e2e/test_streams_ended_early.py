@@ -1,4 +1,7 @@
-"""Who ends a stream early pays for what was shown of it, and for no more."""
+"""Who ends a stream early pays for it.
+
+The models of this configuration may reason, for nothing is said of them: the hold is paid.
+"""
 
 import time
 from collections.abc import Callable
@@ -7,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.sse import Frame, content, read
-from tests.house import House
+from tests.house import House, until
 
 LONG = "sim-tok400-chunk50"  # 400 tokens of four characters, 50 ms apart
 
@@ -23,11 +26,11 @@ def follow(house: House, job_id: str, end: Callable[[], object]) -> list[Frame]:
     return told
 
 
-def check_paid_for_what_was_shown(house: House, job: dict[str, Any], told: list[Frame]) -> None:
+def check_paid(house: House, job: dict[str, Any], told: list[Frame]) -> None:
     usage = job["usage"]
-    assert usage["completion_tokens"] == len(content(told)) // 4
-    assert 0 < usage["completion_tokens"] < 400
+    assert 0 < len(content(told)) // 4 <= usage["completion_tokens"] < 400
     assert usage["cost"] > 0
+    assert usage["cost_basis"] == "hold"
     (attempt,) = job["attempts"]
     assert attempt["cost"] == usage["cost"]
     assert told[-1].json["generation_id"] == job["generation_id"]
@@ -37,31 +40,33 @@ def check_paid_for_what_was_shown(house: House, job: dict[str, Any], told: list[
     house.audit([job["id"]])
 
 
-def test_a_stream_that_is_cancelled_costs_what_was_shown(house: House) -> None:
+def test_a_stream_that_is_cancelled_costs_what_was_held(house: House) -> None:
     job_id = house.submit(LONG, "cancelled early", body={"stream": True})
     told = follow(house, job_id, lambda: house.http.post(f"/jobs/{job_id}/cancel"))
     job = house.await_job(job_id)
     assert job["status"] == "cancelled"
     assert job["attempts"][0]["outcome"] == "cancelled"
-    check_paid_for_what_was_shown(house, job, told)
+    check_paid(house, job, told)
 
 
-def test_a_stream_cut_by_its_own_deadline_costs_what_was_shown(house: House) -> None:
-    job_id = house.submit(LONG, "too late", body={"stream": True}, deadline=time.time() + 3)
+def test_a_stream_cut_by_its_own_deadline_costs_what_was_held(house: House) -> None:
+    job_id = house.submit(
+        LONG, "cut by its deadline", body={"stream": True}, deadline=time.time() + 3
+    )
     told = follow(house, job_id, lambda: None)
     job = house.await_job(job_id)
     assert job["status"] == "failed"
     assert job["attempts"][0]["error_type"] == "timeout"
-    check_paid_for_what_was_shown(house, job, told)
+    check_paid(house, job, told)
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_what_is_cancelled_before_anything_was_shown_costs_nothing(
-    house: House, stream: bool
-) -> None:
+def test_a_call_that_is_cancelled_while_its_provider_is_silent(house: House, stream: bool) -> None:
     job_id = house.submit("sim-lat20000", f"nothing yet {stream}", body={"stream": stream})
-    house.await_job(job_id, {"running"})
+    until(lambda: house.calls(f"nothing yet {stream}")["matching"], 10, "not called")
     house.http.post(f"/jobs/{job_id}/cancel").raise_for_status()
     job = house.await_job(job_id)
-    assert (job["status"], job["usage"]) == ("cancelled", None)
+    assert job["status"] == "cancelled"
+    # Then a stream without a head costs nothing; whatever else was done cannot be known
+    assert (job["usage"] is None) is stream
     house.audit([job_id])

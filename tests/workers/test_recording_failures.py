@@ -55,7 +55,9 @@ async def test_a_cancelled_stream_is_charged_by_estimate_no_more_than_its_hold(d
     # Given a stream of which more was shown than the hold foresaw, without a word on usage
     caller, tools = make_principal(database), Tools(database)
     job = replace(submit_and_claim(database, caller), stream=True)
-    endpoint = replace(job.endpoint, price=Price(completion=10_000_000))
+    endpoint = replace(
+        job.endpoint, price=Price(completion=10_000_000), supported_parameters=frozenset()
+    )
     job = replace(job, plan=Plan((replace(job.plan.places[0], endpoint=endpoint),)))
     story = await Story.open(job, tools.events, redis=None)
     heard = Assembly(lambda _: story.chunk({"choices": []}))
@@ -66,6 +68,8 @@ async def test_a_cancelled_stream_is_charged_by_estimate_no_more_than_its_hold(d
         heard=heard,
         request=CompletionRequest({"messages": []}, "m/one", stream=True),
         timings=SimpleNamespace(first_token_ms=1, duration_ms=2),
+        watch=SimpleNamespace(sent=True, answered=True),
+        last=None,
     )
     # When its caller cancels it
     await fail(tools, run, failure(AttemptOutcome.CANCELLED, ErrorType.CANCELLED))
