@@ -28,6 +28,8 @@ BY_HAND = {name for name, case in CASES.items() if case.get("replay") is False}
 BASES = {"anthropic": "/v1", "gemini": "/v1beta", "bedrock": "", "cohere": ""}
 NEWLINE_KEY = "sk-nl-secret-0123456789\n"
 TOLERANCE = 1e-9
+ROUNDING = 1e-4
+"""The least cost that a case names is rounded to four places."""
 
 pytestmark = [
     own_stack,
@@ -190,7 +192,7 @@ def _assert_expectation(value: Any, expected: Mapping[str, Any], body: str) -> N
     if "under" in expected:
         assert value < expected["under"], body
     if "at_least" in expected:
-        assert value >= expected["at_least"] - TOLERANCE, body
+        assert value >= expected["at_least"] - ROUNDING, body
     if "contains_text" in expected:
         assert expected["contains_text"] in value
     if "contains_one_of" in expected:
