@@ -62,7 +62,7 @@ async def test_nothing_stays_of_a_batch_that_the_database_has_no_room_for(
         raise OperationalError("", {}, Exception("database or disk is full"))
 
     monkeypatch.setattr(batch_creation, "create_many", full)
-    assert (await api.ask("POST", "/batches", api.key(), json=BATCH)).status_code == 503
+    assert (await api.ask("POST", "/batches", api.key(), json=BATCH)).status_code == 507
     assert stored(tmp_path) == []
 
 

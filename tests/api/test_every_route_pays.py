@@ -61,7 +61,7 @@ async def test_who_has_just_paid_is_served_at_once(api: Api) -> None:
     key = api.key(workspace_id)
     for number in range(3):
         assert await asked(api, key, "POST /jobs") == 402
-        paid = {"workspace_id": workspace_id, "amount": 0.01, "reference": f"inv-{number}"}
+        paid = {"workspace_id": workspace_id, "amount": 0.1, "reference": f"inv-{number}"}
         assert (await api.ask("POST", "/credits", json=paid)).status_code == 201
         spent = 0
         while (status := await asked(api, key, "POST /jobs")) == 202:

@@ -1,5 +1,6 @@
 """What the database does not take: a mistake of the caller's, or a trouble that passes."""
 
+import pytest
 from sqlalchemy.exc import DataError, OperationalError
 from starlette.testclient import TestClient
 
@@ -20,14 +21,18 @@ def test_a_value_that_the_database_refuses_is_a_bad_request():
     assert "SELECT" not in answer.text
 
 
-def test_a_database_that_cannot_write_is_a_reason_to_come_back():
+@pytest.mark.parametrize(
+    ("reason", "status"), [("database or disk is full", 507), ("disk I/O error", 503)]
+)
+def test_a_database_that_cannot_write_is_a_reason_to_come_back(reason, status):
     app = create_app(Settings())
 
     @app.get("/api/v1/webhooks/full")
     async def full() -> None:
-        raise OperationalError("INSERT", {}, ValueError("database or disk is full"))
+        raise OperationalError("INSERT", {}, ValueError(reason))
 
     answer = TestClient(app).get("/api/v1/webhooks/full")
-    assert answer.status_code == 503
-    assert "Idempotency-Key" in answer.json()["detail"]
+    assert answer.status_code == status
+    assert int(answer.headers["retry-after"]) > 0
+    assert "again" in answer.json()["detail"]
     assert "INSERT" not in answer.text

@@ -1,6 +1,7 @@
 """Calls that are answered, streamed, or accepted for later; and jobs."""
 
 import base64
+import re
 import time
 
 import httpx
@@ -54,7 +55,9 @@ def do_jobs(walk: Walk) -> None:
         job_id = ask("POST /jobs", json=wish)["id"]
     ask.until(_has_ended, "GET /jobs/{job_id}", job_id=job_id)
     ask("GET /jobs", params={"metadata[ticket]": "42"})
-    ask("GET /jobs/{job_id}/events", job_id=job_id)
+    events = ask("GET /jobs/{job_id}/events", job_id=job_id)
+    last = re.findall(r"^id: (\d+)$", events, re.MULTILINE)[-1]
+    ask("GET /jobs/{job_id}/events", job_id=job_id, params={"after": last})
     ask("DELETE /jobs/{job_id}", job_id=job_id)
     cheapest = {"model": "acme/large", "provider": {"sort": "price"}}
     ask("POST /route", json=CHAT | cheapest)

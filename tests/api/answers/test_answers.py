@@ -48,7 +48,7 @@ def test_every_answer_has_an_example(operation: str) -> None:
         f"{status} {media}"
         for status, response in responses.items()
         if status.startswith("2")
-        for media, content in response["content"].items()
+        for media, content in response.get("content", {}).items()
         if "example" not in content and media not in WITHOUT_EXAMPLE.get(operation, {})
     }
     assert missing == set(), f"{operation} has no example of its answer. {ANEW}"

@@ -64,6 +64,8 @@ class Caller:
         method, path = operation.split()
         kept = self._answers.setdefault(f"{method} {base_of(path)}{path}", {})
         by_media = kept.setdefault(str(answer.status_code), {})
+        if answer.status_code == httpx.codes.NO_CONTENT:
+            return
         media = answer.headers["content-type"].partition(";")[0]
         by_media.setdefault(media, _told(answer))
 
@@ -113,7 +115,7 @@ def base_of(path: str) -> str:
 
 
 def _told(answer: httpx.Response) -> Any:
-    media = answer.headers["content-type"].partition(";")[0]
+    media = answer.headers.get("content-type", "").partition(";")[0]
     if media == "application/json":
         return answer.json()
     is_text = media.startswith("text/") or media == "application/jsonl"
