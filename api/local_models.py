@@ -80,7 +80,7 @@ async def ask(servers: Sequence[Provider]) -> dict[str, Sequence[Offer]]:
 
 async def _listed(http: httpx.AsyncClient, server: Provider) -> list[Offer] | None:
     """Return what a server lists; None where it does not answer with a list."""
-    headers = dict(server.headers)
+    headers = {**server.headers, "accept-encoding": "identity"}  # nothing is unpacked here
     if server.api_key:
         headers["authorization"] = f"Bearer {server.api_key}"
     read = bytearray()
@@ -91,7 +91,7 @@ async def _listed(http: httpx.AsyncClient, server: Provider) -> list[Offer] | No
         ):
             if not answer.is_success:
                 return None
-            async for piece in answer.aiter_bytes():
+            async for piece in answer.aiter_raw():
                 read += piece
                 if len(read) > MOST_BYTES:
                     return None

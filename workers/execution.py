@@ -7,6 +7,7 @@ whatever kills this process leaves an open attempt that another worker rescues.
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import orjson
@@ -20,6 +21,7 @@ from broker.pacing import Permit
 from broker.queues import Lane
 from broker.retries import OnUnknown
 from workers import own_keys, pacing
+from workers.adapters.base import Adapter, Upstream
 from workers.adapters.errors.redaction import redact_failure
 from workers.answer_reading import Deadlines, Stopwatch
 from workers.answers import Envelope
@@ -28,7 +30,10 @@ from workers.assembly import Assembly
 from workers.detours import detour
 from workers.healing import heal
 from workers.media import Annotator, pdf_reader, prepare, refuse_private_urls
+from workers.media.preparation import most_fetched
+from workers.media.room import Place, body_size
 from workers.observation import observe
+from workers.operations.base import OperationAdapter
 from workers.recording import fail, finish
 from workers.run import Run
 from workers.story import Story
@@ -149,19 +154,41 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
     upstream = own_keys.upstream_of(tools, run.job, route)
     if isinstance(upstream, Failure):
         return upstream
-    envelope = Envelope.of(run.job)
     adapter = route.adapter(run.job.operation)
     if adapter is None:
         return _unserved(run.job)
     run.request = replace(run.request, quirks=upstream.quirks)
-    annotator = await _fit(tools, run, route)
-    if isinstance(annotator, Failure):
-        return annotator
-    refused = await refuse_private_urls(
-        run.request.body, upstream.base_url, tools.settings.allowed_networks, route.chat.opens
-    )
-    if refused is not None:
-        return refused
+    async with _room(tools, run) as place:
+        annotator = await _fit(tools, run, route, place)
+        if isinstance(annotator, Failure):
+            return annotator
+        refused = await refuse_private_urls(
+            run.request.body, upstream.base_url, tools.settings.allowed_networks, route.chat.opens
+        )
+        if refused is not None:
+            return refused
+        return annotator.answer(await _asked(tools, run, adapter, upstream, annotator))
+
+
+def _room(tools: Toolbox, run: Run) -> AbstractAsyncContextManager[Place | None]:
+    """Wait for room for a call's body, and for all that may be fetched for it."""
+    size = body_size(run.job.request)
+    if run.job.operation is Operation.CHAT:
+        size += most_fetched(run.request.body, tools.settings.max_media_bytes)
+    if not size:
+        return contextlib.nullcontext()
+    return tools.media_room.hold(run.job.workspace_id, size)
+
+
+async def _asked(
+    tools: Toolbox,
+    run: Run,
+    adapter: Adapter | OperationAdapter,
+    upstream: Upstream,
+    annotator: Annotator,
+) -> Answer:
+    """Send what was prepared."""
+    envelope = Envelope.of(run.job)
 
     def show(chunk: Chunk) -> None:
         if run.job.stream and run.job.id not in tools.called_off:
@@ -170,8 +197,8 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
             tools.streaming.add(run.job.id)
 
     run.heard = Assembly(show)
-    with tools.recorder.in_flight(endpoint.key):
-        answer = await call(
+    with tools.recorder.in_flight(run.job.endpoint.key):
+        return await call(
             tools.wire,
             adapter,
             run.request,
@@ -181,10 +208,9 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
             on_headers=lambda headers: pacing.heed(tools, run.job, headers),
             assembly=run.heard,
         )
-    return annotator.answer(answer)
 
 
-async def _fit(tools: Toolbox, run: Run, route: Route) -> Annotator | Failure:
+async def _fit(tools: Toolbox, run: Run, route: Route, place: Place | None) -> Annotator | Failure:
     """Make a chat's body fit the endpoint; what its files said is told with the answer."""
     if run.job.operation is not Operation.CHAT:
         return Annotator(())
@@ -200,6 +226,8 @@ async def _fit(tools: Toolbox, run: Run, route: Route) -> Annotator | Failure:
     if isinstance(prepared, Failure):
         return prepared
     run.request = replace(run.request, body=prepared.body)
+    if place is not None:
+        place.shrink(body_size(run.job.request) + prepared.fetched)
     return Annotator(prepared.annotations)
 
 

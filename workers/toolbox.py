@@ -29,6 +29,7 @@ from workers.adapters.openai.quirks import Quirk
 from workers.adapters.registry import ADAPTERS
 from workers.lanes import Lanes
 from workers.media import Fetcher
+from workers.media.room import Room
 from workers.operations.base import OperationAdapter
 from workers.operations.registry import operation_adapter
 from workers.sandbox.pool import Sandbox
@@ -68,6 +69,7 @@ class Toolbox:
     publisher: CeleryPublisher
     wire: Wire
     fetch: Fetcher
+    media_room: Room
     files: FileStore
     routes: dict[str, Route]  # more come as workspaces bring keys, see `own_keys`
     credentials: LiveCredentials
@@ -121,6 +123,7 @@ def toolbox(settings: Settings) -> Toolbox:
         publisher=CeleryPublisher(settings.transport),
         wire=Wire(settings),
         fetch=Fetcher(settings),
+        media_room=Room(settings.worker_media_bytes),
         files=file_store(settings),
         routes=known,
         credentials=LiveCredentials(database, seal, known),

@@ -45,6 +45,7 @@ from workers.operations.base import OperationAdapter
 from workers.sending import ReportingRequest
 from workers.stated_usage import stated_usage
 from workers.transport_errors import HEADER_LIMIT, describe
+from workers.unpacking import unpack
 
 MAX_ERROR_BYTES = 64 * 1024
 MOST_HEADERS = 1_000  # header lines of an answer
@@ -59,13 +60,15 @@ MISSHAPEN = (TypeError, ValueError, LookupError, AttributeError)
 
 
 class _Transport(AiohttpTransport):
-    """The transport, which also knows `x-gzip`: gzip by another name (RFC 9110, 8.4.1.3)."""
+    """The transport, whose answers are unpacked with a bound."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
-        encoding = response.headers.get("content-encoding", "").lower()
-        if "x-gzip" in encoding:
-            response.headers["content-encoding"] = encoding.replace("x-gzip", "gzip")
+        try:
+            unpack(response)
+        except httpx.DecodingError:
+            await response.aclose()
+            raise
         return response
 
 

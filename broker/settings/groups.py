@@ -266,6 +266,9 @@ class Workers(_Group):
     """The only lane whose jobs this worker takes; empty = all. `waybill up` has workers of each."""
     worker_concurrency: int = Field(1_000, ge=1)
     """Calls in flight in one worker process."""
+    worker_media_bytes: int = Field(500_000_000, ge=1_000_000)
+    """Attachments and large bodies of the calls in flight in one worker process; further ones wait.
+    They take up to three times this in memory. A workspace has half of it at most."""
     lease_seconds: float = Field(60, gt=0)
     """How long a worker that falls silent keeps its jobs."""
     heartbeat_seconds: float = Field(15, gt=0)

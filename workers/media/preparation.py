@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,9 @@ from workers.media.rules import Rules, Way
 MAX_FETCHED_BYTES = 100_000_000
 """Of all that one request has fetched for it."""
 
+AT_ONCE = 4
+"""URLs of one request that are fetched at the same time."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -31,6 +35,7 @@ class Prepared:
 
     body: Json
     annotations: Sequence[Json] = ()
+    fetched: int = 0  # bytes
 
 
 async def prepare(
@@ -67,9 +72,25 @@ async def prepare(
     return Prepared(
         {**body, "messages": _replaced(body["messages"], parts)},
         [each.annotation for each in fitted if each.annotation],
+        work.fetched,
     )
 
 
+def most_fetched(body: Json, largest: int) -> int:
+    """Return how many bytes may be fetched for a body at most; one URL has `largest`."""
+    urls = sum(_may_be_fetched(part) for part in media_parts(body))
+    return min(urls * largest, MAX_FETCHED_BYTES)
+
+
+def _may_be_fetched(part: Json) -> bool:
+    """Tell by the beginnings of its texts: the data of a part may be large."""
+    texts = [*part.values()]
+    for held in part.values():
+        texts += held.values() if isinstance(held, dict) else ()
+    return any(isinstance(text, str) and _URL.match(text) for text in texts)
+
+
+_URL = re.compile(r"\s*https?:", re.IGNORECASE)
 _Place = tuple[int, int]  # a message, and a part of its content
 
 
@@ -114,7 +135,8 @@ class _Preparation:
         self._fetch = fetch
         self._read_pdf = read_pdf
         self._known = known
-        self._fetched = 0
+        self.fetched = 0  # bytes
+        self._free = asyncio.Semaphore(AT_ONCE)
 
     async def fit(self, part: Json, place: _Place) -> _Fitted:
         media = _read_part(part, place)
@@ -146,14 +168,15 @@ class _Preparation:
 
     async def _get(self, media: Media) -> tuple[Fetched, str | None]:
         try:
-            fetched = await self._fetch(media.url or "")
+            async with self._free:
+                fetched = await self._fetch(media.url or "")
+                self.fetched += len(fetched.content)
         except FetchError as error:
             image_error = (
                 ErrorType.IMAGE_TOO_LARGE if error.too_large else ErrorType.IMAGE_DOWNLOAD_FAILED
             )
             raise unfit(media.medium, str(error), image_error) from None
-        self._fetched += len(fetched.content)
-        if self._fetched > MAX_FETCHED_BYTES:
+        if self.fetched > MAX_FETCHED_BYTES:
             raise UnfitError(f"The request's URLs hold more than {MAX_FETCHED_BYTES} bytes.")
         return fetched, told_type(media, fetched)
 

@@ -15,6 +15,7 @@ from workers.transport_errors import NEVER_LEFT
 
 CALL_SECONDS = 240.0  # one call and its whole answer
 MAX_BODY_BYTES = 64_000_000
+MAX_ERROR_BYTES = 64 * 1024
 _OK = range(200, 300)
 _REFUSED = range(400, 500)
 
@@ -66,7 +67,7 @@ async def _pieces(http: httpx.AsyncClient, call: HttpRequest) -> AsyncIterator[b
             response = await _opened(http, call)
             try:
                 if response.status_code not in _OK:
-                    raise _refusal(response.status_code, response.headers, await response.aread())
+                    raise _refusal(response.status_code, response.headers, await _cut(response))
                 async for piece in response.aiter_bytes():
                     yield piece
             finally:
@@ -78,6 +79,16 @@ async def _pieces(http: httpx.AsyncClient, call: HttpRequest) -> AsyncIterator[b
         if isinstance(cause, NEVER_LEFT):
             raise RefusedCallError(classify(503, {}, str(cause).encode())) from None
         raise SilentCallError(redact(str(cause)) or type(cause).__name__) from None
+
+
+async def _cut(response: httpx.Response) -> bytes:
+    """Return the beginning of an error's body."""
+    body = bytearray()
+    async for piece in response.aiter_bytes():
+        body += piece
+        if len(body) >= MAX_ERROR_BYTES:
+            break
+    return bytes(body[:MAX_ERROR_BYTES])
 
 
 async def _opened(http: httpx.AsyncClient, call: HttpRequest) -> httpx.Response:
