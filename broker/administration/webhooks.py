@@ -28,6 +28,8 @@ def change(connection: Connection, actor: Actor, wanted: EndpointChange) -> Any:
     found = webhooks.find_endpoint(connection, wanted.workspace_id, wanted.endpoint_id)
     row = only(webhooks.update_many(connection, [wanted]))
     before, after = audit.difference(found._mapping, _told(wanted.values))  # noqa: SLF001
+    if row.secret != found.secret:
+        after = {**after, "renewed": "signature and headers"}
     act = Act("webhooks.update", row.id, row.workspace_id, before, after)
     audit.note(connection, actor, act)
     return row

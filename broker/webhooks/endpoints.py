@@ -5,7 +5,7 @@ a NotFoundError as its result.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, delete, func, insert, select, update
@@ -40,6 +40,8 @@ class EndpointChange:
     endpoint_id: str
     now: int
     values: Mapping[str, Any]
+    secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By kind of signature, the columns of the secret that another URL gets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,9 @@ def _change(connection: Connection, change: EndpointChange, row: Any) -> Any:
         values |= {"disabled_at": None, "disabled_reason": None, "failing_since": None}
     if "url" in values:
         values["failing_since"] = None
+    if values.get("url", row.url) != row.url:  # secret and headers were given for the other one
+        dropped = {"headers": "", "previous_secret": None, "previous_until": None}
+        values = dropped | change.secrets[row.signature] | values
     if values:
         connection.execute(update(_endpoints).where(_endpoints.c.id == row.id).values(values))
     return _row(connection, change.workspace_id, row.id)

@@ -68,7 +68,11 @@ async def get_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
 
 @router.patch("/{endpoint_id}", openapi_extra=ENDPOINT_CHANGES)
 async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
-    """Change an endpoint, disable it (what waits for it is cancelled), or enable it again."""
+    """Change an endpoint, disable it (what waits for it is cancelled), or enable it again.
+
+    Another `url` gets a new secret, shown in this answer only, and of the headers only those that
+    are sent along: what was given for one receiver is not shown to another.
+    """
     services = services_of(request)
     principal = await services.keyring.principal(request)
     asked = (await reading.asked(request, services, EndpointChanges)).model_dump(exclude_unset=True)
@@ -77,13 +81,19 @@ async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
     if asked.get("scheme") is Scheme.OPENROUTER:
         row = await _find(services, principal, endpoint_id)
         _check_signature(Scheme.OPENROUTER, SignatureKind(row.signature), param="scheme")
+    fresh = {kind: webhooks.new_secret_columns(kind, services.seal) for kind in SignatureKind}
     change = EndpointChange(
-        principal.workspace_id, endpoint_id, now_ms(), webhooks.changes(asked, services.seal)
+        *(principal.workspace_id, endpoint_id, now_ms()),
+        webhooks.changes(asked, services.seal),
+        {kind.value: columns for kind, (columns, _) in fresh.items()},
     )
     actor = actor_of(request, principal)
     row = await carry_out(
         services.database, lambda connection: administration.change(connection, actor, change)
     )
+    columns, secret = fresh[SignatureKind(row.signature)]
+    if row.secret == columns["secret"]:
+        return json_response(_with_secret(services, row, secret))
     return json_response(webhook_views.endpoint(row, services.seal))
 
 
