@@ -11,8 +11,10 @@ from broker.webhooks.due import (
     AT_ONCE,
     AT_ONCE_FAILING,
     ENOUGH,
+    LEAST_SHARE,
     PUBLISH_AGAIN_MS,
     RECEIVERS_AT_ONCE,
+    SHARED,
     DueDeliveries,
     due_many,
 )
@@ -196,7 +198,7 @@ def test_any_number_of_receivers_is_published_in_short_looks(database, caller):
         job_event(
             SimpleNamespace(
                 id=f"job_{n}",
-                workspace_id=caller.workspace_id,
+                workspace_id=f"ws_{n}",
                 webhook=job_webhook(f"https://host{n}.example/"),
             ),
             "completed",
@@ -210,6 +212,37 @@ def test_any_number_of_receivers_is_published_in_short_looks(database, caller):
     assert ENOUGH <= len(first) < ENOUGH + AT_ONCE * RECEIVERS_AT_ONCE
     assert len(first) + len(second) == 2 * ENOUGH
     assert not set(first) & set(second)
+
+
+@pytest.mark.parametrize("workspaces", [1, 3, 100])
+def test_workspaces_share_the_lanes_and_leave_one_share_free(database, workspaces):
+    # Given workspaces with more receivers than there are lanes
+    callers = [make_principal(database, name=f"w{n}") for n in range(workspaces)]
+    for caller in callers:
+        for n in range(SHARED // AT_ONCE + 1 if workspaces < 100 else 1):
+            webhook = job_webhook(f"https://host{n}.example/")
+            for _ in range(AT_ONCE):
+                tell(database, caller.workspace_id, subject=f"x{n}", webhook=webhook)
+    # When the dispatcher looks, as often as it likes
+    share = max(SHARED // (workspaces + 1), LEAST_SHARE)
+    assert len(look(database)) == workspaces * share
+    assert look(database) == []
+
+
+def test_failing_endpoints_leave_lanes_to_the_others_of_their_workspace(database, caller):
+    failing = [
+        make_endpoint(database, caller.workspace_id, url=f"https://h{n}.example/")
+        for n in range(60)
+    ]
+    tell(database, caller.workspace_id)
+    for row in deliveries(database):
+        attempt(database, row.id, 500)
+    for n in range(AT_ONCE_FAILING):
+        tell(database, caller.workspace_id, subject=f"batch_{n}")
+    assert {endpoint_row(database, each.id).failing_since for each in failing} == {NOW}
+    assert len(look(database)) == SHARED // 4
+    tell(database, caller.workspace_id, subject="x", webhook=job_webhook("https://me.example/"))
+    assert delivery(database, endpoint_id=None).id in look(database)
 
 
 def test_a_failing_endpoint_has_fewer_lanes(database, caller, endpoint):
