@@ -27,6 +27,7 @@ from api.refusals import CountedRefusals
 from api.routes import ROUTERS, health, metrics
 from api.routes.accounts import router as accounts
 from api.services import Services
+from api.upload_turns import UploadTurns
 from api.waiting import News
 from broker import providers, settings
 from broker.bodies import plainly
@@ -140,6 +141,7 @@ def build(config: settings.Settings) -> Services:
         limiter=Limiter(connect(config.redis), database),
         news=News(redis, database),
         open_streams=OpenStreams(config.streams_per_key),
+        upload_turns=UploadTurns(config.uploads_per_minute),
         files=file_store(config),
         signer=Signer(key),
         seal=seal,

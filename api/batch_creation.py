@@ -13,7 +13,7 @@ from api.errors import json_response
 from api.receivers import own_webhook
 from api.schemas.batches import BatchRequest, RetryRequest
 from api.services import Services
-from api.uploads import Draft, drafting
+from api.uploads import Draft, uploading
 from broker import files
 from broker.accounts import Principal
 from broker.batches import (
@@ -47,7 +47,7 @@ BATCH_INPUT_MS = 30 * 86_400_000
 
 async def create(request: Request, services: Services, principal: Principal) -> Response:
     """Answer POST /batches."""
-    async with drafting(services.files, MAX_BYTES) as draft:
+    async with uploading(services, principal, MAX_BYTES) as (draft, _):
         fields = await read_batch_body(request, draft.write, MAX_BYTES)
         is_inline = fields.pop(REQUESTS, False)
         wanted = validated(BatchRequest, fields)
@@ -81,7 +81,7 @@ async def retry(
         raise ConflictError(
             f"Batch {row.id} is {row.state}: its failed lines are known once it has ended."
         )
-    async with drafting(services.files, MAX_BYTES) as draft:
+    async with uploading(services, principal, MAX_BYTES) as (draft, _):
         wish = _wish_again(row, wanted, key)
         content = f"failed lines, model {wanted.model}"
         new = new_batch(wish, principal, now_ms(), input_file_id=draft.id, content=content)

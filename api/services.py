@@ -8,6 +8,7 @@ from starlette.requests import Request
 from api.auth import Keyring
 from api.local_models import LocalModels
 from api.open_streams import OpenStreams
+from api.upload_turns import UploadTurns
 from api.waiting import News
 from broker.catalog import Catalog, LiveCatalog
 from broker.credentials import LiveCredentials
@@ -36,6 +37,7 @@ class Services:
     limiter: Limiter
     news: News
     open_streams: OpenStreams
+    upload_turns: UploadTurns
     files: FileStore
     signer: Signer
     seal: Seal

@@ -12,12 +12,14 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
 from api import encodings
+from api.services import Services
 from broker import files
+from broker.accounts import Principal
 from broker.batches import Findings, Inspector
 from broker.clock import now_ms
 from broker.database import Database, WriteFunction
 from broker.errors import InvalidRequestError, PayloadTooLargeError
-from broker.files import FileStore, refusal
+from broker.files import FileStore, Quota, refusal
 from broker.ids import new_id
 
 Item = TypeVar("Item")
@@ -107,6 +109,19 @@ async def _may_have_row(database: Database, file_id: str) -> bool:
         return await database.read(files.find, file_id, None, now_ms()) is not None
     except Exception:  # noqa: BLE001  # what is wrong with it was just told
         return True
+
+
+@contextlib.asynccontextmanager
+async def uploading(
+    services: Services, principal: Principal, most: int
+) -> AsyncIterator[tuple[Draft, Quota]]:
+    """Begin an upload where the workspace may. Raises PayloadTooLargeError or RateLimitedError."""
+    settings = services.settings
+    quota = Quota(settings.workspace_files, settings.workspace_file_bytes)
+    with services.upload_turns.taken(principal.workspace_id):
+        await services.database.read(files.check_quota, principal.workspace_id, quota)
+        async with drafting(services.files, most) as draft:
+            yield draft, quota
 
 
 @contextlib.asynccontextmanager

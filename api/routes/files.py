@@ -12,7 +12,7 @@ from api.documents import FILE_FORM
 from api.errors import json_response
 from api.queries import FileCursor
 from api.services import Services, services_of
-from api.uploads import Draft, FileForm, drafting, read_file_form
+from api.uploads import Draft, FileForm, read_file_form, uploading
 from broker import files
 from broker.accounts import Principal
 from broker.batches.inputs import check_size, delete_files_many
@@ -23,6 +23,7 @@ from broker.files import FilePage, Purpose
 from broker.files.records import UPLOADED
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 3600, 30 * 86400
+DAY_SECONDS = 86_400
 BATCH_INPUT_SECONDS = 30 * 86400  # how long an input is kept that names no other time
 
 SHAPE = {"_shape": "openai"}
@@ -41,11 +42,13 @@ async def upload_file(request: Request) -> Response:
     services = services_of(request)
     principal = await services.keyring.principal(request)
     _refuse_provider(request)
-    async with drafting(services.files, services.settings.max_file_bytes) as draft:
+    settings = services.settings
+    async with uploading(services, principal, settings.max_file_bytes) as (draft, quota):
         form = await read_file_form(request, draft)
-        row = _row(form, draft, principal)
+        row = _row(form, draft, principal, settings.upload_days)
         await asyncio.to_thread(draft.keep)
-        await draft.used_by(services.database, files.add_many, row)
+        upload = files.Upload(row, quota)
+        await draft.used_by(services.database, files.add_uploads_many, upload)
     return json_response(view(await _find(services, principal, draft.id)))
 
 
@@ -171,7 +174,7 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}" if number else ""
 
 
-def _row(form: FileForm, draft: Draft, principal: Principal) -> dict[str, Any]:
+def _row(form: FileForm, draft: Draft, principal: Principal, days: int) -> dict[str, Any]:
     purpose = form.fields.get("purpose", Purpose.USER_DATA.value)
     if purpose not in set(UPLOADED):
         known = ", ".join(UPLOADED)
@@ -183,12 +186,12 @@ def _row(form: FileForm, draft: Draft, principal: Principal) -> dict[str, Any]:
         "filename": form.filename,
         "media_type": downloads.media_type(form.media_type),
     }
-    kept = _kept_seconds(form)
+    kept = _kept_seconds(form) or days * DAY_SECONDS or None
     if purpose == Purpose.BATCH:
         found = draft.findings()
         check_size(draft.size, found.lines, param="file")
         more |= {"lines": found.lines, "problems": found.stored}
-        kept = kept or BATCH_INPUT_SECONDS
+        kept = min(kept or BATCH_INPUT_SECONDS, BATCH_INPUT_SECONDS)
     more["expires_at"] = None if kept is None else now + kept * 1000
     return files.new_row(
         draft.id, principal.workspace_id, Purpose(purpose), draft.size, now, **more

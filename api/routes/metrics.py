@@ -10,6 +10,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from api.documents import KEY_OPTIONAL
+from api.known_labels import folded, known_endpoints, narrowed
 from api.metrics import Measured, text
 from api.services import Services, services_of
 from broker import reports, signals, webhooks
@@ -49,6 +50,7 @@ def _allow(request: Request, token: str) -> None:
 
 
 async def _measured(services: Services) -> Measured:
+    known = known_endpoints(services.catalog)
     client: Any = services.redis  # its annotations mix the sync and async clients
     return Measured(
         now=now_ms(),
@@ -56,6 +58,6 @@ async def _measured(services: Services) -> Measured:
         deliveries=await services.database.read(webhooks.waiting),
         workers=await signals.alive_workers(services.redis, time.time()),
         ended=await signals.ended(services.redis),
-        totals=buckets.read(await client.hgetall(TOTALS)),
-        snapshot=services.observer.snapshot,
+        totals=folded(buckets.read(await client.hgetall(TOTALS)), known),
+        snapshot=narrowed(services.observer.snapshot, known),
     )

@@ -1,15 +1,16 @@
 """Files: what callers upload, what answers refer to, what batches bring.
 
 Rows in the database, bytes in a store beside it.
-`store` keeps bytes (a directory, or any bucket that fsspec speaks), `records` the rows.
+`store` keeps bytes (a directory, or any bucket that fsspec speaks), `records` the rows,
+`quota` how many a workspace may keep.
 """
 
+from broker.files.quota import Quota, Upload, add_uploads_many, check_quota
 from broker.files.records import (
     FilePage,
     Purpose,
     StoredFileRow,
     add,
-    add_many,
     expired,
     find,
     new_row,
@@ -23,9 +24,12 @@ __all__ = [
     "FilePage",
     "FileStore",
     "Purpose",
+    "Quota",
     "StoredFileRow",
+    "Upload",
     "add",
-    "add_many",
+    "add_uploads_many",
+    "check_quota",
     "expired",
     "file_store",
     "find",

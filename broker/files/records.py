@@ -79,12 +79,6 @@ def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
         connection.execute(_INSERT, rows)
 
 
-def add_many(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[None]:
-    """Record files of callers, whose bytes are in the store."""
-    add(connection, rows)
-    return [None] * len(rows)
-
-
 def find(
     connection: Connection, file_id: str, workspace_id: str | None, now: int
 ) -> StoredFileRow | None:

@@ -24,6 +24,9 @@ Counts: TypeAlias = dict[str, int]
 KIND, WAIT, SPEED = "k:", "t", "s"
 COST_DEVIATES = "c:deviates"
 
+OTHER = "other"
+"""In place of the model, or of the provider: all that are not told by themselves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Resolution:

@@ -22,6 +22,7 @@ from broker.health.buckets import HOURS, MINUTES, MOMENTS, PREFIX, Resolution
 from broker.health.verdicts import Verdict
 
 IN_FLIGHT = f"{PREFIX}in-flight"
+MOST_ENDPOINTS = 5_000  # that one process counts by their names
 TOTALS = f"{PREFIX}totals"  # attempts since the beginning, for counters that never fall
 PAUSE_SECONDS = 0.2  # between two sendings: attempts of that time go together
 REPORT_SECONDS = 5.0  # calls in flight are told at least so often
@@ -63,6 +64,7 @@ class Recorder:
         self._clock = clock
         self._counts: Counter[tuple[Resolution, int, str]] = Counter()
         self._in_flight: Counter[EndpointKey] = Counter()
+        self._endpoints: set[EndpointKey] = set()
         self._errands: list[Errand] = []
         self._something = asyncio.Event()
         self._closing = asyncio.Event()
@@ -110,7 +112,16 @@ class Recorder:
         self._something.set()
 
     def _count(self, resolution: Resolution, now: int, endpoint: EndpointKey, code: str) -> None:
-        self._counts[resolution, resolution.start(now), buckets.field(endpoint, code)] += 1
+        field = buckets.field(self._told_as(endpoint), code)
+        self._counts[resolution, resolution.start(now), field] += 1
+
+    def _told_as(self, endpoint: EndpointKey) -> EndpointKey:
+        """Return the name under which an endpoint is counted: callers may make up any number."""
+        if endpoint not in self._endpoints:
+            if len(self._endpoints) >= MOST_ENDPOINTS:
+                return endpoint[0], buckets.OTHER
+            self._endpoints.add(endpoint)
+        return endpoint
 
     async def _run(self) -> None:
         while not self._closing.is_set():

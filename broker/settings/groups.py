@@ -137,6 +137,15 @@ class Files(_Group):
     """Options of fsspec for `files_url`, e.g. `{"endpoint_url": …, "key": …, "secret": …}`."""
     max_file_bytes: int = Field(512_000_000, ge=1_000)
     """The largest file that may be uploaded."""
+    workspace_files: int = Field(10_000, ge=0)
+    """Uploaded files that a workspace may keep; more is a 413; 0 = no limit."""
+    workspace_file_bytes: int = Field(100_000_000_000, ge=0)
+    """The bytes of all of them; more is a 413; 0 = no limit."""
+    uploads_per_minute: int = Field(600, ge=0)
+    """Uploads that a workspace may begin in a minute at an API process; more is a 429; 0 = any."""
+    upload_days: int = Field(0, ge=0)
+    """Uploads without `expires_after` are kept so long, inputs of batches 30 days at most; 0 = they
+    are kept until they are deleted."""
 
 
 class Serving(_Group):

@@ -76,7 +76,7 @@ def make_batch(tools, lines, *, age_ms=0, **wish):
         lines=found.lines,
         problems=found.stored,
     )
-    run(tools.database, files.add_many, row)
+    run(tools.database, files.add_uploads_many, files.Upload(row, files.Quota(0, 0)))
     asked = BatchWish(Operation.CHAT, **wish)
     new = new_batch(asked, caller, now_ms() - age_ms, input_file_id=file_id)
     [created] = run(tools.database, batches.create_many, new)
@@ -364,7 +364,11 @@ async def test_files_whose_time_is_over_are_deleted_but_not_from_under_a_batch(t
     with tools.files.writing(old) as file:
         file.write(b"x")
     run(
-        tools.database, files.add_many, files.new_row(old, "ws", Purpose.VISION, 1, 0, expires_at=1)
+        tools.database,
+        files.add_uploads_many,
+        files.Upload(
+            files.new_row(old, "ws", Purpose.VISION, 1, 0, expires_at=1), files.Quota(0, 0)
+        ),
     )
     with tools.database.transaction() as connection:
         connection.exec_driver_sql("UPDATE files SET expires_at = 1")

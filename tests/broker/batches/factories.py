@@ -18,7 +18,7 @@ def make_file(database, caller, *, lines=3, size=None, purpose=Purpose.BATCH, **
         lines=lines,
         **more,
     )
-    run(database, files.add_many, row)
+    run(database, files.add_uploads_many, files.Upload(row, files.Quota(0, 0)))
     return row["id"]
 
 

@@ -1,0 +1,47 @@
+"""Nothing that callers send becomes a label of a metric, or a name that is counted for ever."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from api.known_labels import folded, known_endpoints, narrowed
+from broker.evidence import WHOLE_PROVIDER, Evidence, Snapshot
+from broker.health import recorder
+from broker.health.buckets import OTHER
+from broker.health.recorder import Recorder, Seen
+from broker.health.verdicts import Verdict
+
+LISTED = ("ollama", "acme/small")
+MADE_UP = [("ollama", f"made-up-{number}") for number in range(50)] + [("nobody", "any")]
+
+
+@pytest.fixture
+def known() -> frozenset[tuple[str, str]]:
+    models = {"acme/small": SimpleNamespace(endpoints=[SimpleNamespace(key=LISTED)])}
+    return known_endpoints(SimpleNamespace(everything=models, providers={"ollama": None}))
+
+
+def test_models_that_callers_make_up_are_one_label(known: frozenset[tuple[str, str]]) -> None:
+    totals = {LISTED: {"ok": 5}, **{name: {"excused": 2, "k:not_found": 2} for name in MADE_UP}}
+    assert folded(totals, known) == {
+        LISTED: {"ok": 5},
+        ("ollama", OTHER): {"excused": 100, "k:not_found": 100},
+        (OTHER, OTHER): {"excused": 2, "k:not_found": 2},
+    }
+
+
+def test_the_health_of_a_made_up_model_is_not_told(known: frozenset[tuple[str, str]]) -> None:
+    seen = Evidence(uptime_5m=0.5)
+    whole = ("ollama", WHOLE_PROVIDER)
+    snapshot = Snapshot({LISTED: seen, whole: seen, **dict.fromkeys(MADE_UP, seen)})
+    assert set(narrowed(snapshot, known).endpoints) == {LISTED, whole}
+
+
+def test_a_process_counts_so_many_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recorder, "MOST_ENDPOINTS", 10)
+    counting = Recorder(SimpleNamespace(), "worker", clock=lambda: 0)
+    for endpoint in MADE_UP:
+        counting.record(Seen(endpoint, Verdict.OK))
+    names = {field.rpartition(" ")[0] for _, _, field in counting._counts}
+    assert len(names) == 12  # ten, and the others of two providers
+    assert {f"ollama {OTHER}", f"nobody {OTHER}"} < names
