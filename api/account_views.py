@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from broker.accounts import CallerKind
+from broker.accounts import CallerKind, Scope
 from broker.budgets import Limit
 from broker.clock import moment
 from broker.completion import Json
@@ -40,6 +40,7 @@ def key(row: Any, standing: Standing) -> Json:
         "max_concurrent_jobs": row.max_concurrent_jobs,
         "allowed_models": _json(row.allowed_models),
         "allowed_providers": _json(row.allowed_providers),
+        "scopes": _scopes(row),
         "created_at": iso(row.created_at),
         "updated_at": iso(row.updated_at),
         "last_used_at": iso(row.last_used_at),
@@ -68,12 +69,20 @@ def current_key(row: Any, standing: Standing, free: Json) -> Json:
         "max_concurrent_jobs": row.max_concurrent_jobs,
         "allowed_models": _json(row.allowed_models),
         "allowed_providers": _json(row.allowed_providers),
+        "scopes": _scopes(row),
         "rate_limit": {
             "requests": row.requests_per_minute or -1,
             "interval": "60s",
             "note": "This field is deprecated and safe to ignore.",
         },
     }
+
+
+def _scopes(row: Any) -> list[str]:
+    """Return a key's scopes; a management key has none, and a key from before scopes has all."""
+    if row.kind == CallerKind.MANAGEMENT.value:
+        return []
+    return list(Scope) if row.scopes is None else list(orjson.loads(row.scopes))
 
 
 def _limit(row: Any, usage: KeyUsage) -> Json:

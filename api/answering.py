@@ -17,7 +17,7 @@ from api.reading import Preference
 from api.services import Services
 from api.waiting import Listener
 from broker import reports, signals, webhooks
-from broker.accounts import Principal
+from broker.accounts import Principal, Scope
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import ConflictError, NotFoundError
@@ -47,11 +47,17 @@ def telling_replay(response: Response, submitted: Submitted) -> Response:
 
 
 async def report(services: Services, principal: Principal, job_id: str) -> reports.JobReport:
-    """Return a job of the caller's workspace. Raises NotFoundError."""
+    """Return a job that the caller sees. Raises NotFoundError."""
     found = await services.database.read(reports.job, principal.workspace_id, job_id)
-    if found is None:
+    if found is None or not principal.sees(found.job.api_key_id, Scope.JOBS):
         raise NotFoundError(f"There is no job {job_id}.")
     return found
+
+
+async def check_own(services: Services, principal: Principal, job_id: str) -> None:
+    """Raise NotFoundError where the caller sees its own jobs only, and this is another's."""
+    if principal.owner_filter(Scope.JOBS) is not None:
+        await report(services, principal, job_id)
 
 
 async def shown(services: Services, found: reports.JobReport) -> Json:

@@ -12,8 +12,8 @@ import structlog
 from starlette.requests import Request
 
 from api.sessions import SESSION_COOKIE, refuse_viewers, signed_in
-from broker import accounts
-from broker.accounts import CallerKind, KnownCredential, Principal, Role, Used
+from broker import access, accounts
+from broker.accounts import CallerKind, KnownCredential, Principal, Role, Scope, Used
 from broker.audit import Actor
 from broker.clock import now_ms
 from broker.database import Database
@@ -81,6 +81,12 @@ class Keyring:
             refuse_viewers(request, known.principal)
         self._used[known.principal.api_key_id] = now
         return known.principal
+
+    async def with_scope(self, request: Request, scope: Scope) -> Principal:
+        """Return whose request this is. Raises PermissionDeniedError without the scope."""
+        principal = await self.principal(request)
+        access.check_scope(principal, scope)
+        return principal
 
     async def administrator(self, request: Request, least: Role = Role.ADMIN) -> Principal:
         """Return who administers here. Raises PermissionDeniedError for anyone else.

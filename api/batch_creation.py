@@ -15,7 +15,7 @@ from api.schemas.batches import BatchRequest, RetryRequest
 from api.services import Services
 from api.uploads import Draft, uploading
 from broker import files
-from broker.accounts import Principal
+from broker.accounts import Principal, Scope
 from broker.batches import (
     BatchReport,
     BatchWish,
@@ -52,6 +52,7 @@ async def create(request: Request, services: Services, principal: Principal) -> 
         is_inline = fields.pop(REQUESTS, False)
         wanted = validated(BatchRequest, fields)
         _check_input(wanted, is_inline=is_inline)
+        await _check_own(services, principal, wanted.input_file_id)
         wish = _wish(services, wanted, reading.idempotency_key(request))
         new = new_batch(
             wish,
@@ -66,6 +67,16 @@ async def create(request: Request, services: Services, principal: Principal) -> 
         if wanted.dry_run:
             return await _forecast(services, principal, new)
         return await _accept(services, principal, new, draft, 202 if is_inline else 200)
+
+
+async def _check_own(services: Services, principal: Principal, file_id: str | None) -> None:
+    """Raise InvalidRequestError for the file of another key, where the caller sees its own only."""
+    owner = principal.owner_filter(Scope.FILES)
+    if file_id is None or owner is None:
+        return
+    now, workspace_id = now_ms(), principal.workspace_id
+    if await services.database.read(files.find, file_id, workspace_id, now, owner) is None:
+        usable_lines(None, now)
 
 
 async def retry(
@@ -132,6 +143,7 @@ async def _with_file(new: NewBatch, draft: Draft) -> NewBatch:
     now = now_ms()
     file = files.new_row(
         *(draft.id, new.row["workspace_id"], Purpose.BATCH, draft.size, now),
+        api_key_id=new.row["api_key_id"],
         filename="requests.jsonl",
         media_type="application/jsonl",
         lines=found.lines,

@@ -23,13 +23,13 @@ async def earlier(
     row = await services.database.read(
         idempotency.find, principal.workspace_id, wish.idempotency_key
     )
-    if row is None or row["fingerprint"] != _fingerprint(body, wish):
+    if row is None or row["fingerprint"] != _fingerprint(body, wish, principal):
         raise refusal
     return submission.repeat(row, principal, refusal)
 
 
-def _fingerprint(body: Json, wish: Wish) -> str | None:
+def _fingerprint(body: Json, wish: Wish, principal: Principal) -> str | None:
     try:
-        return submission.fingerprint(body, wish)
+        return submission.fingerprint(body, wish, principal)
     except orjson.JSONEncodeError:  # nested too deeply: it was never accepted
         return None

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
-from broker.accounts import CallerKind, Principal
+from broker.accounts import CallerKind, Principal, Scope
 from broker.completion import Json
 from broker.errors import NoEndpointError, PermissionDeniedError
 from broker.routing import Endpoint
@@ -14,6 +14,15 @@ def check_runs(principal: Principal) -> None:
     if principal.kind is not CallerKind.INFERENCE:
         raise PermissionDeniedError(
             "Whoever administers runs no inference with it: use an inference key."
+        )
+
+
+def check_scope(principal: Principal, scope: Scope) -> None:
+    """Raise PermissionDeniedError for a key without this scope."""
+    if scope not in principal.scopes:
+        raise PermissionDeniedError(
+            f"This key lacks the scope {scope.value}: an administrator adds it with "
+            f'PATCH /api/v1/keys/{{hash}} and {{"scopes": ["{scope.value}"]}}.'
         )
 
 

@@ -65,7 +65,14 @@ def cells(connection: Connection, workspace_id: str, comparison: str) -> list[Ce
     made = _generations.c
     query = (
         select(
-            *(_jobs.c.id, _jobs.c.state, _jobs.c.model, _jobs.c.error, _jobs.c.created_at),
+            *(
+                _jobs.c.id,
+                _jobs.c.api_key_id,
+                _jobs.c.state,
+                _jobs.c.model,
+                _jobs.c.error,
+                _jobs.c.created_at,
+            ),
             *(made.provider, made.cost_nanos, made.first_token_ms, made.duration_ms),
             *(made.input_tokens, made.cache_read_tokens, made.cache_write_tokens),
             *(made.output_tokens, _payloads.c.request, _payloads.c.response, _payloads.c.extra),

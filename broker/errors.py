@@ -7,7 +7,7 @@ WaybillError
     UnknownModelError        404  no such model slug
     NoEndpointError          404  the model exists, but nothing may serve this request
       ModalityError          404  … since none takes an image, file, … that is in it
-    IdempotencyMismatchError 422  the key was used with another body
+    IdempotencyMismatchError 422  the key was used with another body, or by another API key
   AuthenticationError        401
   InsufficientCreditsError   402  the balance, or a key's limit
   PermissionDeniedError      403  the caller is known, and may not do this

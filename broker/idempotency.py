@@ -61,8 +61,9 @@ def earlier(row: Mapping[str, Any], known: KnownKeys) -> str | Exception | None:
     job_id, fingerprint = found
     if fingerprint != row["fingerprint"]:
         return IdempotencyMismatchError(
-            f"Idempotency-Key {row['idempotency_key']!r} was used with another body (job "
-            f"{job_id}): send the same body to get that job, or another key for a new one.",
+            f"Idempotency-Key {row['idempotency_key']!r} was used with another body, or by "
+            f"another API key (job {job_id}): send the same to get that job, or use another "
+            "Idempotency-Key for a new one.",
             param="Idempotency-Key",
         )
     return job_id

@@ -25,6 +25,7 @@ class JobSearch:
     end_user: str | None = None
     session_id: str | None = None
     trace_id: str | None = None
+    owner: str | None = None  # the key whose jobs alone are shown
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -40,6 +41,8 @@ def narrow(query: Select[Any], search: JobSearch, dialect: str) -> Select[Any]:
         value = getattr(search, name)
         if value is not None:
             query = query.where(_jobs.c[name] == value)
+    if search.owner is not None:
+        query = query.where(_jobs.c.api_key_id == search.owner)
     if search.state is not None:
         query = query.where(_jobs.c.state == search.state.value)
     said = {("metadata", name): value for name, value in search.metadata.items()}

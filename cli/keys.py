@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
+import orjson
 import typer
 
 from broker import accounts
-from broker.accounts import CallerKind, KnownKey, LimitReset
+from broker.accounts import CallerKind, KnownKey, LimitReset, Scope
 from broker.administration import keys as administration
 from broker.administration.keys import KeyWish
 from broker.audit import CLI
@@ -83,6 +84,23 @@ def list_keys() -> None:
             *(key.kind, used),
         )
     print_table(table)
+
+
+@keys.command("scopes")
+def set_scopes(
+    key_id: Annotated[str, typer.Argument(help="Key id (key_…).")],
+    scopes: Annotated[list[Scope] | None, typer.Argument(help="None takes all away.")] = None,
+) -> None:
+    """Set what an inference key may do besides submitting jobs and reading its own."""
+    columns = {"scopes": orjson.dumps(scopes or []).decode()}
+    with local_database() as database, database.transaction() as connection:
+        row = accounts.key_record(connection, key_id)
+        if row is not None:
+            administration.change(connection, CLI, row, columns)
+    if row is None:
+        complain(f"there is no key {key_id!r}: see `waybill keys list`")
+        raise typer.Exit(1)
+    typer.echo(f"{key_id} has the scopes: {', '.join(scopes or ['none'])}")
 
 
 @keys.command()

@@ -234,6 +234,7 @@ class BatchKeeper:
         kind = "errors" if written.file_id.endswith("E") else "output"
         return files.new_row(
             *(written.file_id, row.workspace_id, Purpose.BATCH_OUTPUT, written.size, now),
+            api_key_id=row.api_key_id,
             filename=f"{row.id}_{kind}.jsonl",
             media_type="application/jsonl",
             lines=written.lines,

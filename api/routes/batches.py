@@ -14,7 +14,7 @@ from api.routes.files import listed
 from api.schemas.batches import RetryRequest
 from api.services import Services, services_of
 from broker import access
-from broker.accounts import Principal
+from broker.accounts import Principal, Scope
 from broker.batches import (
     BatchPage,
     BatchReport,
@@ -73,6 +73,7 @@ async def list_batches(
         tuple(status or ()),
         reading.milliseconds(created_after, "created_after"),
         reading.milliseconds(created_before, "created_before"),
+        principal.owner_filter(Scope.JOBS),
     )
     found = await services.database.read(reports.page, wanted)
     data = [view(each) for each in found[:limit]]
@@ -112,6 +113,7 @@ async def cancel_batch(request: Request, batch_id: str) -> Response:
     """Let no more lines begin; what is done is kept, and the files are written as ever."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
+    await _check_own(services, principal, batch_id)
     stop = Stop(batch_id, StopReason.CANCELLED, now_ms(), principal.workspace_id)
     await services.database.write(stop_many, stop)
     return json_response(view(await _find(services, principal, batch_id)))
@@ -134,6 +136,7 @@ async def delete_batch(request: Request, batch_id: str) -> Response:
     """Forget a batch that has ended, with its files; 409 while it has not."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
+    await _check_own(services, principal, batch_id)
     removal = Removal(batch_id, principal.workspace_id)
     for file_id in await services.database.write(remove_many, removal):
         await asyncio.to_thread(services.files.delete, file_id)
@@ -147,8 +150,14 @@ async def delete_batch(request: Request, batch_id: str) -> Response:
     )
 
 
+async def _check_own(services: Services, principal: Principal, batch_id: str) -> None:
+    """Raise NotFoundError where the caller sees its own batches only, and this is another's."""
+    if principal.owner_filter(Scope.JOBS) is not None:
+        await _find(services, principal, batch_id)
+
+
 async def _find(services: Services, principal: Principal, batch_id: str) -> BatchReport:
     found = await services.database.read(reports.find, principal.workspace_id, batch_id)
-    if found is None:
+    if found is None or not principal.sees(found.row.api_key_id, Scope.JOBS):
         raise NotFoundError(f"There is no batch {batch_id}.")
     return found

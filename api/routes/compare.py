@@ -13,7 +13,7 @@ from api.limiting import within_limits
 from api.schemas.compare import CompareRequest
 from api.services import Services, services_of
 from broker import comparisons
-from broker.accounts import Principal
+from broker.accounts import Principal, Scope
 from broker.comparisons import CELL, Cell
 from broker.completion import Json
 from broker.errors import NotFoundError, WaybillError
@@ -94,6 +94,6 @@ async def _prepared(
 
 async def _cells(services: Services, principal: Principal, comparison_id: str) -> list[Cell]:
     found = await services.database.read(comparisons.cells, principal.workspace_id, comparison_id)
-    if not found:
+    if not found or not principal.sees(found[0].job.api_key_id, Scope.JOBS):
         raise NotFoundError(f"There is no comparison {comparison_id}.")
     return found

@@ -14,7 +14,7 @@ from api.queries import FileCursor
 from api.services import Services, services_of
 from api.uploads import Draft, FileForm, read_file_form, uploading
 from broker import files
-from broker.accounts import Principal
+from broker.accounts import Principal, Scope
 from broker.batches.inputs import check_size, delete_files_many
 from broker.clock import now_ms, seconds
 from broker.completion import Json
@@ -69,7 +69,8 @@ async def list_files(
     services = services_of(request)
     principal = await services.keyring.principal(request)
     start = after or after_id or cursor
-    wanted = FilePage(principal.workspace_id, limit + 1, start, purpose, order == "asc")
+    owner = principal.owner_filter(Scope.FILES)
+    wanted = FilePage(principal.workspace_id, limit + 1, start, purpose, order == "asc", owner)
     rows = await services.database.read(files.page, wanted)
     page = listed([view(row) for row in rows[:limit]], has_more=len(rows) > limit)
     next_page = page["last_id"] if page["has_more"] else None
@@ -106,10 +107,10 @@ async def get_file_content(
     `application/octet-stream`.
     """
     services = services_of(request)
-    workspace_id = None
-    if not services.signer.holds(file_id, expires, signature):
-        workspace_id = (await services.keyring.principal(request)).workspace_id
-    row = await services.database.read(files.find, file_id, workspace_id, now_ms())
+    if services.signer.holds(file_id, expires, signature):
+        row = await services.database.read(files.find, file_id, None, now_ms())
+    else:
+        row = await _find(services, await services.keyring.principal(request), file_id)
     if row is None:
         raise NotFoundError(f"There is no file {file_id}.")
     pieces = services.files.pieces(file_id)
@@ -185,6 +186,7 @@ def _row(form: FileForm, draft: Draft, principal: Principal, days: int) -> dict[
     more: dict[str, Any] = {
         "filename": form.filename,
         "media_type": downloads.media_type(form.media_type),
+        "api_key_id": principal.api_key_id,
     }
     kept = _kept_seconds(form) or days * DAY_SECONDS or None
     if purpose == Purpose.BATCH:
@@ -224,7 +226,8 @@ def _refuse_provider(request: Request) -> None:
 
 
 async def _find(services: Services, principal: Principal, file_id: str) -> Any:
-    row = await services.database.read(files.find, file_id, principal.workspace_id, now_ms())
+    owner = principal.owner_filter(Scope.FILES)
+    row = await services.database.read(files.find, file_id, principal.workspace_id, now_ms(), owner)
     if row is None:
         raise NotFoundError(f"There is no file {file_id}.")
     return row

@@ -7,6 +7,7 @@ from api import forgetting, generation_view
 from api.errors import json_response
 from api.services import Services, services_of
 from broker import reports
+from broker.accounts import Scope
 from broker.errors import NotFoundError
 from broker.ids import job_of_generation
 from broker.privacy import Kept
@@ -39,6 +40,7 @@ async def _report(request: Request, services: Services, generation: str) -> JobR
     principal = await services.keyring.principal(request)
     job_id = job_of_generation(generation)
     found = await services.database.read(reports.job, principal.workspace_id, job_id)
-    if found is None or not generation.startswith("gen-"):
+    is_hidden = found is None or not principal.sees(found.job.api_key_id, Scope.JOBS)
+    if found is None or is_hidden or not generation.startswith("gen-"):
         raise NotFoundError(f"There is no generation {generation}.", param="id")
     return found

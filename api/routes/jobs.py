@@ -17,7 +17,7 @@ from api.schemas.jobs import JobRequest
 from api.services import Services, services_of
 from api.streaming import log_response
 from broker import reports
-from broker.accounts import Principal
+from broker.accounts import Principal, Scope
 from broker.bodies import validated
 from broker.completion import Json
 from broker.errors import InvalidRequestError
@@ -90,6 +90,7 @@ async def list_jobs(
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
+    search = replace(search, owner=principal.owner_filter(Scope.JOBS))
     rows = await services.database.read(
         reports.jobs, principal.workspace_id, limit + 1, after, search
     )
@@ -135,6 +136,7 @@ async def delete_job(request: Request, job_id: str) -> Response:
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
+    await answering.check_own(services, principal, job_id)
     await forgetting.delete(services, principal, job_id)
     return json_response({"id": job_id, "object": "job", "deleted": True})
 
@@ -155,6 +157,7 @@ async def cancel_job(
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
+    await answering.check_own(services, principal, job_id)
     state = await answering.cancel(services, principal, job_id, waits=await_usage)
     found = await answering.report(services, principal, job_id)
     shown = await answering.shown(services, found)
@@ -170,6 +173,7 @@ async def retry_job(request: Request, job_id: str) -> Response:
     """Try a job again that needs review: it was sent, and perhaps billed, without an answer."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
+    await answering.check_own(services, principal, job_id)
     await answering.retry(services, principal, job_id)
     found = await answering.report(services, principal, job_id)
     return json_response(await answering.shown(services, found), 202, answering.job_headers(job_id))

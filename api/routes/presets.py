@@ -8,10 +8,14 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from api import reading
+from api.auth import actor_of
 from api.documents import PRESET, PRESET_CHOICE
 from api.errors import json_response
 from api.services import services_of
 from broker import presets
+from broker.accounts import Scope
+from broker.administration import carry_out
+from broker.administration import presets as administration
 from broker.bodies import SCHEMAS, validated
 from broker.clock import now_ms
 from broker.completion import Json
@@ -30,7 +34,7 @@ Version = Annotated[int, Path(ge=1, le=1_000_000_000)]
 async def list_presets(request: Request, limit: Limit = 50, offset: Offset = 0) -> Response:
     """List the workspace's presets, by slug."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.PRESETS)
     rows, total = await services.database.read(
         presets.list_presets, principal.workspace_id, limit, offset
     )
@@ -49,7 +53,7 @@ async def list_preset_versions(
 ) -> Response:
     """List a preset's versions, newest first."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.PRESETS)
     rows, total = await services.database.read(
         presets.versions, principal.workspace_id, slug, limit, offset
     )
@@ -62,7 +66,7 @@ async def list_preset_versions(
 async def get_preset_version(request: Request, slug: str, version: Version) -> Response:
     """Show one version of a preset."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.PRESETS)
     found = await services.database.read(presets.find, principal.workspace_id, slug, version)
     if found is None:
         raise NotFoundError(f"There is no version {version} of a preset {slug!r}.")
@@ -73,7 +77,7 @@ async def get_preset_version(request: Request, slug: str, version: Version) -> R
 async def save_preset(request: Request, slug: str) -> Response:
     """Keep a chat body's model, system prompt and parameters under a slug: its next version."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.PRESETS)
     body = await reading.read_json(request, services.settings.max_body_bytes)
     validated(SCHEMAS[Operation.CHAT], body if body.get("messages") else body | _ANYTHING)
     name = PresetName(principal.workspace_id, checked(slug, "slug"))
@@ -81,7 +85,10 @@ async def save_preset(request: Request, slug: str) -> Response:
     if not content.config and content.system_prompt is None:
         raise InvalidRequestError("There is nothing in this body that a preset keeps.")
     wish = NewVersion(name, principal.api_key_id, content, now_ms())
-    await services.database.write(presets.save_many, wish)
+    actor = actor_of(request, principal)
+    await carry_out(
+        services.database, lambda connection: administration.save(connection, actor, wish)
+    )
     return json_response({"data": await _shown(request, slug)})
 
 
@@ -93,13 +100,16 @@ _ANYTHING: Json = {"messages": [{"role": "user", "content": ""}]}
 async def choose_preset_version(request: Request, slug: str) -> Response:
     """Let calls get another version: `{"version": 1}`."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.PRESETS)
     body = await reading.read_json(request, services.settings.max_body_bytes)
     version = body.get("version")
     if not isinstance(version, int) or isinstance(version, bool) or body.keys() != {"version"}:
         raise InvalidRequestError('version: send {"version": N}.', param="version")
     name = PresetName(principal.workspace_id, slug)
-    await services.database.write(presets.choose_many, PresetChoice(name, version, now_ms()))
+    choice, actor = PresetChoice(name, version, now_ms()), actor_of(request, principal)
+    await carry_out(
+        services.database, lambda connection: administration.choose(connection, actor, choice)
+    )
     return json_response({"data": await _shown(request, slug)})
 
 
@@ -107,16 +117,19 @@ async def choose_preset_version(request: Request, slug: str) -> Response:
 async def delete_preset(request: Request, slug: str) -> Response:
     """Delete a preset with all its versions."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.PRESETS)
     name = PresetName(principal.workspace_id, slug)
-    if not await services.database.write(presets.delete_many, name):
+    actor = actor_of(request, principal)
+    if not await carry_out(
+        services.database, lambda connection: administration.delete(connection, actor, name)
+    ):
         raise _absent(slug)
     return json_response({"deleted": True})
 
 
 async def _shown(request: Request, slug: str) -> Json:
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.PRESETS)
     found = await services.database.read(presets.find, principal.workspace_id, slug)
     if found is None:
         raise _absent(slug)

@@ -14,10 +14,11 @@ from pydantic import (
     Field,
     StrictBool,
     StringConstraints,
+    field_validator,
 )
 
 from api.queries import AuditCursor
-from broker.accounts import CallerKind, LimitReset, Role
+from broker.accounts import CallerKind, LimitReset, Role, Scope
 from broker.privacy import Store
 
 Name = Annotated[
@@ -31,6 +32,7 @@ Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Places = Annotated[int, Field(strict=True, ge=1, le=10_000)]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00\s]+$")]
 Patterns = Annotated[list[Pattern], Field(max_length=1_000)]
+Scopes = Annotated[list[Scope], Field(max_length=len(Scope))]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
 
 
@@ -63,6 +65,7 @@ class KeyChanges(Closed):
     max_concurrent_jobs: Places | None = None
     allowed_models: Patterns | None = None
     allowed_providers: Patterns | None = None
+    scopes: Scopes = []
 
 
 class KeyRequest(KeyChanges):
@@ -133,6 +136,19 @@ class AppCodeRequest(Closed):
     expires_at: Ahead | None = None
     key_label: Name | None = None
     workspace_id: Id | None = None
+    scope: Annotated[str, StringConstraints(max_length=200)] = ""
+
+    @property
+    def scopes(self) -> list[Scope]:
+        """Return the scopes that the app asks for, in the order of `Scope`."""
+        return [scope for scope in Scope if scope.value in self.scope.split()]
+
+    @field_validator("scope")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if unknown := sorted(set(value.split()) - set(Scope)):
+            raise ValueError(f"{unknown[0]} is no scope: choose from {', '.join(Scope)}")
+        return value
 
 
 class CodeExchange(Closed):

@@ -26,7 +26,7 @@ from broker.accounts.principal import (
     find_credentials,
     principal_of,
 )
-from broker.accounts.vocabulary import CallerKind, LimitReset, Role
+from broker.accounts.vocabulary import ALL_SCOPES, CallerKind, LimitReset, Role, Scope
 from broker.accounts.workspaces import (
     DEFAULT_WORKSPACE,
     change_workspace,
@@ -38,6 +38,7 @@ from broker.accounts.workspaces import (
 )
 
 __all__ = [
+    "ALL_SCOPES",
     "DEFAULT_WORKSPACE",
     "KEY_PREFIX",
     "NO_LIMITS",
@@ -50,6 +51,7 @@ __all__ = [
     "Principal",
     "RequestLimits",
     "Role",
+    "Scope",
     "Used",
     "authenticate",
     "change_key",

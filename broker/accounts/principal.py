@@ -8,7 +8,7 @@ import orjson
 from sqlalchemy import Connection, and_, bindparam, exists, select
 
 from broker.accounts.credentials import hash_key
-from broker.accounts.vocabulary import CallerKind, Role
+from broker.accounts.vocabulary import ALL_SCOPES, CallerKind, Role, Scope
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.own_keys import NO_KEYS, OwnKeys
@@ -76,11 +76,20 @@ class Principal:
     allowed_providers: frozenset[str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the workspace
     own_keys: OwnKeys = NO_KEYS  # of providers, which it brings along
+    scopes: frozenset[Scope] = ALL_SCOPES
 
     @property
     def actor(self) -> str:
         """Who did it, for the audit log."""
         return self.user_id or "" if self.kind is CallerKind.SESSION else self.api_key_id
+
+    def owner_filter(self, scope: Scope) -> str | None:
+        """Return the key whose things alone the caller sees, or None where it sees all."""
+        return None if scope in self.scopes else self.api_key_id
+
+    def sees(self, api_key_id: str | None, scope: Scope) -> bool:
+        """Whether the caller sees what belongs to this key."""
+        return self.owner_filter(scope) in (None, api_key_id)
 
     def administers(self, workspace_id: str) -> bool:
         """Whether this workspace is in reach of what the caller may administer."""
@@ -149,6 +158,7 @@ def _principal(row: Any) -> Principal:
         allowed_models=_list(row.allowed_models),
         allowed_providers=None if providers is None else frozenset(providers),
         settings=_object(row.settings),
+        scopes=ALL_SCOPES if row.scopes is None else frozenset(map(Scope, _list(row.scopes) or ())),
     )
 
 

@@ -27,6 +27,18 @@ class CallerKind(StrEnum):
     SESSION = "session"  # a browser that is signed in
 
 
+class Scope(StrEnum):
+    """What an inference key may do besides submitting jobs and reading its own."""
+
+    JOBS = "jobs"  # read, cancel and delete jobs, batches and comparisons of other keys
+    FILES = "files"  # read, use and delete files of other keys
+    WEBHOOKS = "webhooks"  # webhook endpoints, their secrets, deliveries
+    PRESETS = "presets"  # read and change presets; calls may use one without it
+
+
+ALL_SCOPES = frozenset(Scope)
+
+
 class LimitReset(StrEnum):
     """When a key's spending limit starts anew: at midnight UTC, weeks on Mondays."""
 

@@ -15,9 +15,11 @@ from broker.errors import InvalidRequestError, NotFoundError
 TOLD = (
     "name", "kind", "everywhere", "disabled", "limit_nanos", "limit_reset",
     "include_byok_in_limit", "requests_per_minute", "max_concurrent_jobs", "allowed_models",
-    "allowed_providers", "created_by", "expires_at", "workspace_id",
+    "allowed_providers", "scopes", "created_by", "expires_at", "workspace_id",
 )  # fmt: skip
 """The columns that the audit log tells of."""
+
+NO_SCOPES = "[]"
 
 __all__ = ["KeyWish", "KnownKey", "change", "create", "delete"]
 
@@ -33,14 +35,20 @@ class KeyWish:
 
 
 def create(connection: Connection, actor: Actor, wish: KeyWish) -> NewKey:
-    """Make a key. Raises where a management key is given an inference key's limits."""
+    """Make a key, with no scopes unless it names some.
+
+    Raises where a management key is given an inference key's limits.
+    """
     check_name(wish.name)
+    columns = dict(wish.columns)
     if wish.kind is CallerKind.MANAGEMENT:
-        _refuse_limits(wish.columns)
+        _refuse_limits(columns)
+    elif columns.get("scopes") is None:
+        columns["scopes"] = NO_SCOPES
     made = accounts.create_key(
-        connection, wish.workspace_id, wish.name, kind=wish.kind.value, **wish.columns
+        connection, wish.workspace_id, wish.name, kind=wish.kind.value, **columns
     )
-    told = {"name": wish.name, "kind": wish.kind.value, **wish.columns}
+    told = {"name": wish.name, "kind": wish.kind.value, **columns}
     act = Act("keys.create", made.id, wish.workspace_id, after=told)
     audit.note(connection, actor, act)
     return made
@@ -79,7 +87,7 @@ def _found(connection: Connection, key_id: str) -> Any:
 
 def _refuse_limits(columns: Mapping[str, Any]) -> None:
     for name in ("limit_nanos", "limit_reset", "allowed_models", "allowed_providers",
-                 "requests_per_minute", "max_concurrent_jobs"):  # fmt: skip
+                 "requests_per_minute", "max_concurrent_jobs", "scopes"):  # fmt: skip
         if columns.get(name):
             shown = name.removesuffix("_nanos")
             raise InvalidRequestError(

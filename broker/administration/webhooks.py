@@ -59,5 +59,10 @@ def rotate_workspace(connection: Connection, actor: Actor, fresh: NewWorkspaceSe
     return row
 
 
+def note_reading(connection: Connection, actor: Actor, workspace_id: str) -> None:
+    """Note that somebody was shown the workspace's secret."""
+    audit.note(connection, actor, Act("webhooks.read_secret", workspace_id, workspace_id))
+
+
 def _told(columns: Mapping[str, Any]) -> Json:
     return {name: value for name, value in columns.items() if name not in UNTOLD}

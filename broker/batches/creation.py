@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, insert, select
 
-from broker.accounts import Principal
+from broker.accounts import Principal, Scope
 from broker.batches.inputs import kept_input, usable_lines
 from broker.batches.vocabulary import BatchState, Options, window_ms
 from broker.errors import IdempotencyMismatchError, WaybillError
@@ -79,7 +79,7 @@ def new_batch(
         "webhook": wish.webhook,
         "retry_of": wish.retry_of,
         "idempotency_key": wish.idempotency_key,
-        "fingerprint": _fingerprint(wish, content or input_file_id),
+        "fingerprint": _fingerprint(wish, content or input_file_id, principal),
         "cursor": 0,
         "lines_read": 0,
         "lines_total": 0,
@@ -135,8 +135,13 @@ def earlier(connection: Connection, row: Mapping[str, Any]) -> Created | None:
     return Created(known.id, replayed=True)
 
 
-def _fingerprint(wish: BatchWish, content: str) -> str:
-    """Digest all that was asked: the same key with anything else is another request."""
+def _fingerprint(wish: BatchWish, content: str, principal: Principal) -> str:
+    """Digest all that was asked: the same key with anything else is another request.
+
+    So is the request of another caller, where either sees its own batches only.
+    """
     asked = asdict(wish) | {"idempotency_key": None}
-    canonical = orjson.dumps([asked, content], option=orjson.OPT_SORT_KEYS)
+    owner = principal.owner_filter(Scope.JOBS)
+    told = [asked, content] if owner is None else [asked, content, owner]
+    canonical = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()

@@ -58,6 +58,7 @@ class BatchPage:
     states: Sequence[BatchState] = ()  # none: all
     created_after: int | None = None
     created_before: int | None = None
+    api_key_id: str | None = None  # None: of all keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,8 @@ def page(connection: Connection, wanted: BatchPage) -> list[BatchReport]:
     )
     if wanted.after is not None:
         query = query.where(_batches.c.id < wanted.after)
+    if wanted.api_key_id is not None:
+        query = query.where(_batches.c.api_key_id == wanted.api_key_id)
     if wanted.states:
         query = query.where(_batches.c.state.in_([state.value for state in wanted.states]))
     if wanted.created_after is not None:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, exists, insert, or_, select
 
 from broker.completion import Media
-from broker.tables import StoredFile, table
+from broker.tables import Job, StoredFile, table
 from broker.tables.files import JOB_OUTPUT
 
 _files = table(StoredFile)
+_jobs = table(Job)
 _INSERT = insert(_files)
 
 StoredFileRow: TypeAlias = Any  # a row of `files`
@@ -43,6 +44,7 @@ class FilePage:
     after: str | None = None
     purpose: Purpose | None = None
     oldest_first: bool = False
+    api_key_id: str | None = None  # None: of all keys
 
 
 def media_row(media: Media, *, workspace_id: str, job_id: str, now: int) -> dict[str, Any]:
@@ -60,6 +62,7 @@ def new_row(
     return {
         "id": file_id,
         "workspace_id": workspace_id,
+        "api_key_id": None,
         "job_id": None,
         "purpose": purpose.value,
         "filename": None,
@@ -80,12 +83,18 @@ def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def find(
-    connection: Connection, file_id: str, workspace_id: str | None, now: int
+    connection: Connection,
+    file_id: str,
+    workspace_id: str | None,
+    now: int,
+    api_key_id: str | None = None,
 ) -> StoredFileRow | None:
-    """Return a file that has not expired, or None; a workspace sees only its own."""
+    """Return a file that has not expired, or None; a workspace, or a key, sees only its own."""
     query = select(_files).where(_files.c.id == file_id)
     if workspace_id is not None:
         query = query.where(_files.c.workspace_id == workspace_id)
+    if api_key_id is not None:
+        query = query.where(_is_of(api_key_id))
     row = connection.execute(query).first()
     return None if row is None or _is_over(row, now) else row
 
@@ -94,12 +103,20 @@ def page(connection: Connection, wanted: FilePage) -> Sequence[StoredFileRow]:
     """Return files of a workspace, newest first unless asked otherwise."""
     order = _files.c.id if wanted.oldest_first else _files.c.id.desc()
     query = select(_files).where(_files.c.workspace_id == wanted.workspace_id).order_by(order)
+    if wanted.api_key_id is not None:
+        query = query.where(_is_of(wanted.api_key_id))
     if wanted.after is not None:
         later = _files.c.id > wanted.after if wanted.oldest_first else _files.c.id < wanted.after
         query = query.where(later)
     if wanted.purpose is not None:
         query = query.where(_files.c.purpose == wanted.purpose.value)
     return connection.execute(query.limit(wanted.limit)).all()
+
+
+def _is_of(api_key_id: str) -> Any:
+    """Whether a file belongs to this key, or to a job of it."""
+    of_job = exists().where(_jobs.c.id == _files.c.job_id, _jobs.c.api_key_id == api_key_id)
+    return or_(_files.c.api_key_id == api_key_id, of_job)
 
 
 def expired(connection: Connection, now: int, most: int) -> Sequence[str]:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import orjson
 
 from broker import access, coalescing, native_lane, needs, own_keys, routing
-from broker.accounts import Principal
+from broker.accounts import Principal, Scope
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError, WaybillError
@@ -157,7 +157,9 @@ def _row(
         "coalesced_with": None,
         "store": store_of(body, wish.store, principal.settings, settings.store),
         "idempotency_key": wish.idempotency_key,
-        "fingerprint": fingerprint(wish.asked or body, wish) if wish.idempotency_key else None,
+        "fingerprint": (
+            fingerprint(wish.asked or body, wish, principal) if wish.idempotency_key else None
+        ),
         "created_at": now,
         **_schedule(wish, now, settings),
     }
@@ -215,10 +217,15 @@ def _schedule(wish: Wish, now: int, settings: Settings) -> Schedule:
     }
 
 
-def fingerprint(body: Json, wish: Wish) -> str:
-    """Digest all that was asked: the same key with anything else is another request."""
+def fingerprint(body: Json, wish: Wish, principal: Principal) -> str:
+    """Digest all that was asked: the same key with anything else is another request.
+
+    So is the request of another caller, where either sees its own jobs only.
+    """
     asked = {
         each.name: getattr(wish, each.name) for each in fields(wish) if each.name not in NOT_ASKED
     }
-    canonical = orjson.dumps([body, asked], option=orjson.OPT_SORT_KEYS)
+    owner = principal.owner_filter(Scope.JOBS)
+    told = [body, asked] if owner is None else [body, asked, owner]
+    canonical = orjson.dumps(told, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(canonical).hexdigest()

@@ -50,6 +50,7 @@ class ApiKey(SQLModel, table=True):
     max_concurrent_jobs: int | None = None
     allowed_models: str | None = Field(default=None, sa_column=Column(Text))  # JSON list
     allowed_providers: str | None = Field(default=None, sa_column=Column(Text))  # JSON list
+    scopes: str | None = Field(default=None, sa_column=Column(Text))  # JSON list; None = all
     created_by: str | None = None  # the user it stands for
     expires_at: int | None = Field(default=None, sa_column=big(nullable=True))
     last_used_at: int | None = Field(default=None, sa_column=big(nullable=True))  # by the minute

@@ -22,6 +22,7 @@ class StoredFile(SQLModel, table=True):
 
     id: str = Field(primary_key=True)  # file_…
     workspace_id: str
+    api_key_id: str | None = None  # whose it is; None: of nobody in particular
     job_id: str | None = Field(default=None, index=True)  # whose answer refers to it
     purpose: str = Field(default=JOB_OUTPUT, sa_column_kwargs={"server_default": JOB_OUTPUT})
     filename: str | None = None

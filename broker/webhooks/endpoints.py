@@ -135,7 +135,7 @@ def _change(connection: Connection, change: EndpointChange, row: Any) -> Any:
         values["failing_since"] = None
     if values.get("url", row.url) != row.url:  # secret and headers were given for the other one
         dropped = {"headers": "", "previous_secret": None, "previous_until": None}
-        values = dropped | change.secrets[row.signature] | values
+        values = {**dropped, **change.secrets[row.signature], **values}
     if values:
         connection.execute(update(_endpoints).where(_endpoints.c.id == row.id).values(values))
     return _row(connection, change.workspace_id, row.id)

@@ -1,5 +1,6 @@
 """/auth/keys: an app's code for a key (PKCE), in OpenRouter's shapes. The page is /auth."""
 
+import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -66,4 +67,5 @@ def columns_of(wanted: AppCodeRequest) -> Json:
         "limit_nanos": None if limit is None else nanos_from_usd(limit),
         "limit_reset": None if reset is None else reset.value,
         "expires_at": milliseconds(wanted.expires_at),
+        "scopes": orjson.dumps(wanted.scopes).decode(),
     }

@@ -20,6 +20,7 @@ from broker.accounts import CallerKind, KeyFilter, Principal, members
 from broker.administration import carry_out
 from broker.administration import keys as administration
 from broker.administration.keys import KeyWish
+from broker.administration.remains import made_by
 from broker.bodies import validated
 from broker.clock import now_ms
 from broker.completion import Json
@@ -118,7 +119,10 @@ async def change_key(request: Request, hash: str) -> Response:  # noqa: A002
 
 @router.delete("/keys/{hash}")
 async def delete_key(request: Request, hash: str) -> Response:  # noqa: A002
-    """Delete a key: it stops working within a second. Jobs it submitted go on."""
+    """Delete a key: it stops working within a second. Jobs it submitted go on.
+
+    `left` lists what it made that is still there: keys, webhook endpoints and presets, to review.
+    """
     services = services_of(request)
     principal = await services.keyring.administrator(request)
     row = await _find(services, principal, hash)
@@ -126,7 +130,8 @@ async def delete_key(request: Request, hash: str) -> Response:  # noqa: A002
     await carry_out(
         services.database, lambda connection: administration.delete(connection, actor, row)
     )
-    return json_response({"deleted": True})
+    left = await services.database.read(made_by, row)
+    return json_response({"deleted": True, "left": left})
 
 
 def _page(connection: Any, which: KeyFilter, offset: int) -> Any:
@@ -204,7 +209,7 @@ def _columns(asked: Json) -> Json:
         columns["limit_nanos"] = None if limit is None else nanos_from_usd(limit)
     if "expires_at" in columns:
         columns["expires_at"] = milliseconds(columns["expires_at"])
-    for name in ("allowed_models", "allowed_providers"):
+    for name in ("allowed_models", "allowed_providers", "scopes"):
         if columns.get(name) is not None:
             columns[name] = orjson.dumps(columns[name]).decode()
     if columns.get("limit_reset") is not None:

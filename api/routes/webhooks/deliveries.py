@@ -13,7 +13,7 @@ from api.routes.webhooks.creation_range import CreationRange
 from api.schemas.webhooks import ReplayRequest
 from api.services import Services, services_of
 from broker import webhooks
-from broker.accounts import Principal
+from broker.accounts import Principal, Scope
 from broker.clock import now_ms
 from broker.errors import ConflictError
 from broker.webhooks import DeliveryState, Redelivery, Replay, Wanted
@@ -51,7 +51,7 @@ async def list_webhook_deliveries(
 ) -> Response:
     """List deliveries, newest first; `after` is the last id of the page before."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     rows = await services.database.read(
         *(webhooks.list_deliveries, principal.workspace_id, limit + 1),
         *(created.after(after), wanted),
@@ -73,7 +73,7 @@ async def list_webhook_deliveries(
 async def replay_webhook_deliveries(request: Request) -> Response:
     """Send again, under the same webhook-ids, what never arrived, or everything of a range."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     wanted = await reading.asked(request, services, ReplayRequest, or_nothing=True)
     if wanted.endpoint_id is not None:
         await _check_open(services, principal, wanted.endpoint_id)
@@ -93,7 +93,7 @@ async def replay_webhook_deliveries(request: Request) -> Response:
 async def get_webhook_delivery(request: Request, delivery_id: str) -> Response:
     """Show a delivery: what is sent, every attempt, and what came back."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     found = await services.database.read(
         webhooks.find_delivery, principal.workspace_id, delivery_id
     )
@@ -104,7 +104,7 @@ async def get_webhook_delivery(request: Request, delivery_id: str) -> Response:
 async def resend_webhook_delivery(request: Request, delivery_id: str) -> Response:
     """Send a delivery again, now, under the same webhook-id."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     wish = Redelivery(principal.workspace_id, delivery_id, now_ms())
     row = await services.database.write(webhooks.redeliver_many, wish)
     return json_response(webhook_views.delivery(row), 202)

@@ -13,7 +13,7 @@ from api.receivers import check_receiver
 from api.schemas.webhooks import EndpointChanges, EndpointRequest, EndpointRotationRequest
 from api.services import Services, services_of
 from broker import webhooks
-from broker.accounts import Principal
+from broker.accounts import Principal, Scope
 from broker.administration import carry_out
 from broker.administration import webhooks as administration
 from broker.clock import now_ms
@@ -35,7 +35,7 @@ router = APIRouter(prefix="/endpoints", tags=["webhooks"])
 async def create_webhook_endpoint(request: Request) -> Response:
     """Make an endpoint. Its secret is in this answer, and in no other."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     wanted = await reading.asked(request, services, EndpointRequest)
     check_receiver(wanted.url, services.settings.allowed_networks, param="url")
     wish = EndpointWish(**dict(wanted))
@@ -51,7 +51,7 @@ async def create_webhook_endpoint(request: Request) -> Response:
 async def list_webhook_endpoints(request: Request) -> Response:
     """List the workspace's endpoints, oldest first."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     rows = await services.database.read(webhooks.list_endpoints, principal.workspace_id)
     shown = [webhook_views.endpoint(row, services.seal) for row in rows]
     return json_response({"object": "list", "data": shown})
@@ -61,7 +61,7 @@ async def list_webhook_endpoints(request: Request) -> Response:
 async def get_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     """Show an endpoint, and since when it fails or why it is disabled."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     row = await _find(services, principal, endpoint_id)
     return json_response(webhook_views.endpoint(row, services.seal))
 
@@ -74,7 +74,7 @@ async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
     are sent along: what was given for one receiver is not shown to another.
     """
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     asked = (await reading.asked(request, services, EndpointChanges)).model_dump(exclude_unset=True)
     if "url" in asked:
         check_receiver(asked["url"], services.settings.allowed_networks, param="url")
@@ -101,7 +101,7 @@ async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
 async def delete_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     """Delete an endpoint; what waits for it is cancelled."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
     actor = actor_of(request, principal)
     await carry_out(
@@ -114,7 +114,7 @@ async def delete_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
 async def rotate_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     """Give an endpoint a new secret, shown in this answer only; the one before signs too."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     wanted = await reading.asked(request, services, EndpointRotationRequest, or_nothing=True)
     row = await _find(services, principal, endpoint_id)
     kind = wanted.signature or SignatureKind(row.signature)
@@ -133,7 +133,7 @@ async def rotate_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
 async def test_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     """Send an endpoint an `endpoint.test`, whatever its filter; answers with the delivery."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
     delivery_id = await services.database.write(webhooks.send_test_many, name)
     found = await services.database.read(

@@ -10,7 +10,7 @@ from api.errors import json_response
 from api.schemas.webhooks import RotationRequest
 from api.services import services_of
 from broker import webhooks
-from broker.accounts import Role
+from broker.accounts import Role, Scope
 from broker.administration import carry_out
 from broker.administration import webhooks as administration
 from broker.clock import now_ms
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/secret", tags=["webhooks"])
 async def get_webhook_secret(request: Request) -> Response:
     """Show the workspace's secret to its members; it is made when first asked for or needed."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     if not principal.role.reaches(Role.MEMBER):
         raise PermissionDeniedError(
             "Whoever has the secret can forge deliveries: it needs the role member or a higher one."
@@ -35,6 +35,11 @@ async def get_webhook_secret(request: Request) -> Response:
         columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
         fresh = NewWorkspaceSecret(workspace_id, columns["secret"], now_ms())
         row = await services.database.write(webhooks.ensure_workspace_secrets, fresh)
+    actor = actor_of(request, principal)
+    await carry_out(
+        services.database,
+        lambda connection: administration.note_reading(connection, actor, workspace_id),
+    )
     return json_response(webhook_views.workspace_secret(row, services.seal))
 
 
@@ -42,7 +47,7 @@ async def get_webhook_secret(request: Request) -> Response:
 async def rotate_webhook_secret(request: Request) -> Response:
     """Replace the workspace's secret; the one before signs too until its overlap ends."""
     services = services_of(request)
-    principal = await services.keyring.principal(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     wanted = await reading.asked(request, services, RotationRequest, or_nothing=True)
     columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
     overlap = wanted.overlap_seconds * 1000
