@@ -165,3 +165,17 @@ def test_without_the_demos_setting_this_machine_is_not_reached(website: str) -> 
         answer = ask(house, "sees/bytes", image(f"{website}/cat.png"))
     assert answer.status_code == 400
     assert "may not be fetched" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "http://10.0.0.1/cat.png"])
+def test_a_provider_is_not_made_to_fetch_what_is_private(house: House, url: str) -> None:
+    answer = ask(house, "sees/urls", image(url))
+    assert answer.status_code == 400
+    assert "may not be passed on" in answer.json()["error"]["message"]
+    assert not house.calls(url)["matching"]
+
+
+def test_a_public_url_is_passed_on_to_a_provider_that_fetches(house: House) -> None:
+    url = "https://images.example.com/passed-on.png"
+    assert ask(house, "sees/urls", image(url)).status_code == 200
+    assert house.calls(url)["matching"]

@@ -36,7 +36,8 @@ def invite_people(walk: Walk) -> None:
 def make_keys(walk: Walk) -> None:
     ask, workspace_id = walk.operator, walk.made["workspace"]
     limited = {"limit": 25, "limit_reset": "monthly", "allowed_models": ["acme/*"]}
-    made = ask("POST /keys", json={"name": "ci", "workspace_id": workspace_id, **limited})
+    scopes = {"scopes": ["jobs", "files", "webhooks", "presets"]}
+    made = ask("POST /keys", json={"name": "ci", "workspace_id": workspace_id, **limited, **scopes})
     walk.caller.http.headers["Authorization"] = f"Bearer {made['key']}"
     hash_ = made["data"]["hash"]
     ask("PATCH /keys/{hash}", hash=hash_, json={"requests_per_minute": 120})
