@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 SETUP := $(VENV)/.ready
 TESTS ?= tests
+MINUTES ?= 10
+SEED ?= 1
+STACK ?= sqlite
 ON_A_STACK := $(addprefix tests/,api browser chaos cli docs e2e workers) # tests/broker asks both databases
 
 # compiled modules are kept, whatever the shell says: tests start processes by the hundred
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-scale test-install check format examples bench clean
+.PHONY: help setup demo up test test-scale test-install check format examples bench chaos clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -58,6 +61,9 @@ audit: ## look the exact versions up among known vulnerabilities (asks the packa
 
 bench: $(SETUP) ## measure throughput, overhead, CPU and memory against a direct call
 	$(BIN)/python -m tests.benchmarks.run
+
+chaos: $(SETUP) ## break parts at random under mixed load: MINUTES=10 SEED=1 STACK=sqlite|scale
+	WAYBILL_TEST_STACK=$(STACK) $(BIN)/python -m tests.chaos.run --minutes $(MINUTES) --seed $(SEED)
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
