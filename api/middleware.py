@@ -13,7 +13,7 @@ from structlog.contextvars import bound_contextvars
 
 from api.errors import error_response
 from broker import ids
-from broker.errors import RequestTimeoutError, WaybillError
+from broker.errors import RequestTimeoutError, UnavailableError, WaybillError
 
 REQUEST_ID = "x-request-id"
 _USABLE_ID = re.compile(rb"[\x21-\x7e]{1,128}")
@@ -26,6 +26,10 @@ EXPOSED = (
 
 log = structlog.get_logger()
 
+STOPPING = (
+    "Waybill is being restarted. A call that was accepted goes on: repeat it with the same "
+    "Idempotency-Key, or look for its job in GET /jobs."
+)
 BODY_SECONDS = 60.0  # until the next piece of a body
 
 
@@ -54,7 +58,7 @@ class NoStalling:
 
 
 class Unexpected:
-    """Answer 500 in the shape of the route where a handler raised what it should not.
+    """Answer in the shape of the route where a handler raised what it should not, or is cut off.
 
     It stands inside the wrappers that add headers, so that this answer has them, too.
     """
@@ -70,16 +74,21 @@ class Unexpected:
             has_begun = True
             await send(message)
 
+        error: WaybillError
         try:
             await self._app(scope, receive, send_noting)
+        except asyncio.CancelledError:  # the server stops, and has waited as long as it may
+            if scope["type"] != "http" or has_begun:
+                raise
+            error = UnavailableError(STOPPING)
         except Exception:
             if scope["type"] != "http" or has_begun:
                 raise
-            request = Request(scope)
-            log.exception("api.unexpected_error", path=request.url.path)
-            message = "Waybill failed to handle this request. Its log has the reason."
-            response = error_response(request, WaybillError(message))
-            await response(scope, receive, send)
+            log.exception("api.unexpected_error", path=scope["path"])
+            error = WaybillError("Waybill failed to handle this request. Its log has the reason.")
+        else:
+            return
+        await error_response(Request(scope), error)(scope, receive, send)
 
 
 class RequestIds:

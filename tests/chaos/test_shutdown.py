@@ -2,13 +2,14 @@
 
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 import pytest
 
 from tests.chaos.load import Reader, await_all, submit_many
 from tests.e2e.sse import content
-from tests.house import House, until
+from tests.house import House, chat, until
 
 pytestmark = pytest.mark.chaos
 
@@ -111,3 +112,22 @@ def test_a_second_ctrl_c_is_no_harm() -> None:
         house.process.send_signal(signal.SIGINT)
         assert house.stop(signal.SIGINT) == 0
         assert "Traceback" not in house.log()
+
+
+def test_a_call_that_a_stopping_api_cuts_off_is_told_when_to_come_back() -> None:
+    with House({"WAYBILL_STREAM_DRAIN_SECONDS": "1"}) as house, ThreadPoolExecutor(1) as pool:
+        key = {"Idempotency-Key": "cut off"}
+        body = chat("sim-lat4000", "cut off")
+        call = pool.submit(house.http.post, "/chat/completions", json=body, headers=key)
+        until(lambda: house.calls("cut off")["matching"], 20, "not under way")
+        api = house.child("api")
+        api.terminate()
+        answer = call.result(20)
+        assert answer.status_code == 503, answer.text
+        assert answer.headers["retry-after"] == "2"
+        assert answer.json()["error"]["metadata"]["error_type"] == "service_unavailable"
+        # And the repeated call gets the answer of the first
+        until(lambda: not api.is_running(), 20, "it does not end")
+        house.await_ready()
+        assert house.http.post("/chat/completions", json=body, headers=key).status_code == 200
+        assert house.calls("cut off")["matching"] == 1
