@@ -116,10 +116,11 @@ async def attempt(tools: Toolbox, run: Run) -> Answer:
     task = asyncio.create_task(_call(tools, run))
     tools.running[job.id] = stoppable = asyncio.shield(task)
     try:
-        answer = await stoppable
-        return redact_failure(answer) if isinstance(answer, Failure) else answer
+        return _redacted(await stoppable)
     except asyncio.CancelledError:
-        await _hear_out(tools, run, task)
+        run.last = await _hear_out(tools, run, task)
+        if run.last is not None and job.id not in tools.called_off:
+            return _redacted(run.last)  # it ended just as it was to be stopped
         return _stopped(tools, job, sent=run.watch.sent)
     finally:
         task.cancel()
@@ -128,7 +129,11 @@ async def attempt(tools: Toolbox, run: Run) -> Answer:
             tools.streaming.discard(job.id)
 
 
-async def _hear_out(tools: Toolbox, run: Run, task: "asyncio.Task[Answer]") -> None:
+def _redacted(answer: Answer) -> Answer:
+    return redact_failure(answer) if isinstance(answer, Failure) else answer
+
+
+async def _hear_out(tools: Toolbox, run: Run, task: "asyncio.Task[Answer]") -> Answer | None:
     """Stop a call; one that is cancelled may first bring the usage that its provider will bill."""
     job = run.job
     waits = tools.called_off.get(job.id, False) and may_hide(job) and job.hold_nanos > 0
@@ -137,8 +142,7 @@ async def _hear_out(tools: Toolbox, run: Run, task: "asyncio.Task[Answer]") -> N
         await asyncio.wait({task}, timeout=tools.settings.cancel_drain_seconds)
     task.cancel()
     await asyncio.wait({task})
-    if not task.cancelled():
-        run.last = task.result()
+    return None if task.cancelled() else task.result()
 
 
 async def _call(tools: Toolbox, run: Run) -> Answer:
