@@ -13,6 +13,8 @@ from broker.refusals import envelope
 
 OWN_ROUTES = ("/route", "/jobs", "/compare", "/webhooks", "/audit", "/users")
 PREFIXES = ("/api/v1", "/v1")
+LONGEST_MESSAGE, LONGEST_PARAM = 4_000, 256
+"""Characters: a refusal may quote what was sent, which may be long."""
 
 
 def json_response(
@@ -48,6 +50,10 @@ def _retry_after(error: WaybillError) -> dict[str, str]:
     return {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
 
 
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def error_response(
     request: Request,
     error: WaybillError,
@@ -55,14 +61,14 @@ def error_response(
 ) -> Response:
     """Return the answer to a refusal, in the shape of the route it happened on."""
     metadata = {"error_type": error.error_type.value, **error.metadata}
+    message = _cut(error.message, LONGEST_MESSAGE)
+    param = None if error.param is None else _cut(error.param, LONGEST_PARAM)
     headers = {**_retry_after(error), **error.headers, **(headers or {})}
     if isinstance(error, AuthenticationError):
         headers["WWW-Authenticate"] = "Bearer"
     if is_own_route(request.url.path):
-        body = problem(error.status, error.message, metadata, error.param)
+        body = problem(error.status, message, metadata, param)
         response = json_response(body, error.status, headers)
         response.headers["content-type"] = "application/problem+json"
         return response
-    return json_response(
-        envelope(error.status, error.message, metadata, error.param), error.status, headers
-    )
+    return json_response(envelope(error.status, message, metadata, param), error.status, headers)

@@ -103,7 +103,7 @@ def _known(dependant: Dependant) -> set[str]:
 
 
 def _unknown(name: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1)
+    near = difflib.get_close_matches(name[:100], known, n=1)
     if near:
         return f"{name[:64]}: there is no such query parameter here; {near[0]} is meant, perhaps."
     what = f"this route knows {', '.join(sorted(known))}" if known else "this route takes none"

@@ -10,9 +10,12 @@ import aiohttp
 import httpx
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
+from workers.sending import SecondAnswerError, StaleConnectionError
+
 NEVER_LEFT = (
     aiohttp.ClientConnectorError,  # refused, no route, DNS, TLS handshake
     aiohttp.ConnectionTimeoutError,
+    StaleConnectionError,
     aiohttp.InvalidURL,
     httpx.InvalidURL,
     httpx.UnsupportedProtocol,
@@ -40,6 +43,8 @@ def describe(error: Exception, slug: str, *, sent: bool) -> tuple[bool, str]:
 def _why_unreached(cause: BaseException) -> str:
     if isinstance(cause, aiohttp.InvalidURL | httpx.InvalidURL | httpx.UnsupportedProtocol):
         return "its address is not valid, see `base_url`"
+    if isinstance(cause, StaleConnectionError):
+        return "its kept connection had an answer that nobody asked for, and was closed"
     if isinstance(cause, aiohttp.ConnectionTimeoutError):
         return "it did not accept the connection in time"
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
@@ -60,6 +65,8 @@ def _why_unreached(cause: BaseException) -> str:
 def _why_broken(cause: BaseException) -> str:
     if _is_too_long_a_header(cause):
         return f"sent a header line of more than {HEADER_LIMIT} bytes"
+    if isinstance(cause, SecondAnswerError):
+        return "sent two answers on one connection: which is to this request cannot be told"
     if isinstance(cause, aiohttp.ServerDisconnectedError):
         return "dropped the connection before it answered"
     if isinstance(cause, aiohttp.ClientPayloadError):

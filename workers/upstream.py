@@ -42,7 +42,7 @@ from workers.answer_reading import (
 )
 from workers.assembly import Assembly
 from workers.operations.base import OperationAdapter
-from workers.sending import ReportingRequest
+from workers.sending import ReportingRequest, exchanging
 from workers.stated_usage import stated_usage
 from workers.transport_errors import HEADER_LIMIT, describe
 from workers.unpacking import unpack
@@ -107,7 +107,10 @@ class Wire:
 
     @asynccontextmanager
     async def sent(self, built: HttpRequest) -> AsyncIterator[httpx.Response]:
-        """Send a request; the response's body is yet to be read. Raises httpx.HTTPError."""
+        """Send a request; the response's body is yet to be read.
+
+        Raises httpx.HTTPError, and SecondAnswerError at the end.
+        """
         request = httpx.Request(
             built.method,
             _url(built.url),
@@ -115,11 +118,13 @@ class Wire:
             content=built.body,
             extensions={"timeout": self._timeout.as_dict()},
         )
-        response = await self._transport.handle_async_request(request)
-        try:
-            yield response
-        finally:
-            await response.aclose()
+        with exchanging() as exchange:
+            response = await self._transport.handle_async_request(request)
+            try:
+                yield response
+                exchange.check()
+            finally:
+                await response.aclose()
 
     async def aclose(self) -> None:
         await self.client.aclose()

@@ -7,6 +7,9 @@ from typing import Any, NoReturn
 from broker.completion import Json
 from broker.errors import InvalidRequestError
 
+MOST = 1_000  # entries of a list
+LONGEST = 256  # characters of a name: nothing is searched for a longer one
+
 
 def refuse(field: str, expected: str) -> NoReturn:
     """Raise the error that a wrong value gets."""
@@ -19,6 +22,7 @@ def table(value: Any, field: str, known: Collection[str]) -> Json:
         refuse(field, "an object")
     unknown = next((name for name in value if name not in known), None)
     if unknown is not None:
+        unknown = unknown[:LONGEST]
         near = difflib.get_close_matches(unknown, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else f" Known: {', '.join(sorted(known))}."
         raise InvalidRequestError(
@@ -37,6 +41,10 @@ def texts(value: Any, field: str) -> list[str]:
     """Return a list of strings that are not empty."""
     if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
         refuse(field, "a list of strings")
+    if len(value) > MOST:
+        refuse(field, f"{MOST} entries at most, not {len(value):,}")
+    if any(len(each) > LONGEST for each in value):
+        refuse(field, f"entries of {LONGEST} characters at most")
     return value
 
 
