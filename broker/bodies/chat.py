@@ -152,6 +152,7 @@ class Route(_Open):
     fallbacks: list[str] | None = None
 
 
+Word = Annotated[str, Field(max_length=64)]
 Temperature = Annotated[float, Field(ge=0, le=2)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
@@ -219,7 +220,7 @@ class ChatRequest(_Open):
     response_format: ResponseFormat | None = None
     reasoning: dict[str, Any] | None = None
     reasoning_effort: str | None = None
-    modalities: list[str] | None = None
+    modalities: Annotated[list[Word], Field(max_length=16)] | None = None
     provider: dict[str, Any] | None = None
     plugins: list[dict[str, Any]] | None = None
     transforms: list[str] | None = None
