@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import structlog
 from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer import Consumer as CeleryConsumer
-from celery.worker.consumer import Tasks as CeleryTasks
 from celery.worker.state import maybe_shutdown
 from redis.exceptions import RedisError
 
@@ -31,7 +30,6 @@ for each queue apart, so that Celery's figure, one for all, would be multiplied 
 PRECONDITION_FAILED = 406  # AMQP 0-9-1, section 1.2: reply codes
 DECLARE_TRIES = 10
 DECLARE_SECONDS = 0.2
-REPLACED_STEPS = {"celery.worker.consumer.tasks:Tasks": "workers.consumer:Tasks"}
 DELAYED_DELIVERY = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
 RECONNECT_SECONDS = 0.5
 
@@ -40,17 +38,6 @@ log = structlog.get_logger()
 
 def _to_nobody(*_: Any, **__: Any) -> None:
     """Answer a message whose sender has gone."""
-
-
-class Tasks(CeleryTasks):  # type: ignore[misc]  # Celery has no types
-    """Begin to consume: bound the prefetch, and replace queues of an older type before."""
-
-    def start(self, c: Any) -> None:
-        if c.connection.transport.driver_type == "amqp":
-            c.initial_prefetch_count = min(c.initial_prefetch_count, PREFETCH_PER_QUEUE)
-            for queue in c.app.amqp.queues.consume_from.values():
-                _declare(c.connection, queue)
-        super().start(c)
 
 
 def _declare(connection: Any, queue: Any) -> None:
@@ -84,12 +71,10 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
     """
 
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]  # Celery has no types
-        """Use our own `Tasks`, and no delayed delivery: nothing is delayed in the transport."""
+        """Leave out delayed delivery: nothing is delayed in the transport."""
 
         default_steps: ClassVar[list[str]] = [
-            REPLACED_STEPS.get(step, step)
-            for step in CeleryConsumer.Blueprint.default_steps
-            if step != DELAYED_DELIVERY
+            step for step in CeleryConsumer.Blueprint.default_steps if step != DELAYED_DELIVERY
         ]
 
     wanted: ClassVar[Callable[[], Sequence[str]]]  # the queues to take from; set by the app
@@ -110,6 +95,17 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
         """Tell whether the consumer's loop turns; it is assumed to until it has turned once."""
         ticked = cls._ticked_at
         return ticked is None or time.monotonic() - ticked < FROZEN_SECONDS
+
+    def update_strategies(self) -> None:
+        """Prepare the queues. Celery calls this first when it begins to consume."""
+        if self._transport == "amqp":
+            consumer: Any = self  # Celery has no types
+            consumer.initial_prefetch_count = min(
+                consumer.initial_prefetch_count, PREFETCH_PER_QUEUE
+            )
+            for queue in self.app.amqp.queues.consume_from.values():
+                _declare(self.connection, queue)
+        super().update_strategies()
 
     def ensure_connected(self, conn: Any) -> Any:
         """Connect, however long that takes. Celery's pauses grow to half a minute; these do not."""

@@ -87,7 +87,10 @@ def _of_needs(needs: Needs) -> Iterator[Filter]:
     if needs.outputs:
         wants = f"{_words(needs.outputs)} output"
         yield Filter(
-            "modality", "modalities", wants, lambda each: needs.outputs <= each.output_modalities
+            "output_modality",
+            "modalities",
+            wants,
+            lambda each: needs.outputs <= each.output_modalities,
         )
     if needs.input_tokens:
         wants = f"a context of about {needs.input_tokens:,} tokens"

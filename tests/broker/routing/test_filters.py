@@ -16,7 +16,7 @@ CASES = [
     ("context_length", {"context_length": 100}, Needs(input_tokens=200), {}),
     ("max_completion_tokens", {"max_completion_tokens": 5}, Needs(output_tokens=6), {}),
     ("modality", {"input_modalities": frozenset({"text"})}, Needs(frozenset({"image"})), {}),
-    ("modality", {}, Needs(outputs=frozenset({"image"})), {}),
+    ("output_modality", {}, Needs(outputs=frozenset({"image"})), {}),
     ("tools", {"supported_parameters": FORMAT}, Needs(parameters=TOOLS, must=TOOLS), {}),
     ("response_format", {"supported_parameters": TOOLS},
      Needs(parameters=FORMAT, must=FORMAT), {}),
