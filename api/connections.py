@@ -1,4 +1,4 @@
-"""How long and how much a connection may take. uvicorn limits only the time between requests.
+"""Limit the time and the bytes of a connection. uvicorn limits only the time between requests.
 
 An answer may take as long as it likes: while one is open and its reader reads, nothing here ends
 it.
@@ -16,7 +16,7 @@ from broker.refusals import envelope
 
 HEADER_SECONDS = 30.0
 WRITE_SECONDS = 60.0
-"""How long a reader may take nothing of what waits for it."""
+"""Seconds after which a reader that takes nothing is disconnected."""
 
 HEADER_BYTES = 64 * 1024
 SPARE_FILES = 128

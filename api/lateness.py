@@ -28,6 +28,7 @@ _FOR: Mapping[Cause, str] = {
     Cause.RATE_LIMIT: "the minute of {provider}, whose configured limit is used up",
     Cause.PROVIDER_PAUSE: "{provider}, which limits the calls of {model}",
     Cause.INTERACTIVE_FIRST: "{provider}, where interactive jobs go first",
+    Cause.PAUSED: "{provider}, which an operator has paused",
     Cause.NOT_CONFIGURED: "{provider}, which is not configured",
 }
 

@@ -1,4 +1,4 @@
-"""How many streams each key has open in this process."""
+"""Count the streams that each key has open in this process."""
 
 from collections import Counter
 from contextlib import ExitStack

@@ -1,4 +1,4 @@
-"""How many uploads each workspace may begin in a minute, and have under way, in this process."""
+"""Limit the uploads that each workspace begins in a minute, and those under way here."""
 
 import time
 from collections import Counter

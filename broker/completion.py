@@ -83,7 +83,7 @@ OWN_ERROR_TYPES = frozenset(
         ErrorType.WORKER_LOST,
     }
 )
-"""What only Waybill says of itself; a provider's error is never given one of these."""
+"""Types of Waybill's own errors; a provider's error never has one of these."""
 
 
 class AttemptOutcome(StrEnum):

@@ -24,7 +24,7 @@ _TEXT = re.compile(r"text/|application/(json|xml)$")
 
 @dataclass(frozen=True, slots=True)
 class DataUri:
-    """What a URI holds: its media type, None where it states none, and base64."""
+    """The content of a URI: its media type (None where it states none), and base64."""
 
     mime: str | None
     data: str

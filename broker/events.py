@@ -40,7 +40,7 @@ PAGE_BYTES = 64 * 1024
 """About how much of a log is handled at once."""
 
 KEPT_PAGES = 64
-"""How many pages of a running stream Redis keeps; the database gets all of it at the end."""
+"""Pages of a running stream that Redis keeps; the database gets all of it at the end."""
 
 GATHERED_BYTES = 64 * 1024 * 1024
 """The most that waits to be sent to a Redis that is slow; more is dropped."""

@@ -1,4 +1,4 @@
-"""What can be asked for, as data: the API path of each operation, and who serves it.
+"""Operations as data: the API path of each one, and the wires that serve it.
 
 An endpoint serves an operation where its wire has it (`serves`), where its model gives what the
 operation returns (`gives`), and where the wire speaks the API that the model is behind (`speaks`).

@@ -22,7 +22,7 @@ from broker.tables import PausedProvider, columns, table
 
 REFRESH_SECONDS = 1.0
 LOOK_AGAIN_MS = 2_000
-"""How long a job of a paused provider waits before it is looked at again."""
+"""Milliseconds until a job of a paused provider is looked at again."""
 
 log = structlog.get_logger()
 

@@ -19,7 +19,7 @@ UNSTATED_LEAST_NANOS = 10_000_000
 """One cent: likely for a call whose price the provider tells with its answer only."""
 
 UNSTATED_PRICE = Price(prompt=15 * 10**9, completion=75 * 10**9)
-"""What is held for such a call: the price of the dearest ordinary models."""
+"""The price held for such a call: that of the most expensive ordinary models."""
 
 
 @dataclass(frozen=True, slots=True)

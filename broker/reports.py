@@ -23,7 +23,7 @@ _attempts = table(Attempt)
 _generations = table(Generation)
 
 _BODIES = [each for each in _payloads.c if each is not _payloads.c.events]
-"""What is read of a job's payload: a log may be large, and is read a page at a time."""
+"""Columns read of a job's payload; a log may be large, and is read a page at a time."""
 
 _HAS_LOG = _payloads.c.events.is_not(None).label("has_log")
 
@@ -167,7 +167,7 @@ def past_events(report: JobReport) -> list[Event]:
 
 
 class EventLog(Protocol):
-    """What is known of a job's events, a page at a time."""
+    """Read a job's stored events, a page at a time."""
 
     def page(self, connection: Connection) -> list[Event]:
         """Return the next events, none after the last."""

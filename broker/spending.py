@@ -42,7 +42,7 @@ class Payer:
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a job asks its purse for."""
+    """The amount that a job needs held, and the least that suffices."""
 
     nanos: int  # an upper bound of what it costs
     least: int  # what it probably costs

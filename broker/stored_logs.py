@@ -14,7 +14,7 @@ from broker.events import PAGE_BYTES, RETRYING, Event
 from broker.tables import JobPayload, table
 
 SLICE_BYTES = 256 * 1024
-"""How much of a packed log is read from the database at once."""
+"""Bytes of a packed log that are read from the database at once."""
 
 _payloads = table(JobPayload)
 

@@ -47,6 +47,9 @@ def env_file(path: Path) -> dict[str, str]:
     return {name: value or "" for name, value in dotenv_values(path, interpolate=False).items()}
 
 
+FLOWER_LOGIN = ("operator", "a-password-of-these-tests")
+
+
 @dataclass
 class Composition:
     """The processes of docker-compose.yml."""
@@ -102,8 +105,9 @@ class Composition:
             "WAYBILL_BROKER_URL": self.redis_url,
             "WAYBILL_DATA_DIR": str(self.directory),
             "WAYBILL_CONFIG": str(self.directory / "waybill.toml"),
+            "WAYBILL_FLOWER_BASIC_AUTH": ":".join(FLOWER_LOGIN),
         }
-        assert here.keys() - {"WAYBILL_CONFIG"} <= said.keys()
+        assert here.keys() - {"WAYBILL_CONFIG", "WAYBILL_FLOWER_BASIC_AUTH"} <= said.keys()
         found = {name: str(value) for name, value in said.items()}
         return clean_environment() | env_file(FILE.parent / ".env.example") | found | here
 

@@ -20,13 +20,13 @@ from workers.assembly import Assembly
 from workers.sending import reporting
 
 LATE_USAGE_SECONDS = 3.0
-"""How long the usage is waited for after the finish reason has come."""
+"""Seconds to wait for the usage after the finish reason."""
 
 LAST_EVENT_SECONDS = 0.5
-"""How long the protocol's end is waited for after finish reason and usage have come."""
+"""Seconds to wait for the protocol's end after finish reason and usage."""
 
 CONNECTION_END_SECONDS = 0.05
-"""How long the connection may take to end properly, so that it can be used again."""
+"""Seconds to wait for the connection's proper end, so that it can be used again."""
 
 _PATIENCE = {
     Stage.FINISHED: LATE_USAGE_SECONDS,
@@ -38,7 +38,7 @@ _EVENT_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _BUFFER = 16 * 1024  # bytes; a shorter piece is all that has come so far
 
 BROKEN_OFF = (TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError)
-"""What reading raises where the connection ends before its answer."""
+"""Exceptions raised where the connection ends before its answer."""
 
 
 class AnswerTooLargeError(Exception):
@@ -47,7 +47,7 @@ class AnswerTooLargeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """How long to wait, in seconds: for the first byte, between bytes, and in all."""
+    """Timeouts in seconds: for the first byte, between bytes, and in all."""
 
     first_byte: float
     idle: float

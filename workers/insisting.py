@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 AGAIN_SECONDS = 0.5
 OUT_OF_SERVICE = (OperationalError, RedisError, OSError)
-"""What a database, a Redis or a disk raises that is away or full: no fault of the program."""
+"""Exceptions of a database, a Redis or a disk that is away or full."""
 
 Result = TypeVar("Result")
 

@@ -12,7 +12,7 @@ import httpx
 
 PIECE_BYTES = 64 * 1024
 MOST_CODINGS = 2
-"""How often an answer may be compressed; a proxy may do it once more."""
+"""The number of compressions that an answer may have; a proxy may add one."""
 
 _STEPS_AT_ONCE = 16  # pieces of one turn of the event loop
 _GZIP_WINDOW = zlib.MAX_WBITS | 16

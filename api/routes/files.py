@@ -27,7 +27,7 @@ DAY_SECONDS = 86_400
 BATCH_INPUT_SECONDS = 30 * 86400  # how long an input is kept that names no other time
 
 SHAPE = {"_shape": "openai"}
-"""What OpenRouter's SDK needs to see in a file, a list and a deletion to read them."""
+"""Fields that OpenRouter's SDK expects in a file, in a list and in a deletion."""
 
 router = APIRouter(prefix="/files", tags=["files"])
 

@@ -28,7 +28,7 @@ _jobs = table(Job)
 _generations = table(Generation)
 _INSERT_LINES = insert(_lines)
 MARGIN = 2
-"""What a line that goes alone may cost, as a multiple of what is likely."""
+"""The most that a line sent alone may cost, as a multiple of its likely cost."""
 
 _TAKING = (BatchState.VALIDATING.value, BatchState.IN_PROGRESS.value)
 

@@ -51,7 +51,7 @@ TOKENIZERS: Mapping[str, str] = {
 
 
 USUAL_OUTPUTS = frozenset({"text"})
-"""What the listed models give, unless a caller asks for others."""
+"""Output modalities of the listed models, unless a caller requests others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a workspace may keep of uploads."""
+"""Limit the uploads that a workspace keeps."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _files = table(StoredFile)
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """How many uploads a workspace may keep, and their bytes; 0 = any number."""
+    """The uploads that a workspace may keep, and their bytes; 0 = no limit."""
 
     files: int
     bytes: int

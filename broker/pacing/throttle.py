@@ -17,7 +17,7 @@ FIRST_PAUSE_MS = 500
 LONGEST_PAUSE_MS = 300_000
 """A provider that asks for hours is asked again after five minutes, by one call."""
 LONGEST_GUESS_MS = 5_000
-"""Where the provider states a wait, it is at most this much more that repeated 429s add."""
+"""The most that repeated 429s add to a wait that the provider states."""
 RETRY_MS = 250  # between looks, for what waits behind the one call that tries
 QUIET_MS = 60_000  # after so long without a 429 the endpoint is an ordinary one again
 

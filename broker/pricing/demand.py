@@ -17,7 +17,7 @@ from broker.pricing.price import Price
 from broker.pricing.sent import Range, Sent, measure
 
 LEAST_REASONING_TOKENS = 1_024
-"""What some vendors let a model think at least, beside the output that was asked for."""
+"""The least reasoning budget of some vendors, beside the requested output."""
 
 LIKELY_PICTURE_TOKENS = 1_100  # one picture made
 MOST_PICTURE_TOKENS = 6_300  # OpenAI's largest
@@ -33,7 +33,7 @@ DOCUMENT_TOKENS = 500  # a longer document counts as several
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What bounds an answer: the endpoint's own maximum, else what the settings assume."""
+    """The bounds of an answer: the endpoint's own maximum, else the one in the settings."""
 
     likely: int  # output tokens of an answer whose body does not say
     most: int  # likewise, at most
@@ -43,7 +43,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a call may consume."""
+    """The most that a call may consume, in each unit of price."""
 
     likely: Usage
     most: Usage

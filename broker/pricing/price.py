@@ -14,7 +14,7 @@ BATCH_TIER = "batch"
 
 FLEX_PERCENT = 50
 PRIORITY_PERCENT = 200
-"""What tiers of service usually cost, in per cent of the usual price."""
+"""Usual prices of service tiers, in per cent of the standard price."""
 
 TIER_NAMES = {"fast": "priority"}
 """Vendors' other names for a tier."""

@@ -1,4 +1,4 @@
-"""What vendors charge for a web search by their own tool, where no price list tells.
+"""Fees of vendors' own web search tools, where no price list has them.
 
 Sources: platform.claude.com/docs/en/about-claude/pricing (10 USD per 1,000 searches),
 ai.google.dev/gemini-api/docs/pricing ("Grounding with Google Search": 14 USD per 1,000 queries of

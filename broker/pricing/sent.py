@@ -58,7 +58,7 @@ NONE = Range()
 
 @dataclass(slots=True)
 class Sent:
-    """What one body sends."""
+    """The units of price that one body sends."""
 
     text_bytes: int = 0
     token_ids: int = 0

@@ -19,7 +19,7 @@ from pydantic import (
 )
 from pydantic_settings import NoDecode
 
-from broker.settings.rows import Dollars, WebUrl
+from broker.settings.rows import FLOWER_LOGIN, Dollars, WebUrl
 
 SCHEMES = {
     "database_url": ("postgresql", "postgres", "postgresql+psycopg", "sqlite", "sqlite+pysqlite"),
@@ -159,7 +159,7 @@ class Serving(_Group):
     """The API's port."""
     flower_port: int = Field(5555, ge=0, le=65535)
     """Flower's port."""
-    flower_basic_auth: str = Field("", pattern=r"^(|off|[^:,\s]+:[^,\s]+)$")
+    flower_basic_auth: str = Field("", pattern=FLOWER_LOGIN)
     """`user:password` that Flower asks for, or `off`; empty = none where `host` is loopback, else
     one is made in `data_dir`."""
     metrics_token: str = ""
@@ -167,7 +167,7 @@ class Serving(_Group):
     max_body_bytes: int = Field(10_000_000, ge=1_000)
     """The largest request body; more is a 413."""
     sync_timeout_seconds: float = Field(600, gt=0)
-    """How long a plain call waits before it is answered 504, with `Retry-After` and the job's id,
+    """Seconds until a waiting call is answered 504, with `Retry-After` and the job's id,
     and its job goes on. A stream waits as long for its job to be sent."""
     keep_alive_seconds: float = Field(10, gt=0)
     """Between comment lines on an idle stream."""
@@ -287,10 +287,10 @@ class Workers(_Group):
     stream_drain_seconds: float = Field(120, ge=0)
     """The same for streams that have begun to answer; the API waits as long for open answers."""
     cancel_drain_seconds: float = Field(10, ge=0)
-    """How long a cancelled call is read on for the usage that its provider bills; 0: not at all.
+    """Seconds for which a cancelled call is read on for the usage of its provider; 0 = none.
     Without that usage a call that may have reasoned unseen costs what was held."""
     event_ttl_seconds: int = Field(24 * 3600, ge=60)
-    """How long Redis keeps the events of a running stream; a minute after its end."""
+    """Seconds for which Redis keeps the events of a running stream; 60 after its end."""
 
     @model_validator(mode="after")
     def _signs_in_time(self) -> Self:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 
 from broker.settings.rows import (
     DOLLARS,
+    FLOWER_LOGIN,
     MODEL_SLUG,
     SLUG,
     DataPolicyRow,
@@ -40,6 +41,7 @@ SHAPES = {
     SLUG: "must be lower-case letters, digits and hyphens",
     MODEL_SLUG: "must be author/name",
     DOLLARS: "must be US dollars, as 0.15",
+    FLOWER_LOGIN: "must be `user:password` without spaces or commas, or `off`",
 }
 ROWS: Mapping[str, type[BaseModel]] = {
     "providers": ProviderRow,

@@ -16,6 +16,7 @@ from broker.secret_values import InvalidSecretError, clean_header, clean_secret
 
 SLUG = r"^[a-z0-9][a-z0-9-]*$"
 MODEL_SLUG = r"^[^/\s]+/[^\s]+$"
+FLOWER_LOGIN = r"^(|off|[^:,\s]+:[^,\s]+)$"
 DOLLARS = r"^\d+(\.\d+)?$"
 Slug = Annotated[str, StringConstraints(pattern=SLUG)]
 Modality = Literal["text", "image", "file", "audio", "video"]

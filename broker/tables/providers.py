@@ -1,4 +1,4 @@
-"""What operators decide about providers while everything runs."""
+"""Tables of operators' decisions about providers."""
 
 from typing import Any, ClassVar
 

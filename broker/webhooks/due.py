@@ -1,4 +1,4 @@
-"""What is due to be published: shallow by receiver and workspace, so that none fills the queue.
+"""Find deliveries due to be published: few for each receiver, so that none fills the queue.
 
 The rest of a receiver's deliveries waits in the database, whoever it is that is slow or dead; who
 has delivered one takes the receiver's next (`claims.claim_next_many`). The workspaces that have
@@ -95,14 +95,14 @@ def _due(connection: Connection, now: int) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Where a workspace has something due to."""
+    """A receiver to which a workspace has a delivery due."""
 
     workspace_id: str
     name: str
 
 
 class Room:
-    """How many more deliveries may be on their way to each receiver, and of each workspace."""
+    """The deliveries that may still be published for each receiver and each workspace."""
 
     def __init__(self, connection: Connection, workspaces: set[str], now: int) -> None:
         wanted = {"now": now, "again_at": now + PUBLISH_AGAIN_MS}

@@ -4,7 +4,7 @@ import tomllib
 from pathlib import Path
 
 INSTALLED_EXAMPLES = Path(__file__).parents[1] / "examples"
-"""Where the wheel puts the repository's `examples/`."""
+"""The place of the repository's `examples/` in the wheel."""
 EXAMPLES = next(
     (
         path

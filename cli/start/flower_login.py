@@ -15,7 +15,7 @@ OFF = "off"
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """What Flower asks for, as `user:password`; `made_in` is set where it was made just now."""
+    """Flower's login as `user:password`; `made_in` is set where it was made just now."""
 
     text: str
     made_in: Path | None = None

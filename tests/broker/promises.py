@@ -88,7 +88,7 @@ def check_holds(picture):
 
 
 def check_overshoot(picture, workspace_id, nanos):
-    """What was charged passes a limit only by what single calls cost above their own holds."""
+    """Check that charges pass a limit only by the cost of single calls above their own holds."""
     ours = [row for row in picture.jobs.values() if row.workspace_id == workspace_id]
     made = [picture.generations[row.id] for row in ours if row.id in picture.generations]
     above = sum(max(row.cost_nanos - picture.jobs[row.job_id].hold_nanos, 0) for row in made)

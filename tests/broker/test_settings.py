@@ -58,6 +58,7 @@ def test_a_relative_data_dir_is_fixed_to_where_we_started(directory, monkeypatch
     [
         ("port = 70000", "port"),
         ('sqlite_synchronous = "off"', "sqlite_synchronous"),
+        ('flower_basic_auth = "a password"', "flower_basic_auth"),
         ('[[providers]]\nslug = "Not A Slug"', "providers.0.slug"),
         ('[[providers]]\nslug = "a"\nmax_concurency = 5', "providers.0.max_concurency"),
         ('[[providers]]\nslug = "a"\nmax_concurrency = 0', "providers.0.max_concurrency"),

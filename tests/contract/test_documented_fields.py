@@ -46,7 +46,7 @@ OPENROUTERS = (
     *("max_tool_calls", "stop_server_tools_when", "deferred_tools", "image_config"),
     *("prompt_cache_options", "include_reasoning", "defer_loading", "ultrafast"),
 )
-"""What none but OpenRouter knows by this name."""
+"""Fields that only OpenRouter knows by this name."""
 KNOWN_BY_QUIRK = {Quirk.OPENROUTER_FIELDS, Quirk.REASONING_OBJECT}
 WIRES = pytest.mark.parametrize("wire", ADAPTERS)
 STRICT = [each for each in vendors().values() if not KNOWN_BY_QUIRK & set(each.quirks)]

@@ -10,7 +10,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.compose import FILE, composed, env_file, run_prompts, services
+from tests.compose import FILE, FLOWER_LOGIN, composed, env_file, run_prompts, services
 from tests.house import REPOSITORY
 from tests.stacks import own_stack, require_servers
 
@@ -52,7 +52,8 @@ def test_the_services_run_the_examples_and_stop_in_peace(tmp_path: Path) -> None
     with composed() as composition:
         assert run_prompts(composition, results) == 0, composition.log()
         flower = f"http://127.0.0.1:{composition.flower_port}"
-        assert httpx.get(flower, timeout=20).status_code == 200
+        assert httpx.get(flower, timeout=20).status_code == 401
+        assert httpx.get(flower, auth=FLOWER_LOGIN, timeout=20).status_code == 200
         codes = composition.down()
         # uvicorn ends its own way: by the signal, once everything was closed
         assert set(codes.values()) <= {0, -signal.SIGTERM}, (codes, composition.log())

@@ -1,4 +1,4 @@
-"""Who ends a stream early pays for it.
+"""A stream that its caller ends early is charged.
 
 The models of this configuration may reason, for nothing is said of them: the hold is paid.
 """

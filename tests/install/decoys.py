@@ -20,7 +20,7 @@ VARIABLES = {
     "RESULT_BACKEND": "redis://elsewhere:6379/0",
     "WEB_CONCURRENCY": "4",
 }
-"""What such a project has in its environment."""
+"""Variables of such a project."""
 
 
 ENV_FILE = """

@@ -1,4 +1,4 @@
-"""Whatever the code imports is declared in pyproject.toml, not merely installed by chance."""
+"""Check that every import of the code is declared in pyproject.toml."""
 
 import ast
 import re
@@ -77,7 +77,7 @@ def test_every_import_is_declared():
 
 
 def test_every_dependency_is_imported():
-    """What nothing imports is installed for nothing; some are asked for by name only."""
+    """Dependencies that no module imports are useless, except those that are used by name only."""
     by_name = {"flower", "httptools", "httpx-aiohttp", "psycopg", "python-multipart"}
     imported = {
         normalized(name)

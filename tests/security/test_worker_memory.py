@@ -1,4 +1,4 @@
-"""What providers and callers send fills a worker's memory up to a bound."""
+"""Providers' and callers' data fill a worker's memory only up to a bound."""
 
 import tracemalloc
 from types import SimpleNamespace

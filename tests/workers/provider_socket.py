@@ -19,7 +19,7 @@ from workers.upstream import Wire, call
 
 
 class End(Enum):
-    """What the connection does once everything was sent."""
+    """The end of the connection once everything was sent."""
 
     PROPER = "proper"
     RESET = "reset"
@@ -97,7 +97,7 @@ class Provider:
 
 @dataclass
 class Called:
-    """What a call brought, and what was shown of it meanwhile."""
+    """The result of a call, and the chunks shown meanwhile."""
 
     answer: Answer
     shown: list[Chunk]

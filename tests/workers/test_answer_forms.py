@@ -1,4 +1,4 @@
-"""What an answer is, is taken from the answer: its content type, its encoding, its size."""
+"""Read an answer by its own content type, encoding and size."""
 
 import gzip
 import json

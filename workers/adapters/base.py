@@ -53,7 +53,7 @@ class ProviderFailureError(Exception):
 
 
 class Stage(Enum):
-    """How far a streamed answer has come, by its own protocol."""
+    """The stage of a streamed answer, by its own protocol."""
 
     OPEN = "open"  # a finish reason is still to come
     FINISHED = "finished"  # the finish reason has come; the usage may follow
@@ -66,7 +66,7 @@ class StreamReader(Protocol):
 
     @property
     def stage(self) -> Stage:
-        """How far the answer has come. Once it is not OPEN, the answer stands."""
+        """Return the stage of the answer. Once it is not OPEN, the answer stands."""
 
     @property
     def usage(self) -> Usage | None:

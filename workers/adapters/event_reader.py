@@ -32,7 +32,7 @@ class EventReader(ABC):
     @property
     @abstractmethod
     def stage(self) -> Stage:
-        """How far the answer has come. Once it is not OPEN, the answer stands."""
+        """Return the stage of the answer. Once it is not OPEN, the answer stands."""
 
     @property
     @abstractmethod

@@ -1,4 +1,4 @@
-"""How many bytes of attachments a worker process holds at once: calls with more wait for room."""
+"""Bound the bytes of attachments that a worker process holds: calls with more wait."""
 
 import asyncio
 from collections import Counter
@@ -15,7 +15,7 @@ def body_size(body: bytes) -> int:
 
 
 class Place:
-    """What one call holds."""
+    """The bytes that one call holds."""
 
     def __init__(self, room: "Room", workspace_id: str, size: int) -> None:
         self._room = room

@@ -1,4 +1,4 @@
-"""What a refusal is, in the words of many vendors: a rate, a budget, a size, a missing feature.
+"""Classify refusals of many vendors: a rate, a budget, a size, a missing feature.
 
 The messages are retold from what vendors answer; the words that decide are theirs.
 """

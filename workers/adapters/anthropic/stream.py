@@ -45,7 +45,7 @@ class AnthropicStream(EventReader):
 
     @property
     def stage(self) -> Stage:
-        """How far the answer has come; `message_delta` brings stop reason and usage together."""
+        """Return the stage of the answer; `message_delta` brings stop reason and usage together."""
         if self._ended:
             return Stage.OVER
         return Stage.OPEN if self._stop is None else Stage.COUNTED

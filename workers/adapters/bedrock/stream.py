@@ -43,7 +43,7 @@ class ConverseStream(EventReader):
 
     @property
     def stage(self) -> Stage:
-        """How far the answer has come: `messageStop`, then `metadata` with the usage."""
+        """Return the stage of the answer: `messageStop`, then `metadata` with the usage."""
         if not self._answer.finished:
             return Stage.OPEN
         return Stage.OVER if self._totalled else Stage.FINISHED

@@ -43,7 +43,7 @@ class CohereStream(EventReader):
 
     @property
     def stage(self) -> Stage:
-        """How far the answer has come; `message-end` says all of the end at once."""
+        """Return the stage of the answer; `message-end` brings finish reason and usage together."""
         return Stage.OVER if self._answer.finished else Stage.OPEN
 
     @property

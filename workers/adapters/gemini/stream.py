@@ -50,7 +50,7 @@ class GeminiStream(EventReader):
 
     @property
     def stage(self) -> Stage:
-        """How far the answer has come; every candidate that was asked for must have finished."""
+        """Return the stage of the answer; every requested candidate must have finished."""
         if not self._is_finished():
             return Stage.OPEN
         if self._over:

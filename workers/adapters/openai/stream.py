@@ -63,7 +63,7 @@ class OpenAiStream(EventReader):
 
     @property
     def stage(self) -> Stage:
-        """How far the answer has come; every choice that was asked for must have finished."""
+        """Return the stage of the answer; every requested choice must have finished."""
         if self._over:
             return Stage.OVER
         if not self._is_finished():

@@ -1,0 +1,11 @@
+"""A caller whose time is up is told what the job waits for, whatever that is."""
+
+import pytest
+
+from api.lateness import _FOR
+from broker.pacing import Cause
+
+
+@pytest.mark.parametrize("cause", list(Cause))
+def test_every_cause_of_waiting_has_words(cause):
+    assert "acme" in _FOR[cause].format(provider="acme", model="acme/small")
