@@ -9,12 +9,16 @@ import json
 from dataclasses import dataclass, replace
 from typing import Any
 
+import structlog
+
 from broker.completion import AttemptOutcome, Completion, ErrorType, Failure, Json
 from broker.plugins import RESPONSE_HEALING, find, is_on
 from workers.run import Run
 from workers.sandbox.json_text import repair
 from workers.sandbox.pool import Sandbox, SandboxError
 from workers.toolbox import Answer
+
+log = structlog.get_logger()
 
 HEAL_SECONDS = 5.0  # for the JSON of one choice
 MOST_CHARACTERS = 200_000  # beyond this an answer stays as it came
@@ -78,6 +82,9 @@ async def _heal_text(
         return await sandbox.run(workspace_id, HEAL_SECONDS, repair, text, schema)
     except SandboxError as error:
         return text, f"it could not be checked, {error}"
+    except Exception:  # the answer is paid: whatever fails here, it is delivered or charged
+        log.exception("healing.failed")
+        return text, "it could not be checked"
 
 
 def _is_json(text: str) -> bool:

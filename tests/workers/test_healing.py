@@ -2,10 +2,13 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,9 +17,11 @@ from broker.completion import AttemptOutcome, Completion, Failure
 from broker.retries import OnUnknown, Retry, Situation, decide
 from broker.routing import Plan, PlannedEndpoint
 from tests.factories import make_endpoint
+from tests.house import REPOSITORY, until
 from workers.healing import Healing, asked, heal
+from workers.sandbox import pool
 from workers.sandbox.json_text import repair
-from workers.sandbox.pool import Sandbox
+from workers.sandbox.pool import Sandbox, SandboxError
 
 SCHEMA = {
     "type": "object",
@@ -169,3 +174,68 @@ async def test_a_schema_that_takes_for_ever_costs_its_sender_only(sandbox, monke
     failures = await asyncio.gather(*hostile)
     assert all("took more than 0.5 s" in failure.message for failure in failures)
     assert beside < time.monotonic() - began
+
+
+@pytest.mark.parametrize(
+    ("text", "schema", "said"),
+    [
+        ("[" * 3_000 + "]" * 3_000, {}, "it is nested too deeply"),
+        ("[" * 3_000, None, "it is nested too deeply"),
+        ("no JSON", None, "it is no JSON"),
+    ],
+)
+def test_what_cannot_be_read_stays_as_it_came(text, schema, said):
+    assert repair(text, schema) == (text, said)
+
+
+def test_no_half_of_a_surrogate_pair_is_left():
+    repaired, violation = repair(
+        '{"\\ud83d": "\\ud83d", b: 1', {"additionalProperties": {"type": "object"}}
+    )
+    assert "\ufffd" in repaired
+    repaired.encode()
+    violation.encode()
+
+
+async def test_a_broken_pool_is_replaced(sandbox):
+    await sandbox.run("ws_1", 5, repair, "{}", None)
+    sandbox._pool.stop()
+    with pytest.raises(SandboxError, match="could be started"):
+        await sandbox.run("ws_1", 5, repair, "{}", None)
+    assert await sandbox.run("ws_1", 5, repair, "{}", None) == ("{}", None)
+
+
+ORPHANING = """
+import asyncio
+from workers.sandbox import pool
+from workers.sandbox.pool import Sandbox, SandboxError
+
+async def main():
+    sandbox = Sandbox()
+    print(await sandbox.run("ws_1", 60, __import__("os").getpid), flush=True)
+    await sandbox.run("ws_1", 60, sum, range(10**12))
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_no_computation_outlives_a_killed_worker(tmp_path):
+    script = tmp_path / "worker.py"
+    script.write_text(ORPHANING)
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=REPOSITORY) as worker:
+        worker.stdout.readline()
+        found = until(
+            lambda: psutil.Process(worker.pid).children(recursive=True), 10, "no processes"
+        )
+        worker.kill()
+    gone, alive = psutil.wait_procs(found, timeout=10)
+    assert (len(gone), alive) == (len(found), [])
+
+
+async def test_a_low_limit_of_the_system_is_no_obstacle(monkeypatch):
+    monkeypatch.setattr(pool, "MEMORY_BYTES", 2**62)
+    sandbox = Sandbox()
+    assert await sandbox.run("ws_1", 5, repair, "{}", None) == ("{}", None)
+    sandbox.close()

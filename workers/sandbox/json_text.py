@@ -1,6 +1,7 @@
 """Repair JSON that a model nearly wrote, and check it against a caller's JSON Schema."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,25 +11,40 @@ from jsonschema.exceptions import best_match
 from jsonschema.validators import extend
 from referencing import Registry
 
+_HALVES = re.compile("[\ud800-\udfff]")
+
 
 def repair(text: str, schema: Mapping[str, Any] | None) -> tuple[str, str | None]:
     """Return the JSON that was meant, and what is still wrong with it (None = nothing)."""
     try:
-        value, repaired = json.loads(text), text
+        repaired, value = _read(text)
+        violation = None if schema is None else _find_violation(value, schema)
+    except RecursionError:
+        return text, "it is nested too deeply"
+    except ValueError:
+        return text, "it is no JSON"
+    return repaired, None if violation is None else _storable(violation)
+
+
+def _read(text: str) -> tuple[str, Any]:
+    """Return the JSON that was meant, and its value. Raises ValueError where there is none."""
+    try:
+        return text, json.loads(text)
     except ValueError:
         value = _repaired_value(text)
-        if value is None:
-            return text, "it is no JSON"
-        repaired = json.dumps(value, ensure_ascii=False)
-    return repaired, None if schema is None else _find_violation(value, schema)
+    if value is None:
+        raise ValueError(text[:100])
+    return _storable(json.dumps(value, ensure_ascii=False)), value
+
+
+def _storable(text: str) -> str:
+    """Replace halves of surrogate pairs, which neither JSON nor a database can hold."""
+    return _HALVES.sub("\ufffd", text)
 
 
 def _repaired_value(text: str) -> Any:
     """Return the object or array that a text was to be, or None: prose is not made into one."""
-    try:
-        value = json_repair.loads(text)
-    except (ValueError, RecursionError):
-        return None
+    value = json_repair.loads(text)
     return value if isinstance(value, dict | list) and value else None
 
 
@@ -36,7 +52,7 @@ def _find_violation(value: Any, schema: Mapping[str, Any]) -> str | None:
     """Return what about a value violates its schema; an invalid schema is violated by nothing."""
     try:
         error = best_match(_Validator(schema, registry=_NOWHERE).iter_errors(value))
-    except MemoryError:
+    except (MemoryError, RecursionError):
         raise
     except Exception:  # noqa: BLE001  # a caller's schema may be anything
         return None

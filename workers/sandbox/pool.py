@@ -8,19 +8,31 @@ other's.
 """
 
 import asyncio
+import ctypes
 import multiprocessing
+import os
 import resource
+import signal
+import sys
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from typing import ParamSpec, TypeVar
 
+import structlog
 from pebble import ProcessExpired, ProcessPool
+
+log = structlog.get_logger()
 
 PROCESSES = 4
 PER_WORKSPACE = 2
 MEMORY_BYTES = 1_500_000_000
 """Address space of one process; about 250 MB of it are the interpreter and its libraries."""
 
+CPU_SECONDS = 900
+"""Processor time of one process in all: the kernel ends what nobody is left to stop."""
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
 TASKS_PER_PROCESS = 200
 """A process is replaced after so many tasks, so that what its libraries keep does not add up."""
 
@@ -53,14 +65,17 @@ class Sandbox:
         """Return what `function` returns in another process.
 
         The time counts from the moment at which the computation begins. Cancelling this call kills
-        the process. Raises SandboxError where time or memory are used up, and whatever `function`
-        raises.
+        the process. Raises SandboxError where time or memory are used up or no process can be
+        started, and whatever `function` raises.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._has_room(workspace_id))
             self._running[workspace_id] += 1
         try:
-            future = self._start().schedule(function, arguments, options, timeout=seconds)
+            try:
+                future = self._start().schedule(function, arguments, options, timeout=seconds)
+            except (RuntimeError, OSError) as error:
+                raise BrokenExecutor from error
             return await asyncio.wrap_future(future)  # its cancellation reaches the process
         except TimeoutError:
             raise SandboxError(f"it took more than {seconds:g} s") from None
@@ -68,6 +83,10 @@ class Sandbox:
             raise SandboxError("it needed too much memory") from None
         except ProcessExpired as error:
             raise SandboxError(f"its process ended with code {error.exitcode}") from None
+        except BrokenExecutor as error:
+            log.warning("sandbox.broken", error=str(error.__cause__ or error))
+            self._pool = None  # the next computation gets new processes
+            raise SandboxError("no process for it could be started") from None
         finally:
             async with self._changed:
                 self._running[workspace_id] -= 1
@@ -91,12 +110,26 @@ class Sandbox:
             self._pool = ProcessPool(
                 self._processes,
                 max_tasks=TASKS_PER_PROCESS,
-                initializer=_limit_memory,
-                initargs=(MEMORY_BYTES,),
+                initializer=_confine,
+                initargs=(os.getpid(), MEMORY_BYTES),
                 context=multiprocessing.get_context("spawn"),  # a fork would inherit held locks
             )
         return self._pool
 
 
-def _limit_memory(most: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+def _confine(parent: int, memory: int) -> None:
+    """Limit this process, and have it end with the worker, however that ends."""
+    _lower(resource.RLIMIT_AS, memory)
+    _lower(resource.RLIMIT_CPU, CPU_SECONDS)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before the kernel was told
+            sys.exit(1)
+
+
+def _lower(kind: int, most: int) -> None:
+    """Lower a limit, to no more than what this process may have."""
+    hard = resource.getrlimit(kind)[1]
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(kind, (most, hard))
