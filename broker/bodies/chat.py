@@ -143,6 +143,12 @@ class ResponseFormat(_Open):
     type: Literal["text", "json_object", "json_schema", "grammar", "python"]
     json_schema: dict[str, Any] | None = None
 
+    @model_validator(mode="after")
+    def _has_schema(self) -> "ResponseFormat":
+        if self.type == "json_schema" and self.json_schema is None:
+            raise ValueError("json_schema is needed: {name, schema}, as type says json_schema")
+        return self
+
 
 class StreamOptions(_Open):
     include_usage: bool | None = None

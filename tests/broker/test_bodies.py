@@ -64,3 +64,11 @@ def test_a_slip_is_told_in_words(body, told):
     with pytest.raises(InvalidRequestError) as refused:
         validated(Closed, body)
     assert str(refused.value) == told
+
+
+def test_a_json_schema_format_has_its_schema():
+    form = {"response_format": {"type": "json_schema"}}
+    body = {"model": "a/b", "messages": [{"role": "user", "content": "Hi"}]}
+    with pytest.raises(InvalidRequestError, match="json_schema is needed") as refused:
+        validated(SCHEMAS[Operation.CHAT], body | form)
+    assert refused.value.param == "response_format"
