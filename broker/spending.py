@@ -54,12 +54,13 @@ class Need:
         return left >= self.nanos or (held <= 0 and self.would_fit(left))
 
     def would_fit(self, left: int) -> bool:
-        """Whether it may be held where nothing else is."""
-        return left >= self.least
+        """Whether it may be held where nothing else is: something must be left to hold."""
+        return left > 0 and left >= self.least
 
     def words(self, *, in_flight: bool) -> str:
-        """Say what it may cost: the bound, where only that is too much."""
-        nanos, why = (self.nanos, self.bound) if in_flight else (self.least, self.likely)
+        """Say what it may cost: the bound where only that is too much, or nothing is likely."""
+        use_bound = in_flight or not self.least
+        nanos, why = (self.nanos, self.bound) if use_bound else (self.least, self.likely)
         return f"This job may cost {usd(nanos):.6f} USD ({why})"
 
 

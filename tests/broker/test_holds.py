@@ -7,6 +7,7 @@ for, every piece that was sent.
 
 import base64
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -227,11 +228,40 @@ def test_what_is_charged_passes_a_purse_by_one_call_at_most(history, price, purs
     assert charged <= purse + excess
 
 
+@pytest.mark.parametrize("kind", ["credit", "key", "budget"])
+def test_no_job_that_may_cost_something_is_taken_where_nothing_is_left(kind):
+    need = Need(1_000_000, 0)
+    refusal = purse_of(kind, 0, 0, 0).take(payer_of(kind), need)
+    assert isinstance(refusal, WaybillError)
+    assert refusal.metadata["reason"] == "weight_exceeds_budget"
+    assert "0.001000 USD" in refusal.message
+
+
+@pytest.mark.parametrize("kind", ["credit", "key", "budget"])
+def test_a_job_that_probably_costs_nothing_holds_all_that_is_left(kind):
+    purse, need = purse_of(kind, 7, 0, 0), Need(1_000_000, 0)
+    assert purse.take(payer_of(kind), need) == 7
+    assert isinstance(purse.take(payer_of(kind), need), WaybillError)
+
+
+@pytest.mark.parametrize("kind", ["credit", "key", "budget"])
+def test_free_jobs_are_taken_where_nothing_is_left(kind):
+    purse = purse_of(kind, 0, 0, 0)
+    assert [purse.take(payer_of(kind), Need(0, 0)) for _ in range(3)] == [0, 0, 0]
+
+
 def take(kind, most, charged, held, wanted):
     """Ask a purse with that much spent and held, as a submission does."""
-    payer = Payer("ws", "key", unlimited=kind != "credit", budgeted=kind != "credit")
+    need = Need(wanted.nanos[0], wanted.least[0], wanted.bound, wanted.likely)
+    return purse_of(kind, most, charged, held).take(payer_of(kind), need)
+
+
+def payer_of(kind):
+    return Payer("ws", "key", unlimited=kind != "credit", budgeted=kind != "credit")
+
+
+def purse_of(kind, most, charged, held):
     scope = Scope.KEY if kind == "key" else Scope.WORKSPACE
     limit = Limit("1", "ws", scope, "key", Reset.LIFETIME, most, spent=charged, held=held)
     balances = {"ws": Totals(credited=most, spent=charged, held=held)}
-    need = Need(wanted.nanos[0], wanted.least[0], wanted.bound, wanted.likely)
-    return Purse(balances, [] if kind == "credit" else [limit], 0).take(payer, need)
+    return Purse(balances, [] if kind == "credit" else [limit], 0)
