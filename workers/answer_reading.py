@@ -115,7 +115,7 @@ async def read_body(
     """Read a body of at most `most` bytes; a longer one is cut or refused.
 
     A JSON document that is complete stands, even where the connection breaks off after it or stays
-    open.
+    open. Whitespace after it does not extend the time that the connection has to end.
     """
     body = bytearray()
     may_end_early = _is_json(response.headers) and "content-length" not in response.headers
@@ -123,14 +123,18 @@ async def read_body(
     until: float | None = None
     try:
         while (piece := await _next(pieces, until)) is not None:
-            watch.byte()
+            is_padding = until is not None and not piece.strip()
+            if not is_padding:
+                watch.byte()
             body += piece
             if len(body) > most:
                 if cut:
                     break
                 raise AnswerTooLargeError(f"more than {most} bytes")
-            if may_end_early and len(piece) < _BUFFER and _is_document(body):
-                until = watch.end_within(LAST_EVENT_SECONDS)
+            if is_padding:
+                continue
+            is_whole = may_end_early and len(piece) < _BUFFER and _is_document(body)
+            until = watch.end_within(LAST_EVENT_SECONDS) if is_whole else None
     except BROKEN_OFF:
         if not (may_end_early and _is_document(body)):
             raise

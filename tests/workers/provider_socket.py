@@ -30,12 +30,16 @@ class End(Enum):
 
 @dataclass
 class Provider:
-    """Answers every request with the same bytes."""
+    """Answers every request with the same bytes.
+
+    `filler` is sent again and again where the connection ends in comments.
+    """
 
     head: Sequence[str]
     pieces: Sequence[bytes]
     end: End = End.PROPER
     chunked: bool = True
+    filler: bytes = b": still here\n\n"
     connections: int = 0
     requests: int = 0
     _gone: asyncio.Event = field(default_factory=asyncio.Event)
@@ -90,7 +94,7 @@ class Provider:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         while self.end in (End.OPEN, End.COMMENTS) and not self._gone.is_set():
             if self.end is End.COMMENTS:
-                await self._write(writer, b": still here\n\n")
+                await self._write(writer, self.filler)
             await asyncio.sleep(0.02)
         return False
 

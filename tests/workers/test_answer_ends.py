@@ -118,19 +118,40 @@ async def test_a_connection_that_ends_properly_is_used_again(wire):
     assert (provider.requests, provider.connections) == (3, 1)
 
 
+JSON_BODY = (
+    b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello world"},'
+    b' "finish_reason": "stop"}], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}'
+)
+
+
 @pytest.mark.parametrize("end", [End.RESET, End.NO_LAST_CHUNK, End.OPEN, End.PROPER])
 async def test_a_whole_json_answer_stands(end):
-    body = (
-        b'{"choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello world"},'
-        b' "finish_reason": "stop"}], "usage": {"prompt_tokens": 10, "completion_tokens": 5}}'
-    )
-    provider = Provider(["content-type: application/json"], [body[:50], body[50:]], end)
+    pieces = [JSON_BODY[:50], JSON_BODY[50:]]
+    provider = Provider(["content-type: application/json"], pieces, end)
     async with provider.serving() as address:
         began = time.monotonic()
         called = await ask(address, "openai", PLAIN)
         took = time.monotonic() - began
     check_whole(called.answer)
     assert took < 2
+
+
+@pytest.mark.parametrize("filler", [b"\n", b" ", b"\r\n\t" * 10_000])
+async def test_endless_whitespace_after_a_whole_json_answer_ends_it_in_time(filler):
+    head = ["content-type: application/json"]
+    provider = Provider(head, [JSON_BODY], End.COMMENTS, filler=filler)
+    async with provider.serving() as address:
+        began = time.monotonic()
+        called = await ask(address, "openai", PLAIN, most=100_000_000)
+        took = time.monotonic() - began
+    check_whole(called.answer)
+    assert took < 2
+
+
+async def test_whitespace_before_a_json_answer_keeps_the_caller_waiting():
+    provider = Provider(["content-type: application/json"], [b"\n", b" ", JSON_BODY])
+    async with provider.serving() as address:
+        check_whole((await ask(address, "openai", PLAIN)).answer)
 
 
 @pytest.mark.parametrize("end", [End.RESET, End.NO_LAST_CHUNK])
