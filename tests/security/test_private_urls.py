@@ -19,6 +19,10 @@ METADATA = [
     "HTTP://169.254.169.254/", " http://169.254.169.254/", "http:169.254.169.254",
     "http://169.254.169.254%2f@a.example/", "http://\uff11\uff16\uff19.254.169.254/",
     "http://169\u3002254\u3002169\u3002254/", "http://16\t9.254.169.254/", "http://[fd00:ec2::254]/",
+    " " * 64 + "http://169.254.169.254/x", "\u00a0http://169.254.169.254/x",
+    "\u2003\u3000\ufeff\x00http://169.254.169.254/x", "ht\ttp://169.254.169.254/x",
+    "h\r\nt\tt" + "\n" * 100 + "p:\t//169.254.169.254/x", "//169.254.169.254/x",
+    " /\t/169.254.169.254/x", "\\\\169.254.169.254/x", "/\\169.254.169.254/x", "//2852039166/x",
     "http://metadata.google.internal/", "https://100.100.100.200/", "http://169.254.170.2/v2",
 ]  # fmt: skip
 PRIVATE = [
@@ -83,6 +87,8 @@ async def test_a_name_that_leads_inside_reaches_no_private_provider(base_url, ho
         chat({"type": "audio_url", "audio_url": {"url": "http://10.0.0.1/"}}),
         chat({"type": "input_audio", "input_audio": {"data": "http://10.0.0.1/a.wav"}}),
         chat({"type": "file", "file": {"file_data": "http://10.0.0.1/a.pdf"}}),
+        chat({"type": "file", "file": {"file_data": "//10.0.0.1/a.pdf"}}),
+        chat({"type": "file", "file": {"file_data": "\u00a0ht\ntp://10.0.0.1/a.pdf"}}),
         chat({"type": "document", "source": {"type": "url", "url": "http://10.0.0.1/"}}),
         chat({"type": "new", "new": {"deep": [{"URL": "http://10.0.0.1/"}]}}),
         {"messages": [], "tools": [{"type": "mcp", "server_url": "http://10.0.0.1/"}]},
@@ -101,6 +107,8 @@ async def test_it_is_found_wherever_a_provider_would_look(body):
         chat(image("data:image/png;base64,AAAA"), {"type": "text", "text": "see http://10.0.0.1/"}),
         {"messages": [{"role": "user", "content": "http://10.0.0.1/ is down"}]},
         chat({"type": "input_audio", "input_audio": {"data": "//uQxAAA", "format": "mp3"}}),
+        chat({"type": "input_audio", "input_audio": {"data": "//uQ\r\n" * 99, "format": "mp3"}}),
+        chat(image(" \n" * 64 + "data:image/png;base64,AAAA")),
         {"messages": [], "tools": [{"type": "function", "function": {"url": "http://10.0.0.1"}}]},
         {"messages": [], "metadata": {"url": "http://10.0.0.1/"}},
     ],

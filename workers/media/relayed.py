@@ -9,6 +9,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from itertools import dropwhile, islice
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,7 +24,9 @@ UNREAD = ("function", "parameters", "text", "arguments", "metadata", "annotation
 """Names below them that hold text, a schema, or what an earlier answer referred to."""
 IS_A_URL = re.compile(r"(?:.*[_-])?ur[li]", re.IGNORECASE)
 MAY_BE_A_URL = re.compile(r"(?:.*[_-])?(?:data|image|file|audio|video)", re.IGNORECASE)
-SCHEME = re.compile(r"[\x00-\x20]*(?!data:)[a-z][a-z0-9+.-]{0,20}:([/\\]?)", re.IGNORECASE)
+SCHEME = re.compile(r"(?!data:)[a-z][a-z0-9+.-]{0,20}:([/\\]?)", re.IGNORECASE)
+BASE64 = re.compile(r"[A-Za-z0-9+/=]*")
+HEAD = 64  # characters that tell whether a string is a URL
 CHECKED_AT_ONCE = 8
 RESOLVE_SECONDS = 5.0
 
@@ -80,11 +83,27 @@ def _urls(body: Json) -> Iterator[str]:
 
 
 def _is_url(name: str, value: str) -> bool:
-    """Tell whether a string is a URL; data and names of files have no slash after a colon."""
-    scheme = SCHEME.match(value[:64])
-    if scheme is None:
+    """Tell whether a string is a URL; data and names of files have no slash after a colon.
+
+    Data in base64 may begin with two slashes, as a URL without a scheme does.
+    """
+    head = _head(value)
+    if head[:2].replace("\\", "/") == "//":
+        has_slash = not BASE64.fullmatch(head)
+    elif scheme := SCHEME.match(head):
+        has_slash = bool(scheme[1])
+    else:
         return False
-    return bool(IS_A_URL.fullmatch(name) or (scheme[1] and MAY_BE_A_URL.fullmatch(name)))
+    return bool(IS_A_URL.fullmatch(name) or (has_slash and MAY_BE_A_URL.fullmatch(name)))
+
+
+def _head(value: str) -> str:
+    """Return the beginning of a string as readers of URLs see it.
+
+    They ignore whitespace and control characters before a URL, and line breaks and tabs inside it.
+    """
+    text = dropwhile(str.isspace, filter(str.isprintable, value))
+    return "".join(islice(text, HEAD))
 
 
 async def _check(url: str, policy: Policy, ask: Resolve | None) -> None:
