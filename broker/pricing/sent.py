@@ -31,6 +31,9 @@ LIKELY_SOUND_BYTES = 8_000
 VARIABLE = frozenset({"flac", "ogg", "opus", "oga", "webm", "m4a", "mp4", "aac"})
 LEAST_RAW_BYTES = 16_000  # a second of 16 bit at 8 kHz
 WAVE_HEADER = 44
+MOST_WAVE_RATE = 192_000  # samples a second
+MOST_WAVE_CHANNELS = 8
+MOST_WAVE_BITS = 64
 PLAIN_WAVES = (1, 3, 0xFFFE)  # samples as whole numbers, as floats, as the extension says
 LEAST_PAGE_BYTES = 2_000
 LIKELY_PAGE_BYTES = 50_000
@@ -167,8 +170,8 @@ def _duration(data: Any, kind: str) -> Range:
         return Range()
     size = len(data) * 3 // 4
     head = _decoded(data[: 2 * WAVE_HEADER])
-    if exact := _wave_rate(head):
-        seconds = Range(size * 1000 // exact, size * 1000 // exact)
+    if stated := _wave_rate(head):
+        seconds = Range(size * 1000 // stated, size * 1000 // min(stated, LEAST_RAW_BYTES))
     elif kind.startswith("pcm"):
         seconds = Range(size * 1000 // (3 * LEAST_RAW_BYTES), size * 1000 // LEAST_RAW_BYTES)
     else:
@@ -182,12 +185,22 @@ def _is_variable(head: bytes, kind: str) -> bool:
 
 
 def _wave_rate(head: bytes) -> int | None:
-    """Return the bytes of a second in plain samples, as a WAV file's header tells."""
+    """Return the bytes of a second in plain samples, as a WAV file's header states.
+
+    The caller wrote the header, so it is believed only within what real files hold.
+    """
     if head[:4] != b"RIFF" or head[8:16] != b"WAVEfmt " or len(head) < WAVE_HEADER:
         return None
-    rate, frame = int.from_bytes(head[24:28], "little"), int.from_bytes(head[32:34], "little")
-    is_plain = int.from_bytes(head[20:22], "little") in PLAIN_WAVES
-    return rate * frame if is_plain and rate * frame else None
+    if _number(head, 20, 2) not in PLAIN_WAVES:
+        return None
+    channels = min(_number(head, 22, 2), MOST_WAVE_CHANNELS)
+    rate = min(_number(head, 24, 4), MOST_WAVE_RATE)
+    bits = min(_number(head, 34, 2), MOST_WAVE_BITS)
+    return rate * channels * -(-bits // 8) or None
+
+
+def _number(head: bytes, at: int, size: int) -> int:
+    return int.from_bytes(head[at : at + size], "little")
 
 
 def _decoded(data: str) -> bytes:

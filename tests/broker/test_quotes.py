@@ -12,12 +12,18 @@ from broker.routing import Endpoint, Plan, PlannedEndpoint
 PRICE = Price(prompt=1_000_000, completion=1_000_000)  # a nano-dollar a token
 TEXT = "x" * 396  # 100 tokens, by the rule of thumb
 OVERHEAD = 260  # of a call and its message
-WAVE = base64.b64encode(
-    b"RIFF" + bytes(4) + b"WAVEfmt " + (16).to_bytes(4, "little") + (1).to_bytes(2, "little")
-    + (1).to_bytes(2, "little") + (16_000).to_bytes(4, "little") + (32_000).to_bytes(4, "little")
-    + (2).to_bytes(2, "little") + (16).to_bytes(2, "little") + b"data" + bytes(4)
-    + bytes(320_000)
-).decode()  # fmt: skip
+
+
+def wave(*, kind=1, channels=1, rate=16_000, frame=2, bits=16, samples=320_000):
+    """Return a WAV file in base64, with a header that may lie."""
+    numbers = ((16, 4), (kind, 2), (channels, 2), (rate, 4), (rate * frame % 2**32, 4), (frame, 2),
+               (bits, 2))  # fmt: skip
+    stated = b"".join(number.to_bytes(size, "little") for number, size in numbers)
+    header = b"RIFF" + bytes(4) + b"WAVEfmt " + stated + b"data" + bytes(4)
+    return base64.b64encode(header + bytes(samples)).decode()
+
+
+WAVE = wave(rate=8_000)  # 20 seconds, as few bytes a second as WAV is held for
 
 
 def quoted(body=None, *, operation=Operation.CHAT, price=PRICE, most_written=None, **endpoint):
@@ -100,7 +106,7 @@ def part(kind, **held):
         (part("image_url", url="https://example.org/x.png"), 5_000),
         (part("file", file_data=pdf(20)), 20 * 4_700),
         (part("file", file_data="https://example.org/x.pdf"), 100 * 4_700),
-        (part("input_audio", data=WAVE, format="wav"), 10 * 35),
+        (part("input_audio", data=WAVE, format="wav"), 20 * 35),
         (part("video_url", url="https://example.org/x.mp4"), 100_000),
     ],
 )
@@ -110,12 +116,44 @@ def test_media_are_held_for_by_their_size(body, most):
 
 
 @pytest.mark.parametrize(
+    "lie",
+    [
+        {"frame": 65_535},
+        {"rate": 2**32 - 1},
+        {"channels": 65_535},
+        {"bits": 65_535},
+        {"frame": 65_535, "rate": 2**32 - 1, "channels": 65_535, "bits": 65_535},
+        {"kind": 3, "rate": 2**32 - 1},
+        {"kind": 0xFFFE, "channels": 65_535, "bits": 65_535},
+        {"rate": 0},
+        {"channels": 0},
+        {"bits": 0},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("operation", [Operation.CHAT, Operation.TRANSCRIPTIONS])
+def test_a_wave_header_that_lies_does_not_lower_the_hold(lie, operation):
+    price = Price(audio_hour=360_000_000)
+    data = wave(**lie, samples=1_600_000)  # 100 seconds of 16 bit at 8 kHz
+    body = part("input_audio", data=data) if operation is Operation.CHAT else {
+        "input_audio": {"data": data, "format": "wav"}
+    }  # fmt: skip
+    assert quoted(body, operation=operation, price=price).nanos[0] >= 10_000_000
+
+
+def test_the_likely_length_of_a_wave_file_is_what_its_header_states():
+    body = {"input_audio": {"data": wave(), "format": "wav"}}
+    found = quoted(body, operation=Operation.TRANSCRIPTIONS, price=Price(audio_hour=360_000_000))
+    assert 1_000_000 <= found.least[0] <= 1_200_000
+
+
+@pytest.mark.parametrize(
     ("operation", "price", "body", "nanos"),
     [
         (Operation.SPEECH, Price(characters=15 * 10**9), {"input": "x" * 4_000}, 60_000_000),
         (Operation.SPEECH, Price(audio_output=12 * 10**9), {"input": "x" * 4_000}, 144_000_000),
         (Operation.TRANSCRIPTIONS, Price(audio_hour=360_000_000),
-         {"input_audio": {"data": WAVE, "format": "wav"}}, 1_000_000),
+         {"input_audio": {"data": WAVE, "format": "wav"}}, 2_000_000),
         (Operation.IMAGES, Price(image_output=40_000_000), {"prompt": "a", "n": 3}, 120_000_000),
         (Operation.IMAGES, Price(image_output_token=40 * 10**9), {"prompt": "a", "n": 2},
          504_000_000),
