@@ -30,17 +30,22 @@ def told_type(media: Media, fetched: Fetched) -> str | None:
             return _recording_type(media.medium, stated, found)
 
 
-def checked(media: Media) -> Media:
-    """Return an attachment that came with its bytes, under their true type. Raises UnfitError."""
+def checked(media: Media, field: str) -> Media:
+    """Return an attachment that came with its bytes, under their true type.
+
+    Raises UnfitError, which names the field, where the data of an image is something else.
+    """
     if media.medium is not Medium.IMAGE or media.data is None:
         return media
     found = sniff_base64(media.data)
     if found is None and family(media.mime) == "image":
         return media  # a kind we do not know: the provider may
     if found is None or family(found) != "image":
+        actual = found or media.mime
+        of_type = f"of type {actual}" if actual else "of an unknown type"
         raise UnfitError(
-            f"The data of an image is none, but {found or media.mime or 'of no known type'}: send "
-            "PNG, JPEG, WebP or GIF.",
+            f"{field}: the data is not an image. It is {of_type}. Send a PNG, JPEG, WebP or GIF "
+            "image.",
             ErrorType.INVALID_IMAGE,
         )
     return media if found == media.mime else replace(media, mime=found)

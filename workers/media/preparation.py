@@ -146,7 +146,7 @@ class _Preparation:
             media = replace(media, medium=Medium(family(media.mime)))  # a file that is an image
         match self._rules.way(media):
             case Way.AS_IS:
-                true = checked(media)
+                true = checked(media, _field(place))
                 unchanged = true is media and is_usual(media, part)
                 return _Fitted(part if unchanged else media_part(true, part))
             case Way.BYTES:
@@ -186,12 +186,17 @@ def _read_part(part: Json, place: _Place) -> Media | None:
     try:
         return read_media(part)
     except ValueError as problem:
-        row, column = place
         kind = MEDIA_PARTS[part["type"]]
         raise UnfitError(
-            f"messages.{row}.content.{column}: the data of the {kind} cannot be read: {problem}.",
+            f"{_field(place)}: the data of the {kind} cannot be read: {problem}.",
             ErrorType.INVALID_IMAGE if kind == "image" else ErrorType.INVALID_REQUEST,
         ) from None
+
+
+def _field(place: _Place) -> str:
+    """Return the name of a content part in a body."""
+    row, column = place
+    return f"messages.{row}.content.{column}"
 
 
 def _last_name(url: str | None) -> str | None:

@@ -175,6 +175,22 @@ async def test_image_data_that_is_none_is_refused():
         assert failure.error_type is ErrorType.INVALID_IMAGE
 
 
+@pytest.mark.parametrize(
+    ("part", "actual"),
+    [
+        (image(data_uri(b"hello world", "text/plain")), "of type text/plain"),
+        (image(data_uri(PDF, "image/png")), "of type application/pdf"),
+        ({"type": "image", "source": {"type": "base64", "data": "aGVsbG8="}}, "of an unknown type"),
+    ],
+)
+async def test_image_data_that_is_none_is_refused_in_plain_words(part, actual):
+    failure = await failure_of(part)
+    assert failure.message == (
+        f"messages.0.content.1: the data is not an image. It is {actual}. "
+        "Send a PNG, JPEG, WebP or GIF image."
+    )
+
+
 DOCUMENTS = [
     {"type": "document", "source": {"type": "base64", "media_type": "application/pdf",
                                     "data": base64.b64encode(PDF).decode()}, "title": "paper.pdf"},
