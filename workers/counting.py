@@ -4,21 +4,72 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import structlog
+
 from broker import pricing
 from broker.completion import Completion, CompletionRequest, Document, Json, Usage
 from broker.pricing import Price
 from workers.assembly import TEXTS
 
 MOST_TOKENS = 1_000_000_000
+MOST_PIECES = 10_000
+MOST_CHARACTERS = 1_000_000_000
+A_WEEK_MS = 7 * 24 * 3_600_000
+MOST_NANOS = 10**18
+"""A billion US dollars: no call costs as much, and the databases' integers hold it."""
+
+WHOLES = {
+    "input": MOST_TOKENS,
+    "cache_read": MOST_TOKENS,
+    "cache_write": MOST_TOKENS,
+    "cache_both": MOST_TOKENS,
+    "output": MOST_TOKENS,
+    "reasoning": MOST_TOKENS,
+    "billed_input": MOST_TOKENS,
+    "billed_output": MOST_TOKENS,
+}
+"""The largest credible value of each count that the others depend on."""
+
+DETAILS = {
+    "cache_write_1h": MOST_TOKENS,
+    "input_audio": MOST_TOKENS,
+    "input_image": MOST_TOKENS,
+    "output_audio": MOST_TOKENS,
+    "output_image": MOST_TOKENS,
+    "input_audio_ms": A_WEEK_MS,
+    "input_pages": MOST_PIECES,
+    "input_characters": MOST_CHARACTERS,
+    "input_images": MOST_PIECES,
+    "output_images": MOST_PIECES,
+    "searches": MOST_PIECES,
+    "requests": MOST_PIECES,
+    "cost_nanos": MOST_NANOS,
+}
+"""The largest credible value of each count that can be left out alone."""
+
+log = structlog.get_logger()
 
 
-def is_credible(usage: Usage) -> bool:
-    """Tell counts that could be from those that no model can have made."""
-    counts = (
-        *(usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning),
-        *(usage.billed_input, usage.billed_output),
-    )
-    return all(count is None or 0 <= count <= MOST_TOKENS for count in counts)
+def credible(usage: Usage | None) -> Usage | None:
+    """Return what can be true of a provider's statement; None where its token counts cannot be.
+
+    A single incredible detail is left out: it then counts as not stated.
+    """
+    if usage is None:
+        return None
+    wrong = [name for name, most in (WHOLES | DETAILS).items() if not _is_within(usage, name, most)]
+    if not wrong:
+        return usage
+    log.warning("usage.incredible", ignored=wrong)
+    if not WHOLES.keys().isdisjoint(wrong):
+        return None
+    unstated: dict[str, Any] = dict.fromkeys(wrong)
+    return replace(usage, **unstated)
+
+
+def _is_within(usage: Usage, name: str, most: int) -> bool:
+    count = getattr(usage, name)
+    return count is None or (type(count) is int and 0 <= count <= most)
 
 
 def counts_nothing(usage: Usage, answer: Completion | Document) -> bool:

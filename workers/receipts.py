@@ -11,7 +11,7 @@ from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.money import usd_text
 from broker.native_lane import in_batch
-from workers.counting import counts_nothing, estimate, is_credible, with_pieces
+from workers.counting import MOST_NANOS, counts_nothing, credible, estimate, with_pieces
 
 DEVIATION_SHARE = 100  # 1 %
 DEVIATION_NANOS = 1_000  # providers round their statements
@@ -44,8 +44,8 @@ class Receipt:
         `fee` is our part, in per cent, of what is charged to a caller's own key. The service tier
         of the answer counts, not the one that was asked for.
         """
-        usage = answer.usage
-        if usage is None or not is_credible(usage) or counts_nothing(usage, answer):
+        usage = credible(answer.usage)
+        if usage is None or counts_nothing(usage, answer):
             usage = estimate(request, answer)
         price = job.endpoint.price
         tier = answer.service_tier if isinstance(answer, Completion) else None
@@ -56,6 +56,7 @@ class Receipt:
             cost = pricing.charge(price, usage, answer, tier=tier)
         else:
             cost = pricing.cost(price, usage, tier=tier)
+        cost = min(cost, MOST_NANOS)
         deviates = not price.as_stated and _deviates(job, cost, usage.cost_nanos)
         searches = min(pricing.search_cost(price, usage), cost)
         if job.endpoint.is_byok:

@@ -1,15 +1,18 @@
 """What has a price by the piece is counted by us: no provider tells how many there were."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
+import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from broker.completion import Completion, CompletionRequest, Document, Media, Usage
 from broker.pricing import Price
 from tests.factories import make_endpoint
 from workers.answers import usage_json
-from workers.counting import completed_usage
+from workers.counting import DETAILS, WHOLES, completed_usage, credible
 from workers.receipts import Receipt
 
 PICTURE = {"type": "image_url", "image_url": {"url": "https://x"}}
@@ -175,3 +178,44 @@ SOUND = {"input_audio": {"data": "A" * 32_000, "format": "mp3"}}  # 24 kB: about
 def test_what_no_provider_states_is_counted(price, body, answer, nanos):
     job = SimpleNamespace(endpoint=make_endpoint(**price))
     assert Receipt.of(job, CompletionRequest(body, "m"), answer).cost_nanos == nanos
+
+
+COUNTS = [each.name for each in fields(Usage) if each.name != "estimated"]
+DEAR = dict.fromkeys(
+    ["prompt", "completion", "request", "image", "characters", "audio_hour", "page", "web_search"],
+    1000 * 10**9,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(COUNTS),
+        st.one_of(
+            st.integers(0, 10**4), st.integers(-5, 10**40), st.just(2**63), st.floats(), st.text()
+        ),
+    ),
+    st.booleans(),
+)
+def test_no_statement_makes_a_cost_that_cannot_be_stored(stated, as_stated):
+    assert set(COUNTS) == WHOLES.keys() | DETAILS.keys()
+    job = SimpleNamespace(id="job_1", endpoint=make_endpoint(**DEAR, as_stated=as_stated))
+    answer = Completion(WRITTEN, Usage(**stated))
+    receipt = Receipt.of(job, CompletionRequest({"messages": []}, "m"), answer)
+    assert 0 <= receipt.cost_nanos < 2**63
+    assert orjson.loads(orjson.dumps(usage_json(receipt)))
+
+
+@pytest.mark.parametrize("name", sorted(DETAILS))
+@pytest.mark.parametrize("count", [-1, 10**12, 10**30, 1.5, "7", True])
+def test_a_detail_that_cannot_be_true_counts_as_not_stated(name, count):
+    if name == "cost_nanos" and count == 10**12:
+        return
+    usage = Usage(input=3, output=4, **{name: count})
+    assert credible(usage) == Usage(input=3, output=4)
+
+
+def test_searches_that_nobody_can_have_made_are_not_charged():
+    job = SimpleNamespace(id="job_1", endpoint=make_endpoint(prompt=10**6, web_search=5_000_000))
+    answer = Completion(WRITTEN, Usage(input=1, output=1, searches=10**12))
+    receipt = Receipt.of(job, CompletionRequest({"messages": []}, "m"), answer)
+    assert (receipt.cost_nanos, receipt.usage.searches) == (1, None)
