@@ -59,6 +59,11 @@ class Assembly:
         if usage is not None and self._answer.usage is None:
             self._answer = replace(self._answer, usage=usage)
 
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider has stated so far."""
+        return self._answer.usage
+
     def completion(self) -> Completion:
         """Return the answer as far as it has come."""
         choices = [self._choices[index].json() for index in sorted(self._choices)]

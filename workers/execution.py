@@ -11,9 +11,18 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 
 import orjson
+import structlog
 
 from broker.clock import now_ms
-from broker.completion import AttemptOutcome, Chunk, ErrorType, Failure, Json
+from broker.completion import (
+    AttemptOutcome,
+    Chunk,
+    Completion,
+    Document,
+    ErrorType,
+    Failure,
+    Json,
+)
 from broker.file_parser import read_file_parser
 from broker.lifecycle import Claim, ClaimedJob, claim_many
 from broker.operations import Operation
@@ -27,8 +36,10 @@ from workers.answer_reading import Deadlines, Stopwatch
 from workers.answers import Envelope
 from workers.asking import request_of
 from workers.assembly import Assembly
+from workers.counting import credible
 from workers.detours import detour
 from workers.healing import heal
+from workers.insisting import OUT_OF_SERVICE
 from workers.media import Annotator, pdf_reader, prepare, refuse_private_urls
 from workers.media.preparation import most_fetched
 from workers.media.room import Place, body_size
@@ -40,6 +51,8 @@ from workers.story import Story
 from workers.toolbox import Answer, Route, Toolbox
 from workers.unanswered import may_hide
 from workers.upstream import call
+
+log = structlog.get_logger()
 
 
 async def run_job(tools: Toolbox, permit: Permit, job_id: str) -> None:
@@ -53,14 +66,45 @@ async def run_job(tools: Toolbox, permit: Permit, job_id: str) -> None:
             return
         run = await begin(tools, job)
         pacing.expect(tools, permit, run.request.body)
-        with pacing.counted(tools, job):
-            answer = await detour(tools, run) or await attempt(tools, run)
-            pacing.learn(tools, permit, job, answer)
-        observe(tools, run, answer)
-        answer = await heal(tools.sandbox, run, answer)
-        failure = answer if isinstance(answer, Failure) else await finish(tools, run, answer)
+        failure = await _carry_out(tools, permit, run)
         if failure is not None:
             await fail(tools, run, failure)
+
+
+async def _carry_out(tools: Toolbox, permit: Permit, run: Run) -> Failure | None:
+    """Call the provider and store its answer; return the failure where there is none.
+
+    An unexpected error after the request was sent is such a failure: an attempt that stays open is
+    made again, and paid again.
+    """
+    answer: Answer | None = None
+    try:
+        with pacing.counted(tools, run.job):
+            answer = await detour(tools, run) or await attempt(tools, run)
+            pacing.learn(tools, permit, run.job, answer)
+        observe(tools, run, answer)
+        answer = await heal(tools.sandbox, run, answer)
+        return answer if isinstance(answer, Failure) else await finish(tools, run, answer)
+    except OUT_OF_SERVICE:
+        raise
+    except Exception:
+        if not run.watch.sent:
+            raise
+        log.exception("attempt.crashed", job=run.job.id, attempt=run.job.attempt)
+        run.story.take_back()
+        return answer if isinstance(answer, Failure) else _crashed(run, answer)
+
+
+def _crashed(run: Run, answer: Completion | Document | None) -> Failure:
+    """Return the failure of a call whose answer could not be handled here."""
+    source = answer or run.heard
+    return Failure(
+        AttemptOutcome.UNKNOWN,
+        ErrorType.SERVER,
+        f"The answer of {run.job.endpoint.provider} could not be processed.",
+        answered=True,
+        usage=credible(source.usage) if source else None,
+    )
 
 
 @contextlib.contextmanager
@@ -171,7 +215,8 @@ async def _call(tools: Toolbox, run: Run) -> Answer:
         )
         if refused is not None:
             return refused
-        return annotator.answer(await _asked(tools, run, adapter, upstream, annotator))
+        answer = await _asked(tools, run, adapter, upstream, annotator)
+        return annotator.answer(replace(answer, usage=credible(answer.usage)))
 
 
 def _room(tools: Toolbox, run: Run) -> AbstractAsyncContextManager[Place | None]:

@@ -193,7 +193,7 @@ async def record_failure(
     job, failure = run.job, redact_failure(failure)
     generation = None
     if isinstance(decision, GiveUp) and decision.state in FINAL:
-        generation = bill(run, failure, tools.settings.byok_fee_percent)
+        generation = _bill(tools, run, failure)
     _prepare(run, failure, decision, generation)
     events = None if isinstance(decision, Retry) else run.story.packed()
     recorded = await record(
@@ -209,6 +209,18 @@ async def record_failure(
         _prepare(run, failure, recorded.decision, generation)
     run.story.tell()
     return recorded.decision
+
+
+def _bill(tools: Toolbox, run: Run, failure: Failure) -> Json | None:
+    """Return the generation that is paid for; nothing where its cost cannot be computed.
+
+    An attempt that stays open for that reason would be bought again.
+    """
+    try:
+        return bill(run, failure, tools.settings.byok_fee_percent)
+    except Exception:
+        log.exception("attempt.unbillable", job=run.job.id, attempt=run.job.attempt)
+        return None
 
 
 def _prepare(run: Run, failure: Failure, decision: Decision, generation: Json | None) -> None:

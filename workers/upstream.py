@@ -55,7 +55,10 @@ CARRIED = {"accept-encoding": "gzip, deflate", "user-agent": "Waybill"}
 
 log = structlog.get_logger()
 
-MISSHAPEN = (TypeError, ValueError, LookupError, AttributeError)
+MISSHAPEN = (
+    *(TypeError, ValueError, LookupError, AttributeError),
+    *(ArithmeticError, RecursionError),
+)
 """What a translator raises over a shape that nobody foresaw."""
 
 

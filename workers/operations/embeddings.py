@@ -59,7 +59,11 @@ def _encoded(vector: Any, *, packed: bool) -> Any:
         return vector
     if not isinstance(vector, list) or not all(isinstance(one, int | float) for one in vector):
         raise MalformedAnswerError("an embedding is not a list of numbers")
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+    try:
+        content = struct.pack(f"<{len(vector)}f", *vector)
+    except (OverflowError, struct.error):
+        raise MalformedAnswerError("an embedding is not made of 32-bit floats") from None
+    return base64.b64encode(content).decode()
 
 
 def _floats(encoded: str) -> list[float]:

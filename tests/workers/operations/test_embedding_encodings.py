@@ -12,6 +12,7 @@ from broker.completion import CompletionRequest
 from broker.operations import Operation
 from broker.vendors import vendors
 from workers.adapters.base import MalformedAnswerError, Upstream
+from workers.operations.embeddings import vectors
 from workers.operations.registry import operation_adapter
 
 PERPLEXITY = vendors()["perplexity"]
@@ -74,3 +75,9 @@ def test_perplexity_is_asked_for_bytes_at_its_own_address(base, url, encoding):
         "encoding_format": "base64_int8",
         "model": "m",
     }
+
+
+@pytest.mark.parametrize("number", [1e39, -1e39, 10**400], ids=["large", "small", "huge"])
+def test_numbers_beyond_32_bit_floats_are_a_malformed_answer(number):
+    with pytest.raises(MalformedAnswerError, match="32-bit"):
+        vectors(asked("base64"), [[0.5, number]])

@@ -1,5 +1,6 @@
 """Cut a provider's text for an error, without secrets."""
 
+import re
 from dataclasses import replace
 
 from broker.completion import Failure
@@ -7,6 +8,9 @@ from broker.redaction import redact
 
 RAW_LIMIT = 2000
 """Characters of a provider's body that are kept."""
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL and half a surrogate pair: neither JSON's writer nor PostgreSQL takes them."""
 
 
 def excerpt(text: str, limit: int = RAW_LIMIT) -> str:
@@ -16,10 +20,14 @@ def excerpt(text: str, limit: int = RAW_LIMIT) -> str:
 
 
 def redact_failure(failure: Failure) -> Failure:
-    """Return a failure whose every text is without secrets."""
+    """Return a failure whose every text is without secrets, and can be stored."""
     return replace(
         failure,
-        message=redact(failure.message),
-        raw=failure.raw and redact(failure.raw),
-        provider_code=failure.provider_code and redact(failure.provider_code),
+        message=_clean(failure.message),
+        raw=failure.raw and _clean(failure.raw),
+        provider_code=failure.provider_code and _clean(failure.provider_code),
     )
+
+
+def _clean(text: str) -> str:
+    return redact(_UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text))

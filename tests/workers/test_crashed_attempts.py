@@ -1,0 +1,181 @@
+"""An error of our own after the provider was called ends the attempt: it is not bought again."""
+
+import asyncio
+import contextlib
+from types import SimpleNamespace
+
+import pytest
+from redis.exceptions import RedisError
+from sqlalchemy import select
+
+from broker.clock import now_ms
+from broker.completion import AttemptOutcome, Completion, ErrorType, Failure, Usage
+from broker.pacing import Permit
+from broker.queues import Lane
+from broker.settings import Settings
+from broker.tables import Attempt, Generation, Job
+from tests.factories import make_principal, submit
+from workers import execution, recording
+from workers.adapters.errors.redaction import redact_failure
+from workers.execution import run_job
+from workers.lanes import Lanes
+from workers.receipts import Receipt
+
+ANSWER = Completion(
+    [{"index": 0, "finish_reason": "stop", "message": {"content": "Hello"}}],
+    Usage(input=3, output=4),
+)
+ERRORS = [RecursionError("deep"), ZeroDivisionError("secret"), AssertionError(), MemoryError()]
+
+
+class Tools(SimpleNamespace):
+    """A worker's tools for one job, with the calls that its provider got."""
+
+    def __init__(self, database):
+        nothing = lambda *_, **__: None  # noqa: E731
+        super().__init__(
+            database=database,
+            settings=Settings(),
+            worker_id="worker-1",
+            lanes=Lanes(),
+            held={},
+            called_off={},
+            running={},
+            streaming=set(),
+            stopping=asyncio.Event(),
+            sandbox=None,
+            redis=None,
+            events=SimpleNamespace(emit=nothing, remember=nothing),
+            publisher=SimpleNamespace(publish=nothing),
+            recorder=SimpleNamespace(count_deviation=nothing),
+            calls=0,
+        )
+
+
+async def _same(_sandbox, _run, answer):
+    return answer
+
+
+async def _none(*_):
+    return None
+
+
+@pytest.fixture
+def stub(monkeypatch):
+    """Stand in for pacing, observation and the provider."""
+    monkeypatch.setattr(
+        execution,
+        "pacing",
+        SimpleNamespace(
+            turned_away=_none,
+            expect=lambda *_: None,
+            counted=lambda *_: contextlib.nullcontext(),
+            learn=lambda *_: None,
+        ),
+    )
+
+    async def call(tools, run):
+        tools.calls += 1
+        run.watch.sent = True
+        return ANSWER
+
+    monkeypatch.setattr(execution, "detour", _none)
+    monkeypatch.setattr(execution, "observe", lambda *_: None)
+    monkeypatch.setattr(execution, "heal", _same)
+    monkeypatch.setattr(execution, "_call", call)
+    return monkeypatch
+
+
+def _break(monkeypatch, stage, error):
+    def crash(*_, **__):
+        raise error
+
+    async def crash_later(*_, **__):
+        raise error
+
+    async def call(tools, run):
+        tools.calls += 1
+        run.watch.sent = True
+        raise error
+
+    match stage:
+        case "reading":
+            monkeypatch.setattr(execution, "_call", call)
+        case "learning":
+            monkeypatch.setattr(execution.pacing, "learn", crash)
+        case "observing":
+            monkeypatch.setattr(execution, "observe", crash)
+        case "healing":
+            monkeypatch.setattr(execution, "heal", crash_later)
+        case "receipt":
+            monkeypatch.setattr(Receipt, "of", crash)
+        case "recording":
+            monkeypatch.setattr(recording.Envelope, "body", crash)
+
+
+async def _run(tools, job_id):
+    await run_job(tools, Permit("p", Lane.INTERACTIVE, 0.0, 0), job_id)
+
+
+def _rows(database, *columns):
+    return database.read_now(lambda connection: connection.execute(select(*columns)).all())
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda each: type(each).__name__)
+@pytest.mark.parametrize(
+    "stage", ["reading", "learning", "observing", "healing", "receipt", "recording"]
+)
+async def test_an_error_after_the_call_is_recorded_and_not_bought_again(
+    database, stub, stage, error
+):
+    job_id = submit(database, make_principal(database), now=now_ms(), max_attempts=3)
+    tools = Tools(database)
+    _break(stub, stage, error)
+    await _run(tools, job_id)
+    await _run(tools, job_id)  # a doubled message finds nothing to do
+    assert tools.calls == 1
+    assert [tuple(row) for row in _rows(database, Attempt.outcome, Attempt.error_type)] == [
+        ("unknown", "server")
+    ]
+    [(state, told)] = _rows(database, Job.state, Job.error)
+    assert state == "failed"
+    assert "secret" not in str(told)
+    is_billed = stage not in ("reading", "receipt")
+    assert len(_rows(database, Generation.id)) == is_billed
+
+
+async def test_without_an_error_the_answer_is_recorded(database, stub):
+    job_id = submit(database, make_principal(database), now=now_ms())
+    tools = Tools(database)
+    await _run(tools, job_id)
+    assert _rows(database, Attempt.outcome) == [("ok",)]
+
+
+async def test_a_failure_of_the_provider_stays_what_it_is(database, stub):
+    refusal = Failure(AttemptOutcome.REJECTED, ErrorType.INVALID_REQUEST, "No such parameter.")
+
+    async def refuse(_tools, run):
+        run.watch.sent = True
+        return refusal
+
+    job_id = submit(database, make_principal(database), now=now_ms())
+    stub.setattr(execution, "_call", refuse)
+    _break(stub, "observing", AssertionError())
+    await _run(Tools(database), job_id)
+    assert _rows(database, Attempt.error_type) == [("invalid_request",)]
+
+
+async def test_an_attempt_stays_open_while_redis_is_away(database, stub):
+    job_id = submit(database, make_principal(database), now=now_ms())
+    _break(stub, "healing", RedisError("away"))
+    with pytest.raises(RedisError):
+        await _run(Tools(database), job_id)
+    assert _rows(database, Job.state) == [("running",)]
+
+
+@pytest.mark.parametrize("code", [0, 0xD800, 0xDFFF])
+def test_texts_of_failures_can_be_stored(code):
+    text = f"a{chr(code)}b"
+    failure = Failure(AttemptOutcome.REJECTED, ErrorType.SERVER, text, provider_code=text, raw=text)
+    cleaned = redact_failure(failure)
+    assert {cleaned.message, cleaned.provider_code, cleaned.raw} == {"a\ufffdb"}
