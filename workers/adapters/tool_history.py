@@ -3,6 +3,7 @@
 Clients send histories that other models wrote: ids repeat in every turn (`list_dir:0`), are empty,
 or hold letters that a wire refuses; calls come in OpenAI's form before `tools`, `function_call`.
 Here every call gets an id of its own, each result names its call and stands right behind it.
+Further results of a call are joined to its first one.
 
 A call keeps its id where the wire allows it. A new id depends only on the messages before it, so a
 conversation that grows keeps its ids, and a prompt cache stays valid.
@@ -137,8 +138,7 @@ class _History:
         told: list[Any] = []
         for turn in self._turns:
             told.append(turn.message)
-            for call in turn.calls:
-                told += call.results
+            told += [_joined(call.results) for call in turn.calls if call.results]
         return told
 
     def _turn(self, message: Json) -> _Turn:
@@ -189,6 +189,24 @@ class _History:
         if given:
             return self._by_id.first(given) or self._latest.get(given)
         return (self._by_name.first(name) if name else None) or self._all.first("")
+
+
+def _joined(results: list[Json]) -> Json:
+    """Return the results of one call as one: strict wires take one result for each call."""
+    first = results[0]
+    if len(results) == 1:
+        return first
+    contents = [each["content"] for each in results if each.get("content")]
+    if all(isinstance(each, str) for each in contents):
+        return {**first, "content": "\n".join(dict.fromkeys(contents))}
+    return {**first, "content": [part for each in contents for part in _parts(each)]}
+
+
+def _parts(content: Any) -> list[Any]:
+    """Return a content as a list of parts."""
+    if isinstance(content, list):
+        return content
+    return [{"type": "text", "text": content}] if isinstance(content, str) else [content]
 
 
 def _old_call(message: Json) -> Json | None:

@@ -89,6 +89,35 @@ def test_results_stand_behind_their_calls_in_their_order():
     assert told == [USER, calls, results["a"], results["b"], USER, USER]
 
 
+TEXT_PART = {"type": "text", "text": "1"}
+
+
+@pytest.mark.parametrize(
+    ("contents", "joined"),
+    [
+        (["1", "2"], "1\n2"),
+        (["1", "2", "3"], "1\n2\n3"),
+        (["1", "1"], "1"),
+        (["", "2"], "2"),
+        (["1", None], "1"),
+        ([[TEXT_PART], "2"], [TEXT_PART, {"type": "text", "text": "2"}]),
+        (["0", [TEXT_PART]], [{"type": "text", "text": "0"}, TEXT_PART]),
+    ],
+)
+def test_further_results_of_a_call_are_joined_to_the_first(contents, joined):
+    calls = {"role": "assistant", "content": None, "tool_calls": [call("a", 0)]}
+    results = [{"role": "tool", "tool_call_id": "a", "content": each} for each in contents]
+    told = with_matched_calls([USER, calls, results[0], USER, *results[1:]], kept_id)
+    assert told == [USER, calls, {**results[0], "content": joined}, USER]
+
+
+def test_many_results_of_one_call_take_linear_time():
+    calls = {"role": "assistant", "content": None, "tool_calls": [call("a", 0)]}
+    results = [{"role": "tool", "tool_call_id": "a", "content": f"{n:0100}"} for n in range(50_000)]
+    told = with_matched_calls([USER, calls, *results], kept_id)
+    assert told[2]["content"].count("\n") == len(results) - 1
+
+
 def test_the_form_before_tools_becomes_calls_with_results():
     said = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "1"}}
     result = {"role": "function", "name": "f", "content": "1"}
@@ -140,13 +169,14 @@ CALL_IDS = {
     [
         history([["list_dir:0"], ["list_dir:0", "list_dir:0"], ["list_dir:1"]]),
         history([["", ""], [""]]),
+        [*history([["a", "b"]]), {"role": "tool", "tool_call_id": "a", "content": "again"}],
         [
             USER,
             {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": ""}},
             {"role": "function", "name": "f", "content": "1"},
         ],
     ],
-    ids=["repeated", "empty", "function_call"],
+    ids=["repeated", "empty", "two results", "function_call"],
 )
 def test_every_wire_sends_calls_with_ids_of_their_own(wire, messages):
     upstream = Upstream(slug="p", base_url="https://provider.example/v1", api_key="a:b", wire=wire)
