@@ -92,10 +92,10 @@ async def _carry_out(tools: Toolbox, permit: Permit, run: Run) -> Failure | None
             raise
         log.exception("attempt.crashed", job=run.job.id, attempt=run.job.attempt)
         run.story.take_back()
-        return answer if isinstance(answer, Failure) else _crashed(run, answer)
+        return answer if isinstance(answer, Failure) else crashed(run, answer)
 
 
-def _crashed(run: Run, answer: Completion | Document | None) -> Failure:
+def crashed(run: Run, answer: Completion | Document | None) -> Failure:
     """Return the failure of a call whose answer could not be handled here."""
     source = answer or run.heard
     return Failure(

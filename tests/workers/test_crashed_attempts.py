@@ -10,15 +10,17 @@ from sqlalchemy import select
 
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, Completion, ErrorType, Failure, Usage
+from broker.native_batches import Called
 from broker.pacing import Permit
 from broker.queues import Lane
 from broker.settings import Settings
 from broker.tables import Attempt, Generation, Job
-from tests.factories import make_principal, submit
+from tests.factories import make_principal, submit, submit_and_claim
 from workers import execution, recording
 from workers.adapters.errors.redaction import redact_failure
 from workers.execution import run_job
 from workers.lanes import Lanes
+from workers.native_batches import booking
 from workers.receipts import Receipt
 
 ANSWER = Completion(
@@ -142,6 +144,19 @@ async def test_an_error_after_the_call_is_recorded_and_not_bought_again(
     assert "secret" not in str(told)
     is_billed = stage not in ("reading", "receipt")
     assert len(_rows(database, Generation.id)) == is_billed
+
+
+async def test_an_error_over_a_line_of_a_batch_ends_that_line(database, monkeypatch):
+    job = submit_and_claim(database, make_principal(database))
+
+    async def crash(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(booking, "heal", crash)
+    monkeypatch.setattr(booking, "_read", lambda *_: ANSWER)
+    await booking.book_answer(Tools(database), None, Called(job, 0, called_off=False), b"{}")
+    assert _rows(database, Attempt.outcome, Attempt.error_type) == [("unknown", "server")]
+    assert _rows(database, Job.state) == [("queued",)]
 
 
 async def test_without_an_error_the_answer_is_recorded(database, stub):

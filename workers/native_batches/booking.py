@@ -24,7 +24,9 @@ from broker.states import JobState
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.answer_reading import Deadlines, Stopwatch
 from workers.asking import request_of
+from workers.execution import crashed
 from workers.healing import heal
+from workers.insisting import OUT_OF_SERVICE
 from workers.recording import finish, record_failure
 from workers.run import Run
 from workers.stated_usage import stated_usage
@@ -55,10 +57,20 @@ class BatchedRun(Run):
 
 
 async def book_answer(tools: Toolbox, route: Route, called: Called, answer: bytes) -> None:
-    """Record what the provider answered to this line; what cannot be read falls back."""
+    """Record what the provider answered to this line; what cannot be read falls back.
+
+    So does a line over which an unexpected error is raised: the batch's other lines go on.
+    """
     run = await _run(tools, called)
-    read = await heal(tools.sandbox, run, _read(run, route, answer))
-    failure = read if isinstance(read, Failure) else await finish(tools, run, read)
+    try:
+        read = await heal(tools.sandbox, run, _read(run, route, answer))
+        failure = read if isinstance(read, Failure) else await finish(tools, run, read)
+    except OUT_OF_SERVICE:
+        raise
+    except Exception:
+        log.exception("native_batch.line_crashed", job=run.job.id)
+        run.story.take_back()
+        failure = crashed(run, None)
     if failure is not None:
         await _end(tools, run, failure, Retry(0))
 
