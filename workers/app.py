@@ -54,6 +54,16 @@ Consumer.wanted = runtime.queues
 
 # a refusal that is tried again anyway needs no traceback
 logging.getLogger("kombu.transport.redis").setLevel(logging.ERROR)
+
+
+def _shorten(record: logging.LogRecord) -> bool:
+    """Drop the traceback of an acknowledgement that was lost with its connection."""
+    if str(record.msg).startswith("Couldn't ack"):
+        record.exc_info = None
+    return True
+
+
+logging.getLogger("celery.worker.request").addFilter(_shorten)
 # nothing is ever delayed in the transport: RabbitMQ's lack of delayed direct exchanges is no news
 logging.getLogger("kombu.transport.native_delayed_delivery").setLevel(logging.ERROR)
 # the payloads are JSON, so running as root (in a container, say) is no danger to warn of

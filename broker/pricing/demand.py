@@ -116,11 +116,25 @@ def most_cost(price: Price, expected: Demand) -> int:
     tier = "priority" if asked == "auto" else asked
     dearer = tier if price.percent(tier) > WHOLE else None
     tokens = max(
-        cost(_dearest(each, caches_an_hour=expected.caches_an_hour), usage, tier=dearer)
+        cost(
+            _at_shares_of(price, _dearest(each, caches_an_hour=expected.caches_an_hour)),
+            usage,
+            tier=dearer,
+        )
         for each in rates
     )
     by_the_hour = replace(NOTHING, audio_hour=price.audio_hour)  # tokens of the sound are above
     return tokens + cost(by_the_hour, Usage(input_audio_ms=usage.input_audio_ms))
+
+
+def _at_shares_of(price: Price, rates: Price) -> Price:
+    """Return rates with the shares of service tiers that the whole price states."""
+    return replace(
+        rates,
+        flex_percent=price.flex_percent,
+        priority_percent=price.priority_percent,
+        batch_discount=price.batch_discount,
+    )
 
 
 def _dearest(rates: Price, *, caches_an_hour: bool) -> Price:

@@ -25,7 +25,7 @@ BACK_SECONDS = 2.0
 @contextlib.contextmanager
 def small_disk(directory: Path) -> Iterator[None]:
     directory.mkdir(exist_ok=True)
-    command = ["mount", "-t", "tmpfs", "-o", "size=64m", "waybill-test", str(directory)]
+    command = ["mount", "-t", "tmpfs", "-o", "size=64m,mode=0700", "waybill-test", str(directory)]
     try:
         mounted = subprocess.run(command, check=False, capture_output=True)
     except FileNotFoundError:

@@ -1,7 +1,7 @@
 """The samples of a guide to OpenRouter run here as they are written, and so do our own.
 
-`WAYBILL_GUIDE` names the text of a guide, which is not part of this repository. Of a sample only
-base URL, key and placeholder models are changed; lost indentation and quotes are put back, and what
+`WAYBILL_TEST_GUIDE` names the text of a guide, which is not part of this repository. Of a sample
+only base URL, key and placeholder models are changed; lost indentation and quotes are put back, and what
 a sample takes from elsewhere (`ENDPOINT`, `data`, a file) is defined before it.
 """
 
@@ -19,7 +19,7 @@ from tests.e2e.guide import indented, pointed_at, samples
 from tests.house import KEY, House
 
 GUIDE = Path(
-    os.environ.get("WAYBILL_GUIDE")
+    os.environ.get("WAYBILL_TEST_GUIDE")
     or Path(__file__).parents[3] / "shared/reference/openrouter-guide.txt"
 )
 PLACEHOLDERS = {
@@ -171,7 +171,7 @@ def test_a_sample_of_our_own_runs(shop: House, tmp_path: Path, name: str) -> Non
         assert told.strip() == "one two three"
 
 
-@pytest.mark.skipif(not GUIDE.exists(), reason=f"no guide at {GUIDE} (set WAYBILL_GUIDE)")
+@pytest.mark.skipif(not GUIDE.exists(), reason=f"no guide at {GUIDE} (set WAYBILL_TEST_GUIDE)")
 @pytest.mark.parametrize("place", range(9))
 def test_a_sample_of_the_guide_runs_as_it_is_written(
     shop: House, tmp_path: Path, place: int

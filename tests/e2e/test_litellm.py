@@ -1,8 +1,8 @@
 """LiteLLM's `openrouter/` provider, run by an interpreter of its own.
 
 LiteLLM is large and has pins of its own, so it is not installed beside Waybill:
-`WAYBILL_LITELLM_PYTHON` names an interpreter that has it, and CI makes one. Without it, nothing of
-this is tested.
+`WAYBILL_TEST_LITELLM_PYTHON` names an interpreter that has it, and CI makes one. Without it,
+nothing of this is tested.
 """
 
 import json
@@ -14,7 +14,7 @@ import pytest
 
 from tests.house import KEY, House
 
-PYTHON = os.environ.get("WAYBILL_LITELLM_PYTHON")
+PYTHON = os.environ.get("WAYBILL_TEST_LITELLM_PYTHON")
 SCRIPT = """
 import json, sys
 import litellm
@@ -35,7 +35,7 @@ print(json.dumps([
 """
 
 
-@pytest.mark.skipif(not PYTHON, reason="WAYBILL_LITELLM_PYTHON is not set")
+@pytest.mark.skipif(not PYTHON, reason="WAYBILL_TEST_LITELLM_PYTHON is not set")
 @pytest.mark.parametrize("provider", ["openrouter", "openai"])
 @pytest.mark.parametrize("options", [{"include_usage": True}, None])
 def test_litellm_gets_the_usage_and_cost_of_a_stream(

@@ -1,7 +1,7 @@
 """The `openai` and `@openrouter/sdk` packages for Node, as they are on npm.
 
-`WAYBILL_NODE_MODULES` names a `node_modules` directory that has them; CI makes one. Without it, or
-without node, nothing of this is tested.
+`WAYBILL_TEST_NODE_MODULES` names a `node_modules` directory that has them; CI makes one. Without it,
+or without node, nothing of this is tested.
 """
 
 import json
@@ -15,10 +15,10 @@ import pytest
 
 from tests.house import KEY, House
 
-MODULES = os.environ.get("WAYBILL_NODE_MODULES")
+MODULES = os.environ.get("WAYBILL_TEST_NODE_MODULES")
 NODE = shutil.which("node")
 pytestmark = pytest.mark.skipif(
-    not (MODULES and NODE), reason="WAYBILL_NODE_MODULES is not set, or there is no node"
+    not (MODULES and NODE), reason="WAYBILL_TEST_NODE_MODULES is not set, or there is no node"
 )
 OPENAI = """
 import OpenAI from 'openai';
