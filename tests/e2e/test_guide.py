@@ -1,8 +1,8 @@
 """The samples of a guide to OpenRouter run here as they are written, and so do our own.
 
 `WAYBILL_TEST_GUIDE` names the text of a guide, which is not part of this repository. Of a sample
-only base URL, key and placeholder models are changed; lost indentation and quotes are put back, and what
-a sample takes from elsewhere (`ENDPOINT`, `data`, a file) is defined before it.
+only base URL, key and placeholder models are changed; lost indentation and quotes are put back,
+and what a sample takes from elsewhere (`ENDPOINT`, `data`, a file) is defined before it.
 """
 
 import os

@@ -1,7 +1,7 @@
 """The `openai` and `@openrouter/sdk` packages for Node, as they are on npm.
 
-`WAYBILL_TEST_NODE_MODULES` names a `node_modules` directory that has them; CI makes one. Without it,
-or without node, nothing of this is tested.
+`WAYBILL_TEST_NODE_MODULES` names a `node_modules` directory that has them; CI makes one. Without
+it, or without node, nothing of this is tested.
 """
 
 import json
