@@ -5,7 +5,8 @@ import gc
 import math
 import os
 import sys
-from typing import Annotated
+import time
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +16,9 @@ from cli.start import data_directory
 
 SIMULATOR_PORT = 9100
 EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
+WORKER_SECONDS = 15.0  # that Flower waits for a worker
+PING_SECONDS = 0.5
+INSPECT_MS = 5_000  # Flower asks once: a worker that is busy starting answers late
 SWITCH_SECONDS = 0.002
 """How long a thread may keep the interpreter while another wants it: the loop that answers callers
 shares it with threads that write and publish. Python's 5 ms is felt in every answer; much less
@@ -124,6 +128,7 @@ def flower(
     from cli.start.flower_login import flower_login
     from workers.app import app, config
 
+    _await_worker(app)
     host = host or config.host
     login = flower_login(config, host)
     if login is not None and login.made_in is not None:
@@ -136,9 +141,21 @@ def flower(
             *([f"--basic-auth={login.text}"] if login is not None else []),
             f"--port={config.flower_port if port is None else port}",
             "--logging=warning",
+            f"--inspect-timeout={INSPECT_MS}",
             f"--conf={os.environ.get('FLOWER_CONF', os.devnull)}",  # no file that lies here
         ]
     )
+
+
+def _await_worker(app: Any) -> None:
+    """Wait a moment for a worker: Flower asks for their queues when it starts, and only then."""
+    until = time.monotonic() + WORKER_SECONDS
+    while time.monotonic() < until:
+        try:
+            if app.control.ping(timeout=PING_SECONDS):
+                return
+        except Exception:  # noqa: BLE001  # whatever a transport may raise: Flower shows it itself
+            time.sleep(PING_SECONDS)
 
 
 def migrate() -> None:

@@ -68,6 +68,11 @@ def test_tasks_carry_ids_and_no_prompts(page: Page, flower: str) -> None:
 
 
 def test_the_queues_of_every_provider_are_listed(page: Page, flower: str) -> None:
-    page.goto(f"{flower}/broker")
+    def shown() -> bool:
+        page.goto(f"{flower}/workers?refresh=1")  # Flower asks its workers for their queues
+        page.goto(f"{flower}/broker")
+        return "sim-swift.interactive" in page.content()
+
+    until(shown, PATIENCE_MS / 1000, "the queues are not listed")
     for queue in ("sim-swift.interactive", "sim-swift.batch", "waybill.deliveries"):
         expect(page.get_by_role("row").filter(has_text=queue)).to_be_visible(timeout=PATIENCE_MS)
