@@ -61,7 +61,7 @@ class Assembly:
 
     @property
     def usage(self) -> Usage | None:
-        """What the provider has stated so far."""
+        """Return the usage that the provider has stated so far."""
         return self._answer.usage
 
     def completion(self) -> Completion:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _owners: WeakKeyDictionary[ResponseHandler, object] = WeakKeyDictionary()
-"""Whose answer is read from each connection, or was last."""
+"""The request whose answer is read from each connection, or was last."""
 
 _exchange: ContextVar["Exchange | None"] = ContextVar("exchange", default=None)
 _on_sent: ContextVar[Callable[[], None] | None] = ContextVar("on_sent", default=None)

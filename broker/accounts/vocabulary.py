@@ -28,7 +28,7 @@ class CallerKind(StrEnum):
 
 
 class Scope(StrEnum):
-    """What an inference key may do besides submitting jobs and reading its own."""
+    """Rights that an inference key may have besides submitting jobs and reading its own."""
 
     JOBS = "jobs"  # read, cancel and delete jobs, batches and comparisons of other keys
     FILES = "files"  # read, use and delete files of other keys

@@ -27,7 +27,7 @@ AWAY = (httpx.TransportError,)
 
 @dataclass
 class Notes:
-    """What callers were promised, and what they saw. Lists and sets grow from many threads."""
+    """Record the promises to callers and their observations, from many threads."""
 
     stop: threading.Event = field(default_factory=threading.Event)
     done: Counter[str] = field(default_factory=Counter)

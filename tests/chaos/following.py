@@ -16,7 +16,7 @@ SECONDS = 180
 
 @dataclass
 class Followed:
-    """What was read of a job's stream."""
+    """The events read of a job's stream."""
 
     job_id: str
     last: int = 0  # number of the last event

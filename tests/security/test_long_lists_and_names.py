@@ -17,7 +17,7 @@ MANY = [f"acme/m{number}" for number in range(100_000)]
 NUMBERS = list(range(200_000))
 SAME = ["acme/small"] * 200_000
 BLOCKED_SECONDS = 1.0
-"""How long the loop may be held; the JSON of 2 MB takes a part of it."""
+"""Seconds for which the loop may be held; the JSON of 2 MB takes a part of it."""
 
 CHAT: dict[str, dict[str, Any]] = {
     "model": {"model": LONG},

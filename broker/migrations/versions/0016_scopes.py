@@ -1,4 +1,4 @@
-"""What a key may do besides its own work, and which key a file is of.
+"""Check what a key may do besides its own work, and find the key of a file.
 
 Keys that are there keep what they had: no list of scopes means all. Files that are there are of no
 key: keys with the scope `files` read them.
