@@ -1,9 +1,11 @@
 """Requests that are refused count, too: whoever sends too many of them is answered 429 at once.
 
-They are counted by key, and by address where the key is not valid, so that callers behind one
-address do not stop one another by guessing keys.
+They are counted by key, and by address where the key is not valid. An address that has sent too
+many is still asked for its key: a valid key is never refused for what others send from there.
+These look-ups are a few at once, so that guesses wait for one another and not the database.
 """
 
+import asyncio
 import hashlib
 import time
 from collections import OrderedDict
@@ -13,13 +15,15 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import error_response
-from broker.errors import RateLimitedError
+from api.services import services_of
+from broker.errors import AuthenticationError, PermissionDeniedError, RateLimitedError
 
 COUNTED = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
 UNAUTHORIZED = 401
 BAD_REQUEST = 400
 ALWAYS_ANSWERED = ("/health", "/metrics")  # what operators watch
 WINDOW_SECONDS = 60.0
+LOOKUPS_AT_ONCE = 4
 _Value = TypeVar("_Value")
 REMEMBERED = 10_000
 """Callers that are known at once; the one seen longest ago is forgotten first."""
@@ -44,6 +48,7 @@ class CountedRefusals:
         self._most = most
         self._refused: OrderedDict[str, tuple[float, int]] = OrderedDict()  # since when, how many
         self._valid: OrderedDict[str, None] = OrderedDict()  # credentials that were let in
+        self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_watching = scope["type"] == "http" and scope["path"].startswith(ALWAYS_ANSWERED)
@@ -52,6 +57,8 @@ class CountedRefusals:
             return
         address, credential = _address(scope), _credential(scope)
         who = credential if credential in self._valid else address
+        if who == address and credential and self._left(address) > 0:
+            who = credential if await self._is_let_in(Request(scope), credential) else address
         if (seconds := self._left(who)) > 0:
             refusal = TooManyRefusalsError(self._most, seconds)
             await error_response(Request(scope), refusal)(scope, receive, send)
@@ -63,6 +70,18 @@ class CountedRefusals:
             await send(message)
 
         await self._app(scope, receive, send_counting)
+
+    async def _is_let_in(self, request: Request, credential: str) -> bool:
+        """Tell whether a key or session that was not seen before is valid, and remember it."""
+        async with self._lookups:
+            try:
+                await services_of(request).keyring.principal(request)
+            except AuthenticationError:
+                return False
+            except PermissionDeniedError:  # valid, and the route says what it may not do
+                pass
+        _remember(self._valid, credential, None)
+        return True
 
     def _note(self, status: int, address: str, credential: str) -> None:
         if status == UNAUTHORIZED:

@@ -44,9 +44,14 @@ def permitted(
 
 
 def bounds(principal: Principal) -> Json:
-    """Return what besides a request decides where it may go: the same for the same answer."""
+    """Return what besides a request decides whose answer a caller may be given.
+
+    `owner` is the key itself where it may read its own jobs only: no other key's call is shared
+    with it. Keys that may read all jobs of their workspace share among themselves.
+    """
     providers, own = principal.allowed_providers, principal.own_keys.by_provider
     return {
+        "owner": principal.owner_filter(Scope.JOBS),
         "models": principal.allowed_models,
         "providers": None if providers is None else sorted(providers),
         "own_keys": sorted(key.id for keys in own.values() for key in keys),

@@ -1,5 +1,7 @@
 """Identical calls of one workspace at one time are one call, where the jobs ask for that.
 
+Only callers that may read one another's jobs share: one key, or keys with the scope `jobs`.
+
 The first job leads: it is queued like any other. Those that come while it waits or runs follow:
 they wait in a lane without queues, and end with the leader's answer at no cost
 (`lifecycle.following`). Who leads is in the database, unique by constraint.
@@ -46,8 +48,9 @@ class Joining:
 def fingerprint(body: Json, operation: Operation, *, asked: bool, bounds: Json) -> str | None:
     """Return what identical calls have in common, or None for a job that did not ask.
 
-    `asked` says that it did so beside its body; `bounds` where its key lets it go: nobody is given
-    an answer from where their own call might not have gone. Raises InvalidRequestError for a
+    `asked` says that it did so beside its body; `bounds` what its key may do (`access.bounds`):
+    nobody is given an answer from where their own call might not have gone, or of a job that they
+    may not read. Raises InvalidRequestError for a
     stream: its chunks are one job's own.
     """
     if not (asked or body.get(FIELD)):

@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
 
+from api.refusals import LOOKUPS_AT_ONCE
+from api.sessions import SESSION_COOKIE
 from broker import accounts
-from broker.accounts import Principal
+from broker.accounts import Principal, Role, members, sessions, users
 from tests.api.conftest import Api, running, settings_for
 from tests.factories import submit
 
@@ -34,6 +37,63 @@ async def test_guesses_of_keys_are_counted_by_address(api: Api) -> None:
     assert guesses == [401] * 5 + [429] * 2
     # Then a key that was let in before, from the same address, still is
     assert await statuses(api, 1, "/jobs", good) == [200]
+
+
+async def test_guesses_do_not_stop_a_valid_key_that_was_not_seen_before(api: Api) -> None:
+    """After a restart no key has been seen, and a neighbour behind the same address guesses."""
+    for i in range(6):
+        await api.ask("GET", "/jobs", f"{BAD}-{i}")
+    good = api.key()
+    assert await statuses(api, 3, "/jobs", good) == [200] * 3
+    # Then guesses are still refused, and so is what the valid key does wrong too often
+    assert await statuses(api, 1, "/jobs", BAD) == [429]
+    assert await statuses(api, 6, "/jobs/job_none", good) == [404] * 5 + [429]
+
+
+async def test_guesses_do_not_stop_a_person_who_signed_in_elsewhere(api: Api) -> None:
+    await statuses(api, 6, "/jobs", BAD)
+    with api.database.transaction() as connection:
+        user = users.create_user(connection, "ada@example.com", "Ada")
+        members.add_member(connection, accounts.DEFAULT_WORKSPACE, user, Role.ADMIN)
+        session = sessions.open_session(connection, user)
+    cookie = {"Cookie": f"{SESSION_COOKIE}={session}"}
+    assert (await api.http.get("/api/v1/keys", headers=cookie)).status_code == 200
+    wrong = {"Cookie": f"{SESSION_COOKIE}=guessed"}
+    assert (await api.http.get("/api/v1/keys", headers=wrong)).status_code == 429
+
+
+@pytest.mark.parametrize("state", [{"disabled": True}, {"expires_at": 1}])
+async def test_a_key_that_opens_nothing_does_not_pass_for_a_valid_one(
+    api: Api, state: dict[str, int]
+) -> None:
+    await statuses(api, 6, "/jobs", BAD)
+    assert await statuses(api, 1, "/jobs", api.key(**state)) == [429]
+
+
+async def test_many_guesses_at_once_ask_the_database_a_few_at_a_time(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await statuses(api, 6, "/jobs", BAD)
+    keyring, running, most = api.app.state.services.keyring, 0, 0
+    look_up = keyring.principal
+
+    async def counted(request: Request) -> Principal:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        try:
+            found: Principal = await look_up(request)
+            return found
+        finally:
+            running -= 1
+
+    monkeypatch.setattr(keyring, "principal", counted)
+    asked = [api.ask("GET", "/jobs", f"{BAD}-{i}") for i in range(50)]
+    good = api.ask("GET", "/jobs", api.key())
+    *guessed, answer = await asyncio.gather(*asked, good)
+    assert {each.status_code for each in guessed} == {429}
+    assert answer.status_code == 200
+    assert 1 <= most <= LOOKUPS_AT_ONCE + 1  # and the one that was let in
 
 
 @pytest.mark.parametrize("path", ["/jobs/job_none", "/jobs?limit=0", "/nothing", "/keys"])
