@@ -3,14 +3,18 @@
 Every command loads this module, so it loads nothing before there is something to tell.
 """
 
+import sys
 from collections.abc import Collection, Iterable
 
+OURS = ("api", "broker", "cli", "workers")
 COMMANDS = ("url", "api_key", "model", "config", "env_file", "simulator_port")
 """WAYBILL_* variables that commands read beside the settings."""
 
 
 def sentence(error: Exception) -> str | None:
     """Say what is wrong and what to do; None where it is our mistake, whose traceback is needed."""
+    if isinstance(error, ModuleNotFoundError):
+        return missing_package(error)
     from redis.exceptions import RedisError
     from sqlalchemy.exc import ArgumentError, DBAPIError
 
@@ -30,6 +34,17 @@ def sentence(error: Exception) -> str | None:
             return f"Redis does not answer ({error}): check WAYBILL_REDIS_URL"
         case _:
             return None
+
+
+def missing_package(error: ModuleNotFoundError) -> str | None:
+    """Say which package is not installed; None where a module of Waybill's own is missing."""
+    package = (error.name or "").partition(".")[0]
+    if package in ("", *OURS):
+        return None
+    return (
+        f"the Python package {package!r} is not installed in {sys.prefix}: "
+        "install Waybill again with `pip install waybill-broker`"
+    )
 
 
 def first_line(error: Exception) -> str:

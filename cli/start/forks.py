@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 import setproctitle
 
 from broker.redaction import redact
+from cli.troubles import missing_package
 
 Result = TypeVar("Result")
 
@@ -138,6 +139,10 @@ def _run(
     _become(name, environment)
     try:
         function(**arguments)
+    except ModuleNotFoundError as error:
+        told = missing_package(error) or "".join(traceback.format_exception(error))
+        sys.stderr.write(redact(f"waybill: {told}\n"))
+        raise SystemExit(1) from None
     except Exception as error:  # noqa: BLE001  # printed here, as multiprocessing does not redact
         sys.stderr.write(redact("".join(traceback.format_exception(error))))
         raise SystemExit(1) from None

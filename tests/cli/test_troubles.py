@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.troubles import strange_variables
+from cli.troubles import sentence, strange_variables
 
 NOBODY = "postgresql://u:hush@127.0.0.1:1/x"
 
@@ -115,3 +115,11 @@ def test_migrating_leaves_a_directory_that_is_its_owners_alone(waybill, tmp_path
 
 def test_a_model_that_is_not_there_is_told_in_the_command_lines_words(command):
     assert "`waybill models list` lists what is" in command("models", "show", "zzz").stderr
+
+
+def test_a_missing_package_is_told_in_one_sentence():
+    told = sentence(ModuleNotFoundError("No module named 'x'", name="sqlalchemy.orm"))
+    assert told is not None
+    assert "'sqlalchemy' is not installed" in told
+    assert "\n" not in told
+    assert sentence(ModuleNotFoundError("No module named 'y'", name="broker.absent")) is None

@@ -1,12 +1,18 @@
 """Attachments of calls in flight take a worker's memory up to a bound, and no tenant all of it."""
 
 import asyncio
+from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any
 
+import orjson
 import pytest
 
+from broker.operations import Operation
 from workers.media.preparation import MAX_FETCHED_BYTES, most_fetched
 from workers.media.room import Room
+from workers.native_batches.lines import bytes_of
+from workers.native_batches.step import Step
 
 MOST = 100
 
@@ -103,3 +109,46 @@ def test_every_kind_of_url_is_counted_before_it_is_fetched(part: dict[str, Any])
     assert most_fetched(body, 20) == 40
     assert most_fetched(body, MAX_FETCHED_BYTES) == MAX_FETCHED_BYTES
     assert most_fetched({"messages": [{"role": "user", "content": "https://a"}]}, 20) == 0
+
+
+def _batch_step(room: Room) -> tuple[Step, list[str]]:
+    """A step that submits a batch of one job with a body of 60 bytes, and what it has sent."""
+    job = SimpleNamespace(id="job_1", request=b" " * 60, operation=Operation.EMBEDDINGS)
+    sent: list[str] = []
+
+    async def read(_function: object, _batch_id: str, after: str = "", *_: object) -> list[Any]:
+        return [] if after else [SimpleNamespace(job=job)]
+
+    async def send(jobs: Sequence[Any], _most: int) -> None:
+        sent.extend(each.job.id for each in jobs)
+
+    tools = SimpleNamespace(
+        routes={"up": SimpleNamespace(batches="openai")},
+        media_room=room,
+        settings=SimpleNamespace(max_media_bytes=20),
+        database=SimpleNamespace(read=read),
+    )
+    step = Step(tools, SimpleNamespace(id="nb_1", provider="up", give_up_at=2**62))
+    step._send = send
+    return step, sent
+
+
+async def test_the_lines_of_a_batch_at_a_provider_wait_for_room_too() -> None:
+    room = Room(MOST)
+    step, sent = _batch_step(room)
+    async with room.hold("a", 60):
+        waiting = asyncio.create_task(step._submit())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert sent == []
+    await waiting
+    assert sent == ["job_1"]
+    assert room.held == 0
+
+
+async def test_what_a_batchs_lines_may_fetch_is_counted() -> None:
+    part = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    request = orjson.dumps({"messages": [{"role": "user", "content": [part]}]})
+    jobs = [SimpleNamespace(job=SimpleNamespace(request=request, operation=Operation.CHAT))] * 3
+    assert await bytes_of(jobs, largest=20, max_bytes=1000) == 3 * (len(request) + 20)
+    assert await bytes_of(jobs, largest=20, max_bytes=50) == 3 * len(request) + 50

@@ -44,3 +44,20 @@ def objects(value: Any) -> list[Json]:
 def text_of(value: Any) -> str:
     """Return a string, an empty one for anything else."""
     return value if isinstance(value, str) else ""
+
+
+def held(entry: Any) -> tuple[str, Json]:
+    """Return a call's kind and the object that holds its name and arguments."""
+    if not isinstance(entry, dict):
+        return "function", {}
+    custom, function = an_object(entry.get("custom")), an_object(entry.get("function"))
+    # Some vendors fill every member of OpenAI's union: only what says something counts.
+    if any(custom.values()) and any(function.values()):
+        is_custom = entry.get("type") == "custom"
+    else:
+        is_custom = any(custom.values()) or (
+            entry.get("type") == "custom" and "custom" in entry and not any(function.values())
+        )
+    if is_custom:
+        return "custom", custom
+    return "function", function if isinstance(entry.get("function"), dict) else entry

@@ -1,5 +1,6 @@
 """Jobs → the lines of a batch, each with the body that an ordinary call would have."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -11,6 +12,7 @@ from broker.native_batches import Called
 from broker.operations import Operation
 from workers.asking import request_of
 from workers.media import pdf_reader, prepare, refuse_private_urls
+from workers.media.preparation import most_fetched
 from workers.native_batches.base import BatchApi
 from workers.toolbox import Route, Toolbox
 from workers.upstream import build
@@ -26,6 +28,20 @@ class Lines:
 
     within: Sequence[bytes]
     without: Sequence[tuple[Called, Failure]]
+
+
+async def bytes_of(jobs: Sequence[Called], *, largest: int, max_bytes: int) -> int:
+    """Return the bytes that the lines of these jobs hold at most: bodies, and what is fetched.
+
+    One URL has `largest` bytes; of all lines no more than `max_bytes` are kept.
+    """
+    bodies = fetched = 0
+    for called in jobs:
+        await asyncio.sleep(0)  # others have their turn between two large bodies
+        bodies += len(called.job.request)
+        if called.job.operation is Operation.CHAT:
+            fetched += most_fetched(orjson.loads(called.job.request), largest)
+    return bodies + min(fetched, max_bytes)
 
 
 async def lines_of(

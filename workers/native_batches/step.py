@@ -23,11 +23,13 @@ from workers.native_batches.failures import (
     NOT_IN_TIME,
     UNHEARD_OF,
 )
-from workers.native_batches.lines import lines_of
+from workers.native_batches.lines import bytes_of, lines_of
 from workers.native_batches.registry import BATCH_APIS
 from workers.native_batches.search import find
 from workers.toolbox import Route, Toolbox
 
+ALL_BATCHES = "batches at providers"
+"""The name under which the lines of all workspaces share the room for attachments."""
 GROUP = 100  # lines that are read and booked together
 RAREST_POLL_MS = 300_000
 RATE_LIMITED = 429
@@ -68,11 +70,16 @@ class Step:
     # --- submitting ------------------------------------------------------------------------------
 
     async def _submit(self) -> None:
-        row, route = self._row, self._known_route
         jobs = await self._open_jobs()
-        if not jobs or now_ms() >= row.give_up_at:
+        if not jobs or now_ms() >= self._row.give_up_at:
             return await self._close(NOT_IN_TIME)
-        most = self._api.max_bytes
+        most, largest = self._api.max_bytes, self._tools.settings.max_media_bytes
+        size = await bytes_of(jobs, largest=largest, max_bytes=most)
+        async with self._tools.media_room.hold(ALL_BATCHES, size):
+            return await self._send(jobs, most)
+
+    async def _send(self, jobs: Sequence[Called], most: int) -> None:
+        row, route = self._row, self._known_route
         made = await lines_of(self._tools, route, self._api, jobs, max_bytes=most)
         for called, failure in made.without:
             await fall_back(self._tools, called, failure)

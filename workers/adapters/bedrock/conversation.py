@@ -13,8 +13,7 @@ from workers.adapters.bedrock.cache_points import cache_point
 from workers.adapters.bedrock.media import DocumentNames
 from workers.adapters.bedrock.parts import blocks_of
 from workers.adapters.bedrock.reasoning import reasoning_blocks
-from workers.adapters.openai.tools import held
-from workers.adapters.shapes import objects, text_of
+from workers.adapters.shapes import held, objects, text_of
 from workers.adapters.tool_history import bounded_id, with_matched_calls
 
 _DOCUMENT_PROMPT = "See the attached document."

@@ -7,8 +7,8 @@ message stays there; one inside a user message has no place there and joins the 
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.openai.tools import argument_text, held
-from workers.adapters.shapes import objects, text_of
+from workers.adapters.openai.tools import argument_text
+from workers.adapters.shapes import held, objects, text_of
 from workers.adapters.told_reasoning import told_reasoning
 from workers.adapters.tool_history import kept_id, with_matched_calls
 

@@ -13,8 +13,7 @@ from broker.completion import Json
 from workers.adapters.gemini.models import Model
 from workers.adapters.gemini.parts import read_parts
 from workers.adapters.gemini.structs import passes_unchanged
-from workers.adapters.openai.tools import held
-from workers.adapters.shapes import objects
+from workers.adapters.shapes import held, objects
 from workers.adapters.tool_history import kept_id, with_matched_calls
 
 FORMAT = "google-gemini-v1"

@@ -9,7 +9,7 @@ from typing import Any
 from broker.completion import Json
 from workers.adapters.gemini.models import Model
 from workers.adapters.gemini.schema import openapi_schema, without_dialect
-from workers.adapters.openai.tools import held
+from workers.adapters.shapes import held
 
 _MODES = {"none": "NONE", "required": "ANY"}
 

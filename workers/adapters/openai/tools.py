@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
-from workers.adapters.shapes import an_object, objects
+from workers.adapters.shapes import held, objects
 
 _TEXT_OF = {"function": "arguments", "custom": "input"}
 
@@ -40,23 +40,6 @@ def whole_calls(raw: object, seed: str) -> list[Json]:
             call["extra_content"] = entry["extra_content"]
         calls.append(call)
     return calls
-
-
-def held(entry: Any) -> tuple[str, Json]:
-    """Return a call's kind and the object that holds its name and arguments."""
-    if not isinstance(entry, dict):
-        return "function", {}
-    custom, function = an_object(entry.get("custom")), an_object(entry.get("function"))
-    # Some vendors fill every member of OpenAI's union: only what says something counts.
-    if any(custom.values()) and any(function.values()):
-        is_custom = entry.get("type") == "custom"
-    else:
-        is_custom = any(custom.values()) or (
-            entry.get("type") == "custom" and "custom" in entry and not any(function.values())
-        )
-    if is_custom:
-        return "custom", custom
-    return "function", function if isinstance(entry.get("function"), dict) else entry
 
 
 def argument_text(arguments: object) -> str:
