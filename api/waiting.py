@@ -1,7 +1,8 @@
 """News of jobs for whoever waits here: live events, backed by the database.
 
-One pub/sub connection serves the process. News is a hint: a listener checks numbers, asks Redis or
-the database for what it missed, and is told to look by itself every few seconds.
+One pub/sub connection serves the process. `_receive` alone opens it, and opens another one when it
+is lost. News is a hint: a listener checks numbers, asks Redis or the database for what it missed,
+and is told to look by itself every few seconds.
 """
 
 import asyncio
@@ -10,8 +11,10 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 
 import orjson
 import structlog
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.client import PubSub
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from broker import events, reports
@@ -23,6 +26,7 @@ from broker.stored_logs import StoredLog
 
 LOOK_SECONDS = 2.0
 FORGET_SECONDS = 0.5
+RECONNECT_SECONDS = 0.2
 INBOX_BYTES = 256 * 1024
 _ALWAYS = "waybill:api"  # keeps the connection subscribed when nobody waits
 
@@ -69,7 +73,7 @@ class News:
     def __init__(self, redis: Redis, database: Database) -> None:
         self._redis = redis
         self._database = database
-        self._pubsub: PubSub = redis.pubsub()
+        self._pubsub: PubSub | None = None  # while it is connected
         self._listeners: dict[str, list[Listener]] = {}
         self._followers: dict[str, list[str]] = {}  # jobs that end with another one's end
         self._wanted: list[str] = []  # channels to subscribe to, gathered within a loop turn
@@ -82,8 +86,6 @@ class News:
 
     async def close(self) -> None:
         await stopped(self._tasks)
-        with contextlib.suppress(RedisError, OSError):
-            await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
     @contextlib.contextmanager
     def listen(self, job_id: str) -> Iterator[Listener]:
@@ -211,7 +213,9 @@ class News:
 
     async def _subscribe(self) -> None:
         wanted, self._wanted = self._wanted, []
-        with contextlib.suppress(RedisError, OSError):  # reconnecting subscribes to all again
+        if self._pubsub is None:  # connecting subscribes to the channels of all listeners
+            return
+        with contextlib.suppress(RedisError, OSError):  # the connection is lost: see above
             await self._pubsub.subscribe(*wanted)
 
     async def _forget(self) -> None:
@@ -220,21 +224,34 @@ class News:
             await asyncio.sleep(FORGET_SECONDS)
             unwanted, self._unwanted = self._unwanted, set()
             gone = [events.channel(job_id) for job_id in unwanted]
-            if gone:
+            if gone and self._pubsub is not None:
                 with contextlib.suppress(RedisError, OSError):
                     await self._pubsub.unsubscribe(*gone)
 
     async def _receive(self) -> None:
-        """Read the pub/sub connection for as long as the process lives."""
+        """Read a pub/sub connection for as long as the process lives; replace a lost one."""
+        redis = _without_retries(self._redis)
         while True:
+            pubsub = redis.pubsub()
             try:
-                await self._pubsub.subscribe(_ALWAYS)
-                async for message in self._pubsub.listen():
-                    if message["type"] == "message":
-                        self._deliver(events.job_of(message["channel"].decode()), message["data"])
-            except (RedisError, OSError) as error:
+                await self._read(pubsub)
+            except Exception as error:  # noqa: BLE001  # nobody would hear anything any more
                 log.info("news.disconnected", error=str(error))
-                await asyncio.sleep(0.2)
+            finally:
+                self._pubsub = None
+                await pubsub.aclose()  # type: ignore[no-untyped-call]
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _read(self, pubsub: PubSub) -> None:
+        """Connect, subscribe to the channels of all listeners, and deliver what arrives."""
+        await pubsub.subscribe(_ALWAYS)
+        self._pubsub = pubsub
+        if self._listeners:
+            await pubsub.subscribe(*map(events.channel, self._listeners))
+            self._wake(list(self._listeners))  # what was told until now was not heard
+        async for message in pubsub.listen():
+            if message["type"] == "message":
+                self._deliver(events.job_of(message["channel"].decode()), message["data"])
 
     def _deliver(self, job_id: str, lines: bytes) -> None:
         listeners = self._listeners.get(job_id)
@@ -264,6 +281,17 @@ class News:
                 log.warning("news.look_failed", error=str(error))
                 continue
             self._wake(ended)
+
+
+def _without_retries(redis: Redis) -> Redis:
+    """Return a client whose lost connections stay lost.
+
+    By default redis-py reconnects within the command that failed, while another task may use the
+    same connection.
+    """
+    pool = redis.connection_pool
+    details = pool.connection_kwargs | {"retry": Retry(NoBackoff(), 0)}
+    return Redis(connection_pool=ConnectionPool(connection_class=pool.connection_class, **details))
 
 
 def _end(report: JobReport, number: int) -> Event:

@@ -100,8 +100,9 @@ async def test_what_a_reader_does_not_take_is_not_kept_for_it(redis: Redis) -> N
         with news.listen(JOB) as listener:
             follower = news.follow(listener, "ws")
             channel = events.channel(JOB)
-            while dict(await redis.pubsub_numsub(channel))[channel.encode()] == 0:
-                await asyncio.sleep(0.01)
+            async with asyncio.timeout(20):
+                while dict(await redis.pubsub_numsub(channel))[channel.encode()] == 0:
+                    await asyncio.sleep(0.01)
             writer.emit(JOB, told(1, 1), attempt=1)
             assert [event.number for event in await anext(follower)] == [1]
             for first in range(2, 4_000, 100):
