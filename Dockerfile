@@ -1,21 +1,29 @@
-FROM python:3.11-slim
-# optional parts: --build-arg EXTRAS=s3,stripe,parquet
-ARG EXTRAS=""
+# by digest: --build-arg PYTHON_IMAGE=python@sha256:..., see docs/how-to/run-at-scale.md
+ARG PYTHON_IMAGE=python:3.11-slim
+
+FROM ${PYTHON_IMAGE} AS build
 WORKDIR /app
-COPY pyproject.toml constraints.txt README.md LICENSE ./
-# What Waybill depends on, with empty packages in its place: a change of the sources does not
-# install everything again.
-RUN mkdir broker workers api cli examples \
-    && touch broker/__init__.py workers/__init__.py api/__init__.py cli/__init__.py \
-    && pip install --no-cache-dir -c constraints.txt ".${EXTRAS:+[$EXTRAS]}" \
-    && pip uninstall --yes waybill-broker
+COPY locks locks
+RUN pip install --no-cache-dir --require-hashes -r locks/build.txt
+COPY pyproject.toml README.md LICENSE ./
 COPY broker broker
 COPY workers workers
 COPY api api
 COPY cli cli
 COPY examples examples
-RUN pip install --no-cache-dir --no-deps . && useradd --system --create-home waybill \
-    && install -d -o waybill /var/lib/waybill
+RUN pip wheel --no-index --no-deps --no-build-isolation --wheel-dir /wheel .
+
+FROM ${PYTHON_IMAGE}
+# optional parts: --build-arg EXTRAS=s3,stripe,parquet
+ARG EXTRAS=""
+WORKDIR /app
+COPY locks locks
+# A change of the sources does not install what they depend on again.
+RUN for name in base $(echo "$EXTRAS" | tr , ' '); do set -- "$@" -r "locks/$name.txt"; done \
+    && pip install --no-cache-dir --require-hashes "$@"
+COPY --from=build /wheel /wheel
+RUN pip install --no-cache-dir --no-index --no-deps /wheel/*.whl && rm -r /wheel \
+    && useradd --system --create-home waybill && install -d -o waybill /var/lib/waybill
 # providers of your own, if there are any
 COPY waybill.tom[l] ./
 USER waybill

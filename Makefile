@@ -13,7 +13,7 @@ ON_A_STACK := $(addprefix tests/,api browser chaos cli docs e2e workers) # tests
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-scale test-install check format examples bench chaos clean
+.PHONY: help setup demo up test test-scale test-install check format examples audit lock bench chaos clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -58,6 +58,11 @@ audit: ## look the exact versions up among known vulnerabilities (asks the packa
 	$(PYTHON) -m venv $(VENV)/audit
 	$(VENV)/audit/bin/pip install --quiet --disable-pip-version-check pip-audit
 	$(VENV)/audit/bin/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
+
+lock: $(SETUP) ## write locks/: constraints.txt with hashes, for the image (asks the package index)
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m tests.install.lock --uv $(VENV)/lock/bin/uv
 
 bench: $(SETUP) ## measure throughput, overhead, CPU and memory against a direct call
 	$(BIN)/python -m tests.benchmarks.run
