@@ -230,7 +230,7 @@ class ChatRequest(_Open):
     provider: dict[str, Any] | None = None
     plugins: list[dict[str, Any]] | None = None
     transforms: list[str] | None = None
-    metadata: dict[str, Any] | None = None
+    metadata: Annotated[dict[str, Any], Field(max_length=16)] | None = None  # OpenAI's bound
     user: str | None = None
     coalesce: bool | None = None
     session_id: Annotated[str, Field(max_length=256)] | None = None

@@ -101,6 +101,7 @@ def with_part(**part: Any) -> dict[str, Any]:
         ({"plugins": [{}]}, "plugins.0.id"),
         ({"tools": [{"type": "openrouter:web_search"}]}, "tools.0.type"),
         ({"metadata": "x"}, "metadata"),
+        ({"metadata": {str(n): "" for n in range(17)}}, "metadata"),
         ({"user": 5}, "user"),
         ({"seed": "x"}, "seed"),
         ({"metadata": {"deep": DEEP}}, "body"),
