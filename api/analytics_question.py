@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 
-from api.schemas.money import AnalyticsFilter, AnalyticsQuery
+from api.schemas.usage import AnalyticsFilter, AnalyticsQuery
 from api.usage_scope import UsageScope
 from broker import usage
 from broker.errors import InvalidRequestError

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import answering, caching, explaining, forgetting, intake, reading
+from api import answering, caching, explaining, forgetting, intake, job_actions, reading, serving
 from api.lateness import bound_waiting
 from api.receivers import take_webhook
 from api.services import Services
@@ -52,15 +52,15 @@ async def _stream(
     request: Request, services: Services, principal: Principal, job: NewJob
 ) -> Response:
     """Answer with the job's chunks as they come."""
-    cancels = answering.wants_cancel_on_disconnect(request)
-    waits = answering.waits_for_usage(request)
+    cancels = serving.wants_cancel_on_disconnect(request)
+    waits = serving.waits_for_usage(request)
     with services.news.listen(job.id):
         submitted = await intake.submit(services, job)
         job_id = submitted.job_id
 
         async def on_gone() -> None:
             if cancels and not submitted.replayed:  # it is somebody else's call too
-                await answering.cancel_quietly(services, principal, job_id, waits=waits)
+                await job_actions.cancel_quietly(services, principal, job_id, waits=waits)
 
         return await _chunks(request, services, principal, job, job_id, on_gone)
 

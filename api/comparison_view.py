@@ -8,11 +8,11 @@ from typing import Any
 
 import orjson
 
-from api.views import job_urls
 from broker import spreadsheets
 from broker.clock import seconds
 from broker.comparisons import Cell
 from broker.completion import Json
+from broker.job_view import job_urls
 from broker.money import usd
 from broker.states import AT_REST, JobState
 

@@ -8,7 +8,7 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import answering
+from api import job_actions
 from api.errors import json_response
 from api.services import Services
 from broker import events, explanation
@@ -69,4 +69,4 @@ def _with(event: Event, routed: Json) -> Event:
 
 
 async def _metadata(services: Services, principal: Principal, job_id: str) -> Json:
-    return explanation.metadata(await answering.report(services, principal, job_id))
+    return explanation.metadata(await job_actions.report(services, principal, job_id))

@@ -11,13 +11,14 @@ from typing import Any
 
 import orjson
 
-from api import views
 from api.services import Services
+from api.waiting import Listener
 from broker import events, reports
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import ErrorType, Json
 from broker.events import Event
+from broker.job_view import job_urls
 from broker.pacing import Cause
 from broker.reports import JobReport
 from broker.states import JobState
@@ -37,7 +38,7 @@ async def late_end(services: Services, principal: Principal, job_id: str, second
     """Return the last event of a job, for a caller whose time is up: a timeout with its reason."""
     found = await services.database.read(reports.job, principal.workspace_id, job_id)
     reason, wait = ("", POLL_SECONDS) if found is None else _reason(found)
-    where = views.job_urls(job_id)["self"]
+    where = job_urls(job_id)["self"]
     message = (
         f"The job has not ended within {seconds:g} s.{reason} It goes on: GET {where} for its "
         "result, or submit with `Prefer: respond-async` next time."
@@ -95,3 +96,14 @@ async def bound_waiting(
                 elif event.type in (events.STARTED, events.CHUNK):
                     is_served = True
             yield told
+
+
+async def wait_for_end(
+    services: Services, principal: Principal, listener: Listener, *, seconds: float, fresh: bool
+) -> Event | None:
+    """Return the job's last event, or None when it has not ended in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await services.news.end(listener, principal.workspace_id, fresh=fresh)
+    except TimeoutError:
+        return None

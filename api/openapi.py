@@ -7,10 +7,37 @@ themselves, the key, what is answered, and the two shapes of an error.
 from typing import Any
 
 from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
 
 from api import answers
-from api.documents import component_schemas
+from api.documents import REFERENCE
 from api.errors import is_own_route
+from api.schemas.accounts import (
+    AppCodeRequest,
+    CodeExchange,
+    KeyChanges,
+    KeyRequest,
+    MembersRequest,
+    UserChanges,
+    UserRequest,
+    WorkspaceChanges,
+    WorkspaceRequest,
+)
+from api.schemas.batches import BatchRequest, RetryRequest
+from api.schemas.byok import CredentialChanges, CredentialRequest
+from api.schemas.compare import CompareRequest
+from api.schemas.jobs import JobRequest
+from api.schemas.money import BudgetBody, CheckoutRequest, TopUp
+from api.schemas.usage import AnalyticsQuery
+from api.schemas.webhooks import (
+    EndpointChanges,
+    EndpointRequest,
+    EndpointRotationRequest,
+    ReplayRequest,
+    RotationRequest,
+)
+from broker.bodies import SCHEMAS
 
 DESCRIPTION = """
 One OpenAI-compatible API over every provider.
@@ -127,3 +154,49 @@ def _error_of(path: str) -> dict[str, Any]:
     )
     reference = {"$ref": f"#/components/schemas/{name}"}
     return {"description": "What went wrong.", "content": {media: {"schema": reference}}}
+
+
+_MODELS: list[type[BaseModel]] = [
+    *SCHEMAS.values(),
+    JobRequest,
+    BatchRequest,
+    RetryRequest,
+    CompareRequest,
+    EndpointRequest,
+    EndpointChanges,
+    EndpointRotationRequest,
+    RotationRequest,
+    ReplayRequest,
+    KeyRequest,
+    KeyChanges,
+    WorkspaceRequest,
+    WorkspaceChanges,
+    MembersRequest,
+    UserRequest,
+    UserChanges,
+    AppCodeRequest,
+    CodeExchange,
+    CredentialRequest,
+    CredentialChanges,
+    TopUp,
+    CheckoutRequest,
+    BudgetBody,
+    AnalyticsQuery,
+]
+
+_NAMES, _SCHEMAS = models_json_schema(
+    [(model, "validation") for model in _MODELS], ref_template=REFERENCE
+)
+
+
+def component_schemas() -> dict[str, Any]:
+    """Return the schemas that the descriptions below refer to.
+
+    What is left out of changes stays as it is: their fields have no defaults.
+    """
+    schemas: dict[str, Any] = _SCHEMAS["$defs"]
+    for name, schema in schemas.items():
+        if name.endswith("Changes"):
+            for field in schema["properties"].values():
+                field.pop("default", None)
+    return schemas

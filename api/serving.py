@@ -6,7 +6,14 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import answering, forgetting, intake, reading
+from api import (
+    answering,
+    forgetting,
+    intake,
+    job_actions,
+    lateness,
+    reading,
+)
 from api.services import Services
 from api.waiting import Listener
 from broker.accounts import Principal
@@ -31,13 +38,13 @@ async def serve(
         with services.news.following(job.id, submitted.follows):
             if submitted.replayed:
                 with services.news.listen(submitted.job_id) as earlier:
-                    end = await answering.wait(
+                    end = await lateness.wait_for_end(
                         services, principal, earlier, seconds=seconds, fresh=False
                     )
-            elif answering.wants_cancel_on_disconnect(request):
+            elif wants_cancel_on_disconnect(request):
                 end = await _wait_or_cancel(request, services, principal, listener, seconds)
             else:
-                end = await answering.wait(
+                end = await lateness.wait_for_end(
                     services, principal, listener, seconds=seconds, fresh=True
                 )
     if end is not None:
@@ -56,12 +63,31 @@ async def _wait_or_cancel(
 ) -> Event | None:
     """Wait as `serve` does, and call the job off should the caller hang up."""
     waiting = asyncio.create_task(
-        answering.wait(services, principal, listener, seconds=seconds, fresh=True)
+        lateness.wait_for_end(services, principal, listener, seconds=seconds, fresh=True)
     )
-    hung_up = asyncio.create_task(answering.gone(request))
+    hung_up = asyncio.create_task(wait_for_disconnect(request))
     await asyncio.wait({waiting, hung_up}, return_when=asyncio.FIRST_COMPLETED)
     hung_up.cancel()
     if not waiting.done():
-        waits = answering.waits_for_usage(request)
-        await answering.cancel_quietly(services, principal, listener.job_id, waits=waits)
+        waits = waits_for_usage(request)
+        await job_actions.cancel_quietly(services, principal, listener.job_id, waits=waits)
     return await waiting
+
+
+async def wait_for_disconnect(request: Request) -> None:
+    """Return when the caller has closed the connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def wants_cancel_on_disconnect(request: Request) -> bool:
+    return _on_disconnect(request) in {"true", "now"}
+
+
+def waits_for_usage(request: Request) -> bool:
+    """Tell whether a call may be read on for its usage once its caller has hung up."""
+    return _on_disconnect(request) != "now"
+
+
+def _on_disconnect(request: Request) -> str:
+    return request.headers.get("x-cancel-on-disconnect", "").lower()

@@ -16,11 +16,11 @@ from typing import Any
 import orjson
 from starlette.responses import Response, StreamingResponse
 
-from api import views
 from api.answering import failed, job_headers
 from broker import chunks, events
 from broker.completion import ErrorType, Json
 from broker.events import Event
+from broker.job_view import job_urls
 from broker.operations import Operation
 from broker.refusals import failure
 from broker.states import JobState
@@ -78,7 +78,7 @@ class ChunkStream:
 
     def _break_off(self, number: int) -> None:
         """The answer begins anew: what was shown cannot be taken back, so this stream ends here."""
-        where = views.job_urls(self.job_id)["self"]
+        where = job_urls(self.job_id)["self"]
         self._fail(
             number,
             502,

@@ -7,11 +7,10 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from api import batch_creation, batch_results, reading
-from api.documents import BATCH, BATCH_RETRY
 from api.errors import json_response
 from api.queries import BatchCursor, Moment
 from api.routes.files import listed
-from api.schemas.batches import RetryRequest
+from api.schemas.batches import BATCH_BODY, BATCH_RETRY_BODY, RetryRequest
 from api.services import Services, services_of
 from broker import access
 from broker.accounts import Principal, Scope
@@ -35,7 +34,7 @@ router = APIRouter(prefix="/batches", tags=["batches"])
 
 @router.post(
     "",
-    openapi_extra=BATCH,
+    openapi_extra=BATCH_BODY,
     response_description="Accepted, with `input_file_id`.",
     responses={202: {"description": "Accepted, with `requests`."}},
 )
@@ -119,7 +118,7 @@ async def cancel_batch(request: Request, batch_id: str) -> Response:
     return json_response(view(await _find(services, principal, batch_id)))
 
 
-@router.post("/{batch_id}/retry", status_code=202, openapi_extra=BATCH_RETRY)
+@router.post("/{batch_id}/retry", status_code=202, openapi_extra=BATCH_RETRY_BODY)
 async def retry_batch(request: Request, batch_id: str) -> Response:
     """Run the lines that failed once more: a new batch, linked by `retry_of`."""
     services = services_of(request)

@@ -9,9 +9,8 @@ from starlette.responses import Response
 from api import reading
 from api.account_scope import workspace_of
 from api.auth import actor_of
-from api.documents import BUDGET
 from api.errors import json_response
-from api.schemas.money import BudgetBody
+from api.schemas.money import BUDGET_BODY, BudgetBody
 from api.services import Services, services_of
 from broker import budgets
 from broker.accounts import Role
@@ -87,7 +86,7 @@ async def get_budget(here: Here, interval: Reset) -> Response:
     raise _missing(interval)
 
 
-@router.put("/{interval}", openapi_extra=BUDGET)
+@router.put("/{interval}", openapi_extra=BUDGET_BODY)
 async def put_budget(request: Request, here: Here, interval: Reset) -> Response:
     """Make or change a budget. From within a second on it holds for every new job."""
     body = await reading.read_json(request, here.services.settings.max_body_bytes)

@@ -10,9 +10,8 @@ from api import reading
 from api.account_scope import all_or_own, workspace_of
 from api.account_views import iso
 from api.auth import actor_of
-from api.documents import BYOK, BYOK_CHANGES
 from api.errors import json_response
-from api.schemas.byok import CredentialChanges, CredentialRequest
+from api.schemas.byok import BYOK_BODY, BYOK_CHANGES_BODY, CredentialChanges, CredentialRequest
 from api.services import Services, services_of
 from broker import accounts, credentials, providers
 from broker.accounts import Principal
@@ -29,7 +28,7 @@ LISTS = ("allowed_models", "allowed_user_ids")
 DECLARED = ("declared_region", "declared_zdr")
 
 
-@router.post("/byok", status_code=201, openapi_extra=BYOK)
+@router.post("/byok", status_code=201, openapi_extra=BYOK_BODY)
 async def create_provider_key(request: Request) -> Response:
     """Keep a provider's key: it is sealed, and in no answer ever again."""
     services = services_of(request)
@@ -77,7 +76,7 @@ async def get_provider_key(request: Request, id: str) -> Response:  # noqa: A002
     return await _answer(services, await _find(services, principal, id))
 
 
-@router.patch("/byok/{id}", openapi_extra=BYOK_CHANGES)
+@router.patch("/byok/{id}", openapi_extra=BYOK_CHANGES_BODY)
 async def change_provider_key(request: Request, id: str) -> Response:  # noqa: A002
     """Change a key: what is not named stays. It is felt everywhere within a second."""
     services = services_of(request)

@@ -7,10 +7,9 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api import comparison_view, intake, reading, repeats
-from api.documents import COMPARISON
 from api.errors import json_response
 from api.limiting import within_limits
-from api.schemas.compare import CompareRequest
+from api.schemas.compare import COMPARISON_BODY, CompareRequest
 from api.services import Services, services_of
 from broker import comparisons
 from broker.accounts import Principal, Scope
@@ -25,7 +24,7 @@ router = APIRouter(prefix="/compare", tags=["compare"])
 BREATH = 50  # jobs that are prepared before others have their turn
 
 
-@router.post("", status_code=202, openapi_extra=COMPARISON)
+@router.post("", status_code=202, openapi_extra=COMPARISON_BODY)
 async def create_comparison(request: Request) -> Response:
     """Ask `models` the same `prompt` or `prompts`. Answers 202 with the table to come back to."""
     services = services_of(request)

@@ -5,9 +5,9 @@ from starlette.responses import Response
 
 from api import reading, stripe_checkout
 from api.auth import actor_of
-from api.documents import CHECKOUT, NO_KEY, STRIPE_EVENT, TOP_UP
+from api.documents import NO_KEY
 from api.errors import json_response
-from api.schemas.money import CheckoutRequest, TopUp
+from api.schemas.money import CHECKOUT_BODY, STRIPE_EVENT_BODY, TOP_UP_BODY, CheckoutRequest, TopUp
 from api.services import services_of
 from broker import ledger, payments
 from broker.accounts import CallerKind
@@ -39,7 +39,7 @@ async def get_credits(request: Request) -> Response:
 @router.post(
     "/credits",
     status_code=201,
-    openapi_extra=TOP_UP,
+    openapi_extra=TOP_UP_BODY,
     responses={200: {"description": "Booked before, under the same reference."}},
 )
 async def add_credits(request: Request) -> Response:
@@ -68,7 +68,7 @@ async def add_credits(request: Request) -> Response:
     return json_response({"data": told | _standing(booked.totals)}, status)
 
 
-@router.post("/credits/checkout", status_code=201, openapi_extra=CHECKOUT)
+@router.post("/credits/checkout", status_code=201, openapi_extra=CHECKOUT_BODY)
 async def create_checkout(request: Request) -> Response:
     """Return the URL of a page where the workspace's credit can be paid (Stripe Checkout)."""
     services = services_of(request)
@@ -80,7 +80,7 @@ async def create_checkout(request: Request) -> Response:
     return json_response({"data": {"url": url}}, 201)
 
 
-@router.post("/credits/stripe", openapi_extra=STRIPE_EVENT | NO_KEY)
+@router.post("/credits/stripe", openapi_extra=STRIPE_EVENT_BODY | NO_KEY)
 async def receive_stripe_event(request: Request) -> Response:
     """Book what Stripe says was paid: signed by it, and once however often it says so."""
     services = services_of(request)

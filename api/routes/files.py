@@ -8,7 +8,6 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from api import downloads
-from api.documents import FILE_FORM
 from api.errors import json_response
 from api.queries import FileCursor
 from api.services import Services, services_of
@@ -21,6 +20,26 @@ from broker.completion import Json
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError
 from broker.files import FilePage, Purpose
 from broker.files.records import UPLOADED
+
+FILE_FORM = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["purpose", "file"],
+                    "properties": {
+                        "purpose": {"type": "string", "example": "batch"},
+                        "expires_after[anchor]": {"type": "string", "enum": ["created_at"]},
+                        "expires_after[seconds]": {"type": "integer"},
+                        "file": {"type": "string", "format": "binary"},
+                    },
+                }
+            }
+        },
+    }
+}
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 3600, 30 * 86400
 DAY_SECONDS = 86_400

@@ -7,13 +7,12 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from api import answering, forgetting, intake, reading, views
+from api import answering, forgetting, intake, job_actions, lateness, reading, views
 from api.attribution import attribution
-from api.documents import JOB
 from api.errors import json_response
 from api.queries import ANY_METADATA, METADATA, JobCursor
 from api.receivers import own_webhook
-from api.schemas.jobs import JobRequest
+from api.schemas.jobs import JOB_BODY, JobRequest
 from api.services import Services, services_of
 from api.streaming import log_response
 from broker import reports
@@ -23,6 +22,7 @@ from broker.completion import Json
 from broker.errors import InvalidRequestError
 from broker.events import Event
 from broker.job_search import EVERY_JOB, JobSearch
+from broker.job_view import job_summary
 from broker.money import nanos_from_usd
 from broker.queues import Lane
 from broker.states import JobState
@@ -31,7 +31,7 @@ from broker.submission import Wish
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 
-@router.post("", status_code=202, openapi_extra=JOB)
+@router.post("", status_code=202, openapi_extra=JOB_BODY)
 async def submit_job(request: Request) -> Response:
     """Submit a job: `{endpoint, body, …}`, or simply a chat body.
 
@@ -98,7 +98,7 @@ async def list_jobs(
     return json_response(
         {
             "object": "list",
-            "data": [views.job_summary(row) | {"cost": views.cost(row)} for row in page],
+            "data": [job_summary(row) | {"cost": views.cost(row)} for row in page],
             "first_id": page[0].id if page else None,
             "last_id": page[-1].id if page else None,
             "has_more": len(rows) > limit,
@@ -114,16 +114,16 @@ async def get_job(request: Request, job_id: str) -> Response:
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    found = await answering.report(services, principal, job_id)
+    found = await job_actions.report(services, principal, job_id)
     headers = answering.job_headers(job_id)
     wait = reading.preference(request).wait
     if wait is not None:
         wait = min(wait, services.settings.sync_timeout_seconds)
         headers |= {"Preference-Applied": f"wait={wait:g}", "Vary": "Prefer"}
         with services.news.listen(job_id) as listener:
-            await answering.wait(services, principal, listener, seconds=wait, fresh=False)
-        found = await answering.report(services, principal, job_id)
-    response = json_response(await answering.shown(services, found), 200, headers)
+            await lateness.wait_for_end(services, principal, listener, seconds=wait, fresh=False)
+        found = await job_actions.report(services, principal, job_id)
+    response = json_response(await views.render_job(services, found), 200, headers)
     return forgetting.once_sent(services, found.job, response)
 
 
@@ -136,7 +136,7 @@ async def delete_job(request: Request, job_id: str) -> Response:
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    await answering.check_own(services, principal, job_id)
+    await job_actions.check_own(services, principal, job_id)
     await forgetting.delete(services, principal, job_id)
     return json_response({"id": job_id, "object": "job", "deleted": True})
 
@@ -157,10 +157,10 @@ async def cancel_job(
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    await answering.check_own(services, principal, job_id)
-    state = await answering.cancel(services, principal, job_id, waits=await_usage)
-    found = await answering.report(services, principal, job_id)
-    shown = await answering.shown(services, found)
+    await job_actions.check_own(services, principal, job_id)
+    state = await job_actions.cancel(services, principal, job_id, waits=await_usage)
+    found = await job_actions.report(services, principal, job_id)
+    shown = await views.render_job(services, found)
     if state is not JobState.RUNNING:
         return json_response(shown, 200, answering.job_headers(job_id))
     seconds = services.settings.cancel_drain_seconds if await_usage else 0
@@ -173,10 +173,12 @@ async def retry_job(request: Request, job_id: str) -> Response:
     """Try a job again that needs review: it was sent, and perhaps billed, without an answer."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    await answering.check_own(services, principal, job_id)
-    await answering.retry(services, principal, job_id)
-    found = await answering.report(services, principal, job_id)
-    return json_response(await answering.shown(services, found), 202, answering.job_headers(job_id))
+    await job_actions.check_own(services, principal, job_id)
+    await job_actions.retry(services, principal, job_id)
+    found = await job_actions.report(services, principal, job_id)
+    return json_response(
+        await views.render_job(services, found), 202, answering.job_headers(job_id)
+    )
 
 
 @router.get(
@@ -192,7 +194,7 @@ async def follow_job(
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    found = await answering.report(services, principal, job_id)
+    found = await job_actions.report(services, principal, job_id)
     last = _resume_point(request, after)
     if await services.database.read(reports.is_read, found, last):
         return Response(status_code=204, headers=answering.job_headers(job_id))

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api import reading
 from api.auth import actor_of
-from api.documents import PRESET, PRESET_CHOICE
+from api.documents import body, object_body
 from api.errors import json_response
 from api.services import services_of
 from broker import presets
@@ -23,6 +23,16 @@ from broker.errors import InvalidRequestError, NotFoundError
 from broker.operations import Operation
 from broker.presets import NewVersion, PresetChoice, PresetName, StoredPreset
 from broker.presets.merging import checked
+
+PRESET_BODY = body(
+    SCHEMAS[Operation.CHAT],
+    {
+        "model": "acme/small",
+        "messages": [{"role": "system", "content": "Answer in one sentence."}],
+        "temperature": 0.2,
+    },
+)
+PRESET_CHOICE_BODY = object_body({"version": 1})
 
 router = APIRouter(prefix="/presets", tags=["presets"])
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -73,7 +83,7 @@ async def get_preset_version(request: Request, slug: str, version: Version) -> R
     return json_response({"data": _version(found.version)})
 
 
-@router.post("/{slug}/chat/completions", openapi_extra=PRESET)
+@router.post("/{slug}/chat/completions", openapi_extra=PRESET_BODY)
 async def save_preset(request: Request, slug: str) -> Response:
     """Keep a chat body's model, system prompt and parameters under a slug: its next version."""
     services = services_of(request)
@@ -96,7 +106,7 @@ _ANYTHING: Json = {"messages": [{"role": "user", "content": ""}]}
 """Stands for messages, which a preset does not keep."""
 
 
-@router.patch("/{slug}", openapi_extra=PRESET_CHOICE)
+@router.patch("/{slug}", openapi_extra=PRESET_CHOICE_BODY)
 async def choose_preset_version(request: Request, slug: str) -> Response:
     """Let calls get another version: `{"version": 1}`."""
     services = services_of(request)

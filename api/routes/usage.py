@@ -12,9 +12,8 @@ from starlette.responses import Response
 
 from api import reading
 from api.analytics_question import question
-from api.documents import ANALYTICS
 from api.errors import json_response
-from api.schemas.money import AnalyticsQuery
+from api.schemas.usage import ANALYTICS_BODY, AnalyticsQuery
 from api.services import services_of
 from api.usage_scope import usage_scope
 from broker import usage
@@ -79,7 +78,7 @@ async def get_analytics_meta(request: Request) -> Response:
     return _data(told | {"granularities": granularities, "operators": operators})
 
 
-@router.post("/analytics/query", openapi_extra=ANALYTICS)
+@router.post("/analytics/query", openapi_extra=ANALYTICS_BODY)
 async def query_analytics(
     request: Request,
     format: Literal["json", "csv"] = "json",  # noqa: A002

@@ -17,6 +17,7 @@ from pydantic import (
     field_validator,
 )
 
+from api.documents import body
 from api.queries import AuditCursor
 from broker.accounts import CallerKind, LimitReset, Role, Scope
 from broker.privacy import Store
@@ -172,3 +173,22 @@ class AuditQuery(BaseModel):
 
 def milliseconds(moment: datetime | None) -> int | None:
     return None if moment is None else int(moment.timestamp() * 1000)
+
+
+KEY_BODY = body(KeyRequest, {"name": "ci", "limit": 25, "limit_reset": "monthly"})
+
+KEY_CHANGES_BODY = body(KeyChanges, {"disabled": True})
+
+WORKSPACE_BODY = body(WorkspaceRequest, {"name": "Research", "slug": "research"})
+
+WORKSPACE_CHANGES_BODY = body(WorkspaceChanges, {"requests_per_minute": 600})
+
+MEMBERS_BODY = body(MembersRequest, {"user_ids": ["usr_…"], "role": "member"})
+
+USER_BODY = body(UserRequest, {"email": "ada@example.com", "name": "Ada Lovelace"})
+
+USER_CHANGES_BODY = body(UserChanges, {"disabled": True})
+
+APP_CODE_BODY = body(AppCodeRequest, {"callback_url": "https://app.example.com/callback"})
+
+CODE_EXCHANGE_BODY = body(CodeExchange, {"code": "…", "code_verifier": "…"})

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.documents import CHAT_EXAMPLE, body
 from api.schemas.jobs import Metadata
 from api.schemas.webhooks import JobWebhook, Url
 from broker.batches import OnError
@@ -48,3 +49,14 @@ class RetryRequest(BaseModel):
     model: Annotated[str, Field(min_length=1)] | None = None  # instead of each line's own
     completion_window: str | None = None
     max_cost: Annotated[float, Field(gt=0)] | None = None
+
+
+BATCH_BODY = body(
+    BatchRequest,
+    {
+        "endpoint": "/v1/chat/completions",
+        "requests": [{"custom_id": "first", "body": CHAT_EXAMPLE}],
+    },
+)
+
+BATCH_RETRY_BODY = body(RetryRequest, {}, required=False)

@@ -4,7 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StringConstraints
 
-from api.schemas.accounts import Closed, Id, Name, Pattern
+from api.documents import body
+from api.schemas.accounts import (
+    Closed,
+    Id,
+    Name,
+    Pattern,
+)
 
 Listed = Annotated[list[Id], Field(max_length=1_000)]
 Models = Annotated[list[Pattern], Field(max_length=1_000)]
@@ -33,3 +39,8 @@ class CredentialRequest(CredentialChanges):
     provider: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)]
     key: Annotated[str, StringConstraints(min_length=1, max_length=10_000)]
     workspace_id: Id | None = None
+
+
+BYOK_BODY = body(CredentialRequest, {"provider": "anthropic", "key": "sk-ant-…", "name": "prod"})
+
+BYOK_CHANGES_BODY = body(CredentialChanges, {"disabled": True})

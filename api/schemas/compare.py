@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from api.documents import body
 from api.schemas.jobs import Metadata
 
 MAX_MODELS = 16
@@ -53,3 +54,8 @@ class CompareRequest(BaseModel):
         begin = [{"role": "system", "content": self.system}] if self.system is not None else []
         prompts = [self.prompt] if self.prompts is None else self.prompts
         return [[*begin, {"role": "user", "content": prompt}] for prompt in prompts]
+
+
+COMPARISON_BODY = body(
+    CompareRequest, {"models": ["acme/small", "acme/large"], "prompt": "Why is the sky blue?"}
+)

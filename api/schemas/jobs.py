@@ -11,6 +11,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from api.documents import CHAT_EXAMPLE, body
 from api.schemas.webhooks import JobWebhook, Moment, Url
 from broker.operations import Operation
 from broker.privacy import Store
@@ -71,3 +72,6 @@ class JobRequest(BaseModel):
     metadata: Metadata | None = None
     webhook: JobWebhook | None = None
     callback_url: Url | None = None  # short for webhook.url
+
+
+JOB_BODY = body(JobRequest, {"body": CHAT_EXAMPLE, "webhook": {"url": "https://example.com/hooks"}})

@@ -1,13 +1,11 @@
 """Bodies of the routes about money. Amounts are US dollars."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-MOST_VALUES = 500
-"""In the list of a filter: the database takes no statement of any length."""
+from api.documents import body, object_body
 
-Value = Annotated[str, StringConstraints(max_length=500)] | float
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Dollars = Annotated[float, Field(strict=True, gt=0, le=10_000_000)]
 
@@ -40,38 +38,14 @@ class BudgetBody(BaseModel):
     soft: bool = False
 
 
-class AnalyticsFilter(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+TOP_UP_BODY = body(TopUp, {"amount": 50, "reference": "inv-2026-0042"})
 
-    field: str
-    operator: str
-    value: Value | Annotated[list[Value], Field(max_length=MOST_VALUES)]
+CHECKOUT_BODY = body(
+    CheckoutRequest, {"amount": 25, "return_url": "https://app.example.com/credits"}
+)
 
+STRIPE_EVENT_BODY = object_body(
+    {"id": "evt_…", "object": "event", "type": "checkout.session.completed", "data": {}}
+)
 
-class AnalyticsOrder(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    field: str
-    direction: Literal["asc", "desc"] = "desc"
-
-
-class TimeRange(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-    start: AwareDatetime
-    end: AwareDatetime
-
-
-class AnalyticsQuery(BaseModel):
-    """A question about usage; GET /analytics/meta lists what may be named."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    metrics: Annotated[list[str], Field(min_length=1, max_length=20)]
-    dimensions: Annotated[list[str], Field(max_length=2)] = []
-    filters: Annotated[list[AnalyticsFilter], Field(max_length=20)] = []
-    granularity: str | None = None
-    time_range: TimeRange | None = None  # default: the last 30 days
-    order_by: AnalyticsOrder | None = None
-    limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
-    workspace_id: str | None = None
+BUDGET_BODY = body(BudgetBody, {"limit_usd": 5, "soft": False})

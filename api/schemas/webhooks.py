@@ -14,6 +14,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from api.documents import body
 from broker.webhooks import PayloadKind, Scheme, SignatureKind
 
 MAX_OVERLAP_SECONDS = 30 * 86_400
@@ -99,3 +100,16 @@ class JobWebhook(_Closed):
 
     url: Url
     events: Events = []
+
+
+ENDPOINT_BODY = body(
+    EndpointRequest, {"url": "https://example.com/hooks", "events": ["job.completed", "job.failed"]}
+)
+
+ENDPOINT_CHANGES_BODY = body(EndpointChanges, {"disabled": False})
+
+ENDPOINT_ROTATION_BODY = body(EndpointRotationRequest, {"overlap_seconds": 3600}, required=False)
+
+ROTATION_BODY = body(RotationRequest, {"overlap_seconds": 3600}, required=False)
+
+REPLAY_BODY = body(ReplayRequest, {"since": 1_780_000_000, "only_missing": True}, required=False)

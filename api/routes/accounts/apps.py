@@ -8,9 +8,15 @@ from api import reading
 from api.account_scope import workspace_of
 from api.account_views import iso
 from api.auth import actor_of
-from api.documents import APP_CODE, CODE_EXCHANGE, NO_KEY
+from api.documents import NO_KEY
 from api.errors import json_response
-from api.schemas.accounts import AppCodeRequest, CodeExchange, milliseconds
+from api.schemas.accounts import (
+    APP_CODE_BODY,
+    CODE_EXCHANGE_BODY,
+    AppCodeRequest,
+    CodeExchange,
+    milliseconds,
+)
 from api.services import services_of
 from broker.accounts import CallerKind, Role
 from broker.administration import apps, carry_out
@@ -23,7 +29,7 @@ from broker.money import nanos_from_usd
 router = APIRouter(prefix="/auth/keys", tags=["apps"])
 
 
-@router.post("/code", openapi_extra=APP_CODE)
+@router.post("/code", openapi_extra=APP_CODE_BODY)
 async def create_app_code(request: Request) -> Response:
     """Make a code without a browser: with a management key, or signed in."""
     services = services_of(request)
@@ -43,7 +49,7 @@ async def create_app_code(request: Request) -> Response:
     return json_response({"data": {"id": code, "app_id": 0, "created_at": iso(now_ms())}})
 
 
-@router.post("", openapi_extra=CODE_EXCHANGE | NO_KEY)
+@router.post("", openapi_extra=CODE_EXCHANGE_BODY | NO_KEY)
 async def exchange_app_code(request: Request) -> Response:
     """Exchange a code for a key. No key is needed: the code and its verifier are the proof."""
     services = services_of(request)

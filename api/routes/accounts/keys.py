@@ -11,9 +11,8 @@ from api import account_views, reading
 from api.account_scope import all_or_own, workspace_of
 from api.account_views import Standing
 from api.auth import actor_of
-from api.documents import KEY, KEY_CHANGES
 from api.errors import json_response
-from api.schemas.accounts import KeyChanges, KeyRequest, milliseconds
+from api.schemas.accounts import KEY_BODY, KEY_CHANGES_BODY, KeyChanges, KeyRequest, milliseconds
 from api.services import Services, services_of
 from broker import accounts, budgets, limits, usage
 from broker.accounts import CallerKind, KeyFilter, Principal, members
@@ -43,7 +42,7 @@ async def get_current_key(request: Request) -> Response:
     return json_response({"data": await _shown(services, row, await _free(services, principal))})
 
 
-@router.post("/keys", status_code=201, openapi_extra=KEY)
+@router.post("/keys", status_code=201, openapi_extra=KEY_BODY)
 async def create_key(request: Request) -> Response:
     """Make a key. The key itself is in this answer, and in no other."""
     services = services_of(request)
@@ -100,7 +99,7 @@ async def get_key(request: Request, hash: str) -> Response:  # noqa: A002  # Ope
     return json_response({"data": await _shown(services, row)})
 
 
-@router.patch("/keys/{hash}", openapi_extra=KEY_CHANGES)
+@router.patch("/keys/{hash}", openapi_extra=KEY_CHANGES_BODY)
 async def change_key(request: Request, hash: str) -> Response:  # noqa: A002
     """Change a key: what is not named stays. It is felt everywhere within a second."""
     services = services_of(request)

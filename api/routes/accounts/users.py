@@ -5,10 +5,9 @@ from starlette.responses import Response
 
 from api import account_views, reading
 from api.auth import actor_of
-from api.documents import USER, USER_CHANGES
 from api.errors import json_response
 from api.routes.accounts.workspaces import Limit, Offset, user_page
-from api.schemas.accounts import UserChanges, UserRequest
+from api.schemas.accounts import USER_BODY, USER_CHANGES_BODY, UserChanges, UserRequest
 from api.services import Services, services_of
 from broker import accounts
 from broker.accounts import Principal
@@ -19,7 +18,7 @@ from broker.errors import NotFoundError, PermissionDeniedError
 router = APIRouter(prefix="/users", tags=["users"])
 
 
-@router.post("", status_code=201, openapi_extra=USER)
+@router.post("", status_code=201, openapi_extra=USER_BODY)
 async def create_user(request: Request) -> Response:
     """Make a user. The answer has a link with which they choose a password, once."""
     services = services_of(request)
@@ -68,7 +67,7 @@ async def get_user(request: Request, user_id: str) -> Response:
     return json_response({"data": account_views.user(row)})
 
 
-@router.patch("/{user_id}", openapi_extra=USER_CHANGES)
+@router.patch("/{user_id}", openapi_extra=USER_CHANGES_BODY)
 async def change_user(request: Request, user_id: str) -> Response:
     """Rename a user, disable them (they are signed out at once), or make them an operator."""
     services = services_of(request)

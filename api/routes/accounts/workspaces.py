@@ -9,9 +9,15 @@ from starlette.responses import Response
 from api import account_views, reading
 from api.account_scope import workspace_of
 from api.auth import actor_of
-from api.documents import MEMBERS, WORKSPACE, WORKSPACE_CHANGES
 from api.errors import json_response
-from api.schemas.accounts import MembersRequest, WorkspaceChanges, WorkspaceRequest
+from api.schemas.accounts import (
+    MEMBERS_BODY,
+    WORKSPACE_BODY,
+    WORKSPACE_CHANGES_BODY,
+    MembersRequest,
+    WorkspaceChanges,
+    WorkspaceRequest,
+)
 from api.services import Services, services_of
 from broker import accounts
 from broker.accounts import Principal, Role, members, users
@@ -32,7 +38,7 @@ Offset = Annotated[int, Query(ge=0)]
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
-@router.post("/workspaces", status_code=201, openapi_extra=WORKSPACE)
+@router.post("/workspaces", status_code=201, openapi_extra=WORKSPACE_BODY)
 async def create_workspace(request: Request) -> Response:
     """Make a workspace (with a management key of the installation)."""
     services = services_of(request)
@@ -72,7 +78,7 @@ async def get_workspace(request: Request, id: str) -> Response:  # noqa: A002  #
     return json_response({"data": account_views.workspace(row)})
 
 
-@router.patch("/workspaces/{id}", openapi_extra=WORKSPACE_CHANGES)
+@router.patch("/workspaces/{id}", openapi_extra=WORKSPACE_CHANGES_BODY)
 async def change_workspace(request: Request, id: str) -> Response:  # noqa: A002
     """Change a workspace: what is not named stays."""
     services = services_of(request)
@@ -143,7 +149,7 @@ async def list_workspace_members(
     return json_response(await _members(services, row.id, offset, limit))
 
 
-@router.post("/workspaces/{id}/members/add", openapi_extra=MEMBERS)
+@router.post("/workspaces/{id}/members/add", openapi_extra=MEMBERS_BODY)
 async def add_workspace_members(request: Request, id: str) -> Response:  # noqa: A002
     """Make users members, or give members another role."""
     services = services_of(request)
@@ -162,7 +168,7 @@ async def add_workspace_members(request: Request, id: str) -> Response:  # noqa:
     return json_response({"data": added, "added_count": len(added)})
 
 
-@router.post("/workspaces/{id}/members/remove", openapi_extra=MEMBERS)
+@router.post("/workspaces/{id}/members/remove", openapi_extra=MEMBERS_BODY)
 async def remove_workspace_members(request: Request, id: str) -> Response:  # noqa: A002
     """Take users out of a workspace."""
     services = services_of(request)

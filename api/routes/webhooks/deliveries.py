@@ -6,11 +6,10 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api import reading, webhook_views
-from api.documents import REPLAY
 from api.errors import json_response
 from api.queries import DeliveryCursor
 from api.routes.webhooks.creation_range import CreationRange
-from api.schemas.webhooks import ReplayRequest
+from api.schemas.webhooks import REPLAY_BODY, ReplayRequest
 from api.services import Services, services_of
 from broker import webhooks
 from broker.accounts import Principal, Scope
@@ -69,7 +68,7 @@ async def list_webhook_deliveries(
     )
 
 
-@router.post("/replay", status_code=202, openapi_extra=REPLAY)
+@router.post("/replay", status_code=202, openapi_extra=REPLAY_BODY)
 async def replay_webhook_deliveries(request: Request) -> Response:
     """Send again, under the same webhook-ids, what never arrived, or everything of a range."""
     services = services_of(request)

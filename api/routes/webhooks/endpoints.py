@@ -7,10 +7,16 @@ from starlette.responses import Response
 
 from api import reading, webhook_views
 from api.auth import actor_of
-from api.documents import ENDPOINT, ENDPOINT_CHANGES, ENDPOINT_ROTATION
 from api.errors import json_response
 from api.receivers import check_receiver
-from api.schemas.webhooks import EndpointChanges, EndpointRequest, EndpointRotationRequest
+from api.schemas.webhooks import (
+    ENDPOINT_BODY,
+    ENDPOINT_CHANGES_BODY,
+    ENDPOINT_ROTATION_BODY,
+    EndpointChanges,
+    EndpointRequest,
+    EndpointRotationRequest,
+)
 from api.services import Services, services_of
 from broker import webhooks
 from broker.accounts import Principal, Scope
@@ -31,7 +37,7 @@ from broker.webhooks import (
 router = APIRouter(prefix="/endpoints", tags=["webhooks"])
 
 
-@router.post("", status_code=201, openapi_extra=ENDPOINT)
+@router.post("", status_code=201, openapi_extra=ENDPOINT_BODY)
 async def create_webhook_endpoint(request: Request) -> Response:
     """Make an endpoint. Its secret is in this answer, and in no other."""
     services = services_of(request)
@@ -66,7 +72,7 @@ async def get_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     return json_response(webhook_views.endpoint(row, services.seal))
 
 
-@router.patch("/{endpoint_id}", openapi_extra=ENDPOINT_CHANGES)
+@router.patch("/{endpoint_id}", openapi_extra=ENDPOINT_CHANGES_BODY)
 async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     """Change an endpoint, disable it (what waits for it is cancelled), or enable it again.
 
@@ -110,7 +116,7 @@ async def delete_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
     return json_response({"id": endpoint_id, "object": "webhook_endpoint", "deleted": True})
 
 
-@router.post("/{endpoint_id}/rotate", openapi_extra=ENDPOINT_ROTATION)
+@router.post("/{endpoint_id}/rotate", openapi_extra=ENDPOINT_ROTATION_BODY)
 async def rotate_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     """Give an endpoint a new secret, shown in this answer only; the one before signs too."""
     services = services_of(request)

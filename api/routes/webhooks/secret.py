@@ -5,9 +5,8 @@ from starlette.responses import Response
 
 from api import reading, webhook_views
 from api.auth import actor_of
-from api.documents import ROTATION
 from api.errors import json_response
-from api.schemas.webhooks import RotationRequest
+from api.schemas.webhooks import ROTATION_BODY, RotationRequest
 from api.services import services_of
 from broker import webhooks
 from broker.accounts import Role, Scope
@@ -43,7 +42,7 @@ async def get_webhook_secret(request: Request) -> Response:
     return json_response(webhook_views.workspace_secret(row, services.seal))
 
 
-@router.post("/rotate", openapi_extra=ROTATION)
+@router.post("/rotate", openapi_extra=ROTATION_BODY)
 async def rotate_webhook_secret(request: Request) -> Response:
     """Replace the workspace's secret; the one before signs too until its overlap ends."""
     services = services_of(request)
