@@ -95,9 +95,15 @@ def _caller(job: Any, extra: Json) -> Json:
     }
 
 
-def content(report: JobReport) -> Json:
-    """Return what was asked and answered, as GET /generation/content shows it."""
+def content(report: JobReport, *, shows_presets: bool) -> Json:
+    """Return what was asked and answered, as GET /generation/content shows it.
+
+    Without `shows_presets`, what a preset put before the caller's messages is left out.
+    """
     asked = orjson.loads(report.payload.request or b"{}")
+    extra = orjson.loads(report.payload.extra or b"{}")
+    if extra.get("preset_prompt") and not shows_presets and asked.get("messages"):
+        asked["messages"] = asked["messages"][1:]
     told = orjson.loads(report.payload.response or b"{}")
     messages = [choice.get("message") or {} for choice in told.get("choices") or ()]
     first = messages[0] if messages else {}

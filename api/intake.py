@@ -11,7 +11,7 @@ from api.headers import header
 from api.limiting import within_limits
 from api.presetting import with_preset
 from api.services import Services
-from broker import admission, reports, submission, warmth
+from broker import admission, presets, reports, submission, warmth
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
@@ -41,7 +41,8 @@ async def prepared(
             return admitted(services, principal, body, wish, inside=inside)
         merged = await with_preset(services, principal, body)
         if merged is not body:
-            wish = replace(wish, asked=body)
+            prompted = presets.is_prompted(body, merged)
+            wish = replace(wish, asked=body, preset_prompt=prompted)
         warm = await remembered(request, services, principal, merged)
         return admitted(services, principal, merged, wish, inside=inside, warm=warm)
     except WaybillError as refusal:

@@ -153,7 +153,7 @@ def add_member(workspace: Where, who: Who, role: Role = Role.MEMBER) -> None:
     try:
         with local_database() as database, database.transaction() as connection:
             place = workspace_row(connection, workspace)
-            administration.add_members(connection, CLI, place.id, [who], role)
+            administration.add_members(connection, CLI, place.id, [who], role, by_address=True)
     except WaybillError as error:
         raise _ended(error) from None
     typer.echo(f"{who} is {role.value} of {place.name}")

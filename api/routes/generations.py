@@ -7,7 +7,7 @@ from api import forgetting, generation_view
 from api.errors import json_response
 from api.services import Services, services_of
 from broker import reports
-from broker.accounts import Scope
+from broker.accounts import Principal, Scope
 from broker.errors import NotFoundError
 from broker.ids import job_of_generation
 from broker.privacy import Kept
@@ -19,7 +19,8 @@ router = APIRouter(tags=["generations"])
 @router.get("/generation")
 async def get_generation(request: Request, id: str) -> Response:  # noqa: A002  # OpenRouter's name
     """Show one generation: there from the moment its completion is answered."""
-    found = await _report(request, services_of(request), id)
+    services = services_of(request)
+    found = await _report(await services.keyring.principal(request), services, id)
     if found.generation is None:
         raise NotFoundError(f"There is no generation {id}.", param="id")
     return json_response({"data": generation_view.generation(found)})
@@ -27,17 +28,21 @@ async def get_generation(request: Request, id: str) -> Response:  # noqa: A002  
 
 @router.get("/generation/content")
 async def get_generation_content(request: Request, id: str) -> Response:  # noqa: A002
-    """Show what was asked and answered, or how it failed, as far as it is kept."""
+    """Show what was asked and answered, or how it failed, as far as it is kept.
+
+    The prompt of a preset is shown to keys with the scope `presets`.
+    """
     services = services_of(request)
-    found = await _report(request, services, id)
+    principal = await services.keyring.principal(request)
+    found = await _report(principal, services, id)
     if found.job.kept == Kept.NOTHING:
         raise forgetting.gone(found.job.id)
-    response = json_response({"data": generation_view.content(found)})
+    shows = Scope.PRESETS in principal.scopes
+    response = json_response({"data": generation_view.content(found, shows_presets=shows)})
     return forgetting.once_sent(services, found.job, response)
 
 
-async def _report(request: Request, services: Services, generation: str) -> JobReport:
-    principal = await services.keyring.principal(request)
+async def _report(principal: Principal, services: Services, generation: str) -> JobReport:
     job_id = job_of_generation(generation)
     found = await services.database.read(reports.job, principal.workspace_id, job_id)
     is_hidden = found is None or not principal.sees(found.job.api_key_id, Scope.JOBS)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from broker import accounts, audit
 from broker.accounts import CallerKind, KnownKey, NewKey
 from broker.administration.names import check_name
+from broker.administration.remains import Left, made_by
 from broker.audit import Act, Actor
 from broker.errors import InvalidRequestError, NotFoundError
 
@@ -70,12 +71,18 @@ def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str,
     return _found(connection, row.id)
 
 
-def delete(connection: Connection, actor: Actor, row: Any) -> None:
-    """Delete a key: it opens nothing any more; jobs it submitted go on."""
+def delete(connection: Connection, actor: Actor, row: Any) -> Left:
+    """Delete a key: it opens nothing any more; jobs it submitted go on.
+
+    Return what it made that is still there; the audit log has that, too.
+    """
+    left = made_by(connection, row)
     accounts.delete_key(connection, row.id)
     known = {name: getattr(row, name) for name in TOLD}
     told = {name: value for name, value in known.items() if value is not None}
-    audit.note(connection, actor, Act("keys.delete", row.id, row.workspace_id, before=told))
+    act = Act("keys.delete", row.id, row.workspace_id, before=told, after={"left": left})
+    audit.note(connection, actor, act)
+    return left
 
 
 def _found(connection: Connection, key_id: str) -> Any:

@@ -90,8 +90,19 @@ def add_members(
     role: Role,
     *,
     by: Role = Role.OWNER,
+    by_address: bool = False,
 ) -> None:
-    """Give users a role in a workspace; whoever acts cannot give more than their own."""
+    """Give users a role in a workspace; whoever acts cannot give more than their own.
+
+    Ids are for anyone to give; e-mail addresses only with `by_address`. Everybody else is refused
+    before an address is looked up, so that the answer does not tell who is a user.
+    """
+    if not by_address and any("@" in each for each in user_ids):
+        raise PermissionDeniedError(
+            "Only a management key of the installation names users by e-mail address: ask the "
+            "person, or whoever runs the installation, for the id (usr_…).",
+            param="user_ids",
+        )
     for user_id in user_ids:
         user = users.user(connection, user_id)
         if user is None:

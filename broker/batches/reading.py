@@ -86,6 +86,9 @@ class Reader:
             batch_id=batch.id,
             priority=batch.priority,
             extra={"custom_id": line.custom_id},
+            preset_prompt=(
+                _operation(line, batch) is Operation.CHAT and presets.is_prompted(line.body, body)
+            ),
         )
         now = Circumstances(self.snapshot, seed=warmth.seed(batch.id, body))
         job = admit(body, wish, principal, self.catalog, self.settings, inside="body", now=now)

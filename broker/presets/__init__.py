@@ -4,7 +4,7 @@ A body refers to one by `"model": "@preset/slug"`, `"model": "author/model@prese
 `"preset": "slug"` (openrouter.ai/docs/guides/features/presets). `merging` is pure, `store` keeps.
 """
 
-from broker.presets.merging import Content, asked, captured, merged
+from broker.presets.merging import Content, asked, captured, is_prompted, merged
 from broker.presets.store import (
     NewVersion,
     PresetChoice,
@@ -31,6 +31,7 @@ __all__ = [
     "content",
     "delete_many",
     "find",
+    "is_prompted",
     "list_presets",
     "merged",
     "save_many",

@@ -80,6 +80,11 @@ def merged(body: Json, content: Content) -> Json:
     return joined
 
 
+def is_prompted(body: Json, whole: Json) -> bool:
+    """Tell whether `whole`, a body merged with its preset, begins with the preset's prompt."""
+    return len(whole.get("messages") or ()) > len(body.get("messages") or ())
+
+
 def _system_prompt(body: Json) -> str | None:
     """Return the text of the first message, where that is an instruction."""
     messages = body.get("messages")

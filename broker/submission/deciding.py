@@ -29,7 +29,9 @@ from broker.submission.wishes import JobColumns, NewJob, Schedule, Wish
 SEED_BITS = 32
 MAX_WORD = 256
 
-NOT_ASKED = frozenset({"idempotency_key", "session_id", "app", "origin", "store", "asked"})
+NOT_ASKED = frozenset(
+    {"idempotency_key", "session_id", "app", "origin", "store", "asked", "preset_prompt"}
+)
 """Fields of a wish that may differ where the same is asked again."""
 
 
@@ -95,6 +97,7 @@ def _extra(body: Json, wish: Wish) -> str | None:
     """Return what is kept beside the job to be shown and searched: JSON."""
     metadata = {**(body.get("metadata") or {}), **(wish.extra.get("metadata") or {})}
     told = {"metadata": metadata, "trace": body.get("trace"), "origin": wish.origin}
+    told["preset_prompt"] = wish.preset_prompt
     extra = wish.extra | {name: value for name, value in told.items() if value}
     return orjson.dumps(extra).decode() if extra else None
 

@@ -36,6 +36,7 @@ class Wish:
     coalesce: bool = False  # one call with the identical jobs of its workspace, see `coalescing`
     extra: Json = field(default_factory=dict)  # metadata, given back as it came
     asked: Json | None = None  # the body as it came, where a preset was merged into it
+    preset_prompt: bool = False  # the first message is the preset's, and not for every reader
 
 
 class Schedule(TypedDict):

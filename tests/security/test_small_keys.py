@@ -1,8 +1,12 @@
 """An app that was given a key reads and changes what other keys of the workspace made."""
 
+import time
+
 import pytest
 
+from api import key_jobs
 from broker.accounts import Scope
+from tests.factories import job_row
 
 CHAT = {"model": "acme/small", "messages": [{"role": "user", "content": "a secret plan"}]}
 LINE = b'{"custom_id": "1", "method": "POST", "url": "/v1/chat/completions", "body": {}}\n'
@@ -125,11 +129,41 @@ async def test_what_a_key_made_is_listed_when_it_is_deleted(api):
     await api.ask("POST", "/presets/tone/chat/completions", key, json=CHAT | {"temperature": 1})
     [row] = (await api.ask("GET", "/keys")).json()["data"][:1]
     deleted = (await api.ask("DELETE", f"/keys/{row['hash']}")).json()
-    assert deleted["left"] == {"keys": [], "webhook_endpoints": [endpoint], "presets": ["tone"]}
+    assert deleted["left"] == {
+        "keys": [], "webhook_endpoints": [endpoint], "presets": ["tone"],
+        "batches": [], "waiting_jobs": 0,
+    }  # fmt: skip
+    [entry] = (await api.ask("GET", "/audit", params={"action": "keys.delete"})).json()["data"]
+    assert entry["after"] == {"left": deleted["left"]}
     manager = (await api.ask("POST", "/keys", json={"name": "m", "kind": "management"})).json()
     spare = (await api.ask("POST", "/keys", manager["key"], json={"name": "spare"})).json()
     deleted = (await api.ask("DELETE", f"/keys/{manager['data']['hash']}")).json()
     assert deleted["left"]["keys"] == [spare["data"]["id"]]
+
+
+@pytest.mark.parametrize("jobs", ["keep", "cancel"])
+async def test_what_a_deleted_key_submitted_goes_on_or_ends(api, jobs, monkeypatch):
+    """A leaked key may have scheduled what runs long after it is gone."""
+    monkeypatch.setattr(key_jobs, "GROUP", 2)  # several rounds
+    key, other = await given(api), await given(api)
+    row = (await api.ask("GET", "/keys")).json()["data"][1]
+    mine = [await job_of(api, key) for _ in range(3)]
+    scheduled = {"body": CHAT, "not_before": time.time() + 3600}
+    mine.append((await api.ask("POST", "/jobs", key, json=scheduled)).json()["id"])
+    batch = {"input_file_id": await file_of(api, key, "batch"), "endpoint": "/v1/chat/completions"}
+    batch_id = (await api.ask("POST", "/batches", key, json=batch)).json()["id"]
+    others = await job_of(api, other)
+    path = f"/keys/{row['hash']}"
+    assert (await api.ask("DELETE", path, params={"jobs": "perhaps"})).status_code == 400
+    deleted = (await api.ask("DELETE", path, params={"jobs": jobs})).json()
+    assert (deleted["left"]["waiting_jobs"], deleted["left"]["batches"]) == (4, [batch_id])
+    counts = None if jobs == "keep" else {"jobs": 4, "batches": 1}
+    assert deleted.get("cancelled") == counts
+    states = {job_row(api.database, each).state for each in mine}
+    assert states == ({"queued", "scheduled"} if jobs == "keep" else {"cancelled"})
+    shown = (await api.ask("GET", f"/batches/{batch_id}", api.key())).json()["status"]
+    assert shown == ("validating" if jobs == "keep" else "cancelling")
+    assert job_row(api.database, others).state == "queued"
 
 
 async def test_reading_the_secret_and_changing_presets_is_noted(api):

@@ -1,13 +1,13 @@
 """/keys: API keys made, listed, changed, deleted with a management key; /key: one's own."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api import account_views, reading
+from api import account_views, key_jobs, reading
 from api.account_scope import all_or_own, workspace_of
 from api.account_views import Standing
 from api.auth import actor_of
@@ -19,7 +19,6 @@ from broker.accounts import CallerKind, KeyFilter, Principal, members
 from broker.administration import carry_out
 from broker.administration import keys as administration
 from broker.administration.keys import KeyWish
-from broker.administration.remains import made_by
 from broker.bodies import validated
 from broker.clock import now_ms
 from broker.completion import Json
@@ -117,20 +116,28 @@ async def change_key(request: Request, hash: str) -> Response:  # noqa: A002
 
 
 @router.delete("/keys/{hash}")
-async def delete_key(request: Request, hash: str) -> Response:  # noqa: A002
-    """Delete a key: it stops working within a second. Jobs it submitted go on.
+async def delete_key(
+    request: Request,
+    hash: str,  # noqa: A002
+    jobs: Literal["keep", "cancel"] = "keep",
+) -> Response:
+    """Delete a key: it stops working within a second.
 
-    `left` lists what it made that is still there: keys, webhook endpoints and presets, to review.
+    Jobs that it submitted go on; `?jobs=cancel` cancels those that have not begun, and its batches
+    (`cancelled` says how many). `left` lists what it made that was still there, to review: keys,
+    webhook endpoints, presets, batches, and how many jobs had not begun. The audit log has it, too.
     """
     services = services_of(request)
     principal = await services.keyring.administrator(request)
     row = await _find(services, principal, hash)
     actor = actor_of(request, principal)
-    await carry_out(
+    left = await carry_out(
         services.database, lambda connection: administration.delete(connection, actor, row)
     )
-    left = await services.database.read(made_by, row)
-    return json_response({"deleted": True, "left": left})
+    told: Json = {"deleted": True, "left": left}
+    if jobs == "cancel":
+        told["cancelled"] = await key_jobs.cancel(services, row)
+    return json_response(told)
 
 
 def _page(connection: Any, which: KeyFilter, offset: int) -> Any:

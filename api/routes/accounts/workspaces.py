@@ -151,7 +151,10 @@ async def list_workspace_members(
 
 @router.post("/workspaces/{id}/members/add", openapi_extra=MEMBERS_BODY)
 async def add_workspace_members(request: Request, id: str) -> Response:  # noqa: A002
-    """Make users members, or give members another role."""
+    """Make users members, or give members another role.
+
+    `user_ids` are ids; a management key of the installation may name e-mail addresses, too.
+    """
     services = services_of(request)
     principal = await services.keyring.administrator(request)
     wanted = await reading.asked(request, services, MembersRequest)
@@ -160,7 +163,13 @@ async def add_workspace_members(request: Request, id: str) -> Response:  # noqa:
     await carry_out(
         services.database,
         lambda connection: administration.add_members(
-            connection, actor, row.id, wanted.user_ids, wanted.role, by=by
+            connection,
+            actor,
+            row.id,
+            wanted.user_ids,
+            wanted.role,
+            by=by,
+            by_address=principal.everywhere,
         ),
     )
     shown = await _members(services, row.id, 0, 100)
