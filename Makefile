@@ -13,7 +13,7 @@ ON_A_STACK := $(addprefix tests/,api browser chaos cli docs e2e workers) # tests
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo up test test-scale test-install check format examples audit lock bench chaos clean
+.PHONY: help setup demo up test test-scale test-install check format examples audit lock bench chaos fuzz clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
@@ -69,6 +69,9 @@ bench: $(SETUP) ## measure throughput, overhead, CPU and memory against a direct
 
 chaos: $(SETUP) ## break parts at random under mixed load: MINUTES=10 SEED=1 STACK=sqlite|scale
 	WAYBILL_TEST_STACK=$(STACK) $(BIN)/python -m tests.chaos.run --minutes $(MINUTES) --seed $(SEED)
+
+fuzz: $(SETUP) ## send arbitrary streams, bodies, files and headers: MINUTES=2
+	$(BIN)/python -m tests.fuzz.run --minutes $(MINUTES)
 
 clean: ## remove .venv and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
