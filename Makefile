@@ -7,6 +7,7 @@ TESTS ?= tests
 MINUTES ?= 10
 SEED ?= 1
 STACK ?= sqlite
+IN_GROUPS := -n 3 --dist loadgroup --no-loadscope-reorder # tests/conftest.py orders the groups
 ON_A_STACK := $(addprefix tests/,api browser chaos cli docs e2e workers) # tests/broker asks both databases
 
 # compiled modules are kept, whatever the shell says: tests start processes by the hundred
@@ -32,10 +33,10 @@ up: $(SETUP) ## start Valkey, the API, a worker and Flower here (Ctrl-C stops th
 	$(BIN)/waybill up
 
 test: $(SETUP) ## run the tests (those that need a service run where they find it)
-	$(BIN)/pytest -q -n 3 --dist loadgroup $(TESTS)
+	$(BIN)/pytest -q $(IN_GROUPS) $(TESTS)
 
 test-scale: $(SETUP) ## run on PostgreSQL, RabbitMQ and Redis whatever stands on a database or a queue
-	WAYBILL_TEST_STACK=scale $(BIN)/pytest -q -n 3 --dist loadgroup $(ON_A_STACK)
+	WAYBILL_TEST_STACK=scale $(BIN)/pytest -q $(IN_GROUPS) $(ON_A_STACK)
 
 test-install: $(SETUP) ## build the wheel, install it alone, start it in a directory of another project
 	$(BIN)/pytest -q -m install tests/install

@@ -24,6 +24,11 @@ HOUSES = ("house", "wires")
 """Fixtures that live as long as the run: all tests that share one run in one process, one after the
 other, so that it is started once; all others by file."""
 
+SLOW = ("chaos", "browser", "e2e", "docs", "cli", "security", "api")
+"""Directories whose tests start processes or servers, slowest first. They run before the others: a
+file of few slow tests that began last would keep one of the run's processes busy, the others idle.
+"""
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -31,6 +36,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         names = getattr(item, "fixturenames", ())
         group = next((name for name in HOUSES if name in names), item.path.name)
         item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    """Return where a test stands in the order of a run: smaller goes first."""
+    if any(name in getattr(item, "fixturenames", ()) for name in HOUSES):
+        return 0  # the longest group
+    directory = item.path.relative_to(Path(__file__).parent).parts[0]
+    return 1 + (SLOW.index(directory) if directory in SLOW else len(SLOW))
 
 
 @pytest.fixture(scope="session")
