@@ -13,9 +13,9 @@ from rich.markup import escape
 from rich.text import Text
 
 from broker.completion import Json
-from cli.remote.client import Client, complain, connected
-from cli.submit import print_json
-from cli.tables import Table, printable
+from cli.remote.client import Client, connected
+from cli.tables import Table, print_json, printable
+from cli.troubles import complain
 
 LOOK_SECONDS = 0.5
 SHOWN_CHARACTERS = 300

@@ -17,8 +17,8 @@ from broker.errors import WaybillError
 from broker.sealing import Seal
 from broker.signing import older_keys, signing_key
 from cli.local import local_database
-from cli.remote.client import complain
 from cli.tables import Table, print_table
+from cli.troubles import complain
 from cli.workspaces import NAMED, workspace_id
 
 credentials = typer.Typer(

@@ -18,8 +18,8 @@ from broker.errors import WaybillError
 from broker.money import NANOS_PER_USD, nanos_from_usd, usd
 from broker.payments import Payment
 from cli.local import local_database
-from cli.remote.client import complain
 from cli.tables import Table
+from cli.troubles import complain
 from cli.workspaces import NAMED, workspace_id
 
 PIPE_WIDTH = 160

@@ -13,8 +13,8 @@ from broker.audit import CLI
 from broker.clock import now_ms
 from broker.money import nanos_from_usd
 from cli.local import local_database
-from cli.remote.client import complain
 from cli.tables import Table, day, print_table
+from cli.troubles import complain
 from cli.workspaces import NAMED, workspace_id
 
 DAY_MS = 86_400_000

@@ -8,7 +8,7 @@ import typer
 
 from broker import ledger
 from cli.local import local_database
-from cli.remote.client import complain
+from cli.troubles import complain
 from cli.workspaces import NAMED, workspace_id
 
 SHOWN = 20

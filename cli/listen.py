@@ -10,7 +10,8 @@ import typer
 from standardwebhooks import Webhook, WebhookVerificationError
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
-from cli.remote.client import complain, connected
+from cli.remote.client import connected
+from cli.troubles import complain
 
 MAX_BYTES = 64_000_000
 PORT = 9200

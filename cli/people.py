@@ -14,8 +14,8 @@ from broker.audit import CLI
 from broker.errors import WaybillError
 from cli import workspace_data
 from cli.local import local_database, with_links
-from cli.remote.client import complain
 from cli.tables import Table, day, print_table
+from cli.troubles import complain
 from cli.workspaces import NAMED, workspace_id, workspace_row
 
 LIMIT = 10_000

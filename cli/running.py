@@ -15,7 +15,7 @@ from pathlib import Path
 from broker import settings
 from broker.settings import Settings, config_path
 from cli.environment import ENV_FILE, own_variables
-from cli.start.children import say
+from cli.troubles import say
 
 OF_CLIENTS = frozenset({"WAYBILL_URL", "WAYBILL_API_KEY", "WAYBILL_MODEL", ENV_FILE})
 """Variables of the command itself: it keeps its own."""
@@ -96,3 +96,19 @@ def in_force() -> Settings:
 def runs_here(config: Settings) -> bool:
     """Tell whether a `waybill up` runs on the data directory of this configuration."""
     return running_environment(config.data_dir) is not None
+
+
+EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
+
+
+def address(host: str, port: int) -> str:
+    """Return the URL of an API that listens here, as this machine reaches it."""
+    name = "127.0.0.1" if host in EVERYWHERE else f"[{host}]" if ":" in host else host
+    return f"http://{name}:{port}"
+
+
+def linking_to(config: Settings, url: str) -> Settings:
+    """Give out links to this URL, unless it is said how callers reach the API."""
+    if config.public_url and "public_url" in config.model_fields_set:
+        return config
+    return config.model_copy(update={"public_url": url})

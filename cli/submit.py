@@ -9,9 +9,10 @@ import typer
 
 from broker.completion import Json
 from broker.states import JobState
-from cli.remote.client import Client, complain, connected
+from cli.remote.client import Client, connected
 from cli.remote.event_log import LogEvent, follow
-from cli.tables import printable
+from cli.tables import answer_text, print_json, printable
+from cli.troubles import complain
 
 
 def submit(
@@ -74,21 +75,6 @@ def chat_body(
     if stream:
         body["stream"] = True
     return body
-
-
-def answer_text(response: Json) -> str:
-    """Return what a completion says; tool calls as JSON."""
-    said = []
-    for choice in response.get("choices") or []:
-        message = choice.get("message") or {}
-        said.append(message.get("content") or "")
-        if message.get("tool_calls"):
-            said.append(orjson.dumps(message["tool_calls"], option=orjson.OPT_INDENT_2).decode())
-    return "\n".join(part for part in said if part)
-
-
-def print_json(value: object) -> None:
-    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
 def _print_receipt(job: Json, *, as_json: bool) -> None:

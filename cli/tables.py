@@ -3,9 +3,12 @@
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table as RichTable
+
+from broker.completion import Json
 
 PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
 FIRST_PRINTABLE, DELETE, AFTER_CONTROLS = 0x20, 0x7F, 0xA0
@@ -43,3 +46,18 @@ def day(milliseconds: int) -> str:
 
 def _is_control(char: str) -> bool:
     return ord(char) < FIRST_PRINTABLE or DELETE <= ord(char) < AFTER_CONTROLS
+
+
+def answer_text(response: Json) -> str:
+    """Return what a completion says; tool calls as JSON."""
+    said = []
+    for choice in response.get("choices") or []:
+        message = choice.get("message") or {}
+        said.append(message.get("content") or "")
+        if message.get("tool_calls"):
+            said.append(orjson.dumps(message["tool_calls"], option=orjson.OPT_INDENT_2).decode())
+    return "\n".join(part for part in said if part)
+
+
+def print_json(value: object) -> None:
+    print(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())

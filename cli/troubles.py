@@ -6,6 +6,8 @@ Every command loads this module, so it loads nothing before there is something t
 import sys
 from collections.abc import Collection, Iterable
 
+from broker.redaction import redact
+
 OURS = ("api", "broker", "cli", "workers")
 COMMANDS = ("url", "api_key", "model", "config", "env_file", "simulator_port")
 """WAYBILL_* variables that commands read beside the settings."""
@@ -75,3 +77,12 @@ def _about_the_database(error: Exception) -> str | None:
     if isinstance(error, OperationalError | InterfaceError):
         return f"the database cannot be used ({told}): check WAYBILL_DATABASE_URL"
     return told if isinstance(error, ProgrammingError) and "permission denied" in told else None
+
+
+def complain(message: str) -> None:
+    """Tell a person what is wrong, on stderr."""
+    print(f"waybill: {redact(message)}", file=sys.stderr, flush=True)
+
+
+def say(message: str) -> None:
+    print(f"waybill: {message}", file=sys.stderr, flush=True)

@@ -9,9 +9,9 @@ from rich.console import Console
 
 from broker.completion import Json
 from broker.webhooks import DeliveryState
-from cli.remote.client import complain, connected
-from cli.submit import print_json
-from cli.tables import Table
+from cli.remote.client import connected
+from cli.tables import Table, print_json
+from cli.troubles import complain
 
 PIPE_WIDTH = 200
 

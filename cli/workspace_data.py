@@ -10,7 +10,7 @@ from broker.audit import CLI
 from broker.errors import WaybillError
 from broker.exporting import exported
 from cli.local import local_database
-from cli.remote.client import complain
+from cli.troubles import complain
 from cli.workspaces import NAMED, workspace_row
 
 Where = Annotated[str, typer.Argument(help=NAMED)]

@@ -10,7 +10,8 @@ import typer
 
 from broker.completion import Json
 from cli.batch.source import Line, SourceError
-from cli.remote.client import Client, complain
+from cli.remote.client import Client
+from cli.troubles import complain
 
 Source = Annotated[
     Path,

@@ -24,10 +24,11 @@ from cli.batch.asking import (
 from cli.batch.board import line, telling, watch
 from cli.batch.source import Asked, SourceError, lines
 from cli.batch.tables import TableError, is_table
-from cli.remote.client import Client, complain, connected
+from cli.remote.client import Client, connected
 from cli.remote.patient import PatientClient
 from cli.remote.server import configured
-from cli.submit import print_json
+from cli.tables import print_json
+from cli.troubles import complain
 
 batch = typer.Typer(help="Files of prompts, run as batches.", no_args_is_help=True)
 

@@ -19,8 +19,8 @@ from broker.database import Database
 from broker.providers import configured
 from cli.catalog.showing import console, show_changes, show_history
 from cli.catalog.sources import MODELS_DEV, SourceError, fetched, model_list
-from cli.catalog.storage import opened
-from cli.remote.client import complain
+from cli.local import open_database
+from cli.troubles import complain
 
 Listed = TypeVar("Listed")
 
@@ -49,7 +49,7 @@ def refresh(
     """
     body = _or_stop(lambda: fetched(source))
     namer = Namer(priced_slugs())
-    with opened(to_write=apply) as database:
+    with open_database(to_write=apply) as database:
         listings = _or_stop(lambda: list(models_dev.read(body, namer)))
         _import(database, namer, listings, "models.dev", apply=apply, force=force or [],
                 everything=everything)  # fmt: skip
@@ -78,7 +78,7 @@ def discover(
         raise typer.Exit(1)
     namer = Namer(priced_slugs())
     failed = False
-    with opened(to_write=apply) as database:
+    with open_database(to_write=apply) as database:
         for slug in chosen:
             try:
                 listings = list(discovered.read(model_list(known[slug]), known[slug], namer))
@@ -99,7 +99,7 @@ def history(
     model: Annotated[str, typer.Argument(help="Model slug.")],
 ) -> None:
     """Show what imports said of an endpoint, and from when on it counted."""
-    with opened(to_write=False) as database:
+    with open_database(to_write=False) as database:
         said = database.read_now(applied.history, provider, model)
     if said:
         show_history(said)
@@ -110,7 +110,7 @@ def history(
 @catalog.command()
 def undo() -> None:
     """Undo the last import: prices are again what they were before it."""
-    with opened() as database, database.transaction() as connection:
+    with open_database() as database, database.transaction() as connection:
         source = applied.undo(connection, now=now_ms())
         if source is not None:
             audit.note(connection, CLI, Act("catalog.undo", source, None))

@@ -13,10 +13,10 @@ from broker.money import usd_text
 from broker.operations import Interface
 from broker.routing import Endpoint
 from cli.catalog.showing import console, sample_bill, words
-from cli.catalog.storage import looked_up
-from cli.remote.client import complain
+from cli.local import look_up_catalog
 from cli.running import in_force
 from cli.tables import Table, day
+from cli.troubles import complain
 
 ALL = "all"
 HTTP_LIST = "GET /api/v1/models lists"
@@ -35,7 +35,7 @@ def list_models(
     ] = False,
 ) -> None:
     """List models with the price of their cheapest endpoint, in USD per million tokens."""
-    known = looked_up(in_force())
+    known = look_up_catalog(in_force())
     shown = known.everything if everything else known.models
     wanted = Wanted(q=q, output_modalities=frozenset() if outputs == ALL else frozenset({outputs}))
     try:
@@ -89,7 +89,7 @@ def _nothing(shown: Mapping[str, Model], q: str | None, outputs: str) -> str:
 @models.command()
 def show(name: Annotated[str, typer.Argument(help="A slug, or any other name of it.")]) -> None:
     """Show a model: what it can do, and its endpoints with prices and a sample bill."""
-    known = looked_up(in_force())
+    known = look_up_catalog(in_force())
     try:
         model = known.find(name)
     except WaybillError as error:

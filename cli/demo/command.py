@@ -15,12 +15,12 @@ from broker.completion import AttemptOutcome, Json
 from cli.batch.source import Asked, lines
 from cli.demo.house import DemoHouse, HouseError
 from cli.demo.report import next_steps, report
-from cli.remote.client import complain
 from cli.remote.patient import PatientClient
 from cli.remote.server import ServerError
 from cli.run.results import Results
 from cli.run.sitting import Sitting, Tally, Terms
 from cli.start.demonstration import EXAMPLES
+from cli.troubles import complain
 
 PROMPTS = EXAMPLES / "prompts.jsonl"
 PATIENCE_SECONDS = 30.0

@@ -1,47 +1,37 @@
 """What `waybill doctor` examines.
 
-A check returns what it found in one line, or raises Ailment with the remedy.
+A check returns what it found in one line, or raises CheckFailed with the remedy.
 """
 
 import contextlib
 import sys
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import httpx
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from kombu.connection import Connection as Transport
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
-from sqlalchemy import create_engine, make_url
 
-from broker import migrations
 from broker import providers as provider_rows
 from broker.catalog.selection import USUAL_OUTPUTS
 from broker.settings import Settings, config_path
-from cli.catalog.storage import looked_up
+from cli.local import CheckFailed, look_up_catalog
 from cli.providers.disabled import disabled
 from cli.remote.client import providers_of_server
 from cli.remote.server import about_the_key, configured, message, unreachable
 from cli.start import data_directory
-from cli.troubles import first_line
 
 OLDEST_PYTHON = (3, 11)
 PATIENCE_SECONDS = 3
 SHOWN = 4  # names of models
 
 
-class Ailment(Exception):  # noqa: N818  # what a doctor finds
-    """Something is wrong; the text says what, and what to do."""
-
-
 def python() -> str:
     version = ".".join(map(str, sys.version_info[:3]))
     if sys.version_info < OLDEST_PYTHON:
-        raise Ailment(f"{version}: Waybill needs 3.11 or newer")
+        raise CheckFailed(f"{version}: Waybill needs 3.11 or newer")
     return version
 
 
@@ -61,45 +51,12 @@ def data_dir(config: Settings) -> str:
         with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
-        raise Ailment(
+        raise CheckFailed(
             f"{place} cannot be written ({error.strerror}): choose another with WAYBILL_DATA_DIR"
         ) from None
     if place == config.data_dir and data_directory.is_open(place):
-        raise Ailment(data_directory.exposed(place))
+        raise CheckFailed(data_directory.exposed(place))
     return str(config.data_dir) + ("" if place == config.data_dir else " (not there yet)")
-
-
-def database(config: Settings) -> str:
-    """Check that the database answers and has the newest tables."""
-    current = revision(config)
-    shown = make_url(config.database).render_as_string(hide_password=True)
-    newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
-    if current != newest:
-        raise Ailment(f"{shown} has version {current}, not {newest}: run `waybill migrate`")
-    return f"{shown}, version {current}"
-
-
-def revision(config: Settings) -> str:
-    """Return the version of the database's tables. Raises Ailment where there are none."""
-    url = make_url(config.database)
-    shown = url.render_as_string(hide_password=True)
-    if url.drivername.startswith("sqlite") and not Path(url.database or "").is_file():
-        raise Ailment(
-            f"{shown} is not there yet: `waybill up` or `waybill migrate` makes it; if yours is "
-            "elsewhere, `cd` to it or set WAYBILL_DATA_DIR"
-        )
-    engine = create_engine(url)
-    try:
-        with engine.connect() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-    except Exception as error:
-        told = first_line(error)
-        raise Ailment(f"{shown} does not answer ({told}): check WAYBILL_DATABASE_URL") from error
-    finally:
-        engine.dispose()
-    if current is None:
-        raise Ailment(f"{shown} has no tables yet: run `waybill migrate`")
-    return current
 
 
 def redis(config: Settings) -> str:
@@ -113,11 +70,11 @@ def redis(config: Settings) -> str:
             server = connection.info("server")
             keeps = _keeps(connection)
         except (RedisError, OSError) as error:
-            raise Ailment(_no_redis(config, error)) from error
+            raise CheckFailed(_no_redis(config, error)) from error
     name = "valkey" if "valkey_version" in server else "redis"
     version = server.get("valkey_version") or server.get("redis_version")
     if not keeps:
-        raise Ailment(
+        raise CheckFailed(
             f"{name} {version} forgets its queues when it is restarted: set `appendonly yes` there "
             "(no job is lost without it, but the dispatcher has to publish them again)"
         )
@@ -132,7 +89,7 @@ def transport(config: Settings) -> str:
         connection.ensure_connection(max_retries=1, interval_start=0, timeout=PATIENCE_SECONDS)
     except Exception as error:
         why = f"({error}): check WAYBILL_BROKER_URL" if config.broker_url else "either"
-        raise Ailment(f"{shown} does not answer {why}") from error
+        raise CheckFailed(f"{shown} does not answer {why}") from error
     finally:
         connection.release()
     return shown
@@ -144,14 +101,14 @@ def providers(config: Settings) -> str:
     if not known:
         if others := providers_of_server():
             return f"{', '.join(others)} at {configured().url}; none here"
-        raise Ailment("none: set e.g. OPENAI_API_KEY, or write a [[providers]] table")
+        raise CheckFailed("none: set e.g. OPENAI_API_KEY, or write a [[providers]] table")
     keyless = [
         row.slug
         for row in config.providers
         if (row.api_key or "").startswith(provider_rows.ENV_PREFIX) and not known[row.slug].api_key
     ]
     if keyless:
-        raise Ailment(
+        raise CheckFailed(
             f"{', '.join(keyless)}: the variable that api_key names in {config_path()} is not set"
         )
     return ", ".join(known)
@@ -162,7 +119,7 @@ def credentials(config: Settings) -> str:
     refused = disabled(config)
     if refused:
         told = "; ".join(f"{provider} refuses our key ({why})" for provider, why in refused.items())
-        raise Ailment(
+        raise CheckFailed(
             f"{told}: correct it and restart the workers; `waybill providers check` tries it"
         )
     return "none refused"
@@ -179,9 +136,9 @@ def wires(config: Settings) -> str:
 
 def models(config: Settings) -> str:
     """Check that something can be asked for; count as `GET /models` does."""
-    known = looked_up(config).models
+    known = look_up_catalog(config).models
     if not known:
-        raise Ailment("none: configure a provider, or write [[models]] tables")
+        raise CheckFailed("none: configure a provider, or write [[models]] tables")
     usual = [slug for slug, model in known.items() if USUAL_OUTPUTS & {*model.output_modalities}]
     shown = ", ".join(usual[:SHOWN])
     more = ", …" if len(usual) > SHOWN else ""
@@ -197,13 +154,13 @@ def server(_config: Settings) -> str:
             health = http.get(f"{where.url}/health/ready")
             allowed = http.get(f"{where.api}/jobs", params={"limit": 1}, headers=where.headers)
     except httpx.TransportError as error:
-        raise Ailment(str(unreachable(where, error))) from None
+        raise CheckFailed(str(unreachable(where, error))) from None
     report = health.json().get("checks", {}) if "json" in health.headers["content-type"] else {}
     wrong = [f"{name}: {_reason(check)}" for name, check in report.items() if not check["ok"]]
     if wrong or not report:
-        raise Ailment(f"{where.url} cannot serve ({'; '.join(wrong) or message(health)})")
+        raise CheckFailed(f"{where.url} cannot serve ({'; '.join(wrong) or message(health)})")
     if allowed.status_code == httpx.codes.UNAUTHORIZED:
-        raise Ailment(f"{where.url} is ready, but: {about_the_key(where, message(allowed))}")
+        raise CheckFailed(f"{where.url} is ready, but: {about_the_key(where, message(allowed))}")
     return f"{where.url} is ready: {', '.join(report)}"
 
 

@@ -7,15 +7,16 @@ import typer
 
 from broker.redaction import redact
 from broker.settings import Settings
+from cli import local
 from cli.doctor import checkups
-from cli.doctor.checkups import Ailment
+from cli.local import CheckFailed
 from cli.running import in_force, runs_here
 
 Check = Callable[[Settings], str]
 
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("data directory", checkups.data_dir),
-    ("database", checkups.database),
+    ("database", local.check_database),
     ("redis", checkups.redis),
     ("transport", checkups.transport),
     ("providers", checkups.providers),
@@ -57,8 +58,8 @@ def _configuration(config: Settings) -> str:
 def _examined(name: str, check: Callable[..., str], *given: Settings) -> tuple[str, bool, str]:
     try:
         return name, True, _one_line(check(*given))
-    except Ailment as ailment:
-        return name, False, _one_line(str(ailment))
+    except CheckFailed as error:
+        return name, False, _one_line(str(error))
     except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever is wrong is the finding
         return name, False, _one_line(str(error) or type(error).__name__)
 

@@ -9,10 +9,10 @@ import typer
 from rich.console import Console
 
 from cli.jobs import views as job_views
-from cli.remote.client import complain, connected
+from cli.remote.client import connected
 from cli.remote.event_log import follow
-from cli.submit import print_json
-from cli.tables import printable
+from cli.tables import print_json, printable
+from cli.troubles import complain
 
 jobs = typer.Typer(help="Look at jobs, cancel them, follow them.", no_args_is_help=True)
 

@@ -8,8 +8,7 @@ from rich.text import Text
 
 from broker.completion import Json
 from cli.remote.event_log import LogEvent
-from cli.submit import answer_text
-from cli.tables import Table, printable
+from cli.tables import Table, answer_text, printable
 
 COLOURS = {
     "completed": "green",

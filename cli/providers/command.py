@@ -15,13 +15,14 @@ from broker.providers import ENV_PREFIX, Provider, configured
 from broker.redaction import redact
 from broker.settings import ProviderRow, Settings
 from broker.vendors import vendors
-from cli.catalog.storage import looked_up
+from cli.local import look_up_catalog
 from cli.providers.disabled import disabled, enable, paused
 from cli.providers.pauses import pause, read_paused, resume
-from cli.remote.client import complain, providers_of_server
+from cli.remote.client import providers_of_server
 from cli.remote.server import configured as server
 from cli.running import in_force, runs_here
 from cli.tables import Table
+from cli.troubles import complain
 
 PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
 
@@ -111,7 +112,7 @@ def _lit(config: Settings, known: Mapping[str, Provider]) -> Iterator[Sequence[s
 
 
 def _served(config: Settings) -> Counter[str]:
-    models = looked_up(config).models.values()
+    models = look_up_catalog(config).models.values()
     return Counter(endpoint.provider for model in models for endpoint in model.endpoints)
 
 

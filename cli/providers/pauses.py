@@ -12,10 +12,10 @@ from broker.database import Database
 from broker.provider_pauses import Pause
 from broker.providers import configured
 from broker.settings import Settings
-from cli.doctor import checkups
+from cli import local
 from cli.local import local_database
-from cli.remote.client import complain
 from cli.running import in_force
+from cli.troubles import complain
 
 
 def pause(
@@ -45,8 +45,8 @@ def resume(slug: Annotated[str, typer.Argument(help="The provider's slug.")]) ->
 def read_paused(config: Settings) -> Mapping[str, Pause]:
     """Return the pauses by slug; none where there is no current database."""
     try:
-        checkups.database(config)
-    except checkups.Ailment:
+        local.check_database(config)
+    except local.CheckFailed:
         return {}
     with contextlib.closing(Database(config.database)) as database:
         return {row.provider: row for row in database.read_now(provider_pauses.read_pauses)}

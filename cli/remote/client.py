@@ -1,7 +1,6 @@
 """A synchronous client of Waybill's API for commands that ask one thing."""
 
 import contextlib
-import sys
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
@@ -9,8 +8,8 @@ import httpx
 import typer
 
 from broker.completion import Json
-from broker.redaction import redact
 from cli.remote.server import Server, ServerError, configured, refused, unreachable
+from cli.troubles import complain
 
 PATIENCE = httpx.Timeout(30, connect=5)
 STREAM_PATIENCE = httpx.Timeout(60, connect=5)  # the server sends a keep-alive every 10 s
@@ -106,11 +105,6 @@ def connected(client: Client | None = None) -> Iterator[Client]:
         raise typer.Exit(1) from None
     finally:
         client.close()
-
-
-def complain(message: str) -> None:
-    """Tell a person what is wrong, on stderr."""
-    print(f"waybill: {redact(message)}", file=sys.stderr, flush=True)
 
 
 def providers_of_server() -> list[str]:

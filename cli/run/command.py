@@ -10,12 +10,13 @@ from cli.batch.asking import MaxCost, Model, Source, TemplateText, Wishes, refus
 from cli.batch.board import say, telling
 from cli.batch.source import Asked, Line, SourceError, lines
 from cli.batch.tables import is_table
-from cli.remote.client import complain, connected
+from cli.remote.client import connected
 from cli.remote.patient import PatientClient
 from cli.remote.server import configured
 from cli.run.results import Results
 from cli.run.sitting import Sitting, Tally, Terms
 from cli.run.state import RunError
+from cli.troubles import complain
 
 SHOWN_REASONS = 5
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.start.forks import Fork, fork, stop_with_parent
+from cli.troubles import say
 
 RESTART_PAUSE_SECONDS = 0.5
 RAPID_SECONDS = 10.0  # a child that lives shorter than this …
@@ -117,7 +117,3 @@ def part(name: str, function: Callable[..., None], /, **arguments: Any) -> Launc
 def describe(code: int) -> str:
     """Return an exit status in words."""
     return f"exit code {code}" if code >= 0 else f"signal {signal.Signals(-code).name}"
-
-
-def say(message: str) -> None:
-    print(f"waybill: {message}", file=sys.stderr, flush=True)

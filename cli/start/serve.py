@@ -12,10 +12,10 @@ import typer
 
 from broker import settings
 from broker.settings import Settings
+from cli.running import address, linking_to
 from cli.start import data_directory
 
 SIMULATOR_PORT = 9100
-EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104  # compared, not bound
 WORKER_SECONDS = 15.0  # that Flower waits for a worker
 PING_SECONDS = 0.5
 INSPECT_MS = 5_000  # Flower asks once: a worker that is busy starting answers late
@@ -61,25 +61,12 @@ def api(
 
 
 def _refuse_without_tables(config: Settings) -> None:
-    from cli.doctor import checkups
+    from cli import local
 
     try:
-        checkups.revision(config)
-    except checkups.Ailment as ailment:
-        raise SystemExit(f"waybill: {ailment}") from None
-
-
-def address(host: str, port: int) -> str:
-    """Return the URL of an API that listens here, as this machine reaches it."""
-    name = "127.0.0.1" if host in EVERYWHERE else f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}"
-
-
-def linking_to(config: Settings, url: str) -> Settings:
-    """Give out links to this URL, unless it is said how callers reach the API."""
-    if config.public_url and "public_url" in config.model_fields_set:
-        return config
-    return config.model_copy(update={"public_url": url})
+        local.revision(config)
+    except local.CheckFailed as error:
+        raise SystemExit(f"waybill: {error}") from None
 
 
 def worker(
@@ -124,8 +111,8 @@ def flower(
     ] = None,
 ) -> None:
     """Serve Flower, the page that shows workers, tasks and queues."""
-    from cli.start.children import say
     from cli.start.flower_login import flower_login
+    from cli.troubles import say
     from workers.app import app, config
 
     _await_worker(app)

@@ -20,12 +20,14 @@ from broker.queues import Lane
 from broker.redaction import redact
 from broker.settings import Settings
 from broker.stopping import stopped
+from cli import running
 from cli.remote.server import key_file, url_file
 from cli.running import sharing_environment
 from cli.start import data_directory, forks, preparation, serve
-from cli.start.children import Child, ChildDiedError, Launch, part, program, say
+from cli.start.children import Child, ChildDiedError, Launch, part, program
 from cli.start.demonstration import EXAMPLES, demo_file, demo_models, write_configuration
 from cli.start.valkey import valkey_command
+from cli.troubles import say
 
 START_SECONDS = 15.0
 LOOPBACK = "127.0.0.0/8,::1/128"
@@ -70,7 +72,7 @@ def up(
             if not config.allowed_networks:  # the children's environment is ours
                 os.environ.setdefault("WAYBILL_ALLOWED_NETWORKS", LOOPBACK)
         _check_ports(host, ports)
-        config = serve.linking_to(config, serve.address(host, port))
+        config = running.linking_to(config, running.address(host, port))
         os.environ["WAYBILL_PUBLIC_URL"] = config.public_url  # workers give links out, too
         house = House(config, host, port)
         house.plan_api()
@@ -104,7 +106,7 @@ class House:
         self._config = config
         self._host = host
         self._port = port
-        self._url = serve.address(host, port)
+        self._url = running.address(host, port)
         self._children: list[Child] = []
         self._valkey: Child | None = None
         self._stopping = False
@@ -131,7 +133,7 @@ class House:
             self._valkey = self._child("valkey", program(valkey_command(self._config)))
         if flower is not None:
             self._add("flower", part("flower", serve.flower, host=self._host, port=flower))
-            self._urls["Flower"] = serve.address(self._host, flower)
+            self._urls["Flower"] = running.address(self._host, flower)
         if simulator is not None:
             simulating = part("simulator", serve.simulate, host="127.0.0.1", port=simulator)
             self._add("simulator", simulating)

@@ -4,7 +4,7 @@ import pytest
 
 from broker.settings import Settings
 from cli.remote.server import DEFAULT_URL, configured
-from cli.start.serve import address, linking_to
+from cli.running import address, linking_to
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from broker.providers import configured
 from broker.routing import Endpoint
 from broker.settings import Settings
 from broker.vendors import vendors
-from cli.catalog.storage import opened
+from cli.local import open_database
 from cli.main import app
 from cli.providers import checks
 from cli.providers.checks import check
@@ -261,7 +261,7 @@ def test_models_that_an_import_brought_are_counted(waybill, simulator, tmp_path)
     config = row("mine", simulator.base_url, wire="openai")
     assert counted(waybill("list", toml=config)) == 0
     assert not (tmp_path / "data").exists()  # a look makes no database
-    with opened() as database, database.transaction() as connection:
+    with open_database() as database, database.transaction() as connection:
         endpoint = Endpoint("mine", "acme/new", "new", Price(prompt=1))
         change = Change(("mine", "acme/new"), Kind.NEW, None, Offer(endpoint))
         applied.apply(connection, [change], source="a test", now=1)

@@ -1,4 +1,5 @@
-from cli.submit import answer_text, chat_body
+from cli.submit import chat_body
+from cli.tables import answer_text
 
 
 def test_options_become_a_chat_body():

@@ -3,6 +3,7 @@
 import pytest
 
 from broker.settings import Settings
+from cli import local
 from cli.doctor import checkups
 from cli.start import data_directory
 from cli.start.flower_login import flower_login
@@ -49,7 +50,7 @@ def test_an_open_data_directory_is_closed(tmp_path, mode, holds):
         (place / holds).touch()
     place.chmod(mode)
     config = Settings(data_dir=place)
-    with pytest.raises(checkups.Ailment, match="others on this machine"):
+    with pytest.raises(local.CheckFailed, match="others on this machine"):
         checkups.data_dir(config)
     data_directory.make(place)
     assert place.stat().st_mode & 0o777 == 0o700
