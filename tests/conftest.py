@@ -24,7 +24,7 @@ HOUSES = ("house", "wires")
 """Fixtures that live as long as the run: all tests that share one run in one process, one after the
 other, so that it is started once; all others by file."""
 
-SLOW = ("chaos", "browser", "e2e", "docs", "cli", "security", "api")
+SLOW = ("docs", "chaos", "browser", "e2e", "cli", "security", "api")
 """Directories whose tests start processes or servers, slowest first. They run before the others: a
 file of few slow tests that began last would keep one of the run's processes busy, the others idle.
 """
