@@ -1,6 +1,6 @@
 """Which workspaces an administrator reaches: their own, or all; another's is not found."""
 
-from api.services import Services
+from api.core.services import Services
 from broker import accounts
 from broker.accounts import Principal
 from broker.errors import NotFoundError

@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
-from api.schemas.usage import AnalyticsFilter, AnalyticsQuery
-from api.usage_scope import UsageScope
+from api.usage.schemas import AnalyticsFilter, AnalyticsQuery
+from api.core.scope import UsageScope
 from broker import usage
 from broker.errors import InvalidRequestError
 from broker.usage import Condition, Question

@@ -16,19 +16,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api import openapi, queries, unrouted
-from api.auth import Keyring
-from api.errors import PREFIXES, error_response
-from api.local_models import LocalModels
-from api.middleware import CrossOrigin, NoStalling, RequestIds, Unexpected
-from api.open_streams import AtEnd, OpenStreams
+from api.core.auth import Keyring
+from api.core.errors import PREFIXES, error_response
+from api.core.local_models import LocalModels
+from api.core.middleware import CrossOrigin, NoStalling, RequestIds, Unexpected
+from api.core.concurrency_limits import AtEnd, OpenStreams
 from api.pages import router as pages
 from api.proxies import TrustedProxies
-from api.refusals import CountedRefusals
-from api.routes import ROUTERS, health, metrics
-from api.routes.accounts import router as accounts
-from api.services import Services
+from api.core.rate_limits import CountedRefusals
+from api.routes import ROUTERS, metrics
+from api.monitoring import routes
+from api.accounts.routes import router as accounts
+from api.core.services import Services
 from api.upload_turns import UploadTurns
-from api.waiting import News
+from api.core.job_subscriptions import News
 from broker import providers, settings
 from broker.bodies import plainly
 from broker.catalog import LiveCatalog
@@ -106,7 +107,7 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
                 dependencies=[Depends(queries.check)],
                 include_in_schema=documented,
             )
-    for router in (health.router, metrics.router, pages):
+    for router in (routes.router, metrics.router, pages):
         app.include_router(router)
     app.add_middleware(NoStalling)
     app.add_middleware(Unexpected)

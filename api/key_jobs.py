@@ -3,8 +3,8 @@
 import asyncio
 from typing import Any
 
-from api.auth import FRESH_SECONDS
-from api.services import Services
+from api.core.auth import FRESH_SECONDS
+from api.core.services import Services
 from broker.administration import remains
 from broker.batches.endings import Stop, stop_many
 from broker.batches.vocabulary import StopReason

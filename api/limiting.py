@@ -6,7 +6,7 @@ where the limit is reached.
 
 from collections.abc import Awaitable, Callable, Sequence
 
-from api.services import Services
+from api.core.services import Services
 from broker import idempotency, limits
 from broker.clock import now_ms
 from broker.submission import NewJob, Submitted

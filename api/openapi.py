@@ -11,32 +11,16 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api import answers
-from api.documents import REFERENCE
-from api.errors import is_own_route
-from api.schemas.accounts import (
-    AppCodeRequest,
-    CodeExchange,
-    KeyChanges,
-    KeyRequest,
-    MembersRequest,
-    UserChanges,
-    UserRequest,
-    WorkspaceChanges,
-    WorkspaceRequest,
-)
-from api.schemas.batches import BatchRequest, RetryRequest
+from api.core.openapi_bodies import REFERENCE
+from api.core.errors import is_own_route
+from api.accounts.schemas import AppCodeRequest, CodeExchange, KeyChanges, KeyRequest, MembersRequest, UserChanges, UserRequest, WorkspaceChanges, WorkspaceRequest
+from api.batches.schemas import BatchRequest, RetryRequest
 from api.schemas.byok import CredentialChanges, CredentialRequest
-from api.schemas.compare import CompareRequest
-from api.schemas.jobs import JobRequest
-from api.schemas.money import BudgetBody, CheckoutRequest, TopUp
-from api.schemas.usage import AnalyticsQuery
-from api.schemas.webhooks import (
-    EndpointChanges,
-    EndpointRequest,
-    EndpointRotationRequest,
-    ReplayRequest,
-    RotationRequest,
-)
+from api.comparisons.schemas import CompareRequest
+from api.jobs.schemas import JobRequest
+from api.billing.schemas import BudgetBody, CheckoutRequest, TopUp
+from api.usage.schemas import AnalyticsQuery
+from api.webhooks.schemas import EndpointChanges, EndpointRequest, EndpointRotationRequest, ReplayRequest, RotationRequest
 from broker.bodies import SCHEMAS
 
 DESCRIPTION = """

@@ -1,6 +1,6 @@
 """A body that refers to a preset becomes the body that it stands for."""
 
-from api.services import Services
+from api.core.services import Services
 from broker import presets
 from broker.accounts import Principal
 from broker.completion import Json

@@ -14,7 +14,7 @@ from fastapi.dependencies.models import Dependant
 from pydantic import AfterValidator, BaseModel, BeforeValidator
 from starlette.requests import Request
 
-from api.services import services_of
+from api.core.services import services_of
 from broker.errors import InvalidRequestError
 from broker.ids import is_id
 

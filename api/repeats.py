@@ -2,7 +2,7 @@
 
 import orjson
 
-from api.services import Services
+from api.core.services import Services
 from broker import idempotency, submission
 from broker.accounts import Principal
 from broker.completion import Json

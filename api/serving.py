@@ -6,16 +6,10 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api import (
-    answering,
-    forgetting,
-    intake,
-    job_actions,
-    lateness,
-    reading,
-)
-from api.services import Services
-from api.waiting import Listener
+from api.jobs import responses, delete_after_delivery, submit, actions, call_timeout
+from api.core import request as reading
+from api.core.services import Services
+from api.core.job_subscriptions import Listener
 from broker.accounts import Principal
 from broker.events import Event
 from broker.privacy import Store
@@ -28,34 +22,34 @@ async def serve(
     """Submit the job; answer with what it brings, or with 202 as the caller prefers."""
     preference = reading.preference(request)
     if preference.respond_async and not preference.wait:
-        submitted = await intake.submit(services, job)
-        response = await answering.accepted(services, principal, submitted.job_id, preference)
-        return answering.telling_replay(response, submitted)
+        submitted = await submit.submit(services, job)
+        response = await responses.accepted(services, principal, submitted.job_id, preference)
+        return responses.telling_replay(response, submitted)
     patience = services.settings.sync_timeout_seconds
     seconds = patience if preference.wait is None else min(preference.wait, patience)
     with services.news.listen(job.id) as listener:
-        submitted = await intake.submit(services, job)
+        submitted = await submit.submit(services, job)
         with services.news.following(job.id, submitted.follows):
             if submitted.replayed:
                 with services.news.listen(submitted.job_id) as earlier:
-                    end = await lateness.wait_for_end(
+                    end = await call_timeout.wait_for_end(
                         services, principal, earlier, seconds=seconds, fresh=False
                     )
             elif wants_cancel_on_disconnect(request):
                 end = await _wait_or_cancel(request, services, principal, listener, seconds)
             else:
-                end = await lateness.wait_for_end(
+                end = await call_timeout.wait_for_end(
                     services, principal, listener, seconds=seconds, fresh=True
                 )
     if end is not None:
-        response = await answering.answer(services, principal, submitted.job_id, end)
+        response = await responses.answer(services, principal, submitted.job_id, end)
         if job.row["store"] == Store.NONE and not submitted.replayed:
-            response.background = BackgroundTask(forgetting.fetched, services, job.id)
+            response.background = BackgroundTask(delete_after_delivery.fetched, services, job.id)
     elif preference.wait is not None:
-        response = await answering.accepted(services, principal, submitted.job_id, preference)
+        response = await responses.accepted(services, principal, submitted.job_id, preference)
     else:
-        response = await answering.still_running(services, principal, submitted.job_id, seconds)
-    return answering.telling_replay(response, submitted)
+        response = await responses.still_running(services, principal, submitted.job_id, seconds)
+    return responses.telling_replay(response, submitted)
 
 
 async def _wait_or_cancel(
@@ -63,14 +57,14 @@ async def _wait_or_cancel(
 ) -> Event | None:
     """Wait as `serve` does, and call the job off should the caller hang up."""
     waiting = asyncio.create_task(
-        lateness.wait_for_end(services, principal, listener, seconds=seconds, fresh=True)
+        call_timeout.wait_for_end(services, principal, listener, seconds=seconds, fresh=True)
     )
     hung_up = asyncio.create_task(wait_for_disconnect(request))
     await asyncio.wait({waiting, hung_up}, return_when=asyncio.FIRST_COMPLETED)
     hung_up.cancel()
     if not waiting.done():
         waits = waits_for_usage(request)
-        await job_actions.cancel_quietly(services, principal, listener.job_id, waits=waits)
+        await actions.cancel_quietly(services, principal, listener.job_id, waits=waits)
     return await waiting
 
 

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from api.errors import PREFIXES, error_response
+from api.core.errors import PREFIXES, error_response
 from broker.errors import (
     InvalidRequestError,
     MethodNotAllowedError,

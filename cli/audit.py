@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
-from api.account_views import audit_entry
+from api.accounts.views import audit_entry
 from broker.audit import AuditFilter, entries
 from cli.local import local_database
 

@@ -12,7 +12,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from api.local_models import ask, local_servers
+from api.core.local_models import ask, local_servers
 from broker import migrations, settings
 from broker.catalog import Catalog, applied, load
 from broker.clock import now_ms

@@ -8,11 +8,11 @@ from pydantic import ValidationError
 from starlette.responses import Response
 
 from api.pages.forms import read_form
-from api.pages.rendering import moved, page
+from api.pages.page import moved, page
 from api.pages.visitors import actor_of, visitor
-from api.routes.accounts.apps import columns_of
-from api.schemas.accounts import AppCodeRequest
-from api.services import Services, services_of
+from api.accounts.app_routes import columns_of
+from api.accounts.schemas import AppCodeRequest
+from api.core.services import Services, services_of
 from broker.accounts import Role, members
 from broker.administration import apps, carry_out
 from broker.administration.apps import Grant

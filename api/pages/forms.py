@@ -4,7 +4,7 @@ import secrets
 
 from starlette.requests import Request
 
-from api.services import services_of
+from api.core.services import services_of
 from broker.errors import PermissionDeniedError
 from broker.signing import Signer
 

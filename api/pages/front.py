@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.pages.rendering import moved
+from api.pages.page import moved
 from broker.errors import NotFoundError
 
 router = APIRouter()

@@ -4,7 +4,7 @@ from typing import Any
 
 from starlette.requests import Request
 
-from api.services import services_of
+from api.core.services import services_of
 from api.sessions import SESSION_COOKIE
 from broker.accounts.sessions import session_user
 from broker.audit import Actor

@@ -1,29 +1,23 @@
 """One module a resource; `ROUTERS` are those that callers' base URLs lead to."""
 
-from api.routes import (
-    batches,
-    budgets,
-    byok,
-    chat,
-    compare,
-    credit,
-    files,
-    generations,
-    jobs,
-    models,
-    operations,
-    presets,
-    route,
-    usage,
-    webhooks,
-)
+from api.batches import routes
+from api.billing import routes as budgets
+from api.accounts import byok_routes
+from api.routes import chat, credit, generations, route, webhooks
+from api.comparisons import routes as compare
+from api.files import routes as files
+from api.jobs import routes as jobs
+from api.models import routes as models
+from api.completions import routes as operations
+from api.presets import routes as presets
+from api.usage import routes as usage
 
 ROUTERS = (
     chat.router,
     operations.router,
     jobs.router,
     route.router,
-    batches.router,
+    routes.router,
     compare.router,
     presets.router,
     webhooks.router,
@@ -33,5 +27,5 @@ ROUTERS = (
     credit.router,
     usage.router,
     budgets.router,
-    byok.router,
+    byok_routes.router,
 )

@@ -3,9 +3,10 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import forgetting, generation_view
-from api.errors import json_response
-from api.services import Services, services_of
+from api.jobs import delete_after_delivery
+from api.usage import generation_views
+from api.core.errors import json_response
+from api.core.services import Services, services_of
 from broker import reports
 from broker.accounts import Principal, Scope
 from broker.errors import NotFoundError
@@ -23,7 +24,7 @@ async def get_generation(request: Request, id: str) -> Response:  # noqa: A002  
     found = await _report(await services.keyring.principal(request), services, id)
     if found.generation is None:
         raise NotFoundError(f"There is no generation {id}.", param="id")
-    return json_response({"data": generation_view.generation(found)})
+    return json_response({"data": generation_views.generation(found)})
 
 
 @router.get("/generation/content")
@@ -36,10 +37,10 @@ async def get_generation_content(request: Request, id: str) -> Response:  # noqa
     principal = await services.keyring.principal(request)
     found = await _report(principal, services, id)
     if found.job.kept == Kept.NOTHING:
-        raise forgetting.gone(found.job.id)
+        raise delete_after_delivery.gone(found.job.id)
     shows = Scope.PRESETS in principal.scopes
-    response = json_response({"data": generation_view.content(found, shows_presets=shows)})
-    return forgetting.once_sent(services, found.job, response)
+    response = json_response({"data": generation_views.content(found, shows_presets=shows)})
+    return delete_after_delivery.once_sent(services, found.job, response)
 
 
 async def _report(principal: Principal, services: Services, generation: str) -> JobReport:

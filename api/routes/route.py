@@ -4,10 +4,11 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import intake, reading
-from api.documents import body_of
-from api.errors import json_response
-from api.services import services_of
+from api.jobs import submit
+from api.core import request as reading
+from api.core.openapi_bodies import body_of
+from api.core.errors import json_response
+from api.core.services import services_of
 from broker import job_view, routing
 from broker.money import usd
 from broker.operations import Operation
@@ -22,7 +23,7 @@ async def plan_route(request: Request) -> Response:
     services = services_of(request)
     principal = await services.keyring.principal(request)
     body = await reading.read_json(request, services.settings.max_body_bytes)
-    job = await intake.prepared(request, services, principal, body, Wish())
+    job = await submit.prepared(request, services, principal, body, Wish())
     quotes = orjson.loads(job.payload["quotes"])
     shown = job_view.plan(routing.decode(job.payload["plan"]))
     for place, nanos, least in zip(shown["plan"], quotes, job.held_for.least, strict=True):

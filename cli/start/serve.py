@@ -36,7 +36,7 @@ def api(
     import uvicorn
 
     from api.app import create_app
-    from api.connections import PromptProtocol
+    from api.core.connection_limits import PromptProtocol
     from broker.logs import configure_logging
 
     configure_logging()

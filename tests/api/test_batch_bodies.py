@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.batch_bodies import read_batch_body
+from api.batches.read_body import read_batch_body
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 
 NUMBERS = st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False)
@@ -83,6 +83,6 @@ async def test_what_is_no_body_is_refused(content, word):
 
 
 async def test_a_body_too_large_is_refused_while_it_comes(monkeypatch):
-    monkeypatch.setattr("api.batch_bodies.FRAME_BYTES", 0)
+    monkeypatch.setattr("api.batches.read_body.FRAME_BYTES", 0)
     with pytest.raises(PayloadTooLargeError, match="split it"):
         await read(b'{"requests": [' + b"1," * 5000 + b"1]}", most=100)

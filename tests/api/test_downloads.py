@@ -5,7 +5,7 @@ from urllib.parse import unquote
 import pytest
 from sqlalchemy import update
 
-from api import media
+from api.core import media
 from broker.tables import StoredFile, table
 
 OCTETS = "application/octet-stream"

@@ -4,7 +4,7 @@ import contextlib
 
 import pytest
 
-from api.middleware import EXPOSED
+from api.core.middleware import EXPOSED
 from tests.api.conftest import running, settings_for
 
 PAGE = "https://app.example.com"

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from api.attribution import attribution
+from api.core.headers import attribution
 from api.headers import header
-from api.reading import idempotency_key
+from api.core.request import idempotency_key
 
 NAME = "Caf\u00e9 \u540d\u524d \U0001f60a"
 

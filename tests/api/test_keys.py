@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import event
 
-from api.auth import Keyring
+from api.core.auth import Keyring
 from broker.accounts import DEFAULT_WORKSPACE, CallerKind, Role, authenticate, members, users
 from broker.clock import now_ms
 from tests.api.conftest import Api
@@ -106,7 +106,7 @@ async def test_a_key_in_use_is_checked_without_the_database(api):
 
 
 async def test_a_full_keyring_forgets_one_key_not_all(api, monkeypatch):
-    monkeypatch.setattr("api.auth.KEPT_KEYS", 2)
+    monkeypatch.setattr("api.core.auth.KEPT_KEYS", 2)
     door = Keyring(api.database)
     for key in (api.key(), second := api.key(), third := api.key()):
         await door._known(key)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.lateness import _FOR
+from api.jobs.call_timeout import _FOR
 from broker.pacing import Cause
 
 

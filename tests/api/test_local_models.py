@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from api.local_models import MOST_BYTES, LocalModels, ask, local_servers
+from api.core.local_models import MOST_BYTES, LocalModels, ask, local_servers
 from broker.catalog import LiveCatalog
 from broker.catalog.discovered import MOST_LISTED
 from broker.database import Database

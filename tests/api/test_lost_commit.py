@@ -2,7 +2,7 @@
 
 from types import SimpleNamespace
 
-from api import intake
+from api.jobs import submit
 from broker.accounts import Principal
 from tests.factories import make_new_job, make_principal
 
@@ -20,9 +20,9 @@ async def test_a_job_that_was_written_after_all_is_accepted(database) -> None:
     services = SimpleNamespace(database=database, publisher=Announced())
     # Given a job whose commit went through although nobody heard of it
     job = make_new_job(caller)
-    await intake.submit(services, job)
+    await submit.submit(services, job)
     # When it is written again
-    submitted = await intake.submit(services, job)
+    submitted = await submit.submit(services, job)
     # Then its caller is told that it is accepted, not that it failed
     assert submitted.job_id == job.id
     assert not submitted.replayed

@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.metrics import Measured, text
+from api.monitoring.metrics import Measured, text
 from broker.evidence import (
     WHOLE_PROVIDER,
     Circuit,

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from api.waiting import Listener, News
+from api.core.job_subscriptions import Listener, News
 from broker import events
 from broker.events import Event
 

@@ -4,7 +4,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from api.receivers import check_receiver
+from api.webhooks.urls import check_receiver
 from broker.errors import InvalidRequestError
 
 OFFICE = (ip_network("10.0.0.0/8"),)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api import intake
+from api.jobs import submit
 from broker.clock import now_ms
 from tests.api.conftest import running, settings_for
 from tests.factories import claim_one, count, finished, record
@@ -82,7 +82,7 @@ async def test_its_deadline_is_over(api, monkeypatch):
     key, deadline = api.key(), now_ms() // 1000 + 60
     body = {"body": SMALL, "deadline": deadline}
     first = await api.ask("POST", "/jobs", key, json=body, headers=keyed())
-    monkeypatch.setattr(intake, "now_ms", lambda: (deadline + 1) * 1000)
+    monkeypatch.setattr(submit, "now_ms", lambda: (deadline + 1) * 1000)
     again = await api.ask("POST", "/jobs", key, json=body, headers=keyed())
     assert (again.status_code, again.json()["id"]) == (202, first.json()["id"]), again.text
     refused = await api.ask("POST", "/jobs", key, json=body, headers=keyed("order-2"))

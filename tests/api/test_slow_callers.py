@@ -10,8 +10,8 @@ import uvicorn
 from structlog.testing import capture_logs
 from uvicorn.server import ServerState
 
-from api import connections, middleware
-from api.connections import PromptProtocol
+from api.core import connection_limits, middleware
+from api.core.connection_limits import PromptProtocol
 from cli.start import serve
 from tests.api.conftest import ORIGIN
 
@@ -86,7 +86,7 @@ async def test_who_hangs_up_in_the_middle_leaves_one_line(api):
 @pytest.fixture
 async def server(monkeypatch):
     """A server whose answers end when they are told to."""
-    monkeypatch.setattr(connections, "HEADER_SECONDS", 0.1)
+    monkeypatch.setattr(connection_limits, "HEADER_SECONDS", 0.1)
     finish = asyncio.Event()
 
     async def app(scope, receive, send):

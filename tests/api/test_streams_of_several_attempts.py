@@ -13,9 +13,9 @@ from redis.asyncio import Redis
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from api import waiting
-from api.streaming import ChunkStream
-from api.waiting import News
+from api.core import job_subscriptions
+from api.jobs.streaming import ChunkStream
+from api.core.job_subscriptions import News
 from broker import events, reports
 from broker.completion import AttemptOutcome, ErrorType, Failure
 from broker.events import Event, EventWriter
@@ -180,7 +180,7 @@ def check_chat(batches: list[list[Event]], stored: str) -> None:
 @pytest.fixture(autouse=True, scope="module")
 def frequent_looks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(waiting, "LOOK_SECONDS", 0.02)
+        patch.setattr(job_subscriptions, "LOOK_SECONDS", 0.02)
         yield
 
 

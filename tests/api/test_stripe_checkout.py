@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from api.stripe_checkout import Paid, StripeCheckout, provider
+from api.billing.stripe_checkout import Paid, StripeCheckout, provider
 from broker.errors import InvalidRequestError
 from broker.settings import Settings
 from tests.api.conftest import running, settings_for

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.usage_scope import UsageScope, usage_scope
+from api.core.scope import UsageScope, usage_scope
 from broker.accounts import CallerKind, Principal, Role
 from broker.errors import PermissionDeniedError
 

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from api.schemas.models import ModelQuery
+from api.models.schemas import ModelQuery
 from broker import settings
 from broker.catalog import load
 from broker.catalog.selection import selected

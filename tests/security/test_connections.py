@@ -8,8 +8,8 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from api import connections
-from api.connections import PromptProtocol, most_connections
+from api.core import connection_limits
+from api.core.connection_limits import PromptProtocol, most_connections
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -97,7 +97,7 @@ async def test_a_body_larger_than_a_head_may_be_is_read(port: int) -> None:
 async def test_a_reader_that_does_not_read_is_cut_off(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "WRITE_SECONDS", 0.1)
+    monkeypatch.setattr(connection_limits, "WRITE_SECONDS", 0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1_000)
     writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
     await reader.readexactly(4)
@@ -113,7 +113,7 @@ async def test_a_reader_that_does_not_read_is_cut_off(
 async def test_a_reader_that_reads_slowly_is_not(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "WRITE_SECONDS", 1.0)
+    monkeypatch.setattr(connection_limits, "WRITE_SECONDS", 1.0)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n")
     got = 0
@@ -139,4 +139,4 @@ async def test_idle_connections_make_room_for_new_ones(
 
 def test_there_are_fewer_connections_than_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, 4_096))
-    assert most_connections() == 1_024 - connections.SPARE_FILES
+    assert most_connections() == 1_024 - connection_limits.SPARE_FILES

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from api.pages.signing_in import TRIES_PER_PAIR
+from api.pages.sign_in import TRIES_PER_PAIR
 from api.proxies import TrustedProxies
 from broker.settings import Settings
 from tests.api.conftest import ORIGIN, running, settings_for

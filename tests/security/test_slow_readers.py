@@ -10,9 +10,10 @@ from redis.asyncio import Redis
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from api import streaming, waiting
-from api.streaming import log_response
-from api.waiting import News
+from api.jobs import streaming
+from api.core import job_subscriptions
+from api.jobs.streaming import log_response
+from api.core.job_subscriptions import News
 from broker import events, reports
 from broker.events import Event, EventWriter
 from broker.stored_logs import LogPacker
@@ -109,7 +110,7 @@ async def test_what_a_reader_does_not_take_is_not_kept_for_it(redis: Redis) -> N
                 writer.emit(JOB, told(first, first + 99), attempt=1)
                 await asyncio.sleep(0)
             await writer.close()
-            assert listener._size <= waiting.INBOX_BYTES + len(CHUNK) * 300
+            assert listener._size <= job_subscriptions.INBOX_BYTES + len(CHUNK) * 300
             # Then it gets all of it all the same, once it reads on
             numbers: list[int] = []
             async with asyncio.timeout(20):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
-from api.refusals import LOOKUPS_AT_ONCE
+from api.core.rate_limits import LOOKUPS_AT_ONCE
 from api.sessions import SESSION_COOKIE
 from broker import accounts
 from broker.accounts import Principal, Role, members, sessions, users

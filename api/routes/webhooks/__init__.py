@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from api.routes.webhooks.deliveries import router as deliveries
-from api.routes.webhooks.endpoints import router as endpoints
+from api.webhooks.delivery_routes import router as deliveries
+from api.webhooks.routes import router as endpoints
 from api.routes.webhooks.secret import router as secret
 
 router = APIRouter(prefix="/webhooks")

@@ -3,11 +3,12 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api import reading, webhook_views
-from api.auth import actor_of
-from api.errors import json_response
-from api.schemas.webhooks import ROTATION_BODY, RotationRequest
-from api.services import services_of
+from api.core import request as reading
+from api.webhooks import views
+from api.core.auth import actor_of
+from api.core.errors import json_response
+from api.webhooks.schemas import ROTATION_BODY, RotationRequest
+from api.core.services import services_of
 from broker import webhooks
 from broker.accounts import Role, Scope
 from broker.administration import carry_out
@@ -39,7 +40,7 @@ async def get_webhook_secret(request: Request) -> Response:
         services.database,
         lambda connection: administration.note_reading(connection, actor, workspace_id),
     )
-    return json_response(webhook_views.workspace_secret(row, services.seal))
+    return json_response(views.workspace_secret(row, services.seal))
 
 
 @router.post("/rotate", openapi_extra=ROTATION_BODY)
@@ -56,4 +57,4 @@ async def rotate_webhook_secret(request: Request) -> Response:
         services.database,
         lambda connection: administration.rotate_workspace(connection, actor, fresh),
     )
-    return json_response(webhook_views.workspace_secret(row, services.seal))
+    return json_response(views.workspace_secret(row, services.seal))

@@ -1,0 +1,1 @@
+"""Keys, workspaces, members, users, apps, provider keys and the audit log."""

@@ -1,0 +1,50 @@
+"""GET /audit: who changed what, when, from where."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api.accounts import views
+from api.core import request as reading
+from api.account_scope import all_or_own
+from api.core.errors import json_response
+from api.accounts.schemas import AuditQuery
+from api.core.services import services_of
+from broker import audit
+from broker.audit import AuditFilter
+
+router = APIRouter(tags=["audit"])
+
+
+@router.get("/audit")
+async def list_audit_entries(request: Request, query: Annotated[AuditQuery, Query()]) -> Response:
+    """List administrative actions, newest first.
+
+    A key of the installation sees all workspaces', and the installation's own.
+    """
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    which = AuditFilter(
+        await all_or_own(services, principal, query.workspace_id),
+        action=query.action,
+        actor=query.actor,
+        object_id=query.object_id,
+        since=reading.milliseconds(query.since, "since"),
+        until=reading.milliseconds(query.until, "until"),
+    )
+    rows = await services.database.read(_page, which, query.limit + 1, query.after)
+    page = rows[: query.limit]
+    return json_response(
+        {
+            "object": "list",
+            "data": [views.audit_entry(row) for row in page],
+            "first_id": page[0].id if page else None,
+            "last_id": page[-1].id if page else None,
+            "has_more": len(rows) > query.limit,
+        }
+    )
+
+
+def _page(connection: Any, which: AuditFilter, limit: int, after: str | None) -> Any:
+    return audit.entries(connection, which, limit=limit, after=after)

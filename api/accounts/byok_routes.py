@@ -1,0 +1,191 @@
+"""/byok: keys of providers that workspaces bring along (OpenRouter's shapes)."""
+
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response
+
+from api.core import request as reading
+from api.account_scope import all_or_own, workspace_of
+from api.accounts.views import iso
+from api.core.auth import actor_of
+from api.core.errors import json_response
+from api.schemas.byok import BYOK_BODY, BYOK_CHANGES_BODY, CredentialChanges, CredentialRequest
+from api.core.services import Services, services_of
+from broker import accounts, credentials, providers
+from broker.accounts import Principal
+from broker.administration import carry_out
+from broker.administration import credentials as administration
+from broker.completion import Json
+from broker.credentials import CredentialFilter, NewCredential
+from broker.credentials.records import label_of
+from broker.credentials.wording import read_key
+from broker.errors import InvalidRequestError, NotFoundError
+
+router = APIRouter(tags=["byok"])
+LISTS = ("allowed_models", "allowed_user_ids")
+DECLARED = ("declared_region", "declared_zdr")
+
+
+@router.post("/byok", status_code=201, openapi_extra=BYOK_BODY)
+async def create_provider_key(request: Request) -> Response:
+    """Keep a provider's key: it is sealed, and in no answer ever again."""
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    wanted = await reading.asked(request, services, CredentialRequest)
+    if wanted.provider not in providers.for_own_keys(services.settings):
+        raise InvalidRequestError(
+            f"provider: {wanted.provider!r} is no provider that could be called here with a key "
+            "alone: GET /api/v1/providers names them.",
+            param="provider",
+        )
+    owner = await workspace_of(services, principal, wanted.workspace_id)
+    columns = await _columns(services, owner, wanted)
+    sealed, label = columns.pop("sealed"), columns.pop("label")
+    wish = NewCredential(owner, wanted.provider, sealed, label, columns)
+    actor = actor_of(request, principal)
+    row = await carry_out(
+        services.database, lambda connection: administration.create(connection, actor, wish)
+    )
+    return await _answer(services, row, 201)
+
+
+@router.get("/byok")
+async def list_provider_keys(
+    request: Request,
+    offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+    workspace_id: str | None = None,
+    provider: str | None = None,
+) -> Response:
+    """List keys in the order in which they are tried."""
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    which = CredentialFilter(await all_or_own(services, principal, workspace_id), provider)
+    rows, total = await services.database.read(_page, which, offset, limit)
+    data = [await _shown(services, row) for row in rows]
+    return json_response({"data": data, "total_count": total})
+
+
+@router.get("/byok/{id}")
+async def get_provider_key(request: Request, id: str) -> Response:  # noqa: A002  # OpenRouter's name
+    """Show a key's record; the key itself is not in it."""
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    return await _answer(services, await _find(services, principal, id))
+
+
+@router.patch("/byok/{id}", openapi_extra=BYOK_CHANGES_BODY)
+async def change_provider_key(request: Request, id: str) -> Response:  # noqa: A002
+    """Change a key: what is not named stays. It is felt everywhere within a second."""
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    wanted = await reading.asked(request, services, CredentialChanges)
+    row = await _find(services, principal, id)
+    changes = await _columns(services, row.workspace_id, wanted)
+    actor = actor_of(request, principal)
+    changed = await carry_out(
+        services.database, lambda connection: administration.change(connection, actor, row, changes)
+    )
+    return await _answer(services, changed)
+
+
+@router.delete("/byok/{id}")
+async def delete_provider_key(request: Request, id: str) -> Response:  # noqa: A002
+    """Forget a key. Jobs that were to use it go on with the next one."""
+    services = services_of(request)
+    principal = await services.keyring.administrator(request)
+    row = await _find(services, principal, id)
+    actor = actor_of(request, principal)
+    await carry_out(
+        services.database, lambda connection: administration.delete(connection, actor, row)
+    )
+    await services.credentials.refresh()
+    return json_response({"deleted": True})
+
+
+def _page(connection: Any, which: CredentialFilter, offset: int, limit: int) -> Any:
+    return credentials.page(connection, which, offset=offset, limit=limit)
+
+
+async def _find(services: Services, principal: Principal, wanted: str) -> Any:
+    row = await services.database.read(credentials.find, wanted)
+    if row is None or not principal.administers(row.workspace_id):
+        raise NotFoundError(f"There is no key {wanted}.", param="id")
+    return row
+
+
+async def _answer(services: Services, row: Any, status: int = 200) -> Response:
+    await services.credentials.refresh()  # who has just changed a key may use it at once
+    return json_response({"data": await _shown(services, row)}, status)
+
+
+async def _shown(services: Services, row: Any) -> Json:
+    ids = _list(row.allowed_key_ids)
+    return {
+        "id": row.id,
+        "provider": row.provider,
+        "name": row.name,
+        "label": row.label,
+        "workspace_id": row.workspace_id,
+        "sort_order": row.sort_order,
+        "is_fallback": row.is_fallback,
+        "is_required": row.is_required,
+        "is_byok_only": row.is_byok_only,
+        "disabled": row.disabled,
+        "disabled_reason": row.disabled_reason,
+        "last_error": row.last_error,
+        "last_error_at": iso(row.last_error_at),
+        "allowed_models": _list(row.allowed_models),
+        "allowed_api_key_hashes": None if ids is None else await _hashes(services, ids),
+        "allowed_user_ids": _list(row.allowed_user_ids),
+        **dict.fromkeys(DECLARED),
+        "created_at": iso(row.created_at),
+        "updated_at": iso(row.updated_at),
+    }
+
+
+def _list(stored: str | None) -> list[str] | None:
+    found: list[str] | None = None if stored is None else orjson.loads(stored)
+    return found
+
+
+async def _hashes(services: Services, ids: list[str]) -> list[str]:
+    """Return the hashes of keys that still exist."""
+    rows = [await services.database.read(accounts.key_record, id_) for id_ in ids]
+    return [row.hash for row in rows if row is not None]
+
+
+async def _columns(services: Services, owner: str, asked: CredentialChanges) -> Json:
+    """Return what was asked as columns of `provider_credentials`."""
+    columns = asked.model_dump(exclude_unset=True)
+    for name in ("provider", "workspace_id", *DECLARED):
+        columns.pop(name, None)
+    if "key" in columns:
+        key = read_key(columns.pop("key"))
+        columns |= {"sealed": services.seal.close(key), "label": label_of(key)}
+    for name in LISTS:
+        if columns.get(name) is not None:
+            columns[name] = orjson.dumps(columns[name]).decode()
+    if "allowed_api_key_hashes" in columns:
+        hashes = columns.pop("allowed_api_key_hashes")
+        columns["allowed_key_ids"] = (
+            None
+            if hashes is None
+            else orjson.dumps(await _key_ids(services, owner, hashes)).decode()
+        )
+    return columns
+
+
+async def _key_ids(services: Services, owner: str, hashes: list[str]) -> list[str]:
+    ids = []
+    for wanted in hashes:
+        row = await services.database.read(accounts.key_record, wanted)
+        if row is None or row.workspace_id != owner:
+            raise InvalidRequestError(
+                f"allowed_api_key_hashes: this workspace has no key {wanted}.",
+                param="allowed_api_key_hashes",
+            )
+        ids.append(row.id)
+    return ids

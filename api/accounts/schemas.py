@@ -1,0 +1,194 @@
+"""Bodies of the routes for keys, workspaces and users (OpenRouter's names, and ours beside them).
+
+Amounts are US dollars; times are ISO 8601 with a zone.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    field_validator,
+)
+
+from api.core.openapi_bodies import body
+from api.queries import AuditCursor
+from broker.accounts import CallerKind, LimitReset, Role, Scope
+from broker.privacy import Store
+
+Name = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=200, strip_whitespace=True, pattern=r"^[^\x00]*$"),
+]
+Slug = Annotated[str, StringConstraints(max_length=50, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+Text = Annotated[str, StringConstraints(max_length=1_000, pattern=r"^[^\x00]*$")]
+Dollars = Annotated[float, Field(strict=True, ge=0, le=1e9)]
+Count = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+Places = Annotated[int, Field(strict=True, ge=1, le=10_000)]
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00\s]+$")]
+Patterns = Annotated[list[Pattern], Field(max_length=1_000)]
+Scopes = Annotated[list[Scope], Field(max_length=len(Scope))]
+Id = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+
+
+class Closed(BaseModel):
+    """A field that is not known is refused: it was meant to do something."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+def _ahead(moment: datetime) -> datetime:
+    if moment <= datetime.now(UTC):
+        raise ValueError("this moment is over")
+    return moment
+
+
+Ahead = Annotated[AwareDatetime, AfterValidator(_ahead)]
+
+
+class KeyChanges(Closed):
+    """What is to change of a key; a field that is absent stays as it is, null takes it away."""
+
+    name: Name = ""
+    disabled: StrictBool = False
+    limit: Dollars | None = None
+    limit_reset: LimitReset | None = None
+    include_byok_in_limit: StrictBool = False
+    expires_at: AwareDatetime | None = None
+    workspace_id: Id = ""
+    requests_per_minute: Count | None = None
+    max_concurrent_jobs: Places | None = None
+    allowed_models: Patterns | None = None
+    allowed_providers: Patterns | None = None
+    scopes: Scopes = []
+
+
+class KeyRequest(KeyChanges):
+    """A new key, of the caller's own workspace unless it names another."""
+
+    name: Name
+    expires_at: Ahead | None = None
+    workspace_id: Id | None = None  # type: ignore[assignment]  # the caller's own
+    kind: Literal[CallerKind.INFERENCE, CallerKind.MANAGEMENT] = CallerKind.INFERENCE
+    everywhere: StrictBool = False  # a management key of the whole installation
+    creator_user_id: Id | None = None
+
+
+class WorkspaceChanges(Closed):
+    """What is to change of a workspace; a field that is absent stays as it is."""
+
+    name: Name = ""
+    slug: Slug = ""
+    description: Text | None = None
+    default_text_model: Name | None = None
+    default_image_model: Name | None = None
+    default_provider_sort: Name | None = None
+    store: Store | None = None  # what is kept of prompts and answers
+    retention_days: Annotated[int, Field(strict=True, ge=1, le=36_500)] | None = None
+    unlimited: StrictBool = False
+    weight: Annotated[int, Field(strict=True, ge=1, le=1_000)] = 1
+    requests_per_minute: Count | None = None
+    max_concurrent_jobs: Places | None = None
+    settings: dict[str, Any] = {}
+
+
+class WorkspaceRequest(WorkspaceChanges):
+    name: Name
+    slug: Slug | None = None  # type: ignore[assignment]  # made of the name
+
+
+class MembersRequest(Closed):
+    """Who is to be added (with a role) or removed."""
+
+    user_ids: Annotated[list[Id], Field(min_length=1, max_length=100)]
+    role: Role = Role.MEMBER
+
+
+class UserRequest(Closed):
+    """A new user. The answer has a link with which they choose a password."""
+
+    email: Annotated[str, StringConstraints(max_length=254)]
+    name: Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")] = ""
+    is_operator: StrictBool = False
+    workspace_id: Id | None = None
+    role: Role = Role.MEMBER
+
+
+class UserChanges(Closed):
+    name: Name = ""
+    disabled: StrictBool = False
+    is_operator: StrictBool = False
+
+
+class AppCodeRequest(Closed):
+    """A code that an app exchanges for a key (OpenRouter's PKCE flow)."""
+
+    callback_url: Annotated[str, StringConstraints(max_length=2_000)]
+    code_challenge: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    code_challenge_method: Literal["S256", "plain"] = "S256"
+    limit: Dollars | None = None
+    usage_limit_type: LimitReset | None = None
+    expires_at: Ahead | None = None
+    key_label: Name | None = None
+    workspace_id: Id | None = None
+    scope: Annotated[str, StringConstraints(max_length=200)] = ""
+
+    @property
+    def scopes(self) -> list[Scope]:
+        """Return the scopes that the app asks for, in the order of `Scope`."""
+        return [scope for scope in Scope if scope.value in self.scope.split()]
+
+    @field_validator("scope")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if unknown := sorted(set(value.split()) - set(Scope)):
+            raise ValueError(f"{unknown[0]} is no scope: choose from {', '.join(Scope)}")
+        return value
+
+
+class CodeExchange(Closed):
+    code: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    code_verifier: Annotated[str, StringConstraints(max_length=200)] | None = None
+    code_challenge_method: Literal["S256", "plain"] | None = None
+
+
+class AuditQuery(BaseModel):
+    """Which entries of the audit log; `since` and `until` are Unix seconds."""
+
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    after: AuditCursor | None = None  # the last id of the page before
+    action: str | None = None  # one (`keys.create`), or all about a kind (`keys`)
+    actor: str | None = None
+    object_id: str | None = None
+    since: Annotated[float, Field(ge=0)] | None = None
+    until: Annotated[float, Field(ge=0)] | None = None
+    workspace_id: str | None = None
+
+
+def milliseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp() * 1000)
+
+
+KEY_BODY = body(KeyRequest, {"name": "ci", "limit": 25, "limit_reset": "monthly"})
+
+KEY_CHANGES_BODY = body(KeyChanges, {"disabled": True})
+
+WORKSPACE_BODY = body(WorkspaceRequest, {"name": "Research", "slug": "research"})
+
+WORKSPACE_CHANGES_BODY = body(WorkspaceChanges, {"requests_per_minute": 600})
+
+MEMBERS_BODY = body(MembersRequest, {"user_ids": ["usr_…"], "role": "member"})
+
+USER_BODY = body(UserRequest, {"email": "ada@example.com", "name": "Ada Lovelace"})
+
+USER_CHANGES_BODY = body(UserChanges, {"disabled": True})
+
+APP_CODE_BODY = body(AppCodeRequest, {"callback_url": "https://app.example.com/callback"})
+
+CODE_EXCHANGE_BODY = body(CodeExchange, {"code": "…", "code_verifier": "…"})

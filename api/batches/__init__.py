@@ -1,0 +1,1 @@
+"""Batches of requests, from a file or in the body."""

@@ -1,0 +1,223 @@
+"""From a request to an accepted batch: read, check, keep, write."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.core import request as reading
+from api.batches.read_body import REQUESTS, read_batch_body
+from api.core.errors import json_response
+from api.webhooks.urls import own_webhook
+from api.batches.schemas import BatchRequest, RetryRequest
+from api.core.services import Services
+from api.files.uploads import Draft, uploading
+from broker import files
+from broker.accounts import Principal, Scope
+from broker.batches import (
+    BatchReport,
+    BatchWish,
+    NewBatch,
+    Options,
+    Reader,
+    create_many,
+    new_batch,
+    options_of,
+    reports,
+)
+from broker.batches.again import failed_lines
+from broker.batches.creation import earlier
+from broker.batches.forecast import forecast
+from broker.batches.inputs import check_size, usable_lines
+from broker.batches.lines import operation_of
+from broker.batches.reading import raw_lines
+from broker.batches.view import batch as view
+from broker.batches.vocabulary import MAX_BYTES, OPERATIONS, window_ms
+from broker.bodies import validated
+from broker.clock import now_ms
+from broker.errors import ConflictError, InvalidRequestError
+from broker.files import Purpose
+from broker.money import nanos_from_usd
+from broker.operations import Operation
+
+BATCH_INPUT_MS = 30 * 86_400_000
+
+
+async def create(request: Request, services: Services, principal: Principal) -> Response:
+    """Answer POST /batches."""
+    async with uploading(services, principal, MAX_BYTES) as (draft, _):
+        fields = await read_batch_body(request, draft.write, MAX_BYTES)
+        is_inline = fields.pop(REQUESTS, False)
+        wanted = validated(BatchRequest, fields)
+        _check_input(wanted, is_inline=is_inline)
+        await _check_own(services, principal, wanted.input_file_id)
+        wish = _wish(services, wanted, reading.idempotency_key(request))
+        new = new_batch(
+            wish,
+            principal,
+            now_ms(),
+            input_file_id=wanted.input_file_id or draft.id,
+            content=draft.digest if is_inline else None,
+            inline=is_inline,
+        )
+        if is_inline:
+            new = await _with_file(new, draft)
+        if wanted.dry_run:
+            return await _forecast(services, principal, new)
+        return await _accept(services, principal, new, draft, 202 if is_inline else 200)
+
+
+async def _check_own(services: Services, principal: Principal, file_id: str | None) -> None:
+    """Raise InvalidRequestError for the file of another key, where the caller sees its own only."""
+    owner = principal.owner_filter(Scope.FILES)
+    if file_id is None or owner is None:
+        return
+    now, workspace_id = now_ms(), principal.workspace_id
+    if await services.database.read(files.find, file_id, workspace_id, now, owner) is None:
+        usable_lines(None, now)
+
+
+async def retry(
+    services: Services,
+    principal: Principal,
+    found: BatchReport,
+    wanted: RetryRequest,
+    key: str | None,
+) -> Response:
+    """Answer POST /batches/{id}/retry."""
+    row = found.row
+    if row.ended_at is None:
+        raise ConflictError(
+            f"Batch {row.id} is {row.state}: its failed lines are known once it has ended."
+        )
+    async with uploading(services, principal, MAX_BYTES) as (draft, _):
+        wish = _wish_again(row, wanted, key)
+        content = f"failed lines, model {wanted.model}"
+        new = new_batch(wish, principal, now_ms(), input_file_id=draft.id, content=content)
+        if await services.database.read(earlier, new.row) is None:
+            await _write_failed_lines(services, row, wanted.model, draft)
+            new = await _with_file(new, draft)
+        return await _accept(services, principal, new, draft, 202)
+
+
+def _wish_again(row: Any, wanted: RetryRequest, key: str | None) -> BatchWish:
+    return BatchWish(
+        endpoint=Operation(row.endpoint),
+        completion_window=wanted.completion_window or row.completion_window,
+        options=options_of(row),
+        priority=row.priority,
+        max_concurrency=row.max_concurrency,
+        max_cost_nanos=_nanos(wanted.max_cost) or row.max_cost_nanos,
+        webhook=row.webhook,
+        retry_of=row.id,
+        idempotency_key=key,
+    )
+
+
+async def _write_failed_lines(
+    services: Services, row: Any, model: str | None, draft: Draft
+) -> None:
+    done = await services.database.read(reports.completed_numbers, row.id)
+
+    def write() -> None:
+        for line in failed_lines(raw_lines(services.files, row.input_file_id), done, model):
+            draft.write(line)
+
+    try:
+        await asyncio.to_thread(write)
+    except FileNotFoundError:
+        raise ConflictError(
+            f"The input of batch {row.id} is gone: its lines cannot be run again."
+        ) from None
+    if not draft.size:
+        raise ConflictError(f"Every line of batch {row.id} was completed: nothing to run again.")
+
+
+async def _with_file(new: NewBatch, draft: Draft) -> NewBatch:
+    """Keep the draft as the input of this batch."""
+    found = draft.findings()
+    check_size(draft.size, found.lines, param=REQUESTS)
+    await asyncio.to_thread(draft.keep)
+    now = now_ms()
+    file = files.new_row(
+        *(draft.id, new.row["workspace_id"], Purpose.BATCH, draft.size, now),
+        api_key_id=new.row["api_key_id"],
+        filename="requests.jsonl",
+        media_type="application/jsonl",
+        lines=found.lines,
+        problems=found.stored,
+        expires_at=now + BATCH_INPUT_MS,
+    )
+    return replace(new, own_file=file)
+
+
+async def _accept(
+    services: Services, principal: Principal, new: NewBatch, draft: Draft, status: int
+) -> Response:
+    created = await draft.used_by(services.database, create_many, new)
+    draft.is_in_use = not created.replayed
+    found = await services.database.read(reports.find, principal.workspace_id, created.batch_id)
+    if found is None:
+        raise ConflictError(f"Batch {created.batch_id} was deleted.")
+    headers = {"Idempotent-Replayed": "true"} if created.replayed else {}
+    headers["Location"] = f"/api/v1/batches/{created.batch_id}"
+    return json_response(view(found), status, headers)
+
+
+async def _forecast(services: Services, principal: Principal, new: NewBatch) -> Response:
+    """Tell what a batch would do: nothing of it is written."""
+    if new.own_file is None:
+        file_id, now = new.row["input_file_id"], now_ms()
+        file = await services.database.read(files.find, file_id, principal.workspace_id, now)
+        usable_lines(file, now)
+    known = services.observer.snapshot
+    reader = Reader(services.files, services.catalog, services.settings, services.database, known)
+    told = await asyncio.to_thread(forecast, services.database, reader, new, principal)
+    return json_response(told)
+
+
+def _check_input(wanted: BatchRequest, *, is_inline: bool) -> None:
+    if is_inline == (wanted.input_file_id is not None):
+        raise InvalidRequestError(
+            "Give either `input_file_id` or `requests`.", param="input_file_id"
+        )
+
+
+def _wish(services: Services, wanted: BatchRequest, key: str | None) -> BatchWish:
+    networks = services.settings.allowed_networks
+    window_ms(wanted.completion_window)
+    expires = wanted.output_expires_after
+    return BatchWish(
+        endpoint=_endpoint(wanted.endpoint),
+        completion_window=wanted.completion_window,
+        options=Options(
+            metadata=wanted.metadata,
+            on_error=wanted.on_error,
+            dedupe=wanted.dedupe,
+            service_tier=wanted.service_tier,
+            model=wanted.model,
+            provider=wanted.provider,
+            output_expires_seconds=None if expires is None else expires.seconds,
+        ),
+        priority=wanted.priority,
+        max_concurrency=wanted.max_concurrency,
+        max_cost_nanos=_nanos(wanted.max_cost),
+        webhook=own_webhook(wanted.webhook, wanted.callback_url, networks),
+        idempotency_key=key,
+    )
+
+
+def _endpoint(path: str | None) -> Operation:
+    if path is None:
+        return Operation.CHAT
+    operation = operation_of(path)
+    if operation is None:
+        known = ", ".join(each.value for each in OPERATIONS)
+        raise InvalidRequestError(f"endpoint: {path!r} is none of {known}.", param="endpoint")
+    return operation
+
+
+def _nanos(dollars: float | None) -> int | None:
+    return None if dollars is None else nanos_from_usd(dollars)

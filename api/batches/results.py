@@ -1,0 +1,71 @@
+"""Results of a batch inside the batch: a page while it runs, or all once it has ended."""
+
+import functools
+from collections.abc import Iterator
+
+import orjson
+
+from api.core.services import Services
+from broker.batches import Assembler, BatchReport, reports
+from broker.batches.results import result
+from broker.batches.view import batch as view
+from broker.clock import now_ms
+from broker.completion import Json
+
+SETTLING_MS = 5_000
+"""How long after a job's end, by the clock of its worker, everybody surely sees it."""
+
+
+async def page(
+    services: Services, found: BatchReport, after: int, limit: int, ended_after: int | None
+) -> Json:
+    """Return a batch with those of its lines after this one that have ended.
+
+    `complete_until` is what to give as `ended_after` when looking for what has ended since.
+    """
+    now = now_ms()
+    read = functools.partial(reports.lines, ended_after=ended_after)
+    lines = await services.database.read(read, found.row.id, after, limit + 1)
+    url = services.settings.public_url
+    return view(found) | {
+        "results": [result(found.row, line, url) for line in lines[:limit]],
+        "has_more": len(lines) > limit,
+        "last_line": lines[:limit][-1].number if lines else after,
+        "complete_until": (now - SETTLING_MS) / 1000,
+    }
+
+
+def whole(services: Services, found: BatchReport) -> Iterator[bytes]:
+    """Yield a batch with all its results, as they are read. Blocking."""
+    shown = view(found)
+    del shown["results"]
+    assembler = Assembler(services.database, services.files, services.settings.public_url)
+    yield orjson.dumps(shown)[:-1] + b',"results":['
+    comma = b""
+    for each in assembler.results(found.row):
+        yield comma + orjson.dumps(_inline(each))
+        comma = b","
+    yield b"]}"
+
+
+def _inline(shown: Json) -> Json:
+    """Return a result as OpenRouter has it inside a batch: what failed has no `response`.
+
+    OpenAI's files, which `shown` is made for, have the error in the response's body.
+    """
+    response = shown["response"]
+    body = None if response is None else response["body"]
+    if response is not None and not (isinstance(body, dict) and "error" in body):
+        return shown
+    error: Json = shown["error"] if body is None else body["error"]
+    metadata = error.get("metadata") or {}
+    told = {
+        "message": error["message"],
+        "type": metadata.get("error_type") or str(error.get("code")),
+        "param": error.get("param"),
+        "code": error.get("code"),
+        "metadata": metadata,
+    }
+    if "error_type" in metadata:
+        told["error_type"] = metadata["error_type"]
+    return {**shown, "response": None, "error": told}

@@ -1,0 +1,163 @@
+"""/batches: OpenAI's shape (an uploaded file) and OpenRouter's (requests in the body)."""
+
+import asyncio
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import Response, StreamingResponse
+
+from api.batches import create, results as batch_results
+from api.core import request as reading
+from api.core.errors import json_response
+from api.queries import BatchCursor, Moment
+from api.files.routes import listed
+from api.batches.schemas import BATCH_BODY, BATCH_RETRY_BODY, RetryRequest
+from api.core.services import Services, services_of
+from broker import access
+from broker.accounts import Principal, Scope
+from broker.batches import (
+    BatchPage,
+    BatchReport,
+    BatchState,
+    Removal,
+    Stop,
+    StopReason,
+    remove_many,
+    reports,
+    stop_many,
+)
+from broker.batches.view import batch as view
+from broker.clock import now_ms
+from broker.errors import NotFoundError
+
+router = APIRouter(prefix="/batches", tags=["batches"])
+
+
+@router.post(
+    "",
+    openapi_extra=BATCH_BODY,
+    response_description="Accepted, with `input_file_id`.",
+    responses={202: {"description": "Accepted, with `requests`."}},
+)
+async def create_batch(request: Request) -> Response:
+    """Accept a batch: it is safe once this answers, and validated after that.
+
+    With `input_file_id` 200, as OpenAI; with `requests` 202, as OpenRouter. `dry_run` only tells
+    what would be done.
+    """
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    access.check_runs(principal)
+    return await create.create(request, services, principal)
+
+
+@router.get("")
+async def list_batches(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: BatchCursor | None = None,
+    status: Annotated[list[BatchState] | None, Query()] = None,
+    created_after: Moment | None = None,
+    created_before: Moment | None = None,
+) -> Response:
+    """List the workspace's batches, newest first; `after` is the last id of the page before.
+
+    `status` may be repeated. Times are Unix seconds or ISO 8601.
+    """
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    wanted = BatchPage(
+        principal.workspace_id,
+        limit + 1,
+        after,
+        tuple(status or ()),
+        reading.milliseconds(created_after, "created_after"),
+        reading.milliseconds(created_before, "created_before"),
+        principal.owner_filter(Scope.JOBS),
+    )
+    found = await services.database.read(reports.page, wanted)
+    data = [view(each) for each in found[:limit]]
+    return json_response(listed(data, has_more=len(found) > limit))
+
+
+@router.get("/{batch_id}")
+async def get_batch(
+    request: Request,
+    batch_id: str,
+    results: bool | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    after: Annotated[int, Query(ge=0)] = 0,
+    ended_after: Annotated[float | None, Query(ge=0)] = None,
+) -> Response:
+    """Show a batch. With `results=true` also a page of the lines that have ended, in input order.
+
+    Whoever follows a running batch asks for what is new: `ended_after` (Unix seconds) is the
+    `complete_until` of the first page of the look before; a few lines come twice, none is missed.
+    A batch whose requests came in the body brings all its results once it has ended.
+    """
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    found = await _find(services, principal, batch_id)
+    if results:
+        since = reading.milliseconds(ended_after, "ended_after")
+        return json_response(await batch_results.page(services, found, after, limit, since))
+    has_ended = found.row.ended_at is not None
+    if results is None and found.row.inline and has_ended:
+        whole = batch_results.whole(services, found)
+        return StreamingResponse(whole, media_type="application/json")
+    return json_response(view(found))
+
+
+@router.post("/{batch_id}/cancel")
+async def cancel_batch(request: Request, batch_id: str) -> Response:
+    """Let no more lines begin; what is done is kept, and the files are written as ever."""
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    await _check_own(services, principal, batch_id)
+    stop = Stop(batch_id, StopReason.CANCELLED, now_ms(), principal.workspace_id)
+    await services.database.write(stop_many, stop)
+    return json_response(view(await _find(services, principal, batch_id)))
+
+
+@router.post("/{batch_id}/retry", status_code=202, openapi_extra=BATCH_RETRY_BODY)
+async def retry_batch(request: Request, batch_id: str) -> Response:
+    """Run the lines that failed once more: a new batch, linked by `retry_of`."""
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    access.check_runs(principal)
+    wanted = await reading.asked(request, services, RetryRequest, or_nothing=True)
+    found = await _find(services, principal, batch_id)
+    key = reading.idempotency_key(request)
+    return await create.retry(services, principal, found, wanted, key)
+
+
+@router.delete("/{batch_id}")
+async def delete_batch(request: Request, batch_id: str) -> Response:
+    """Forget a batch that has ended, with its files; 409 while it has not."""
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    await _check_own(services, principal, batch_id)
+    removal = Removal(batch_id, principal.workspace_id)
+    for file_id in await services.database.write(remove_many, removal):
+        await asyncio.to_thread(services.files.delete, file_id)
+    return json_response(
+        {
+            "id": batch_id,
+            "object": "batch",
+            "deleted": True,
+            "deletion": {"openrouter": "deleted"},  # OpenRouter's form of the same
+        }
+    )
+
+
+async def _check_own(services: Services, principal: Principal, batch_id: str) -> None:
+    """Raise NotFoundError where the caller sees its own batches only, and this is another's."""
+    if principal.owner_filter(Scope.JOBS) is not None:
+        await _find(services, principal, batch_id)
+
+
+async def _find(services: Services, principal: Principal, batch_id: str) -> BatchReport:
+    found = await services.database.read(reports.find, principal.workspace_id, batch_id)
+    if found is None or not principal.sees(found.row.api_key_id, Scope.JOBS):
+        raise NotFoundError(f"There is no batch {batch_id}.")
+    return found

@@ -1,0 +1,61 @@
+"""The body of POST /compare."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from api.core.openapi_bodies import body
+from api.jobs.schemas import Metadata
+
+MAX_MODELS = 16
+MAX_CELLS = 1_000
+
+Prompt = Annotated[str, Field(min_length=1)]
+
+
+class CompareRequest(BaseModel):
+    """Prompts, and the models that are to answer each of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    models: Annotated[list[Prompt], Field(min_length=1, max_length=MAX_MODELS)]
+    prompt: Prompt | None = None
+    prompts: Annotated[list[Prompt], Field(min_length=1, max_length=MAX_CELLS)] | None = None
+    system: Prompt | None = None
+    body: dict[str, Any] = {}  # more of the chat body, for every call
+    metadata: Metadata | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _messages_inside(cls, asked: Any) -> Any:
+        if isinstance(asked, dict) and "messages" in asked:
+            raise ValueError("give `prompt` or `prompts`, or put `messages` into `body`")
+        return asked
+
+    @model_validator(mode="after")
+    def _one_way_to_ask(self) -> "CompareRequest":
+        asked = (self.prompt, self.prompts, self.body.get("messages"))
+        if sum(each is not None for each in asked) != 1:
+            raise ValueError("give one of `prompt`, `prompts` and `body.messages`")
+        if self.system is not None and self.body.get("messages") is not None:
+            raise ValueError("`system` goes with prompts; with `body.messages`, put it there")
+        if len(set(self.models)) != len(self.models):
+            raise ValueError("`models` names a model twice")
+        if self.body.keys() & {"model", "models", "stream"}:
+            raise ValueError("`body` cannot have `model`, `models` or `stream` here")
+        if len(self.models) * len(self.conversations()) > MAX_CELLS:
+            raise ValueError(f"models times prompts is more than {MAX_CELLS}: make it several")
+        return self
+
+    def conversations(self) -> list[list[dict[str, Any]]]:
+        """Return the messages of each row."""
+        if self.body.get("messages") is not None:
+            return [self.body["messages"]]
+        begin = [{"role": "system", "content": self.system}] if self.system is not None else []
+        prompts = [self.prompt] if self.prompts is None else self.prompts
+        return [[*begin, {"role": "user", "content": prompt}] for prompt in prompts]
+
+
+COMPARISON_BODY = body(
+    CompareRequest, {"models": ["acme/small", "acme/large"], "prompt": "Why is the sky blue?"}
+)

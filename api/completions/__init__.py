@@ -1,0 +1,1 @@
+"""Calls: chat completions and the other operations, answered, streamed or accepted for later."""

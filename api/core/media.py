@@ -1,0 +1,77 @@
+"""Answers that are not plain JSON: stored bytes as links or base64, raw sound, plain text."""
+
+import base64
+import contextlib
+
+from starlette.responses import PlainTextResponse, Response
+
+from api.core.errors import json_response
+from api.core.services import Services
+from broker.completion import Json
+from broker.errors import NotFoundError
+
+CONTENT_PATH = "/api/v1/files/{file_id}/content"
+PLAIN = frozenset({"text", "srt", "vtt"})
+
+
+def response(services: Services, body: Json, headers: dict[str, str]) -> Response:
+    """Return a job's answer as the operation's own API gives it. Reads files: run in a thread."""
+    if body.get("object") == "audio.speech":
+        content = read(services, body["file_id"])
+        return Response(content, headers=headers, media_type=body["media_type"])
+    if body.get("response_format") in PLAIN:
+        return PlainTextResponse(body["text"], headers=headers)
+    return json_response(with_media(services, body), 200, headers)
+
+
+def read(services: Services, file_id: str) -> bytes:
+    """Return a stored file. Raises NotFoundError where its bytes are not on this machine."""
+    try:
+        return services.files.read(file_id)
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"The content of {file_id} is not in this server's data directory."
+        ) from None
+
+
+def has_media(body: Json) -> bool:
+    """Tell answers that `response` has something to do for."""
+    return "response_format" in body or "file_id" in body or _has_images(body)
+
+
+def with_media(services: Services, body: Json) -> Json:
+    """Return an answer with its stored bytes in the form that was asked for.
+
+    An image carries a link, and its bytes as base64 unless only `url` was asked; sound a link.
+    """
+    shown = dict(body)
+    wanted = shown.pop("response_format", None)
+    if "file_id" in shown:
+        shown["url"] = link(services, shown["file_id"])
+    if _has_images(shown):
+        shown["data"] = [_image(services, entry, wanted) for entry in shown["data"]]
+    return shown
+
+
+def link(services: Services, file_id: str) -> str:
+    """Return an absolute URL that gives the file without a key, for an hour."""
+    path = services.signer.link(CONTENT_PATH.format(file_id=file_id), file_id)
+    return services.settings.public_url.rstrip("/") + path
+
+
+def _has_images(body: Json) -> bool:
+    data = body.get("data")
+    return isinstance(data, list) and any("file_id" in entry for entry in data)
+
+
+def _image(services: Services, entry: Json, wanted: str | None) -> Json:
+    file_id = entry.get("file_id")
+    if file_id is None:
+        return entry
+    shown = dict(entry)
+    if wanted != "b64_json":
+        shown["url"] = link(services, file_id)
+    if wanted != "url":
+        with contextlib.suppress(NotFoundError):  # the answer is more than its bytes
+            shown["b64_json"] = base64.b64encode(read(services, file_id)).decode()
+    return shown

@@ -1,0 +1,122 @@
+"""Requests that are refused count, too: whoever sends too many of them is answered 429 at once.
+
+They are counted by key, and by address where the key is not valid. An address that has sent too
+many is still asked for its key: a valid key is never refused for what others send from there.
+These look-ups are a few at once, so that guesses wait for one another and not the database.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from typing import TypeVar
+
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.core.errors import error_response
+from api.core.services import services_of
+from broker.errors import AuthenticationError, PermissionDeniedError, RateLimitedError
+
+COUNTED = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
+UNAUTHORIZED = 401
+BAD_REQUEST = 400
+ALWAYS_ANSWERED = ("/health", "/metrics")  # what operators watch
+WINDOW_SECONDS = 60.0
+LOOKUPS_AT_ONCE = 4
+_Value = TypeVar("_Value")
+REMEMBERED = 10_000
+"""Callers that are known at once; the one seen longest ago is forgotten first."""
+
+
+class TooManyRefusalsError(RateLimitedError):
+    """A caller has sent too many requests that were refused."""
+
+    def __init__(self, most: int, seconds: float) -> None:
+        super().__init__(
+            f"More than {most} requests were refused within a minute "
+            "(WAYBILL_REFUSALS_PER_MINUTE): correct them, and wait for a moment."
+        )
+        self.headers["Retry-After"] = str(int(seconds) + 1)
+
+
+class CountedRefusals:
+    """See the module."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+        self._refused: OrderedDict[str, tuple[float, int]] = OrderedDict()  # since when, how many
+        self._valid: OrderedDict[str, None] = OrderedDict()  # credentials that were let in
+        self._lookups = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_watching = scope["type"] == "http" and scope["path"].startswith(ALWAYS_ANSWERED)
+        if scope["type"] != "http" or is_watching or not self._most:
+            await self._app(scope, receive, send)
+            return
+        address, credential = _address(scope), _credential(scope)
+        who = credential if credential in self._valid else address
+        if who == address and credential and self._left(address) > 0:
+            who = credential if await self._is_let_in(Request(scope), credential) else address
+        if (seconds := self._left(who)) > 0:
+            refusal = TooManyRefusalsError(self._most, seconds)
+            await error_response(Request(scope), refusal)(scope, receive, send)
+            return
+
+        async def send_counting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                self._note(message["status"], address, credential)
+            await send(message)
+
+        await self._app(scope, receive, send_counting)
+
+    async def _is_let_in(self, request: Request, credential: str) -> bool:
+        """Tell whether a key or session that was not seen before is valid, and remember it."""
+        async with self._lookups:
+            try:
+                await services_of(request).keyring.principal(request)
+            except AuthenticationError:
+                return False
+            except PermissionDeniedError:  # valid, and the route says what it may not do
+                pass
+        _remember(self._valid, credential, None)
+        return True
+
+    def _note(self, status: int, address: str, credential: str) -> None:
+        if status == UNAUTHORIZED:
+            self._valid.pop(credential, None)
+        elif credential and status < BAD_REQUEST:
+            _remember(self._valid, credential, None)
+        if status not in COUNTED:
+            return
+        who = credential if credential in self._valid else address
+        since, count = self._refused.get(who, (time.monotonic(), 0))
+        if time.monotonic() - since >= WINDOW_SECONDS:
+            since, count = time.monotonic(), 0
+        _remember(self._refused, who, (since, count + 1))
+
+    def _left(self, who: str) -> float:
+        """Return how many seconds a caller has to wait."""
+        since, count = self._refused.get(who, (0.0, 0))
+        return since + WINDOW_SECONDS - time.monotonic() if count >= self._most else 0.0
+
+
+def _remember(known: OrderedDict[str, _Value], name: str, value: _Value) -> None:
+    known[name] = value
+    known.move_to_end(name)
+    if len(known) > REMEMBERED:
+        known.popitem(last=False)
+
+
+def _address(scope: Scope) -> str:
+    client = scope.get("client")
+    return f"address {client[0]}" if client else "address unknown"
+
+
+def _credential(scope: Scope) -> str:
+    """Return a name for the key or session of a request; empty where it has none."""
+    for name, value in scope["headers"]:
+        if name in (b"authorization", b"cookie"):
+            return hashlib.sha256(value).hexdigest()
+    return ""

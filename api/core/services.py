@@ -1,0 +1,54 @@
+"""What routes need at hand, built once per API process and found on `app.state`."""
+
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+from starlette.requests import Request
+
+from api.core.auth import Keyring
+from api.core.local_models import LocalModels
+from api.core.concurrency_limits import OpenStreams
+from api.upload_turns import UploadTurns
+from api.core.job_subscriptions import News
+from broker.catalog import Catalog, LiveCatalog
+from broker.credentials import LiveCredentials
+from broker.database import Database
+from broker.files import FileStore
+from broker.health import Observer
+from broker.limits import Limiter
+from broker.publisher import CeleryPublisher
+from broker.sealing import Seal
+from broker.settings import Settings
+from broker.signing import Signer
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything a route uses; nothing in it belongs to a single request."""
+
+    settings: Settings
+    database: Database
+    redis: Redis
+    observer: Observer
+    publisher: CeleryPublisher
+    live_catalog: LiveCatalog
+    local_models: LocalModels
+    keyring: Keyring
+    limiter: Limiter
+    news: News
+    open_streams: OpenStreams
+    upload_turns: UploadTurns
+    files: FileStore
+    signer: Signer
+    seal: Seal
+    credentials: LiveCredentials
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog as it is now."""
+        return self.live_catalog.current
+
+
+def services_of(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found

@@ -1,0 +1,1 @@
+"""Jobs: submit, wait for, follow, cancel and delete them."""

@@ -1,0 +1,109 @@
+"""Tell a caller that the job is not done within the time that one call may wait.
+
+The job goes on. The error says what it waits for, and when to look again.
+"""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import AsyncGenerator, Mapping
+from typing import Any
+
+import orjson
+
+from api.core.services import Services
+from api.core.job_subscriptions import Listener
+from broker import events, reports
+from broker.accounts import Principal
+from broker.clock import now_ms
+from broker.completion import ErrorType, Json
+from broker.events import Event
+from broker.job_view import job_urls
+from broker.pacing import Cause
+from broker.reports import JobReport
+from broker.states import JobState
+
+POLL_SECONDS = 1
+_FOR: Mapping[Cause, str] = {
+    Cause.CONCURRENCY: "a free slot of {provider}",
+    Cause.RATE_LIMIT: "the minute of {provider}, whose configured limit is used up",
+    Cause.PROVIDER_PAUSE: "{provider}, which limits the calls of {model}",
+    Cause.INTERACTIVE_FIRST: "{provider}, where interactive jobs go first",
+    Cause.PAUSED: "{provider}, which an operator has paused",
+    Cause.NOT_CONFIGURED: "{provider}, which is not configured",
+}
+
+
+async def late_end(services: Services, principal: Principal, job_id: str, seconds: float) -> Json:
+    """Return the last event of a job, for a caller whose time is up: a timeout with its reason."""
+    found = await services.database.read(reports.job, principal.workspace_id, job_id)
+    reason, wait = ("", POLL_SECONDS) if found is None else _reason(found)
+    where = job_urls(job_id)["self"]
+    message = (
+        f"The job has not ended within {seconds:g} s.{reason} It goes on: GET {where} for its "
+        "result, or submit with `Prefer: respond-async` next time."
+    )
+    error = {"error_type": ErrorType.STILL_RUNNING.value, "message": message, "retry_after": wait}
+    return {"status": JobState.FAILED.value, "error": error}
+
+
+def _reason(found: JobReport) -> tuple[str, int]:
+    """Return what a job waits for, and for how many seconds at least."""
+    job = found.job
+    if job.waiting_for:
+        named: dict[str, Any] = {"model": "this model", **orjson.loads(job.waiting_for)}
+        what = _FOR[Cause(named["reason"])].format_map(named)
+        return f" It waits for {what}.", _seconds_until(named["until"])
+    if job.state != JobState.QUEUED.value or not found.attempts:
+        return "", POLL_SECONDS
+    last, wait = found.attempts[-1], _seconds_until(job.available_at)
+    why = f"{last.provider} answered {last.error_type}" if last.error_type else "it was interrupted"
+    return f" Its next attempt is due in {wait} s: {why}.", wait
+
+
+def _seconds_until(moment: int) -> int:
+    return max(math.ceil((moment - now_ms()) / 1000), POLL_SECONDS)
+
+
+async def bound_waiting(
+    services: Services,
+    principal: Principal,
+    job_id: str,
+    source: AsyncGenerator[list[Event]],
+) -> AsyncGenerator[list[Event]]:
+    """Pass a stream's events on; end it where its job is not being served when time is up.
+
+    A job that runs, or of which something was shown, is waited for as long as it takes.
+    """
+    seconds = services.settings.sync_timeout_seconds
+    loop = asyncio.get_running_loop()
+    is_up = loop.time() + seconds
+    is_served = False
+    async with contextlib.aclosing(source):
+        while True:
+            try:
+                async with asyncio.timeout_at(None if is_served else is_up):
+                    told = await anext(source, None)
+            except TimeoutError:
+                end = await late_end(services, principal, job_id, seconds)
+                yield [Event(0, JobState.FAILED.value, orjson.dumps(end))]
+                return
+            if told is None:
+                return
+            for event in told:
+                if event.type == events.RETRYING:
+                    is_served = False
+                elif event.type in (events.STARTED, events.CHUNK):
+                    is_served = True
+            yield told
+
+
+async def wait_for_end(
+    services: Services, principal: Principal, listener: Listener, *, seconds: float, fresh: bool
+) -> Event | None:
+    """Return the job's last event, or None when it has not ended in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await services.news.end(listener, principal.workspace_id, fresh=fresh)
+    except TimeoutError:
+        return None

@@ -1,0 +1,93 @@
+"""How a job's end, or the lack of one, becomes an HTTP answer."""
+
+import asyncio
+import math
+
+import orjson
+from starlette.responses import Response
+
+from api.jobs import delete_after_delivery
+from api.core import media
+from api.core.errors import json_response
+from api.jobs.actions import report
+from api.jobs.call_timeout import POLL_SECONDS, late_end
+from api.core.request import Preference
+from api.core.services import Services
+from api.jobs.views import render_job
+from broker.accounts import Principal
+from broker.completion import Json
+from broker.events import Event
+from broker.ids import generation_id
+from broker.job_view import job_urls
+from broker.refusals import envelope, failure
+from broker.states import JobState
+from broker.submission import Submitted
+
+
+def job_headers(job_id: str, queued_ms: int | None = None) -> dict[str, str]:
+    """Return what names the job, and how long it waited for its provider where that is known."""
+    headers = {"X-Job-Id": job_id, "X-Generation-Id": generation_id(job_id)}
+    return headers if queued_ms is None else headers | {"X-Queue-Ms": str(queued_ms)}
+
+
+def telling_replay(response: Response, submitted: Submitted) -> Response:
+    """Say so where an idempotency key brought an earlier job's answer (Stripe's header for it)."""
+    if submitted.replayed:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
+
+
+async def accepted(
+    services: Services, principal: Principal, job_id: str, preference: Preference
+) -> Response:
+    """Return 202 with the job as it stands, and where to come back for it."""
+    found = await report(services, principal, job_id)
+    headers = job_headers(job_id) | {
+        "Location": job_urls(job_id)["self"],
+        "Retry-After": str(POLL_SECONDS),
+        "Vary": "Prefer",
+    }
+    if preference.applied:
+        headers["Preference-Applied"] = preference.applied
+    return json_response(await render_job(services, found), 202, headers)
+
+
+async def answer(services: Services, principal: Principal, job_id: str, end: Event) -> Response:
+    """Return the completion, or the error, that a job ended with."""
+    told: Json = orjson.loads(end.data)
+    if told["status"] != JobState.COMPLETED:
+        return failed(job_id, told)
+    headers = job_headers(job_id, told.get("queued_ms"))
+    body = told.get("response")
+    if body is None:  # a streamed job's end does not repeat the answer
+        return await stored(services, principal, job_id)
+    if media.has_media(body):
+        return await asyncio.to_thread(media.response, services, body, headers)
+    return json_response(body, 200, headers)
+
+
+async def stored(services: Services, principal: Principal, job_id: str) -> Response:
+    """Return the answer of a completed job."""
+    found = await report(services, principal, job_id)
+    if found.payload.response is None:
+        raise delete_after_delivery.gone(job_id)
+    return json_response(orjson.Fragment(found.payload.response), 200, job_headers(job_id))
+
+
+def failed(job_id: str, told: Json) -> Response:
+    """Return the error a job ended with, as OpenRouter's envelope."""
+    status, message, metadata = failure(told)
+    headers = job_headers(job_id)
+    retry_after = (told.get("error") or {}).get("retry_after")
+    if retry_after is not None:
+        headers["Retry-After"] = str(max(math.ceil(retry_after), 1))
+    return json_response(envelope(status, message, metadata | {"job_id": job_id}), status, headers)
+
+
+async def still_running(
+    services: Services, principal: Principal, job_id: str, seconds: float
+) -> Response:
+    """Return 504 for a plain call that took longer than this server lets one wait."""
+    response = failed(job_id, await late_end(services, principal, job_id, seconds))
+    response.headers["Location"] = job_urls(job_id)["self"]
+    return response

@@ -1,0 +1,262 @@
+"""/jobs: completions for later. Submit, list, look, cancel, and follow the event log."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import replace
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from api.jobs import responses, delete_after_delivery, submit, actions, call_timeout, views
+from api.core import request as reading
+from api.core.headers import attribution
+from api.core.errors import json_response
+from api.queries import ANY_METADATA, METADATA, JobCursor
+from api.webhooks.urls import own_webhook
+from api.jobs.schemas import JOB_BODY, JobRequest
+from api.core.services import Services, services_of
+from api.jobs.streaming import log_response
+from broker import reports
+from broker.accounts import Principal, Scope
+from broker.bodies import validated
+from broker.completion import Json
+from broker.errors import InvalidRequestError
+from broker.events import Event
+from broker.job_search import EVERY_JOB, JobSearch
+from broker.job_view import job_summary
+from broker.money import nanos_from_usd
+from broker.queues import Lane
+from broker.states import JobState
+from broker.submission import Wish
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+
+@router.post("", status_code=202, openapi_extra=JOB_BODY)
+async def submit_job(request: Request) -> Response:
+    """Submit a job: `{endpoint, body, …}`, or simply a chat body.
+
+    Answers 202 with the job and where to come back for it.
+    """
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    body = await reading.read_json(request, services.settings.max_body_bytes)
+    is_wrapped = "messages" not in body
+    wanted = validated(JobRequest, body if is_wrapped else _wrapped(body))
+    webhook = own_webhook(wanted.webhook, wanted.callback_url, services.settings.allowed_networks)
+    wish = replace(_wish(wanted, reading.idempotency_key(request), webhook), **attribution(request))
+    inside = "body" if is_wrapped else None
+    job = await submit.prepared(request, services, principal, wanted.body, wish, inside=inside)
+    submitted = await submit.submit(services, job)
+    preference = reading.Preference(respond_async=True)
+    response = await responses.accepted(services, principal, submitted.job_id, preference)
+    return responses.telling_replay(response, submitted)
+
+
+def job_search(  # one parameter a filter, so that the API's description has them
+    request: Request,
+    status: JobState | None = None,
+    model: str | None = None,
+    api_key_id: str | None = None,
+    app: str | None = None,
+    user: str | None = None,
+    session_id: str | None = None,
+    trace_id: str | None = None,
+) -> JobSearch:
+    """Read which jobs a list is to show."""
+    pairs = [(METADATA.fullmatch(name), value) for name, value in request.query_params.items()]
+    return JobSearch(
+        state=status,
+        model=model,
+        api_key_id=api_key_id,
+        app=app,
+        end_user=user,
+        session_id=session_id,
+        trace_id=trace_id,
+        metadata={match[1]: value for match, value in pairs if match},
+    )
+
+
+@router.get("")
+async def list_jobs(
+    request: Request,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: JobCursor | None = None,
+    search: Annotated[JobSearch, Depends(job_search)] = EVERY_JOB,
+    _: Annotated[str | None, Query(alias=ANY_METADATA)] = None,  # read by `job_search`
+) -> Response:
+    """List the workspace's jobs, newest first; `after` is the last id of the page before.
+
+    `metadata[name]=value` finds the jobs that carry it, any number of such pairs.
+    """
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    search = replace(search, owner=principal.owner_filter(Scope.JOBS))
+    rows = await services.database.read(
+        reports.jobs, principal.workspace_id, limit + 1, after, search
+    )
+    page = rows[:limit]
+    return json_response(
+        {
+            "object": "list",
+            "data": [job_summary(row) | {"cost": views.cost(row)} for row in page],
+            "first_id": page[0].id if page else None,
+            "last_id": page[-1].id if page else None,
+            "has_more": len(rows) > limit,
+        }
+    )
+
+
+@router.get("/{job_id}")
+async def get_job(request: Request, job_id: str) -> Response:
+    """Show a job: status, answer or error, usage, attempts, plan.
+
+    With `Prefer: wait=N` the response waits up to N seconds for the job to end.
+    """
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    found = await actions.report(services, principal, job_id)
+    headers = responses.job_headers(job_id)
+    wait = reading.preference(request).wait
+    if wait is not None:
+        wait = min(wait, services.settings.sync_timeout_seconds)
+        headers |= {"Preference-Applied": f"wait={wait:g}", "Vary": "Prefer"}
+        with services.news.listen(job_id) as listener:
+            await call_timeout.wait_for_end(services, principal, listener, seconds=wait, fresh=False)
+        found = await actions.report(services, principal, job_id)
+    response = json_response(await views.render_job(services, found), 200, headers)
+    return delete_after_delivery.once_sent(services, found.job, response)
+
+
+@router.delete("/{job_id}")
+async def delete_job(request: Request, job_id: str) -> Response:
+    """Delete the prompt, answer, events and files of a job that has ended.
+
+    Its usage and cost stay on record, and `GET /jobs/{id}` shows them. A job that has not ended
+    is refused with 409: cancel it first.
+    """
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    await actions.check_own(services, principal, job_id)
+    await delete_after_delivery.delete(services, principal, job_id)
+    return json_response({"id": job_id, "object": "job", "deleted": True})
+
+
+@router.post(
+    "/{job_id}/cancel",
+    response_description="Called off.",
+    responses={202: {"description": "It runs: its worker is told to stop."}},
+)
+async def cancel_job(
+    request: Request, job_id: str, await_usage: Annotated[bool, Query()] = True
+) -> Response:
+    """Call a job off. Nothing more of a running one is told as soon as its worker hears of it.
+
+    Its provider bills what it has done. With `await_usage` the call is read on for a while, for
+    the usage that the provider states; with `await_usage=false` it is cut at once, and costs what
+    was held for it if it may have reasoned unseen.
+    """
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    await actions.check_own(services, principal, job_id)
+    state = await actions.cancel(services, principal, job_id, waits=await_usage)
+    found = await actions.report(services, principal, job_id)
+    shown = await views.render_job(services, found)
+    if state is not JobState.RUNNING:
+        return json_response(shown, 200, responses.job_headers(job_id))
+    seconds = services.settings.cancel_drain_seconds if await_usage else 0
+    cancellation = {"await_usage": await_usage, "seconds": seconds}
+    return json_response(shown | {"cancellation": cancellation}, 202, responses.job_headers(job_id))
+
+
+@router.post("/{job_id}/retry", status_code=202)
+async def retry_job(request: Request, job_id: str) -> Response:
+    """Try a job again that needs review: it was sent, and perhaps billed, without an answer."""
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    await actions.check_own(services, principal, job_id)
+    await actions.retry(services, principal, job_id)
+    found = await actions.report(services, principal, job_id)
+    return json_response(
+        await views.render_job(services, found), 202, responses.job_headers(job_id)
+    )
+
+
+@router.get(
+    "/{job_id}/events",
+    responses={204: {"description": "The last event has been read already."}},
+)
+async def follow_job(
+    request: Request, job_id: str, after: Annotated[int | None, Query(ge=0)] = None
+) -> Response:
+    """Follow a job's numbered events (SSE), from the start or from `Last-Event-ID` or `after`.
+
+    Whoever has the last event already gets 204: a browser's EventSource then stops coming back.
+    """
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    found = await actions.report(services, principal, job_id)
+    last = _resume_point(request, after)
+    if await services.database.read(reports.is_read, found, last):
+        return Response(status_code=204, headers=responses.job_headers(job_id))
+    services.open_streams.take(request, principal)
+    source = _events(services, principal, job_id, last)
+    source = delete_after_delivery.once_told(services, job_id, found.job.store, source)
+    return log_response(source, job_id, keep_alive=services.settings.keep_alive_seconds)
+
+
+async def _events(
+    services: Services, principal: Principal, job_id: str, after: int
+) -> AsyncGenerator[list[Event]]:
+    with services.news.listen(job_id) as listener:
+        async for told in services.news.follow(listener, principal.workspace_id, after=after):
+            yield told
+
+
+def _resume_point(request: Request, after: int | None) -> int:
+    last = request.headers.get("last-event-id")
+    if last is None:
+        return after or 0
+    if not last.strip().isdecimal():
+        raise InvalidRequestError(
+            "Last-Event-ID is the number of the last event received.", param="Last-Event-ID"
+        )
+    return int(last)
+
+
+def _wrapped(body: Json) -> Json:
+    """Return a plain chat body as what it is short for."""
+    told: Json = {name: body.pop(name) for name in ("webhook", "callback_url") if name in body}
+    return {"body": body, **told}
+
+
+def _urgency(wanted: JobRequest) -> tuple[Lane, int]:
+    """Return lane and priority; `priority` may be either. Raises where two lanes are named."""
+    if not isinstance(wanted.priority, Lane):
+        return wanted.lane or Lane.INTERACTIVE, wanted.priority
+    if wanted.lane not in (None, wanted.priority):
+        raise InvalidRequestError(
+            f"lane is {wanted.lane} and priority is {wanted.priority}: name one lane.",
+            param="priority",
+        )
+    return wanted.priority, 0
+
+
+def _wish(wanted: JobRequest, key: str | None, webhook: str | None) -> Wish:
+    extra: Json = {"metadata": wanted.metadata} if wanted.metadata else {}
+    lane, priority = _urgency(wanted)
+    return Wish(
+        operation=wanted.endpoint,
+        lane=lane,
+        priority=priority,
+        idempotency_key=key,
+        not_before=reading.milliseconds(wanted.not_before, "not_before"),
+        deadline=reading.milliseconds(wanted.deadline, "deadline"),
+        max_attempts=wanted.max_attempts,
+        max_cost_nanos=None if wanted.max_cost is None else nanos_from_usd(wanted.max_cost),
+        on_unknown=wanted.on_unknown,
+        webhook=webhook,
+        coalesce=wanted.coalesce,
+        store=wanted.store and wanted.store.value,
+        extra=extra,
+    )

@@ -1,0 +1,235 @@
+"""A job's events as server-sent events: the compatible stream, and the job's own event log.
+
+Framing: WHATWG HTML, "Server-sent events". Both carry the event's number as `id:`, so a reader can
+go from one to the other. Only the chunk with the usage has no `id:` in a compatible stream: after
+the finish reason LiteLLM reads one more line, and takes the usage from that line or not at all.
+A keep-alive is a comment line with a single newline: with an empty line after it some clients take
+it for an event and fail to parse it.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from starlette.responses import Response, StreamingResponse
+
+from api.jobs.responses import failed, job_headers
+from broker import chunks, events
+from broker.completion import ErrorType, Json
+from broker.events import Event
+from broker.job_view import job_urls
+from broker.operations import Operation
+from broker.refusals import failure
+from broker.states import JobState
+from broker.stopping import stopped
+
+KEEP_ALIVE = b": WAYBILL PROCESSING\n"
+DONE = b"data: [DONE]\n\n"
+SLICE_BYTES = 64 * 1024
+HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+
+Source = AsyncGenerator[list[Event]]
+
+_closing: set["asyncio.Task[None]"] = set()  # kept from the garbage collector while they run
+
+
+@dataclass(slots=True)
+class ChunkStream:
+    """One caller's view of a job: the chunks of a chat or text completion."""
+
+    job_id: str
+    model: str
+    created: int  # Unix seconds
+    operation: Operation = Operation.CHAT
+    shown: bool = False  # this caller has been sent a chunk
+    ended: bool = False
+    queued_ms: int | None = None  # of the attempt that is shown
+    _lines: list[bytes] = field(default_factory=list)
+
+    def render(self, told: Sequence[Event]) -> bytes:
+        """Return the bytes these events are to this caller.
+
+        Who has been shown nothing yet is not shown attempts that were given up, either.
+        """
+        self._lines = []
+        for event in told if self.shown else _last_attempt(told):
+            if not self.ended:
+                self._take(event)
+        return b"".join(self._lines)
+
+    def _take(self, event: Event) -> None:
+        if event.type in (events.RETRYING, events.STARTED) and self.shown:
+            self._break_off(event.number)
+        elif event.type == events.STARTED:
+            self.queued_ms = orjson.loads(event.data).get("queued_ms")
+        elif event.type == events.CHUNK:
+            self.shown = True
+            self._lines.append(_frame(event.data, event.number))
+        elif event.type == events.USAGE:
+            self.shown = True
+            self._lines.append(_frame(event.data))
+        elif event.type == JobState.COMPLETED:
+            self._finish()
+        elif event.is_end:
+            self._fail(event.number, *failure(orjson.loads(event.data)))
+
+    def _break_off(self, number: int) -> None:
+        """The answer begins anew: what was shown cannot be taken back, so this stream ends here."""
+        where = job_urls(self.job_id)["self"]
+        self._fail(
+            number,
+            502,
+            "The worker of this stream was stopped or lost. The job runs again from the start: "
+            f"GET {where} for its result, or {where}/events for its stream.",
+            {"error_type": ErrorType.STREAM_INTERRUPTED.value},
+        )
+
+    def _fail(self, number: int, status: int, message: str, metadata: Json) -> None:
+        """Send OpenRouter's mid-stream error: a chunk with `error` and finish reason `error`."""
+        body = {
+            "id": job_headers(self.job_id)["X-Generation-Id"],
+            "object": chunks.object_name(self.operation),
+            "created": self.created,
+            "model": self.model,
+            "error": {
+                "code": status,
+                "message": message,
+                "metadata": metadata | {"job_id": self.job_id},
+            },
+            "choices": [chunks.empty_choice(self.operation, "error")],
+        }
+        self._lines.append(_frame(orjson.dumps(body), number))
+        self._finish()
+
+    def _finish(self) -> None:
+        self._lines.append(DONE)
+        self.ended = True
+
+
+async def chunk_response(
+    source: Source,
+    stream: ChunkStream,
+    *,
+    keep_alive: float,
+    on_gone: Callable[[], Coroutine[Any, Any, None]],
+) -> Response:
+    """Return the stream, or a plain error when the job fails before its first chunk.
+
+    An error within the first keep-alive interval still gets its own HTTP status; after that the
+    headers are out and it comes as an error chunk.
+    """
+    feed = _Feed(source)
+    first = b""
+    while not stream.shown and not stream.ended:
+        told = await feed.next(keep_alive)
+        if told is None:
+            break
+        if told[-1].is_end and told[-1].type != JobState.COMPLETED and not _has_chunk(told):
+            return failed(stream.job_id, orjson.loads(told[-1].data))
+        first = stream.render(told)
+    body = _sliced(_chunk_bytes(feed, stream, first, keep_alive, on_gone))
+    headers = job_headers(stream.job_id, stream.queued_ms)
+    return StreamingResponse(body, headers=HEADERS | headers, media_type="text/event-stream")
+
+
+async def _chunk_bytes(
+    feed: "_Feed",
+    stream: ChunkStream,
+    first: bytes,
+    keep_alive: float,
+    on_gone: Callable[[], Coroutine[Any, Any, None]],
+) -> AsyncGenerator[bytes]:
+    try:
+        yield first or KEEP_ALIVE
+        while not stream.ended:
+            told = await feed.next(keep_alive)
+            yield KEEP_ALIVE if told is None else stream.render(told)
+    finally:
+        await _whole(_left(feed, stream, on_gone))
+
+
+async def _left(
+    feed: "_Feed", stream: ChunkStream, on_gone: Callable[[], Coroutine[Any, Any, None]]
+) -> None:
+    try:
+        await feed.close()
+    finally:
+        if not stream.ended:
+            await on_gone()
+
+
+async def _whole(closing: Coroutine[Any, Any, None]) -> None:
+    """Await what must be done to its end: whoever hung up has every await here cancelled."""
+    task = asyncio.create_task(closing)
+    _closing.add(task)
+    task.add_done_callback(_closing.discard)
+    await asyncio.shield(task)
+
+
+def log_response(source: Source, job_id: str, *, keep_alive: float) -> Response:
+    """Return a job's event log, live to its end."""
+    return StreamingResponse(
+        _sliced(_log_bytes(_Feed(source), keep_alive)),
+        headers=HEADERS | job_headers(job_id),
+        media_type="text/event-stream",
+    )
+
+
+async def _log_bytes(feed: "_Feed", keep_alive: float) -> AsyncGenerator[bytes]:
+    try:
+        while (told := await feed.next(keep_alive)) != []:
+            if told is None:
+                yield KEEP_ALIVE
+                continue
+            yield b"".join(_frame(each.data, each.number, each.public_type) for each in told)
+    finally:
+        await _whole(feed.close())
+
+
+async def _sliced(body: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
+    """Yield a body in pieces that are not too large to wait in a connection's buffer."""
+    async with contextlib.aclosing(body):
+        async for piece in body:
+            for start in range(0, len(piece), SLICE_BYTES):
+                yield piece[start : start + SLICE_BYTES]
+
+
+class _Feed:
+    """A source read with a patience: the pending read survives a timeout."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._pending: asyncio.Task[list[Event]] | None = None
+
+    async def next(self, patience: float) -> list[Event] | None:
+        """Return the next events, none after the last, or None where `patience` seconds passed."""
+        if self._pending is None:
+            self._pending = asyncio.ensure_future(anext(self._source, []))
+        done, _ = await asyncio.wait({self._pending}, timeout=patience)
+        if not done:
+            return None
+        told, self._pending = self._pending.result(), None
+        return told
+
+    async def close(self) -> None:
+        if self._pending is not None:
+            await stopped({self._pending})
+        await self._source.aclose()
+
+
+def _last_attempt(told: Sequence[Event]) -> Sequence[Event]:
+    begins = [place for place, event in enumerate(told) if event.type == events.RETRYING]
+    return told[begins[-1] + 1 :] if begins else told
+
+
+def _has_chunk(told: Sequence[Event]) -> bool:
+    return any(event.is_chunk for event in _last_attempt(told))
+
+
+def _frame(data: bytes, number: int | None = None, type_: str | None = None) -> bytes:
+    id_ = b"" if number is None else b"id: %d\n" % number
+    name = b"event: %s\n" % type_.encode() if type_ else b""
+    return b"%s%sdata: %s\n\n" % (id_, name, data)

@@ -1,0 +1,45 @@
+"""Objects as callers see them, made from rows."""
+
+import asyncio
+from typing import Any
+
+import orjson
+
+from api.core import media
+from api.webhooks import views
+from api.core.services import Services
+from broker import reports, webhooks
+from broker.completion import Json
+from broker.job_view import job
+from broker.money import usd
+from broker.operations import Operation
+from broker.states import AT_REST
+
+MAX_DELIVERIES = 100  # that a job shows; /webhooks/deliveries has all
+WITH_MEDIA = frozenset({Operation.IMAGES.value, Operation.SPEECH.value})
+
+
+def cost(row: Any) -> float | None:
+    """What a listed job cost in US dollars; None while nothing was charged."""
+    return None if row.cost_nanos is None else usd(row.cost_nanos)
+
+
+async def render_job(services: Services, report: reports.JobReport) -> Json:
+    """Return a job as its owner sees it, with links to what its answer refers to."""
+    body = job(report) | await _notices(services, report.job)
+    if report.job.operation in WITH_MEDIA and report.payload.response is not None:
+        answer: Json = orjson.loads(report.payload.response)
+        body["response"] = await asyncio.to_thread(media.with_media, services, answer)
+    return body
+
+
+async def _notices(services: Services, row: Any) -> Json:
+    """Return a job's own webhook and, once it has ended, its deliveries to anybody."""
+    told: Json = {} if row.webhook is None else {"webhook": orjson.Fragment(row.webhook)}
+    if row.state in AT_REST:
+        rows = await services.database.read(
+            *(webhooks.list_deliveries, row.workspace_id, MAX_DELIVERIES, None),
+            webhooks.Wanted(subject_id=row.id),
+        )
+        told["deliveries"] = [views.of_job(each) for each in reversed(rows)]
+    return told

@@ -1,0 +1,106 @@
+"""/sign-in and /sign-out: with e-mail address and password."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.pages.forms import read_form
+from api.pages.links import local_path
+from api.pages.page import moved, page, sign_in
+from api.pages.visitors import address_of, visitor
+from api.core.services import Services, services_of
+from api.sessions import SESSION_COOKIE
+from broker import limits
+from broker.accounts import sessions, users
+from broker.administration import carry_out
+from broker.clock import now_ms
+from broker.errors import RateLimitedError
+from broker.ids import new_id
+from broker.limits import Limit, LimitKind
+
+router = APIRouter()
+TRIES_PER_PAIR = 10  # a minute, for one e-mail address from one place
+TRIES_PER_VISITOR = 30
+TRIES_PER_EMAIL = 100  # from everywhere: more than one visitor has, who could lock others out
+
+
+@router.get("/sign-in")
+async def show_sign_in(request: Request, next: str | None = None) -> Response:  # noqa: A002
+    """Ask for e-mail address and password."""
+    onward = local_path(next)
+    if await visitor(request) is not None:
+        return moved(onward)
+    return _form(request, onward)
+
+
+@router.post("/sign-in")
+async def accept_sign_in(request: Request) -> Response:
+    """Check the password; open a session."""
+    services = services_of(request)
+    form = await read_form(request)
+    email, onward = form.get("email", "").strip().lower(), local_path(form.get("next"))
+    try:
+        await _count_try(services, email, address_of(request) or "")
+    except RateLimitedError as error:
+        return _form(request, onward, email, error.message, 429)
+    user = await _checked(services, email, form.get("password", ""))
+    if user is None:
+        problem = "This address and password do not belong together."
+        return _form(request, onward, email, problem, 403)
+    token = await carry_out(
+        services.database, lambda connection: sessions.open_session(connection, user.id)
+    )
+    return sign_in(request, moved(onward), token)
+
+
+@router.post("/sign-out")
+async def sign_out(request: Request) -> Response:
+    """Close the session."""
+    await read_form(request)
+    token = request.cookies.get(SESSION_COOKIE)
+    if token is not None:
+        await carry_out(
+            services_of(request).database,
+            lambda connection: sessions.close_session(connection, token),
+        )
+    response = moved("/sign-in")
+    response.delete_cookie(SESSION_COOKIE)
+    return response
+
+
+def _form(
+    request: Request, onward: str, email: str = "", problem: str | None = None, status: int = 200
+) -> Response:
+    config = services_of(request).settings
+    label = config.oidc_label if config.oidc_issuer else None
+    values: dict[str, Any] = {
+        "next": onward,
+        "email": email,
+        "problem": problem,
+        "oidc_label": label,
+    }
+    return page(request, "sign_in.html", status, **values)
+
+
+async def _count_try(services: Services, email: str, address: str) -> None:
+    """Raise RateLimitedError where somebody guesses."""
+    email = email[:254]
+    wanted = [
+        Limit(LimitKind.RATE, f"sign-in:{email}:{address}", TRIES_PER_PAIR, "Signing in"),
+        Limit(LimitKind.RATE, f"sign-in-from:{address}", TRIES_PER_VISITOR, "Signing in"),
+        Limit(LimitKind.RATE, f"sign-in-as:{email}", TRIES_PER_EMAIL, "Signing in"),
+    ]
+    now = now_ms()
+    refusal = await services.limiter.take(wanted, new_id("try_"), now)
+    if refusal is not None:
+        raise limits.error_of(refusal, now)
+
+
+async def _checked(services: Services, email: str, password: str) -> Any | None:
+    """Return the row of the user with this address and password; as slow for nobody."""
+    user = await services.database.read(users.user, email)
+    stored = user.password_hash if user is not None else None
+    fits = await asyncio.to_thread(users.password_fits, stored, password[:1_000])
+    return user if fits and user is not None and not user.disabled else None

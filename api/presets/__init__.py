@@ -1,0 +1,1 @@
+"""Presets: named, versioned parts of a chat body."""

@@ -1,0 +1,1 @@
+"""Activity, analytics and single generations."""

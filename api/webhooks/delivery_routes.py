@@ -1,0 +1,117 @@
+"""/webhooks/deliveries: list, look, send again one or a range."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from api.core import request as reading
+from api.webhooks import views
+from api.core.errors import json_response
+from api.queries import DeliveryCursor
+from api.routes.webhooks.creation_range import CreationRange
+from api.webhooks.schemas import REPLAY_BODY, ReplayRequest
+from api.core.services import Services, services_of
+from broker import webhooks
+from broker.accounts import Principal, Scope
+from broker.clock import now_ms
+from broker.errors import ConflictError
+from broker.webhooks import DeliveryState, Redelivery, Replay, Wanted
+
+router = APIRouter(prefix="/deliveries", tags=["webhooks"])
+
+
+def _wanted(
+    endpoint_id: str | None = None,
+    status: DeliveryState | None = None,
+    event_type: str | None = None,
+    subject_id: Annotated[str | None, Query(description="The job it is about.")] = None,
+) -> Wanted:
+    if event_type is not None:
+        webhooks.check_events([event_type], param="event_type")
+    return Wanted(endpoint_id, status, event_type, subject_id)
+
+
+def _created(
+    since: Annotated[
+        float | None, Query(ge=0, le=1e11, description="Created then or later.")
+    ] = None,
+    until: Annotated[float | None, Query(ge=0, le=1e11, description="Created before.")] = None,
+) -> CreationRange:
+    return CreationRange.of_seconds(since, until)
+
+
+@router.get("")
+async def list_webhook_deliveries(
+    request: Request,
+    wanted: Annotated[Wanted, Depends(_wanted)],
+    created: Annotated[CreationRange, Depends(_created)],
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: DeliveryCursor | None = None,
+) -> Response:
+    """List deliveries, newest first; `after` is the last id of the page before."""
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    rows = await services.database.read(
+        *(webhooks.list_deliveries, principal.workspace_id, limit + 1),
+        *(created.after(after), wanted),
+    )
+    rows = created.within(rows)
+    page = rows[:limit]
+    return json_response(
+        {
+            "object": "list",
+            "data": [views.delivery(row) for row in page],
+            "first_id": page[0].id if page else None,
+            "last_id": page[-1].id if page else None,
+            "has_more": len(rows) > limit,
+        }
+    )
+
+
+@router.post("/replay", status_code=202, openapi_extra=REPLAY_BODY)
+async def replay_webhook_deliveries(request: Request) -> Response:
+    """Send again, under the same webhook-ids, what never arrived, or everything of a range."""
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    wanted = await reading.asked(request, services, ReplayRequest, or_nothing=True)
+    if wanted.endpoint_id is not None:
+        await _check_open(services, principal, wanted.endpoint_id)
+    replay = Replay(
+        workspace_id=principal.workspace_id,
+        now=now_ms(),
+        endpoint_id=wanted.endpoint_id,
+        since=reading.milliseconds(wanted.since, "since"),
+        until=reading.milliseconds(wanted.until, "until"),
+        only_missing=wanted.only_missing,
+    )
+    count = await services.database.write(webhooks.replay_many, replay)
+    return json_response({"object": "webhook_replay", "deliveries": count}, 202)
+
+
+@router.get("/{delivery_id}")
+async def get_webhook_delivery(request: Request, delivery_id: str) -> Response:
+    """Show a delivery: what is sent, every attempt, and what came back."""
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    found = await services.database.read(
+        webhooks.find_delivery, principal.workspace_id, delivery_id
+    )
+    return json_response(views.whole_delivery(found))
+
+
+@router.post("/{delivery_id}/redeliver", status_code=202)
+async def resend_webhook_delivery(request: Request, delivery_id: str) -> Response:
+    """Send a delivery again, now, under the same webhook-id."""
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    wish = Redelivery(principal.workspace_id, delivery_id, now_ms())
+    row = await services.database.write(webhooks.redeliver_many, wish)
+    return json_response(views.delivery(row), 202)
+
+
+async def _check_open(services: Services, principal: Principal, endpoint_id: str) -> None:
+    """Refuse to replay to an endpoint that is not there or takes nothing."""
+    row = await services.database.read(webhooks.find_endpoint, principal.workspace_id, endpoint_id)
+    if row.disabled:
+        raise ConflictError(f"Webhook endpoint {endpoint_id} is disabled: enable it first.")
