@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Mapping
 
-from api.usage.schemas import AnalyticsFilter, AnalyticsQuery
 from api.core.scope import UsageScope
+from api.usage.schemas import AnalyticsFilter, AnalyticsQuery
 from broker import usage
 from broker.errors import InvalidRequestError
 from broker.usage import Condition, Question

@@ -16,20 +16,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from api import openapi, queries, unrouted
+from api.accounts.routes import router as accounts
 from api.core.auth import Keyring
+from api.core.concurrency_limits import AtEnd, OpenStreams
 from api.core.errors import PREFIXES, error_response
+from api.core.job_subscriptions import News
 from api.core.local_models import LocalModels
 from api.core.middleware import CrossOrigin, NoStalling, RequestIds, Unexpected
-from api.core.concurrency_limits import AtEnd, OpenStreams
+from api.core.rate_limits import CountedRefusals
+from api.core.services import Services
+from api.monitoring import routes
 from api.pages import router as pages
 from api.proxies import TrustedProxies
-from api.core.rate_limits import CountedRefusals
 from api.routes import ROUTERS, metrics
-from api.monitoring import routes
-from api.accounts.routes import router as accounts
-from api.core.services import Services
 from api.upload_turns import UploadTurns
-from api.core.job_subscriptions import News
 from broker import providers, settings
 from broker.bodies import plainly
 from broker.catalog import LiveCatalog

@@ -11,16 +11,32 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api import answers
-from api.core.openapi_bodies import REFERENCE
-from api.core.errors import is_own_route
-from api.accounts.schemas import AppCodeRequest, CodeExchange, KeyChanges, KeyRequest, MembersRequest, UserChanges, UserRequest, WorkspaceChanges, WorkspaceRequest
+from api.accounts.schemas import (
+    AppCodeRequest,
+    CodeExchange,
+    KeyChanges,
+    KeyRequest,
+    MembersRequest,
+    UserChanges,
+    UserRequest,
+    WorkspaceChanges,
+    WorkspaceRequest,
+)
 from api.batches.schemas import BatchRequest, RetryRequest
-from api.schemas.byok import CredentialChanges, CredentialRequest
-from api.comparisons.schemas import CompareRequest
-from api.jobs.schemas import JobRequest
 from api.billing.schemas import BudgetBody, CheckoutRequest, TopUp
+from api.comparisons.schemas import CompareRequest
+from api.core.errors import is_own_route
+from api.core.openapi_bodies import REFERENCE
+from api.jobs.schemas import JobRequest
+from api.schemas.byok import CredentialChanges, CredentialRequest
 from api.usage.schemas import AnalyticsQuery
-from api.webhooks.schemas import EndpointChanges, EndpointRequest, EndpointRotationRequest, ReplayRequest, RotationRequest
+from api.webhooks.schemas import (
+    EndpointChanges,
+    EndpointRequest,
+    EndpointRotationRequest,
+    ReplayRequest,
+    RotationRequest,
+)
 from broker.bodies import SCHEMAS
 
 DESCRIPTION = """

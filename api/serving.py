@@ -6,10 +6,10 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.jobs import responses, delete_after_delivery, submit, actions, call_timeout
 from api.core import request as reading
-from api.core.services import Services
 from api.core.job_subscriptions import Listener
+from api.core.services import Services
+from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit
 from broker.accounts import Principal
 from broker.events import Event
 from broker.privacy import Store

@@ -10,8 +10,8 @@ import typer
 from standardwebhooks import Webhook, WebhookVerificationError
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
-from cli.remote.client import connected
-from cli.troubles import complain
+from cli.client.client import connected
+from cli.messages import complain
 
 MAX_BYTES = 64_000_000
 PORT = 9200

@@ -9,8 +9,8 @@ from broker.administration import workspaces as administration
 from broker.audit import CLI
 from broker.errors import WaybillError
 from broker.exporting import exported
-from cli.local import local_database
-from cli.troubles import complain
+from cli.database import local_database
+from cli.messages import complain
 from cli.workspaces import NAMED, workspace_row
 
 Where = Annotated[str, typer.Argument(help=NAMED)]

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from broker import accounts
 from broker.administration import workspaces as administration
-from cli.troubles import complain
+from cli.messages import complain
 
 NAMED = "A workspace's id, slug or name."
 

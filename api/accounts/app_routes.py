@@ -4,13 +4,19 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.core import request as reading
 from api.account_scope import workspace_of
+from api.accounts.schemas import (
+    APP_CODE_BODY,
+    CODE_EXCHANGE_BODY,
+    AppCodeRequest,
+    CodeExchange,
+    milliseconds,
+)
 from api.accounts.views import iso
+from api.core import request as reading
 from api.core.auth import actor_of
-from api.core.openapi_bodies import NO_KEY
 from api.core.errors import json_response
-from api.accounts.schemas import APP_CODE_BODY, CODE_EXCHANGE_BODY, AppCodeRequest, CodeExchange, milliseconds
+from api.core.openapi_bodies import NO_KEY
 from api.core.services import services_of
 from broker.accounts import CallerKind, Role
 from broker.administration import apps, carry_out

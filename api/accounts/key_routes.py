@@ -7,14 +7,14 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.accounts import views
 from api import key_jobs
-from api.core import request as reading
 from api.account_scope import all_or_own, workspace_of
+from api.accounts import views
+from api.accounts.schemas import KEY_BODY, KEY_CHANGES_BODY, KeyChanges, KeyRequest, milliseconds
 from api.accounts.views import Standing
+from api.core import request as reading
 from api.core.auth import actor_of
 from api.core.errors import json_response
-from api.accounts.schemas import KEY_BODY, KEY_CHANGES_BODY, KeyChanges, KeyRequest, milliseconds
 from api.core.services import Services, services_of
 from broker import accounts, budgets, limits, usage
 from broker.accounts import CallerKind, KeyFilter, Principal, members

@@ -4,11 +4,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.accounts import views
+from api.accounts.schemas import USER_BODY, USER_CHANGES_BODY, UserChanges, UserRequest
+from api.accounts.workspace_routes import Limit, Offset, user_page
 from api.core import request as reading
 from api.core.auth import actor_of
 from api.core.errors import json_response
-from api.accounts.workspace_routes import Limit, Offset, user_page
-from api.accounts.schemas import USER_BODY, USER_CHANGES_BODY, UserChanges, UserRequest
 from api.core.services import Services, services_of
 from broker import accounts
 from broker.accounts import Principal

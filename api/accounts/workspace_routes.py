@@ -6,12 +6,19 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.accounts import views
-from api.core import request as reading
 from api.account_scope import workspace_of
+from api.accounts import views
+from api.accounts.schemas import (
+    MEMBERS_BODY,
+    WORKSPACE_BODY,
+    WORKSPACE_CHANGES_BODY,
+    MembersRequest,
+    WorkspaceChanges,
+    WorkspaceRequest,
+)
+from api.core import request as reading
 from api.core.auth import actor_of
 from api.core.errors import json_response
-from api.accounts.schemas import MEMBERS_BODY, WORKSPACE_BODY, WORKSPACE_CHANGES_BODY, MembersRequest, WorkspaceChanges, WorkspaceRequest
 from api.core.services import Services, services_of
 from broker import accounts
 from broker.accounts import Principal, Role, members, users

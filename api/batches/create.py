@@ -7,13 +7,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.core import request as reading
 from api.batches.read_body import REQUESTS, read_batch_body
-from api.core.errors import json_response
-from api.webhooks.urls import own_webhook
 from api.batches.schemas import BatchRequest, RetryRequest
+from api.core import request as reading
+from api.core.errors import json_response
 from api.core.services import Services
 from api.files.uploads import Draft, uploading
+from api.webhooks.urls import own_webhook
 from broker import files
 from broker.accounts import Principal, Scope
 from broker.batches import (

@@ -6,13 +6,14 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from api.batches import create, results as batch_results
+from api.batches import create
+from api.batches import results as batch_results
+from api.batches.schemas import BATCH_BODY, BATCH_RETRY_BODY, RetryRequest
 from api.core import request as reading
 from api.core.errors import json_response
-from api.queries import BatchCursor, Moment
-from api.files.routes import listed
-from api.batches.schemas import BATCH_BODY, BATCH_RETRY_BODY, RetryRequest
 from api.core.services import Services, services_of
+from api.files.routes import listed
+from api.queries import BatchCursor, Moment
 from broker import access
 from broker.accounts import Principal, Scope
 from broker.batches import (

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response
 
-from api.core import request as reading
 from api.account_scope import workspace_of
+from api.billing.schemas import BUDGET_BODY, BudgetBody
+from api.core import request as reading
 from api.core.auth import actor_of
 from api.core.errors import json_response
-from api.billing.schemas import BUDGET_BODY, BudgetBody
 from api.core.services import Services, services_of
 from broker import budgets
 from broker.accounts import Role

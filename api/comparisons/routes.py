@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.comparisons import views
-from api.jobs import submit
-from api.core import request as reading
 from api import repeats
-from api.core.errors import json_response
-from api.limiting import within_limits
+from api.comparisons import views
 from api.comparisons.schemas import COMPARISON_BODY, CompareRequest
+from api.core import request as reading
+from api.core.errors import json_response
 from api.core.services import Services, services_of
+from api.jobs import submit
+from api.limiting import within_limits
 from broker import comparisons
 from broker.accounts import Principal, Scope
 from broker.comparisons import CELL, Cell

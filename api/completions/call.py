@@ -7,15 +7,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.jobs import responses, delete_after_delivery, submit, actions
+from api import serving
 from api.completions import response_cache, routing_metadata
 from api.core import request as reading
-from api import serving
-from api.jobs.call_timeout import bound_waiting
-from api.webhooks.urls import take_webhook
 from api.core.services import Services
-from api.serving import serve
+from api.jobs import actions, delete_after_delivery, responses, submit
+from api.jobs.call_timeout import bound_waiting
 from api.jobs.streaming import ChunkStream, chunk_response
+from api.serving import serve
+from api.webhooks.urls import take_webhook
 from broker.accounts import Principal
 from broker.completion import Json
 from broker.events import Event

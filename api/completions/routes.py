@@ -3,12 +3,12 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.core import request as reading
 from api.completions.call import answer_call
-from api.core.openapi_bodies import LATER, body_of
 from api.completions.transcription_form import read_sound_form
-from api.routes.direct import DirectRoute
+from api.core import request as reading
+from api.core.openapi_bodies import LATER, body_of
 from api.core.services import Services, services_of
+from api.routes.direct import DirectRoute
 from broker.completion import Json
 from broker.operations import Operation
 

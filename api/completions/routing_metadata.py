@@ -8,9 +8,9 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api.jobs import actions
 from api.core.errors import json_response
 from api.core.services import Services
+from api.jobs import actions
 from broker import events, explanation
 from broker.accounts import Principal
 from broker.completion import Json

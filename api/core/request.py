@@ -10,8 +10,8 @@ from starlette.requests import Request
 
 from api import encodings
 from api.core.headers import attribution
-from api.headers import header
 from api.core.services import Services
+from api.headers import header
 from broker import whole_numbers
 from broker.bodies import validated
 from broker.completion import Json

@@ -9,9 +9,9 @@ from starlette.responses import Response, StreamingResponse
 
 from api import downloads
 from api.core.errors import json_response
-from api.queries import FileCursor
 from api.core.services import Services, services_of
 from api.files.uploads import Draft, FileForm, read_file_form, uploading
+from api.queries import FileCursor
 from broker import files
 from broker.accounts import Principal, Scope
 from broker.batches.inputs import check_size, delete_files_many

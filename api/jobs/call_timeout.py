@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from api.core.services import Services
 from api.core.job_subscriptions import Listener
+from api.core.services import Services
 from broker import events, reports
 from broker.accounts import Principal
 from broker.clock import now_ms

@@ -6,13 +6,13 @@ import math
 import orjson
 from starlette.responses import Response
 
-from api.jobs import delete_after_delivery
 from api.core import media
 from api.core.errors import json_response
-from api.jobs.actions import report
-from api.jobs.call_timeout import POLL_SECONDS, late_end
 from api.core.request import Preference
 from api.core.services import Services
+from api.jobs import delete_after_delivery
+from api.jobs.actions import report
+from api.jobs.call_timeout import POLL_SECONDS, late_end
 from api.jobs.views import render_job
 from broker.accounts import Principal
 from broker.completion import Json

@@ -7,15 +7,15 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from api.jobs import responses, delete_after_delivery, submit, actions, call_timeout, views
 from api.core import request as reading
-from api.core.headers import attribution
 from api.core.errors import json_response
+from api.core.headers import attribution
+from api.core.services import Services, services_of
+from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit, views
+from api.jobs.schemas import JOB_BODY, JobRequest
+from api.jobs.streaming import log_response
 from api.queries import ANY_METADATA, METADATA, JobCursor
 from api.webhooks.urls import own_webhook
-from api.jobs.schemas import JOB_BODY, JobRequest
-from api.core.services import Services, services_of
-from api.jobs.streaming import log_response
 from broker import reports
 from broker.accounts import Principal, Scope
 from broker.bodies import validated
@@ -122,7 +122,9 @@ async def get_job(request: Request, job_id: str) -> Response:
         wait = min(wait, services.settings.sync_timeout_seconds)
         headers |= {"Preference-Applied": f"wait={wait:g}", "Vary": "Prefer"}
         with services.news.listen(job_id) as listener:
-            await call_timeout.wait_for_end(services, principal, listener, seconds=wait, fresh=False)
+            await call_timeout.wait_for_end(
+                services, principal, listener, seconds=wait, fresh=False
+            )
         found = await actions.report(services, principal, job_id)
     response = json_response(await views.render_job(services, found), 200, headers)
     return delete_after_delivery.once_sent(services, found.job, response)

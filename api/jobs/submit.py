@@ -7,10 +7,10 @@ from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
 from api import repeats
+from api.core.services import Services
 from api.headers import header
 from api.limiting import within_limits
 from api.presetting import with_preset
-from api.core.services import Services
 from broker import admission, presets, reports, submission, warmth
 from broker.accounts import Principal
 from broker.clock import now_ms

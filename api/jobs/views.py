@@ -6,8 +6,8 @@ from typing import Any
 import orjson
 
 from api.core import media
-from api.webhooks import views
 from api.core.services import Services
+from api.webhooks import views
 from broker import reports, webhooks
 from broker.completion import Json
 from broker.job_view import job

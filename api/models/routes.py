@@ -8,11 +8,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.models import views
-from api.core.openapi_bodies import KEY_OPTIONAL
 from api.core.errors import json_response
-from api.models.schemas import ModelQuery
+from api.core.openapi_bodies import KEY_OPTIONAL
 from api.core.services import Services, services_of
+from api.models import views
+from api.models.schemas import ModelQuery
 from broker.catalog import Model
 from broker.catalog.policies import pages_of
 from broker.catalog.selection import Wanted, ordered, selected

@@ -3,9 +3,9 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.core.services import services_of
 from api.pages.page import moved, page
 from api.pages.visitors import visitor
-from api.core.services import services_of
 from broker.accounts import members
 
 router = APIRouter()

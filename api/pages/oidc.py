@@ -12,9 +12,9 @@ from joserfc import jwt
 from joserfc.jwk import KeySet
 from starlette.responses import Response
 
+from api.core.services import services_of
 from api.pages.links import local_path
 from api.pages.page import moved, page, set_cookie, sign_in
-from api.core.services import services_of
 from broker.accounts import Role, sessions
 from broker.administration import carry_out, people
 from broker.administration.people import Subject

@@ -8,8 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from api.pages.forms import FORM_COOKIE, form_token, new_cookie
 from api.core.services import services_of
+from api.pages.forms import FORM_COOKIE, form_token, new_cookie
 from api.sessions import SESSION_COOKIE
 from broker.accounts.sessions import SESSION_SECONDS
 

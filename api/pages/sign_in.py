@@ -6,11 +6,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.core.services import Services, services_of
 from api.pages.forms import read_form
 from api.pages.links import local_path
 from api.pages.page import moved, page, sign_in
 from api.pages.visitors import address_of, visitor
-from api.core.services import Services, services_of
 from api.sessions import SESSION_COOKIE
 from broker import limits
 from broker.accounts import sessions, users

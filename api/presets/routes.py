@@ -9,8 +9,8 @@ from starlette.responses import Response
 
 from api.core import request as reading
 from api.core.auth import actor_of
-from api.core.openapi_bodies import body, object_body
 from api.core.errors import json_response
+from api.core.openapi_bodies import body, object_body
 from api.core.services import services_of
 from broker import presets
 from broker.accounts import Scope

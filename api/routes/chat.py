@@ -3,11 +3,11 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.core import request as reading
 from api.completions.call import answer_call
+from api.core import request as reading
 from api.core.openapi_bodies import LATER, body_of
-from api.routes.direct import DirectRoute
 from api.core.services import services_of
+from api.routes.direct import DirectRoute
 from broker.operations import Operation
 
 router = APIRouter(tags=["chat"], route_class=DirectRoute)

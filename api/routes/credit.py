@@ -3,12 +3,18 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.core import request as reading
 from api.billing import stripe_checkout
+from api.billing.schemas import (
+    CHECKOUT_BODY,
+    STRIPE_EVENT_BODY,
+    TOP_UP_BODY,
+    CheckoutRequest,
+    TopUp,
+)
+from api.core import request as reading
 from api.core.auth import actor_of
-from api.core.openapi_bodies import NO_KEY
 from api.core.errors import json_response
-from api.billing.schemas import CHECKOUT_BODY, STRIPE_EVENT_BODY, TOP_UP_BODY, CheckoutRequest, TopUp
+from api.core.openapi_bodies import NO_KEY
 from api.core.services import services_of
 from broker import ledger, payments
 from broker.accounts import CallerKind

@@ -3,10 +3,10 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.jobs import delete_after_delivery
-from api.usage import generation_views
 from api.core.errors import json_response
 from api.core.services import Services, services_of
+from api.jobs import delete_after_delivery
+from api.usage import generation_views
 from broker import reports
 from broker.accounts import Principal, Scope
 from broker.errors import NotFoundError

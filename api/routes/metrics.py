@@ -10,9 +10,9 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from api.core.openapi_bodies import KEY_OPTIONAL
+from api.core.services import Services, services_of
 from api.known_labels import folded, known_endpoints, narrowed
 from api.monitoring.metrics import Measured, text
-from api.core.services import Services, services_of
 from broker import reports, signals, webhooks
 from broker.clock import now_ms
 from broker.errors import AuthenticationError

@@ -4,11 +4,11 @@ import orjson
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.jobs import submit
 from api.core import request as reading
-from api.core.openapi_bodies import body_of
 from api.core.errors import json_response
+from api.core.openapi_bodies import body_of
 from api.core.services import services_of
+from api.jobs import submit
 from broker import job_view, routing
 from broker.money import usd
 from broker.operations import Operation

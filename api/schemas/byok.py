@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StrictBool, StringConstraints
 
-from api.core.openapi_bodies import body
 from api.accounts.schemas import Closed, Id, Name, Pattern
+from api.core.openapi_bodies import body
 
 Listed = Annotated[list[Id], Field(max_length=1_000)]
 Models = Annotated[list[Pattern], Field(max_length=1_000)]

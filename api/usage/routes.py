@@ -10,12 +10,12 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.core import request as reading
 from api.analytics_question import question
+from api.core import request as reading
 from api.core.errors import json_response
-from api.usage.schemas import ANALYTICS_BODY, AnalyticsQuery
-from api.core.services import services_of
 from api.core.scope import usage_scope
+from api.core.services import services_of
+from api.usage.schemas import ANALYTICS_BODY, AnalyticsQuery
 from broker import usage
 from broker.clock import moment, now_ms
 from broker.completion import Json

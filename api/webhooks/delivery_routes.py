@@ -6,12 +6,12 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.core import request as reading
-from api.webhooks import views
 from api.core.errors import json_response
+from api.core.services import Services, services_of
 from api.queries import DeliveryCursor
 from api.routes.webhooks.creation_range import CreationRange
+from api.webhooks import views
 from api.webhooks.schemas import REPLAY_BODY, ReplayRequest
-from api.core.services import Services, services_of
 from broker import webhooks
 from broker.accounts import Principal, Scope
 from broker.clock import now_ms

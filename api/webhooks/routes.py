@@ -6,12 +6,19 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.core import request as reading
-from api.webhooks import views
 from api.core.auth import actor_of
 from api.core.errors import json_response
-from api.webhooks.urls import check_receiver
-from api.webhooks.schemas import ENDPOINT_BODY, ENDPOINT_CHANGES_BODY, ENDPOINT_ROTATION_BODY, EndpointChanges, EndpointRequest, EndpointRotationRequest
 from api.core.services import Services, services_of
+from api.webhooks import views
+from api.webhooks.schemas import (
+    ENDPOINT_BODY,
+    ENDPOINT_CHANGES_BODY,
+    ENDPOINT_ROTATION_BODY,
+    EndpointChanges,
+    EndpointRequest,
+    EndpointRotationRequest,
+)
+from api.webhooks.urls import check_receiver
 from broker import webhooks
 from broker.accounts import Principal, Scope
 from broker.administration import carry_out

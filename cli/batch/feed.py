@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 import orjson
 
 from broker.completion import Json
-from cli.batch.board import ENDED
-from cli.remote.client import Client
+from cli.client.client import Client
+from cli.commands.batch.progress import ENDED
 
 PAGE = 500
 

@@ -11,7 +11,7 @@ from broker.catalog.changes import Change, Kind
 from broker.completion import Usage
 from broker.money import usd_text
 from broker.pricing import Price, cost
-from cli.tables import Table
+from cli.output import Table
 
 PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
 SHOWN = ("prompt", "completion", "cache_read", "cache_write", "reasoning", "audio")

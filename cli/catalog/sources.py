@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from broker.providers import Provider
-from cli.providers.checks import probe
+from cli.commands.provider_checks import probe
 from workers.adapters.registry import ADAPTERS
 
 MODELS_DEV = "https://models.dev/api.json"

@@ -12,15 +12,15 @@ import typer
 from rich.console import Console
 
 from broker.completion import AttemptOutcome, Json
-from cli.batch.source import Asked, lines
-from cli.demo.house import DemoHouse, HouseError
-from cli.demo.report import next_steps, report
-from cli.remote.patient import PatientClient
-from cli.remote.server import ServerError
-from cli.run.results import Results
-from cli.run.sitting import Sitting, Tally, Terms
+from cli.client.retrying import PatientClient
+from cli.client.server import ServerError
+from cli.commands.batch.source import Asked, lines
+from cli.commands.demo.command import next_steps, report
+from cli.commands.demo.server import DemoHouse, HouseError
+from cli.commands.run.results import Results
+from cli.commands.run.session import Sitting, Tally, Terms
+from cli.messages import complain
 from cli.start.demonstration import EXAMPLES
-from cli.troubles import complain
 
 PROMPTS = EXAMPLES / "prompts.jsonl"
 PATIENCE_SECONDS = 30.0

@@ -7,16 +7,16 @@ import typer
 
 from broker.redaction import redact
 from broker.settings import Settings
-from cli import local
-from cli.doctor import checkups
-from cli.local import CheckFailed
-from cli.running import in_force, runs_here
+from cli import database
+from cli.commands import doctor as checkups
+from cli.configuration import in_force, runs_here
+from cli.database import CheckFailed
 
 Check = Callable[[Settings], str]
 
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("data directory", checkups.data_dir),
-    ("database", local.check_database),
+    ("database", database.check_database),
     ("redis", checkups.redis),
     ("transport", checkups.transport),
     ("providers", checkups.providers),

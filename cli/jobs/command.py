@@ -8,11 +8,11 @@ import orjson
 import typer
 from rich.console import Console
 
-from cli.jobs import views as job_views
-from cli.remote.client import connected
-from cli.remote.event_log import follow
-from cli.tables import print_json, printable
-from cli.troubles import complain
+from cli.client.client import connected
+from cli.client.event_log import follow
+from cli.commands import jobs as job_views
+from cli.messages import complain
+from cli.output import print_json, printable
 
 jobs = typer.Typer(help="Look at jobs, cancel them, follow them.", no_args_is_help=True)
 

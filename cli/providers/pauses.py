@@ -12,10 +12,10 @@ from broker.database import Database
 from broker.provider_pauses import Pause
 from broker.providers import configured
 from broker.settings import Settings
-from cli import local
-from cli.local import local_database
-from cli.running import in_force
-from cli.troubles import complain
+from cli import database as local
+from cli.configuration import in_force
+from cli.database import local_database
+from cli.messages import complain
 
 
 def pause(

@@ -14,7 +14,7 @@ import orjson
 
 from broker.completion import Json
 from broker.ids import new_id
-from cli.batch.source import Line
+from cli.commands.batch.source import Line
 
 
 class RunError(Exception):

@@ -6,7 +6,7 @@ from importlib import import_module
 
 import setproctitle
 
-from cli.start.forks import stop_with_parent
+from cli.start.processes import stop_with_parent
 
 MODULES = (
     "api.app",
@@ -14,7 +14,7 @@ MODULES = (
     "celery.apps.worker",
     "celery.bin.celery",
     "celery.concurrency.thread",
-    "cli.start.serve",
+    "cli.start.parts",
     "cli.start.up",
     "kombu.transport.redis",
     "uvicorn",

@@ -20,14 +20,14 @@ from broker.queues import Lane
 from broker.redaction import redact
 from broker.settings import Settings
 from broker.stopping import stopped
-from cli import running
-from cli.remote.server import key_file, url_file
-from cli.running import sharing_environment
-from cli.start import data_directory, forks, preparation, serve
-from cli.start.children import Child, ChildDiedError, Launch, part, program
+from cli import configuration, data_directory
+from cli.client.server import key_file, url_file
+from cli.configuration import sharing_environment
+from cli.messages import say
+from cli.start import parts, preparation, processes
 from cli.start.demonstration import EXAMPLES, demo_file, demo_models, write_configuration
+from cli.start.supervision import Child, ChildDiedError, Launch, part, program
 from cli.start.valkey import valkey_command
-from cli.troubles import say
 
 START_SECONDS = 15.0
 LOOPBACK = "127.0.0.0/8,::1/128"
@@ -54,7 +54,7 @@ def up(
             envvar="WAYBILL_SIMULATOR_PORT",
             help="Port of the simulated provider.",
         ),
-    ] = serve.SIMULATOR_PORT,
+    ] = parts.SIMULATOR_PORT,
 ) -> None:
     """Start Valkey, the API, workers and Flower here; stop them with Ctrl-C."""
     config = settings.load()
@@ -72,7 +72,7 @@ def up(
             if not config.allowed_networks:  # the children's environment is ours
                 os.environ.setdefault("WAYBILL_ALLOWED_NETWORKS", LOOPBACK)
         _check_ports(host, ports)
-        config = running.linking_to(config, running.address(host, port))
+        config = configuration.linking_to(config, configuration.address(host, port))
         os.environ["WAYBILL_PUBLIC_URL"] = config.public_url  # workers give links out, too
         house = House(config, host, port)
         house.plan_api()
@@ -106,7 +106,7 @@ class House:
         self._config = config
         self._host = host
         self._port = port
-        self._url = running.address(host, port)
+        self._url = configuration.address(host, port)
         self._children: list[Child] = []
         self._valkey: Child | None = None
         self._stopping = False
@@ -114,7 +114,7 @@ class House:
 
     def plan_api(self) -> None:
         """Decide on the API. Children start in the order in which they are planned."""
-        api = self._add("api", part("api", serve.api, host=self._host, port=self._port))
+        api = self._add("api", part("api", parts.api, host=self._host, port=self._port))
         api.dies_when_hurried = True
         api.stop_seconds = self._config.stream_drain_seconds + 5
         self._urls = {"API": f"{self._url}/api/v1", "Docs": f"{self._url}/docs"}
@@ -132,15 +132,15 @@ class House:
         if not self._config.redis_url:
             self._valkey = self._child("valkey", program(valkey_command(self._config)))
         if flower is not None:
-            self._add("flower", part("flower", serve.flower, host=self._host, port=flower))
-            self._urls["Flower"] = running.address(self._host, flower)
+            self._add("flower", part("flower", parts.flower, host=self._host, port=flower))
+            self._urls["Flower"] = configuration.address(self._host, flower)
         if simulator is not None:
-            simulating = part("simulator", serve.simulate, host="127.0.0.1", port=simulator)
+            simulating = part("simulator", parts.simulate, host="127.0.0.1", port=simulator)
             self._add("simulator", simulating)
             self._urls["Simulator"] = f"http://127.0.0.1:{simulator}/v1"
 
     def _add_worker(self, name: str, settings: dict[str, str]) -> None:
-        child = self._add(name, part(name, serve.worker, name=f"{name}@%h"))
+        child = self._add(name, part(name, parts.worker, name=f"{name}@%h"))
         # each start of a worker is somebody else: leases are never taken over by a namesake
         child.environment = lambda: {**settings, "WAYBILL_WORKER_ID": new_id("worker_")}
         longest = max(self._config.soft_shutdown_seconds, self._config.stream_drain_seconds)
@@ -172,11 +172,11 @@ class House:
             url_file(self._config.data_dir).unlink(missing_ok=True)
 
     async def _start(self) -> None:
-        serves = await forks.ask(preparation.check, self._config)
+        serves = await processes.ask(preparation.check, self._config)
         if self._valkey is not None:
             await self._valkey.start()
             await self._await_valkey()
-        welcome = await forks.ask(preparation.prepare, self._config)
+        welcome = await processes.ask(preparation.prepare, self._config)
         for child in self._children:
             await child.start()
         url_file(self._config.data_dir).write_text(self._url)
@@ -231,7 +231,7 @@ class House:
         if worker_id is None:
             return
         try:
-            jobs = await forks.ask(preparation.hand_back, self._config, worker_id)
+            jobs = await processes.ask(preparation.hand_back, self._config, worker_id)
         except Exception as error:  # noqa: BLE001  # a full disk, say: the house goes on
             why = str(error).partition("\n")[0]
             say(redact(f"what {child.name} held waits for its leases to end ({why})"))

@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 
 from api.core import connection_limits, middleware
 from api.core.connection_limits import PromptProtocol
-from cli.start import serve
+from cli.start import parts
 from tests.api.conftest import ORIGIN
 
 FORM = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -139,7 +139,7 @@ def test_the_api_is_served_so(monkeypatch, migrated, tmp_path):
     monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
     served = {}
     monkeypatch.setattr(uvicorn, "run", lambda app, **more: served.update(more))
-    monkeypatch.setattr(serve, "_settle_down", lambda: None)
+    monkeypatch.setattr(parts, "_settle_down", lambda: None)
     monkeypatch.setattr("broker.logs.configure_logging", lambda: None)
-    serve.api(host="127.0.0.1", port=1)
+    parts.api(host="127.0.0.1", port=1)
     assert served["http"] is PromptProtocol

@@ -14,8 +14,8 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from api.core import job_subscriptions
-from api.jobs.streaming import ChunkStream
 from api.core.job_subscriptions import News
+from api.jobs.streaming import ChunkStream
 from broker import events, reports
 from broker.completion import AttemptOutcome, ErrorType, Failure
 from broker.events import Event, EventWriter

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from cli.demo.house import DemoHouse
+from cli.commands.demo.server import DemoHouse
 from tests.house import until
 
 JOBS = 6

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli.remote.server import DEFAULT_URL, configured
+from cli.client.server import DEFAULT_URL, configured
 from tests.house import REPOSITORY, House, clean_environment, role, until
 from tests.stacks import embedded_only
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cli.batch.answers import write_lines, write_table
-from cli.batch.board import Pace, line
-from cli.batch.source import Asked, SourceError, lines
-from cli.batch.tables import TableError, read_rows, writing_rows
 from cli.batch.template import Template, TemplateError
+from cli.commands.batch.progress import Pace, line
+from cli.commands.batch.results import write_lines, write_table
+from cli.commands.batch.source import Asked, SourceError, lines
+from cli.commands.batch.table_files import TableError, read_rows, writing_rows
 
 ROWS = [
     {"text": "bread", "to": "fr", "n": "1"},

@@ -4,7 +4,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from cli.compare import prompts_in, show
+from cli.commands.compare import prompts_in, show
 
 
 def cell(model="acme/small", **more):

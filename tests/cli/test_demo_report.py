@@ -1,4 +1,4 @@
-from cli.demo.report import tell
+from cli.commands.demo.command import tell
 
 
 def attempt(provider, outcome, ms=10):

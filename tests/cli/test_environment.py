@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner
 
 from broker import settings
+from cli.configuration import environment_socket, in_force, running_environment, sharing_environment
 from cli.environment import own_variables, take_env_file
 from cli.main import app
-from cli.running import environment_socket, in_force, running_environment, sharing_environment
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +129,7 @@ async def test_a_command_beside_a_running_server_sees_its_environment(directory,
 
 
 def test_a_server_that_does_not_answer_is_no_server(directory, monkeypatch):
-    monkeypatch.setattr("cli.running.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("cli.configuration.PATIENCE_SECONDS", 0.05)
     with socket.socket(socket.AF_UNIX) as frozen:
         frozen.bind(str(environment_socket(directory)))
         frozen.listen()

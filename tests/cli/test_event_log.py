@@ -5,9 +5,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from cli.remote.client import Client
-from cli.remote.event_log import follow, parse
-from cli.remote.server import Server, ServerError
+from cli.client.client import Client
+from cli.client.event_log import follow, parse
+from cli.client.server import Server, ServerError
 
 EVENTS = [
     b'id: 1\nevent: started\ndata: {"attempt": 1}\n\n',

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from broker import catalog, providers, settings
-from cli.batch.source import Asked, lines
+from cli.commands.batch.source import Asked, lines
 from workers.simulator.behaviour import parse
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

@@ -10,8 +10,8 @@ import psutil
 import pytest
 
 from broker.settings import Settings
-from cli.start import children, forks
-from cli.start.children import Child, ChildDiedError, part, program
+from cli.start import processes, supervision
+from cli.start.supervision import Child, ChildDiedError, part, program
 from cli.start.up import House
 from tests.house import until
 
@@ -31,16 +31,16 @@ def kill_server():
 
 async def test_a_fork_that_still_works_has_not_ended_with_its_server(tmp_path):
     at_work = tmp_path / "at work"
-    child = await forks.fork("stubborn", stubborn, {"path": at_work}, os.environ)
+    child = await processes.fork("stubborn", stubborn, {"path": at_work}, os.environ)
     until(at_work.exists, 30, "it does not begin")
     ended = asyncio.create_task(child.wait())
     # When the server is killed, another is there at once, and what the first one forked goes on
     kill_server()
-    assert await forks.ask(os.getpid) != os.getpid()
+    assert await processes.ask(os.getpid) != os.getpid()
     assert not ended.done()
     # Then its end is seen when it comes
     at_work.unlink()
-    assert await asyncio.wait_for(ended, 20) == forks.UNTOLD
+    assert await asyncio.wait_for(ended, 20) == processes.UNTOLD
 
 
 def test_what_is_preloaded_is_there_and_runs_nothing():
@@ -51,7 +51,7 @@ def test_what_is_preloaded_is_there_and_runs_nothing():
 
 
 async def test_a_fork_ends_with_its_exit_code():
-    child = await forks.fork("exit", os._exit, {"status": 3}, os.environ)
+    child = await processes.fork("exit", os._exit, {"status": 3}, os.environ)
     assert await asyncio.wait_for(child.wait(), 20) == 3
 
 
@@ -61,7 +61,7 @@ async def test_a_worker_is_started_again_though_its_jobs_cannot_be_handed_back(
     async def full(*_):
         raise OSError("disk is full")
 
-    monkeypatch.setattr(forks, "ask", full)
+    monkeypatch.setattr(processes, "ask", full)
     worker = Child("worker-1", part("worker-1", os.getpid), tmp_path / "worker-1.pid")
     worker.started = {"WAYBILL_WORKER_ID": "worker_1"}
     await House(Settings(), "127.0.0.1", 0)._died(worker)
@@ -71,8 +71,8 @@ async def test_a_worker_is_started_again_though_its_jobs_cannot_be_handed_back(
 
 
 async def test_a_process_id_goes_with_its_process(monkeypatch, tmp_path):
-    monkeypatch.setattr(children, "RESTART_PAUSE_SECONDS", 0.01)
-    monkeypatch.setattr(children, "MAX_RAPID_DEATHS", 2)
+    monkeypatch.setattr(supervision, "RESTART_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(supervision, "MAX_RAPID_DEATHS", 2)
     told = tmp_path / "short.pid"
     found = []
 

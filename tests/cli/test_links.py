@@ -3,8 +3,8 @@
 import pytest
 
 from broker.settings import Settings
-from cli.remote.server import DEFAULT_URL, configured
-from cli.running import address, linking_to
+from cli.client.server import DEFAULT_URL, configured
+from cli.configuration import address, linking_to
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,14 @@ import io
 import httpx
 import pytest
 
-from cli.remote import patient
-from cli.remote.patient import PatientClient
-from cli.remote.server import Server, ServerError
+from cli.client import retrying
+from cli.client.retrying import PatientClient
+from cli.client.server import Server, ServerError
 
 
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch):
-    monkeypatch.setattr(patient, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(retrying, "FIRST_PAUSE_SECONDS", 0.01)
 
 
 def client(answer, told=None, patience=5.0):

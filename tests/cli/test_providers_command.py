@@ -9,10 +9,10 @@ from broker.providers import configured
 from broker.routing import Endpoint
 from broker.settings import Settings
 from broker.vendors import vendors
-from cli.local import open_database
+from cli.commands import provider_checks
+from cli.commands.provider_checks import check
+from cli.database import open_database
 from cli.main import app
-from cli.providers import checks
-from cli.providers.checks import check
 from workers.adapters.registry import ADAPTERS
 from workers.simulator.background import running
 
@@ -298,7 +298,7 @@ def test_a_vendor_may_be_asked_in_another_language_than_its_own(waybill):
 
 @pytest.mark.parametrize("wire", ADAPTERS)
 def test_the_hint_about_the_address_is_one_for_the_wire(wire):
-    hint = checks.BASES[wire]
+    hint = provider_checks.BASES[wire]
     if wire in {"openai", "mistral", "anthropic"}:
         assert hint == "it usually ends in /v1"
     else:

@@ -8,14 +8,14 @@ import pytest
 from rich.console import Console
 
 from broker.batches import vocabulary
-from cli.batch import board
-from cli.batch.source import Asked, lines
-from cli.remote import patient
-from cli.remote.patient import PatientClient
-from cli.remote.server import Server, ServerError
-from cli.run import sitting
-from cli.run.results import Results
-from cli.run.sitting import Sitting, Terms
+from cli.client import retrying
+from cli.client.retrying import PatientClient
+from cli.client.server import Server, ServerError
+from cli.commands.batch import progress
+from cli.commands.batch.source import Asked, lines
+from cli.commands.run import session
+from cli.commands.run.results import Results
+from cli.commands.run.session import Sitting, Terms
 from cli.run.state import RunError
 
 
@@ -25,8 +25,8 @@ class KilledError(BaseException):
 
 @pytest.fixture(autouse=True)
 def no_rest(monkeypatch):
-    monkeypatch.setattr(board, "SHORTEST_REST", 0.0)
-    monkeypatch.setattr(patient, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(progress, "SHORTEST_REST", 0.0)
+    monkeypatch.setattr(retrying, "FIRST_PAUSE_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ def test_more_lines_than_a_batch_takes_are_several_batches(waybill, go, source, 
     go(source)
     assert [len(each.lines) for each in waybill.batches.values()] == [10, 10, 5]
     monkeypatch.setattr(vocabulary, "MAX_BYTES", 1)
-    assert len(sitting._as_many_as_fit(list(lines(source, Asked("m/m"))))) == 1
+    assert len(session._as_many_as_fit(list(lines(source, Asked("m/m"))))) == 1
 
 
 def test_what_the_server_refuses_is_not_asked_again_as_it_was(waybill, go, source):

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from cli.batch.source import Line
-from cli.run.results import Results, result_of
+from cli.commands.batch.source import Line
+from cli.commands.run.results import Results, result_of
 from cli.run.state import RunError, RunState
 
 

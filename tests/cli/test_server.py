@@ -1,8 +1,8 @@
 import httpx
 import pytest
 
-from cli.remote.client import Client
-from cli.remote.server import Server, ServerError, configured
+from cli.client.client import Client
+from cli.client.server import Server, ServerError, configured
 
 
 def asked(answer):

@@ -3,8 +3,8 @@
 from typer.testing import CliRunner
 
 from broker.settings import GROUPS, Settings
+from cli.commands.settings import reference
 from cli.main import app
-from cli.settings import reference
 from tests.house import REPOSITORY
 
 

@@ -1,5 +1,5 @@
-from cli.submit import chat_body
-from cli.tables import answer_text
+from cli.commands.submit import chat_body
+from cli.output import answer_text
 
 
 def test_options_become_a_chat_body():

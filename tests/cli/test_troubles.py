@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.troubles import sentence, strange_variables
+from cli.messages import sentence, strange_variables
 
 NOBODY = "postgresql://u:hush@127.0.0.1:1/x"
 
@@ -81,7 +81,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
     def broken():
         raise RuntimeError("ours")
 
-    monkeypatch.setattr("cli.settings.in_force", broken)
+    monkeypatch.setattr("cli.commands.settings.in_force", broken)
     assert isinstance(CliRunner().invoke(app, ["settings"]).exception, RuntimeError)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from broker.completion import AttemptOutcome, CompletionRequest, ErrorType
 from broker.vendors import vendors
-from cli.providers.checks import LISTS
+from cli.commands.provider_checks import LISTS
 from workers.adapters.base import Adapter, MalformedAnswerError, ProviderFailureError, Upstream
 from workers.adapters.openai.quirks import Quirk
 from workers.adapters.registry import ADAPTERS

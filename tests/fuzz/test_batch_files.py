@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from broker.batches import Inspector
 from broker.batches.lines import LineError, read
-from cli.batch.source import Asked, SourceError, lines
+from cli.commands.batch.source import Asked, SourceError, lines
 from tests.fuzz.drawing import cut, fuzzed, mutated, planted
 from tests.house import chat
 

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from broker.signing import Signer, is_same
-from cli.jobs.views import whole
+from cli.commands.jobs import whole
 
 ELSEWHERE = {"Host": "evil.example"}
 QUERY = {"metrics": ["requests"]}

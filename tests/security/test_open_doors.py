@@ -3,9 +3,8 @@
 import pytest
 
 from broker.settings import Settings
-from cli import local
-from cli.doctor import checkups
-from cli.start import data_directory
+from cli import data_directory, database
+from cli.commands import doctor
 from cli.start.flower_login import flower_login
 
 
@@ -50,11 +49,11 @@ def test_an_open_data_directory_is_closed(tmp_path, mode, holds):
         (place / holds).touch()
     place.chmod(mode)
     config = Settings(data_dir=place)
-    with pytest.raises(local.CheckFailed, match="others on this machine"):
-        checkups.data_dir(config)
+    with pytest.raises(database.CheckFailed, match="others on this machine"):
+        doctor.data_dir(config)
     data_directory.make(place)
     assert place.stat().st_mode & 0o777 == 0o700
-    assert checkups.data_dir(config) == str(place)
+    assert doctor.data_dir(config) == str(place)
 
 
 @pytest.mark.parametrize(("mode", "holds"), [(0o755, "thesis.txt"), (0o1777, "lock")])

@@ -10,10 +10,10 @@ from redis.asyncio import Redis
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from api.jobs import streaming
 from api.core import job_subscriptions
-from api.jobs.streaming import log_response
 from api.core.job_subscriptions import News
+from api.jobs import streaming
+from api.jobs.streaming import log_response
 from broker import events, reports
 from broker.events import Event, EventWriter
 from broker.stored_logs import LogPacker

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
+from api.routes.webhooks.secret import router as secret
 from api.webhooks.delivery_routes import router as deliveries
 from api.webhooks.routes import router as endpoints
-from api.routes.webhooks.secret import router as secret
 
 router = APIRouter(prefix="/webhooks")
 for part in (endpoints, secret, deliveries):

@@ -4,11 +4,11 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.core import request as reading
-from api.webhooks import views
 from api.core.auth import actor_of
 from api.core.errors import json_response
-from api.webhooks.schemas import ROTATION_BODY, RotationRequest
 from api.core.services import services_of
+from api.webhooks import views
+from api.webhooks.schemas import ROTATION_BODY, RotationRequest
 from broker import webhooks
 from broker.accounts import Role, Scope
 from broker.administration import carry_out

@@ -1,0 +1,38 @@
+"""`waybill audit`: who changed what, as JSON lines, oldest first: to be kept elsewhere, or read."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection
+
+from api.accounts.views import audit_entry
+from broker.audit import AuditFilter, entries
+from cli.database import local_database
+
+PAGE = 1_000
+
+
+def audit(
+    action: Annotated[
+        str | None, typer.Option(help="keys.create, or keys for all about keys.")
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 1_000_000,
+) -> None:
+    """Print the audit log as JSON lines, oldest first."""
+    with local_database() as database:
+        found = database.read_now(lambda connection: list(_newest(connection, action, last)))
+    for row in reversed(found):
+        typer.echo(json.dumps(audit_entry(row), ensure_ascii=False))
+
+
+def _newest(connection: Connection, action: str | None, count: int) -> Iterator[Any]:
+    after = None
+    while count > 0:
+        which = AuditFilter(None, action=action)
+        page = entries(connection, which, limit=min(PAGE, count), after=after)
+        if not page:
+            return
+        yield from page
+        count, after = count - len(page), page[-1].id

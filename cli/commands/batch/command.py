@@ -1,0 +1,192 @@
+"""`waybill batch`: create, status, watch, results, cancel, retry, list."""
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from broker.completion import Json
+from cli.client.client import Client, connected
+from cli.client.retrying import PatientClient
+from cli.client.server import configured
+from cli.commands.batch import results as answers
+from cli.commands.batch.options import (
+    MaxCost,
+    Model,
+    Source,
+    TemplateText,
+    Wishes,
+    refuse,
+    submit,
+    upload,
+    wishes,
+)
+from cli.commands.batch.progress import line, telling, watch
+from cli.commands.batch.source import Asked, SourceError, lines
+from cli.commands.batch.table_files import TableError, is_table
+from cli.messages import complain
+from cli.output import print_json
+
+batch = typer.Typer(help="Files of prompts, run as batches.", no_args_is_help=True)
+
+BatchId = Annotated[str, typer.Argument(help="Batch id (batch_…).")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the raw object.")]
+LINES = frozenset({"", ".jsonl", ".ndjson", ".json", ".txt"})  # what JSON lines may be called
+RESULTLESS = {"results": "false"}
+PATIENCE_SECONDS = 600.0  # that the server may be away while it is watched
+Watched = Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show how far it is.")]
+
+
+@batch.command()
+def create(
+    source: Source,
+    model: Model = None,
+    template: TemplateText = None,
+    max_cost: MaxCost = None,
+    window: Annotated[str, typer.Option(help="Time to finish in: 15m … 7d.")] = "24h",
+    settings: Wishes = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would be.")] = False,
+    watched: Watched = False,
+) -> None:
+    """Run a file as a batch: one request a line, or a row.
+
+    A line is a prompt or a request, as for `waybill run`. Prints the batch's id.
+    """
+    fields, body = wishes(settings, max_cost)
+    wish: Json = {"completion_window": window, "dry_run": dry_run, **fields}
+    with connected() as client:
+        found = _submit(client, source, Asked(model, template, body), wish)
+        if dry_run:
+            print_json(found)
+            return
+    _started(found, watched=watched)
+
+
+@batch.command()
+def status(batch_id: BatchId, as_json: AsJson = False) -> None:
+    """Say how far a batch is."""
+    with connected() as client:
+        found = client.get(f"/batches/{batch_id}", RESULTLESS)
+    if as_json:
+        print_json(found)
+    else:
+        _say(found)
+
+
+@batch.command("list")
+def list_batches(
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List batches, newest first."""
+    with connected() as client:
+        page = client.get("/batches", {"limit": limit})
+    if as_json:
+        print_json(page)
+        return
+    for found in page["data"]:
+        print(f"{found['id']}  {line(found)}")
+
+
+@batch.command("watch")
+def watch_batch(batch_id: BatchId) -> None:
+    """Show a batch until it has ended: done, failed, rate, cost, and when it will be over."""
+    _watch(batch_id)
+
+
+@batch.command()
+def results(
+    batch_id: BatchId,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", dir_okay=False, help=".jsonl, .csv, .tsv, .parquet")
+    ] = Path("results.jsonl"),
+    source: Annotated[
+        Path | None,
+        typer.Option("--input", exists=True, dir_okay=False, help="The table it was made from."),
+    ] = None,
+) -> None:
+    """Write the results that there are, also while the batch runs.
+
+    A table of answers has the columns of `--input` before its own.
+    """
+    if not is_table(output) and output.suffix.lower() not in LINES:
+        raise typer.BadParameter(
+            f"{output.suffix} is none of .jsonl, .csv, .tsv, .parquet", param_hint="--output"
+        )
+    with connected() as client:
+        found = answers.results(client, batch_id)
+        try:
+            if is_table(output):
+                count = answers.write_table(output, found, source)
+            else:
+                count = answers.write_lines(output, found)
+        except (TableError, OSError) as error:
+            complain(str(error))
+            raise typer.Exit(1) from None
+    complain(f"{count} results -> {output}")
+
+
+@batch.command()
+def cancel(batch_id: BatchId, as_json: AsJson = False) -> None:
+    """Let no more lines begin. What is done is kept."""
+    with connected() as client:
+        found = client.post(f"/batches/{batch_id}/cancel")
+    if as_json:
+        print_json(found)
+    else:
+        _say(found)
+
+
+@batch.command()
+def retry(
+    batch_id: BatchId,
+    model: Annotated[
+        str | None, typer.Option("-m", "--model", help="Instead of each line's own.")
+    ] = None,
+    watched: Watched = False,
+) -> None:
+    """Run the lines that failed once more, as a new batch. Prints its id."""
+    body = {} if model is None else {"model": model}
+    with connected() as client:
+        key = uuid.uuid4().hex
+        found = client.post(f"/batches/{batch_id}/retry", body, idempotency_key=key)
+    _started(found, watched=watched)
+
+
+def _submit(client: Client, source: Path, asked: Asked, wish: Json) -> Json:
+    """Upload the source as a batch's input, and make the batch."""
+    try:
+        file_id = upload(client, lines(source, asked), source.with_suffix(".jsonl").name)
+    except SourceError as error:
+        refuse(error)
+    return submit(client, file_id, wish, uuid.uuid4().hex)
+
+
+def _started(found: Json, *, watched: bool) -> None:
+    print(found["id"], flush=True)
+    if watched:
+        _watch(found["id"])
+
+
+def _watch(batch_id: str) -> None:
+    console = Console(stderr=True)
+    patient = PatientClient(configured(), patience=PATIENCE_SECONDS, on_away=telling(console))
+    try:
+        with connected(patient) as client:
+            found = watch(lambda: client.get(f"/batches/{batch_id}", RESULTLESS), console)
+    except KeyboardInterrupt:
+        complain(f"the batch goes on without you: waybill batch watch {batch_id}")
+        raise typer.Exit(130) from None
+    for problem in (found["errors"] or {"data": []})["data"]:
+        complain(problem["message"])
+    is_good = found["status"] == "completed" and not found["request_counts"]["failed"]
+    raise typer.Exit(0 if is_good else 1)
+
+
+def _say(found: Json) -> None:
+    print(line(found), file=sys.stdout)
+    for problem in (found["errors"] or {"data": []})["data"]:
+        complain(problem["message"])

@@ -1,0 +1,168 @@
+"""`waybill catalog`: refresh, diff, discover, history, undo. Works on the database."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, TypeVar
+
+import typer
+from sqlalchemy import Connection
+
+from broker import audit, settings
+from broker.audit import CLI, Act
+from broker.catalog import applied, discovered, models_dev
+from broker.catalog.assembly import listed_offers, offers_by_slug
+from broker.catalog.changes import Change, changes
+from broker.catalog.models import Listing
+from broker.catalog.names import Namer
+from broker.catalog.priced import priced_slugs
+from broker.clock import now_ms
+from broker.database import Database
+from broker.providers import configured
+from cli.catalog.showing import console, show_changes, show_history
+from cli.catalog.sources import MODELS_DEV, SourceError, fetched, model_list
+from cli.database import open_database
+from cli.messages import complain
+
+Listed = TypeVar("Listed")
+
+catalog = typer.Typer(
+    help="Import models and prices. Nothing changes before --apply.", no_args_is_help=True
+)
+
+From = Annotated[str, typer.Option("--from", help="A URL, or a file: models.dev's api.json.")]
+Apply = Annotated[bool, typer.Option("--apply", help="Change the catalog; running APIs follow.")]
+Force = Annotated[
+    list[str] | None, typer.Option(help="Apply this doubtful change too: provider:author/slug.")
+]
+Everything = Annotated[bool, typer.Option("--all", help="Show new endpoints and facts too.")]
+
+
+@catalog.command()
+def refresh(
+    source: From = MODELS_DEV,
+    apply: Apply = False,
+    force: Force = None,
+    everything: Everything = False,
+) -> None:
+    """Show what models.dev would change, and change it with --apply.
+
+    A price that moved tenfold is held back until --force names it.
+    """
+    body = _or_stop(lambda: fetched(source))
+    namer = Namer(priced_slugs())
+    with open_database(to_write=apply) as database:
+        listings = _or_stop(lambda: list(models_dev.read(body, namer)))
+        _import(database, namer, listings, "models.dev", apply=apply, force=force or [],
+                everything=everything)  # fmt: skip
+
+
+@catalog.command()
+def diff(source: From = MODELS_DEV, everything: Everything = False) -> None:
+    """Show what a refresh would change, and change nothing."""
+    refresh(source=source, apply=False, force=None, everything=everything)
+
+
+@catalog.command()
+def discover(
+    slugs: Annotated[list[str] | None, typer.Argument(help="Only these providers.")] = None,
+    apply: Apply = False,
+    force: Force = None,
+) -> None:
+    """Ask configured providers which models they have: a server of your own, a gateway.
+
+    A model whose price nobody tells is not taken; give it one in waybill.toml.
+    """
+    known = configured(settings.load())
+    chosen = slugs or [each.slug for each in known.values() if each.wire == "openai"]
+    if unknown := [slug for slug in chosen if slug not in known]:
+        complain(f"no provider {unknown[0]!r} is configured: see `waybill providers list`")
+        raise typer.Exit(1)
+    namer = Namer(priced_slugs())
+    failed = False
+    with open_database(to_write=apply) as database:
+        for slug in chosen:
+            try:
+                listings = list(discovered.read(model_list(known[slug]), known[slug], namer))
+            except SourceError as error:
+                complain(str(error))
+                failed = True
+                continue
+            console().print(f"{slug} lists {len(listings)} models")
+            _import(database, namer, listings, f"GET {slug}/models", apply=apply,
+                    force=force or [], everything=True)  # fmt: skip
+    if failed:
+        raise typer.Exit(1)
+
+
+@catalog.command()
+def history(
+    provider: Annotated[str, typer.Argument(help="Provider slug.")],
+    model: Annotated[str, typer.Argument(help="Model slug.")],
+) -> None:
+    """Show what imports said of an endpoint, and from when on it counted."""
+    with open_database(to_write=False) as database:
+        said = database.read_now(applied.history, provider, model)
+    if said:
+        show_history(said)
+    else:
+        console().print("no import has said anything of it: the price list of the package counts")
+
+
+@catalog.command()
+def undo() -> None:
+    """Undo the last import: prices are again what they were before it."""
+    with open_database() as database, database.transaction() as connection:
+        source = applied.undo(connection, now=now_ms())
+        if source is not None:
+            audit.note(connection, CLI, Act("catalog.undo", source, None))
+    if source is None:
+        complain("there is no import to undo")
+        raise typer.Exit(1)
+    console().print(f"the import from {source} counts no more")
+
+
+def _import(
+    database: Database,
+    namer: Namer,
+    listings: Sequence[Listing],
+    source: str,
+    *,
+    apply: bool,
+    force: Sequence[str],
+    everything: bool,
+) -> None:
+    """Show the changes, apply those that are asked for and beyond doubt."""
+    found = database.read_now(_compared, namer, listings, source)
+    show_changes(found, everything=everything)
+    held = [each for each in found if each.doubt and each.name not in force]
+    for change in held:
+        complain(f"held back: {change.name}: {change.doubt} (--force {change.name})")
+    taken = [each for each in found if each not in held]
+    if not apply:
+        if taken:
+            complain("nothing was changed: add --apply")
+        return
+    with database.transaction() as connection:
+        if taken:
+            made = applied.apply(connection, taken, source=source, now=now_ms())
+            told = {"source": source, "changes": len(taken)}
+            audit.note(connection, CLI, Act("catalog.apply", made, None, after=told))
+    console().print(f"applied {len(taken)} changes; running processes follow within seconds")
+    if held:
+        raise typer.Exit(1)
+
+
+def _compared(
+    connection: Connection, namer: Namer, listings: Iterable[Listing], source: str
+) -> list[Change]:
+    now = now_ms()
+    offers = [*applied.offers(connection, now), *listed_offers(namer)]
+    known = {each.key: each for gathered in offers_by_slug(offers).values() for each in gathered}
+    return changes(known, listings, applied.imported_from(connection, source, now))
+
+
+def _or_stop(step: Callable[[], Listed]) -> Listed:
+    try:
+        return step()
+    except (SourceError, models_dev.NotThatFormatError) as error:
+        complain(str(error))
+        raise typer.Exit(1) from None

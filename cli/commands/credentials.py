@@ -1,0 +1,137 @@
+"""`waybill credentials`: workspaces' own keys of providers, directly in the database."""
+
+import sys
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from broker import accounts, providers, settings
+from broker import credentials as own
+from broker.administration import credentials as administration
+from broker.audit import CLI
+from broker.credentials import CredentialFilter
+from broker.credentials.records import NewCredential, label_of
+from broker.credentials.wording import read_key
+from broker.errors import WaybillError
+from broker.sealing import Seal
+from broker.signing import older_keys, signing_key
+from cli.database import local_database
+from cli.messages import complain
+from cli.output import Table, print_table
+from cli.workspaces import NAMED, workspace_id
+
+credentials = typer.Typer(
+    help="Workspaces' own keys of providers (BYOK): add, list, disable, and seal anew. Works on "
+    "the database: no server has to run.",
+    no_args_is_help=True,
+)
+
+
+@credentials.command()
+def add(
+    provider: Annotated[str, typer.Argument(help="The provider's slug, e.g. openai.")],
+    workspace: Annotated[str, typer.Option(help=NAMED)] = accounts.DEFAULT_WORKSPACE,
+    name: Annotated[str | None, typer.Option(help="What you call it.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only for this model; may be repeated.")
+    ] = None,
+    fallback: Annotated[bool, typer.Option(help="Try it after the installation's key.")] = False,
+    required: Annotated[
+        bool, typer.Option(help="Never use the installation's key instead.")
+    ] = False,
+) -> None:
+    """Keep a key, read from a prompt or standard input; it is sealed, and never shown again."""
+    config = settings.load()
+    if provider not in providers.for_own_keys(config):
+        complain(f"{provider!r} cannot be called: see `waybill providers list`")
+        raise typer.Exit(1)
+    given = typer.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
+    try:
+        key = read_key(given)
+        seal = Seal(signing_key(config), older_keys(config))
+    except WaybillError as error:
+        complain(str(error))
+        raise typer.Exit(1) from None
+    columns: dict[str, Any] = {"name": name, "is_fallback": fallback, "is_required": required}
+    if model:
+        columns["allowed_models"] = orjson.dumps(model).decode()
+    with local_database() as database, database.transaction() as connection:
+        owner = workspace_id(connection, workspace)
+        wanted = NewCredential(owner, provider, seal.close(key), label_of(key), columns)
+        row = administration.create(connection, CLI, wanted)
+    typer.echo(f"{row.id} is kept: {provider}, {row.label}")
+
+
+@credentials.command("list")
+def list_credentials() -> None:
+    """List the keys of every workspace, in the order in which they are tried."""
+    with local_database() as database:
+        rows, _ = database.read_now(_every_row)
+    table = Table(
+        *("id", "workspace", "provider", "name", "key", "use", "status"), box=None, pad_edge=False
+    )
+    for row in rows:
+        table.add_row(
+            *(row.id, row.workspace_id, row.provider, row.name or "", row.label),
+            *(_use(row), _state(row)),
+        )
+    print_table(table)
+
+
+@credentials.command()
+def disable(credential_id: Annotated[str, typer.Argument(help="Its id (byok_…).")]) -> None:
+    """Disable a key: no job uses it any more, within a second."""
+    _set(credential_id, disabled=True)
+    typer.echo(f"{credential_id} is disabled")
+
+
+@credentials.command()
+def enable(credential_id: Annotated[str, typer.Argument(help="Its id (byok_…).")]) -> None:
+    """Enable a key again, e.g. one that its provider had refused."""
+    _set(credential_id, disabled=False)
+    typer.echo(f"{credential_id} is enabled")
+
+
+@credentials.command()
+def rotate() -> None:
+    """Seal every secret in the database anew, with the WAYBILL_SECRET_KEY of now.
+
+    Before: put the old one into WAYBILL_OLD_SECRET_KEYS and restart everything with both. After:
+    take it out again.
+    """
+    config = settings.load()
+    seal = Seal(signing_key(config), older_keys(config))
+    try:
+        with local_database() as database, database.transaction() as connection:
+            done = own.rotate(connection, seal)
+    except WaybillError as error:
+        complain(f"{error} Nothing was changed.")
+        raise typer.Exit(1) from None
+    typer.echo(f"{done} secrets are sealed anew; WAYBILL_OLD_SECRET_KEYS may go")
+
+
+def _set(credential_id: str, *, disabled: bool) -> None:
+    with local_database() as database, database.transaction() as connection:
+        row = own.find(connection, credential_id)
+        if row is not None:
+            administration.change(connection, CLI, row, {"disabled": disabled})
+    if row is None:
+        complain(f"there is no key {credential_id!r}: see `waybill credentials list`")
+        raise typer.Exit(1)
+
+
+def _every_row(connection: Any) -> Any:
+    return own.page(connection, CredentialFilter(None), limit=10_000)
+
+
+def _use(row: Any) -> str:
+    if row.is_fallback:
+        return "fallback"
+    return "required" if row.is_required or row.is_byok_only else "first"
+
+
+def _state(row: Any) -> str:
+    if row.disabled:
+        return f"disabled: {row.disabled_reason}" if row.disabled_reason else "disabled"
+    return f"active, last error: {row.last_error}" if row.last_error else "active"

@@ -1,0 +1,1 @@
+"""`waybill demo`: see it work, with simulated providers."""

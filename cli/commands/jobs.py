@@ -1,0 +1,153 @@
+"""Jobs as a terminal shows them."""
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+
+from rich.console import RenderableType
+from rich.text import Text
+
+from broker.completion import Json
+from cli.client.event_log import LogEvent
+from cli.output import Table, answer_text, printable
+
+COLOURS = {
+    "completed": "green",
+    "ok": "green",
+    "running": "cyan",
+    "queued": "blue",
+    "scheduled": "blue",
+    "cancelled": "yellow",
+    "expired": "red",
+    "failed": "red",
+    "needs_review": "magenta",
+}
+
+
+def listing(jobs: Iterable[Json]) -> Table:
+    """Return one row a job."""
+    table = _table("id", "status", "model", "provider", "tries", "age", "USD")
+    for job in jobs:
+        table.add_row(
+            job["id"],
+            _state(job["status"]),
+            job["model"],
+            job["provider"],
+            str(job["attempt"]),
+            _age(job["created_at"]),
+            dollars(job.get("cost")),
+        )
+    return table
+
+
+def whole(job: Json) -> Iterator[RenderableType]:
+    """Return everything there is to see of one job, part by part."""
+    yield _facts(job)
+    yield Text("\nplan", style="bold")
+    yield _plan(job["plan"])
+    if job["attempts"]:
+        yield Text("\nattempts", style="bold")
+        yield _attempts(job["attempts"])
+    if job.get("response"):
+        yield Text("\nanswer", style="bold")
+        yield Text(printable(answer_text(job["response"]), lines=True))
+    if job.get("error"):
+        yield Text("\nerror", style="bold red")
+        yield Text(printable(str(job["error"].get("message")), lines=True))
+
+
+def event_line(event: LogEvent) -> Text:
+    """Return an event in words."""
+    data = event.data
+    line = Text(f"{event.number:>4}  ", style="dim")
+    line.append(event.type, COLOURS.get(event.type, "default"))
+    if event.type == "started":
+        line.append(f"  attempt {data['attempt']} at {data['provider']} ({data['model']})")
+    elif event.type == "retrying":
+        said = [data["outcome"], data.get("message")]  # a worker that is lost says nothing
+        line.append(f"  attempt {data['attempt']}: {printable(', '.join(filter(None, said)))}")
+    elif data.get("error"):
+        line.append(f"  {printable(str(data['error'].get('message')))}")
+    elif data.get("response"):
+        line.append(f"\n{printable(answer_text(data['response']), lines=True)}", "default")
+    return line
+
+
+def dollars(amount: float | None) -> str:
+    return "" if amount is None else f"{amount:.6f}"
+
+
+def _facts(job: Json) -> Table:
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    facts: dict[str, str | Text | None] = {
+        "job": job["id"],
+        "status": _state(job["status"]),
+        "model": job["model"],
+        "lane": job["lane"],
+        "created": _local(job["created_at"]),
+        "started": _local(job["started_at"]),
+        "ended": _local(job["ended_at"]),
+        "place in queue": None if job["queue_position"] is None else str(job["queue_position"]),
+    }
+    if job["usage"]:
+        usage = job["usage"]
+        facts["tokens"] = f"{usage['prompt_tokens']} in, {usage['completion_tokens']} out"
+        facts["cost"] = f"{dollars(usage['cost'])} USD"
+    facts |= {f"metadata.{name}": value for name, value in job["metadata"].items()}
+    for name, value in facts.items():
+        if value:
+            table.add_row(Text(printable(name), style="dim"), value)
+    return table
+
+
+def _plan(places: Sequence[Json]) -> Table:
+    table = _table("", "provider", "model", "its name there", "why")
+    for number, place in enumerate(places, start=1):
+        table.add_row(
+            str(number), place["provider"], place["model"], place["native_model"], place["reason"]
+        )
+    return table
+
+
+def _attempts(attempts: Sequence[Json]) -> Table:
+    table = _table("", "provider", "outcome", "status", "queued", "first token", "took", "message")
+    for attempt in attempts:
+        status = attempt["http_status"]
+        table.add_row(
+            str(attempt["number"]),
+            attempt["provider"],
+            _state(attempt["outcome"] or "running"),
+            "" if status is None else str(status),
+            _ms(attempt["queued_ms"]),
+            _ms(attempt["first_token_ms"]),
+            _ms(attempt["duration_ms"]),
+            attempt["error_message"] or "",
+        )
+    return table
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+    for number, column in enumerate(columns):
+        table.add_column(column, no_wrap=number == 0)
+    return table
+
+
+def _state(name: str) -> Text:
+    return Text(name, style=COLOURS.get(name, "yellow"))
+
+
+def _ms(value: int | None) -> str:
+    return "" if value is None else f"{value} ms"
+
+
+def _age(created: int) -> str:
+    """Return how long ago something was, in the unit that fits."""
+    seconds = max(int(time.time()) - created, 0)
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+def _local(seconds: int | None) -> str:
+    return "" if seconds is None else time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))

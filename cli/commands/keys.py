@@ -1,0 +1,122 @@
+"""`waybill keys`: make, list and disable API keys, directly in the database."""
+
+from typing import Annotated
+
+import orjson
+import typer
+
+from broker import accounts
+from broker.accounts import CallerKind, KnownKey, LimitReset, Scope
+from broker.administration import keys as administration
+from broker.administration.keys import KeyWish
+from broker.audit import CLI
+from broker.clock import now_ms
+from broker.money import nanos_from_usd
+from cli.database import local_database
+from cli.messages import complain
+from cli.output import Table, day, print_table
+from cli.workspaces import NAMED, workspace_id
+
+DAY_MS = 86_400_000
+
+keys = typer.Typer(
+    help="Make, list and disable API keys. Works on the database: no server has to run.",
+    no_args_is_help=True,
+)
+
+
+@keys.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    workspace: Annotated[str | None, typer.Option(help=NAMED)] = None,
+    management: Annotated[
+        bool, typer.Option("--management", help="It administers, and runs no inference.")
+    ] = False,
+    everywhere: Annotated[
+        bool, typer.Option("--everywhere", help="A management key of the whole installation.")
+    ] = False,
+    limit: Annotated[
+        float | None, typer.Option(min=0, max=1e9, help="US dollars it may spend.")
+    ] = None,
+    reset: Annotated[
+        LimitReset | None, typer.Option(help="How often the limit starts anew (UTC).")
+    ] = None,
+    days: Annotated[
+        float | None, typer.Option(min=0, max=36_500, help="Days until it expires.")
+    ] = None,
+    per_minute: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="Requests per minute.")
+    ] = None,
+) -> None:
+    """Make a key and print it: the only time it can be read."""
+    if everywhere and workspace is not None:
+        raise typer.BadParameter("a key of the whole installation is of no --workspace")
+    columns = {
+        "everywhere": everywhere,
+        "limit_nanos": None if limit is None else nanos_from_usd(limit),
+        "limit_reset": reset and reset.value,
+        "expires_at": None if days is None else now_ms() + int(days * DAY_MS),
+        "requests_per_minute": per_minute,
+    }
+    kind = CallerKind.MANAGEMENT if management or everywhere else CallerKind.INFERENCE
+    with local_database() as database, database.transaction() as connection:
+        owner = workspace_id(connection, workspace or accounts.DEFAULT_WORKSPACE)
+        made = administration.create(connection, CLI, KeyWish(owner, name, kind, columns))
+    typer.echo(made.key)
+    complain(f"{made.id} is made; the key above is shown this once")
+
+
+@keys.command("list")
+def list_keys() -> None:
+    """List the keys of every workspace, oldest first; keys themselves are not kept."""
+    with local_database() as database:
+        known = database.read_now(accounts.list_keys)
+    table = Table(
+        *("id", "name", "key", "workspace", "status", "created", "kind", "used"),
+        box=None,
+        pad_edge=False,
+    )
+    for key in known:
+        used = "never" if key.last_used_at is None else day(key.last_used_at)
+        place = "(everywhere)" if key.everywhere else key.workspace
+        table.add_row(
+            *(key.id, key.name, key.label, place, _state(key), day(key.created_at)),
+            *(key.kind, used),
+        )
+    print_table(table)
+
+
+@keys.command("scopes")
+def set_scopes(
+    key_id: Annotated[str, typer.Argument(help="Key id (key_…).")],
+    scopes: Annotated[list[Scope] | None, typer.Argument(help="None takes all away.")] = None,
+) -> None:
+    """Set what an inference key may do besides submitting jobs and reading its own."""
+    columns = {"scopes": orjson.dumps(scopes or []).decode()}
+    with local_database() as database, database.transaction() as connection:
+        row = accounts.key_record(connection, key_id)
+        if row is not None:
+            administration.change(connection, CLI, row, columns)
+    if row is None:
+        complain(f"there is no key {key_id!r}: see `waybill keys list`")
+        raise typer.Exit(1)
+    typer.echo(f"{key_id} has the scopes: {', '.join(scopes or ['none'])}")
+
+
+@keys.command()
+def disable(key_id: Annotated[str, typer.Argument(help="Key id (key_…).")]) -> None:
+    """Disable a key: it stops working within a second. Jobs it submitted go on."""
+    with local_database() as database, database.transaction() as connection:
+        row = accounts.key_record(connection, key_id)
+        if row is not None:
+            administration.change(connection, CLI, row, {"disabled": True})
+    if row is None:
+        complain(f"there is no key {key_id!r}: see `waybill keys list`")
+        raise typer.Exit(1)
+    typer.echo(f"{key_id} is disabled")
+
+
+def _state(key: KnownKey) -> str:
+    if key.disabled:
+        return "disabled"
+    return "expired" if key.expires_at is not None and key.expires_at <= now_ms() else "active"

@@ -1,0 +1,124 @@
+"""`waybill models`: what can be asked for here."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Annotated
+
+import typer
+
+from broker.catalog import Catalog, Model
+from broker.catalog.selection import Wanted, cheapest, natural, ordered, selected
+from broker.clock import now_ms
+from broker.errors import WaybillError
+from broker.money import usd_text
+from broker.operations import Interface
+from broker.routing import Endpoint
+from cli.catalog.showing import console, sample_bill, words
+from cli.configuration import in_force
+from cli.database import look_up_catalog
+from cli.messages import complain
+from cli.output import Table, day
+
+ALL = "all"
+HTTP_LIST = "GET /api/v1/models lists"
+models = typer.Typer(help="Look at models, their endpoints and prices.", no_args_is_help=True)
+
+
+@models.command("list")
+def list_models(
+    q: Annotated[str | None, typer.Option("--query", "-q", help="Part of a name.")] = None,
+    outputs: Annotated[
+        str, typer.Option("--output", help="What they give: text, image, embeddings, …, all.")
+    ] = "text",
+    sort: Annotated[str | None, typer.Option(help="newest, pricing-low-to-high, …")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Also what no configured provider serves.")
+    ] = False,
+) -> None:
+    """List models with the price of their cheapest endpoint, in USD per million tokens."""
+    known = look_up_catalog(in_force())
+    shown = known.everything if everything else known.models
+    wanted = Wanted(q=q, output_modalities=frozenset() if outputs == ALL else frozenset({outputs}))
+    try:
+        found = selected(shown.values(), wanted, names={}, now=now_ms() // 1000)
+        found = ordered(found, sort) if sort else sorted(found, key=natural)
+    except WaybillError as error:
+        complain(error.message)
+        raise typer.Exit(1) from None
+    if not found:
+        console().print(_nothing(shown, q, outputs))
+        return
+    console().print(_table(found))
+    console().print(_counted(found, shown.values()))
+
+
+def _table(found: Sequence[Model]) -> Table:
+    table = Table(
+        *("model", "takes and gives", "context", "prompt", "completion"),
+        *("created", "retired on", "endpoints"),
+        box=None,
+        pad_edge=False,
+    )
+    for model in found:
+        price = cheapest(model)
+        table.add_row(
+            model.slug,
+            f"{'+'.join(model.input_modalities)} → {'+'.join(model.output_modalities)}",
+            f"{model.context_length:,}" if model.context_length else "-",
+            *(usd_text(price.prompt), usd_text(price.completion)),
+            day(model.created * 1000) if model.created else "-",
+            model.expires or "-",
+            ", ".join(each.provider for each in model.endpoints),
+        )
+    return table
+
+
+def _counted(found: Sequence[Model], shown: Collection[Model]) -> str:
+    """Say how many models are listed, and how many more there are."""
+    others = len(shown) - len(found)
+    more = f"; {others} more: --output {ALL}, no --query" if others else ""
+    return f"{len(found)} models{more}"
+
+
+def _nothing(shown: Mapping[str, Model], q: str | None, outputs: str) -> str:
+    if shown:
+        named = f" whose name holds {q!r}" if q else ""
+        return f"none of {len(shown)} models gives {outputs}{named} (--output {ALL} lists all)"
+    return "none: set e.g. OPENAI_API_KEY (--all lists what there is)"
+
+
+@models.command()
+def show(name: Annotated[str, typer.Argument(help="A slug, or any other name of it.")]) -> None:
+    """Show a model: what it can do, and its endpoints with prices and a sample bill."""
+    known = look_up_catalog(in_force())
+    try:
+        model = known.find(name)
+    except WaybillError as error:
+        complain(error.message.replace(HTTP_LIST, "`waybill models list` lists"))
+        raise typer.Exit(1) from None
+    console().print(_facts(model))
+    table = Table("provider", "its name there", "prices, USD per million tokens",
+                  "1,000 in + 500 out, USD", "prompts", "", box=None, pad_edge=False)  # fmt: skip
+    for each in model.endpoints:
+        policy = each.data_policy
+        kept = "kept by nobody" if policy.zdr else "may train" if policy.collects else "not trained"
+        state = _state(each, known)
+        table.add_row(
+            each.provider, each.native, words(each.price), sample_bill(each.price), kept, state
+        )
+    console().print(table)
+
+
+def _state(endpoint: Endpoint, known: Catalog) -> str:
+    """Say why an endpoint is not offered."""
+    if endpoint.retired:
+        return f"retired on {endpoint.expires}" if endpoint.expires else "deprecated"
+    if endpoint.interface is not Interface.PATHS:
+        return f"served by its {endpoint.interface.value} API"
+    return "" if endpoint.provider in known.providers else "no key"
+
+
+def _facts(model: Model) -> str:
+    context = f"{model.context_length:,} tokens" if model.context_length else "not known"
+    takes, gives = ", ".join(model.input_modalities), ", ".join(model.output_modalities)
+    until = f"; retired on {model.expires}" if model.expires else ""
+    return f"{model.slug} ({model.name}): takes {takes}; gives {gives}; context {context}{until}"

@@ -1,0 +1,181 @@
+"""`waybill users` and `waybill workspaces`: who may sign in, and where, in the database."""
+
+from typing import Annotated
+
+import typer
+from sqlalchemy.exc import IntegrityError
+
+from broker import accounts
+from broker.accounts import DEFAULT_WORKSPACE, Role, members, users
+from broker.administration import people
+from broker.administration import workspaces as administration
+from broker.administration.people import NewUser
+from broker.audit import CLI
+from broker.errors import WaybillError
+from cli import workspace_data
+from cli.database import local_database, with_links
+from cli.messages import complain
+from cli.output import Table, day, print_table
+from cli.workspaces import NAMED, workspace_id, workspace_row
+
+LIMIT = 10_000
+
+users_ = typer.Typer(
+    help="Make, list and disable users. Works on the database: no server has to run.",
+    no_args_is_help=True,
+)
+workspaces_ = typer.Typer(
+    help="Make and list workspaces, and say who is in them. Works on the database.",
+    no_args_is_help=True,
+)
+
+Who = Annotated[str, typer.Argument(help="A user's id or e-mail address.")]
+Where = Annotated[str, typer.Argument(help=NAMED)]
+
+
+@users_.command("create")
+def create_user(
+    email: Annotated[str, typer.Argument(help="E-mail address.")],
+    name: Annotated[str, typer.Option(help="Name.")] = "",
+    operator: Annotated[
+        bool, typer.Option("--operator", help="They administer the whole installation.")
+    ] = False,
+    workspace: Annotated[str, typer.Option(help=NAMED)] = DEFAULT_WORKSPACE,
+    role: Annotated[Role, typer.Option(help="What they are there.")] = Role.MEMBER,
+) -> None:
+    """Make a user; print a link with which they choose a password, once, within a week."""
+    try:
+        with local_database() as database, database.transaction() as connection:
+            place_id = workspace_id(connection, workspace)
+            is_first = not users.has_users(connection)
+            wanted = NewUser(
+                email,
+                name,
+                operator or is_first,
+                place_id,
+                Role.OWNER if is_first else role,
+            )
+            row = people.create(connection, CLI, wanted)
+            token = people.invite(connection, CLI, row.id)
+    except WaybillError as error:
+        raise _ended(error) from None
+    typer.echo(people.welcome_link(with_links(), token))
+    complain(f"{row.id} is made; the link above works once, within a week")
+
+
+@users_.command("list")
+def list_users() -> None:
+    """List users, oldest first."""
+    with local_database() as database:
+        rows, _ = database.read_now(lambda connection: users.list_users(connection, limit=LIMIT))
+    table = Table("id", "e-mail", "name", "status", "made", box=None, pad_edge=False)
+    for row in rows:
+        state = "disabled" if row.disabled else "operator" if row.is_operator else "active"
+        table.add_row(row.id, row.email, row.name, state, day(row.created_at))
+    print_table(table)
+
+
+@users_.command("disable")
+def disable_user(who: Who) -> None:
+    """Disable a user: they are signed out at once. Their keys go on: see `waybill keys list`."""
+    try:
+        with local_database() as database, database.transaction() as connection:
+            row = people.change(connection, CLI, who, {"disabled": True})
+    except WaybillError as error:
+        raise _ended(error) from None
+    typer.echo(f"{row.email} is disabled")
+
+
+@users_.command("link")
+def link_user(who: Who) -> None:
+    """Print a link with which a user chooses a new password, once, within a week."""
+    try:
+        with local_database() as database, database.transaction() as connection:
+            token = people.invite(connection, CLI, who)
+    except WaybillError as error:
+        raise _ended(error) from None
+    typer.echo(people.welcome_link(with_links(), token))
+
+
+@workspaces_.command("create")
+def create_workspace(
+    name: Annotated[str, typer.Argument(help="Name, e.g. of a department.")],
+    slug: Annotated[str | None, typer.Option(help="Short name; default: made of the name.")] = None,
+    unlimited: Annotated[
+        bool, typer.Option("--unlimited", help="It is never refused for lack of credit.")
+    ] = False,
+) -> None:
+    """Make a workspace and print its id."""
+    columns = {"name": name, "unlimited": unlimited, **({} if slug is None else {"slug": slug})}
+    try:
+        with local_database() as database, database.transaction() as connection:
+            row = administration.create(connection, CLI, columns)
+    except IntegrityError:
+        complain(f"the slug {slug!r} is taken")
+        raise typer.Exit(1) from None
+    typer.echo(row.id)
+
+
+@workspaces_.command("list")
+def list_workspaces() -> None:
+    """List workspaces, oldest first."""
+    with local_database() as database:
+        rows, _ = database.read_now(
+            lambda connection: accounts.list_workspaces(connection, None, limit=LIMIT)
+        )
+    table = Table("id", "slug", "name", "credit", "made", box=None, pad_edge=False)
+    for row in rows:
+        credit = "unlimited" if row.unlimited else "prepaid"
+        table.add_row(row.id, row.slug, row.name, credit, day(row.created_at))
+    print_table(table)
+
+
+@workspaces_.command("members")
+def list_members(workspace: Where = DEFAULT_WORKSPACE) -> None:
+    """List who is in a workspace, and as what."""
+    try:
+        with local_database() as database:
+            place = database.read_now(workspace_row, workspace)
+            rows, _ = database.read_now(
+                lambda connection: members.list_members(connection, place.id, limit=LIMIT)
+            )
+    except WaybillError as error:
+        raise _ended(error) from None
+    table = Table("user", "e-mail", "role", "since", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(row.user_id, row.email, row.role, day(row.created_at))
+    print_table(table)
+
+
+@workspaces_.command("add")
+def add_member(workspace: Where, who: Who, role: Role = Role.MEMBER) -> None:
+    """Make a user a member, or give a member another role."""
+    try:
+        with local_database() as database, database.transaction() as connection:
+            place = workspace_row(connection, workspace)
+            administration.add_members(connection, CLI, place.id, [who], role, by_address=True)
+    except WaybillError as error:
+        raise _ended(error) from None
+    typer.echo(f"{who} is {role.value} of {place.name}")
+
+
+@workspaces_.command("remove")
+def remove_member(workspace: Where, who: Who) -> None:
+    """Take a user out of a workspace."""
+    try:
+        with local_database() as database, database.transaction() as connection:
+            place = workspace_row(connection, workspace)
+            user = people.found(connection, who)
+            administration.remove_members(connection, CLI, place.id, [user.id])
+    except WaybillError as error:
+        raise _ended(error) from None
+    typer.echo(f"{user.email} is no longer in {place.name}")
+
+
+workspaces_.command()(workspace_data.export)
+workspaces_.command()(workspace_data.forget)
+
+
+def _ended(error: WaybillError) -> typer.Exit:
+    complain(error.message)
+    return typer.Exit(1)

@@ -1,0 +1,146 @@
+"""`waybill providers`: who can be called, why somebody cannot, and whether they answer."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+
+from broker.clock import now_ms
+from broker.lighting import key_of, lighting
+from broker.providers import ENV_PREFIX, Provider, configured
+from broker.redaction import redact
+from broker.settings import ProviderRow, Settings
+from broker.vendors import vendors
+from cli.client.client import providers_of_server
+from cli.client.server import configured as server
+from cli.configuration import in_force, runs_here
+from cli.database import look_up_catalog
+from cli.messages import complain
+from cli.output import Table
+from cli.providers.disabled import disabled, enable, paused
+from cli.providers.pauses import pause, read_paused, resume
+
+PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
+
+providers = typer.Typer(
+    help="Look at providers, try their keys, pause and resume them.", no_args_is_help=True
+)
+providers.command()(pause)
+providers.command()(resume)
+
+
+@providers.command("list")
+def list_providers(
+    everybody: Annotated[bool, typer.Option("--all", help="Also those without a key.")] = False,
+) -> None:
+    """List the providers that can be called, and those of whose configuration a part is missing."""
+    from workers.toolbox import routes  # noqa: PLC0415  # loads every adapter
+
+    config = in_force()
+    known = configured(config)
+    routes(known)
+    table = Table("slug", "name", "wire", "status", "models", "base URL", box=None, pad_edge=False)
+    for row in (*_lit(config, known), *_dark(known, everybody=everybody)):
+        table.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=PIPE_WIDTH)
+    console.print(table if table.row_count else "none: set e.g. OPENAI_API_KEY (--all lists them)")
+
+
+@providers.command()
+def check(
+    slugs: Annotated[list[str] | None, typer.Argument(help="Only these.")] = None,
+) -> None:
+    """Try the key of each provider with one free request; exit code 1 when one fails."""
+    from cli.commands.provider_checks import PATIENCE_SECONDS, check  # noqa: PLC0415  # loads every adapter
+
+    config = in_force()
+    known = configured(config)
+    wanted = slugs or list(known)
+    _say_whose(config)
+    fine = bool(wanted)
+    out = disabled(config)
+    # like a worker: no proxy of the environment, no redirects
+    with httpx.Client(timeout=PATIENCE_SECONDS, trust_env=False) as http:
+        for slug in wanted:
+            if slug in known:
+                finding = check(known[slug], http)
+                is_well, text = finding.is_well, finding.text
+                if is_well and slug in out:
+                    enable(config, slug)
+                    text += "; it was disabled, and is back in service"
+                elif slug in out:
+                    text += " (disabled)"
+            else:
+                is_well, text = False, _absent(slug)
+            _say(slug, text, is_well=is_well)
+            fine = fine and is_well
+    if not wanted:
+        complain("no provider can be called: `waybill providers list --all` says what to set")
+    raise typer.Exit(0 if fine else 1)
+
+
+def _say_whose(config: Settings) -> None:
+    """Say on stderr where the keys come from, if they may not be those of the running server."""
+    if runs_here(config):
+        complain(f"these are the keys of the `waybill up` on {config.data_dir}")
+    elif others := providers_of_server():
+        complain(
+            f"these are the keys of this environment; the server at {server().url} has "
+            f"{', '.join(others)}: to check its keys, run this where it runs"
+        )
+
+
+def _lit(config: Settings, known: Mapping[str, Provider]) -> Iterator[Sequence[str]]:
+    served, out, waiting = _served(config), disabled(config), paused(config, now_ms())
+    held = read_paused(config)
+    rows = {row.slug: row for row in config.providers}
+    for provider in known.values():
+        open_to_all = provider.vendor is not None and provider.vendor.any_model
+        models = "any" if open_to_all else str(served[provider.slug])
+        state = _key_state(rows.get(provider.slug), provider)
+        state += ", disabled: it refuses the key" if provider.slug in out else ""
+        if provider.slug in held:
+            state += f"; paused: {held[provider.slug].reason or 'no reason given'}"
+        state = "; ".join((state, *waiting.get(provider.slug, ())))
+        yield provider.slug, provider.name, provider.wire, state, models, provider.base_url
+
+
+def _served(config: Settings) -> Counter[str]:
+    models = look_up_catalog(config).models.values()
+    return Counter(endpoint.provider for model in models for endpoint in model.endpoints)
+
+
+def _key_state(row: ProviderRow | None, provider: Provider) -> str:
+    """Say whether a provider of waybill.toml got the key that its table names."""
+    named = (row.api_key or "") if row else ""
+    if named.startswith(ENV_PREFIX) and not provider.api_key:
+        return f"no key: set {named.removeprefix(ENV_PREFIX)}"
+    is_keyless = provider.vendor is None or provider.vendor.local
+    return "lit" if provider.api_key or is_keyless else "lit, but has no key"
+
+
+def _dark(known: Mapping[str, Provider], *, everybody: bool) -> Iterator[Sequence[str]]:
+    """Yield the vendors that cannot be called; of those without a key only on request."""
+    for vendor in vendors().values():
+        if vendor.slug in known or not (everybody or key_of(vendor, os.environ)):
+            continue
+        why_not = lighting(vendor, os.environ).why_not or ""
+        yield vendor.slug, vendor.name, vendor.wire, why_not, "", vendor.base_url
+
+
+def _absent(slug: str) -> str:
+    vendor = vendors().get(slug)
+    if vendor is None:
+        return "unknown: `waybill providers list --all` lists what there is"
+    return f"not lit: {lighting(vendor, os.environ).why_not}"
+
+
+def _say(slug: str, text: str, *, is_well: bool) -> None:
+    mark = typer.style("ok   ", fg="green") if is_well else typer.style("WRONG", fg="red")
+    typer.echo(f"{mark} {slug:<20} {redact(text)}")

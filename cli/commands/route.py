@@ -1,0 +1,92 @@
+"""`waybill route`: who would serve a prompt, in which order and why. Nothing is sent."""
+
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import orjson
+import typer
+from rich.console import Console, RenderableType
+from rich.text import Text
+
+from broker.completion import Json
+from cli.client.client import connected
+from cli.commands.submit import chat_body
+from cli.output import Table
+
+
+def route(
+    prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")],
+    model: Annotated[
+        str, typer.Option("-m", "--model", envvar="WAYBILL_MODEL", help="Slug, or waybill/auto.")
+    ],
+    explain: Annotated[bool, typer.Option("--explain", help="Say why, and who is out.")] = False,
+    fallback: Annotated[
+        list[str] | None, typer.Option(help="Model to try next; may be repeated.")
+    ] = None,
+    sort: Annotated[str | None, typer.Option(help="price, throughput, latency or exacto.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Length of the answer.")] = None,
+    provider: Annotated[
+        str | None, typer.Option(help="Provider preferences as JSON, as a body has them.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
+) -> None:
+    """Show where a prompt would go, without spending a cent."""
+    body = chat_body(
+        sys.stdin.read() if prompt == "-" else prompt,
+        model,
+        system=None,
+        max_tokens=max_tokens,
+        fallbacks=fallback or [],
+        stream=False,
+    )
+    wishes = _wishes(provider, sort)
+    if wishes:
+        body["provider"] = wishes
+    with connected() as client:
+        planned = client.post("/route", body)
+    if as_json:
+        typer.echo(orjson.dumps(planned, option=orjson.OPT_INDENT_2).decode())
+        return
+    console = Console()
+    for part in told(planned, explain=explain):
+        console.print(part)
+
+
+def _wishes(provider: str | None, sort: str | None) -> Json:
+    try:
+        wishes = orjson.loads(provider) if provider else {}
+    except orjson.JSONDecodeError as error:
+        raise typer.BadParameter(f"not JSON: {error}", param_hint="--provider") from None
+    if not isinstance(wishes, dict):
+        raise typer.BadParameter("a JSON object is wanted", param_hint="--provider")
+    return wishes | ({"sort": sort} if sort else {})
+
+
+def told(planned: Json, *, explain: bool) -> Iterator[RenderableType]:
+    """Return a plan part by part."""
+    routing = planned["routing"]
+    if routing["choice"]:
+        choice = routing["choice"]
+        yield Text(f"{choice['task']}: {choice['why']}, of {choice['considered']} models")
+    table = Table(box=None, header_style="dim")
+    for title in ("", "provider", "model", "up to USD", *(["why"] if explain else [])):
+        table.add_column(title)
+    for number, place in enumerate(planned["plan"], start=1):
+        why = [place["reason"]] if explain else []
+        cells = (place["provider"], place["model"], f"{place['quote']:.6f}")
+        table.add_row(str(number), *cells, *why)
+    yield table
+    if not explain:
+        return
+    for note in routing["notes"]:
+        yield Text(note, style="yellow")
+    if routing["excluded"]:
+        yield Text("\nnot in the plan", style="bold")
+        out = Table(box=None, header_style="dim")
+        for title in ("provider", "model", "excluded by", ""):
+            out.add_column(title)
+        for each in routing["excluded"]:
+            out.add_row(each["provider"], each["model"], each["excluded_by"], each["detail"])
+        yield out
+    yield Text(f"\nordered by {routing['strategy']}, seed {routing['seed']}", style="dim")

@@ -1,0 +1,1 @@
+"""`waybill run`: every line of a file as a job."""

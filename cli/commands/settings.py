@@ -1,0 +1,81 @@
+"""`waybill settings`: every setting, what it is now, and what it means."""
+
+import inspect
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import typer
+from pydantic.fields import FieldInfo
+from rich.console import Console
+
+from broker.settings import GROUPS, Settings
+from broker.settings.secrets import is_secret
+from cli.configuration import in_force
+from cli.output import Table
+
+HEADER = """# Configuration
+
+The environment over `waybill.toml` over these defaults. A `.env` file in the working directory adds
+what the environment lacks of the variables that Waybill reads: `WAYBILL_*`, `FLOWER_*`, `AWS_*`,
+those of vendors, and those that `waybill.toml` names. `WAYBILL_ENV_FILE` names another file, or
+none if it is empty. Beside a running `waybill up`, commands on its data directory use its
+environment.
+
+In the environment a setting is written in
+capitals after `WAYBILL_` (`WAYBILL_PORT=9000`); in `waybill.toml` (or the file that
+`WAYBILL_CONFIG` names) as it stands here (`port = 9000`). Providers and models are tables of
+`waybill.toml`: [add a provider](../how-to/add-a-provider.md). `waybill settings` shows what is in
+force; a name that is no setting is refused in `waybill.toml`, and told where a variable has it.
+"""
+
+
+def settings(
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print the reference page instead.")
+    ] = False,
+) -> None:
+    """Show every setting: what it is now, and what it means."""
+    if markdown:
+        typer.echo(reference(), nl=False)
+        return
+    current = in_force()
+    table = Table("setting", "now", "meaning", box=None)
+    for _, name, field in _fields():
+        table.add_row(f"WAYBILL_{name.upper()}", _shown(name, current), field.description)
+    Console().print(table)
+
+
+def reference() -> str:
+    """Return docs/reference/configuration.md."""
+    pieces = [HEADER]
+    title = ""
+    for group, name, field in _fields():
+        if group != title:
+            title = group
+            pieces.append(f"\n## {title}\n\n| Setting | Default | Meaning |\n|---|---|---|\n")
+        meaning = " ".join((field.description or "").split())
+        pieces.append(f"| `{name}` | {_default(field)} | {meaning} |\n")
+    return "".join(pieces)
+
+
+def _fields() -> Iterator[tuple[str, str, FieldInfo]]:
+    for group in GROUPS:
+        title = (inspect.getdoc(group) or "").rstrip(".")
+        for name, field in group.model_fields.items():
+            yield title, name, field
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    return f"`{value}`" if value not in ("", (), {}) else "—"
+
+
+def _shown(name: str, current: Settings) -> str:
+    """Return a value for a screen: no secrets, and no passwords in addresses."""
+    value: Any = getattr(current, name)
+    if value and is_secret(name):
+        return "(set)"
+    if isinstance(value, str) and "@" in value and "://" in value:
+        scheme, _, rest = value.partition("://")
+        return f"{scheme}://…@{rest.rpartition('@')[2]}"
+    return "(set)" if name == "files_options" and value else str(value or "")

@@ -1,0 +1,128 @@
+"""The configured database, for commands that work on it without a server."""
+
+import asyncio
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from api.core.local_models import ask, local_servers
+from broker import migrations, settings
+from broker.catalog import Catalog, applied, load
+from broker.clock import now_ms
+from broker.database import Database
+from broker.migrations import migrate
+from broker.providers import configured
+from broker.settings import Settings
+from cli import data_directory
+from cli.client.server import running_at
+from cli.configuration import address, in_force, linking_to
+from cli.messages import complain, first_line
+
+
+@contextlib.contextmanager
+def local_database() -> Iterator[Database]:
+    """Open the configured database; exit with the remedy where it is not there or not current."""
+    config = in_force()
+    try:
+        check_database(config)  # opening a missing SQLite file would make an empty one
+    except CheckFailed as error:
+        complain(str(error))
+        raise typer.Exit(1) from None
+    database = Database(config.database, sqlite_synchronous=config.sqlite_synchronous)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def with_links() -> Settings:
+    """Load the configuration for links to be given out: to `waybill up`, where it runs here."""
+    config = in_force()
+    url = running_at(config.data_dir) or address(config.host, config.port)
+    return linking_to(config, url)
+
+
+class CheckFailed(Exception):  # noqa: N818  # the outcome of a check
+    """Something is wrong; the text says what, and what to do."""
+
+
+def check_database(config: Settings) -> str:
+    """Check that the database answers and has the newest tables."""
+    current = revision(config)
+    shown = make_url(config.database).render_as_string(hide_password=True)
+    newest = ScriptDirectory.from_config(migrations.config()).get_current_head()
+    if current != newest:
+        raise CheckFailed(f"{shown} has version {current}, not {newest}: run `waybill migrate`")
+    return f"{shown}, version {current}"
+
+
+def revision(config: Settings) -> str:
+    """Return the version of the database's tables. Raises CheckFailed where there are none."""
+    url = make_url(config.database)
+    shown = url.render_as_string(hide_password=True)
+    if url.drivername.startswith("sqlite") and not Path(url.database or "").is_file():
+        raise CheckFailed(
+            f"{shown} is not there yet: `waybill up` or `waybill migrate` makes it; if yours is "
+            "elsewhere, `cd` to it or set WAYBILL_DATA_DIR"
+        )
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+    except Exception as error:
+        told = first_line(error)
+        raise CheckFailed(
+            f"{shown} does not answer ({told}): check WAYBILL_DATABASE_URL"
+        ) from error
+    finally:
+        engine.dispose()
+    if current is None:
+        raise CheckFailed(f"{shown} has no tables yet: run `waybill migrate`")
+    return current
+
+
+@contextlib.contextmanager
+def open_database(*, to_write: bool = True) -> Iterator[Database]:
+    """Open the database; a reader of a missing one gets an empty, temporary one."""
+    config = settings.load()
+    with contextlib.ExitStack() as stack:
+        url = config.database
+        if to_write and url.startswith("sqlite"):
+            data_directory.make(config.data_dir)
+        elif _is_missing(config):
+            directory = stack.enter_context(tempfile.TemporaryDirectory())
+            url = f"sqlite:///{directory}/empty.db"
+        database = stack.enter_context(contextlib.closing(Database(url)))
+        migrate(database.engine)
+        yield database
+
+
+def look_up_catalog(config: Settings) -> Catalog:
+    """Return the catalog as an API process would have it. Make or migrate no database.
+
+    Without one that answers, no import counts.
+    """
+    known = configured(config)
+    found = asyncio.run(ask(local_servers(known.values())))
+    listed = [offer for offers in found.values() for offer in offers]
+    if _is_missing(config):
+        return load(config, known, listed)
+    with contextlib.closing(Database(config.database)) as database:
+        try:
+            imported = database.read_now(applied.offers, now_ms())
+        except SQLAlchemyError:
+            imported = []
+    return load(config, known, [*imported, *listed])
+
+
+def _is_missing(config: Settings) -> bool:
+    """Tell whether it is an SQLite file that is not there: opening it would make it."""
+    url = make_url(config.database)
+    return url.drivername.startswith("sqlite") and not Path(url.database or "").is_file()

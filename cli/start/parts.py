@@ -1,0 +1,175 @@
+"""The parts of Waybill one by one, each in the foreground: what `up` starts and compose runs."""
+
+import asyncio
+import gc
+import math
+import os
+import sys
+import time
+from typing import Annotated, Any
+
+import typer
+
+from broker import settings
+from broker.settings import Settings
+from cli import data_directory
+from cli.configuration import address, linking_to
+
+SIMULATOR_PORT = 9100
+WORKER_SECONDS = 15.0  # that Flower waits for a worker
+PING_SECONDS = 0.5
+INSPECT_MS = 5_000  # Flower asks once: a worker that is busy starting answers late
+SWITCH_SECONDS = 0.002
+"""How long a thread may keep the interpreter while another wants it: the loop that answers callers
+shares it with threads that write and publish. Python's 5 ms is felt in every answer; much less
+costs more in changing over than it saves (measured at 0.1, 0.5, 2 and 5 ms)."""
+GARBAGE_THRESHOLDS = (10_000, 20, 20)
+"""When Python looks for reference cycles: it does after 700 new objects, which a few requests make
+that leave none behind. A tenth of the CPU time went into looking."""
+
+
+def api(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port to listen on.")] = None,
+) -> None:
+    """Serve the HTTP API."""
+    import uvicorn
+
+    from api.app import create_app
+    from api.core.connection_limits import PromptProtocol
+    from broker.logs import configure_logging
+
+    configure_logging()
+    _settle_down()
+    config = settings.load()
+    _refuse_without_tables(config)
+    host, port = host or config.host, config.port if port is None else port
+    if config.data_dir.exists():
+        data_directory.close(config.data_dir)
+    uvicorn.run(
+        create_app(linking_to(config, address(host, port))),
+        host=host,
+        port=port,
+        loop="uvloop",
+        http=PromptProtocol,
+        proxy_headers=False,  # `api/proxies.py` reads them, from the proxies that are declared
+        access_log=False,
+        log_level="warning",
+        backlog=4096,
+        timeout_graceful_shutdown=math.ceil(config.stream_drain_seconds),
+    )
+
+
+def _refuse_without_tables(config: Settings) -> None:
+    from cli import database as local
+
+    try:
+        local.revision(config)
+    except local.CheckFailed as error:
+        raise SystemExit(f"waybill: {error}") from None
+
+
+def worker(
+    name: Annotated[str, typer.Option(help="Celery node name; must differ on one host.")] = "",
+) -> None:
+    """Take jobs from the queues and call providers; send webhooks."""
+    from broker import providers
+    from broker.queues import DELIVERIES_QUEUE, queue_names
+    from workers.app import app, config
+
+    _settle_down()
+    jobs = queue_names(providers.configured(config), config.worker_lane)
+    queues = ",".join([*jobs, DELIVERIES_QUEUE])
+    arguments = ["--quiet", "worker", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
+    node = name or f"waybill-{os.getpid()}@%h"
+    app.start([*arguments, "--task-events", f"--queues={queues}", f"--hostname={node}"])
+
+
+def _settle_down() -> None:
+    """Set the interpreter up for a long run of short requests, once everything is imported."""
+    sys.setswitchinterval(SWITCH_SECONDS)
+    gc.freeze()  # what was imported is never garbage
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
+
+
+def dispatcher() -> None:
+    """Publish what is due and rescue what was lost, without taking jobs."""
+    from broker.logs import configure_logging
+    from workers.standalone import dispatch_forever
+
+    configure_logging()
+    config = settings.load()
+    _refuse_without_tables(config)
+    asyncio.run(dispatch_forever(config))
+
+
+def flower(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", "--flower-port", min=0, max=65535, help="Port to listen on."),
+    ] = None,
+) -> None:
+    """Serve Flower, the page that shows workers, tasks and queues."""
+    from cli.messages import say
+    from cli.start.flower_login import flower_login
+    from workers.app import app, config
+
+    _await_worker(app)
+    host = host or config.host
+    login = flower_login(config, host)
+    if login is not None and login.made_in is not None:
+        say(f"Flower asks for {login.text} (user:password)")
+        say(f"           shown this once; the password is kept in {login.made_in}")
+    app.start(
+        [
+            "flower",
+            f"--address={host}",
+            *([f"--basic-auth={login.text}"] if login is not None else []),
+            f"--port={config.flower_port if port is None else port}",
+            "--logging=warning",
+            f"--inspect-timeout={INSPECT_MS}",
+            f"--conf={os.environ.get('FLOWER_CONF', os.devnull)}",  # no file that lies here
+        ]
+    )
+
+
+def _await_worker(app: Any) -> None:
+    """Wait a moment for a worker: Flower asks for their queues when it starts, and only then."""
+    until = time.monotonic() + WORKER_SECONDS
+    while time.monotonic() < until:
+        try:
+            if app.control.ping(timeout=PING_SECONDS):
+                return
+        except Exception:  # noqa: BLE001  # whatever a transport may raise: Flower shows it itself
+            time.sleep(PING_SECONDS)
+
+
+def migrate() -> None:
+    """Bring the database to the newest version; on the first start, make an API key."""
+    from broker import accounts
+    from broker.database import Database
+    from broker.migrations import migrate as bring_up_to_date
+
+    config = settings.load()
+    data_directory.make(config.data_dir)
+    database = Database(config.database)
+    bring_up_to_date(database.engine)
+    with database.transaction() as connection:
+        key = accounts.ensure_first_start(connection, config.bootstrap_key)
+    typer.echo("The database is up to date.")
+    if key is not None:
+        typer.echo(f"API key, shown this once: {key.key}")
+
+
+def simulate(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on.")
+    ] = SIMULATOR_PORT,
+) -> None:
+    """Serve simulated providers: the model name sets the behaviour, e.g. sim-lat250-tok50."""
+    from workers.simulator.app import serve
+
+    typer.echo(f"Simulated provider at http://{host}:{port}/v1 (calls: /_calls)")
+    serve(host, port)
