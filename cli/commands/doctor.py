@@ -127,7 +127,7 @@ def credentials(config: Settings) -> str:
 
 def wires(config: Settings) -> str:
     """Check that every provider speaks a language we know, with deviations that we know."""
-    from workers.toolbox import routes  # noqa: PLC0415  # loads every adapter
+    from workers.context import routes  # noqa: PLC0415  # loads every adapter
 
     known = provider_rows.configured(config)
     routes(known)

@@ -16,7 +16,7 @@ from broker.providers import Provider
 from workers.adapters.base import Adapter, HttpRequest
 from workers.adapters.bedrock.signing import authorized
 from workers.adapters.registry import ADAPTERS
-from workers.toolbox import routes, upstream_of
+from workers.context import routes, upstream_of
 
 PATIENCE_SECONDS = 10
 SHOWN = 160  # characters of a provider's own message

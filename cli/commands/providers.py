@@ -38,7 +38,7 @@ def list_providers(
     everybody: Annotated[bool, typer.Option("--all", help="Also those without a key.")] = False,
 ) -> None:
     """List the providers that can be called, and those of whose configuration a part is missing."""
-    from workers.toolbox import routes  # noqa: PLC0415  # loads every adapter
+    from workers.context import routes  # noqa: PLC0415  # loads every adapter
 
     config = in_force()
     known = configured(config)

@@ -75,7 +75,7 @@ def worker(
     """Take jobs from the queues and call providers; send webhooks."""
     from broker import providers
     from broker.queues import DELIVERIES_QUEUE, queue_names
-    from workers.app import app, config
+    from workers.runtime.app import app, config
 
     _settle_down()
     jobs = queue_names(providers.configured(config), config.worker_lane)
@@ -95,12 +95,12 @@ def _settle_down() -> None:
 def dispatcher() -> None:
     """Publish what is due and rescue what was lost, without taking jobs."""
     from broker.logs import configure_logging
-    from workers.standalone import dispatch_forever
+    from workers.runtime.dispatcher_main import run_dispatcher
 
     configure_logging()
     config = settings.load()
     _refuse_without_tables(config)
-    asyncio.run(dispatch_forever(config))
+    asyncio.run(run_dispatcher(config))
 
 
 def flower(
@@ -113,7 +113,7 @@ def flower(
     """Serve Flower, the page that shows workers, tasks and queues."""
     from cli.messages import say
     from cli.start.flower_login import flower_login
-    from workers.app import app, config
+    from workers.runtime.app import app, config
 
     _await_worker(app)
     host = host or config.host

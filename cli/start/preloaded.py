@@ -18,7 +18,7 @@ MODULES = (
     "cli.start.up",
     "kombu.transport.redis",
     "uvicorn",
-    "workers.runtime",
+    "workers.runtime.job_loop",
     "workers.simulator.app",
 )
 

@@ -19,7 +19,7 @@ class Welcome:
 def check(config: Settings) -> bool:
     """Tell whether there is a provider. Raises SystemExit for what API or worker would refuse."""
     from broker import catalog, providers
-    from workers.toolbox import routes
+    from workers.context import routes
 
     known = providers.configured(config)
     catalog.load(config, known)

@@ -25,7 +25,7 @@ from broker.stopping import stopped
 from broker.stored_logs import StoredLog
 from broker.tables import JobPayload, table
 from tests.e2e.sse import frames
-from workers.story import Story
+from workers.attempt.events import AttemptEvents
 
 ENDPOINT = SimpleNamespace(provider="up", model="acme/small")
 STEPS = ("write", "flush", "lose", "fail", "late", "join", "leave", "rest")
@@ -62,8 +62,8 @@ class Scene:
         table(JobPayload).create(self.connection)
         self.news = News(redis, self)  # type: ignore[arg-type]  # asks for reports alone
         self.writers: list[EventWriter] = []
-        self.stories: list[Story] = []
-        self.late: Story | None = None  # of the last attempt that never told its end
+        self.stories: list[AttemptEvents] = []
+        self.late: AttemptEvents | None = None  # of the last attempt that never told its end
         self.readers: list[Reader] = []
         self.written = 0
 
@@ -82,9 +82,9 @@ class Scene:
             id="job_1", attempt=number, stream=True, endpoint=ENDPOINT, queued_ms=0
         )
         self.writers.append(EventWriter(self.redis, ttl_seconds=60))
-        self.stories.append(await Story.open(job, self.writers[-1], self.redis))
+        self.stories.append(await AttemptEvents.open(job, self.writers[-1], self.redis))
 
-    def write(self, story: Story) -> None:
+    def write(self, story: AttemptEvents) -> None:
         self.written += 1
         attempt = self.stories.index(story) + 1
         delta = {"content": f"<{attempt}.{self.written}>"}

@@ -11,8 +11,8 @@ from broker.pricing import Price, cost
 from broker.routing import Endpoint, Plan, PlannedEndpoint
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
+from workers.context import ProviderRoute
 from workers.native_batches.registry import BATCH_APIS
-from workers.toolbox import Route
 
 HOUR = 3_600_000
 
@@ -74,7 +74,7 @@ def test_what_is_declared_is_what_the_workers_can_translate():
     assert native_lane.BATCHED.keys() == BATCH_APIS.keys() == wires.keys()
     for api, operations in native_lane.BATCHED.items():
         upstream = Upstream("any", "https://any", wire=wires[api])
-        route = Route(ADAPTERS[wires[api]], upstream, Limits())
+        route = ProviderRoute(ADAPTERS[wires[api]], upstream, Limits())
         served = {each for each in Operation if route.adapter(each) is not None}
         assert operations <= served | ({Operation.EMBEDDINGS} if api == "mistral" else set()), api
 

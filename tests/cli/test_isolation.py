@@ -31,7 +31,7 @@ if __name__ == "__main__":
         pass
     assert asyncio.run(forks.ask(os.path.basename, "/a/b")) == "b"
     from broker.publisher import sending_app
-    from workers.app import app as consumer
+    from workers.runtime.app import app as consumer
     for celery in (consumer, sending_app("redis://nowhere:6379/0")):
         assert celery.connection_for_read().hostname == "nowhere"
         assert celery.connection_for_write().hostname == "nowhere"

@@ -6,7 +6,7 @@ import pytest
 from broker.completion import AttemptOutcome, ErrorType
 from broker.operations import Operation
 from workers.adapters.base import MalformedAnswerError, Upstream
-from workers.native_batches.base import Order
+from workers.native_batches.base import BatchOrder
 from workers.native_batches.registry import BATCH_APIS
 
 UP = Upstream("any", "https://api.example/v1", "secret")
@@ -15,7 +15,7 @@ BODY = b'{"model":"m","messages":[]}'
 
 def order(api, *ids):
     lines = [api.line(each, Operation.CHAT, BODY) for each in ids]
-    return Order("nb_1", "m", Operation.CHAT, lines)
+    return BatchOrder("nb_1", "m", Operation.CHAT, lines)
 
 
 def progress(api, **body):

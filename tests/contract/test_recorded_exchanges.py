@@ -22,7 +22,7 @@ from tests.contract.folding import counts, fold, said
 from tests.contract.oracles.failures import suiting
 from workers.adapters.base import Adapter, MalformedAnswerError, ProviderFailureError
 from workers.adapters.registry import ADAPTERS
-from workers.assembly import Assembly
+from workers.upstream.assembly import Assembly
 
 WIRES = {
     "openai-chat": "openai",

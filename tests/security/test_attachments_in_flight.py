@@ -10,7 +10,7 @@ import pytest
 
 from broker.operations import Operation
 from workers.media.preparation import MAX_FETCHED_BYTES, most_fetched
-from workers.media.room import Room
+from workers.media.room import MediaMemory
 from workers.native_batches.lines import bytes_of
 from workers.native_batches.step import Step
 
@@ -20,7 +20,7 @@ MOST = 100
 class Calls:
     """Calls that hold their bytes until they are told to end."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: MediaMemory) -> None:
         self.room = room
         self.running: list[str] = []
         self._ends: dict[str, asyncio.Event] = {}
@@ -51,7 +51,7 @@ class Calls:
 
 @pytest.fixture
 def calls() -> Calls:
-    return Calls(Room(MOST))
+    return Calls(MediaMemory(MOST))
 
 
 async def test_calls_wait_for_room_in_their_order(calls: Calls) -> None:
@@ -111,7 +111,7 @@ def test_every_kind_of_url_is_counted_before_it_is_fetched(part: dict[str, Any])
     assert most_fetched({"messages": [{"role": "user", "content": "https://a"}]}, 20) == 0
 
 
-def _batch_step(room: Room) -> tuple[Step, list[str]]:
+def _batch_step(room: MediaMemory) -> tuple[Step, list[str]]:
     """A step that submits a batch of one job with a body of 60 bytes, and what it has sent."""
     job = SimpleNamespace(id="job_1", request=b" " * 60, operation=Operation.EMBEDDINGS)
     sent: list[str] = []
@@ -134,7 +134,7 @@ def _batch_step(room: Room) -> tuple[Step, list[str]]:
 
 
 async def test_the_lines_of_a_batch_at_a_provider_wait_for_room_too() -> None:
-    room = Room(MOST)
+    room = MediaMemory(MOST)
     step, sent = _batch_step(room)
     async with room.hold("a", 60):
         waiting = asyncio.create_task(step._submit())

@@ -12,7 +12,7 @@ from broker.settings import Settings
 from tests.workers.provider_socket import Provider, ask
 from workers.adapters.base import HttpRequest
 from workers.native_batches import calls
-from workers.upstream import Wire
+from workers.upstream.client import Wire
 
 MOST = 2_000_000
 LARGE = b"\0" * 100_000_000

@@ -10,9 +10,9 @@ from broker.settings import Settings
 from tests.broker.webhooks.factories import SEAL, look, make_endpoint, tell
 from tests.factories import make_principal
 from tests.workers.receiver import answer, receiving
-from workers.delivery import Deliverer
-from workers.post import Poster
-from workers.stamping import Stamper
+from workers.services.stamping import HeaderSigner
+from workers.services.webhook_delivery import Deliverer
+from workers.services.webhook_request import WebhookClient
 
 HANGING = 200
 LIMIT = 15.0
@@ -25,8 +25,8 @@ async def deliverer(database):
     deliverer = Deliverer(
         owner="worker-1",
         database=database,
-        stamper=Stamper(database, SEAL),
-        poster=Poster(settings, connections=512, limit=LIMIT),
+        stamper=HeaderSigner(database, SEAL),
+        poster=WebhookClient(settings, connections=512, limit=LIMIT),
         refuse=lambda _: None,
         patience=0.0,
     )

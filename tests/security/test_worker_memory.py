@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 from broker.completion import Chunk
 from broker.stored_logs import LogPacker
-from workers.assembly import Assembly
-from workers.story import Story
+from workers.attempt.events import AttemptEvents
+from workers.upstream.assembly import Assembly
 
 CHUNKS = 100_000
 EACH = 60  # bytes that a chunk may leave behind, the text of the answer included
@@ -17,7 +17,7 @@ def test_chunks_that_were_sent_do_not_stay_in_memory() -> None:
         id="job_1", attempt=1, stream=True, queued_ms=0,
         endpoint=SimpleNamespace(provider="up", model="acme/small"),
     )  # fmt: skip
-    story = Story(job, SimpleNamespace(emit=lambda *_, **__: None), LogPacker(), 0)
+    story = AttemptEvents(job, SimpleNamespace(emit=lambda *_, **__: None), LogPacker(), 0)
     head = {"id": "gen-1", "object": "chat.completion.chunk", "created": 1, "model": "acme/small"}
     answer = Assembly(lambda chunk: story.chunk({**head, "choices": list(chunk.choices)}))
     tracemalloc.start()

@@ -12,10 +12,10 @@ from broker.completion import Chunk, CompletionRequest
 from broker.settings import Settings
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
-from workers.answer_reading import Deadlines, Stopwatch
-from workers.assembly import Assembly
-from workers.toolbox import Answer
-from workers.upstream import Wire, call
+from workers.context import AttemptAnswer
+from workers.upstream.answer_body import Deadlines, Stopwatch
+from workers.upstream.assembly import Assembly
+from workers.upstream.client import Wire, call
 
 
 class End(Enum):
@@ -103,7 +103,7 @@ class Provider:
 class Called:
     """The result of a call, and the chunks shown meanwhile."""
 
-    answer: Answer
+    answer: AttemptAnswer
     shown: list[Chunk]
 
 

@@ -8,8 +8,8 @@ from broker.completion import AttemptOutcome, Completion, CompletionRequest, Fai
 from broker.settings import Settings
 from tests.workers.adapters.streams import COUNTED, REQUEST, STREAMS
 from tests.workers.provider_socket import End, Provider, ask
-from workers.answer_reading import LATE_USAGE_SECONDS
-from workers.upstream import Wire
+from workers.upstream.answer_body import LATE_USAGE_SECONDS
+from workers.upstream.client import Wire
 
 WIRES = pytest.mark.parametrize("wire", STREAMS)
 ENDS = pytest.mark.parametrize("end", End, ids=lambda end: end.name.lower())

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from openai.lib.streaming._deltas import accumulate_delta
 
 from broker.completion import Chunk, Usage
-from workers.assembly import Assembly
+from workers.upstream.assembly import Assembly
 
 TEXT = st.text("ab\u00e9 ", max_size=3)
 CALL = st.fixed_dictionaries(

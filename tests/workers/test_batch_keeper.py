@@ -22,8 +22,8 @@ from broker.presets import Content, NewVersion, PresetName
 from broker.settings import Settings
 from broker.tables import Batch, JobPayload
 from tests.factories import finished, job_row, make_principal, record, run
-from workers.batches import BatchKeeper
-from workers.forgetting import Forgetter
+from workers.services.batches import BatchKeeper
+from workers.services.retention import RetentionService
 
 ROWS = {
     "providers": [
@@ -178,7 +178,7 @@ async def test_lines_of_a_limited_key_wait_for_the_next_minute_however_long(tool
     row = await bring_forward(tools, batch_id)
     assert (row.state, row.lines_read) == ("in_progress", 2)
     later = now_ms() + 61_000
-    with mock.patch("workers.batches.now_ms", return_value=later):
+    with mock.patch("workers.services.batches.now_ms", return_value=later):
         row = await bring_forward(tools, batch_id)
     assert (row.lines_read, row.waits_for) == (4, None)
 
@@ -387,11 +387,11 @@ async def test_a_batch_goes_when_its_workspaces_retention_is_over(tools):
     assert row.state == "completed"
     tools.settings = tools.settings.model_copy(update={"retention_days": 1})
     # Given that its time is not over, nothing is lost
-    assert not await Forgetter(tools).retire()
+    assert not await RetentionService(tools).retire()
     assert file_lines(tools, row.output_file_id)
     # When it is, the batch goes with its lines and its files
     age(tools, batch_id, 86_400_001)
-    assert not await Forgetter(tools).retire()
+    assert not await RetentionService(tools).retire()
     assert row_of(tools, batch_id) is None
     assert lines_of(tools, batch_id) == []
     with pytest.raises(FileNotFoundError):

@@ -10,9 +10,9 @@ from broker.evidence import WHOLE_PROVIDER, Circuit
 from broker.health import Observer, Recorder, breaker, circuits
 from broker.routing import Plan, PlannedEndpoint
 from tests.factories import make_endpoint
-from workers import detours, observation
-from workers.detours import detour
-from workers.observation import fingerprint, forget_changed_credentials, observe
+from workers.attempt import endpoint_stats, open_circuits
+from workers.attempt.endpoint_stats import fingerprint, forget_changed_credentials, record_outcome
+from workers.attempt.open_circuits import skip_open_circuits
 
 ALPHA = ("alpha", "acme/small")
 OWN = ("alpha", WHOLE_PROVIDER)
@@ -59,14 +59,14 @@ class Worker:
         """A job comes: is it sent here (then its run is returned), or does it go elsewhere?"""
         await self.observer.refresh()
         run = self.run(*providers, **more)
-        skipped = await detour(self, run)
+        skipped = await skip_open_circuits(self, run)
         if skipped is None:
             return run
         assert skipped.outcome is AttemptOutcome.SKIPPED
         return None
 
     async def ends(self, run, answer):
-        observe(self, run, answer)
+        record_outcome(self, run, answer)
         await self.recorder._flush()
         await self.observer.refresh()
 
@@ -76,8 +76,8 @@ class Worker:
 
 @pytest.fixture
 def worker(redis, clock, monkeypatch):
-    monkeypatch.setattr(detours, "now_ms", clock)
-    monkeypatch.setattr(observation, "now_ms", clock)
+    monkeypatch.setattr(open_circuits, "now_ms", clock)
+    monkeypatch.setattr(endpoint_stats, "now_ms", clock)
     return Worker(redis, clock)
 
 
@@ -88,7 +88,7 @@ async def shut(worker, key=ALPHA):
 
 async def test_a_closed_circuit_costs_no_question(worker):
     worker.redis = None  # whoever asks it fails
-    assert await detour(worker, worker.run("alpha", "beta")) is None
+    assert await skip_open_circuits(worker, worker.run("alpha", "beta")) is None
 
 
 async def test_an_open_circuit_sends_jobs_on(worker):
@@ -214,4 +214,4 @@ async def test_without_redis_jobs_are_sent(worker, clock):
     clock.now += breaker.COOL_DOWN_MS
     await worker.observer.refresh()
     worker.redis = Redis.from_url("unix:///nowhere.sock")
-    assert await detour(worker, worker.run("alpha", "beta")) is None
+    assert await skip_open_circuits(worker, worker.run("alpha", "beta")) is None

@@ -2,8 +2,8 @@
 
 import pytest
 
-from workers import consumer
-from workers.consumer import FROZEN_SECONDS, Consumer
+from workers.runtime import consumer
+from workers.runtime.consumer import FROZEN_SECONDS, Consumer
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,12 @@ from broker.queues import Lane
 from broker.settings import Settings
 from broker.tables import Attempt, Generation, Job
 from tests.factories import make_principal, submit, submit_and_claim
-from workers import execution, recording
 from workers.adapters.errors.redaction import redact_failure
-from workers.execution import run_job
+from workers.attempt import execution, recording
+from workers.attempt.cost import AttemptCost
+from workers.attempt.execution import run_job
 from workers.lanes import Lanes
 from workers.native_batches import booking
-from workers.receipts import Receipt
 
 ANSWER = Completion(
     [{"index": 0, "finish_reason": "stop", "message": {"content": "Hello"}}],
@@ -69,7 +69,7 @@ def stub(monkeypatch):
         execution,
         "pacing",
         SimpleNamespace(
-            turned_away=_none,
+            defer_if_blocked=_none,
             expect=lambda *_: None,
             counted=lambda *_: contextlib.nullcontext(),
             learn=lambda *_: None,
@@ -81,9 +81,9 @@ def stub(monkeypatch):
         run.watch.sent = True
         return ANSWER
 
-    monkeypatch.setattr(execution, "detour", _none)
-    monkeypatch.setattr(execution, "observe", lambda *_: None)
-    monkeypatch.setattr(execution, "heal", _same)
+    monkeypatch.setattr(execution, "skip_open_circuits", _none)
+    monkeypatch.setattr(execution, "record_outcome", lambda *_: None)
+    monkeypatch.setattr(execution, "repair_answer", _same)
     monkeypatch.setattr(execution, "_call", call)
     return monkeypatch
 
@@ -106,11 +106,11 @@ def _break(monkeypatch, stage, error):
         case "learning":
             monkeypatch.setattr(execution.pacing, "learn", crash)
         case "observing":
-            monkeypatch.setattr(execution, "observe", crash)
+            monkeypatch.setattr(execution, "record_outcome", crash)
         case "healing":
-            monkeypatch.setattr(execution, "heal", crash_later)
+            monkeypatch.setattr(execution, "repair_answer", crash_later)
         case "receipt":
-            monkeypatch.setattr(Receipt, "of", crash)
+            monkeypatch.setattr(AttemptCost, "of", crash)
         case "recording":
             monkeypatch.setattr(recording.Envelope, "body", crash)
 
@@ -152,7 +152,7 @@ async def test_an_error_over_a_line_of_a_batch_ends_that_line(database, monkeypa
     async def crash(*_):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(booking, "heal", crash)
+    monkeypatch.setattr(booking, "repair_answer", crash)
     monkeypatch.setattr(booking, "_read", lambda *_: ANSWER)
     await booking.book_answer(Tools(database), None, Called(job, 0, called_off=False), b"{}")
     assert _rows(database, Attempt.outcome, Attempt.error_type) == [("unknown", "server")]

@@ -32,9 +32,9 @@ from tests.broker.webhooks.factories import (
 )
 from tests.factories import make_principal, run
 from tests.workers.receiver import answer, receiving
-from workers.delivery import INTERRUPTED, Deliverer
-from workers.post import MAX_ANSWER_BYTES, Poster
-from workers.stamping import Stamper
+from workers.services.stamping import HeaderSigner
+from workers.services.webhook_delivery import INTERRUPTED, Deliverer
+from workers.services.webhook_request import MAX_ANSWER_BYTES, WebhookClient
 
 LIMIT = 1.5  # seconds, in place of the 15
 OK = answer(200, body=b"thanks")
@@ -79,8 +79,8 @@ async def hands(database, clock, refused):
         deliverer = Deliverer(
             owner=f"worker-{len(made)}",
             database=database,
-            stamper=Stamper(database, SEAL),
-            poster=Poster(settings, connections=100, limit=limit),
+            stamper=HeaderSigner(database, SEAL),
+            poster=WebhookClient(settings, connections=100, limit=limit),
             refuse=refused.extend,
             patience=patience,
             clock=clock,

@@ -25,7 +25,7 @@ from tests.factories import (
     run,
     submit,
 )
-from workers.dispatcher import Dispatcher
+from workers.services.dispatcher import Dispatcher
 
 GONE = ("gone", "acme/small")
 ALSO_GONE = ("also-gone", "acme/small")
@@ -94,7 +94,7 @@ def worker(redis, database):
 async def dispatched(worker, now):
     """Look once, at this moment; return what was published."""
     worker.published.clear()
-    with mock.patch("workers.dispatcher.now_ms", return_value=now):
+    with mock.patch("workers.services.dispatcher.now_ms", return_value=now):
         await Dispatcher(worker).dispatch()
     return [job_id for _, job_id in worker.published]
 
@@ -130,7 +130,9 @@ async def test_a_job_that_has_its_place_does_not_wait_for_itself(worker, databas
         accounts.change_key(connection, caller.api_key_id, {"max_concurrent_jobs": 1})
     job = submit(database, caller, now=now, not_before=now + 1_000)
     # Given a leader that dies between counting the job and publishing it
-    killed = mock.patch("workers.dispatcher.dispatch_many", side_effect=RuntimeError("killed"))
+    killed = mock.patch(
+        "workers.services.dispatcher.dispatch_many", side_effect=RuntimeError("killed")
+    )
     with killed, pytest.raises(RuntimeError):
         await dispatched(worker, now + 2_000)
     assert await dispatched(worker, now + 3_000) == [job]

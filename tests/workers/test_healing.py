@@ -18,7 +18,7 @@ from broker.retries import OnUnknown, Retry, Situation, decide
 from broker.routing import Plan, PlannedEndpoint
 from tests.factories import make_endpoint
 from tests.house import REPOSITORY, until
-from workers.healing import Healing, asked, heal
+from workers.attempt.json_repair import JsonRepair, repair_answer, requested_repair
 from workers.sandbox import pool
 from workers.sandbox.json_text import repair
 from workers.sandbox.pool import Sandbox, SandboxError
@@ -53,11 +53,11 @@ async def answer_to(sandbox, answer, wanted):
         request=SimpleNamespace(body={"response_format": form}),
         job=SimpleNamespace(stream=False, workspace_id="ws_1"),
     )
-    return await heal(sandbox, run, answer)
+    return await repair_answer(sandbox, run, answer)
 
 
 async def healed(sandbox, text, wanted=None, **more):
-    answer = await answer_to(sandbox, answering(text, **more), wanted or Healing())
+    answer = await answer_to(sandbox, answering(text, **more), wanted or JsonRepair())
     assert isinstance(answer, Completion)
     return answer.choices[0]["message"]["content"]
 
@@ -101,19 +101,19 @@ async def test_an_answer_that_was_cut_is_not_passed_off_as_whole(sandbox, more):
     "text", ["no idea", '{"city": "Oslo"}', '{"city": 1, "people": 2}', '{"city": "O", "x": 1}']
 )
 async def test_what_does_not_fit_moves_on_where_that_is_asked(sandbox, text):
-    failure = await answer_to(sandbox, answering(text), Healing(SCHEMA, must_fit=True))
+    failure = await answer_to(sandbox, answering(text), JsonRepair(SCHEMA, must_fit=True))
     assert isinstance(failure, Failure)
     assert failure.outcome is AttemptOutcome.REJECTED
     plan = Plan([PlannedEndpoint(make_endpoint(name), "") for name in ("alpha", "beta")])
     again = Situation(plan, 0, 2, 2, 5, 1000.0, OnUnknown.HOLD)
     assert decide(failure, again, chance=0.0) == Retry(1)
-    unfit = await answer_to(sandbox, answering(text), Healing(SCHEMA))
+    unfit = await answer_to(sandbox, answering(text), JsonRepair(SCHEMA))
     assert isinstance(unfit, Completion)
 
 
 async def test_what_fits_after_mending_is_an_answer(sandbox):
     answer = answering('{"city": "Oslo", "people": 7')
-    repaired = await answer_to(sandbox, answer, Healing(SCHEMA, must_fit=True))
+    repaired = await answer_to(sandbox, answer, JsonRepair(SCHEMA, must_fit=True))
     assert isinstance(repaired, Completion)
 
 
@@ -130,7 +130,7 @@ async def test_what_fits_after_mending_is_an_answer(sandbox):
 async def test_no_schema_fetches_hangs_or_breaks(sandbox, schema):
     text = json.dumps({"city": "a" * 40 + "!", "a" * 40 + "!": 1})
     began = time.monotonic()
-    answer = await answer_to(sandbox, answering(text), Healing(schema, must_fit=True))
+    answer = await answer_to(sandbox, answering(text), JsonRepair(schema, must_fit=True))
     assert isinstance(answer, Completion)
     assert time.monotonic() - began < 5
 
@@ -138,9 +138,9 @@ async def test_no_schema_fetches_hangs_or_breaks(sandbox, schema):
 @pytest.mark.parametrize(
     ("plugins", "form", "wanted"),
     [
-        ([{"id": "response-healing"}], FORMAT, Healing(SCHEMA)),
-        ([{"id": "response-healing", "retry": True}], FORMAT, Healing(SCHEMA, must_fit=True)),
-        ([{"id": "response-healing"}], {"type": "json_object"}, Healing()),
+        ([{"id": "response-healing"}], FORMAT, JsonRepair(SCHEMA)),
+        ([{"id": "response-healing", "retry": True}], FORMAT, JsonRepair(SCHEMA, must_fit=True)),
+        ([{"id": "response-healing"}], {"type": "json_object"}, JsonRepair()),
         ([{"id": "response-healing", "enabled": False}], FORMAT, None),
         ([{"id": "response-healing"}], {"type": "text"}, None),
         ([{"id": "response-healing"}], None, None),
@@ -149,7 +149,7 @@ async def test_no_schema_fetches_hangs_or_breaks(sandbox, schema):
     ],
 )
 def test_when_it_is_asked(plugins, form, wanted):
-    assert asked(plugins, {"response_format": form}) == wanted
+    assert requested_repair(plugins, {"response_format": form}) == wanted
 
 
 HOSTILE = {"$defs": {"a": {"anyOf": [{"$ref": "#/$defs/b"}] * 9}}}
@@ -160,10 +160,10 @@ HOSTILE["$ref"] = "#/$defs/a"
 
 
 async def test_a_schema_that_takes_for_ever_costs_its_sender_only(sandbox, monkeypatch):
-    monkeypatch.setattr("workers.healing.HEAL_SECONDS", 0.5)
+    monkeypatch.setattr("workers.attempt.json_repair.REPAIR_SECONDS", 0.5)
     answer = answering('{"city": "Oslo", "people": 7}')
     # Given a few such answers of one workspace
-    wanted = Healing(HOSTILE, must_fit=True)
+    wanted = JsonRepair(HOSTILE, must_fit=True)
     hostile = [asyncio.create_task(answer_to(sandbox, answer, wanted)) for _ in range(6)]
     await asyncio.sleep(0)
     # Then another's is checked beside them

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from workers.leading import LEAD_MS, Lead
+from workers.services.leader_election import LEADERSHIP_MS, LeaderElection
 
 KEY = "waybill:dispatcher"
 
@@ -12,7 +12,7 @@ KEY = "waybill:dispatcher"
 @pytest.fixture
 def leads(redis):
     """Two processes that may lead."""
-    return [Lead(redis, "dispatcher", name) for name in ("one", "other")]
+    return [LeaderElection(redis, "dispatcher", name) for name in ("one", "other")]
 
 
 async def test_one_of_several_leads(leads):
@@ -27,7 +27,7 @@ async def test_another_takes_over_when_the_leader_is_gone(leads, redis):
     assert await one.held()
     assert not await other.held()
     # When its lease is over
-    assert 0 < await redis.pttl(KEY) <= LEAD_MS <= 5_000
+    assert 0 < await redis.pttl(KEY) <= LEADERSHIP_MS <= 5_000
     await redis.pexpire(KEY, 1)
     await asyncio.sleep(0.01)
     # Then another leads, and the first would not, were it to wake up

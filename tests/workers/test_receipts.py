@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from broker.completion import Completion, CompletionRequest, Document, Media, Usage
 from broker.pricing import Price
 from tests.factories import make_endpoint
-from workers.answers import usage_json
-from workers.counting import DETAILS, WHOLES, completed_usage, credible
-from workers.receipts import Receipt
+from workers.attempt.cost import AttemptCost
+from workers.attempt.response_bodies import usage_json
+from workers.attempt.usage_counts import DETAILS, WHOLES, completed_usage, credible
 
 PICTURE = {"type": "image_url", "image_url": {"url": "https://x"}}
 TWO_PICTURES = {"messages": [{"role": "user", "content": [PICTURE, PICTURE]}]}
@@ -41,12 +41,12 @@ MADE = [Media("1", "image/png", b""), Media("2", "image/webp", b"")]
 )
 def test_pieces_are_paid(price, body, answer, nanos):
     job = SimpleNamespace(endpoint=make_endpoint(**price))
-    assert Receipt.of(job, CompletionRequest(body, "m"), answer).cost_nanos == nanos
+    assert AttemptCost.of(job, CompletionRequest(body, "m"), answer).cost_nanos == nanos
 
 
 def test_prices_by_the_token_count_no_pieces():
     job = SimpleNamespace(endpoint=make_endpoint(prompt=10**6))
-    receipt = Receipt.of(job, CompletionRequest(TWO_PICTURES, "m"), DRAWN)
+    receipt = AttemptCost.of(job, CompletionRequest(TWO_PICTURES, "m"), DRAWN)
     assert receipt.usage.input_images is None
     assert Price(prompt=10**6) == job.endpoint.price
 
@@ -68,7 +68,7 @@ def test_prices_by_the_token_count_no_pieces():
 def test_whatever_a_model_wrote_is_estimated_where_nobody_counted(message):
     begun = Completion([{"index": 0, "finish_reason": None, "message": message}])
     job = SimpleNamespace(endpoint=make_endpoint(completion=10**6))
-    receipt = Receipt.of(job, CompletionRequest({"messages": []}, "m"), begun)
+    receipt = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), begun)
     assert (receipt.usage.output, receipt.cost_nanos) == (100, 100)
 
 
@@ -76,7 +76,7 @@ def test_pictures_that_were_shown_are_paid_though_the_answer_was_cut_off():
     message = {"content": None, "images": [{}, {}]}
     begun = Completion([{"index": 0, "finish_reason": None, "message": message}])
     job = SimpleNamespace(endpoint=make_endpoint(image_output=7))
-    assert Receipt.of(job, CompletionRequest({"messages": []}, "m"), begun).cost_nanos == 14
+    assert AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), begun).cost_nanos == 14
 
 
 SAID = Completion([{"index": 0, "finish_reason": "stop", "message": {"content": "x" * 400}}])
@@ -96,7 +96,7 @@ SILENT = Completion([{"index": 0, "finish_reason": "stop", "message": {"content"
 def test_zeros_beside_text_are_no_count(answer, usage, is_estimated):
     job = SimpleNamespace(endpoint=make_endpoint(prompt=10**6, completion=10**6))
     request = CompletionRequest({"messages": [{"role": "user", "content": "y" * 400}]}, "m")
-    receipt = Receipt.of(job, request, replace(answer, usage=usage))
+    receipt = AttemptCost.of(job, request, replace(answer, usage=usage))
     assert receipt.usage.estimated is is_estimated
     if is_estimated:
         assert receipt.usage.output == 100
@@ -126,7 +126,7 @@ def test_the_tier_that_served_the_call_counts():
     ]:  # fmt: skip
         answer = Completion(WRITTEN, Usage(input=1, output=1), service_tier=served)
         request = CompletionRequest({"messages": [], "service_tier": asked}, "m")
-        assert Receipt.of(job, request, answer).cost_nanos == nanos
+        assert AttemptCost.of(job, request, answer).cost_nanos == nanos
 
 
 WRITTEN = [{"index": 0, "finish_reason": "stop", "message": {"content": "x" * 400}}]
@@ -135,7 +135,7 @@ WRITTEN = [{"index": 0, "finish_reason": "stop", "message": {"content": "x" * 40
 def test_searches_cost_apart_and_are_shown():
     job = SimpleNamespace(endpoint=make_endpoint(prompt=10**9, web_search=10_000_000))
     answer = Completion(WRITTEN, Usage(input=1, output=1, searches=3))
-    receipt = Receipt.of(job, CompletionRequest({"messages": []}, "m"), answer)
+    receipt = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
     assert (receipt.cost_nanos, receipt.search_nanos) == (30_001_000, 30_000_000)
     told = usage_json(receipt)
     assert told["cost_details"] == {"web_search_cost": 0.03}
@@ -152,7 +152,7 @@ def test_searches_cost_apart_and_are_shown():
 def test_a_providers_own_statement_checks_the_cost(stated, deviates):
     job = SimpleNamespace(id="job_1", endpoint=make_endpoint(prompt=10**12))
     answer = Completion(WRITTEN, Usage(input=1, output=1, cost_nanos=stated))
-    receipt = Receipt.of(job, CompletionRequest({"messages": []}, "m"), answer)
+    receipt = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
     assert (receipt.cost_nanos, receipt.deviates) == (1_000_000, deviates)
 
 
@@ -177,7 +177,7 @@ SOUND = {"input_audio": {"data": "A" * 32_000, "format": "mp3"}}  # 24 kB: about
 )  # fmt: skip
 def test_what_no_provider_states_is_counted(price, body, answer, nanos):
     job = SimpleNamespace(endpoint=make_endpoint(**price))
-    assert Receipt.of(job, CompletionRequest(body, "m"), answer).cost_nanos == nanos
+    assert AttemptCost.of(job, CompletionRequest(body, "m"), answer).cost_nanos == nanos
 
 
 COUNTS = [each.name for each in fields(Usage) if each.name != "estimated"]
@@ -200,7 +200,7 @@ def test_no_statement_makes_a_cost_that_cannot_be_stored(stated, as_stated):
     assert set(COUNTS) == WHOLES.keys() | DETAILS.keys()
     job = SimpleNamespace(id="job_1", endpoint=make_endpoint(**DEAR, as_stated=as_stated))
     answer = Completion(WRITTEN, Usage(**stated))
-    receipt = Receipt.of(job, CompletionRequest({"messages": []}, "m"), answer)
+    receipt = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
     assert 0 <= receipt.cost_nanos < 2**63
     assert orjson.loads(orjson.dumps(usage_json(receipt)))
 
@@ -217,5 +217,5 @@ def test_a_detail_that_cannot_be_true_counts_as_not_stated(name, count):
 def test_searches_that_nobody_can_have_made_are_not_charged():
     job = SimpleNamespace(id="job_1", endpoint=make_endpoint(prompt=10**6, web_search=5_000_000))
     answer = Completion(WRITTEN, Usage(input=1, output=1, searches=10**12))
-    receipt = Receipt.of(job, CompletionRequest({"messages": []}, "m"), answer)
+    receipt = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
     assert (receipt.cost_nanos, receipt.usage.searches) == (1, None)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from broker.completion import Document, Media
-from workers import insisting, recording
+from workers.attempt import recording, retry_until_stored
 
 PICTURE = Media("file_01K0000000000000000000000A", "image/png", b"png")
 JOB = SimpleNamespace(id="job_1", workspace_id="ws_1")
@@ -33,7 +33,7 @@ def keep(disk, lease_seconds):
 
 
 async def test_it_is_written_once_there_is_room(monkeypatch):
-    monkeypatch.setattr(insisting, "AGAIN_SECONDS", 0)
+    monkeypatch.setattr(retry_until_stored, "RETRY_SECONDS", 0)
     disk = Disk(full=3)
     [row] = await keep(disk, lease_seconds=60)
     assert disk.saved == [PICTURE]

@@ -13,9 +13,9 @@ from broker.routing import Plan
 from broker.settings import Settings
 from broker.tables import Generation
 from tests.factories import cancel, failure, make_principal, submit_and_claim
-from workers.assembly import Assembly
-from workers.recording import fail
-from workers.story import Story
+from workers.attempt.events import AttemptEvents
+from workers.attempt.recording import fail
+from workers.upstream.assembly import Assembly
 
 
 class Tools:
@@ -36,7 +36,7 @@ async def test_a_job_that_was_cancelled_as_its_attempt_failed_is_told_as_cancell
     # Given an attempt that fails in a way that is tried again
     caller, tools = make_principal(database), Tools(database)
     job = replace(submit_and_claim(database, caller), stream=stream)
-    story = await Story.open(job, tools.events, redis=None)
+    story = await AttemptEvents.open(job, tools.events, redis=None)
     run = SimpleNamespace(
         job=job, story=story, heard=None, timings=SimpleNamespace(first_token_ms=1, duration_ms=2)
     )
@@ -59,7 +59,7 @@ async def test_a_cancelled_stream_is_charged_by_estimate_no_more_than_its_hold(d
         job.endpoint, price=Price(completion=10_000_000), supported_parameters=frozenset()
     )
     job = replace(job, plan=Plan((replace(job.plan.places[0], endpoint=endpoint),)))
-    story = await Story.open(job, tools.events, redis=None)
+    story = await AttemptEvents.open(job, tools.events, redis=None)
     heard = Assembly(lambda _: story.chunk({"choices": []}))
     heard.add(Chunk(choices=[{"index": 0, "delta": {"content": "four" * length}}]))
     run = SimpleNamespace(

@@ -7,8 +7,8 @@ from kombu import Connection, Queue
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from workers import consumer, unacked
-from workers.consumer import Consumer
+from workers.runtime import consumer, unacked
+from workers.runtime.consumer import Consumer
 
 
 def test_a_sweep_leaves_the_connection_alone_that_waits(valkey: str) -> None:

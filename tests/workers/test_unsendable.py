@@ -10,9 +10,9 @@ from broker.completion import AttemptOutcome, CompletionRequest, Failure
 from broker.settings import Settings
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
-from workers.answer_reading import Deadlines, Stopwatch
-from workers.assembly import Assembly
-from workers.upstream import Wire, call
+from workers.upstream.answer_body import Deadlines, Stopwatch
+from workers.upstream.assembly import Assembly
+from workers.upstream.client import Wire, call
 
 BODY = {"messages": [{"role": "user", "content": "x"}]}
 KEY = "sk-nl-secret-0123456789"

@@ -1,7 +1,7 @@
 """The seam between Waybill and a provider's wire: request out, answer in, chunk in, error in.
 
 An adapter is pure: it builds bytes and reads bytes, and never touches the network. The one place
-that sends what it builds is `workers.upstream`.
+that sends what it builds is `workers.upstream.client`.
 """
 
 from abc import ABC, abstractmethod

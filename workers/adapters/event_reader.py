@@ -11,7 +11,7 @@ from workers.adapters.base import (
 )
 from workers.adapters.framing import Framing
 from workers.adapters.split_pairs import SplitPairs
-from workers.adapters.sse import Event
+from workers.adapters.sse import ServerSentEvent
 
 
 class EventReader(ABC):
@@ -62,14 +62,14 @@ class EventReader(ABC):
         return chunks
 
     @abstractmethod
-    def _take(self, event: Event, chunks: list[Chunk]) -> None:
+    def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
         """Add what an event says to `chunks`; raises the errors of the seam."""
 
     @abstractmethod
     def _end(self, chunks: list[Chunk]) -> None:
         """Add what the end of the bytes brings; raises CutOffError if it came too soon."""
 
-    def _read(self, events: list[Event]) -> list[Chunk]:
+    def _read(self, events: list[ServerSentEvent]) -> list[Chunk]:
         chunks: list[Chunk] = []
         for event in events:
             try:

@@ -7,7 +7,7 @@ request with one JSON document: an error, or an answer of a vendor that does not
 import re
 
 from workers.adapters.base import CutOffError
-from workers.adapters.sse import BOM, Event, SseDecoder
+from workers.adapters.sse import BOM, ServerSentEvent, SseDecoder
 
 _MARK = re.compile(rb'[{}"]')
 _MARK_IN_STRING = re.compile(rb'["\\]')
@@ -27,9 +27,9 @@ class JsonDocuments:
         self._in_string = False
         self._escaped = False  # the last byte was a backslash in a string
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Return the objects completed by `data`."""
-        events: list[Event] = []
+        events: list[ServerSentEvent] = []
         start = at = 0
         while at < len(data):
             if self._escaped:
@@ -43,13 +43,13 @@ class JsonDocuments:
             if mark[0] == b"{" and not self._depth:
                 start = mark.start()
             if self._step(mark[0]):
-                events.append(Event(bytes(self._held + data[start:at]), is_document=True))
+                events.append(ServerSentEvent(bytes(self._held + data[start:at]), is_document=True))
                 self._held.clear()
         if self._depth:
             self._held += data[start:]
         return events
 
-    def close(self) -> list[Event]:
+    def close(self) -> list[ServerSentEvent]:
         """Return nothing. Raises CutOffError where an object was still open."""
         if self._depth:
             raise CutOffError("the stream ended within a JSON object")
@@ -78,7 +78,7 @@ class Framing:
         self._decoder: SseDecoder | JsonDocuments | None = None
         self._start = b""  # bytes that do not tell yet
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Return the events completed by `data`."""
         if self._decoder is None:
             data = (self._start + data).removeprefix(BOM).lstrip()
@@ -88,6 +88,6 @@ class Framing:
             self._decoder = JsonDocuments() if data[:1] in (b"{", b"[") else SseDecoder()
         return self._decoder.feed(data)
 
-    def close(self) -> list[Event]:
+    def close(self) -> list[ServerSentEvent]:
         """Return the event that was still open when the bytes ended, if there was one."""
         return self._decoder.close() if self._decoder is not None else []

@@ -6,7 +6,7 @@ OpenAI and Azure still take the form as it is; no other wire ever knew it.
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.shapes import objects
+from workers.adapters.json_shapes import objects
 
 
 def with_tools(body: Json) -> Json:

@@ -22,7 +22,7 @@ _ADDRESS = re.compile(r"\s*(data:|https?://|gs://|s3://)", re.IGNORECASE)
 _SOUNDS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "x-flac": "flac", "mp4": "m4a"}
 
 
-class Medium(StrEnum):
+class MediaKind(StrEnum):
     """What kind of thing it is."""
 
     IMAGE = "image"
@@ -32,10 +32,10 @@ class Medium(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class AttachedMedia:
     """One attachment: exactly one of `data`, `url` and `file_id` is set."""
 
-    medium: Medium
+    medium: MediaKind
     mime: str | None = None  # as stated or told by a file name; None where nothing tells
     data: str | None = None  # base64
     url: str | None = None
@@ -52,7 +52,7 @@ class Media:
         return self.data is not None and (self.mime or "").startswith("text/")
 
 
-def read_media(part: Json) -> Media | None:
+def read_media(part: Json) -> AttachedMedia | None:
     """Return the attachment a content part holds, or None where it holds none.
 
     Raises ValueError, which says what is wrong, for data that cannot be read.
@@ -60,14 +60,14 @@ def read_media(part: Json) -> Media | None:
     kind = part.get("type")
     held = part.get(kind) if isinstance(kind, str) else None
     if kind in ("image_url", "video_url"):
-        medium = Medium.IMAGE if kind == "image_url" else Medium.VIDEO
+        medium = MediaKind.IMAGE if kind == "image_url" else MediaKind.VIDEO
         return _located(held.get("url") if isinstance(held, dict) else held, medium)
     if kind == "input_audio" and isinstance(held, dict):
         return _audio(held)
     if kind == "file" and isinstance(held, dict):
         return _file(held)
     if kind in ("image", "document") and isinstance(source := part.get("source"), dict):
-        media = _sourced(source, Medium(kind))
+        media = _sourced(source, MediaKind(kind))
         return media and replace(media, title=_word(part.get("title")))
     return None
 
@@ -78,59 +78,63 @@ def sound_format(mime: str | None) -> str:
     return _SOUNDS.get(subtype, subtype)
 
 
-def _located(url: Any, medium: Medium, title: str | None = None) -> Media | None:
+def _located(url: Any, medium: MediaKind, title: str | None = None) -> AttachedMedia | None:
     if not isinstance(url, str) or not url:
         return None
     if not is_data_uri(url):
-        return Media(medium, guess_type(urlsplit(url).path)[0], url=url, title=title)
+        return AttachedMedia(medium, guess_type(urlsplit(url).path)[0], url=url, title=title)
     uri = read_data_uri(url)
     medium = _medium(uri.mime or "", medium)
-    return Media(medium, uri.mime, data=uri.data, title=title, rewritten=str(uri) != url)
+    return AttachedMedia(medium, uri.mime, data=uri.data, title=title, rewritten=str(uri) != url)
 
 
-def _encoded(data: str, medium: Medium, mime: str | None, title: str | None = None) -> Media | None:
+def _encoded(
+    data: str, medium: MediaKind, mime: str | None, title: str | None = None
+) -> AttachedMedia | None:
     """Return an attachment given as base64, or as the address that some write in its place."""
     if _ADDRESS.match(data):
         return _located(data, medium, title)
     plain = canonical_base64(data)
-    return Media(medium, mime, data=plain, title=title, rewritten=plain != data)
+    return AttachedMedia(medium, mime, data=plain, title=title, rewritten=plain != data)
 
 
-def _audio(held: Json) -> Media | None:
+def _audio(held: Json) -> AttachedMedia | None:
     data = _word(held.get("data"))
     if data is None:
         return None
-    return _encoded(data, Medium.AUDIO, f"audio/{held.get('format') or 'wav'}")
+    return _encoded(data, MediaKind.AUDIO, f"audio/{held.get('format') or 'wav'}")
 
 
-def _file(held: Json) -> Media | None:
+def _file(held: Json) -> AttachedMedia | None:
     data, title = held.get("file_data"), _word(held.get("filename"))
     if not isinstance(data, str) or not data:
         file_id = _word(held.get("file_id"))
-        return Media(Medium.DOCUMENT, file_id=file_id, title=title) if file_id else None
+        return AttachedMedia(MediaKind.DOCUMENT, file_id=file_id, title=title) if file_id else None
     mime = guess_type(title or "")[0] or "application/pdf"
     if _ADDRESS.match(data):
-        return _located(data, Medium.DOCUMENT, title)
-    return _encoded(data, _medium(mime, Medium.DOCUMENT), mime, title)
+        return _located(data, MediaKind.DOCUMENT, title)
+    return _encoded(data, _medium(mime, MediaKind.DOCUMENT), mime, title)
 
 
-def _sourced(source: Json, medium: Medium) -> Media | None:
+def _sourced(source: Json, medium: MediaKind) -> AttachedMedia | None:
     data, mime = _word(source.get("data")), _word(source.get("media_type"))
     match source.get("type"):
         case "base64" if data:
             return _encoded(data, medium, mime)
         case "text" if data:
-            return Media(medium, "text/plain", data=base64.b64encode(data.encode()).decode())
+            return AttachedMedia(
+                medium, "text/plain", data=base64.b64encode(data.encode()).decode()
+            )
         case "url":
             return _located(source.get("url"), medium)
         case "file" if file_id := _word(source.get("file_id")):
-            return Media(medium, file_id=file_id)
+            return AttachedMedia(medium, file_id=file_id)
     return None
 
 
-def _medium(mime: str, otherwise: Medium) -> Medium:
+def _medium(mime: str, otherwise: MediaKind) -> MediaKind:
     family = mime.partition("/")[0]
-    return Medium(family) if family in ("image", "audio", "video") else otherwise
+    return MediaKind(family) if family in ("image", "audio", "video") else otherwise
 
 
 def _word(value: Any) -> str | None:

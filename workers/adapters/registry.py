@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from workers.adapters.anthropic import AnthropicAdapter
-from workers.adapters.azure import AzureAdapter
 from workers.adapters.base import Adapter
 from workers.adapters.bedrock import BedrockAdapter
 from workers.adapters.cohere import CohereAdapter
 from workers.adapters.gemini import GeminiAdapter
 from workers.adapters.mistral import MistralAdapter
 from workers.adapters.openai import OpenAiAdapter
+from workers.adapters.openai.azure import AzureAdapter
 
 ADAPTERS: Mapping[str, Adapter] = {
     adapter.wire: adapter

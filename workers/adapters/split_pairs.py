@@ -7,7 +7,7 @@ and begin the next with the second (`\\ude0a`). Neither event alone says which c
 import re
 from collections.abc import Iterable
 
-from workers.adapters.sse import Event
+from workers.adapters.sse import ServerSentEvent
 
 _MARK = b"\\u"
 _FIRST_HALF = re.compile(
@@ -22,11 +22,11 @@ class SplitPairs:
     __slots__ = ("_held",)
 
     def __init__(self) -> None:
-        self._held: Event | None = None
+        self._held: ServerSentEvent | None = None
 
-    def feed(self, events: Iterable[Event]) -> list[Event]:
+    def feed(self, events: Iterable[ServerSentEvent]) -> list[ServerSentEvent]:
         """Return the events that are complete."""
-        whole: list[Event] = []
+        whole: list[ServerSentEvent] = []
         for event in events:
             if self._held is not None:
                 first, event = _joined(self._held, event)  # noqa: PLW2901  # the same event, mended
@@ -38,13 +38,15 @@ class SplitPairs:
                 whole.append(event)
         return whole
 
-    def close(self) -> list[Event]:
+    def close(self) -> list[ServerSentEvent]:
         """Return the event that is still held back."""
         held, self._held = self._held, None
         return [] if held is None else [held]
 
 
-def _joined(first: Event, second: Event) -> tuple[Event, Event]:
+def _joined(
+    first: ServerSentEvent, second: ServerSentEvent
+) -> tuple[ServerSentEvent, ServerSentEvent]:
     """Move the first halves into the second event, where each finds its second half."""
     halves = [found["half"] for found in _FIRST_HALF.finditer(first.data)]
     if len(halves) != len(_SECOND_HALF.findall(second.data)):

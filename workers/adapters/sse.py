@@ -10,7 +10,7 @@ from typing import NamedTuple
 BOM = b"\xef\xbb\xbf"
 
 
-class Event(NamedTuple):
+class ServerSentEvent(NamedTuple):
     """One dispatched event. `data` stays bytes because that is what a JSON parser likes best."""
 
     data: bytes
@@ -35,7 +35,7 @@ class SseDecoder:
         self._first = True
         self._skip_lf = False  # the last feed ended in CR: a leading LF belongs to it
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Return the events completed by `data`."""
         if self._skip_lf and data:
             self._skip_lf = False
@@ -52,12 +52,12 @@ class SseDecoder:
         self._hold(rest)
         return events
 
-    def close(self) -> list[Event]:
+    def close(self) -> list[ServerSentEvent]:
         """Return the event that was still open when the bytes ended, if there was one."""
         return self._take([self._joined(), b""])
 
-    def _take(self, lines: list[bytes]) -> list[Event]:
-        events: list[Event] = []
+    def _take(self, lines: list[bytes]) -> list[ServerSentEvent]:
+        events: list[ServerSentEvent] = []
         if self._first:
             self._first = False
             lines[0] = lines[0].removeprefix(BOM)
@@ -80,8 +80,8 @@ class SseDecoder:
         elif name == b"event":
             self._name = value.decode("utf-8", "replace")
 
-    def _dispatch(self) -> Event:
-        event = Event(b"\n".join(self._data), self._name or "message")
+    def _dispatch(self) -> ServerSentEvent:
+        event = ServerSentEvent(b"\n".join(self._data), self._name or "message")
         self._data.clear()
         self._name = ""
         return event

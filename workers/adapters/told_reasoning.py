@@ -5,12 +5,12 @@ Clients send it back under one of three names: `reasoning_content` (DeepSeek's),
 """
 
 from broker.completion import Json
-from workers.adapters.shapes import objects, text_of
+from workers.adapters.json_shapes import objects, text_of
 
 _TEXTS = {"reasoning.text": "text", "reasoning.summary": "summary"}
 
 
-def told_reasoning(message: Json) -> str:
+def history_reasoning(message: Json) -> str:
     """Return the reasoning of a message; an encrypted one says nothing to other vendors."""
     for name in ("reasoning_content", "reasoning"):
         if text := text_of(message.get(name)):

@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from broker.completion import Json
-from workers.adapters.shapes import held, objects, text_of
+from workers.adapters.json_shapes import held, objects, text_of
 
 IdForm: TypeAlias = Callable[[str, int], str]
 """Returns an id that a wire allows for a given id; the number counts the attempts, from 0."""

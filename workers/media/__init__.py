@@ -4,15 +4,15 @@ What a provider does not fetch is fetched here, and files its model cannot take 
 """
 
 from workers.media.annotations import Annotator
-from workers.media.fetching import Fetched, Fetcher, FetchError
+from workers.media.fetching import FetchedMedia, Fetcher, FetchError
 from workers.media.pdf import pdf_reader
 from workers.media.preparation import Prepared, prepare
-from workers.media.relayed import refuse_private_urls
+from workers.media.relayed_urls import refuse_private_urls
 
 __all__ = (
     "Annotator",
     "FetchError",
-    "Fetched",
+    "FetchedMedia",
     "Fetcher",
     "Prepared",
     "pdf_reader",

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from broker.completion import Chunk, Completion, Json
 from workers.media.documents import ReadFile
 
-Answer = TypeVar("Answer")
+AnyAnswer = TypeVar("AnyAnswer")
 
 
 def annotation(file: ReadFile) -> Json:
@@ -56,7 +56,7 @@ class Annotator:
         self._untold = False
         return replace(chunk, choices=self._added(chunk.choices, "delta"))
 
-    def answer(self, answer: Answer) -> Answer:
+    def answer(self, answer: AnyAnswer) -> AnyAnswer:
         """Return the answer, with the annotations if it is a completion."""
         if not self._annotations or not isinstance(answer, Completion):
             return answer

@@ -1,7 +1,7 @@
 """The failure of a body that cannot be made to fit. It is the request's own fault."""
 
 from broker.completion import AttemptOutcome, ErrorType, Failure
-from workers.adapters.media import Medium
+from workers.adapters.media import MediaKind
 
 
 class UnfitError(Exception):
@@ -12,8 +12,8 @@ class UnfitError(Exception):
         self.failure = Failure(AttemptOutcome.NOT_SENT, error_type, message)
 
 
-def unfit(medium: Medium, message: str, image_error: ErrorType) -> UnfitError:
+def unfit(medium: MediaKind, message: str, image_error: ErrorType) -> UnfitError:
     """Return the error, by the name that images have for it where it is one."""
-    if medium is Medium.IMAGE:
+    if medium is MediaKind.IMAGE:
         return UnfitError(message, image_error)
     return UnfitError(message)

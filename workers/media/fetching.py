@@ -17,7 +17,7 @@ HEADERS = {"user-agent": "Waybill (media fetcher)", "accept": "*/*"}
 
 
 @dataclass(frozen=True, slots=True)
-class Fetched:
+class FetchedMedia:
     """What was at a URL."""
 
     content: bytes
@@ -32,7 +32,7 @@ class FetchError(Exception):
         self.too_large = too_large
 
 
-Fetch: TypeAlias = Callable[[str], Awaitable[Fetched]]
+Fetch: TypeAlias = Callable[[str], Awaitable[FetchedMedia]]
 
 
 class Fetcher:
@@ -44,7 +44,7 @@ class Fetcher:
         self._client = guarded_client(self._policy, self._bounds, connections=AT_ONCE)
         self._free = asyncio.Semaphore(AT_ONCE)
 
-    async def __call__(self, url: str) -> Fetched:
+    async def __call__(self, url: str) -> FetchedMedia:
         try:
             parse(url, self._policy)  # as it was written, before any other parser tidies it
             async with self._free, self._client.stream("GET", url, headers=HEADERS) as response:
@@ -59,7 +59,7 @@ class Fetcher:
     async def aclose(self) -> None:
         await self._client.aclose()
 
-    async def _read(self, response: httpx.Response, url: str) -> Fetched:
+    async def _read(self, response: httpx.Response, url: str) -> FetchedMedia:
         if response.has_redirect_location:
             raise FetchError(f"{_shown(url)} redirects, which is not followed: give its target.")
         if response.status_code != httpx.codes.OK:
@@ -70,7 +70,7 @@ class Fetcher:
             raise self._too_large(url)
         content = b"".join([piece async for piece in response.aiter_raw()])
         stated = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        return Fetched(content, stated or None)
+        return FetchedMedia(content, stated or None)
 
     def _too_large(self, url: str) -> FetchError:
         most = self._bounds.max_bytes

@@ -3,9 +3,9 @@
 from dataclasses import replace
 
 from broker.completion import ErrorType
-from workers.adapters.media import Media, Medium
+from workers.adapters.media import AttachedMedia, MediaKind
 from workers.media.failures import UnfitError, unfit
-from workers.media.fetching import Fetched
+from workers.media.fetching import FetchedMedia
 from workers.media.formats import PDF, family, sniff, sniff_base64
 
 IMAGES = frozenset(
@@ -17,25 +17,25 @@ OPAQUE = frozenset({"application/octet-stream", "binary/octet-stream", "applicat
 """What servers state that do not know what they send."""
 
 
-def told_type(media: Media, fetched: Fetched) -> str | None:
+def told_type(media: AttachedMedia, fetched: FetchedMedia) -> str | None:
     """Return the media type of what was fetched. Raises UnfitError where it is something else."""
     stated = None if fetched.mime in OPAQUE else fetched.mime
     found = sniff(fetched.content)
     match media.medium:
-        case Medium.IMAGE:
+        case MediaKind.IMAGE:
             return _image_type(stated, found)
-        case Medium.DOCUMENT:
+        case MediaKind.DOCUMENT:
             return _document_type(media.mime, stated, found)
-        case Medium.AUDIO | Medium.VIDEO:
+        case MediaKind.AUDIO | MediaKind.VIDEO:
             return _recording_type(media.medium, stated, found)
 
 
-def checked(media: Media, field: str) -> Media:
+def checked(media: AttachedMedia, field: str) -> AttachedMedia:
     """Return an attachment that came with its bytes, under their true type.
 
     Raises UnfitError, which names the field, where the data of an image is something else.
     """
-    if media.medium is not Medium.IMAGE or media.data is None:
+    if media.medium is not MediaKind.IMAGE or media.data is None:
         return media
     found = sniff_base64(media.data)
     if found is None and family(media.mime) == "image":
@@ -71,7 +71,7 @@ def _document_type(expected: str | None, stated: str | None, found: str | None) 
         return PDF
     if expected == PDF:
         raise unfit(
-            Medium.DOCUMENT,
+            MediaKind.DOCUMENT,
             f"What was fetched as a PDF is of type {stated or found or 'unknown'}.",
             ErrorType.INVALID_REQUEST,
         )
@@ -80,7 +80,7 @@ def _document_type(expected: str | None, stated: str | None, found: str | None) 
     return found or stated or expected
 
 
-def _recording_type(medium: Medium, stated: str | None, found: str | None) -> str:
+def _recording_type(medium: MediaKind, stated: str | None, found: str | None) -> str:
     for mime in (found, stated):
         # One container, two kinds: MP4, Ogg and WebM may hold only sound.
         if mime and family(mime) in ("audio", "video"):

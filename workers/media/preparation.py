@@ -11,11 +11,11 @@ from broker.completion import ErrorType, Failure, Json
 from broker.file_parser import FileParser
 from broker.needs import MEDIA_PARTS, media_parts
 from workers.adapters.base import Adapter
-from workers.adapters.media import Media, Medium, read_media
+from workers.adapters.media import AttachedMedia, MediaKind, read_media
 from workers.media.annotations import annotation, known_files
 from workers.media.documents import read_file
 from workers.media.failures import UnfitError, unfit
-from workers.media.fetching import Fetch, Fetched, FetchError
+from workers.media.fetching import Fetch, FetchedMedia, FetchError
 from workers.media.formats import family
 from workers.media.inspection import checked, told_type
 from workers.media.parts import is_usual, media_part, text_part
@@ -142,8 +142,8 @@ class _Preparation:
         media = _read_part(part, place)
         if media is None:
             return _Fitted(part)
-        if media.medium is Medium.DOCUMENT and family(media.mime) in tuple(Medium):
-            media = replace(media, medium=Medium(family(media.mime)))  # a file that is an image
+        if media.medium is MediaKind.DOCUMENT and family(media.mime) in tuple(MediaKind):
+            media = replace(media, medium=MediaKind(family(media.mime)))  # a file that is an image
         match self._rules.way(media):
             case Way.AS_IS:
                 true = checked(media, _field(place))
@@ -156,7 +156,7 @@ class _Preparation:
             case Way.TEXT:
                 return await self._read(media, part)
 
-    async def _read(self, media: Media, part: Json) -> _Fitted:
+    async def _read(self, media: AttachedMedia, part: Json) -> _Fitted:
         if media.url:
             fetched, mime = await self._get(media)
             content = fetched.content
@@ -166,7 +166,7 @@ class _Preparation:
         file = await read_file(content, mime, name, self._known, self._read_pdf)
         return _Fitted(text_part(file.text, part), annotation(file) if file.hash else None)
 
-    async def _get(self, media: Media) -> tuple[Fetched, str | None]:
+    async def _get(self, media: AttachedMedia) -> tuple[FetchedMedia, str | None]:
         try:
             async with self._free:
                 fetched = await self._fetch(media.url or "")
@@ -181,7 +181,7 @@ class _Preparation:
         return fetched, told_type(media, fetched)
 
 
-def _read_part(part: Json, place: _Place) -> Media | None:
+def _read_part(part: Json, place: _Place) -> AttachedMedia | None:
     """Return the attachment of a part. Raises UnfitError that names the part."""
     try:
         return read_media(part)

@@ -14,10 +14,10 @@ def body_size(body: bytes) -> int:
     return len(body) if len(body) >= SMALL_BYTES else 0
 
 
-class Place:
+class MediaReservation:
     """The bytes that one call holds."""
 
-    def __init__(self, room: "Room", workspace_id: str, size: int) -> None:
+    def __init__(self, room: "MediaMemory", workspace_id: str, size: int) -> None:
         self._room = room
         self.workspace_id = workspace_id
         self.size = size
@@ -28,7 +28,7 @@ class Place:
         self._room.resize(self, min(size, self.size))
 
 
-class Room:
+class MediaMemory:
     """Shared by the calls of a worker, in the order in which they come.
 
     One workspace never takes more than half while it has calls in flight, so that others find room.
@@ -37,7 +37,7 @@ class Room:
     def __init__(self, most: int) -> None:
         self._most = most
         self._held: Counter[str] = Counter()  # bytes by workspace
-        self._waiting: list[Place] = []
+        self._waiting: list[MediaReservation] = []
 
     @property
     def held(self) -> int:
@@ -45,12 +45,12 @@ class Room:
         return self._held.total()
 
     @asynccontextmanager
-    async def hold(self, workspace_id: str, size: int) -> AsyncIterator[Place]:
+    async def hold(self, workspace_id: str, size: int) -> AsyncIterator[MediaReservation]:
         """Wait until there is room for `size` bytes, and hold them meanwhile.
 
         What is larger than all room has it alone.
         """
-        place = Place(self, workspace_id, size)
+        place = MediaReservation(self, workspace_id, size)
         self._waiting.append(place)
         self._grant()
         try:
@@ -62,7 +62,7 @@ class Room:
             else:
                 self.resize(place, 0)
 
-    def resize(self, place: Place, size: int) -> None:
+    def resize(self, place: MediaReservation, size: int) -> None:
         """Hold fewer bytes for a call."""
         self._held[place.workspace_id] += size - place.size
         place.size = size
@@ -78,7 +78,7 @@ class Room:
                 if not place.granted.done():
                     place.granted.set_result(None)
 
-    def _fits(self, place: Place) -> bool:
+    def _fits(self, place: MediaReservation) -> bool:
         own = self._held[place.workspace_id]
         if own and own + place.size > self._most // 2:
             return False

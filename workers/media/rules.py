@@ -6,16 +6,16 @@ from enum import Enum, auto
 from broker.file_parser import FileParser
 from broker.needs import READABLE
 from workers.adapters.base import Adapter
-from workers.adapters.media import Media, Medium
+from workers.adapters.media import AttachedMedia, MediaKind
 from workers.adapters.openai.quirks import Quirk
 from workers.media.failures import UnfitError
 from workers.media.formats import PDF
 
 MODALITIES = {
-    Medium.IMAGE: "image",
-    Medium.DOCUMENT: "file",
-    Medium.AUDIO: "audio",
-    Medium.VIDEO: "video",
+    MediaKind.IMAGE: "image",
+    MediaKind.DOCUMENT: "file",
+    MediaKind.AUDIO: "audio",
+    MediaKind.VIDEO: "video",
 }
 _WEB = ("https://", "http://")
 
@@ -37,9 +37,9 @@ class Rules:
     parser: FileParser = field(default_factory=FileParser)
     quirks: frozenset[str] = frozenset()
 
-    def way(self, media: Media) -> Way:
+    def way(self, media: AttachedMedia) -> Way:
         """Decide about one attachment. Raises UnfitError where there is no way."""
-        if media.medium is Medium.DOCUMENT and not self._takes_natively(media):
+        if media.medium is MediaKind.DOCUMENT and not self._takes_natively(media):
             return Way.TEXT
         if not self._takes(MODALITIES[media.medium]):
             raise UnfitError(f"The model takes no {MODALITIES[media.medium]} input here.")
@@ -49,7 +49,7 @@ class Rules:
         known = self.modalities
         return modality in self.adapter.accepts and (known is None or modality in known)
 
-    def _takes_natively(self, media: Media) -> bool:
+    def _takes_natively(self, media: AttachedMedia) -> bool:
         """Whether a file goes as it is. Where nothing is known of the model, its text is safer."""
         readable = _is_readable(media)
         able = self._takes("file")
@@ -63,17 +63,17 @@ class Rules:
             return True
         return sure and not self.parser.must_be_text
 
-    def _fetches(self, media: Media, url: str) -> bool:
+    def _fetches(self, media: AttachedMedia, url: str) -> bool:
         if url.startswith(self.adapter.opens):
             return True
         if Quirk.INLINE_MEDIA in self.quirks or not url.startswith(_WEB):
             return False
-        if media.medium is Medium.DOCUMENT and media.mime not in (None, PDF):
+        if media.medium is MediaKind.DOCUMENT and media.mime not in (None, PDF):
             return False  # of files by URL, only PDFs are taken everywhere
         return MODALITIES[media.medium] in self.adapter.fetches
 
 
-def _is_readable(media: Media) -> bool:
+def _is_readable(media: AttachedMedia) -> bool:
     """Whether its text could be extracted, as far as its type tells."""
     mime = media.mime or PDF
     return media.file_id is None and (mime.startswith("text/") or mime in READABLE)

@@ -12,14 +12,14 @@ from broker.completion import Json
 from broker.operations import Operation
 from workers.adapters.anthropic.adapter import request_headers
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
-from workers.adapters.shapes import parse_object
+from workers.adapters.json_shapes import parse_object
 from workers.native_batches.base import (
     BatchApi,
-    Listed,
-    Order,
-    Page,
-    Progress,
-    Result,
+    BatchOrder,
+    BatchPage,
+    BatchProgress,
+    LineResult,
+    ListedBatch,
     refused,
     text,
     undone,
@@ -38,7 +38,7 @@ class AnthropicBatches(BatchApi):
 
     def create(
         self,
-        order: Order,
+        order: BatchOrder,
         file_id: str | None,  # noqa: ARG002
         upstream: Upstream,
     ) -> HttpRequest:
@@ -49,19 +49,19 @@ class AnthropicBatches(BatchApi):
         more = f"&after_id={after}" if after else ""
         return _get(f"{_url(upstream)}?limit=100{more}", upstream)
 
-    def page(self, body: bytes) -> Page:
+    def page(self, body: bytes) -> BatchPage:
         listed = parse_object(body)
         batches = [_listed(each) for each in listed.get("data") or ()]
-        return Page(batches, listed.get("last_id") if listed.get("has_more") else None)
+        return BatchPage(batches, listed.get("last_id") if listed.get("has_more") else None)
 
     def poll(self, batch_id: str, upstream: Upstream) -> HttpRequest:
         return _get(f"{_url(upstream)}/{batch_id}", upstream)
 
-    def progress(self, body: bytes) -> Progress:
+    def progress(self, body: bytes) -> BatchProgress:
         batch = parse_object(body)
         counts = batch.get("request_counts") or {}
         undone = (counts.get("canceled") or 0) + (counts.get("expired") or 0)
-        return Progress(
+        return BatchProgress(
             ended=text(batch, "processing_status") == "ended",
             completed=counts.get("succeeded") or 0,
             failed=counts.get("errored") or 0,
@@ -72,12 +72,12 @@ class AnthropicBatches(BatchApi):
     def results(self, place: str, upstream: Upstream) -> HttpRequest:
         return _get(f"{_url(upstream)}/{place}/results", upstream)
 
-    def result(self, line: bytes) -> Result:
+    def result(self, line: bytes) -> LineResult:
         body = parse_object(line)
         custom_id, result = text(body, "custom_id"), body.get("result")
         match result:
             case {"type": "succeeded", "message": dict(message)}:
-                return Result(custom_id, orjson.dumps(message))
+                return LineResult(custom_id, orjson.dumps(message))
             case {"type": "errored", "error": error}:
                 return refused(custom_id, error)
             case {"type": "canceled" | "expired" as end}:
@@ -96,10 +96,10 @@ def _get(url: str, upstream: Upstream) -> HttpRequest:
     return HttpRequest(url, request_headers(upstream), b"", "GET")
 
 
-def _listed(batch: Any) -> Listed:
+def _listed(batch: Any) -> ListedBatch:
     if not isinstance(batch, dict):
         raise MalformedAnswerError("a batch that is no object")
-    return Listed(text(batch, "id"), None, _moment(batch), _total(batch))
+    return ListedBatch(text(batch, "id"), None, _moment(batch), _total(batch))
 
 
 def _moment(batch: Json) -> float:

@@ -15,11 +15,11 @@ from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.errors import classify
-from workers.adapters.shapes import parse_object
+from workers.adapters.json_shapes import parse_object
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class BatchOrder:
     """A batch as it is to be made."""
 
     marker: str  # ours; sent along where the API has a place for it
@@ -29,7 +29,7 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedBatch:
     """A batch in the provider's list."""
 
     id: str
@@ -39,15 +39,15 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class BatchPage:
     """A part of the provider's list, newest first, and where the next one begins."""
 
-    batches: Sequence[Listed]
+    batches: Sequence[ListedBatch]
     after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class LineResult:
     """What became of a line: the provider's ordinary answer to it, or why there is none."""
 
     custom_id: str
@@ -56,14 +56,14 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class BatchProgress:
     """How far a batch is. `why_not` says why an ended one did not answer all of its lines."""
 
     ended: bool
     completed: int = 0
     failed: int = 0
     files: Sequence[str] = ()  # where the results of an ended one are
-    inline: Sequence[Result] = ()
+    inline: Sequence[LineResult] = ()
     why_not: str | None = None
     held_back: bool = False  # nothing was begun for want of quota: it may be sent again later
 
@@ -79,7 +79,7 @@ class BatchApi(ABC):
     def line(self, custom_id: str, operation: Operation, body: bytes) -> bytes:
         """Wrap the ordinary request body of one line."""
 
-    def upload(self, order: Order, upstream: Upstream) -> HttpRequest | None:  # noqa: ARG002
+    def upload(self, order: BatchOrder, upstream: Upstream) -> HttpRequest | None:  # noqa: ARG002
         """Return the upload that comes before the creation, where the API wants one."""
         return None
 
@@ -88,7 +88,7 @@ class BatchApi(ABC):
         return text(parse_object(body), "id")
 
     @abstractmethod
-    def create(self, order: Order, file_id: str | None, upstream: Upstream) -> HttpRequest:
+    def create(self, order: BatchOrder, file_id: str | None, upstream: Upstream) -> HttpRequest:
         """Return the call after which the provider works, and bills."""
 
     def created(self, body: bytes) -> str:
@@ -100,7 +100,7 @@ class BatchApi(ABC):
         """Ask for the provider's list, newest first."""
 
     @abstractmethod
-    def page(self, body: bytes) -> Page:
+    def page(self, body: bytes) -> BatchPage:
         """Read a part of the list."""
 
     @abstractmethod
@@ -108,7 +108,7 @@ class BatchApi(ABC):
         """Ask how far a batch is."""
 
     @abstractmethod
-    def progress(self, body: bytes) -> Progress:
+    def progress(self, body: bytes) -> BatchProgress:
         """Read how far a batch is."""
 
     @abstractmethod
@@ -116,7 +116,7 @@ class BatchApi(ABC):
         """Ask for one of `Progress.files`: a result on each line."""
 
     @abstractmethod
-    def result(self, line: bytes) -> Result:
+    def result(self, line: bytes) -> LineResult:
         """Read one result. Raises MalformedAnswerError."""
 
     @abstractmethod
@@ -132,12 +132,12 @@ def text(body: Json, name: str) -> str:
     return value
 
 
-def refused(custom_id: str, error: Any, status: int = 0) -> Result:
+def refused(custom_id: str, error: Any, status: int = 0) -> LineResult:
     """Return the result of a line that the provider answered with an error object."""
-    return Result(custom_id, failure=classify(status or 400, {}, orjson.dumps(error)))
+    return LineResult(custom_id, failure=classify(status or 400, {}, orjson.dumps(error)))
 
 
-def undone(custom_id: str, message: str) -> Result:
+def undone(custom_id: str, message: str) -> LineResult:
     """Return the result of a line that the provider never came to."""
     failure = Failure(AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, message)
-    return Result(custom_id, failure=failure)
+    return LineResult(custom_id, failure=failure)

@@ -22,19 +22,19 @@ from broker.pricing import BATCH_TIER
 from broker.retries import Decision, GiveUp, Retry
 from broker.states import JobState
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
-from workers.answer_reading import Deadlines, Stopwatch
-from workers.asking import request_of
-from workers.execution import crashed
-from workers.healing import heal
-from workers.insisting import OUT_OF_SERVICE
-from workers.recording import finish, record_failure
-from workers.run import Run
-from workers.stated_usage import stated_usage
-from workers.story import Story
-from workers.toolbox import Route, Toolbox
-from workers.upstream import MISSHAPEN
+from workers.attempt.asking import request_of
+from workers.attempt.events import AttemptEvents
+from workers.attempt.execution import crashed
+from workers.attempt.job_run import JobRun
+from workers.attempt.json_repair import repair_answer
+from workers.attempt.recording import finish, record_failure
+from workers.attempt.retry_until_stored import OUT_OF_SERVICE
+from workers.context import ProviderRoute, WorkerContext
+from workers.upstream.answer_body import Deadlines, Stopwatch
+from workers.upstream.client import MISSHAPEN
+from workers.upstream.stated_usage import stated_usage
 
-CALLED_OFF = Failure(AttemptOutcome.CANCELLED, ErrorType.CANCELLED, "Cancelled by the caller.")
+CANCELLED = Failure(AttemptOutcome.CANCELLED, ErrorType.CANCELLED, "Cancelled by the caller.")
 TOO_LATE = Failure(
     AttemptOutcome.UNKNOWN,
     ErrorType.TIMEOUT,
@@ -45,7 +45,7 @@ log = structlog.get_logger()
 
 
 @dataclass(slots=True)
-class BatchedRun(Run):
+class BatchedRun(JobRun):
     """A job whose attempt was a line of a provider's batch."""
 
     took_ms: int = 0
@@ -56,14 +56,16 @@ class BatchedRun(Run):
         return Timings(None, self.took_ms)
 
 
-async def book_answer(tools: Toolbox, route: Route, called: Called, answer: bytes) -> None:
+async def book_answer(
+    tools: WorkerContext, route: ProviderRoute, called: Called, answer: bytes
+) -> None:
     """Record what the provider answered to this line; what cannot be read falls back.
 
     So does a line over which an unexpected error is raised: the batch's other lines go on.
     """
     run = await _run(tools, called)
     try:
-        read = await heal(tools.sandbox, run, _read(run, route, answer))
+        read = await repair_answer(tools.sandbox, run, _read(run, route, answer))
         failure = read if isinstance(read, Failure) else await finish(tools, run, read)
     except OUT_OF_SERVICE:
         raise
@@ -75,36 +77,36 @@ async def book_answer(tools: Toolbox, route: Route, called: Called, answer: byte
         await _end(tools, run, failure, Retry(0))
 
 
-async def fall_back(tools: Toolbox, called: Called, failure: Failure) -> None:
+async def fall_back(tools: WorkerContext, called: Called, failure: Failure) -> None:
     """Send a job that the batch did not answer to its ordinary lane, to the start of its plan."""
     await _end(tools, await _run(tools, called), failure, Retry(0))
 
 
-async def end_early(tools: Toolbox, called: Called) -> None:
+async def end_early(tools: WorkerContext, called: Called) -> None:
     """End a job that its caller called off, or whose time is up, while the provider has it."""
-    failure = CALLED_OFF if called.called_off else TOO_LATE
+    failure = CANCELLED if called.called_off else TOO_LATE
     state = JobState.CANCELLED if called.called_off else JobState.EXPIRED
     await _end(tools, await _run(tools, called), failure, GiveUp(state))
 
 
-async def doubt(tools: Toolbox, called: Called, failure: Failure) -> None:
+async def doubt(tools: WorkerContext, called: Called, failure: Failure) -> None:
     """Do what the job's `on_unknown` says of a request that was sent and perhaps billed."""
     await _end(tools, await _run(tools, called), failure, decide(called.job, failure, now_ms()))
 
 
-async def _run(tools: Toolbox, called: Called) -> BatchedRun:
+async def _run(tools: WorkerContext, called: Called) -> BatchedRun:
     job = called.job
     body: Json = orjson.loads(job.request)
     return BatchedRun(
         job,
         request_of(job, body),
-        await Story.open(job, tools.events, tools.redis),
+        await AttemptEvents.open(job, tools.events, tools.redis),
         Stopwatch(Deadlines(0, 0, 0)),  # the call itself was not ours to time
         took_ms=max(now_ms() - called.began_at, 0),
     )
 
 
-def _read(run: Run, route: Route, answer: bytes) -> Completion | Document | Failure:
+def _read(run: JobRun, route: ProviderRoute, answer: bytes) -> Completion | Document | Failure:
     adapter = route.adapter(run.job.operation)
     assert adapter is not None  # it built the line
     try:
@@ -124,6 +126,6 @@ def _read(run: Run, route: Route, answer: bytes) -> Completion | Document | Fail
     return replace(read, service_tier=BATCH_TIER) if isinstance(read, Completion) else read
 
 
-async def _end(tools: Toolbox, run: Run, failure: Failure, decision: Decision) -> None:
+async def _end(tools: WorkerContext, run: JobRun, failure: Failure, decision: Decision) -> None:
     """Record an attempt without an answer; the dispatcher publishes what is queued again."""
     await record_failure(tools, run, failure, decision, announced=False)

@@ -10,8 +10,8 @@ from broker.completion import Failure
 from broker.redaction import redact
 from workers.adapters.base import HttpRequest
 from workers.adapters.errors import classify
-from workers.sending import reporting
-from workers.transport_errors import NEVER_LEFT
+from workers.upstream.connection import reporting
+from workers.upstream.transport_errors import NEVER_LEFT
 
 CALL_SECONDS = 240.0  # one call and its whole answer
 MAX_BODY_BYTES = 64_000_000

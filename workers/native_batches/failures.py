@@ -5,7 +5,7 @@ from broker.completion import AttemptOutcome, ErrorType, Failure
 NOT_IN_TIME = Failure(
     AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, "The provider took no batch with it in time."
 )
-UNHEARD_OF = Failure(
+UNCONFIRMED_CREATION = Failure(
     AttemptOutcome.UNKNOWN,
     ErrorType.PROVIDER_UNAVAILABLE,
     "The provider may have accepted the batch, but never said so.",

@@ -10,14 +10,14 @@ from broker.completion import Json
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.gemini.adapter import request_headers
-from workers.adapters.shapes import parse_object
+from workers.adapters.json_shapes import parse_object
 from workers.native_batches.base import (
     BatchApi,
-    Listed,
-    Order,
-    Page,
-    Progress,
-    Result,
+    BatchOrder,
+    BatchPage,
+    BatchProgress,
+    LineResult,
+    ListedBatch,
     refused,
     text,
 )
@@ -39,7 +39,7 @@ class GeminiBatches(BatchApi):
 
     def create(
         self,
-        order: Order,
+        order: BatchOrder,
         file_id: str | None,  # noqa: ARG002
         upstream: Upstream,
     ) -> HttpRequest:
@@ -59,22 +59,22 @@ class GeminiBatches(BatchApi):
         more = f"&pageToken={quote(after)}" if after else ""
         return _get(f"{upstream.base_url}/batches?pageSize=100{more}", upstream)
 
-    def page(self, body: bytes) -> Page:
+    def page(self, body: bytes) -> BatchPage:
         listed = parse_object(body)
         found = listed.get("operations") or ()
-        return Page([_listed(each) for each in found], listed.get("nextPageToken") or None)
+        return BatchPage([_listed(each) for each in found], listed.get("nextPageToken") or None)
 
     def poll(self, batch_id: str, upstream: Upstream) -> HttpRequest:
         return _get(f"{upstream.base_url}/{batch_id}", upstream)
 
-    def progress(self, body: bytes) -> Progress:
+    def progress(self, body: bytes) -> BatchProgress:
         operation = parse_object(body)
         facts = operation.get("metadata") or {}
         state = text(facts, "state").rpartition("STATE_")[2]
         counts = facts.get("batchStats") or {}
         results = list(_results(operation))
         late = state == "SUCCEEDED" and not results  # it may be told before the answers are there
-        return Progress(
+        return BatchProgress(
             ended=(bool(operation.get("done")) or state not in WAITS) and not late,
             completed=int(counts.get("successfulRequestCount") or 0),
             failed=int(counts.get("failedRequestCount") or 0),
@@ -85,7 +85,7 @@ class GeminiBatches(BatchApi):
     def results(self, place: str, upstream: Upstream) -> HttpRequest:
         raise NotImplementedError  # its `Progress.files` are always empty
 
-    def result(self, line: bytes) -> Result:
+    def result(self, line: bytes) -> LineResult:
         return _result(parse_object(line))
 
     def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:
@@ -97,7 +97,7 @@ def _get(url: str, upstream: Upstream) -> HttpRequest:
     return HttpRequest(url, request_headers(upstream, stream=False), b"", "GET")
 
 
-def _results(operation: Json) -> Iterator[Result]:
+def _results(operation: Json) -> Iterator[LineResult]:
     """Yield the results: of the operation's response, or of the batch's own output."""
     answered = operation.get("response") or (operation.get("metadata") or {}).get("output") or {}
     wrapped = answered.get("inlinedResponses") or {}
@@ -106,19 +106,19 @@ def _results(operation: Json) -> Iterator[Result]:
         yield _result(entry)
 
 
-def _result(entry: Json) -> Result:
+def _result(entry: Json) -> LineResult:
     key = text(entry.get("metadata") or {}, "key")
     answer = entry.get("response")
     if isinstance(answer, dict):
-        return Result(key, orjson.dumps(answer))
+        return LineResult(key, orjson.dumps(answer))
     return refused(key, {"error": entry.get("error")})
 
 
-def _listed(operation: Json) -> Listed:
+def _listed(operation: Json) -> ListedBatch:
     facts = operation.get("metadata") or {}
     try:
         created = datetime.fromisoformat(text(facts, "createTime")).timestamp()
     except ValueError:
         raise MalformedAnswerError("`createTime` is no time") from None
     total = int((facts.get("batchStats") or {}).get("requestCount") or 0)
-    return Listed(text(operation, "name"), facts.get("displayName"), created, total)
+    return ListedBatch(text(operation, "name"), facts.get("displayName"), created, total)

@@ -11,15 +11,15 @@ import orjson
 from broker.completion import Json
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
+from workers.adapters.json_shapes import parse_object
 from workers.adapters.openai.address import request_headers
-from workers.adapters.shapes import parse_object
 from workers.native_batches.base import (
     BatchApi,
-    Listed,
-    Order,
-    Page,
-    Progress,
-    Result,
+    BatchOrder,
+    BatchPage,
+    BatchProgress,
+    LineResult,
+    ListedBatch,
     refused,
     text,
     undone,
@@ -37,7 +37,7 @@ class JsonlFiles(BatchApi):
 
     path: ClassVar[str] = "/batches"
 
-    def upload(self, order: Order, upstream: Upstream) -> HttpRequest:
+    def upload(self, order: BatchOrder, upstream: Upstream) -> HttpRequest:
         boundary = uuid.uuid4().hex
         content = f"multipart/form-data; boundary={boundary}"
         return HttpRequest(
@@ -56,7 +56,7 @@ class JsonlFiles(BatchApi):
         url = f"{upstream.base_url}{self.path}/{batch_id}/cancel"
         return HttpRequest(url, request_headers(upstream), b"")
 
-    def result(self, line: bytes) -> Result:
+    def result(self, line: bytes) -> LineResult:
         body = parse_object(line)
         custom_id = text(body, "custom_id")
         error, response = body.get("error"), body.get("response")
@@ -69,7 +69,7 @@ class JsonlFiles(BatchApi):
         if not isinstance(status, int) or status not in _OK or not isinstance(answer, dict):
             # some are reported as done with a status of 0 and nothing in them
             return refused(custom_id, answer, status if isinstance(status, int) else 0)
-        return Result(custom_id, orjson.dumps(answer))
+        return LineResult(custom_id, orjson.dumps(answer))
 
 
 class OpenAiBatches(JsonlFiles):
@@ -82,7 +82,7 @@ class OpenAiBatches(JsonlFiles):
         facts = {"custom_id": custom_id, "method": "POST", "url": operation.value}
         return orjson.dumps(facts | {"body": orjson.Fragment(body)})
 
-    def create(self, order: Order, file_id: str | None, upstream: Upstream) -> HttpRequest:
+    def create(self, order: BatchOrder, file_id: str | None, upstream: Upstream) -> HttpRequest:
         wanted = {
             "input_file_id": file_id,
             "endpoint": order.operation.value,
@@ -96,12 +96,12 @@ class OpenAiBatches(JsonlFiles):
         more = f"&after={after}" if after else ""
         return _get(f"{upstream.base_url}{self.path}?limit=100{more}", upstream)
 
-    def page(self, body: bytes) -> Page:
+    def page(self, body: bytes) -> BatchPage:
         listed = parse_object(body)
         batches = [_listed(each) for each in objects(listed.get("data"))]
-        return Page(batches, batches[-1].id if batches and listed.get("has_more") else None)
+        return BatchPage(batches, batches[-1].id if batches and listed.get("has_more") else None)
 
-    def progress(self, body: bytes) -> Progress:
+    def progress(self, body: bytes) -> BatchProgress:
         batch = parse_object(body)
         status, counts = text(batch, "status"), batch.get("request_counts") or {}
         files = [
@@ -110,7 +110,7 @@ class OpenAiBatches(JsonlFiles):
         done, failed = counts.get("completed") or 0, counts.get("failed") or 0
         late = status == "completed" and not files and (done or failed)
         errors = objects((batch.get("errors") or {}).get("data"))
-        return Progress(
+        return BatchProgress(
             ended=status in ENDED and not late,  # `completed` may be told before the files are
             completed=done,
             failed=failed,
@@ -135,20 +135,20 @@ def _why(status: str, errors: list[Json]) -> str:
     return f"The provider's batch ended as {status}{': ' if told else ''}{told}."
 
 
-def _listed(batch: Json) -> Listed:
+def _listed(batch: Json) -> ListedBatch:
     created = batch.get("created_at")
     if not isinstance(created, int | float):
         raise MalformedAnswerError("a batch without `created_at`")
     marker = (batch.get("metadata") or {}).get(MARKER)
     total = (batch.get("request_counts") or {}).get("total") or 0
-    return Listed(text(batch, "id"), marker, float(created), total)
+    return ListedBatch(text(batch, "id"), marker, float(created), total)
 
 
 def _get(url: str, upstream: Upstream) -> HttpRequest:
     return HttpRequest(url, request_headers(upstream), b"", "GET")
 
 
-def _form(boundary: str, order: Order) -> bytes:
+def _form(boundary: str, order: BatchOrder) -> bytes:
     """Return the multipart body (RFC 7578): the purpose, then the file."""
     name = f"{order.marker}.jsonl"
     disposition = 'Content-Disposition: form-data; name="{}"'.format

@@ -24,10 +24,10 @@ from broker.native_batches import (
     take_many,
 )
 from broker.stopping import stopped
-from workers.insisting import OUT_OF_SERVICE, insist
+from workers.attempt.retry_until_stored import OUT_OF_SERVICE, retry_until_stored
+from workers.context import WorkerContext
 from workers.native_batches.registry import BATCH_APIS
 from workers.native_batches.step import Step
-from workers.toolbox import Toolbox
 
 TICK_SECONDS = 1.0
 HANDS = 4  # steps that one process takes at a time
@@ -38,7 +38,7 @@ log = structlog.get_logger()
 class NativeBatchKeeper:
     """The loop of one process."""
 
-    def __init__(self, tools: Toolbox) -> None:
+    def __init__(self, tools: WorkerContext) -> None:
         self._tools = tools
         self._steps: set[asyncio.Task[None]] = set()
 
@@ -112,7 +112,9 @@ class NativeBatchKeeper:
             kept = True
             while kept:
                 await asyncio.sleep(self._tools.settings.heartbeat_seconds)
-                kept = await insist(partial(self._extend, row), OperationalError, seconds=seconds)
+                kept = await retry_until_stored(
+                    partial(self._extend, row), OperationalError, seconds=seconds
+                )
         finally:
             stepping.cancel()
 

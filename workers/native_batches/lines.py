@@ -10,12 +10,12 @@ from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from broker.file_parser import read_file_parser
 from broker.native_batches import Called
 from broker.operations import Operation
-from workers.asking import request_of
+from workers.attempt.asking import request_of
+from workers.context import ProviderRoute, WorkerContext
 from workers.media import pdf_reader, prepare, refuse_private_urls
 from workers.media.preparation import most_fetched
 from workers.native_batches.base import BatchApi
-from workers.toolbox import Route, Toolbox
-from workers.upstream import build
+from workers.upstream.client import build
 
 NO_ROOM = Failure(
     AttemptOutcome.NOT_SENT, ErrorType.PAYLOAD_TOO_LARGE, "The provider's batch had no more room."
@@ -45,7 +45,12 @@ async def bytes_of(jobs: Sequence[Called], *, largest: int, max_bytes: int) -> i
 
 
 async def lines_of(
-    tools: Toolbox, route: Route, api: BatchApi, jobs: Sequence[Called], *, max_bytes: int
+    tools: WorkerContext,
+    route: ProviderRoute,
+    api: BatchApi,
+    jobs: Sequence[Called],
+    *,
+    max_bytes: int,
 ) -> Lines:
     """Build the lines of these jobs, as far as there is room."""
     within: list[bytes] = []
@@ -63,7 +68,9 @@ async def lines_of(
     return Lines(within, without)
 
 
-async def _line(tools: Toolbox, route: Route, api: BatchApi, called: Called) -> bytes | Failure:
+async def _line(
+    tools: WorkerContext, route: ProviderRoute, api: BatchApi, called: Called
+) -> bytes | Failure:
     job = called.job
     body: Json = orjson.loads(job.request)
     request = request_of(job, body)

@@ -5,9 +5,9 @@ import orjson
 from broker.completion import Json
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, Upstream
+from workers.adapters.json_shapes import parse_object
 from workers.adapters.openai.address import request_headers
-from workers.adapters.shapes import parse_object
-from workers.native_batches.base import Listed, Order, Page, Progress, text
+from workers.native_batches.base import BatchOrder, BatchPage, BatchProgress, ListedBatch, text
 from workers.native_batches.jsonl_files import MARKER, JsonlFiles, objects
 
 PAGE_SIZE = 100
@@ -26,7 +26,7 @@ class MistralBatches(JsonlFiles):
         asked.pop("model", None)
         return orjson.dumps({"custom_id": custom_id, "body": asked})
 
-    def create(self, order: Order, file_id: str | None, upstream: Upstream) -> HttpRequest:
+    def create(self, order: BatchOrder, file_id: str | None, upstream: Upstream) -> HttpRequest:
         wanted = {
             "input_files": [file_id],
             "model": order.model,
@@ -41,18 +41,18 @@ class MistralBatches(JsonlFiles):
         url = f"{upstream.base_url}{self.path}?page={after or 0}&page_size={PAGE_SIZE}"
         return HttpRequest(url, request_headers(upstream), b"", "GET")
 
-    def page(self, body: bytes) -> Page:
+    def page(self, body: bytes) -> BatchPage:
         listed = parse_object(body)
         found = objects(listed.get("data"))
         # pages have numbers, which its answer does not repeat: one page is a hundred jobs back
-        return Page([_listed(each) for each in found])
+        return BatchPage([_listed(each) for each in found])
 
-    def progress(self, body: bytes) -> Progress:
+    def progress(self, body: bytes) -> BatchProgress:
         job = parse_object(body)
         status = text(job, "status")
         told = "; ".join(str(each.get("message")) for each in objects(job.get("errors"))[:3])
         why = f"The provider's batch ended as {status}{': ' if told else ''}{told}."
-        return Progress(
+        return BatchProgress(
             ended=status not in WAITS,
             completed=job.get("succeeded_requests") or 0,
             failed=job.get("failed_requests") or 0,
@@ -61,8 +61,8 @@ class MistralBatches(JsonlFiles):
         )
 
 
-def _listed(job: Json) -> Listed:
+def _listed(job: Json) -> ListedBatch:
     marker = (job.get("metadata") or {}).get(MARKER)
-    return Listed(
+    return ListedBatch(
         text(job, "id"), marker, float(job.get("created_at") or 0), job.get("total_requests") or 0
     )

@@ -4,15 +4,17 @@ from typing import Any
 
 from broker import native_batches
 from workers.adapters.base import Upstream
-from workers.native_batches.base import BatchApi, Listed
+from workers.context import WorkerContext
+from workers.native_batches.base import BatchApi, ListedBatch
 from workers.native_batches.calls import fetch
-from workers.toolbox import Toolbox
 
 PAGES = 20
 CLOCK_SKEW_SECONDS = 120
 
 
-async def find(tools: Toolbox, api: BatchApi, upstream: Upstream, row: Any) -> list[Listed]:
+async def find_batches(
+    tools: WorkerContext, api: BatchApi, upstream: Upstream, row: Any
+) -> list[ListedBatch]:
     """Return the provider's batches that are this one; oldest first. More than one is one too many.
 
     Where the provider keeps no marker, the one batch of that time and size counts, and several are
@@ -20,7 +22,7 @@ async def find(tools: Toolbox, api: BatchApi, upstream: Upstream, row: Any) -> l
     """
     others = await tools.database.read(native_batches.known_upstream, row.id)
     since = row.create_sent_at / 1000 - CLOCK_SKEW_SECONDS
-    found: list[Listed] = []
+    found: list[ListedBatch] = []
     after: str | None = None
     for _ in range(PAGES):
         page = api.page(await fetch(tools.wire.client, api.listing(after, upstream)))
@@ -34,5 +36,5 @@ async def find(tools: Toolbox, api: BatchApi, upstream: Upstream, row: Any) -> l
     return sorted(found, key=lambda each: each.created_at)
 
 
-def _is(listed: Listed, api: BatchApi, row: Any) -> bool:
+def _is(listed: ListedBatch, api: BatchApi, row: Any) -> bool:
     return bool(listed.marker == row.id if api.marks else listed.lines == row.lines)

@@ -12,7 +12,8 @@ from broker.completion import AttemptOutcome, ErrorType, Failure
 from broker.native_batches import Called, NativeBatchState, Save, save_many
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError
-from workers.native_batches.base import BatchApi, Order, Progress, Result
+from workers.context import ProviderRoute, WorkerContext
+from workers.native_batches.base import BatchApi, BatchOrder, BatchProgress, LineResult
 from workers.native_batches.booking import book_answer, doubt, end_early, fall_back
 from workers.native_batches.calls import RefusedCallError, SilentCallError, fetch, lines
 from workers.native_batches.failures import (
@@ -21,12 +22,11 @@ from workers.native_batches.failures import (
     NO_RESULTS,
     NO_STATUS,
     NOT_IN_TIME,
-    UNHEARD_OF,
+    UNCONFIRMED_CREATION,
 )
 from workers.native_batches.lines import bytes_of, lines_of
 from workers.native_batches.registry import BATCH_APIS
-from workers.native_batches.search import find
-from workers.toolbox import Route, Toolbox
+from workers.native_batches.search import find_batches
 
 ALL_BATCHES = "batches at providers"
 """The name under which the lines of all workspaces share the room for attachments."""
@@ -46,10 +46,10 @@ class LostLeaseError(Exception):
 class Step:
     """What one process does with a batch that it has leased."""
 
-    def __init__(self, tools: Toolbox, row: Any) -> None:
+    def __init__(self, tools: WorkerContext, row: Any) -> None:
         self._tools = tools
         self._row = row
-        self._route: Route | None = tools.routes.get(row.provider)
+        self._route: ProviderRoute | None = tools.routes.get(row.provider)
         self._log = log.bind(batch=row.id, provider=row.provider)
 
     async def take(self) -> None:
@@ -85,7 +85,7 @@ class Step:
             await fall_back(self._tools, called, failure)
         if not made.within:
             return await self._close(NOT_IN_TIME)
-        order = Order(row.id, row.native_model, Operation(row.operation), made.within)
+        order = BatchOrder(row.id, row.native_model, Operation(row.operation), made.within)
         try:
             file_id = await self._upload(order)
             # from here on the provider may have accepted it: it is on record before it is sent
@@ -106,7 +106,7 @@ class Step:
         self._log.info("native_batch.running", upstream_id=upstream_id, lines=len(made.within))
         return None
 
-    async def _upload(self, order: Order) -> str | None:
+    async def _upload(self, order: BatchOrder) -> str | None:
         upload = self._api.upload(order, self._known_route.upstream)
         if upload is None:
             return None
@@ -136,7 +136,7 @@ class Step:
         """Look at the provider whether it accepted a creation that went unheard."""
         row = self._row
         try:
-            found = await find(self._tools, self._api, self._known_route.upstream, row)
+            found = await find_batches(self._tools, self._api, self._known_route.upstream, row)
         except (RefusedCallError, *UNHEARD) as error:
             self._log.warning("native_batch.list_failed", error=str(error))
             found = None
@@ -155,8 +155,8 @@ class Step:
     async def _give_up_looking(self) -> None:
         """Perhaps it runs, and is paid for: say so, and let each job's policy decide."""
         self._log.error("native_batch.in_doubt", lines=self._row.lines)
-        await self._each_open(lambda called: doubt(self._tools, called, UNHEARD_OF))
-        await self._again(state=NativeBatchState.IN_DOUBT.value, error=UNHEARD_OF.message)
+        await self._each_open(lambda called: doubt(self._tools, called, UNCONFIRMED_CREATION))
+        await self._again(state=NativeBatchState.IN_DOUBT.value, error=UNCONFIRMED_CREATION.message)
 
     async def _watch_for(self, found: Any) -> None:
         """A batch that nobody waits for any more is called off, should it appear after all."""
@@ -202,7 +202,7 @@ class Step:
             failed=progress.failed,
         )
 
-    async def _wait_on(self, upstream_id: str, progress: Progress) -> None:
+    async def _wait_on(self, upstream_id: str, progress: BatchProgress) -> None:
         """Look again later; cancel the batch once nobody waits for it or its time is up.
 
         A batch that has not ended at the look after its cancellation is given up.
@@ -218,9 +218,9 @@ class Step:
             return await self._end_in_doubt(NEVER_ENDED)
         return await self._again(completed=progress.completed, failed=progress.failed)
 
-    async def _book(self, progress: Progress) -> None:
+    async def _book(self, progress: BatchProgress) -> None:
         """Book the results, a group at a time; those that were booked before are passed over."""
-        group: list[Result] = list(progress.inline)
+        group: list[LineResult] = list(progress.inline)
         for place in progress.files:
             call = self._api.results(place, self._known_route.upstream)
             most = self._tools.settings.max_answer_bytes
@@ -231,7 +231,7 @@ class Step:
                     group = []
         await self._book_group(group)
 
-    async def _book_group(self, group: Sequence[Result]) -> None:
+    async def _book_group(self, group: Sequence[LineResult]) -> None:
         results = {result.custom_id: result for result in group}
         for found in [list(results)[at : at + GROUP] for at in range(0, len(results), GROUP)]:
             held = await self._read(native_batches.open_among, found)
@@ -239,7 +239,7 @@ class Step:
                 *(self._book_one(called, results[called.job.id]) for called in held)
             )
 
-    async def _book_one(self, called: Called, result: Result) -> None:
+    async def _book_one(self, called: Called, result: LineResult) -> None:
         if result.answer is not None:
             await book_answer(self._tools, self._known_route, called, result.answer)
         elif result.failure is not None:
@@ -327,7 +327,7 @@ class Step:
         return await fetch(self._tools.wire.client, call)
 
     @property
-    def _known_route(self) -> Route:
+    def _known_route(self) -> ProviderRoute:
         assert self._route is not None
         return self._route
 

@@ -20,8 +20,8 @@ from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.cohere.address import cohere_headers, cohere_url
 from workers.adapters.gemini.adapter import request_headers as gemini_headers
+from workers.adapters.json_shapes import an_object, parse_object
 from workers.adapters.openai.usage import read_usage
-from workers.adapters.shapes import an_object, parse_object
 from workers.operations.base import OperationAdapter, entries
 from workers.operations.openai_wire import answer_object, json_request
 

@@ -24,9 +24,9 @@ from broker.operations import Operation
 from workers.adapters.base import HttpRequest, ProviderFailureError, Upstream
 from workers.adapters.gemini import GeminiAdapter
 from workers.adapters.gemini.adapter import request_headers
-from workers.adapters.gemini.answer import refuse_failure
 from workers.adapters.gemini.quirks import Quirk
-from workers.adapters.shapes import objects, parse, text_of, word
+from workers.adapters.gemini.response import refuse_failure
+from workers.adapters.json_shapes import objects, parse, text_of, word
 from workers.adapters.vertex import model_url
 from workers.operations.base import OperationAdapter
 from workers.operations.images import picture

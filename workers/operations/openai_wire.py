@@ -5,12 +5,12 @@ from typing import Any
 import orjson
 
 from broker.completion import CompletionRequest, Failure, Json
-from workers.adapters.azure import addressed
 from workers.adapters.base import HttpRequest, ProviderFailureError, Upstream
 from workers.adapters.errors import reported
+from workers.adapters.json_shapes import parse_object
 from workers.adapters.openai.address import endpoint_url, request_headers
+from workers.adapters.openai.azure import addressed
 from workers.adapters.openai.openrouter_fields import fit_fields
-from workers.adapters.shapes import parse_object
 
 AZURE = "azure"
 

@@ -15,7 +15,7 @@ from workers.operations.embeddings import (
 from workers.operations.gemini_images import GeminiImages
 from workers.operations.images import OpenAiImages
 from workers.operations.rerank import CohereRerank, OpenAiRerank
-from workers.operations.texts import OpenAiCompletions
+from workers.operations.text_completions import OpenAiCompletions
 
 OPERATIONS: Mapping[tuple[Operation, str], OperationAdapter] = {
     (adapter.operation, wire): adapter

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 from typing import Final
 
 from workers.simulator.behaviour import Fault
-from workers.simulator.exchange import Exchange
 from workers.simulator.faults import SERVER_ERROR
+from workers.simulator.http import Exchange
 from workers.simulator.requests import Reply, Request
 from workers.simulator.wire import Wire
 

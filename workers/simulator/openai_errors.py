@@ -4,7 +4,7 @@ from typing import Final
 
 import orjson
 
-from workers.simulator.requests import Json, Refusal, RefusalKind
+from workers.simulator.requests import ErrorReply, Json, RefusalKind
 from workers.simulator.wire import Wire
 
 ERRORS: Final[dict[RefusalKind, tuple[str, str | None, str | None]]] = {
@@ -22,14 +22,14 @@ ERRORS: Final[dict[RefusalKind, tuple[str, str | None, str | None]]] = {
 class OpenAIWire(Wire):
     """A wire that says errors as OpenAI does."""
 
-    def refuse(self, refusal: Refusal) -> bytes:
+    def refuse(self, refusal: ErrorReply) -> bytes:
         return orjson.dumps(envelope(refusal))
 
-    def error_event(self, refusal: Refusal) -> bytes:
+    def error_event(self, refusal: ErrorReply) -> bytes:
         return event(envelope(refusal))
 
 
-def envelope(refusal: Refusal) -> Json:
+def envelope(refusal: ErrorReply) -> Json:
     kind, param, code = ERRORS[refusal.kind]
     return {"error": {"message": refusal.message, "type": kind, "param": param, "code": code}}
 

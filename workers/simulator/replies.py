@@ -7,7 +7,7 @@ import orjson
 
 from workers.simulator.attachments import described
 from workers.simulator.behaviour import Behaviour, Style
-from workers.simulator.pictures import TOKENS, colour_of, square
+from workers.simulator.media import TOKENS, colour_of, square
 from workers.simulator.requests import Reply, Request, Tool, ToolCall
 from workers.simulator.specimens import specimen
 

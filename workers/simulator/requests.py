@@ -82,7 +82,7 @@ RefusalKind = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class ErrorReply:
     """An error answer."""
 
     status: int
@@ -94,10 +94,10 @@ class Refusal:
 class RefusedError(Exception):
     """The request cannot be answered as it is."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: ErrorReply) -> None:
         super().__init__(refusal.message)
         self.refusal = refusal
 
 
 def invalid(message: str) -> RefusedError:
-    return RefusedError(Refusal(400, "bad_request", message))
+    return RefusedError(ErrorReply(400, "bad_request", message))

@@ -4,16 +4,16 @@ import re
 from typing import Final
 from urllib.parse import parse_qs
 
-from workers.simulator.anthropic.wire import AnthropicMessages
-from workers.simulator.exchange import Exchange
-from workers.simulator.gemini.wire import Gemini, GeminiArray, GeminiEvents
+from workers.simulator.anthropic_wire import AnthropicMessages
+from workers.simulator.embeddings import Embeddings
+from workers.simulator.gemini_wire import Gemini, GeminiArray, GeminiEvents
+from workers.simulator.http import Exchange
+from workers.simulator.media_operations import Images
 from workers.simulator.openai_wire import OpenAIChat
-from workers.simulator.operations.completions import Completions
-from workers.simulator.operations.embeddings import Embeddings
-from workers.simulator.operations.images import Images
-from workers.simulator.operations.rerank import CohereRerank, Rerank
-from workers.simulator.operations.speech import Speech
-from workers.simulator.operations.transcriptions import Transcriptions
+from workers.simulator.rerank import CohereRerank, Rerank
+from workers.simulator.speech import Speech
+from workers.simulator.text_operations import Completions
+from workers.simulator.transcriptions import Transcriptions
 from workers.simulator.wire import Wire
 
 ENDPOINTS: Final[dict[str, Wire]] = {

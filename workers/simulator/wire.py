@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import ClassVar, Final, Protocol
 
-from workers.simulator.requests import Refusal, Reply, Request
+from workers.simulator.requests import ErrorReply, Reply, Request
 
 Header = tuple[bytes, bytes]
 
@@ -32,7 +32,7 @@ class Wire(ABC):
         """Understand a call. Raises RefusedError."""
 
     @abstractmethod
-    def refuse(self, refusal: Refusal) -> bytes:
+    def refuse(self, refusal: ErrorReply) -> bytes:
         """Return the body of an error answer."""
 
     @abstractmethod
@@ -44,17 +44,17 @@ class Wire(ABC):
         """Return a streamed answer, event by event."""
 
     @abstractmethod
-    def error_event(self, refusal: Refusal) -> bytes:
+    def error_event(self, refusal: ErrorReply) -> bytes:
         """Return an error as an event in the middle of a stream."""
 
     def content(self, request: Request) -> bytes:
         """Return the media type of an answer."""
         return EVENT_STREAM if request.stream else JSON
 
-    def status(self, refusal: Refusal) -> int:
+    def status(self, refusal: ErrorReply) -> int:
         return refusal.status
 
-    def headers(self, refusal: Refusal) -> tuple[Header, ...]:
+    def headers(self, refusal: ErrorReply) -> tuple[Header, ...]:
         """Return what an error answer says in its headers."""
         if refusal.retry_after is None:
             return ()

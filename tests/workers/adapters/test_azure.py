@@ -3,8 +3,8 @@ import json
 import pytest
 
 from broker.completion import CompletionRequest, ErrorType
-from workers.adapters.azure import AzureAdapter
 from workers.adapters.base import Upstream
+from workers.adapters.openai.azure import AzureAdapter
 
 HOST = "https://r.openai.azure.com"
 REQUEST = CompletionRequest({"messages": [{"role": "user", "content": "a"}]}, "my gpt", stream=True)

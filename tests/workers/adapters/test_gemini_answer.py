@@ -5,7 +5,7 @@ import pytest
 from broker.completion import CompletionRequest, ErrorType, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError, Upstream
 from workers.adapters.gemini import GeminiAdapter
-from workers.adapters.gemini.contents import FORMAT
+from workers.adapters.gemini.messages import FORMAT
 
 
 def read(*parts, finish="STOP", body=None, usage=None, **candidate):

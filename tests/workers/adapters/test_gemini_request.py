@@ -5,7 +5,7 @@ import pytest
 from broker.completion import CompletionRequest
 from workers.adapters.base import Upstream
 from workers.adapters.gemini import GeminiAdapter
-from workers.adapters.gemini.contents import FORMAT
+from workers.adapters.gemini.messages import FORMAT
 from workers.adapters.gemini.models import Model
 from workers.adapters.gemini.schema import openapi_schema
 

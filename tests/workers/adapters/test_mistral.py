@@ -5,7 +5,7 @@ import pytest
 from broker.completion import CompletionRequest
 from workers.adapters.base import Upstream
 from workers.adapters.mistral import MistralAdapter
-from workers.adapters.mistral.messages import chat_messages
+from workers.adapters.mistral.request import chat_messages
 
 HELLO = [{"role": "user", "content": "hello"}]
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}

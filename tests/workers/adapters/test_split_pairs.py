@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.workers.adapters.streams import REQUEST, STREAMS
 from workers.adapters.registry import ADAPTERS
 from workers.adapters.split_pairs import SplitPairs
-from workers.adapters.sse import Event
-from workers.assembly import Assembly
+from workers.adapters.sse import ServerSentEvent
+from workers.upstream.assembly import Assembly
 
 WIRES = [wire for wire in STREAMS if wire != "bedrock"]  # its frames carry a checksum
 SMILE = ("\\ud83d", "\\ude0a")
@@ -61,7 +61,7 @@ def test_any_text_cut_anywhere_between_utf16_units(text, data):
         if start < end
     ]
     pairs = SplitPairs()
-    events = pairs.feed([Event(json.dumps({"text": piece}).encode()) for piece in pieces])
+    events = pairs.feed([ServerSentEvent(json.dumps({"text": piece}).encode()) for piece in pieces])
     events += pairs.close()
     read = "".join(json.loads(event.data)["text"] for event in events)
     assert read == text

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from workers.adapters.sse import Event, SseDecoder
+from workers.adapters.sse import ServerSentEvent, SseDecoder
 
 LINES = st.sampled_from(
     ["data: a", "data:b", "data:  c", "data", "data:", "event: error", "event:", ": comment", "",
@@ -31,7 +31,9 @@ def by_the_book(data):
         value = value.removeprefix(" ")
         if line == "":
             if buffer is not None:
-                events.append(Event(buffer.removesuffix("\n").encode(), name or "message"))
+                events.append(
+                    ServerSentEvent(buffer.removesuffix("\n").encode(), name or "message")
+                )
             buffer, name = None, ""
         elif field == "data":
             buffer = (buffer or "") + value + "\n"
@@ -56,15 +58,18 @@ def test_any_cutting_gives_the_events_of_the_standard(data, cuts, bom):
         (b"", []),
         (b"\n\n\r\n", []),
         (b": ping\n\n", []),
-        (b"data: 1\n\n", [Event(b"1")]),
-        (b"data: 1", [Event(b"1")]),
-        (b"data: 1\ndata: 2\n\n", [Event(b"1\n2")]),
-        (b"event: error\ndata: {}\n\ndata: 2\n\n", [Event(b"{}", "error"), Event(b"2")]),
-        (b"event: lost\n\ndata: 2\n\n", [Event(b"2")]),
-        (b"data:\n\n", [Event(b"")]),
-        (b"\xef\xbb\xbfdata: 1\n\n", [Event(b"1")]),
-        (b"data: \xef\xbb\xbf\n\n", [Event(b"\xef\xbb\xbf")]),
-        (b"data: a\x0bb\x85c\x1cd\n\n", [Event(b"a\x0bb\x85c\x1cd")]),
+        (b"data: 1\n\n", [ServerSentEvent(b"1")]),
+        (b"data: 1", [ServerSentEvent(b"1")]),
+        (b"data: 1\ndata: 2\n\n", [ServerSentEvent(b"1\n2")]),
+        (
+            b"event: error\ndata: {}\n\ndata: 2\n\n",
+            [ServerSentEvent(b"{}", "error"), ServerSentEvent(b"2")],
+        ),
+        (b"event: lost\n\ndata: 2\n\n", [ServerSentEvent(b"2")]),
+        (b"data:\n\n", [ServerSentEvent(b"")]),
+        (b"\xef\xbb\xbfdata: 1\n\n", [ServerSentEvent(b"1")]),
+        (b"data: \xef\xbb\xbf\n\n", [ServerSentEvent(b"\xef\xbb\xbf")]),
+        (b"data: a\x0bb\x85c\x1cd\n\n", [ServerSentEvent(b"a\x0bb\x85c\x1cd")]),
     ],
 )
 def test_framing(data, events):
@@ -73,8 +78,8 @@ def test_framing(data, events):
 
 def test_an_event_is_dispatched_by_a_carriage_return_at_once():
     decoder = SseDecoder()
-    assert decoder.feed(b"data: 1\r\r") == [Event(b"1")]
-    assert decoder.feed(b"\ndata: 2\n\n") == [Event(b"2")]
+    assert decoder.feed(b"data: 1\r\r") == [ServerSentEvent(b"1")]
+    assert decoder.feed(b"\ndata: 2\n\n") == [ServerSentEvent(b"2")]
 
 
 def test_a_megabyte_in_small_pieces_is_not_copied_again_and_again():

@@ -7,8 +7,8 @@ import pytest
 
 from broker.completion import CompletionRequest, ErrorType, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError, Upstream
-from workers.assembly import Assembly
-from workers.operations.texts import OpenAiCompletions
+from workers.operations.text_completions import OpenAiCompletions
+from workers.upstream.assembly import Assembly
 
 REQUEST = CompletionRequest(body={"prompt": "A harbour:"}, model="m", stream=True)
 UPSTREAM = Upstream(slug="together", base_url="https://host/v1", api_key="key")

@@ -11,7 +11,7 @@ import httpx
 import openai
 import pytest
 
-from workers.simulator.operations.rerank import score
+from workers.simulator.rerank import score
 from workers.simulator.sounds import wav
 
 MESSAGES = [{"role": "user", "content": "Draw a ship"}]

@@ -9,14 +9,14 @@ from typing import Any
 import orjson
 
 from broker.completion import Completion, CompletionRequest, Failure, Json, Usage
-from workers.adapters.anthropic.answer import read_answer
 from workers.adapters.anthropic.quirks import Quirk
 from workers.adapters.anthropic.request import request_body
+from workers.adapters.anthropic.response import read_answer
 from workers.adapters.anthropic.stream import AnthropicStream
 from workers.adapters.anthropic.usage import read_usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import classify
-from workers.adapters.shapes import parse
+from workers.adapters.json_shapes import parse
 from workers.adapters.vertex import model_url
 
 VERSION = "2023-06-01"

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.anthropic.answer import encrypted_detail, input_text, text_detail
 from workers.adapters.anthropic.citations import read_citations
+from workers.adapters.anthropic.response import encrypted_detail, input_text, text_detail
 from workers.adapters.anthropic.structured import answers_by_tool
-from workers.adapters.openai.tools import made_up_id
-from workers.adapters.shapes import word
+from workers.adapters.json_shapes import word
+from workers.adapters.tool_calls import made_up_id
 
 
 @dataclass(slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from workers.adapters.base import ProviderFailureError
-from workers.adapters.media import Media, Medium, read_media
+from workers.adapters.media import AttachedMedia, MediaKind, read_media
 
 _KEPT = ("cache_control", "citations")
 _DOCUMENT_KEPT = (*_KEPT, "context")
@@ -37,24 +37,24 @@ def _block(part: Any) -> Json | None:
     return _attachment(media, part) if media else None
 
 
-def _attachment(media: Media, part: Json) -> Json:
+def _attachment(media: AttachedMedia, part: Json) -> Json:
     source = _source(media)
-    if media.medium is Medium.IMAGE:
+    if media.medium is MediaKind.IMAGE:
         return {"type": "image", "source": source, **_kept(part, ("cache_control",))}
-    if media.medium is Medium.DOCUMENT:
+    if media.medium is MediaKind.DOCUMENT:
         title = {"title": media.title} if media.title else {}
         return {"type": "document", "source": source, **title, **_kept(part, _DOCUMENT_KEPT)}
     raise _unusable(media.medium)
 
 
-def _unusable(medium: Medium) -> ProviderFailureError:
+def _unusable(medium: MediaKind) -> ProviderFailureError:
     """Return the failure of a request this wire has no form for; routing should not bring it."""
     message = f"Anthropic's Messages API takes no {medium} input."
     failure = Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message)
     return ProviderFailureError(failure)
 
 
-def _source(media: Media) -> Json:
+def _source(media: AttachedMedia) -> Json:
     if media.file_id:
         return {"type": "file", "file_id": media.file_id}
     if media.url:
@@ -62,7 +62,7 @@ def _source(media: Media) -> Json:
     if media.is_text:
         text = media.decoded.decode("utf-8", "replace")
         return {"type": "text", "media_type": "text/plain", "data": text}
-    usual = "image/png" if media.medium is Medium.IMAGE else "application/pdf"
+    usual = "image/png" if media.medium is MediaKind.IMAGE else "application/pdf"
     return {"type": "base64", "media_type": media.mime or usual, "data": media.data}
 
 

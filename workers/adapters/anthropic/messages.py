@@ -12,7 +12,7 @@ import orjson
 
 from broker.completion import Json
 from workers.adapters.anthropic.content import read_blocks
-from workers.adapters.shapes import held, objects
+from workers.adapters.json_shapes import held, objects
 from workers.adapters.tool_history import lettered_id, with_matched_calls
 
 FORMAT = "anthropic-claude-v1"

@@ -12,8 +12,8 @@ from workers.adapters.anthropic.models import Model
 from workers.adapters.anthropic.structured import set_format
 from workers.adapters.anthropic.thinking import set_sampling, set_thinking
 from workers.adapters.anthropic.tools import read_choice, read_tools
-from workers.adapters.asked_reasoning import output_limit
 from workers.adapters.legacy_functions import with_tools
+from workers.adapters.reasoning import output_limit
 from workers.adapters.refusals import refuse_rare_formats
 
 _TIERS = {"auto": "auto", "priority": "auto", "fast": "auto", "default": "standard_only"}

@@ -8,21 +8,21 @@ from dataclasses import replace
 from typing import Any
 
 from broker.completion import Chunk, CompletionRequest, Json, Usage
-from workers.adapters.anthropic.answer import (
+from workers.adapters.anthropic.blocks import Block, Progress, open_block
+from workers.adapters.anthropic.response import (
     read_answer,
     refusal_text,
     refuse_failure,
     stop_reason,
 )
-from workers.adapters.anthropic.blocks import Block, Progress, open_block
 from workers.adapters.anthropic.usage import merged, read_tier, read_usage
 from workers.adapters.base import CutOffError, Stage
 from workers.adapters.event_reader import EventReader
 from workers.adapters.hidden_reasoning import hides_reasoning
-from workers.adapters.openai.answer import id_seed
+from workers.adapters.json_shapes import an_object, parse, word
+from workers.adapters.openai.response import id_seed
 from workers.adapters.openai.stream import chunks_of
-from workers.adapters.shapes import an_object, parse, word
-from workers.adapters.sse import Event
+from workers.adapters.sse import ServerSentEvent
 
 
 class AnthropicStream(EventReader):
@@ -55,7 +55,7 @@ class AnthropicStream(EventReader):
         """The usage that the provider has stated so far; `message_start` counts the input."""
         return read_usage(self._usage)
 
-    def _take(self, event: Event, chunks: list[Chunk]) -> None:
+    def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
         if self._ended or not event.data:
             return
         payload = _checked(parse(event.data), event.name)

@@ -9,8 +9,8 @@ from broker.completion import Json
 from workers.adapters.anthropic.messages import Conversation
 from workers.adapters.anthropic.models import Model
 from workers.adapters.anthropic.tools import forces
-from workers.adapters.asked_reasoning import AskedReasoning, asked_reasoning
 from workers.adapters.hidden_reasoning import hides_reasoning
+from workers.adapters.reasoning import RequestedReasoning, requested_reasoning
 
 _LEAST_BUDGET = 1024
 _MOST_BUDGET = 128_000
@@ -24,7 +24,7 @@ _COARSE_EFFORTS = _EFFORTS | {"xhigh": "high"}  # of the models between budgets 
 
 def set_thinking(sent: Json, body: Json, model: Model, conversation: Conversation) -> None:
     """Set `thinking` in `sent`, whose limits, tools and turns are already set."""
-    asked = asked_reasoning(body)
+    asked = requested_reasoning(body)
     if not model.thinks or forces(sent.get("tool_choice")):
         return
     if asked.wanted is False:
@@ -51,14 +51,14 @@ def set_sampling(sent: Json, body: Json, model: Model) -> None:
         sent["top_k"] = body["top_k"]
 
 
-def _set_adaptive(sent: Json, asked: AskedReasoning, model: Model, *, hidden: bool) -> None:
+def _set_adaptive(sent: Json, asked: RequestedReasoning, model: Model, *, hidden: bool) -> None:
     sent["thinking"] = {"type": "adaptive", "display": "omitted" if hidden else "summarized"}
     words = _COARSE_EFFORTS if model.takes_budget else _EFFORTS
     if effort := words.get(asked.effort or ""):
         sent["output_config"] = {**sent.get("output_config", {}), "effort": effort}
 
 
-def _set_budget(sent: Json, asked: AskedReasoning) -> None:
+def _set_budget(sent: Json, asked: RequestedReasoning) -> None:
     limit = sent["max_tokens"]
     budget = min(max(asked.budget(limit), _LEAST_BUDGET), _MOST_BUDGET)
     sent["thinking"] = {"type": "enabled", "budget_tokens": budget}

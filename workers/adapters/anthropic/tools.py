@@ -10,7 +10,7 @@ from typing import Any
 from broker.completion import Json
 from workers.adapters.anthropic.models import Model
 from workers.adapters.anthropic.schema import closed, expressible
-from workers.adapters.shapes import held
+from workers.adapters.json_shapes import held
 
 _OWN_TOOL = re.compile(r".+_20\d{6}")
 _KEPT = ("cache_control", "defer_loading")

@@ -8,8 +8,8 @@ import orjson
 
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
-from workers.adapters.bedrock.answer import read_document
 from workers.adapters.bedrock.request import request_body
+from workers.adapters.bedrock.response import read_document
 from workers.adapters.bedrock.signing import authorized, region_of
 from workers.adapters.bedrock.stream import ConverseStream
 from workers.adapters.bedrock.usage import read_usage

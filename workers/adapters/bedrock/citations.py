@@ -3,7 +3,7 @@
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.shapes import an_object, objects, text_of
+from workers.adapters.json_shapes import an_object, objects, text_of
 
 
 def annotation(citation: Any, start: int, end: int) -> Json | None:

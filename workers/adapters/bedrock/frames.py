@@ -12,7 +12,7 @@ from workers.adapters import lenient_json
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import reported
 from workers.adapters.framing import Framing
-from workers.adapters.sse import BOM, Event
+from workers.adapters.sse import BOM, ServerSentEvent
 
 FAILURE = ":failure"
 
@@ -45,14 +45,14 @@ class EventStreamFraming(Framing):
         self._buffer = EventStreamBuffer()
         self._is_json: bool | None = None
 
-    def feed(self, data: bytes) -> list[Event]:
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Return the events completed by `data`. Raises MalformedAnswerError for other bytes."""
         if self._is_json is None and data:
             self._is_json = data[:1] in (b"{", b"[", BOM[:1])
         if self._is_json:
             return super().feed(data)
         self._buffer.add_data(data)
-        events: list[Event] = []
+        events: list[ServerSentEvent] = []
         try:
             for message in self._buffer:
                 events.append(_event(message))  # noqa: PERF401  # those before broken bytes count
@@ -62,19 +62,19 @@ class EventStreamFraming(Framing):
         return events
 
 
-def failure_of(event: Event) -> ProviderFailureError:
+def failure_of(event: ServerSentEvent) -> ProviderFailureError:
     """Return the failure a `FAILURE` event reports."""
     error = orjson.loads(event.data)
     return ProviderFailureError(reported(error, _STATUS.get(error["type"])))
 
 
-def _event(message: EventStreamMessage) -> Event:
+def _event(message: EventStreamMessage) -> ServerSentEvent:
     headers = message.headers
     kind = headers.get(":message-type", "event")
     if kind == "event":
-        return Event(message.payload, str(headers.get(":event-type", "")))
+        return ServerSentEvent(message.payload, str(headers.get(":event-type", "")))
     name = str(headers.get(":exception-type") or headers.get(":error-code") or kind)
-    return Event(orjson.dumps(_report(name, headers, message.payload)), FAILURE)
+    return ServerSentEvent(orjson.dumps(_report(name, headers, message.payload)), FAILURE)
 
 
 def _report(name: str, headers: Json, payload: bytes) -> Json:

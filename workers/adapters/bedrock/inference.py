@@ -1,7 +1,7 @@
 """Converse's `inferenceConfig` (API_runtime_InferenceConfiguration)."""
 
 from broker.completion import Json
-from workers.adapters.asked_reasoning import output_limit
+from workers.adapters.reasoning import output_limit
 
 
 def inference_config(asked: Json) -> Json:

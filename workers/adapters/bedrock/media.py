@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from workers.adapters.base import ProviderFailureError
-from workers.adapters.media import Media, Medium
+from workers.adapters.media import AttachedMedia, MediaKind
 
 _IMAGES = {"png": "png", "jpeg": "jpeg", "jpg": "jpeg", "gif": "gif", "webp": "webp"}
 _VIDEOS = {
@@ -32,10 +32,10 @@ _DOCUMENTS = {
     "vnd.openxmlformats-officedocument.spreadsheetml.sheet": "xlsx",
 }  # fmt: skip
 _FORMATS = {
-    Medium.IMAGE: _IMAGES,
-    Medium.VIDEO: _VIDEOS,
-    Medium.AUDIO: _AUDIOS,
-    Medium.DOCUMENT: _DOCUMENTS,
+    MediaKind.IMAGE: _IMAGES,
+    MediaKind.VIDEO: _VIDEOS,
+    MediaKind.AUDIO: _AUDIOS,
+    MediaKind.DOCUMENT: _DOCUMENTS,
 }
 _REFUSED_IN_NAMES = re.compile(r"[^A-Za-z0-9 \-()\[\]]+")
 _NAME_LIMIT = 180  # of 200, leaving room for a number
@@ -63,10 +63,10 @@ class DocumentNames:
         return name
 
 
-def media_block(media: Media, names: DocumentNames) -> Json:
+def media_block(media: AttachedMedia, names: DocumentNames) -> Json:
     """Return the block of an attachment given by its bytes or by an S3 address."""
     block: Json = {"format": _format(media), "source": _source(media)}
-    if media.medium is Medium.DOCUMENT:
+    if media.medium is MediaKind.DOCUMENT:
         block = {"name": names.name(media.title), **block}
     return {str(media.medium): block}
 
@@ -77,7 +77,7 @@ def unusable(what: str, error_type: ErrorType = ErrorType.INVALID_REQUEST) -> Pr
     return ProviderFailureError(Failure(AttemptOutcome.NOT_SENT, error_type, message))
 
 
-def _source(media: Media) -> Json:
+def _source(media: AttachedMedia) -> Json:
     address = media.url or media.data or ""
     if address.startswith(_S3):
         return {"s3Location": {"uri": address}}
@@ -86,16 +86,16 @@ def _source(media: Media) -> Json:
     return {"bytes": media.data}
 
 
-def _format(media: Media) -> str:
+def _format(media: AttachedMedia) -> str:
     """Tell the format by the media type, or else by the name or address."""
     formats = _FORMATS[media.medium]
     family, _, subtype = (media.mime or "").lower().partition("/")
     names = (subtype, _suffix(media.title), _suffix(urlsplit(media.url or "").path))
     found = next((formats[name] for name in names if name in formats), None)
-    if found is None and family == "text" and media.medium is Medium.DOCUMENT:
+    if found is None and family == "text" and media.medium is MediaKind.DOCUMENT:
         return "txt"
     if found is None:
-        image = media.medium is Medium.IMAGE
+        image = media.medium is MediaKind.IMAGE
         error_type = ErrorType.UNSUPPORTED_IMAGE_FORMAT if image else ErrorType.INVALID_REQUEST
         raise unusable(f"{media.medium} content of type {media.mime or 'unknown'}", error_type)
     return found

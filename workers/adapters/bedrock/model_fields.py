@@ -5,9 +5,9 @@ an application's own profile does not, and then only what Converse itself knows 
 """
 
 from broker.completion import Json
-from workers.adapters.asked_reasoning import AskedReasoning, asked_reasoning, refuse_off
-from workers.adapters.bedrock.claude import apply_claude
 from workers.adapters.bedrock.inference import drop_inference
+from workers.adapters.bedrock.models import apply_claude
+from workers.adapters.reasoning import RequestedReasoning, refuse_off, requested_reasoning
 
 _LEVELS = {"minimal": "low", "low": "low", "medium": "medium"}
 _ALWAYS_REASON = ("openai.gpt-oss", "deepseek.r1", "-thinking", "minimax.")
@@ -16,7 +16,7 @@ _UNSET_AT_HIGH = ("temperature", "topP", "maxTokens")
 
 def apply_model_fields(body: Json, asked: Json, model: str) -> None:
     """Make `body`, otherwise complete, fit the model's family, in place."""
-    reasoning = asked_reasoning(asked)
+    reasoning = requested_reasoning(asked)
     top_k = asked.get("top_k")
     top_k = top_k if isinstance(top_k, int) and top_k > 0 else None
     if "anthropic." in model:
@@ -29,7 +29,7 @@ def apply_model_fields(body: Json, asked: Json, model: str) -> None:
         body["additionalModelRequestFields"] = {"reasoning_effort": _level(reasoning)}
 
 
-def _apply_nova(body: Json, reasoning: AskedReasoning, top_k: int | None, model: str) -> None:
+def _apply_nova(body: Json, reasoning: RequestedReasoning, top_k: int | None, model: str) -> None:
     """Nova user guide, "Complete request schema"; Nova 2 user guide, "Extended thinking"."""
     fields: Json = {}
     if top_k is not None:
@@ -44,5 +44,5 @@ def _apply_nova(body: Json, reasoning: AskedReasoning, top_k: int | None, model:
         body["additionalModelRequestFields"] = fields
 
 
-def _level(reasoning: AskedReasoning) -> str:
+def _level(reasoning: RequestedReasoning) -> str:
     return _LEVELS.get(reasoning.effort or "medium", "high")

@@ -7,7 +7,7 @@ Signed reasoning must go back exactly as it came, else Claude refuses to go on w
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.shapes import an_object, objects, text_of
+from workers.adapters.json_shapes import an_object, objects, text_of
 
 FORMAT = "anthropic-claude-v1"
 """OpenRouter's name for the signatures of Claude, which is who signs on Bedrock."""

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 
 from broker.completion import CompletionRequest, Json
-from workers.adapters.bedrock.conversation import Conversation
 from workers.adapters.bedrock.inference import inference_config
+from workers.adapters.bedrock.messages import Conversation
 from workers.adapters.bedrock.model_fields import apply_model_fields
 from workers.adapters.bedrock.tools import tool_config
 from workers.adapters.legacy_functions import with_tools

@@ -5,21 +5,16 @@ from typing import Any
 
 from broker.completion import Chunk, CompletionRequest, Json, Usage
 from workers.adapters.base import CutOffError, Stage
-from workers.adapters.bedrock.answer import (
-    image_part,
-    own_call,
-    read_answer,
-    service_tier,
-)
 from workers.adapters.bedrock.citations import annotation
 from workers.adapters.bedrock.frames import FAILURE, EventStreamFraming, failure_of
 from workers.adapters.bedrock.reasoning import detail
+from workers.adapters.bedrock.response import image_part, own_call, read_answer, service_tier
 from workers.adapters.bedrock.usage import read_usage
+from workers.adapters.choices import SingleChoice
 from workers.adapters.event_reader import EventReader
+from workers.adapters.json_shapes import an_object, parse, text_of, word
 from workers.adapters.openai.stream import chunks_of
-from workers.adapters.shapes import an_object, parse, text_of, word
-from workers.adapters.single_choice import SingleChoice
-from workers.adapters.sse import Event
+from workers.adapters.sse import ServerSentEvent
 
 
 class ConverseStream(EventReader):
@@ -53,7 +48,7 @@ class ConverseStream(EventReader):
         """The usage, which comes at the end only."""
         return self._answer.usage
 
-    def _take(self, event: Event, chunks: list[Chunk]) -> None:
+    def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
         if event.name == FAILURE:
             raise failure_of(event)
         payload = parse(event.data) if event.data else {}

@@ -4,7 +4,7 @@ from typing import Any
 
 from broker.completion import Json
 from workers.adapters.bedrock.cache_points import cache_point
-from workers.adapters.shapes import an_object, objects, text_of
+from workers.adapters.json_shapes import an_object, objects, text_of
 
 _ANYTHING: Json = {"type": "object", "properties": {}}
 

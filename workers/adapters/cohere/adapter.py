@@ -8,8 +8,8 @@ import orjson
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.cohere.address import cohere_headers, cohere_url
-from workers.adapters.cohere.answer import read_document
 from workers.adapters.cohere.request import request_body
+from workers.adapters.cohere.response import read_document
 from workers.adapters.cohere.stream import CohereStream
 from workers.adapters.cohere.usage import read_usage
 from workers.adapters.errors import classify

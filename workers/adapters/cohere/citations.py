@@ -7,7 +7,7 @@ tool results: one without a URL goes by its id.
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.shapes import objects, text_of
+from workers.adapters.json_shapes import objects, text_of
 
 
 def annotations(given: Any) -> list[Json]:

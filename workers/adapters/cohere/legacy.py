@@ -7,12 +7,12 @@ Rules: https://docs.cohere.com/v1/reference/chat. A stream is JSON lines, whose 
 from typing import Any
 
 from broker.completion import Completion, CompletionRequest, Json, Usage
+from workers.adapters.choices import turn_seed
 from workers.adapters.cohere.citations import legacy_annotations
 from workers.adapters.cohere.usage import read_usage
 from workers.adapters.finish_reasons import finish_reason
-from workers.adapters.openai.tools import whole_calls
-from workers.adapters.shapes import an_object, objects, word
-from workers.adapters.single_choice import turn_seed
+from workers.adapters.json_shapes import an_object, objects, word
+from workers.adapters.tool_calls import whole_calls
 
 
 def is_legacy(payload: Json) -> bool:

@@ -7,9 +7,9 @@ message stays there; one inside a user message has no place there and joins the 
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.openai.tools import argument_text
-from workers.adapters.shapes import held, objects, text_of
-from workers.adapters.told_reasoning import told_reasoning
+from workers.adapters.json_shapes import held, objects, text_of
+from workers.adapters.told_reasoning import history_reasoning
+from workers.adapters.tool_calls import argument_text
 from workers.adapters.tool_history import kept_id, with_matched_calls
 
 _ROLES = {"developer": "system", "system": "system", "user": "user", "tool": "tool"}
@@ -44,7 +44,7 @@ def _assistant(message: Json) -> Json:
         return {"content": "", **said}
     said["tool_calls"] = calls
     # What Cohere planned before a call came to the caller as reasoning, and goes back as the plan.
-    if plan := text_of(message.get("tool_plan")) or told_reasoning(message):
+    if plan := text_of(message.get("tool_plan")) or history_reasoning(message):
         said["tool_plan"] = plan
     return said
 

@@ -5,10 +5,10 @@ Rules: https://docs.cohere.com/reference/chat. What Cohere does not know (`n`, `
 """
 
 from broker.completion import CompletionRequest, Json
-from workers.adapters.asked_reasoning import asked_reasoning, output_limit
 from workers.adapters.cohere.messages import chat_messages
 from workers.adapters.cohere.tools import tool_fields
 from workers.adapters.legacy_functions import with_tools
+from workers.adapters.reasoning import output_limit, requested_reasoning
 from workers.adapters.refusals import refuse_rare_formats, stop_words
 
 _STOP_LIMIT = 5
@@ -73,7 +73,7 @@ def _response_format(asked: Json) -> Json | None:
 
 def _thinking(asked: Json) -> Json | None:
     """Return the `thinking` object (https://docs.cohere.com/docs/reasoning)."""
-    reasoning = asked_reasoning(asked)
+    reasoning = requested_reasoning(asked)
     if reasoning.wanted is None:
         return None
     if not reasoning.wanted:

@@ -4,21 +4,16 @@ from collections.abc import Callable
 
 from broker.completion import Chunk, CompletionRequest, Json, Usage
 from workers.adapters.base import CutOffError, ProviderFailureError, Stage
-from workers.adapters.cohere.answer import (
-    blocks_text,
-    read_answer,
-    read_logprobs,
-    refuse_failure,
-)
+from workers.adapters.choices import SingleChoice
 from workers.adapters.cohere.citations import annotations
 from workers.adapters.cohere.legacy import is_event, last_response
+from workers.adapters.cohere.response import blocks_text, read_answer, read_logprobs, refuse_failure
 from workers.adapters.cohere.usage import read_usage
 from workers.adapters.errors import reported
 from workers.adapters.event_reader import EventReader
+from workers.adapters.json_shapes import an_object, objects, parse, text_of, word
 from workers.adapters.openai.stream import chunks_of
-from workers.adapters.shapes import an_object, objects, parse, text_of, word
-from workers.adapters.single_choice import SingleChoice
-from workers.adapters.sse import Event
+from workers.adapters.sse import ServerSentEvent
 
 _DONE = b"[DONE]"
 
@@ -51,7 +46,7 @@ class CohereStream(EventReader):
         """The usage, which comes at the end only."""
         return self._answer.usage
 
-    def _take(self, event: Event, chunks: list[Chunk]) -> None:
+    def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
         if not event.data or event.data.strip() == _DONE or self._answer.finished:
             return
         payload = parse(event.data)

@@ -7,7 +7,7 @@ Cohere's own preamble, is what is paid for. Version 1 keeps both under `meta`.
 from typing import Any
 
 from broker.completion import Json, Usage
-from workers.adapters.shapes import an_object
+from workers.adapters.json_shapes import an_object
 
 
 def read_usage(usage: Any) -> Usage | None:

@@ -13,12 +13,12 @@ import orjson
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import classify
-from workers.adapters.gemini.answer import read_answer
 from workers.adapters.gemini.quirks import Quirk
 from workers.adapters.gemini.request import request_body
+from workers.adapters.gemini.response import read_answer
 from workers.adapters.gemini.stream import GeminiStream
 from workers.adapters.gemini.usage import read_usage
-from workers.adapters.shapes import parse
+from workers.adapters.json_shapes import parse
 from workers.adapters.vertex import auth_headers, model_url
 
 

@@ -11,11 +11,11 @@ import orjson
 
 from broker.completion import Json
 from workers.adapters.finish_reasons import finish_reason
-from workers.adapters.gemini.contents import FORMAT
 from workers.adapters.gemini.grounding import queries, read_annotations
 from workers.adapters.gemini.logprobs import read_logprobs
-from workers.adapters.openai.tools import made_up_id
-from workers.adapters.shapes import word
+from workers.adapters.gemini.messages import FORMAT
+from workers.adapters.json_shapes import word
+from workers.adapters.tool_calls import made_up_id
 
 
 class Candidate:

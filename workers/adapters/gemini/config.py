@@ -8,10 +8,10 @@ import json
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.asked_reasoning import asked_reasoning, output_limit, refuse_off
 from workers.adapters.gemini.models import Model
 from workers.adapters.gemini.schema import openapi_schema, without_dialect
 from workers.adapters.hidden_reasoning import hides_reasoning
+from workers.adapters.reasoning import output_limit, refuse_off, requested_reasoning
 from workers.adapters.refusals import stop_words
 
 _NAMES = {
@@ -93,7 +93,7 @@ def _set_modalities(config: Json, body: Json) -> None:
 
 
 def _thinking(body: Json, model: Model) -> Json | None:
-    asked, hidden = asked_reasoning(body), hides_reasoning(body)
+    asked, hidden = requested_reasoning(body), hides_reasoning(body)
     if not model.takes_budget or (asked.wanted is None and not hidden):
         return None
     if asked.wanted is False:

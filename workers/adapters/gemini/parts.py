@@ -7,13 +7,13 @@ Sources: ai.google.dev/api/caching#Part, ai.google.dev/gemini-api/docs, pages "F
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.media import Media, Medium, read_media
+from workers.adapters.media import AttachedMedia, MediaKind, read_media
 
 _USUAL = {
-    Medium.IMAGE: "image/jpeg",
-    Medium.DOCUMENT: "application/pdf",
-    Medium.AUDIO: "audio/wav",
-    Medium.VIDEO: "video/mp4",
+    MediaKind.IMAGE: "image/jpeg",
+    MediaKind.DOCUMENT: "application/pdf",
+    MediaKind.AUDIO: "audio/wav",
+    MediaKind.VIDEO: "video/mp4",
 }
 
 
@@ -38,7 +38,7 @@ def _part(part: Any) -> Json | None:
     return _attachment(media) if media else None
 
 
-def _attachment(media: Media) -> Json:
+def _attachment(media: AttachedMedia) -> Json:
     mime = media.mime or _USUAL[media.medium]
     if media.data is not None:
         return {"inlineData": {"mimeType": mime, "data": media.data}}

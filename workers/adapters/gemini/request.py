@@ -5,7 +5,7 @@ Source: ai.google.dev/api/generate-content. What has no counterpart there is lef
 
 from broker.completion import CompletionRequest, Json
 from workers.adapters.gemini.config import format_in_words, generation_config
-from workers.adapters.gemini.contents import read_conversation
+from workers.adapters.gemini.messages import read_conversation
 from workers.adapters.gemini.models import Model
 from workers.adapters.gemini.quirks import Quirk
 from workers.adapters.gemini.tools import read_choice, read_tools

@@ -10,17 +10,17 @@ from typing import Any
 from broker.completion import Chunk, CompletionRequest, Json, Usage
 from workers.adapters.base import CutOffError, Stage
 from workers.adapters.event_reader import EventReader
-from workers.adapters.gemini.answer import (
+from workers.adapters.gemini.candidate import Candidate, with_logprobs
+from workers.adapters.gemini.response import (
     blocked,
     candidates,
     envelope,
     open_candidate,
     refuse_failure,
 )
-from workers.adapters.gemini.candidate import Candidate, with_logprobs
 from workers.adapters.gemini.usage import counts_something, read_usage, with_searches
-from workers.adapters.shapes import parse
-from workers.adapters.sse import Event
+from workers.adapters.json_shapes import parse
+from workers.adapters.sse import ServerSentEvent
 
 
 class GeminiStream(EventReader):
@@ -70,7 +70,7 @@ class GeminiStream(EventReader):
             candidate.finished for candidate in found
         )
 
-    def _take(self, event: Event, chunks: list[Chunk]) -> None:
+    def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
         if not event.data:
             return
         if event.data.strip() == b"[DONE]":  # said by some proxies

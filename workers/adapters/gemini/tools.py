@@ -9,7 +9,7 @@ from typing import Any
 from broker.completion import Json
 from workers.adapters.gemini.models import Model
 from workers.adapters.gemini.schema import openapi_schema, without_dialect
-from workers.adapters.shapes import held
+from workers.adapters.json_shapes import held
 
 _MODES = {"none": "NONE", "required": "ANY"}
 

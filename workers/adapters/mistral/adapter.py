@@ -8,16 +8,16 @@ from dataclasses import replace
 from typing import Any
 
 from broker.completion import Completion, CompletionRequest, Json
-from workers.adapters.asked_reasoning import asked_reasoning, refuse_off
 from workers.adapters.base import HttpRequest, StreamReader, Upstream
+from workers.adapters.json_shapes import an_object, objects, parse
 from workers.adapters.legacy_functions import with_tools
-from workers.adapters.mistral.messages import chat_messages
-from workers.adapters.mistral.references import annotate
+from workers.adapters.mistral.request import chat_messages
+from workers.adapters.mistral.response import annotate
 from workers.adapters.openai import OpenAiAdapter
-from workers.adapters.openai.answer import read_answer
 from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.response import read_answer
 from workers.adapters.openai.stream import OpenAiStream
-from workers.adapters.shapes import an_object, objects, parse
+from workers.adapters.reasoning import refuse_off, requested_reasoning
 
 _QUIRKS = frozenset(
     {
@@ -108,7 +108,7 @@ def _effort(asked: Json, model: str) -> str | None:
 
     https://docs.mistral.ai/capabilities/reasoning/adjustable
     """
-    reasoning = asked_reasoning(asked)
+    reasoning = requested_reasoning(asked)
     if "magistral" in model and reasoning.wanted is False:
         refuse_off(model)
     if reasoning.wanted is None or "magistral" in model:

@@ -13,13 +13,13 @@ import orjson
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import classify
+from workers.adapters.json_shapes import parse
 from workers.adapters.openai.address import endpoint_url, request_headers
-from workers.adapters.openai.answer import read_answer
 from workers.adapters.openai.quirks import Quirk
 from workers.adapters.openai.request import request_body
+from workers.adapters.openai.response import read_answer
 from workers.adapters.openai.stream import OpenAiStream
 from workers.adapters.openai.usage import read_usage
-from workers.adapters.shapes import parse
 
 JSON = "application/json"
 EVENTS = "text/event-stream"

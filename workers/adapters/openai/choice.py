@@ -12,7 +12,7 @@ from workers.adapters.openai.message import (
     stated_reasoning,
 )
 from workers.adapters.openai.thinking import ThinkingSplitter
-from workers.adapters.openai.tools import ToolCallStream, argument_text, made_up_id
+from workers.adapters.tool_calls import ToolCallStream, argument_text, made_up_id
 
 
 class ChoiceStream:

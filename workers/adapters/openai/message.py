@@ -9,7 +9,7 @@ import orjson
 
 from broker.completion import Json
 from workers.adapters.openai.thinking import split_thinking
-from workers.adapters.openai.tools import whole_calls
+from workers.adapters.tool_calls import whole_calls
 
 KEPT = ("reasoning_details", "annotations", "images", "audio", "extra_content")
 """Fields that pass through as they came. `extra_content` holds Google's thought signatures."""

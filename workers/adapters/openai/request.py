@@ -3,10 +3,10 @@
 from typing import Any
 
 from broker.completion import CompletionRequest, Json
-from workers.adapters.asked_reasoning import asked_reasoning
 from workers.adapters.openai.openrouter_fields import fit_fields
 from workers.adapters.openai.quirks import Quirk
-from workers.adapters.told_reasoning import told_reasoning
+from workers.adapters.reasoning import requested_reasoning
+from workers.adapters.told_reasoning import history_reasoning
 from workers.adapters.tool_history import kept_id, short_id, with_matched_calls
 
 _MARK = "cache_control"
@@ -97,7 +97,7 @@ def _rename(body: Json, old: str, new: str) -> None:
 
 def _set_reasoning(body: Json, quirks: frozenset[str]) -> None:
     """Ask for reasoning, or for none, in the vendor's way; a field of its own stays as it is."""
-    asked = asked_reasoning(body)
+    asked = requested_reasoning(body)
     body.pop("include_reasoning", None)
     reasoning = body.pop("reasoning", None)
     effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
@@ -138,7 +138,7 @@ def _assistant(message: Json, quirks: frozenset[str]) -> Json:
         sent = dict(message)
     else:
         sent = {name: value for name, value in message.items() if name not in _ANSWER_ONLY}
-    if Quirk.REASONING_CONTENT in quirks and (reasoning := told_reasoning(message)):
+    if Quirk.REASONING_CONTENT in quirks and (reasoning := history_reasoning(message)):
         sent["reasoning_content"] = reasoning
     if sent.get("refusal", "") is None:
         del sent["refusal"]

@@ -18,12 +18,12 @@ from workers.adapters.base import (
 from workers.adapters.errors import reported
 from workers.adapters.event_reader import EventReader
 from workers.adapters.hidden_reasoning import SHOWN_REASONING, hides_reasoning
-from workers.adapters.openai.answer import id_seed, read_answer, refuse_failure, usage_of
+from workers.adapters.json_shapes import an_object, objects, parse, word
 from workers.adapters.openai.choice import ChoiceStream
 from workers.adapters.openai.message import citations
+from workers.adapters.openai.response import id_seed, read_answer, refuse_failure, usage_of
 from workers.adapters.openai.usage import raw_usage
-from workers.adapters.shapes import an_object, objects, parse, word
-from workers.adapters.sse import Event
+from workers.adapters.sse import ServerSentEvent
 
 _DONE = b"[DONE]"
 
@@ -75,7 +75,7 @@ class OpenAiStream(EventReader):
         """The usage that the provider has stated so far."""
         return usage_of(self._usage, self._request)
 
-    def _take(self, event: Event, chunks: list[Chunk]) -> None:
+    def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
         data = event.data
         if self._over or not data:
             return

@@ -12,7 +12,7 @@ from workers.simulator.batches import anthropic, openai
 from workers.simulator.batches.store import SimulatedBatch, Store
 from workers.simulator.behaviour import BatchFate
 from workers.simulator.counters import Counters
-from workers.simulator.exchange import Exchange
+from workers.simulator.http import Exchange
 from workers.simulator.requests import RefusedError
 from workers.simulator.routes import ENDPOINTS
 from workers.simulator.wire import Wire

@@ -1,0 +1,150 @@
+"""Reads a whole Messages answer, and what whole answers and streams share.
+
+Sources: platform.claude.com/docs/en/api/messages (response), …/build-with-claude/
+handling-stop-reasons, …/api/errors (the types of errors and their statuses).
+"""
+
+from typing import Any
+
+import orjson
+
+from broker.completion import Completion, CompletionRequest, Json
+from workers.adapters.anthropic.citations import read_citations
+from workers.adapters.anthropic.messages import FORMAT
+from workers.adapters.anthropic.structured import answers_by_tool
+from workers.adapters.anthropic.usage import read_tier, read_usage
+from workers.adapters.base import MalformedAnswerError, ProviderFailureError
+from workers.adapters.errors import reported
+from workers.adapters.finish_reasons import finish_reason
+from workers.adapters.hidden_reasoning import hides_reasoning
+from workers.adapters.json_shapes import word
+from workers.adapters.openai.response import id_seed
+from workers.adapters.tool_calls import made_up_id
+
+_STATUSES = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+
+
+def stop_reason(given: Any, *, called: bool) -> str:
+    """Return OpenAI's word; an answer through our own forced tool is a text with a natural end."""
+    reason = finish_reason(given, called=called)
+    return "stop" if reason == "tool_calls" and not called else reason
+
+
+def refuse_failure(payload: Any) -> Json:
+    """Return `payload` if it is an object that reports no failure; raise otherwise."""
+    if not isinstance(payload, dict):
+        raise MalformedAnswerError("the provider's answer is not a JSON object")
+    error = payload.get("error")
+    if error or payload.get("type") == "error":
+        kind = error.get("type") if isinstance(error, dict) else None
+        raise ProviderFailureError(reported(payload, _STATUSES.get(str(kind))))
+    return payload
+
+
+def text_detail(index: int, **said: str) -> Json:
+    """Return a reasoning detail with `text` or `signature`."""
+    return {"type": "reasoning.text", **said, "format": FORMAT, "index": index}
+
+
+def encrypted_detail(index: int, data: str) -> Json:
+    return {"type": "reasoning.encrypted", "data": data, "format": FORMAT, "index": index}
+
+
+def refusal_text(holder: Json) -> str | None:
+    """Return why the model refused, where it says so."""
+    details = holder.get("stop_details")
+    return word(details, "explanation") if isinstance(details, dict) else None
+
+
+def input_text(value: Any) -> str:
+    return orjson.dumps(value if value is not None else {}).decode()
+
+
+def read_answer(payload: Any, request: CompletionRequest) -> Completion:
+    """Normalise a whole answer that is already parsed."""
+    payload = refuse_failure(payload)
+    blocks = payload.get("content")
+    if not isinstance(blocks, list):
+        raise MalformedAnswerError("the provider's answer has no content")
+    message = _Message(request.body, id_seed(payload, request))
+    for block in blocks:
+        if isinstance(block, dict):
+            message.add(block)
+    given = payload.get("stop_reason")
+    choice: Json = {
+        "index": 0,
+        "message": message.read(refusal_text(payload)),
+        "finish_reason": stop_reason(given, called=bool(message.calls)),
+        "native_finish_reason": given,
+    }
+    return Completion(
+        choices=[choice],
+        usage=read_usage(payload.get("usage")),
+        upstream_id=word(payload, "id"),
+        upstream_model=word(payload, "model"),
+        service_tier=read_tier(payload.get("usage")),
+    )
+
+
+class _Message:
+    """Gathers the blocks of one answer; blocks of server tools are passed over."""
+
+    def __init__(self, body: Json, seed: str) -> None:
+        self._body = body
+        self._seed = seed
+        self._hidden = hides_reasoning(body)
+        self._text: str | None = None
+        self._details: list[Json] = []
+        self._notes: list[Json] = []
+        self.calls: list[Json] = []
+
+    def add(self, block: Json) -> None:
+        kind = block.get("type")
+        if kind == "text":
+            start = len(self._text or "")
+            self._text = (self._text or "") + (word(block, "text") or "")
+            self._notes += read_citations(block.get("citations"), start, len(self._text))
+        elif kind == "thinking":
+            said = {"text": word(block, "thinking") or ""}
+            signature = word(block, "signature")
+            said |= {"signature": signature} if signature else {}
+            self._details.append(text_detail(len(self._details), **said))
+        elif kind == "redacted_thinking":
+            data = word(block, "data") or ""
+            self._details.append(encrypted_detail(len(self._details), data))
+        elif kind == "tool_use":
+            self._call(block)
+
+    def read(self, refusal: str | None) -> Json:
+        """Return the message."""
+        message: Json = {"role": "assistant", "content": self._text, "refusal": refusal}
+        if self._details and not self._hidden:
+            if reasoning := "".join(detail.get("text", "") for detail in self._details):
+                message["reasoning"] = reasoning
+            message["reasoning_details"] = self._details
+        if self._notes:
+            message["annotations"] = self._notes
+        if self.calls:
+            message["tool_calls"] = self.calls
+        return message
+
+    def _call(self, block: Json) -> None:
+        name = word(block, "name") or ""
+        arguments = input_text(block.get("input"))
+        if answers_by_tool(self._body, name):
+            self._text = (self._text or "") + arguments
+            return
+        call_id = word(block, "id") or made_up_id(self._seed, len(self.calls), name)
+        function = {"name": name, "arguments": arguments}
+        self.calls.append({"id": call_id, "type": "function", "function": function})

@@ -1,0 +1,126 @@
+"""Reads a whole Converse answer (API_runtime_Converse, "Response Syntax")."""
+
+from typing import Any
+
+from broker.completion import Completion, CompletionRequest, Json
+from workers.adapters.base import MalformedAnswerError, ProviderFailureError
+from workers.adapters.bedrock.citations import annotation
+from workers.adapters.bedrock.reasoning import detail
+from workers.adapters.bedrock.usage import read_usage
+from workers.adapters.choices import turn_seed
+from workers.adapters.errors import reported
+from workers.adapters.finish_reasons import finish_reason
+from workers.adapters.json_shapes import an_object, objects, parse, text_of, word
+from workers.adapters.tool_calls import whole_calls
+
+
+def read_document(body: bytes, request: CompletionRequest) -> Completion:
+    """Read a whole 2xx body."""
+    return read_answer(parse(body), request)
+
+
+def read_answer(payload: Any, request: CompletionRequest) -> Completion:
+    """Normalise an answer that is already parsed."""
+    message = _message_of(payload)
+    read = _Reading(message.get("content"))
+    native = word(payload, "stopReason")
+    calls = whole_calls(read.calls, turn_seed(request))
+    choice = {
+        "index": 0,
+        "message": read.message(calls),
+        "finish_reason": finish_reason(native, called=bool(calls)),
+        "native_finish_reason": native,
+    }
+    return Completion(
+        choices=[choice],
+        usage=read_usage(payload.get("usage")),
+        service_tier=service_tier(payload),
+    )
+
+
+def service_tier(payload: Json) -> str | None:
+    return word(an_object(payload.get("serviceTier")), "type")
+
+
+def own_call(use: Any) -> Json | None:
+    """Return a tool use that is the caller's to answer: `server_tool_use` ran inside Bedrock."""
+    return use if isinstance(use, dict) and use.get("type") != "server_tool_use" else None
+
+
+def image_part(form: Any, data: str) -> Json:
+    """Return a generated image as OpenRouter gives it."""
+    return {
+        "type": "image_url",
+        "image_url": {"url": f"data:image/{form or 'png'};base64,{data}"},
+    }
+
+
+def _message_of(payload: Any) -> Json:
+    if not isinstance(payload, dict):
+        raise MalformedAnswerError("the provider's answer is not a JSON object")
+    message = an_object(payload.get("output")).get("message")
+    if isinstance(message, dict):
+        return message
+    if isinstance(payload.get("Output"), dict):  # AWS's front end, which answers 200 to nonsense
+        raise ProviderFailureError(reported(payload["Output"]))
+    if payload.get("message") or payload.get("Message") or payload.get("__type"):
+        raise ProviderFailureError(reported(payload))
+    raise MalformedAnswerError("the provider's answer has no message")
+
+
+class _Reading:
+    """Takes the content blocks of a message apart."""
+
+    def __init__(self, content: Any) -> None:
+        self._texts: list[str] = []
+        self._thoughts: list[str] = []
+        self._details: list[Json] = []
+        self._notes: list[Json] = []
+        self._images: list[Json] = []
+        self.calls: list[Json] = []
+        for index, block in enumerate(content if isinstance(content, list) else ()):
+            self._read(an_object(block), index)
+
+    def message(self, calls: list[Json]) -> Json:
+        """Return OpenAI's message; fields that say nothing are left out."""
+        text = "".join(self._texts)
+        read: Json = {
+            "role": "assistant",
+            "content": text or (None if calls else ""),
+            "refusal": None,
+        }
+        found = {
+            "reasoning": "".join(self._thoughts),
+            "reasoning_details": self._details,
+            "annotations": self._notes,
+            "images": self._images,
+            "tool_calls": calls,
+        }
+        return read | {name: value for name, value in found.items() if value}
+
+    def _read(self, block: Json, index: int) -> None:
+        if isinstance(text := block.get("text"), str):
+            self._texts.append(text)
+        elif use := own_call(block.get("toolUse")):
+            function = {"name": use.get("name"), "arguments": use.get("input")}
+            self.calls.append({"id": use.get("toolUseId"), "function": function})
+        elif "reasoningContent" in block:
+            self._read_reasoning(block["reasoningContent"], index)
+        elif isinstance(cited := block.get("citationsContent"), dict):
+            self._read_cited(cited)
+        elif image := an_object(block.get("image")):
+            data = text_of(an_object(image.get("source")).get("bytes"))
+            self._images += [image_part(image.get("format"), data)] if data else []
+
+    def _read_reasoning(self, content: Any, index: int) -> None:
+        if entry := detail(content, index):
+            self._details.append(entry)
+            self._thoughts.append(entry.get("text", ""))
+
+    def _read_cited(self, cited: Json) -> None:
+        start = sum(map(len, self._texts))
+        text = "".join(text_of(piece.get("text")) for piece in objects(cited.get("content")))
+        self._texts.append(text)
+        for citation in objects(cited.get("citations")):
+            if note := annotation(citation, start, start + len(text)):
+                self._notes.append(note)

@@ -1,0 +1,156 @@
+"""A chat body's messages as a Gemini conversation: an instruction and contents.
+
+Sources: ai.google.dev/gemini-api/docs/function-calling (responses in one content, right behind
+their calls), …/thought-signatures (signatures come back on the part they came with).
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from broker.completion import Json
+from workers.adapters.gemini.models import Model
+from workers.adapters.gemini.parts import read_parts
+from workers.adapters.gemini.structs import passes_unchanged
+from workers.adapters.json_shapes import held, objects
+from workers.adapters.tool_history import kept_id, with_matched_calls
+
+FORMAT = "google-gemini-v1"
+"""OpenRouter's name for reasoning details that only Gemini can read."""
+
+_UNSIGNED = "skip_thought_signature_validator"
+"""What Google's page on thought signatures has sent for calls that another model made."""
+
+
+@dataclass(slots=True)
+class Conversation:
+    """What was said; a content of function responses is never mixed with another."""
+
+    instruction: list[Json] = field(default_factory=list)
+    contents: list[Json] = field(default_factory=list)
+    _last: str = ""
+
+    def add(self, speaker: str, parts: list[Json]) -> None:
+        """Add parts of `user`, `model` or `tool`, joined to what the same speaker said before."""
+        if not parts:
+            return
+        if self._last == speaker:
+            self.contents[-1]["parts"] += parts
+        else:
+            role = "model" if speaker == "model" else "user"
+            self.contents.append({"role": role, "parts": parts})
+        self._last = speaker
+
+
+def read_conversation(messages: Any, model: Model, *, ids: bool) -> Conversation:
+    """Translate `messages`; `ids`: the host knows the ids of calls."""
+    conversation = Conversation()
+    names: dict[str, str] = {}
+    pending: list[Json] = []  # attachments of tool results, which follow all of the results
+    for message in with_matched_calls(messages, kept_id):
+        if not isinstance(message, dict):
+            continue
+        role = message.get("role")
+        if role != "tool":
+            conversation.add("user", pending)
+            pending = []
+        if role in ("system", "developer"):
+            conversation.instruction += read_parts(message.get("content"))
+        elif role == "assistant":
+            conversation.add("model", _assistant(message, names, model, ids=ids))
+        elif role == "tool":
+            response, attached = _result(message, names, ids=ids)
+            conversation.add("tool", [response])
+            pending += attached
+        else:
+            conversation.add("user", read_parts(message.get("content")))
+    conversation.add("user", pending)
+    if not conversation.contents and conversation.instruction:
+        conversation.add("user", conversation.instruction)
+        conversation.instruction = []
+    return conversation
+
+
+def _assistant(message: Json, names: dict[str, str], model: Model, *, ids: bool) -> list[Json]:
+    signatures = _signatures(message.get("reasoning_details"))
+    parts = read_parts(message.get("content") or message.get("refusal"))
+    if (signature := signatures.get("")) and model.version >= (2, 5):
+        texts = [part for part in parts if "text" in part]
+        if not texts:
+            parts.append({"text": ""})
+        (texts or parts)[-1]["thoughtSignature"] = signature
+    first = True
+    for call in objects(message.get("tool_calls")):
+        kind, holder = held(call)
+        if not holder.get("name"):
+            continue
+        names[call["id"]] = holder["name"]
+        given = holder.get("arguments" if kind == "function" else "input")
+        part = _call(call["id"], holder["name"], given, ids=ids)
+        signature = _own_signature(call) or signatures.get(call["id"])
+        if not signature and first and model.checks_signatures:
+            signature = _UNSIGNED  # only the first of parallel calls is signed, and checked
+        parts.append(part | ({"thoughtSignature": signature} if signature else {}))
+        first = False
+    return parts
+
+
+def _call(call_id: str, name: str, arguments: Any, *, ids: bool) -> Json:
+    call: Json = {"name": name, "args": _arguments(arguments)}
+    if ids:
+        call["id"] = call_id
+    return {"functionCall": call}
+
+
+def _arguments(arguments: Any) -> Json:
+    """Return a call's arguments as the object they must be here, whatever the model once wrote."""
+    parsed = _parsed(arguments)
+    if isinstance(parsed, dict):
+        return parsed
+    return {"arguments": arguments} if arguments and parsed != "" else {}
+
+
+def _result(message: Json, names: dict[str, str], *, ids: bool) -> tuple[Json, list[Json]]:
+    """Return the function response, and the attachments that it cannot hold."""
+    call_id = message["tool_call_id"]
+    name = names.get(call_id) or message.get("name") or "tool"
+    parts = read_parts(message.get("content"))
+    text = "\n".join(part["text"] for part in parts if "text" in part)
+    attached = [part for part in parts if "text" not in part]
+    parsed = _parsed(text)
+    whole = isinstance(parsed, dict) and passes_unchanged(parsed)
+    response = {"name": name, "response": parsed if whole else {"output": text}}
+    if ids:
+        response["id"] = call_id
+    if attached:
+        attached.insert(0, {"text": f"Attached to the result of {name}:"})
+    return {"functionResponse": response}, attached
+
+
+def _parsed(text: Any) -> Any:
+    if not isinstance(text, str):
+        return text
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _signatures(details: Any) -> dict[str, str]:
+    """Return the thought signatures by the id of the call they came with, the text's under ''."""
+    return {
+        str(detail.get("id") or ""): detail["data"]
+        for detail in (details if isinstance(details, list) else ())
+        if isinstance(detail, dict)
+        and detail.get("type") == "reasoning.encrypted"
+        and detail.get("format") in (None, FORMAT)
+        and detail.get("data")
+    }
+
+
+def _own_signature(call: Json) -> Any:
+    """Google's OpenAI-compatible endpoint keeps the signature in the call, and so do we."""
+    extra = call.get("extra_content")
+    google = extra.get("google") if isinstance(extra, dict) else None
+    return google.get("thought_signature") if isinstance(google, dict) else None

@@ -1,0 +1,100 @@
+"""Reads a whole generateContent answer, and what whole answers and streams share.
+
+Source: ai.google.dev/api/generate-content#generatecontentresponse.
+"""
+
+from typing import Any
+
+from broker.completion import Chunk, Completion, CompletionRequest, Json
+from workers.adapters.base import MalformedAnswerError, ProviderFailureError
+from workers.adapters.errors import reported
+from workers.adapters.gemini.candidate import Candidate, with_logprobs
+from workers.adapters.gemini.usage import read_tier, read_usage, with_searches
+from workers.adapters.hidden_reasoning import hides_reasoning
+from workers.adapters.json_shapes import word
+
+
+def refuse_failure(payload: Any) -> Json:
+    """Return `payload` if it is an object that reports no failure; raise otherwise."""
+    if isinstance(payload, list) and payload and isinstance(payload[0], dict):
+        payload = payload[0]  # an error may come in the array that the stream would have been
+    if not isinstance(payload, dict):
+        raise MalformedAnswerError("the provider's answer is not a JSON object")
+    if payload.get("error"):
+        raise ProviderFailureError(reported(payload))
+    return payload
+
+
+def blocked(payload: Json) -> Json | None:
+    """Return the choice that stands for a prompt which was refused, or None where it was not."""
+    feedback = payload.get("promptFeedback")
+    if not isinstance(feedback, dict) or not (reason := word(feedback, "blockReason")):
+        return None
+    told = word(feedback, "blockReasonMessage") or f"The prompt was blocked: {reason}."
+    message = {"role": "assistant", "content": None, "refusal": told}
+    finish = {"finish_reason": "content_filter", "native_finish_reason": reason}
+    return {"index": 0, "message": message, **finish}
+
+
+def candidates(payload: Json) -> list[tuple[int, Json]]:
+    """Return the candidates with their indexes, which Vertex AI leaves out."""
+    found = payload.get("candidates")
+    return [
+        (index if isinstance(index := entry.get("index"), int) else position, entry)
+        for position, entry in enumerate(found if isinstance(found, list) else [])
+        if isinstance(entry, dict)
+    ]
+
+
+def open_candidate(index: int, payload: Json, request: CompletionRequest) -> Candidate:
+    """Return a fresh reader; the ids of its calls are the same whenever the answer is read."""
+    messages = request.body.get("messages")
+    turn = len(messages) if isinstance(messages, list) else 0
+    seed = f"{word(payload, 'responseId') or ''}/{turn}"
+    return Candidate(index, seed, hidden=hides_reasoning(request.body))
+
+
+def envelope(payload: Json) -> Chunk:
+    """Return what every chunk of an answer repeats."""
+    return Chunk(
+        upstream_id=word(payload, "responseId"),
+        upstream_model=word(payload, "modelVersion"),
+        service_tier=read_tier(payload.get("usageMetadata")),
+    )
+
+
+def read_answer(payload: Any, request: CompletionRequest) -> Completion:
+    """Normalise a whole answer that is already parsed."""
+    payload = refuse_failure(payload)
+    read = [
+        (entry, open_candidate(index, payload, request)) for index, entry in candidates(payload)
+    ]
+    choices = [_choice(entry, candidate) for entry, candidate in read]
+    if not choices and (refused := blocked(payload)):
+        choices = [refused]
+    if not choices:
+        raise MalformedAnswerError("the provider's answer has no candidates")
+    shared = envelope(payload)
+    return Completion(
+        choices=choices,
+        usage=with_searches(
+            read_usage(payload.get("usageMetadata")),
+            [candidate.queries for _, candidate in read],
+            request.model,
+        ),
+        upstream_id=shared.upstream_id,
+        upstream_model=shared.upstream_model,
+        service_tier=shared.service_tier,
+    )
+
+
+def _choice(entry: Json, candidate: Candidate) -> Json:
+    delta = candidate.feed(entry)
+    last, reasons = candidate.finish()
+    calls = delta.pop("tool_calls", ())
+    message: Json = {"role": "assistant", "content": None, "refusal": None, **delta, **last}
+    if calls:
+        message["tool_calls"] = [
+            {name: value for name, value in call.items() if name != "index"} for call in calls
+        ]
+    return with_logprobs({"index": candidate.index, "message": message, **reasons}, entry)

@@ -1,0 +1,1 @@
+"""The steps of one attempt of a job."""

@@ -1,0 +1,116 @@
+"""What an answer consumed and cost: usage (the provider's or an estimate), price, row."""
+
+from dataclasses import dataclass
+
+import structlog
+
+from broker import pricing
+from broker.clock import now_ms
+from broker.completion import Completion, CompletionRequest, Document, Json, Timings, Usage
+from broker.ids import generation_id
+from broker.lifecycle import ClaimedJob
+from broker.money import usd_text
+from broker.native_lane import in_batch
+from workers.attempt.usage_counts import MOST_NANOS, counts_nothing, credible, estimate, with_pieces
+
+DEVIATION_SHARE = 100  # 1 %
+DEVIATION_NANOS = 1_000  # providers round their statements
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptCost:
+    """Usage and cost of one answer."""
+
+    usage: Usage
+    cost_nanos: int  # what we charge
+    byok_cost_nanos: int | None = None  # what the provider charges the caller's own key
+    search_nanos: int = 0  # the part of it that is for the vendor's web searches
+    deviates: bool = False  # the provider's own charge is another than what we compute
+
+    @classmethod
+    def of(
+        cls,
+        job: ClaimedJob,
+        request: CompletionRequest,
+        answer: Completion | Document,
+        *,
+        batched: bool = False,
+        fee: str = "0",
+    ) -> "AttemptCost":
+        """Return what the answer costs; `batched` says that it came out of a provider's batch.
+
+        `fee` is our part, in per cent, of what is charged to a caller's own key. The service tier
+        of the answer counts, not the one that was asked for.
+        """
+        usage = credible(answer.usage)
+        if usage is None or counts_nothing(usage, answer):
+            usage = estimate(request, answer)
+        price = job.endpoint.price
+        tier = answer.service_tier if isinstance(answer, Completion) else None
+        if batched or tier == pricing.BATCH_TIER:
+            price, tier = in_batch(price), pricing.BATCH_TIER
+        usage = with_pieces(usage, request, answer, price)
+        if isinstance(answer, Completion):
+            cost = pricing.charge(price, usage, answer, tier=tier)
+        else:
+            cost = pricing.cost(price, usage, tier=tier)
+        cost = min(cost, MOST_NANOS)
+        deviates = not price.as_stated and _deviates(job, cost, usage.cost_nanos)
+        searches = min(pricing.search_cost(price, usage), cost)
+        if job.endpoint.is_byok:
+            return cls(usage, pricing.byok_fee(cost, fee), cost, searches, deviates)
+        return cls(usage, cost, None, searches, deviates)
+
+    @property
+    def is_byok(self) -> bool:
+        return self.byok_cost_nanos is not None
+
+    def generation(self, job: ClaimedJob, answer: Completion | Document, timings: Timings) -> Json:
+        """Return the columns of the job's row in `generations`."""
+        usage = self.usage
+        choices = answer.choices if isinstance(answer, Completion) else ()
+        first = choices[0] if choices else {}
+        return {
+            "id": generation_id(job.id),
+            "job_id": job.id,
+            "workspace_id": job.workspace_id,
+            "attempt": job.attempt,
+            "provider": job.endpoint.provider,
+            "model": job.endpoint.model,
+            "upstream_id": answer.upstream_id,
+            "streamed": job.stream,
+            "finish_reason": first.get("finish_reason"),
+            "native_finish_reason": first.get("native_finish_reason"),
+            "input_tokens": usage.input,
+            "cache_read_tokens": usage.cache_read,
+            "cache_write_tokens": usage.cache_write,
+            "output_tokens": usage.output,
+            "reasoning_tokens": usage.reasoning,
+            "usage_estimated": usage.estimated,
+            "cost_nanos": self.cost_nanos,
+            "is_byok": self.is_byok,
+            "byok_cost_nanos": self.byok_cost_nanos or 0,
+            "first_token_ms": timings.first_token_ms,
+            "duration_ms": timings.duration_ms,
+            "created_at": now_ms(),
+        }
+
+
+def _deviates(job: ClaimedJob, computed: int, stated: int | None) -> bool:
+    """Compare our cost with the provider's own statement; a difference above 1 % is logged."""
+    if stated is None or not computed:  # an answer that is none costs nothing here
+        return False
+    allowed = max(max(computed, stated) // DEVIATION_SHARE, DEVIATION_NANOS)
+    if abs(computed - stated) <= allowed:
+        return False
+    log.warning(
+        "cost.deviates",
+        job=job.id,
+        provider=job.endpoint.provider,
+        model=job.endpoint.model,
+        computed_usd=usd_text(computed),
+        stated_usd=usd_text(stated),
+    )
+    return True

@@ -1,0 +1,109 @@
+"""Calls with workspace credentials: choose the key, and handle its refusal."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import structlog
+from sqlalchemy import Connection
+
+from broker import credentials, providers, webhooks
+from broker.clock import now_ms
+from broker.completion import AttemptOutcome, ErrorType, Failure
+from broker.credentials import Refusal
+from broker.errors import UnavailableError
+from broker.health import refuses_credential
+from broker.lifecycle import ClaimedJob
+from broker.webhooks import WebhookEvent
+from workers.adapters.base import Upstream
+from workers.context import AttemptAnswer, ProviderRoute, WorkerContext, routes
+
+NOTE_AGAIN_MS = 10_000  # how often the same key's refusals are written down
+
+_ABOUT_THE_ACCOUNT = frozenset({ErrorType.RATE_LIMIT_EXCEEDED, ErrorType.PERMISSION_DENIED})
+
+log = structlog.get_logger()
+
+
+def upstream_of(tools: WorkerContext, job: ClaimedJob, route: ProviderRoute) -> Upstream | Failure:
+    """Return the provider as this job is to call it, or why it may not.
+
+    The headers that waybill.toml adds belong to the installation's account, and stay behind.
+    """
+    endpoint, known = job.endpoint, tools.credentials
+    if endpoint.credential is None:
+        if known.rules_out_shared(job.workspace_id, *endpoint.key):
+            return _skipped(f"Only the workspace's own keys may call {endpoint.provider}.")
+        if not route.is_shared:
+            return _skipped(f"Provider {endpoint.provider!r} is not configured at this worker.")
+        return route.upstream
+    try:
+        secret = known.secret(endpoint.credential)
+    except UnavailableError as error:
+        log.warning("credential.sealed", credential=endpoint.credential, error=str(error))
+        return _skipped(str(error))
+    if secret is None:
+        return _skipped(f"The key {endpoint.credential} is disabled or deleted.")
+    return replace(route.upstream, api_key=secret, headers={})
+
+
+def _skipped(why: str) -> Failure:
+    return Failure(AttemptOutcome.SKIPPED, ErrorType.AUTHENTICATION, why)
+
+
+def is_about_the_account(answer: AttemptAnswer) -> bool:
+    """Whether an answer speaks of the key's account (401, 402, 403, 429), not of the provider."""
+    return isinstance(answer, Failure) and (
+        refuses_credential(answer) or answer.error_type in _ABOUT_THE_ACCOUNT
+    )
+
+
+async def record_refusal(tools: WorkerContext, job: ClaimedJob, failure: Failure) -> None:
+    """Write down what a provider said to a workspace's key; a 401 disables it."""
+    credential = job.endpoint.credential
+    assert credential is not None
+    for_good = failure.error_type is ErrorType.AUTHENTICATION
+    now = now_ms()
+    if now - tools.refused_at.get(credential, 0) < NOTE_AGAIN_MS and not for_good:
+        return
+    tools.refused_at[credential] = now
+    why = f"{failure.http_status} {failure.error_type.value}: {failure.message[:300]}"
+    log.warning("credential.refused", credential=credential, provider=job.endpoint.provider)
+    await tools.database.write(_refuse_many, Refusal(credential, why, for_good, now))
+    await tools.credentials.refresh()
+
+
+def _refuse_many(connection: Connection, refusals: Sequence[Refusal]) -> list[None]:
+    """Note refusals, and announce which keys they disabled."""
+    disabled = credentials.refuse_many(connection, refusals)
+    events = [
+        WebhookEvent(
+            row.workspace_id,
+            "credential.disabled",
+            row.id,
+            row.updated_at,
+            {
+                "id": row.id,
+                "object": "credential",
+                "provider": row.provider,
+                "name": row.name,
+                "label": row.label,
+                "reason": row.disabled_reason,
+            },
+        )
+        for row in disabled
+        if row is not None
+    ]
+    webhooks.fan_out(connection, events)
+    return [None] * len(refusals)
+
+
+def add_credential_providers(tools: WorkerContext) -> None:
+    """Make providers known here that only workspaces have keys of: their queues follow."""
+    wanted = tools.credentials.providers() - tools.routes.keys()
+    if not wanted:
+        return
+    known = routes(providers.for_own_keys(tools.settings))
+    for slug in sorted(wanted & known.keys()):
+        tools.pacer.add(slug, known[slug].limits)
+        tools.routes[slug] = replace(known[slug], is_shared=False)
+        log.info("provider.lit", provider=slug)

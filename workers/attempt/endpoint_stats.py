@@ -1,0 +1,175 @@
+"""Record an attempt's outcome in the endpoint statistics and circuit breakers."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import orjson
+import structlog
+from sqlalchemy import Connection
+
+from broker import webhooks
+from broker.accounts import DEFAULT_WORKSPACE
+from broker.clock import now_ms
+from broker.completion import AttemptOutcome, Completion, ErrorType, Failure
+from broker.evidence import WHOLE_PROVIDER, EndpointKey
+from broker.health import Breaker, Seen, Verdict, breaker, circuits, refuses_credential, verdict
+from broker.webhooks import WebhookEvent
+from workers.attempt import credentials
+from workers.attempt.job_run import JobRun
+from workers.context import AttemptAnswer, ProviderRoute, WorkerContext
+
+OWN_HASTE_MS = 1_000  # a call cut by its own job's deadline says nothing of the endpoint
+
+log = structlog.get_logger()
+
+
+def judged_circuits(run: JobRun) -> list[EndpointKey]:
+    """Return whose circuits bear on this call, and hear of it: the endpoint's and the provider's.
+
+    The latter is of the installation's key; a call with a workspace's own is none of its business.
+    """
+    endpoint = run.job.endpoint
+    if endpoint.is_byok:
+        return [endpoint.key]
+    return [endpoint.key, (endpoint.provider, WHOLE_PROVIDER)]
+
+
+def record_outcome(tools: WorkerContext, run: JobRun, answer: AttemptAnswer) -> None:
+    """Record an attempt; what changes a circuit by it is done soon, and off this job's path."""
+    if (
+        run.job.endpoint.is_byok
+        and isinstance(answer, Failure)
+        and credentials.is_about_the_account(answer)
+    ):
+        if not _was_skipped(answer):
+            tools.recorder.later(partial(credentials.record_refusal, tools, run.job, answer))
+        return
+    seen = _seen(run, answer)
+    if not _was_skipped(answer):
+        tools.recorder.record(seen)
+    known, provider = tools.observer.circuits, seen.endpoint[0]
+    is_disabled = bool(known.get((provider, WHOLE_PROVIDER), breaker.CLOSED).until)
+    if isinstance(answer, Failure) and refuses_credential(answer) and not is_disabled:
+        tools.recorder.later(partial(_refused, tools, provider, answer))
+    for key in judged_circuits(run):
+        if key in run.probes or known.get(key, breaker.CLOSED).is_troubled:
+            step = _step(seen, answer, key, run)
+            tools.recorder.later(partial(_change, tools, key, step))
+
+
+def _was_skipped(answer: AttemptAnswer) -> bool:
+    return isinstance(answer, Failure) and answer.outcome is AttemptOutcome.SKIPPED
+
+
+def _seen(run: JobRun, answer: AttemptAnswer) -> Seen:
+    if isinstance(answer, Failure):
+        excused = was_cut_by_deadline(run, answer)
+        return Seen(
+            run.job.endpoint.key,
+            Verdict.EXCUSED if excused else verdict(answer),
+            kind=answer.error_type.value,
+            retry_after_ms=int((answer.retry_after or 0) * 1000),
+        )
+    return Seen(
+        run.job.endpoint.key,
+        Verdict.OK,
+        first_token_ms=run.watch.first_token_ms,
+        tokens_per_second=_speed(run, answer),
+    )
+
+
+def was_cut_by_deadline(run: JobRun, failure: Failure) -> bool:
+    """Tell whether it was the job's own deadline that cut the call."""
+    is_late = run.job.deadline_at - now_ms() < OWN_HASTE_MS
+    return failure.error_type is ErrorType.TIMEOUT and is_late
+
+
+def _speed(run: JobRun, answer: AttemptAnswer) -> float | None:
+    """Return output tokens per second, from the request to the end of the answer."""
+    if not isinstance(answer, Completion) or answer.usage is None or not answer.usage.output:
+        return None
+    return answer.usage.output * 1000 / max(run.watch.elapsed_ms(), 1)
+
+
+def _step(
+    seen: Seen, answer: AttemptAnswer, key: EndpointKey, run: JobRun
+) -> Callable[[Breaker], Breaker]:
+    """Return what this attempt does to a circuit that is not simply closed."""
+    is_bad = _is_bad(seen, answer, key)
+    why = answer.message[:200] if isinstance(answer, Failure) else ""
+
+    def step(known: Breaker) -> Breaker:
+        now = now_ms()
+        if seen.verdict is Verdict.OK:  # also one that was tried for want of a better place
+            return breaker.probed(known, now, well=True) if known.is_troubled else known
+        if key in run.probes:
+            asked = seen.retry_after_ms
+            well = False if is_bad else None
+            return breaker.probed(known, now, well=well, retry_after_ms=asked, why=why)
+        return breaker.extended(known, now, seen.retry_after_ms) if is_bad else known
+
+    return step
+
+
+def _is_bad(seen: Seen, answer: AttemptAnswer, key: EndpointKey) -> bool:
+    """A credential is judged by refusals only: whoever answers 500 has let us in."""
+    if key[1] == WHOLE_PROVIDER:
+        return isinstance(answer, Failure) and refuses_credential(answer)
+    return seen.verdict is Verdict.FAILED
+
+
+async def _change(
+    tools: WorkerContext, key: EndpointKey, step: Callable[[Breaker], Breaker]
+) -> None:
+    before, after = await circuits.change(tools.redis, key, step)
+    if before.until and not after.until:
+        log.warning("circuit.closed", provider=key[0], model=key[1])
+    elif after.trips > before.trips:
+        log.warning("circuit.opened", provider=key[0], model=key[1], why=after.why)
+
+
+async def _refused(tools: WorkerContext, provider: str, failure: Failure) -> None:
+    """Count a refusal of our credential; the one that disables it is said loudly, once."""
+    credential = fingerprint(tools.routes[provider])
+    why = f"{failure.http_status} {failure.error_type.value}: {failure.message[:200]}"
+    now = now_ms()
+    before, after = await circuits.change(
+        tools.redis,
+        (provider, WHOLE_PROVIDER),
+        lambda known: breaker.refused(known, now, credential=credential, why=why),
+    )
+    if before.until or not after.until:
+        return
+    log.error("provider.disabled", provider=provider, why=why, until=after.until)
+    event = WebhookEvent(
+        DEFAULT_WORKSPACE,
+        "provider.disabled",
+        provider,
+        now,
+        {"provider": provider, "object": "provider", "reason": why},
+    )
+    await tools.database.write(_announce_many, event)
+
+
+def _announce_many(connection: Connection, events: Sequence[WebhookEvent]) -> list[int]:
+    return [webhooks.fan_out(connection, [event]) for event in events]
+
+
+async def forget_changed_credentials(tools: WorkerContext) -> None:
+    """Begin anew with every provider whose credential is another than the one that was refused."""
+    for provider, route in tools.routes.items():
+        credential = fingerprint(route)
+        await circuits.change(
+            tools.redis,
+            (provider, WHOLE_PROVIDER),
+            lambda known, own=credential: (  # type: ignore[misc]
+                breaker.CLOSED if known.credential not in ("", own) else known
+            ),
+        )
+
+
+def fingerprint(route: ProviderRoute) -> str:
+    """Return what tells one credential from another, and tells nothing else."""
+    secret = orjson.dumps([route.upstream.api_key, dict(route.upstream.options)], default=str)
+    return hashlib.sha256(secret).hexdigest()[:12]

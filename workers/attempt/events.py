@@ -1,0 +1,156 @@
+"""The numbered events of a job, published once they are true."""
+
+from collections import deque
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from broker import events
+from broker.completion import Failure, Json
+from broker.events import Event, EventWriter
+from broker.lifecycle import ClaimedJob
+from broker.retries import Retry
+from broker.routing import Endpoint
+from broker.stored_logs import LogPacker
+
+FENCE_SECONDS = 24 * 3600
+
+
+class AttemptEvents:
+    """The event log of one job, carried on by one attempt."""
+
+    def __init__(self, job: ClaimedJob, writer: EventWriter, log: LogPacker, told: int) -> None:
+        self._job = job
+        self._writer = writer
+        self._log = log  # a streamed job's whole log: it is stored when the job ends
+        self._page_ends: deque[int] = deque(maxlen=events.KEPT_PAGES)
+        self._number = told
+        self._untold: list[Event] = []
+        self.shown = False  # a chunk of this attempt has gone out
+
+    @classmethod
+    async def open(cls, job: ClaimedJob, writer: EventWriter, redis: Redis) -> "AttemptEvents":
+        """Begin this attempt's part of the log, after what earlier attempts have told."""
+        log, told, is_closed = await _past(job, redis)
+        story = cls(job, writer, log, told)
+        if job.stream and job.attempt > 1 and not is_closed:
+            story._add(events.RETRYING, {"attempt": job.attempt - 1, "outcome": "unknown"})
+        endpoint = job.endpoint
+        story._add(
+            events.STARTED,
+            {
+                "attempt": job.attempt,
+                "provider": endpoint.provider,
+                "model": endpoint.model,
+                "queued_ms": job.queued_ms,
+            },
+        )
+        story.tell()
+        return story
+
+    def chunk(self, body: Json) -> None:
+        """Tell one chunk at once."""
+        self.shown = True
+        self._add(events.CHUNK, body)
+        self.tell()
+
+    def usage(self, body: Json) -> None:
+        """Prepare the chunk with the usage: it is sent together with the end."""
+        self._add(events.USAGE, body)
+
+    def retrying(self, failure: Failure, retry: Retry, endpoint: Endpoint) -> None:
+        self._add(
+            events.RETRYING,
+            {
+                "attempt": self._job.attempt,
+                "outcome": failure.outcome.value,
+                "error_type": failure.error_type.value,
+                "message": failure.message,
+                "provider": endpoint.provider,
+                "delay_seconds": round(retry.delay, 3),
+            },
+        )
+
+    def end(
+        self,
+        status: str,
+        facts: Json,
+        *,
+        response: bytes | None = None,
+        error: str | None = None,
+    ) -> None:
+        """Prepare the job's last event; `response` and `error` are JSON already."""
+        data: dict[str, Any] = {"job_id": self._job.id, "status": status, **facts}
+        if response is not None:
+            data["response"] = orjson.Fragment(response)
+        if error is not None:
+            data["error"] = orjson.Fragment(error)
+        self._add(status, data)
+
+    def take_back(self) -> None:
+        """Forget what was prepared and not yet told."""
+        self._number -= len(self._untold)
+        self._untold = []
+
+    def packed(self) -> bytes | None:
+        """The whole log for the database; None where the database can tell it by itself."""
+        return self._log.packed(self._untold) if self._job.stream else None
+
+    def tell(self) -> None:
+        """Send what was prepared."""
+        if not self._untold:
+            return
+        if self._job.stream:
+            self._keep()
+        else:
+            self._writer.emit(self._job.id, self._untold, attempt=None)
+        self._untold = []
+
+    def _keep(self) -> None:
+        """Send what was prepared, and add it to the log."""
+        if self._log.add(self._untold):
+            self._page_ends.append(self._number)
+        is_full = len(self._page_ends) == events.KEPT_PAGES
+        self._writer.emit(
+            self._job.id,
+            self._untold,
+            attempt=self._job.attempt,
+            forget_below=self._page_ends[0] if is_full else 0,
+        )
+
+    def _add(self, type_: str, data: Json) -> None:
+        self._number += 1
+        self._untold.append(Event(self._number, type_, orjson.dumps(data)))
+
+
+async def _past(job: ClaimedJob, redis: Redis) -> tuple[LogPacker, int, bool]:
+    """Return what earlier attempts told, their last number, and whether they told their end.
+
+    Only a streamed job has chunks to remember. For the others two events an attempt are known
+    without asking (see `reports.past_events`).
+    """
+    log = LogPacker()
+    if job.attempt == 1:
+        return log, 0, False
+    if not job.stream:
+        return log, 2 * (job.attempt - 1), False
+    last: Event | None = None
+    try:
+        past = events.take_over(redis, job.id, job.attempt, ttl_seconds=FENCE_SECONDS)
+        async for told in past:
+            log.add(told)
+            last = told[-1]
+    except RedisError:
+        return LogPacker(), events.first_number(job.attempt) - 1, False
+    if last is not None and _is_closed(last, job):
+        return log, last.number, True
+    return log, events.first_number(job.attempt) - 1, False
+
+
+def _is_closed(last: Event, job: ClaimedJob) -> bool:
+    """Return whether the attempt before told its own end: it writes nothing after that."""
+    if last.type != events.RETRYING:
+        return False
+    return bool(orjson.loads(last.data)["attempt"] == job.attempt - 1)

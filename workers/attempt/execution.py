@@ -1,0 +1,304 @@
+"""One job, one attempt, step by step: claim, call, decide, record, publish."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+
+import orjson
+import structlog
+
+from broker.clock import now_ms
+from broker.completion import (
+    AttemptOutcome,
+    Chunk,
+    Completion,
+    Document,
+    ErrorType,
+    Failure,
+    Json,
+)
+from broker.file_parser import read_file_parser
+from broker.lifecycle import Claim, ClaimedJob, claim_many
+from broker.operations import Operation
+from broker.pacing import Permit
+from broker.queues import Lane
+from broker.retries import OnUnknown
+from workers.adapters.base import Adapter, Upstream
+from workers.adapters.errors.redaction import redact_failure
+from workers.attempt import credentials, pacing
+from workers.attempt.asking import request_of
+from workers.attempt.endpoint_stats import record_outcome
+from workers.attempt.events import AttemptEvents
+from workers.attempt.job_run import JobRun
+from workers.attempt.json_repair import repair_answer
+from workers.attempt.open_circuits import skip_open_circuits
+from workers.attempt.recording import fail, finish
+from workers.attempt.response_bodies import Envelope
+from workers.attempt.retry_until_stored import OUT_OF_SERVICE
+from workers.attempt.unanswered import may_hide
+from workers.attempt.usage_counts import credible
+from workers.context import AttemptAnswer, ProviderRoute, WorkerContext
+from workers.media import Annotator, pdf_reader, prepare, refuse_private_urls
+from workers.media.preparation import most_fetched
+from workers.media.room import MediaReservation, body_size
+from workers.operations.base import OperationAdapter
+from workers.upstream.answer_body import Deadlines, Stopwatch
+from workers.upstream.assembly import Assembly
+from workers.upstream.client import call
+
+log = structlog.get_logger()
+
+
+async def run_job(tools: WorkerContext, permit: Permit, job_id: str) -> None:
+    """Claim a job, make one attempt, record what came of it. Quiet when it is not ours to run."""
+    async with tools.lanes.turn(permit.lane):
+        job = await claim(tools, job_id, permit.lane)
+    if job is None:
+        return
+    with hold_lease(tools, job):
+        if await pacing.defer_if_blocked(tools, permit, job):
+            return
+        run = await begin(tools, job)
+        pacing.expect(tools, permit, run.request.body)
+        failure = await _carry_out(tools, permit, run)
+        if failure is not None:
+            await fail(tools, run, failure)
+
+
+async def _carry_out(tools: WorkerContext, permit: Permit, run: JobRun) -> Failure | None:
+    """Call the provider and store its answer; return the failure where there is none.
+
+    An unexpected error after the request was sent is such a failure: an attempt that stays open is
+    made again, and paid again.
+    """
+    answer: AttemptAnswer | None = None
+    try:
+        with pacing.counted(tools, run.job):
+            answer = await skip_open_circuits(tools, run) or await attempt(tools, run)
+            pacing.learn(tools, permit, run.job, answer)
+        record_outcome(tools, run, answer)
+        answer = await repair_answer(tools.sandbox, run, answer)
+        return answer if isinstance(answer, Failure) else await finish(tools, run, answer)
+    except OUT_OF_SERVICE:
+        raise
+    except Exception:
+        if not run.watch.sent:
+            raise
+        log.exception("attempt.crashed", job=run.job.id, attempt=run.job.attempt)
+        run.story.take_back()
+        return answer if isinstance(answer, Failure) else crashed(run, answer)
+
+
+def crashed(run: JobRun, answer: Completion | Document | None) -> Failure:
+    """Return the failure of a call whose answer could not be handled here."""
+    source = answer or run.heard
+    return Failure(
+        AttemptOutcome.UNKNOWN,
+        ErrorType.SERVER,
+        f"The answer of {run.job.endpoint.provider} could not be processed.",
+        answered=True,
+        usage=credible(source.usage) if source else None,
+    )
+
+
+@contextlib.contextmanager
+def hold_lease(tools: WorkerContext, job: ClaimedJob) -> Iterator[None]:
+    """Keep the job's lease alive, and be open to its cancellation, for as long as this lasts."""
+    tools.held[job.id] = job.attempt
+    try:
+        yield
+    finally:
+        if tools.held.get(job.id) == job.attempt:  # not a later attempt in this process
+            del tools.held[job.id]
+            tools.called_off.pop(job.id, None)
+
+
+async def claim(tools: WorkerContext, job_id: str, lane: Lane) -> ClaimedJob | None:
+    lease_ms = int(tools.settings.lease_seconds * 1000)
+    wish = Claim(job_id, tools.worker_id, now_ms(), lease_ms)
+    return await tools.database.write(claim_many, wish, patient=lane is Lane.BATCH)
+
+
+async def begin(tools: WorkerContext, job: ClaimedJob) -> JobRun:
+    """Open the job's event log at this attempt."""
+    body: Json = orjson.loads(job.request)
+    request = request_of(job, body)
+    story = await AttemptEvents.open(job, tools.events, tools.redis)
+    watch = Stopwatch(_deadlines(tools, job))
+    options = body.get("stream_options") or {}
+    return JobRun(
+        job,
+        request,
+        story,
+        watch,
+        plugins=body.get("plugins"),
+        usage_apart=bool(options.get("include_usage")),
+    )
+
+
+def _deadlines(tools: WorkerContext, job: ClaimedJob) -> Deadlines:
+    settings = tools.settings
+    left = (job.deadline_at - now_ms()) / 1000
+    return Deadlines(
+        first_byte=settings.first_byte_timeout_seconds,
+        idle=settings.idle_timeout_seconds,
+        total=max(min(settings.total_timeout_seconds, left), 0.0),
+    )
+
+
+async def attempt(tools: WorkerContext, run: JobRun) -> AttemptAnswer:
+    """Call the provider, in a task of its own: the only part of a run that can be stopped."""
+    job = run.job
+    if tools.stopping.is_set() or job.id in tools.called_off:
+        return _stopped(tools, job, sent=False)
+    task = asyncio.create_task(_call(tools, run))
+    tools.running[job.id] = stoppable = asyncio.shield(task)
+    try:
+        return _redacted(await stoppable)
+    except asyncio.CancelledError:
+        run.last = await _hear_out(tools, run, task)
+        if run.last is not None and job.id not in tools.called_off:
+            return _redacted(run.last)  # it ended just as it was to be stopped
+        return _stopped(tools, job, sent=run.watch.sent)
+    finally:
+        task.cancel()
+        if tools.running.get(job.id) in {task, stoppable}:  # not a later attempt of the same job
+            del tools.running[job.id]
+            tools.streaming.discard(job.id)
+
+
+def _redacted(answer: AttemptAnswer) -> AttemptAnswer:
+    return redact_failure(answer) if isinstance(answer, Failure) else answer
+
+
+async def _hear_out(
+    tools: WorkerContext, run: JobRun, task: "asyncio.Task[AttemptAnswer]"
+) -> AttemptAnswer | None:
+    """Stop a call; one that is cancelled may first bring the usage that its provider will bill."""
+    job = run.job
+    waits = tools.called_off.get(job.id, False) and may_hide(job) and job.hold_nanos > 0
+    if waits and run.watch.sent:
+        tools.running[job.id] = task
+        await asyncio.wait({task}, timeout=tools.settings.cancel_drain_seconds)
+    task.cancel()
+    await asyncio.wait({task})
+    return None if task.cancelled() else task.result()
+
+
+async def _call(tools: WorkerContext, run: JobRun) -> AttemptAnswer:
+    """Send the request; a stream's chunks are told as they come."""
+    endpoint = run.job.endpoint
+    route = tools.routes.get(endpoint.provider)
+    if route is None:
+        return Failure(
+            AttemptOutcome.NOT_SENT,
+            ErrorType.PROVIDER_UNAVAILABLE,
+            f"Provider {endpoint.provider!r} is not configured at this worker.",
+        )
+    upstream = credentials.upstream_of(tools, run.job, route)
+    if isinstance(upstream, Failure):
+        return upstream
+    adapter = route.adapter(run.job.operation)
+    if adapter is None:
+        return _unserved(run.job)
+    run.request = replace(run.request, quirks=upstream.quirks)
+    async with _room(tools, run) as place:
+        annotator = await _fit(tools, run, route, place)
+        if isinstance(annotator, Failure):
+            return annotator
+        refused = await refuse_private_urls(
+            run.request.body, upstream.base_url, tools.settings.allowed_networks, route.chat.opens
+        )
+        if refused is not None:
+            return refused
+        answer = await _asked(tools, run, adapter, upstream, annotator)
+        return annotator.answer(replace(answer, usage=credible(answer.usage)))
+
+
+def _room(
+    tools: WorkerContext, run: JobRun
+) -> AbstractAsyncContextManager[MediaReservation | None]:
+    """Wait for room for a call's body, and for all that may be fetched for it."""
+    size = body_size(run.job.request)
+    if run.job.operation is Operation.CHAT:
+        size += most_fetched(run.request.body, tools.settings.max_media_bytes)
+    if not size:
+        return contextlib.nullcontext()
+    return tools.media_room.hold(run.job.workspace_id, size)
+
+
+async def _asked(
+    tools: WorkerContext,
+    run: JobRun,
+    adapter: Adapter | OperationAdapter,
+    upstream: Upstream,
+    annotator: Annotator,
+) -> AttemptAnswer:
+    """Send what was prepared."""
+    envelope = Envelope.of(run.job)
+
+    def show(chunk: Chunk) -> None:
+        if run.job.stream and run.job.id not in tools.called_off:
+            # an answer may come as a stream although none was requested
+            run.story.chunk(envelope.chunk(annotator.chunk(chunk)))
+            tools.streaming.add(run.job.id)
+
+    run.heard = Assembly(show)
+    with tools.recorder.in_flight(run.job.endpoint.key):
+        return await call(
+            tools.wire,
+            adapter,
+            run.request,
+            upstream,
+            run.watch,
+            max_bytes=tools.settings.max_answer_bytes,
+            on_headers=lambda headers: pacing.pause_if_exhausted(tools, run.job, headers),
+            assembly=run.heard,
+        )
+
+
+async def _fit(
+    tools: WorkerContext, run: JobRun, route: ProviderRoute, place: MediaReservation | None
+) -> Annotator | Failure:
+    """Make a chat's body fit the endpoint; what its files said is told with the answer."""
+    if run.job.operation is not Operation.CHAT:
+        return Annotator(())
+    prepared = await prepare(
+        run.request.body,
+        modalities=run.job.endpoint.input_modalities,
+        adapter=route.chat,
+        fetch=tools.fetch,
+        read_pdf=pdf_reader(tools.sandbox, run.job.workspace_id),
+        parser=read_file_parser(run.plugins),
+        quirks=route.upstream.quirks,
+    )
+    if isinstance(prepared, Failure):
+        return prepared
+    run.request = replace(run.request, body=prepared.body)
+    if place is not None:
+        place.shrink(body_size(run.job.request) + prepared.fetched)
+    return Annotator(prepared.annotations)
+
+
+def _unserved(job: ClaimedJob) -> Failure:
+    return Failure(
+        AttemptOutcome.NOT_SENT,
+        ErrorType.NOT_FOUND,
+        f"Provider {job.endpoint.provider!r} does not serve {job.operation.value}.",
+    )
+
+
+def _stopped(tools: WorkerContext, job: ClaimedJob, *, sent: bool) -> Failure:
+    """Say why this attempt was stopped from our side: called off, or a shutdown.
+
+    A shutdown after the request was sent leaves its billing open, as silence does: who asked not to
+    be tried again after that is not.
+    """
+    if job.id in tools.called_off:
+        return Failure(AttemptOutcome.CANCELLED, ErrorType.CANCELLED, "Cancelled by the caller.")
+    if sent and job.on_unknown is not OnUnknown.RETRY:
+        message = "The worker was shut down while it waited for the provider's answer."
+        return Failure(AttemptOutcome.UNKNOWN, ErrorType.WORKER_LOST, message)
+    return Failure(AttemptOutcome.INTERRUPTED, ErrorType.WORKER_LOST, "The worker was shut down.")

@@ -1,0 +1,73 @@
+"""Skip endpoints whose circuit breaker is open, where a later plan step is better."""
+
+from redis.exceptions import RedisError
+
+from broker.clock import now_ms
+from broker.completion import AttemptOutcome, ErrorType, Failure
+from broker.evidence import Circuit, EndpointKey
+from broker.health import Breaker, breaker, circuits
+from workers.attempt.endpoint_stats import fingerprint, judged_circuits
+from workers.attempt.job_run import JobRun
+from workers.context import WorkerContext
+
+PROBE_MS = 60_000  # a probe that has not ended by then is thought lost
+
+
+async def skip_open_circuits(tools: WorkerContext, run: JobRun) -> Failure | None:
+    """Say why the job should rather go to its plan's next place, at no cost; None = call here.
+
+    Where no later place is better, an open circuit is tried all the same: the job has nothing to
+    lose. In memory, but for the rare call that might be a half-open circuit's probe.
+    """
+    shut = _shut(tools, run)
+    if not shut or not _is_better_later(tools, run):
+        return None
+    for key, known in shut.items():
+        if known.circuit(now_ms()) is Circuit.OPEN or not await _took_probe(tools, key):
+            provider, _ = key
+            return Failure(
+                AttemptOutcome.SKIPPED,
+                ErrorType.PROVIDER_UNAVAILABLE,
+                f"The circuit of {provider} is open: {known.why}",
+            )
+        run.probes.add(key)
+    return None
+
+
+def _shut(tools: WorkerContext, run: JobRun) -> dict[EndpointKey, Breaker]:
+    """Return the circuits on this job's way that are not closed, the shut ones first."""
+    now = now_ms()
+    found = {}
+    for key in judged_circuits(run):
+        known = tools.observer.circuits.get(key)
+        if known is None or known.circuit(now) is Circuit.CLOSED:
+            continue
+        if not known.credential or known.credential == _fingerprint(tools, key[0]):
+            found[key] = known
+    return dict(sorted(found.items(), key=lambda each: -each[1].until))
+
+
+def _fingerprint(tools: WorkerContext, provider: str) -> str:
+    route = tools.routes.get(provider)
+    return fingerprint(route) if route else ""
+
+
+def _is_better_later(tools: WorkerContext, run: JobRun) -> bool:
+    plan, snapshot = run.job.plan, tools.observer.snapshot
+    later = (plan[place] for place in range(run.job.position + 1, len(plan)))
+    return any(snapshot.of(*each.key).circuit is not Circuit.OPEN for each in later)
+
+
+async def _took_probe(tools: WorkerContext, key: EndpointKey) -> bool:
+    now = now_ms()
+    try:
+        before, after = await circuits.change(
+            tools.redis,
+            key,
+            lambda known: (
+                breaker.probing(known, now, PROBE_MS) if known.takes_probe(now) else known
+            ),
+        )
+    except (RedisError, OSError):
+        return True  # nobody can tell: one call more does no harm
+    return before != after or after.circuit(now) is Circuit.CLOSED

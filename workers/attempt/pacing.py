@@ -1,0 +1,144 @@
+"""Provider limits for one job: send it now, defer it, or move it on; learn from answers."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import structlog
+from redis.exceptions import RedisError
+
+from broker import pricing
+from broker.clock import now_ms
+from broker.completion import ErrorType, Failure, Json
+from broker.evidence import EndpointKey, PauseReason
+from broker.lifecycle import ClaimedJob, Deferral, defer_many
+from broker.pacing import Busy, Cause, Congestion, Permit, absent, exchange_pauses
+from broker.queues import Lane, ordinary
+from workers.adapters.errors.retry_after import until_reset
+from workers.context import AttemptAnswer, WorkerContext
+
+EXCHANGE_SECONDS = 0.5
+
+OF_THE_ENDPOINT = frozenset(
+    {
+        ErrorType.PROVIDER_OVERLOADED,
+        ErrorType.PROVIDER_UNAVAILABLE,
+        ErrorType.SERVER,
+        ErrorType.TIMEOUT,
+        ErrorType.UNMAPPED,
+    }
+)
+"""Failures whose `Retry-After` holds for everybody. That of any other is for its own request."""
+
+log = structlog.get_logger()
+
+
+async def defer_if_blocked(tools: WorkerContext, permit: Permit, job: ClaimedJob) -> bool:
+    """Put a claimed job off whose endpoint is paused or gone, or that came by another's queue.
+
+    The latter happens with doubled messages: the permit in hand is not for the job's provider.
+    """
+    provider = job.endpoint.provider
+    busy = _paused(tools, job) if provider in tools.routes else absent(provider, now_ms())
+    if busy is None and provider == permit.provider:
+        return False
+    await defer(tools, Lane(ordinary(job.lane)), job.id, busy, attempt=job.attempt)
+    return True
+
+
+def _paused(tools: WorkerContext, job: ClaimedJob) -> Busy | None:
+    """Return what keeps a job from its endpoint: an operator, or what 429s and headers said."""
+    now = now_ms()
+    if job.endpoint.provider in tools.pauses:
+        return tools.pauses.busy(now)[job.endpoint.provider]
+    if job.endpoint.is_byok:  # what is learned concerns the installation's account
+        return None
+    until = tools.throttles.free_at(job.endpoint.key, now)
+    return None if until <= now else _pause(job.endpoint.key, until)
+
+
+def _pause(endpoint: EndpointKey, until: int) -> Busy:
+    provider, model = endpoint
+    return Busy(provider, Cause.PROVIDER_PAUSE, until, model)
+
+
+async def defer(
+    tools: WorkerContext, lane: Lane, job_id: str, busy: Busy | None, *, attempt: int | None = None
+) -> None:
+    """Let a job wait in the database, or send it to an endpoint of its plan that is free sooner.
+
+    `attempt` is that of its claim, where it was claimed already: it is taken back.
+    """
+    now = now_ms()
+    wish = Deferral(job_id, now, busy, congestion(tools, lane, now), attempt)
+    moved = await tools.database.write(defer_many, wish)
+    if moved is not None:
+        tools.publisher.publish(moved.provider, moved.lane, [moved.job_id])
+
+
+def congestion(tools: WorkerContext, lane: Lane, now: int) -> Congestion:
+    """Return what this process knows to be busy."""
+    pauses = tools.throttles.busy(now)
+    return Congestion(
+        {**tools.pacer.denials(lane, now), **tools.pauses.busy(now)},
+        {endpoint: _pause(endpoint, until) for endpoint, until in pauses.items()},
+        configured=frozenset(tools.routes),
+    )
+
+
+def expect(tools: WorkerContext, permit: Permit, body: Json) -> None:
+    """Count what a request will probably use, where the provider's tokens are limited."""
+    if tools.pacer.counts_tokens(permit.provider):
+        likely = tools.settings.likely_completion_tokens
+        asked = pricing.asked_output_tokens(body, likely=likely)
+        tools.pacer.recount(permit, pricing.estimate_input_tokens(body) + min(asked, likely))
+
+
+@contextlib.contextmanager
+def counted(tools: WorkerContext, job: ClaimedJob) -> Iterator[None]:
+    """Count a call of the job's endpoint for as long as this lasts."""
+    tools.throttles.began(job.endpoint.key)
+    try:
+        yield
+    finally:
+        tools.throttles.ended(job.endpoint.key)
+
+
+def learn(tools: WorkerContext, permit: Permit, job: ClaimedJob, answer: AttemptAnswer) -> None:
+    """Take to heart what an attempt's end says about its endpoint's limits."""
+    endpoint = job.endpoint.key
+    is_ours = not job.endpoint.is_byok  # pauses are of the installation's account
+    if not isinstance(answer, Failure):
+        tools.throttles.succeeded(endpoint, now_ms())
+        if answer.usage is not None:
+            tokens = answer.usage.prompt_tokens + answer.usage.completion_tokens
+            tools.pacer.recount(permit, tokens)
+    elif answer.error_type is ErrorType.RATE_LIMIT_EXCEEDED and is_ours:
+        until = tools.throttles.limited(endpoint, answer.retry_after, now_ms())
+        log.info("endpoint.rate_limited", provider=endpoint[0], model=endpoint[1], until=until)
+    elif answer.retry_after and is_ours and answer.error_type in OF_THE_ENDPOINT:
+        reason = PauseReason.ASKED_TO_WAIT
+        tools.throttles.used_up(endpoint, answer.retry_after, now_ms(), reason)
+
+
+def pause_if_exhausted(tools: WorkerContext, job: ClaimedJob, headers: Mapping[str, str]) -> None:
+    """Pause an endpoint of whose limit a good answer's headers say that nothing is left.
+
+    The headers of a refusal are read with it: there `Retry-After` wins.
+    """
+    reset = until_reset(headers)
+    if reset is not None and not job.endpoint.is_byok:
+        tools.throttles.used_up(job.endpoint.key, reset, now_ms(), PauseReason.NOTHING_LEFT)
+
+
+async def share_pauses(tools: WorkerContext) -> None:
+    """Exchange pauses with the other processes, again and again."""
+    while True:
+        now = now_ms()
+        news = tools.throttles.news()
+        try:
+            known = await exchange_pauses(tools.redis, news, now)
+            tools.throttles.heard(known, now)
+        except (RedisError, OSError) as error:
+            log.info("pacing.pauses_unshared", error=str(error))
+        await asyncio.sleep(EXCHANGE_SECONDS)

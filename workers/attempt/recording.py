@@ -1,0 +1,249 @@
+"""Commit an attempt's result, then publish it."""
+
+import asyncio
+from functools import partial
+from typing import Any
+
+import orjson
+import structlog
+from sqlalchemy.exc import DataError, OperationalError
+
+from broker import files, warmth
+from broker.clock import now_ms
+from broker.completion import (
+    AttemptOutcome,
+    Completion,
+    Document,
+    ErrorType,
+    Failure,
+    Json,
+    Media,
+    Usage,
+)
+from broker.ids import generation_id
+from broker.lifecycle import (
+    ClaimedJob,
+    Ending,
+    Extension,
+    Failed,
+    Finished,
+    decide,
+    error_json,
+    extend_many,
+    is_dearer,
+    record_many,
+)
+from broker.queues import Lane
+from broker.retries import Decision, GiveUp, Retry
+from broker.states import FINAL, JobState
+from workers.adapters.errors.redaction import redact_failure
+from workers.attempt.cost import AttemptCost
+from workers.attempt.job_run import JobRun
+from workers.attempt.response_bodies import Envelope
+from workers.attempt.retry_until_stored import retry_until_stored
+from workers.attempt.unanswered import bill_unanswered
+from workers.context import WorkerContext
+
+UNSTORABLE = (TypeError, OverflowError, DataError)
+"""What JSON and the databases raise over a value they cannot hold."""
+
+log = structlog.get_logger()
+
+
+async def finish(
+    tools: WorkerContext, run: JobRun, answer: Completion | Document
+) -> Failure | None:
+    """Store the answer with its cost and settlement, then tell whoever waits.
+
+    An answer that cannot be stored is the provider's failure: it is returned as one.
+    """
+    try:
+        ending = await _ending(tools, run, answer)
+        recorded = await record(tools, ending)
+    except UNSTORABLE as error:
+        log.warning("answer.unstorable", job=run.job.id, error=str(error)[:500])
+        run.story.take_back()
+        return Failure(
+            AttemptOutcome.UNKNOWN,
+            ErrorType.PROVIDER_UNAVAILABLE,
+            f"{run.job.endpoint.provider} sent an answer that cannot be stored.",
+            answered=True,
+            usage=answer.usage,
+        )
+    if recorded:
+        run.story.tell()
+    return None
+
+
+async def _ending(tools: WorkerContext, run: JobRun, answer: Completion | Document) -> Finished:
+    """Prepare what is written and what is told at the end of a job that brought an answer."""
+    job = run.job
+    receipt = AttemptCost.of(
+        job, run.request, answer, batched=run.batched, fee=tools.settings.byok_fee_percent
+    )
+    if receipt.deviates:
+        tools.recorder.count_deviation(job.endpoint.key)
+    _remember(tools, job, receipt.usage)
+    saved = await _keep_media(tools, job, answer)
+    envelope = Envelope.of(job)
+    response = orjson.dumps(envelope.body(answer, receipt))
+    if job.stream:
+        run.story.usage(envelope.usage_chunk(receipt, apart=run.usage_apart))
+    run.story.end(
+        "completed",
+        _facts(job),
+        response=None if job.stream else response,
+    )
+    return Finished(
+        job=job,
+        now=now_ms(),
+        generation=receipt.generation(job, answer, run.timings),
+        response=response,
+        timings=run.timings,
+        events=run.story.packed(),
+        files=saved,
+    )
+
+
+def _facts(job: ClaimedJob) -> Json:
+    """What the last event says of a job with a generation."""
+    return {"generation_id": generation_id(job.id), "queued_ms": job.queued_ms}
+
+
+def _remember(tools: WorkerContext, job: ClaimedJob, usage: Usage) -> None:
+    """Note which endpoint's cache knows this conversation now: told with the job's end."""
+    if not warmth.is_warm(usage, job.request):
+        return
+    key = warmth.key(job.workspace_id, orjson.loads(job.request))
+    if key is not None:
+        endpoint = warmth.value(*job.endpoint.key)
+        tools.events.remember(key, endpoint, seconds=warmth.IDLE_SECONDS)
+
+
+async def record(tools: WorkerContext, ending: Ending) -> Ending | None:
+    """Write how an attempt ended; return what was written, None where it is no longer the job's.
+
+    While the database does not answer this keeps trying, as long as the lease it cannot renew.
+    """
+    patient = ending.job.lane != Lane.INTERACTIVE
+    recorded = await retry_until_stored(
+        lambda: tools.database.write(record_many, ending, patient=patient),
+        OperationalError,
+        seconds=tools.settings.lease_seconds,
+    )
+    if recorded is None:
+        log.warning("attempt.superseded", job=ending.job.id, attempt=ending.job.attempt)
+    return recorded
+
+
+async def _keep_media(
+    tools: WorkerContext, job: ClaimedJob, answer: Completion | Document
+) -> list[dict[str, Any]]:
+    """Write the bytes an answer refers to, before anybody hears of it; return their rows."""
+    if isinstance(answer, Completion):
+        return []
+    for media in answer.media:  # paid for: however long a full disk takes to have room again
+        await retry_until_stored(
+            partial(asyncio.to_thread, _save, tools, media),
+            OSError,
+            seconds=tools.settings.lease_seconds,
+        )
+    now = now_ms()
+    return [
+        files.row(media, workspace_id=job.workspace_id, job_id=job.id, now=now)
+        for media in answer.media
+    ]
+
+
+def _save(tools: WorkerContext, media: Media) -> None:
+    try:
+        tools.files.save(media)
+    except OSError as error:
+        log.warning("media.not_written", media=media.id, error=str(error))
+        raise
+
+
+async def fail(tools: WorkerContext, run: JobRun, failure: Failure) -> None:
+    """Record a failed attempt and do what follows: queue it again, or end the job."""
+    job = run.job
+    decided = decide(job, failure, now_ms(), shown=run.story.shown)
+    affordable = await _affordable(tools, job, failure, decided)
+    decision = await record_failure(tools, run, failure, affordable)
+    if decision is None:
+        return
+    log.info(
+        "attempt.failed",
+        job=job.id,
+        attempt=job.attempt,
+        provider=job.endpoint.provider,
+        outcome=failure.outcome.value,
+        error_type=failure.error_type.value,
+        next=JobState.QUEUED if isinstance(decision, Retry) else decision.state,
+    )
+    if isinstance(decision, Retry) and not decision.delay:
+        provider = job.plan[decision.position].provider
+        tools.publisher.publish(provider, job.lane, [job.id])
+
+
+async def record_failure(
+    tools: WorkerContext,
+    run: JobRun,
+    failure: Failure,
+    decision: Decision,
+    *,
+    announced: bool = True,
+) -> Decision | None:
+    """Write an attempt without an answer and what follows, then tell it; None as in `record`.
+
+    Returned is what does follow: a caller may have cancelled the job since `decision` was made.
+    """
+    job, failure = run.job, redact_failure(failure)
+    generation = None
+    if isinstance(decision, GiveUp) and decision.state in FINAL:
+        generation = _bill(tools, run, failure)
+    _prepare(run, failure, decision, generation)
+    events = None if isinstance(decision, Retry) else run.story.packed()
+    recorded = await record(
+        tools,
+        Failed(
+            job, now_ms(), failure, decision, run.timings, events, generation, announced=announced
+        ),
+    )
+    if not isinstance(recorded, Failed):
+        return None
+    if recorded.decision != decision:
+        run.story.take_back()
+        _prepare(run, failure, recorded.decision, generation)
+    run.story.tell()
+    return recorded.decision
+
+
+def _bill(tools: WorkerContext, run: JobRun, failure: Failure) -> Json | None:
+    """Return the generation that is paid for; nothing where its cost cannot be computed.
+
+    An attempt that stays open for that reason would be bought again.
+    """
+    try:
+        return bill_unanswered(run, failure, tools.settings.byok_fee_percent)
+    except Exception:
+        log.exception("attempt.unbillable", job=run.job.id, attempt=run.job.attempt)
+        return None
+
+
+def _prepare(run: JobRun, failure: Failure, decision: Decision, generation: Json | None) -> None:
+    """Prepare what is told of an attempt without an answer."""
+    if isinstance(decision, Retry):
+        run.story.retrying(failure, decision, run.job.plan[decision.position])
+        return
+    facts = {} if generation is None else _facts(run.job)
+    run.story.end(decision.state.value, facts, error=error_json(run.job, failure))
+
+
+async def _affordable(
+    tools: WorkerContext, job: ClaimedJob, failure: Failure, decision: Decision
+) -> Decision:
+    """Hold more where the next endpoint is dearer; what cannot be paid for is passed over."""
+    if not isinstance(decision, Retry) or not is_dearer(job, decision):
+        return decision
+    wish = Extension(job, failure, decision, now_ms())
+    return await tools.database.write(extend_many, wish)

@@ -1,0 +1,162 @@
+"""The bodies a caller sees: OpenRouter's response, chunk and usage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from broker import chunks
+from broker.completion import Chunk, Completion, Document, Json, Usage
+from broker.ids import generation_id
+from broker.lifecycle import ClaimedJob
+from broker.money import usd
+from broker.operations import Operation
+from workers.attempt.cost import AttemptCost
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What all bodies of one attempt have in common."""
+
+    id: str
+    created: int
+    model: str
+    provider: str
+    operation: Operation
+
+    @classmethod
+    def of(cls, job: ClaimedJob) -> "Envelope":
+        endpoint = job.endpoint
+        return cls(
+            generation_id(job.id),
+            job.created_at // 1000,
+            endpoint.model,
+            endpoint.provider,
+            job.operation,
+        )
+
+    def body(self, answer: Completion | Document, receipt: AttemptCost) -> Json:
+        """Return the whole answer as it is stored and given to the caller."""
+        if isinstance(answer, Document):
+            return self._document(answer, receipt)
+        is_text = self.operation is Operation.COMPLETIONS
+        return {
+            "id": self.id,
+            "object": chunks.object_name(self.operation) if is_text else "chat.completion",
+            "created": self.created,
+            "model": self.model,
+            "provider": self.provider,
+            "system_fingerprint": answer.system_fingerprint,
+            **({"service_tier": answer.service_tier} if answer.service_tier else {}),
+            "choices": [
+                {"logprobs": None, **choice} for choice in self._choices(answer.choices, "message")
+            ],  # OpenRouter's SDK cannot read a batch's result without `logprobs`
+            "usage": usage_json(receipt),
+        }
+
+    def _document(self, answer: Document, receipt: AttemptCost) -> Json:
+        facts = {
+            "id": self.id,
+            "created": self.created,
+            "model": self.model,
+            "provider": self.provider,
+        }
+        usage = usage_json(receipt) | _newer_words(receipt.usage, self.operation)
+        return facts | answer.body | {"usage": usage}
+
+    def chunk(self, chunk: Chunk) -> Json:
+        body = self._chunk(self._choices(chunk.choices, "delta"))
+        if chunk.system_fingerprint:
+            body["system_fingerprint"] = chunk.system_fingerprint
+        return body
+
+    def usage_chunk(self, receipt: AttemptCost, *, apart: bool) -> Json:
+        """Return the last chunk of a stream, with the whole usage.
+
+        OpenAI sends it without choices, and only to callers who set `include_usage`: they expect
+        that (`apart`). OpenRouter sends it to everybody, with a choice that adds nothing, because
+        other callers read `choices[0]` of each chunk.
+        """
+        choices = () if apart else (chunks.empty_choice(self.operation),)
+        return self._chunk(choices) | {"usage": usage_json(receipt)}
+
+    def _choices(self, choices: Sequence[Json], part: str) -> Sequence[Json]:
+        """Return choices in the form of the operation: adapters give all of them as a chat's."""
+        if self.operation is Operation.CHAT:
+            return choices
+        return [_text_choice(choice, choice[part]) for choice in choices]
+
+    def _chunk(self, choices: Any) -> Json:
+        return {
+            "id": self.id,
+            "object": chunks.object_name(self.operation),
+            "created": self.created,
+            "model": self.model,
+            "provider": self.provider,
+            "choices": choices,
+        }
+
+
+def _text_choice(choice: Json, said: Json) -> Json:
+    return {
+        "index": choice["index"],
+        "text": said.get("content") or "",
+        "logprobs": choice.get("logprobs"),
+        "finish_reason": choice.get("finish_reason"),
+        "native_finish_reason": choice.get("native_finish_reason"),
+    }
+
+
+def _newer_words(usage: Usage, operation: Operation) -> Json:
+    """Return the counts as OpenAI names them for images and transcriptions.
+
+    Its SDK's types insist (`images_response.Usage`, `transcription.UsageTokens`).
+    """
+    words: Json = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
+    if operation is Operation.IMAGES:
+        return words | {
+            "input_tokens_details": {"text_tokens": usage.prompt_tokens, "image_tokens": 0}
+        }
+    if operation is Operation.TRANSCRIPTIONS:
+        heard = usage.input_audio or 0
+        details = {"text_tokens": usage.prompt_tokens - heard, "audio_tokens": heard}
+        return words | {"type": "tokens", "input_token_details": details}
+    return {}
+
+
+def usage_json(receipt: AttemptCost) -> Json:
+    """Usage in OpenRouter's shape; `cost` is what this caller is charged, in US dollars."""
+    usage = receipt.usage
+    body: Json = {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.prompt_tokens + usage.completion_tokens,
+        "cost": usd(receipt.cost_nanos),
+        "is_byok": receipt.is_byok,
+        "prompt_tokens_details": {
+            "cached_tokens": usage.cache_read or 0,
+            "cache_write_tokens": usage.cache_write or 0,
+            "audio_tokens": usage.input_audio or 0,
+        },
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.reasoning or 0,
+            "audio_tokens": usage.output_audio or 0,
+            "image_tokens": usage.output_image or 0,
+        },
+    }
+    if details := _cost_details(receipt):
+        body["cost_details"] = details
+    if usage.searches:
+        body["server_tool_use"] = {"web_search_requests": usage.searches}
+    if usage.estimated:
+        body["estimated"] = True
+    return body
+
+
+def _cost_details(receipt: AttemptCost) -> Json:
+    """Return what the provider charges, and the part of the cost that is for web searches."""
+    own = receipt.byok_cost_nanos
+    charged = receipt.usage.cost_nanos if own is None else own
+    details = {} if charged is None else {"upstream_inference_cost": usd(charged)}
+    if receipt.search_nanos:
+        details["web_search_cost"] = usd(receipt.search_nanos)
+    return details

@@ -1,0 +1,93 @@
+"""POST /completions: OpenAI's legacy text completion, on the vendors that still serve it.
+
+Rules: OpenAI API reference, "Completions (legacy)". A text is read as the content of a chat's
+message; `workers.attempt.response_bodies` gives it to the caller as a text again.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from broker.completion import Completion, CompletionRequest, Json
+from broker.operations import Operation
+from workers.adapters.base import HttpRequest, StreamReader, Upstream
+from workers.adapters.finish_reasons import finish_reason
+from workers.adapters.json_shapes import parse, word
+from workers.adapters.openai.choice import ChoiceStream
+from workers.adapters.openai.message import native_reason
+from workers.adapters.openai.request import set_streaming
+from workers.adapters.openai.response import refuse_failure, usage_of
+from workers.adapters.openai.stream import OpenAiStream
+from workers.adapters.openai.usage import raw_usage
+from workers.operations.base import OperationAdapter, entries
+from workers.operations.openai_wire import json_request
+
+
+class OpenAiCompletions(OperationAdapter):
+    operation = Operation.COMPLETIONS
+    wires = ("openai", "azure")
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        body = dict(request.body)
+        set_streaming(body, stream=request.stream, quirks=upstream.quirks)
+        return json_request("/completions", request, upstream, body)
+
+    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+        return read_texts(parse(body), request)
+
+    def reader(self, request: CompletionRequest) -> StreamReader:
+        return TextStream(request)
+
+
+class TextStream(OpenAiStream):
+    """Reads a streamed text completion: a chat's stream, with `text` in place of `delta`."""
+
+    __slots__ = ()
+
+    def _addition(self, choice: Any, payload: Json) -> Json | None:
+        if isinstance(choice, dict):
+            choice = {**choice, "delta": {"content": _text(choice)}}
+        return super()._addition(choice, payload)
+
+    def _requested_choices(self) -> int:
+        """Return how many texts come: `n` for each prompt of a list of prompts."""
+        prompt = self._request.body.get("prompt")
+        each = super()._requested_choices()
+        if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int):
+            return each * len(prompt)
+        return each
+
+    def _new_choice(self, index: int, payload: Json) -> ChoiceStream:
+        """Return a choice whose text stays as it is: thoughts are not looked for in it."""
+        del payload
+        return ChoiceStream(index, "", thinking=False)
+
+
+def read_texts(payload: Any, request: CompletionRequest) -> Completion:
+    """Read a whole answer. Raises MalformedAnswerError or ProviderFailureError."""
+    payload = refuse_failure(payload)
+    return Completion(
+        choices=[
+            _whole_choice(choice, place) for place, choice in enumerate(entries(payload, "choices"))
+        ],
+        usage=usage_of(raw_usage(payload), request),
+        upstream_id=word(payload, "id"),
+        upstream_model=word(payload, "model"),
+        system_fingerprint=word(payload, "system_fingerprint"),
+        service_tier=word(payload, "service_tier"),
+    )
+
+
+def _whole_choice(choice: Json, place: int) -> Json:
+    index = choice.get("index")
+    return {
+        "index": index if isinstance(index, int) else place,
+        "message": {"role": "assistant", "content": _text(choice)},
+        "logprobs": choice.get("logprobs"),
+        "finish_reason": finish_reason(choice.get("finish_reason"), called=False),
+        "native_finish_reason": native_reason(choice),
+    }
+
+
+def _text(choice: Mapping[str, Any]) -> str:
+    text = choice.get("text")
+    return text if isinstance(text, str) else ""

@@ -1,0 +1,1 @@
+"""The worker process: the Celery application, its consumer and the asyncio loop."""

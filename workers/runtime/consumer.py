@@ -1,0 +1,184 @@
+"""Extend Celery's consumer: buffered events, queues that appear later, a bounded prefetch.
+
+A transport that is away, or that refuses because its disk is full, is tried again within a second
+for as long as it takes.
+
+A provider that only workspaces have keys of gets its queues when the first such key appears. A
+queue that `celery control cancel_consumer` took away stays away until `add_consumer`.
+"""
+
+import time
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import structlog
+from celery.exceptions import CPendingDeprecationWarning
+from celery.worker.consumer import Consumer as CeleryConsumer
+from celery.worker.state import maybe_shutdown
+from redis.exceptions import RedisError
+
+from workers.runtime import unacked
+
+FLUSH_SECONDS = 0.25
+BUFFERED_EVENTS = 100_000
+FROZEN_SECONDS = 10.0
+PREFETCH_PER_QUEUE = 256
+"""Messages that RabbitMQ hands a worker in advance from each queue, at most. Quorum queues count
+for each queue apart, so that Celery's figure, one for all, would be multiplied by the queues."""
+
+PRECONDITION_FAILED = 406  # AMQP 0-9-1, section 1.2: reply codes
+DECLARE_TRIES = 10
+DECLARE_SECONDS = 0.2
+DELAYED_DELIVERY = "celery.worker.consumer.delayed_delivery:DelayedDelivery"
+RECONNECT_SECONDS = 0.5
+
+log = structlog.get_logger()
+
+
+def _to_nobody(*_: Any, **__: Any) -> None:
+    """Answer a message whose sender has gone."""
+
+
+def _declare(connection: Any, queue: Any) -> None:
+    """Declare a queue on RabbitMQ; where it has another type, delete it and declare it anew.
+
+    RabbitMQ refuses to change the type of a queue (406). What was on it is dropped: messages are
+    hints, and the dispatcher publishes the jobs again. A deletion may take effect a moment later.
+    """
+    for left in reversed(range(DECLARE_TRIES)):
+        try:
+            with connection.channel() as channel:
+                queue.bind(channel).declare()
+        except connection.channel_errors as error:
+            if error.code != PRECONDITION_FAILED or not left:
+                raise
+            log.warning("queue.replaced", queue=queue.name, reason=error.reply_text)
+            with connection.channel() as channel:
+                channel.queue_delete(queue.name)
+            time.sleep(DECLARE_SECONDS)
+        else:
+            return
+
+
+class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
+    """Sends buffered task events in one message per interval, from its own thread only.
+
+    Celery publishes them after each step of each task, which costs more than all its other
+    handling of the task, and delays the next one. Flower sees the same events, a little later. A
+    full buffer would be sent by whichever pool thread filled it, on the connection that this
+    thread reads: on RabbitMQ both then wait for each other. So the buffer never fills in practice.
+    """
+
+    class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]  # Celery has no types
+        """Leave out delayed delivery: nothing is delayed in the transport."""
+
+        default_steps: ClassVar[list[str]] = [
+            step for step in CeleryConsumer.Blueprint.default_steps if step != DELAYED_DELIVERY
+        ]
+
+    wanted: ClassVar[Callable[[], Sequence[str]]]  # the queues to take from; set by the app
+    consumer_id: ClassVar[str] = ""  # names its unacknowledged messages; set by the app
+    _ticked_at: ClassVar[float | None] = None
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        # what runs as a connection is lost goes on: that is decided, and no news each time
+        warnings.simplefilter("ignore", CPendingDeprecationWarning)
+        self._offered = set(self.app.amqp.queues.consume_from)
+        self._sweep_at = 0.0
+        if self.hub:
+            self.hub.call_repeatedly(FLUSH_SECONDS, self._tick)
+
+    @classmethod
+    def is_consuming(cls) -> bool:
+        """Tell whether the consumer's loop turns; it is assumed to until it has turned once."""
+        ticked = cls._ticked_at
+        return ticked is None or time.monotonic() - ticked < FROZEN_SECONDS
+
+    def update_strategies(self) -> None:
+        """Prepare the queues. Celery calls this first when it begins to consume."""
+        if self._transport == "amqp":
+            consumer: Any = self  # Celery has no types
+            consumer.initial_prefetch_count = min(
+                consumer.initial_prefetch_count, PREFETCH_PER_QUEUE
+            )
+            for queue in self.app.amqp.queues.consume_from.values():
+                _declare(self.connection, queue)
+        super().update_strategies()
+
+    def ensure_connected(self, conn: Any) -> Any:
+        """Connect, however long that takes. Celery's pauses grow to half a minute; these do not."""
+
+        def failed(error: Exception, _pause: float) -> None:
+            log.warning("worker.no_transport", error=str(error))
+
+        conn.ensure_connection(
+            failed,
+            interval_start=RECONNECT_SECONDS,
+            interval_step=0,
+            interval_max=RECONNECT_SECONDS,
+            callback=maybe_shutdown,
+        )
+        self.first_connection_attempt = False
+        self.broker_connection_retry_attempt = 0
+        return conn
+
+    def on_connection_error_before_connected(self, exc: Exception) -> None:
+        """Say what is wrong and wait a moment: the transport is there and refuses."""
+        log.warning("worker.no_transport", error=str(exc))
+        time.sleep(RECONNECT_SECONDS)
+
+    def on_connection_error_after_connected(self, exc: Exception) -> None:
+        """Let go of a lost connection, and of the messages that came by it.
+
+        On Redis, Kombu would put them back and acknowledge them by that same connection, and end
+        the worker over it. Messages are hints: what runs goes on, and doubles do no harm.
+        """
+        for channel in getattr(self.connection.transport, "channels", ()):
+            channel.do_restore = False
+            channel.basic_ack = channel.basic_reject = _to_nobody
+        log.warning("worker.transport_lost", error=str(exc))
+        super().on_connection_error_after_connected(exc)
+        time.sleep(RECONNECT_SECONDS)  # in vain, while the transport is there and refuses
+
+    def on_send_event_buffered(self) -> None:
+        """Leave the event in the buffer."""
+
+    def _tick(self) -> None:
+        if self.event_dispatcher:
+            self.event_dispatcher.buffer_limit = BUFFERED_EVENTS
+            self.event_dispatcher.flush()
+        self._take_from_new()
+        self._sweep_unacked()
+        type(self)._ticked_at = time.monotonic()  # noqa: SLF001  # its own
+
+    @property
+    def _transport(self) -> str:
+        return str(self.conninfo.transport.driver_type)
+
+    def _take_from_new(self) -> None:
+        """Begin to take from queues that are new, in this thread, which reads the connection.
+
+        Each queue is offered once: one that was cancelled since is not taken up again.
+        """
+        new = [name for name in type(self).wanted() if name not in self._offered]
+        if not self.task_consumer or not new:
+            return
+        for name in new:
+            self._offered.add(name)
+            self.add_task_queue(self.app.amqp.queues[name].name)
+
+    def _sweep_unacked(self) -> None:
+        now = time.monotonic()
+        if self._transport != "redis" or not self.task_consumer or now < self._sweep_at:
+            return
+        self._sweep_at = now + unacked.SWEEP_SECONDS
+        channel = self.task_consumer.channel
+        try:
+            dropped = unacked.report_and_sweep(channel, self.consumer_id, time.time())
+        except (RedisError, OSError) as error:
+            log.warning("worker.unacked_not_swept", error=str(error))
+            return
+        for silent in dropped:
+            log.info("worker.unacked_dropped", consumer=silent)

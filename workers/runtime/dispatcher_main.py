@@ -1,0 +1,47 @@
+"""The dispatcher as a process of its own, for installations with many workers."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+from broker.settings import Settings
+from broker.stopping import stopped
+from workers.attempt.credentials import add_credential_providers
+from workers.context import WorkerContext, open_context
+from workers.native_batches import NativeBatchKeeper
+from workers.services.batches import BatchKeeper
+from workers.services.dispatcher import Dispatcher
+from workers.services.retention import RetentionService
+
+
+async def run_dispatcher(settings: Settings) -> None:
+    """Dispatch until SIGTERM or Ctrl-C."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tools = open_context(settings)
+    tools.observer.start()
+    tools.credentials.start(partial(add_credential_providers, tools))
+    await tools.pauses.start()
+    services = [
+        asyncio.create_task(each, name=name) for name, each in background_services(tools).items()
+    ]
+    await stop.wait()
+    await stopped(services)
+    await tools.close()
+
+
+def background_services(tools: WorkerContext) -> dict[str, Coroutine[Any, Any, None]]:
+    """Return what is done besides taking jobs, each to be run for as long as the process lives.
+
+    Any number of processes may have them: they agree among themselves on who leads, or takes a
+    step.
+    """
+    return {
+        "dispatcher": Dispatcher(tools).run(),
+        "batches": BatchKeeper(tools).run(),
+        "native-batches": NativeBatchKeeper(tools).run(),
+        "forgetting": RetentionService(tools).run(),
+    }

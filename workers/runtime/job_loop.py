@@ -1,0 +1,239 @@
+"""The worker's asyncio loop: runs bundles of jobs, bounds what is in flight, gives signs of life.
+
+Celery's threads hand bundles over and wait (`run_bundle`); everything else happens on one loop in
+a thread of its own.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+import structlog
+import uvloop
+from redis.exceptions import RedisError
+
+from broker import signals
+from broker.clock import now_ms
+from broker.lifecycle import Heartbeat, renew_many
+from broker.pacing import Busy, Permit
+from broker.queues import Lane, queue_names, split_queue_name
+from broker.settings import Settings
+from broker.stopping import stopped
+from workers.attempt.credentials import add_credential_providers
+from workers.attempt.endpoint_stats import forget_changed_credentials
+from workers.attempt.execution import run_job
+from workers.attempt.pacing import defer, share_pauses
+from workers.attempt.retry_until_stored import OUT_OF_SERVICE
+from workers.context import AttemptAnswer, WorkerContext, open_context
+from workers.runtime.dispatcher_main import background_services
+from workers.services.webhook_delivery import Deliverer
+
+log = structlog.get_logger()
+
+
+class Runtime:
+    """One worker process's loop and everything on it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        dispatch: bool = True,
+        is_consuming: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._settings = settings
+        self._is_consuming = is_consuming
+        self._dispatch = dispatch
+        self._loop = uvloop.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
+        self._tools: WorkerContext
+        self._deliverer: Deliverer
+        self._services: list[asyncio.Task[None]] = []
+        self._draining = False
+
+    def start(self) -> None:
+        """Connect and begin to give signs of life."""
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
+
+    def queues(self) -> list[str]:
+        """Return the queues of all providers that this process can call now."""
+        return queue_names(tuple(self._tools.routes), self._settings.worker_lane)
+
+    def run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
+        """Run these jobs of one queue; return when each was recorded, handed back, or not ours."""
+        asyncio.run_coroutine_threadsafe(self._run_bundle(queue, job_ids), self._loop).result()
+
+    def send_deliveries(self, delivery_ids: Sequence[str]) -> None:
+        """Begin these deliveries; return when each is claimed, handed back, or not ours."""
+        sending = self._deliverer.send(delivery_ids)
+        asyncio.run_coroutine_threadsafe(sending, self._loop).result()
+
+    def drain(self) -> None:
+        """Begin to shut down: take nothing new, let what runs finish for a while.
+
+        The second call ends the waiting.
+        """
+        self._loop.call_soon_threadsafe(self._begin_drain)
+
+    def stop(self) -> None:
+        """Finish shutting down, after the last bundle has returned."""
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    # --- on the loop -----------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        settings = self._settings
+        self._tools = open_context(settings)
+        self._deliverer = Deliverer.of(self._tools)
+        self._tools.recorder.start()
+        self._tools.observer.start()
+        self._tools.recorder.later(partial(forget_changed_credentials, self._tools))
+        self._tools.credentials.start(partial(add_credential_providers, self._tools))
+        await self._tools.pauses.start()
+        self._serve("heartbeat", self._beat())
+        self._serve("called-off", self._listen())
+        self._serve("pauses", share_pauses(self._tools))
+        if self._dispatch:
+            for name, service in background_services(self._tools).items():
+                self._serve(name, service)
+
+    def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:
+        self._services.append(self._loop.create_task(service, name=name))
+
+    async def _run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
+        provider, lane = split_queue_name(queue)
+        if provider not in self._tools.routes:  # this worker does not know it: another may
+            return
+        jobs = [self._run_one(provider, lane, job_id) for job_id in job_ids]
+        ran = await asyncio.gather(*jobs)
+        refused = [job_id for job_id, did in zip(job_ids, ran, strict=True) if not did]
+        if refused:
+            self._tools.publisher.publish(provider, lane, refused)
+
+    async def _run_one(self, provider: str, lane: Lane, job_id: str) -> bool:
+        """Run a job if its provider has room now; False when this process takes no more."""
+        tools = self._tools
+        if self._draining:
+            return False
+        paused = tools.pauses.busy(now_ms()).get(provider)
+        permit = paused or await tools.pacer.acquire(provider, lane)
+        try:
+            if isinstance(permit, Busy):
+                await defer(tools, lane, job_id, permit)
+                return True
+            if self._draining:
+                return False
+            await run_job(tools, permit, job_id)
+        except OUT_OF_SERVICE as error:
+            # the job waits, or is rescued when its lease ends
+            log.warning("job.put_off", error=str(error))
+        except Exception:  # the attempt stays open and is rescued when its lease ends
+            log.exception("job.crashed", job=job_id)
+        finally:
+            if isinstance(permit, Permit):
+                tools.pacer.release(permit)
+        return True
+
+    async def _beat(self) -> None:
+        """Renew the leases of what runs here, and tell that this worker is there."""
+        while True:
+            await self._beat_once()
+            await asyncio.sleep(self._settings.heartbeat_seconds)
+
+    async def _beat_once(self) -> None:
+        tools = self._tools
+        expires = now_ms() + int(self._settings.lease_seconds * 1000)
+        try:
+            if self._is_consuming():
+                await signals.report_alive(tools.redis, tools.worker_id, time.time())
+            elif not self._draining:
+                log.error("worker.not_consuming", worker=tools.worker_id)
+            renewal = await tools.database.write(
+                renew_many, Heartbeat(tools.worker_id, expires, dict(tools.held))
+            )
+            for job_id in renewal.called_off:
+                self._call_off(job_id, waits=True)
+            for job_id in renewal.lost:
+                self._let_go(job_id)
+        except Exception as error:  # noqa: BLE001  # a beat may fail; the next one is near
+            log.warning("worker.heartbeat_failed", error=str(error))
+
+    async def _listen(self) -> None:
+        """Stop jobs whose callers cancelled them, as soon as it is heard."""
+        while True:
+            try:
+                async with self._tools.redis.pubsub() as pubsub:
+                    await pubsub.subscribe(signals.CALLED_OFF_CHANNEL)
+                    async for message in pubsub.listen():
+                        if message["type"] == "message":
+                            self._call_off(*signals.read_call_off(message["data"]))
+            except (RedisError, OSError) as error:
+                log.info("worker.not_listening", error=str(error))
+                await asyncio.sleep(1)
+
+    def _call_off(self, job_id: str, waits: bool) -> None:
+        if job_id not in self._tools.held:
+            return
+        if waits and job_id in self._tools.called_off:
+            return  # a reminder, or its caller asks again: its usage is being waited for
+        self._tools.called_off[job_id] = waits
+        attempt = self._tools.running.get(job_id)
+        if attempt is not None:
+            attempt.cancel()
+
+    def _let_go(self, job_id: str) -> None:
+        """Stop an attempt whose lease is lost: another worker has the job, or it has ended."""
+        attempt = self._tools.running.get(job_id)
+        if attempt is not None:
+            log.warning("worker.lease_lost", job=job_id)
+            attempt.cancel()
+
+    def _begin_drain(self) -> None:
+        if self._draining:
+            log.info("worker.hurried", running=len(self._tools.running))
+            self._interrupt(self._tools.running)
+            return
+        self._draining = True
+        self._deliverer.drain()
+        log.info("worker.draining", running=len(self._tools.running))
+        self._serve("interrupt", self._interrupt_late())
+
+    async def _interrupt_late(self) -> None:
+        """Hand back what has not finished in time; a stream that has begun has longer.
+
+        Its provider bills it to the end, and its reader would get an error.
+        """
+        tools, settings = self._tools, self._settings
+        await _ended(tools.running.values(), settings.soft_shutdown_seconds)
+        self._interrupt(tools.running.keys() - tools.streaming)
+        longer = max(settings.stream_drain_seconds - settings.soft_shutdown_seconds, 0)
+        await _ended(tools.running.values(), longer)
+        self._interrupt(tools.running)
+
+    def _interrupt(self, job_ids: Iterable[str]) -> None:
+        self._tools.stopping.set()
+        for job_id in list(job_ids):
+            self._tools.running[job_id].cancel()
+
+    async def _stop(self) -> None:
+        await self._deliverer.aclose()
+        await stopped(self._services)
+        tools = self._tools
+        try:
+            await signals.report_gone(tools.redis, tools.worker_id)
+        except (RedisError, OSError) as error:
+            log.info("worker.left_unheard", error=str(error))
+        await tools.close()
+
+
+async def _ended(attempts: Iterable["asyncio.Future[AttemptAnswer]"], seconds: float) -> None:
+    """Wait until these attempts have ended, as long as that."""
+    running = list(attempts)
+    if running:
+        await asyncio.wait(running, timeout=seconds)

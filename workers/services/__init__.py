@@ -1,0 +1,1 @@
+"""Background loops of a worker or dispatcher process."""

@@ -1,0 +1,241 @@
+"""Run batches: submit their lines, end them, write their files."""
+
+import asyncio
+import time
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import structlog
+
+from broker import accounts, batches, files, providers
+from broker.batches import (
+    Advance,
+    Assembler,
+    BatchEnd,
+    BatchState,
+    Group,
+    OnError,
+    Reader,
+    Stop,
+    StopReason,
+    Taken,
+    Wait,
+    reports,
+)
+from broker.batches.assembly import Written
+from broker.batches.inputs import delete_files_many, input_file
+from broker.catalog import LiveCatalog
+from broker.clock import now_ms
+from broker.files import Purpose
+from broker.stopping import stopped
+from workers.attempt.retry_until_stored import OUT_OF_SERVICE
+from workers.context import WorkerContext
+from workers.services.leader_election import LeaderElection
+
+TICK_SECONDS = 0.25
+WAIT_SECONDS = 1.0  # until a batch that waits for money or for its limits is looked at again
+PATIENCE = 0.05  # a batch is looked at again after this share of its age,
+LONGEST_REST_SECONDS = 2.0  # or this, so that many open batches cost little
+MOMENTARY_MS = 300_000  # a pause or an open circuit that ends within this plans no line elsewhere
+SWEEP_SECONDS = 60.0  # between looks for files whose time is over
+SWEEP_GROUP = 100
+ABANDONED_SECONDS = 86_400.0  # since the last byte of a file that is being written
+
+log = structlog.get_logger()
+
+
+class BatchKeeper:
+    """The loop of one process that may lead."""
+
+    def __init__(self, tools: WorkerContext) -> None:
+        settings = self._settings = tools.settings
+        self._limiter = tools.limiter
+        self._database = tools.database
+        self._store = tools.files
+        self._credentials = tools.credentials
+        self._lead = LeaderElection(tools.redis, "batches", tools.worker_id)
+        self._catalog = LiveCatalog(settings, providers.configured(settings), tools.database)
+        self._reader = Reader(tools.files, self._catalog.current, settings, tools.database)
+        self._assembler = Assembler(tools.database, tools.files, settings.public_url)
+        self._observer = tools.observer
+        self._busy: dict[str, asyncio.Task[None]] = {}
+        self._rest_until: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Look again and again, as long as this process leads."""
+        sweep_at = 0.0
+        try:
+            while True:
+                try:
+                    if await self._lead.held():
+                        await self.look()
+                        if time.monotonic() >= sweep_at:
+                            await self.sweep()
+                            sweep_at = time.monotonic() + SWEEP_SECONDS
+                except Exception as error:  # noqa: BLE001  # a look may fail; the next one is near
+                    log.warning("batches.failed", error=str(error))
+                await asyncio.sleep(TICK_SECONDS)
+        finally:
+            await stopped(list(self._busy.values()))
+
+    async def look(self) -> None:
+        """Begin to bring forward every open batch that nobody here is busy with."""
+        now = time.monotonic()
+        rows = await self._database.read(reports.open_batches)
+        for row in rows:
+            if row.id not in self._busy and self._rest_until.get(row.id, 0) <= now:
+                self._busy[row.id] = asyncio.create_task(self._bring_forward(row))
+        for batch_id in self._rest_until.keys() - {row.id for row in rows}:
+            del self._rest_until[batch_id]
+
+    async def sweep(self) -> None:
+        """Delete files whose time is over, and what nobody goes on writing."""
+        abandoned = time.time() - ABANDONED_SECONDS
+        await asyncio.to_thread(self._store.tidy, abandoned)
+        for file_id in await self._database.read(files.expired, now_ms(), SWEEP_GROUP):
+            if await self._database.write(delete_files_many, file_id):
+                await asyncio.to_thread(self._store.delete, file_id)
+
+    async def _bring_forward(self, row: Any) -> None:
+        try:
+            if row.state == BatchState.FINALIZING.value:
+                await self._finish(row)
+            elif row.state == BatchState.CANCELLING.value:
+                await self._call_off(row)
+            else:
+                await self._take_in(row)
+        except OUT_OF_SERVICE as error:
+            log.warning("batch.put_off", error=str(error))
+            self._rest(row)
+        except Exception:
+            log.exception("batch.failed", batch=row.id)
+            self._rest(row)
+        finally:
+            del self._busy[row.id]
+
+    def _rest(self, row: Any, seconds: float = WAIT_SECONDS) -> None:
+        self._rest_until[row.id] = time.monotonic() + seconds
+
+    # --- validating, in_progress -----------------------------------------------------------------
+
+    async def _take_in(self, row: Any) -> None:
+        """Take lines in, a group at a time, until there are none or they have to wait."""
+        if row.state == BatchState.VALIDATING.value and await self._is_unusable(row):
+            return
+        while row.lines_read < row.lines_total:
+            if await self._stops(row):
+                return
+            had_open = await self._database.read(reports.unfinished, row.id)
+            try:
+                taken = await self._take_group(row)
+            except FileNotFoundError:
+                await self._stop(row, StopReason.INPUT_LOST)
+                return
+            if (reason := taken.waits_for) is not None:
+                if isinstance(reason, StopReason) and not had_open and not taken.lines:
+                    await self._stop(row, reason)
+                self._rest(row)
+                return
+            row = await self._again(row)
+            if row is None or row.state != BatchState.IN_PROGRESS.value:
+                return
+        if not await self._stops(row):
+            await self._finish_if_done(row)
+
+    async def _take_group(self, row: Any) -> Taken:
+        principal = await self._database.read(
+            accounts.principal_of, row.workspace_id, row.api_key_id
+        )
+        left = None
+        if row.max_cost_nanos is not None:
+            left = await self._database.read(batches.budget, row.id, row.max_cost_nanos)
+        await self._catalog.refresh()
+        reader = replace(
+            self._reader,
+            catalog=self._catalog.current,
+            snapshot=self._observer.snapshot.outlasting(MOMENTARY_MS),
+        )
+        armed = self._credentials.armed(principal)
+        lines = await asyncio.to_thread(reader.group, row, armed)
+        now = now_ms()
+        allowed = await batches.let_in(self._limiter, lines, principal, self._settings, now)
+        waits_for = Wait.LIMITS if len(allowed.lines) < len(lines) else None
+        group = Group(row.id, row.cursor, allowed.lines, left, now, waits_for)
+        taken = Taken(0)
+        try:
+            taken = await self._database.write(batches.take_in_many, group, patient=True)
+        finally:
+            await batches.give_back(self._limiter, allowed, taken.jobs, now)
+        return taken
+
+    async def _stops(self, row: Any) -> bool:
+        """Stop a batch whose time is over before its lines were in, or that met its first error."""
+        if now_ms() >= row.expires_at and row.lines_read < row.lines_total:
+            return await self._stop(row, StopReason.EXPIRED)
+        stops_on_error = batches.options_of(row).on_error is OnError.STOP
+        if stops_on_error and await self._database.read(reports.has_failed_line, row.id):
+            return await self._stop(row, StopReason.ON_ERROR)
+        return False
+
+    async def _stop(self, row: Any, reason: StopReason) -> bool:
+        await self._database.write(batches.stop_many, Stop(row.id, reason, now_ms()))
+        log.info("batch.stops", batch=row.id, reason=reason.value)
+        return True
+
+    async def _is_unusable(self, row: Any) -> bool:
+        """End a batch whose input is no list of requests, or names one twice: nothing is run."""
+        file = await self._database.read(input_file, row.input_file_id)
+        if file is None or file.problems is None:
+            return False
+        found = orjson.loads(file.problems)
+        if not found["duplicates"] and found["unreadable"] < row.lines_total:
+            return False
+        end = BatchEnd(row.id, BatchState.FAILED, now_ms(), problems=found["listed"])
+        return await self._database.write(batches.end_many, end)
+
+    # --- cancelling ------------------------------------------------------------------------------
+
+    async def _call_off(self, row: Any) -> None:
+        """End what waits; what runs may end by itself: it is paid for anyway."""
+        while await self._database.write(batches.call_off_many, Advance(row.id, now_ms())):
+            pass
+        await self._finish_if_done(row)
+
+    # --- finalizing ------------------------------------------------------------------------------
+
+    async def _finish_if_done(self, row: Any) -> None:
+        if await self._database.read(reports.unfinished, row.id):
+            age = (now_ms() - row.created_at) / 1000
+            self._rest(row, min(age * PATIENCE, LONGEST_REST_SECONDS))
+            return
+        if await self._database.write(batches.begin_finalizing_many, Advance(row.id, now_ms())):
+            again = await self._again(row)
+            if again is not None:
+                await self._finish(again)
+
+    async def _finish(self, row: Any) -> None:
+        """Write the files, then say that the batch has ended: never the other way round."""
+        output, errors = await asyncio.to_thread(self._assembler.write, row)
+        state = await self._database.read(reports.last_state, row)
+        end = BatchEnd(row.id, state, now_ms(), self._file(row, output), self._file(row, errors))
+        if await self._database.write(batches.end_many, end):
+            log.info("batch.ended", batch=row.id, state=state.value, lines=row.lines_total)
+
+    def _file(self, row: Any, written: Written) -> dict[str, Any] | None:
+        if not written.lines:
+            return None
+        now = now_ms()
+        kept = batches.options_of(row).output_expires_seconds
+        kind = "errors" if written.file_id.endswith("E") else "output"
+        return files.new_row(
+            *(written.file_id, row.workspace_id, Purpose.BATCH_OUTPUT, written.size, now),
+            api_key_id=row.api_key_id,
+            filename=f"{row.id}_{kind}.jsonl",
+            media_type="application/jsonl",
+            lines=written.lines,
+            expires_at=None if kept is None else now + kept * 1000,
+        )
+
+    async def _again(self, row: Any) -> Any:
+        return await self._database.read(reports.by_id, row.id)

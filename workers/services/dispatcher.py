@@ -1,0 +1,105 @@
+"""Publishes what is due and rescues what was lost. Any number may run; one at a time leads.
+
+Every step is a guarded statement, so two leaders for a moment would only do work twice.
+"""
+
+import asyncio
+
+import structlog
+
+from broker import limits
+from broker.clock import now_ms
+from broker.dispatch import Due, Memory, dispatch_many
+from broker.due import waiting_providers
+from broker.lifecycle import Rescue, expire_many, rescue_many
+from broker.pacing import NO_LOAD, absent, read_loads, room
+from broker.queues import Lane, Ready
+from broker.webhooks import due, leases
+from workers.attempt.pacing import defer
+from workers.context import WorkerContext
+from workers.services import bookkeeping
+from workers.services.leader_election import LeaderElection
+
+TICK_SECONDS = 0.25
+LOOK_BACK_SECONDS = 2.0  # between looks for lost workers and passed deadlines
+
+log = structlog.get_logger()
+
+
+class Dispatcher:
+    """The loop of one process that may lead."""
+
+    def __init__(self, tools: WorkerContext) -> None:
+        self._tools = tools
+        self._lead = LeaderElection(tools.redis, "dispatcher", tools.worker_id)
+        self._memory = Memory()  # of turns: each look goes on where the last one ended
+
+    async def run(self) -> None:
+        """Look again and again, as long as this process leads."""
+        loop = asyncio.get_running_loop()
+        look_back_at = 0.0
+        while True:
+            try:
+                if await self._lead.held():
+                    await self.dispatch()
+                    await bookkeeping.chain_entries(self._tools)
+                    if loop.time() >= look_back_at:
+                        await self.look_back()
+                        look_back_at = loop.time() + LOOK_BACK_SECONDS
+            except Exception as error:  # noqa: BLE001  # a look may fail; the next one is near
+                log.warning("dispatcher.failed", error=str(error))
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def dispatch(self) -> None:
+        """Publish what is due: jobs and webhook deliveries, looked up in one transaction."""
+        now = now_ms()
+        await asyncio.gather(self._dispatch_jobs(now), self._dispatch_deliveries(now))
+
+    async def _dispatch_jobs(self, now: int) -> None:
+        await self._hold_back(now)
+        tools = self._tools
+        look = Due(now, await self._rooms(now), self._memory)
+        due = await tools.database.write(dispatch_many, look, patient=True)
+        self._publish([job for job in due if job.provider in tools.routes])
+        homeless = [job for job in due if job.provider not in tools.routes]
+        await asyncio.gather(*[self._put_off(job, now) for job in homeless])
+
+    async def _put_off(self, job: Ready, now: int) -> None:
+        """Move a job on along its plan whose provider nobody consumes for, or let it wait."""
+        await defer(self._tools, Lane(job.lane), job.job_id, absent(job.provider, now))
+
+    async def _hold_back(self, now: int) -> None:
+        """Let jobs for later wait on while their key has as many open ones as it may."""
+        due = await self._tools.database.read(limits.coming, now)
+        if waiting := await limits.without_place(self._tools.limiter, due, now):
+            postponed = limits.Postponed(waiting, now)
+            await self._tools.database.write(limits.postpone_many, postponed, patient=True)
+
+    async def _rooms(self, now: int) -> dict[str, int]:
+        """Return how many jobs may wait on each provider's queues; asks for the busy ones only."""
+        waiting = await self._tools.database.read(waiting_providers)
+        loads = await read_loads(self._tools.redis, waiting, now) if waiting else {}
+        return {
+            slug: 0 if slug in self._tools.pauses else room(route.limits, loads.get(slug, NO_LOAD))
+            for slug, route in self._tools.routes.items()
+        }
+
+    async def _dispatch_deliveries(self, now: int) -> None:
+        deliveries = await self._tools.database.write(due.due_many, due.DueDeliveries(now))
+        self._tools.publisher.publish_deliveries(deliveries)
+
+    async def look_back(self) -> None:
+        """Rescue what silent workers held, and end the jobs whose deadline has passed."""
+        now = now_ms()
+        rescued = await self._tools.database.write(rescue_many, Rescue(now))
+        if rescued:
+            log.warning("dispatcher.rescued", jobs=len(rescued))
+        lost = leases.RescueDeliveries(now)
+        if deliveries := await self._tools.database.write(leases.rescue_many, lost):
+            log.warning("dispatcher.rescued", deliveries=deliveries)
+        await self._tools.database.write(expire_many, now)
+        await bookkeeping.announce_budgets(self._tools)
+
+    def _publish(self, jobs: list[Ready]) -> None:
+        for job in jobs:
+            self._tools.publisher.publish(job.provider, job.lane, [job.job_id])

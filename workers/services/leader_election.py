@@ -1,0 +1,35 @@
+"""Leader election by a lease in Redis: one process of many takes a role."""
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+LEADERSHIP_MS = 3_000
+
+log = structlog.get_logger()
+
+
+class LeaderElection:
+    """A role that one process at a time has. It lapses by itself when its holder falls silent.
+
+    For a moment there may be two, so that what they do must be guarded anyway.
+    """
+
+    def __init__(self, redis: Redis, role: str, holder: str) -> None:
+        self._redis = redis
+        self._key = f"waybill:{role}"
+        self._me = holder.encode()
+
+    async def held(self) -> bool:
+        """Take or keep the lead; tell whether it is ours. Ask more often than every LEAD_MS."""
+        redis = self._redis
+        try:
+            if await redis.set(self._key, self._me, nx=True, px=LEADERSHIP_MS):
+                return True
+            if await redis.get(self._key) != self._me:
+                return False
+            await redis.pexpire(self._key, LEADERSHIP_MS)
+        except (RedisError, OSError) as error:
+            log.info("lead.no_redis", role=self._key, error=str(error))
+            return False
+        return True

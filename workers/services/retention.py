@@ -1,0 +1,74 @@
+"""Delete in the background what is not to be kept. Any number may run; one at a time leads."""
+
+import asyncio
+import time
+
+import structlog
+
+from broker import forgetting, native_batches, privacy
+from broker.batches import Removal, remove_many, reports
+from broker.clock import now_ms
+from broker.events import fence_key, stream_key
+from broker.forgetting import Retirement, Tidying
+from workers.context import WorkerContext
+from workers.services.leader_election import LeaderElection
+
+TICK_SECONDS = 1.0
+RETIRE_SECONDS = 30.0  # between looks for what has become too old
+GROUP = 20  # batches deleted at a time
+
+log = structlog.get_logger()
+
+
+class RetentionService:
+    """The loop of one process that may lead."""
+
+    def __init__(self, tools: WorkerContext) -> None:
+        self._tools = tools
+        self._lead = LeaderElection(tools.redis, "forgetting", tools.worker_id)
+
+    async def run(self) -> None:
+        """Forget, for ever: a group at a time, so that nobody waits for it."""
+        retire_at = 0.0
+        while True:
+            try:
+                if await self._lead.held():
+                    await self.tidy()
+                    if time.monotonic() >= retire_at:
+                        more = await self.retire()
+                        retire_at = 0.0 if more else time.monotonic() + RETIRE_SECONDS
+            except Exception as error:  # noqa: BLE001  # a look may fail; the next one is near
+                log.warning("forgetting.failed", error=str(error))
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def tidy(self) -> None:
+        """Take the next step of jobs that keep less than everything; also in Redis."""
+        now, patience = now_ms(), self._tools.settings.fetched_answer_seconds
+        look = Tidying(now, now - int(patience * 1000))
+        gone = await self._tools.database.write(forgetting.tidy_many, look)
+        if gone:
+            keys = [key for job_id in gone for key in (stream_key(job_id), fence_key(job_id))]
+            await self._tools.redis.delete(*keys)
+
+    async def retire(self) -> bool:
+        """Forget a group of every workspace's old jobs; tell whether there may be more."""
+        now = now_ms()
+        more = await self._tools.database.write(native_batches.forget_many, now)
+        days = self._tools.settings.retention_days
+        for row in await self._tools.database.read(forgetting.workspaces):
+            settings = forgetting.settings_of(row)
+            before = privacy.forgotten_before(settings, days, now)
+            if before is not None:
+                wish = Retirement(row.id, before, now, before == settings.get("forget_before"))
+                more |= await self._tools.database.write(forgetting.retire_many, wish)
+                more |= await self._retire_batches(row.id, before)
+        return more
+
+    async def _retire_batches(self, workspace_id: str, before: int) -> bool:
+        """Delete old batches as their owner would; tell whether there may be more."""
+        found = await self._tools.database.read(reports.ended_before, workspace_id, before, GROUP)
+        for batch_id in found:
+            removal = Removal(batch_id, workspace_id)
+            for file_id in await self._tools.database.write(remove_many, removal):
+                await asyncio.to_thread(self._tools.files.delete, file_id)
+        return len(found) == GROUP

@@ -1,0 +1,176 @@
+"""Webhook deliveries: claim, sign, POST, record. Each receiver has its own lanes."""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+from sqlalchemy.exc import OperationalError
+
+from broker.clock import now_ms
+from broker.database import Database
+from broker.sealing import Seal
+from broker.signing import older_keys, signing_key
+from broker.webhooks import schedule
+from broker.webhooks.claims import ClaimDelivery, ClaimedDelivery, ClaimNext, claim_many
+from broker.webhooks.records import DeliveryEnding, record_many
+from broker.webhooks.schedule import Delivered, Following, HandedBack
+from workers.attempt.retry_until_stored import OUT_OF_SERVICE, retry_until_stored
+from workers.context import WorkerContext
+from workers.services.stamping import HeaderSigner
+from workers.services.webhook_request import ReceiverAnswer, WebhookClient
+
+LEASE_MS = 60_000
+MOST_LANES = 512  # in one worker process
+INTERRUPTED = "The worker was shut down before the receiver had answered: it may have arrived."
+
+Refuse = Callable[[Sequence[str]], None]
+
+log = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Deliverer:
+    """One worker process's lanes."""
+
+    owner: str
+    database: Database
+    stamper: HeaderSigner
+    poster: WebhookClient
+    refuse: Refuse  # publishes again what this process takes no more
+    patience: float  # seconds that running attempts may go on while we shut down
+    clock: Callable[[], int] = now_ms
+    _lanes: set["asyncio.Task[None]"] = field(default_factory=set)
+    _free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MOST_LANES))
+    _until: float | None = None  # once draining: when running attempts are stopped
+
+    @classmethod
+    def of(cls, tools: WorkerContext) -> "Deliverer":
+        settings = tools.settings
+        return cls(
+            owner=tools.worker_id,
+            database=tools.database,
+            stamper=HeaderSigner(tools.database, Seal(signing_key(settings), older_keys(settings))),
+            poster=WebhookClient(settings, connections=MOST_LANES),
+            refuse=tools.publisher.publish_deliveries,
+            patience=settings.soft_shutdown_seconds,
+        )
+
+    async def send(self, delivery_ids: Sequence[str]) -> None:
+        """Begin these deliveries; return once each has its lane, or was not ours to send."""
+        await asyncio.gather(*[self._begin(delivery_id) for delivery_id in delivery_ids])
+
+    def drain(self) -> None:
+        """Take nothing new."""
+        self._until = time.monotonic() + self.patience
+
+    async def aclose(self) -> None:
+        """Let what runs finish for a while, hand the rest back, disconnect."""
+        if self._until is None:
+            self.drain()
+        assert self._until is not None
+        if self._lanes:
+            left = max(self._until - time.monotonic(), 0)
+            _, late = await asyncio.wait(self._lanes, timeout=left)
+            for lane in late:
+                lane.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        await self.poster.aclose()
+
+    async def _begin(self, delivery_id: str) -> None:
+        await self._free.acquire()
+        if self._until is not None:
+            self._free.release()
+            self.refuse([delivery_id])
+            return
+        lane = asyncio.create_task(self._lane(delivery_id))
+        self._lanes.add(lane)
+        lane.add_done_callback(self._leave)
+
+    def _leave(self, lane: "asyncio.Task[None]") -> None:
+        self._lanes.discard(lane)
+        self._free.release()
+
+    async def _lane(self, delivery_id: str) -> None:
+        """Send this delivery, then whatever is due next to its receiver.
+
+        It ends when one fails, and when others wait for a lane: the dispatcher brings the rest.
+        """
+        try:
+            delivery = await self._claim(delivery_id)
+            while delivery is not None:
+                delivery = await self.deliver(delivery)
+        except OUT_OF_SERVICE as error:
+            log.warning("delivery.put_off", error=str(error))
+        except Exception:  # what was claimed is rescued when its lease ends
+            log.exception("delivery.crashed", delivery=delivery_id)
+
+    async def _claim(self, delivery_id: str) -> ClaimedDelivery | None:
+        claim = ClaimDelivery(delivery_id, self.owner, self.clock(), LEASE_MS)
+        return await self.database.write(claim_many, claim)
+
+    async def deliver(self, delivery: ClaimedDelivery) -> ClaimedDelivery | None:
+        """Make one attempt and record it; return what the lane goes on with."""
+        started = self.clock()
+        following: Following
+        try:
+            answer = await self._post(delivery)
+            following = self._follow(delivery, answer)
+        except asyncio.CancelledError:
+            answer, following = ReceiverAnswer(error=INTERRUPTED), HandedBack()
+        return await self._record(delivery, started, answer, following)
+
+    async def _post(self, delivery: ClaimedDelivery) -> ReceiverAnswer:
+        headers = await self.stamper.headers(delivery, self.clock())
+        return await self.poster.post(delivery.url, delivery.payload, headers)
+
+    def _follow(self, delivery: ClaimedDelivery, answer: ReceiverAnswer) -> Following:
+        return schedule.follow(
+            answer.counted_status,
+            failures=delivery.failures,
+            now=self.clock(),
+            chance=random.random(),  # noqa: S311  # jitter
+            retry_after=answer.retry_after,
+        )
+
+    async def _record(
+        self, delivery: ClaimedDelivery, started: int, answer: ReceiverAnswer, following: Following
+    ) -> ClaimedDelivery | None:
+        """Write what came of an attempt; while the database does not answer, keep trying."""
+        now = self.clock()
+        then = ClaimNext(delivery.receiver, self.owner, now, LEASE_MS)
+        ending = DeliveryEnding(
+            delivery,
+            started,
+            now,
+            following,
+            status=answer.status,
+            error=answer.error,
+            body=answer.body,
+            then=then if self._until is None and not self._free.locked() else None,
+        )
+        recorded = await retry_until_stored(
+            lambda: self.database.write(record_many, ending),
+            OperationalError,
+            seconds=LEASE_MS / 1000,
+        )
+        _tell(ending, is_live=recorded.is_live)
+        return recorded.following
+
+
+def _tell(ending: DeliveryEnding, *, is_live: bool) -> None:
+    delivery = ending.delivery
+    if not is_live:
+        log.warning("delivery.superseded", delivery=delivery.id, attempt=delivery.attempt)
+    elif not isinstance(ending.following, Delivered):
+        log.info(
+            "delivery.failed",
+            delivery=delivery.id,
+            receiver=delivery.receiver,
+            attempt=delivery.attempt,
+            status=ending.status,
+            error=ending.error,
+            next=type(ending.following).__name__,
+        )

@@ -1,0 +1,77 @@
+"""One call to a model, from the body to the last byte, whatever the wire."""
+
+from workers.simulator.behaviour import Behaviour, UnknownModelError, parse
+from workers.simulator.breakages import BREAKAGES
+from workers.simulator.counters import Counters
+from workers.simulator.faults import key_refusal, refusal_due
+from workers.simulator.http import ClientGoneError, Exchange
+from workers.simulator.replies import compose
+from workers.simulator.requests import ErrorReply, RefusedError, Reply, Request
+from workers.simulator.wire import Wire
+
+UNREADABLE = "(unreadable)"  # the model a call is counted under when its body says none
+
+
+async def generate(exchange: Exchange, wire: Wire, counters: Counters) -> None:
+    """Answer, or break, one call; a client that goes away ends it."""
+    body = await exchange.body()
+    try:
+        request = wire.read(exchange, body)
+    except RefusedError as error:
+        counters.enter(UNREADABLE, body)
+        counters.leave()
+        await refuse(exchange, wire, error.refusal)
+        return
+    number = counters.enter(request.model, body)
+    try:
+        behaviour = understood(request.model)
+        await exchange.pause(behaviour.latency_ms)
+        if refusal := key_refusal(exchange) or refusal_due(behaviour, body, number):
+            await refuse(exchange, wire, refusal)
+        else:
+            await respond(exchange, wire, request, behaviour)
+    except RefusedError as error:
+        await refuse(exchange, wire, error.refusal)
+    except ClientGoneError:
+        counters.abandoned += 1
+    finally:
+        counters.leave()
+
+
+def understood(model: str) -> Behaviour:
+    try:
+        return parse(model)
+    except UnknownModelError as error:
+        raise RefusedError(ErrorReply(404, "unknown_model", str(error))) from error
+
+
+async def refuse(exchange: Exchange, wire: Wire, refusal: ErrorReply) -> None:
+    body, headers = wire.refuse(refusal), wire.headers(refusal)
+    await exchange.answer(wire.status(refusal), body, headers, wire.refusal_content)
+
+
+async def respond(exchange: Exchange, wire: Wire, request: Request, behaviour: Behaviour) -> None:
+    reply = compose(request, behaviour)
+    if behaviour.fault:
+        await BREAKAGES[behaviour.fault](exchange, wire, request, reply)
+    elif request.stream:
+        await stream(exchange, wire, request, reply, behaviour.chunk_ms)
+    else:
+        body = wire.answer(request, reply)
+        await exchange.answer(200, body, content=wire.content(request))
+
+
+async def stream(
+    exchange: Exchange, wire: Wire, request: Request, reply: Reply, chunk_ms: int
+) -> None:
+    await exchange.begin(content=wire.content(request))
+    events = wire.events(request, reply)
+    if not chunk_ms:
+        # Without pauses the transport would join the events anyway: one write is cheaper.
+        await exchange.end(b"".join(events))
+        return
+    for number, event in enumerate(events):
+        if number:
+            await exchange.pause(chunk_ms)
+        await exchange.write(event)
+    await exchange.end()

@@ -1,0 +1,199 @@
+"""Reads the body of a provider's answer: its form, its end, and the deadlines it must keep.
+
+An answer ends when its own protocol says so. What the connection does after that (a reset, a
+missing last chunk, silence, endless comments) changes nothing.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import httpx
+import orjson
+
+from broker.completion import Chunk
+from workers.adapters.base import Stage, StreamReader
+from workers.upstream.assembly import Assembly
+from workers.upstream.connection import reporting
+
+LATE_USAGE_SECONDS = 3.0
+"""Seconds to wait for the usage after the finish reason."""
+
+LAST_EVENT_SECONDS = 0.5
+"""Seconds to wait for the protocol's end after finish reason and usage."""
+
+CONNECTION_END_SECONDS = 0.05
+"""Seconds to wait for the connection's proper end, so that it can be used again."""
+
+_PATIENCE = {
+    Stage.FINISHED: LATE_USAGE_SECONDS,
+    Stage.COUNTED: LAST_EVENT_SECONDS,
+    Stage.OVER: CONNECTION_END_SECONDS,
+}
+_EVENT_STREAMS = frozenset({"text/event-stream", "application/vnd.amazon.eventstream"})
+_EVENT_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+_BUFFER = 16 * 1024  # bytes; a shorter piece is all that has come so far
+
+BROKEN_OFF = (TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError)
+"""Exceptions raised where the connection ends before its answer."""
+
+
+class AnswerTooLargeError(Exception):
+    """The provider sent more than we are willing to hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """Timeouts in seconds: for the first byte, between bytes, and in all."""
+
+    first_byte: float
+    idle: float
+    total: float
+
+
+class Stopwatch:
+    """Measures one call and ends it when a deadline passes."""
+
+    def __init__(self, deadlines: Deadlines) -> None:
+        self._deadlines = deadlines
+        self._began = time.monotonic()
+        self._timeout = asyncio.timeout(min(deadlines.first_byte, deadlines.total))
+        self.first_token_ms: int | None = None
+        self.sent = False  # from then on the provider may bill
+        self.answered = False  # the head of its answer has come
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Raise TimeoutError inside the block when a deadline passes."""
+        with reporting(self._note_sent):
+            async with self._timeout:
+                yield
+
+    def byte(self) -> None:
+        """Bytes arrived: the next ones are due within the idle gap."""
+        self.answered = True
+        loop = asyncio.get_running_loop()
+        self._timeout.reschedule(loop.time() + min(self._deadlines.idle, self._left()))
+
+    def end_within(self, seconds: float) -> float:
+        """Return the loop's time until which more is waited for: the answer stands already."""
+        until = asyncio.get_running_loop().time() + min(seconds, max(self._left(), 0.0))
+        self._timeout.reschedule(until + 1.0)
+        return until
+
+    def token(self) -> None:
+        """A chunk with content arrived."""
+        if self.first_token_ms is None:
+            self.first_token_ms = self.elapsed_ms()
+
+    def elapsed_ms(self) -> int:
+        return int((time.monotonic() - self._began) * 1000)
+
+    def _note_sent(self) -> None:
+        self.sent = True
+
+    def _left(self) -> float:
+        return self._deadlines.total - (time.monotonic() - self._began)
+
+
+def is_event_stream(headers: Mapping[str, str]) -> bool:
+    """Tell a streamed answer by its content type, whatever was requested."""
+    return _media_type(headers) in _EVENT_STREAMS
+
+
+def looks_like_events(body: bytes) -> bool:
+    """Tell server-sent events that came under another content type."""
+    return body[:64].lstrip().startswith(_EVENT_FIELDS)
+
+
+async def read_body(
+    response: httpx.Response, watch: Stopwatch, most: int, *, cut: bool = False
+) -> bytes:
+    """Read a body of at most `most` bytes; a longer one is cut or refused.
+
+    A JSON document that is complete stands, even where the connection breaks off after it or stays
+    open. Whitespace after it does not extend the time that the connection has to end.
+    """
+    body = bytearray()
+    may_end_early = _is_json(response.headers) and "content-length" not in response.headers
+    pieces = response.aiter_bytes()
+    until: float | None = None
+    try:
+        while (piece := await _next(pieces, until)) is not None:
+            is_padding = until is not None and not piece.strip()
+            if not is_padding:
+                watch.byte()
+            body += piece
+            if len(body) > most:
+                if cut:
+                    break
+                raise AnswerTooLargeError(f"more than {most} bytes")
+            if is_padding:
+                continue
+            is_whole = may_end_early and len(piece) < _BUFFER and _is_document(body)
+            until = watch.end_within(LAST_EVENT_SECONDS) if is_whole else None
+    except BROKEN_OFF:
+        if not (may_end_early and _is_document(body)):
+            raise
+    return bytes(body[:most])
+
+
+async def read_stream(
+    response: httpx.Response, reader: StreamReader, watch: Stopwatch, most: int, assembly: Assembly
+) -> None:
+    """Read a streamed answer of at most `most` bytes into `assembly`."""
+    pieces = response.aiter_bytes()
+    size, stage = 0, Stage.OPEN
+    until: float | None = None
+    try:
+        while (piece := await _next(pieces, until)) is not None:
+            size += len(piece)
+            if size > most and stage is Stage.OPEN:
+                raise AnswerTooLargeError(f"more than {most} bytes")
+            chunks = reader.feed(piece)
+            _take(chunks, watch, assembly)
+            before, stage = stage, reader.stage
+            if stage is Stage.OPEN:
+                watch.byte()
+            elif chunks or stage is not before:
+                until = watch.end_within(_PATIENCE[stage])
+    except BROKEN_OFF:
+        if stage is Stage.OPEN:
+            raise
+    finally:
+        assembly.count(reader.usage)
+    _take(reader.close(), watch, assembly)
+
+
+async def _next(pieces: AsyncIterator[bytes], until: float | None) -> bytes | None:
+    """Return the next bytes, None at their end. Raises TimeoutError at the loop's time `until`."""
+    async with asyncio.timeout_at(until):
+        return await anext(pieces, None)
+
+
+def _take(chunks: list[Chunk], watch: Stopwatch, assembly: Assembly) -> None:
+    for chunk in chunks:
+        if assembly.add(chunk):
+            watch.token()
+
+
+def _media_type(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    media_type = _media_type(headers)
+    return media_type.endswith(("/json", "+json"))
+
+
+def _is_document(body: bytearray) -> bool:
+    """Tell whether the bytes so far are a whole JSON object."""
+    if not body.rstrip().endswith(b"}"):
+        return False
+    try:
+        return isinstance(orjson.loads(body), dict)
+    except orjson.JSONDecodeError:
+        return False

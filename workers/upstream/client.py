@@ -1,0 +1,294 @@
+"""One call to a provider: the only place that sends what an adapter built.
+
+Every way it can end becomes a Failure or the answer; nothing is retried here. What matters most is
+telling whether the request left: only one that did not may be sent again without the risk of a
+second bill.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from functools import lru_cache
+
+import aiohttp
+import httpx
+import structlog
+from httpx_aiohttp import AiohttpTransport
+
+from broker.completion import (
+    AttemptOutcome,
+    Completion,
+    CompletionRequest,
+    Document,
+    ErrorType,
+    Failure,
+    Usage,
+)
+from broker.settings import Settings
+from workers.adapters.base import (
+    Adapter,
+    CutOffError,
+    HttpRequest,
+    MalformedAnswerError,
+    ProviderFailureError,
+    Upstream,
+)
+from workers.operations.base import OperationAdapter
+from workers.upstream.answer_body import (
+    AnswerTooLargeError,
+    Stopwatch,
+    is_event_stream,
+    looks_like_events,
+    read_body,
+    read_stream,
+)
+from workers.upstream.assembly import Assembly
+from workers.upstream.connection import ReportingRequest, exchanging
+from workers.upstream.decompression import unpack
+from workers.upstream.stated_usage import stated_usage
+from workers.upstream.transport_errors import HEADER_LIMIT, describe
+
+MAX_ERROR_BYTES = 64 * 1024
+MOST_HEADERS = 1_000  # header lines of an answer
+
+CARRIED = {"accept-encoding": "gzip, deflate", "user-agent": "Waybill"}
+"""Headers of every request, unless an adapter or a provider's row says otherwise."""
+
+log = structlog.get_logger()
+
+MISSHAPEN = (
+    *(TypeError, ValueError, LookupError, AttributeError),
+    *(ArithmeticError, RecursionError),
+)
+"""What a translator raises over a shape that nobody foresaw."""
+
+
+class _Transport(AiohttpTransport):
+    """The transport, whose answers are unpacked with a bound."""
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await super().handle_async_request(request)
+        try:
+            unpack(response)
+        except httpx.DecodingError:
+            await response.aclose()
+            raise
+        return response
+
+
+class Wire:
+    """The worker's way to providers: an httpx transport, and a client around it for rare calls.
+
+    Completions go by the transport itself: what a client adds (cookies, redirects, merged
+    defaults) no provider's call needs, and it costs as much as all else that is sent. The transport
+    is aiohttp's, whose pool stays fast when it is large.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._timeout = httpx.Timeout(None, connect=settings.connect_timeout_seconds)
+        self._most = settings.worker_concurrency + 64
+        self._transport = _Transport(client=self._session)
+        self.client = httpx.AsyncClient(
+            transport=self._transport,
+            timeout=self._timeout,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    def _session(self) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(
+            limit=self._most, keepalive_timeout=60, ssl=httpx.create_ssl_context(trust_env=False)
+        )
+        # one caller's cookies are not another's
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            request_class=ReportingRequest,
+            max_line_size=HEADER_LIMIT,
+            max_field_size=HEADER_LIMIT,
+            max_headers=MOST_HEADERS,
+        )
+
+    @asynccontextmanager
+    async def sent(self, built: HttpRequest) -> AsyncIterator[httpx.Response]:
+        """Send a request; the response's body is yet to be read.
+
+        Raises httpx.HTTPError, and SecondAnswerError at the end.
+        """
+        request = httpx.Request(
+            built.method,
+            _url(built.url),
+            headers={**CARRIED, **built.headers},
+            content=built.body,
+            extensions={"timeout": self._timeout.as_dict()},
+        )
+        with exchanging() as exchange:
+            response = await self._transport.handle_async_request(request)
+            try:
+                yield response
+                exchange.check()
+            finally:
+                await response.aclose()
+
+    async def aclose(self) -> None:
+        await self.client.aclose()
+
+
+_url = lru_cache(maxsize=4_096)(httpx.URL)
+
+
+async def call(
+    wire: Wire,
+    adapter: Adapter | OperationAdapter,
+    request: CompletionRequest,
+    upstream: Upstream,
+    watch: Stopwatch,
+    *,
+    max_bytes: int,
+    on_headers: Callable[[Mapping[str, str]], None],
+    assembly: Assembly,
+) -> Completion | Document | Failure:
+    """Send `request`, return the whole answer; a stream's grows in `assembly` as it comes."""
+    built = build(adapter, request, upstream)
+    if isinstance(built, Failure):
+        return built
+    try:
+        async with watch.running(), wire.sent(built) as response:
+            watch.byte()
+            if not response.is_success:
+                body = await read_body(response, watch, MAX_ERROR_BYTES, cut=True)
+                return adapter.error(response.status_code, response.headers, body)
+            on_headers(response.headers)
+            return await _answer(response, adapter, request, watch, max_bytes, assembly)
+    except TimeoutError:
+        return _late(upstream, watch)
+    except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
+        return _transport_failure(upstream, error, sent=watch.sent)
+    except ProviderFailureError as error:
+        return error.failure
+    except CutOffError as error:
+        return _unknown(
+            ErrorType.PROVIDER_UNAVAILABLE,
+            f"{upstream.slug} sent an answer that is not complete: {error}.",
+        )
+    except _UnreadableError as error:
+        return _unreadable(upstream, error.__cause__, error.usage)
+    except MISSHAPEN as error:
+        if watch.sent:
+            return _unreadable(upstream, error, None)
+        log.exception("upstream.unwritable", provider=upstream.slug)
+        return _unwritable(upstream)
+
+
+class _UnreadableError(Exception):
+    """An answer came that cannot be used; its cause says why."""
+
+    def __init__(self, usage: Usage | None) -> None:
+        super().__init__()
+        self.usage = usage
+
+
+async def _answer(
+    response: httpx.Response,
+    adapter: Adapter | OperationAdapter,
+    request: CompletionRequest,
+    watch: Stopwatch,
+    most: int,
+    assembly: Assembly,
+) -> Completion | Document:
+    """Read a 2xx answer in the form that it has, which is not always the one requested.
+
+    Raises _UnreadableError for an answer that cannot be used.
+    """
+    body = b""
+    try:
+        if request.stream or is_event_stream(response.headers):
+            await read_stream(response, adapter.reader(request), watch, most, assembly)
+            return assembly.completion()
+        body = await read_body(response, watch, most)
+        if isinstance(adapter, Adapter) and looks_like_events(body):
+            return _replayed(body, adapter, request, assembly)
+        return adapter.answer(body, request)
+    except CutOffError:
+        raise
+    except (MalformedAnswerError, AnswerTooLargeError, *MISSHAPEN) as error:
+        stated = adapter.usage(stated_usage(body, adapter.usage_name))
+        raise _UnreadableError(stated or assembly.completion().usage) from error
+
+
+def build(
+    adapter: Adapter | OperationAdapter, request: CompletionRequest, upstream: Upstream
+) -> HttpRequest | Failure:
+    """Translate the request; what cannot be translated was never sent."""
+    try:
+        return adapter.request(request, upstream)
+    except ProviderFailureError as error:
+        return error.failure
+    except MISSHAPEN as error:
+        log.exception("upstream.untranslatable", provider=upstream.slug)
+        message = f"The request cannot be put into {upstream.slug}'s terms: {error}"
+        return Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message[:500])
+
+
+def _replayed(
+    body: bytes,
+    adapter: Adapter | OperationAdapter,
+    request: CompletionRequest,
+    assembly: Assembly,
+) -> Completion:
+    """Read events that came whole, under the content type of something else."""
+    reader = adapter.reader(request)
+    for chunk in (*reader.feed(body), *reader.close()):
+        assembly.add(chunk)
+    return assembly.completion()
+
+
+def _unreadable(upstream: Upstream, error: BaseException | None, usage: Usage | None) -> Failure:
+    """Return the failure of an answer that was made, is billed, and cannot be used."""
+    what = "an answer of an unknown shape"
+    if isinstance(error, MalformedAnswerError):
+        what = f"an answer we cannot use: {error}"
+    elif isinstance(error, AnswerTooLargeError):
+        what = f"an answer of {error}"
+    else:
+        log.error("upstream.misshapen_answer", provider=upstream.slug, exc_info=error)
+    message = f"{upstream.slug} sent {what}."
+    return Failure(
+        AttemptOutcome.UNKNOWN,
+        ErrorType.PROVIDER_UNAVAILABLE,
+        message[:500],
+        answered=True,
+        usage=usage,
+    )
+
+
+def _unknown(error_type: ErrorType, message: str) -> Failure:
+    return Failure(AttemptOutcome.UNKNOWN, error_type, message)
+
+
+def _late(upstream: Upstream, watch: Stopwatch) -> Failure:
+    """Return the failure of a call whose time was up."""
+    if watch.sent:
+        message = f"{upstream.slug} fell silent after {watch.elapsed_ms()} ms."
+        return _unknown(ErrorType.TIMEOUT, message)
+    message = f"{upstream.slug} could not be reached within {watch.elapsed_ms()} ms."
+    return Failure(AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, message)
+
+
+def _unwritable(upstream: Upstream) -> Failure:
+    """Return the failure of a request whose head cannot be written. It never repeats the error.
+
+    The error of the HTTP client quotes the header, which may be the one with the key.
+    """
+    message = (
+        f"The request to {upstream.slug} cannot be written: a header or the address holds a "
+        "character that HTTP does not allow. Check its api_key, headers and base_url."
+    )
+    return Failure(AttemptOutcome.NOT_SENT, ErrorType.AUTHENTICATION, message)
+
+
+def _transport_failure(upstream: Upstream, error: Exception, *, sent: bool) -> Failure:
+    """Tell a request that never left from one that may have been served."""
+    never_left, message = describe(error, upstream.slug, sent=sent)
+    outcome = AttemptOutcome.NOT_SENT if never_left else AttemptOutcome.UNKNOWN
+    log.info("upstream.transport_error", provider=upstream.slug, error=repr(error)[:500])
+    return Failure(outcome, ErrorType.PROVIDER_UNAVAILABLE, message[:500])
