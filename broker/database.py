@@ -1,12 +1,15 @@
-"""The one door to the database: grouped writes, reads on threads, and plain transactions.
+"""Read and write the database: writes on one thread, reads on several, plain transactions.
 
-`await database.write(submit_many, item)` hands one item to a writer thread. Whatever waits there is
-taken together: each function runs once over the list of its items, in one transaction for all, and
-every caller gets its own result. One caller alone is a group of one. A group that fails is run
-again item by item, so that one bad item fails alone.
+`await database.write(function, *arguments)` runs `function(connection, *arguments)` on the writer
+thread and returns its result after the commit. What a function that raises has written is undone.
 
-Storage functions are `f(connection, items) -> results`: synchronous, set-based, one result per item
-in order, an exception *as a result* to refuse one item; they never commit, nor use the network.
+`await database.write_grouped(submit_many, item)` is for writes that come in numbers. The function
+runs once over the list of all items that wait: `f(connection, items) -> results`, one result per
+item in order, an exception *as a result* to refuse one item.
+
+Whatever waits for the writer is written together, in one transaction. A group that fails is run
+again item by item, so that one bad item fails alone. Functions are synchronous; they never commit
+and never use the network.
 """
 
 import asyncio
@@ -26,7 +29,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 from sqlalchemy.exc import DBAPIError
 
-from broker.errors import UnavailableError
+from broker.errors import UnavailableError, WaybillError
 from broker.write_turns import Turns
 
 Item = TypeVar("Item")
@@ -74,6 +77,21 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
     async def write(
+        self, function: Callable[..., Result], *arguments: Any, patient: bool = False
+    ) -> Result:
+        """Run `function(connection, *arguments)` in a transaction; return after the commit.
+
+        Raises what the function raised; nothing that it wrote is kept then. `patient`: see
+        `write_grouped`.
+        """
+
+        def call(connection: Connection) -> Result:
+            return function(connection, *arguments)
+
+        result: Result = await self.write_grouped(_run_each, call, patient=patient)
+        return result
+
+    async def write_grouped(
         self, function: WriteFunction[Item, Result], item: Item, *, patient: bool = False
     ) -> Result:
         """Run `function` over this item and whoever else waits; return after the commit.
@@ -229,6 +247,22 @@ class _Groups:
             self._patient.append(write)
         else:
             self._urgent.append(write)
+
+
+def _run_each(
+    connection: Connection, calls: Sequence[Callable[[Connection], Any]]
+) -> Sequence[Any | Exception]:
+    """Run each call; undo and return the error of one that is refused."""
+    return [_run(connection, call) for call in calls]
+
+
+def _run(connection: Connection, call: Callable[[Connection], Any]) -> Any | Exception:
+    """Run a call in a savepoint. Return its result, or the error with which it was refused."""
+    try:
+        with connection.begin_nested():
+            return call(connection)
+    except WaybillError as error:
+        return error
 
 
 def _taken(waiting: deque[_Write], most: int) -> list[_Write]:

@@ -116,7 +116,7 @@ async def cancel_batch(request: Request, batch_id: str) -> Response:
     principal = await services.keyring.principal(request)
     await _check_own(services, principal, batch_id)
     stop = Stop(batch_id, StopReason.CANCELLED, now_ms(), principal.workspace_id)
-    await services.database.write(stop_many, stop)
+    await services.database.write_grouped(stop_many, stop)
     return json_response(view(await _find(services, principal, batch_id)))
 
 
@@ -139,7 +139,7 @@ async def delete_batch(request: Request, batch_id: str) -> Response:
     principal = await services.keyring.principal(request)
     await _check_own(services, principal, batch_id)
     removal = Removal(batch_id, principal.workspace_id)
-    for file_id in await services.database.write(remove_many, removal):
+    for file_id in await services.database.write_grouped(remove_many, removal):
         await asyncio.to_thread(services.files.delete, file_id)
     return json_response(
         {

@@ -37,7 +37,9 @@ async def create_comparison(request: Request) -> Response:
     comparison_id = comparisons.comparison_id(principal.workspace_id, key)
     jobs = await _prepared(services, principal, wanted, comparison_id, key)
     await within_limits(
-        services, jobs, lambda: services.database.write(comparisons.submit_together_many, jobs)
+        services,
+        jobs,
+        lambda: services.database.write_grouped(comparisons.submit_together_many, jobs),
     )
     cells = await _cells(services, principal, comparison_id)
     where = f"/api/v1/compare/{comparison_id}"

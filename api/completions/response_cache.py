@@ -88,7 +88,7 @@ async def _given_again(services: Services, job: NewJob, earlier: JobReport, now:
     rates = [each for each in job.limits if each.kind is not LimitKind.OPEN]
 
     async def write() -> Sequence[Submitted]:
-        return [await services.database.write(replay_many, Replay(job, earlier, now))]
+        return [await services.database.write_grouped(replay_many, Replay(job, earlier, now))]
 
     [submitted] = await within_limits(services, [replace(job, limits=rates)], write)
     return submitted

@@ -160,7 +160,7 @@ class Keyring:
         try:
             await asyncio.gather(
                 *(
-                    self._database.write(accounts.mark_used_many, Used(key_id, at))
+                    self._database.write_grouped(accounts.mark_used_many, Used(key_id, at))
                     for key_id, at in used.items()
                 )
             )

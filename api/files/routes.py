@@ -110,7 +110,7 @@ async def delete_file(request: Request, file_id: str) -> Response:
     services = services_of(request)
     principal = await services.keyring.principal(request)
     await _find(services, principal, file_id)
-    if not await services.database.write(delete_files_many, file_id):
+    if not await services.database.write_grouped(delete_files_many, file_id):
         raise ConflictError(f"File {file_id} is the input of a batch that has not ended.")
     await asyncio.to_thread(services.files.delete, file_id)
     return json_response(SHAPE | {"id": file_id, "object": "file", "deleted": True})

@@ -88,7 +88,7 @@ class Draft:
         """
         self.is_in_use = True
         try:
-            return await database.write(function, item)
+            return await database.write_grouped(function, item)
         except Exception:
             self.is_in_use = await _may_have_row(database, self.id)
             raise

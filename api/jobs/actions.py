@@ -35,7 +35,7 @@ async def cancel(
     `waits`: its call may be read on for a while, for the usage that its provider will bill.
     """
     wish = Cancellation(job_id, principal.workspace_id, now_ms())
-    state = await services.database.write(cancel_many, wish)
+    state = await services.database.write_grouped(cancel_many, wish)
     if state is JobState.RUNNING:
         with contextlib.suppress(RedisError, OSError):  # its worker learns it by its next heartbeat
             await signals.call_off(services.redis, job_id, waits=waits)
@@ -45,7 +45,7 @@ async def cancel(
 async def retry(services: Services, principal: Principal, job_id: str) -> None:
     """Queue a job that waits for review again."""
     wish = Reopening(job_id, principal.workspace_id, now_ms())
-    job = await services.database.write(reopen_many, wish)
+    job = await services.database.write_grouped(reopen_many, wish)
     services.publisher.publish(job.provider, job.lane, [job.job_id])
 
 

@@ -47,13 +47,13 @@ async def once_told(
 async def delete(services: Services, principal: Principal, job_id: str) -> None:
     """Delete what is kept of an ended job. Raises NotFoundError or ConflictError."""
     wish = Deletion(job_id, principal.workspace_id, now_ms())
-    await services.database.write(forgetting.delete_many, wish)
+    await services.database.write_grouped(forgetting.delete_many, wish)
     await services.redis.delete(stream_key(job_id), fence_key(job_id))
 
 
 async def fetched(services: Services, job_id: str) -> None:
     """Let the job go soon, if it keeps nothing: whether all of it arrived nobody knows."""
-    await services.database.write(forgetting.fetched_many, Fetched(job_id, now_ms()))
+    await services.database.write_grouped(forgetting.fetched_many, Fetched(job_id, now_ms()))
 
 
 def gone(job_id: str) -> GoneError:

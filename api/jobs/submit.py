@@ -97,7 +97,7 @@ async def submit(services: Services, job: NewJob) -> Submitted:
 async def _written(services: Services, job: NewJob) -> Sequence[Submitted]:
     """Write the job; where a commit's answer was lost and it was written again, it is there."""
     try:
-        return [await services.database.write(submission.submit_many, job)]
+        return [await services.database.write_grouped(submission.submit_many, job)]
     except IntegrityError:
         workspace_id = job.row["workspace_id"]
         if await services.database.read(reports.job, workspace_id, job.id) is None:

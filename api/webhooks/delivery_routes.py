@@ -85,7 +85,7 @@ async def replay_webhook_deliveries(request: Request) -> Response:
         until=reading.milliseconds(wanted.until, "until"),
         only_missing=wanted.only_missing,
     )
-    count = await services.database.write(webhooks.replay_many, replay)
+    count = await services.database.write_grouped(webhooks.replay_many, replay)
     return json_response({"object": "webhook_replay", "deliveries": count}, 202)
 
 
@@ -106,7 +106,7 @@ async def resend_webhook_delivery(request: Request, delivery_id: str) -> Respons
     services = services_of(request)
     principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     wish = Redelivery(principal.workspace_id, delivery_id, now_ms())
-    row = await services.database.write(webhooks.redeliver_many, wish)
+    row = await services.database.write_grouped(webhooks.redeliver_many, wish)
     return json_response(views.delivery(row), 202)
 
 

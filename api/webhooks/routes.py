@@ -142,7 +142,7 @@ async def test_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
     services = services_of(request)
     principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
-    delivery_id = await services.database.write(webhooks.send_test_many, name)
+    delivery_id = await services.database.write_grouped(webhooks.send_test_many, name)
     found = await services.database.read(
         webhooks.find_delivery, principal.workspace_id, delivery_id
     )

@@ -7,31 +7,18 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from broker.database import Database
-from broker.errors import ConflictError, WaybillError
+from broker.errors import ConflictError
 
 Result = TypeVar("Result")
 Change = Callable[[Connection], Result]
 
 
 async def carry_out(database: Database, change: Change[Result]) -> Result:
-    """Run `change(connection)` in a transaction; what it refuses leaves nothing behind."""
-    result: Result = await database.write(_carry_out_many, change)
-    return result
-
-
-def _carry_out_many(
-    connection: Connection, changes: Sequence[Change[Any]]
-) -> Sequence[Any | Exception]:
-    results: list[Any | Exception] = []
-    for change in changes:
-        try:
-            with connection.begin_nested():
-                results.append(change(connection))
-        except WaybillError as error:
-            results.append(error)
-        except IntegrityError as error:
-            results.append(_taken(error))
-    return results
+    """Run `change(connection)` in a transaction. Raises ConflictError for a name that is taken."""
+    try:
+        return await database.write(change)
+    except IntegrityError as error:
+        raise _conflict_of(error) from error
 
 
 def only(results: Sequence[Any]) -> Any:
@@ -42,7 +29,7 @@ def only(results: Sequence[Any]) -> Any:
     return result
 
 
-def _taken(error: IntegrityError) -> Exception:
+def _conflict_of(error: IntegrityError) -> Exception:
     text = str(error.orig)
     for field in ("slug", "email"):
         if field in text:

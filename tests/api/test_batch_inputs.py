@@ -40,7 +40,7 @@ async def test_whoever_is_cut_off_while_a_batch_is_written_leaves_its_input(
     await asyncio.wait([asking])
     opened.set()
     # Then it is there, with its input
-    await api.database.write(lambda _c, items: items, 1)
+    await api.database.write_grouped(lambda _c, items: items, 1)
     assert count(api.database, Batch) == 1
     assert len(stored(tmp_path)) == 1
 

@@ -195,7 +195,7 @@ async def test_fifty_at_once_never_pass_a_budget(url, database, connect, caller,
     subject = "usr_1" if scope is Scope.MEMBER else None
     caller = limit(database, caller, 5 * HOLD, scope=scope, subject=subject)
     sides = [database, connect(url)]
-    writes = [sides[n % 2].write(submit_many, make_new_job(caller)) for n in range(50)]
+    writes = [sides[n % 2].write_grouped(submit_many, make_new_job(caller)) for n in range(50)]
     results = await asyncio.gather(*writes, return_exceptions=True)
     assert sum(isinstance(each, Submitted) for each in results) == 5
 

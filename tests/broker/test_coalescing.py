@@ -238,7 +238,7 @@ async def test_processes_that_submit_at_the_same_time_agree_on_one_leader(url, c
     # When both hand in identical calls at the same time
     submitted = await asyncio.gather(
         *(
-            processes[number % 2].write(submission.submit_many, job)
+            processes[number % 2].write_grouped(submission.submit_many, job)
             for number, job in enumerate(jobs)
         )
     )

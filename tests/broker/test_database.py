@@ -10,7 +10,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from broker.database import COURTEOUS_SIZE, GROUP_SIZE, Database
-from broker.errors import UnavailableError
+from broker.errors import ConflictError, UnavailableError
 from broker.submission import submit_many
 from broker.tables import Job, JobPayload, LedgerEntry
 from broker.write_turns import Turns
@@ -34,7 +34,7 @@ class Gate:
 async def held_writer(database):
     """Occupy the writer, so that what is written next gathers into one group."""
     gate = Gate()
-    task = asyncio.create_task(database.write(gate, 0))
+    task = asyncio.create_task(database.write_grouped(gate, 0))
     await asyncio.to_thread(gate.entered.wait, 10)
     return gate, task
 
@@ -42,7 +42,7 @@ async def held_writer(database):
 async def written_together(database, *pairs):
     """Write all (function, item) pairs as one group; return results and exceptions."""
     gate, holding = await held_writer(database)
-    waiting = [asyncio.create_task(database.write(*pair)) for pair in pairs]
+    waiting = [asyncio.create_task(database.write_grouped(*pair)) for pair in pairs]
     await asyncio.sleep(0)  # lets every task hand its item in
     gate.opened.set()
     await holding
@@ -124,7 +124,7 @@ def test_callers_on_several_event_loops_are_all_answered(database):
     answers = {}
 
     async def many(base):
-        return await asyncio.gather(*[database.write(double, base + n) for n in range(200)])
+        return await asyncio.gather(*[database.write_grouped(double, base + n) for n in range(200)])
 
     threads = [
         threading.Thread(target=lambda base=base: answers.update({base: asyncio.run(many(base))}))
@@ -142,14 +142,14 @@ def test_callers_on_several_event_loops_are_all_answered(database):
 async def test_write_of_a_caller_who_left_stands(database, caller):
     # Given a submission that waits for the writer
     gate, holding = await held_writer(database)
-    leaving = asyncio.create_task(database.write(submit_many, make_new_job(caller)))
+    leaving = asyncio.create_task(database.write_grouped(submit_many, make_new_job(caller)))
     await asyncio.sleep(0)
     # When its caller goes away before the commit
     leaving.cancel()
     gate.opened.set()
     await holding
     # Then the job is stored, and the next caller is served
-    assert await database.write(lambda _c, items: items, 7) == 7
+    assert await database.write_grouped(lambda _c, items: items, 7) == 7
     assert count(database) == 1
 
 
@@ -159,7 +159,7 @@ def test_a_closed_event_loop_does_not_stop_the_writer(database):
     loop = asyncio.new_event_loop()
 
     async def hand_in():
-        task = asyncio.ensure_future(database.write(gate, 1))
+        task = asyncio.ensure_future(database.write_grouped(gate, 1))
         await asyncio.sleep(0)
         return task
 
@@ -171,7 +171,7 @@ def test_a_closed_event_loop_does_not_stop_the_writer(database):
     # When the write is done
     gate.opened.set()
     # Then others are still served
-    assert asyncio.run(database.write(lambda _c, items: items, 2)) == 2
+    assert asyncio.run(database.write_grouped(lambda _c, items: items, 2)) == 2
 
 
 class _Dying(asyncio.SelectorEventLoop):
@@ -186,7 +186,7 @@ def test_a_loop_that_closes_at_the_last_moment_does_not_stop_the_writer(database
     loop = _Dying()
 
     async def hand_in():
-        task = asyncio.ensure_future(database.write(gate, 1))
+        task = asyncio.ensure_future(database.write_grouped(gate, 1))
         await asyncio.sleep(0)
         return task
 
@@ -199,7 +199,7 @@ def test_a_loop_that_closes_at_the_last_moment_does_not_stop_the_writer(database
 
     async def next_one():
         async with asyncio.timeout(10):
-            return await database.write(lambda _c, items: items, 2)
+            return await database.write_grouped(lambda _c, items: items, 2)
 
     assert asyncio.run(next_one()) == 2
 
@@ -213,9 +213,10 @@ async def test_the_urgent_goes_before_the_patient_that_still_gets_its_turn(datab
         return items
 
     gate, holding = await held_writer(database)
-    writes = [asyncio.create_task(database.write(note, "patient", patient=True))]
+    writes = [asyncio.create_task(database.write_grouped(note, "patient", patient=True))]
     writes += [
-        asyncio.create_task(database.write(note, f"urgent {n}")) for n in range(2 * GROUP_SIZE)
+        asyncio.create_task(database.write_grouped(note, f"urgent {n}"))
+        for n in range(2 * GROUP_SIZE)
     ]
     await asyncio.sleep(0)
     # When it is free again
@@ -266,7 +267,7 @@ async def test_a_process_that_is_stopped_in_its_turn_keeps_nobody_from_writing(
         fcntl.flock(lock, fcntl.LOCK_EX)
         # Then others write without their turn
         async with asyncio.timeout(10):
-            assert await database.write(lambda _c, items: items, 1) == 1
+            assert await database.write_grouped(lambda _c, items: items, 1) == 1
     database.close()
 
 
@@ -279,7 +280,9 @@ async def test_a_lock_that_is_never_given_up_is_waited_for_once(tmp_path, monkey
     # When a group is to be written
     with monkeypatch.context() as patch:
         patch.setattr("broker.write_turns.TURN_SECONDS", 0.1)
-        writes = [database.write(lambda _c, items: runs.append(items), n) for n in range(20)]
+        writes = [
+            database.write_grouped(lambda _c, items: runs.append(items), n) for n in range(20)
+        ]
         began = time.monotonic()
         errors = await asyncio.gather(*writes, return_exceptions=True)
     # Then all are told soon, and nothing of it was written
@@ -289,7 +292,7 @@ async def test_a_lock_that_is_never_given_up_is_waited_for_once(tmp_path, monkey
     # And once it goes on, so do the others
     gate.opened.set()
     await holding
-    assert await database.write(lambda _c, items: items, 1) == 1
+    assert await database.write_grouped(lambda _c, items: items, 1) == 1
     for each in (stopped, database):
         each.close()
 
@@ -310,10 +313,10 @@ async def test_the_patient_comes_in_small_groups_while_another_process_waits(tmp
     await asyncio.to_thread(until, lambda: _stands_at_the_door(tmp_path), 10, "nobody comes")
     # When more of what is patient has gathered than goes into a small group, and an urgent item
     writes = [
-        asyncio.create_task(database.write(note, n, patient=True))
+        asyncio.create_task(database.write_grouped(note, n, patient=True))
         for n in range(COURTEOUS_SIZE + 3)
     ]
-    writes.append(asyncio.create_task(database.write(note, "urgent")))
+    writes.append(asyncio.create_task(database.write_grouped(note, "urgent")))
     await asyncio.sleep(0)
     gate.opened.set()
     await asyncio.gather(holding, *writes)
@@ -338,7 +341,7 @@ async def test_close_finishes_what_waits(url, connect, database, caller):
     closing = connect(url)
     gate, holding = await held_writer(closing)
     jobs = [make_new_job(caller) for _ in range(20)]
-    waiting = [asyncio.create_task(closing.write(submit_many, job)) for job in jobs]
+    waiting = [asyncio.create_task(closing.write_grouped(submit_many, job)) for job in jobs]
     await asyncio.sleep(0)
     # When the database is closed meanwhile
     close = asyncio.create_task(asyncio.to_thread(closing.close))
@@ -355,7 +358,7 @@ async def test_write_after_close_is_refused_instead_of_waiting_for_ever(url):
     closed.close()
     with pytest.raises(UnavailableError, match="shutting down"):
         async with asyncio.timeout(5):
-            await closed.write(lambda _c, items: items, 1)
+            await closed.write_grouped(lambda _c, items: items, 1)
 
 
 async def test_deadlock_is_tried_again(postgres, empty_postgres_url, connect):
@@ -377,7 +380,8 @@ async def test_deadlock_is_tried_again(postgres, empty_postgres_url, connect):
     # When both write at once
     async with asyncio.timeout(20):
         results = await asyncio.gather(
-            postgres.write(lock, (first, second)), other.write(lock, (second, first))
+            postgres.write_grouped(lock, (first, second)),
+            other.write_grouped(lock, (second, first)),
         )
     # Then the victim's transaction ran again and both were answered
     assert results == [(first, second), (second, first)]
@@ -395,7 +399,7 @@ async def test_two_writers_share_a_database_without_losing_anything(url, databas
     other = connect(url)
     # When both submit concurrently
     sides = [database, other] * 100
-    writes = [side.write(submit_many, make_new_job(caller)) for side in sides]
+    writes = [side.write_grouped(submit_many, make_new_job(caller)) for side in sides]
     submitted = await asyncio.gather(*writes)
     # Then every accepted job is there, with its hold
     assert len({s.job_id for s in submitted}) == 200
@@ -417,7 +421,7 @@ async def test_a_read_sees_one_moment(url, database, connect, caller):
     reading = asyncio.create_task(database.read(look_twice))
     await asyncio.to_thread(looked.wait, 10)
     # When somebody writes in between
-    await other.write(submit_many, make_new_job(caller))
+    await other.write_grouped(submit_many, make_new_job(caller))
     written.set()
     # Then the reader sees nothing of it: a job's row and its attempts always fit together
     assert await reading == (0, 0)
@@ -428,3 +432,22 @@ def test_a_hint_of_the_index_to_use_reaches_sqlite(sqlite_url, connect):
     hinted = select(Job.id).with_hint(Job.__table__, "INDEXED BY ix_none", "sqlite")
     with database.transaction() as connection, pytest.raises(OperationalError, match="ix_none"):
         connection.execute(hinted)
+
+
+async def test_write_undoes_what_a_refused_function_wrote(database):
+    def insert(connection, name):
+        connection.exec_driver_sql("INSERT INTO names VALUES (:name)".replace(":name", f"'{name}'"))
+        if name == "refused":
+            raise ConflictError("No.")
+        return name
+
+    with database.transaction() as connection:
+        connection.exec_driver_sql("CREATE TABLE names (name TEXT)")
+    names = ["first", "refused", "second"]
+    results = await asyncio.gather(
+        *[database.write(insert, name) for name in names], return_exceptions=True
+    )
+    assert results[::2] == ["first", "second"]
+    assert isinstance(results[1], ConflictError)
+    kept = database.read_now(lambda c: c.exec_driver_sql("SELECT name FROM names").scalars().all())
+    assert kept == ["first", "second"]

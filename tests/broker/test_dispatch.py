@@ -200,7 +200,7 @@ async def test_two_dispatchers_at_once_never_publish_a_job_twice(url, database, 
     look = Due(NOW + REDISPATCH_MS, {})
     # When both look at once
     chosen = await asyncio.gather(
-        *[side.write(dispatch_many, look) for side in (database, connect(url))]
+        *[side.write_grouped(dispatch_many, look) for side in (database, connect(url))]
     )
     # Then each job is published by one of them
     assert sorted(job.job_id for part in chosen for job in part) == sorted(ids)

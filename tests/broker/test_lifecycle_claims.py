@@ -97,7 +97,7 @@ async def test_two_workers_at_once_get_disjoint_jobs(url, database, connect, cal
     sides = [(database, "worker-1", ids), (connect(url), "worker-2", ids[::-1])]
     # When both are told of all of them
     claims = [
-        side.write(claim_many, Claim(job_id, owner, NOW, LEASE))
+        side.write_grouped(claim_many, Claim(job_id, owner, NOW, LEASE))
         for side, owner, seen in sides
         for job_id in seen
     ]

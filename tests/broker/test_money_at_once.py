@@ -100,7 +100,7 @@ def _again(database, function, *items):
 
     async def write():
         return await asyncio.gather(
-            *[database.write(function, item) for item in items], return_exceptions=True
+            *[database.write_grouped(function, item) for item in items], return_exceptions=True
         )
 
     results = asyncio.run(write())

@@ -99,7 +99,7 @@ async def test_concurrent_duplicates_of_two_processes_are_one_job(url, database,
         jobs = [make_new_job(caller, idempotency_key=key) for _ in range(2)]
         # When both get the same request at the same time
         results = await asyncio.gather(
-            *[side.write(submit_many, job) for side, job in zip(sides, jobs, strict=True)]
+            *[side.write_grouped(submit_many, job) for side, job in zip(sides, jobs, strict=True)]
         )
         # Then both callers are given the same job, and one of them knows it as a replay
         assert len({result.job_id for result in results}) == 1
@@ -116,7 +116,7 @@ async def test_duplicate_that_overtakes_its_twin_is_not_refused_for_money(
     with postgres.transaction() as connection:
         [accepted] = submit_many(connection, [first])
         # When its twin arrives at another process meanwhile
-        waiting = asyncio.create_task(other.write(submit_many, twin))
+        waiting = asyncio.create_task(other.write_grouped(submit_many, twin))
         await _until_blocked(other)
     # Then the twin is told of the accepted job
     replay = await waiting
@@ -131,7 +131,7 @@ async def test_unlimited_duplicate_that_overtakes_its_twin_is_answered(
     first, twin = (make_new_job(caller, idempotency_key="k") for _ in range(2))
     with postgres.transaction() as connection:
         [accepted] = submit_many(connection, [first])
-        waiting = asyncio.create_task(other.write(submit_many, twin))
+        waiting = asyncio.create_task(other.write_grouped(submit_many, twin))
         await _until_blocked(other)
     assert (await waiting).job_id == accepted.job_id
 
@@ -176,7 +176,9 @@ async def test_fifty_submissions_on_credit_for_five_admit_five(url, database, co
     caller = make_principal(database, credit=5 * HOLD)
     sides = [database, connect(url)][:processes]
     # When fifty are submitted at once
-    writes = [sides[n % processes].write(submit_many, make_new_job(caller)) for n in range(50)]
+    writes = [
+        sides[n % processes].write_grouped(submit_many, make_new_job(caller)) for n in range(50)
+    ]
     results = await asyncio.gather(*writes, return_exceptions=True)
     # Then five are admitted, the others hear why, and the balance is spent, not overdrawn
     refused = [r for r in results if isinstance(r, InsufficientCreditsError)]

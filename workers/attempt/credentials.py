@@ -68,7 +68,7 @@ async def record_refusal(tools: WorkerContext, job: ClaimedJob, failure: Failure
     tools.refused_at[credential] = now
     why = f"{failure.http_status} {failure.error_type.value}: {failure.message[:300]}"
     log.warning("credential.refused", credential=credential, provider=job.endpoint.provider)
-    await tools.database.write(_refuse_many, Refusal(credential, why, for_good, now))
+    await tools.database.write_grouped(_refuse_many, Refusal(credential, why, for_good, now))
     await tools.credentials.refresh()
 
 

@@ -149,7 +149,7 @@ async def _refused(tools: WorkerContext, provider: str, failure: Failure) -> Non
         now,
         {"provider": provider, "object": "provider", "reason": why},
     )
-    await tools.database.write(_announce_many, event)
+    await tools.database.write_grouped(_announce_many, event)
 
 
 def _announce_many(connection: Connection, events: Sequence[WebhookEvent]) -> list[int]:

@@ -118,7 +118,7 @@ def hold_lease(tools: WorkerContext, job: ClaimedJob) -> Iterator[None]:
 async def claim(tools: WorkerContext, job_id: str, lane: Lane) -> ClaimedJob | None:
     lease_ms = int(tools.settings.lease_seconds * 1000)
     wish = Claim(job_id, tools.worker_id, now_ms(), lease_ms)
-    return await tools.database.write(claim_many, wish, patient=lane is Lane.BATCH)
+    return await tools.database.write_grouped(claim_many, wish, patient=lane is Lane.BATCH)
 
 
 async def begin(tools: WorkerContext, job: ClaimedJob) -> JobRun:

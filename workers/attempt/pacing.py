@@ -71,7 +71,7 @@ async def defer(
     """
     now = now_ms()
     wish = Deferral(job_id, now, busy, congestion(tools, lane, now), attempt)
-    moved = await tools.database.write(defer_many, wish)
+    moved = await tools.database.write_grouped(defer_many, wish)
     if moved is not None:
         tools.publisher.publish(moved.provider, moved.lane, [moved.job_id])
 

@@ -127,7 +127,7 @@ async def record(tools: WorkerContext, ending: Ending) -> Ending | None:
     """
     patient = ending.job.lane != Lane.INTERACTIVE
     recorded = await retry_until_stored(
-        lambda: tools.database.write(record_many, ending, patient=patient),
+        lambda: tools.database.write_grouped(record_many, ending, patient=patient),
         OperationalError,
         seconds=tools.settings.lease_seconds,
     )
@@ -246,4 +246,4 @@ async def _affordable(
     if not isinstance(decision, Retry) or not is_dearer(job, decision):
         return decision
     wish = Extension(job, failure, decision, now_ms())
-    return await tools.database.write(extend_many, wish)
+    return await tools.database.write_grouped(extend_many, wish)

@@ -62,7 +62,7 @@ class NativeBatchKeeper:
         if seen.waiting:
             await self.collect()
         if seen.called_off:
-            await self._tools.database.write(hurry_many, now_ms())
+            await self._tools.database.write_grouped(hurry_many, now_ms())
         for _ in range(min(seen.due, HANDS - len(self._steps))):
             step = asyncio.create_task(self.step())
             self._steps.add(step)
@@ -80,7 +80,7 @@ class NativeBatchKeeper:
             bytes_at=self._bytes_at(),
             paused=self._tools.pauses.providers,
         )
-        for batch_id in await self._tools.database.write(collect_many, look):
+        for batch_id in await self._tools.database.write_grouped(collect_many, look):
             log.info("native_batch.collected", batch=batch_id)
 
     async def step(self) -> None:
@@ -91,7 +91,7 @@ class NativeBatchKeeper:
         """
         tools = self._tools
         offer = Take(new_id("step_"), now_ms(), self._lease_ms)
-        row: Any = await tools.database.write(take_many, offer)
+        row: Any = await tools.database.write_grouped(take_many, offer)
         if row is None:
             return
         stepping = asyncio.create_task(Step(tools, row).take())
@@ -121,7 +121,7 @@ class NativeBatchKeeper:
     async def _extend(self, row: Any) -> bool:
         lease = {"lease_expires_at": now_ms() + self._lease_ms}
         save = Save(row.id, row.lease_owner, lease)
-        return await self._tools.database.write(save_many, save)
+        return await self._tools.database.write_grouped(save_many, save)
 
     def _bytes_at(self) -> dict[str, int]:
         """A body grows when it is put into a line: half of what the API takes is collected."""

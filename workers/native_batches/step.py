@@ -298,7 +298,7 @@ class Step:
 
     async def _save(self, *, release: bool = False, **columns: Any) -> None:
         save = Save(self._row.id, self._row.lease_owner, columns, release)
-        if not await self._tools.database.write(save_many, save):
+        if not await self._tools.database.write_grouped(save_many, save):
             raise LostLeaseError(self._row.id)
 
     async def _cancel(self, upstream_id: str) -> None:

@@ -154,7 +154,7 @@ class Runtime:
                 await signals.report_alive(tools.redis, tools.worker_id, time.time())
             elif not self._draining:
                 log.error("worker.not_consuming", worker=tools.worker_id)
-            renewal = await tools.database.write(
+            renewal = await tools.database.write_grouped(
                 renew_many, Heartbeat(tools.worker_id, expires, dict(tools.held))
             )
             for job_id in renewal.called_off:

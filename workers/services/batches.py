@@ -94,7 +94,7 @@ class BatchKeeper:
         abandoned = time.time() - ABANDONED_SECONDS
         await asyncio.to_thread(self._store.tidy, abandoned)
         for file_id in await self._database.read(files.expired, now_ms(), SWEEP_GROUP):
-            if await self._database.write(delete_files_many, file_id):
+            if await self._database.write_grouped(delete_files_many, file_id):
                 await asyncio.to_thread(self._store.delete, file_id)
 
     async def _bring_forward(self, row: Any) -> None:
@@ -164,7 +164,7 @@ class BatchKeeper:
         group = Group(row.id, row.cursor, allowed.lines, left, now, waits_for)
         taken = Taken(0)
         try:
-            taken = await self._database.write(batches.take_in_many, group, patient=True)
+            taken = await self._database.write_grouped(batches.take_in_many, group, patient=True)
         finally:
             await batches.give_back(self._limiter, allowed, taken.jobs, now)
         return taken
@@ -179,7 +179,7 @@ class BatchKeeper:
         return False
 
     async def _stop(self, row: Any, reason: StopReason) -> bool:
-        await self._database.write(batches.stop_many, Stop(row.id, reason, now_ms()))
+        await self._database.write_grouped(batches.stop_many, Stop(row.id, reason, now_ms()))
         log.info("batch.stops", batch=row.id, reason=reason.value)
         return True
 
@@ -192,13 +192,13 @@ class BatchKeeper:
         if not found["duplicates"] and found["unreadable"] < row.lines_total:
             return False
         end = BatchEnd(row.id, BatchState.FAILED, now_ms(), problems=found["listed"])
-        return await self._database.write(batches.end_many, end)
+        return await self._database.write_grouped(batches.end_many, end)
 
     # --- cancelling ------------------------------------------------------------------------------
 
     async def _call_off(self, row: Any) -> None:
         """End what waits; what runs may end by itself: it is paid for anyway."""
-        while await self._database.write(batches.call_off_many, Advance(row.id, now_ms())):
+        while await self._database.write_grouped(batches.call_off_many, Advance(row.id, now_ms())):
             pass
         await self._finish_if_done(row)
 
@@ -209,7 +209,9 @@ class BatchKeeper:
             age = (now_ms() - row.created_at) / 1000
             self._rest(row, min(age * PATIENCE, LONGEST_REST_SECONDS))
             return
-        if await self._database.write(batches.begin_finalizing_many, Advance(row.id, now_ms())):
+        if await self._database.write_grouped(
+            batches.begin_finalizing_many, Advance(row.id, now_ms())
+        ):
             again = await self._again(row)
             if again is not None:
                 await self._finish(again)
@@ -219,7 +221,7 @@ class BatchKeeper:
         output, errors = await asyncio.to_thread(self._assembler.write, row)
         state = await self._database.read(reports.last_state, row)
         end = BatchEnd(row.id, state, now_ms(), self._file(row, output), self._file(row, errors))
-        if await self._database.write(batches.end_many, end):
+        if await self._database.write_grouped(batches.end_many, end):
             log.info("batch.ended", batch=row.id, state=state.value, lines=row.lines_total)
 
     def _file(self, row: Any, written: Written) -> dict[str, Any] | None:

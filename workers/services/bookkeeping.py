@@ -16,7 +16,7 @@ log = structlog.get_logger()
 async def chain_entries(tools: WorkerContext) -> None:
     """Chain what was booked since the last look, and count the jobs that ended with it."""
     for _ in range(CHAIN_LOOKS):
-        sealed = await tools.database.write(ledger.seal_many, now_ms(), patient=True)
+        sealed = await tools.database.write_grouped(ledger.seal_many, now_ms(), patient=True)
         if sealed.ended:
             await _count(tools, sealed)
         if sealed.entries < ledger.SEAL_GROUP:
@@ -33,4 +33,4 @@ async def _count(tools: WorkerContext, sealed: ledger.Sealed) -> None:
 
 async def announce_budgets(tools: WorkerContext) -> None:
     """Announce the thresholds that spending has reached."""
-    await tools.database.write(notify_many, now_ms())
+    await tools.database.write_grouped(notify_many, now_ms())

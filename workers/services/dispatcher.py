@@ -59,7 +59,7 @@ class Dispatcher:
         await self._hold_back(now)
         tools = self._tools
         look = Due(now, await self._rooms(now), self._memory)
-        due = await tools.database.write(dispatch_many, look, patient=True)
+        due = await tools.database.write_grouped(dispatch_many, look, patient=True)
         self._publish([job for job in due if job.provider in tools.routes])
         homeless = [job for job in due if job.provider not in tools.routes]
         await asyncio.gather(*[self._put_off(job, now) for job in homeless])
@@ -73,7 +73,7 @@ class Dispatcher:
         due = await self._tools.database.read(limits.coming, now)
         if waiting := await limits.without_place(self._tools.limiter, due, now):
             postponed = limits.Postponed(waiting, now)
-            await self._tools.database.write(limits.postpone_many, postponed, patient=True)
+            await self._tools.database.write_grouped(limits.postpone_many, postponed, patient=True)
 
     async def _rooms(self, now: int) -> dict[str, int]:
         """Return how many jobs may wait on each provider's queues; asks for the busy ones only."""
@@ -85,19 +85,19 @@ class Dispatcher:
         }
 
     async def _dispatch_deliveries(self, now: int) -> None:
-        deliveries = await self._tools.database.write(due.due_many, due.DueDeliveries(now))
+        deliveries = await self._tools.database.write_grouped(due.due_many, due.DueDeliveries(now))
         self._tools.publisher.publish_deliveries(deliveries)
 
     async def look_back(self) -> None:
         """Rescue what silent workers held, and end the jobs whose deadline has passed."""
         now = now_ms()
-        rescued = await self._tools.database.write(rescue_many, Rescue(now))
+        rescued = await self._tools.database.write_grouped(rescue_many, Rescue(now))
         if rescued:
             log.warning("dispatcher.rescued", jobs=len(rescued))
         lost = leases.RescueDeliveries(now)
-        if deliveries := await self._tools.database.write(leases.rescue_many, lost):
+        if deliveries := await self._tools.database.write_grouped(leases.rescue_many, lost):
             log.warning("dispatcher.rescued", deliveries=deliveries)
-        await self._tools.database.write(expire_many, now)
+        await self._tools.database.write_grouped(expire_many, now)
         await bookkeeping.announce_budgets(self._tools)
 
     def _publish(self, jobs: list[Ready]) -> None:

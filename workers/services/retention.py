@@ -45,7 +45,7 @@ class RetentionService:
         """Take the next step of jobs that keep less than everything; also in Redis."""
         now, patience = now_ms(), self._tools.settings.fetched_answer_seconds
         look = Tidying(now, now - int(patience * 1000))
-        gone = await self._tools.database.write(forgetting.tidy_many, look)
+        gone = await self._tools.database.write_grouped(forgetting.tidy_many, look)
         if gone:
             keys = [key for job_id in gone for key in (stream_key(job_id), fence_key(job_id))]
             await self._tools.redis.delete(*keys)
@@ -53,14 +53,14 @@ class RetentionService:
     async def retire(self) -> bool:
         """Forget a group of every workspace's old jobs; tell whether there may be more."""
         now = now_ms()
-        more = await self._tools.database.write(native_batches.forget_many, now)
+        more = await self._tools.database.write_grouped(native_batches.forget_many, now)
         days = self._tools.settings.retention_days
         for row in await self._tools.database.read(forgetting.workspaces):
             settings = forgetting.settings_of(row)
             before = privacy.forgotten_before(settings, days, now)
             if before is not None:
                 wish = Retirement(row.id, before, now, before == settings.get("forget_before"))
-                more |= await self._tools.database.write(forgetting.retire_many, wish)
+                more |= await self._tools.database.write_grouped(forgetting.retire_many, wish)
                 more |= await self._retire_batches(row.id, before)
         return more
 
@@ -69,6 +69,6 @@ class RetentionService:
         found = await self._tools.database.read(reports.ended_before, workspace_id, before, GROUP)
         for batch_id in found:
             removal = Removal(batch_id, workspace_id)
-            for file_id in await self._tools.database.write(remove_many, removal):
+            for file_id in await self._tools.database.write_grouped(remove_many, removal):
                 await asyncio.to_thread(self._tools.files.delete, file_id)
         return len(found) == GROUP

@@ -41,5 +41,5 @@ class HeaderSigner:
         """Give the workspace its secret, now that one of its jobs names a URL."""
         columns, _ = new_secret_columns(SignatureKind.V1, self._seal)
         wish = NewWorkspaceSecret(workspace_id, columns["secret"], now)
-        row = await self._database.write(ensure_workspace_secrets, wish)
+        row = await self._database.write_grouped(ensure_workspace_secrets, wish)
         return list(valid_secrets(row, now))

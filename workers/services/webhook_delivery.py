@@ -109,7 +109,7 @@ class Deliverer:
 
     async def _claim(self, delivery_id: str) -> ClaimedDelivery | None:
         claim = ClaimDelivery(delivery_id, self.owner, self.clock(), LEASE_MS)
-        return await self.database.write(claim_many, claim)
+        return await self.database.write_grouped(claim_many, claim)
 
     async def deliver(self, delivery: ClaimedDelivery) -> ClaimedDelivery | None:
         """Make one attempt and record it; return what the lane goes on with."""
@@ -152,7 +152,7 @@ class Deliverer:
             then=then if self._until is None and not self._free.locked() else None,
         )
         recorded = await retry_until_stored(
-            lambda: self.database.write(record_many, ending),
+            lambda: self.database.write_grouped(record_many, ending),
             OperationalError,
             seconds=LEASE_MS / 1000,
         )

@@ -34,7 +34,7 @@ async def get_webhook_secret(request: Request) -> Response:
     if row is None:
         columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
         fresh = NewWorkspaceSecret(workspace_id, columns["secret"], now_ms())
-        row = await services.database.write(webhooks.ensure_workspace_secrets, fresh)
+        row = await services.database.write_grouped(webhooks.ensure_workspace_secrets, fresh)
     actor = actor_of(request, principal)
     await carry_out(
         services.database,

@@ -276,7 +276,9 @@ def test_a_lane_takes_its_next_delivery_as_it_records_the_last(database, caller,
 async def test_two_dispatchers_at_once_publish_nothing_twice(url, database, connect, caller):
     make_endpoint(database, caller.workspace_id)
     ids = make_deliveries(database, caller, 10)
-    looks = [each.write(due_many, DueDeliveries(NOW)) for each in (connect(url), connect(url))]
+    looks = [
+        each.write_grouped(due_many, DueDeliveries(NOW)) for each in (connect(url), connect(url))
+    ]
     published = [id_ for found in await asyncio.gather(*looks) for id_ in found]
     assert sorted(published) == sorted(ids)
 
