@@ -18,7 +18,7 @@ SILENCE_SECONDS = 30
 async def call_off(redis: Redis, job_id: str, *, waits: bool) -> None:
     """Tell all workers that the caller of this job cancelled it.
 
-    `waits`: its provider may still state the usage, see `workers.attempt.unanswered`.
+    `waits`: its provider may still state the usage, see `workers.attempt.cost`.
     """
     await redis.publish(CALLED_OFF_CHANNEL, job_id if waits else f"{job_id} now")
 

@@ -1,8 +1,9 @@
-"""What an attempt needs at hand, built once per worker process."""
+"""The WorkerContext: what an attempt uses, built once per worker process."""
 
 import asyncio
 import socket
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -21,19 +22,35 @@ from broker.pacing import Limits, Pacer, Throttles
 from broker.provider_pauses import LivePauses
 from broker.providers import Provider, configured
 from broker.publisher import CeleryPublisher
+from broker.queues import Lane
 from broker.sealing import Seal
 from broker.settings import Settings
 from broker.signing import older_keys, signing_key
 from workers.adapters.base import Adapter, Upstream
 from workers.adapters.openai.quirks import Quirk
 from workers.adapters.registry import ADAPTERS
-from workers.lanes import Lanes
 from workers.media import Fetcher
-from workers.media.room import MediaMemory
+from workers.media.fetching import MediaMemory
 from workers.operations.base import OperationAdapter
 from workers.operations.registry import operation_adapter
 from workers.sandbox.pool import Sandbox
 from workers.upstream.client import Wire
+
+BATCH_CLAIMS = 32
+"""How many batch jobs are claimed together. The loop and the writer are done with so many before
+an interactive job feels it, and each job that begins is one that ends a little later: this bounds
+what batches ask of a process at any moment, however many calls they have in flight."""
+
+
+class Lanes:
+    """Lets batch jobs begin a few at a time; interactive ones at once."""
+
+    def __init__(self) -> None:
+        self._batch = asyncio.Semaphore(BATCH_CLAIMS)
+
+    def turn(self, lane: Lane) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if lane is Lane.INTERACTIVE else self._batch
+
 
 AttemptAnswer: TypeAlias = Completion | Document | Failure
 

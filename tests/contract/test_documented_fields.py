@@ -16,7 +16,7 @@ from broker.vendors import vendors
 from workers.adapters.base import ProviderFailureError, Upstream
 from workers.adapters.openai.quirks import Quirk
 from workers.adapters.registry import ADAPTERS
-from workers.attempt.asking import ROUTING_FIELDS
+from workers.attempt.job_run import ROUTING_FIELDS
 
 TURN = {"role": "user", "content": "Hello"}
 TOOL = {

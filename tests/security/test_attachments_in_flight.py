@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from broker.operations import Operation
+from workers.media.fetching import MediaMemory
 from workers.media.preparation import MAX_FETCHED_BYTES, most_fetched
-from workers.media.room import MediaMemory
 from workers.native_batches.lines import bytes_of
 from workers.native_batches.step import Step
 

@@ -10,9 +10,8 @@ from broker.settings import Settings
 from tests.broker.webhooks.factories import SEAL, look, make_endpoint, tell
 from tests.factories import make_principal
 from tests.workers.receiver import answer, receiving
-from workers.services.stamping import HeaderSigner
 from workers.services.webhook_delivery import Deliverer
-from workers.services.webhook_request import WebhookClient
+from workers.services.webhook_request import HeaderSigner, WebhookClient
 
 HANGING = 200
 LIMIT = 15.0

@@ -18,7 +18,7 @@ from tests.factories import (
     submit,
     submit_and_claim,
 )  # fmt: skip
-from workers.services import bookkeeping
+from workers.services import dispatcher
 
 
 async def test_ended_jobs_are_counted_by_their_final_status(database, redis):
@@ -30,7 +30,7 @@ async def test_ended_jobs_are_counted_by_their_final_status(database, redis):
     cancel(database, submit(database, caller), caller.workspace_id)
     submit(database, caller)  # and one that waits
     for _ in range(2):
-        await bookkeeping.chain_entries(SimpleNamespace(database=database, redis=redis))
+        await dispatcher.chain_entries(SimpleNamespace(database=database, redis=redis))
     assert await signals.ended(redis) == [
         ("alpha", "batch", "failed", 1),
         ("alpha", "interactive", "cancelled", 1),
@@ -41,7 +41,7 @@ async def test_ended_jobs_are_counted_by_their_final_status(database, redis):
 async def test_more_entries_than_go_into_one_look_are_sealed_at_once(database, redis):
     caller = make_principal(database)
     jobs = [submit(database, caller) for _ in range(ledger.SEAL_GROUP + 1)]
-    await bookkeeping.chain_entries(SimpleNamespace(database=database, redis=redis))
+    await dispatcher.chain_entries(SimpleNamespace(database=database, redis=redis))
     assert count(database, LedgerEntry) == len(jobs)
     with database.transaction() as connection:
         numbered = connection.execute(select(func.count(LedgerEntry.sequence))).scalar_one()

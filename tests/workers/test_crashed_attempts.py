@@ -20,7 +20,7 @@ from workers.adapters.errors.redaction import redact_failure
 from workers.attempt import execution, recording
 from workers.attempt.cost import AttemptCost
 from workers.attempt.execution import run_job
-from workers.lanes import Lanes
+from workers.context import Lanes
 from workers.native_batches import booking
 
 ANSWER = Completion(

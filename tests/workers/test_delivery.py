@@ -32,9 +32,8 @@ from tests.broker.webhooks.factories import (
 )
 from tests.factories import make_principal, run
 from tests.workers.receiver import answer, receiving
-from workers.services.stamping import HeaderSigner
 from workers.services.webhook_delivery import INTERRUPTED, Deliverer
-from workers.services.webhook_request import MAX_ANSWER_BYTES, WebhookClient
+from workers.services.webhook_request import MAX_ANSWER_BYTES, HeaderSigner, WebhookClient
 
 LIMIT = 1.5  # seconds, in place of the 15
 OK = answer(200, body=b"thanks")

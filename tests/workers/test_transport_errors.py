@@ -10,7 +10,7 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http_exceptions import BadStatusLine, LineTooLong, TransferEncodingError
 
-from workers.upstream.transport_errors import describe
+from workers.upstream.connection import describe
 
 KEY = ConnectionKey("api.example", 443, True, True, None, None, None)
 JARGON = re.compile(

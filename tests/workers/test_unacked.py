@@ -7,7 +7,8 @@ from kombu import Connection, Queue
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from workers.runtime import consumer, unacked
+from workers.runtime import consumer
+from workers.runtime import consumer as unacked
 from workers.runtime.consumer import Consumer
 
 

@@ -1,4 +1,4 @@
-"""What an answer consumed and cost: usage (the provider's or an estimate), price, row."""
+"""Usage and cost of an attempt, with or without a usable answer."""
 
 from dataclasses import dataclass
 
@@ -6,12 +6,32 @@ import structlog
 
 from broker import pricing
 from broker.clock import now_ms
-from broker.completion import Completion, CompletionRequest, Document, Json, Timings, Usage
+from broker.completion import (
+    AttemptOutcome,
+    Completion,
+    CompletionRequest,
+    Document,
+    ErrorType,
+    Failure,
+    Json,
+    Timings,
+    Usage,
+)
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.money import usd_text
 from broker.native_lane import in_batch
-from workers.attempt.usage_counts import MOST_NANOS, counts_nothing, credible, estimate, with_pieces
+from broker.parameters import known
+from workers.attempt.endpoint_stats import was_cut_by_deadline
+from workers.attempt.job_run import JobRun
+from workers.attempt.usage_counts import (
+    MOST_NANOS,
+    completed_usage,
+    counts_nothing,
+    credible,
+    estimate,
+    with_pieces,
+)
 
 DEVIATION_SHARE = 100  # 1 %
 DEVIATION_NANOS = 1_000  # providers round their statements
@@ -114,3 +134,55 @@ def _deviates(job: ClaimedJob, computed: int, stated: int | None) -> bool:
         stated_usd=usd_text(stated),
     )
     return True
+
+
+def may_hide(job: ClaimedJob) -> bool:
+    """Tell whether its provider may do more for this call than its caller sees coming."""
+    supported = job.endpoint.supported_parameters
+    reasons = supported is None or "reasoning" in known(supported)
+    return reasons or job.endpoint.price.reasoning is not None or not job.stream
+
+
+def bill_unanswered(run: JobRun, failure: Failure, fee: str) -> Json | None:
+    """Return the generation that is paid for such an attempt, or None where it costs nothing."""
+    if failure.answered and failure.usage is not None:
+        return _stated(run, Completion(choices=(), usage=failure.usage), fee)
+    if failure.outcome is AttemptOutcome.CANCELLED or was_cut_by_deadline(run, failure):
+        return _ended_by_caller(run, fee)
+    if run.story.shown and failure.error_type is not ErrorType.WORKER_LOST:
+        return _shown(run, fee)
+    return None
+
+
+def _ended_by_caller(run: JobRun, fee: str) -> Json | None:
+    """Bill a call that a cancellation or the job's own deadline ended."""
+    last = run.last
+    if isinstance(last, Completion | Document):
+        return _stated(run, last, fee)
+    if isinstance(last, Failure):  # it would have failed anyhow
+        if last.answered and last.usage is not None:
+            return _stated(run, Completion(choices=(), usage=last.usage), fee)
+        return _shown(run, fee) if run.story.shown else None
+    if not run.watch.sent or (run.job.stream and not run.watch.answered):
+        return None
+    is_counted = run.heard is not None and run.heard.is_counted
+    if may_hide(run.job) and not is_counted:
+        return _shown(run, fee) | {"cost_nanos": run.job.hold_nanos, "usage_estimated": True}
+    return _shown(run, fee)
+
+
+def _stated(run: JobRun, answer: Completion | Document, fee: str) -> Json:
+    return AttemptCost.of(run.job, run.request, answer, fee=fee).generation(
+        run.job, answer, run.timings
+    )
+
+
+def _shown(run: JobRun, fee: str) -> Json:
+    """Bill what came; an estimate of ours is no reason to pass a limit."""
+    part = Completion(choices=()) if run.heard is None else run.heard.completion()
+    answer = completed_usage(run.request, part)
+    receipt = AttemptCost.of(run.job, run.request, answer, fee=fee)
+    generation = receipt.generation(run.job, answer, run.timings)
+    if receipt.usage.estimated:
+        generation["cost_nanos"] = min(generation["cost_nanos"], run.job.hold_nanos)
+    return generation

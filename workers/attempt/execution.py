@@ -28,21 +28,20 @@ from broker.retries import OnUnknown
 from workers.adapters.base import Adapter, Upstream
 from workers.adapters.errors.redaction import redact_failure
 from workers.attempt import credentials, pacing
-from workers.attempt.asking import request_of
+from workers.attempt.cost import may_hide
 from workers.attempt.endpoint_stats import record_outcome
 from workers.attempt.events import AttemptEvents
-from workers.attempt.job_run import JobRun
+from workers.attempt.job_run import JobRun, request_of
 from workers.attempt.json_repair import repair_answer
 from workers.attempt.open_circuits import skip_open_circuits
 from workers.attempt.recording import fail, finish
 from workers.attempt.response_bodies import Envelope
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
-from workers.attempt.unanswered import may_hide
 from workers.attempt.usage_counts import credible
 from workers.context import AttemptAnswer, ProviderRoute, WorkerContext
 from workers.media import Annotator, pdf_reader, prepare, refuse_private_urls
+from workers.media.fetching import MediaReservation, body_size
 from workers.media.preparation import most_fetched
-from workers.media.room import MediaReservation, body_size
 from workers.operations.base import OperationAdapter
 from workers.upstream.answer_body import Deadlines, Stopwatch
 from workers.upstream.assembly import Assembly

@@ -37,11 +37,10 @@ from broker.queues import Lane
 from broker.retries import Decision, GiveUp, Retry
 from broker.states import FINAL, JobState
 from workers.adapters.errors.redaction import redact_failure
-from workers.attempt.cost import AttemptCost
+from workers.attempt.cost import AttemptCost, bill_unanswered
 from workers.attempt.job_run import JobRun
 from workers.attempt.response_bodies import Envelope
 from workers.attempt.retry_until_stored import retry_until_stored
-from workers.attempt.unanswered import bill_unanswered
 from workers.context import WorkerContext
 
 UNSTORABLE = (TypeError, OverflowError, DataError)

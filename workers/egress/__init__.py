@@ -5,8 +5,7 @@ only global addresses are reached, unless the operator lists a network (`WAYBILL
 """
 
 from broker.egress import Network, Policy, RefusedError, Target, is_allowed, parse
-from workers.egress.bounds import Bounds
-from workers.egress.errors import TooLargeError
+from workers.egress.bounds import Bounds, TooLargeError
 from workers.egress.transport import guarded_client
 
 __all__ = (

@@ -1,4 +1,4 @@
-"""How long an answer may be and take, and what is said of a connection that failed."""
+"""Bounds on an answer's size and time, and messages for connections that failed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import aiohttp
 import httpx
 
-from workers.egress.errors import TooLargeError
+
+class TooLargeError(Exception):
+    """The answer is longer than its reader will take; what was read until here is good."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,8 @@
 What a provider does not fetch is fetched here, and files its model cannot take are read as text.
 """
 
-from workers.media.annotations import Annotator
+from workers.media.documents import Annotator, pdf_reader
 from workers.media.fetching import FetchedMedia, Fetcher, FetchError
-from workers.media.pdf import pdf_reader
 from workers.media.preparation import Prepared, prepare
 from workers.media.relayed_urls import refuse_private_urls
 

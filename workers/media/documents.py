@@ -1,17 +1,38 @@
-"""A file as text, for a model that takes no files; as OpenRouter's `file-parser` plugin does it.
-
-Source: openrouter.ai/docs/features/multimodal/pdfs. The text stands between `<file name="…">` and
-`</file>`; each page of a PDF begins with a marker.
-"""
+"""Text of PDFs and text files with its annotations, as OpenRouter's `file-parser` has it."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
+from broker.completion import Chunk, Completion, Json
 from broker.needs import READABLE
-from workers.media.failures import UnfitError
-from workers.media.formats import PDF, family, sniff
-from workers.media.pdf import ReadPdf
+from workers.media.formats import PDF, UnfitError, family, sniff
+from workers.sandbox.pdf_text import UnreadablePdfError, extract_pages
+from workers.sandbox.pool import Sandbox, SandboxError
+
+PARSE_SECONDS = 20.0
+
+ReadPdf: TypeAlias = Callable[[bytes], Awaitable[list[str]]]
+"""Returns the text of each page. Raises UnfitError for what cannot be read in full."""
+
+
+def pdf_reader(sandbox: Sandbox, workspace_id: str) -> ReadPdf:
+    """Return what reads a workspace's PDFs."""
+    return partial(_read, sandbox, workspace_id)
+
+
+async def _read(sandbox: Sandbox, workspace_id: str, content: bytes) -> list[str]:
+    try:
+        return await sandbox.run(workspace_id, PARSE_SECONDS, extract_pages, content)
+    except SandboxError as error:
+        raise UnfitError(
+            f"The PDF's text could not be read: {error}. Send a smaller part, or its text."
+        ) from None
+    except UnreadablePdfError as error:
+        raise UnfitError(str(error)) from None
+
 
 _UNSAFE = str.maketrans({'"': "'", "<": "(", ">": ")", "\n": " ", "\r": " "})
 
@@ -86,3 +107,63 @@ def _plain(content: bytes, mime: str | None) -> str | None:
 def _safe(name: str) -> str:
     """Return a name that cannot end the line or the tag it stands in."""
     return name.translate(_UNSAFE)[:200]
+
+
+AnyAnswer = TypeVar("AnyAnswer")
+
+
+def annotation(file: ReadFile) -> Json:
+    """Return the annotation of a parsed file."""
+    content = [{"type": "text", "text": piece} for piece in file.pieces]
+    return {"type": "file", "file": {"hash": file.hash, "name": file.name, "content": content}}
+
+
+def known_files(messages: Sequence[Any]) -> Mapping[str, Sequence[str]]:
+    """Return the texts of files that earlier turns carry in annotations, by hash."""
+    found: dict[str, Sequence[str]] = {}
+    for message in messages:
+        annotations = message.get("annotations") if isinstance(message, dict) else None
+        for each in annotations if isinstance(annotations, list) else ():
+            file = each.get("file") if isinstance(each, dict) else None
+            if isinstance(file, dict) and isinstance(file.get("hash"), str):
+                pieces = _texts(file.get("content"))
+                if pieces:
+                    found[file["hash"]] = pieces
+    return found
+
+
+def _texts(content: Any) -> list[str]:
+    return [
+        piece["text"]
+        for piece in (content if isinstance(content, list) else ())
+        if isinstance(piece, dict) and isinstance(piece.get("text"), str)
+    ]
+
+
+class Annotator:
+    """Adds annotations to an answer: to its first chunk, and to the whole message."""
+
+    def __init__(self, annotations: Sequence[Json]) -> None:
+        self._annotations = list(annotations)
+        self._untold = bool(annotations)
+
+    def chunk(self, chunk: Chunk) -> Chunk:
+        """Return the chunk, with the annotations if it is the first to have choices."""
+        if not self._untold or not chunk.choices:
+            return chunk
+        self._untold = False
+        return replace(chunk, choices=self._added(chunk.choices, "delta"))
+
+    def answer(self, answer: AnyAnswer) -> AnyAnswer:
+        """Return the answer, with the annotations if it is a completion."""
+        if not self._annotations or not isinstance(answer, Completion):
+            return answer
+        return replace(answer, choices=self._added(answer.choices, "message"))
+
+    def _added(self, choices: Sequence[Json], name: str) -> list[Json]:
+        added = []
+        for choice in choices:
+            said = choice.get(name) or {}
+            annotations = [*(said.get("annotations") or ()), *self._annotations]
+            added.append({**choice, name: {**said, "annotations": annotations}})
+        return added

@@ -1,9 +1,27 @@
-"""What bytes are, told by their beginning; what a server says of them is only a hint.
-
-Signatures: mimesniff.spec.whatwg.org, and the formats' own specifications for HEIF and the rest.
-"""
+"""The media type of attachments, read from their first bytes and checked."""
 
 import base64
+from dataclasses import replace
+
+from broker.completion import AttemptOutcome, ErrorType, Failure
+from workers.adapters.media import AttachedMedia, MediaKind
+from workers.media.fetching import FetchedMedia
+
+
+class UnfitError(Exception):
+    """Nothing was sent; `failure` says why."""
+
+    def __init__(self, message: str, error_type: ErrorType = ErrorType.INVALID_REQUEST) -> None:
+        super().__init__(message)
+        self.failure = Failure(AttemptOutcome.NOT_SENT, error_type, message)
+
+
+def unfit(medium: MediaKind, message: str, image_error: ErrorType) -> UnfitError:
+    """Return the error, by the name that images have for it where it is one."""
+    if medium is MediaKind.IMAGE:
+        return UnfitError(message, image_error)
+    return UnfitError(message)
+
 
 PDF = "application/pdf"
 HEAD_CHARACTERS = 1024  # of base64: enough for every signature
@@ -54,3 +72,83 @@ def sniff_base64(data: str) -> str | None:
 
 def family(mime: str | None) -> str:
     return (mime or "").partition("/")[0]
+
+
+IMAGES = frozenset(
+    {"image/png", "image/jpeg", "image/gif", "image/webp", "image/heic", "image/heif"}
+)
+"""What some provider takes; which of them takes what, it says itself."""
+
+OPAQUE = frozenset({"application/octet-stream", "binary/octet-stream", "application/download"})
+"""What servers state that do not know what they send."""
+
+
+def told_type(media: AttachedMedia, fetched: FetchedMedia) -> str | None:
+    """Return the media type of what was fetched. Raises UnfitError where it is something else."""
+    stated = None if fetched.mime in OPAQUE else fetched.mime
+    found = sniff(fetched.content)
+    match media.medium:
+        case MediaKind.IMAGE:
+            return _image_type(stated, found)
+        case MediaKind.DOCUMENT:
+            return _document_type(media.mime, stated, found)
+        case MediaKind.AUDIO | MediaKind.VIDEO:
+            return _recording_type(media.medium, stated, found)
+
+
+def checked(media: AttachedMedia, field: str) -> AttachedMedia:
+    """Return an attachment that came with its bytes, under their true type.
+
+    Raises UnfitError, which names the field, where the data of an image is something else.
+    """
+    if media.medium is not MediaKind.IMAGE or media.data is None:
+        return media
+    found = sniff_base64(media.data)
+    if found is None and family(media.mime) == "image":
+        return media  # a kind we do not know: the provider may
+    if found is None or family(found) != "image":
+        actual = found or media.mime
+        of_type = f"of type {actual}" if actual else "of an unknown type"
+        raise UnfitError(
+            f"{field}: the data is not an image. It is {of_type}. Send a PNG, JPEG, WebP or GIF "
+            "image.",
+            ErrorType.INVALID_IMAGE,
+        )
+    return media if found == media.mime else replace(media, mime=found)
+
+
+def _image_type(stated: str | None, found: str | None) -> str:
+    contradicted = stated is not None and family(stated) != "image"
+    if found in IMAGES and not contradicted:
+        return found
+    if not contradicted and "image" in (family(found), family(stated)):
+        raise UnfitError(
+            f"Images of type {found or stated} are not taken: send PNG, JPEG, GIF or WebP.",
+            ErrorType.UNSUPPORTED_IMAGE_FORMAT,
+        )
+    raise UnfitError(
+        f"What was fetched as an image is of type {stated or found or 'unknown'}.",
+        ErrorType.INVALID_IMAGE,
+    )
+
+
+def _document_type(expected: str | None, stated: str | None, found: str | None) -> str | None:
+    if found == PDF:
+        return PDF
+    if expected == PDF:
+        raise unfit(
+            MediaKind.DOCUMENT,
+            f"What was fetched as a PDF is of type {stated or found or 'unknown'}.",
+            ErrorType.INVALID_REQUEST,
+        )
+    if stated == PDF:
+        raise UnfitError("What was fetched is stated to be a PDF, and is none.")
+    return found or stated or expected
+
+
+def _recording_type(medium: MediaKind, stated: str | None, found: str | None) -> str:
+    for mime in (found, stated):
+        # One container, two kinds: MP4, Ogg and WebM may hold only sound.
+        if mime and family(mime) in ("audio", "video"):
+            return mime if family(mime) == medium else f"{medium}/{mime.partition('/')[2]}"
+    raise UnfitError(f"What was fetched as {medium} is of type {stated or found or 'unknown'}.")

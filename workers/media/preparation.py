@@ -12,15 +12,10 @@ from broker.file_parser import FileParser
 from broker.needs import MEDIA_PARTS, media_parts
 from workers.adapters.base import Adapter
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
-from workers.media.annotations import annotation, known_files
-from workers.media.documents import read_file
-from workers.media.failures import UnfitError, unfit
+from workers.media.documents import ReadPdf, annotation, known_files, read_file
 from workers.media.fetching import Fetch, FetchedMedia, FetchError
-from workers.media.formats import family
-from workers.media.inspection import checked, told_type
-from workers.media.parts import is_usual, media_part, text_part
-from workers.media.pdf import ReadPdf
-from workers.media.rules import Rules, Way
+from workers.media.formats import UnfitError, checked, family, told_type, unfit
+from workers.media.rules import Rules, Way, is_usual, media_part, text_part
 
 MAX_FETCHED_BYTES = 100_000_000
 """Of all that one request has fetched for it."""

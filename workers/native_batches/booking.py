@@ -1,4 +1,4 @@
-"""One line's end, booked as any attempt's: answered, back to its ordinary lane, or ended."""
+"""Record one line's result as any attempt's: answered, back to its ordinary lane, or ended."""
 
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -22,17 +22,45 @@ from broker.pricing import BATCH_TIER
 from broker.retries import Decision, GiveUp, Retry
 from broker.states import JobState
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
-from workers.attempt.asking import request_of
 from workers.attempt.events import AttemptEvents
 from workers.attempt.execution import crashed
-from workers.attempt.job_run import JobRun
+from workers.attempt.job_run import JobRun, request_of
 from workers.attempt.json_repair import repair_answer
 from workers.attempt.recording import finish, record_failure
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.context import ProviderRoute, WorkerContext
-from workers.upstream.answer_body import Deadlines, Stopwatch
+from workers.upstream.answer_body import Deadlines, Stopwatch, stated_usage
 from workers.upstream.client import MISSHAPEN
-from workers.upstream.stated_usage import stated_usage
+
+NOT_IN_TIME = Failure(
+    AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, "The provider took no batch with it in time."
+)
+UNCONFIRMED_CREATION = Failure(
+    AttemptOutcome.UNKNOWN,
+    ErrorType.PROVIDER_UNAVAILABLE,
+    "The provider may have accepted the batch, but never said so.",
+)
+NO_STATUS = Failure(
+    AttemptOutcome.UNKNOWN,
+    ErrorType.PROVIDER_UNAVAILABLE,
+    "The provider did not say how far the batch was until its time was up.",
+)
+NO_RESULTS = Failure(
+    AttemptOutcome.UNKNOWN,
+    ErrorType.PROVIDER_UNAVAILABLE,
+    "The provider ended the batch and did not hand out its results; it may have billed them.",
+)
+NEVER_ENDED = Failure(
+    AttemptOutcome.UNKNOWN,
+    ErrorType.TIMEOUT,
+    "The provider did not end the batch in time; what it had done may have been billed.",
+)
+GONE_UPSTREAM = Failure(
+    AttemptOutcome.UNKNOWN,
+    ErrorType.PROVIDER_UNAVAILABLE,
+    "The provider knows the batch no longer; what it had done may have been billed.",
+)
+
 
 CANCELLED = Failure(AttemptOutcome.CANCELLED, ErrorType.CANCELLED, "Cancelled by the caller.")
 TOO_LATE = Failure(

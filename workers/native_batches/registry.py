@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from workers.native_batches.anthropic import AnthropicBatches
 from workers.native_batches.base import BatchApi
 from workers.native_batches.gemini import GeminiBatches
-from workers.native_batches.jsonl_files import GroqBatches, OpenAiBatches
-from workers.native_batches.mistral import MistralBatches
+from workers.native_batches.jsonl_files import GroqBatches, MistralBatches, OpenAiBatches
 
 BATCH_APIS: Mapping[str, BatchApi] = {
     api.name: api

@@ -14,19 +14,27 @@ from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError
 from workers.context import ProviderRoute, WorkerContext
 from workers.native_batches.base import BatchApi, BatchOrder, BatchProgress, LineResult
-from workers.native_batches.booking import book_answer, doubt, end_early, fall_back
-from workers.native_batches.calls import RefusedCallError, SilentCallError, fetch, lines
-from workers.native_batches.failures import (
+from workers.native_batches.booking import (
     GONE_UPSTREAM,
     NEVER_ENDED,
     NO_RESULTS,
     NO_STATUS,
     NOT_IN_TIME,
     UNCONFIRMED_CREATION,
+    book_answer,
+    doubt,
+    end_early,
+    fall_back,
+)
+from workers.native_batches.calls import (
+    RefusedCallError,
+    SilentCallError,
+    fetch,
+    find_batches,
+    lines,
 )
 from workers.native_batches.lines import bytes_of, lines_of
 from workers.native_batches.registry import BATCH_APIS
-from workers.native_batches.search import find_batches
 
 ALL_BATCHES = "batches at providers"
 """The name under which the lines of all workspaces share the room for attachments."""

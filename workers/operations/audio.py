@@ -19,8 +19,7 @@ from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.media import sound_format
 from workers.adapters.openai.address import endpoint_url, request_headers
 from workers.adapters.openai.usage import read_usage
-from workers.operations.base import OperationAdapter
-from workers.operations.openai_wire import answer_object, at_home, json_request
+from workers.operations.base import OperationAdapter, answer_object, at_home, json_request
 
 SPOKEN = {
     "mp3": "audio/mpeg", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac",

@@ -1,13 +1,25 @@
-"""The seam for operations other than chat: request out, answer in. Few of them stream."""
+"""The interface of operations other than chat, and how OpenAI's wire addresses them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+import orjson
+
 from broker.completion import Completion, CompletionRequest, Document, Failure, Json, Usage
 from broker.operations import Operation
-from workers.adapters.base import HttpRequest, MalformedAnswerError, StreamReader, Upstream
-from workers.adapters.errors import classify
+from workers.adapters.base import (
+    HttpRequest,
+    MalformedAnswerError,
+    ProviderFailureError,
+    StreamReader,
+    Upstream,
+)
+from workers.adapters.errors import classify, reported
+from workers.adapters.json_shapes import parse_object
+from workers.adapters.openai.address import endpoint_url, request_headers
+from workers.adapters.openai.azure import addressed
+from workers.adapters.openai.openrouter_fields import fit_fields
 from workers.adapters.openai.usage import read_usage
 
 
@@ -43,3 +55,35 @@ def entries(body: Json, name: str) -> list[Json]:
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise MalformedAnswerError(f"no list `{name}`")
     return found
+
+
+AZURE = "azure"
+
+
+def json_request(
+    path: str, request: CompletionRequest, upstream: Upstream, body: Json
+) -> HttpRequest:
+    """Return a POST of `body` to an OpenAI path."""
+    upstream = at_home(upstream)
+    sent = {**body, "model": request.model}
+    fit_fields(sent, upstream.quirks)
+    return HttpRequest(
+        url=endpoint_url(path, request.model, upstream),
+        headers=request_headers(upstream),
+        body=orjson.dumps(sent),
+    )
+
+
+def at_home(upstream: Upstream) -> Upstream:
+    """Return the upstream with the address its vendor gives OpenAI's endpoints."""
+    return addressed(upstream) if upstream.wire == AZURE else upstream
+
+
+def answer_object(body: bytes) -> Json:
+    """Return the answer. Raises ProviderFailureError for an error inside a 200 (OpenRouter)."""
+    parsed = parse_object(body)
+    error: Any = parsed.get("error")
+    if error and "data" not in parsed and "choices" not in parsed:
+        failure: Failure = reported(error)
+        raise ProviderFailureError(failure)
+    return parsed

@@ -22,8 +22,7 @@ from workers.adapters.cohere.address import cohere_headers, cohere_url
 from workers.adapters.gemini.adapter import request_headers as gemini_headers
 from workers.adapters.json_shapes import an_object, parse_object
 from workers.adapters.openai.usage import read_usage
-from workers.operations.base import OperationAdapter, entries
-from workers.operations.openai_wire import answer_object, json_request
+from workers.operations.base import OperationAdapter, answer_object, entries, json_request
 
 FLOAT_BYTES = 4
 

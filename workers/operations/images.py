@@ -1,18 +1,34 @@
-"""POST /images/generations: pictures from a prompt; the bytes go to the file store.
-
-Rules: OpenAI API reference, "Create image". Google's models: `gemini_images`.
-"""
+"""POST /images/generations: OpenAI's wire, Gemini models that draw, and Imagen."""
 
 import base64
 import binascii
+from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
-from broker.completion import CompletionRequest, Document, Json, Media, Usage
+import orjson
+
+from broker.completion import (
+    AttemptOutcome,
+    Completion,
+    CompletionRequest,
+    Document,
+    ErrorType,
+    Failure,
+    Json,
+    Media,
+    Usage,
+)
 from broker.ids import new_id
 from broker.operations import Operation
-from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
-from workers.operations.base import OperationAdapter, entries
-from workers.operations.openai_wire import answer_object, json_request
+from workers.adapters.base import HttpRequest, MalformedAnswerError, ProviderFailureError, Upstream
+from workers.adapters.gemini import GeminiAdapter
+from workers.adapters.gemini.adapter import request_headers
+from workers.adapters.gemini.quirks import Quirk
+from workers.adapters.gemini.response import refuse_failure
+from workers.adapters.json_shapes import objects, parse, text_of, word
+from workers.adapters.vertex import model_url
+from workers.operations.base import OperationAdapter, answer_object, entries, json_request
 
 PNG = "image/png"
 SIGNATURES = {
@@ -82,4 +98,125 @@ def _usage(raw: Any) -> Usage | None:
         input_image=given.get("image_tokens"),
         output=raw.get("output_tokens"),
         output_image=details.get("image_tokens"),
+    )
+
+
+_PREDICTS = "imagen"
+_RATIOS = {
+    "1024x1024": "1:1", "512x512": "1:1", "256x256": "1:1", "1536x1024": "3:2",
+    "1024x1536": "2:3", "1792x1024": "16:9", "1024x1792": "9:16", "1024x768": "4:3",
+    "768x1024": "3:4",
+}  # fmt: skip
+"""Sizes of OpenAI's as the ratios that Google asks for; others go by their own names."""
+_SHOWN = 300  # characters of what the model said instead of drawing
+
+
+class GeminiImages(OperationAdapter):
+    """A chat that is asked for images only, or a prediction where the model is an Imagen."""
+
+    operation = Operation.IMAGES
+    wires = ("gemini",)
+    _chat = GeminiAdapter()
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        if _predicts(request):
+            return _prediction(request, upstream)
+        return self._chat.request(_as_chat(request), upstream)
+
+    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+        if _predicts(request):
+            return _predicted(refuse_failure(parse(body)), request)
+        completion = self._chat.answer(body, _as_chat(request))
+        media = [
+            picture(image["image_url"]["url"].partition(",")[2])
+            for choice in completion.choices
+            for image in choice["message"].get("images") or ()
+        ]
+        if not media:
+            raise _not_drawn(completion)
+        return _drawn(media, request, completion)
+
+
+def _predicts(request: CompletionRequest) -> bool:
+    return _bare(request.model).startswith(_PREDICTS)
+
+
+def _bare(model: str) -> str:
+    return model.removeprefix("models/").removeprefix("google/")
+
+
+def _as_chat(request: CompletionRequest) -> CompletionRequest:
+    body: Json = {
+        "messages": [{"role": "user", "content": request.body.get("prompt")}],
+        "modalities": ["image"],
+    }
+    if request.body.get("n"):
+        body["n"] = request.body["n"]
+    return CompletionRequest(body, request.model)
+
+
+def _drawn(media: Sequence[Media], request: CompletionRequest, told: Completion) -> Document:
+    drawn: Json = {"data": [{"file_id": image.id} for image in media]}
+    if "response_format" in request.body:
+        drawn["response_format"] = request.body["response_format"]
+    return Document(
+        body=drawn,
+        usage=told.usage,
+        upstream_id=told.upstream_id,
+        upstream_model=told.upstream_model,
+        media=media,
+    )
+
+
+def _not_drawn(completion: Completion) -> ProviderFailureError:
+    """Return the end of a call that brought no image: final, with its reason, and billed."""
+    choice = completion.choices[0]
+    message, reason = choice["message"], choice.get("native_finish_reason")
+    said = text_of(message.get("refusal")) or text_of(message.get("content")).strip()
+    told = f": {said[:_SHOWN]}" if said else "."
+    blocked = choice.get("finish_reason") == "content_filter"
+    why = "The image was blocked" if blocked else "The model made no image"
+    return _failed(
+        f"{why} ({reason or 'no reason given'}){told}", completion.usage, blocked=blocked
+    )
+
+
+def _failed(message: str, usage: Usage | None, *, blocked: bool) -> ProviderFailureError:
+    kind = ErrorType.CONTENT_POLICY_VIOLATION if blocked else ErrorType.INVALID_PROMPT
+    failure = Failure(AttemptOutcome.REJECTED, kind, message, answered=True, usage=usage)
+    return ProviderFailureError(failure)
+
+
+def _prediction(request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    name = _bare(request.model)
+    if Quirk.VERTEX in upstream.quirks:
+        url = model_url(upstream, "google", name, "predict")
+    else:
+        url = f"{upstream.base_url}/models/{quote(name)}:predict"
+    parameters: Json = {"sampleCount": request.body.get("n") or 1}
+    if ratio := _ratio(request.body.get("size")):
+        parameters["aspectRatio"] = ratio
+    body = {"instances": [{"prompt": request.body.get("prompt")}], "parameters": parameters}
+    return HttpRequest(url, request_headers(upstream, stream=False), orjson.dumps(body))
+
+
+def _ratio(size: object) -> str | None:
+    """Return an aspect ratio; `auto` leaves it to the model."""
+    if not isinstance(size, str) or size == "auto":
+        return None
+    return _RATIOS.get(size, size)
+
+
+def _predicted(payload: Json, request: CompletionRequest) -> Document:
+    predictions = objects(payload.get("predictions"))
+    encoded = [data for each in predictions if (data := word(each, "bytesBase64Encoded"))]
+    if not encoded:
+        reasons = [reason for each in predictions if (reason := word(each, "raiFilteredReason"))]
+        told = " ".join(reasons) or "the provider gives no reason"
+        raise _failed(f"The image was blocked: {told[:_SHOWN]}", None, blocked=True)
+    media = [picture(data) for data in encoded]
+    return _drawn(
+        media,
+        request,
+        Completion(choices=(), usage=Usage(input=0, output=0, output_images=len(media))),
     )

@@ -12,8 +12,7 @@ from workers.operations.embeddings import (
     Int8Embeddings,
     OpenAiEmbeddings,
 )
-from workers.operations.gemini_images import GeminiImages
-from workers.operations.images import OpenAiImages
+from workers.operations.images import GeminiImages, OpenAiImages
 from workers.operations.rerank import CohereRerank, OpenAiRerank
 from workers.operations.text_completions import OpenAiCompletions
 

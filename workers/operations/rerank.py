@@ -13,8 +13,7 @@ from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.cohere.address import cohere_headers, cohere_url
 from workers.adapters.json_shapes import an_object
 from workers.adapters.openai.usage import read_usage
-from workers.operations.base import OperationAdapter, entries
-from workers.operations.openai_wire import answer_object, json_request
+from workers.operations.base import OperationAdapter, answer_object, entries, json_request
 
 
 class OpenAiRerank(OperationAdapter):

@@ -18,8 +18,7 @@ from workers.adapters.openai.request import set_streaming
 from workers.adapters.openai.response import refuse_failure, usage_of
 from workers.adapters.openai.stream import OpenAiStream
 from workers.adapters.openai.usage import raw_usage
-from workers.operations.base import OperationAdapter, entries
-from workers.operations.openai_wire import json_request
+from workers.operations.base import OperationAdapter, entries, json_request
 
 
 class OpenAiCompletions(OperationAdapter):

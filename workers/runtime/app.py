@@ -1,29 +1,30 @@
 """The Celery application of a worker: one process, a pool of threads around one asyncio loop.
 
 Run it with `waybill worker`. The settings follow one rule: the database is the truth, so messages
-are acknowledged late, results are off, and nothing is ever delayed in the transport.
+are acknowledged late, results are off, and nothing is ever delayed in the transport. Task bodies
+hand over and wait; the work is in `workers.attempt.execution`.
 """
 
 import logging
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
-from celery import Celery
+from celery import Celery, shared_task
 from celery.platforms import SecurityWarning
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
 from broker import settings
 from broker.logs import configure_logging
 from broker.publisher import common_settings
-from broker.queues import TRANSPORT_OPTIONS
-from workers.runtime import unacked
-from workers.runtime.consumer import Consumer
+from broker.queues import RUN_JOBS_TASK, SEND_DELIVERIES_TASK, TRANSPORT_OPTIONS
+from workers.runtime.consumer import Consumer, new_consumer_id, transport_options
 from workers.runtime.job_loop import Runtime
 
 
 def create_app(config: settings.Settings) -> Celery:
     """Return the consuming application; `waybill worker` says which queues it takes from."""
-    app = Celery("waybill", broker=config.transport, include=["workers.runtime.tasks"])
+    app = Celery("waybill", broker=config.transport)
     app.conf.update(
         common_settings(),
         # confirms would be awaited on the connection that the consumer's own thread reads
@@ -73,8 +74,8 @@ warnings.simplefilter("ignore", SecurityWarning)
 @worker_init.connect  # type: ignore[untyped-decorator]
 def _start(**_: Any) -> None:
     configure_logging(logging.INFO)
-    Consumer.consumer_id = unacked.new_consumer_id()
-    app.conf.broker_transport_options |= unacked.transport_options(Consumer.consumer_id)
+    Consumer.consumer_id = new_consumer_id()
+    app.conf.broker_transport_options |= transport_options(Consumer.consumer_id)
     runtime.start()
 
 
@@ -86,3 +87,15 @@ def _drain(**_: Any) -> None:
 @worker_shutdown.connect  # type: ignore[untyped-decorator]
 def _stop(**_: Any) -> None:
     runtime.stop()
+
+
+@shared_task(bind=True, name=RUN_JOBS_TASK)  # type: ignore[untyped-decorator]
+def run_jobs(task: Any, job_ids: Sequence[str]) -> None:
+    """Run a bundle of jobs from one provider's queue."""
+    runtime.run_bundle(task.request.delivery_info["routing_key"], job_ids)
+
+
+@shared_task(name=SEND_DELIVERIES_TASK)  # type: ignore[untyped-decorator]
+def send_deliveries(delivery_ids: Sequence[str]) -> None:
+    """Begin a bundle of webhook deliveries."""
+    runtime.send_deliveries(delivery_ids)

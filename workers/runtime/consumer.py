@@ -1,24 +1,69 @@
-"""Extend Celery's consumer: buffered events, queues that appear later, a bounded prefetch.
+"""Celery's consumer, extended: buffered events, queues that appear later, a bounded prefetch.
 
-A transport that is away, or that refuses because its disk is full, is tried again within a second
-for as long as it takes.
-
-A provider that only workspaces have keys of gets its queues when the first such key appears. A
-queue that `celery control cancel_consumer` took away stays away until `add_consumer`.
+Each worker's unacknowledged messages on Redis have keys of their own; those of dead workers are
+dropped.
 """
 
 import time
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, Protocol
 
 import structlog
 from celery.exceptions import CPendingDeprecationWarning
 from celery.worker.consumer import Consumer as CeleryConsumer
 from celery.worker.state import maybe_shutdown
+from redis import Redis
 from redis.exceptions import RedisError
 
-from workers.runtime import unacked
+from broker.ids import new_id
+
+SEEN_KEY = "waybill:consumers"
+"""A sorted set: each consumer with the Unix time in seconds at which it last reported."""
+
+SILENCE_SECONDS = 30.0
+SWEEP_SECONDS = 10.0
+
+
+class _Kombu(Protocol):
+    """The part of a Kombu channel that is used here."""
+
+    def conn_or_acquire(self) -> AbstractContextManager[Redis]:
+        """Return a client that nobody else is using."""
+
+
+def new_consumer_id() -> str:
+    return new_id("con_")
+
+
+def transport_options(consumer_id: str) -> dict[str, str]:
+    """Return Kombu's options that give a consumer keys of its own."""
+    names = ("unacked_key", "unacked_index_key", "unacked_mutex_key")
+    return dict(zip(names, keys_of(consumer_id), strict=True))
+
+
+def keys_of(consumer_id: str) -> tuple[str, str, str]:
+    """Return the keys in Redis of a consumer's unacknowledged messages."""
+    base = f"unacked:{consumer_id}"
+    return base, f"{base}:index", f"{base}:mutex"
+
+
+def report_and_sweep(channel: _Kombu, consumer_id: str, now: float) -> list[str]:
+    """Report a consumer as alive; drop the messages of silent ones, whose ids are returned.
+
+    `now` is Unix time in seconds. The channel's own client is not used: it waits for messages, and
+    an answer to another command would be taken for one.
+    """
+    with channel.conn_or_acquire() as redis:
+        redis.zadd(SEEN_KEY, {consumer_id: now})
+        found = redis.zrangebyscore(SEEN_KEY, "-inf", now - SILENCE_SECONDS)
+        silent = [each.decode() if isinstance(each, bytes) else str(each) for each in found]
+        for each in silent:
+            redis.delete(*keys_of(each))
+            redis.zrem(SEEN_KEY, each)
+    return silent
+
 
 FLUSH_SECONDS = 0.25
 BUFFERED_EVENTS = 100_000
@@ -173,10 +218,10 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
         now = time.monotonic()
         if self._transport != "redis" or not self.task_consumer or now < self._sweep_at:
             return
-        self._sweep_at = now + unacked.SWEEP_SECONDS
+        self._sweep_at = now + SWEEP_SECONDS
         channel = self.task_consumer.channel
         try:
-            dropped = unacked.report_and_sweep(channel, self.consumer_id, time.time())
+            dropped = report_and_sweep(channel, self.consumer_id, time.time())
         except (RedisError, OSError) as error:
             log.warning("worker.unacked_not_swept", error=str(error))
             return

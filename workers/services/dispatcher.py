@@ -1,13 +1,16 @@
-"""Publishes what is due and rescues what was lost. Any number may run; one at a time leads.
+"""Publish what is due and rescue what was lost. Any number may run; one at a time leads.
 
-Every step is a guarded statement, so two leaders for a moment would only do work twice.
+The leader also chains new ledger entries and announces budgets that are used up. Every step is a
+guarded statement, so two leaders for a moment would only do work twice.
 """
 
 import asyncio
 
 import structlog
+from redis.exceptions import RedisError
 
-from broker import limits
+from broker import ledger, limits, reports, signals
+from broker.budget_notices import notify_many
 from broker.clock import now_ms
 from broker.dispatch import Due, Memory, dispatch_many
 from broker.due import waiting_providers
@@ -17,13 +20,38 @@ from broker.queues import Lane, Ready
 from broker.webhooks import due, leases
 from workers.attempt.pacing import defer
 from workers.context import WorkerContext
-from workers.services import bookkeeping
 from workers.services.leader_election import LeaderElection
+
+CHAIN_LOOKS = 5  # one after another, until the next tick
+
+log = structlog.get_logger()
+
+
+async def chain_entries(tools: WorkerContext) -> None:
+    """Chain what was booked since the last look, and count the jobs that ended with it."""
+    for _ in range(CHAIN_LOOKS):
+        sealed = await tools.database.write_grouped(ledger.seal_many, now_ms(), patient=True)
+        if sealed.ended:
+            await _count(tools, sealed)
+        if sealed.entries < ledger.SEAL_GROUP:
+            return
+
+
+async def _count(tools: WorkerContext, sealed: ledger.Sealed) -> None:
+    ends = await tools.database.read(reports.ends, sealed.ended)
+    try:
+        await signals.count_ended(tools.redis, ends)
+    except (RedisError, OSError) as error:  # a count that is lost stays lost
+        log.info("metrics.not_counted", jobs=len(sealed.ended), error=str(error))
+
+
+async def announce_budgets(tools: WorkerContext) -> None:
+    """Announce the thresholds that spending has reached."""
+    await tools.database.write_grouped(notify_many, now_ms())
+
 
 TICK_SECONDS = 0.25
 LOOK_BACK_SECONDS = 2.0  # between looks for lost workers and passed deadlines
-
-log = structlog.get_logger()
 
 
 class Dispatcher:
@@ -42,7 +70,7 @@ class Dispatcher:
             try:
                 if await self._lead.held():
                     await self.dispatch()
-                    await bookkeeping.chain_entries(self._tools)
+                    await chain_entries(self._tools)
                     if loop.time() >= look_back_at:
                         await self.look_back()
                         look_back_at = loop.time() + LOOK_BACK_SECONDS
@@ -98,7 +126,7 @@ class Dispatcher:
         if deliveries := await self._tools.database.write_grouped(leases.rescue_many, lost):
             log.warning("dispatcher.rescued", deliveries=deliveries)
         await self._tools.database.write_grouped(expire_many, now)
-        await bookkeeping.announce_budgets(self._tools)
+        await announce_budgets(self._tools)
 
     def _publish(self, jobs: list[Ready]) -> None:
         for job in jobs:

@@ -19,8 +19,7 @@ from broker.webhooks.records import DeliveryEnding, record_many
 from broker.webhooks.schedule import Delivered, Following, HandedBack
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE, retry_until_stored
 from workers.context import WorkerContext
-from workers.services.stamping import HeaderSigner
-from workers.services.webhook_request import ReceiverAnswer, WebhookClient
+from workers.services.webhook_request import HeaderSigner, ReceiverAnswer, WebhookClient
 
 LEASE_MS = 60_000
 MOST_LANES = 512  # in one worker process

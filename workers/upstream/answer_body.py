@@ -1,14 +1,13 @@
-"""Reads the body of a provider's answer: its form, its end, and the deadlines it must keep.
-
-An answer ends when its own protocol says so. What the connection does after that (a reset, a
-missing last chunk, silence, endless comments) changes nothing.
-"""
+"""Read the body of a provider's answer: its form, its end, and the deadlines it must keep."""
 
 import asyncio
+import json
+import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aiohttp
 import httpx
@@ -18,6 +17,20 @@ from broker.completion import Chunk
 from workers.adapters.base import Stage, StreamReader
 from workers.upstream.assembly import Assembly
 from workers.upstream.connection import reporting
+
+_DECODER = json.JSONDecoder(strict=False)
+
+
+def stated_usage(body: bytes, name: str) -> Any:
+    """Return the last object that `name` holds in a body, which need not be JSON as a whole."""
+    text = body.decode("utf-8", "replace")
+    for found in reversed(list(re.finditer(rf'"{re.escape(name)}"\s*:\s*(?={{)', text))):
+        try:
+            return _DECODER.raw_decode(text, found.end())[0]
+        except (ValueError, RecursionError):
+            continue
+    return None
+
 
 LATE_USAGE_SECONDS = 3.0
 """Seconds to wait for the usage after the finish reason."""

@@ -40,12 +40,11 @@ from workers.upstream.answer_body import (
     looks_like_events,
     read_body,
     read_stream,
+    stated_usage,
 )
 from workers.upstream.assembly import Assembly
-from workers.upstream.connection import ReportingRequest, exchanging
+from workers.upstream.connection import HEADER_LIMIT, ReportingRequest, describe, exchanging
 from workers.upstream.decompression import unpack
-from workers.upstream.stated_usage import stated_usage
-from workers.upstream.transport_errors import HEADER_LIMIT, describe
 
 MAX_ERROR_BYTES = 64 * 1024
 MOST_HEADERS = 1_000  # header lines of an answer

@@ -2,7 +2,7 @@
 
 import base64
 
-from workers.media.failures import UnfitError
+from workers.media.formats import UnfitError
 from workers.sandbox.pdf_text import UnreadablePdfError, extract_pages
 
 

@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from pypdf import PdfWriter
 
 from tests.workers.media.pdfs import make_pdf, read_here
-from workers.media import pdf
-from workers.media.documents import read_file
-from workers.media.failures import UnfitError
-from workers.media.pdf import pdf_reader
+from workers.media import documents
+from workers.media.documents import pdf_reader, read_file
+from workers.media.formats import UnfitError
 from workers.sandbox.pdf_text import UnreadablePdfError, extract_pages
 from workers.sandbox.pool import Sandbox
 
@@ -52,8 +51,8 @@ async def test_a_pdf_is_read_in_another_process(sandbox):
 
 
 async def test_a_slow_file_is_given_up(sandbox, monkeypatch):
-    monkeypatch.setattr(pdf, "PARSE_SECONDS", 0.3)
-    monkeypatch.setattr(pdf, "extract_pages", time.sleep)
+    monkeypatch.setattr(documents, "PARSE_SECONDS", 0.3)
+    monkeypatch.setattr(documents, "extract_pages", time.sleep)
     began = time.monotonic()
     with pytest.raises(UnfitError, match=r"took more than 0\.3 s"):
         await pdf_reader(sandbox, "ws_1")(30)
@@ -61,7 +60,7 @@ async def test_a_slow_file_is_given_up(sandbox, monkeypatch):
 
 
 async def test_a_file_that_needs_gigabytes_is_given_up(sandbox, monkeypatch):
-    monkeypatch.setattr(pdf, "extract_pages", bytearray)
+    monkeypatch.setattr(documents, "extract_pages", bytearray)
     with pytest.raises(UnfitError, match="too much memory"):
         await pdf_reader(sandbox, "ws_1")(4_000_000_000)
 
