@@ -14,7 +14,7 @@ from broker.completion import CompletionRequest, ErrorType
 from broker.lighting import filled
 from broker.providers import Provider
 from workers.adapters.base import Adapter, HttpRequest
-from workers.adapters.bedrock.signing import authorized
+from workers.adapters.bedrock.adapter import authorized
 from workers.adapters.registry import ADAPTERS
 from workers.context import routes, upstream_of
 

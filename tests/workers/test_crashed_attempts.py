@@ -16,7 +16,7 @@ from broker.queues import Lane
 from broker.settings import Settings
 from broker.tables import Attempt, Generation, Job
 from tests.factories import make_principal, submit, submit_and_claim
-from workers.adapters.errors.redaction import redact_failure
+from workers.adapters.errors.classification import redact_failure
 from workers.attempt import execution, recording
 from workers.attempt.cost import AttemptCost
 from workers.attempt.execution import run_job

@@ -1,16 +1,21 @@
-"""The seam between Waybill and a provider's wire: request out, answer in, chunk in, error in.
-
-An adapter is pure: it builds bytes and reads bytes, and never touches the network. The one place
-that sends what it builds is `workers.upstream.client`.
-"""
+"""The interface between Waybill and a provider's wire: requests, answers, chunks, errors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NoReturn, Protocol
 
-from broker.completion import Chunk, Completion, CompletionRequest, Failure, Usage
+from broker.completion import (
+    AttemptOutcome,
+    Chunk,
+    Completion,
+    CompletionRequest,
+    ErrorType,
+    Failure,
+    Json,
+    Usage,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,3 +139,37 @@ __all__: Sequence[str] = (
     "StreamReader",
     "Upstream",
 )
+
+
+_RARE_FORMATS = ("grammar", "python")
+"""OpenRouter's response formats that few vendors know."""
+
+
+def refuse(field: str, why: str) -> NoReturn:
+    """Raise the failure of a request whose field cannot be sent."""
+    failure = Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, f"{field}: {why}")
+    raise ProviderFailureError(failure)
+
+
+def refuse_rare_formats(body: Json) -> None:
+    """Raise for a response format that the provider has no form for."""
+    wanted = body.get("response_format")
+    if isinstance(wanted, dict) and wanted.get("type") in _RARE_FORMATS:
+        refuse(
+            "response_format.type",
+            f"the provider knows no {wanted['type']!r}. Ask for `json_schema`, or choose another "
+            "model.",
+        )
+
+
+def stop_words(body: Json, most: int | None = None) -> list[str]:
+    """Return the stop sequences of a body, at most `most`. Raises where there are more."""
+    given: Any = body.get("stop")
+    words = [word for word in (given if isinstance(given, list) else [given]) if word]
+    if most is not None and len(words) > most:
+        refuse(
+            "stop",
+            f"the provider takes {most} stop sequences at most, and there are {len(words)}. Send "
+            "fewer, or choose another model.",
+        )
+    return words

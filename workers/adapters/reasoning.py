@@ -1,13 +1,11 @@
-"""What a request asks of a model's reasoning, in OpenRouter's or OpenAI's words.
-
-Shares of the output budget per effort: OpenRouter's reference, "Reasoning tokens".
-"""
+"""Reasoning options of a request, and the reasoning of earlier turns as text."""
 
 from dataclasses import dataclass
 from typing import NoReturn
 
 from broker.completion import Json
-from workers.adapters.refusals import refuse
+from workers.adapters.base import refuse
+from workers.adapters.json_shapes import objects, text_of
 
 _SHARES = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}
 
@@ -57,3 +55,26 @@ def output_limit(body: Json) -> int | None:
         if isinstance(value := body.get(name), int):
             return value
     return None
+
+
+SHOWN_REASONING = ("reasoning", "reasoning_details")
+"""Where our answers show it."""
+
+
+def hides_reasoning(body: Json) -> bool:
+    """Tell whether the chat body asks for an answer without its reasoning."""
+    asked = body.get("reasoning")
+    excluded = isinstance(asked, dict) and asked.get("exclude") is True
+    return excluded or body.get("include_reasoning") is False
+
+
+_TEXTS = {"reasoning.text": "text", "reasoning.summary": "summary"}
+
+
+def history_reasoning(message: Json) -> str:
+    """Return the reasoning of a message; an encrypted one says nothing to other vendors."""
+    for name in ("reasoning_content", "reasoning"):
+        if text := text_of(message.get(name)):
+            return text
+    details = objects(message.get("reasoning_details"))
+    return "".join(text_of(each.get(_TEXTS.get(str(each.get("type")), ""))) for each in details)

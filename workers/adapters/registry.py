@@ -9,7 +9,7 @@ from workers.adapters.cohere import CohereAdapter
 from workers.adapters.gemini import GeminiAdapter
 from workers.adapters.mistral import MistralAdapter
 from workers.adapters.openai import OpenAiAdapter
-from workers.adapters.openai.azure import AzureAdapter
+from workers.adapters.openai.adapter import AzureAdapter
 
 ADAPTERS: Mapping[str, Adapter] = {
     adapter.wire: adapter

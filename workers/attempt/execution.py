@@ -26,7 +26,7 @@ from broker.pacing import Permit
 from broker.queues import Lane
 from broker.retries import OnUnknown
 from workers.adapters.base import Adapter, Upstream
-from workers.adapters.errors.redaction import redact_failure
+from workers.adapters.errors.classification import redact_failure
 from workers.attempt import credentials, pacing
 from workers.attempt.cost import may_hide
 from workers.attempt.endpoint_stats import record_outcome

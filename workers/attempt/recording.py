@@ -36,7 +36,7 @@ from broker.lifecycle import (
 from broker.queues import Lane
 from broker.retries import Decision, GiveUp, Retry
 from broker.states import FINAL, JobState
-from workers.adapters.errors.redaction import redact_failure
+from workers.adapters.errors.classification import redact_failure
 from workers.attempt.cost import AttemptCost, bill_unanswered
 from workers.attempt.job_run import JobRun
 from workers.attempt.response_bodies import Envelope

@@ -13,7 +13,7 @@ from broker.completion import Json
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.json_shapes import parse_object
-from workers.adapters.openai.address import request_headers
+from workers.adapters.openai.adapter import request_headers
 from workers.native_batches.base import (
     BatchApi,
     BatchOrder,

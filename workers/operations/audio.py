@@ -17,7 +17,7 @@ from broker.ids import new_id
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.media import sound_format
-from workers.adapters.openai.address import endpoint_url, request_headers
+from workers.adapters.openai.adapter import endpoint_url, request_headers
 from workers.adapters.openai.usage import read_usage
 from workers.operations.base import OperationAdapter, answer_object, at_home, json_request
 

@@ -17,9 +17,8 @@ from workers.adapters.base import (
 )
 from workers.adapters.errors import classify, reported
 from workers.adapters.json_shapes import parse_object
-from workers.adapters.openai.address import endpoint_url, request_headers
-from workers.adapters.openai.azure import addressed
-from workers.adapters.openai.openrouter_fields import fit_fields
+from workers.adapters.openai.adapter import addressed, endpoint_url, request_headers
+from workers.adapters.openai.request import fit_fields
 from workers.adapters.openai.usage import read_usage
 
 

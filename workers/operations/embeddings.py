@@ -18,7 +18,7 @@ import orjson
 from broker.completion import CompletionRequest, Document, Json, Usage
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
-from workers.adapters.cohere.address import cohere_headers, cohere_url
+from workers.adapters.cohere.adapter import cohere_headers, cohere_url
 from workers.adapters.gemini.adapter import request_headers as gemini_headers
 from workers.adapters.json_shapes import an_object, parse_object
 from workers.adapters.openai.usage import read_usage

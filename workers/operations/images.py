@@ -24,7 +24,7 @@ from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, ProviderFailureError, Upstream
 from workers.adapters.gemini import GeminiAdapter
 from workers.adapters.gemini.adapter import request_headers
-from workers.adapters.gemini.quirks import Quirk
+from workers.adapters.gemini.models import Quirk
 from workers.adapters.gemini.response import refuse_failure
 from workers.adapters.json_shapes import objects, parse, text_of, word
 from workers.adapters.vertex import model_url

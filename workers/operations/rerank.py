@@ -10,7 +10,7 @@ import orjson
 from broker.completion import CompletionRequest, Document, Json, Usage
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
-from workers.adapters.cohere.address import cohere_headers, cohere_url
+from workers.adapters.cohere.adapter import cohere_headers, cohere_url
 from workers.adapters.json_shapes import an_object
 from workers.adapters.openai.usage import read_usage
 from workers.operations.base import OperationAdapter, answer_object, entries, json_request

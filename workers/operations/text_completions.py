@@ -10,12 +10,11 @@ from typing import Any
 from broker.completion import Completion, CompletionRequest, Json
 from broker.operations import Operation
 from workers.adapters.base import HttpRequest, StreamReader, Upstream
-from workers.adapters.finish_reasons import finish_reason
+from workers.adapters.choices import finish_reason
 from workers.adapters.json_shapes import parse, word
 from workers.adapters.openai.choice import ChoiceStream
-from workers.adapters.openai.message import native_reason
 from workers.adapters.openai.request import set_streaming
-from workers.adapters.openai.response import refuse_failure, usage_of
+from workers.adapters.openai.response import native_reason, refuse_failure, usage_of
 from workers.adapters.openai.stream import OpenAiStream
 from workers.adapters.openai.usage import raw_usage
 from workers.operations.base import OperationAdapter, entries, json_request

@@ -5,7 +5,7 @@ import pytest
 from broker.completion import CompletionRequest, ErrorType, Usage
 from workers.adapters.anthropic import AnthropicAdapter
 from workers.adapters.anthropic.messages import FORMAT
-from workers.adapters.anthropic.structured import ANSWER_TOOL
+from workers.adapters.anthropic.tools import ANSWER_TOOL
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 
 WANTED = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}

@@ -7,7 +7,7 @@ from broker.completion import AttemptOutcome, CompletionRequest
 from workers.adapters.anthropic import AnthropicAdapter
 from workers.adapters.anthropic.messages import FORMAT
 from workers.adapters.anthropic.models import Model
-from workers.adapters.anthropic.structured import ANSWER_TOOL
+from workers.adapters.anthropic.tools import ANSWER_TOOL
 from workers.adapters.base import ProviderFailureError, Upstream
 
 HI = {"role": "user", "content": "hi"}

@@ -4,7 +4,7 @@ import pytest
 
 from broker.completion import CompletionRequest, ErrorType
 from workers.adapters.base import Upstream
-from workers.adapters.openai.azure import AzureAdapter
+from workers.adapters.openai.adapter import AzureAdapter
 
 HOST = "https://r.openai.azure.com"
 REQUEST = CompletionRequest({"messages": [{"role": "user", "content": "a"}]}, "my gpt", stream=True)

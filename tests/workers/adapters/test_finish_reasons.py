@@ -5,7 +5,7 @@ import json
 import pytest
 
 from broker.completion import CompletionRequest
-from workers.adapters.finish_reasons import finish_reason
+from workers.adapters.choices import finish_reason
 from workers.adapters.registry import ADAPTERS
 
 REQUEST = CompletionRequest(body={"messages": [{"role": "user", "content": "a"}]}, model="m")

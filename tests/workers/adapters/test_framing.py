@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.adapters.base import MalformedAnswerError
-from workers.adapters.framing import JsonDocuments
+from workers.adapters.event_reader import JsonDocuments
 
 VALUES = st.recursive(
     st.text('ab{}[]"\\,\n é') | st.integers() | st.none(),

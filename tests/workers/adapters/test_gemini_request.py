@@ -7,7 +7,7 @@ from workers.adapters.base import Upstream
 from workers.adapters.gemini import GeminiAdapter
 from workers.adapters.gemini.messages import FORMAT
 from workers.adapters.gemini.models import Model
-from workers.adapters.gemini.schema import openapi_schema
+from workers.adapters.gemini.tools import openapi_schema
 
 HI = {"role": "user", "content": "hi"}
 STUDIO = "https://generativelanguage.googleapis.com/v1beta"

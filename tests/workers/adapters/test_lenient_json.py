@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.adapters.lenient_json import loads
+from workers.adapters.json_shapes import loads
 
 TEXTS = st.text(st.characters(codec=None) | st.sampled_from(["\ud83d", "\ude0a", "\\", '"', "\n"]))
 VALUES = st.recursive(

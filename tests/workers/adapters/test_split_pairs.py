@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from tests.workers.adapters.streams import REQUEST, STREAMS
 from workers.adapters.registry import ADAPTERS
-from workers.adapters.split_pairs import SplitPairs
-from workers.adapters.sse import ServerSentEvent
+from workers.adapters.sse import ServerSentEvent, SplitPairs
 from workers.upstream.assembly import Assembly
 
 WIRES = [wire for wire in STREAMS if wire != "bedrock"]  # its frames carry a checksum

@@ -9,11 +9,10 @@ from typing import Any
 import orjson
 
 from broker.completion import Completion, CompletionRequest, Failure, Json, Usage
-from workers.adapters.anthropic.quirks import Quirk
+from workers.adapters.anthropic.models import Quirk
 from workers.adapters.anthropic.request import request_body
-from workers.adapters.anthropic.response import read_answer
+from workers.adapters.anthropic.response import read_answer, read_usage
 from workers.adapters.anthropic.stream import AnthropicStream
-from workers.adapters.anthropic.usage import read_usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import classify
 from workers.adapters.json_shapes import parse

@@ -1,20 +1,73 @@
-"""Builds the body of a Messages request from a chat body.
-
-Source: platform.claude.com/docs/en/api/messages. What has no counterpart there (seed, penalties,
-logprobs, n, …) is left out.
-"""
+"""Build the body of a Messages request from a chat body."""
 
 from typing import Any
 
 from broker.completion import CompletionRequest, Json
-from workers.adapters.anthropic.messages import read_conversation
+from workers.adapters.anthropic.messages import Conversation, read_conversation
 from workers.adapters.anthropic.models import Model
-from workers.adapters.anthropic.structured import set_format
-from workers.adapters.anthropic.thinking import set_sampling, set_thinking
-from workers.adapters.anthropic.tools import read_choice, read_tools
-from workers.adapters.legacy_functions import with_tools
-from workers.adapters.reasoning import output_limit
-from workers.adapters.refusals import refuse_rare_formats
+from workers.adapters.anthropic.tools import forces, read_choice, read_tools, set_format
+from workers.adapters.base import refuse_rare_formats
+from workers.adapters.reasoning import (
+    RequestedReasoning,
+    hides_reasoning,
+    output_limit,
+    requested_reasoning,
+)
+from workers.adapters.tool_calls import with_tools
+
+_LEAST_BUDGET = 1024
+_MOST_BUDGET = 128_000
+_LEAST_TOP_P = 0.95
+_EFFORTS = {
+    "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh",
+    "max": "max",
+}  # fmt: skip
+_COARSE_EFFORTS = _EFFORTS | {"xhigh": "high"}  # of the models between budgets and efforts
+
+
+def set_thinking(sent: Json, body: Json, model: Model, conversation: Conversation) -> None:
+    """Set `thinking` in `sent`, whose limits, tools and turns are already set."""
+    asked = requested_reasoning(body)
+    if not model.thinks or forces(sent.get("tool_choice")):
+        return
+    if asked.wanted is False:
+        sent["thinking"] = {"type": "disabled"}
+    elif not asked.wanted or conversation.prefilled:
+        return
+    elif model.adapts and (asked.max_tokens is None or not model.takes_budget):
+        _set_adaptive(sent, asked, model, hidden=hides_reasoning(body))
+    elif not conversation.lost_thinking:
+        _set_budget(sent, asked)
+
+
+def set_sampling(sent: Json, body: Json, model: Model) -> None:
+    """Set temperature, top_p and top_k as far as the model and its thinking allow them."""
+    if not model.takes_sampling:
+        return
+    thinking = sent.get("thinking", {}).get("type") in ("enabled", "adaptive")
+    temperature, top_p = body.get("temperature"), body.get("top_p")
+    if isinstance(temperature, int | float) and not thinking:
+        sent["temperature"] = min(temperature, 1)  # OpenAI's scale ends at 2
+    if isinstance(top_p, int | float) and not ("temperature" in sent and model.takes_one_sampler):
+        sent["top_p"] = max(top_p, _LEAST_TOP_P) if thinking else top_p
+    if isinstance(body.get("top_k"), int) and body["top_k"] > 0 and not thinking:
+        sent["top_k"] = body["top_k"]
+
+
+def _set_adaptive(sent: Json, asked: RequestedReasoning, model: Model, *, hidden: bool) -> None:
+    sent["thinking"] = {"type": "adaptive", "display": "omitted" if hidden else "summarized"}
+    words = _COARSE_EFFORTS if model.takes_budget else _EFFORTS
+    if effort := words.get(asked.effort or ""):
+        sent["output_config"] = {**sent.get("output_config", {}), "effort": effort}
+
+
+def _set_budget(sent: Json, asked: RequestedReasoning) -> None:
+    limit = sent["max_tokens"]
+    budget = min(max(asked.budget(limit), _LEAST_BUDGET), _MOST_BUDGET)
+    sent["thinking"] = {"type": "enabled", "budget_tokens": budget}
+    if limit <= budget:
+        sent["max_tokens"] = budget + limit  # what the caller granted is left for the answer
+
 
 _TIERS = {"auto": "auto", "priority": "auto", "fast": "auto", "default": "standard_only"}
 

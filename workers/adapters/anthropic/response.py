@@ -1,25 +1,94 @@
-"""Reads a whole Messages answer, and what whole answers and streams share.
-
-Sources: platform.claude.com/docs/en/api/messages (response), …/build-with-claude/
-handling-stop-reasons, …/api/errors (the types of errors and their statuses).
-"""
+"""Read a whole Messages answer, its citations and usage."""
 
 from typing import Any
 
 import orjson
 
-from broker.completion import Completion, CompletionRequest, Json
-from workers.adapters.anthropic.citations import read_citations
+from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.anthropic.messages import FORMAT
-from workers.adapters.anthropic.structured import answers_by_tool
-from workers.adapters.anthropic.usage import read_tier, read_usage
+from workers.adapters.anthropic.tools import answers_by_tool
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
+from workers.adapters.choices import finish_reason
 from workers.adapters.errors import reported
-from workers.adapters.finish_reasons import finish_reason
-from workers.adapters.hidden_reasoning import hides_reasoning
 from workers.adapters.json_shapes import word
 from workers.adapters.openai.response import id_seed
+from workers.adapters.reasoning import hides_reasoning
 from workers.adapters.tool_calls import made_up_id
+
+_WEB = ("http://", "https://")
+
+
+def read_citations(citations: Any, start: int, end: int) -> list[Json]:
+    """Return the annotations of a text block that lies from `start` to `end` in the content."""
+    found = citations if isinstance(citations, list) else []
+    return [note for citation in found if (note := _annotation(citation, start, end))]
+
+
+def _annotation(citation: Any, start: int, end: int) -> Json | None:
+    if not isinstance(citation, dict):
+        return None
+    url = citation.get("url") or citation.get("source")
+    if not isinstance(url, str) or not url.startswith(_WEB):
+        return None
+    noted = {"url": url, "title": citation.get("title") or url, "start_index": start}
+    noted["end_index"] = end
+    if quoted := citation.get("cited_text"):
+        noted["content"] = quoted
+    return {"type": "url_citation", "url_citation": noted}
+
+
+_TIERS = {"standard": "default"}
+
+
+def merged(earlier: Json, later: Any) -> Json:
+    """Return the counts of a stream so far: they are cumulative, and the last word counts.
+
+    A host that repeats only some of them, or repeats them as 0, does not take the others back.
+    """
+    if not isinstance(later, dict):
+        return earlier
+    return earlier | {name: value for name, value in later.items() if value or name not in earlier}
+
+
+def read_usage(raw: Any) -> Usage | None:
+    """Return what a `usage` object says, or None where it counts nothing."""
+    if not isinstance(raw, dict):
+        return None
+    details = raw.get("output_tokens_details")
+    output = _count(raw, "output_tokens")
+    thought = _count(details, "thinking_tokens") if isinstance(details, dict) else None
+    usage = Usage(
+        input=_count(raw, "input_tokens"),
+        cache_read=_count(raw, "cache_read_input_tokens"),
+        cache_write=_count(raw, "cache_creation_input_tokens"),
+        cache_write_1h=_hour_long(raw.get("cache_creation")),
+        output=output,
+        reasoning=thought if thought is None or output is None else min(thought, output),
+        searches=_searches(raw.get("server_tool_use")),
+    )
+    return None if usage == Usage() else usage
+
+
+def _hour_long(written: Any) -> int | None:
+    """Return the cached tokens that live for an hour, which cost more than those of 5 minutes."""
+    return _count(written, "ephemeral_1h_input_tokens") if isinstance(written, dict) else None
+
+
+def _searches(used: Any) -> int | None:
+    """Return the web searches: they are billed apiece, fetches of pages are not."""
+    return _count(used, "web_search_requests") if isinstance(used, dict) else None
+
+
+def read_tier(raw: Any) -> str | None:
+    """Return the tier that served the request in OpenAI's word."""
+    tier = raw.get("service_tier") if isinstance(raw, dict) else None
+    return _TIERS.get(tier, tier) if isinstance(tier, str) else None
+
+
+def _count(holder: Json, name: str) -> int | None:
+    value = holder.get(name)
+    return value if isinstance(value, int) and value >= 0 else None
+
 
 _STATUSES = {
     "invalid_request_error": 400,

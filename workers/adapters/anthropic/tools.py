@@ -1,16 +1,102 @@
-"""Tools and the choice between them.
-
-Sources: platform.claude.com/docs/en/agents-and-tools/tool-use/implement-tool-use and
-…/strict-tool-use.
-"""
+"""Tools, the choice between them, and structured output with its schema."""
 
 import re
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.anthropic.models import Model
-from workers.adapters.anthropic.schema import closed, expressible
+from workers.adapters.anthropic.models import Model, Quirk
 from workers.adapters.json_shapes import held
+
+_BOUNDS = frozenset({
+    "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
+    "maxLength", "maxItems", "uniqueItems", "minProperties", "maxProperties", "patternProperties",
+    "propertyNames", "contains", "minContains", "maxContains",
+})  # fmt: skip
+_NAMED = ("properties", "$defs", "definitions")
+
+
+def expressible(schema: Any) -> bool:
+    """Tell whether the schema means something Anthropic can compile: closed and not recursive."""
+    if not isinstance(schema, dict):
+        return False
+    return not _is_open(schema) and not _recurses(schema, schema, {})
+
+
+def closed(schema: Any) -> Any:
+    """Return the schema with its objects closed and its bounds told in words instead."""
+    if isinstance(schema, list):
+        return [closed(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {name: _closed_entry(name, value) for name, value in schema.items() if _allowed(name)}
+    if "properties" in kept or "object" in _types(kept):
+        kept["additionalProperties"] = False
+    if isinstance(least := schema.get("minItems"), int) and least > 1:
+        del kept["minItems"]  # 0 and 1 are understood
+    lost = {name: value for name, value in schema.items() if name not in kept}
+    lost.pop("$schema", None)
+    if lost:
+        told = ", ".join(f"{name}: {value}" for name, value in lost.items())
+        kept["description"] = f"{schema.get('description') or ''} {{{told}}}".strip()
+    return kept
+
+
+def _allowed(name: str) -> bool:
+    return name not in _BOUNDS and name != "$schema"
+
+
+def _closed_entry(name: str, value: Any) -> Any:
+    if name in _NAMED and isinstance(value, dict):
+        return {key: closed(entry) for key, entry in value.items()}
+    return value if name in ("enum", "const", "default", "examples", "required") else closed(value)
+
+
+def _types(schema: Json) -> list[Any]:
+    kind = schema.get("type")
+    return kind if isinstance(kind, list) else [kind]
+
+
+def _is_open(schema: Any) -> bool:
+    """Whether an object somewhere may have properties that are not named."""
+    if isinstance(schema, list):
+        return any(_is_open(entry) for entry in schema)
+    if not isinstance(schema, dict):
+        return False
+    rest = schema.get("additionalProperties")
+    if rest not in (None, False):
+        return True
+    if "object" in _types(schema) and not schema.get("properties") and rest is None:
+        return True
+    return any(_is_open(value) for name, value in schema.items() if name not in ("enum", "default"))
+
+
+def _recurses(node: Any, root: Json, followed: dict[str, bool]) -> bool:
+    """Whether following references from `node` comes back to one on the way.
+
+    `followed` knows the references seen so far and whether they are still on the way.
+    """
+    if isinstance(node, list):
+        return any(_recurses(entry, root, followed) for entry in node)
+    if not isinstance(node, dict):
+        return False
+    reference = node.get("$ref")
+    if reference == "#" or (isinstance(reference, str) and followed.get(reference)):
+        return True
+    if isinstance(reference, str) and reference not in followed:
+        followed[reference] = True
+        if _recurses(_resolve(reference, root), root, followed):
+            return True
+        followed[reference] = False
+    inner = (value for name, value in node.items() if name not in ("$defs", "definitions"))
+    return any(_recurses(value, root, followed) for value in inner)
+
+
+def _resolve(reference: str, root: Json) -> Any:
+    node: Any = root
+    for step in reference.removeprefix("#/").split("/"):
+        node = node.get(step) if isinstance(node, dict) else None
+    return node
+
 
 _OWN_TOOL = re.compile(r".+_20\d{6}")
 _KEPT = ("cache_control", "defer_loading")
@@ -101,3 +187,52 @@ def _function(tool: Json, function: Json, model: Model) -> Json:
 def _described(holder: Json) -> Json:
     description = holder.get("description")
     return {"name": holder["name"], **({"description": description} if description else {})}
+
+
+ANSWER_TOOL = "structured_response"
+"""The forced tool whose input is the answer."""
+
+_INSTRUCTION = "Respond with a single valid JSON object and nothing else: no prose, no code fence."
+
+
+def wanted_schema(body: Json) -> Json | None:
+    """Return the schema a chat body wants the answer to follow."""
+    wanted = body.get("response_format")
+    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
+        return None
+    held = wanted.get("json_schema")
+    schema = held.get("schema") if isinstance(held, dict) else None
+    return schema if isinstance(schema, dict) else None
+
+
+def answers_by_tool(body: Json, tool: Any) -> bool:
+    """Whether a call of `tool` is the answer itself, because we forced it."""
+    return tool == ANSWER_TOOL and wanted_schema(body) is not None
+
+
+def set_format(sent: Json, body: Json, model: Model, quirks: frozenset[str]) -> None:
+    """Ask for the wanted format in `sent`, whose tools and system blocks are already set."""
+    schema = wanted_schema(body)
+    if schema is None:
+        wanted = body.get("response_format")
+        if isinstance(wanted, dict) and wanted.get("type") in ("json_object", "json_schema"):
+            sent["system"] = [*sent.get("system", ()), {"type": "text", "text": _INSTRUCTION}]
+    elif Quirk.FORCED_TOOL_SCHEMA in quirks or not model.takes_schema or not expressible(schema):
+        _force_tool(sent, body, schema)
+    else:
+        sent["output_config"] = {"format": {"type": "json_schema", "schema": closed(schema)}}
+
+
+def _force_tool(sent: Json, body: Json, schema: Json) -> None:
+    held = body["response_format"]["json_schema"]
+    description = held.get("description") or "Give the final answer in the form asked for."
+    tool = {"name": ANSWER_TOOL, "description": description, "input_schema": schema}
+    choice = sent.get("tool_choice")
+    others = sent.get("tools", [])
+    if forces(choice):
+        return  # the caller insists on a tool of its own: this turn brings no answer yet
+    sent["tools"] = [*others, tool]
+    if others and (choice is None or choice["type"] == "auto"):
+        sent["tool_choice"] = {**(choice or {}), "type": "any"}
+    else:
+        sent["tool_choice"] = {"type": "tool", "name": ANSWER_TOOL}

@@ -1,20 +1,109 @@
-"""Translates a conversation into Converse's messages, whose roles alternate.
-
-System and developer messages become the `system` blocks, tool messages become results inside a
-user message, and neighbours of the same role become one message.
-"""
+"""Translate a conversation into Converse's messages, whose roles alternate."""
 
 from typing import Any
 
 import orjson
 
 from broker.completion import Json
-from workers.adapters.bedrock.cache_points import cache_point
-from workers.adapters.bedrock.media import DocumentNames
-from workers.adapters.bedrock.parts import blocks_of
-from workers.adapters.bedrock.reasoning import reasoning_blocks
-from workers.adapters.json_shapes import held, objects, text_of
+from workers.adapters.bedrock.media import DocumentNames, media_block, unusable
+from workers.adapters.json_shapes import an_object, held, objects, text_of
+from workers.adapters.media import read_media
 from workers.adapters.tool_history import bounded_id, with_matched_calls
+
+_TTLS = ("5m", "1h")
+
+
+def cache_point(holder: Json) -> Json | None:
+    """Return the block for a part, message or tool that carries a marker."""
+    control = holder.get("cache_control")
+    if not isinstance(control, dict):
+        return None
+    point: Json = {"type": "default"}
+    if control.get("ttl") in _TTLS:
+        point["ttl"] = control["ttl"]
+    return {"cachePoint": point}
+
+
+FORMAT = "anthropic-claude-v1"
+"""OpenRouter's name for the signatures of Claude, which is who signs on Bedrock."""
+
+
+def detail(content: Any, index: int) -> Json | None:
+    """Return a block, or a piece of a streamed one, as a `reasoning_details` entry."""
+    content = an_object(content)
+    text = an_object(content.get("reasoningText")) or content
+    entry: Json = {"format": FORMAT, "index": index}
+    if isinstance(redacted := content.get("redactedContent"), str) and redacted:
+        return {"type": "reasoning.encrypted", "data": redacted, **entry}
+    said = {n: text[n] for n in ("text", "signature") if isinstance(text.get(n), str) and text[n]}
+    return {"type": "reasoning.text", **said, **entry} if said else None
+
+
+def reasoning_blocks(message: Json) -> list[Json]:
+    """Return the blocks of an assistant message whose reasoning is sent back."""
+    ours = [one for one in objects(message.get("reasoning_details")) if _is_ours(one)]
+    blocks: list[Json] = []
+    open_index: Any = None
+    for entry in ours:
+        if entry.get("type") == "reasoning.encrypted":
+            blocks.append({"redactedContent": entry.get("data")})
+            open_index = None
+            continue
+        index = entry.get("index")
+        if index is None or index != open_index:
+            blocks.append({"reasoningText": {"text": ""}})
+            open_index = index
+        _extend(blocks[-1]["reasoningText"], entry)  # a stream's pieces may come back in pieces
+    return [{"reasoningContent": block} for block in blocks if _can_go_back(block)]
+
+
+def _extend(text: Json, entry: Json) -> None:
+    text["text"] += text_of(entry.get("text"))
+    if entry.get("signature"):
+        text["signature"] = entry["signature"]
+
+
+def _is_ours(entry: Json) -> bool:
+    if entry.get("format", FORMAT) not in (FORMAT, None):
+        return False
+    return entry.get("type") in ("reasoning.text", "reasoning.encrypted")
+
+
+def _can_go_back(block: Json) -> bool:
+    return bool(block.get("redactedContent") or block.get("reasoningText", {}).get("signature"))
+
+
+def blocks_of(content: Any, names: DocumentNames) -> list[Json]:
+    """Return the blocks of a content, cache points included; blank texts, refused, are dropped."""
+    if isinstance(content, str):
+        return [{"text": content}] if content.strip() else []
+    blocks: list[Json] = []
+    for part in content if isinstance(content, list) else ():
+        block = _block(part, names)
+        if block is None:
+            continue
+        blocks.append(block)
+        if isinstance(part, dict) and (marker := cache_point(part)):
+            blocks.append(marker)
+    return blocks
+
+
+def _block(part: Any, names: DocumentNames) -> Json | None:
+    if isinstance(part, str):
+        return {"text": part} if part.strip() else None
+    if not isinstance(part, dict):
+        return None
+    kind = part.get("type")
+    if kind is None:
+        return part or None  # a block of Converse's own, e.g. `guardContent`
+    if kind in ("text", "refusal"):
+        text = part.get(kind)
+        return {"text": text} if isinstance(text, str) and text.strip() else None
+    media = read_media(part)
+    if media is None:
+        raise unusable(f"content of type {kind!r}")
+    return media_block(media, names)
+
 
 _DOCUMENT_PROMPT = "See the attached document."
 

@@ -1,14 +1,37 @@
-"""Claude on Converse: thinking, and what Claude's models refuse.
-
-Sources: Bedrock user guide, "Claude extended thinking" and "Adaptive thinking"; what a version
-accepts is the same as at Anthropic (`anthropic.models`).
-"""
+"""Parameters of model families on Bedrock, and what each refuses."""
 
 from broker.completion import Json
 from workers.adapters.anthropic.models import Model
-from workers.adapters.bedrock.inference import drop_inference
-from workers.adapters.hidden_reasoning import hides_reasoning
-from workers.adapters.reasoning import RequestedReasoning, requested_reasoning
+from workers.adapters.reasoning import (
+    RequestedReasoning,
+    hides_reasoning,
+    output_limit,
+    refuse_off,
+    requested_reasoning,
+)
+
+
+def inference_config(asked: Json) -> Json:
+    """Return the fields all models share, as far as the request sets them."""
+    fields: Json = {}
+    if (limit := output_limit(asked)) is not None:
+        fields["maxTokens"] = limit
+    for name, own_name in (("temperature", "temperature"), ("top_p", "topP")):
+        if isinstance(value := asked.get(name), int | float):
+            fields[own_name] = min(max(value, 0), 1)  # Converse's range for both
+    stop = asked.get("stop")
+    stops = [stop] if isinstance(stop, str) else stop
+    if isinstance(stops, list) and (kept := [one for one in stops if isinstance(one, str) and one]):
+        fields["stopSequences"] = kept
+    return fields
+
+
+def drop_inference(body: Json, *names: str) -> None:
+    """Take fields out of `inferenceConfig`, and it too if nothing is left."""
+    inference = body.pop("inferenceConfig", {})
+    if kept := {name: value for name, value in inference.items() if name not in names}:
+        body["inferenceConfig"] = kept
+
 
 _LEAST_BUDGET = 1024
 _EFFORTS = {
@@ -85,3 +108,42 @@ def _has_lost_thoughts(body: Json) -> bool:
     spoken = [message for message in body["messages"] if message["role"] == "assistant"]
     content = spoken[-1]["content"] if spoken else []
     return any("toolUse" in block for block in content) and "reasoningContent" not in content[0]
+
+
+_LEVELS = {"minimal": "low", "low": "low", "medium": "medium"}
+_ALWAYS_REASON = ("openai.gpt-oss", "deepseek.r1", "-thinking", "minimax.")
+_UNSET_AT_HIGH = ("temperature", "topP", "maxTokens")
+
+
+def apply_model_fields(body: Json, asked: Json, model: str) -> None:
+    """Make `body`, otherwise complete, fit the model's family, in place."""
+    reasoning = requested_reasoning(asked)
+    top_k = asked.get("top_k")
+    top_k = top_k if isinstance(top_k, int) and top_k > 0 else None
+    if "anthropic." in model:
+        apply_claude(body, asked, top_k, model)
+    elif "amazon.nova" in model:
+        _apply_nova(body, reasoning, top_k, model)
+    elif reasoning.wanted is False and any(name in model for name in _ALWAYS_REASON):
+        refuse_off(model)
+    elif "openai.gpt-oss" in model and reasoning.wanted:
+        body["additionalModelRequestFields"] = {"reasoning_effort": _level(reasoning)}
+
+
+def _apply_nova(body: Json, reasoning: RequestedReasoning, top_k: int | None, model: str) -> None:
+    """Nova user guide, "Complete request schema"; Nova 2 user guide, "Extended thinking"."""
+    fields: Json = {}
+    if top_k is not None:
+        fields["inferenceConfig"] = {"topK": top_k}
+    if reasoning.wanted and "amazon.nova-2" in model:
+        level = _level(reasoning)
+        fields["reasoningConfig"] = {"type": "enabled", "maxReasoningEffort": level}
+        if level == "high":  # then how to sample, and how much, is the model's to decide
+            fields.pop("inferenceConfig", None)
+            drop_inference(body, *_UNSET_AT_HIGH)
+    if fields:
+        body["additionalModelRequestFields"] = fields
+
+
+def _level(reasoning: RequestedReasoning) -> str:
+    return _LEVELS.get(reasoning.effort or "medium", "high")

@@ -1,17 +1,56 @@
-"""Reads a whole Converse answer (API_runtime_Converse, "Response Syntax")."""
+"""Read a whole Converse answer (API_runtime_Converse, "Response Syntax")."""
 
 from typing import Any
 
-from broker.completion import Completion, CompletionRequest, Json
+from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
-from workers.adapters.bedrock.citations import annotation
-from workers.adapters.bedrock.reasoning import detail
-from workers.adapters.bedrock.usage import read_usage
-from workers.adapters.choices import turn_seed
+from workers.adapters.bedrock.messages import detail
+from workers.adapters.choices import finish_reason, turn_seed
 from workers.adapters.errors import reported
-from workers.adapters.finish_reasons import finish_reason
 from workers.adapters.json_shapes import an_object, objects, parse, text_of, word
 from workers.adapters.tool_calls import whole_calls
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """Return what a `usage` object says, None where it counts nothing."""
+    if not isinstance(usage, dict):
+        return None
+    given, output = _count(usage, "inputTokens"), _count(usage, "outputTokens")
+    if given is None and output is None:
+        return None
+    return Usage(
+        input=given,
+        cache_read=_count(usage, "cacheReadInputTokens"),
+        cache_write=_count(usage, "cacheWriteInputTokens"),
+        output=output,
+    )
+
+
+def _count(usage: Json, name: str) -> int | None:
+    value = usage.get(name)
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def annotation(citation: Any, start: int, end: int) -> Json | None:
+    """Return the `url_citation` of a passage; a source without a URL goes by its own name."""
+    citation = an_object(citation)
+    places = objects(list(an_object(citation.get("location")).values()))
+    title = text_of(citation.get("title"))
+    names = [
+        *(text_of(place.get("url")) for place in places),
+        text_of(citation.get("source")),
+        title,
+    ]
+    url = next(filter(None, names), None)
+    if url is None:
+        return None
+    cited: Json = {
+        "url": url,
+        "title": title or url,
+        "start_index": start,
+        "end_index": end,
+    }
+    return {"type": "url_citation", "url_citation": cited}
 
 
 def read_document(body: bytes, request: CompletionRequest) -> Completion:

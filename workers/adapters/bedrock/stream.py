@@ -1,20 +1,106 @@
-"""Reads a ConverseStream answer (API_runtime_ConverseStream, "Response Syntax")."""
+"""Read a ConverseStream answer (API_runtime_ConverseStream, "Response Syntax").
+
+The frames of AWS's binary event stream (`application/vnd.amazon.eventstream`) are decoded by
+botocore.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
+import orjson
+from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserError
+
 from broker.completion import Chunk, CompletionRequest, Json, Usage
-from workers.adapters.base import CutOffError, Stage
-from workers.adapters.bedrock.citations import annotation
-from workers.adapters.bedrock.frames import FAILURE, EventStreamFraming, failure_of
-from workers.adapters.bedrock.reasoning import detail
-from workers.adapters.bedrock.response import image_part, own_call, read_answer, service_tier
-from workers.adapters.bedrock.usage import read_usage
+from workers.adapters import json_shapes
+from workers.adapters.base import CutOffError, MalformedAnswerError, ProviderFailureError, Stage
+from workers.adapters.bedrock.messages import detail
+from workers.adapters.bedrock.response import (
+    annotation,
+    image_part,
+    own_call,
+    read_answer,
+    read_usage,
+    service_tier,
+)
 from workers.adapters.choices import SingleChoice
-from workers.adapters.event_reader import EventReader
+from workers.adapters.errors import reported
+from workers.adapters.event_reader import EventReader, Framing
 from workers.adapters.json_shapes import an_object, parse, text_of, word
 from workers.adapters.openai.stream import chunks_of
-from workers.adapters.sse import ServerSentEvent
+from workers.adapters.sse import BOM, ServerSentEvent
+
+FAILURE = ":failure"
+
+_STATUS = {
+    "accessDeniedException": 403,
+    "internalServerException": 500,
+    "modelErrorException": 424,
+    "modelNotReadyException": 429,
+    "modelStreamErrorException": 424,
+    "modelTimeoutException": 408,
+    "resourceNotFoundException": 404,
+    "serviceQuotaExceededException": 400,
+    "serviceUnavailableException": 503,
+    "throttlingException": 429,
+    "validationException": 400,
+}
+"""The HTTP statuses of Bedrock's exceptions (API_runtime_ConverseStream, "Errors")."""
+
+
+class EventStreamFraming(Framing):
+    """A `Framing` for event streams; a JSON document in a stream's place is still told by its `{`.
+
+    An event is named by its type. Failures keep their place among the events, under `FAILURE`.
+    """
+
+    __slots__ = ("_buffer", "_is_json")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._buffer = EventStreamBuffer()
+        self._is_json: bool | None = None
+
+    def feed(self, data: bytes) -> list[ServerSentEvent]:
+        """Return the events completed by `data`. Raises MalformedAnswerError for other bytes."""
+        if self._is_json is None and data:
+            self._is_json = data[:1] in (b"{", b"[", BOM[:1])
+        if self._is_json:
+            return super().feed(data)
+        self._buffer.add_data(data)
+        events: list[ServerSentEvent] = []
+        try:
+            for message in self._buffer:
+                events.append(_event(message))  # noqa: PERF401  # those before broken bytes count
+        except ParserError as error:
+            if not events:
+                raise MalformedAnswerError(f"the event stream is broken: {error}") from None
+        return events
+
+
+def failure_of(event: ServerSentEvent) -> ProviderFailureError:
+    """Return the failure a `FAILURE` event reports."""
+    error = orjson.loads(event.data)
+    return ProviderFailureError(reported(error, _STATUS.get(error["type"])))
+
+
+def _event(message: EventStreamMessage) -> ServerSentEvent:
+    headers = message.headers
+    kind = headers.get(":message-type", "event")
+    if kind == "event":
+        return ServerSentEvent(message.payload, str(headers.get(":event-type", "")))
+    name = str(headers.get(":exception-type") or headers.get(":error-code") or kind)
+    return ServerSentEvent(orjson.dumps(_report(name, headers, message.payload)), FAILURE)
+
+
+def _report(name: str, headers: Json, payload: bytes) -> Json:
+    try:
+        said = json_shapes.loads(payload)
+    except ValueError:
+        said = None
+    said = said if isinstance(said, dict) else {}
+    stated = (headers.get(":error-message"), said.get("message"), said.get("Message"))
+    message = next((text for text in stated if isinstance(text, str) and text), name)
+    return {**said, "message": message, "type": name[:1].lower() + name[1:]}
 
 
 class ConverseStream(EventReader):

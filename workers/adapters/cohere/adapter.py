@@ -7,12 +7,22 @@ import orjson
 
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
-from workers.adapters.cohere.address import cohere_headers, cohere_url
 from workers.adapters.cohere.request import request_body
-from workers.adapters.cohere.response import read_document
+from workers.adapters.cohere.response import read_document, read_usage
 from workers.adapters.cohere.stream import CohereStream
-from workers.adapters.cohere.usage import read_usage
 from workers.adapters.errors import classify
+
+
+def cohere_url(upstream: Upstream, path: str) -> str:
+    """Return the URL of `path`, which names its version; the base may name one too."""
+    return f"{upstream.base_url.rstrip('/').removesuffix('/v2')}{path}"
+
+
+def cohere_headers(upstream: Upstream, *, accept: str = "application/json") -> dict[str, str]:
+    headers = {"content-type": "application/json", "accept": accept}
+    if upstream.api_key:
+        headers["authorization"] = f"Bearer {upstream.api_key}"
+    return headers | {name.lower(): value for name, value in upstream.headers.items()}
 
 
 class CohereAdapter(Adapter):

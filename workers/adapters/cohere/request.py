@@ -1,15 +1,141 @@
-"""Builds the body of a Cohere v2 chat request.
+"""Build the body of a Cohere v2 chat request: messages, documents and tools.
 
-Rules: https://docs.cohere.com/reference/chat. What Cohere does not know (`n`, `logit_bias`,
-`parallel_tool_calls`, `user`, …) is left out, and numbers beyond its limits are brought inside.
+See https://docs.cohere.com/reference/chat and https://docs.cohere.com/docs/tool-use-overview.
 """
 
+from typing import Any
+
 from broker.completion import CompletionRequest, Json
-from workers.adapters.cohere.messages import chat_messages
-from workers.adapters.cohere.tools import tool_fields
-from workers.adapters.legacy_functions import with_tools
-from workers.adapters.reasoning import output_limit, requested_reasoning
-from workers.adapters.refusals import refuse_rare_formats, stop_words
+from workers.adapters.base import refuse_rare_formats, stop_words
+from workers.adapters.json_shapes import an_object, held, objects, text_of
+from workers.adapters.reasoning import history_reasoning, output_limit, requested_reasoning
+from workers.adapters.tool_calls import argument_text, with_tools
+from workers.adapters.tool_history import kept_id, with_matched_calls
+
+_ROLES = {"developer": "system", "system": "system", "user": "user", "tool": "tool"}
+
+
+def chat_messages(given: Any) -> tuple[list[Json], list[Json]]:
+    """Return the messages, and the documents found in user messages."""
+    messages: list[Json] = []
+    documents: list[Json] = []
+    for message in objects(with_matched_calls(given, kept_id)):
+        role = message.get("role")
+        if role == "assistant":
+            messages.append(_assistant(message))
+            continue
+        content = message.get("content")
+        if role == "user" and isinstance(content, list):
+            documents += [part["document"] for part in content if _is_document(part)]
+            content = [part for part in content if not _is_document(part)]
+        told: Json = {"role": _ROLES.get(str(role), "user"), "content": _content(content)}
+        if role == "tool":
+            told["tool_call_id"] = message["tool_call_id"]
+        messages.append(told)
+    return messages, documents
+
+
+def _assistant(message: Json) -> Json:
+    said: Json = {"role": "assistant"}
+    if content := _content(message.get("content")):
+        said["content"] = content
+    calls = [_call(call) for call in objects(message.get("tool_calls"))]
+    if not calls:
+        return {"content": "", **said}
+    said["tool_calls"] = calls
+    # What Cohere planned before a call came to the caller as reasoning, and goes back as the plan.
+    if plan := text_of(message.get("tool_plan")) or history_reasoning(message):
+        said["tool_plan"] = plan
+    return said
+
+
+def _call(call: Json) -> Json:
+    kind, holder = held(call)
+    arguments = argument_text(holder.get("arguments" if kind == "function" else "input")) or "{}"
+    return {
+        "id": call["id"],
+        "type": "function",
+        "function": {"name": holder.get("name"), "arguments": arguments},
+    }
+
+
+def _content(content: Any) -> Any:
+    if not isinstance(content, list):
+        return content if isinstance(content, str) else ""
+    return [_part(part) for part in content]
+
+
+def _part(part: Any) -> Any:
+    if not isinstance(part, dict):
+        return part
+    kind = part.get("type")
+    if kind == "text":
+        return {"type": "text", "text": part.get("text", "")}  # without cache markers
+    if kind == "image_url":
+        return {"type": "image_url", "image_url": _image(part.get("image_url"))}
+    return part
+
+
+def _image(image: Any) -> Json:
+    given = image if isinstance(image, dict) else {"url": image}
+    return {name: given[name] for name in ("url", "detail") if given.get(name)}
+
+
+def _is_document(part: Any) -> bool:
+    """Whether a part is a document in Cohere's shape; files are text by the time they get here."""
+    return isinstance(part, dict) and part.get("type") == "document" and bool(part.get("document"))
+
+
+_NO_PARAMETERS: Json = {"type": "object", "properties": {}}
+
+
+def tool_fields(asked: Json) -> Json:
+    """Return `tools`, `tool_choice` and `strict_tools` as far as the request asks for them."""
+    given = asked.get("tools")
+    functions = [function for tool in objects(given) if (function := _function(tool))]
+    choice, only = _choice(asked.get("tool_choice"))
+    if only is not None:
+        # Cohere can be forced to call a tool but not which: so it is offered no other.
+        functions = [one for one in functions if one["name"] in only] or functions
+    if not functions:
+        return {}
+    fields: Json = {"tools": [{"type": "function", "function": _own(one)} for one in functions]}
+    if choice:
+        fields["tool_choice"] = choice
+    if all(_can_be_strict(one) for one in functions):
+        fields["strict_tools"] = True
+    return fields
+
+
+def _function(tool: Json) -> Json | None:
+    function = an_object(tool.get("function"))
+    return function if text_of(function.get("name")) else None
+
+
+def _own(function: Json) -> Json:
+    own: Json = {"name": function["name"]}
+    if function.get("description"):
+        own["description"] = function["description"]
+    return own | {"parameters": function.get("parameters") or _NO_PARAMETERS}
+
+
+def _choice(given: Any) -> tuple[str | None, set[str] | None]:
+    """Return Cohere's word for a tool choice, and the names it is limited to."""
+    if given in ("required", "any"):
+        return "REQUIRED", None
+    if given == "none":
+        return "NONE", None
+    if function := _function(an_object(given)):
+        return "REQUIRED", {function["name"]}
+    allowed = an_object(an_object(given).get("allowed_tools"))
+    names = {one["name"] for tool in objects(allowed.get("tools")) if (one := _function(tool))}
+    return ("REQUIRED" if allowed.get("mode") == "required" else None), names or None
+
+
+def _can_be_strict(function: Json) -> bool:
+    """Whether strictness is asked for and possible: Cohere wants a required parameter then."""
+    return bool(function.get("strict") and an_object(function.get("parameters")).get("required"))
+
 
 _STOP_LIMIT = 5
 _NUMBERS: tuple[tuple[str, str, float, float], ...] = (

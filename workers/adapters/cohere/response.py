@@ -1,17 +1,148 @@
-"""Reads a whole Cohere answer, version 2 (https://docs.cohere.com/reference/chat) or 1."""
+"""Read a whole Cohere answer, version 2 (https://docs.cohere.com/reference/chat) or 1.
+
+Waybill asks for version 2 only, but proxies still answer in version 1. Citations:
+https://docs.cohere.com/docs/rag-citations.
+"""
 
 from typing import Any
 
-from broker.completion import Completion, CompletionRequest, Json
+from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
-from workers.adapters.choices import turn_seed
-from workers.adapters.cohere.citations import annotations
-from workers.adapters.cohere.legacy import is_legacy, read_legacy
-from workers.adapters.cohere.usage import read_usage
+from workers.adapters.choices import finish_reason, turn_seed
 from workers.adapters.errors import reported
-from workers.adapters.finish_reasons import finish_reason
-from workers.adapters.json_shapes import objects, parse, text_of, word
+from workers.adapters.json_shapes import an_object, objects, parse, text_of, word
 from workers.adapters.tool_calls import whole_calls
+
+
+def read_usage(usage: Any) -> Usage | None:
+    """Return what a `usage` (or version 1's `meta`) object says, None where it counts nothing."""
+    usage = an_object(usage)
+    billed = an_object(usage.get("billed_units"))
+    counted = an_object(usage.get("tokens"))
+    if not counted:
+        counted, billed = billed, {}
+    given, output = _count(counted, "input_tokens"), _count(counted, "output_tokens")
+    if given is None and output is None:
+        return None
+    cached = _count(usage, "cached_tokens")
+    if cached is None:
+        cached = _count(counted, "cached_tokens")
+    if given is not None and cached is not None:
+        cached = min(cached, given)
+    return Usage(
+        input=None if given is None else given - (cached or 0),
+        cache_read=cached,
+        output=output,
+        reasoning=_count(counted, "reasoning_tokens"),
+        billed_input=_count(billed, "input_tokens"),
+        billed_output=_count(billed, "output_tokens"),
+    )
+
+
+def _count(holder: Json, name: str) -> int | None:
+    value = holder.get(name)  # seen as 12 and as 12.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if value >= 0 else None
+
+
+def annotations(given: Any) -> list[Json]:
+    """Return the annotations of a list of citations, or of the single one a stream brings."""
+    return [note for citation in objects(given) for note in _notes(citation)]
+
+
+def legacy_annotations(payload: Json) -> list[Json]:
+    """Return those of a version 1 answer, whose citations name documents listed beside them."""
+    known = {str(one.get("id")): one for one in objects(payload.get("documents"))}
+    return [
+        _note(citation, str(name), known.get(str(name), {}))
+        for citation in objects(payload.get("citations"))
+        if isinstance(names := citation.get("document_ids"), list)
+        for name in names
+    ]
+
+
+def _notes(citation: Json) -> list[Json]:
+    if citation.get("type") not in (None, "TEXT_CONTENT"):
+        return []  # its positions count in the plan or the thinking, not in the answer
+    sources = objects(citation.get("sources"))
+    return [_note(citation, str(one.get("id") or ""), _source(one)) for one in sources]
+
+
+def _source(source: Json) -> Json:
+    for name in ("document", "tool_output"):
+        if isinstance(found := source.get(name), dict):
+            return found
+    return {}
+
+
+def _note(citation: Json, name: str, source: Json) -> Json:
+    cited: Json = {
+        "url": text_of(source.get("url")) or name,
+        "title": text_of(source.get("title")) or name,
+        "start_index": _position(citation.get("start")),
+        "end_index": _position(citation.get("end")),
+    }
+    if text := text_of(citation.get("text")):
+        cited["content"] = text
+    return {"type": "url_citation", "url_citation": cited}
+
+
+def _position(value: Any) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def is_legacy(payload: Json) -> bool:
+    """Whether an answer is of version 1: its text lies at the top."""
+    return "message" not in payload and isinstance(payload.get("text"), str)
+
+
+def is_event(payload: Json) -> bool:
+    """Whether an object is a line of a version 1 stream."""
+    return "event_type" in payload
+
+
+def last_response(event: Json) -> Json | None:
+    """Return the answer a `stream-end` event repeats, None for all other events."""
+    if event["event_type"] != "stream-end":
+        return None
+    response = an_object(event.get("response"))
+    return {"text": "", "finish_reason": event.get("finish_reason"), **response}
+
+
+def read_legacy(payload: Json, request: CompletionRequest) -> Completion:
+    """Normalise a version 1 answer."""
+    calls = [_call(call) for call in objects(payload.get("tool_calls"))]
+    message: Json = {"role": "assistant", "content": payload["text"], "refusal": None}
+    if notes := legacy_annotations(payload):
+        message["annotations"] = notes
+    if found := whole_calls(calls, turn_seed(request)):
+        message["tool_calls"] = found
+    choice = {
+        "index": 0,
+        "message": message,
+        "finish_reason": finish_reason(payload.get("finish_reason"), called=bool(found)),
+        "native_finish_reason": word(payload, "finish_reason"),
+    }
+    return Completion(
+        choices=[choice],
+        usage=read_usage(payload.get("meta")) or _token_count(payload.get("token_count")),
+        upstream_id=word(payload, "generation_id") or word(payload, "response_id"),
+    )
+
+
+def _call(call: Json) -> Json:
+    return {"function": {"name": call.get("name"), "arguments": call.get("parameters")}}
+
+
+def _token_count(count: Any) -> Usage | None:
+    """Read the form of the first months."""
+    count = an_object(count)
+    tokens = {
+        "input_tokens": count.get("prompt_tokens"),
+        "output_tokens": count.get("response_tokens"),
+    }
+    return read_usage({"tokens": tokens})
 
 
 def read_document(body: bytes, request: CompletionRequest) -> Completion:

@@ -5,10 +5,16 @@ from collections.abc import Callable
 from broker.completion import Chunk, CompletionRequest, Json, Usage
 from workers.adapters.base import CutOffError, ProviderFailureError, Stage
 from workers.adapters.choices import SingleChoice
-from workers.adapters.cohere.citations import annotations
-from workers.adapters.cohere.legacy import is_event, last_response
-from workers.adapters.cohere.response import blocks_text, read_answer, read_logprobs, refuse_failure
-from workers.adapters.cohere.usage import read_usage
+from workers.adapters.cohere.response import (
+    annotations,
+    blocks_text,
+    is_event,
+    last_response,
+    read_answer,
+    read_logprobs,
+    read_usage,
+    refuse_failure,
+)
 from workers.adapters.errors import reported
 from workers.adapters.event_reader import EventReader
 from workers.adapters.json_shapes import an_object, objects, parse, text_of, word

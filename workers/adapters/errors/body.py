@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from workers.adapters import lenient_json
+from workers.adapters import json_shapes
 
 _SAYING = ("message", "Message", "msg", "detail", "error", "errorMessage", "title", "reason")
 _WORDS = ("code", "type", "status", "__type", "error_type", "reason")
@@ -40,7 +40,7 @@ def read_complaint(body: bytes) -> Complaint:
     """Read an error body. Never raises."""
     text = body[: _TEXT_LIMIT * 4].decode("utf-8", "replace")[:_TEXT_LIMIT]
     try:
-        payload = lenient_json.loads(body)
+        payload = json_shapes.loads(body)
     except ValueError:
         return Complaint(message=_plain(text), text=text)
     return read_payload(payload, text)

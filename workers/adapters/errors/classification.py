@@ -1,16 +1,42 @@
-"""Turns a provider's error answer into one of our failures: for every wire the same way.
+"""Classify a provider's error answer, for every wire the same way, without secrets in its text."""
 
-`body` finds the words, `rules` holds the table that names them, `retry_after` the wait.
-"""
-
+import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from broker.completion import OWN_ERROR_TYPES, AttemptOutcome, ErrorType, Failure
+from broker.redaction import redact
 from workers.adapters.errors.body import Complaint, phrase, read_complaint, read_payload
-from workers.adapters.errors.redaction import excerpt
 from workers.adapters.errors.retry_after import retry_after
 from workers.adapters.errors.rules import INSIDE_ANSWER, name_failure
+
+RAW_LIMIT = 2000
+"""Characters of a provider's body that are kept."""
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""NUL and half a surrogate pair: neither JSON's writer nor PostgreSQL takes them."""
+
+
+def excerpt(text: str, limit: int = RAW_LIMIT) -> str:
+    """Return at most `limit` characters of `text`, without secrets."""
+    # Redacting before the cut, so that half a key at the edge is not missed; the slack bounds work.
+    return redact(text[: limit * 4])[:limit]
+
+
+def redact_failure(failure: Failure) -> Failure:
+    """Return a failure whose every text is without secrets, and can be stored."""
+    return replace(
+        failure,
+        message=_clean(failure.message),
+        raw=failure.raw and _clean(failure.raw),
+        provider_code=failure.provider_code and _clean(failure.provider_code),
+    )
+
+
+def _clean(text: str) -> str:
+    return redact(_UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", text))
+
 
 _MESSAGE_LIMIT = 1000
 _SUCCESS = range(200, 300)

@@ -13,11 +13,10 @@ import orjson
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import classify
-from workers.adapters.gemini.quirks import Quirk
+from workers.adapters.gemini.models import Quirk
 from workers.adapters.gemini.request import request_body
-from workers.adapters.gemini.response import read_answer
+from workers.adapters.gemini.response import read_answer, read_usage
 from workers.adapters.gemini.stream import GeminiStream
-from workers.adapters.gemini.usage import read_usage
 from workers.adapters.json_shapes import parse
 from workers.adapters.vertex import auth_headers, model_url
 

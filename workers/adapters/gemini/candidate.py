@@ -1,8 +1,4 @@
-"""One candidate of a Gemini answer: its parts in, deltas of OpenAI's shape out.
-
-Sources: ai.google.dev/api/generate-content#candidate (finish reasons), ai.google.dev/api/caching
-#Part. A whole answer is read as a stream of one chunk.
-"""
+"""One candidate of a Gemini answer: its parts, citations and logprobs in OpenAI's shape."""
 
 from hashlib import blake2b
 from typing import Any
@@ -10,12 +6,125 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
-from workers.adapters.finish_reasons import finish_reason
-from workers.adapters.gemini.grounding import queries, read_annotations
-from workers.adapters.gemini.logprobs import read_logprobs
+from workers.adapters.choices import finish_reason
 from workers.adapters.gemini.messages import FORMAT
 from workers.adapters.json_shapes import word
 from workers.adapters.tool_calls import made_up_id
+
+
+def read_annotations(candidate: Json, text: str) -> list[Json]:
+    """Return the sources a candidate names for its whole `text`."""
+    return _grounding(candidate.get("groundingMetadata"), text) + _citations(candidate)
+
+
+def queries(metadata: Any) -> set[str]:
+    """Return the searches that grounding was made of; sources without any count as one."""
+    if not isinstance(metadata, dict):
+        return set()
+    told = metadata.get("webSearchQueries")
+    asked = {each for each in told if isinstance(each, str) and each} if told else set()
+    sources = _objects(metadata.get("groundingChunks"))
+    return asked or ({""} if any("web" in each or "maps" in each for each in sources) else set())
+
+
+def _grounding(metadata: Any, text: str) -> list[Json]:
+    if not isinstance(metadata, dict):
+        return []
+    chunks = [_source(chunk) for chunk in _objects(metadata.get("groundingChunks"))]
+    notes: list[Json] = []
+    for support in _objects(metadata.get("groundingSupports")):
+        segment = support.get("segment")
+        place = _place(segment if isinstance(segment, dict) else {}, text)
+        indices = support.get("groundingChunkIndices")
+        for index in indices if isinstance(indices, list) else ():
+            source = chunks[index] if isinstance(index, int) and index < len(chunks) else None
+            if source:
+                notes.append(_annotation({**source, **place}))
+    if not notes:
+        notes = [_annotation({**c, "start_index": 0, "end_index": 0}) for c in chunks if c]
+    return notes
+
+
+def _source(chunk: Json) -> Json | None:
+    for kind in ("web", "retrievedContext", "maps"):
+        held = chunk.get(kind)
+        if isinstance(held, dict) and isinstance(uri := held.get("uri"), str) and uri:
+            return {"url": uri, "title": held.get("title") or uri}
+    return None
+
+
+def _place(segment: Json, text: str) -> Json:
+    quoted = segment.get("text")
+    if isinstance(quoted, str) and quoted and (start := text.find(quoted)) >= 0:
+        return {"start_index": start, "end_index": start + len(quoted), "content": quoted}
+    data = text.encode()
+    place: Json = {
+        "start_index": _characters(data, segment.get("startIndex")),
+        "end_index": _characters(data, segment.get("endIndex")),
+    }
+    return {**place, "content": quoted} if quoted else place
+
+
+def _characters(data: bytes, size: Any) -> int:
+    return len(data[:size].decode("utf-8", "ignore")) if isinstance(size, int) else 0
+
+
+def _citations(candidate: Json) -> list[Json]:
+    metadata = candidate.get("citationMetadata")
+    if not isinstance(metadata, dict):
+        return []
+    sources = metadata.get("citationSources") or metadata.get("citations")
+    return [
+        _annotation({
+            "url": source["uri"],
+            "title": source.get("title") or source["uri"],
+            "start_index": source.get("startIndex") or 0,
+            "end_index": source.get("endIndex") or 0,
+        })
+        for source in _objects(sources)
+        if source.get("uri")
+    ]  # fmt: skip
+
+
+def _annotation(citation: Json) -> Json:
+    return {"type": "url_citation", "url_citation": citation}
+
+
+def _objects(entries: Any) -> list[Json]:
+    found = entries if isinstance(entries, list) else []
+    return [entry for entry in found if isinstance(entry, dict)]
+
+
+def read_logprobs(result: Any) -> Json | None:
+    """Return the log probabilities of the chosen tokens, each with its alternatives."""
+    if not isinstance(result, dict):
+        return None
+    tops = [
+        _token_objects(top.get("candidates")) for top in _token_objects(result.get("topCandidates"))
+    ]
+    content = [
+        {**_token(chosen), "top_logprobs": [_token(top) for top in beside]}
+        for chosen, beside in _paired(_token_objects(result.get("chosenCandidates")), tops)
+    ]
+    return {"content": content, "refusal": None} if content else None
+
+
+def _paired(chosen: list[Json], tops: list[list[Json]]) -> list[tuple[Json, list[Json]]]:
+    """Put the alternatives beside the tokens; they are only given where they were asked for."""
+    missing: list[list[Json]] = [[]] * (len(chosen) - len(tops))
+    return list(zip(chosen, tops + missing, strict=False))
+
+
+def _token(candidate: Json) -> Json:
+    token = candidate.get("token")
+    token = token if isinstance(token, str) else ""
+    logprob = candidate.get("logProbability", 0.0)
+    return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
+
+
+def _token_objects(entries: Any) -> list[Json]:
+    found = entries if isinstance(entries, list) else []
+    return [entry for entry in found if isinstance(entry, dict)]
 
 
 class Candidate:

@@ -1,8 +1,4 @@
-"""A chat body's messages as a Gemini conversation: an instruction and contents.
-
-Sources: ai.google.dev/gemini-api/docs/function-calling (responses in one content, right behind
-their calls), …/thought-signatures (signatures come back on the part they came with).
-"""
+"""A chat body's messages as a Gemini conversation: an instruction and contents."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,10 +7,66 @@ import orjson
 
 from broker.completion import Json
 from workers.adapters.gemini.models import Model
-from workers.adapters.gemini.parts import read_parts
-from workers.adapters.gemini.structs import passes_unchanged
 from workers.adapters.json_shapes import held, objects
+from workers.adapters.media import AttachedMedia, MediaKind, read_media
 from workers.adapters.tool_history import kept_id, with_matched_calls
+
+_MOST_LEVELS = 32
+"""Each level of JSON takes up to three of protobuf's."""
+
+_MOST_EXACT = 2**53
+"""A double holds whole numbers exactly up to here: longer ids would lose their last digits."""
+
+
+def passes_unchanged(value: Any, levels: int = _MOST_LEVELS) -> bool:
+    """Tell whether Google takes a JSON value, and reads in it what was written."""
+    if isinstance(value, dict):
+        return levels > 0 and all(
+            not name.startswith("$") and passes_unchanged(entry, levels - 1)
+            for name, entry in value.items()
+        )
+    if isinstance(value, list):
+        return levels > 0 and all(passes_unchanged(entry, levels - 1) for entry in value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) <= _MOST_EXACT
+    return True
+
+
+_USUAL = {
+    MediaKind.IMAGE: "image/jpeg",
+    MediaKind.DOCUMENT: "application/pdf",
+    MediaKind.AUDIO: "audio/wav",
+    MediaKind.VIDEO: "video/mp4",
+}
+
+
+def read_parts(content: Any) -> list[Json]:
+    """Return the parts of a message's `content`; empty texts are dropped."""
+    if isinstance(content, str):
+        return [{"text": content}] if content else []
+    if not isinstance(content, list):
+        return []
+    return [read for part in content if (read := _part(part))]
+
+
+def _part(part: Any) -> Json | None:
+    if isinstance(part, str):
+        return {"text": part} if part else None
+    if not isinstance(part, dict):
+        return None
+    if part.get("type") in ("text", "input_text", "output_text", "refusal"):
+        text = part.get("text") or part.get("refusal")
+        return {"text": text} if isinstance(text, str) and text else None
+    media = read_media(part)
+    return _attachment(media) if media else None
+
+
+def _attachment(media: AttachedMedia) -> Json:
+    mime = media.mime or _USUAL[media.medium]
+    if media.data is not None:
+        return {"inlineData": {"mimeType": mime, "data": media.data}}
+    return {"fileData": {"mimeType": mime, "fileUri": media.url or media.file_id}}
+
 
 FORMAT = "google-gemini-v1"
 """OpenRouter's name for reasoning details that only Gemini can read."""

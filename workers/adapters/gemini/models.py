@@ -1,11 +1,20 @@
-"""What a Gemini model accepts, told by the version in its name.
-
-Sources: ai.google.dev/gemini-api/docs, pages "Gemini thinking" (levels since 3, budgets in 2.5),
-"Structured output" and "Function calling" (JSON Schema since 2.5, with tools since 3).
-"""
+"""What a Gemini model accepts, by the version in its name; and the quirks of its hosts."""
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Quirk(StrEnum):
+    """One deviation from the wire."""
+
+    VERTEX = "vertex"
+    """Google's Vertex AI: models are found under a publisher, and `options["project"]` (with
+    `region`) makes the key a bearer token; without a project it is an express mode API key."""
+
+    JSON_ARRAY = "json_array"
+    """Streams a JSON array instead of server-sent events: `alt=sse` is not asked for."""
+
 
 _VERSION = re.compile(r"gemini-(?:[a-z]+-)*?(\d{1,2})(?:\.(\d{1,2}))?(?!\d)")
 _NEWEST = (3, 0)

@@ -1,16 +1,132 @@
-"""Builds the body of a generateContent request from a chat body.
+"""Build the body of a generateContent request from a chat body."""
 
-Source: ai.google.dev/api/generate-content. What has no counterpart there is left out.
-"""
+import json
+from typing import Any
 
 from broker.completion import CompletionRequest, Json
-from workers.adapters.gemini.config import format_in_words, generation_config
+from workers.adapters.base import refuse_rare_formats, stop_words
 from workers.adapters.gemini.messages import read_conversation
-from workers.adapters.gemini.models import Model
-from workers.adapters.gemini.quirks import Quirk
-from workers.adapters.gemini.tools import read_choice, read_tools
-from workers.adapters.legacy_functions import with_tools
-from workers.adapters.refusals import refuse_rare_formats
+from workers.adapters.gemini.models import Model, Quirk
+from workers.adapters.gemini.tools import openapi_schema, read_choice, read_tools, without_dialect
+from workers.adapters.reasoning import (
+    hides_reasoning,
+    output_limit,
+    refuse_off,
+    requested_reasoning,
+)
+from workers.adapters.tool_calls import with_tools
+
+_NAMES = {
+    "temperature": "temperature",
+    "top_p": "topP",
+    "top_k": "topK",
+    "seed": "seed",
+}
+_PENALTIES = {"presence_penalty": "presencePenalty", "frequency_penalty": "frequencyPenalty"}
+_LEVELS = {"minimal": "minimal", "low": "low", "medium": "medium"}
+_MOST_STOPS = 5
+_IMAGE_CONFIG = {"aspect_ratio": "aspectRatio", "image_size": "imageSize"}
+
+
+def generation_config(body: Json, model: Model) -> Json:
+    """Return the configuration; fields the caller did not set are left to the model."""
+    names = _NAMES | _PENALTIES if model.takes_penalties else _NAMES
+    config: Json = {n: body[given] for given, n in names.items() if body.get(given) is not None}
+    if limit := output_limit(body):
+        config["maxOutputTokens"] = limit
+    if stops := stop_words(body, _MOST_STOPS):
+        config["stopSequences"] = stops
+    if isinstance(count := body.get("n"), int) and count > 1:
+        config["candidateCount"] = count
+    if body.get("logprobs") is True:
+        config["responseLogprobs"] = True
+        if top := body.get("top_logprobs"):
+            config["logprobs"] = top
+    _set_format(config, body, model)
+    _set_modalities(config, body)
+    if thinking := _thinking(body, model):
+        config["thinkingConfig"] = thinking
+    return config
+
+
+def format_in_words(body: Json, model: Model) -> str | None:
+    """Return the wanted format as an instruction, where the model cannot be held to it."""
+    wanted = body.get("response_format")
+    if not isinstance(wanted, dict) or model.takes_schema_with_tools or not body.get("tools"):
+        return None
+    if wanted.get("type") not in ("json_object", "json_schema"):
+        return None
+    told = "Give your final answer as a single valid JSON object and nothing else."
+    schema = _schema(wanted)
+    return f"{told} It must follow this JSON Schema: {json.dumps(schema)}" if schema else told
+
+
+def _schema(wanted: Json) -> Json | None:
+    held = wanted.get("json_schema")
+    schema = held.get("schema") if isinstance(held, dict) else None
+    return schema if isinstance(schema, dict) else None
+
+
+def _set_format(config: Json, body: Json, model: Model) -> None:
+    wanted = body.get("response_format")
+    if not isinstance(wanted, dict) or format_in_words(body, model):
+        return
+    if wanted.get("type") not in ("json_object", "json_schema"):
+        return
+    config["responseMimeType"] = "application/json"
+    if (schema := _schema(wanted)) and wanted["type"] == "json_schema":
+        if model.takes_json_schema:
+            config["responseJsonSchema"] = without_dialect(schema)
+        else:
+            config["responseSchema"] = openapi_schema(schema)
+
+
+def _set_modalities(config: Json, body: Json) -> None:
+    modalities = body.get("modalities")
+    if isinstance(modalities, list) and any(modality != "text" for modality in modalities):
+        config["responseModalities"] = [str(modality).upper() for modality in modalities]
+    if isinstance(audio := body.get("audio"), dict) and audio.get("voice"):
+        voice = {"prebuiltVoiceConfig": {"voiceName": audio["voice"]}}
+        config["speechConfig"] = {"voiceConfig": voice}
+    given = body.get("image_config")
+    if isinstance(given, dict):
+        image = {name: given[told] for told, name in _IMAGE_CONFIG.items() if given.get(told)}
+        config |= {"imageConfig": image} if image else {}
+
+
+def _thinking(body: Json, model: Model) -> Json | None:
+    asked, hidden = requested_reasoning(body), hides_reasoning(body)
+    if not model.takes_budget or (asked.wanted is None and not hidden):
+        return None
+    if asked.wanted is False:
+        return _least_thinking(model)
+    thinking: Json = {"includeThoughts": not hidden}
+    if asked.effort and model.takes_level:
+        thinking["thinkingLevel"] = _level(asked.effort, model)
+    elif asked.effort or asked.max_tokens:
+        least, most = model.budgets
+        wanted = asked.budget(output_limit(body) or most)
+        thinking["thinkingBudget"] = min(max(wanted, least), most)
+    return thinking
+
+
+def _least_thinking(model: Model) -> Json:
+    """Return the closest to no thinking at all. Raises for the pro models, which always think."""
+    if "pro" in model.name:
+        refuse_off(model.name)
+    if model.takes_level:
+        return {"includeThoughts": False, "thinkingLevel": _level("minimal", model)}
+    return {"includeThoughts": False, "thinkingBudget": 0}
+
+
+def _level(effort: str, model: Model) -> Any:
+    level = _LEVELS.get(effort, "high")
+    if level == "minimal" and "pro" in model.name:
+        return "low"
+    if level == "medium" and "pro" in model.name and model.version == (3, 0):
+        return "high"  # 3 Pro knows only the two ends
+    return level
+
 
 _OWN_FIELDS = {"safety_settings": "safetySettings", "cached_content": "cachedContent"}
 

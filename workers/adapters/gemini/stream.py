@@ -14,11 +14,13 @@ from workers.adapters.gemini.candidate import Candidate, with_logprobs
 from workers.adapters.gemini.response import (
     blocked,
     candidates,
+    counts_something,
     envelope,
     open_candidate,
+    read_usage,
     refuse_failure,
+    with_searches,
 )
-from workers.adapters.gemini.usage import counts_something, read_usage, with_searches
 from workers.adapters.json_shapes import parse
 from workers.adapters.sse import ServerSentEvent
 

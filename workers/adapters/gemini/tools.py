@@ -1,15 +1,158 @@
-"""Tools and the choice between them.
+"""Tools, the choice between them, and JSON Schema in the part that Gemini understands."""
 
-Sources: ai.google.dev/gemini-api/docs/function-calling, ai.google.dev/api/caching#Tool and
-#FunctionCallingConfig.
-"""
-
+import json
 from typing import Any
 
 from broker.completion import Json
 from workers.adapters.gemini.models import Model
-from workers.adapters.gemini.schema import openapi_schema, without_dialect
 from workers.adapters.json_shapes import held
+
+_KEPT = frozenset({
+    "type", "format", "title", "description", "nullable", "enum", "maxItems", "minItems",
+    "required", "minProperties", "maxProperties", "minLength", "maxLength", "pattern", "default",
+    "minimum", "maximum", "propertyOrdering",
+})  # fmt: skip
+_STRING_FORMATS = ("enum", "date-time")
+_DEPTH = 16  # references that only lead to references
+_MOST_NODES = 2000
+"""How far references are put in place: a schema that holds itself has to end somewhere."""
+
+
+def without_dialect(schema: Json) -> Json:
+    """Return the schema for models that take JSON Schema itself."""
+    return {name: value for name, value in schema.items() if name != "$schema"}
+
+
+def openapi_schema(schema: Json) -> Json:
+    """Return the schema in OpenAPI's words."""
+    return _Translator(schema).translate(schema, ())
+
+
+class _Translator:
+    """Translates one schema; `path` holds the references that led to a node."""
+
+    def __init__(self, root: Json) -> None:
+        self._root = root
+        self._left = _MOST_NODES
+
+    def translate(self, given: Any, path: tuple[str, ...]) -> Json:
+        self._left -= 1
+        reference = given.get("$ref") if isinstance(given, dict) else None
+        if reference in path or self._left < 0:
+            return {"type": "object"}
+        if not isinstance(given, dict):
+            return {}
+        path = (*path, reference) if isinstance(reference, str) else path
+        node = _merged(_dereferenced(given, self._root), self._root, _DEPTH)
+        read = {name: value for name, value in node.items() if name in _KEPT}
+        _set_type(read, node)
+        if isinstance(properties := node.get("properties"), dict) and properties:
+            inner = properties.items()
+            read["properties"] = {name: self.translate(value, path) for name, value in inner}
+        if isinstance(items := node.get("items"), dict):
+            read["items"] = self.translate(items, path)
+        elif read.get("type") == "array":
+            entries = _entries(node, "prefixItems")
+            read["items"] = self.translate(entries[0] if entries else {}, path)
+        self._set_alternatives(read, node, path)
+        return read
+
+    def _set_alternatives(self, read: Json, node: Json, path: tuple[str, ...]) -> None:
+        given = _entries(node, "anyOf") or _entries(node, "oneOf")
+        kept = [entry for entry in given if entry != {"type": "null"}]
+        alternatives = [self.translate(entry, path) for entry in kept]
+        nullable = {"nullable": True} if len(kept) < len(given) else {}
+        if len(alternatives) == 1:
+            read.update({**alternatives[0], **read, **nullable})
+        elif alternatives:
+            read.update({"anyOf": alternatives, **nullable})
+
+
+def _dereferenced(node: Json, root: Json) -> Json:
+    for _ in range(_DEPTH):
+        reference = node.get("$ref")
+        if not isinstance(reference, str):
+            break
+        target: Any = root
+        for step in reference.removeprefix("#").strip("/").split("/"):
+            target = target.get(step) if isinstance(target, dict) and step else target
+        beside = {name: value for name, value in node.items() if name != "$ref"}
+        node = {**(target if isinstance(target, dict) else {}), **beside}
+    return {name: value for name, value in node.items() if name != "$ref"}
+
+
+def _entries(node: Json, name: str) -> list[Any]:
+    entries = node.get(name)
+    return entries if isinstance(entries, list) else []
+
+
+def _merged(node: Json, root: Json, depth: int) -> Json:
+    """Return the node with the parts of its `allOf` laid over one another."""
+    for entry in _entries(node, "allOf") if depth else ():
+        if isinstance(entry, dict):
+            part = _merged(_dereferenced(entry, root), root, depth // 2)
+            properties = {**_named(node), **_named(part)}
+            required = [*_entries(node, "required"), *_entries(part, "required")]
+            node = {**part, **node}
+            node |= {"properties": properties} if properties else {}
+            node |= {"required": required} if required else {}
+    return node
+
+
+def _named(node: Json) -> Json:
+    properties = node.get("properties")
+    return properties if isinstance(properties, dict) else {}
+
+
+def _set_values(read: Json, node: Json) -> None:
+    """Enumerate the values that `enum` or `const` allow.
+
+    Only texts that are not empty can be enumerated here. Values of another type keep it, and are
+    told in the description: as texts they would come back as texts.
+    """
+    given = [node["const"]] if "const" in node else read.pop("enum", None)
+    if not isinstance(given, list):
+        return
+    values = [value for value in given if value is not None]
+    if len(values) < len(given):
+        read["nullable"] = True
+    kinds = {_kind(value) for value in values}
+    if kinds <= {"integer", "number"} and kinds:
+        kinds = {"number"} if "number" in kinds else {"integer"}
+    if len(kinds) == 1:
+        read["type"] = kinds.pop()
+    if read.get("type") == "string" and all(isinstance(value, str) for value in values):
+        if named := [value for value in values if value]:
+            read["enum"] = named
+    elif values:
+        told = f"Allowed values: {json.dumps(values, ensure_ascii=False)}."
+        read["description"] = f"{read.get('description') or ''} {told}".strip()
+
+
+def _kind(value: Any) -> str:
+    """Return the JSON Schema type of a value."""
+    if isinstance(value, bool):
+        return "boolean"
+    names: dict[type, str] = {str: "string", int: "integer", float: "number", list: "array"}
+    return names.get(type(value), "object")
+
+
+def _set_type(read: Json, node: Json) -> None:
+    kind = node.get("type")
+    if isinstance(kind, list):
+        kinds = [entry for entry in kind if entry != "null"]
+        read["type"] = kinds[0] if kinds else "string"
+        if len(kinds) < len(kind):
+            read["nullable"] = True
+    _set_values(read, node)
+    if read.get("type") == "string" and read.get("format", "enum") not in _STRING_FORMATS:
+        del read["format"]
+    named = node.get("properties")
+    if isinstance(read.get("required"), list) and isinstance(named, dict):
+        read["required"] = [n for n in read["required"] if isinstance(n, str) and n in named]
+    if not read.get("required", True):
+        del read["required"]
+
 
 _MODES = {"none": "NONE", "required": "ANY"}
 

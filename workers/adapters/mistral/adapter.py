@@ -10,7 +10,6 @@ from typing import Any
 from broker.completion import Completion, CompletionRequest, Json
 from workers.adapters.base import HttpRequest, StreamReader, Upstream
 from workers.adapters.json_shapes import an_object, objects, parse
-from workers.adapters.legacy_functions import with_tools
 from workers.adapters.mistral.request import chat_messages
 from workers.adapters.mistral.response import annotate
 from workers.adapters.openai import OpenAiAdapter
@@ -18,6 +17,7 @@ from workers.adapters.openai.quirks import Quirk
 from workers.adapters.openai.response import read_answer
 from workers.adapters.openai.stream import OpenAiStream
 from workers.adapters.reasoning import refuse_off, requested_reasoning
+from workers.adapters.tool_calls import with_tools
 
 _QUIRKS = frozenset(
     {

@@ -1,12 +1,12 @@
 """The OpenAI chat-completions wire, spoken by most of the field.
 
-OpenAI, Azure, Groq, DeepSeek, xAI, Together, Mistral, OpenRouter, Perplexity, Cerebras, Hugging
-Face, Z.ai, Ollama, Databricks, vLLM and many more. Requests differ by declared quirks
-(`quirks`); answers are read tolerantly, whoever sent them.
+Azure OpenAI and Azure AI Foundry speak it at other addresses.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -14,12 +14,37 @@ from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import classify
 from workers.adapters.json_shapes import parse
-from workers.adapters.openai.address import endpoint_url, request_headers
 from workers.adapters.openai.quirks import Quirk
 from workers.adapters.openai.request import request_body
 from workers.adapters.openai.response import read_answer
 from workers.adapters.openai.stream import OpenAiStream
 from workers.adapters.openai.usage import read_usage
+
+DEPLOYMENTS_API_VERSION = "2024-10-21"
+"""Azure's last generally available dated version, used where the provider's row names none."""
+
+
+def endpoint_url(path: str, model: str, upstream: Upstream) -> str:
+    """Return the URL of `path`, e.g. `/embeddings`, for a model."""
+    version = upstream.options.get("api_version")
+    if Quirk.DEPLOYMENT_URL in upstream.quirks:
+        path = f"/openai/deployments/{quote(model, safe='')}{path}"
+        version = version or DEPLOYMENTS_API_VERSION
+    query = f"?api-version={quote(str(version), safe='')}" if version else ""
+    return f"{upstream.base_url}{path}{query}"
+
+
+def request_headers(
+    upstream: Upstream, *, accept: str = "application/json", content: str = "application/json"
+) -> dict[str, str]:
+    """Return the headers of a request: types, credentials, and what the provider's row adds."""
+    headers = {"content-type": content, "accept": accept}
+    if upstream.api_key and Quirk.API_KEY_HEADER in upstream.quirks:
+        headers["api-key"] = upstream.api_key
+    elif upstream.api_key:
+        headers["authorization"] = f"Bearer {upstream.api_key}"
+    return headers | {name.lower(): value for name, value in upstream.headers.items()}
+
 
 JSON = "application/json"
 EVENTS = "text/event-stream"
@@ -52,3 +77,37 @@ class OpenAiAdapter(Adapter):
 
     def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)
+
+
+_V1 = "/openai/v1"
+_FOUNDRY = "/models"
+
+
+class AzureAdapter(OpenAiAdapter):
+    """See `Adapter`. `options["auth"] = "entra"`: the key is an Entra ID token."""
+
+    wire = "azure"
+    accepts = frozenset({"image", "audio"})
+    fetches = frozenset({"image"})
+
+    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        return super().request(request, addressed(upstream))
+
+
+def addressed(upstream: Upstream) -> Upstream:
+    """Return `upstream` with the address and quirks its API version asks for."""
+    base = upstream.base_url.rstrip("/")
+    quirks = set(upstream.quirks)
+    if upstream.options.get("auth") != "entra":
+        quirks.add(Quirk.API_KEY_HEADER)
+    if not base.endswith(_FOUNDRY):
+        host = base.removesuffix(_V1).removesuffix("/openai")
+        dated = _is_dated(upstream.options)
+        if dated:
+            quirks.add(Quirk.DEPLOYMENT_URL)
+        base = host if dated else host + _V1
+    return replace(upstream, base_url=base, quirks=frozenset(quirks))
+
+
+def _is_dated(options: Mapping[str, Any]) -> bool:
+    return str(options.get("api_version") or "v1")[:1].isdigit()

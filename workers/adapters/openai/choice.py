@@ -3,8 +3,8 @@
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.finish_reasons import finish_reason
-from workers.adapters.openai.message import (
+from workers.adapters.choices import finish_reason
+from workers.adapters.openai.response import (
     function_call,
     kept_fields,
     native_reason,

@@ -1,16 +1,136 @@
-"""Reads a whole OpenAI chat completion."""
+"""Read a whole OpenAI chat completion, in any vendor's variation of the shape."""
 
-from typing import Any
+from typing import Any, NamedTuple
+
+import orjson
 
 from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
+from workers.adapters.choices import finish_reason
 from workers.adapters.errors import reported
-from workers.adapters.finish_reasons import finish_reason
-from workers.adapters.hidden_reasoning import SHOWN_REASONING, hides_reasoning
 from workers.adapters.json_shapes import word
-from workers.adapters.openai.message import citations, native_reason, read_message
 from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.thinking import split_thinking
 from workers.adapters.openai.usage import raw_usage, read_usage
+from workers.adapters.reasoning import SHOWN_REASONING, hides_reasoning
+from workers.adapters.tool_calls import whole_calls
+
+KEPT = ("reasoning_details", "annotations", "images", "audio", "extra_content")
+"""Fields that pass through as they came. `extra_content` holds Google's thought signatures."""
+
+
+class Spoken(NamedTuple):
+    """What a `content` field says, taken apart."""
+
+    text: str | None
+    reasoning: str = ""
+    images: tuple[Json, ...] = ()
+
+
+def native_reason(choice: Json) -> str | None:
+    """Return the finish reason in the words of whoever ran the model."""
+    for name in ("native_finish_reason", "finish_reason"):
+        if isinstance(word := choice.get(name), str):
+            return word
+    return None
+
+
+def read_content(content: object) -> Spoken:
+    """Take a `content` apart: text, Mistral's list of parts, or Cloudflare's parsed JSON."""
+    if content is None or isinstance(content, str):
+        return Spoken(content)
+    if not isinstance(content, list):
+        return Spoken(orjson.dumps(content).decode())
+    texts: list[str] = []
+    thoughts: list[str] = []
+    images: list[Json] = []
+    for part in content:
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind == "thinking":
+            thoughts.append(_joined(part.get("thinking")))
+        elif kind == "image_url":
+            images.append(part)
+        else:
+            texts.append(_joined(part))
+    return Spoken("".join(texts) if texts else None, "".join(thoughts), tuple(images))
+
+
+def stated_reasoning(message: Json) -> str:
+    """Return the reasoning a message states beside its content."""
+    for name in ("reasoning", "reasoning_content"):
+        if isinstance(value := message.get(name), str) and value:
+            return value
+    return ""
+
+
+def read_message(message: Json, seed: str, *, functions: bool) -> Json:
+    """Normalise a whole message. `functions`: the caller asked in the form before `tools`."""
+    spoken = read_content(message.get("content"))
+    text, reasoning = spoken.text, stated_reasoning(message) or spoken.reasoning
+    if text and not reasoning:
+        reasoning, text = split_thinking(text)
+    refusal = message.get("refusal")
+    read: Json = {"role": "assistant", "content": text, "refusal": refusal or None}
+    if reasoning:
+        read["reasoning"] = reasoning
+    read |= kept_fields(message)
+    if spoken.images:
+        read["images"] = [*read.get("images", ()), *spoken.images]
+    _read_calls(read, message, seed, functions=functions)
+    return read
+
+
+def kept_fields(message: Json) -> Json:
+    """Return the pass-through fields that say something."""
+    kept = {name: value for name in KEPT if (value := message.get(name))}
+    audio = kept.get("audio")
+    if isinstance(audio, dict) and not any(audio.values()):
+        del kept["audio"]  # Snowflake fills every field of OpenAI's with nothing
+    return kept
+
+
+def function_call(message: Json) -> Json | None:
+    """Return a `function_call` that calls something."""
+    call = message.get("function_call")
+    return call if isinstance(call, dict) and any(call.values()) else None
+
+
+def citations(payload: Json) -> list[Json]:
+    """Return Perplexity's and xAI's sources as annotations: OpenAI's form has no place for them."""
+    found = payload.get("search_results") or payload.get("citations")
+    sources = found if isinstance(found, list) else []
+    return [note for source in sources if (note := _annotation(source))]
+
+
+def _annotation(source: Any) -> Json | None:
+    url = source.get("url") if isinstance(source, dict) else source
+    if not isinstance(url, str) or not url:
+        return None
+    title = source.get("title") if isinstance(source, dict) else None
+    citation = {"url": url, "title": title or url, "start_index": 0, "end_index": 0}
+    return {"type": "url_citation", "url_citation": citation}
+
+
+def _read_calls(read: Json, message: Json, seed: str, *, functions: bool) -> None:
+    calls = whole_calls(message.get("tool_calls"), seed)
+    if call := function_call(message):
+        if functions:
+            arguments = call.get("arguments") or "{}"
+            read["function_call"] = {"name": call.get("name"), "arguments": arguments}
+        else:
+            calls += whole_calls([{"function": call}], seed)
+    if calls:
+        read["tool_calls"] = calls
+
+
+def _joined(part: object) -> str:
+    """Return the text of a part, or of a list of parts."""
+    if isinstance(part, str):
+        return part
+    if isinstance(part, list):
+        return "".join(map(_joined, part))
+    text = part.get("text") if isinstance(part, dict) else None
+    return text if isinstance(text, str) else ""
 
 
 def read_answer(payload: Any, request: CompletionRequest) -> Completion:

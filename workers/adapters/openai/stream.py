@@ -17,12 +17,17 @@ from workers.adapters.base import (
 )
 from workers.adapters.errors import reported
 from workers.adapters.event_reader import EventReader
-from workers.adapters.hidden_reasoning import SHOWN_REASONING, hides_reasoning
 from workers.adapters.json_shapes import an_object, objects, parse, word
 from workers.adapters.openai.choice import ChoiceStream
-from workers.adapters.openai.message import citations
-from workers.adapters.openai.response import id_seed, read_answer, refuse_failure, usage_of
+from workers.adapters.openai.response import (
+    citations,
+    id_seed,
+    read_answer,
+    refuse_failure,
+    usage_of,
+)
 from workers.adapters.openai.usage import raw_usage
+from workers.adapters.reasoning import SHOWN_REASONING, hides_reasoning
 from workers.adapters.sse import ServerSentEvent
 
 _DONE = b"[DONE]"
