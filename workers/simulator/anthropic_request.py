@@ -1,16 +1,192 @@
-"""A call of the Messages API, understood."""
+"""Read and check a call of the Messages API."""
 
+from collections.abc import Iterator
+from hashlib import blake2b
+from itertools import pairwise
 from typing import Any, Final
 
-from workers.simulator.anthropic_blocks import (
-    attachments_of,
-    blocks_of,
-    text_of,
-    weight,
-    whole_prompt,
+import orjson
+
+from workers.simulator.replies import count_tokens, inline, linked, sign
+from workers.simulator.wire import Attachment, AttachmentKind, Head, Json, Request, Tool, invalid
+
+ATTACHMENT_TOKENS: Final = 85
+CARRIERS: Final[dict[str, AttachmentKind]] = {"image": "image", "document": "document"}
+
+
+def blocks_of(content: Any) -> list[Json]:
+    """Return the blocks of a system prompt, a message or a tool result."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return list(content or ())
+
+
+def whole_prompt(call: Json) -> Iterator[Json]:
+    """Return every block in the order in which Anthropic reads and caches them."""
+    yield from call.get("tools") or ()
+    yield from blocks_of(call.get("system"))
+    for message in call["messages"]:
+        yield from blocks_of(message["content"])
+
+
+def text_of(blocks: list[Json]) -> str:
+    return "\n".join(block["text"] for block in blocks if block.get("type") == "text")
+
+
+def attachments_of(blocks: list[Json]) -> tuple[Attachment, ...]:
+    return tuple(_attachment(block) for block in blocks if block["type"] in CARRIERS)
+
+
+def weight(block: Json) -> int:
+    """Return the tokens of a block; earlier thoughts are not counted."""
+    match block.get("type"):
+        case "text":
+            return count_tokens(block["text"])
+        case "image" | "document":
+            return ATTACHMENT_TOKENS
+        case "tool_result":
+            return sum(map(weight, blocks_of(block.get("content"))))
+        case "tool_use":
+            return count_tokens(block["name"] + orjson.dumps(block["input"]).decode())
+        case "thinking" | "redacted_thinking":
+            return 0
+    return count_tokens(orjson.dumps(block).decode())
+
+
+def _attachment(block: Json) -> Attachment:
+    source = block["source"]
+    kind = CARRIERS[block["type"]]
+    match source["type"]:
+        case "base64":
+            return inline(source["media_type"], source["data"])
+        case "url":
+            return linked(source["url"], kind)
+        case "text":
+            return Attachment(kind, source["media_type"], len(source["data"].encode()))
+        case "file":
+            return Attachment(kind, source["file_id"])
+        case "content":
+            return Attachment(kind, "content blocks")
+    raise ValueError(source["type"])
+
+
+REMEMBERED: Final = 10_000  # prefixes; then it begins anew
+
+
+class PromptCache:
+    """Prefixes of prompts. There is no least length, so that short tests can show it at work."""
+
+    def __init__(self) -> None:
+        self._seen: set[bytes] = set()
+
+    def look(self, call: Json) -> tuple[int, int]:
+        """Return how many tokens are read from the cache and how many are written to it."""
+        digest, tokens, read, marked = blake2b(call["model"].encode(), digest_size=16), 0, 0, 0
+        new: list[bytes] = []
+        for block in whole_prompt(call):
+            plain = {key: value for key, value in block.items() if key != "cache_control"}
+            digest.update(orjson.dumps(plain))
+            tokens += weight(block)
+            if digest.digest() in self._seen:
+                read = tokens
+            if block.get("cache_control"):
+                marked = tokens
+                new.append(digest.digest())
+        if call.get("cache_control"):
+            marked = tokens
+            new.append(digest.digest())
+        self._remember(new)
+        return (read, max(marked - read, 0)) if new else (0, 0)
+
+    def _remember(self, prefixes: list[bytes]) -> None:
+        if len(self._seen) > REMEMBERED:
+            self._seen.clear()
+        self._seen.update(prefixes)
+
+
+FOREIGN: Final = (  # parameters of OpenAI's
+    "frequency_penalty",
+    "logit_bias",
+    "logprobs",
+    "max_completion_tokens",
+    "n",
+    "parallel_tool_calls",
+    "presence_penalty",
+    "reasoning",
+    "reasoning_effort",
+    "response_format",
+    "seed",
+    "stop",
+    "stream_options",
+    "user",
 )
-from workers.simulator.anthropic_prompt_cache import PromptCache
-from workers.simulator.requests import Json, Request, Tool
+LEAST_THINKING: Final = 1024
+
+
+def check(head: Head, call: Json) -> None:
+    """Raise RefusedError where a rule is broken."""
+    if not (head.header(b"anthropic-version") or call.get("anthropic_version")):
+        raise invalid("anthropic-version: header is required")
+    for name in FOREIGN:
+        if name in call:
+            raise invalid(f"{name}: Extra inputs are not permitted")
+    _check_limits(call)
+    _check_messages(call.get("messages"))
+    _check_thoughts(call["messages"])
+    _check_results(call["messages"])
+
+
+def _check_limits(call: Json) -> None:
+    limit = call.get("max_tokens")
+    if not isinstance(limit, int) or limit < 1:
+        raise invalid("max_tokens: Field required")
+    thinking = call.get("thinking") or {}
+    if thinking.get("type") == "enabled":
+        budget = thinking["budget_tokens"]
+        if budget < LEAST_THINKING:
+            raise invalid("thinking.enabled.budget_tokens: Input should be at least 1024")
+        if budget >= limit:
+            raise invalid("`max_tokens` must be greater than `thinking.budget_tokens`")
+
+
+def _check_messages(messages: object) -> None:
+    if not isinstance(messages, list) or not messages:
+        raise invalid("messages: at least one message is required")
+    for number, message in enumerate(messages):
+        if message["role"] not in ("user", "assistant"):
+            raise invalid(f'messages: Unexpected role "{message["role"]}"')
+        if not message["content"] and (number, message["role"]) != (len(messages) - 1, "assistant"):
+            raise invalid(f"messages.{number}: all messages must have non-empty content")
+    if messages[0]["role"] != "user":
+        raise invalid("messages: first message must use the user role")
+
+
+def _check_thoughts(messages: list[Json]) -> None:
+    for number, block in _numbered(messages, "assistant"):
+        if block["type"] == "thinking" and block["signature"] != sign(block["thinking"]):
+            raise invalid(f"messages.{number}: Invalid `signature` in `thinking` block")
+
+
+def _check_results(messages: list[Json]) -> None:
+    """A result answers a call of the message before, and every call has one."""
+    for before, message in pairwise(messages):
+        called = {each["id"] for each in _of_type(before, "tool_use")}
+        answered = {each["tool_use_id"] for each in _of_type(message, "tool_result")}
+        if answered - called:
+            raise invalid("messages: unexpected `tool_use_id` found in `tool_result` blocks")
+        if called - answered:
+            raise invalid("messages: `tool_use` ids were found without `tool_result` blocks")
+
+
+def _numbered(messages: list[Json], role: str) -> Iterator[tuple[int, Json]]:
+    for number, message in enumerate(messages):
+        if message["role"] == role:
+            yield from ((number, block) for block in blocks_of(message["content"]))
+
+
+def _of_type(message: Json, kind: str) -> list[Json]:
+    return [block for block in blocks_of(message["content"]) if block["type"] == kind]
+
 
 THINKING: Final = ("enabled", "adaptive")
 

@@ -1,19 +1,175 @@
-"""POST /v1/messages."""
+"""POST /v1/messages: answers, streams and errors as Anthropic sends them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
 from uuid import uuid4
 
 import orjson
 
-from workers.simulator.anthropic_errors import OVERLOADED, envelope
-from workers.simulator.anthropic_message import message
-from workers.simulator.anthropic_prompt_cache import PromptCache
-from workers.simulator.anthropic_request import understand
-from workers.simulator.anthropic_rules import check
-from workers.simulator.anthropic_stream import event, events
-from workers.simulator.bodies import json_call
-from workers.simulator.requests import ErrorReply, RefusedError, Reply, Request, invalid
-from workers.simulator.wire import Head, Header, Wire
+from workers.simulator.anthropic_request import PromptCache, check, understand
+from workers.simulator.http import json_call
+from workers.simulator.replies import pieces, sign
+from workers.simulator.wire import (
+    ErrorReply,
+    Head,
+    Header,
+    Json,
+    RefusalKind,
+    RefusedError,
+    Reply,
+    Request,
+    ToolCall,
+    Wire,
+    invalid,
+)
+
+OVERLOADED: Final = 529
+TYPES: Final[dict[RefusalKind, str]] = {
+    "rate_limited": "rate_limit_error",
+    "server_error": "api_error",
+    "overloaded": "overloaded_error",
+    "unauthorized": "authentication_error",
+    "bad_request": "invalid_request_error",
+    "context_length": "invalid_request_error",
+    "unknown_model": "not_found_error",
+}
+WORDS: Final[dict[RefusalKind, str]] = {  # where Anthropic has words of its own
+    "rate_limited": "This request would exceed your organization's rate limit",
+    "server_error": "Internal server error: the simulator had an error",
+    "overloaded": "Overloaded",
+    "unauthorized": "invalid x-api-key",
+    "context_length": "prompt is too long: 9001 tokens > 8192 maximum",
+}
+
+
+def envelope(refusal: ErrorReply) -> Json:
+    words = WORDS.get(refusal.kind, refusal.message)
+    return {
+        "type": "error",
+        "error": {"type": TYPES[refusal.kind], "message": words},
+        "request_id": f"req_{uuid4().hex}",
+    }
+
+
+Object = dict[str, Any]
+
+
+def message(request: Request, reply: Reply) -> Object:
+    whole = opening(request) | {
+        "content": content(reply),
+        "stop_reason": stop_reason(reply),
+        "usage": usage(request, reply.tokens),
+    }
+    if not reply.usage:
+        del whole["usage"]
+    return whole
+
+
+def opening(request: Request) -> Object:
+    """Return a message that says nothing yet."""
+    return {
+        "id": f"msg_{uuid4().hex}",
+        "type": "message",
+        "role": "assistant",
+        "model": request.model,
+        "content": [],
+        "stop_reason": None,
+        "stop_sequence": None,
+    }
+
+
+def content(reply: Reply) -> list[Object]:
+    blocks: list[Object] = []
+    if reply.reasoning:
+        signature = sign(reply.reasoning)
+        blocks.append({"type": "thinking", "thinking": reply.reasoning, "signature": signature})
+    if reply.text is not None:
+        blocks.append({"type": "text", "text": reply.text})
+    return blocks + [tool_use(call, orjson.loads(call.arguments)) for call in reply.calls]
+
+
+def tool_use(call: ToolCall, arguments: Object) -> Object:
+    identity = f"toolu_{call.id.removeprefix('call_')}"
+    return {"type": "tool_use", "id": identity, "name": call.name, "input": arguments}
+
+
+def stop_reason(reply: Reply) -> str:
+    if reply.calls:
+        return "tool_use"
+    return "max_tokens" if reply.truncated else "end_turn"
+
+
+def usage(request: Request, written: int) -> Object:
+    """Return what was read and written; what the cache has to do with is not in the input."""
+    return {
+        "input_tokens": request.tokens - request.cached - request.caching,
+        "cache_creation_input_tokens": request.caching,
+        "cache_read_input_tokens": request.cached,
+        "cache_creation": {
+            "ephemeral_5m_input_tokens": request.caching,
+            "ephemeral_1h_input_tokens": 0,
+        },
+        "output_tokens": written,
+        "service_tier": "standard",
+    }
+
+
+Block = tuple[Object, list[Object]]  # as it starts, and what is added to it
+
+
+def event(data: Json) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (data["type"].encode(), orjson.dumps(data))
+
+
+def events(request: Request, reply: Reply) -> Iterator[Json]:
+    """Return start, blocks, delta with the usage so far, stop; a ping after the first start."""
+    message = opening(request)
+    if reply.usage:
+        message["usage"] = usage(request, 1)
+    yield {"type": "message_start", "message": message}
+    for index, (start, deltas) in enumerate(_blocks(reply)):
+        yield {"type": "content_block_start", "index": index, "content_block": start}
+        if not index:
+            yield {"type": "ping"}
+        for delta in deltas:
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+        yield {"type": "content_block_stop", "index": index}
+    yield _end(request, reply)
+    yield {"type": "message_stop"}
+
+
+def _end(request: Request, reply: Reply) -> Json:
+    reason = {"stop_reason": stop_reason(reply), "stop_sequence": None}
+    end: Object = {"type": "message_delta", "delta": reason}
+    if reply.usage:
+        whole = usage(request, reply.tokens)
+        end["usage"] = {key: whole[key] for key in whole if key.endswith("_tokens")}
+    return end
+
+
+def _blocks(reply: Reply) -> Iterator[Block]:
+    if reply.reasoning:
+        yield _thinking(reply.reasoning)
+    if reply.text is not None:
+        deltas: list[Object] = [{"type": "text_delta", "text": each} for each in pieces(reply.text)]
+        yield {"type": "text", "text": ""}, deltas
+    for call in reply.calls:
+        yield _tool_use(call)
+
+
+def _thinking(reasoning: str) -> Block:
+    deltas: list[Object] = [
+        {"type": "thinking_delta", "thinking": piece} for piece in pieces(reasoning)
+    ]
+    signature = {"type": "signature_delta", "signature": sign(reasoning)}
+    return {"type": "thinking", "thinking": "", "signature": ""}, [*deltas, signature]
+
+
+def _tool_use(call: ToolCall) -> Block:
+    """Return a call piece by piece; an input without fields never sends a byte."""
+    written = ["", *pieces(call.arguments)] if call.arguments != "{}" else [""]
+    deltas: list[Object] = [{"type": "input_json_delta", "partial_json": each} for each in written]
+    return tool_use(call, {}), deltas
 
 
 class AnthropicMessages(Wire):

@@ -8,13 +8,18 @@ import orjson
 import uvicorn
 
 from workers.simulator.batches import BatchRoutes
-from workers.simulator.connection import BreakableProtocol
 from workers.simulator.counters import Counters
-from workers.simulator.http import ClientGoneError, Exchange, Receive, Scope, Send
+from workers.simulator.http import (
+    BreakableProtocol,
+    ClientGoneError,
+    Exchange,
+    Receive,
+    Scope,
+    Send,
+)
 from workers.simulator.media_operations import stored
-from workers.simulator.model_calls import generate
+from workers.simulator.model_calls import generate, wire_at
 from workers.simulator.openai_shapes import model_list
-from workers.simulator.routes import wire_at
 
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Handler = Callable[[Exchange, Counters], Awaitable[None]]

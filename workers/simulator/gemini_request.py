@@ -1,12 +1,85 @@
-"""A call of `generateContent`, understood."""
+"""Read a call of `generateContent`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from workers.simulator.gemini_parts import attachments_of, results_of, text_of, weight
-from workers.simulator.gemini_spelling import camel, field, json_schema
-from workers.simulator.requests import Json, Request, Tool, invalid
-from workers.simulator.signatures import genuine
+import orjson
+
+from workers.simulator.media import TOKENS
+from workers.simulator.replies import count_tokens, genuine, inline, kind_of
+from workers.simulator.wire import Attachment, Json, Request, Tool, invalid
+
+
+def field(owner: Json, name: str) -> Any:
+    """Return a field by its camelCase name, whichever way it is spelt."""
+    return owner[name] if name in owner else owner.get(snake(name))
+
+
+def snake(name: str) -> str:
+    return "".join(f"_{each.lower()}" if each.isupper() else each for each in name)
+
+
+def camel(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(other.capitalize() for other in others)
+
+
+def json_schema(schema: Any) -> Any:
+    """Return a schema with the types of JSON Schema: `OBJECT` is `object`."""
+    if isinstance(schema, list):
+        return [json_schema(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        key: value.lower() if key == "type" and isinstance(value, str) else json_schema(value)
+        for key, value in schema.items()
+    }
+
+
+ATTACHMENT_TOKENS: Final = TOKENS
+OUTPUTS: Final = ("output", "result", "error", "return_value")
+
+
+def text_of(parts: Iterable[Json]) -> str:
+    return "\n".join(part["text"] for part in parts if "text" in part and not part.get("thought"))
+
+
+def attachments_of(parts: Iterable[Json]) -> tuple[Attachment, ...]:
+    return tuple(each for each in map(_attachment, parts) if each)
+
+
+def results_of(parts: Iterable[Json]) -> tuple[str, ...]:
+    answers = [field(part, "functionResponse") for part in parts]
+    return tuple(_told(answer["response"]) for answer in answers if answer)
+
+
+def weight(part: Json) -> int:
+    """Return the tokens of a part; earlier thoughts are not counted."""
+    if part.get("thought"):
+        return 0
+    if "text" in part:
+        return count_tokens(part["text"])
+    if _attachment(part):
+        return ATTACHMENT_TOKENS
+    return count_tokens(orjson.dumps(part).decode())
+
+
+def _attachment(part: Json) -> Attachment | None:
+    if data := field(part, "inlineData"):
+        return inline(field(data, "mimeType"), data["data"])
+    if file := field(part, "fileData"):
+        address = field(file, "fileUri")
+        return Attachment(kind_of(field(file, "mimeType") or ""), address)
+    return None
+
+
+def _told(response: Json) -> str:
+    """Return what a function answered: its one output as it is, more as JSON."""
+    values: list[Any] = list(response.values())
+    if len(values) == 1 and next(iter(response)) in OUTPUTS and isinstance(values[0], str):
+        return values[0]
+    return orjson.dumps(response).decode()
+
 
 FIELDS: Final = frozenset(
     {

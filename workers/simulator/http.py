@@ -1,11 +1,17 @@
-"""One HTTP request and its answer."""
+"""HTTP requests and answers over ASGI, with connections that can be broken."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, Protocol
+from dataclasses import dataclass
+from email.message import Message
+from typing import Any, Final, Protocol
 
-from workers.simulator.connection import EXTENSION
-from workers.simulator.wire import JSON, Header
+import orjson
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from workers.simulator.wire import JSON, Header, Json, invalid
 
 Scope = MutableMapping[str, Any]
 AsgiMessage = MutableMapping[str, Any]
@@ -102,3 +108,91 @@ class Exchange:
         if connection is None:
             raise ConnectionResetError("only simulator.app.serve can break connections")
         return connection
+
+
+EXTENSION: Final = "simulator.connection"
+RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # linger on, for no time: close() sends RST
+
+
+class BreakableProtocol(HttpToolsProtocol):
+    """uvicorn's protocol, which offers itself to the application as an ASGI extension."""
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {EXTENSION: self}  # type: ignore[dict-item]
+
+    def close(self) -> None:
+        """Send what was written, then close without ending the answer."""
+        self.transport.close()
+
+    def reset(self) -> None:
+        """Reset the connection; what was not sent yet is lost."""
+        connection: socket.socket = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        self.transport.abort()
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    name: str
+    media_type: str
+    data: bytes
+
+
+def json_object(body: bytes) -> Json:
+    """Return what a JSON body says. Raises RefusedError."""
+    try:
+        call = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise invalid("We could not parse the JSON body of your request") from error
+    if not isinstance(call, dict):
+        raise invalid("The JSON body of your request is not an object")
+    return call
+
+
+def json_call(body: bytes) -> Json:
+    """Return a JSON object that names a model. Raises RefusedError."""
+    call = json_object(body)
+    if not isinstance(call.get("model"), str):
+        raise invalid("you must provide a model parameter")
+    return call
+
+
+def required_text(call: Json, name: str) -> str:
+    """Return a text that must be there and say something. Raises RefusedError."""
+    text = call.get(name)
+    if not isinstance(text, str) or not text.strip():
+        raise invalid(f"Missing required parameter: '{name}'")
+    return text
+
+
+def form(content_type: str, body: bytes) -> tuple[dict[str, str], dict[str, Upload]]:
+    """Return the fields and the files of a multipart form. Raises RefusedError."""
+    boundary = _parameters("content-type", content_type).get_boundary()
+    if not boundary:
+        raise invalid("Expected multipart/form-data with a boundary")
+    fields: dict[str, str] = {}
+    files: dict[str, Upload] = {}
+    for part in (b"\r\n" + body).split(b"\r\n--" + boundary.encode())[1:-1]:
+        head, _, data = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        headers = _headers(head)
+        about = _parameters("content-disposition", headers.get("content-disposition", ""))
+        name = str(about.get_param("name", "", "content-disposition"))
+        if (filename := about.get_filename()) is None:
+            fields[name] = data.decode(errors="replace")
+        else:
+            media_type = headers.get("content-type", "application/octet-stream")
+            files[name] = Upload(filename, media_type, data)
+    return fields, files
+
+
+def _headers(head: bytes) -> dict[str, str]:
+    lines = head.decode(errors="replace").split("\r\n")
+    pairs = [line.partition(":") for line in lines]
+    return {name.strip().lower(): value.strip() for name, _, value in pairs}
+
+
+def _parameters(name: str, value: str) -> Message:
+    message = Message()
+    message[name] = value
+    return message

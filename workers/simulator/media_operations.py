@@ -1,4 +1,4 @@
-"""POST /v1/images/generations, and the files its addresses lead to."""
+"""POST /v1/images/generations, /v1/audio/speech and /v1/audio/transcriptions."""
 
 import time
 from base64 import b64encode
@@ -6,12 +6,11 @@ from typing import Any, Final
 
 import orjson
 
-from workers.simulator.bodies import required_text
-from workers.simulator.media import SIDE, TOKENS, colour_of, square
-from workers.simulator.operation import Operation
+from workers.simulator.http import Upload, form, required_text
+from workers.simulator.media import SIDE, TOKENS, colour_of, samples, seconds, square, wav
+from workers.simulator.openai_wire import Operation
 from workers.simulator.replies import count_tokens
-from workers.simulator.requests import Json, Reply, Request, invalid
-from workers.simulator.wire import Head
+from workers.simulator.wire import JSON, Head, Json, Reply, Request, invalid
 
 PLACE: Final = "/_images/"  # where the files are served
 SUFFIX: Final = ".png"
@@ -69,4 +68,93 @@ def _usage(read: int, drawn: int) -> dict[str, Any]:
         "output_tokens": drawn,
         "total_tokens": read + drawn,
         "input_tokens_details": {"text_tokens": read, "image_tokens": 0},
+    }
+
+
+WAV: Final = b"audio/wav"
+PCM: Final = b"audio/pcm"
+LONGEST: Final = 4096  # characters
+
+
+class Speech(Operation):
+    """A tone as long as the text: bare samples where `pcm` is asked for, else a WAV file."""
+
+    def understand(self, call: Json, head: Head) -> Request:
+        del head
+        text = required_text(call, "input")
+        if len(text) > LONGEST:
+            raise invalid(f"Invalid value for 'input': at most {LONGEST} characters can be said")
+        if not call.get("voice"):
+            raise invalid("Missing required parameter: 'voice'")
+        content = PCM if call.get("response_format") == "pcm" else WAV
+        return Request(call["model"], text=text, tokens=count_tokens(text), detail=content)
+
+    def content(self, request: Request) -> bytes:
+        content: bytes = request.detail
+        return content
+
+    def answer(self, request: Request, reply: Reply) -> bytes:
+        del reply
+        return samples(request.text) if request.detail == PCM else wav(request.text)
+
+
+TEXT: Final = b"text/plain; charset=utf-8"
+FORMATS: Final = ("json", "text", "verbose_json")
+
+
+class Transcriptions(Operation):
+    """Nothing is heard: the transcript tells the name and the size of the file."""
+
+    def read(self, head: Head, body: bytes) -> Request:
+        fields, files = form(head.header(b"content-type"), body)
+        if "model" not in fields or "file" not in files:
+            raise invalid("A model and a file are required")
+        form_asked = fields.get("response_format", "json")
+        if form_asked not in FORMATS:
+            raise invalid("Invalid value for 'response_format'")
+        language = fields.get("language", "en")
+        return Request(fields["model"], detail=(files["file"], form_asked, language))
+
+    def understand(self, call: Json, head: Head) -> Request:
+        raise NotImplementedError  # a form is read, not JSON
+
+    def content(self, request: Request) -> bytes:
+        return TEXT if request.detail[1] == "text" else JSON
+
+    def answer(self, request: Request, reply: Reply) -> bytes:
+        file, asked, language = request.detail
+        text = transcript(file)
+        if asked == "text":
+            return f"{text}\n".encode()
+        length = round(seconds(file.data), 3)
+        whole: dict[str, Any] = {"text": text}
+        if asked == "verbose_json":
+            whole |= _verbose(text, length, language)
+        if reply.usage:
+            whole["usage"] = {"type": "duration", "seconds": length}
+        return orjson.dumps(whole)
+
+
+def transcript(file: Upload) -> str:
+    return f"The file is called {file.name} and has {len(file.data)} bytes."
+
+
+def _verbose(text: str, length: float, language: str) -> dict[str, Any]:
+    segment = {
+        "id": 0,
+        "seek": 0,
+        "start": 0.0,
+        "end": length,
+        "text": text,
+        "tokens": [],
+        "temperature": 0.0,
+        "avg_logprob": -0.1,
+        "compression_ratio": 1.0,
+        "no_speech_prob": 0.0,
+    }
+    return {
+        "task": "transcribe",
+        "language": language,
+        "duration": length,
+        "segments": [segment],
     }

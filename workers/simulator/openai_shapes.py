@@ -1,4 +1,4 @@
-"""The objects of OpenAI's chat API: completion, chunk, usage, model."""
+"""The objects and errors of OpenAI's API: messages, completion, chunk, usage, model."""
 
 import time
 from base64 import b64encode
@@ -6,9 +6,84 @@ from collections.abc import Iterator
 from typing import Any, Final
 from uuid import uuid4
 
+import orjson
+
 from workers.simulator.behaviour import LISTED
-from workers.simulator.replies import pieces
-from workers.simulator.requests import Reply, Request, ToolCall
+from workers.simulator.replies import inline, linked, pieces
+from workers.simulator.wire import (
+    Attachment,
+    ErrorReply,
+    Json,
+    RefusalKind,
+    Reply,
+    Request,
+    ToolCall,
+    Wire,
+)
+
+ERRORS: Final[dict[RefusalKind, tuple[str, str | None, str | None]]] = {
+    # kind: type, param, code
+    "rate_limited": ("requests", None, "rate_limit_exceeded"),
+    "server_error": ("server_error", None, None),
+    "overloaded": ("service_unavailable_error", None, "overloaded"),
+    "unauthorized": ("invalid_request_error", None, "invalid_api_key"),
+    "bad_request": ("invalid_request_error", "messages", None),
+    "context_length": ("invalid_request_error", "messages", "context_length_exceeded"),
+    "unknown_model": ("invalid_request_error", "model", "model_not_found"),
+}
+
+
+class OpenAIWire(Wire):
+    """A wire that says errors as OpenAI does."""
+
+    def refuse(self, refusal: ErrorReply) -> bytes:
+        return orjson.dumps(envelope(refusal))
+
+    def error_event(self, refusal: ErrorReply) -> bytes:
+        return event(envelope(refusal))
+
+
+def envelope(refusal: ErrorReply) -> Json:
+    kind, param, code = ERRORS[refusal.kind]
+    return {"error": {"message": refusal.message, "type": kind, "param": param, "code": code}}
+
+
+def event(data: Json) -> bytes:
+    return b"data: %b\n\n" % orjson.dumps(data)
+
+
+def text_of(content: Any) -> str:
+    if isinstance(content, str):
+        return content
+    parts = content or ()
+    return "\n".join(part["text"] for part in parts if part["type"] == "text")
+
+
+def attachments_of(content: Any) -> tuple[Attachment, ...]:
+    """Return what is not text. Raises ValueError where it is of no kind there is."""
+    if not isinstance(content, list):
+        return ()
+    return tuple(_attachment(part) for part in content if part["type"] not in ("text", "refusal"))
+
+
+def _attachment(part: Json) -> Attachment:
+    match part["type"]:
+        case "image_url":
+            return linked(part["image_url"]["url"], "image")
+        case "video_url":
+            return linked(part["video_url"]["url"], "video")
+        case "input_audio":
+            sound = part["input_audio"]
+            if isinstance(sound, str):  # Mistral's; a data URI or bare base64
+                return linked(sound, "sound") if ":" in sound[:8] else inline("audio", sound)
+            return inline(f"audio/{sound['format']}", sound["data"])
+        case "file":
+            file = part["file"]
+            return linked(file.get("file_data") or file["file_id"], "document")
+        case "document_url":
+            return linked(part["document_url"], "document")
+    raise ValueError(part["type"])
+
 
 Object = dict[str, Any]
 

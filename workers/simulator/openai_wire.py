@@ -1,17 +1,41 @@
-"""OpenAI's chat completions: how a call is read and answered; the shapes are in `openai_shapes`."""
+"""OpenAI's chat completions, and the base of its other operations."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import orjson
 
-from workers.simulator.bodies import json_call
-from workers.simulator.openai_errors import OpenAIWire, event
-from workers.simulator.openai_parts import attachments_of, text_of
-from workers.simulator.openai_shapes import chunks, completion
+from workers.simulator.http import json_call
+from workers.simulator.openai_shapes import (
+    OpenAIWire,
+    attachments_of,
+    chunks,
+    completion,
+    event,
+    text_of,
+)
 from workers.simulator.replies import count_tokens
-from workers.simulator.requests import Json, Reply, Request, Tool, invalid
-from workers.simulator.wire import Head
+from workers.simulator.wire import Head, Json, Reply, Request, Tool, invalid
+
+
+class Operation(OpenAIWire):
+    """An endpoint that takes a JSON object and never streams."""
+
+    def read(self, head: Head, body: bytes) -> Request:
+        call = json_call(body)
+        try:
+            return self.understand(call, head)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise invalid("The request does not have the shape of this endpoint's") from error
+
+    @abstractmethod
+    def understand(self, call: Json, head: Head) -> Request:
+        """Return the request. May raise RefusedError, and what a wrong shape raises."""
+
+    def events(self, request: Request, reply: Reply) -> Iterable[bytes]:
+        yield self.answer(request, reply)
+
 
 ATTACHMENT_TOKENS: Final = 85  # what OpenAI takes for an image of low detail
 DONE: Final = b"data: [DONE]\n\n"

@@ -1,15 +1,77 @@
-"""What the simulator says. A token is taken to be four characters, rounded up."""
+"""Compose the simulator's replies. A token is taken to be four characters, rounded up."""
 
+from base64 import b64decode, b64encode
+from binascii import Error
+from collections.abc import Iterable
+from hashlib import blake2b
 from itertools import count
 from typing import Final
 
 import orjson
 
-from workers.simulator.attachments import described
 from workers.simulator.behaviour import Behaviour, Style
 from workers.simulator.media import TOKENS, colour_of, square
-from workers.simulator.requests import Reply, Request, Tool, ToolCall
 from workers.simulator.specimens import specimen
+from workers.simulator.wire import Attachment, AttachmentKind, Reply, Request, Tool, ToolCall
+
+KEY: Final = b"simulator"
+SIZE: Final = 24
+
+
+def sign(text: str) -> str:
+    digest = blake2b(text.encode(), digest_size=SIZE).digest()
+    return b64encode(digest + _seal(digest)).decode()
+
+
+def genuine(signature: str) -> bool:
+    """Tell whether a simulator signed this, whatever the text was."""
+    try:
+        data = b64decode(signature, validate=True)
+    except (Error, ValueError):
+        return False
+    return _seal(data[:SIZE]) == data[SIZE:]
+
+
+def _seal(digest: bytes) -> bytes:
+    return blake2b(digest, key=KEY, digest_size=SIZE).digest()
+
+
+KINDS: Final[dict[str, AttachmentKind]] = {"image": "image", "audio": "sound", "video": "video"}
+ORDER: Final[tuple[AttachmentKind, ...]] = ("image", "document", "sound", "video")
+
+
+def kind_of(media_type: str) -> AttachmentKind:
+    return KINDS.get(media_type.partition("/")[0], "document")
+
+
+def inline(media_type: str, data: str) -> Attachment:
+    """Return what was sent whole, as base64 (of either alphabet)."""
+    size = len(data) * 3 // 4 - data[-2:].count("=")
+    return Attachment(kind_of(media_type), media_type, size)
+
+
+def linked(address: str, kind: AttachmentKind) -> Attachment:
+    """Return what is at an address; a data URI carries it and says its own kind."""
+    if not address.startswith("data:"):
+        return Attachment(kind, address)
+    head, _, data = address.partition(",")
+    media_type = head.removeprefix("data:").partition(";")[0]
+    return inline(media_type, data)
+
+
+def described(attachments: Iterable[Attachment]) -> str:
+    """Return `2 images (image/png, 68 bytes; https://…) and 1 document (…)`."""
+    groups: dict[AttachmentKind, list[str]] = {}
+    for each in attachments:
+        size = "" if each.size is None else f", {each.size} bytes"
+        groups.setdefault(each.kind, []).append(each.what + size)
+    told = [_group(kind, groups[kind]) for kind in ORDER if kind in groups]
+    return " and ".join([", ".join(told[:-1]), told[-1]] if told[1:] else told)
+
+
+def _group(kind: AttachmentKind, members: list[str]) -> str:
+    return f"{len(members)} {kind}{'s' * (len(members) > 1)} ({'; '.join(members)})"
+
 
 CHARACTERS_PER_TOKEN: Final = 4
 FIRST_WORDS: Final = 8

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from math import ceil, inf
 from typing import Any, Final
 
-from workers.simulator.requests import invalid
+from workers.simulator.wire import invalid
 
 Schema = Mapping[str, Any]
 

@@ -1,19 +1,22 @@
-"""POST /v1/completions, the older way to ask."""
+"""POST /v1/completions, /v1/embeddings and /v1/rerank."""
 
+import struct
 import time
+from base64 import b64encode
 from collections.abc import Iterable, Iterator
-from typing import Any
+from functools import lru_cache
+from hashlib import shake_128
+from math import sqrt
+from typing import Any, Final
 from uuid import uuid4
 
 import orjson
 
-from workers.simulator.bodies import json_call
-from workers.simulator.openai_errors import OpenAIWire, event
-from workers.simulator.openai_shapes import finish_reason, usage
-from workers.simulator.openai_wire import DONE
+from workers.simulator.http import json_call, required_text
+from workers.simulator.openai_shapes import OpenAIWire, event, finish_reason, usage
+from workers.simulator.openai_wire import DONE, Operation
 from workers.simulator.replies import count_tokens, pieces
-from workers.simulator.requests import Reply, Request, invalid
-from workers.simulator.wire import Head
+from workers.simulator.wire import ErrorReply, Head, Json, Reply, Request, invalid
 
 DEFAULT_LIMIT = 16  # tokens, as OpenAI has it
 
@@ -76,3 +79,145 @@ def _head(request: Request) -> dict[str, Any]:
 
 def _choice(text: str, finish: str | None) -> dict[str, Any]:
     return {"text": text, "index": 0, "logprobs": None, "finish_reason": finish}
+
+
+DIMENSIONS: Final = 1536
+MOST_DIMENSIONS: Final = 4096
+MOST_INPUTS: Final = 2048
+FORMATS: Final = ("float", "base64")
+Input = str | list[int]
+
+
+class Embeddings(Operation):
+    """Vectors of unit length; the same input has the same vector, always."""
+
+    def understand(self, call: Json, head: Head) -> Request:
+        del head
+        inputs = _inputs(call["input"])
+        dimensions = int(call.get("dimensions") or DIMENSIONS)
+        if not 1 <= dimensions <= MOST_DIMENSIONS:
+            raise invalid(f"Invalid value for 'dimensions': 1 to {MOST_DIMENSIONS} can be had")
+        encoding = call.get("encoding_format") or "float"
+        if encoding not in FORMATS:
+            raise invalid("Invalid value for 'encoding_format'")
+        tokens = sum(map(_count, inputs))
+        detail = (inputs, dimensions, encoding)
+        return Request(call["model"], tokens=tokens, detail=detail)
+
+    def answer(self, request: Request, reply: Reply) -> bytes:
+        inputs, dimensions, encoding = request.detail
+        data = [
+            {"object": "embedding", "index": index, "embedding": _encoded(each, encoding)}
+            for index, each in enumerate(vector(_key(each), dimensions) for each in inputs)
+        ]
+        whole: dict[str, Any] = {"object": "list", "data": data, "model": request.model}
+        if reply.usage:
+            whole["usage"] = {"prompt_tokens": request.tokens, "total_tokens": request.tokens}
+        return orjson.dumps(whole)
+
+
+@lru_cache(maxsize=1024)
+def vector(key: bytes, dimensions: int) -> tuple[float, ...]:
+    raw = struct.unpack(f"<{dimensions}h", shake_128(key).digest(2 * dimensions))
+    length = sqrt(sum(number * number for number in raw)) or 1.0
+    return tuple(number / length for number in raw)
+
+
+def _inputs(asked: Any) -> list[Input]:
+    """Return one input or many: texts, or lists of tokens."""
+    if isinstance(asked, str) or (asked and isinstance(asked[0], int)):
+        asked = [asked]
+    if not asked or len(asked) > MOST_INPUTS or not all(map(_valid, asked)):
+        raise invalid("Invalid value for 'input': texts or lists of tokens, none empty")
+    inputs: list[Input] = asked
+    return inputs
+
+
+def _valid(each: Any) -> bool:
+    if isinstance(each, str):
+        return bool(each)
+    return isinstance(each, list) and bool(each) and all(isinstance(token, int) for token in each)
+
+
+def _count(each: Input) -> int:
+    return count_tokens(each) if isinstance(each, str) else len(each)
+
+
+def _key(each: Input) -> bytes:
+    return each.encode() if isinstance(each, str) else orjson.dumps(each)
+
+
+def _encoded(numbers: tuple[float, ...], encoding: str) -> tuple[float, ...] | str:
+    if encoding == "float":
+        return numbers
+    return b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+
+
+class Rerank(Operation):
+    """A document's score is the share of the query's words that it has."""
+
+    tells_documents = True  # unless it is asked not to
+
+    def understand(self, call: Json, head: Head) -> Request:
+        del head
+        query = required_text(call, "query")
+        documents = [_text(document) for document in call["documents"]]
+        if not documents:
+            raise invalid("Missing required parameter: 'documents'")
+        most = call.get("top_n") or call.get("top_k") or len(documents)
+        told = bool(call.get("return_documents", self.tells_documents))
+        tokens = sum(map(count_tokens, documents)) + count_tokens(query)
+        detail = (documents, int(most), told)
+        return Request(call["model"], text=query, tokens=tokens, detail=detail)
+
+    def answer(self, request: Request, reply: Reply) -> bytes:
+        whole: dict[str, Any] = {
+            "id": str(uuid4()),
+            "model": request.model,
+            "results": _results(request),
+        }
+        if reply.usage:
+            whole["usage"] = {"total_tokens": request.tokens}
+        return orjson.dumps(whole)
+
+
+class CohereRerank(Rerank):
+    """The same in Cohere's words."""
+
+    tells_documents = False
+
+    def answer(self, request: Request, reply: Reply) -> bytes:
+        meta: dict[str, Any] = {"api_version": {"version": "2"}}
+        if reply.usage:
+            meta["billed_units"] = {"search_units": 1}
+        whole = {"id": str(uuid4()), "results": _results(request), "meta": meta}
+        return orjson.dumps(whole)
+
+    def refuse(self, refusal: ErrorReply) -> bytes:
+        return orjson.dumps({"id": str(uuid4()), "message": refusal.message})
+
+
+def score(query: str, document: str) -> float:
+    wanted, there = _words(query), _words(document)
+    return round(len(wanted & there) / len(wanted), 6) if wanted else 0.0
+
+
+def _results(request: Request) -> list[dict[str, Any]]:
+    documents, most, told = request.detail
+    scores = [score(request.text, document) for document in documents]
+    order = sorted(range(len(documents)), key=lambda index: -scores[index])
+    return [
+        {"index": index, "relevance_score": scores[index]}
+        | ({"document": {"text": documents[index]}} if told else {})
+        for index in order[:most]
+    ]
+
+
+def _text(document: Any) -> str:
+    text = document if isinstance(document, str) else document["text"]
+    return str(text)
+
+
+def _words(text: str) -> set[str]:
+    words = {word.strip("?!.,;:'\"()").lower() for word in text.split()}
+    return words - {""}

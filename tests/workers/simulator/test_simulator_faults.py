@@ -9,8 +9,7 @@ import openai
 import pytest
 
 from workers.simulator.behaviour import parse
-from workers.simulator.breakages import HUGE_BYTES
-from workers.simulator.faults import refusal_due
+from workers.simulator.faults import HUGE_BYTES, refusal_due
 
 BOTH = pytest.mark.parametrize("stream", [False, True])
 

@@ -11,8 +11,8 @@ import httpx
 import openai
 import pytest
 
-from workers.simulator.rerank import score
-from workers.simulator.sounds import wav
+from workers.simulator.media import wav
+from workers.simulator.text_operations import score
 
 MESSAGES = [{"role": "user", "content": "Draw a ship"}]
 

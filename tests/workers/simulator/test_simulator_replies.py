@@ -4,10 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.simulator.attachments import inline, linked
 from workers.simulator.behaviour import parse
-from workers.simulator.replies import STORY, compose, count_tokens, pieces
-from workers.simulator.requests import Attachment, Request
+from workers.simulator.replies import STORY, compose, count_tokens, inline, linked, pieces
+from workers.simulator.wire import Attachment, Request
 
 
 def reply_to(text, model="sim", **more):

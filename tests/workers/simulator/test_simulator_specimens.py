@@ -3,8 +3,8 @@ from typing import Literal
 import pytest
 from pydantic import BaseModel, Field
 
-from workers.simulator.requests import RefusedError
 from workers.simulator.specimens import DEEPEST, specimen
+from workers.simulator.wire import RefusedError
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ from typing import Any
 import orjson
 
 from workers.simulator.batches.store import Done, Line, SimulatedBatch, Store
-from workers.simulator.bodies import json_object
 from workers.simulator.counters import Counters
-from workers.simulator.requests import invalid
-from workers.simulator.routes import ENDPOINTS
-from workers.simulator.wire import Head
+from workers.simulator.http import json_object
+from workers.simulator.model_calls import ENDPOINTS
+from workers.simulator.wire import Head, invalid
 
 Object = dict[str, Any]
 OK = 200

@@ -7,11 +7,10 @@ import orjson
 
 from workers.simulator.batches.store import Done, Line, SimulatedBatch, Store
 from workers.simulator.behaviour import BatchFate
-from workers.simulator.bodies import form, json_object
 from workers.simulator.counters import Counters
-from workers.simulator.requests import invalid
-from workers.simulator.routes import WIRES
-from workers.simulator.wire import Head
+from workers.simulator.http import form, json_object
+from workers.simulator.model_calls import WIRES
+from workers.simulator.wire import Head, invalid
 
 Object = dict[str, Any]
 WINDOW_SECONDS = 86_400

@@ -13,9 +13,8 @@ from workers.simulator.batches.store import SimulatedBatch, Store
 from workers.simulator.behaviour import BatchFate
 from workers.simulator.counters import Counters
 from workers.simulator.http import Exchange
-from workers.simulator.requests import RefusedError
-from workers.simulator.routes import ENDPOINTS
-from workers.simulator.wire import Wire
+from workers.simulator.model_calls import ENDPOINTS
+from workers.simulator.wire import RefusedError, Wire
 
 Handler = Callable[[Exchange, Counters], Awaitable[None]]
 PATHS: Final = re.compile(

@@ -10,8 +10,7 @@ from workers.simulator.behaviour import BatchFate, Behaviour, UnknownModelError,
 from workers.simulator.counters import Counters
 from workers.simulator.faults import SERVER_ERROR, refusal_due
 from workers.simulator.replies import compose
-from workers.simulator.requests import RefusedError
-from workers.simulator.wire import Head, Wire
+from workers.simulator.wire import Head, RefusedError, Wire
 
 
 class Line(NamedTuple):

@@ -1,1 +1,0 @@
-"""What OpenAI-compatible providers offer beside chat: one file per endpoint."""
