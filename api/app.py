@@ -15,21 +15,20 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from api import openapi, queries, unrouted
-from api.accounts.routes import router as accounts
+from api import openapi
+from api.core import errors
+from api.core import request as queries
 from api.core.auth import Keyring
-from api.core.concurrency_limits import AtEnd, OpenStreams
+from api.core.concurrency_limits import AtEnd, OpenStreams, UploadTurns
 from api.core.errors import PREFIXES, error_response
 from api.core.job_subscriptions import News
 from api.core.local_models import LocalModels
-from api.core.middleware import CrossOrigin, NoStalling, RequestIds, Unexpected
+from api.core.middleware import CrossOrigin, NoStalling, RequestIds, TrustedProxies, Unexpected
 from api.core.rate_limits import CountedRefusals
 from api.core.services import Services
-from api.monitoring import routes
+from api.monitoring import routes as monitoring
 from api.pages import router as pages
-from api.proxies import TrustedProxies
-from api.routes import ROUTERS, metrics
-from api.upload_turns import UploadTurns
+from api.routers import ROUTERS
 from broker import providers, settings
 from broker.bodies import plainly
 from broker.catalog import LiveCatalog
@@ -95,19 +94,19 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         docs_url="/docs",
         redoc_url=None,
-        redirect_slashes=False,  # `unrouted` does it, without the caller's Host header
+        redirect_slashes=False,  # `core.errors` does it, without the caller's Host header
         generate_unique_id_function=lambda route: route.name,
     )
     for prefix in PREFIXES:
         documented = prefix == PREFIXES[0]  # once, though they answer under both
-        for router in (*ROUTERS, accounts):
+        for router in ROUTERS:
             app.include_router(
                 router,
                 prefix=prefix,
-                dependencies=[Depends(queries.check)],
+                dependencies=[Depends(queries.check_query)],
                 include_in_schema=documented,
             )
-    for router in (routes.router, metrics.router, pages):
+    for router in (monitoring.router, pages):
         app.include_router(router)
     app.add_middleware(NoStalling)
     app.add_middleware(Unexpected)
@@ -202,4 +201,4 @@ def _shape_errors(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def turned_away(request: Request, error: HTTPException) -> Response:
-        return unrouted.answer(app, request, error)
+        return errors.answer_unrouted(app, request, error)

@@ -4,16 +4,19 @@ FastAPI describes the routes. What it cannot know it is told here: the bodies th
 themselves, the key, what is answered, and the two shapes of an error.
 """
 
+from pathlib import Path
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api import answers
 from api.accounts.schemas import (
     AppCodeRequest,
     CodeExchange,
+    CredentialChanges,
+    CredentialRequest,
     KeyChanges,
     KeyRequest,
     MembersRequest,
@@ -28,7 +31,6 @@ from api.comparisons.schemas import CompareRequest
 from api.core.errors import is_own_route
 from api.core.openapi_bodies import REFERENCE
 from api.jobs.schemas import JobRequest
-from api.schemas.byok import CredentialChanges, CredentialRequest
 from api.usage.schemas import AnalyticsQuery
 from api.webhooks.schemas import (
     EndpointChanges,
@@ -38,6 +40,7 @@ from api.webhooks.schemas import (
     RotationRequest,
 )
 from broker.bodies import SCHEMAS
+from broker.completion import Json
 
 DESCRIPTION = """
 One OpenAI-compatible API over every provider.
@@ -133,10 +136,10 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
     schemas.update(component_schemas(), Error=ENVELOPE, Problem=PROBLEM)
     components["securitySchemes"] = {"key": KEY}
     document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
-    examples = answers.recorded()
+    examples = read_examples()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
-            answers.describe(operation, examples.get(f"{method.upper()} {path}", {}))
+            add_examples(operation, examples.get(f"{method.upper()} {path}", {}))
             operation["responses"].pop("422", None)  # a parameter that is wrong is a 400 here
             operation["responses"]["default"] = _error_of(path)
             if not path.startswith("/health"):
@@ -200,3 +203,30 @@ def component_schemas() -> dict[str, Any]:
             for field in schema["properties"].values():
                 field.pop("default", None)
     return schemas
+
+
+EXAMPLES = Path(__file__).with_name("examples")
+
+
+def read_examples() -> Json:
+    """Return the answers: by operation (`GET /api/v1/jobs`), by status, by media type."""
+    found: Json = {}
+    for file in sorted(EXAMPLES.glob("*.json")):
+        found |= orjson.loads(file.read_bytes())
+    return found
+
+
+def add_examples(operation: Json, answers: Json) -> None:
+    """Give an operation of the document the examples of its answers."""
+    for status, response in operation["responses"].items():
+        if by_media := answers.get(status):
+            response["content"] = {media: _content(each) for media, each in by_media.items()}
+
+
+def _content(answer: Any) -> Json:
+    match answer:
+        case None:  # bytes: nothing to show
+            return {"schema": {"type": "string", "format": "binary"}}
+        case str():
+            return {"schema": {"type": "string"}, "example": answer}
+    return {"schema": {"type": "object"}, "example": answer}

@@ -5,11 +5,11 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.account_scope import all_or_own
 from api.accounts import views
 from api.accounts.schemas import AuditQuery
 from api.core import request as reading
 from api.core.errors import json_response
+from api.core.scope import all_or_own
 from api.core.services import services_of
 from broker import audit
 from broker.audit import AuditFilter

@@ -6,13 +6,13 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.account_scope import all_or_own, workspace_of
+from api.accounts.schemas import BYOK_BODY, BYOK_CHANGES_BODY, CredentialChanges, CredentialRequest
 from api.accounts.views import iso
 from api.core import request as reading
 from api.core.auth import actor_of
 from api.core.errors import json_response
+from api.core.scope import all_or_own, workspace_of
 from api.core.services import Services, services_of
-from api.schemas.byok import BYOK_BODY, BYOK_CHANGES_BODY, CredentialChanges, CredentialRequest
 from broker import accounts, credentials, providers
 from broker.accounts import Principal
 from broker.administration import carry_out

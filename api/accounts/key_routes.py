@@ -1,4 +1,4 @@
-"""/keys: API keys made, listed, changed, deleted with a management key; /key: one's own."""
+"""/keys and /key: API keys. /auth/keys: an app's code for a key (PKCE, OpenRouter's shapes)."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -7,19 +7,30 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api import key_jobs
-from api.account_scope import all_or_own, workspace_of
-from api.accounts import views
-from api.accounts.schemas import KEY_BODY, KEY_CHANGES_BODY, KeyChanges, KeyRequest, milliseconds
-from api.accounts.views import Standing
+from api.accounts import key_jobs, views
+from api.accounts.schemas import (
+    APP_CODE_BODY,
+    CODE_EXCHANGE_BODY,
+    KEY_BODY,
+    KEY_CHANGES_BODY,
+    AppCodeRequest,
+    CodeExchange,
+    KeyChanges,
+    KeyRequest,
+    milliseconds,
+)
+from api.accounts.views import Standing, iso
 from api.core import request as reading
 from api.core.auth import actor_of
 from api.core.errors import json_response
+from api.core.openapi_bodies import NO_KEY
+from api.core.scope import all_or_own, workspace_of
 from api.core.services import Services, services_of
 from broker import accounts, budgets, limits, usage
-from broker.accounts import CallerKind, KeyFilter, Principal, members
-from broker.administration import carry_out
+from broker.accounts import CallerKind, KeyFilter, Principal, Role, members
+from broker.administration import apps, carry_out
 from broker.administration import keys as administration
+from broker.administration.apps import Grant
 from broker.administration.keys import KeyWish
 from broker.bodies import validated
 from broker.clock import now_ms
@@ -223,3 +234,54 @@ def _columns(asked: Json) -> Json:
     if columns.get("limit_reset") is not None:
         columns["limit_reset"] = columns["limit_reset"].value
     return columns
+
+
+app_code_router = APIRouter(prefix="/auth/keys", tags=["apps"])
+
+
+@app_code_router.post("/code", openapi_extra=APP_CODE_BODY)
+async def create_app_code(request: Request) -> Response:
+    """Make a code without a browser: with a management key, or signed in."""
+    services = services_of(request)
+    principal = await services.keyring.administrator(request, Role.MEMBER)
+    wanted = await reading.asked(request, services, AppCodeRequest)
+    host = apps.check_callback(wanted.callback_url)
+    owner = await workspace_of(services, principal, wanted.workspace_id)
+    user_id = principal.user_id if principal.kind is CallerKind.SESSION else None
+    grant = Grant(
+        owner, user_id, wanted.key_label or host, columns_of(wanted),
+        wanted.code_challenge, wanted.code_challenge_method,
+    )  # fmt: skip
+    actor = actor_of(request, principal)
+    code = await carry_out(
+        services.database, lambda connection: apps.grant_code(connection, actor, grant)
+    )
+    return json_response({"data": {"id": code, "app_id": 0, "created_at": iso(now_ms())}})
+
+
+@app_code_router.post("", openapi_extra=CODE_EXCHANGE_BODY | NO_KEY)
+async def exchange_app_code(request: Request) -> Response:
+    """Exchange a code for a key. No key is needed: the code and its verifier are the proof."""
+    services = services_of(request)
+    wanted = await reading.asked(request, services, CodeExchange)
+    address = request.client.host if request.client else None
+    made, user_id = await carry_out(
+        services.database,
+        lambda connection: apps.exchange(
+            connection, address, wanted.code, wanted.code_verifier, wanted.code_challenge_method
+        ),
+    )
+    return json_response({"key": made.key, "user_id": user_id})
+
+
+def columns_of(wanted: AppCodeRequest) -> Json:
+    """Return the limits that a code carries, as columns of the key to come."""
+    limit, reset = wanted.limit, wanted.usage_limit_type
+    if limit is not None and limit <= 0:
+        raise PermissionDeniedError("A key that may spend nothing is of no use.", param="limit")
+    return {
+        "limit_nanos": None if limit is None else nanos_from_usd(limit),
+        "limit_reset": None if reset is None else reset.value,
+        "expires_at": milliseconds(wanted.expires_at),
+        "scopes": orjson.dumps(wanted.scopes).decode(),
+    }

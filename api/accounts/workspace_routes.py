@@ -6,7 +6,6 @@ import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.account_scope import workspace_of
 from api.accounts import views
 from api.accounts.schemas import (
     MEMBERS_BODY,
@@ -19,6 +18,7 @@ from api.accounts.schemas import (
 from api.core import request as reading
 from api.core.auth import actor_of
 from api.core.errors import json_response
+from api.core.scope import workspace_of
 from api.core.services import Services, services_of
 from broker import accounts
 from broker.accounts import Principal, Role, members, users

@@ -12,7 +12,7 @@ import orjson
 from ijson.common import IncompleteJSONError, JSONError, ObjectBuilder
 from starlette.requests import Request
 
-from api import encodings
+from api.core import headers
 from broker.completion import Json
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 
@@ -25,7 +25,7 @@ async def read_batch_body(request: Request, write: Callable[[bytes], None], most
 
     Raises for what is no JSON object, and for what is too large.
     """
-    encodings.check(request)
+    headers.refuse_encoded(request)
     fields: Json = {}
     feeder = ijson.basic_parse_coro(_fields(fields, write), use_float=True)
     size = 0

@@ -11,9 +11,9 @@ from api.batches import results as batch_results
 from api.batches.schemas import BATCH_BODY, BATCH_RETRY_BODY, RetryRequest
 from api.core import request as reading
 from api.core.errors import json_response
+from api.core.request import BatchCursor, Moment
 from api.core.services import Services, services_of
 from api.files.routes import listed
-from api.queries import BatchCursor, Moment
 from broker import access
 from broker.accounts import Principal, Scope
 from broker.batches import (

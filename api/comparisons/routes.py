@@ -6,14 +6,14 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api import repeats
 from api.comparisons import views
 from api.comparisons.schemas import COMPARISON_BODY, CompareRequest
 from api.core import request as reading
 from api.core.errors import json_response
+from api.core.rate_limits import within_limits
 from api.core.services import Services, services_of
 from api.jobs import submit
-from api.limiting import within_limits
+from api.jobs import submit as repeats
 from broker import comparisons
 from broker.accounts import Principal, Scope
 from broker.comparisons import CELL, Cell
@@ -90,7 +90,7 @@ async def _prepared(
             try:
                 jobs.append(submit.admitted(services, principal, body, wish))
             except WaybillError as refusal:
-                jobs.append(await repeats.earlier(services, principal, body, wish, refusal))
+                jobs.append(await repeats.find_earlier(services, principal, body, wish, refusal))
             if len(jobs) % BREATH == 0:
                 await asyncio.sleep(0)
     return jobs

@@ -14,8 +14,8 @@ from redis.exceptions import RedisError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api.core.rate_limits import within_limits
 from api.core.services import Services
-from api.limiting import within_limits
 from broker import reports, response_cache
 from broker.accounts import Principal
 from broker.clock import now_ms

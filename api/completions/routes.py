@@ -1,57 +1,93 @@
-"""Everything that is asked for besides chat: each a job, answered like one."""
+"""Routes of calls: POST /chat/completions, the other operations, and POST /route.
 
-from fastapi import APIRouter, Request
+Each call is a job whose caller waits, streams, or comes back later. POST /route returns the plan
+that a request would get now; nothing is written, sent, or charged.
+"""
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import orjson
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api.completions.call import answer_call
 from api.completions.transcription_form import read_sound_form
 from api.core import request as reading
+from api.core.errors import json_response
 from api.core.openapi_bodies import LATER, body_of
 from api.core.services import Services, services_of
-from api.routes.direct import DirectRoute
+from api.jobs import submit
+from broker import job_view, routing
 from broker.completion import Json
+from broker.money import usd
 from broker.operations import Operation
+from broker.submission import Wish
 
-router = APIRouter(tags=["operations"], route_class=DirectRoute)
+
+class DirectRoute(APIRoute):
+    """Calls its endpoint as it is: there are no parameters to find, and no result to serialize."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        return self.endpoint
 
 
-@router.post("/embeddings", openapi_extra=body_of(Operation.EMBEDDINGS), responses=LATER)
+chat_router = APIRouter(tags=["chat"], route_class=DirectRoute)
+
+
+@chat_router.post("/chat/completions", openapi_extra=body_of(Operation.CHAT), responses=LATER)
+async def create_chat_completion(request: Request) -> Response:
+    """Create a chat completion: answered, streamed, or accepted for later (`Prefer`)."""
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    body = await reading.read_json(request, services.settings.max_body_bytes)
+    return await answer_call(request, services, principal, body, Operation.CHAT)
+
+
+operations_router = APIRouter(tags=["operations"], route_class=DirectRoute)
+
+
+@operations_router.post("/embeddings", openapi_extra=body_of(Operation.EMBEDDINGS), responses=LATER)
 async def create_embeddings(request: Request) -> Response:
     """Turn texts into vectors."""
     return await _serve_json(request, Operation.EMBEDDINGS)
 
 
-@router.post("/completions", openapi_extra=body_of(Operation.COMPLETIONS), responses=LATER)
+@operations_router.post(
+    "/completions", openapi_extra=body_of(Operation.COMPLETIONS), responses=LATER
+)
 async def create_completion(request: Request) -> Response:
     """Continue a text: answered or streamed (OpenAI's legacy API, on vendors that have it)."""
     return await _serve_json(request, Operation.COMPLETIONS)
 
 
-@router.post(
+@operations_router.post(
     "/images/generations",
     name="create_image_generation",
     openapi_extra=body_of(Operation.IMAGES),
     responses=LATER,
 )
-@router.post("/images", openapi_extra=body_of(Operation.IMAGES), responses=LATER)
+@operations_router.post("/images", openapi_extra=body_of(Operation.IMAGES), responses=LATER)
 async def create_image(request: Request) -> Response:
     """Make pictures from a prompt; they are kept, and given as signed links and base64."""
     return await _serve_json(request, Operation.IMAGES)
 
 
-@router.post("/rerank", openapi_extra=body_of(Operation.RERANK), responses=LATER)
+@operations_router.post("/rerank", openapi_extra=body_of(Operation.RERANK), responses=LATER)
 async def rerank_documents(request: Request) -> Response:
     """Order documents by their relevance to a query."""
     return await _serve_json(request, Operation.RERANK)
 
 
-@router.post("/audio/speech", openapi_extra=body_of(Operation.SPEECH), responses=LATER)
+@operations_router.post("/audio/speech", openapi_extra=body_of(Operation.SPEECH), responses=LATER)
 async def create_speech(request: Request) -> Response:
     """Speak a text: raw sound back."""
     return await _serve_json(request, Operation.SPEECH)
 
 
-@router.post(
+@operations_router.post(
     "/audio/transcriptions", openapi_extra=body_of(Operation.TRANSCRIPTIONS), responses=LATER
 )
 async def create_transcription(request: Request) -> Response:
@@ -76,3 +112,22 @@ async def _serve_body(
 ) -> Response:
     principal = await services.keyring.principal(request)
     return await answer_call(request, services, principal, body, operation)
+
+
+plan_router = APIRouter(tags=["jobs"])
+
+
+@plan_router.post("/route", openapi_extra=body_of(Operation.CHAT))
+async def plan_route(request: Request) -> Response:
+    """Show who would serve a chat body, in which order and why, and what would be held for it."""
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    body = await reading.read_json(request, services.settings.max_body_bytes)
+    job = await submit.prepared(request, services, principal, body, Wish())
+    quotes = orjson.loads(job.payload["quotes"])
+    shown = job_view.plan(routing.decode(job.payload["plan"]))
+    for place, nanos, least in zip(shown["plan"], quotes, job.held_for.least, strict=True):
+        place["quote"], place["likely_cost"] = usd(nanos), usd(least)
+    return json_response(
+        {"object": "route", "model": job.row["model"], "provider": job.provider, **shown}
+    )

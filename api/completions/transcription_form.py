@@ -8,7 +8,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from api import encodings
+from api.core import headers
 from broker.completion import Json
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 
@@ -41,7 +41,7 @@ async def read_sound_form(request: Request, most: int) -> Json:
 
 
 async def _form(request: Request, most: int) -> FormData:
-    encodings.check(request)
+    headers.refuse_encoded(request)
     parser = MultiPartParser(
         request.headers, _bounded(request, most), max_files=1, max_part_size=most
     )

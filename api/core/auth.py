@@ -1,7 +1,6 @@
-"""Bearer key → who is calling. Keys in use are read anew twice a second, all in one question.
+"""Authentication: API keys of requests, and people signed in by the cookie of their browser.
 
-So a key's check costs no database round trip on the way of a request, and a key that is revoked,
-disabled or changed is treated so within a second in every process, whether Redis is there or not.
+Keys in use are read anew twice a second, all in one query.
 """
 
 import asyncio
@@ -11,9 +10,10 @@ from dataclasses import dataclass
 import structlog
 from starlette.requests import Request
 
-from api.sessions import SESSION_COOKIE, refuse_viewers, signed_in
+from api.core.headers import header
 from broker import access, accounts
 from broker.accounts import CallerKind, KnownCredential, Principal, Role, Scope, Used
+from broker.accounts.sessions import session_principal
 from broker.audit import Actor
 from broker.clock import now_ms
 from broker.database import Database
@@ -184,3 +184,41 @@ def _bearer(request: Request) -> str | None:
             "No API key: send the header `Authorization: Bearer <key>`.", param="Authorization"
         )
     return key.strip()
+
+
+SESSION_COOKIE = "waybill_session"
+WORKSPACE_HEADER = "x-waybill-workspace"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+async def signed_in(request: Request, database: Database) -> Principal:
+    """Return who is signed in, acting in the workspace that `X-Waybill-Workspace` names.
+
+    Raises AuthenticationError, and PermissionDeniedError for a page of another site that writes in
+    the user's name, or for a viewer who writes.
+    """
+    wanted = header(request, WORKSPACE_HEADER)
+    principal = await database.read(session_principal, request.cookies[SESSION_COOKIE], wanted)
+    if principal is None:
+        raise AuthenticationError("You are not signed in (any more), or not in this workspace.")
+    if request.method not in SAFE_METHODS and not is_same_origin(request):
+        raise PermissionDeniedError("A page of another site may not act for you.")
+    refuse_viewers(request, principal)
+    return principal
+
+
+def refuse_viewers(request: Request, principal: Principal) -> None:
+    """Raise PermissionDeniedError where a viewer changes something."""
+    if request.method not in SAFE_METHODS and not principal.role.reaches(Role.MEMBER):
+        raise PermissionDeniedError(
+            "Changes need the role member or a higher one; yours is viewer."
+        )
+
+
+def is_same_origin(request: Request) -> bool:
+    """Whether a browser says that one of our own pages sends this (Fetch Metadata, or Origin)."""
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    origin = request.headers.get("origin")
+    return origin is not None and origin.partition("://")[2] == request.headers.get("host")

@@ -1,12 +1,37 @@
-"""Where a request came from, by its own headers (OpenRouter's "App Attribution")."""
+"""Request headers: their text, the content encoding, and the app that a request comes from.
+
+The app's headers are OpenRouter's ("App Attribution").
+"""
 
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 
-from api.headers import header
 from broker.completion import Json
+from broker.errors import UnsupportedEncodingError
+
+
+def header(request: Request, name: str) -> str | None:
+    """Return a header's value: UTF-8 where the bytes are UTF-8, else Latin-1 (RFC 9110, 5.5)."""
+    value = request.headers.get(name)
+    if value is None or value.isascii():
+        return value
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
+
+
+def refuse_encoded(request: Request) -> None:
+    """Raise for a body in an encoding that would be read as if it had none."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnsupportedEncodingError(
+            f"Content-Encoding: {encoding[:40]!r} is not read here: send the body as it is.",
+            param="Content-Encoding",
+        )
+
 
 TITLES = ("x-openrouter-title", "x-title")
 LONGEST = 256

@@ -1,22 +1,57 @@
-"""Requests that are refused count, too: whoever sends too many of them is answered 429 at once.
-
-They are counted by key, and by address where the key is not valid. An address that has sent too
-many is still asked for its key: a valid key is never refused for what others send from there.
-These look-ups are a few at once, so that guesses wait for one another and not the database.
-"""
+"""Rate limits of accepted requests by key, and of refused requests by address and credential."""
 
 import asyncio
 import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.core.errors import error_response
-from api.core.services import services_of
+from api.core.services import Services, services_of
+from broker import idempotency, limits
+from broker.clock import now_ms
 from broker.errors import AuthenticationError, PermissionDeniedError, RateLimitedError
+from broker.submission import NewJob, Submitted
+
+
+async def within_limits(
+    services: Services,
+    jobs: Sequence[NewJob],
+    write: Callable[[], Awaitable[Sequence[Submitted]]],
+) -> Sequence[Submitted]:
+    """Write jobs, all or none of them. Raises RateLimitedError where a limit is reached."""
+    limited = [job for job in jobs if job.limits]
+    if not limited:
+        return await write()
+    now = now_ms()
+    counted: list[NewJob] = []
+    made: set[str] = set()
+    try:
+        for job in limited:
+            refusal = await services.limiter.take(job.limits, job.id, now)
+            if refusal is None:
+                counted.append(job)
+            elif not await _is_replay(services, job):
+                raise limits.error_of(refusal, now, at_once=len(limited))
+        submitted = await write()
+        made = {each.job_id for each in submitted if not each.replayed}
+    finally:
+        for job in counted:
+            if job.id not in made:
+                await services.limiter.give_back(job.limits, job.id, now)
+    return submitted
+
+
+async def _is_replay(services: Services, job: NewJob) -> bool:
+    """Whether the job's idempotency key is known: then nothing new will be made."""
+    if job.row["idempotency_key"] is None:
+        return False
+    return await services.database.read(idempotency.is_known, job.row)
+
 
 COUNTED = frozenset({400, 401, 403, 404, 405, 413, 415, 422})
 UNAUTHORIZED = 401

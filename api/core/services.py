@@ -6,10 +6,9 @@ from redis.asyncio import Redis
 from starlette.requests import Request
 
 from api.core.auth import Keyring
-from api.core.concurrency_limits import OpenStreams
+from api.core.concurrency_limits import OpenStreams, UploadTurns
 from api.core.job_subscriptions import News
 from api.core.local_models import LocalModels
-from api.upload_turns import UploadTurns
 from broker.catalog import Catalog, LiveCatalog
 from broker.credentials import LiveCredentials
 from broker.database import Database

@@ -1,17 +1,21 @@
-"""/files in OpenAI's shape: upload, list, look, download, delete."""
+"""/files in OpenAI's shape: upload, list, look, download, delete.
+
+A download is something to save: no browser runs or renders what a caller uploaded.
+"""
 
 import asyncio
+import re
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
-from api import downloads
 from api.core.errors import json_response
+from api.core.request import FileCursor
 from api.core.services import Services, services_of
 from api.files.uploads import Draft, FileForm, read_file_form, uploading
-from api.queries import FileCursor
 from broker import files
 from broker.accounts import Principal, Scope
 from broker.batches.inputs import check_size, delete_files_many
@@ -141,15 +145,15 @@ async def get_file_content(
         ) from None
     return StreamingResponse(
         _with(first, pieces),
-        headers={"Content-Length": str(row.bytes)} | downloads.headers(row.filename or row.id),
+        headers={"Content-Length": str(row.bytes)} | download_headers(row.filename or row.id),
         media_type=_media_type(request, row.media_type),
     )
 
 
 def _media_type(request: Request, stored: str) -> str:
     """Return the type to send: OpenRouter's SDK asks for bytes, and reads nothing else."""
-    wants_bytes = request.headers.get("accept", "").strip() == downloads.OCTETS
-    return downloads.OCTETS if wants_bytes else downloads.media_type(stored)
+    wants_bytes = request.headers.get("accept", "").strip() == OCTETS
+    return OCTETS if wants_bytes else download_type(stored)
 
 
 def view(row: Any) -> Json:
@@ -204,7 +208,7 @@ def _row(form: FileForm, draft: Draft, principal: Principal, days: int) -> dict[
     now = now_ms()
     more: dict[str, Any] = {
         "filename": form.filename,
-        "media_type": downloads.media_type(form.media_type),
+        "media_type": download_type(form.media_type),
         "api_key_id": principal.api_key_id,
     }
     kept = _kept_seconds(form) or days * DAY_SECONDS or None
@@ -255,3 +259,27 @@ async def _find(services: Services, principal: Principal, file_id: str) -> Any:
 def _with(first: bytes, rest: Any) -> Any:
     yield first
     yield from rest
+
+
+OCTETS = "application/octet-stream"
+HARMLESS = re.compile(
+    r"(?:(?:image|audio|video)/[\w.-]{1,60}"  # no `+`: image/svg+xml is a document
+    r"|application/(?:json|jsonl|x-ndjson|pdf)"
+    r"|text/plain)"
+    r"(?:; ?charset=[\w-]{1,40})?",
+    re.ASCII | re.IGNORECASE,
+)
+
+
+def download_type(stated: str) -> str:
+    """Return the type, or octets for one that a browser might render, or that is none."""
+    return stated if HARMLESS.fullmatch(stated) else OCTETS
+
+
+def download_headers(filename: str) -> dict[str, str]:
+    """Return what makes an answer a download under this name (RFC 6266)."""
+    return {
+        "Content-Disposition": f"attachment; filename*=utf-8''{quote(filename, safe='')}",
+        "Content-Security-Policy": "sandbox; default-src 'none'",
+        "X-Content-Type-Options": "nosniff",
+    }

@@ -11,7 +11,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
-from api import encodings
+from api.core import headers
 from api.core.services import Services
 from broker import files
 from broker.accounts import Principal
@@ -150,7 +150,7 @@ class FileForm:
 
 async def read_file_form(request: Request, draft: Draft) -> FileForm:
     """Read a form whose part `file` goes to the draft. Raises for a form that is none."""
-    encodings.check(request)
+    headers.refuse_encoded(request)
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise InvalidRequestError(

@@ -10,11 +10,11 @@ from starlette.responses import Response
 from api.core import request as reading
 from api.core.errors import json_response
 from api.core.headers import attribution
+from api.core.request import ANY_METADATA, METADATA, JobCursor
 from api.core.services import Services, services_of
 from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit, views
 from api.jobs.schemas import JOB_BODY, JobRequest
 from api.jobs.streaming import log_response
-from api.queries import ANY_METADATA, METADATA, JobCursor
 from api.webhooks.urls import own_webhook
 from broker import reports
 from broker.accounts import Principal, Scope

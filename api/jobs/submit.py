@@ -1,17 +1,20 @@
-"""From a request to an accepted job: validate, prepare, write, publish."""
+"""Turn a request into an accepted job: merge its preset, validate, prepare, write, publish.
+
+A request that is refused now may have been accepted before: its idempotency key still brings
+that job.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import orjson
 from sqlalchemy.exc import IntegrityError
 from starlette.requests import Request
 
-from api import repeats
+from api.core.headers import header
+from api.core.rate_limits import within_limits
 from api.core.services import Services
-from api.headers import header
-from api.limiting import within_limits
-from api.presetting import with_preset
-from broker import admission, presets, reports, submission, warmth
+from broker import admission, idempotency, presets, reports, submission, warmth
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
@@ -46,7 +49,7 @@ async def prepared(
         warm = await remembered(request, services, principal, merged)
         return admitted(services, principal, merged, wish, inside=inside, warm=warm)
     except WaybillError as refusal:
-        return await repeats.earlier(services, principal, body, wish, refusal)
+        return await find_earlier(services, principal, body, wish, refusal)
 
 
 def admitted(
@@ -109,3 +112,40 @@ def is_due(job: NewJob) -> bool:
     """Tell jobs that are published at once from those that wait for the dispatcher."""
     row = job.row
     return bool(row["lane"] == Lane.INTERACTIVE.value and row["available_at"] <= row["created_at"])
+
+
+async def with_preset(services: Services, principal: Principal, body: Json) -> Json:
+    """Return the body with its preset's settings. Raises NotFoundError for a preset there is not.
+
+    Only a body that names one costs a question to the database.
+    """
+    slug = presets.asked(body)
+    if slug is None:
+        return body
+    content = await services.database.read(presets.content, principal.workspace_id, slug)
+    return presets.merged(body, content)
+
+
+async def find_earlier(
+    services: Services, principal: Principal, body: Json, wish: Wish, refusal: WaybillError
+) -> NewJob:
+    """Return the job that this request brought when it came first. Raises `refusal` if it did not.
+
+    Models leave the configuration, presets are deleted, keys are restricted: none of it takes
+    back what was accepted.
+    """
+    if wish.idempotency_key is None:
+        raise refusal
+    row = await services.database.read(
+        idempotency.find, principal.workspace_id, wish.idempotency_key
+    )
+    if row is None or row["fingerprint"] != _fingerprint(body, wish, principal):
+        raise refusal
+    return submission.repeat(row, principal, refusal)
+
+
+def _fingerprint(body: Json, wish: Wish, principal: Principal) -> str | None:
+    try:
+        return submission.fingerprint(body, wish, principal)
+    except orjson.JSONEncodeError:  # nested too deeply: it was never accepted
+        return None

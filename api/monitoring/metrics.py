@@ -1,16 +1,22 @@
-"""What /metrics tells, as Prometheus families. Names follow prometheus.io/docs/practices/naming."""
+"""The Prometheus families of /metrics (names: prometheus.io/docs/practices/naming).
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+Labels come from the configuration and the catalog, never from what callers send.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from broker.catalog import Catalog
 from broker.evidence import WHOLE_PROVIDER, Circuit, EndpointKey, Evidence, Percentiles, Snapshot
-from broker.health.buckets import COST_DEVIATES, KIND, Counts
+from broker.health.buckets import COST_DEVIATES, KIND, OTHER, Counts
 from broker.states import JobState
+from broker.vendors import vendors
 
 ENDPOINT = ("provider", "model")
 JOB = ("provider", "lane", "status")
@@ -40,7 +46,7 @@ class Measured:
         yield _pauses(self.snapshot.endpoints, self.now)
 
 
-def text(measured: Measured) -> bytes:
+def render_metrics(measured: Measured) -> bytes:
     """Return Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(measured)
@@ -170,3 +176,32 @@ def _quantiles(known: Known, what: str) -> Iterator[tuple[Sequence[str], float]]
             found: Percentiles | None = getattr(each, f"{what}_{window}")
             for quantile in ("50", "75", "90", "99") if found else ():
                 yield (*key, window, f"0.{quantile}"), getattr(found, f"p{quantile}")
+
+
+def known_endpoints(catalog: Catalog) -> frozenset[EndpointKey]:
+    """Return every endpoint that may be named, and the whole of every provider."""
+    models = catalog.everything.values()
+    named = {endpoint.key for model in models for endpoint in model.endpoints}
+    providers = {*catalog.providers, *vendors()}
+    return frozenset(named.union((slug, what) for slug in providers for what in _WHOLE))
+
+
+def folded(
+    totals: Mapping[EndpointKey, Counts], known: Collection[EndpointKey]
+) -> dict[EndpointKey, Counts]:
+    """Return counts by known endpoint; those of a provider's other models are one sum."""
+    found: dict[EndpointKey, Counter[str]] = {}
+    for endpoint, counts in totals.items():
+        provider = endpoint[0] if (endpoint[0], OTHER) in known else OTHER
+        label = endpoint if endpoint in known else (provider, OTHER)
+        found.setdefault(label, Counter()).update(counts)
+    return {label: dict(counts) for label, counts in found.items()}
+
+
+def narrowed(snapshot: Snapshot, known: Collection[EndpointKey]) -> Snapshot:
+    """Return what is known of endpoints that may be named."""
+    endpoints = {key: each for key, each in snapshot.endpoints.items() if key in known}
+    return replace(snapshot, endpoints=endpoints)
+
+
+_WHOLE = (WHOLE_PROVIDER, OTHER)

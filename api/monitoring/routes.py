@@ -1,18 +1,26 @@
-"""Whether this process is alive, and whether it can serve."""
+"""/health: liveness and readiness of this process. /metrics: this installation for Prometheus."""
 
 import asyncio
+import hmac
 import time
 from collections.abc import Awaitable
+from typing import Any
 
 from fastapi import APIRouter, Request
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import Connection, text
 from starlette.responses import Response
 
 from api.core.errors import json_response
+from api.core.openapi_bodies import KEY_OPTIONAL
 from api.core.services import Services, services_of
-from broker import signals
-from broker.clock import seconds
+from api.monitoring.metrics import Measured, folded, known_endpoints, narrowed, render_metrics
+from broker import reports, signals, webhooks
+from broker.clock import now_ms, seconds
+from broker.errors import AuthenticationError
 from broker.evidence import WHOLE_PROVIDER, Circuit, Snapshot
+from broker.health import buckets
+from broker.health.recorder import TOTALS
 
 router = APIRouter(tags=["health"])
 PATIENCE_SECONDS = 3.0
@@ -91,3 +99,46 @@ async def _workers(services: Services) -> dict[str, object]:
 
 def _select_one(connection: Connection) -> None:
     connection.execute(text("SELECT 1"))
+
+
+FRESH_SECONDS = 5.0
+"""However often it is asked, the database is looked at once in this time."""
+
+_lock = asyncio.Lock()
+
+
+@router.get("/metrics", openapi_extra=KEY_OPTIONAL)
+async def get_metrics(request: Request) -> Response:
+    """Tell jobs by status and lane, queue age, attempts, deliveries, every endpoint's health."""
+    services = services_of(request)
+    _allow(request, services.settings.metrics_token)
+    state = request.app.state
+    async with _lock:
+        taken, body = getattr(state, "metrics", (0.0, b""))
+        if time.monotonic() - taken >= FRESH_SECONDS or not body:
+            body = render_metrics(await _measured(services))
+            state.metrics = (time.monotonic(), body)
+    return Response(body, media_type=CONTENT_TYPE_LATEST)
+
+
+def _allow(request: Request, token: str) -> None:
+    given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
+    if token and not hmac.compare_digest(given.encode(), token.encode()):
+        raise AuthenticationError(
+            "GET /metrics wants `Authorization: Bearer <WAYBILL_METRICS_TOKEN>`.",
+            param="Authorization",
+        )
+
+
+async def _measured(services: Services) -> Measured:
+    known = known_endpoints(services.catalog)
+    client: Any = services.redis  # its annotations mix the sync and async clients
+    return Measured(
+        now=now_ms(),
+        jobs=await services.database.read(reports.counts),
+        deliveries=await services.database.read(webhooks.waiting),
+        workers=await signals.alive_workers(services.redis, time.time()),
+        ended=await signals.ended(services.redis),
+        totals=folded(buckets.read(await client.hgetall(TOTALS)), known),
+        snapshot=narrowed(services.observer.snapshot, known),
+    )

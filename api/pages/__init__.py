@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from api.pages import account, consent, front, oidc, sign_in, welcome
+from api.pages import consent, home, oidc, sign_in, welcome
 
 router = APIRouter(include_in_schema=False)
-for module in (front, sign_in, welcome, account, consent, oidc):
+for module in (home, sign_in, welcome, consent, oidc):
     router.include_router(module.router)

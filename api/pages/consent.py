@@ -7,12 +7,10 @@ from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import Response
 
-from api.accounts.app_routes import columns_of
+from api.accounts.key_routes import columns_of
 from api.accounts.schemas import AppCodeRequest
 from api.core.services import Services, services_of
-from api.pages.forms import read_form
-from api.pages.page import moved, page
-from api.pages.visitors import actor_of, visitor
+from api.pages.page import actor_of, moved, page, read_form, visitor
 from broker.accounts import Role, members
 from broker.administration import apps, carry_out
 from broker.administration.apps import Grant

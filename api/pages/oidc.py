@@ -13,8 +13,7 @@ from joserfc.jwk import KeySet
 from starlette.responses import Response
 
 from api.core.services import services_of
-from api.pages.links import local_path
-from api.pages.page import moved, page, set_cookie, sign_in
+from api.pages.page import local_path, moved, page, set_cookie, sign_in
 from broker.accounts import Role, sessions
 from broker.administration import carry_out, people
 from broker.administration.people import Subject

@@ -1,5 +1,6 @@
-"""A page: a template, and headers that let it do nothing but be read and sent back to us."""
+"""What all pages share: rendering, forms that only our pages can send, links, the visitor."""
 
+import re
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -8,10 +9,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from api.core.auth import SESSION_COOKIE
 from api.core.services import services_of
-from api.pages.forms import FORM_COOKIE, form_token, new_cookie
-from api.sessions import SESSION_COOKIE
-from broker.accounts.sessions import SESSION_SECONDS
+from broker.accounts.sessions import SESSION_SECONDS, session_user
+from broker.audit import Actor
+from broker.errors import PermissionDeniedError
+from broker.signing import Signer
 
 _templates = Environment(
     loader=PackageLoader("api.pages"),
@@ -68,3 +71,69 @@ def _headers(nonce: str, form_targets: str) -> dict[str, str]:
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
     }
+
+
+FORM_COOKIE = "waybill_form"
+FORM_SECONDS = 8 * 3600
+MAX_FORM_BYTES = 100_000
+
+
+def new_cookie() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def form_token(signer: Signer, cookie: str) -> str:
+    """Return the token that a form of this browser carries."""
+    return signer.link("", f"form:{cookie}", FORM_SECONDS)
+
+
+async def read_form(request: Request) -> dict[str, str]:
+    """Return a form's fields. Raises PermissionDeniedError where no page of ours sent it."""
+    async with request.form(max_files=0, max_fields=50, max_part_size=MAX_FORM_BYTES) as form:
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    cookie = request.cookies.get(FORM_COOKIE, "")
+    if not cookie or not _holds(services_of(request).signer, cookie, fields.pop("form_token", "")):
+        raise PermissionDeniedError(
+            "This form has expired, or cookies are off: go back, load the page again, send it "
+            "again."
+        )
+    return fields
+
+
+def _holds(signer: Signer, cookie: str, token: str) -> bool:
+    fields = dict(part.partition("=")[::2] for part in token.lstrip("?").split("&"))
+    expires = fields.get("expires", "")
+    if not expires.isdecimal():
+        return False
+    return signer.holds(f"form:{cookie}", int(expires), fields.get("signature", ""))
+
+
+LOCAL = re.compile(
+    r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+"  # segments: none is empty, ".", ".." or encoded
+    r"(?:\?[!-\[\]-~]*)?",  # a query of visible ASCII characters without a backslash
+)
+
+
+def local_path(wanted: str | None, otherwise: str = "/account") -> str:
+    """Return a path on this host to continue with, or `otherwise`.
+
+    Browsers read many spellings as another host (two slashes, a backslash, a tab between slashes),
+    so this names what is allowed instead of what is not.
+    """
+    return wanted if wanted and LOCAL.fullmatch(wanted) else otherwise
+
+
+async def visitor(request: Request) -> Any | None:
+    """Return the row of who is signed in, if somebody is."""
+    token = request.cookies.get(SESSION_COOKIE)
+    if token is None:
+        return None
+    return await services_of(request).database.read(session_user, token)
+
+
+def address_of(request: Request) -> str | None:
+    return request.client.host if request.client else None
+
+
+def actor_of(request: Request, user: Any) -> Actor:
+    return Actor(user.id, user.email, address_of(request))

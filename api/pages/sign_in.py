@@ -6,12 +6,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from api.core.auth import SESSION_COOKIE
 from api.core.services import Services, services_of
-from api.pages.forms import read_form
-from api.pages.links import local_path
-from api.pages.page import moved, page, sign_in
-from api.pages.visitors import address_of, visitor
-from api.sessions import SESSION_COOKIE
+from api.pages.page import address_of, local_path, moved, page, read_form, sign_in, visitor
 from broker import limits
 from broker.accounts import sessions, users
 from broker.administration import carry_out

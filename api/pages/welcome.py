@@ -7,8 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.core.services import Services, services_of
-from api.pages.forms import read_form
-from api.pages.page import moved, page, sign_in
+from api.pages.page import moved, page, read_form, sign_in
 from broker.accounts import sessions, tokens, users
 from broker.accounts.tokens import Purpose
 from broker.administration import carry_out, people

@@ -1,27 +1,33 @@
-"""/activity and /analytics: what was used, by day or by any question; JSON or CSV."""
+"""/activity, /analytics and /generation: usage by day, by any query, and of one completion."""
 
 import csv
 import io
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from api.analytics_question import question
 from api.core import request as reading
 from api.core.errors import json_response
-from api.core.scope import usage_scope
-from api.core.services import services_of
-from api.usage.schemas import ANALYTICS_BODY, AnalyticsQuery
-from broker import usage
+from api.core.scope import UsageScope, usage_scope
+from api.core.services import Services, services_of
+from api.jobs import delete_after_delivery
+from api.usage import views
+from api.usage.schemas import ANALYTICS_BODY, AnalyticsFilter, AnalyticsQuery
+from broker import reports, usage
+from broker.accounts import Principal, Scope
 from broker.clock import moment, now_ms
 from broker.completion import Json
-from broker.errors import InvalidRequestError
+from broker.errors import InvalidRequestError, NotFoundError
+from broker.ids import job_of_generation
 from broker.money import usd
+from broker.privacy import Kept
+from broker.reports import JobReport
 from broker.spreadsheets import cell
+from broker.usage import Condition, Question
 
 router = APIRouter(tags=["usage"])
 
@@ -87,7 +93,7 @@ async def query_analytics(
     services = services_of(request)
     principal = await services.keyring.principal(request)
     asked = await reading.asked(request, services, AnalyticsQuery)
-    wanted = question(asked, usage_scope(principal, asked.workspace_id), now_ms())
+    wanted = analytics_query(asked, usage_scope(principal, asked.workspace_id), now_ms())
     began = time.monotonic()
     found = await services.database.read(usage.query, wanted)
     rows = [_shown(row) for row in found[: asked.limit]]
@@ -147,3 +153,100 @@ def _csv(name: str, rows: Sequence[Json]) -> Response:
         writer.writerows([cell(value) for value in row.values()] for row in rows)
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return Response(text.getvalue(), headers=headers, media_type="text/csv")
+
+
+generations_router = APIRouter(tags=["generations"])
+
+
+@generations_router.get("/generation")
+async def get_generation(request: Request, id: str) -> Response:  # noqa: A002  # OpenRouter's name
+    """Show one generation: there from the moment its completion is answered."""
+    services = services_of(request)
+    found = await _report(await services.keyring.principal(request), services, id)
+    if found.generation is None:
+        raise NotFoundError(f"There is no generation {id}.", param="id")
+    return json_response({"data": views.generation(found)})
+
+
+@generations_router.get("/generation/content")
+async def get_generation_content(request: Request, id: str) -> Response:  # noqa: A002
+    """Show what was asked and answered, or how it failed, as far as it is kept.
+
+    The prompt of a preset is shown to keys with the scope `presets`.
+    """
+    services = services_of(request)
+    principal = await services.keyring.principal(request)
+    found = await _report(principal, services, id)
+    if found.job.kept == Kept.NOTHING:
+        raise delete_after_delivery.gone(found.job.id)
+    shows = Scope.PRESETS in principal.scopes
+    response = json_response({"data": views.content(found, shows_presets=shows)})
+    return delete_after_delivery.once_sent(services, found.job, response)
+
+
+async def _report(principal: Principal, services: Services, generation: str) -> JobReport:
+    job_id = job_of_generation(generation)
+    found = await services.database.read(reports.job, principal.workspace_id, job_id)
+    is_hidden = found is None or not principal.sees(found.job.api_key_id, Scope.JOBS)
+    if found is None or is_hidden or not generation.startswith("gen-"):
+        raise NotFoundError(f"There is no generation {generation}.", param="id")
+    return found
+
+
+DEFAULT_DAYS_MS = 30 * 24 * 3_600_000
+
+
+def analytics_query(asked: AnalyticsQuery, scope: UsageScope, now: int) -> Question:
+    """Return what is asked, one row more than the limit. Raises InvalidRequestError."""
+    for name in asked.metrics:
+        _known("metrics", name, usage.METRICS)
+    for name in asked.dimensions:
+        _known("dimensions", name, usage.DIMENSIONS)
+    if asked.granularity is not None:
+        _known("granularity", asked.granularity, usage.GRANULARITIES)
+    order = asked.order_by
+    if order is not None:
+        date = ["date"] if asked.granularity else []
+        _known("order_by.field", order.field, [*asked.metrics, *asked.dimensions, *date])
+    start, end = _range(asked, now)
+    return Question(
+        metrics=list(dict.fromkeys(asked.metrics)),
+        start=start,
+        end=end,
+        workspace_ids=scope.workspace_ids,
+        key_ids=scope.key_ids,
+        dimensions=list(dict.fromkeys(asked.dimensions)),
+        conditions=[_condition(each) for each in asked.filters],
+        granularity=asked.granularity,
+        order_by=None if order is None else order.field,
+        ascending=order is not None and order.direction == "asc",
+        limit=asked.limit + 1,
+    )
+
+
+def _range(asked: AnalyticsQuery, now: int) -> tuple[int, int]:
+    if asked.time_range is None:
+        return now - DEFAULT_DAYS_MS, now + 1
+    start, end = (
+        int(each.timestamp() * 1000) for each in (asked.time_range.start, asked.time_range.end)
+    )
+    if start >= end:
+        raise InvalidRequestError("time_range: end must be after start.", param="time_range")
+    return start, end
+
+
+def _condition(each: AnalyticsFilter) -> Condition:
+    _known("filters.field", each.field, usage.DIMENSIONS)
+    _known("filters.operator", each.operator, usage.FILTERS)
+    takes_list = each.operator in usage.LISTS
+    if takes_list is not isinstance(each.value, list):
+        wanted = "a list" if takes_list else "one value"
+        raise InvalidRequestError(
+            f"filters.value: {each.operator} takes {wanted}.", param="filters.value"
+        )
+    return Condition(each.field, each.operator, each.value)
+
+
+def _known(param: str, name: str, names: Mapping[str, object] | Collection[str]) -> None:
+    if name not in names:
+        raise InvalidRequestError(f"{param}: {name!r} is none of {', '.join(names)}.", param=param)

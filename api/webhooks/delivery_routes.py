@@ -1,15 +1,16 @@
-"""/webhooks/deliveries: list, look, send again one or a range."""
+"""A range of creation in a list whose ids sort by time: the ids of its ends are its bounds."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.core import request as reading
 from api.core.errors import json_response
+from api.core.request import DeliveryCursor
 from api.core.services import Services, services_of
-from api.queries import DeliveryCursor
-from api.routes.webhooks.creation_range import CreationRange
 from api.webhooks import views
 from api.webhooks.schemas import REPLAY_BODY, ReplayRequest
 from broker import webhooks
@@ -17,6 +18,39 @@ from broker.accounts import Principal, Scope
 from broker.clock import now_ms
 from broker.errors import ConflictError
 from broker.webhooks import DeliveryState, Redelivery, Replay, Wanted
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # of ULIDs: github.com/ulid/spec
+_TIME_BITS = range(45, -1, -5)
+
+
+@dataclass(frozen=True, slots=True)
+class CreationRange:
+    """From the first id of `since` on, before the first id of `until`."""
+
+    since: str | None = None
+    until: str | None = None
+
+    @classmethod
+    def of_seconds(cls, since: float | None, until: float | None) -> Self:
+        return cls(_first_id(since), _first_id(until))
+
+    def after(self, last_seen: str | None) -> str | None:
+        """Return where a page begins, newest first, that comes after `last_seen`."""
+        bounds = [bound for bound in (last_seen, self.until) if bound is not None]
+        return min(bounds) if bounds else None
+
+    def within(self, rows: Sequence[Any]) -> Sequence[Any]:
+        """Leave out what is older than the range."""
+        return rows if self.since is None else [row for row in rows if row.id >= self.since]
+
+
+def _first_id(moment: float | None) -> str | None:
+    """Return what sorts before every delivery of this moment and after all earlier ones."""
+    if moment is None:
+        return None
+    milliseconds = int(moment * 1000)
+    return "dlv_" + "".join(_ALPHABET[milliseconds >> bits & 31] for bits in _TIME_BITS)
+
 
 router = APIRouter(prefix="/deliveries", tags=["webhooks"])
 

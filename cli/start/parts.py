@@ -52,7 +52,7 @@ def api(
         port=port,
         loop="uvloop",
         http=PromptProtocol,
-        proxy_headers=False,  # `api/proxies.py` reads them, from the proxies that are declared
+        proxy_headers=False,  # TrustedProxies reads them, from declared proxies
         access_log=False,
         log_level="warning",
         backlog=4096,

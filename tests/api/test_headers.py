@@ -4,9 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import Request
 
-from api.core.headers import attribution
+from api.core.headers import attribution, header
 from api.core.request import idempotency_key
-from api.headers import header
 
 NAME = "Caf\u00e9 \u540d\u524d \U0001f60a"
 

@@ -13,7 +13,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from api.sessions import SESSION_COOKIE
+from api.core.auth import SESSION_COOKIE
 from broker.accounts import DEFAULT_WORKSPACE, Role, members, users
 from broker.administration import people
 from broker.administration.people import NewUser

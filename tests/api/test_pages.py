@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from api.core.auth import SESSION_COOKIE
 from api.pages import sign_in as signing_in
-from api.sessions import SESSION_COOKIE
 from broker.accounts import DEFAULT_WORKSPACE, Role, members, sessions, users
 from broker.administration import apps, people
 from broker.administration.people import NewUser

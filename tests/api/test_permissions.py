@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from api.app import create_app
-from api.sessions import SESSION_COOKIE
+from api.core.auth import SESSION_COOKIE
 from broker.accounts import CallerKind, Role, members, sessions, users
 from tests.api.conftest import ORIGIN, Api, running, settings_for
 from tests.stacks import NewDatabase

@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
+from api.core.middleware import TrustedProxies
 from api.pages.sign_in import TRIES_PER_PAIR
-from api.proxies import TrustedProxies
 from broker.settings import Settings
 from tests.api.conftest import ORIGIN, running, settings_for
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from api.known_labels import folded, known_endpoints, narrowed
+from api.monitoring.metrics import folded, known_endpoints, narrowed
 from broker.evidence import WHOLE_PROVIDER, Evidence, Snapshot
 from broker.health import recorder
 from broker.health.buckets import OTHER

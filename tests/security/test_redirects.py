@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.pages.links import local_path
+from api.pages.page import local_path
 from tests.api.conftest import ORIGIN
 
 SPELLINGS = [

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from api import key_jobs
+from api.accounts import key_jobs
 from broker.accounts import Scope
 from tests.factories import job_row
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from starlette.requests import Request
 
+from api.core.auth import SESSION_COOKIE
 from api.core.rate_limits import LOOKUPS_AT_ONCE
-from api.sessions import SESSION_COOKIE
 from broker import accounts
 from broker.accounts import Principal, Role, members, sessions, users
 from tests.api.conftest import Api, running, settings_for

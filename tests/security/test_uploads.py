@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api import upload_turns
-from api.upload_turns import TooManyUploadsError, UploadTurns
+from api.core import concurrency_limits
+from api.core.concurrency_limits import TooManyUploadsError, UploadTurns
 from broker.clock import now_ms
 from tests.api.conftest import Api, running, settings_for
 
@@ -74,7 +74,7 @@ async def test_uploads_of_a_minute_are_counted(start: Start) -> None:
 def test_so_many_uploads_of_a_workspace_are_under_way() -> None:
     turns = UploadTurns(0)
     with ExitStack() as under_way:
-        for _ in range(upload_turns.AT_ONCE):
+        for _ in range(concurrency_limits.AT_ONCE):
             under_way.enter_context(turns.taken("ws"))
         with pytest.raises(TooManyUploadsError), turns.taken("ws"):
             pass

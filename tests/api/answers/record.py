@@ -4,7 +4,7 @@ import json
 import shutil
 from collections import defaultdict
 
-from api.answers import EXAMPLES
+from api.openapi import EXAMPLES
 from tests.api.answers.documented import OPERATIONS
 from tests.api.answers.scenario import answers
 from tests.api.answers.walking import Answers

@@ -2,7 +2,7 @@
 
 import pytest
 
-from api.answers import recorded
+from api.openapi import read_examples
 from tests.api.answers.documented import OPERATIONS
 from tests.api.answers.scenario import answers
 from tests.api.answers.shapes import differences
@@ -24,7 +24,7 @@ def test_the_walk_asks_for_everything(answered: Answers) -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_the_example_is_what_is_answered(answered: Answers, operation: str) -> None:
-    now, shown = answered.get(operation, {}), recorded().get(operation, {})
+    now, shown = answered.get(operation, {}), read_examples().get(operation, {})
     assert _kinds(now) == _kinds(shown), ANEW
     found = [
         f"{status} {media}: {difference}"
@@ -55,7 +55,7 @@ def test_every_answer_has_an_example(operation: str) -> None:
 
 
 def test_no_example_is_of_an_operation_that_is_gone() -> None:
-    assert recorded().keys() == OPERATIONS.keys(), ANEW
+    assert read_examples().keys() == OPERATIONS.keys(), ANEW
 
 
 def test_a_difference_is_told_by_its_key() -> None:

@@ -1,14 +1,22 @@
-"""/account: who is signed in, and where they belong."""
+"""/ redirects to a page; /account shows who is signed in, and where they belong."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.core.services import services_of
-from api.pages.page import moved, page
-from api.pages.visitors import visitor
+from api.pages.page import moved, page, visitor
 from broker.accounts import members
+from broker.errors import NotFoundError
 
 router = APIRouter()
+
+
+@router.get("/")
+async def show_the_way(request: Request) -> Response:
+    """Send a browser to the API's reference; tell programs where the API is."""
+    if "text/html" in request.headers.get("accept", ""):
+        return moved("/docs")
+    raise NotFoundError("The API is at /api/v1, its reference at /docs, signing in at /sign-in.")
 
 
 @router.get("/account")

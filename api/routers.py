@@ -1,0 +1,31 @@
+"""The routers that callers' base URLs lead to."""
+
+from api.accounts import routes as accounts
+from api.batches import routes as batches
+from api.billing import routes as billing
+from api.comparisons import routes as comparisons
+from api.completions import routes as completions
+from api.files import routes as files
+from api.jobs import routes as jobs
+from api.models import routes as models
+from api.presets import routes as presets
+from api.usage import routes as usage
+from api.webhooks import routes as webhooks
+
+ROUTERS = (
+    completions.chat_router,
+    completions.operations_router,
+    jobs.router,
+    completions.plan_router,
+    batches.router,
+    comparisons.router,
+    presets.router,
+    webhooks.router,
+    files.router,
+    models.router,
+    usage.generations_router,
+    billing.credits_router,
+    usage.router,
+    billing.budgets_router,
+    accounts.router,
+)

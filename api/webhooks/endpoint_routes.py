@@ -1,0 +1,210 @@
+"""/webhooks/endpoints and /webhooks/secret: make, list, change, rotate, test, delete."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from api.core import request as reading
+from api.core.auth import actor_of
+from api.core.errors import json_response
+from api.core.services import Services, services_of
+from api.webhooks import views
+from api.webhooks.schemas import (
+    ENDPOINT_BODY,
+    ENDPOINT_CHANGES_BODY,
+    ENDPOINT_ROTATION_BODY,
+    ROTATION_BODY,
+    EndpointChanges,
+    EndpointRequest,
+    EndpointRotationRequest,
+    RotationRequest,
+)
+from api.webhooks.urls import check_receiver
+from broker import webhooks
+from broker.accounts import Principal, Role, Scope
+from broker.administration import carry_out
+from broker.administration import webhooks as administration
+from broker.clock import now_ms
+from broker.completion import Json
+from broker.errors import InvalidRequestError, PermissionDeniedError
+from broker.webhooks import (
+    EndpointChange,
+    EndpointName,
+    EndpointWish,
+    NewWorkspaceSecret,
+    Rotation,
+    Scheme,
+    SignatureKind,
+)
+
+router = APIRouter(prefix="/endpoints", tags=["webhooks"])
+
+
+@router.post("", status_code=201, openapi_extra=ENDPOINT_BODY)
+async def create_webhook_endpoint(request: Request) -> Response:
+    """Make an endpoint. Its secret is in this answer, and in no other."""
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    wanted = await reading.asked(request, services, EndpointRequest)
+    check_receiver(wanted.url, services.settings.allowed_networks, param="url")
+    wish = EndpointWish(**dict(wanted))
+    row, secret = webhooks.new_endpoint(wish, principal.workspace_id, services.seal, now_ms())
+    actor = actor_of(request, principal)
+    made = await carry_out(
+        services.database, lambda connection: administration.create(connection, actor, row)
+    )
+    return json_response(_with_secret(services, made, secret), 201)
+
+
+@router.get("")
+async def list_webhook_endpoints(request: Request) -> Response:
+    """List the workspace's endpoints, oldest first."""
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    rows = await services.database.read(webhooks.list_endpoints, principal.workspace_id)
+    shown = [views.endpoint(row, services.seal) for row in rows]
+    return json_response({"object": "list", "data": shown})
+
+
+@router.get("/{endpoint_id}")
+async def get_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
+    """Show an endpoint, and since when it fails or why it is disabled."""
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    row = await _find(services, principal, endpoint_id)
+    return json_response(views.endpoint(row, services.seal))
+
+
+@router.patch("/{endpoint_id}", openapi_extra=ENDPOINT_CHANGES_BODY)
+async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
+    """Change an endpoint, disable it (what waits for it is cancelled), or enable it again.
+
+    Another `url` gets a new secret, shown in this answer only, and of the headers only those that
+    are sent along: what was given for one receiver is not shown to another.
+    """
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    asked = (await reading.asked(request, services, EndpointChanges)).model_dump(exclude_unset=True)
+    if "url" in asked:
+        check_receiver(asked["url"], services.settings.allowed_networks, param="url")
+    if asked.get("scheme") is Scheme.OPENROUTER:
+        row = await _find(services, principal, endpoint_id)
+        _check_signature(Scheme.OPENROUTER, SignatureKind(row.signature), param="scheme")
+    fresh = {kind: webhooks.new_secret_columns(kind, services.seal) for kind in SignatureKind}
+    change = EndpointChange(
+        *(principal.workspace_id, endpoint_id, now_ms()),
+        webhooks.changes(asked, services.seal),
+        {kind.value: columns for kind, (columns, _) in fresh.items()},
+    )
+    actor = actor_of(request, principal)
+    row = await carry_out(
+        services.database, lambda connection: administration.change(connection, actor, change)
+    )
+    columns, secret = fresh[SignatureKind(row.signature)]
+    if row.secret == columns["secret"]:
+        return json_response(_with_secret(services, row, secret))
+    return json_response(views.endpoint(row, services.seal))
+
+
+@router.delete("/{endpoint_id}")
+async def delete_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
+    """Delete an endpoint; what waits for it is cancelled."""
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
+    actor = actor_of(request, principal)
+    await carry_out(
+        services.database, lambda connection: administration.delete(connection, actor, name)
+    )
+    return json_response({"id": endpoint_id, "object": "webhook_endpoint", "deleted": True})
+
+
+@router.post("/{endpoint_id}/rotate", openapi_extra=ENDPOINT_ROTATION_BODY)
+async def rotate_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
+    """Give an endpoint a new secret, shown in this answer only; the one before signs too."""
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    wanted = await reading.asked(request, services, EndpointRotationRequest, or_nothing=True)
+    row = await _find(services, principal, endpoint_id)
+    kind = wanted.signature or SignatureKind(row.signature)
+    _check_signature(Scheme(row.scheme), kind, param="signature")
+    columns, secret = webhooks.new_secret_columns(kind, services.seal)
+    overlap = wanted.overlap_seconds * 1000
+    rotation = Rotation(principal.workspace_id, endpoint_id, now_ms(), columns, overlap)
+    actor = actor_of(request, principal)
+    rotated = await carry_out(
+        services.database, lambda connection: administration.rotate(connection, actor, rotation)
+    )
+    return json_response(_with_secret(services, rotated, secret))
+
+
+@router.post("/{endpoint_id}/test", status_code=202)
+async def test_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
+    """Send an endpoint an `endpoint.test`, whatever its filter; answers with the delivery."""
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
+    delivery_id = await services.database.write_grouped(webhooks.send_test_many, name)
+    found = await services.database.read(
+        webhooks.find_delivery, principal.workspace_id, delivery_id
+    )
+    return json_response(views.whole_delivery(found), 202)
+
+
+async def _find(services: Services, principal: Principal, endpoint_id: str) -> Any:
+    return await services.database.read(webhooks.find_endpoint, principal.workspace_id, endpoint_id)
+
+
+def _with_secret(services: Services, row: Any, secret: str) -> Json:
+    """Show the secret this once; a private key stays here, its public half is in the endpoint."""
+    shown = views.endpoint(row, services.seal)
+    return shown if row.public_key else shown | {"secret": secret}
+
+
+def _check_signature(scheme: Scheme, kind: SignatureKind, *, param: str) -> None:
+    if scheme is Scheme.OPENROUTER and kind is SignatureKind.V1A:
+        raise InvalidRequestError("The openrouter scheme signs with v1 only.", param=param)
+
+
+secret_router = APIRouter(prefix="/secret", tags=["webhooks"])
+
+
+@secret_router.get("")
+async def get_webhook_secret(request: Request) -> Response:
+    """Show the workspace's secret to its members; it is made when first asked for or needed."""
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    if not principal.role.reaches(Role.MEMBER):
+        raise PermissionDeniedError(
+            "Whoever has the secret can forge deliveries: it needs the role member or a higher one."
+        )
+    workspace_id = principal.workspace_id
+    row = await services.database.read(webhooks.find_workspace_secret, workspace_id)
+    if row is None:
+        columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
+        fresh = NewWorkspaceSecret(workspace_id, columns["secret"], now_ms())
+        row = await services.database.write_grouped(webhooks.ensure_workspace_secrets, fresh)
+    actor = actor_of(request, principal)
+    await carry_out(
+        services.database,
+        lambda connection: administration.note_reading(connection, actor, workspace_id),
+    )
+    return json_response(views.workspace_secret(row, services.seal))
+
+
+@secret_router.post("/rotate", openapi_extra=ROTATION_BODY)
+async def rotate_webhook_secret(request: Request) -> Response:
+    """Replace the workspace's secret; the one before signs too until its overlap ends."""
+    services = services_of(request)
+    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
+    wanted = await reading.asked(request, services, RotationRequest, or_nothing=True)
+    columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
+    overlap = wanted.overlap_seconds * 1000
+    fresh = NewWorkspaceSecret(principal.workspace_id, columns["secret"], now_ms(), overlap)
+    actor = actor_of(request, principal)
+    row = await carry_out(
+        services.database,
+        lambda connection: administration.rotate_workspace(connection, actor, fresh),
+    )
+    return json_response(views.workspace_secret(row, services.seal))
