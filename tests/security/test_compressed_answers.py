@@ -9,7 +9,7 @@ import pytest
 
 from broker.completion import CompletionRequest, Failure
 from broker.settings import Settings
-from tests.workers.provider_socket import Provider, ask
+from tests.workers.upstream.provider_socket import Provider, ask
 from workers.adapters.base import HttpRequest
 from workers.native_batches import calls
 from workers.upstream.client import Wire

@@ -9,7 +9,7 @@ import pytest
 from broker.settings import Settings
 from tests.broker.webhooks.factories import SEAL, look, make_endpoint, tell
 from tests.factories import make_principal
-from tests.workers.receiver import answer, receiving
+from tests.workers.services.receiver import answer, receiving
 from workers.services.webhook_delivery import Deliverer
 from workers.services.webhook_request import HeaderSigner, WebhookClient
 

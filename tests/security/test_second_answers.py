@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 
 from broker.completion import AttemptOutcome, Completion, CompletionRequest, Failure
 from broker.settings import Settings
-from tests.workers.provider_socket import ask
+from tests.workers.upstream.provider_socket import ask
 from workers.upstream.client import Wire
 
 REQUEST = CompletionRequest({"messages": [{"role": "user", "content": "hi"}]}, "m")

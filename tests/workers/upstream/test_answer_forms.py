@@ -7,7 +7,7 @@ import pytest
 
 from broker.completion import AttemptOutcome, Completion, CompletionRequest, Failure, Usage
 from tests.workers.adapters.streams import REQUEST, STREAMS
-from tests.workers.provider_socket import Provider, ask
+from tests.workers.upstream.provider_socket import Provider, ask
 
 PLAIN = CompletionRequest(REQUEST.body, "m")
 TEXT = "Hello world"

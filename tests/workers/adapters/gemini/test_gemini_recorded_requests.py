@@ -17,7 +17,7 @@ from workers.adapters.gemini import GeminiAdapter
 
 RECORDINGS = Path(
     os.environ.get("WAYBILL_EXCHANGES")
-    or Path(__file__).parents[3].parent / "shared/exchanges/dev.jsonl"
+    or Path(__file__).parents[4].parent / "shared/exchanges/dev.jsonl"
 )
 FORMAT = "google-gemini-v1"
 SAME = {"parametersJsonSchema": "parameters", "responseSchema": "responseJsonSchema"}

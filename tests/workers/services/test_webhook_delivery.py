@@ -31,7 +31,7 @@ from tests.broker.webhooks.factories import (
     tries,
 )
 from tests.factories import make_principal, run
-from tests.workers.receiver import answer, receiving
+from tests.workers.services.receiver import answer, receiving
 from workers.services.webhook_delivery import INTERRUPTED, Deliverer
 from workers.services.webhook_request import MAX_ANSWER_BYTES, HeaderSigner, WebhookClient
 

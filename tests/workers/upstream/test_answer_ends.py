@@ -7,7 +7,7 @@ import pytest
 from broker.completion import AttemptOutcome, Completion, CompletionRequest, Failure
 from broker.settings import Settings
 from tests.workers.adapters.streams import COUNTED, REQUEST, STREAMS
-from tests.workers.provider_socket import End, Provider, ask
+from tests.workers.upstream.provider_socket import End, Provider, ask
 from workers.upstream.answer_body import LATE_USAGE_SECONDS
 from workers.upstream.client import Wire
 

@@ -15,7 +15,7 @@ from workers.adapters.base import Upstream
 
 RECORDINGS = Path(
     os.environ.get("WAYBILL_EXCHANGES")
-    or Path(__file__).parents[3].parent / "shared/exchanges/dev.jsonl"
+    or Path(__file__).parents[4].parent / "shared/exchanges/dev.jsonl"
 )
 BLOCKS = {"text", "image", "tool_use", "tool_result", "thinking"}
 
