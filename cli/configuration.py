@@ -83,7 +83,7 @@ def adopt(environment: Mapping[str, str]) -> None:
     os.environ.update(environment)
 
 
-def in_force() -> Settings:
+def load_configuration() -> Settings:
     """Load the configuration: that of the `waybill up` on this data directory, if one runs."""
     config = settings.load()
     environment = running_environment(config.data_dir)
@@ -93,7 +93,7 @@ def in_force() -> Settings:
     return settings.load()
 
 
-def runs_here(config: Settings) -> bool:
+def is_up_here(config: Settings) -> bool:
     """Tell whether a `waybill up` runs on the data directory of this configuration."""
     return running_environment(config.data_dir) is not None
 

@@ -1,19 +1,21 @@
-"""The configured database, for commands that work on it without a server."""
+"""The configured database, its catalog and its workspaces, for commands without a server."""
 
 import asyncio
 import contextlib
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import typer
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import Connection, create_engine, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.core.local_models import ask, local_servers
-from broker import migrations, settings
+from broker import accounts, migrations, settings
+from broker.administration import workspaces as administration
 from broker.catalog import Catalog, applied, load
 from broker.clock import now_ms
 from broker.database import Database
@@ -22,14 +24,14 @@ from broker.providers import configured
 from broker.settings import Settings
 from cli import data_directory
 from cli.client.server import running_at
-from cli.configuration import address, in_force, linking_to
+from cli.configuration import address, linking_to, load_configuration
 from cli.messages import complain, first_line
 
 
 @contextlib.contextmanager
 def local_database() -> Iterator[Database]:
     """Open the configured database; exit with the remedy where it is not there or not current."""
-    config = in_force()
+    config = load_configuration()
     try:
         check_database(config)  # opening a missing SQLite file would make an empty one
     except CheckFailed as error:
@@ -44,7 +46,7 @@ def local_database() -> Iterator[Database]:
 
 def with_links() -> Settings:
     """Load the configuration for links to be given out: to `waybill up`, where it runs here."""
-    config = in_force()
+    config = load_configuration()
     url = running_at(config.data_dir) or address(config.host, config.port)
     return linking_to(config, url)
 
@@ -126,3 +128,20 @@ def _is_missing(config: Settings) -> bool:
     """Tell whether it is an SQLite file that is not there: opening it would make it."""
     url = make_url(config.database)
     return url.drivername.startswith("sqlite") and not Path(url.database or "").is_file()
+
+
+NAMED = "A workspace's id, slug or name."
+
+
+def workspace_id(connection: Connection, wanted: str) -> str:
+    """Return the id of the workspace that is meant; exit with a hint where there is none."""
+    found = accounts.find_workspace(connection, wanted)
+    if found is None:
+        complain(f"there is no workspace {wanted!r}: see `waybill workspaces list`")
+        raise typer.Exit(1)
+    return found
+
+
+def workspace_row(connection: Connection, wanted: str) -> Any:
+    """Return the row of the workspace that is meant; exit with a hint where there is none."""
+    return administration.found(connection, workspace_id(connection, wanted))

@@ -1,4 +1,7 @@
-"""The environment variables that Waybill reads, and those that a `.env` file adds to them."""
+"""The environment: variables that Waybill reads, `.env`, and what is kept out.
+
+The working directory and other programs' variables stay out of Waybill's processes.
+"""
 
 import os
 import re
@@ -63,3 +66,23 @@ def _named_in_configuration(path: Path) -> Iterable[str]:
 def _sentence(path: Path, taken: list[str], kept: list[str]) -> str:
     text = f"read {path}: {', '.join(taken) or 'nothing that Waybill reads is new in it'}"
     return f"{text} (the environment has its own {', '.join(kept)})" if kept else text
+
+
+FOREIGN_VARIABLES = frozenset(
+    {
+        *("APP", "BROKER_URL", "CONFIG_MODULE", "LOADER", "RESULT_BACKEND", "SKIP_CHECKS"),
+        "DJANGO_SETTINGS_MODULE",  # Celery would load that project
+        "WEB_CONCURRENCY",  # uvicorn would want several processes
+    }
+)
+"""Variables that Celery's command line, its Django support and uvicorn read."""
+
+FOREIGN_PREFIX = "CELERY_"
+
+
+def isolate() -> None:
+    """Change the environment of this process, and so of those that it starts."""
+    for name in [*os.environ]:
+        if name in FOREIGN_VARIABLES or name.startswith(FOREIGN_PREFIX):
+            del os.environ[name]
+    os.environ["PYTHONSAFEPATH"] = "1"  # Python puts the working directory on no path

@@ -14,22 +14,21 @@ from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
 from broker.redaction import install_traceback_hook, redact
-from cli.environment import take_env_file
-from cli.isolation import isolate
-from cli.messages import sentence, strange_variables
+from cli.environment import isolate, take_env_file
+from cli.messages import find_unknown_variables, sentence
 
-WORDS = {
+COMMANDS = {
     "up": "cli.start.up:up",
-    "demo": "cli.demo.command:demo",
-    "doctor": "cli.doctor.command:doctor",
+    "demo": "cli.commands.demo.command:demo",
+    "doctor": "cli.commands.doctor:doctor",
     "settings": "cli.commands.settings:settings",
     "submit": "cli.commands.submit:submit",
     "route": "cli.commands.route:route",
     "run": "cli.commands.run.command:run",
-    "jobs": "cli.jobs.command:jobs",
+    "jobs": "cli.commands.jobs:jobs",
     "batch": "cli.commands.batch.command:batch",
     "compare": "cli.commands.compare:compare",
-    "listen": "cli.listen:listen",
+    "listen": "cli.commands.webhooks:listen",
     "usage": "cli.commands.usage:usage",
     "audit": "cli.commands.audit:audit",
     "keys": "cli.commands.keys:keys",
@@ -52,17 +51,17 @@ WORDS = {
 """Each word, and the function or Typer that it stands for, which says what it does."""
 
 
-STARTS = frozenset({"up", "api", "worker", "dispatcher", "flower", "migrate"})
+SERVERS = frozenset({"up", "api", "worker", "dispatcher", "flower", "migrate"})
 """The words that start a part of Waybill; they say what they take from a `.env` file."""
 
 
-class Words(TyperGroup):
+class CommandGroup(TyperGroup):
     """Shows every word at once, and loads the module of the one that is used."""
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         command = super().get_command(ctx, cmd_name)
         if command is not None:
-            command.help = said(cmd_name)
+            command.help = help_of(cmd_name)
         return command
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
@@ -85,16 +84,16 @@ class Words(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
         told = take_env_file()
-        if told and name in STARTS:
+        if told and name in SERVERS:
             print(f"waybill: {told}", file=sys.stderr, flush=True)
-        for told in strange_variables(os.environ):
+        for told in find_unknown_variables(os.environ):
             print(f"waybill: {told}", file=sys.stderr, flush=True)
-        return name, loaded(name) if name in WORDS else command, rest
+        return name, load_command(name) if name in COMMANDS else command, rest
 
 
-def loaded(word: str) -> Any:
+def load_command(word: str) -> Any:
     """Import a word's module and return its command."""
-    module, _, name = WORDS[word].partition(":")
+    module, _, name = COMMANDS[word].partition(":")
     found = getattr(import_module(module), name)
     if isinstance(found, typer.Typer):
         return get_group(found)
@@ -103,9 +102,9 @@ def loaded(word: str) -> Any:
     return get_command(alone)
 
 
-def said(word: str) -> str:
+def help_of(word: str) -> str:
     """Return what a word says of itself, as its module is written: importing all takes a second."""
-    module, _, name = WORDS[word].partition(":")
+    module, _, name = COMMANDS[word].partition(":")
     spec = find_spec(module)
     assert spec is not None
     assert isinstance(spec.loader, InspectLoader)
@@ -119,19 +118,19 @@ def said(word: str) -> str:
             ):
                 texts = (each.value for each in given if each.arg == "help")
                 return str(ast.literal_eval(next(texts)))
-    raise LookupError(WORDS[word])
+    raise LookupError(COMMANDS[word])
 
 
 app = typer.Typer(
     name="waybill",
-    cls=Words,
+    cls=CommandGroup,
     help="A self-hosted broker for LLM completions. Start everything here with `waybill up`.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-for _word in WORDS:
+for _word in COMMANDS:
     app.command(_word)(lambda: None)
 
 

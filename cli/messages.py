@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable
 from broker.redaction import redact
 
 OURS = ("api", "broker", "cli", "workers")
-COMMANDS = ("url", "api_key", "model", "config", "env_file", "simulator_port")
+COMMAND_VARIABLES = ("url", "api_key", "model", "config", "env_file", "simulator_port")
 """WAYBILL_* variables that commands read beside the settings."""
 
 
@@ -54,9 +54,9 @@ def first_line(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).partition("\n")[0]
 
 
-def strange_variables(names: Iterable[str]) -> list[str]:
+def find_unknown_variables(names: Iterable[str]) -> list[str]:
     """Say of each WAYBILL_* variable that nothing reads which one may have been meant."""
-    known: Collection[str] = [f"WAYBILL_{name.upper()}" for name in COMMANDS]
+    known: Collection[str] = [f"WAYBILL_{name.upper()}" for name in COMMAND_VARIABLES]
     doubtful = [
         name for name in names if name.startswith("WAYBILL_") and name not in known
         and not name.startswith("WAYBILL_TEST_")
@@ -65,7 +65,7 @@ def strange_variables(names: Iterable[str]) -> list[str]:
         return []
     from broker.settings import unknown_variables
 
-    return unknown_variables(doubtful, COMMANDS)
+    return unknown_variables(doubtful, COMMAND_VARIABLES)
 
 
 def _about_the_database(error: Exception) -> str | None:

@@ -15,10 +15,10 @@ LONGEST_PAUSE_SECONDS = 5.0
 TRIES_WHEN_BROKEN = 4  # of a request that the server answers with 500
 
 Answer = TypeVar("Answer")
-Told = Callable[[str | None], None]
+OnAway = Callable[[str | None], None]
 
 
-class PatientClient(Client):
+class RetryingClient(Client):
     """Asks a server, again and again while it is away.
 
     A request may be sent more than once: it must be safe to repeat. `on_away` is told why when
@@ -31,7 +31,7 @@ class PatientClient(Client):
         server: Server,
         *,
         patience: float,
-        on_away: Told = lambda _: None,
+        on_away: OnAway = lambda _: None,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         super().__init__(server, transport)

@@ -1,8 +1,11 @@
 """`waybill catalog`: refresh, diff, discover, history, undo. Works on the database."""
 
+import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, TypeVar
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
 
+import httpx
 import typer
 from sqlalchemy import Connection
 
@@ -16,11 +19,54 @@ from broker.catalog.names import Namer
 from broker.catalog.priced import priced_slugs
 from broker.clock import now_ms
 from broker.database import Database
-from broker.providers import configured
-from cli.catalog.showing import console, show_changes, show_history
-from cli.catalog.sources import MODELS_DEV, SourceError, fetched, model_list
+from broker.providers import Provider, configured
+from cli.commands.price_tables import console, show_changes, show_history
+from cli.commands.provider_checks import probe
 from cli.database import open_database
 from cli.messages import complain
+from workers.adapters.registry import ADAPTERS
+
+MODELS_DEV = "https://models.dev/api.json"
+PATIENCE_SECONDS = 30
+MODELS_PATH = "/models"
+
+
+class SourceError(Exception):
+    """A list could not be had; the text says why and what to do."""
+
+
+def fetch_price_list(place: str) -> Any:
+    """Return the JSON at a URL or in a file. Raises SourceError."""
+    try:
+        if place.startswith(("http://", "https://")):
+            return _answer(place, {})
+        return json.loads(Path(place).read_bytes())
+    except OSError as error:
+        raise SourceError(f"{place} cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise SourceError(f"{place} is not JSON") from None
+
+
+def fetch_model_list(provider: Provider) -> Any:
+    """Ask a provider for its list of models. Raises SourceError."""
+    if provider.wire != "openai":
+        raise SourceError(f"{provider.slug} does not list its models as OpenAI does")
+    headers = probe(provider, ADAPTERS[provider.wire]).headers
+    try:
+        return _answer(provider.base_url + MODELS_PATH, dict(headers))
+    except ValueError:
+        raise SourceError(f"{provider.slug} answered with something that is not JSON") from None
+
+
+def _answer(url: str, headers: dict[str, str]) -> Any:
+    try:
+        answer = httpx.get(url, headers=headers, timeout=PATIENCE_SECONDS, follow_redirects=True)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise SourceError(f"{url} cannot be reached: {error}") from None
+    if not answer.is_success:
+        raise SourceError(f"{url} answered {answer.status_code}")
+    return answer.json()
+
 
 Listed = TypeVar("Listed")
 
@@ -47,7 +93,7 @@ def refresh(
 
     A price that moved tenfold is held back until --force names it.
     """
-    body = _or_stop(lambda: fetched(source))
+    body = _or_stop(lambda: fetch_price_list(source))
     namer = Namer(priced_slugs())
     with open_database(to_write=apply) as database:
         listings = _or_stop(lambda: list(models_dev.read(body, namer)))
@@ -81,7 +127,7 @@ def discover(
     with open_database(to_write=apply) as database:
         for slug in chosen:
             try:
-                listings = list(discovered.read(model_list(known[slug]), known[slug], namer))
+                listings = list(discovered.read(fetch_model_list(known[slug]), known[slug], namer))
             except SourceError as error:
                 complain(str(error))
                 failed = True

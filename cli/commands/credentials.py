@@ -16,10 +16,9 @@ from broker.credentials.wording import read_key
 from broker.errors import WaybillError
 from broker.sealing import Seal
 from broker.signing import older_keys, signing_key
-from cli.database import local_database
+from cli.database import NAMED, local_database, workspace_id
 from cli.messages import complain
 from cli.output import Table, print_table
-from cli.workspaces import NAMED, workspace_id
 
 credentials = typer.Typer(
     help="Workspaces' own keys of providers (BYOK): add, list, disable, and seal anew. Works on "

@@ -17,10 +17,9 @@ from broker.clock import now_ms
 from broker.errors import WaybillError
 from broker.money import NANOS_PER_USD, nanos_from_usd, usd
 from broker.payments import Payment
-from cli.database import local_database
+from cli.database import NAMED, local_database, workspace_id
 from cli.messages import complain
 from cli.output import Table
-from cli.workspaces import NAMED, workspace_id
 
 PIPE_WIDTH = 160
 MOST_WORKSPACES = 10_000

@@ -1,27 +1,31 @@
-"""What `waybill doctor` examines.
+"""`waybill doctor`: what is wrong with this installation, and what is to be done about it.
 
 A check returns what it found in one line, or raises CheckFailed with the remedy.
 """
 
 import contextlib
+import os
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import httpx
+import typer
 from kombu.connection import Connection as Transport
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from broker import providers as provider_rows
 from broker.catalog.selection import USUAL_OUTPUTS
+from broker.redaction import redact
 from broker.settings import Settings, config_path
-from cli import data_directory
+from cli import data_directory, database
 from cli.client.client import providers_of_server
 from cli.client.server import about_the_key, configured, message, unreachable
+from cli.commands.providers import disabled
+from cli.configuration import is_up_here, load_configuration
 from cli.database import CheckFailed, look_up_catalog
-from cli.providers.disabled import disabled
 
 OLDEST_PYTHON = (3, 11)
 PATIENCE_SECONDS = 3
@@ -180,3 +184,59 @@ def _no_redis(config: Settings, error: Exception) -> str:
     if config.redis_url:
         return f"does not answer ({error}): check WAYBILL_REDIS_URL"
     return f"no Valkey at {config.valkey_socket}: `waybill up` starts it"
+
+
+Check = Callable[[Settings], str]
+
+CHECKS: tuple[tuple[str, Check], ...] = (
+    ("data directory", data_dir),
+    ("database", database.check_database),
+    ("redis", redis),
+    ("transport", transport),
+    ("providers", providers),
+    ("credentials", credentials),
+    ("wires", wires),
+    ("models", models),
+    ("server", server),
+)
+
+
+def doctor() -> None:
+    """Check this machine's configuration and services; exit code 1 when something is wrong."""
+    fine = True
+    for name, is_well, finding in _findings():
+        mark = typer.style("ok   ", fg="green") if is_well else typer.style("WRONG", fg="red")
+        typer.echo(f"{mark} {name:<15} {redact(finding)}")
+        fine = fine and is_well
+    raise typer.Exit(0 if fine else 1)
+
+
+def _findings() -> Iterator[tuple[str, bool, str]]:
+    """Yield (what, whether it is well, one line about it)."""
+    yield _examined("python", python)
+    try:
+        config = load_configuration()
+    except SystemExit as error:
+        yield "configuration", False, _one_line(str(error))
+        return
+    yield "configuration", True, _configuration(config)
+    for name, check in CHECKS:
+        yield _examined(name, check, config)
+
+
+def _configuration(config: Settings) -> str:
+    found = configuration(os.environ)
+    return f"of the `waybill up` that runs here: {found}" if is_up_here(config) else found
+
+
+def _examined(name: str, check: Callable[..., str], *given: Settings) -> tuple[str, bool, str]:
+    try:
+        return name, True, _one_line(check(*given))
+    except CheckFailed as error:
+        return name, False, _one_line(str(error))
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever is wrong is the finding
+        return name, False, _one_line(str(error) or type(error).__name__)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.removeprefix("waybill: ").split())

@@ -12,10 +12,9 @@ from broker.administration.keys import KeyWish
 from broker.audit import CLI
 from broker.clock import now_ms
 from broker.money import nanos_from_usd
-from cli.database import local_database
+from cli.database import NAMED, local_database, workspace_id
 from cli.messages import complain
 from cli.output import Table, day, print_table
-from cli.workspaces import NAMED, workspace_id
 
 DAY_MS = 86_400_000
 

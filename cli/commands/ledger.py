@@ -7,9 +7,8 @@ import orjson
 import typer
 
 from broker import ledger
-from cli.database import local_database
+from cli.database import NAMED, local_database, workspace_id
 from cli.messages import complain
-from cli.workspaces import NAMED, workspace_id
 
 SHOWN = 20
 

@@ -12,8 +12,8 @@ from broker.errors import WaybillError
 from broker.money import usd_text
 from broker.operations import Interface
 from broker.routing import Endpoint
-from cli.catalog.showing import console, sample_bill, words
-from cli.configuration import in_force
+from cli.commands.price_tables import console, sample_bill, words
+from cli.configuration import load_configuration
 from cli.database import look_up_catalog
 from cli.messages import complain
 from cli.output import Table, day
@@ -35,7 +35,7 @@ def list_models(
     ] = False,
 ) -> None:
     """List models with the price of their cheapest endpoint, in USD per million tokens."""
-    known = look_up_catalog(in_force())
+    known = look_up_catalog(load_configuration())
     shown = known.everything if everything else known.models
     wanted = Wanted(q=q, output_modalities=frozenset() if outputs == ALL else frozenset({outputs}))
     try:
@@ -89,7 +89,7 @@ def _nothing(shown: Mapping[str, Model], q: str | None, outputs: str) -> str:
 @models.command()
 def show(name: Annotated[str, typer.Argument(help="A slug, or any other name of it.")]) -> None:
     """Show a model: what it can do, and its endpoints with prices and a sample bill."""
-    known = look_up_catalog(in_force())
+    known = look_up_catalog(load_configuration())
     try:
         model = known.find(name)
     except WaybillError as error:

@@ -1,5 +1,6 @@
-"""`waybill users` and `waybill workspaces`: who may sign in, and where, in the database."""
+"""`waybill users` and `waybill workspaces`: who may sign in, and what is kept of a workspace."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -12,11 +13,49 @@ from broker.administration import workspaces as administration
 from broker.administration.people import NewUser
 from broker.audit import CLI
 from broker.errors import WaybillError
-from cli import workspace_data
-from cli.database import local_database, with_links
+from broker.exporting import exported
+from cli.database import NAMED, local_database, with_links, workspace_id, workspace_row
 from cli.messages import complain
 from cli.output import Table, day, print_table
-from cli.workspaces import NAMED, workspace_id, workspace_row
+
+Where = Annotated[str, typer.Argument(help=NAMED)]
+
+
+def export(
+    workspace: Where,
+    directory: Annotated[Path, typer.Argument(help="Where to write; made if it is not there.")],
+) -> None:
+    """Write a workspace's jobs, generations and ledger as JSONL files."""
+    try:
+        with local_database() as database:
+            place = database.read_now(workspace_row, workspace)
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for name, lines in exported(database, place.id).items():
+                with (directory / name).open("wb") as file:
+                    count = sum(1 for line in lines if file.write(line))
+                typer.echo(f"{directory / name}: {count}")
+    except (WaybillError, OSError) as error:
+        complain(str(error))
+        raise typer.Exit(1) from None
+
+
+def forget(
+    workspace: Where,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Forget prompts, answers, files and metadata of all that has ended; books and usage stay."""
+    try:
+        with local_database() as database:
+            place = database.read_now(workspace_row, workspace)
+            if not yes:
+                typer.confirm(f"Forget everything {place.name} has asked and was told?", abort=True)
+            with database.transaction() as connection:
+                administration.forget(connection, CLI, place)
+    except WaybillError as error:
+        complain(str(error))
+        raise typer.Exit(1) from None
+    typer.echo(f"{place.name}: a running worker forgets it in the next minutes, in small pieces")
+
 
 LIMIT = 10_000
 
@@ -30,7 +69,6 @@ workspaces_ = typer.Typer(
 )
 
 Who = Annotated[str, typer.Argument(help="A user's id or e-mail address.")]
-Where = Annotated[str, typer.Argument(help=NAMED)]
 
 
 @users_.command("create")
@@ -172,8 +210,8 @@ def remove_member(workspace: Where, who: Who) -> None:
     typer.echo(f"{user.email} is no longer in {place.name}")
 
 
-workspaces_.command()(workspace_data.export)
-workspaces_.command()(workspace_data.forget)
+workspaces_.command()(export)
+workspaces_.command()(forget)
 
 
 def _ended(error: WaybillError) -> typer.Exit:

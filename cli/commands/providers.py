@@ -1,5 +1,7 @@
 """`waybill providers`: who can be called, why somebody cannot, and whether they answer."""
 
+import contextlib
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,22 +9,111 @@ from typing import Annotated
 
 import httpx
 import typer
+from redis import Redis
+from redis.exceptions import RedisError
 from rich.console import Console
 
+from broker import provider_pauses
+from broker.audit import CLI
 from broker.clock import now_ms
+from broker.database import Database
+from broker.evidence import WHOLE_PROVIDER
+from broker.health import circuits
 from broker.lighting import key_of, lighting
+from broker.pacing import pauses
+from broker.provider_pauses import Pause
 from broker.providers import ENV_PREFIX, Provider, configured
 from broker.redaction import redact
 from broker.settings import ProviderRow, Settings
 from broker.vendors import vendors
+from cli import database as local
 from cli.client.client import providers_of_server
 from cli.client.server import configured as server
-from cli.configuration import in_force, runs_here
-from cli.database import look_up_catalog
+from cli.configuration import is_up_here, load_configuration
+from cli.database import local_database, look_up_catalog
 from cli.messages import complain
 from cli.output import Table
-from cli.providers.disabled import disabled, enable, paused
-from cli.providers.pauses import pause, read_paused, resume
+
+PATIENCE_SECONDS = 3
+
+
+def disabled(config: Settings) -> dict[str, str]:
+    """Return why, by provider, for each that is disabled now; none where Redis does not answer."""
+    with _connected(config) as connection:
+        try:
+            stored = connection.hgetall(circuits.KEY)
+        except (RedisError, OSError):
+            return {}
+    return {
+        provider: known.why
+        for (provider, model), known in circuits.read(stored).items()  # type: ignore[arg-type]
+        if model == WHOLE_PROVIDER and known.until
+    }
+
+
+def paused(config: Settings, now: int) -> dict[str, list[str]]:
+    """Return each provider's paused models with reason and end; none without Redis."""
+    with _connected(config) as connection:
+        try:
+            stored = connection.hgetall(pauses.KEY)
+        except (RedisError, OSError):
+            return {}
+    found: dict[str, list[str]] = {}
+    for (provider, model), pause in sorted(pauses.read(stored).items()):  # type: ignore[arg-type]
+        if pause.until > now:
+            left = math.ceil((pause.until - now) / 1000)
+            reason = pause.reason.value.replace("_", " ")
+            found.setdefault(provider, []).append(f"{model} paused for {left} s ({reason})")
+    return found
+
+
+def enable(config: Settings, provider: str) -> None:
+    """Take a provider whose key was just accepted back into service, where Redis answers."""
+    with _connected(config) as connection, contextlib.suppress(RedisError, OSError):
+        connection.hdel(circuits.KEY, circuits.name((provider, WHOLE_PROVIDER)))
+
+
+def _connected(config: Settings) -> contextlib.closing[Redis]:
+    return contextlib.closing(
+        Redis.from_url(
+            config.redis, socket_timeout=PATIENCE_SECONDS, socket_connect_timeout=PATIENCE_SECONDS
+        )
+    )
+
+
+def pause(
+    slug: Annotated[str, typer.Argument(help="The provider's slug.")],
+    reason: Annotated[str | None, typer.Option(help="Shown to operators.")] = None,
+) -> None:
+    """Stop all calls to a provider, in every process, without a restart.
+
+    Calls that have begun end normally. Its jobs wait, or go to another endpoint of their plan.
+    """
+    known = configured(load_configuration())
+    if slug not in known:
+        complain(f"there is no provider {slug!r} here: the providers are {', '.join(known)}")
+        raise typer.Exit(1)
+    with local_database() as database, database.transaction() as connection:
+        is_new = provider_pauses.pause(connection, CLI, slug, reason)
+    typer.echo(f"{slug} is paused." if is_new else f"{slug} was paused already.")
+
+
+def resume(slug: Annotated[str, typer.Argument(help="The provider's slug.")]) -> None:
+    """Let calls to a paused provider go again."""
+    with local_database() as database, database.transaction() as connection:
+        was_paused = provider_pauses.resume(connection, CLI, slug)
+    typer.echo(f"{slug} is resumed." if was_paused else f"{slug} was not paused.")
+
+
+def read_paused(config: Settings) -> Mapping[str, Pause]:
+    """Return the pauses by slug; none where there is no current database."""
+    try:
+        local.check_database(config)
+    except local.CheckFailed:
+        return {}
+    with contextlib.closing(Database(config.database)) as database:
+        return {row.provider: row for row in database.read_now(provider_pauses.read_pauses)}
+
 
 PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
 
@@ -40,7 +131,7 @@ def list_providers(
     """List the providers that can be called, and those of whose configuration a part is missing."""
     from workers.context import routes  # noqa: PLC0415  # loads every adapter
 
-    config = in_force()
+    config = load_configuration()
     known = configured(config)
     routes(known)
     table = Table("slug", "name", "wire", "status", "models", "base URL", box=None, pad_edge=False)
@@ -59,7 +150,7 @@ def check(
     """Try the key of each provider with one free request; exit code 1 when one fails."""
     from cli.commands.provider_checks import PATIENCE_SECONDS, check  # noqa: PLC0415  # loads every adapter
 
-    config = in_force()
+    config = load_configuration()
     known = configured(config)
     wanted = slugs or list(known)
     _say_whose(config)
@@ -87,7 +178,7 @@ def check(
 
 def _say_whose(config: Settings) -> None:
     """Say on stderr where the keys come from, if they may not be those of the running server."""
-    if runs_here(config):
+    if is_up_here(config):
         complain(f"these are the keys of the `waybill up` on {config.data_dir}")
     elif others := providers_of_server():
         complain(

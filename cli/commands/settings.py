@@ -10,7 +10,7 @@ from rich.console import Console
 
 from broker.settings import GROUPS, Settings
 from broker.settings.secrets import is_secret
-from cli.configuration import in_force
+from cli.configuration import load_configuration
 from cli.output import Table
 
 HEADER = """# Configuration
@@ -38,7 +38,7 @@ def settings(
     if markdown:
         typer.echo(reference(), nl=False)
         return
-    current = in_force()
+    current = load_configuration()
     table = Table("setting", "now", "meaning", box=None)
     for _, name, field in _fields():
         table.add_row(f"WAYBILL_{name.upper()}", _shown(name, current), field.description)

@@ -12,9 +12,8 @@ from broker import usage as sums
 from broker.clock import moment, now_ms
 from broker.spreadsheets import cell
 from broker.usage.periods import DAY_MS
-from cli.database import local_database
+from cli.database import NAMED, local_database, workspace_id
 from cli.output import Table
-from cli.workspaces import NAMED, workspace_id
 
 PIPE_WIDTH = 160
 METRICS = ("request_count", "failure_count", "prompt_tokens", "completion_tokens", "total_usage")

@@ -26,7 +26,7 @@ from cli.configuration import sharing_environment
 from cli.messages import say
 from cli.start import parts, preparation, processes
 from cli.start.demonstration import EXAMPLES, demo_file, demo_models, write_configuration
-from cli.start.supervision import Child, ChildDiedError, Launch, part, program
+from cli.start.processes import Child, ChildDiedError, Launch, part, program
 from cli.start.valkey import valkey_command
 
 START_SECONDS = 15.0
@@ -74,7 +74,7 @@ def up(
         _check_ports(host, ports)
         config = configuration.linking_to(config, configuration.address(host, port))
         os.environ["WAYBILL_PUBLIC_URL"] = config.public_url  # workers give links out, too
-        house = House(config, host, port)
+        house = Supervisor(config, host, port)
         house.plan_api()
         house.plan_workers(workers, batch_workers)
         house.plan_others(
@@ -99,7 +99,7 @@ def demo_configuration(config: Settings, simulator_port: int) -> Settings:
     return settings.load()
 
 
-class House:
+class Supervisor:
     """The processes of one machine."""
 
     def __init__(self, config: Settings, host: str, port: int) -> None:

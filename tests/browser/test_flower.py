@@ -7,7 +7,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
-from cli.commands.demo.server import DemoHouse
+from cli.commands.demo.server import DemoServer
 from tests.house import until
 
 JOBS = 6
@@ -16,8 +16,8 @@ PATIENCE_MS = 60_000  # Flower hears of a worker some seconds after its own star
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoHouse]:
-    house = DemoHouse(tmp_path_factory.mktemp("flower"), flower=True)
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoServer]:
+    house = DemoServer(tmp_path_factory.mktemp("flower"), flower=True)
     with house.running(workers=1):
         until(lambda: answers(f"{house.flower_url}"), 60, house.said)
         yield house
@@ -31,7 +31,7 @@ def answers(url: str) -> bool:
 
 
 @pytest.fixture
-def flower(demo: DemoHouse, page: Page) -> str:
+def flower(demo: DemoServer, page: Page) -> str:
     """The address of a Flower that has seen jobs run."""
     page.goto(f"{demo.flower_url}")
     expect(page.get_by_role("row").filter(has_text=WORKER)).to_contain_text(

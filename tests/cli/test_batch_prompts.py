@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from cli.batch.prompts import BadLineError, request_of
+from cli.commands.batch.source import BadLineError, request_of
 
 
 def body(text, model="acme/small"):

@@ -7,10 +7,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from cli.batch.template import Template, TemplateError
 from cli.commands.batch.progress import Pace, line
 from cli.commands.batch.results import write_lines, write_table
-from cli.commands.batch.source import Asked, SourceError, lines
+from cli.commands.batch.source import Asked, SourceError, Template, TemplateError, lines
 from cli.commands.batch.table_files import TableError, read_rows, writing_rows
 
 ROWS = [

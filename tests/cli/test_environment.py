@@ -8,7 +8,12 @@ import pytest
 from typer.testing import CliRunner
 
 from broker import settings
-from cli.configuration import environment_socket, in_force, running_environment, sharing_environment
+from cli.configuration import (
+    environment_socket,
+    load_configuration,
+    running_environment,
+    sharing_environment,
+)
 from cli.environment import own_variables, take_env_file
 from cli.main import app
 
@@ -116,7 +121,7 @@ async def test_a_command_beside_a_running_server_sees_its_environment(directory,
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
     monkeypatch.setenv("WAYBILL_DATA_DIR", "../data")
-    config = await asyncio.to_thread(in_force)
+    config = await asyncio.to_thread(load_configuration)
     # Then it is the server's, and the command keeps its own key
     assert (config.port, config.flower_port) == (9001, 5999)
     assert config.data_dir == data_dir

@@ -10,9 +10,10 @@ import psutil
 import pytest
 
 from broker.settings import Settings
-from cli.start import processes, supervision
-from cli.start.supervision import Child, ChildDiedError, part, program
-from cli.start.up import House
+from cli.start import processes
+from cli.start import processes as supervision
+from cli.start.processes import Child, ChildDiedError, part, program
+from cli.start.up import Supervisor
 from tests.house import until
 
 
@@ -40,7 +41,7 @@ async def test_a_fork_that_still_works_has_not_ended_with_its_server(tmp_path):
     assert not ended.done()
     # Then its end is seen when it comes
     at_work.unlink()
-    assert await asyncio.wait_for(ended, 20) == processes.UNTOLD
+    assert await asyncio.wait_for(ended, 20) == processes.UNKNOWN_EXIT_CODE
 
 
 def test_what_is_preloaded_is_there_and_runs_nothing():
@@ -64,7 +65,7 @@ async def test_a_worker_is_started_again_though_its_jobs_cannot_be_handed_back(
     monkeypatch.setattr(processes, "ask", full)
     worker = Child("worker-1", part("worker-1", os.getpid), tmp_path / "worker-1.pid")
     worker.started = {"WAYBILL_WORKER_ID": "worker_1"}
-    await House(Settings(), "127.0.0.1", 0)._died(worker)
+    await Supervisor(Settings(), "127.0.0.1", 0)._died(worker)
     assert (
         "what worker-1 held waits for its leases to end (disk is full)" in capsys.readouterr().err
     )

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cli.isolation import isolate
+from cli.environment import isolate
 from tests.install.decoys import VARIABLES, make_decoys
 
 

@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks import Webhook
 from typer.testing import CliRunner
 
-from cli.listen import Inbox, receiver
+from cli.commands.webhooks import Inbox, receiver
 from cli.main import app
 
 SECRET = "whsec_" + base64.b64encode(b"s" * 32).decode()

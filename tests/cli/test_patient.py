@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from cli.client import retrying
-from cli.client.retrying import PatientClient
+from cli.client.retrying import RetryingClient
 from cli.client.server import Server, ServerError
 
 
@@ -16,7 +16,7 @@ def short_pauses(monkeypatch):
 
 
 def client(answer, told=None, patience=5.0):
-    return PatientClient(
+    return RetryingClient(
         Server("http://w", "k"),
         patience=patience,
         on_away=(told if told is not None else []).append,

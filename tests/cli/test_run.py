@@ -9,14 +9,13 @@ from rich.console import Console
 
 from broker.batches import vocabulary
 from cli.client import retrying
-from cli.client.retrying import PatientClient
+from cli.client.retrying import RetryingClient
 from cli.client.server import Server, ServerError
 from cli.commands.batch import progress
 from cli.commands.batch.source import Asked, lines
 from cli.commands.run import session
-from cli.commands.run.results import Results
-from cli.commands.run.session import Sitting, Terms
-from cli.run.state import RunError
+from cli.commands.run.results import Results, RunError
+from cli.commands.run.session import RunSession, Terms
 
 
 class KilledError(BaseException):
@@ -39,13 +38,13 @@ def go(waybill, tmp_path):
     """Run a source as `waybill run` does; return its sitting."""
 
     def run(source, *, retry_failed=False, patience=5.0, **wish):
-        client = PatientClient(
+        client = RetryingClient(
             Server("http://w", "k"), patience=patience, transport=httpx.MockTransport(waybill)
         )
         found = list(lines(source, Asked("m/m")))
         terms = Terms(wish, retry_failed=retry_failed)
         with Results(tmp_path / "r.jsonl") as results:
-            sat = Sitting(client, found, results, terms, Console(file=io.StringIO()))
+            sat = RunSession(client, found, results, terms, Console(file=io.StringIO()))
             sat.perform()
             return sat
 

@@ -3,8 +3,7 @@ import json
 import pytest
 
 from cli.commands.batch.source import Line
-from cli.commands.run.results import Results, result_of
-from cli.run.state import RunError, RunState
+from cli.commands.run.results import Results, RunError, RunState, result_of
 
 
 def line(number=1, prompt="a"):

@@ -11,7 +11,7 @@ from cli.client.event_log import LogEvent
 from cli.commands import submit
 from cli.commands.batch.results import write_table
 from cli.commands.compare import show
-from cli.commands.jobs import event_line
+from cli.commands.jobs import render_event
 from cli.output import Table, printable
 
 EVIL = "a\nb\x1b[31mRED\x1b]0;pwn\x07\x9b[/red]"
@@ -77,7 +77,7 @@ def test_answers_and_errors_command_no_terminal():
     console = Console(width=200, record=True, file=io.StringIO())
     show({"rows": [{"prompt": EVIL, "answers": [told]}], "models": []}, console)
     console.print(
-        event_line(LogEvent(1, "retrying", {"attempt": 1, "outcome": "x", "message": EVIL}))
+        render_event(LogEvent(1, "retrying", {"attempt": 1, "outcome": "x", "message": EVIL}))
     )
     text = console.export_text()
     assert text.count(SHOWN) == 3
@@ -94,5 +94,5 @@ def test_a_stream_commands_no_terminal(monkeypatch, capsys):
 
 @pytest.mark.parametrize("more", [{}, {"error_type": None, "message": None}])
 def test_a_lost_worker_left_no_message(more):
-    line = event_line(LogEvent(7, "retrying", {"attempt": 1, "outcome": "unknown", **more}))
+    line = render_event(LogEvent(7, "retrying", {"attempt": 1, "outcome": "unknown", **more}))
     assert line.plain == "   7  retrying  attempt 1: unknown"

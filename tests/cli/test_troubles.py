@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cli.main import app
-from cli.messages import sentence, strange_variables
+from cli.messages import find_unknown_variables, sentence
 
 NOBODY = "postgresql://u:hush@127.0.0.1:1/x"
 
@@ -86,7 +86,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
 
 
 def test_a_variable_that_nothing_reads_is_told():
-    assert strange_variables(["WAYBILL_PROT", "WAYBILL_API_KEYS", "WAYBILL_URL", "PATH"]) == [
+    assert find_unknown_variables(["WAYBILL_PROT", "WAYBILL_API_KEYS", "WAYBILL_URL", "PATH"]) == [
         "WAYBILL_PROT is no setting; did you mean PORT?",
         "WAYBILL_API_KEYS is no setting; did you mean API_KEY?",
     ]

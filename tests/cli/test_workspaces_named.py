@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from cli.main import WORDS, loaded
-from cli.workspaces import NAMED
+from cli.database import NAMED
+from cli.main import COMMANDS, load_command
 
 TAKES = {
     "keys create": ["a key"],
@@ -31,8 +31,8 @@ def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
 def test_a_workspace_is_explained_in_the_same_words() -> None:
     found = {
         name: parameter.help
-        for word in WORDS
-        for name, command in commands(loaded(word), word)
+        for word in COMMANDS
+        for name, command in commands(load_command(word), word)
         for parameter in command.params
         if parameter.name == "workspace"
     }

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from broker.signing import Signer, is_same
-from cli.commands.jobs import whole
+from cli.commands.jobs import render_job
 
 ELSEWHERE = {"Host": "evil.example"}
 QUERY = {"metrics": ["requests"]}
@@ -71,7 +71,7 @@ def test_what_a_caller_wrote_moves_no_cursor():
     job |= {"plan": [], "attempts": [], "metadata": {"na\x1b[2Jme": "va\x1b]0;x\x07lue"}}
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=False, width=200)
-    for part in whole(job):
+    for part in render_job(job):
         console.print(part)
     assert "\x1b" not in shown.getvalue()
     assert r"na\x1b[2Jme" in shown.getvalue()

@@ -10,19 +10,19 @@ from rich.console import Console
 
 from broker.completion import Json
 from cli.client.client import Client, connected
-from cli.client.retrying import PatientClient
+from cli.client.retrying import RetryingClient
 from cli.client.server import configured
 from cli.commands.batch import results as answers
 from cli.commands.batch.options import (
+    BatchOptions,
     MaxCost,
     Model,
     Source,
     TemplateText,
-    Wishes,
+    batch_options,
     refuse,
     submit,
     upload,
-    wishes,
 )
 from cli.commands.batch.progress import line, telling, watch
 from cli.commands.batch.source import Asked, SourceError, lines
@@ -47,7 +47,7 @@ def create(
     template: TemplateText = None,
     max_cost: MaxCost = None,
     window: Annotated[str, typer.Option(help="Time to finish in: 15m … 7d.")] = "24h",
-    settings: Wishes = None,
+    settings: BatchOptions = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would be.")] = False,
     watched: Watched = False,
 ) -> None:
@@ -55,7 +55,7 @@ def create(
 
     A line is a prompt or a request, as for `waybill run`. Prints the batch's id.
     """
-    fields, body = wishes(settings, max_cost)
+    fields, body = batch_options(settings, max_cost)
     wish: Json = {"completion_window": window, "dry_run": dry_run, **fields}
     with connected() as client:
         found = _submit(client, source, Asked(model, template, body), wish)
@@ -173,7 +173,7 @@ def _started(found: Json, *, watched: bool) -> None:
 
 def _watch(batch_id: str) -> None:
     console = Console(stderr=True)
-    patient = PatientClient(configured(), patience=PATIENCE_SECONDS, on_away=telling(console))
+    patient = RetryingClient(configured(), patience=PATIENCE_SECONDS, on_away=telling(console))
     try:
         with connected(patient) as client:
             found = watch(lambda: client.get(f"/batches/{batch_id}", RESULTLESS), console)

@@ -25,7 +25,7 @@ TemplateText = Annotated[
     str | None, typer.Option("--template", help="For tables: a prompt with {column} in it.")
 ]
 MaxCost = Annotated[float | None, typer.Option(help="US dollars, never passed by a batch.")]
-Wishes = Annotated[
+BatchOptions = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
@@ -37,7 +37,7 @@ Wishes = Annotated[
 ]
 
 
-def wishes(texts: list[str] | None, max_cost: float | None) -> tuple[Json, Json]:
+def batch_options(texts: list[str] | None, max_cost: float | None) -> tuple[Json, Json]:
     """Read `--set` and `--max-cost`: what is for the batch, and what for every prompt's body."""
     if max_cost is not None and not 0 < max_cost < float("inf"):
         raise typer.BadParameter("must be more than 0 US dollars", param_hint="--max-cost")

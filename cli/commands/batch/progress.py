@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from broker.completion import Json
-from cli.client.retrying import Told
+from cli.client.retrying import OnAway
 
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
 SHORTEST_REST = 0.3  # seconds between looks,
@@ -62,7 +62,7 @@ def say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def telling(console: Console) -> Told:
+def telling(console: Console) -> OnAway:
     """Return what tells of a server that went away, or came back."""
     return lambda why: say(console, f"waiting: {why}" if why else "the server answers again")
 

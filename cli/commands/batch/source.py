@@ -1,7 +1,12 @@
-"""What a batch is made from: OpenAI's JSONL, a file of prompts, or a table and a template."""
+"""The input of a batch: OpenAI's JSONL, a file of prompts, or a table and a template.
+
+A line of a file of prompts is a JSON string, or an object with `prompt` or `messages`. A template
+is a prompt made from the columns of a row, as in `Translate {text} into {language}`.
+"""
 
 import hashlib
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -9,9 +14,116 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
-from cli.batch.prompts import BadLineError, checked, request, request_of, with_model
-from cli.batch.template import Template, TemplateError
 from cli.commands.batch.table_files import TableError, first_and_all, is_table, read_rows
+
+MAX_CUSTOM_ID = 512
+
+
+class BadLineError(Exception):
+    """A line that cannot be submitted, and why."""
+
+
+def request_of(value: Any, number: int, model: str | None) -> Json:
+    """Return the request that a line asks for; `model` is for one that names none.
+
+    Raises BadLineError.
+    """
+    if isinstance(value, str):
+        value = {"prompt": value}
+    if not isinstance(value, dict):
+        raise BadLineError("neither a JSON string (a prompt) nor an object")
+    custom_id = value.pop("custom_id", None)
+    body = _body(value, model)
+    return request(f"line-{number}" if custom_id is None else custom_id, body)
+
+
+def request(custom_id: Any, body: Json) -> Json:
+    """Return a request in OpenAI's form. Raises BadLineError."""
+    asked = {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
+    return checked(asked)
+
+
+def checked(asked: Json) -> Json:
+    """Return a request whose answer can be told from others'. Raises BadLineError."""
+    custom_id = asked.get("custom_id")
+    if not isinstance(custom_id, str) or not 0 < len(custom_id) <= MAX_CUSTOM_ID:
+        raise BadLineError(f"custom_id must be a string of 1 to {MAX_CUSTOM_ID} characters")
+    return asked
+
+
+def with_model(body: Json, model: str | None) -> Json:
+    """Return a body that names a model. Raises BadLineError."""
+    if body.get("model") or body.get("models"):
+        return body
+    if model is None:
+        raise BadLineError("names no model, and there is no -m")
+    return body | {"model": model}
+
+
+def _body(value: Json, model: str | None) -> Json:
+    # nobody watches a line: a stream would only cost an event log
+    left_out = {"prompt", "messages", "stream", "stream_options"}
+    body: Json = {"messages": _messages(value)}
+    body |= {name: part for name, part in value.items() if name not in left_out}
+    return with_model(body, model)
+
+
+def _messages(value: Json) -> list[Any]:
+    prompt, messages = value.get("prompt"), value.get("messages")
+    if (prompt is None) == (messages is None):
+        raise BadLineError("give it either `prompt` or `messages`")
+    if prompt is not None:
+        if not isinstance(prompt, str) or not prompt.strip():
+            raise BadLineError("`prompt` must be a string with something in it")
+        return [{"role": "user", "content": prompt}]
+    if not isinstance(messages, list) or not messages:
+        raise BadLineError("`messages` must be a list with at least one message")
+    return messages
+
+
+_PART = re.compile(r"\{\{|\}\}|\{([^{}]*)\}")
+
+
+class TemplateError(Exception):
+    """The template does not fit the table; the text says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text with `{column}` in it; `{{` and `}}` stand for braces."""
+
+    text: str
+
+    def check(self, columns: Collection[str]) -> None:
+        """Raise TemplateError where a variable is no column, or there is none."""
+        wanted = self.variables
+        if not wanted:
+            raise TemplateError("--template names no column: write e.g. 'Translate {text}'")
+        for name in wanted:
+            if name not in columns:
+                known = ", ".join(columns)
+                raise TemplateError(f"--template: there is no column {name!r}; there are {known}")
+
+    @property
+    def variables(self) -> list[str]:
+        return [match[1] for match in _PART.finditer(self.text) if match[1] is not None]
+
+    def fill(self, row: Mapping[str, Any]) -> str:
+        """Return the prompt of a row; what is no text is written as JSON, nothing as nothing."""
+
+        def part(match: re.Match[str]) -> str:
+            return match[0][0] if match[1] is None else _text(row[match[1]])
+
+        return _PART.sub(part, self.text)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    return orjson.dumps(value, default=str).decode()
+
 
 CUSTOM_ID = "custom_id"  # a column of this name is used as it is
 SHOWN_PROBLEMS = 20

@@ -22,11 +22,11 @@ SHOWN_LINES = 30
 SHOWN_CHARACTERS = 300
 
 
-class HouseError(Exception):
+class DemoServerError(Exception):
     """The demo's Waybill did not start; the text says what it said."""
 
 
-class DemoHouse:
+class DemoServer:
     """The processes of a demo."""
 
     def __init__(self, directory: Path, *, flower: bool) -> None:
@@ -84,9 +84,9 @@ class DemoHouse:
         with httpx.Client(timeout=5, trust_env=False) as http:
             while not _is_ready(http, f"{self.server.url}/health/ready"):
                 if process.poll() is not None:
-                    raise HouseError(f"`waybill up` ended by itself. It said:\n{self.said()}")
+                    raise DemoServerError(f"`waybill up` ended by itself. It said:\n{self.said()}")
                 if time.monotonic() > give_up_at:
-                    raise HouseError(
+                    raise DemoServerError(
                         f"`waybill up` was not ready within {START_SECONDS:g} s. It said:\n"
                         f"{self.said()}"
                     )

@@ -7,16 +7,23 @@ import typer
 from rich.console import Console
 
 from cli.client.client import connected
-from cli.client.retrying import PatientClient
+from cli.client.retrying import RetryingClient
 from cli.client.server import configured
-from cli.commands.batch.options import MaxCost, Model, Source, TemplateText, Wishes, refuse, wishes
+from cli.commands.batch.options import (
+    BatchOptions,
+    MaxCost,
+    Model,
+    Source,
+    TemplateText,
+    batch_options,
+    refuse,
+)
 from cli.commands.batch.progress import say, telling
 from cli.commands.batch.source import Asked, Line, SourceError, lines
 from cli.commands.batch.table_files import is_table
-from cli.commands.run.results import Results
-from cli.commands.run.session import Sitting, Tally, Terms
+from cli.commands.run.results import Results, RunError
+from cli.commands.run.session import RunSession, Tally, Terms
 from cli.messages import complain
-from cli.run.state import RunError
 
 SHOWN_REASONS = 5
 
@@ -29,7 +36,7 @@ def run(
     ] = Path("results.jsonl"),
     template: TemplateText = None,
     max_cost: MaxCost = None,
-    settings: Wishes = None,
+    settings: BatchOptions = None,
     patience: Annotated[float, typer.Option(help="Seconds the server may be away.")] = 600.0,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run lines that failed before anew.")
@@ -47,13 +54,13 @@ def run(
             "results are JSON lines; a table is written by `waybill batch results`",
             param_hint="--output",
         )
-    wish, body = wishes(settings, max_cost)
+    wish, body = batch_options(settings, max_cost)
     found = _read(source, Asked(model, template, body))
     console = Console(stderr=True)
-    client = PatientClient(configured(), patience=patience, on_away=telling(console))
+    client = RetryingClient(configured(), patience=patience, on_away=telling(console))
     try:
         with connected(client), Results(output) as results:
-            sitting = Sitting(client, found, results, Terms(wish, retry_failed), console)
+            sitting = RunSession(client, found, results, Terms(wish, retry_failed), console)
             _perform(sitting)
             failed, left = len(results.failed()), len(results.remaining(found))
     except RunError as error:
@@ -85,7 +92,7 @@ def _read(source: Path, asked: Asked) -> list[Line]:
         refuse(error)
 
 
-def _perform(sitting: Sitting) -> None:
+def _perform(sitting: RunSession) -> None:
     try:
         sitting.perform()
     except KeyboardInterrupt:

@@ -9,14 +9,13 @@ import httpx
 from rich.console import Console
 
 from broker.completion import Json
-from cli.batch.feed import Feed
 from cli.client.client import Client
 from cli.client.server import ServerError
 from cli.commands.batch.options import submit, upload
 from cli.commands.batch.progress import say, watch
+from cli.commands.batch.results import Feed
 from cli.commands.batch.source import Line
-from cli.commands.run.results import Results, result_of
-from cli.run.state import Part, RunError, RunState
+from cli.commands.run.results import Part, Results, RunError, RunState, result_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +49,7 @@ class Tally:
         return time.monotonic() - self.began
 
 
-class Sitting:
+class RunSession:
     """Brings lines to their results. Its methods raise RunError and ServerError."""
 
     def __init__(

@@ -1,1 +1,0 @@
-"""`waybill demo`: see it work, with simulated providers."""

@@ -1,1 +1,0 @@
-"""`waybill doctor`: is everything in order, and if not, what to do."""

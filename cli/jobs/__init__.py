@@ -1,1 +1,0 @@
-"""`waybill jobs`: look at jobs, cancel them, follow them."""

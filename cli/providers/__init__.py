@@ -1,1 +1,0 @@
-"""`waybill providers`: what is configured, and whether it answers."""

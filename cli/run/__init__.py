@@ -1,1 +1,0 @@
-"""`waybill run`: every line of a file as a job."""
