@@ -1,16 +1,19 @@
-"""The hands: the Celery app and every outgoing HTTP call.
+"""The workers: the Celery application and every outgoing HTTP call.
 
-Read in this order: `app` (the Celery application), `tasks` (what a message does), `runtime` (the
-asyncio loop), `toolbox` (what an attempt has at hand), `lanes` (interactive first), `execution`
-(one attempt as a list of verbs), `pacing` and `detours` (what keeps a job from its endpoint),
-`asking` (what of a body its endpoint sees), `media/` (attachments made to fit), `upstream` (the
-HTTP call), `answer_reading` (its body, to the end of its protocol), `transport_errors` (why a
-connection failed), `stated_usage` (what an unreadable answer costs), `assembly` (chunks into one
-answer), `observation` (what a call showed of its endpoint),
-`healing` (JSON made whole), `answers` and `receipts` (bodies, usage, cost), `recording` (the end of
-an attempt), `insisting` (on its being written), `story` (the events it tells), `dispatcher` (what
-nobody claimed, who fell silent), `standalone` (the dispatcher as a process), `native_batches/`
-(batches at providers), `delivery`, `stamping`, `post` (webhooks: claim, sign, send), `adapters/`
-(one chat wire each), `operations/` (all but chat), `egress/` (guarded requests), `simulator/` (a
-provider for demos, tests and load).
+Read in this order:
+
+- `runtime`: the Celery application, its consumer, and the asyncio loop that runs bundles of jobs;
+- `context`: the WorkerContext, what an attempt uses;
+- `attempt`: the steps of one attempt, from the claim to the published result;
+- `upstream`: the HTTP call to a provider, and the reading of its answer;
+- `adapters`: one folder for each wire, pure translators of requests, responses and streams;
+- `operations`: embeddings, images, audio, reranking and text completions on those wires;
+- `media`: attachments, made to fit the endpoint;
+- `services`: background loops (dispatcher, batches, retention) and webhook deliveries;
+- `native_batches`: jobs run by providers' batch APIs;
+- `egress`: the guard around requests to addresses that callers choose;
+- `sandbox`: computation on callers' data in processes that can be killed.
+
+`simulator` is a provider for demos, tests and load. It is apart: it imports nothing of Waybill, and
+of Waybill only `waybill simulate` imports it.
 """

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import time
+from importlib.util import find_spec
 from typing import Annotated, Any
 
 import typer
@@ -169,7 +170,17 @@ def simulate(
     ] = SIMULATOR_PORT,
 ) -> None:
     """Serve simulated providers: the model name sets the behaviour, e.g. sim-lat250-tok50."""
+    require_simulator()
     from workers.simulator.app import serve
 
     typer.echo(f"Simulated provider at http://{host}:{port}/v1 (calls: /_calls)")
     serve(host, port)
+
+
+def require_simulator() -> None:
+    """Raise SystemExit where the simulator, which is an optional part, is not installed."""
+    if find_spec("workers.simulator") is None:
+        raise SystemExit(
+            "waybill: the simulated provider is not installed: "
+            "run `pip install 'waybill-broker[simulator]'`"
+        )

@@ -19,7 +19,6 @@ MODULES = (
     "kombu.transport.redis",
     "uvicorn",
     "workers.runtime.job_loop",
-    "workers.simulator.app",
 )
 
 os.setsid()  # Ctrl-C reaches `up` only

@@ -61,6 +61,7 @@ def up(
     with _data_dir(config.data_dir):
         demo_file(config.data_dir).unlink(missing_ok=True)
         if demo:
+            parts.require_simulator()
             config = demo_configuration(config, simulator_port)
         flower_port = config.flower_port if flower_port is None else flower_port
         host, port = host or config.host, config.port if port is None else port

@@ -1,8 +1,9 @@
-"""Batches at providers: half the price for whoever can wait.
+"""Native batches: jobs run by providers' batch APIs, at half the price for callers who can wait.
 
-Read in this order: `base` (the seam), `jsonl_files`, `mistral`, `anthropic`, `gemini` (a batch API
-each), `registry`, `calls` (was it accepted?), `lines` (jobs made into lines), `search` (what went
-unheard), `booking` (a line's end), `step` (a batch's next step), `keeper` (the loops).
+Read in this order: `base` (the interface), `jsonl_files`, `anthropic`, `gemini` (batch APIs),
+`registry`, `calls` (HTTP calls, and the search for batches whose creation was not confirmed),
+`lines` (jobs as lines), `booking` (a line's result), `step` (a batch's next step), `keeper` (the
+loops).
 """
 
 from workers.native_batches.keeper import NativeBatchKeeper

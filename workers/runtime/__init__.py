@@ -1,1 +1,6 @@
-"""The worker process: the Celery application, its consumer and the asyncio loop."""
+"""The worker process.
+
+`app` is the Celery application and its tasks, `consumer` what differs from Celery's consumer,
+`job_loop` the asyncio loop that the tasks hand bundles of jobs to, and `dispatcher_main` the
+dispatcher as a process of its own.
+"""

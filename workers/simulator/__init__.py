@@ -1,12 +1,15 @@
 """A provider for demos, tests and load: it speaks the providers' wires; the model name says how.
 
-Read in this order: `behaviour` (what a model name asks for), `requests` (a call and its answer,
-whatever the wire), `wire` (what a wire has to offer), `replies` and `specimens` (the text, the
-tool arguments), `attachments`, `pictures` and `sounds` (what is not text), `faults` (calls refused
-on purpose), `generation` (one call as a list of verbs), `breakages` (answers broken on purpose),
-`openai_wire`, `anthropic/` and `gemini/` (chat), `operations/` (embeddings, images and so on),
-`routes` (which path is whose), `exchange` and `connection` (the socket), `counters` (what was
-called), `app`.
+It is an optional part (the extra `simulator`): it needs orjson and uvicorn, and imports nothing of
+Waybill, so that it does not share the mistakes it is to find.
 
-Another wire is another `wire.Wire` and a line in `routes`.
+Read in this order: `behaviour` (options in a model name), `wire` (a call, its answer, the interface
+of a provider API), `replies`, `specimens` and `media` (text, tool arguments, images and sounds),
+`faults` (calls refused and answers broken on purpose), `model_calls` (one call step by step, and
+the wire of each path), `openai_shapes` and `openai_wire`, `anthropic_request` and `anthropic_wire`,
+`gemini_request` and `gemini_wire` (chat), `text_operations` and `media_operations` (the rest),
+`batches/` (batch APIs), `http` (requests, answers and broken connections), `counters` (calls that
+were made), `app`, `background` (for tests).
+
+A new wire is a class derived from `wire.Wire` and a line in `model_calls`.
 """
