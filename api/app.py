@@ -46,7 +46,8 @@ from broker.health import Observer
 from broker.limits import Limiter, connect
 from broker.publisher import CeleryPublisher
 from broker.sealing import Seal
-from broker.signing import Signer, older_keys, signing_key
+from broker.settings.installation_key import older_keys, signing_key
+from broker.signing import Signer
 
 AWAY = (
     "The {} does not answer at the moment; the log says why. Try again, with the same "

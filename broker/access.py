@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from broker.accounts import CallerKind, Principal, Scope
 from broker.completion import Json
 from broker.errors import NoEndpointError, PermissionDeniedError
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 
 
 def check_runs(principal: Principal) -> None:

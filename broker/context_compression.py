@@ -13,7 +13,7 @@ from typing import Any
 
 from broker import plugins
 from broker.completion import Json
-from broker.pricing import CHARACTERS_PER_TOKEN, estimate_input_tokens
+from broker.pricing.estimates import CHARACTERS_PER_TOKEN, estimate_input_tokens
 
 SMALL_CONTEXT = 8_192  # up to here it is on by itself
 SPARE = 0.05  # of the context, since tokens are estimated

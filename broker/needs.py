@@ -6,10 +6,11 @@ from mimetypes import guess_type
 from typing import Any
 from urllib.parse import urlsplit
 
-from broker import context_compression, parameters, pricing
+from broker import context_compression, parameters
 from broker.completion import Json
 from broker.data_uris import is_data_uri, stated_type
 from broker.file_parser import FileParser, read_file_parser
+from broker.pricing import estimates
 from broker.routing import Needs
 
 MEDIA_PARTS = {
@@ -36,7 +37,7 @@ def of(body: Json) -> Needs:
         outputs=_outputs(body),
         parameters=asked,
         must=_must(body, asked),
-        input_tokens=pricing.estimate_input_tokens(body),
+        input_tokens=estimates.estimate_input_tokens(body),
         output_tokens=body.get("max_completion_tokens") or body.get("max_tokens"),
         shortened_up_to=_shortened_up_to(body),
     )

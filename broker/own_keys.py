@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 
 from broker.errors import NoEndpointError
-from broker.routing import Endpoint, Exclusion, Plan, PlannedEndpoint
+from broker.routing import Exclusion, Plan, PlannedEndpoint
+from broker.routing.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

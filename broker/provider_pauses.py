@@ -10,11 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import structlog
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, select
 
-from broker import audit
-from broker.audit import Act, Actor
-from broker.clock import now_ms
 from broker.database import Database
 from broker.pacing import Busy, Cause
 from broker.stopping import stopped
@@ -36,30 +33,6 @@ class Pause(Protocol):
     reason: str | None
     paused_by: str
     paused_at: int  # Unix ms
-
-
-def pause(connection: Connection, actor: Actor, provider: str, reason: str | None) -> bool:
-    """Pause a provider; return False where it is paused already, whose reason stays."""
-    if provider in {row.provider for row in read_pauses(connection)}:
-        return False
-    connection.execute(
-        insert(_paused).values(
-            provider=provider,
-            reason=reason,
-            paused_by=actor.label or actor.id,
-            paused_at=now_ms(),
-        )
-    )
-    audit.note(connection, actor, Act("providers.pause", provider, None, after={"reason": reason}))
-    return True
-
-
-def resume(connection: Connection, actor: Actor, provider: str) -> bool:
-    """Resume a provider; return False where it is not paused."""
-    gone = connection.execute(delete(_paused).where(_paused.c.provider == provider)).rowcount
-    if gone:
-        audit.note(connection, actor, Act("providers.resume", provider, None))
-    return bool(gone)
 
 
 def read_pauses(connection: Connection) -> Sequence[Pause]:

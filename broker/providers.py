@@ -8,7 +8,7 @@ from typing import Any
 from broker.lighting import filled, key_of, lighting, options_of, url_of
 from broker.pacing.limits import Limits
 from broker.redaction import learn
-from broker.routing import DataPolicy
+from broker.routing.endpoint import DataPolicy
 from broker.secret_values import InvalidSecretError, clean_secret, read_secret_file
 from broker.settings import ProviderRow, Settings
 from broker.vendors import Vendor, placeholders, vendors

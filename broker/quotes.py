@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 from broker import pricing, routing
 from broker.completion import Json
 from broker.operations import Operation
-from broker.pricing import Demand, Limits, Price
-from broker.routing import Endpoint, Plan
+from broker.pricing import Demand, Limits, Price, estimates
+from broker.pricing.sent import measure
+from broker.routing import Plan
+from broker.routing.endpoint import Endpoint
 
 UNSTATED_LEAST_NANOS = 10_000_000
 """One cent: likely for a call whose price the provider tells with its answer only."""
@@ -45,7 +47,7 @@ def quotes(
     It writes as many as the endpoint can, at most, and `most` where nobody knows how many that
     is. Of what the caller's own key pays only our part is held: `fee` per cent.
     """
-    sent = pricing.measure(body)
+    sent = measure(body)
     first: Demand | None = None
     nanos, least = [], []
     for place in range(len(plan)):
@@ -53,7 +55,7 @@ def quotes(
         asked, measured = body, sent
         if options := routing.options(body, endpoint.provider):
             asked = body | options
-            measured = pricing.measure(asked)
+            measured = measure(asked)
         expected = pricing.demand(asked, operation, measured, _limits(endpoint, likely, most))
         first = first or expected
         bound, probable = _quote(endpoint, expected)
@@ -63,7 +65,7 @@ def quotes(
         least.append(min(probable, bound))
     if first is None:
         return Quotes((), ())
-    is_asked = pricing.output_limit(body) is not None
+    is_asked = estimates.output_limit(body) is not None
     return Quotes(
         tuple(nanos),
         tuple(least),

@@ -14,7 +14,7 @@ from broker.errors import UnavailableError
 
 
 class Seal:
-    """Closes and opens secrets. Made of `signing.signing_key`, and of keys that were it before."""
+    """Closes and opens secrets with the key of `installation_key`, and with keys before it."""
 
     def __init__(self, key: bytes, older: Sequence[bytes] = ()) -> None:
         self._fernet = MultiFernet([_fernet(each) for each in (key, *older)])

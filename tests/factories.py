@@ -11,7 +11,7 @@ from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
 from broker.ids import generation_id
 from broker.lifecycle import Cancellation, Claim, Failed, Finished, Rescue
 from broker.pricing import Price
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 from broker.settings import Settings
 from broker.submission import Wish
 from broker.tables import Attempt, Generation, Job, LedgerEntry

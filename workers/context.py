@@ -25,7 +25,7 @@ from broker.publisher import CeleryPublisher
 from broker.queues import Lane
 from broker.sealing import Seal
 from broker.settings import Settings
-from broker.signing import older_keys, signing_key
+from broker.settings.installation_key import older_keys, signing_key
 from workers.adapters.base import Adapter, Upstream
 from workers.adapters.openai.quirks import Quirk
 from workers.adapters.registry import ADAPTERS

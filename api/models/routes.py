@@ -18,7 +18,7 @@ from broker.catalog.policies import pages_of
 from broker.catalog.selection import Wanted, ordered, selected
 from broker.completion import Json
 from broker.errors import AuthenticationError
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 from broker.routing.variants import Variant, split
 from broker.vendors import vendors
 

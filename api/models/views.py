@@ -13,7 +13,7 @@ from broker.clock import seconds
 from broker.completion import Json
 from broker.evidence import Circuit, Evidence, Percentiles, Snapshot
 from broker.pricing import listed
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 
 STATUS = {Circuit.CLOSED: 0, Circuit.HALF_OPEN: -1, Circuit.OPEN: -5}
 """OpenRouter's endpoint status: 0 is well, less is worse."""

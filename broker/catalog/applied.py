@@ -13,7 +13,7 @@ from broker.completion import Json
 from broker.evidence import EndpointKey
 from broker.ids import new_id
 from broker.pricing import Price
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 from broker.tables import CatalogImport, CatalogOffer, table
 
 _imports = table(CatalogImport)

@@ -17,7 +17,7 @@ from broker.catalog.priced import priced_models, priced_slugs
 from broker.catalog.retirements import interface_of, retirement_of
 from broker.pricing.search_fees import search_fee
 from broker.providers import Provider
-from broker.routing import DataPolicy, Endpoint
+from broker.routing.endpoint import DataPolicy, Endpoint
 from broker.settings import Settings
 from broker.vendors import vendors
 

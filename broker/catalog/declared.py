@@ -12,7 +12,7 @@ from broker.money import nanos_from_usd
 from broker.operations import Interface
 from broker.pricing import FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
 from broker.providers import Provider
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 from broker.settings import EndpointRow, ModelRow, PriceRow
 from broker.vendors import Vendor
 

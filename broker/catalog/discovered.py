@@ -15,7 +15,7 @@ from broker.catalog.names import Namer, take_apart
 from broker.completion import Json
 from broker.money import NANOS_PER_USD
 from broker.providers import Provider
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 
 CONTEXTS = ("context_length", "max_model_len", "context_window", "max_context_length")
 RETIREMENTS = ("shutdown_date", "expiration_date")

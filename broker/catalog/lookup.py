@@ -12,7 +12,8 @@ from broker.errors import NoEndpointError, UnknownModelError
 from broker.operations import Operation, gives, may_give, serves, speaks
 from broker.pricing import Price
 from broker.providers import Provider
-from broker.routing import NO_NEEDS, ROUTERS, Endpoint, Needs, suits, variants
+from broker.routing import NO_NEEDS, ROUTERS, Needs, suits, variants
+from broker.routing.endpoint import Endpoint
 from broker.vendors import vendors
 
 FREE = Price()

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from broker.evidence import EndpointKey
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from broker.providers import Provider
-from broker.routing import UNKNOWN_POLICY, DataPolicy
+from broker.routing.endpoint import UNKNOWN_POLICY, DataPolicy
 from broker.vendors import Vendor
 
 OWN_MACHINE = DataPolicy(trains=False, retention_days=0, zdr=True)

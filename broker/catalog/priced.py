@@ -19,7 +19,7 @@ from broker.catalog.models import Offer
 from broker.catalog.names import Namer, take_apart
 from broker.money import nanos_from_usd
 from broker.pricing import FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 from broker.vendors import Vendor
 
 CANONICAL = "openrouter"  # its ids are the slugs

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, bindparam, case, insert, select, update
 from broker import routing
 from broker.operations import Operation
 from broker.retries import OnUnknown
-from broker.routing import Endpoint, Plan
+from broker.routing import Plan
+from broker.routing.endpoint import Endpoint
 from broker.states import JobState
 from broker.tables import Attempt, Job, JobPayload, columns, table
 

@@ -15,7 +15,8 @@ from broker.completion import AttemptOutcome, ErrorType
 from broker.evidence import EndpointKey
 from broker.fairness import line_of
 from broker.ledger import Held
-from broker.pacing import Busy, Congestion, Place, best_place
+from broker.pacing import Busy
+from broker.pacing.placing import Congestion, Place, best_place
 from broker.queues import REDISPATCH_MS, Ready, ordinary
 from broker.spending import Need, Payer, Purse
 from broker.states import JobState

@@ -12,22 +12,17 @@ from broker.pacing.limits import Busy, Cause, Limits
 from broker.pacing.load import NO_LOAD, Load, read_loads, room
 from broker.pacing.pacer import Pacer
 from broker.pacing.pauses import exchange as exchange_pauses
-from broker.pacing.placing import Congestion, Place, absent, best_place
 from broker.pacing.throttle import Throttles
 
 __all__ = [
     "NO_LOAD",
     "Busy",
     "Cause",
-    "Congestion",
     "Limits",
     "Load",
     "Pacer",
     "Permit",
-    "Place",
     "Throttles",
-    "absent",
-    "best_place",
     "exchange_pauses",
     "read_loads",
     "room",

@@ -16,40 +16,25 @@ from broker.pricing.demand import (
     speech_tokens,
     words,
 )
-from broker.pricing.estimates import (
-    CHARACTERS_PER_TOKEN,
-    asked_output_tokens,
-    estimate_input_tokens,
-    likely_sound_tokens,
-    output_limit,
-)
 from broker.pricing.listing import listed
 from broker.pricing.price import BATCH_TIER, FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
-from broker.pricing.sent import Sent, measure
 
 __all__ = [
     "BATCH_TIER",
-    "CHARACTERS_PER_TOKEN",
     "FLEX_PERCENT",
     "LIKELY_PICTURE_TOKENS",
     "PRIORITY_PERCENT",
     "Demand",
     "Limits",
     "Price",
-    "Sent",
     "Tier",
-    "asked_output_tokens",
     "byok_fee",
     "charge",
     "cost",
     "demand",
-    "estimate_input_tokens",
     "likely_cost",
-    "likely_sound_tokens",
     "listed",
-    "measure",
     "most_cost",
-    "output_limit",
     "search_cost",
     "speech_tokens",
     "words",

@@ -20,7 +20,6 @@ planning      all of it, in one function
 from broker.routing.auto_wishes import ROUTERS, auto_wishes, names_free_model
 from broker.routing.classifier import classify
 from broker.routing.demand import NO_NEEDS, Needs
-from broker.routing.endpoint import UNKNOWN_POLICY, DataPolicy, Endpoint
 from broker.routing.filters import Exclusion, suits
 from broker.routing.planning import ORDINARY, Ask, Circumstances, plan
 from broker.routing.plans import Plan, PlannedEndpoint
@@ -34,11 +33,8 @@ __all__ = [
     "NO_PREFERENCES",
     "ORDINARY",
     "ROUTERS",
-    "UNKNOWN_POLICY",
     "Ask",
     "Circumstances",
-    "DataPolicy",
-    "Endpoint",
     "Exclusion",
     "Needs",
     "Plan",

@@ -20,7 +20,8 @@ from broker.operations import STREAMED
 from broker.privacy import store_of
 from broker.queues import REDISPATCH_MS, Lane
 from broker.quotes import Quotes, quotes
-from broker.routing import ORDINARY, Ask, Circumstances, Endpoint, Plan
+from broker.routing import ORDINARY, Ask, Circumstances, Plan
+from broker.routing.endpoint import Endpoint
 from broker.settings import Settings
 from broker.spending import Payer
 from broker.states import JobState

@@ -15,7 +15,7 @@ from broker.credentials.records import NewCredential, label_of
 from broker.credentials.wording import read_key
 from broker.errors import WaybillError
 from broker.sealing import Seal
-from broker.signing import older_keys, signing_key
+from broker.settings.installation_key import older_keys, signing_key
 from cli.database import NAMED, local_database, workspace_id
 from cli.messages import complain
 from cli.output import Table, print_table

@@ -11,7 +11,7 @@ from broker.clock import now_ms
 from broker.errors import WaybillError
 from broker.money import usd_text
 from broker.operations import Interface
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 from cli.commands.price_tables import console, sample_bill, words
 from cli.configuration import load_configuration
 from cli.database import look_up_catalog

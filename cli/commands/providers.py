@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 
 from broker import provider_pauses
+from broker.administration import providers as administered
 from broker.audit import CLI
 from broker.clock import now_ms
 from broker.database import Database
@@ -94,14 +95,14 @@ def pause(
         complain(f"there is no provider {slug!r} here: the providers are {', '.join(known)}")
         raise typer.Exit(1)
     with local_database() as database, database.transaction() as connection:
-        is_new = provider_pauses.pause(connection, CLI, slug, reason)
+        is_new = administered.pause(connection, CLI, slug, reason)
     typer.echo(f"{slug} is paused." if is_new else f"{slug} was paused already.")
 
 
 def resume(slug: Annotated[str, typer.Argument(help="The provider's slug.")]) -> None:
     """Let calls to a paused provider go again."""
     with local_database() as database, database.transaction() as connection:
-        was_paused = provider_pauses.resume(connection, CLI, slug)
+        was_paused = administered.resume(connection, CLI, slug)
     typer.echo(f"{slug} is resumed." if was_paused else f"{slug} was not paused.")
 
 

@@ -8,7 +8,7 @@ from broker.catalog.names import Namer
 from broker.catalog.priced import priced_models, priced_slugs
 from broker.errors import UnknownModelError
 from broker.providers import Provider
-from broker.routing import DataPolicy
+from broker.routing.endpoint import DataPolicy
 from broker.settings import ModelRow, Settings
 
 

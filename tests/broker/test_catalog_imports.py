@@ -18,7 +18,7 @@ from broker.catalog.names import Namer
 from broker.catalog.priced import priced_slugs
 from broker.pricing import Price
 from broker.providers import Provider
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 from broker.settings import ModelRow, Settings
 from tests.factories import NOW
 

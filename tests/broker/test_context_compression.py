@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.context_compression import CUT, compressed, is_asked
-from broker.pricing import estimate_input_tokens
+from broker.pricing.estimates import estimate_input_tokens
 
 CONTEXT = 1_000
 

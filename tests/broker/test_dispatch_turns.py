@@ -7,7 +7,8 @@ from sqlalchemy import insert, update
 
 from broker.dispatch import Due, Memory, dispatch_many
 from broker.lifecycle import Deferral, defer_many
-from broker.pacing import Busy, Cause, Congestion
+from broker.pacing import Busy, Cause
+from broker.pacing.placing import Congestion
 from broker.queues import Lane
 from broker.submission import submit_many
 from broker.tables import Batch, Job, Workspace

@@ -9,7 +9,7 @@ from broker.errors import NoEndpointError
 from broker.limits import limits_of
 from broker.pricing import Price, Tier
 from broker.pricing.price import COSTS
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 from broker.settings import Settings
 from broker.submission import Wish
 from tests.factories import SETTINGS, make_principal

@@ -19,7 +19,8 @@ from broker.ledger import Totals
 from broker.operations import WITHOUT_OUTPUT, Operation
 from broker.pricing import Price, Tier
 from broker.quotes import quotes
-from broker.routing import Endpoint, Plan, PlannedEndpoint
+from broker.routing import Plan, PlannedEndpoint
+from broker.routing.endpoint import Endpoint
 from broker.spending import Need, Payer, Purse
 from broker.usage import Reset
 

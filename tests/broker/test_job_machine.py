@@ -46,7 +46,8 @@ from broker.lifecycle import (
     reopen_many,
     rescue_many,
 )
-from broker.pacing import Busy, Cause, Congestion
+from broker.pacing import Busy, Cause
+from broker.pacing.placing import Congestion
 from broker.queues import Lane
 from broker.retries import OnUnknown
 from broker.states import FINAL

@@ -5,7 +5,8 @@ import orjson
 from broker.completion import ErrorType
 from broker.dispatch import Due, dispatch_many
 from broker.lifecycle import Deferral, defer_many
-from broker.pacing import Busy, Cause, Congestion
+from broker.pacing import Busy, Cause
+from broker.pacing.placing import Congestion
 from broker.queues import Lane, Ready
 from broker.retries import Retry
 from broker.states import JobState

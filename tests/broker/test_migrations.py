@@ -6,7 +6,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
-import broker.tables  # noqa: F401  # registers the tables
+from broker import tables  # noqa: F401  # registers the tables
 
 MIGRATE = (
     "import sys; from broker.database import Database; from broker.migrations import migrate; "

@@ -8,7 +8,8 @@ from broker.errors import InvalidRequestError
 from broker.operations import Operation
 from broker.pacing import Limits
 from broker.pricing import Price, cost
-from broker.routing import Endpoint, Plan, PlannedEndpoint
+from broker.routing import Plan, PlannedEndpoint
+from broker.routing.endpoint import Endpoint
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
 from workers.context import ProviderRoute

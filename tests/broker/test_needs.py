@@ -5,7 +5,8 @@ import pytest
 from broker import needs, routing
 from broker.errors import InvalidRequestError, ModalityError, NoEndpointError
 from broker.file_parser import Engine, FileParser, read_file_parser
-from broker.routing import Ask, Endpoint, Needs
+from broker.routing import Ask, Needs
+from broker.routing.endpoint import Endpoint
 
 PDF_DATA = {
     "type": "file",

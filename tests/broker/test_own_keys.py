@@ -10,7 +10,8 @@ from broker.operations import Operation
 from broker.own_keys import NO_KEYS, OwnKey, OwnKeys, planned
 from broker.pricing import Price
 from broker.quotes import quotes
-from broker.routing import Endpoint, Plan, PlannedEndpoint
+from broker.routing import Plan, PlannedEndpoint
+from broker.routing.endpoint import Endpoint
 
 
 def plan_of(*places, batched=False):

@@ -5,7 +5,8 @@ import pytest
 from broker import needs, parameters, routing
 from broker.errors import NoEndpointError
 from broker.pricing import Price
-from broker.routing import Ask, Endpoint
+from broker.routing import Ask
+from broker.routing.endpoint import Endpoint
 
 TEXT_ONLY = frozenset({"temperature", "max_tokens"})
 BODY = {

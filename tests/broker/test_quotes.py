@@ -7,7 +7,8 @@ import pytest
 from broker.operations import Operation
 from broker.pricing import Price
 from broker.quotes import UNSTATED_LEAST_NANOS, quotes
-from broker.routing import Endpoint, Plan, PlannedEndpoint
+from broker.routing import Plan, PlannedEndpoint
+from broker.routing.endpoint import Endpoint
 
 PRICE = Price(prompt=1_000_000, completion=1_000_000)  # a nano-dollar a token
 TEXT = "x" * 396  # 100 tokens, by the rule of thumb

@@ -6,7 +6,8 @@ from broker.completion import AttemptOutcome, ErrorType
 from broker.events import Event
 from broker.job_search import JobSearch
 from broker.lifecycle import Deferral, defer_many, expire_many
-from broker.pacing import Busy, Cause, Congestion
+from broker.pacing import Busy, Cause
+from broker.pacing.placing import Congestion
 from broker.queues import Lane
 from broker.retries import GiveUp, OnUnknown, Retry
 from broker.states import AT_REST, JobState

@@ -6,7 +6,7 @@ from broker.catalog import Offer, applied
 from broker.catalog.changes import Change, Kind
 from broker.pricing import Price
 from broker.providers import configured
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 from broker.settings import Settings
 from broker.vendors import vendors
 from cli.commands import provider_checks

@@ -7,8 +7,8 @@ from zlib import crc32
 
 import pytest
 
-from broker import pricing
 from broker.completion import ErrorType, Failure
+from broker.pricing.sent import measure
 from tests.workers.media.pdfs import read_here
 from workers.adapters.registry import ADAPTERS
 from workers.media import Prepared, prepare
@@ -81,5 +81,5 @@ async def test_a_pdf_that_is_stated_to_be_an_image_is_refused() -> None:
 
 
 def test_what_is_held_follows_no_declared_size() -> None:
-    small, huge = (pricing.measure(body(png(size, size))) for size in (1, HUGE))
+    small, huge = (measure(body(png(size, size))) for size in (1, HUGE))
     assert small == huge

@@ -12,7 +12,7 @@ from broker.completion import Failure, Json
 from broker.events import Event, EventWriter
 from broker.lifecycle import ClaimedJob
 from broker.retries import Retry
-from broker.routing import Endpoint
+from broker.routing.endpoint import Endpoint
 from broker.stored_logs import LogPacker
 
 FENCE_SECONDS = 24 * 3600

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping
 import structlog
 from redis.exceptions import RedisError
 
-from broker import pricing
 from broker.clock import now_ms
 from broker.completion import ErrorType, Failure, Json
 from broker.evidence import EndpointKey, PauseReason
 from broker.lifecycle import ClaimedJob, Deferral, defer_many
-from broker.pacing import Busy, Cause, Congestion, Permit, absent, exchange_pauses
+from broker.pacing import Busy, Cause, Permit, exchange_pauses
+from broker.pacing.placing import Congestion, absent
+from broker.pricing import estimates
 from broker.queues import Lane, ordinary
 from workers.adapters.errors.retry_after import until_reset
 from workers.context import AttemptAnswer, WorkerContext
@@ -90,8 +91,8 @@ def expect(tools: WorkerContext, permit: Permit, body: Json) -> None:
     """Count what a request will probably use, where the provider's tokens are limited."""
     if tools.pacer.counts_tokens(permit.provider):
         likely = tools.settings.likely_completion_tokens
-        asked = pricing.asked_output_tokens(body, likely=likely)
-        tools.pacer.recount(permit, pricing.estimate_input_tokens(body) + min(asked, likely))
+        asked = estimates.asked_output_tokens(body, likely=likely)
+        tools.pacer.recount(permit, estimates.estimate_input_tokens(body) + min(asked, likely))
 
 
 @contextlib.contextmanager

@@ -8,7 +8,8 @@ import structlog
 
 from broker import pricing
 from broker.completion import Completion, CompletionRequest, Document, Json, Usage
-from broker.pricing import Price
+from broker.pricing import Price, estimates
+from broker.pricing.sent import measure
 from workers.upstream.assembly import TEXTS
 
 MOST_TOKENS = 1_000_000_000
@@ -82,13 +83,13 @@ def estimate(request: CompletionRequest, answer: Completion | Document) -> Usage
     """Count what the provider did not: about four characters a token."""
     said = sum(len(text) for text in _texts(answer))
     usage = Usage(
-        input=pricing.estimate_input_tokens(request.body),
-        output=said // pricing.CHARACTERS_PER_TOKEN,
+        input=estimates.estimate_input_tokens(request.body),
+        output=said // estimates.CHARACTERS_PER_TOKEN,
         estimated=True,
     )
     if isinstance(answer, Completion):
         return usage
-    sound = pricing.likely_sound_tokens(pricing.measure(request.body))
+    sound = estimates.likely_sound_tokens(measure(request.body))
     if any(each.media_type.startswith("audio/") for each in answer.media):
         spoken = pricing.speech_tokens(request.body).likely
         return replace(usage, output=spoken, output_audio=spoken)
@@ -119,7 +120,7 @@ def with_pieces(
 ) -> Usage:
     """Count what has a price by the piece: pictures sent and made, characters, sound, pages."""
     if price.image or price.image_output:
-        sent = pricing.measure(request.body)
+        sent = measure(request.body)
         usage = replace(usage, input_images=sent.images, output_images=_made(answer))
     if price.characters:
         spoken = request.body.get("input")
@@ -127,10 +128,10 @@ def with_pieces(
         usage = replace(usage, input_characters=length)
     is_heard = usage.input_audio_ms is not None or (usage.input_audio and not usage.estimated)
     if price.audio_hour and not is_heard:
-        length = pricing.measure(request.body).milliseconds.likely
+        length = measure(request.body).milliseconds.likely
         usage = replace(usage, input_audio_ms=length or None)
     if price.page and usage.input_pages is None:
-        usage = replace(usage, input_pages=pricing.measure(request.body).pages.likely)
+        usage = replace(usage, input_pages=measure(request.body).pages.likely)
     if price.web_search and usage.searches is None and "web_search_options" in request.body:
         usage = replace(usage, searches=1)  # OpenAI's search models search once, and do not tell
     return usage

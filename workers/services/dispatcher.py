@@ -15,7 +15,8 @@ from broker.clock import now_ms
 from broker.dispatch import Due, Memory, dispatch_many
 from broker.due import waiting_providers
 from broker.lifecycle import Rescue, expire_many, rescue_many
-from broker.pacing import NO_LOAD, absent, read_loads, room
+from broker.pacing import NO_LOAD, read_loads, room
+from broker.pacing.placing import absent
 from broker.queues import Lane, Ready
 from broker.webhooks import due, leases
 from workers.attempt.pacing import defer

@@ -1,4 +1,5 @@
-from broker.pacing import Busy, Cause, Congestion, best_place
+from broker.pacing import Busy, Cause
+from broker.pacing.placing import Congestion, best_place
 from broker.routing import Plan, PlannedEndpoint
 from tests.factories import make_endpoint
 

@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from broker.evidence import Circuit, Evidence, Percentiles, Snapshot
 from broker.pricing import Price
-from broker.routing import Ask, Circumstances, Endpoint, Needs, Preferences, plan
+from broker.routing import Ask, Circumstances, Needs, Preferences, plan
+from broker.routing.endpoint import Endpoint
 
 USD = 1_000_000_000
 NOW = 1_800_000_000_000
