@@ -29,11 +29,10 @@ from api.core.services import Services
 from api.monitoring import routes as monitoring
 from api.pages import router as pages
 from api.routers import ROUTERS
-from broker import providers, settings
-from broker.bodies import plainly
+from broker import settings
 from broker.catalog import LiveCatalog
 from broker.credentials import LiveCredentials
-from broker.database import Database, is_disk_full
+from broker.dispatch.publisher import CeleryPublisher
 from broker.errors import (
     InvalidRequestError,
     NotFoundError,
@@ -41,13 +40,15 @@ from broker.errors import (
     UnavailableError,
     WaybillError,
 )
-from broker.files import file_store
-from broker.health import Observer
-from broker.limits import Limiter, connect
-from broker.publisher import CeleryPublisher
-from broker.sealing import Seal
+from broker.providers import configuration
+from broker.providers.health import Observer
+from broker.rate_limits import Limiter, connect
+from broker.requests.bodies import plainly
+from broker.security.encryption import Seal
+from broker.security.signing import Signer
 from broker.settings.installation_key import older_keys, signing_key
-from broker.signing import Signer
+from broker.storage.database import Database, is_disk_full
+from broker.storage.files import file_store
 
 AWAY = (
     "The {} does not answer at the moment; the log says why. Try again, with the same "
@@ -128,7 +129,7 @@ def build(config: settings.Settings) -> Services:
     database = Database(config.database, sqlite_synchronous=config.sqlite_synchronous)
     redis = Redis.from_url(config.redis)
     key = signing_key(config)
-    seal, known = Seal(key, older_keys(config)), providers.configured(config)
+    seal, known = Seal(key, older_keys(config)), configuration.configured(config)
     live_catalog = LiveCatalog(config, known, database)
     return Services(
         settings=config,

@@ -39,8 +39,8 @@ from api.webhooks.schemas import (
     ReplayRequest,
     RotationRequest,
 )
-from broker.bodies import SCHEMAS
 from broker.completion import Json
+from broker.requests.bodies import SCHEMAS
 
 DESCRIPTION = """
 One OpenAI-compatible API over every provider.

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from broker.redaction import install_traceback_hook, redact, redact_values
+from broker.security.redaction import install_traceback_hook, redact, redact_values
 
 QUIET_SECONDS = 30.0
 MOST_FAILURES = 1_000  # that are remembered

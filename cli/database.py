@@ -18,10 +18,10 @@ from broker import accounts, migrations, settings
 from broker.administration import workspaces as administration
 from broker.catalog import Catalog, applied, load
 from broker.clock import now_ms
-from broker.database import Database
 from broker.migrations import migrate
-from broker.providers import configured
+from broker.providers.configuration import configured
 from broker.settings import Settings
+from broker.storage.database import Database
 from cli import data_directory
 from cli.client.server import running_at
 from cli.configuration import address, linking_to, load_configuration

@@ -39,7 +39,7 @@ def take_env_file(environ: MutableMapping[str, str] = os.environ) -> str | None:
 
 def own_variables(environ: Mapping[str, str]) -> set[str]:
     """Return the names of those variables that Waybill reads: settings, and vendors' variables."""
-    from broker.vendors import vendors  # noqa: PLC0415  # takes a while
+    from broker.providers.vendors import vendors  # noqa: PLC0415  # takes a while
 
     known = {name for vendor in vendors().values() for name in vendor.variables}
     known.update(_named_in_configuration(Path(environ.get("WAYBILL_CONFIG", "waybill.toml"))))

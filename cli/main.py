@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command, get_group
 
-from broker.redaction import install_traceback_hook, redact
+from broker.security.redaction import install_traceback_hook, redact
 from cli.environment import isolate, take_env_file
 from cli.messages import find_unknown_variables, sentence
 

@@ -6,7 +6,7 @@ Every command loads this module, so it loads nothing before there is something t
 import sys
 from collections.abc import Collection, Iterable
 
-from broker.redaction import redact
+from broker.security.redaction import redact
 
 OURS = ("api", "broker", "cli", "workers")
 COMMAND_VARIABLES = ("url", "api_key", "model", "config", "env_file", "simulator_port")
@@ -21,7 +21,7 @@ def sentence(error: Exception) -> str | None:
     from sqlalchemy.exc import ArgumentError, DBAPIError
 
     from broker.errors import WaybillError
-    from broker.secret_values import InvalidSecretError
+    from broker.security.secret_values import InvalidSecretError
 
     match error:
         case WaybillError():

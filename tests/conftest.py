@@ -9,8 +9,8 @@ import pytest
 import structlog
 from redis.asyncio import Redis
 
-from broker.database import Database
 from broker.migrations import migrate
+from broker.storage.database import Database
 from tests import stacks
 from tests.factories import NOW
 from tests.house import House

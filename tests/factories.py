@@ -5,16 +5,17 @@ from unittest import mock
 from sqlalchemy import delete, func, select
 from sqlmodel import SQLModel
 
-from broker import accounts, ledger, lifecycle, submission
+from broker import accounts, lifecycle, submission
 from broker.accounts import Principal
+from broker.billing import ledger
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
 from broker.ids import generation_id
 from broker.lifecycle import Cancellation, Claim, Failed, Finished, Rescue
 from broker.pricing import Price
-from broker.routing.endpoint import Endpoint
+from broker.providers.endpoints import Endpoint
 from broker.settings import Settings
+from broker.storage.tables import Attempt, Generation, Job, LedgerEntry
 from broker.submission import Wish
-from broker.tables import Attempt, Generation, Job, LedgerEntry
 
 NOW = 1_800_000_000_000
 LEASE = 60_000
@@ -56,7 +57,7 @@ def make_new_job(principal, *, now=NOW, hold=HOLD, places=(SMALL,), more=0, body
     }
     messages = [{"role": "user", "content": "hi"}]
     asked = {"messages": messages, "models": models, "provider": {"sort": "price"}} | (body or {})
-    with mock.patch("broker.submission.deciding.now_ms", return_value=now):
+    with mock.patch("broker.submission.preparation.now_ms", return_value=now):
         return submission.prepare(asked, Wish(**wish), principal, endpoints, SETTINGS)
 
 

@@ -44,7 +44,12 @@ def test_adapters_know_the_words_and_each_other_only(graph):
     }
     # Then the core is present through its words alone
     assert len(adapters) > 10
-    words = {"broker.completion", "broker.data_uris", "broker.errors", "broker.redaction"}
+    words = {
+        "broker.completion",
+        "broker.requests.data_uris",
+        "broker.errors",
+        "broker.security.redaction",
+    }
     assert known - adapters <= words
 
 

@@ -11,21 +11,21 @@ from redis.asyncio import Redis
 
 from broker.completion import Completion, Document, Failure
 from broker.credentials import LiveCredentials
-from broker.database import Database
-from broker.events import EventWriter
-from broker.files import FileStore, file_store
-from broker.health import Observer, Recorder
+from broker.dispatch.publisher import CeleryPublisher
+from broker.events.job_events import EventWriter
 from broker.ids import new_id
-from broker.limits import Limiter, connect
-from broker.operations import Operation
-from broker.pacing import Limits, Pacer, Throttles
-from broker.provider_pauses import LivePauses
-from broker.providers import Provider, configured
-from broker.publisher import CeleryPublisher
+from broker.providers.configuration import Provider, configured
+from broker.providers.health import Observer, Recorder
+from broker.providers.pacing import Limits, Pacer, Throttles
+from broker.providers.pauses import LivePauses
 from broker.queues import Lane
-from broker.sealing import Seal
+from broker.rate_limits import Limiter, connect
+from broker.requests.operations import Operation
+from broker.security.encryption import Seal
 from broker.settings import Settings
 from broker.settings.installation_key import older_keys, signing_key
+from broker.storage.database import Database
+from broker.storage.files import FileStore, file_store
 from workers.adapters.base import Adapter, Upstream
 from workers.adapters.openai.quirks import Quirk
 from workers.adapters.registry import ADAPTERS

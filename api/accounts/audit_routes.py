@@ -11,8 +11,8 @@ from api.core import request as reading
 from api.core.errors import json_response
 from api.core.scope import all_or_own
 from api.core.services import services_of
-from broker import audit
-from broker.audit import AuditFilter
+from broker.accounts import audit
+from broker.accounts.audit import AuditFilter
 
 router = APIRouter(tags=["audit"])
 

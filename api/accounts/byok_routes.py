@@ -13,7 +13,7 @@ from api.core.auth import actor_of
 from api.core.errors import json_response
 from api.core.scope import all_or_own, workspace_of
 from api.core.services import Services, services_of
-from broker import accounts, credentials, providers
+from broker import accounts, credentials
 from broker.accounts import Principal
 from broker.administration import carry_out
 from broker.administration import credentials as administration
@@ -22,6 +22,7 @@ from broker.credentials import CredentialFilter, NewCredential
 from broker.credentials.records import label_of
 from broker.credentials.wording import read_key
 from broker.errors import InvalidRequestError, NotFoundError
+from broker.providers import configuration
 
 router = APIRouter(tags=["byok"])
 LISTS = ("allowed_models", "allowed_user_ids")
@@ -34,7 +35,7 @@ async def create_provider_key(request: Request) -> Response:
     services = services_of(request)
     principal = await services.keyring.administrator(request)
     wanted = await reading.asked(request, services, CredentialRequest)
-    if wanted.provider not in providers.for_own_keys(services.settings):
+    if wanted.provider not in configuration.for_own_keys(services.settings):
         raise InvalidRequestError(
             f"provider: {wanted.provider!r} is no provider that could be called here with a key "
             "alone: GET /api/v1/providers names them.",

@@ -26,18 +26,19 @@ from api.core.errors import json_response
 from api.core.openapi_bodies import NO_KEY
 from api.core.scope import all_or_own, workspace_of
 from api.core.services import Services, services_of
-from broker import accounts, budgets, limits, usage
+from broker import accounts, rate_limits, usage
 from broker.accounts import CallerKind, KeyFilter, Principal, Role, members
 from broker.administration import apps, carry_out
 from broker.administration import keys as administration
 from broker.administration.apps import Grant
 from broker.administration.keys import KeyWish
-from broker.bodies import validated
+from broker.billing import budgets
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError, NotFoundError, PermissionDeniedError
-from broker.limits import LimitKind
 from broker.money import nanos_from_usd
+from broker.rate_limits import LimitKind
+from broker.requests.bodies import validated
 
 router = APIRouter(tags=["keys"])
 PAGE = 100
@@ -186,10 +187,10 @@ def _standing(connection: Any, rows: Sequence[Any], now: int) -> dict[str, Stand
 
 async def _free(services: Services, principal: Principal) -> Json:
     """Return how many requests to free models the workspace made today (UTC), and may make."""
-    most = limits.free_per_day(principal, services.settings)
+    most = rate_limits.free_per_day(principal, services.settings)
     day = [
         limit
-        for limit in limits.free_limits(principal, services.settings)
+        for limit in rate_limits.free_limits(principal, services.settings)
         if limit.kind is LimitKind.DAY
     ]
     used = await services.limiter.count(day[0], now_ms()) if day else 0

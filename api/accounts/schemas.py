@@ -20,7 +20,7 @@ from pydantic import (
 from api.core.openapi_bodies import body
 from api.core.request import AuditCursor
 from broker.accounts import CallerKind, LimitReset, Role, Scope
-from broker.privacy import Store
+from broker.jobs.privacy import Store
 
 Name = Annotated[
     str,

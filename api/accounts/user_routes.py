@@ -12,8 +12,8 @@ from api.core.errors import json_response
 from api.core.services import Services, services_of
 from broker import accounts
 from broker.accounts import Principal
-from broker.administration import carry_out, people
-from broker.administration.people import NewUser
+from broker.administration import carry_out, users
+from broker.administration.users import NewUser
 from broker.errors import NotFoundError, PermissionDeniedError
 
 router = APIRouter(prefix="/users", tags=["users"])
@@ -41,12 +41,12 @@ async def create_user(request: Request) -> Response:
     )
     actor = actor_of(request, principal)
     row = await carry_out(
-        services.database, lambda connection: people.create(connection, actor, new)
+        services.database, lambda connection: users.create(connection, actor, new)
     )
     token = await carry_out(
-        services.database, lambda connection: people.invite(connection, actor, row.id)
+        services.database, lambda connection: users.invite(connection, actor, row.id)
     )
-    link = people.welcome_link(services.settings, token)
+    link = users.welcome_link(services.settings, token)
     return json_response({"data": views.user(row), "link": link}, 201)
 
 
@@ -64,7 +64,7 @@ async def get_user(request: Request, user_id: str) -> Response:
     """Show a user, by id or e-mail address."""
     services = services_of(request)
     await _operator(request, services)
-    row = await services.database.read(people.found, user_id)
+    row = await services.database.read(users.found, user_id)
     return json_response({"data": views.user(row)})
 
 
@@ -76,7 +76,7 @@ async def change_user(request: Request, user_id: str) -> Response:
     changes = (await reading.asked(request, services, UserChanges)).model_dump(exclude_unset=True)
     actor = actor_of(request, principal)
     row = await carry_out(
-        services.database, lambda connection: people.change(connection, actor, user_id, changes)
+        services.database, lambda connection: users.change(connection, actor, user_id, changes)
     )
     return json_response({"data": views.user(row)})
 
@@ -88,9 +88,9 @@ async def create_user_link(request: Request, user_id: str) -> Response:
     principal = await _operator(request, services)
     actor = actor_of(request, principal)
     token = await carry_out(
-        services.database, lambda connection: people.invite(connection, actor, user_id)
+        services.database, lambda connection: users.invite(connection, actor, user_id)
     )
-    return json_response({"link": people.welcome_link(services.settings, token)}, 201)
+    return json_response({"link": users.welcome_link(services.settings, token)}, 201)
 
 
 async def _operator(request: Request, services: Services) -> Principal:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from broker.accounts import CallerKind, Scope
-from broker.budgets import Limit
+from broker.billing.budgets import Limit
 from broker.clock import moment
 from broker.completion import Json
 from broker.money import usd

@@ -14,7 +14,6 @@ from api.core.errors import json_response
 from api.core.services import Services
 from api.files.uploads import Draft, uploading
 from api.webhooks.urls import own_webhook
-from broker import files
 from broker.accounts import Principal, Scope
 from broker.batches import (
     BatchReport,
@@ -35,12 +34,13 @@ from broker.batches.lines import operation_of
 from broker.batches.reading import raw_lines
 from broker.batches.view import batch as view
 from broker.batches.vocabulary import MAX_BYTES, OPERATIONS, window_ms
-from broker.bodies import validated
 from broker.clock import now_ms
 from broker.errors import ConflictError, InvalidRequestError
-from broker.files import Purpose
 from broker.money import nanos_from_usd
-from broker.operations import Operation
+from broker.requests.bodies import validated
+from broker.requests.operations import Operation
+from broker.storage import files
+from broker.storage.files import Purpose
 
 BATCH_INPUT_MS = 30 * 86_400_000
 

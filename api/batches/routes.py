@@ -14,8 +14,7 @@ from api.core.errors import json_response
 from api.core.request import BatchCursor, Moment
 from api.core.services import Services, services_of
 from api.files.routes import listed
-from broker import access
-from broker.accounts import Principal, Scope
+from broker.accounts import Principal, Scope, access
 from broker.batches import (
     BatchPage,
     BatchReport,

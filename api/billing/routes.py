@@ -22,19 +22,19 @@ from api.core.errors import json_response
 from api.core.openapi_bodies import NO_KEY
 from api.core.scope import workspace_of
 from api.core.services import Services, services_of
-from broker import budgets, ledger, payments
 from broker.accounts import CallerKind, Role
-from broker.administration import carry_out, money
-from broker.administration import money as administration
-from broker.audit import Actor
-from broker.bodies import validated
-from broker.budgets import BudgetName, BudgetWish, Limit, Scope
+from broker.accounts.audit import Actor
+from broker.administration import billing, carry_out
+from broker.administration import billing as administration
+from broker.billing import budgets, ledger, payments
+from broker.billing.budgets import BudgetName, BudgetWish, Limit, Scope
+from broker.billing.payments import Payment
 from broker.clock import moment, now_ms
 from broker.completion import Json
-from broker.database import Database
 from broker.errors import InvalidRequestError, NotFoundError, PermissionDeniedError
 from broker.money import nanos_from_usd, usd
-from broker.payments import Payment
+from broker.requests.bodies import validated
+from broker.storage.database import Database
 from broker.usage import Reset, ends_at
 
 MOST_BYTES = 1_000_000  # of a message about a payment
@@ -78,7 +78,7 @@ async def add_credits(request: Request) -> Response:
     payment = Payment(workspace_id, nanos, wanted.reference, now_ms(), fee)
     actor = actor_of(request, principal)
     booked = await carry_out(
-        services.database, lambda connection: money.add_credit(connection, actor, payment)
+        services.database, lambda connection: billing.add_credit(connection, actor, payment)
     )
     told = {"workspace_id": workspace_id, "reference": wanted.reference, "fee": usd(fee)}
     status = 201 if booked.is_new else 200
@@ -108,7 +108,7 @@ async def receive_stripe_event(request: Request) -> Response:
         fee = payments.fee_of(paid.nanos, services.settings)
         payment = Payment(paid.workspace_id, paid.nanos, paid.reference, now_ms(), fee)
         await carry_out(
-            services.database, lambda connection: money.add_credit(connection, STRIPE, payment)
+            services.database, lambda connection: billing.add_credit(connection, STRIPE, payment)
         )
     return json_response({"received": True})
 

@@ -14,13 +14,12 @@ from api.core.rate_limits import within_limits
 from api.core.services import Services, services_of
 from api.jobs import submit
 from api.jobs import submit as repeats
-from broker import comparisons
 from broker.accounts import Principal, Scope
-from broker.comparisons import CELL, Cell
 from broker.completion import Json
 from broker.errors import NotFoundError, WaybillError
 from broker.queues import Lane
-from broker.submission import NewJob, Wish
+from broker.submission import NewJob, Wish, comparisons
+from broker.submission.comparisons import CELL, Cell
 
 router = APIRouter(prefix="/compare", tags=["compare"])
 

@@ -10,11 +10,11 @@ import orjson
 
 from broker import spreadsheets
 from broker.clock import seconds
-from broker.comparisons import Cell
 from broker.completion import Json
-from broker.job_view import job_urls
+from broker.jobs.states import AT_REST, JobState
+from broker.jobs.views import job_urls
 from broker.money import usd
-from broker.states import AT_REST, JobState
+from broker.submission.comparisons import Cell
 
 COLUMNS = (
     *("row", "prompt", "model", "status", "answer", "cost", "latency_ms", "first_token_ms"),

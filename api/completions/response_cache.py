@@ -16,19 +16,19 @@ from starlette.responses import Response
 
 from api.core.rate_limits import within_limits
 from api.core.services import Services
-from broker import reports, response_cache
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.errors import InvalidRequestError
 from broker.ids import generation_id
-from broker.limits import LimitKind
-from broker.operations import Operation
-from broker.privacy import Store
-from broker.replays import Replay, replay_many
-from broker.reports import JobReport
-from broker.response_cache import DEFAULT_TTL_SECONDS, LONGEST_TTL_SECONDS, Known
-from broker.states import JobState
-from broker.submission import NewJob, Submitted
+from broker.jobs import reports
+from broker.jobs.privacy import Store
+from broker.jobs.reports import JobReport
+from broker.jobs.states import JobState
+from broker.rate_limits import LimitKind
+from broker.requests.operations import Operation
+from broker.submission import NewJob, Submitted, response_cache
+from broker.submission.replays import Replay, replay_many
+from broker.submission.response_cache import DEFAULT_TTL_SECONDS, LONGEST_TTL_SECONDS, Known
 
 HEADER = "X-OpenRouter-Cache"
 CACHED = frozenset({Operation.CHAT, Operation.COMPLETIONS, Operation.EMBEDDINGS, Operation.RERANK})

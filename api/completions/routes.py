@@ -20,10 +20,11 @@ from api.core.errors import json_response
 from api.core.openapi_bodies import LATER, body_of
 from api.core.services import Services, services_of
 from api.jobs import submit
-from broker import job_view, routing
+from broker import routing
 from broker.completion import Json
+from broker.jobs import views
 from broker.money import usd
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from broker.submission import Wish
 
 
@@ -125,7 +126,7 @@ async def plan_route(request: Request) -> Response:
     body = await reading.read_json(request, services.settings.max_body_bytes)
     job = await submit.prepared(request, services, principal, body, Wish())
     quotes = orjson.loads(job.payload["quotes"])
-    shown = job_view.plan(routing.decode(job.payload["plan"]))
+    shown = views.plan(routing.decode(job.payload["plan"]))
     for place, nanos, least in zip(shown["plan"], quotes, job.held_for.least, strict=True):
         place["quote"], place["likely_cost"] = usd(nanos), usd(least)
     return json_response(

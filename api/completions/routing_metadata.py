@@ -11,11 +11,12 @@ from starlette.responses import Response
 from api.core.errors import json_response
 from api.core.services import Services
 from api.jobs import actions
-from broker import events, explanation
 from broker.accounts import Principal
 from broker.completion import Json
-from broker.events import Event
-from broker.states import JobState
+from broker.events import job_events
+from broker.events.job_events import Event
+from broker.jobs import explanation
+from broker.jobs.states import JobState
 
 HEADER = "x-openrouter-metadata"
 FIELD = "openrouter_metadata"
@@ -56,7 +57,7 @@ async def explained_stream(
                     given += [_with(held.pop(), routed), event]
                     continue
                 given += held
-                held = [event] if event.type == events.USAGE else []
+                held = [event] if event.type == job_events.USAGE else []
                 given += [] if held else [event]
             if given:
                 yield given

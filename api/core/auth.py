@@ -11,14 +11,14 @@ import structlog
 from starlette.requests import Request
 
 from api.core.headers import header
-from broker import access, accounts
-from broker.accounts import CallerKind, KnownCredential, Principal, Role, Scope, Used
+from broker import accounts
+from broker.accounts import CallerKind, KnownCredential, Principal, Role, Scope, Used, access
+from broker.accounts.audit import Actor
 from broker.accounts.sessions import session_principal
-from broker.audit import Actor
+from broker.background import stopped
 from broker.clock import now_ms
-from broker.database import Database
 from broker.errors import AuthenticationError, PermissionDeniedError
-from broker.stopping import stopped
+from broker.storage.database import Database
 
 FRESH_SECONDS = 0.9  # what was read longer ago is not trusted
 REFRESH_SECONDS = 0.4

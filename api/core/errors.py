@@ -23,7 +23,7 @@ from broker.errors import (
     NotFoundError,
     WaybillError,
 )
-from broker.refusals import envelope
+from broker.jobs.refusals import envelope
 
 OWN_ROUTES = ("/route", "/jobs", "/compare", "/webhooks", "/audit", "/users")
 PREFIXES = ("/api/v1", "/v1")

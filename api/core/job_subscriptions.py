@@ -17,12 +17,13 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from broker import events, reports
-from broker.database import Database
-from broker.events import Event
-from broker.reports import JobReport
-from broker.stopping import stopped
-from broker.stored_logs import StoredLog
+from broker.background import stopped
+from broker.events import job_events
+from broker.events.job_events import Event
+from broker.events.stored_logs import StoredLog
+from broker.jobs import reports
+from broker.jobs.reports import JobReport
+from broker.storage.database import Database
 
 LOOK_SECONDS = 2.0
 FORGET_SECONDS = 0.5
@@ -93,7 +94,7 @@ class News:
         listener = Listener(job_id)
         self._listeners.setdefault(job_id, []).append(listener)
         self._unwanted.discard(job_id)
-        self._want(events.channel(job_id))
+        self._want(job_events.channel(job_id))
         try:
             yield listener
         finally:
@@ -128,7 +129,7 @@ class News:
                 return told[-1]
             if told is None:
                 report = await self._database.read(reports.job, workspace_id, listener.job_id)
-                if report is not None and report.job.state in events.ENDS:
+                if report is not None and report.job.state in job_events.ENDS:
                     return _end(report, reports.END_OF_LOST_LOG)
 
     async def follow(
@@ -145,7 +146,7 @@ class News:
             heard = await listener.next()
             if heard is not None and heard[-1].number <= last:
                 continue
-            told = events.unbroken(heard or (), last)
+            told = job_events.unbroken(heard or (), last)
             if told:
                 last = told[-1].number
                 yield told
@@ -155,7 +156,7 @@ class News:
             report = await self._database.read(reports.job, workspace_id, listener.job_id)
             if report is None:
                 continue
-            if report.job.state in events.ENDS:
+            if report.job.state in job_events.ENDS:
                 async for told in self._to_the_end(report, last, seen=after, latest=latest):
                     yield told
                 return
@@ -187,17 +188,17 @@ class News:
     ) -> AsyncIterator[list[Event]]:
         """Yield what is known above `last` without a gap of a job that has not ended."""
         if not report.job.stream:
-            if told := events.rest(reports.past_events(report), last):
+            if told := job_events.rest(reports.past_events(report), last):
                 yield told
             return
         job_id = report.job.id
         with contextlib.suppress(RedisError, OSError):
             if latest and last == 0:
-                async for told in events.kept(self._redis, job_id):
-                    starts = [each.number - 1 for each in told if each.type == events.RETRYING]
+                async for told in job_events.kept(self._redis, job_id):
+                    starts = [each.number - 1 for each in told if each.type == job_events.RETRYING]
                     last = max([last, *starts])
-            async for page in events.kept(self._redis, job_id, last):
-                if told := events.unbroken(page, last):
+            async for page in job_events.kept(self._redis, job_id, last):
+                if told := job_events.unbroken(page, last):
                     last = told[-1].number
                     yield told
                 if len(told) < len(page):
@@ -223,7 +224,7 @@ class News:
         while True:
             await asyncio.sleep(FORGET_SECONDS)
             unwanted, self._unwanted = self._unwanted, set()
-            gone = [events.channel(job_id) for job_id in unwanted]
+            gone = [job_events.channel(job_id) for job_id in unwanted]
             if gone and self._pubsub is not None:
                 with contextlib.suppress(RedisError, OSError):
                     await self._pubsub.unsubscribe(*gone)
@@ -247,16 +248,16 @@ class News:
         await pubsub.subscribe(_ALWAYS)
         self._pubsub = pubsub
         if self._listeners:
-            await pubsub.subscribe(*map(events.channel, self._listeners))
+            await pubsub.subscribe(*map(job_events.channel, self._listeners))
             self._wake(list(self._listeners))  # what was told until now was not heard
         async for message in pubsub.listen():
             if message["type"] == "message":
-                self._deliver(events.job_of(message["channel"].decode()), message["data"])
+                self._deliver(job_events.job_of(message["channel"].decode()), message["data"])
 
     def _deliver(self, job_id: str, lines: bytes) -> None:
         listeners = self._listeners.get(job_id)
         if listeners and lines:
-            told = events.decode(lines)
+            told = job_events.decode(lines)
             for listener in listeners:
                 listener.hear(told, len(lines))
             if told[-1].is_end:

@@ -8,10 +8,10 @@ import httpx
 import orjson
 import structlog
 
+from broker.background import stopped
 from broker.catalog import LiveCatalog, Offer
 from broker.catalog.discovered import read_local
-from broker.providers import Provider
-from broker.stopping import stopped
+from broker.providers.configuration import Provider
 
 LOOK_SECONDS = 10.0
 PATIENCE_SECONDS = 2.0

@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from broker.bodies import SCHEMAS
-from broker.operations import Operation
+from broker.requests.bodies import SCHEMAS
+from broker.requests.operations import Operation
 
 REFERENCE = "#/components/schemas/{model}"
 CHAT_EXAMPLE = {

@@ -12,10 +12,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.core.errors import error_response
 from api.core.services import Services, services_of
-from broker import idempotency, limits
+from broker import rate_limits
 from broker.clock import now_ms
 from broker.errors import AuthenticationError, PermissionDeniedError, RateLimitedError
-from broker.submission import NewJob, Submitted
+from broker.submission import NewJob, Submitted, idempotency
 
 
 async def within_limits(
@@ -36,7 +36,7 @@ async def within_limits(
             if refusal is None:
                 counted.append(job)
             elif not await _is_replay(services, job):
-                raise limits.error_of(refusal, now, at_once=len(limited))
+                raise rate_limits.error_of(refusal, now, at_once=len(limited))
         submitted = await write()
         made = {each.job_id for each in submitted if not each.replayed}
     finally:

@@ -17,13 +17,13 @@ from starlette.requests import Request
 from api.core import headers
 from api.core.headers import attribution, header
 from api.core.services import Services, services_of
-from broker import whole_numbers
-from broker.bodies import validated
 from broker.completion import Json
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 from broker.ids import is_id
-from broker.operations import Operation
-from broker.privacy import Store
+from broker.jobs.privacy import Store
+from broker.requests import whole_numbers
+from broker.requests.bodies import validated
+from broker.requests.operations import Operation
 from broker.submission import Wish
 
 MAX_KEY_LENGTH = 255

@@ -11,14 +11,14 @@ from api.core.job_subscriptions import News
 from api.core.local_models import LocalModels
 from broker.catalog import Catalog, LiveCatalog
 from broker.credentials import LiveCredentials
-from broker.database import Database
-from broker.files import FileStore
-from broker.health import Observer
-from broker.limits import Limiter
-from broker.publisher import CeleryPublisher
-from broker.sealing import Seal
+from broker.dispatch.publisher import CeleryPublisher
+from broker.providers.health import Observer
+from broker.rate_limits import Limiter
+from broker.security.encryption import Seal
+from broker.security.signing import Signer
 from broker.settings import Settings
-from broker.signing import Signer
+from broker.storage.database import Database
+from broker.storage.files import FileStore
 
 
 @dataclass(frozen=True, slots=True)

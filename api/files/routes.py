@@ -16,14 +16,14 @@ from api.core.errors import json_response
 from api.core.request import FileCursor
 from api.core.services import Services, services_of
 from api.files.uploads import Draft, FileForm, read_file_form, uploading
-from broker import files
 from broker.accounts import Principal, Scope
 from broker.batches.inputs import check_size, delete_files_many
 from broker.clock import now_ms, seconds
 from broker.completion import Json
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError
-from broker.files import FilePage, Purpose
-from broker.files.records import UPLOADED
+from broker.storage import files
+from broker.storage.files import FilePage, Purpose
+from broker.storage.files.records import UPLOADED
 
 FILE_FORM = {
     "requestBody": {

@@ -13,14 +13,14 @@ from starlette.requests import Request
 
 from api.core import headers
 from api.core.services import Services
-from broker import files
 from broker.accounts import Principal
 from broker.batches import Findings, Inspector
 from broker.clock import now_ms
-from broker.database import Database, WriteFunction
 from broker.errors import InvalidRequestError, PayloadTooLargeError
-from broker.files import FileStore, Quota, refusal
 from broker.ids import new_id
+from broker.storage import files
+from broker.storage.database import Database, WriteFunction
+from broker.storage.files import FileStore, Quota, refusal
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

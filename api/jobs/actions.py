@@ -5,12 +5,13 @@ import contextlib
 from redis.exceptions import RedisError
 
 from api.core.services import Services
-from broker import reports, signals
 from broker.accounts import Principal, Scope
 from broker.clock import now_ms
 from broker.errors import ConflictError, NotFoundError
+from broker.events import signals
+from broker.jobs import reports
+from broker.jobs.states import JobState
 from broker.lifecycle import Cancellation, Reopening, cancel_many, reopen_many
-from broker.states import JobState
 
 
 async def report(services: Services, principal: Principal, job_id: str) -> reports.JobReport:

@@ -13,15 +13,16 @@ import orjson
 
 from api.core.job_subscriptions import Listener
 from api.core.services import Services
-from broker import events, reports
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import ErrorType, Json
-from broker.events import Event
-from broker.job_view import job_urls
-from broker.pacing import Cause
-from broker.reports import JobReport
-from broker.states import JobState
+from broker.events import job_events
+from broker.events.job_events import Event
+from broker.jobs import reports
+from broker.jobs.reports import JobReport
+from broker.jobs.states import JobState
+from broker.jobs.views import job_urls
+from broker.providers.pacing import Cause
 
 POLL_SECONDS = 1
 _FOR: Mapping[Cause, str] = {
@@ -91,9 +92,9 @@ async def bound_waiting(
             if told is None:
                 return
             for event in told:
-                if event.type == events.RETRYING:
+                if event.type == job_events.RETRYING:
                     is_served = False
-                elif event.type in (events.STARTED, events.CHUNK):
+                elif event.type in (job_events.STARTED, job_events.CHUNK):
                     is_served = True
             yield told
 

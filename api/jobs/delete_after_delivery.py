@@ -8,13 +8,13 @@ from starlette.background import BackgroundTask
 from starlette.responses import Response
 
 from api.core.services import Services
-from broker import forgetting
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.errors import GoneError
-from broker.events import Event, fence_key, stream_key
-from broker.forgetting import Deletion, Fetched
-from broker.privacy import Store
+from broker.events.job_events import Event, fence_key, stream_key
+from broker.jobs.privacy import Store
+from broker.lifecycle import retention
+from broker.lifecycle.retention import Deletion, Fetched
 
 
 def once_sent(services: Services, job: Any, response: Response) -> Response:
@@ -47,13 +47,13 @@ async def once_told(
 async def delete(services: Services, principal: Principal, job_id: str) -> None:
     """Delete what is kept of an ended job. Raises NotFoundError or ConflictError."""
     wish = Deletion(job_id, principal.workspace_id, now_ms())
-    await services.database.write_grouped(forgetting.delete_many, wish)
+    await services.database.write_grouped(retention.delete_many, wish)
     await services.redis.delete(stream_key(job_id), fence_key(job_id))
 
 
 async def fetched(services: Services, job_id: str) -> None:
     """Let the job go soon, if it keeps nothing: whether all of it arrived nobody knows."""
-    await services.database.write_grouped(forgetting.fetched_many, Fetched(job_id, now_ms()))
+    await services.database.write_grouped(retention.fetched_many, Fetched(job_id, now_ms()))
 
 
 def gone(job_id: str) -> GoneError:

@@ -16,11 +16,11 @@ from api.jobs.call_timeout import POLL_SECONDS, late_end
 from api.jobs.views import render_job
 from broker.accounts import Principal
 from broker.completion import Json
-from broker.events import Event
+from broker.events.job_events import Event
 from broker.ids import generation_id
-from broker.job_view import job_urls
-from broker.refusals import envelope, failure
-from broker.states import JobState
+from broker.jobs.refusals import envelope, failure
+from broker.jobs.states import JobState
+from broker.jobs.views import job_urls
 from broker.submission import Submitted
 
 

@@ -16,17 +16,17 @@ from api.jobs import actions, call_timeout, delete_after_delivery, responses, su
 from api.jobs.schemas import JOB_BODY, JobRequest
 from api.jobs.streaming import log_response
 from api.webhooks.urls import own_webhook
-from broker import reports
 from broker.accounts import Principal, Scope
-from broker.bodies import validated
 from broker.completion import Json
 from broker.errors import InvalidRequestError
-from broker.events import Event
-from broker.job_search import EVERY_JOB, JobSearch
-from broker.job_view import job_summary
+from broker.events.job_events import Event
+from broker.jobs import reports
+from broker.jobs.search import EVERY_JOB, JobSearch
+from broker.jobs.states import JobState
+from broker.jobs.views import job_summary
 from broker.money import nanos_from_usd
 from broker.queues import Lane
-from broker.states import JobState
+from broker.requests.bodies import validated
 from broker.submission import Wish
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])

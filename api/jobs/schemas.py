@@ -13,10 +13,10 @@ from pydantic import (
 
 from api.core.openapi_bodies import CHAT_EXAMPLE, body
 from api.webhooks.schemas import JobWebhook, Moment, Url
-from broker.operations import Operation
-from broker.privacy import Store
+from broker.jobs.privacy import Store
+from broker.lifecycle.retries import OnUnknown
 from broker.queues import Lane
-from broker.retries import OnUnknown
+from broker.requests.operations import Operation
 
 Metadata = Annotated[
     dict[

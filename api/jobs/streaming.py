@@ -17,14 +17,15 @@ import orjson
 from starlette.responses import Response, StreamingResponse
 
 from api.jobs.responses import failed, job_headers
-from broker import chunks, events
+from broker.background import stopped
 from broker.completion import ErrorType, Json
-from broker.events import Event
-from broker.job_view import job_urls
-from broker.operations import Operation
-from broker.refusals import failure
-from broker.states import JobState
-from broker.stopping import stopped
+from broker.events import job_events
+from broker.events.job_events import Event
+from broker.jobs.refusals import failure
+from broker.jobs.states import JobState
+from broker.jobs.views import job_urls
+from broker.requests import chunks
+from broker.requests.operations import Operation
 
 KEEP_ALIVE = b": WAYBILL PROCESSING\n"
 DONE = b"data: [DONE]\n\n"
@@ -61,14 +62,14 @@ class ChunkStream:
         return b"".join(self._lines)
 
     def _take(self, event: Event) -> None:
-        if event.type in (events.RETRYING, events.STARTED) and self.shown:
+        if event.type in (job_events.RETRYING, job_events.STARTED) and self.shown:
             self._break_off(event.number)
-        elif event.type == events.STARTED:
+        elif event.type == job_events.STARTED:
             self.queued_ms = orjson.loads(event.data).get("queued_ms")
-        elif event.type == events.CHUNK:
+        elif event.type == job_events.CHUNK:
             self.shown = True
             self._lines.append(_frame(event.data, event.number))
-        elif event.type == events.USAGE:
+        elif event.type == job_events.USAGE:
             self.shown = True
             self._lines.append(_frame(event.data))
         elif event.type == JobState.COMPLETED:
@@ -221,7 +222,7 @@ class _Feed:
 
 
 def _last_attempt(told: Sequence[Event]) -> Sequence[Event]:
-    begins = [place for place, event in enumerate(told) if event.type == events.RETRYING]
+    begins = [place for place, event in enumerate(told) if event.type == job_events.RETRYING]
     return told[begins[-1] + 1 :] if begins else told
 
 

@@ -14,16 +14,17 @@ from starlette.requests import Request
 from api.core.headers import header
 from api.core.rate_limits import within_limits
 from api.core.services import Services
-from broker import admission, idempotency, presets, reports, submission, warmth
+from broker import presets, submission
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError, WaybillError
-from broker.limits import limits_of
-from broker.operations import Operation
+from broker.jobs import reports
 from broker.queues import Lane
-from broker.routing import Circumstances
-from broker.submission import NewJob, Submitted, Wish
+from broker.rate_limits import limits_of
+from broker.requests.operations import Operation
+from broker.routing import Circumstances, cache_affinity
+from broker.submission import NewJob, Submitted, Wish, admission, idempotency
 
 
 async def prepared(
@@ -86,7 +87,7 @@ async def remembered(
     session = header(request, "x-session-id")
     if session and body.get("session_id") is None:
         body["session_id"] = session
-    return await warmth.find(services.redis, principal.workspace_id, body)
+    return await cache_affinity.find(services.redis, principal.workspace_id, body)
 
 
 async def submit(services: Services, job: NewJob) -> Submitted:

@@ -8,12 +8,13 @@ import orjson
 from api.core import media
 from api.core.services import Services
 from api.webhooks import views
-from broker import reports, webhooks
+from broker import webhooks
 from broker.completion import Json
-from broker.job_view import job
+from broker.jobs import reports
+from broker.jobs.states import AT_REST
+from broker.jobs.views import job
 from broker.money import usd
-from broker.operations import Operation
-from broker.states import AT_REST
+from broker.requests.operations import Operation
 
 MAX_DELIVERIES = 100  # that a job shows; /webhooks/deliveries has all
 WITH_MEDIA = frozenset({Operation.IMAGES.value, Operation.SPEECH.value})

@@ -18,9 +18,9 @@ from broker.catalog.policies import pages_of
 from broker.catalog.selection import Wanted, ordered, selected
 from broker.completion import Json
 from broker.errors import AuthenticationError
-from broker.routing.endpoint import Endpoint
+from broker.providers.endpoints import Endpoint
+from broker.providers.vendors import vendors
 from broker.routing.variants import Variant, split
-from broker.vendors import vendors
 
 router = APIRouter(tags=["models"])
 OPENAI_FIELDS = ("id", "object", "created", "owned_by")

@@ -11,9 +11,9 @@ from broker.catalog.policies import Pages
 from broker.catalog.selection import cheapest, tokenizer
 from broker.clock import seconds
 from broker.completion import Json
-from broker.evidence import Circuit, Evidence, Percentiles, Snapshot
 from broker.pricing import listed
-from broker.routing.endpoint import Endpoint
+from broker.providers.endpoint_stats import Circuit, Evidence, Percentiles, Snapshot
+from broker.providers.endpoints import Endpoint
 
 STATUS = {Circuit.CLOSED: 0, Circuit.HALF_OPEN: -1, Circuit.OPEN: -5}
 """OpenRouter's endpoint status: 0 is well, less is worse."""

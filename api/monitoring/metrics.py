@@ -13,10 +13,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from broker.catalog import Catalog
-from broker.evidence import WHOLE_PROVIDER, Circuit, EndpointKey, Evidence, Percentiles, Snapshot
-from broker.health.buckets import COST_DEVIATES, KIND, OTHER, Counts
-from broker.states import JobState
-from broker.vendors import vendors
+from broker.jobs.states import JobState
+from broker.providers.endpoint_stats import (
+    WHOLE_PROVIDER,
+    Circuit,
+    EndpointKey,
+    Evidence,
+    Percentiles,
+    Snapshot,
+)
+from broker.providers.health.buckets import COST_DEVIATES, KIND, OTHER, Counts
+from broker.providers.vendors import vendors
 
 ENDPOINT = ("provider", "model")
 JOB = ("provider", "lane", "status")

@@ -15,12 +15,14 @@ from api.core.errors import json_response
 from api.core.openapi_bodies import KEY_OPTIONAL
 from api.core.services import Services, services_of
 from api.monitoring.metrics import Measured, folded, known_endpoints, narrowed, render_metrics
-from broker import reports, signals, webhooks
+from broker import webhooks
 from broker.clock import now_ms, seconds
 from broker.errors import AuthenticationError
-from broker.evidence import WHOLE_PROVIDER, Circuit, Snapshot
-from broker.health import buckets
-from broker.health.recorder import TOTALS
+from broker.events import signals
+from broker.jobs import reports
+from broker.providers.endpoint_stats import WHOLE_PROVIDER, Circuit, Snapshot
+from broker.providers.health import buckets
+from broker.providers.health.recorder import TOTALS
 
 router = APIRouter(tags=["health"])
 PATIENCE_SECONDS = 3.0

@@ -14,8 +14,8 @@ from api.pages.page import actor_of, moved, page, read_form, visitor
 from broker.accounts import Role, members
 from broker.administration import apps, carry_out
 from broker.administration.apps import Grant
-from broker.bodies.problems import invalid
 from broker.errors import InvalidRequestError, WaybillError
+from broker.requests.bodies.problems import invalid
 
 router = APIRouter()
 ASKED = tuple(AppCodeRequest.model_fields)

@@ -15,8 +15,8 @@ from starlette.responses import Response
 from api.core.services import services_of
 from api.pages.page import local_path, moved, page, set_cookie, sign_in
 from broker.accounts import Role, sessions
-from broker.administration import carry_out, people
-from broker.administration.people import Subject
+from broker.administration import carry_out, users
+from broker.administration.users import Subject
 from broker.completion import Json
 from broker.errors import WaybillError
 from broker.settings import Settings
@@ -77,7 +77,7 @@ async def callback(request: Request) -> Response:
         config = services.settings
         user = await carry_out(
             services.database,
-            lambda connection: people.admit_subject(
+            lambda connection: users.admit_subject(
                 connection, who, config.oidc_workspace, Role(config.oidc_role)
             ),
         )

@@ -11,10 +11,10 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from api.core.auth import SESSION_COOKIE
 from api.core.services import services_of
+from broker.accounts.audit import Actor
 from broker.accounts.sessions import SESSION_SECONDS, session_user
-from broker.audit import Actor
 from broker.errors import PermissionDeniedError
-from broker.signing import Signer
+from broker.security.signing import Signer
 
 _templates = Environment(
     loader=PackageLoader("api.pages"),

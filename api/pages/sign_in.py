@@ -9,13 +9,13 @@ from starlette.responses import Response
 from api.core.auth import SESSION_COOKIE
 from api.core.services import Services, services_of
 from api.pages.page import address_of, local_path, moved, page, read_form, sign_in, visitor
-from broker import limits
+from broker import rate_limits
 from broker.accounts import sessions, users
 from broker.administration import carry_out
 from broker.clock import now_ms
 from broker.errors import RateLimitedError
 from broker.ids import new_id
-from broker.limits import Limit, LimitKind
+from broker.rate_limits import Limit, LimitKind
 
 router = APIRouter()
 TRIES_PER_PAIR = 10  # a minute, for one e-mail address from one place
@@ -92,7 +92,7 @@ async def _count_try(services: Services, email: str, address: str) -> None:
     now = now_ms()
     refusal = await services.limiter.take(wanted, new_id("try_"), now)
     if refusal is not None:
-        raise limits.error_of(refusal, now)
+        raise rate_limits.error_of(refusal, now)
 
 
 async def _checked(services: Services, email: str, password: str) -> Any | None:

@@ -10,8 +10,9 @@ from api.core.services import Services, services_of
 from api.pages.page import moved, page, read_form, sign_in
 from broker.accounts import sessions, tokens, users
 from broker.accounts.tokens import Purpose
-from broker.administration import carry_out, people
-from broker.administration.people import NewUser
+from broker.administration import carry_out
+from broker.administration import users as people
+from broker.administration.users import NewUser
 from broker.errors import WaybillError
 
 router = APIRouter()

@@ -16,13 +16,13 @@ from broker import presets
 from broker.accounts import Scope
 from broker.administration import carry_out
 from broker.administration import presets as administration
-from broker.bodies import SCHEMAS, validated
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError, NotFoundError
-from broker.operations import Operation
 from broker.presets import NewVersion, PresetChoice, PresetName, StoredPreset
 from broker.presets.merging import checked
+from broker.requests.bodies import SCHEMAS, validated
+from broker.requests.operations import Operation
 
 PRESET_BODY = body(
     SCHEMAS[Operation.CHAT],

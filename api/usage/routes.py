@@ -17,15 +17,16 @@ from api.core.services import Services, services_of
 from api.jobs import delete_after_delivery
 from api.usage import views
 from api.usage.schemas import ANALYTICS_BODY, AnalyticsFilter, AnalyticsQuery
-from broker import reports, usage
+from broker import usage
 from broker.accounts import Principal, Scope
 from broker.clock import moment, now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.ids import job_of_generation
+from broker.jobs import reports
+from broker.jobs.privacy import Kept
+from broker.jobs.reports import JobReport
 from broker.money import usd
-from broker.privacy import Kept
-from broker.reports import JobReport
 from broker.spreadsheets import cell
 from broker.usage import Condition, Question
 

@@ -8,10 +8,10 @@ from broker import routing
 from broker.clock import moment
 from broker.completion import Json
 from broker.ids import generation_id
+from broker.jobs.reports import JobReport
+from broker.jobs.states import JobState
 from broker.money import usd
-from broker.operations import Operation
-from broker.reports import JobReport
-from broker.states import JobState
+from broker.requests.operations import Operation
 
 API_TYPES = {
     Operation.EMBEDDINGS.value: "embeddings",

@@ -9,12 +9,13 @@ from ipaddress import ip_address
 from pydantic import BaseModel
 
 from api.webhooks.schemas import JobWebhook, Url
-from broker import egress, webhooks
-from broker.admission import RECEIVER_FIELDS
-from broker.bodies import validated
+from broker import webhooks
 from broker.completion import Json
-from broker.egress import Network
 from broker.errors import InvalidRequestError
+from broker.requests.bodies import validated
+from broker.security import egress
+from broker.security.egress import Network
+from broker.submission.admission import RECEIVER_FIELDS
 
 LOOPBACK = ip_address("127.0.0.1")
 

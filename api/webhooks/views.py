@@ -6,7 +6,7 @@ import orjson
 
 from broker.clock import seconds
 from broker.completion import Json
-from broker.sealing import Seal
+from broker.security.encryption import Seal
 from broker.webhooks import DeliveryReport, DeliveryState
 
 

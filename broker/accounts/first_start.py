@@ -5,7 +5,7 @@ from sqlalchemy import Connection, func, select
 from broker.accounts.credentials import hash_key, is_mistyped
 from broker.accounts.keys import NewKey, create_key
 from broker.accounts.workspaces import DEFAULT_WORKSPACE, create_workspace
-from broker.tables import ApiKey, Workspace, table
+from broker.storage.tables import ApiKey, Workspace, table
 
 FIRST_START_LOCK = 72_618_311  # any number, the same everywhere
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, insert, or_, select, update
 from broker.accounts.credentials import hash_key, mask, new_key
 from broker.clock import now_ms
 from broker.ids import new_id
-from broker.tables import ApiKey, Workspace, table
+from broker.storage.tables import ApiKey, Workspace, table
 
 _keys = table(ApiKey)
 _workspaces = table(Workspace)

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from broker.accounts.vocabulary import Role
 from broker.clock import now_ms
-from broker.tables import Member, User, Workspace, table
+from broker.storage.tables import Member, User, Workspace, table
 
 _members = table(Member)
 _users = table(User)

@@ -11,8 +11,8 @@ from broker.accounts.credentials import hash_key
 from broker.accounts.vocabulary import ALL_SCOPES, CallerKind, Role, Scope
 from broker.clock import now_ms
 from broker.completion import Json
-from broker.own_keys import NO_KEYS, OwnKeys
-from broker.tables import ApiKey, Budget, Member, User, Workspace, table
+from broker.routing.workspace_credentials import NO_KEYS, OwnKeys
+from broker.storage.tables import ApiKey, Budget, Member, User, Workspace, table
 
 _keys = table(ApiKey)
 _workspaces = table(Workspace)

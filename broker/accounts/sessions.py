@@ -11,7 +11,7 @@ from broker.accounts.users import change_user
 from broker.accounts.vocabulary import CallerKind, Role
 from broker.accounts.workspaces import workspace
 from broker.clock import now_ms
-from broker.tables import User, UserSession, table
+from broker.storage.tables import User, UserSession, table
 
 SESSION_SECONDS = 14 * 86_400
 

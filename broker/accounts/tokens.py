@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from broker.accounts.credentials import hash_key, new_token
 from broker.clock import now_ms
 from broker.completion import Json
-from broker.tables import OneTimeToken, table
+from broker.storage.tables import OneTimeToken, table
 
 KEPT_MS = 30 * 86_400_000  # what has ended is remembered this long
 

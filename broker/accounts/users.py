@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 from broker.clock import now_ms
 from broker.errors import InvalidRequestError
 from broker.ids import new_id
-from broker.tables import User, table
+from broker.storage.tables import User, table
 
 MIN_PASSWORD_LENGTH = 10
 MAX_PASSWORD_LENGTH = 1_000

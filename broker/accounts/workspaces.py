@@ -8,7 +8,7 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 
 from broker.clock import now_ms
 from broker.ids import new_id
-from broker.tables import Workspace, table
+from broker.storage.tables import Workspace, table
 
 DEFAULT_WORKSPACE = "ws_default"
 

@@ -11,15 +11,14 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
-from broker import audit
-from broker.accounts import CallerKind, NewKey, Role, members, tokens, users
+from broker.accounts import CallerKind, NewKey, Role, audit, members, tokens, users
+from broker.accounts.audit import Act, Actor
 from broker.accounts.tokens import Purpose, Token
 from broker.administration import keys
 from broker.administration.keys import KeyWish
-from broker.audit import Act, Actor
 from broker.completion import Json
 from broker.errors import InvalidRequestError, PermissionDeniedError
-from broker.signing import is_same
+from broker.security.signing import is_same
 
 CODE_SECONDS = 600
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
-from broker.database import Database
 from broker.errors import ConflictError
+from broker.storage.database import Database
 
 Result = TypeVar("Result")
 Change = Callable[[Connection], Result]

@@ -8,8 +8,9 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from broker import audit, credentials
-from broker.audit import Act, Actor
+from broker import credentials
+from broker.accounts import audit
+from broker.accounts.audit import Act, Actor
 from broker.credentials import NewCredential
 from broker.errors import InvalidRequestError, NotFoundError
 

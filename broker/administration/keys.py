@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from broker import accounts, audit
-from broker.accounts import CallerKind, KnownKey, NewKey
+from broker import accounts
+from broker.accounts import CallerKind, KnownKey, NewKey, audit
+from broker.accounts.audit import Act, Actor
 from broker.administration.names import check_name
 from broker.administration.remains import Left, made_by
-from broker.audit import Act, Actor
 from broker.errors import InvalidRequestError, NotFoundError
 
 TOLD = (

@@ -2,9 +2,10 @@
 
 from sqlalchemy import Connection
 
-from broker import audit, presets
+from broker import presets
+from broker.accounts import audit
+from broker.accounts.audit import Act, Actor
 from broker.administration.changes import only
-from broker.audit import Act, Actor
 from broker.presets import NewVersion, PresetChoice, PresetName
 
 

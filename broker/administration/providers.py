@@ -2,11 +2,11 @@
 
 from sqlalchemy import Connection, delete, insert
 
-from broker import audit
-from broker.audit import Act, Actor
+from broker.accounts import audit
+from broker.accounts.audit import Act, Actor
 from broker.clock import now_ms
-from broker.provider_pauses import read_pauses
-from broker.tables import PausedProvider, table
+from broker.providers.pauses import read_pauses
+from broker.storage.tables import PausedProvider, table
 
 _paused = table(PausedProvider)
 

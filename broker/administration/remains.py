@@ -5,8 +5,8 @@ from typing import Any, TypedDict
 
 from sqlalchemy import Connection, func, select
 
-from broker.states import WAITING
-from broker.tables import ApiKey, AuditEntry, Batch, Job, Preset, WebhookEndpoint, table
+from broker.jobs.states import WAITING
+from broker.storage.tables import ApiKey, AuditEntry, Batch, Job, Preset, WebhookEndpoint, table
 
 _entries = table(AuditEntry)
 _keys = table(ApiKey)

@@ -5,9 +5,10 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from broker import audit, webhooks
+from broker import webhooks
+from broker.accounts import audit
+from broker.accounts.audit import Act, Actor
 from broker.administration.changes import only
-from broker.audit import Act, Actor
 from broker.completion import Json
 from broker.webhooks import EndpointChange, EndpointName, NewWorkspaceSecret, Rotation
 

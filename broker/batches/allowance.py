@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from broker.accounts import Principal
 from broker.batches.intake import ReadLine
-from broker.limits import Limit, Limiter, limits_of
+from broker.rate_limits import Limit, Limiter, limits_of
 from broker.settings import Settings
 
 CALLS_SHARE = 5  # one part in so many of a limit is left to calls

@@ -16,8 +16,8 @@ from broker.batches.lines import LineError, read
 from broker.batches.reading import raw_lines
 from broker.batches.results import is_good, not_run, result
 from broker.batches.vocabulary import StopReason
-from broker.database import Database
-from broker.files import FileStore
+from broker.storage.database import Database
+from broker.storage.files import FileStore
 
 PAGE_LINES = 200
 

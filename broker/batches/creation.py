@@ -13,8 +13,8 @@ from broker.batches.inputs import kept_input, usable_lines
 from broker.batches.vocabulary import BatchState, Options, window_ms
 from broker.errors import IdempotencyMismatchError, WaybillError
 from broker.ids import new_id
-from broker.operations import Operation
-from broker.tables import Batch, StoredFile, table
+from broker.requests.operations import Operation
+from broker.storage.tables import Batch, StoredFile, table
 
 _batches = table(Batch)
 _files = table(StoredFile)

@@ -13,7 +13,7 @@ from broker.batches.vocabulary import ENDED, OPEN, BatchState, StopReason
 from broker.completion import Json
 from broker.errors import ConflictError, NotFoundError
 from broker.lifecycle import Cancellation, cancel_many
-from broker.tables import Batch, BatchLine, StoredFile, table
+from broker.storage.tables import Batch, BatchLine, StoredFile, table
 
 _batches = table(Batch)
 _lines = table(BatchLine)

@@ -12,12 +12,12 @@ from broker.batches.creation import NewBatch
 from broker.batches.lines import LineError, read
 from broker.batches.reading import Reader, options_of, raw_lines
 from broker.completion import Json
-from broker.database import Database
 from broker.errors import WaybillError
 from broker.money import usd
-from broker.providers import configured
+from broker.providers.configuration import configured
+from broker.storage.database import Database
+from broker.storage.tables import Batch, Generation, table
 from broker.submission import NewJob
-from broker.tables import Batch, Generation, table
 
 LISTED = 100
 UNKNOWN_SECONDS = 3.0  # a call's, where nothing is known of the model

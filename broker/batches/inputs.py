@@ -5,11 +5,11 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
-from broker import files
 from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, OPEN
 from broker.errors import InvalidRequestError
-from broker.files import Purpose
-from broker.tables import Batch, StoredFile, table
+from broker.storage import files
+from broker.storage.files import Purpose
+from broker.storage.tables import Batch, StoredFile, table
 
 _batches = table(Batch)
 _files = table(StoredFile)

@@ -17,10 +17,10 @@ from sqlalchemy import Connection, func, insert, select, update
 from broker import submission
 from broker.batches.vocabulary import BatchState, StopReason, Wait
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
-from broker.refusals import envelope
-from broker.states import FINAL
+from broker.jobs.refusals import envelope
+from broker.jobs.states import FINAL
+from broker.storage.tables import Batch, BatchLine, Generation, Job, table
 from broker.submission import NewJob
-from broker.tables import Batch, BatchLine, Generation, Job, table
 
 _batches = table(Batch)
 _lines = table(BatchLine)

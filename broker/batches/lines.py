@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import orjson
 
-from broker import whole_numbers
 from broker.batches.vocabulary import MAX_CUSTOM_ID, OPERATIONS, Options
 from broker.completion import Json
-from broker.operations import Operation
+from broker.requests import whole_numbers
+from broker.requests.operations import Operation
 
 NOT_STREAMED = frozenset({"stream", "stream_options"})
 

@@ -7,26 +7,26 @@ from typing import Any
 
 import orjson
 
-from broker import presets, warmth
+from broker import presets
 from broker.accounts import Principal
-from broker.admission import admit
 from broker.batches.inspection import Splitter
 from broker.batches.intake import ReadLine, refusal
 from broker.batches.lines import Line, LineError, completed_body, digest, read
 from broker.batches.vocabulary import OnError, Options
 from broker.catalog import Catalog
 from broker.completion import ErrorType, Json
-from broker.database import Database
 from broker.errors import WaybillError
-from broker.evidence import NO_SNAPSHOT, Snapshot
-from broker.files import FileStore
-from broker.files.store import PIECE
-from broker.operations import Operation
+from broker.jobs.refusals import envelope
+from broker.providers.endpoint_stats import NO_SNAPSHOT, Snapshot
 from broker.queues import Lane
-from broker.refusals import envelope
-from broker.routing import Circumstances
+from broker.requests.operations import Operation
+from broker.routing import Circumstances, cache_affinity
 from broker.settings import Settings
+from broker.storage.database import Database
+from broker.storage.files import FileStore
+from broker.storage.files.store import PIECE
 from broker.submission import NewJob, Wish
+from broker.submission.admission import admit
 
 GROUP_LINES = 40
 GROUP_BYTES = 8_000_000
@@ -90,7 +90,7 @@ class Reader:
                 _operation(line, batch) is Operation.CHAT and presets.is_prompted(line.body, body)
             ),
         )
-        now = Circumstances(self.snapshot, seed=warmth.seed(batch.id, body))
+        now = Circumstances(self.snapshot, seed=cache_affinity.seed(batch.id, body))
         job = admit(body, wish, principal, self.catalog, self.settings, inside="body", now=now)
         return job if batch.max_cost_nanos is None else _holding_the_most(job)
 

@@ -11,9 +11,9 @@ import orjson
 from sqlalchemy import Connection, and_, func, or_, select
 
 from broker.batches.vocabulary import OPEN, BatchState, StopReason
+from broker.jobs.states import AT_REST, FINAL, WAITING, JobState
 from broker.queues import NATIVE_LANE
-from broker.states import AT_REST, FINAL, WAITING, JobState
-from broker.tables import Batch, BatchLine, Generation, Job, JobPayload, table
+from broker.storage.tables import Batch, BatchLine, Generation, Job, JobPayload, table
 
 _batches = table(Batch)
 _lines = table(BatchLine)

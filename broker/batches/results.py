@@ -10,9 +10,9 @@ import orjson
 
 from broker.batches.vocabulary import StopReason
 from broker.completion import Json
-from broker.operations import Operation
-from broker.refusals import envelope, failure
-from broker.states import JobState
+from broker.jobs.refusals import envelope, failure
+from broker.jobs.states import JobState
+from broker.requests.operations import Operation
 
 CONTENT_URL = "/api/v1/files/{file_id}/content"
 OK = 200

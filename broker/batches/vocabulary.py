@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from broker.completion import Json
 from broker.errors import InvalidRequestError
-from broker.operations import Operation
+from broker.requests.operations import Operation
 
 MAX_LINES = 50_000
 MAX_BYTES = 200_000_000

@@ -10,11 +10,11 @@ from sqlalchemy import Connection, func, insert, select, update
 from broker.catalog.changes import Change
 from broker.catalog.models import Offer
 from broker.completion import Json
-from broker.evidence import EndpointKey
 from broker.ids import new_id
 from broker.pricing import Price
-from broker.routing.endpoint import Endpoint
-from broker.tables import CatalogImport, CatalogOffer, table
+from broker.providers.endpoint_stats import EndpointKey
+from broker.providers.endpoints import Endpoint
+from broker.storage.tables import CatalogImport, CatalogOffer, table
 
 _imports = table(CatalogImport)
 _offers = table(CatalogOffer)

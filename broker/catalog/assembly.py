@@ -15,11 +15,11 @@ from broker.catalog.names import Namer, released
 from broker.catalog.policies import policy_of, vendor_policy
 from broker.catalog.priced import priced_models, priced_slugs
 from broker.catalog.retirements import interface_of, retirement_of
-from broker.pricing.search_fees import search_fee
-from broker.providers import Provider
-from broker.routing.endpoint import DataPolicy, Endpoint
+from broker.catalog.search_fees import search_fee
+from broker.providers.configuration import Provider
+from broker.providers.endpoints import DataPolicy, Endpoint
+from broker.providers.vendors import vendors
 from broker.settings import Settings
-from broker.vendors import vendors
 
 Some = TypeVar("Some")
 ORDER = ("text", "image", "file", "audio", "video")

@@ -5,8 +5,8 @@ from dataclasses import dataclass, fields, replace
 from enum import StrEnum
 
 from broker.catalog.models import Listing, Offer
-from broker.evidence import EndpointKey
 from broker.pricing import Price, Tier
+from broker.providers.endpoint_stats import EndpointKey
 
 TENFOLD = 10
 BEYOND_ANY = 2_000 * 10**9  # nano-dollars per million tokens

@@ -9,12 +9,12 @@ from broker.catalog.names import released
 from broker.catalog.policies import policy_of
 from broker.catalog.retirements import interface_of
 from broker.money import nanos_from_usd
-from broker.operations import Interface
 from broker.pricing import FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
-from broker.providers import Provider
-from broker.routing.endpoint import Endpoint
+from broker.providers.configuration import Provider
+from broker.providers.endpoints import Endpoint
+from broker.providers.vendors import Vendor
+from broker.requests.operations import Interface
 from broker.settings import EndpointRow, ModelRow, PriceRow
-from broker.vendors import Vendor
 
 PER_MILLION = (
     *("prompt", "completion", "cache_read", "cache_write", "cache_write_1h", "reasoning"),

@@ -14,8 +14,8 @@ from broker.catalog.models import Listing, Offer
 from broker.catalog.names import Namer, take_apart
 from broker.completion import Json
 from broker.money import NANOS_PER_USD
-from broker.providers import Provider
-from broker.routing.endpoint import Endpoint
+from broker.providers.configuration import Provider
+from broker.providers.endpoints import Endpoint
 
 CONTEXTS = ("context_length", "max_model_len", "context_window", "max_context_length")
 RETIREMENTS = ("shutdown_date", "expiration_date")

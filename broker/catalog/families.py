@@ -10,7 +10,7 @@ from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
-from broker.operations import Interface
+from broker.requests.operations import Interface
 
 ANYBODY = "*"
 

@@ -11,15 +11,15 @@ from itertools import chain
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from broker.background import stopped
 from broker.catalog import applied
 from broker.catalog.assembly import load
 from broker.catalog.lookup import Catalog
 from broker.catalog.models import Offer
 from broker.clock import now_ms
-from broker.database import Database
-from broker.providers import Provider
+from broker.providers.configuration import Provider
 from broker.settings import Settings
-from broker.stopping import stopped
+from broker.storage.database import Database
 
 LOOK_SECONDS = 2.0
 GRID_MS = 30 * 60 * 1000

@@ -3,18 +3,17 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from broker import native_lane
 from broker.catalog import suggestions
 from broker.catalog.latest import newest_first
 from broker.catalog.models import Model
 from broker.catalog.names import Namer
 from broker.errors import NoEndpointError, UnknownModelError
-from broker.operations import Operation, gives, may_give, serves, speaks
 from broker.pricing import Price
-from broker.providers import Provider
-from broker.routing import NO_NEEDS, ROUTERS, Needs, suits, variants
-from broker.routing.endpoint import Endpoint
-from broker.vendors import vendors
+from broker.providers.configuration import Provider
+from broker.providers.endpoints import Endpoint
+from broker.providers.vendors import vendors
+from broker.requests.operations import Operation, gives, may_give, serves, speaks
+from broker.routing import NO_NEEDS, ROUTERS, Needs, native_batches, suits, variants
 
 FREE = Price()
 LONGEST_NAME = 256  # characters; a longer name is not looked up at all
@@ -170,7 +169,7 @@ class Catalog:
 
     def _batches(self, endpoint: Endpoint, operation: Operation) -> bool:
         provider = self.providers.get(endpoint.provider)
-        return provider is not None and native_lane.takes(provider.batches, operation)
+        return provider is not None and native_batches.takes(provider.batches, operation)
 
     def _routed(
         self, name: str, operation: Operation, also: Collection[str], needs: Needs

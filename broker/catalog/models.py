@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from broker.evidence import EndpointKey
-from broker.routing.endpoint import Endpoint
+from broker.providers.endpoint_stats import EndpointKey
+from broker.providers.endpoints import Endpoint
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from broker.catalog.models import Listing, Offer
 from broker.catalog.names import Namer, take_apart
 from broker.completion import Json
 from broker.money import nanos_from_usd
-from broker.routing.endpoint import Endpoint
-from broker.vendors import Vendor, vendors
+from broker.providers.endpoints import Endpoint
+from broker.providers.vendors import Vendor, vendors
 
 PRICES = {
     "input": "prompt",

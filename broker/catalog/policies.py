@@ -7,9 +7,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from broker.providers import Provider
-from broker.routing.endpoint import UNKNOWN_POLICY, DataPolicy
-from broker.vendors import Vendor
+from broker.providers.configuration import Provider
+from broker.providers.endpoints import UNKNOWN_POLICY, DataPolicy
+from broker.providers.vendors import Vendor
 
 OWN_MACHINE = DataPolicy(trains=False, retention_days=0, zdr=True)
 TERMS = ("trains", "retention_days", "zdr")

@@ -19,8 +19,8 @@ from broker.catalog.models import Offer
 from broker.catalog.names import Namer, take_apart
 from broker.money import nanos_from_usd
 from broker.pricing import FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
-from broker.routing.endpoint import Endpoint
-from broker.vendors import Vendor
+from broker.providers.endpoints import Endpoint
+from broker.providers.vendors import Vendor
 
 CANONICAL = "openrouter"  # its ids are the slugs
 UNITS = {

@@ -6,8 +6,8 @@ from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
 
-from broker.operations import Interface
-from broker.vendors import vendors
+from broker.providers.vendors import vendors
+from broker.requests.operations import Interface
 
 FOLLOWERS = "at"
 

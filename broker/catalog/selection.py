@@ -12,8 +12,8 @@ from typing import TypeAlias
 from broker.catalog.fit import task_fit
 from broker.catalog.models import Model
 from broker.errors import InvalidRequestError
-from broker.evidence import NO_SNAPSHOT, Evidence, Snapshot
 from broker.pricing import Price
+from broker.providers.endpoint_stats import NO_SNAPSHOT, Evidence, Snapshot
 
 MILLION_DOLLARS = 1_000_000_000  # nano-dollars per million tokens that are a dollar per million
 DAY_SECONDS = 86_400

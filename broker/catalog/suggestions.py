@@ -4,8 +4,8 @@ import difflib
 from collections.abc import Collection, Mapping
 
 from broker.catalog.models import Model
-from broker.operations import Interface, speaks
-from broker.vendors import vendors
+from broker.providers.vendors import vendors
+from broker.requests.operations import Interface, speaks
 
 MOST_COMPARED = 100  # characters of a name that are compared with the others
 NEAREST = 3

@@ -1,7 +1,7 @@
 """Keys of providers that workspaces bring along (BYOK): kept sealed, used in turn.
 
 In reading order: `records` (the rows), `live` (what a process knows of them), `rotation` (another
-WAYBILL_SECRET_KEY). Which key serves whom is decided in `broker.own_keys`.
+WAYBILL_SECRET_KEY). Which key serves whom is decided in `broker.routing.workspace_credentials`.
 """
 
 from broker.credentials.live import LiveCredentials

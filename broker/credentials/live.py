@@ -14,12 +14,12 @@ import orjson
 import structlog
 
 from broker.accounts import Principal
+from broker.background import stopped
 from broker.credentials import records
-from broker.database import Database
-from broker.own_keys import OwnKey, OwnKeys
-from broker.redaction import learn
-from broker.sealing import Seal
-from broker.stopping import stopped
+from broker.routing.workspace_credentials import OwnKey, OwnKeys
+from broker.security.encryption import Seal
+from broker.security.redaction import learn
+from broker.storage.database import Database
 
 REFRESH_SECONDS = 1.0
 

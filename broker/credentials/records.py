@@ -9,7 +9,7 @@ from sqlalchemy import delete as delete_from
 
 from broker.clock import now_ms
 from broker.ids import new_id
-from broker.tables import ProviderCredential, table
+from broker.storage.tables import ProviderCredential, table
 
 SHOWN = 4  # characters at either end of a key
 LONG = 16  # shorter keys are not shown at all

@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
-from broker.sealing import Seal
-from broker.tables import ProviderCredential, WebhookEndpoint, WebhookSecret, table
+from broker.security.encryption import Seal
+from broker.storage.tables import ProviderCredential, WebhookEndpoint, WebhookSecret, table
 
 SEALED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
     (table(ProviderCredential), "id", ("sealed",)),

@@ -1,7 +1,7 @@
 """Read the keys that workspaces bring along."""
 
 from broker.errors import InvalidRequestError
-from broker.secret_values import LONGEST, InvalidSecretError, clean_secret
+from broker.security.secret_values import LONGEST, InvalidSecretError, clean_secret
 
 
 def read_key(given: str) -> str:

@@ -8,12 +8,12 @@ import orjson
 from sqlalchemy import Connection, bindparam, case, insert, select, update
 
 from broker import routing
-from broker.operations import Operation
-from broker.retries import OnUnknown
+from broker.jobs.states import JobState
+from broker.lifecycle.retries import OnUnknown
+from broker.providers.endpoints import Endpoint
+from broker.requests.operations import Operation
 from broker.routing import Plan
-from broker.routing.endpoint import Endpoint
-from broker.states import JobState
-from broker.tables import Attempt, Job, JobPayload, columns, table
+from broker.storage.tables import Attempt, Job, JobPayload, columns, table
 
 _jobs = table(Job)
 _payloads = table(JobPayload)

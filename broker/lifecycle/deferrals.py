@@ -10,17 +10,18 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Connection, bindparam, delete, select, update
 
-from broker import ledger, routing
+from broker import routing
+from broker.billing import ledger
+from broker.billing.funds import Need, Payer, Purse
+from broker.billing.ledger import Held
 from broker.completion import AttemptOutcome, ErrorType
-from broker.evidence import EndpointKey
-from broker.fairness import line_of
-from broker.ledger import Held
-from broker.pacing import Busy
-from broker.pacing.placing import Congestion, Place, best_place
+from broker.dispatch.fair_queue import line_of
+from broker.jobs.states import JobState
+from broker.providers.endpoint_stats import EndpointKey
+from broker.providers.pacing import Busy
 from broker.queues import REDISPATCH_MS, Ready, ordinary
-from broker.spending import Need, Payer, Purse
-from broker.states import JobState
-from broker.tables import Attempt, Job, JobPayload, Workspace, columns, table
+from broker.routing.waiting import Congestion, Place, best_place
+from broker.storage.tables import Attempt, Job, JobPayload, Workspace, columns, table
 
 _jobs = table(Job)
 _payloads = table(JobPayload)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from broker.ledger import Held
-from broker.states import JobState
+from broker.billing.ledger import Held
+from broker.jobs.states import JobState
 from broker.usage import Consumption
 
 

@@ -7,14 +7,14 @@ from typing import Protocol
 import orjson
 from sqlalchemy import Connection, bindparam, select, text, update
 
-from broker import ledger
+from broker.billing import ledger
 from broker.completion import ErrorType
 from broker.errors import ConflictError, NotFoundError
+from broker.jobs.states import FINAL, JobState, sources
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.ended import Ended, EndingJob
 from broker.lifecycle.records import END_JOB, job_end
-from broker.states import FINAL, JobState, sources
-from broker.tables import Job, columns, table
+from broker.storage.tables import Job, columns, table
 
 EXPIRE_GROUP = 500
 

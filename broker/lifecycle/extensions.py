@@ -6,16 +6,16 @@ from typing import Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from broker import ledger
+from broker.billing import ledger
+from broker.billing.funds import Need, Payer, Purse
+from broker.billing.ledger import Held
 from broker.completion import Failure
-from broker.ledger import Held
+from broker.jobs.states import JobState
 from broker.lifecycle.claims import ClaimedJob
 from broker.lifecycle.records import decide
-from broker.retries import Decision, Retry
+from broker.lifecycle.retries import Decision, Retry
 from broker.routing import Plan
-from broker.spending import Need, Payer, Purse
-from broker.states import JobState
-from broker.tables import Job, Workspace, columns, table
+from broker.storage.tables import Job, Workspace, columns, table
 
 _jobs = table(Job)
 _workspaces = table(Workspace)

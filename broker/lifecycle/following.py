@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
-from broker import ledger
+from broker.billing import ledger
 from broker.completion import Json
 from broker.ids import generation_id
+from broker.jobs.states import WAITING, JobState
 from broker.lifecycle.ended import Ended, EndingJob
-from broker.states import WAITING, JobState
-from broker.tables import CoalescedJob, Generation, Job, JobPayload, columns, table
+from broker.storage.tables import CoalescedJob, Generation, Job, JobPayload, columns, table
 from broker.usage import Consumer, Consumption
 
 _jobs = table(Job)

@@ -7,12 +7,12 @@ from typing import Protocol
 from sqlalchemy import Connection, bindparam, select, update
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
+from broker.jobs.states import JobState
 from broker.lifecycle.claims import Body, JobToRun, claimed_job
 from broker.lifecycle.records import Failed, decide, record_many
+from broker.lifecycle.retries import Retry
 from broker.queues import Lane, Ready, ordinary
-from broker.retries import Retry
-from broker.states import JobState
-from broker.tables import Job, JobPayload, columns, table
+from broker.storage.tables import Job, JobPayload, columns, table
 
 RESCUE_GROUP = 500
 

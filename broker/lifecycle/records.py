@@ -7,16 +7,18 @@ from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from broker import files, ledger, retries
+from broker.billing import ledger
 from broker.completion import AttemptOutcome, Failure, Timings
+from broker.jobs.states import FINAL, JobState
+from broker.lifecycle import retries
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.claims import ClaimedJob
 from broker.lifecycle.ended import Ended, EndingJob
+from broker.lifecycle.retries import Decision, GiveUp, Retry
 from broker.lifecycle.wording import error_json, storable, stored
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, ordinary
-from broker.retries import Decision, GiveUp, Retry
-from broker.states import FINAL, JobState
-from broker.tables import Attempt, Generation, Job, JobPayload, columns, table
+from broker.storage import files
+from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table
 from broker.usage import Consumer, Consumption
 
 _jobs = table(Job)

@@ -7,9 +7,9 @@ from typing import Protocol
 from sqlalchemy import Connection, bindparam, select, update
 
 from broker.errors import ConflictError, NotFoundError
+from broker.jobs.states import JobState
 from broker.queues import REDISPATCH_MS, Ready, ordinary
-from broker.states import JobState
-from broker.tables import Job, columns, table
+from broker.storage.tables import Job, columns, table
 
 _jobs = table(Job)
 

@@ -4,10 +4,7 @@ from alembic import context
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlmodel import SQLModel
 
-from broker import (
-    settings,
-    tables,  # noqa: F401  # registers the tables
-)
+from broker import settings
 
 ADVISORY_LOCK = 72_618_310  # any number, the same everywhere: PostgreSQL migrates once at a time
 

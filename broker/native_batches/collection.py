@@ -9,11 +9,11 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from broker import routing
 from broker.ids import new_id
+from broker.jobs.states import WAITING, JobState
 from broker.lifecycle import Claim, ClaimedJob, claim_many
 from broker.native_batches.steps import NativeBatchState
 from broker.queues import NATIVE_LANE
-from broker.states import WAITING, JobState
-from broker.tables import Job, JobPayload, NativeBatch, NativeLine, table
+from broker.storage.tables import Job, JobPayload, NativeBatch, NativeLine, table
 
 LOOK_GROUP = 5_000  # waiting jobs that one look weighs
 DEADLINE_CLASS_MS = 3_600_000  # jobs whose deadlines are this near to each other go together

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
+from broker.jobs.states import JobState
 from broker.lifecycle import ClaimedJob
 from broker.lifecycle.claims import claimed_job
-from broker.states import JobState
-from broker.tables import Attempt, Job, JobPayload, NativeBatch, NativeLine, table
+from broker.storage.tables import Attempt, Job, JobPayload, NativeBatch, NativeLine, table
 
 _jobs = table(Job)
 _payloads = table(JobPayload)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, select
 
 from broker.native_batches.steps import NativeBatchState
-from broker.tables import NativeBatch, NativeLine, table
+from broker.storage.tables import NativeBatch, NativeLine, table
 
 KEEP_MS = 30 * 86_400_000
 """Longer than a creation that went unheard is looked for: what is on record is not taken for it."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select, update
 
+from broker.jobs.states import WAITING, JobState
 from broker.queues import NATIVE_LANE
-from broker.states import WAITING, JobState
-from broker.tables import Job, NativeBatch, table
+from broker.storage.tables import Job, NativeBatch, table
 
 _jobs = table(Job)
 _batches = table(NativeBatch)

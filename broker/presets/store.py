@@ -10,7 +10,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.ids import new_id
 from broker.presets.merging import Content
-from broker.tables import Preset, PresetVersion, table
+from broker.storage.tables import Preset, PresetVersion, table
 
 MOST = 1_000  # of one workspace
 

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 
 from broker.completion import Json, Usage
-from broker.operations import WITHOUT_OUTPUT, Operation
 from broker.pricing.costs import cost
-from broker.pricing.estimates import (
+from broker.pricing.price import Price
+from broker.requests.content_sizes import Range, Sent, measure
+from broker.requests.operations import WITHOUT_OUTPUT, Operation
+from broker.requests.token_estimates import (
     answers,
     likely_input_tokens,
     likely_sound_tokens,
@@ -13,8 +15,6 @@ from broker.pricing.estimates import (
     most_sound_tokens,
     output_limit,
 )
-from broker.pricing.price import Price
-from broker.pricing.sent import Range, Sent, measure
 
 LEAST_REASONING_TOKENS = 1_024
 """The least reasoning budget of some vendors, beside the requested output."""

@@ -17,7 +17,7 @@ classifier    what kind of task a chat is; `auto_wishes`: what an auto router ma
 planning      all of it, in one function
 """
 
-from broker.routing.auto_wishes import ROUTERS, auto_wishes, names_free_model
+from broker.routing.auto_options import ROUTERS, auto_wishes, names_free_model
 from broker.routing.classifier import classify
 from broker.routing.demand import NO_NEEDS, Needs
 from broker.routing.filters import Exclusion, suits

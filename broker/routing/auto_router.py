@@ -9,9 +9,9 @@ from statistics import median
 from typing import Any, TypeAlias
 
 from broker.completion import Json
-from broker.routing.auto_wishes import COST_TIERS, FREE, PARETO, AutoWishes
+from broker.providers.endpoints import Endpoint
+from broker.routing.auto_options import COST_TIERS, FREE, PARETO, AutoWishes
 from broker.routing.candidates import Assessor, duration, expected_cost
-from broker.routing.endpoint import Endpoint
 from broker.routing.filters import Exclusion, Filter, passes, sift
 from broker.routing.preferences import Sort
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from broker import parameters
-from broker.evidence import Circuit, Evidence, Percentiles, Snapshot
 from broker.pricing import Price
+from broker.providers.endpoint_stats import Circuit, Evidence, Percentiles, Snapshot
+from broker.providers.endpoints import Endpoint
+from broker.requests import parameters
 from broker.routing.demand import Needs
-from broker.routing.endpoint import Endpoint
 from broker.routing.preferences import NO_PREFERENCES, Preferences
 
 PROBE_EVERY = 10

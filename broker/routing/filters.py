@@ -9,8 +9,8 @@ from typing import TypeAlias
 
 from broker.money import usd_text
 from broker.pricing import Price
+from broker.providers.endpoints import Endpoint
 from broker.routing.demand import Needs
-from broker.routing.endpoint import Endpoint
 from broker.routing.preferences import NO_PREFERENCES, Preferences
 
 ESTIMATE_MARGIN = 1.25

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, TypeAlias
 
-from broker.evidence import Percentiles
+from broker.providers.endpoint_stats import Percentiles
 from broker.routing.candidates import Candidate, latency, reliability, throughput
 from broker.routing.demand import Needs
 from broker.routing.filters import named

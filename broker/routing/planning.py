@@ -5,13 +5,13 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from broker.completion import Json
-from broker.evidence import NO_SNAPSHOT, Snapshot
+from broker.providers.endpoint_stats import NO_SNAPSHOT, Snapshot
+from broker.providers.endpoints import Endpoint
+from broker.routing.auto_options import ANY_CHOICE, ROUTERS, AutoWishes
+from broker.routing.auto_options import FREE as FREE_ROUTER
 from broker.routing.auto_router import Fits, Router
-from broker.routing.auto_wishes import ANY_CHOICE, ROUTERS, AutoWishes
-from broker.routing.auto_wishes import FREE as FREE_ROUTER
 from broker.routing.candidates import PROBE_EVERY, Assessor, Candidate
 from broker.routing.demand import NO_NEEDS, Needs
-from broker.routing.endpoint import Endpoint
 from broker.routing.filters import FREE, Exclusion, filters, named, sift
 from broker.routing.ordering import ordered
 from broker.routing.plans import Plan, PlannedEndpoint

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from broker.completion import Json
-from broker.routing.endpoint import Endpoint
+from broker.providers.endpoints import Endpoint
 from broker.routing.filters import Exclusion
 
 

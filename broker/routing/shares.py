@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 from statistics import median
 
-from broker.evidence import Evidence
+from broker.providers.endpoint_stats import Evidence
 from broker.routing.candidates import Candidate, duration, reliability
 from broker.routing.demand import Needs
 

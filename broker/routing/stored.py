@@ -6,7 +6,7 @@ import orjson
 
 from broker.completion import Json
 from broker.pricing import Price
-from broker.routing.endpoint import Endpoint
+from broker.providers.endpoints import Endpoint
 from broker.routing.filters import Exclusion
 from broker.routing.plans import Plan, PlannedEndpoint
 

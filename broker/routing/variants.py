@@ -5,7 +5,7 @@ A slug that is in the catalog as it is written (`author/name:thinking`, an Ollam
 
 from enum import StrEnum
 
-from broker.plugins import NO_WEB
+from broker.requests.plugins import NO_WEB
 from broker.routing.preferences import Sort
 
 

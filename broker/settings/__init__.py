@@ -18,7 +18,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from broker.redaction import learn
+from broker.security.redaction import learn
+from broker.settings.errors import near, told
 from broker.settings.groups import (
     Calls,
     Files,
@@ -32,7 +33,6 @@ from broker.settings.groups import (
     Storage,
     Workers,
 )
-from broker.settings.problems import near, told
 from broker.settings.rows import (
     DataPolicyRow,
     EndpointRow,

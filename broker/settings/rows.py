@@ -12,7 +12,7 @@ from pydantic import (
     field_validator,
 )
 
-from broker.secret_values import InvalidSecretError, clean_header, clean_secret
+from broker.security.secret_values import InvalidSecretError, clean_header, clean_secret
 
 SLUG = r"^[a-z0-9][a-z0-9-]*$"
 MODEL_SLUG = r"^[^/\s]+/[^\s]+$"

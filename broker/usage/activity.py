@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
-from broker.tables import ApiKey, UsageRollup, table
+from broker.storage.tables import ApiKey, UsageRollup, table
 from broker.usage.periods import DAY_MS
 
 DAYS = 30  # completed ones; today is not among them

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ColumnElement, Connection, Float, cast, func, literal, select
 
 from broker.money import NANOS_PER_USD
-from broker.tables import UsageRollup, table
+from broker.storage.tables import UsageRollup, table
 from broker.usage.periods import DAY_MS
 
 _rollups = table(UsageRollup)

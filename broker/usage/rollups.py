@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
 
-from broker.tables import UsageRollup, table
+from broker.storage.tables import UsageRollup, table
 from broker.usage.periods import rollup_periods
 
 _rollups = table(UsageRollup)

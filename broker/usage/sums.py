@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, case, func, or_, select
 
-from broker.tables import UsageRollup, table
+from broker.storage.tables import UsageRollup, table
 from broker.usage.periods import Reset, starts_at
 
 _rollups = table(UsageRollup)

@@ -12,7 +12,14 @@ then a delivery's life, of which these are the only writers: `due` → `claims` 
 The id of a message (`webhook-id`) is the event's: the same at every attempt and for every receiver.
 """
 
-from broker.webhooks.endpoint_wishes import (
+from broker.webhooks.deliveries import (
+    DeliveryReport,
+    Wanted,
+    find_delivery,
+    list_deliveries,
+    waiting,
+)
+from broker.webhooks.endpoint_options import (
     EndpointWish,
     changes,
     check_events,
@@ -34,7 +41,6 @@ from broker.webhooks.endpoints import (
     update_many,
 )
 from broker.webhooks.fan_out import fan_out
-from broker.webhooks.lists import DeliveryReport, Wanted, find_delivery, list_deliveries, waiting
 from broker.webhooks.payloads import WebhookEvent, batch_event, job_event
 from broker.webhooks.redelivery import Redelivery, Replay, redeliver_many, replay_many
 from broker.webhooks.vocabulary import (

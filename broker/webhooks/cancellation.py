@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, update
 
-from broker.tables import Delivery, table
+from broker.storage.tables import Delivery, table
 from broker.webhooks.vocabulary import DeliveryState
 
 _deliveries = table(Delivery)

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from broker.tables import Delivery, WebhookEndpoint, WebhookSecret, columns, table
+from broker.storage.tables import Delivery, WebhookEndpoint, WebhookSecret, columns, table
 from broker.webhooks.pacing import PacedEndpoint, Sendable, paced
 from broker.webhooks.vocabulary import DeliveryState, Scheme
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
-from broker.tables import Delivery, WebhookEndpoint, table
+from broker.storage.tables import Delivery, WebhookEndpoint, table
 from broker.webhooks.vocabulary import DeliveryState
 
 PUBLISH_AGAIN_MS = 15_000  # what nobody has claimed by then was lost

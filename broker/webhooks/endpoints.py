@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from broker.errors import ConflictError, NotFoundError
-from broker.tables import WebhookEndpoint, table
+from broker.storage.tables import WebhookEndpoint, table
 from broker.webhooks.cancellation import cancel_pending
 from broker.webhooks.fan_out import send_to
 from broker.webhooks.payloads import WebhookEvent

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 import orjson
 from sqlalchemy import Connection, bindparam, insert, select
 
-from broker import job_view, reports
 from broker.completion import Json
 from broker.ids import new_id
-from broker.tables import Delivery, WebhookEndpoint, table
+from broker.jobs import reports, views
+from broker.storage.tables import Delivery, WebhookEndpoint, table
 from broker.webhooks import payloads
 from broker.webhooks.payloads import WebhookEvent
 from broker.webhooks.vocabulary import (
@@ -129,7 +129,7 @@ def _documents(
     }
     if not wanted:
         return {}
-    return {id_: job_view.job(found) for id_, found in reports.ended(connection, wanted).items()}
+    return {id_: views.job(found) for id_, found in reports.ended(connection, wanted).items()}
 
 
 def _row(event: WebhookEvent, receiver: _Receiver, document: Json | None) -> Mapping[str, Any]:

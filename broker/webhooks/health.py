@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from broker.tables import WebhookEndpoint, table
+from broker.storage.tables import WebhookEndpoint, table
 from broker.webhooks.cancellation import cancel_pending
 from broker.webhooks.fan_out import fan_out
 from broker.webhooks.payloads import WebhookEvent

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from broker.tables import Delivery, DeliveryAttempt, table
+from broker.storage.tables import Delivery, DeliveryAttempt, table
 from broker.webhooks.vocabulary import DeliveryState
 
 RESCUE_GROUP = 500

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, update
 
-from broker.tables import Delivery, WebhookEndpoint, table
+from broker.storage.tables import Delivery, WebhookEndpoint, table
 
 MINUTE_MS = 60_000
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from broker.tables import Delivery, DeliveryAttempt, table
+from broker.storage.tables import Delivery, DeliveryAttempt, table
 from broker.webhooks.claims import ClaimedDelivery, ClaimNext, claim_next_many
 from broker.webhooks.health import Sign, note
 from broker.webhooks.schedule import Delivered, Exhausted, Following, HandedBack, RetryAt

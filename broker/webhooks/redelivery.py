@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, or_, select, update
 
 from broker.errors import ConflictError, NotFoundError
-from broker.tables import Delivery, WebhookEndpoint, table
+from broker.storage.tables import Delivery, WebhookEndpoint, table
 from broker.webhooks.vocabulary import MISSING, DeliveryState
 
 _deliveries = table(Delivery)

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from broker.tables import WebhookSecret, table
+from broker.storage.tables import WebhookSecret, table
 from broker.webhooks.endpoints import OVERLAP_MS
 
 _secrets = table(WebhookSecret)

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
-from broker.states import AT_REST
+from broker.jobs.states import AT_REST
 from cli.client.client import Client
 from cli.client.server import ServerError
 

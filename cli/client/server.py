@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from broker.secret_values import clean_secret
+from broker.security.secret_values import clean_secret
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})

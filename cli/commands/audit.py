@@ -8,7 +8,7 @@ import typer
 from sqlalchemy import Connection
 
 from api.accounts.views import audit_entry
-from broker.audit import AuditFilter, entries
+from broker.accounts.audit import AuditFilter, entries
 from cli.database import local_database
 
 PAGE = 1_000

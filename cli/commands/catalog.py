@@ -9,8 +9,9 @@ import httpx
 import typer
 from sqlalchemy import Connection
 
-from broker import audit, settings
-from broker.audit import CLI, Act
+from broker import settings
+from broker.accounts import audit
+from broker.accounts.audit import CLI, Act
 from broker.catalog import applied, discovered, models_dev
 from broker.catalog.assembly import listed_offers, offers_by_slug
 from broker.catalog.changes import Change, changes
@@ -18,8 +19,8 @@ from broker.catalog.models import Listing
 from broker.catalog.names import Namer
 from broker.catalog.priced import priced_slugs
 from broker.clock import now_ms
-from broker.database import Database
-from broker.providers import Provider, configured
+from broker.providers.configuration import Provider, configured
+from broker.storage.database import Database
 from cli.commands.price_tables import console, show_changes, show_history
 from cli.commands.provider_checks import probe
 from cli.database import open_database

@@ -6,15 +6,16 @@ from typing import Annotated, Any
 import orjson
 import typer
 
-from broker import accounts, providers, settings
+from broker import accounts, settings
 from broker import credentials as own
+from broker.accounts.audit import CLI
 from broker.administration import credentials as administration
-from broker.audit import CLI
 from broker.credentials import CredentialFilter
 from broker.credentials.records import NewCredential, label_of
 from broker.credentials.wording import read_key
 from broker.errors import WaybillError
-from broker.sealing import Seal
+from broker.providers import configuration
+from broker.security.encryption import Seal
 from broker.settings.installation_key import older_keys, signing_key
 from cli.database import NAMED, local_database, workspace_id
 from cli.messages import complain
@@ -42,7 +43,7 @@ def add(
 ) -> None:
     """Keep a key, read from a prompt or standard input; it is sealed, and never shown again."""
     config = settings.load()
-    if provider not in providers.for_own_keys(config):
+    if provider not in configuration.for_own_keys(config):
         complain(f"{provider!r} cannot be called: see `waybill providers list`")
         raise typer.Exit(1)
     given = typer.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()

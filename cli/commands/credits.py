@@ -10,13 +10,14 @@ import typer
 from rich.console import Console
 from sqlalchemy import Connection
 
-from broker import accounts, ledger, payments, settings
-from broker.administration import money
-from broker.audit import CLI
+from broker import accounts, settings
+from broker.accounts.audit import CLI
+from broker.administration import billing
+from broker.billing import ledger, payments
+from broker.billing.payments import Payment
 from broker.clock import now_ms
 from broker.errors import WaybillError
 from broker.money import NANOS_PER_USD, nanos_from_usd, usd
-from broker.payments import Payment
 from cli.database import NAMED, local_database, workspace_id
 from cli.messages import complain
 from cli.output import Table
@@ -67,7 +68,7 @@ def add(
         nanos = nanos_from_usd(amount)
         fee = payments.fee_of(nanos, settings.load())
         name = reference or f"cli-{uuid.uuid4().hex}"
-        booked = money.add_credit(connection, CLI, Payment(id_, nanos, name, now_ms(), fee))
+        booked = billing.add_credit(connection, CLI, Payment(id_, nanos, name, now_ms(), fee))
     what = f"{usd(nanos):g} USD" + (f" less a fee of {usd(fee):g}" if fee else "")
     typer.echo(f"{what} booked for {id_}" if booked.is_new else f"{name} was booked before")
     typer.echo(_standing(booked.totals))
@@ -82,7 +83,7 @@ def withdraw(
     """Book money that went back to the payer."""
     with _books(workspace) as (connection, id_):
         payment = Payment(id_, nanos_from_usd(amount), reference, now_ms())
-        booked = money.withdraw_credit(connection, CLI, payment)
+        booked = billing.withdraw_credit(connection, CLI, payment)
     typer.echo(_standing(booked.totals))
 
 
@@ -90,7 +91,7 @@ def withdraw(
 def refund(job_id: Annotated[str, typer.Argument(help="Job id (job_…).")]) -> None:
     """Give a workspace back what one job cost it; once."""
     with local_database() as database, _refusals(), database.transaction() as connection:
-        nanos = money.refund_job(connection, CLI, job_id, now_ms())
+        nanos = billing.refund_job(connection, CLI, job_id, now_ms())
     typer.echo(f"{usd(nanos):.9f} USD given back" if nanos else "there was nothing to give back")
 
 

@@ -16,9 +16,9 @@ from kombu.connection import Connection as Transport
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from broker import providers as provider_rows
 from broker.catalog.selection import USUAL_OUTPUTS
-from broker.redaction import redact
+from broker.providers import configuration as provider_rows
+from broker.security.redaction import redact
 from broker.settings import Settings, config_path
 from cli import data_directory, database
 from cli.client.client import providers_of_server

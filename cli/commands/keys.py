@@ -7,9 +7,9 @@ import typer
 
 from broker import accounts
 from broker.accounts import CallerKind, KnownKey, LimitReset, Scope
+from broker.accounts.audit import CLI
 from broker.administration import keys as administration
 from broker.administration.keys import KeyWish
-from broker.audit import CLI
 from broker.clock import now_ms
 from broker.money import nanos_from_usd
 from cli.database import NAMED, local_database, workspace_id

@@ -6,7 +6,7 @@ from typing import Annotated
 import orjson
 import typer
 
-from broker import ledger
+from broker.billing import ledger
 from cli.database import NAMED, local_database, workspace_id
 from cli.messages import complain
 

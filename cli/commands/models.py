@@ -10,8 +10,8 @@ from broker.catalog.selection import Wanted, cheapest, natural, ordered, selecte
 from broker.clock import now_ms
 from broker.errors import WaybillError
 from broker.money import usd_text
-from broker.operations import Interface
-from broker.routing.endpoint import Endpoint
+from broker.providers.endpoints import Endpoint
+from broker.requests.operations import Interface
 from cli.commands.price_tables import console, sample_bill, words
 from cli.configuration import load_configuration
 from cli.database import look_up_catalog

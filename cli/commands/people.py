@@ -8,12 +8,12 @@ from sqlalchemy.exc import IntegrityError
 
 from broker import accounts
 from broker.accounts import DEFAULT_WORKSPACE, Role, members, users
-from broker.administration import people
+from broker.accounts.audit import CLI
+from broker.administration import users as people
 from broker.administration import workspaces as administration
-from broker.administration.people import NewUser
-from broker.audit import CLI
+from broker.administration.users import NewUser
 from broker.errors import WaybillError
-from broker.exporting import exported
+from broker.jobs.export import exported
 from cli.database import NAMED, local_database, with_links, workspace_id, workspace_row
 from cli.messages import complain
 from cli.output import Table, day, print_table

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 
 from broker.completion import CompletionRequest, ErrorType
-from broker.lighting import filled
-from broker.providers import Provider
+from broker.providers.configuration import Provider
+from broker.providers.lighting import filled
 from workers.adapters.base import Adapter, HttpRequest
 from workers.adapters.bedrock.adapter import authorized
 from workers.adapters.registry import ADAPTERS

@@ -13,20 +13,20 @@ from redis import Redis
 from redis.exceptions import RedisError
 from rich.console import Console
 
-from broker import provider_pauses
+from broker.accounts.audit import CLI
 from broker.administration import providers as administered
-from broker.audit import CLI
 from broker.clock import now_ms
-from broker.database import Database
-from broker.evidence import WHOLE_PROVIDER
-from broker.health import circuits
-from broker.lighting import key_of, lighting
-from broker.pacing import pauses
-from broker.provider_pauses import Pause
-from broker.providers import ENV_PREFIX, Provider, configured
-from broker.redaction import redact
+from broker.providers import pauses as provider_pauses
+from broker.providers.configuration import ENV_PREFIX, Provider, configured
+from broker.providers.endpoint_stats import WHOLE_PROVIDER
+from broker.providers.health import circuits
+from broker.providers.lighting import key_of, lighting
+from broker.providers.pacing import pauses
+from broker.providers.pauses import Pause
+from broker.providers.vendors import vendors
+from broker.security.redaction import redact
 from broker.settings import ProviderRow, Settings
-from broker.vendors import vendors
+from broker.storage.database import Database
 from cli import database as local
 from cli.client.client import providers_of_server
 from cli.client.server import configured as server

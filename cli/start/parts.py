@@ -74,12 +74,12 @@ def worker(
     name: Annotated[str, typer.Option(help="Celery node name; must differ on one host.")] = "",
 ) -> None:
     """Take jobs from the queues and call providers; send webhooks."""
-    from broker import providers
+    from broker.providers import configuration
     from broker.queues import DELIVERIES_QUEUE, queue_names
     from workers.runtime.app import app, config
 
     _settle_down()
-    jobs = queue_names(providers.configured(config), config.worker_lane)
+    jobs = queue_names(configuration.configured(config), config.worker_lane)
     queues = ",".join([*jobs, DELIVERIES_QUEUE])
     arguments = ["--quiet", "worker", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
     node = name or f"waybill-{os.getpid()}@%h"
@@ -149,8 +149,8 @@ def _await_worker(app: Any) -> None:
 def migrate() -> None:
     """Bring the database to the newest version; on the first start, make an API key."""
     from broker import accounts
-    from broker.database import Database
     from broker.migrations import migrate as bring_up_to_date
+    from broker.storage.database import Database
 
     config = settings.load()
     data_directory.make(config.data_dir)

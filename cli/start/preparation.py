@@ -18,10 +18,11 @@ class Welcome:
 
 def check(config: Settings) -> bool:
     """Tell whether there is a provider. Raises SystemExit for what API or worker would refuse."""
-    from broker import catalog, providers
+    from broker import catalog
+    from broker.providers import configuration
     from workers.context import routes
 
-    known = providers.configured(config)
+    known = configuration.configured(config)
     catalog.load(config, known)
     routes(known)
     return bool(known)
@@ -30,27 +31,27 @@ def check(config: Settings) -> bool:
 def prepare(config: Settings) -> Welcome:
     """Bring the database to the newest version, with a workspace and a key in it."""
     from broker import accounts
-    from broker.administration import people
-    from broker.database import Database
+    from broker.administration import users
     from broker.migrations import migrate
+    from broker.storage.database import Database
 
     database = Database(config.database)
     migrate(database.engine)
     with database.transaction() as connection:
         key = accounts.ensure_first_start(connection, config.bootstrap_key)
-        invited = people.invite_first_user(connection)
+        invited = users.invite_first_user(connection)
     database.close()
     return Welcome(
         api_key=key.key if key else None,
-        first_user=people.welcome_link(config, invited) if invited else None,
+        first_user=users.welcome_link(config, invited) if invited else None,
     )
 
 
 def hand_back(config: Settings, worker_id: str) -> int:
     """Let others do what a dead worker held; return how many jobs that were."""
     from broker.clock import now_ms
-    from broker.database import Database
     from broker.lifecycle import Rescue, rescue_many
+    from broker.storage.database import Database
     from broker.webhooks import leases
 
     database = Database(config.database)

@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 import setproctitle
 
-from broker.redaction import redact
+from broker.security.redaction import redact
 from cli.messages import missing_package, say
 
 Result = TypeVar("Result")

@@ -15,11 +15,11 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from broker import settings
+from broker.background import stopped
 from broker.ids import new_id
 from broker.queues import Lane
-from broker.redaction import redact
+from broker.security.redaction import redact
 from broker.settings import Settings
-from broker.stopping import stopped
 from cli import configuration, data_directory
 from cli.client.server import key_file, url_file
 from cli.configuration import sharing_environment

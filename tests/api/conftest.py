@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from api.app import create_app
 from broker import accounts
 from broker.accounts import CallerKind, users
-from broker.database import Database
 from broker.settings import EndpointRow, ModelRow, ProviderRow, Settings
+from broker.storage.database import Database
 
 ORIGIN = "http://waybill.test"
 

@@ -10,7 +10,7 @@ from api.batches import create
 from broker.batches import BatchEnd, BatchState, create_many, end_many, reports
 from broker.clock import now_ms
 from broker.errors import UnavailableError
-from broker.tables import Batch
+from broker.storage.tables import Batch
 from tests.factories import count, run
 
 LINE = {"custom_id": "a", "body": {"messages": [{"role": "user", "content": "hi"}]}}

@@ -4,7 +4,7 @@ import pytest
 from openrouter.components import BYOKKey
 from sqlalchemy import select
 
-from broker.tables import AuditEntry, ProviderCredential
+from broker.storage.tables import AuditEntry, ProviderCredential
 
 KEY = "sk-ant-the-secret-0123456789abcdef"
 

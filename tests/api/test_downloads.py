@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import update
 
 from api.core import media
-from broker.tables import StoredFile, table
+from broker.storage.tables import StoredFile, table
 
 OCTETS = "application/octet-stream"
 

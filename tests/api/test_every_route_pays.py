@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import func, select
 
-from broker.tables import Job
+from broker.storage.tables import Job
 from tests.api.conftest import Api, running, settings_for
 from tests.api.test_permissions import ROUTES, RUNS
 from tests.stacks import NewDatabase

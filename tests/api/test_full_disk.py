@@ -6,7 +6,7 @@ import resource
 
 import pytest
 
-from broker.tables import StoredFile
+from broker.storage.tables import StoredFile
 from tests.factories import count
 
 ROOM = 1_500_000  # bytes that a file may have; the database has fewer

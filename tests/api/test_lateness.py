@@ -3,7 +3,7 @@
 import pytest
 
 from api.jobs.call_timeout import _FOR
-from broker.pacing import Cause
+from broker.providers.pacing import Cause
 
 
 @pytest.mark.parametrize("cause", list(Cause))

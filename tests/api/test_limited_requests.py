@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from broker.clock import now_ms
-from broker.tables import Job, LedgerEntry
+from broker.storage.tables import Job, LedgerEntry
 from tests.api.conftest import running, settings_for
 from tests.factories import claim_one, finished, record
 

@@ -9,11 +9,11 @@ import pytest
 from api.core.local_models import MOST_BYTES, LocalModels, ask, local_servers
 from broker.catalog import LiveCatalog
 from broker.catalog.discovered import MOST_LISTED
-from broker.database import Database
 from broker.errors import UnknownModelError
 from broker.migrations import migrate
-from broker.providers import configured
+from broker.providers.configuration import configured
 from broker.settings import Settings
+from broker.storage.database import Database
 
 TWO = {"object": "list", "data": [{"id": "llama3.2:1b", "created": 5}, {"id": "nomic-embed-text"}]}
 

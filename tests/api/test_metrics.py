@@ -3,7 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.monitoring.metrics import Measured, render_metrics
-from broker.evidence import (
+from broker.providers.endpoint_stats import (
     WHOLE_PROVIDER,
     Circuit,
     Evidence,

@@ -11,11 +11,12 @@ from openrouter.operations import ListEndpointsZdrResponse, ListProvidersRespons
 from starlette.testclient import TestClient
 
 from api.app import create_app
-from broker import catalog, providers
+from broker import catalog
 from broker.accounts import Principal
 from broker.errors import AuthenticationError
-from broker.evidence import Circuit, Evidence, Percentiles, Snapshot
-from broker.providers import Provider
+from broker.providers import configuration
+from broker.providers.configuration import Provider
+from broker.providers.endpoint_stats import Circuit, Evidence, Percentiles, Snapshot
 from broker.settings import ModelRow, Settings
 
 LIT = ("openai", "groq", "anthropic", "deepseek")
@@ -60,7 +61,7 @@ def api():
 
 
 def vendor_of(slug):
-    vendor = providers.vendors()[slug]
+    vendor = configuration.vendors()[slug]
     return Provider(slug, vendor.name, vendor.wire, vendor.base_url, vendor=vendor)
 
 

@@ -7,8 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from api.core.job_subscriptions import Listener, News
-from broker import events
-from broker.events import Event
+from broker.events import job_events
+from broker.events.job_events import Event
 
 TOLD = [Event(1, "started", b"{}")]
 
@@ -33,7 +33,7 @@ async def news(redis: Redis, valkey: str) -> AsyncIterator[News]:
 async def heard(redis: Redis, job_id: str, listener: Listener) -> list[Event]:
     """Publish until somebody is subscribed; return the events that the listener hears."""
     async with asyncio.timeout(10):
-        while not await redis.publish(events.channel(job_id), events.encode(TOLD)):
+        while not await redis.publish(job_events.channel(job_id), job_events.encode(TOLD)):
             await asyncio.sleep(0.01)
         while (told := await listener.next()) is None:
             pass

@@ -15,9 +15,9 @@ from joserfc.jwk import ECKey
 
 from api.core.auth import SESSION_COOKIE
 from broker.accounts import DEFAULT_WORKSPACE, Role, members, users
-from broker.administration import people
-from broker.administration.people import NewUser
-from broker.audit import CLI
+from broker.accounts.audit import CLI
+from broker.administration import users as people
+from broker.administration.users import NewUser
 from tests.api.conftest import ORIGIN, running, settings_for
 
 CLIENT = "waybill"

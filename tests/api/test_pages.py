@@ -9,9 +9,10 @@ import pytest
 from api.core.auth import SESSION_COOKIE
 from api.pages import sign_in as signing_in
 from broker.accounts import DEFAULT_WORKSPACE, Role, members, sessions, users
-from broker.administration import apps, people
-from broker.administration.people import NewUser
-from broker.audit import CLI
+from broker.accounts.audit import CLI
+from broker.administration import apps
+from broker.administration import users as people
+from broker.administration.users import NewUser
 from tests.api.conftest import ORIGIN
 
 PASSWORD = "correct horse battery staple"

@@ -4,10 +4,10 @@ import orjson
 import pytest
 from sqlalchemy import update
 
-from broker import forgetting
 from broker.clock import now_ms
-from broker.forgetting import Tidying
-from broker.tables import Job, JobPayload
+from broker.lifecycle import retention
+from broker.lifecycle.retention import Tidying
+from broker.storage.tables import Job, JobPayload
 
 BODY = {"model": "acme/small", "messages": [{"role": "user", "content": "hi"}]}
 ANSWER = {"id": "gen-1", "choices": [{"message": {"content": "yes"}}], "usage": {}}
@@ -43,8 +43,8 @@ async def test_the_answer_of_a_job_that_keeps_nothing_goes_a_moment_after_it_was
     assert again["response"] == first["response"]
     now = now_ms()
     with api.database.transaction() as connection:
-        assert forgetting.tidy_many(connection, [Tidying(now, now - 60_000)]) == [[]]
-        assert forgetting.tidy_many(connection, [Tidying(now, now)]) == [[job["id"]]]
+        assert retention.tidy_many(connection, [Tidying(now, now - 60_000)]) == [[]]
+        assert retention.tidy_many(connection, [Tidying(now, now)]) == [[job["id"]]]
     gone = (await api.ask("GET", f"/jobs/{job['id']}", key)).json()
     assert (gone["response"], gone["kept"]) == (None, "nothing")
     listed = (await api.ask("GET", "/jobs", key)).json()["data"][0]

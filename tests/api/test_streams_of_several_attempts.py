@@ -16,14 +16,15 @@ from sqlalchemy.pool import StaticPool
 from api.core import job_subscriptions
 from api.core.job_subscriptions import News
 from api.jobs.streaming import ChunkStream
-from broker import events, reports
+from broker.background import stopped
 from broker.completion import AttemptOutcome, ErrorType, Failure
-from broker.events import Event, EventWriter
-from broker.retries import Retry
-from broker.states import JobState
-from broker.stopping import stopped
-from broker.stored_logs import StoredLog
-from broker.tables import JobPayload, table
+from broker.events import job_events
+from broker.events.job_events import Event, EventWriter
+from broker.events.stored_logs import StoredLog
+from broker.jobs import reports
+from broker.jobs.states import JobState
+from broker.lifecycle.retries import Retry
+from broker.storage.tables import JobPayload, table
 from tests.e2e.sse import frames
 from workers.attempt.events import AttemptEvents
 
@@ -159,9 +160,9 @@ def answer_of(told: list[Event]) -> str:
     """Return what a reader of the log holds for the answer: it starts anew at `retrying`."""
     kept: list[Event] = []
     for event in told:
-        if event.type == events.RETRYING:
+        if event.type == job_events.RETRYING:
             kept = []
-        elif event.type == events.CHUNK:
+        elif event.type == job_events.CHUNK:
             kept.append(event)
     return text_of(kept)
 

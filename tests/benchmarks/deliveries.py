@@ -13,8 +13,8 @@ import uvloop
 
 from broker.accounts import DEFAULT_WORKSPACE
 from broker.clock import now_ms
-from broker.database import Database
 from broker.ids import new_job_id
+from broker.storage.database import Database
 from broker.webhooks import fan_out, job_event
 from tests.benchmarks import meters
 from tests.house import House, free_ports, until

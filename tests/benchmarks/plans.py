@@ -9,10 +9,10 @@ import timeit
 from collections.abc import Callable
 
 from broker import routing
-from broker.evidence import Evidence, Percentiles, Snapshot
 from broker.pricing import Price
+from broker.providers.endpoint_stats import Evidence, Percentiles, Snapshot
+from broker.providers.endpoints import Endpoint
 from broker.routing import Ask, Circumstances, Needs, Preferences, Sort
-from broker.routing.endpoint import Endpoint
 
 USD = 1_000_000_000
 NEEDS = Needs(input_tokens=1_000, output_tokens=500, parameters=frozenset({"temperature"}))

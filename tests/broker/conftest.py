@@ -4,8 +4,8 @@ import shutil
 import psycopg
 import pytest
 
-from broker.database import Database
 from broker.migrations import migrate
+from broker.storage.database import Database
 from tests.factories import empty, make_principal
 
 SERVER = os.environ.get("WAYBILL_TEST_POSTGRES", "postgresql://root@127.0.0.1:5432/test")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import orjson
 from sqlalchemy import select
 
-from broker import reports
 from broker.completion import AttemptOutcome
-from broker.retries import OnUnknown
-from broker.states import FINAL, TRANSITIONS, JobState
-from broker.tables import Attempt, Generation, Job, JobPayload, LedgerEntry
+from broker.jobs import reports
+from broker.jobs.states import FINAL, TRANSITIONS, JobState
+from broker.lifecycle.retries import OnUnknown
+from broker.storage.tables import Attempt, Generation, Job, JobPayload, LedgerEntry
 
 TABLES = (Job, JobPayload, Attempt, Generation, LedgerEntry)
 

@@ -4,7 +4,7 @@ from sqlalchemy import select, update
 
 from broker import accounts
 from broker.accounts import DEFAULT_WORKSPACE
-from broker.tables import ApiKey
+from broker.storage.tables import ApiKey
 from tests.factories import count, make_principal
 
 KEYS = ApiKey.__table__

@@ -5,9 +5,9 @@ from typing import Annotated
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from broker.bodies import SCHEMAS, validated
 from broker.errors import InvalidRequestError
-from broker.operations import Operation
+from broker.requests.bodies import SCHEMAS, validated
+from broker.requests.operations import Operation
 
 USER = {"role": "user", "content": "hi"}
 

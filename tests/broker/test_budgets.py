@@ -7,16 +7,17 @@ import orjson
 import pytest
 from sqlalchemy import select, update
 
-from broker import accounts, budgets
-from broker.budget_notices import notify_many
-from broker.budgets import BudgetWish, Scope
+from broker import accounts
+from broker.billing import budgets
+from broker.billing.budget_notices import notify_many
+from broker.billing.budgets import BudgetWish, Scope
 from broker.errors import BudgetExceededError, InsufficientCreditsError, InvalidRequestError
+from broker.jobs.states import JobState
 from broker.lifecycle import Extension, decide, extend_many, is_dearer
+from broker.lifecycle.retries import GiveUp
 from broker.money import usd
-from broker.retries import GiveUp
-from broker.states import JobState
+from broker.storage.tables import ApiKey, Delivery
 from broker.submission import Submitted, submit_many
-from broker.tables import ApiKey, Delivery
 from broker.usage import Reset
 from broker.usage.periods import DAY_MS
 from tests.broker.webhooks.factories import make_endpoint

@@ -3,12 +3,13 @@ from datetime import UTC, datetime
 import pytest
 from pydantic import ValidationError
 
-from broker import catalog, providers
+from broker import catalog
 from broker.catalog.names import Namer
 from broker.catalog.priced import priced_models, priced_slugs
 from broker.errors import UnknownModelError
-from broker.providers import Provider
-from broker.routing.endpoint import DataPolicy
+from broker.providers import configuration
+from broker.providers.configuration import Provider
+from broker.providers.endpoints import DataPolicy
 from broker.settings import ModelRow, Settings
 
 
@@ -79,7 +80,7 @@ def test_a_model_of_an_undefined_provider_stops_the_start_and_is_named():
 
 
 def lit(slug):
-    vendor = providers.vendors()[slug]
+    vendor = configuration.vendors()[slug]
     return Provider(slug, vendor.name, vendor.wire, vendor.base_url, vendor=vendor)
 
 
@@ -106,10 +107,10 @@ def test_an_open_vendor_serves_any_name_under_its_prefix_for_free():
 
 
 @pytest.mark.parametrize(
-    "slug", [v.slug for v in providers.vendors().values() if v.prices is not None]
+    "slug", [v.slug for v in configuration.vendors().values() if v.prices is not None]
 )
 def test_the_price_list_knows_every_vendor_we_say_it_does(slug):
-    models = list(priced_models(providers.vendors()[slug], Namer(priced_slugs())))
+    models = list(priced_models(configuration.vendors()[slug], Namer(priced_slugs())))
     assert models
     assert all("/" in priced.endpoint.model for priced in models)
     assert all(priced.endpoint.price.prompt >= 0 for priced in models)
@@ -125,7 +126,7 @@ def test_out_of_the_box_the_catalog_is_large(everything):
     served = {each.provider for model in everything.everything.values() for each in model.endpoints}
     assert len(everything.everything) >= 400
     assert len(served) >= 40
-    assert len(providers.vendors()) >= 60
+    assert len(configuration.vendors()) >= 60
     assert everything.models == {}
 
 

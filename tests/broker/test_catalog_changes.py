@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from broker.catalog.changes import Kind, changes, doubt, priced
 from broker.catalog.models import Listing, Offer
 from broker.pricing import Price, Tier
-from broker.routing.endpoint import Endpoint
+from broker.providers.endpoints import Endpoint
 
 USD = 10**9  # a dollar per million tokens
 

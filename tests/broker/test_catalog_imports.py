@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from genai_prices import data_snapshot
 
-from broker import providers
 from broker.catalog import LiveCatalog, applied, discovered, load, models_dev
 from broker.catalog.assembly import listed_offers, offers_by_slug
 from broker.catalog.changes import changes
@@ -17,8 +16,9 @@ from broker.catalog.models import Listing, Offer
 from broker.catalog.names import Namer
 from broker.catalog.priced import priced_slugs
 from broker.pricing import Price
-from broker.providers import Provider
-from broker.routing.endpoint import Endpoint
+from broker.providers import configuration
+from broker.providers.configuration import Provider
+from broker.providers.endpoints import Endpoint
 from broker.settings import ModelRow, Settings
 from tests.factories import NOW
 
@@ -31,7 +31,7 @@ SETTINGS = Settings.model_construct(models=[], providers=[])
 
 
 def lit(slug):
-    vendor = providers.vendors()[slug]
+    vendor = configuration.vendors()[slug]
     return Provider(slug, vendor.name, vendor.wire, vendor.base_url, vendor=vendor)
 
 

@@ -10,19 +10,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import catalog, operations, routing
+from broker import catalog, routing
 from broker.catalog import models_dev
 from broker.catalog.names import Namer
 from broker.catalog.priced import priced_slugs
 from broker.catalog.retirements import _by_provider, interface_of, retirement_of
 from broker.errors import NoEndpointError, UnknownModelError
-from broker.needs import of as needs_of
-from broker.operations import Interface, Operation, gives
-from broker.providers import Provider
+from broker.providers.configuration import Provider
+from broker.providers.vendors import vendors
+from broker.requests import operations
+from broker.requests.operations import Interface, Operation, gives
 from broker.routing import Ask, Circumstances
+from broker.routing.needs import of as needs_of
 from broker.settings import ModelRow, Settings
 from broker.settings.rows import InterfaceName
-from broker.vendors import vendors
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 IMPORT = Path(__file__).parents[3] / "shared" / "catalog" / "models_dev.json"

@@ -9,14 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from broker import job_view, lifecycle, reports, submission
+from broker import lifecycle, submission
 from broker.completion import AttemptOutcome, ErrorType
-from broker.dispatch import Due, dispatch_many
+from broker.dispatch.dispatch import Due, dispatch_many
 from broker.errors import InvalidRequestError
-from broker.own_keys import OwnKey, OwnKeys
-from broker.retries import GiveUp, Retry
-from broker.states import JobState
-from broker.tables import CoalescedJob, JobPayload
+from broker.jobs import reports, views
+from broker.jobs.states import JobState
+from broker.lifecycle.retries import GiveUp, Retry
+from broker.routing.workspace_credentials import OwnKey, OwnKeys
+from broker.storage.tables import CoalescedJob, JobPayload
 from tests.factories import (
     HOLD,
     NOW,
@@ -124,7 +125,7 @@ def test_all_have_the_answer_and_one_pays(database):
     [end] = reports.past_events(report)
     assert (end.number, end.is_end) == (1, True)
     assert orjson.loads(end.data)["response"]["coalesced_with"] == leader
-    assert job_view.job(report)["coalesced_with"] == leader
+    assert views.job(report)["coalesced_with"] == leader
     # and the next identical call is a new one
     assert count(database, CoalescedJob) == 0
     assert join(database, principal).follows is None

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.context_compression import CUT, compressed, is_asked
-from broker.pricing.estimates import estimate_input_tokens
+from broker.requests.context_compression import CUT, compressed, is_asked
+from broker.requests.token_estimates import estimate_input_tokens
 
 CONTEXT = 1_000
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.data_uris import canonical_base64, is_data_uri, read_data_uri, stated_type
+from broker.requests.data_uris import canonical_base64, is_data_uri, read_data_uri, stated_type
 
 SOME_BYTES = st.binary(min_size=1, max_size=200)
 

@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
-from broker.database import COURTEOUS_SIZE, GROUP_SIZE, Database
 from broker.errors import ConflictError, UnavailableError
+from broker.storage.database import COURTEOUS_SIZE, GROUP_SIZE, Database
+from broker.storage.tables import Job, JobPayload, LedgerEntry
+from broker.storage.write_lock import Turns
 from broker.submission import submit_many
-from broker.tables import Job, JobPayload, LedgerEntry
-from broker.write_turns import Turns
 from tests.factories import count, make_new_job, make_principal
 from tests.house import until
 
@@ -273,13 +273,13 @@ async def test_a_process_that_is_stopped_in_its_turn_keeps_nobody_from_writing(
 
 async def test_a_lock_that_is_never_given_up_is_waited_for_once(tmp_path, monkeypatch):
     # Given a process that is stopped in the middle of a transaction
-    monkeypatch.setattr("broker.database.SQLITE_BUSY_MS", 200)
+    monkeypatch.setattr("broker.storage.database.SQLITE_BUSY_MS", 200)
     stopped, database = (Database(f"sqlite:///{tmp_path / 'waybill.db'}") for _ in range(2))
     gate, holding = await held_writer(stopped)
     runs = []
     # When a group is to be written
     with monkeypatch.context() as patch:
-        patch.setattr("broker.write_turns.TURN_SECONDS", 0.1)
+        patch.setattr("broker.storage.write_lock.TURN_SECONDS", 0.1)
         writes = [
             database.write_grouped(lambda _c, items: runs.append(items), n) for n in range(20)
         ]

@@ -2,10 +2,10 @@ import asyncio
 
 import pytest
 
-from broker.dispatch import Due, Memory, dispatch_many
-from broker.feeding import LEAST_AHEAD
+from broker.dispatch.dispatch import Due, Memory, dispatch_many
+from broker.dispatch.queue_depth import LEAST_AHEAD
+from broker.lifecycle.retries import Retry
 from broker.queues import REDISPATCH_MS, Lane, Ready
-from broker.retries import Retry
 from broker.submission import submit_many
 from tests.factories import (
     NOW,

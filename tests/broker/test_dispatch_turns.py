@@ -5,13 +5,13 @@ from collections import Counter
 import pytest
 from sqlalchemy import insert, update
 
-from broker.dispatch import Due, Memory, dispatch_many
+from broker.dispatch.dispatch import Due, Memory, dispatch_many
 from broker.lifecycle import Deferral, defer_many
-from broker.pacing import Busy, Cause
-from broker.pacing.placing import Congestion
+from broker.providers.pacing import Busy, Cause
 from broker.queues import Lane
+from broker.routing.waiting import Congestion
+from broker.storage.tables import Batch, Job, Workspace
 from broker.submission import submit_many
-from broker.tables import Batch, Job, Workspace
 from tests.factories import (
     NOW,
     claim_one,

@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator
 
 from redis.asyncio import Redis
 
-from broker import events
-from broker.events import Event, EventWriter
+from broker.events import job_events
+from broker.events.job_events import Event, EventWriter
 
 TTL = 600
 JOB = "job_1"
 
 
 def chunks(*numbers: int) -> list[Event]:
-    return [Event(number, events.CHUNK, b'{"n":%d}' % number) for number in numbers]
+    return [Event(number, job_events.CHUNK, b'{"n":%d}' % number) for number in numbers]
 
 
 async def listed(pages: AsyncIterator[list[Event]]) -> list[Event]:
@@ -25,10 +25,10 @@ async def test_a_worker_thought_dead_is_neither_kept_nor_heard(redis: Redis) -> 
     late.emit(JOB, chunks(1, 2, 3), attempt=1)
     await late.close()
     async with redis.pubsub() as listener:
-        await listener.subscribe(events.channel(JOB))
+        await listener.subscribe(job_events.channel(JOB))
         await listener.get_message(timeout=5)
         # When another attempt takes the log over, and the first writes on, far above it
-        past = await listed(events.take_over(redis, JOB, 2, ttl_seconds=TTL))
+        past = await listed(job_events.take_over(redis, JOB, 2, ttl_seconds=TTL))
         zombie = EventWriter(redis, ttl_seconds=TTL)
         zombie.emit(JOB, chunks(4, 5, 6, 7), attempt=1)
         await zombie.close()
@@ -36,10 +36,10 @@ async def test_a_worker_thought_dead_is_neither_kept_nor_heard(redis: Redis) -> 
         await successor.close()
         # Then only the successor's events were told and kept
         heard = await listener.get_message(timeout=5)
-        assert events.decode(heard["data"]) == chunks(4, 5)
+        assert job_events.decode(heard["data"]) == chunks(4, 5)
         assert await listener.get_message(timeout=0.2) is None
     assert past == chunks(1, 2, 3)
-    assert await listed(events.kept(redis, JOB)) == chunks(1, 2, 3, 4, 5)
+    assert await listed(job_events.kept(redis, JOB)) == chunks(1, 2, 3, 4, 5)
 
 
 async def test_a_reader_that_comes_in_the_middle_of_an_entry_gets_the_rest(redis: Redis) -> None:
@@ -47,23 +47,23 @@ async def test_a_reader_that_comes_in_the_middle_of_an_entry_gets_the_rest(redis
     writer.emit(JOB, chunks(1, 2, 3), attempt=1)
     writer.emit(JOB, chunks(4), attempt=1)
     await writer.close()
-    assert await listed(events.kept(redis, JOB, after=2)) == chunks(3, 4)
-    assert 0 < await redis.ttl(events.stream_key(JOB)) <= TTL
+    assert await listed(job_events.kept(redis, JOB, after=2)) == chunks(3, 4)
+    assert 0 < await redis.ttl(job_events.stream_key(JOB)) <= TTL
 
 
 async def test_the_log_of_an_ended_job_leaves_redis_soon(redis: Redis) -> None:
     writer = EventWriter(redis, ttl_seconds=TTL)
     writer.emit(JOB, [*chunks(1), Event(2, "completed", b"{}")], attempt=1)
     await writer.close()
-    assert 0 < await redis.ttl(events.stream_key(JOB)) <= events.ENDED_TTL_SECONDS
+    assert 0 < await redis.ttl(job_events.stream_key(JOB)) <= job_events.ENDED_TTL_SECONDS
 
 
 async def test_a_plain_jobs_events_are_told_and_not_kept(redis: Redis) -> None:
     async with redis.pubsub() as listener:
-        await listener.subscribe(events.channel(JOB))
+        await listener.subscribe(job_events.channel(JOB))
         await listener.get_message(timeout=5)
         writer = EventWriter(redis, ttl_seconds=TTL)
         writer.emit(JOB, chunks(1), attempt=None)
         await writer.close()
-        assert events.decode((await listener.get_message(timeout=5))["data"]) == chunks(1)
-    assert await listed(events.kept(redis, JOB)) == []
+        assert job_events.decode((await listener.get_message(timeout=5))["data"]) == chunks(1)
+    assert await listed(job_events.kept(redis, JOB)) == []

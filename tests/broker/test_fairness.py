@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.fairness import Line, Turns, batch_of, line_of
+from broker.dispatch.fair_queue import Line, Turns, batch_of, line_of
 
 
 class Backlog:

@@ -4,8 +4,8 @@ import os
 import pytest
 
 from broker.completion import Media
-from broker.files import file_store
 from broker.settings import Settings
+from broker.storage.files import file_store
 
 ID = "file_01K0000000000000000000000A"
 OTHER = "file_01K0000000000000000000000B"

@@ -6,10 +6,10 @@ import pytest
 
 from broker import routing, submission
 from broker.errors import NoEndpointError
-from broker.limits import limits_of
 from broker.pricing import Price, Tier
 from broker.pricing.price import COSTS
-from broker.routing.endpoint import Endpoint
+from broker.providers.endpoints import Endpoint
+from broker.rate_limits import limits_of
 from broker.settings import Settings
 from broker.submission import Wish
 from tests.factories import SETTINGS, make_principal

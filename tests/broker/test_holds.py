@@ -12,16 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker import pricing
-from broker.budgets import Limit, Scope
+from broker.billing.budgets import Limit, Scope
+from broker.billing.funds import Need, Payer, Purse
+from broker.billing.ledger import Totals
 from broker.completion import Usage
 from broker.errors import WaybillError
-from broker.ledger import Totals
-from broker.operations import WITHOUT_OUTPUT, Operation
 from broker.pricing import Price, Tier
-from broker.quotes import quotes
+from broker.providers.endpoints import Endpoint
+from broker.requests.operations import WITHOUT_OUTPUT, Operation
 from broker.routing import Plan, PlannedEndpoint
-from broker.routing.endpoint import Endpoint
-from broker.spending import Need, Payer, Purse
+from broker.submission.quotes import quotes
 from broker.usage import Reset
 
 MOST = 4_000  # output tokens that the endpoint gives

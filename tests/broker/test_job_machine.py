@@ -17,15 +17,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from broker import budgets, ledger
-from broker.budgets import BudgetWish, Scope
+from broker.billing import budgets, ledger
+from broker.billing.budgets import BudgetWish, Scope
 from broker.completion import AttemptOutcome, ErrorType
-from broker.dispatch import Due, dispatch_many
+from broker.dispatch.dispatch import Due, dispatch_many
 from broker.errors import (
     BudgetExceededError,
     IdempotencyMismatchError,
     InsufficientCreditsError,
 )
+from broker.jobs.states import FINAL
 from broker.lifecycle import (
     Cancellation,
     Claim,
@@ -46,11 +47,10 @@ from broker.lifecycle import (
     reopen_many,
     rescue_many,
 )
-from broker.pacing import Busy, Cause
-from broker.pacing.placing import Congestion
+from broker.lifecycle.retries import OnUnknown
+from broker.providers.pacing import Busy, Cause
 from broker.queues import Lane
-from broker.retries import OnUnknown
-from broker.states import FINAL
+from broker.routing.waiting import Congestion
 from broker.submission import submit_many
 from broker.usage import Reset
 from tests import factories

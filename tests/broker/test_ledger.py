@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy.exc import IntegrityError
 
-from broker import ledger
+from broker.billing import ledger
 from tests.factories import NOW, balance, make_principal
 
 NANOS = st.integers(0, 2**62)

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import delete, insert, select, update
 
-from broker import ledger
-from broker.ledger import Totals
-from broker.tables import Generation, LedgerAccount, LedgerEntry, UsageRollup
+from broker.billing import ledger
+from broker.billing.ledger import Totals
+from broker.storage.tables import Generation, LedgerAccount, LedgerEntry, UsageRollup
 from tests.factories import (
     HOLD,
     NOW,

@@ -3,13 +3,13 @@
 import orjson
 
 from broker.completion import ErrorType
-from broker.dispatch import Due, dispatch_many
+from broker.dispatch.dispatch import Due, dispatch_many
+from broker.jobs.states import JobState
 from broker.lifecycle import Deferral, defer_many
-from broker.pacing import Busy, Cause
-from broker.pacing.placing import Congestion
+from broker.lifecycle.retries import Retry
+from broker.providers.pacing import Busy, Cause
 from broker.queues import Lane, Ready
-from broker.retries import Retry
-from broker.states import JobState
+from broker.routing.waiting import Congestion
 from tests.factories import (
     HOLD,
     NOW,

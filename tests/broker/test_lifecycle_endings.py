@@ -2,6 +2,7 @@ import pytest
 
 from broker.completion import AttemptOutcome, ErrorType
 from broker.errors import ConflictError, NotFoundError
+from broker.jobs.states import JobState
 from broker.lifecycle import (
     Cancellation,
     Heartbeat,
@@ -11,9 +12,8 @@ from broker.lifecycle import (
     record_many,
     renew_many,
 )
+from broker.lifecycle.retries import GiveUp, OnUnknown, Retry
 from broker.queues import Lane
-from broker.retries import GiveUp, OnUnknown, Retry
-from broker.states import JobState
 from tests.factories import (
     HOLD,
     NOW,

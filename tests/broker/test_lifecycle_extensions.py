@@ -6,7 +6,7 @@ import pytest
 
 from broker.completion import AttemptOutcome, ErrorType
 from broker.lifecycle import Extension, decide, extend_many, is_dearer
-from broker.retries import GiveUp, Retry
+from broker.lifecycle.retries import GiveUp, Retry
 from tests.factories import (
     HOLD,
     NOW,

@@ -1,6 +1,6 @@
 from broker.lifecycle import Heartbeat, renew_many
+from broker.lifecycle.retries import OnUnknown
 from broker.queues import Ready
-from broker.retries import OnUnknown
 from tests.factories import (
     HOLD,
     LEASE,

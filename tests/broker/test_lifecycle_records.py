@@ -2,10 +2,10 @@ import pytest
 
 from broker import submission
 from broker.completion import AttemptOutcome, ErrorType
+from broker.jobs.states import JobState
 from broker.lifecycle import record_many
+from broker.lifecycle.retries import GiveUp, OnUnknown, Retry
 from broker.queues import REDISPATCH_MS
-from broker.retries import GiveUp, OnUnknown, Retry
-from broker.states import JobState
 from tests.factories import (
     HOLD,
     NOW,

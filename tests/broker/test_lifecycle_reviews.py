@@ -3,8 +3,8 @@ import pytest
 from broker.completion import AttemptOutcome, ErrorType
 from broker.errors import ConflictError, NotFoundError
 from broker.lifecycle import Reopening, reopen_many
+from broker.lifecycle.retries import OnUnknown
 from broker.queues import Ready
-from broker.retries import OnUnknown
 from tests.factories import (
     HOLD,
     NOW,

@@ -6,10 +6,10 @@ import random
 import pytest
 from redis.asyncio import Redis
 
-from broker.limits import Limit, Limiter, LimitKind, Refusal, connect, error_of
-from broker.limits.local import LocalLimits
-from broker.limits.rules import DAY_MS
-from broker.limits.shared import SharedLimits
+from broker.rate_limits import Limit, Limiter, LimitKind, Refusal, connect, error_of
+from broker.rate_limits.local import LocalLimits
+from broker.rate_limits.rules import DAY_MS
+from broker.rate_limits.shared import SharedLimits
 from tests.factories import NOW, cancel, submit
 
 

@@ -6,10 +6,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlmodel import SQLModel
 
-from broker import tables  # noqa: F401  # registers the tables
+from broker.storage import tables  # noqa: F401  # registers the tables
 
 MIGRATE = (
-    "import sys; from broker.database import Database; from broker.migrations import migrate; "
+    "import sys; from broker.migrations import migrate; "
+    "from broker.storage.database import Database; "
     "database = Database(sys.argv[1]); migrate(database.engine); database.close()"
 )
 

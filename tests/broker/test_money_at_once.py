@@ -9,10 +9,10 @@ import dataclasses
 import multiprocessing
 import random
 
-from broker import budgets, ledger
-from broker.budgets import BudgetWish, Scope
-from broker.database import Database
+from broker.billing import budgets, ledger
+from broker.billing.budgets import BudgetWish, Scope
 from broker.errors import WaybillError
+from broker.jobs.states import FINAL
 from broker.lifecycle import (
     Cancellation,
     Claim,
@@ -27,7 +27,7 @@ from broker.lifecycle import (
     record_many,
     rescue_many,
 )
-from broker.states import FINAL
+from broker.storage.database import Database
 from broker.submission import submit_many
 from broker.usage import Reset
 from tests.broker import promises

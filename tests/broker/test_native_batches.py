@@ -4,11 +4,11 @@ from sqlalchemy import select
 
 from broker import native_batches, submission
 from broker.completion import AttemptOutcome, ErrorType
-from broker.dispatch import Due, dispatch_many
+from broker.dispatch.dispatch import Due, dispatch_many
+from broker.lifecycle.retries import Retry
 from broker.native_batches import Save, Take
 from broker.native_batches.retention import KEEP_MS
-from broker.retries import Retry
-from broker.tables import NativeBatch, NativeLine
+from broker.storage.tables import NativeBatch, NativeLine
 from tests.broker.natives import WAIT, collect, held, make_native
 from tests.factories import (
     HOLD,

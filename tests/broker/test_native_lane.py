@@ -2,14 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import native_lane
 from broker.completion import Usage
 from broker.errors import InvalidRequestError
-from broker.operations import Operation
-from broker.pacing import Limits
 from broker.pricing import Price, cost
-from broker.routing import Plan, PlannedEndpoint
-from broker.routing.endpoint import Endpoint
+from broker.providers.endpoints import Endpoint
+from broker.providers.pacing import Limits
+from broker.requests.operations import Operation
+from broker.routing import Plan, PlannedEndpoint, native_batches
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
 from workers.context import ProviderRoute
@@ -32,7 +31,7 @@ def plan(*places):
 
 
 def columns(body, places, *, patience_ms=None):
-    return native_lane.columns(body, plan(*places), patience_ms=patience_ms, least_ms=4 * HOUR)
+    return native_batches.columns(body, plan(*places), patience_ms=patience_ms, least_ms=4 * HOUR)
 
 
 BATCHED = [("alpha", "acme/small", True)]
@@ -72,8 +71,8 @@ def test_a_stream_is_refused_by_name():
 def test_what_is_declared_is_what_the_workers_can_translate():
     wires = {"openai": "openai", "groq": "openai", "mistral": "mistral"}
     wires |= {"anthropic": "anthropic", "gemini": "gemini"}
-    assert native_lane.BATCHED.keys() == BATCH_APIS.keys() == wires.keys()
-    for api, operations in native_lane.BATCHED.items():
+    assert native_batches.BATCHED.keys() == BATCH_APIS.keys() == wires.keys()
+    for api, operations in native_batches.BATCHED.items():
         upstream = Upstream("any", "https://any", wire=wires[api])
         route = ProviderRoute(ADAPTERS[wires[api]], upstream, Limits())
         served = {each for each in Operation if route.adapter(each) is not None}
@@ -89,6 +88,6 @@ def test_what_is_declared_is_what_the_workers_can_translate():
 def test_a_batch_costs_half_unless_the_catalog_knows_better(prompt, completion, used, discount):
     price = Price(prompt=prompt, completion=completion, batch_discount=discount)
     usage = Usage(input=used[0], output=used[1])
-    paid = cost(native_lane.in_batch(price), usage, tier="batch")
+    paid = cost(native_batches.in_batch(price), usage, tier="batch")
     exact = cost(price, usage) * (100 - (discount or 50)) / 100
     assert abs(paid - exact) <= 1

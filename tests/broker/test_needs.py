@@ -2,11 +2,11 @@ import sys
 
 import pytest
 
-from broker import needs, routing
+from broker import routing
 from broker.errors import InvalidRequestError, ModalityError, NoEndpointError
-from broker.file_parser import Engine, FileParser, read_file_parser
-from broker.routing import Ask, Needs
-from broker.routing.endpoint import Endpoint
+from broker.providers.endpoints import Endpoint
+from broker.requests.file_parser import Engine, FileParser, read_file_parser
+from broker.routing import Ask, Needs, needs
 
 PDF_DATA = {
     "type": "file",

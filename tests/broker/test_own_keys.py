@@ -6,12 +6,12 @@ from hypothesis import strategies as st
 
 from broker import routing
 from broker.errors import NoEndpointError
-from broker.operations import Operation
-from broker.own_keys import NO_KEYS, OwnKey, OwnKeys, planned
 from broker.pricing import Price
-from broker.quotes import quotes
+from broker.providers.endpoints import Endpoint
+from broker.requests.operations import Operation
 from broker.routing import Plan, PlannedEndpoint
-from broker.routing.endpoint import Endpoint
+from broker.routing.workspace_credentials import NO_KEYS, OwnKey, OwnKeys, planned
+from broker.submission.quotes import quotes
 
 
 def plan_of(*places, batched=False):

@@ -2,11 +2,12 @@
 
 import pytest
 
-from broker import needs, parameters, routing
+from broker import routing
 from broker.errors import NoEndpointError
 from broker.pricing import Price
-from broker.routing import Ask
-from broker.routing.endpoint import Endpoint
+from broker.providers.endpoints import Endpoint
+from broker.requests import parameters
+from broker.routing import Ask, needs
 
 TEXT_ONLY = frozenset({"temperature", "max_tokens"})
 BODY = {

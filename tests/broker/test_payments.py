@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from broker import ledger, payments
 from broker.administration import carry_out
+from broker.billing import ledger, payments
+from broker.billing.ledger import Totals
+from broker.billing.payments import Payment
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError
-from broker.ledger import Totals
-from broker.payments import Payment
 from broker.settings import Settings
-from broker.tables import LedgerEntry
+from broker.storage.tables import LedgerEntry
 from tests.factories import (
     NOW,
     balance,

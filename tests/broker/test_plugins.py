@@ -2,8 +2,8 @@
 
 import pytest
 
-from broker import plugins
 from broker.errors import InvalidRequestError
+from broker.requests import plugins
 
 
 @pytest.mark.parametrize(

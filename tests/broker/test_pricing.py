@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from broker.completion import Completion, Usage
 from broker.pricing import Price, Tier, charge, cost
-from broker.pricing.estimates import asked_output_tokens, estimate_input_tokens
+from broker.requests.token_estimates import asked_output_tokens, estimate_input_tokens
 
 NANOS = st.integers(0, 10**13)
 TOKENS = st.none() | st.integers(0, 10**9)

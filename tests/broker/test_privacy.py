@@ -4,11 +4,12 @@ import orjson
 import pytest
 from sqlalchemy import insert, select, update
 
-from broker import forgetting, privacy
-from broker.forgetting import Fetched, Retirement, Tidying
-from broker.retries import GiveUp
-from broker.states import JobState
-from broker.tables import Batch, Delivery, Job, JobPayload, StoredFile
+from broker.jobs import privacy
+from broker.jobs.states import JobState
+from broker.lifecycle import retention
+from broker.lifecycle.retention import Fetched, Retirement, Tidying
+from broker.lifecycle.retries import GiveUp
+from broker.storage.tables import Batch, Delivery, Job, JobPayload, StoredFile
 from tests.factories import (
     NOW,
     balance,
@@ -42,11 +43,11 @@ def done(database, caller, *, now=NOW, **wish):
 
 
 def tidy(database, now=NOW):
-    return run(database, forgetting.tidy_many, Tidying(now, now - MINUTE))[0]
+    return run(database, retention.tidy_many, Tidying(now, now - MINUTE))[0]
 
 
 def retire(database, caller, before, now=NOW):
-    return run(database, forgetting.retire_many, Retirement(caller.workspace_id, before, now))[0]
+    return run(database, retention.retire_many, Retirement(caller.workspace_id, before, now))[0]
 
 
 def deliver(database, job, *, state="delivered", full=True):
@@ -128,7 +129,7 @@ def test_none_keeps_the_answer_until_it_is_fetched_and_usage_for_good(database):
     before = balance(database, caller.workspace_id), entries(database, job.id)
     for later in (0, MINUTE - 1):  # the connection broke, and the caller came back
         fetch = Fetched(job.id, NOW + later)
-        assert run(database, forgetting.fetched_many, fetch) == [True]
+        assert run(database, retention.fetched_many, fetch) == [True]
         assert tidy(database, NOW + later) == []
         assert bodies(database, job.id) == (False, True, True)
     assert tidy(database, NOW + MINUTE) == [job.id]
@@ -142,7 +143,7 @@ def test_fetching_takes_nothing_from_a_job_that_is_kept(database, caller):
     plain, partly = done(database, caller), done(database, caller, store="result_only")
     running = submit_and_claim(database, caller, store="none")
     fetches = [Fetched(each.id, NOW) for each in (plain, partly, running)]
-    assert run(database, forgetting.fetched_many, *fetches) == [False, False, False]
+    assert run(database, retention.fetched_many, *fetches) == [False, False, False]
     assert bodies(database, plain.id) == (True, True, True)
     assert bodies(database, running.id)[0]
 
@@ -170,7 +171,7 @@ def test_a_full_delivery_is_a_fetch_once_it_has_arrived(database, caller):
         "id": arrived.id, "object": "job", "status": "completed",
     }  # fmt: skip
     # what is on its way keeps its answer, also when somebody fetches it meanwhile
-    run(database, forgetting.fetched_many, Fetched(pending.id, NOW - MINUTE))
+    run(database, retention.fetched_many, Fetched(pending.id, NOW - MINUTE))
     assert tidy(database) == []
     assert "response" in sent(database, pending)["data"]
     with database.transaction() as connection:
@@ -194,7 +195,7 @@ def test_a_batchs_lines_wait_for_its_files(database, caller):
         connection.execute(insert(StoredFile.__table__).values(file))
         connection.execute(insert(Batch.__table__).values(batch))
     job = done(database, caller, store="none", batch_id="batch_1")
-    assert run(database, forgetting.fetched_many, Fetched(job.id, NOW)) == [False]
+    assert run(database, retention.fetched_many, Fetched(job.id, NOW)) == [False]
     assert tidy(database) == []
     assert bodies(database, job.id)[1]
     with database.transaction() as connection:
@@ -221,7 +222,7 @@ def test_retention_forgets_what_ended_long_ago_and_nothing_else(database, caller
 
 
 def test_a_large_past_is_forgotten_in_small_pieces(database, caller, monkeypatch):
-    monkeypatch.setattr(forgetting, "GROUP", 2)
+    monkeypatch.setattr(retention, "GROUP", 2)
     jobs = [done(database, caller, now=NOW - 9 * DAY) for _ in range(5)]
     assert retire(database, caller, NOW - DAY)
     assert sum(bodies(database, job.id)[1] for job in jobs) == 3

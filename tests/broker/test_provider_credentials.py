@@ -12,7 +12,7 @@ from broker.credentials import CredentialFilter, LiveCredentials, NewCredential,
 from broker.credentials.records import label_of
 from broker.credentials.wording import read_key
 from broker.errors import InvalidRequestError, UnavailableError
-from broker.sealing import Seal
+from broker.security.encryption import Seal
 from tests.factories import NOW, make_principal
 
 SECRET = "sk-ant-very-secret-0123456789"

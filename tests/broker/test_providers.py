@@ -1,12 +1,12 @@
 import pytest
 
-from broker import providers
+from broker.providers import configuration
 from broker.settings import ProviderRow, Settings
 
 
 def configured(*rows, **environ):
     settings = Settings.model_construct(providers=[ProviderRow(**row) for row in rows])
-    return providers.configured(settings, environ)
+    return configuration.configured(settings, environ)
 
 
 def test_without_keys_nothing_is_configured():
@@ -50,7 +50,7 @@ def test_a_row_for_a_local_server_keeps_the_address_from_the_environment():
 def test_a_row_of_a_known_vendor_keeps_its_wire_and_quirks_at_another_address():
     row = {"slug": "mistral", "base_url": "http://proxy/v1/", "api_key": "k", "quirks": ["more"]}
     found = configured(row)["mistral"]
-    vendor = providers.vendors()["mistral"]
+    vendor = configuration.vendors()["mistral"]
     assert (found.base_url, found.wire, found.vendor) == ("http://proxy/v1", vendor.wire, vendor)
     assert found.quirks == {*vendor.quirks, "more"}
 
@@ -79,7 +79,7 @@ def test_a_key_is_never_printed():
     assert "gsk-secret" not in repr(configured(GROQ_API_KEY="gsk-secret"))
 
 
-@pytest.mark.parametrize("vendor", providers.vendors().values(), ids=lambda vendor: vendor.slug)
+@pytest.mark.parametrize("vendor", configuration.vendors().values(), ids=lambda vendor: vendor.slug)
 def test_a_known_vendor_can_be_lit_and_called(vendor):
     assert vendor.key or vendor.address
     assert vendor.base_url.startswith(("http://", "https://"))

@@ -2,7 +2,7 @@
 
 from structlog.testing import capture_logs
 
-from broker.publisher import CeleryPublisher
+from broker.dispatch.publisher import CeleryPublisher
 from tests.house import until
 
 

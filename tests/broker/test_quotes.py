@@ -4,11 +4,11 @@ import base64
 
 import pytest
 
-from broker.operations import Operation
 from broker.pricing import Price
-from broker.quotes import UNSTATED_LEAST_NANOS, quotes
+from broker.providers.endpoints import Endpoint
+from broker.requests.operations import Operation
 from broker.routing import Plan, PlannedEndpoint
-from broker.routing.endpoint import Endpoint
+from broker.submission.quotes import UNSTATED_LEAST_NANOS, quotes
 
 PRICE = Price(prompt=1_000_000, completion=1_000_000)  # a nano-dollar a token
 TEXT = "x" * 396  # 100 tokens, by the rule of thumb

@@ -10,9 +10,9 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker import redaction
 from broker.logs import configure_logging
-from broker.redaction import HIDDEN, learn, redact, redact_values
+from broker.security import redaction
+from broker.security.redaction import HIDDEN, learn, redact, redact_values
 
 TEXT = "Too many images: 3 were sent, the model takes 2. See https://host/docs?page=1 for more."
 ORDINARY = [

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import orjson
 
-from broker import reports, stored_logs
-from broker.events import Event
+from broker.events import stored_logs
+from broker.events.job_events import Event
 from broker.ids import generation_id
-from broker.replays import Replay, replay_many
+from broker.jobs import reports
+from broker.submission.replays import Replay, replay_many
 from tests.factories import (
     NOW,
     balance,

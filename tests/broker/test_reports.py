@@ -1,16 +1,17 @@
 import orjson
 import pytest
 
-from broker import events, reports, stored_logs
 from broker.completion import AttemptOutcome, ErrorType
-from broker.events import Event
-from broker.job_search import JobSearch
+from broker.events import job_events, stored_logs
+from broker.events.job_events import Event
+from broker.jobs import reports
+from broker.jobs.search import JobSearch
+from broker.jobs.states import AT_REST, JobState
 from broker.lifecycle import Deferral, defer_many, expire_many
-from broker.pacing import Busy, Cause
-from broker.pacing.placing import Congestion
+from broker.lifecycle.retries import GiveUp, OnUnknown, Retry
+from broker.providers.pacing import Busy, Cause
 from broker.queues import Lane
-from broker.retries import GiveUp, OnUnknown, Retry
-from broker.states import AT_REST, JobState
+from broker.routing.waiting import Congestion
 from tests.factories import (
     LEASE,
     NOW,
@@ -260,7 +261,7 @@ def test_a_reader_has_read_a_log_only_with_its_last_event(database, caller):
 
 
 def test_every_settled_state_is_an_end_to_readers():
-    assert {state.value for state in AT_REST} == events.ENDS
+    assert {state.value for state in AT_REST} == job_events.ENDS
 
 
 def test_a_nul_in_one_jobs_metadata_does_not_end_every_search(database, caller):

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from broker.completion import AttemptOutcome as Outcome
 from broker.completion import ErrorType as Type
 from broker.completion import Failure
-from broker.retries import (
+from broker.jobs.states import JobState
+from broker.lifecycle.retries import (
     BACKOFF_CAP_SECONDS,
     GiveUp,
     OnUnknown,
@@ -17,7 +18,6 @@ from broker.retries import (
     decide,
 )
 from broker.routing import Plan, PlannedEndpoint
-from broker.states import JobState
 from tests.factories import make_endpoint
 
 # places 0 and 1 serve the same model, place 2 another

@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from broker import providers
 from broker.credentials.wording import read_key
 from broker.errors import InvalidRequestError
-from broker.secret_values import InvalidSecretError, clean_secret
+from broker.providers import configuration
+from broker.security.secret_values import InvalidSecretError, clean_secret
 from broker.settings import ProviderRow, Settings
 from tests.broker.test_providers import configured
 
@@ -107,4 +107,4 @@ def test_the_settings_of_a_row_do_not_show_its_secrets():
     row = ProviderRow(slug="mine", base_url="http://m", api_key=KEY, headers={"x-token": KEY})
     settings = Settings.model_construct(providers=[row])
     assert KEY not in repr(settings)
-    assert KEY not in repr(providers.configured(settings, {}))
+    assert KEY not in repr(configuration.configured(settings, {}))

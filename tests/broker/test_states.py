@@ -1,6 +1,6 @@
 import pytest
 
-from broker.states import AT_REST, FINAL, TRANSITIONS, JobState, sources
+from broker.jobs.states import AT_REST, FINAL, TRANSITIONS, JobState, sources
 
 S = JobState
 ALLOWED = {

@@ -12,8 +12,8 @@ from broker.errors import (
     InvalidRequestError,
 )
 from broker.queues import REDISPATCH_MS, Lane
+from broker.storage.tables import Job, JobPayload, LedgerEntry
 from broker.submission import Submitted, submit_many
-from broker.tables import Job, JobPayload, LedgerEntry
 from tests.factories import (
     HOLD,
     NOW,

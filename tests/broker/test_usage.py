@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sqlalchemy import event, func, insert, select
 
 from broker import submission, usage
-from broker.retries import GiveUp
-from broker.tables import UsageRollup
+from broker.lifecycle.retries import GiveUp
+from broker.storage.tables import UsageRollup
 from broker.usage import Activity, Condition, KeyUsage, Question, Reset, ends_at, starts_at
 from broker.usage.periods import DAY_MS, HOUR_MS
 from broker.usage.rollups import COUNTED

@@ -12,10 +12,10 @@ from genai_prices import data_snapshot
 import workers.adapters
 from broker.catalog.names import Namer
 from broker.catalog.priced import priced_models
-from broker.lighting import lighting
-from broker.providers import configured
+from broker.providers.configuration import configured
+from broker.providers.lighting import lighting
+from broker.providers.vendors import placeholders, read_vendors, vendors
 from broker.settings import ProviderRow, Settings
-from broker.vendors import placeholders, read_vendors, vendors
 from workers.adapters.registry import ADAPTERS
 
 ALL = pytest.mark.parametrize("vendor", vendors().values(), ids=lambda vendor: vendor.slug)

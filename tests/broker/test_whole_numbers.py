@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.batches import lines
-from broker.bodies import SCHEMAS, validated
-from broker.operations import Operation
-from broker.whole_numbers import loads
+from broker.requests.bodies import SCHEMAS, validated
+from broker.requests.operations import Operation
+from broker.requests.whole_numbers import loads
 
 WHOLE = st.integers(-(2**53), 2**53)
 VALUES = st.recursive(

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import create_engine
 
-from broker import ledger
 from broker.accounts import NewKey, create_key
+from broker.billing import ledger
 from tests.chaos.breaking import Breaker
 from tests.chaos.callers import Caller, Notes
 from tests.chaos.following import Followed

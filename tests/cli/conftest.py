@@ -12,7 +12,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from broker.accounts import ensure_first_start
-from broker.database import Database
+from broker.storage.database import Database
 from cli.main import app
 
 COST = 0.5

@@ -11,7 +11,7 @@ from api.models.schemas import ModelQuery
 from broker import settings
 from broker.catalog import load
 from broker.catalog.selection import selected
-from broker.providers import configured
+from broker.providers.configuration import configured
 
 GPT_4O = {"id": "gpt-4o", "name": "GPT-4o", "cost": {"input": 3, "output": 9}, "tool_call": True}
 ODD = {"id": "gpt-4o-mini", "name": "mini", "cost": {"input": 15, "output": 0.6}}

@@ -8,8 +8,8 @@ from sqlalchemy import select
 from broker import credentials
 from broker.accounts import DEFAULT_WORKSPACE, create_workspace
 from broker.credentials import Refusal
-from broker.sealing import Seal
-from broker.tables import AuditEntry, ProviderCredential
+from broker.security.encryption import Seal
+from broker.storage.tables import AuditEntry, ProviderCredential
 
 SECRET = "sk-ant-very-secret-0123456789"
 

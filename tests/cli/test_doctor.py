@@ -1,8 +1,8 @@
 import pytest
 from typer.testing import CliRunner
 
-from broker.database import Database
 from broker.migrations import migrate
+from broker.storage.database import Database
 from cli.main import app
 
 CONFIG = """

@@ -6,7 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from broker import catalog, providers, settings
+from broker import catalog, settings
+from broker.providers import configuration
 from cli.commands.batch.source import Asked, lines
 from workers.simulator.behaviour import parse
 
@@ -18,7 +19,7 @@ def models(monkeypatch, tmp_path):
     monkeypatch.setenv("WAYBILL_CONFIG", str(EXAMPLES / "waybill.toml"))
     monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
     config = settings.load()
-    return catalog.load(config, providers.configured(config, {})).models
+    return catalog.load(config, configuration.configured(config, {})).models
 
 
 def test_every_prompt_can_be_run_with_the_demo_configuration(models):

@@ -30,7 +30,7 @@ if __name__ == "__main__":
     except SystemExit:
         pass
     assert asyncio.run(forks.ask(os.path.basename, "/a/b")) == "b"
-    from broker.publisher import sending_app
+    from broker.dispatch.publisher import sending_app
     from workers.runtime.app import app as consumer
     for celery in (consumer, sending_app("redis://nowhere:6379/0")):
         assert celery.connection_for_read().hostname == "nowhere"

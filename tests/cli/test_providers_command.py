@@ -5,10 +5,10 @@ from typer.testing import CliRunner
 from broker.catalog import Offer, applied
 from broker.catalog.changes import Change, Kind
 from broker.pricing import Price
-from broker.providers import configured
-from broker.routing.endpoint import Endpoint
+from broker.providers.configuration import configured
+from broker.providers.endpoints import Endpoint
+from broker.providers.vendors import vendors
 from broker.settings import Settings
-from broker.vendors import vendors
 from cli.commands import provider_checks
 from cli.commands.provider_checks import check
 from cli.database import open_database

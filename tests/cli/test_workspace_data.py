@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from broker import forgetting, ledger
 from broker.accounts import workspace
+from broker.billing import ledger
 from broker.clock import now_ms
-from broker.forgetting import Retirement
-from broker.tables import AuditEntry
+from broker.lifecycle import retention
+from broker.lifecycle.retention import Retirement
+from broker.storage.tables import AuditEntry
 from tests.factories import (
     HOLD,
     balance,
@@ -64,7 +65,7 @@ def test_everything_of_a_workspace_and_nothing_of_another_is_written(
 
 
 def test_more_than_a_page_is_written_once_each(database, command, monkeypatch, tmp_path):
-    monkeypatch.setattr("broker.exporting.PAGE", 2)
+    monkeypatch.setattr("broker.jobs.export.PAGE", 2)
     caller = make_principal(database)
     ids = [submit(database, caller) for _ in range(5)]
     assert command("workspaces", "export", caller.workspace_id, str(tmp_path)).exit_code == 0
@@ -86,11 +87,11 @@ def test_what_is_forgotten_is_gone_from_the_export_and_the_books_stay(
     before = balance(database, caller.workspace_id)
     assert command("workspaces", "forget", "acme", "--yes").exit_code == 0
     row = database.read_now(workspace, caller.workspace_id)
-    wished = forgetting.settings_of(row)["forget_before"]
+    wished = retention.settings_of(row)["forget_before"]
     assert abs(wished - now_ms()) < 60_000
     # As the running worker does it, a moment after the job's end
     end = job_row(database, done).ended_at
-    run(database, forgetting.retire_many, Retirement(row.id, max(wished, end), now_ms()))
+    run(database, retention.retire_many, Retirement(row.id, max(wished, end), now_ms()))
     command("workspaces", "export", "acme", str(tmp_path))
     jobs = {each["id"]: each for each in lines(tmp_path / "jobs.jsonl")}
     assert (jobs[done]["request"], jobs[done].get("response")) == (None, None)

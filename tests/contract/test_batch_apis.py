@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from broker.completion import AttemptOutcome, ErrorType
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.adapters.base import MalformedAnswerError, Upstream
 from workers.native_batches.base import BatchOrder
 from workers.native_batches.registry import BATCH_APIS

@@ -9,8 +9,8 @@ import json
 import pytest
 
 from broker.completion import CompletionRequest
-from broker.operations import Operation
 from broker.pricing import Price, cost
+from broker.requests.operations import Operation
 from workers.adapters.registry import ADAPTERS
 from workers.operations.registry import OPERATIONS
 

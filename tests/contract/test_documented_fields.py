@@ -8,11 +8,11 @@ import json
 
 import pytest
 
-from broker.bodies import SCHEMAS, validated
 from broker.completion import AttemptOutcome, CompletionRequest, ErrorType
 from broker.errors import InvalidRequestError
-from broker.operations import Operation
-from broker.vendors import vendors
+from broker.providers.vendors import vendors
+from broker.requests.bodies import SCHEMAS, validated
+from broker.requests.operations import Operation
 from workers.adapters.base import ProviderFailureError, Upstream
 from workers.adapters.openai.quirks import Quirk
 from workers.adapters.registry import ADAPTERS

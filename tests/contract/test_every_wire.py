@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from broker.completion import AttemptOutcome, CompletionRequest, ErrorType
-from broker.vendors import vendors
+from broker.providers.vendors import vendors
 from cli.commands.provider_checks import LISTS
 from workers.adapters.base import Adapter, MalformedAnswerError, ProviderFailureError, Upstream
 from workers.adapters.openai.quirks import Quirk

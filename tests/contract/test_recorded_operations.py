@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from broker.completion import CompletionRequest
-from broker.operations import SERVED, Operation
-from broker.vendors import vendors
+from broker.providers.vendors import vendors
+from broker.requests.operations import SERVED, Operation
 from tests.contract.oracles.failures import suiting
 from tests.contract.test_recorded_exchanges import RECORDINGS
 from workers.adapters.base import Upstream

@@ -4,7 +4,7 @@ import re
 
 import yaml
 
-from broker.vendors import vendors
+from broker.providers.vendors import vendors
 from tests.house import REPOSITORY
 
 README = REPOSITORY / "README.md"

@@ -10,8 +10,8 @@ import pytest
 from openai.types.images_response import Usage
 
 from broker import accounts
-from broker.database import Database
-from broker.signing import Signer
+from broker.security.signing import Signer
+from broker.storage.database import Database
 from tests.e2e.wires import GEMINI_LIKE
 from tests.house import House, until
 

@@ -10,7 +10,7 @@ from openrouter import OpenRouter
 from openrouter.errors import PaymentRequiredResponseError
 
 from broker import accounts
-from broker.database import Database
+from broker.storage.database import Database
 from tests.house import chat
 
 

@@ -14,7 +14,7 @@ from openrouter import OpenRouter, components
 from openrouter.errors import BadRequestResponseError
 
 from broker import accounts
-from broker.database import Database
+from broker.storage.database import Database
 from tests.e2e.conftest import WAV
 from tests.house import KEY, House, until
 

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.media.fetching import MediaMemory
 from workers.media.preparation import MAX_FETCHED_BYTES, most_fetched
 from workers.native_batches.lines import bytes_of

@@ -8,7 +8,7 @@ from zlib import crc32
 import pytest
 
 from broker.completion import ErrorType, Failure
-from broker.pricing.sent import measure
+from broker.requests.content_sizes import measure
 from tests.workers.media.pdfs import read_here
 from workers.adapters.registry import ADAPTERS
 from workers.media import Prepared, prepare

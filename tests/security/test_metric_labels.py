@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 
 from api.monitoring.metrics import folded, known_endpoints, narrowed
-from broker.evidence import WHOLE_PROVIDER, Evidence, Snapshot
-from broker.health import recorder
-from broker.health.buckets import OTHER
-from broker.health.recorder import Recorder, Seen
-from broker.health.verdicts import Verdict
+from broker.providers.endpoint_stats import WHOLE_PROVIDER, Evidence, Snapshot
+from broker.providers.health import recorder
+from broker.providers.health.buckets import OTHER
+from broker.providers.health.recorder import Recorder, Seen
+from broker.providers.health.verdicts import Verdict
 
 LISTED = ("ollama", "acme/small")
 MADE_UP = [("ollama", f"made-up-{number}") for number in range(50)] + [("nobody", "any")]

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from broker.signing import Signer, is_same
+from broker.security.signing import Signer, is_same
 from cli.commands.jobs import render_job
 
 ELSEWHERE = {"Host": "evil.example"}

@@ -2,8 +2,9 @@
 
 import pytest
 
-from broker import accounts, response_cache
+from broker import accounts
 from broker.accounts import Scope
+from broker.submission import response_cache
 from tests.factories import job_row
 
 CHAT = {"model": "acme/small", "messages": [{"role": "user", "content": "a secret plan"}]}

@@ -14,10 +14,11 @@ from api.core import job_subscriptions
 from api.core.job_subscriptions import News
 from api.jobs import streaming
 from api.jobs.streaming import log_response
-from broker import events, reports
-from broker.events import Event, EventWriter
-from broker.stored_logs import LogPacker
-from broker.tables import JobPayload, table
+from broker.events import job_events
+from broker.events.job_events import Event, EventWriter
+from broker.events.stored_logs import LogPacker
+from broker.jobs import reports
+from broker.storage.tables import JobPayload, table
 
 JOB = "job_1"
 CHUNKS = 40_000
@@ -46,7 +47,7 @@ class Database:
 
 
 def told(first: int, last: int) -> list[Event]:
-    return [Event(number, events.CHUNK, CHUNK) for number in range(first, last + 1)]
+    return [Event(number, job_events.CHUNK, CHUNK) for number in range(first, last + 1)]
 
 
 def read_once(news: News) -> AsyncIterator[bytes]:
@@ -100,7 +101,7 @@ async def test_what_a_reader_does_not_take_is_not_kept_for_it(redis: Redis) -> N
     try:
         with news.listen(JOB) as listener:
             follower = news.follow(listener, "ws")
-            channel = events.channel(JOB)
+            channel = job_events.channel(JOB)
             async with asyncio.timeout(20):
                 while dict(await redis.pubsub_numsub(channel))[channel.encode()] == 0:
                     await asyncio.sleep(0.01)
@@ -128,11 +129,11 @@ async def test_redis_keeps_the_latest_pages_of_a_running_stream_only(redis: Redi
     await asyncio.sleep(0.1)
     writer.emit(JOB, told(1_001, 1_010), attempt=1, forget_below=900)
     await asyncio.sleep(0.1)
-    kept = [event.number async for page in events.kept(redis, JOB) for event in page]
+    kept = [event.number async for page in job_events.kept(redis, JOB) for event in page]
     assert kept[0] > 500
     assert kept[-1] == 1_010
     # and of an ended one its end
     writer.emit(JOB, [Event(1_011, "completed", b"{}")], attempt=1)
     await writer.close()
-    kept = [event.number async for page in events.kept(redis, JOB) for event in page]
+    kept = [event.number async for page in job_events.kept(redis, JOB) for event in page]
     assert kept == [1_011]

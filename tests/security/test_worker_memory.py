@@ -4,7 +4,7 @@ import tracemalloc
 from types import SimpleNamespace
 
 from broker.completion import Chunk
-from broker.stored_logs import LogPacker
+from broker.events.stored_logs import LogPacker
 from workers.attempt.events import AttemptEvents
 from workers.upstream.assembly import Assembly
 

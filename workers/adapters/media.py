@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from broker.completion import Json
-from broker.data_uris import canonical_base64, is_data_uri, read_data_uri
+from broker.requests.data_uris import canonical_base64, is_data_uri, read_data_uri
 
 _ADDRESS = re.compile(r"\s*(data:|https?://|gs://|s3://)", re.IGNORECASE)
 

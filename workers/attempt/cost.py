@@ -20,8 +20,8 @@ from broker.completion import (
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.money import usd_text
-from broker.native_lane import in_batch
-from broker.parameters import known
+from broker.requests.parameters import known
+from broker.routing.native_batches import in_batch
 from workers.attempt.endpoint_stats import was_cut_by_deadline
 from workers.attempt.job_run import JobRun
 from workers.attempt.usage_counts import (

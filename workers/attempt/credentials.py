@@ -6,13 +6,14 @@ from dataclasses import replace
 import structlog
 from sqlalchemy import Connection
 
-from broker import credentials, providers, webhooks
+from broker import credentials, webhooks
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, ErrorType, Failure
 from broker.credentials import Refusal
 from broker.errors import UnavailableError
-from broker.health import refuses_credential
 from broker.lifecycle import ClaimedJob
+from broker.providers import configuration
+from broker.providers.health import refuses_credential
 from broker.webhooks import WebhookEvent
 from workers.adapters.base import Upstream
 from workers.context import AttemptAnswer, ProviderRoute, WorkerContext, routes
@@ -102,7 +103,7 @@ def add_credential_providers(tools: WorkerContext) -> None:
     wanted = tools.credentials.providers() - tools.routes.keys()
     if not wanted:
         return
-    known = routes(providers.for_own_keys(tools.settings))
+    known = routes(configuration.for_own_keys(tools.settings))
     for slug in sorted(wanted & known.keys()):
         tools.pacer.add(slug, known[slug].limits)
         tools.routes[slug] = replace(known[slug], is_shared=False)

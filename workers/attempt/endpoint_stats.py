@@ -12,8 +12,16 @@ from broker import webhooks
 from broker.accounts import DEFAULT_WORKSPACE
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, Completion, ErrorType, Failure
-from broker.evidence import WHOLE_PROVIDER, EndpointKey
-from broker.health import Breaker, Seen, Verdict, breaker, circuits, refuses_credential, verdict
+from broker.providers.endpoint_stats import WHOLE_PROVIDER, EndpointKey
+from broker.providers.health import (
+    Breaker,
+    Seen,
+    Verdict,
+    breaker,
+    circuits,
+    refuses_credential,
+    verdict,
+)
 from broker.webhooks import WebhookEvent
 from workers.attempt import credentials
 from workers.attempt.job_run import JobRun

@@ -7,13 +7,13 @@ import orjson
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from broker import events
 from broker.completion import Failure, Json
-from broker.events import Event, EventWriter
+from broker.events import job_events
+from broker.events.job_events import Event, EventWriter
+from broker.events.stored_logs import LogPacker
 from broker.lifecycle import ClaimedJob
-from broker.retries import Retry
-from broker.routing.endpoint import Endpoint
-from broker.stored_logs import LogPacker
+from broker.lifecycle.retries import Retry
+from broker.providers.endpoints import Endpoint
 
 FENCE_SECONDS = 24 * 3600
 
@@ -25,7 +25,7 @@ class AttemptEvents:
         self._job = job
         self._writer = writer
         self._log = log  # a streamed job's whole log: it is stored when the job ends
-        self._page_ends: deque[int] = deque(maxlen=events.KEPT_PAGES)
+        self._page_ends: deque[int] = deque(maxlen=job_events.KEPT_PAGES)
         self._number = told
         self._untold: list[Event] = []
         self.shown = False  # a chunk of this attempt has gone out
@@ -36,10 +36,10 @@ class AttemptEvents:
         log, told, is_closed = await _past(job, redis)
         story = cls(job, writer, log, told)
         if job.stream and job.attempt > 1 and not is_closed:
-            story._add(events.RETRYING, {"attempt": job.attempt - 1, "outcome": "unknown"})
+            story._add(job_events.RETRYING, {"attempt": job.attempt - 1, "outcome": "unknown"})
         endpoint = job.endpoint
         story._add(
-            events.STARTED,
+            job_events.STARTED,
             {
                 "attempt": job.attempt,
                 "provider": endpoint.provider,
@@ -53,16 +53,16 @@ class AttemptEvents:
     def chunk(self, body: Json) -> None:
         """Tell one chunk at once."""
         self.shown = True
-        self._add(events.CHUNK, body)
+        self._add(job_events.CHUNK, body)
         self.tell()
 
     def usage(self, body: Json) -> None:
         """Prepare the chunk with the usage: it is sent together with the end."""
-        self._add(events.USAGE, body)
+        self._add(job_events.USAGE, body)
 
     def retrying(self, failure: Failure, retry: Retry, endpoint: Endpoint) -> None:
         self._add(
-            events.RETRYING,
+            job_events.RETRYING,
             {
                 "attempt": self._job.attempt,
                 "outcome": failure.outcome.value,
@@ -112,7 +112,7 @@ class AttemptEvents:
         """Send what was prepared, and add it to the log."""
         if self._log.add(self._untold):
             self._page_ends.append(self._number)
-        is_full = len(self._page_ends) == events.KEPT_PAGES
+        is_full = len(self._page_ends) == job_events.KEPT_PAGES
         self._writer.emit(
             self._job.id,
             self._untold,
@@ -138,19 +138,19 @@ async def _past(job: ClaimedJob, redis: Redis) -> tuple[LogPacker, int, bool]:
         return log, 2 * (job.attempt - 1), False
     last: Event | None = None
     try:
-        past = events.take_over(redis, job.id, job.attempt, ttl_seconds=FENCE_SECONDS)
+        past = job_events.take_over(redis, job.id, job.attempt, ttl_seconds=FENCE_SECONDS)
         async for told in past:
             log.add(told)
             last = told[-1]
     except RedisError:
-        return LogPacker(), events.first_number(job.attempt) - 1, False
+        return LogPacker(), job_events.first_number(job.attempt) - 1, False
     if last is not None and _is_closed(last, job):
         return log, last.number, True
-    return log, events.first_number(job.attempt) - 1, False
+    return log, job_events.first_number(job.attempt) - 1, False
 
 
 def _is_closed(last: Event, job: ClaimedJob) -> bool:
     """Return whether the attempt before told its own end: it writes nothing after that."""
-    if last.type != events.RETRYING:
+    if last.type != job_events.RETRYING:
         return False
     return bool(orjson.loads(last.data)["attempt"] == job.attempt - 1)

@@ -19,12 +19,12 @@ from broker.completion import (
     Failure,
     Json,
 )
-from broker.file_parser import read_file_parser
 from broker.lifecycle import Claim, ClaimedJob, claim_many
-from broker.operations import Operation
-from broker.pacing import Permit
+from broker.lifecycle.retries import OnUnknown
+from broker.providers.pacing import Permit
 from broker.queues import Lane
-from broker.retries import OnUnknown
+from broker.requests.file_parser import read_file_parser
+from broker.requests.operations import Operation
 from workers.adapters.base import Adapter, Upstream
 from workers.adapters.errors.classification import redact_failure
 from workers.attempt import credentials, pacing

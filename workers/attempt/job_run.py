@@ -3,12 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from broker import context_compression, parameters, routing
+from broker import routing
 from broker.completion import Completion, CompletionRequest, Document, Failure, Json, Timings
-from broker.evidence import EndpointKey
 from broker.lifecycle import ClaimedJob
-from broker.operations import Operation
 from broker.pricing import BATCH_TIER
+from broker.providers.endpoint_stats import EndpointKey
+from broker.requests import context_compression, parameters
+from broker.requests.operations import Operation
 from workers.attempt.events import AttemptEvents
 from workers.upstream.answer_body import Stopwatch
 from workers.upstream.assembly import Assembly

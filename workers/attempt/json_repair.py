@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from broker.completion import AttemptOutcome, Completion, ErrorType, Failure, Json
-from broker.plugins import RESPONSE_HEALING, find, is_on
+from broker.requests.plugins import RESPONSE_HEALING, find, is_on
 from workers.attempt.job_run import JobRun
 from workers.context import AttemptAnswer
 from workers.sandbox.json_text import repair

@@ -4,8 +4,8 @@ from redis.exceptions import RedisError
 
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, ErrorType, Failure
-from broker.evidence import Circuit, EndpointKey
-from broker.health import Breaker, breaker, circuits
+from broker.providers.endpoint_stats import Circuit, EndpointKey
+from broker.providers.health import Breaker, breaker, circuits
 from workers.attempt.endpoint_stats import fingerprint, judged_circuits
 from workers.attempt.job_run import JobRun
 from workers.context import WorkerContext

@@ -9,12 +9,12 @@ from redis.exceptions import RedisError
 
 from broker.clock import now_ms
 from broker.completion import ErrorType, Failure, Json
-from broker.evidence import EndpointKey, PauseReason
 from broker.lifecycle import ClaimedJob, Deferral, defer_many
-from broker.pacing import Busy, Cause, Permit, exchange_pauses
-from broker.pacing.placing import Congestion, absent
-from broker.pricing import estimates
+from broker.providers.endpoint_stats import EndpointKey, PauseReason
+from broker.providers.pacing import Busy, Cause, Permit, exchange_pauses
 from broker.queues import Lane, ordinary
+from broker.requests import token_estimates
+from broker.routing.waiting import Congestion, absent
 from workers.adapters.errors.retry_after import until_reset
 from workers.context import AttemptAnswer, WorkerContext
 
@@ -91,8 +91,10 @@ def expect(tools: WorkerContext, permit: Permit, body: Json) -> None:
     """Count what a request will probably use, where the provider's tokens are limited."""
     if tools.pacer.counts_tokens(permit.provider):
         likely = tools.settings.likely_completion_tokens
-        asked = estimates.asked_output_tokens(body, likely=likely)
-        tools.pacer.recount(permit, estimates.estimate_input_tokens(body) + min(asked, likely))
+        asked = token_estimates.asked_output_tokens(body, likely=likely)
+        tools.pacer.recount(
+            permit, token_estimates.estimate_input_tokens(body) + min(asked, likely)
+        )
 
 
 @contextlib.contextmanager

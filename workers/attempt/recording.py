@@ -8,7 +8,6 @@ import orjson
 import structlog
 from sqlalchemy.exc import DataError, OperationalError
 
-from broker import files, warmth
 from broker.clock import now_ms
 from broker.completion import (
     AttemptOutcome,
@@ -21,6 +20,7 @@ from broker.completion import (
     Usage,
 )
 from broker.ids import generation_id
+from broker.jobs.states import FINAL, JobState
 from broker.lifecycle import (
     ClaimedJob,
     Ending,
@@ -33,9 +33,10 @@ from broker.lifecycle import (
     is_dearer,
     record_many,
 )
+from broker.lifecycle.retries import Decision, GiveUp, Retry
 from broker.queues import Lane
-from broker.retries import Decision, GiveUp, Retry
-from broker.states import FINAL, JobState
+from broker.routing import cache_affinity
+from broker.storage import files
 from workers.adapters.errors.classification import redact_failure
 from workers.attempt.cost import AttemptCost, bill_unanswered
 from workers.attempt.job_run import JobRun
@@ -111,12 +112,12 @@ def _facts(job: ClaimedJob) -> Json:
 
 def _remember(tools: WorkerContext, job: ClaimedJob, usage: Usage) -> None:
     """Note which endpoint's cache knows this conversation now: told with the job's end."""
-    if not warmth.is_warm(usage, job.request):
+    if not cache_affinity.is_warm(usage, job.request):
         return
-    key = warmth.key(job.workspace_id, orjson.loads(job.request))
+    key = cache_affinity.key(job.workspace_id, orjson.loads(job.request))
     if key is not None:
-        endpoint = warmth.value(*job.endpoint.key)
-        tools.events.remember(key, endpoint, seconds=warmth.IDLE_SECONDS)
+        endpoint = cache_affinity.value(*job.endpoint.key)
+        tools.events.remember(key, endpoint, seconds=cache_affinity.IDLE_SECONDS)
 
 
 async def record(tools: WorkerContext, ending: Ending) -> Ending | None:

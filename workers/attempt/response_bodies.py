@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from broker import chunks
 from broker.completion import Chunk, Completion, Document, Json, Usage
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.money import usd
-from broker.operations import Operation
+from broker.requests import chunks
+from broker.requests.operations import Operation
 from workers.attempt.cost import AttemptCost
 
 

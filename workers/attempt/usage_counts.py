@@ -8,8 +8,9 @@ import structlog
 
 from broker import pricing
 from broker.completion import Completion, CompletionRequest, Document, Json, Usage
-from broker.pricing import Price, estimates
-from broker.pricing.sent import measure
+from broker.pricing import Price
+from broker.requests import token_estimates
+from broker.requests.content_sizes import measure
 from workers.upstream.assembly import TEXTS
 
 MOST_TOKENS = 1_000_000_000
@@ -83,13 +84,13 @@ def estimate(request: CompletionRequest, answer: Completion | Document) -> Usage
     """Count what the provider did not: about four characters a token."""
     said = sum(len(text) for text in _texts(answer))
     usage = Usage(
-        input=estimates.estimate_input_tokens(request.body),
-        output=said // estimates.CHARACTERS_PER_TOKEN,
+        input=token_estimates.estimate_input_tokens(request.body),
+        output=said // token_estimates.CHARACTERS_PER_TOKEN,
         estimated=True,
     )
     if isinstance(answer, Completion):
         return usage
-    sound = estimates.likely_sound_tokens(measure(request.body))
+    sound = token_estimates.likely_sound_tokens(measure(request.body))
     if any(each.media_type.startswith("audio/") for each in answer.media):
         spoken = pricing.speech_tokens(request.body).likely
         return replace(usage, output=spoken, output_audio=spoken)

@@ -4,7 +4,7 @@ A caller's URL may name our own network, a cloud's metadata service or a neighbo
 only global addresses are reached, unless the operator lists a network (`WAYBILL_ALLOWED_NETWORKS`).
 """
 
-from broker.egress import Network, Policy, RefusedError, Target, is_allowed, parse
+from broker.security.egress import Network, Policy, RefusedError, Target, is_allowed, parse
 from workers.egress.bounds import Bounds, TooLargeError
 from workers.egress.transport import guarded_client
 

@@ -18,7 +18,7 @@ import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 from httpx_aiohttp import AiohttpTransport
 
-from broker.egress import Address, Policy, parse
+from broker.security.egress import Address, Policy, parse
 from workers.egress.bounds import BoundedStream, Bounds, until
 
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]

@@ -9,8 +9,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
-from broker.egress import Address, Network, Policy, RefusedError, is_allowed, parse
-from broker.egress import Target as Asked
+from broker.security.egress import Address, Network, Policy, RefusedError, is_allowed, parse
+from broker.security.egress import Target as Asked
 from workers.egress.transport import resolve
 
 READ = ("messages", "input", "prompt", "tools", "image", "images")

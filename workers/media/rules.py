@@ -5,8 +5,8 @@ from enum import Enum, auto
 from typing import Any
 
 from broker.completion import Json
-from broker.file_parser import FileParser
-from broker.needs import READABLE
+from broker.requests.file_parser import FileParser
+from broker.routing.needs import READABLE
 from workers.adapters.base import Adapter
 from workers.adapters.media import AttachedMedia, MediaKind, sound_format
 from workers.adapters.openai.quirks import Quirk

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.adapters.anthropic.adapter import request_headers
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.json_shapes import parse_object

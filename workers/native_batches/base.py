@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import orjson
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.errors import classify
 from workers.adapters.json_shapes import parse_object

@@ -16,11 +16,11 @@ from broker.completion import (
     Json,
     Timings,
 )
+from broker.jobs.states import JobState
 from broker.lifecycle import decide
+from broker.lifecycle.retries import Decision, GiveUp, Retry
 from broker.native_batches import Called
 from broker.pricing import BATCH_TIER
-from broker.retries import Decision, GiveUp, Retry
-from broker.states import JobState
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.attempt.events import AttemptEvents
 from workers.attempt.execution import crashed

@@ -9,7 +9,7 @@ import httpx
 
 from broker import native_batches
 from broker.completion import Failure
-from broker.redaction import redact
+from broker.security.redaction import redact
 from workers.adapters.base import HttpRequest, Upstream
 from workers.adapters.errors import classify
 from workers.context import WorkerContext

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import orjson
 
 from broker.completion import Json
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.gemini.adapter import request_headers
 from workers.adapters.json_shapes import parse_object

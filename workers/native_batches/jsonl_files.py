@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import orjson
 
 from broker.completion import Json
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.json_shapes import parse_object
 from workers.adapters.openai.adapter import request_headers

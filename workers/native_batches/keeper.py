@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import OperationalError
 
+from broker.background import stopped
 from broker.clock import now_ms
 from broker.ids import new_id
 from broker.native_batches import (
@@ -23,7 +24,6 @@ from broker.native_batches import (
     save_many,
     take_many,
 )
-from broker.stopping import stopped
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE, retry_until_stored
 from workers.context import WorkerContext
 from workers.native_batches.registry import BATCH_APIS

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import orjson
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
-from broker.file_parser import read_file_parser
 from broker.native_batches import Called
-from broker.operations import Operation
+from broker.requests.file_parser import read_file_parser
+from broker.requests.operations import Operation
 from workers.attempt.job_run import request_of
 from workers.context import ProviderRoute, WorkerContext
 from workers.media import pdf_reader, prepare, refuse_private_urls

@@ -10,7 +10,7 @@ from broker import native_batches
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, ErrorType, Failure
 from broker.native_batches import Called, NativeBatchState, Save, save_many
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError
 from workers.context import ProviderRoute, WorkerContext
 from workers.native_batches.base import BatchApi, BatchOrder, BatchProgress, LineResult

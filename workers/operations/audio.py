@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from broker.completion import CompletionRequest, Document, Json, Media, Usage
-from broker.data_uris import read_sound
 from broker.ids import new_id
-from broker.operations import Operation
+from broker.requests.data_uris import read_sound
+from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.media import sound_format
 from workers.adapters.openai.adapter import endpoint_url, request_headers

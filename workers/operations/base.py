@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import orjson
 
 from broker.completion import Completion, CompletionRequest, Document, Failure, Json, Usage
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.adapters.base import (
     HttpRequest,
     MalformedAnswerError,

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import orjson
 
 from broker.completion import CompletionRequest, Document, Json, Usage
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.cohere.adapter import cohere_headers, cohere_url
 from workers.adapters.gemini.adapter import request_headers as gemini_headers

@@ -20,7 +20,7 @@ from broker.completion import (
     Usage,
 )
 from broker.ids import new_id
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, ProviderFailureError, Upstream
 from workers.adapters.gemini import GeminiAdapter
 from workers.adapters.gemini.adapter import request_headers

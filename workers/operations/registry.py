@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.adapters.openai.quirks import Quirk
 from workers.operations.audio import OpenAiSpeech, OpenAiTranscriptions
 from workers.operations.base import OperationAdapter

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from broker.completion import CompletionRequest, Document, Json, Usage
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.cohere.adapter import cohere_headers, cohere_url
 from workers.adapters.json_shapes import an_object

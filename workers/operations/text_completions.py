@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from broker.completion import Completion, CompletionRequest, Json
-from broker.operations import Operation
+from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, StreamReader, Upstream
 from workers.adapters.choices import finish_reason
 from workers.adapters.json_shapes import parse, word

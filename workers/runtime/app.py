@@ -15,8 +15,8 @@ from celery.platforms import SecurityWarning
 from celery.signals import worker_init, worker_shutdown, worker_shutting_down
 
 from broker import settings
+from broker.dispatch.publisher import common_settings
 from broker.logs import configure_logging
-from broker.publisher import common_settings
 from broker.queues import RUN_JOBS_TASK, SEND_DELIVERIES_TASK, TRANSPORT_OPTIONS
 from workers.runtime.consumer import Consumer, new_consumer_id, transport_options
 from workers.runtime.job_loop import Runtime

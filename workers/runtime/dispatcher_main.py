@@ -6,8 +6,8 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
+from broker.background import stopped
 from broker.settings import Settings
-from broker.stopping import stopped
 from workers.attempt.credentials import add_credential_providers
 from workers.context import WorkerContext, open_context
 from workers.native_batches import NativeBatchKeeper

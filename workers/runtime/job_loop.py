@@ -15,13 +15,13 @@ import structlog
 import uvloop
 from redis.exceptions import RedisError
 
-from broker import signals
+from broker.background import stopped
 from broker.clock import now_ms
+from broker.events import signals
 from broker.lifecycle import Heartbeat, renew_many
-from broker.pacing import Busy, Permit
+from broker.providers.pacing import Busy, Permit
 from broker.queues import Lane, queue_names, split_queue_name
 from broker.settings import Settings
-from broker.stopping import stopped
 from workers.attempt.credentials import add_credential_providers
 from workers.attempt.endpoint_stats import forget_changed_credentials
 from workers.attempt.execution import run_job

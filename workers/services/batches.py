@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import structlog
 
-from broker import accounts, batches, files, providers
+from broker import accounts, batches
+from broker.background import stopped
 from broker.batches import (
     Advance,
     Assembler,
@@ -27,8 +28,9 @@ from broker.batches.assembly import Written
 from broker.batches.inputs import delete_files_many, input_file
 from broker.catalog import LiveCatalog
 from broker.clock import now_ms
-from broker.files import Purpose
-from broker.stopping import stopped
+from broker.providers import configuration
+from broker.storage import files
+from broker.storage.files import Purpose
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.context import WorkerContext
 from workers.services.leader_election import LeaderElection
@@ -55,7 +57,7 @@ class BatchKeeper:
         self._store = tools.files
         self._credentials = tools.credentials
         self._lead = LeaderElection(tools.redis, "batches", tools.worker_id)
-        self._catalog = LiveCatalog(settings, providers.configured(settings), tools.database)
+        self._catalog = LiveCatalog(settings, configuration.configured(settings), tools.database)
         self._reader = Reader(tools.files, self._catalog.current, settings, tools.database)
         self._assembler = Assembler(tools.database, tools.files, settings.public_url)
         self._observer = tools.observer

@@ -9,15 +9,18 @@ import asyncio
 import structlog
 from redis.exceptions import RedisError
 
-from broker import ledger, limits, reports, signals
-from broker.budget_notices import notify_many
+from broker import rate_limits
+from broker.billing import ledger
+from broker.billing.budget_notices import notify_many
 from broker.clock import now_ms
-from broker.dispatch import Due, Memory, dispatch_many
-from broker.due import waiting_providers
+from broker.dispatch.dispatch import Due, Memory, dispatch_many
+from broker.dispatch.due import waiting_providers
+from broker.events import signals
+from broker.jobs import reports
 from broker.lifecycle import Rescue, expire_many, rescue_many
-from broker.pacing import NO_LOAD, read_loads, room
-from broker.pacing.placing import absent
+from broker.providers.pacing import NO_LOAD, read_loads, room
 from broker.queues import Lane, Ready
+from broker.routing.waiting import absent
 from broker.webhooks import due, leases
 from workers.attempt.pacing import defer
 from workers.context import WorkerContext
@@ -99,10 +102,12 @@ class Dispatcher:
 
     async def _hold_back(self, now: int) -> None:
         """Let jobs for later wait on while their key has as many open ones as it may."""
-        due = await self._tools.database.read(limits.coming, now)
-        if waiting := await limits.without_place(self._tools.limiter, due, now):
-            postponed = limits.Postponed(waiting, now)
-            await self._tools.database.write_grouped(limits.postpone_many, postponed, patient=True)
+        due = await self._tools.database.read(rate_limits.coming, now)
+        if waiting := await rate_limits.without_place(self._tools.limiter, due, now):
+            postponed = rate_limits.Postponed(waiting, now)
+            await self._tools.database.write_grouped(
+                rate_limits.postpone_many, postponed, patient=True
+            )
 
     async def _rooms(self, now: int) -> dict[str, int]:
         """Return how many jobs may wait on each provider's queues; asks for the busy ones only."""

@@ -5,11 +5,13 @@ import time
 
 import structlog
 
-from broker import forgetting, native_batches, privacy
+from broker import native_batches
 from broker.batches import Removal, remove_many, reports
 from broker.clock import now_ms
-from broker.events import fence_key, stream_key
-from broker.forgetting import Retirement, Tidying
+from broker.events.job_events import fence_key, stream_key
+from broker.jobs import privacy
+from broker.lifecycle import retention
+from broker.lifecycle.retention import Retirement, Tidying
 from workers.context import WorkerContext
 from workers.services.leader_election import LeaderElection
 
@@ -45,7 +47,7 @@ class RetentionService:
         """Take the next step of jobs that keep less than everything; also in Redis."""
         now, patience = now_ms(), self._tools.settings.fetched_answer_seconds
         look = Tidying(now, now - int(patience * 1000))
-        gone = await self._tools.database.write_grouped(forgetting.tidy_many, look)
+        gone = await self._tools.database.write_grouped(retention.tidy_many, look)
         if gone:
             keys = [key for job_id in gone for key in (stream_key(job_id), fence_key(job_id))]
             await self._tools.redis.delete(*keys)
@@ -55,12 +57,12 @@ class RetentionService:
         now = now_ms()
         more = await self._tools.database.write_grouped(native_batches.forget_many, now)
         days = self._tools.settings.retention_days
-        for row in await self._tools.database.read(forgetting.workspaces):
-            settings = forgetting.settings_of(row)
+        for row in await self._tools.database.read(retention.workspaces):
+            settings = retention.settings_of(row)
             before = privacy.forgotten_before(settings, days, now)
             if before is not None:
                 wish = Retirement(row.id, before, now, before == settings.get("forget_before"))
-                more |= await self._tools.database.write_grouped(forgetting.retire_many, wish)
+                more |= await self._tools.database.write_grouped(retention.retire_many, wish)
                 more |= await self._retire_batches(row.id, before)
         return more
 

@@ -10,9 +10,9 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from broker.clock import now_ms
-from broker.database import Database
-from broker.sealing import Seal
+from broker.security.encryption import Seal
 from broker.settings.installation_key import older_keys, signing_key
+from broker.storage.database import Database
 from broker.webhooks import schedule
 from broker.webhooks.claims import ClaimDelivery, ClaimedDelivery, ClaimNext, claim_many
 from broker.webhooks.records import DeliveryEnding, record_many

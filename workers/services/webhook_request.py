@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import httpx
 import orjson
 
-from broker.database import Database
-from broker.sealing import Seal
+from broker.security.encryption import Seal
 from broker.settings import Settings
+from broker.storage.database import Database
 from broker.webhooks import signing
 from broker.webhooks.claims import ClaimedDelivery, valid_secrets
-from broker.webhooks.endpoint_wishes import new_secret_columns
+from broker.webhooks.endpoint_options import new_secret_columns
 from broker.webhooks.vocabulary import SignatureKind
 from broker.webhooks.workspace_secrets import NewWorkspaceSecret, ensure_workspace_secrets
 from workers.adapters.errors.retry_after import seconds

@@ -1,6 +1,6 @@
 """Whether the installation is well, when a provider is not."""
 
-from broker.health.breaker import REFUSALS
+from broker.providers.health.breaker import REFUSALS
 from tests.api.answers.calls import CHAT
 from tests.api.answers.walking import Walk
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 
 from broker import accounts
-from broker.database import Database
+from broker.storage.database import Database
 from tests.api.answers import calls, catalog, health, hooks, many, money, people
 from tests.api.answers.masks import masked
 from tests.api.answers.walking import Answers, Caller, Walk

@@ -1,12 +1,13 @@
 """Makes batches and moves their lines, without any file: time is a number, never the clock."""
 
-from broker import batches, files
+from broker import batches
 from broker.batches import BatchWish, Group, Options, Stop, StopReason, new_batch, reports
 from broker.batches.intake import ReadLine
-from broker.files import Purpose
 from broker.ids import new_id
-from broker.operations import Operation
 from broker.queues import Lane
+from broker.requests.operations import Operation
+from broker.storage import files
+from broker.storage.files import Purpose
 from tests.factories import HOLD, NOW, claim_one, finished, make_new_job, record, run
 
 LINE_BYTES = 100

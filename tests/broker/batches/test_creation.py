@@ -5,9 +5,9 @@ from broker.batches import BatchEnd, BatchState, BatchWish, new_batch
 from broker.batches.inputs import delete_files_many
 from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, window_ms
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
-from broker.files import Purpose
-from broker.operations import Operation
-from broker.tables import Batch, StoredFile
+from broker.requests.operations import Operation
+from broker.storage.files import Purpose
+from broker.storage.tables import Batch, StoredFile
 from tests.broker.batches.factories import make_file
 from tests.factories import NOW, count, make_principal, run
 

@@ -8,7 +8,7 @@ from broker import batches
 from broker.batches import BatchEnd, BatchState, Removal, StopReason, reports
 from broker.batches.view import usage
 from broker.errors import ConflictError, NotFoundError
-from broker.tables import BatchLine, Delivery
+from broker.storage.tables import BatchLine, Delivery
 from tests.broker.batches.factories import (
     batch_row,
     complete,

@@ -3,7 +3,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from broker.egress import Policy, RefusedError, parse
+from broker.security.egress import Policy, RefusedError, parse
 
 STRICT = Policy()
 LOCAL = Policy(networks=[ip_network("127.0.0.0/8"), ip_network("::1/128")])

@@ -4,9 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.evidence import Circuit
-from broker.health import breaker
-from broker.health.breaker import CLOSED, COOL_DOWN_MS, LONGEST_COOL_DOWN_MS, REFUSALS, Breaker
+from broker.providers.endpoint_stats import Circuit
+from broker.providers.health import breaker
+from broker.providers.health.breaker import (
+    CLOSED,
+    COOL_DOWN_MS,
+    LONGEST_COOL_DOWN_MS,
+    REFUSALS,
+    Breaker,
+)
 
 NOW = 1_800_000_000_000
 

@@ -3,9 +3,9 @@
 import pytest
 
 from broker.completion import AttemptOutcome, ErrorType
-from broker.evidence import Circuit
-from broker.health import Seen, Verdict, breaker, circuits, verdict
-from broker.retries import OnUnknown, Retry, Situation, decide
+from broker.lifecycle.retries import OnUnknown, Retry, Situation, decide
+from broker.providers.endpoint_stats import Circuit
+from broker.providers.health import Seen, Verdict, breaker, circuits, verdict
 from broker.routing import Plan, PlannedEndpoint
 from tests.broker.health.watching import look, told
 from tests.factories import make_endpoint

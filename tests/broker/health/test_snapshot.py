@@ -4,8 +4,8 @@ import math
 
 from redis.asyncio import Redis
 
-from broker.evidence import NOTHING_KNOWN, WHOLE_PROVIDER, Circuit
-from broker.health import Recorder, Seen, Verdict, breaker, circuits
+from broker.providers.endpoint_stats import NOTHING_KNOWN, WHOLE_PROVIDER, Circuit
+from broker.providers.health import Recorder, Seen, Verdict, breaker, circuits
 from tests.broker.health.watching import look, told
 
 FAST, SLOW = ("alpha", "acme/small"), ("beta", "acme/small")

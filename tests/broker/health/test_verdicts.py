@@ -5,7 +5,7 @@ import json
 import pytest
 
 from broker.completion import AttemptOutcome, ErrorType, Failure
-from broker.health import Verdict, refuses_credential, verdict
+from broker.providers.health import Verdict, refuses_credential, verdict
 from workers.adapters.errors import classify
 
 OK_TO_BLAME = (500, 502, 503, 504, 529, 401, 402, 404, 405, 408, 410, 421, 423, 424, 426, 498)

@@ -1,8 +1,8 @@
 """What workers see of endpoints, told as they tell it; and what an observer makes of it."""
 
-from broker.evidence import PauseReason
-from broker.health import Observer, Recorder, Verdict
-from broker.pacing import Throttles, exchange_pauses
+from broker.providers.endpoint_stats import PauseReason
+from broker.providers.health import Observer, Recorder, Verdict
+from broker.providers.pacing import Throttles, exchange_pauses
 
 
 async def told(redis, clock, *attempts, reporter="worker-1"):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from broker.pacing import Busy, Limits, Pacer
+from broker.providers.pacing import Busy, Limits, Pacer
 from broker.queues import Lane
 
 

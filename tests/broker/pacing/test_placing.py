@@ -1,6 +1,6 @@
-from broker.pacing import Busy, Cause
-from broker.pacing.placing import Congestion, best_place
+from broker.providers.pacing import Busy, Cause
 from broker.routing import Plan, PlannedEndpoint
+from broker.routing.waiting import Congestion, best_place
 from tests.factories import make_endpoint
 
 NOW = 1_800_000_000_000

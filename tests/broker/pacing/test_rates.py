@@ -6,7 +6,7 @@ as there are processes (bifrost#3547).
 
 import asyncio
 
-from broker.pacing import Busy, Cause, Limits
+from broker.providers.pacing import Busy, Cause, Limits
 from broker.queues import Lane
 
 

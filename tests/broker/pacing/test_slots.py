@@ -6,7 +6,7 @@ Who finds none waits rather than fails (litellm#1152), N processes have not N ti
 
 import asyncio
 
-from broker.pacing import Busy, Cause, Limits, script
+from broker.providers.pacing import Busy, Cause, Limits, script
 from broker.queues import Lane
 
 TEN = Limits(max_concurrency=10)

@@ -3,9 +3,9 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.evidence import Pause, PauseReason
-from broker.pacing import Throttles
-from broker.pacing.throttle import LONGEST_GUESS_MS, LONGEST_PAUSE_MS, QUIET_MS
+from broker.providers.endpoint_stats import Pause, PauseReason
+from broker.providers.pacing import Throttles
+from broker.providers.pacing.throttle import LONGEST_GUESS_MS, LONGEST_PAUSE_MS, QUIET_MS
 
 NOW = 1_800_000_000_000
 HOT = ("alpha", "acme/small")

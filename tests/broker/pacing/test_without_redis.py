@@ -4,7 +4,7 @@ import asyncio
 
 from redis.asyncio import Redis
 
-from broker.pacing import Busy, Limits, Pacer
+from broker.providers.pacing import Busy, Limits, Pacer
 from broker.queues import Lane
 
 

@@ -4,8 +4,8 @@ import pytest
 
 from broker.errors import NoEndpointError
 from broker.pricing import Price
+from broker.providers.endpoints import DataPolicy
 from broker.routing import Needs
-from broker.routing.endpoint import DataPolicy
 from tests.broker.routing.worlds import MODEL, USD, at, order, planned
 
 PRIVATE = DataPolicy(trains=False, retention_days=0, zdr=True)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from broker.evidence import Circuit
 from broker.pricing import Price
+from broker.providers.endpoint_stats import Circuit
 from broker.routing import Preferences, Sort
 from tests.broker.routing.worlds import (
     MODEL,

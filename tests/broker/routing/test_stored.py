@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from broker import routing
 from broker.pricing import Price
+from broker.providers.endpoints import Endpoint
 from broker.routing import Exclusion, Plan, PlannedEndpoint
-from broker.routing.endpoint import Endpoint
 from tests.factories import make_endpoint
 
 NANOS = st.integers(0, 2**62)

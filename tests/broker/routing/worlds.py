@@ -3,10 +3,10 @@
 from collections import Counter
 from dataclasses import replace
 
-from broker.evidence import Circuit, Evidence, Percentiles, Snapshot
 from broker.pricing import Price
+from broker.providers.endpoint_stats import Circuit, Evidence, Percentiles, Snapshot
+from broker.providers.endpoints import Endpoint
 from broker.routing import Ask, Circumstances, Needs, Preferences, plan
-from broker.routing.endpoint import Endpoint
 
 USD = 1_000_000_000
 NOW = 1_800_000_000_000

@@ -4,8 +4,8 @@ import orjson
 from sqlalchemy import select
 
 from broker import webhooks
-from broker.sealing import Seal
-from broker.tables import Delivery, DeliveryAttempt, WebhookEndpoint
+from broker.security.encryption import Seal
+from broker.storage.tables import Delivery, DeliveryAttempt, WebhookEndpoint
 from broker.webhooks import EndpointWish, claims, due, leases, records
 from broker.webhooks.claims import ClaimDelivery, ClaimNext
 from broker.webhooks.due import DueDeliveries

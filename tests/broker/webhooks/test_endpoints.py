@@ -2,7 +2,7 @@ import pytest
 
 from broker import webhooks
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
-from broker.sealing import Seal
+from broker.security.encryption import Seal
 from broker.webhooks import (
     EndpointChange,
     EndpointName,

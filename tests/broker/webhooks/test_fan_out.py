@@ -2,11 +2,12 @@ import orjson
 import pytest
 from sqlalchemy import event as sqlalchemy_event
 
-from broker import reports, webhooks
+from broker import webhooks
 from broker.completion import AttemptOutcome, ErrorType
-from broker.job_view import job as job_view
+from broker.jobs import reports
+from broker.jobs.views import job as job_view
 from broker.lifecycle import Rescue, expire_many, record_many, rescue_many
-from broker.retries import OnUnknown
+from broker.lifecycle.retries import OnUnknown
 from broker.webhooks import PayloadKind, Scheme
 from tests.broker.webhooks.factories import (
     URL,

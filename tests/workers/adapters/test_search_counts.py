@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from broker.catalog.search_fees import search_fee
 from broker.completion import CompletionRequest
-from broker.pricing.search_fees import search_fee
 from workers.adapters.registry import ADAPTERS
 
 BY_PROMPT, BY_QUERY = "gemini-2.5-flash", "gemini-3.1-flash-lite"

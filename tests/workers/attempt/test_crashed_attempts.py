@@ -11,10 +11,10 @@ from sqlalchemy import select
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, Completion, ErrorType, Failure, Usage
 from broker.native_batches import Called
-from broker.pacing import Permit
+from broker.providers.pacing import Permit
 from broker.queues import Lane
 from broker.settings import Settings
-from broker.tables import Attempt, Generation, Job
+from broker.storage.tables import Attempt, Generation, Job
 from tests.factories import make_principal, submit, submit_and_claim
 from workers.adapters.errors.classification import redact_failure
 from workers.attempt import execution, recording

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.completion import AttemptOutcome, Completion, Failure
-from broker.retries import OnUnknown, Retry, Situation, decide
+from broker.lifecycle.retries import OnUnknown, Retry, Situation, decide
 from broker.routing import Plan, PlannedEndpoint
 from tests.factories import make_endpoint
 from tests.house import REPOSITORY, until

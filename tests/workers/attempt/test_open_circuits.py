@@ -6,8 +6,8 @@ import pytest
 from redis.asyncio import Redis
 
 from broker.completion import AttemptOutcome, Completion, ErrorType, Failure, Usage
-from broker.evidence import WHOLE_PROVIDER, Circuit
-from broker.health import Observer, Recorder, breaker, circuits
+from broker.providers.endpoint_stats import WHOLE_PROVIDER, Circuit
+from broker.providers.health import Observer, Recorder, breaker, circuits
 from broker.routing import Plan, PlannedEndpoint
 from tests.factories import make_endpoint
 from workers.attempt import endpoint_stats, open_circuits

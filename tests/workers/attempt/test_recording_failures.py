@@ -11,7 +11,7 @@ from broker.completion import AttemptOutcome, Chunk, CompletionRequest, ErrorTyp
 from broker.pricing import Price
 from broker.routing import Plan
 from broker.settings import Settings
-from broker.tables import Generation
+from broker.storage.tables import Generation
 from tests.factories import cancel, failure, make_principal, submit_and_claim
 from workers.attempt.events import AttemptEvents
 from workers.attempt.recording import fail

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.completion import CompletionRequest
-from broker.operations import Operation
-from broker.vendors import vendors
+from broker.providers.vendors import vendors
+from broker.requests.operations import Operation
 from workers.adapters.base import MalformedAnswerError, Upstream
 from workers.operations.embeddings import vectors
 from workers.operations.registry import operation_adapter

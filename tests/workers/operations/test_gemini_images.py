@@ -6,7 +6,7 @@ import json
 import pytest
 
 from broker.completion import AttemptOutcome, CompletionRequest, ErrorType
-from broker.retries import REACTIONS
+from broker.lifecycle.retries import REACTIONS
 from workers.adapters.base import ProviderFailureError, Upstream
 from workers.operations.images import GeminiImages
 

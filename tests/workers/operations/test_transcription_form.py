@@ -4,10 +4,10 @@ import base64
 
 import pytest
 
-from broker.bodies import SCHEMAS, validated
 from broker.completion import CompletionRequest
 from broker.errors import InvalidRequestError
-from broker.operations import Operation
+from broker.requests.bodies import SCHEMAS, validated
+from broker.requests.operations import Operation
 from workers.adapters.base import Upstream
 from workers.operations.audio import OpenAiTranscriptions
 

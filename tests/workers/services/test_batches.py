@@ -9,18 +9,19 @@ from unittest import mock
 import pytest
 from sqlalchemy import select, update
 
-from broker import accounts, batches, files, presets, webhooks
+from broker import accounts, batches, presets, webhooks
 from broker.batches import BatchWish, Inspector, Options, new_batch, reports
 from broker.batches.reading import GROUP_LINES
 from broker.clock import now_ms
-from broker.evidence import NO_SNAPSHOT, Circuit, Evidence, Snapshot
-from broker.files import Purpose, file_store
 from broker.ids import new_id
-from broker.limits import Limit, Limiter, LimitKind
-from broker.operations import Operation
 from broker.presets import Content, NewVersion, PresetName
+from broker.providers.endpoint_stats import NO_SNAPSHOT, Circuit, Evidence, Snapshot
+from broker.rate_limits import Limit, Limiter, LimitKind
+from broker.requests.operations import Operation
 from broker.settings import Settings
-from broker.tables import Batch, JobPayload
+from broker.storage import files
+from broker.storage.files import Purpose, file_store
+from broker.storage.tables import Batch, JobPayload
 from tests.factories import finished, job_row, make_principal, record, run
 from workers.services.batches import BatchKeeper
 from workers.services.retention import RetentionService

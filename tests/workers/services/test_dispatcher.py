@@ -9,11 +9,11 @@ import pytest
 from broker import accounts
 from broker.clock import now_ms
 from broker.lifecycle import expire_many
-from broker.limits import Limiter
-from broker.pacing import Throttles
-from broker.provider_pauses import LivePauses
+from broker.lifecycle.retries import Retry
+from broker.providers.pacing import Throttles
+from broker.providers.pauses import LivePauses
 from broker.queues import REDISPATCH_MS, Lane
-from broker.retries import Retry
+from broker.rate_limits import Limiter
 from tests.broker.natives import WAIT, collect, held, make_native
 from tests.factories import (
     claim_one,

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 from sqlalchemy import func, select
 
-from broker import ledger, signals
+from broker.billing import ledger
+from broker.events import signals
+from broker.lifecycle.retries import GiveUp
 from broker.queues import Lane
-from broker.retries import GiveUp
-from broker.tables import LedgerEntry
+from broker.storage.tables import LedgerEntry
 from tests.factories import (
     cancel,
     count,

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from broker.completion import OWN_ERROR_TYPES, AttemptOutcome, ErrorType, Failure
-from broker.redaction import redact
+from broker.security.redaction import redact
 from workers.adapters.errors.body import Complaint, phrase, read_complaint, read_payload
 from workers.adapters.errors.retry_after import retry_after
 from workers.adapters.errors.rules import INSIDE_ANSWER, name_failure

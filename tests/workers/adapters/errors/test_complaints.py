@@ -4,11 +4,11 @@ import orjson
 import pytest
 
 from broker.completion import ErrorType
-from broker.evidence import Circuit, Evidence
-from broker.health import breaker
-from broker.retries import GiveUp, Retry, Situation, decide
+from broker.jobs.states import JobState
+from broker.lifecycle.retries import GiveUp, Retry, Situation, decide
+from broker.providers.endpoint_stats import Circuit, Evidence
+from broker.providers.health import breaker
 from broker.routing import Plan, PlannedEndpoint, Sort
-from broker.states import JobState
 from tests.broker.routing.worlds import (
     NOW,
     OPEN_CIRCUIT,

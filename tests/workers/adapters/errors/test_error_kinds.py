@@ -8,7 +8,7 @@ import json
 import pytest
 
 from broker.completion import ErrorType
-from broker.retries import GiveUp, Retry, Situation, decide
+from broker.lifecycle.retries import GiveUp, Retry, Situation, decide
 from broker.routing import Plan, PlannedEndpoint
 from tests.factories import make_endpoint
 from workers.adapters.errors import classify

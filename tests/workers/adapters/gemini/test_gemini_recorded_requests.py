@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from broker.completion import CompletionRequest
-from broker.data_uris import canonical_base64
+from broker.requests.data_uris import canonical_base64
 from workers.adapters.base import Upstream
 from workers.adapters.gemini import GeminiAdapter
 

@@ -1,0 +1,1 @@
+"""Money: the ledger, payments, budgets and the check that a job can be paid."""

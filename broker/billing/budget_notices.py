@@ -1,0 +1,89 @@
+"""Tells a workspace when a budget, or a key's own limit, is half spent, nearly spent, spent.
+
+Once per period each.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from broker import webhooks
+from broker.billing import budgets
+from broker.billing.budgets import Limit
+from broker.clock import moment
+from broker.money import usd
+from broker.storage.tables import BudgetNotice, table
+from broker.usage import ends_at, starts_at
+
+THRESHOLDS = (50, 80, 100)  # per cent
+
+_notices = table(BudgetNotice)
+
+
+def notify_many(connection: Connection, nows: Sequence[int]) -> Sequence[int]:
+    """Announce the thresholds that spending has reached since; return how many.
+
+    The leader looks every few seconds, so that nobody who settles has to. Where spending leaps over
+    several thresholds at once, only the highest is told.
+    """
+    return [_notify(connection, now) for now in nows]
+
+
+def _notify(connection: Connection, now: int) -> int:
+    limits = budgets.limits_of(connection, None, soft=True)
+    budgets.fill(connection, limits, now)
+    limits += budgets.limits_of_used_keys(connection, now)
+    reached = [(limit, at) for limit in limits if (at := _reached(limit))]
+    told = _told(connection, [limit for limit, _ in reached])
+    due = [
+        (limit, threshold)
+        for limit, threshold in reached
+        if threshold > told.get((limit.id, starts_at(limit.reset, now)), 0)
+    ]
+    if due:
+        rows = [_row(limit, threshold, now) for limit, threshold in due]
+        connection.execute(insert(_notices), rows)
+        webhooks.fan_out(connection, [_event(limit, threshold, now) for limit, threshold in due])
+    return len(due)
+
+
+def _reached(limit: Limit) -> int:
+    return max((each for each in THRESHOLDS if limit.spent * 100 >= limit.nanos * each), default=0)
+
+
+def _told(connection: Connection, limits: Sequence[Limit]) -> dict[tuple[str, int], int]:
+    """The highest threshold that was announced, by budget and beginning of its period."""
+    query = select(_notices.c.budget_id, _notices.c.starts_at, _notices.c.threshold).where(
+        _notices.c.budget_id.in_([limit.id for limit in limits])
+    )
+    told: dict[tuple[str, int], int] = {}
+    for budget_id, start, threshold in connection.execute(query):
+        told[budget_id, start] = max(threshold, told.get((budget_id, start), 0))
+    return told
+
+
+def _row(limit: Limit, threshold: int, now: int) -> dict[str, Any]:
+    return {
+        "budget_id": limit.id,
+        "starts_at": starts_at(limit.reset, now),
+        "threshold": threshold,
+        "created_at": now,
+    }
+
+
+def _event(limit: Limit, threshold: int, now: int) -> webhooks.WebhookEvent:
+    until = ends_at(limit.reset, now)
+    data = {
+        "id": limit.id,
+        "object": "key_limit" if limit.id == limit.subject_id else "budget",
+        "scope": limit.scope.value,
+        "subject_id": limit.subject_id,
+        "reset_interval": limit.reset.value,
+        "soft": limit.soft,
+        "threshold_percent": threshold,
+        "limit_usd": usd(limit.nanos),
+        "spend_usd": usd(limit.spent),
+        "resets_at": None if until is None else moment(until),
+    }
+    return webhooks.WebhookEvent(limit.workspace_id, "budget.threshold", limit.id, now, data)

@@ -1,0 +1,54 @@
+"""The append-only ledger: what was paid in, what is held for open jobs, what was charged.
+
+`entries` (what may be booked), `balances` (what is left), `chain` (pure: the hash of an entry),
+`sealing` (numbers and chains entries, and adds them up), `verification` (recomputes everything).
+
+A workspace's totals are its `ledger_accounts` row, which covers the sealed entries, plus whatever
+is not sealed yet: a few seconds of entries. So the hot path only inserts: no row is updated by
+everybody, and nothing can drift.
+"""
+
+from broker.billing.ledger.balances import NOTHING, Totals, balance, key_totals, lock, totals
+from broker.billing.ledger.entries import (
+    Booked,
+    Held,
+    append,
+    extend,
+    fee,
+    grant,
+    hold,
+    refund,
+    release,
+    settle,
+    topup,
+    withdrawal,
+)
+from broker.billing.ledger.sealing import SEAL_GROUP, Sealed, seal_many
+from broker.billing.ledger.verification import Flaw, Verdict, verify
+
+__all__ = [
+    "NOTHING",
+    "SEAL_GROUP",
+    "Booked",
+    "Flaw",
+    "Held",
+    "Sealed",
+    "Totals",
+    "Verdict",
+    "append",
+    "balance",
+    "extend",
+    "fee",
+    "grant",
+    "hold",
+    "key_totals",
+    "lock",
+    "refund",
+    "release",
+    "seal_many",
+    "settle",
+    "topup",
+    "totals",
+    "verify",
+    "withdrawal",
+]

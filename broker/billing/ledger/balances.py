@@ -1,0 +1,101 @@
+"""What is left: the sealed totals of an account, plus the entries that are not sealed yet."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, select, union_all
+
+from broker.storage.tables import LedgerAccount, LedgerEntry, Workspace, table
+
+_entries = table(LedgerEntry)
+_accounts = table(LedgerAccount)
+_workspaces = table(Workspace)
+_IDS: Any = bindparam("ids", expanding=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """What entries add up to, in nano-dollars."""
+
+    credited: int = 0  # paid in and granted, less fees and withdrawals
+    spent: int = 0  # charged for jobs, less refunds
+    held: int = 0  # for jobs that have not ended
+
+    @property
+    def available(self) -> int:
+        """What may still be held: the balance."""
+        return self.credited - self.spent - self.held
+
+    def __add__(self, other: "Totals") -> "Totals":
+        return Totals(
+            self.credited + other.credited, self.spent + other.spent, self.held + other.held
+        )
+
+
+NOTHING = Totals()
+
+
+def entry_totals(entry: Any) -> Totals:
+    """What one entry adds."""
+    if entry.job_id is None:
+        return Totals(credited=entry.amount_nanos)
+    return Totals(spent=-entry.amount_nanos - entry.held_nanos, held=entry.held_nanos)
+
+
+def _statement(account: ColumnElement[Any]) -> Any:
+    """One statement, so that an entry is seen either sealed or not, and never in both places."""
+    of_job = _entries.c.job_id.is_not(None)
+    unsealed = (
+        select(
+            account.label("id"),
+            func.sum(case((of_job, 0), else_=_entries.c.amount_nanos)),
+            func.sum(case((of_job, -_entries.c.amount_nanos - _entries.c.held_nanos), else_=0)),
+            func.sum(_entries.c.held_nanos),
+        )
+        .where(_entries.c.sequence.is_(None), account.in_(_IDS))
+        .group_by(account)
+    )
+    sealed = select(
+        _accounts.c.id, _accounts.c.credited_nanos, _accounts.c.spent_nanos, _accounts.c.held_nanos
+    ).where(_accounts.c.id.in_(_IDS))
+    return union_all(sealed, unsealed)
+
+
+_OF_WORKSPACES = _statement(_entries.c.workspace_id)
+_OF_KEYS = _statement(_entries.c.api_key_id)
+
+
+def totals(connection: Connection, workspace_ids: Iterable[str]) -> dict[str, Totals]:
+    """Return the totals of those workspaces; of one without entries, nothing."""
+    return _totals(connection, _OF_WORKSPACES, workspace_ids)
+
+
+def key_totals(connection: Connection, key_ids: Iterable[str]) -> dict[str, Totals]:
+    """Return what those keys spent and hold."""
+    return _totals(connection, _OF_KEYS, key_ids)
+
+
+def _totals(connection: Connection, statement: Any, ids: Iterable[str]) -> dict[str, Totals]:
+    found = dict.fromkeys(sorted(set(ids)), NOTHING)
+    if found:
+        for id_, *sums in connection.execute(statement, {"ids": list(found)}):
+            found[id_] += Totals(*map(int, sums))  # PostgreSQL sums 64-bit integers as decimals
+    return found
+
+
+def balance(connection: Connection, workspace_id: str) -> int:
+    """Return what the workspace may still spend: credits less costs less open holds."""
+    return totals(connection, [workspace_id])[workspace_id].available
+
+
+def lock(connection: Connection, workspace_ids: Iterable[str]) -> None:
+    """Keep others from holding anything of these workspaces until the commit.
+
+    PostgreSQL locks the workspace rows, in id order (settling goes on meanwhile: a foreign key's
+    check asks for less); SQLite has one writer anyway.
+    """
+    ids = sorted(set(workspace_ids))
+    if ids:
+        rows = select(_workspaces.c.id).where(_workspaces.c.id.in_(ids)).order_by(_workspaces.c.id)
+        connection.execute(rows.with_for_update(key_share=True)).all()

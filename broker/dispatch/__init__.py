@@ -1,0 +1,1 @@
+"""Publication of due jobs to the queues, in fair turns between workspaces."""

@@ -1,0 +1,117 @@
+"""What waits to be published, as the dispatcher asks for it: by an index, whatever the backlog.
+
+Jobs in no line are found by `dispatch_at`. Those in line are never searched: from one provider, and
+one line, to the next is a step in the index `ix_jobs_line`.
+"""
+
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, bindparam, func, select, text
+
+from broker.jobs.states import WAITING
+from broker.storage.tables import Job, columns, table
+
+DUE_GROUP = 1_000
+
+_jobs = table(Job)
+
+
+class DueJob(Protocol):
+    """A row of `jobs` that may be published."""
+
+    id: str
+    provider: str
+    lane: str
+    line: str | None
+    available_at: int
+    deadline_at: int
+
+
+class Head(Protocol):
+    """A line at a provider, in one lane."""
+
+    line: str
+    earliest: int  # when the first of it may be published
+    on_queue: int  # published and not claimed yet
+
+
+DUE = (
+    select(*columns(DueJob, _jobs))
+    .where(
+        _jobs.c.state.in_(WAITING),
+        _jobs.c.lane == bindparam("lane"),
+        _jobs.c.dispatch_at <= bindparam("now"),
+        _jobs.c.deadline_at > bindparam("now"),  # `expire_many` ends the others
+        _jobs.c.line.is_(None),
+    )
+    .order_by(_jobs.c.dispatch_at, _jobs.c.id)
+    .limit(DUE_GROUP)
+    .with_for_update(skip_locked=True)
+)
+# The condition of the index `ix_jobs_line`, word for word.
+_IN_LINE = text("line IS NOT NULL AND state IN ('queued', 'scheduled')")
+_HERE = (_jobs.c.provider == bindparam("provider"), _jobs.c.lane == bindparam("lane"))
+
+
+def _in_line(*columns_: Any) -> Any:
+    """Select from the index of lines; SQLite has to be told which one is meant."""
+    query = select(*columns_).with_hint(_jobs, "INDEXED BY ix_jobs_line", "sqlite")
+    return query.where(_IN_LINE)
+
+
+def _distinct(column: Any, *where: Any) -> Any:
+    """Step through a column's values after `:after`, from one to the next greater one."""
+    least = _in_line(func.min(column)).where(*where)
+    first = least.where(column > bindparam("after")).scalar_subquery()
+    found = select(first.label("value")).cte(f"{column.name}s", recursive=True)
+    next_ = least.where(column > found.c.value).correlate(found).scalar_subquery()
+    return found.union_all(select(next_).where(found.c.value.is_not(None)))
+
+
+def _heads_statement() -> Any:
+    found = _distinct(_jobs.c.line, *_HERE)
+    line: Any = found.c.value
+    now: Any = bindparam("now")
+
+    def of_line(fact: Any, *where: Any) -> Any:
+        query = _in_line(fact).where(*_HERE, _jobs.c.line == line, *where)
+        return query.correlate(found).scalar_subquery()
+
+    on_queue = of_line(
+        func.count(),
+        _jobs.c.dispatch_at > now,
+        _jobs.c.dispatch_at <= bindparam("until"),
+        _jobs.c.available_at <= now,
+    )
+    return (
+        select(
+            line.label("line"),
+            of_line(func.min(_jobs.c.dispatch_at)).label("earliest"),
+            on_queue.label("on_queue"),
+        )
+        .where(line.is_not(None))
+        .limit(bindparam("most"))
+    )
+
+
+_providers: Any = _distinct(_jobs.c.provider)
+_PROVIDERS = select(_providers.c.value).where(_providers.c.value.is_not(None))
+HEADS = _heads_statement()
+NEXT_IN_LINE = (
+    _in_line(*columns(DueJob, _jobs))
+    .where(
+        *_HERE,
+        _jobs.c.line == bindparam("line"),
+        _jobs.c.dispatch_at <= bindparam("now"),
+        _jobs.c.deadline_at > bindparam("now"),
+    )
+    .order_by(_jobs.c.dispatch_at, _jobs.c.id)
+    .limit(bindparam("most"))
+    .offset(bindparam("taken"))
+    .with_for_update(skip_locked=True)
+)
+
+
+def waiting_providers(connection: Connection) -> list[str]:
+    """Return the providers at which something waits in line."""
+    return list(connection.execute(_PROVIDERS, {"after": ""}).scalars())

@@ -1,0 +1,1 @@
+"""Events of jobs: published while a job runs, stored with it afterwards."""

@@ -1,0 +1,1 @@
+"""Jobs as rows and as their owners see them: states, reports, views, exports."""

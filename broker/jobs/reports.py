@@ -1,0 +1,257 @@
+"""Read-only questions: one job with its attempts, lists, generations, a job's past events."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from sqlalchemy import Connection, func, select
+
+from broker.completion import AttemptOutcome
+from broker.events import job_events
+from broker.events.job_events import Event
+from broker.events.stored_logs import StoredLog
+from broker.ids import generation_id
+from broker.jobs.search import EVERY_JOB, JobSearch, narrow
+from broker.jobs.states import AT_REST, FINAL, JobState
+from broker.queues import Lane
+from broker.storage.tables import Attempt, Generation, Job, JobPayload, table
+
+_jobs = table(Job)
+_payloads = table(JobPayload)
+_attempts = table(Attempt)
+_generations = table(Generation)
+
+_BODIES = [each for each in _payloads.c if each is not _payloads.c.events]
+"""Columns read of a job's payload; a log may be large, and is read a page at a time."""
+
+_HAS_LOG = _payloads.c.events.is_not(None).label("has_log")
+
+END_OF_LOST_LOG = 1_000_000_000
+"""The number of the last event where it is not known how many came before it."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """A job as its owner sees it, in rows."""
+
+    job: Any
+    payload: Any
+    attempts: Sequence[Any]
+    generation: Any | None
+    queue_position: int | None  # 0 = next; None unless queued
+
+
+def job(connection: Connection, workspace_id: str, job_id: str) -> JobReport | None:
+    """Return everything about one job of this workspace."""
+    row = connection.execute(
+        select(_jobs).where(_jobs.c.id == job_id, _jobs.c.workspace_id == workspace_id)
+    ).first()
+    if row is None:
+        return None
+    return JobReport(
+        job=row,
+        payload=connection.execute(
+            select(*_BODIES, _HAS_LOG).where(_payloads.c.job_id == job_id)
+        ).one(),
+        attempts=_attempts_of(connection, job_id),
+        generation=connection.execute(
+            select(_generations).where(_generations.c.job_id == job_id)
+        ).first(),
+        queue_position=_queue_position(connection, row),
+    )
+
+
+def ended(connection: Connection, job_ids: Collection[str]) -> dict[str, JobReport]:
+    """Return everything about jobs that wait for nothing any more, by id."""
+    rows = connection.execute(select(_jobs).where(_jobs.c.id.in_(job_ids))).all()
+    bodies = select(*_BODIES, _HAS_LOG).where(_payloads.c.job_id.in_(job_ids))
+    payloads = connection.execute(bodies)
+    payload_of = {row.job_id: row for row in payloads}
+    made = connection.execute(select(_generations).where(_generations.c.job_id.in_(job_ids)))
+    generation_of = {row.job_id: row for row in made}
+    attempts_of: dict[str, list[Any]] = {row.id: [] for row in rows}
+    tried = select(_attempts).where(_attempts.c.job_id.in_(job_ids)).order_by(_attempts.c.number)
+    for attempt in connection.execute(tried):
+        attempts_of[attempt.job_id].append(attempt)
+    return {
+        row.id: JobReport(
+            row, payload_of[row.id], attempts_of[row.id], generation_of.get(row.id), None
+        )
+        for row in rows
+    }
+
+
+def jobs(
+    connection: Connection,
+    workspace_id: str,
+    limit: int,
+    after: str | None = None,
+    search: JobSearch = EVERY_JOB,
+) -> Sequence[Any]:
+    """Return a workspace's jobs, newest first, with their costs; `after` is the last id seen."""
+    query = (
+        select(_jobs, _generations.c.cost_nanos)
+        .outerjoin(_generations, _generations.c.job_id == _jobs.c.id)
+        .where(_jobs.c.workspace_id == workspace_id)
+        .order_by(_jobs.c.id.desc())
+        .limit(limit)
+    )
+    if after is not None:
+        query = query.where(_jobs.c.id < after)
+    return connection.execute(narrow(query, search, connection.dialect.name)).all()
+
+
+def settled(connection: Connection, job_ids: Sequence[str]) -> list[str]:
+    """Return those of `job_ids` in which nothing more happens by itself."""
+    return list(
+        connection.execute(
+            select(_jobs.c.id).where(
+                _jobs.c.id.in_(job_ids), _jobs.c.state.in_([state.value for state in AT_REST])
+            )
+        ).scalars()
+    )
+
+
+def counts(connection: Connection) -> list[Any]:
+    """Return (provider, lane, state, jobs, when the oldest was due) of everything not yet ended.
+
+    A job that found its provider busy keeps the time when it was due first.
+
+    What waits for somebody's review is among it: nobody else would think of it.
+    """
+    open_ = [state.value for state in JobState if state not in FINAL]
+    query = (
+        select(
+            _jobs.c.provider,
+            _jobs.c.lane,
+            _jobs.c.state,
+            func.count(),
+            func.min(func.coalesce(_jobs.c.waiting_since, _jobs.c.available_at)),
+        )
+        .where(_jobs.c.state.in_(open_))
+        .group_by(_jobs.c.provider, _jobs.c.lane, _jobs.c.state)
+    )
+    return list(connection.execute(query).all())
+
+
+def ends(connection: Connection, job_ids: Sequence[str]) -> list[Any]:
+    """Return (provider, lane, state, jobs) of these jobs, which have ended."""
+    kind = (_jobs.c.provider, _jobs.c.lane, _jobs.c.state)
+    query = select(*kind, func.count()).where(_jobs.c.id.in_(job_ids)).group_by(*kind)
+    return list(connection.execute(query).all())
+
+
+def past_events(report: JobReport) -> list[Event]:
+    """Return the events of a job without a stored log, numbered as its worker numbered them.
+
+    They follow from its attempts: one `started` each, one `retrying` after each that was followed
+    by another or by waiting for one, then the end. A streamed job that was ended without its worker
+    has no stored log: how many events its readers got is not known, so its end has a number above
+    all others.
+    """
+    state = JobState(report.job.state)
+    told: list[tuple[str, dict[str, Any]]] = []
+    for attempt in report.attempts:
+        told.append((job_events.STARTED, started_event(attempt)))
+        if attempt is not report.attempts[-1] or _waited_again(report.job, state, attempt):
+            told.append((job_events.RETRYING, _retrying_event(attempt)))
+    log = [
+        Event(number, type_, orjson.dumps(data))
+        for number, (type_, data) in enumerate(told, start=1)
+    ]
+    if state in AT_REST:
+        last = END_OF_LOST_LOG if report.job.stream else len(log) + 1
+        log.append(Event(last, state.value, orjson.dumps(end_event(report))))
+    return log
+
+
+class EventLog(Protocol):
+    """Read a job's stored events, a page at a time."""
+
+    def page(self, connection: Connection) -> list[Event]:
+        """Return the next events, none after the last."""
+
+
+class _KnownLog:
+    """The only page of a job without a stored log."""
+
+    def __init__(self, told: list[Event]) -> None:
+        self._told = told
+
+    def page(self, _: Connection) -> list[Event]:
+        told, self._told = self._told, []
+        return told
+
+
+def log_of(report: JobReport, after: int = 0) -> EventLog:
+    """Return a job's event log above `after`. That of a streamed job is stored when it ends."""
+    if report.payload.has_log:
+        return StoredLog(report.job.id, after)
+    return _KnownLog(job_events.rest(past_events(report), after))
+
+
+def is_read(connection: Connection, report: JobReport, after: int) -> bool:
+    """Tell whether a reader who has the events up to `after` has the job's last event."""
+    if after == 0 or JobState(report.job.state) not in AT_REST:
+        return False
+    return not log_of(report, after).page(connection)
+
+
+def _waited_again(job: Any, state: JobState, last: Any) -> bool:
+    """Tell whether the job was queued again after its last attempt, and perhaps ended there."""
+    if state is JobState.CANCELLED:
+        return bool(last.outcome != AttemptOutcome.CANCELLED.value)
+    if state is JobState.EXPIRED:
+        return bool(last.ended_at != job.ended_at)
+    return state is JobState.QUEUED
+
+
+def started_event(attempt: Any) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "provider": attempt.provider,
+        "model": attempt.model,
+        "queued_ms": attempt.queued_ms,
+    }
+
+
+def end_event(report: JobReport) -> dict[str, Any]:
+    """Return the data of a job's last event, its answer included."""
+    end: dict[str, Any] = {"job_id": report.job.id, "status": report.job.state}
+    if report.generation is not None:
+        end["generation_id"] = generation_id(report.job.id)
+    if report.generation is not None and report.attempts:  # none: another job's call answered it
+        end["queued_ms"] = report.attempts[-1].queued_ms
+    if report.payload.response is not None:
+        end["response"] = orjson.Fragment(report.payload.response)
+    if report.job.error is not None:
+        end["error"] = orjson.Fragment(report.job.error)
+    return end
+
+
+def _retrying_event(attempt: Any) -> dict[str, Any]:
+    return {
+        "attempt": attempt.number,
+        "outcome": attempt.outcome or AttemptOutcome.UNKNOWN.value,
+        "error_type": attempt.error_type,
+        "message": attempt.error_message,
+    }
+
+
+def _attempts_of(connection: Connection, job_id: str) -> Sequence[Any]:
+    return connection.execute(
+        select(_attempts).where(_attempts.c.job_id == job_id).order_by(_attempts.c.number)
+    ).all()
+
+
+def _queue_position(connection: Connection, row: Any) -> int | None:
+    if row.state != JobState.QUEUED.value:
+        return None
+    ahead = select(func.count()).where(
+        _jobs.c.state == JobState.QUEUED.value,
+        _jobs.c.provider == row.provider,
+        _jobs.c.lane.in_({Lane.INTERACTIVE.value, row.lane}),
+        _jobs.c.available_at < row.available_at,
+    )
+    return int(connection.execute(ahead).scalar_one())

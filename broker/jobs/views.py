@@ -1,0 +1,162 @@
+"""A job as its owner sees it, made from rows: in GET /jobs/{id}, and in webhooks that are full."""
+
+from typing import Any
+
+import orjson
+
+from broker import routing
+from broker.clock import seconds
+from broker.completion import Json
+from broker.ids import generation_id
+from broker.jobs.privacy import Store
+from broker.jobs.reports import JobReport
+from broker.jobs.states import JobState
+from broker.money import usd
+from broker.pricing import listed
+from broker.routing import Plan, PlannedEndpoint
+
+
+def job(report: JobReport) -> Json:
+    """A job as GET /jobs/{id} shows it."""
+    row, payload = report.job, report.payload
+    extra = orjson.loads(payload.extra) if payload.extra else {}
+    body = job_summary(row) | {
+        "queue_position": report.queue_position,
+        "usage": _usage(report),
+        "attempts": [_attempt(attempt, report) for attempt in report.attempts],
+        **plan(routing.decode(payload.plan)),
+        "metadata": extra.get("metadata") or {},
+        "coalesced_with": row.coalesced_with if row.coalesced_with != row.id else None,
+    }
+    if report.generation is not None:
+        body["generation_id"] = generation_id(row.id)
+    body["response"] = None if payload.response is None else orjson.Fragment(payload.response)
+    return {"error": None} | body
+
+
+def plan(planned: Plan) -> Json:
+    """How a job is routed: the places to try, in order, and who has none; prices per token."""
+    return {
+        "plan": [_place(each) for each in planned.places],
+        "routing": {
+            "strategy": planned.strategy,
+            "seed": planned.seed,
+            "excluded": [
+                {
+                    "provider": each.provider,
+                    "model": each.model,
+                    "excluded_by": each.code,
+                    "detail": each.detail,
+                }
+                for each in planned.excluded
+            ],
+            "notes": list(planned.notes),
+            "choice": planned.choice,
+        },
+    }
+
+
+def _place(planned: PlannedEndpoint) -> Json:
+    endpoint = planned.endpoint
+    return {
+        "is_byok": endpoint.is_byok,
+        "provider": endpoint.provider,
+        "model": endpoint.model,
+        "native_model": endpoint.native,
+        "reason": planned.reason,
+        "pricing": listed(endpoint.price),
+    }
+
+
+def job_summary(row: Any) -> Json:
+    """A job as lists show it: without bodies."""
+    body: Json = {
+        "id": row.id,
+        "object": "job",
+        "status": row.state,
+        "endpoint": row.operation,
+        "model": row.model,
+        "provider": row.provider,
+        "lane": row.lane,
+        "priority": row.priority,
+        "stream": row.stream,
+        "created_at": seconds(row.created_at),
+        "available_at": seconds(row.available_at),
+        "deadline": seconds(row.deadline_at),
+        "started_at": seconds(row.started_at),
+        "ended_at": seconds(row.ended_at),
+        "attempt": row.attempt,
+        "max_attempts": row.max_attempts,
+        "on_unknown": row.on_unknown,
+        "store": row.store or Store.FULL.value,
+        "kept": row.kept,
+        "urls": job_urls(row.id),
+    }
+    if row.error is not None:
+        body["error"] = orjson.Fragment(row.error)
+    if row.waiting_for is not None and row.state == JobState.QUEUED.value:
+        body["waiting_for"] = _waiting_for(row.waiting_for)
+    return body
+
+
+def _waiting_for(stored: str) -> Json:
+    """What keeps a job from its provider, and until when (Unix seconds)."""
+    told: Json = orjson.loads(stored)
+    return told | {"until": seconds(told["until"])}
+
+
+def job_urls(job_id: str) -> Json:
+    base = f"/api/v1/jobs/{job_id}"
+    return {"self": base, "events": f"{base}/events", "cancel": f"{base}/cancel"}
+
+
+def _attempt(row: Any, report: JobReport) -> Json:
+    generation = report.generation
+    paid = generation is not None and generation.attempt == row.number
+    return {
+        "number": row.number,
+        "provider": row.provider,
+        "model": row.model,
+        "credential_id": row.credential_id,
+        "outcome": row.outcome,
+        "http_status": row.http_status,
+        "error_type": row.error_type,
+        "error_message": row.error_message,
+        "worker": row.worker,
+        "started_at": seconds(row.started_at),
+        "queued_ms": row.queued_ms,
+        "first_token_ms": row.first_token_ms,
+        "duration_ms": row.duration_ms,
+        "cost": usd(generation.cost_nanos) if generation is not None and paid else 0.0,
+    }
+
+
+def _usage(report: JobReport) -> Json | None:
+    generation = report.generation
+    if generation is None:
+        return None
+    read, write = generation.cache_read_tokens or 0, generation.cache_write_tokens or 0
+    prompt = (generation.input_tokens or 0) + read + write
+    completion = generation.output_tokens or 0
+    charged = {"upstream_inference_cost": usd(generation.byok_cost_nanos)}
+    return {
+        **({"cost_details": charged} if generation.is_byok else {}),
+        "is_byok": generation.is_byok,
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        "cost": usd(generation.cost_nanos),
+        **_basis(report),
+        "prompt_tokens_details": {"cached_tokens": read, "cache_write_tokens": write},
+        "completion_tokens_details": {"reasoning_tokens": generation.reasoning_tokens or 0},
+    }
+
+
+def _basis(report: JobReport) -> Json:
+    """Say what a call without an answer is charged by: a count, an estimate, the hold."""
+    made, job = report.generation, report.job
+    if made is None or job.state == JobState.COMPLETED.value:
+        return {}
+    if not made.usage_estimated:
+        return {"cost_basis": "provider"}
+    return {"cost_basis": "estimate" if made.cost_nanos < job.hold_nanos else "hold"}

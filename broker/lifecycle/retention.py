@@ -1,0 +1,285 @@
+"""Takes away what is not to be kept of ended jobs: a few rows at a time, usage and ledger stay.
+
+Each step is guarded by what the row says is still there, so that any number may be taken at once.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+from sqlalchemy import Connection, bindparam, exists, or_, select, update
+
+from broker.errors import ConflictError, NotFoundError
+from broker.jobs.privacy import DAY_MS, Kept, Store
+from broker.jobs.states import FINAL, JobState
+from broker.security.signing import LINK_SECONDS
+from broker.storage.tables import (
+    Batch,
+    Delivery,
+    Job,
+    JobPayload,
+    StoredFile,
+    Workspace,
+    columns,
+    table,
+)
+from broker.webhooks import payloads
+from broker.webhooks.vocabulary import DeliveryState
+
+GROUP = 200
+
+_jobs = table(Job)
+_payloads = table(JobPayload)
+_files = table(StoredFile)
+_batches = table(Batch)
+_deliveries = table(Delivery)
+_workspaces = table(Workspace)
+
+_SOMETHING_KEPT = or_(_jobs.c.kept.is_(None), _jobs.c.kept != Kept.NOTHING.value)
+_ENDED = _jobs.c.ended_at.is_not(None)
+_ON_THEIR_WAY = (DeliveryState.PENDING.value, DeliveryState.RUNNING.value)
+_THINNER = (
+    update(_deliveries).where(_deliveries.c.id == bindparam("of_id")).values(payload=bindparam("b"))
+)
+
+
+class _DeletableJob(Protocol):
+    id: str
+    state: str
+    batch_id: str | None
+    kept: str | None
+
+
+_DELETABLE = columns(_DeletableJob, _jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A caller was given the answer of a job, as far as can be known from here."""
+
+    job_id: str
+    now: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tidying:
+    """A look at what need not be kept: of what was fetched, what was so by then."""
+
+    now: int
+    fetched_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    """A workspace's wish that nothing be kept of jobs that ended by then."""
+
+    workspace_id: str
+    before: int
+    now: int
+    anonymous: bool = False  # nor is it to be known for whom they asked
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """A caller's request to delete what is kept of a job."""
+
+    job_id: str
+    workspace_id: str
+    now: int
+
+
+def delete_many(
+    connection: Connection, deletions: Sequence[Deletion]
+) -> Sequence[bool | Exception]:
+    """Delete prompts, answers, event logs and files of ended jobs; False where none was kept.
+
+    The result for an unknown job is a NotFoundError. For a job that has not ended, and for a line
+    of a batch that still writes its result files, it is a ConflictError.
+    """
+    return [_delete(connection, deletion) for deletion in deletions]
+
+
+def _delete(connection: Connection, deletion: Deletion) -> bool | Exception:
+    row: _DeletableJob | None = connection.execute(
+        select(*_DELETABLE).where(
+            _jobs.c.id == deletion.job_id, _jobs.c.workspace_id == deletion.workspace_id
+        )
+    ).first()
+    if row is None:
+        return NotFoundError(f"There is no job {deletion.job_id}.")
+    if JobState(row.state) not in FINAL:
+        return ConflictError(
+            f"Job {row.id} is {row.state.replace('_', ' ')}: cancel it, or wait until it has ended."
+        )
+    if row.batch_id is not None and not connection.scalar(
+        select(_batches.c.ended_at.is_not(None)).where(_batches.c.id == row.batch_id)
+    ):
+        return ConflictError(
+            f"Job {row.id} is a line of {row.batch_id}, which has not ended: cancel the batch, or "
+            "wait until its results are written."
+        )
+    if row.kept == Kept.NOTHING.value:
+        return False
+    _forget(connection, [row.id], Kept.NOTHING, deletion.now)
+    _thin(connection, [row.id])
+    return True
+
+
+def fetched_many(connection: Connection, fetches: Sequence[Fetched]) -> Sequence[bool]:
+    """Note when the answers of jobs that keep nothing were first given; False for other jobs.
+
+    They go a moment later: the connection may have broken, and the caller come back. A batch's
+    lines wait for the batch, whose files are made of them.
+    """
+    found = connection.execute(
+        select(_jobs.c.id).where(
+            *(_jobs.c.id.in_([each.job_id for each in fetches]), _ENDED, _SOMETHING_KEPT),
+            *(_jobs.c.store == Store.NONE.value, _jobs.c.batch_id.is_(None)),
+        )
+    ).scalars()
+    ids = set(found)
+    if ids:
+        first = update(_jobs).where(_jobs.c.id.in_(ids), _jobs.c.fetched_at.is_(None))
+        connection.execute(first.values(fetched_at=max(each.now for each in fetches)))
+    return [each.job_id in ids for each in fetches]
+
+
+def tidy_many(connection: Connection, looks: Sequence[Tidying]) -> Sequence[list[str]]:
+    """Take the next steps of jobs that keep less than everything; return those that are forgotten.
+
+    Prompts go soon after the end. What keeps nothing goes a moment after it was fetched, once it
+    was delivered in full, its batch has ended, or a day has passed.
+    """
+    return [_tidy(connection, look.now, look.fetched_before) for look in looks]
+
+
+def _tidy(connection: Connection, now: int, fetched_before: int) -> list[str]:
+    asked = select(_jobs.c.id).where(*(_jobs.c.store.is_not(None), _jobs.c.kept.is_(None), _ENDED))
+    ids = connection.execute(asked.limit(GROUP)).scalars().all()
+    _mark(connection, ids, Kept.RESULT)
+    _set_payloads(connection, ids, request=b"")
+    over = connection.execute(
+        select(_jobs.c.id, _jobs.c.batch_id)
+        .where(
+            *(_jobs.c.store == Store.NONE.value, _SOMETHING_KEPT, _ENDED),
+            or_(
+                _jobs.c.fetched_at <= fetched_before,
+                _was_delivered(),
+                _batch_has_ended(),
+                _jobs.c.ended_at <= now - DAY_MS,
+            ),
+            ~_is_on_its_way(),
+        )
+        .limit(GROUP)
+    ).all()
+    gone = [row.id for row in over]
+    _forget(connection, gone, Kept.NOTHING, now + LINK_SECONDS * 1000)
+    _thin(connection, gone)
+    _expire_batch_files(connection, {row.batch_id for row in over if row.batch_id}, now + DAY_MS)
+    return gone
+
+
+def _was_delivered() -> Any:
+    full = exists().where(
+        _deliveries.c.subject_id == _jobs.c.id,
+        _deliveries.c.state == DeliveryState.DELIVERED.value,
+        _deliveries.c.is_full.is_(True),
+    )
+    return _jobs.c.batch_id.is_(None) & full
+
+
+def _is_on_its_way() -> Any:
+    return exists().where(
+        _deliveries.c.subject_id == _jobs.c.id,
+        _deliveries.c.state.in_(_ON_THEIR_WAY),
+        _deliveries.c.is_full.is_(True),
+    )
+
+
+def _batch_has_ended() -> Any:
+    return exists().where(_batches.c.id == _jobs.c.batch_id, _batches.c.ended_at.is_not(None))
+
+
+def retire_many(connection: Connection, wishes: Sequence[Retirement]) -> Sequence[bool]:
+    """Forget a group of each workspace's old jobs and files; True where there may be more."""
+    return [_retire(connection, wish) for wish in wishes]
+
+
+def _retire(connection: Connection, wish: Retirement) -> bool:
+    old = select(_jobs.c.id).where(
+        *(_jobs.c.workspace_id == wish.workspace_id, _jobs.c.ended_at <= wish.before),
+        *(_ENDED, _SOMETHING_KEPT),
+    )
+    ids = connection.execute(old.limit(GROUP)).scalars().all()
+    _forget(connection, ids, Kept.NOTHING, wish.now)
+    _thin(connection, ids)
+    if wish.anonymous and ids:
+        nobody = dict.fromkeys(("end_user", "session_id", "app"))
+        connection.execute(update(_jobs).where(_jobs.c.id.in_(ids)).values(nobody))
+    files = select(_files.c.id).where(
+        *(_files.c.workspace_id == wish.workspace_id, _files.c.created_at <= wish.before),
+        or_(_files.c.expires_at.is_(None), _files.c.expires_at > wish.now),
+    )
+    expiring = connection.execute(files.limit(GROUP)).scalars().all()
+    if expiring:  # the sweep deletes them, unless an open batch still reads them
+        connection.execute(
+            update(_files).where(_files.c.id.in_(expiring)).values(expires_at=wish.now)
+        )
+    return GROUP in (len(ids), len(expiring))
+
+
+def workspaces(connection: Connection) -> Sequence[Any]:
+    """Return every workspace's id and settings."""
+    return connection.execute(select(_workspaces.c.id, _workspaces.c.settings)).all()
+
+
+def _forget(connection: Connection, ids: Collection[str], kept: Kept, files_until: int) -> None:
+    """Take prompts, answers, event logs and metadata away."""
+    if not ids:
+        return
+    _mark(connection, ids, kept)
+    _set_payloads(connection, ids, request=b"", response=None, events=None, extra=None)
+    connection.execute(
+        update(_files).where(_files.c.job_id.in_(ids)).values(expires_at=files_until)
+    )
+
+
+def _mark(connection: Connection, ids: Collection[str], kept: Kept) -> None:
+    if ids:
+        connection.execute(update(_jobs).where(_jobs.c.id.in_(ids)).values(kept=kept.value))
+
+
+def _set_payloads(connection: Connection, ids: Collection[str], **values: Any) -> None:
+    if ids:
+        connection.execute(update(_payloads).where(_payloads.c.job_id.in_(ids)).values(**values))
+
+
+def _thin(connection: Connection, ids: Collection[str]) -> None:
+    """Leave ids and status of what was sent about these jobs."""
+    if not ids:
+        return
+    rows = connection.execute(
+        select(_deliveries.c.id, _deliveries.c.payload).where(
+            _deliveries.c.subject_id.in_(ids), _deliveries.c.is_full.is_(True)
+        )
+    ).all()
+    if rows:
+        thin = [{"of_id": row.id, "b": payloads.thinned(row.payload)} for row in rows]
+        connection.execute(_THINNER, thin)
+
+
+def _expire_batch_files(connection: Connection, batch_ids: Collection[str], at: int) -> None:
+    for row in connection.execute(select(_batches).where(_batches.c.id.in_(batch_ids))).all():
+        ids = [row.input_file_id, row.output_file_id, row.error_file_id]
+        connection.execute(
+            update(_files)
+            .where(_files.c.id.in_([id_ for id_ in ids if id_]), _files.c.expires_at.is_(None))
+            .values(expires_at=at)
+        )
+
+
+def settings_of(row: Any) -> dict[str, Any]:
+    """Return a workspace's settings."""
+    found: dict[str, Any] = orjson.loads(row.settings) if row.settings else {}
+    return found

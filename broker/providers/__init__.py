@@ -1,0 +1,1 @@
+"""Providers and their endpoints: configuration, statistics, pacing and pauses."""

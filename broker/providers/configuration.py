@@ -1,0 +1,137 @@
+"""Providers as configuration: known vendors are data, `waybill.toml` adds and overrides."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from broker.providers.endpoints import DataPolicy
+from broker.providers.lighting import filled, key_of, lighting, options_of, url_of
+from broker.providers.pacing.limits import Limits
+from broker.providers.vendors import Vendor, placeholders, vendors
+from broker.security.redaction import learn
+from broker.security.secret_values import InvalidSecretError, clean_secret, read_secret_file
+from broker.settings import ProviderRow, Settings
+
+ENV_PREFIX = "env:"
+FILE_PREFIX = "file:"
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """A provider that can be called."""
+
+    slug: str
+    name: str
+    wire: str
+    base_url: str
+    api_key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    quirks: frozenset[str] = frozenset()
+    limits: Limits = field(default_factory=Limits)
+    data_policy: DataPolicy | None = None  # as waybill.toml states it
+    batches: str | None = None  # its batch API, see `native_lane`
+    vendor: Vendor | None = None
+
+
+def configured(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, Provider]:
+    """Return the providers that can be called: those of waybill.toml and those with a key set.
+
+    Raises SystemExit where a table of waybill.toml lacks what it needs.
+    """
+    learn(environ.get(name) for each in vendors().values() for name in each.key_variables)
+    providers = {
+        vendor.slug: _from_environment(vendor, environ)
+        for vendor in vendors().values()
+        if lighting(vendor, environ).lit
+    }
+    for row in settings.providers:
+        providers[row.slug] = _from_row(row, vendors().get(row.slug), environ)
+    return providers
+
+
+def for_own_keys(
+    settings: Settings, environ: Mapping[str, str] = os.environ
+) -> dict[str, Provider]:
+    """Return every provider that can be called with a key that a caller brings along.
+
+    Those of `configured`, and known vendors of which nothing else is missing: without a key.
+    """
+    dark = {
+        vendor.slug: replace(_from_environment(vendor, environ), api_key=None)
+        for vendor in vendors().values()
+        if not vendor.local
+        and not placeholders(filled(url_of(vendor, environ), options_of(vendor, environ)))
+    }
+    return dark | configured(settings, environ)
+
+
+def _from_environment(vendor: Vendor, environ: Mapping[str, str]) -> Provider:
+    options = options_of(vendor, environ)
+    return Provider(
+        slug=vendor.slug,
+        name=vendor.name,
+        wire=vendor.wire,
+        base_url=filled(url_of(vendor, environ), options),
+        api_key=key_of(vendor, environ),
+        options=options,
+        quirks=frozenset(vendor.quirks),
+        batches=vendor.batches,
+        vendor=vendor,
+    )
+
+
+def _from_row(row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str]) -> Provider:
+    options = {**(options_of(vendor, environ) if vendor else {}), **row.options}
+    return Provider(
+        slug=row.slug,
+        name=vendor.name if vendor else row.slug,
+        wire=row.wire or (vendor.wire if vendor else "openai"),
+        base_url=_row_url(row, vendor, options, environ),
+        api_key=_row_key(row, vendor, environ),
+        headers=row.headers,
+        options=options,
+        quirks=frozenset(row.quirks) | frozenset(vendor.quirks if vendor else ()),
+        limits=Limits(row.max_concurrency, row.requests_per_minute, row.tokens_per_minute),
+        data_policy=DataPolicy(**row.data_policy.model_dump()) if row.data_policy else None,
+        batches=row.batches or (vendor.batches if vendor else None),
+        vendor=vendor,
+    )
+
+
+def _row_url(
+    row: ProviderRow,
+    vendor: Vendor | None,
+    options: Mapping[str, Any],
+    environ: Mapping[str, str],
+) -> str:
+    if row.base_url is not None:
+        return filled(row.base_url.rstrip("/"), options)
+    if vendor is None:
+        raise SystemExit(
+            f"waybill: provider {row.slug!r} in waybill.toml is no known vendor: give it a base_url"
+        )
+    url = filled(url_of(vendor, environ), options)
+    if unknown := placeholders(url):
+        variables = ", ".join(vendor.needs[option][0] for option in unknown)
+        raise SystemExit(
+            f"waybill: provider {row.slug!r} in waybill.toml is at {url}: write "
+            f"options.{unknown[0]} there, or set {variables}"
+        )
+    return url
+
+
+def _row_key(row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str]) -> str | None:
+    if row.api_key is None:
+        return key_of(vendor, environ) if vendor else None
+    place = f"api_key of provider {row.slug!r} in waybill.toml"
+    try:
+        if row.api_key.startswith(ENV_PREFIX):
+            name = row.api_key.removeprefix(ENV_PREFIX)
+            return clean_secret(environ.get(name, ""), f"{name} ({place})") or None
+        if row.api_key.startswith(FILE_PREFIX):
+            return read_secret_file(row.api_key.removeprefix(FILE_PREFIX), place) or None
+    except InvalidSecretError as error:
+        raise SystemExit(f"waybill: {error}") from None
+    return row.api_key

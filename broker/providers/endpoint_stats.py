@@ -1,0 +1,98 @@
+"""What is known of an endpoint's recent behaviour: plain values that routing weighs. Pure.
+
+`broker.providers.health` gathers them; None everywhere means: nothing seen yet.
+"""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TypeAlias
+
+EndpointKey: TypeAlias = tuple[str, str]
+"""(provider slug, model slug)."""
+
+WHOLE_PROVIDER = "*"
+"""In place of the model: what holds for all of a provider's endpoints (its credential)."""
+
+
+class PauseReason(StrEnum):
+    """Why an endpoint is left alone for a while."""
+
+    RATE_LIMITED = "rate_limited"  # it answered 429
+    NOTHING_LEFT = "nothing_left"  # an answer's headers said that its limit is used up
+    ASKED_TO_WAIT = "asked_to_wait"  # it failed, and said when to come back
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Until when an endpoint is not called (Unix ms), and why."""
+
+    until: int
+    reason: PauseReason = PauseReason.RATE_LIMITED
+
+
+class Circuit(StrEnum):
+    """A breaker's position (the pattern's usual names)."""
+
+    CLOSED = "closed"  # calls go through
+    OPEN = "open"  # it failed far too often: no calls until its cool-down ends
+    HALF_OPEN = "half_open"  # one probe at a time decides
+
+
+@dataclass(frozen=True, slots=True)
+class Percentiles:
+    """A measured distribution; a smaller p is better served callers' worst share."""
+
+    p50: float
+    p75: float
+    p90: float
+    p99: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One endpoint as it behaved lately."""
+
+    uptime_5m: float | None = None  # share of attempts that succeeded, 0 to 1
+    uptime_30m: float | None = None
+    uptime_1d: float | None = None
+    attempts_5m: int = 0  # what the five-minute figures rest on
+    since_recovery: tuple[int, int] | None = None  # attempts that succeeded and failed since then
+    latency_5m: Percentiles | None = None  # seconds to the first token
+    latency_30m: Percentiles | None = None
+    throughput_5m: Percentiles | None = None  # output tokens per second
+    throughput_30m: Percentiles | None = None
+    rate_limited_5m: float = 0.0  # share of attempts answered 429
+    in_flight: int = 0
+    circuit: Circuit = Circuit.CLOSED
+    paused_until: int = 0  # Unix ms: a rate limit or an open circuit ends then
+    pause: Pause | None = None  # what its limits ask for, the circuit apart
+
+
+NOTHING_KNOWN = Evidence()
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The evidence of all endpoints at one moment, as routing reads it (no network)."""
+
+    endpoints: dict[EndpointKey, Evidence] = field(default_factory=dict)
+    taken_at: int = 0  # Unix ms
+
+    def of(self, provider: str, model: str) -> Evidence:
+        """Return an endpoint's evidence; one never tried shares its provider's own."""
+        known = self.endpoints.get((provider, model))
+        return known or self.endpoints.get((provider, WHOLE_PROVIDER), NOTHING_KNOWN)
+
+    def outlasting(self, ms: int) -> "Snapshot":
+        """Return it as work for later should see it: what ends within `ms` is over already."""
+        soon = self.taken_at + ms
+        later = {
+            endpoint: replace(known, circuit=Circuit.CLOSED, paused_until=0, pause=None)
+            for endpoint, known in self.endpoints.items()
+            if (known.paused_until or known.circuit is not Circuit.CLOSED)
+            and known.paused_until <= soon
+        }
+        return replace(self, endpoints=self.endpoints | later) if later else self
+
+
+NO_SNAPSHOT = Snapshot()

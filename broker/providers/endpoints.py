@@ -1,0 +1,67 @@
+"""An endpoint: one model at one provider."""
+
+from dataclasses import dataclass, field
+
+from broker.pricing import Price
+from broker.providers.endpoint_stats import EndpointKey
+from broker.requests import parameters
+from broker.requests.operations import Interface
+
+
+@dataclass(frozen=True, slots=True)
+class DataPolicy:
+    """What a provider does with what it is sent. None: it is not known, so expect the worst."""
+
+    trains: bool | None = None  # uses it to train models
+    retention_days: int | None = None  # keeps it this long; 0 = not at all
+    zdr: bool = False  # promises zero data retention
+
+    @property
+    def collects(self) -> bool:
+        """Whether it may store and train, as OpenRouter's `data_collection: deny` means it."""
+        return self.trains is not False
+
+
+UNKNOWN_POLICY = DataPolicy()
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One model at one provider, with its price and limits."""
+
+    provider: str
+    model: str  # model slug, `author/name`
+    native: str  # the provider's own name for it
+    price: Price = field(default_factory=Price)
+    context_length: int | None = None
+    max_completion_tokens: int | None = None
+    quantization: str | None = None
+    supported_parameters: frozenset[str] | None = None  # None = all
+    input_modalities: frozenset[str] | None = None  # None = unknown: nothing is refused
+    output_modalities: frozenset[str] = frozenset({"text"})
+    data_policy: DataPolicy = UNKNOWN_POLICY
+    interface: Interface = Interface.PATHS  # the API of the provider that serves it
+    expires: str | None = None  # ISO date of its retirement there, if announced
+    retired: bool = False  # nobody is led to it; who names it may still try
+    distillable: bool = False  # its license is known to let other models be trained on its text
+    batched: bool = False  # the provider has a batch API that takes what is asked
+    credential: str | None = None  # the caller's own key to call it with; None = the installation's
+
+    @property
+    def key(self) -> EndpointKey:
+        return self.provider, self.model
+
+    @property
+    def is_byok(self) -> bool:
+        """Whether it is called with the caller's own key, on an account that is not ours."""
+        return self.credential is not None
+
+    def takes(self, modalities: frozenset[str]) -> bool:
+        """Whether these input modalities may be sent to it."""
+        return self.input_modalities is None or modalities <= self.input_modalities
+
+    def lacks(self, wanted: frozenset[str]) -> frozenset[str]:
+        """Return which of these parameters it does not support."""
+        if self.supported_parameters is None:
+            return frozenset()
+        return wanted - parameters.known(self.supported_parameters)

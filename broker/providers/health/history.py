@@ -1,0 +1,220 @@
+"""Counts of many spans of time → the evidence of every endpoint. Pure.
+
+Spans that can no longer change are added up once, so a look costs what is still being written.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from broker.providers.endpoint_stats import (
+    NOTHING_KNOWN,
+    WHOLE_PROVIDER,
+    Circuit,
+    EndpointKey,
+    Evidence,
+    Pause,
+    Percentiles,
+)
+from broker.providers.health import buckets, histogram
+from broker.providers.health.breaker import Breaker
+from broker.providers.health.buckets import HOURS, MINUTES, MOMENTS, RESOLUTIONS, Counts, Resolution
+from broker.providers.health.verdicts import Verdict
+
+FIVE = 5  # minutes
+JUST_NOW = 2  # moments: 5 to 10 s
+Span = Mapping[EndpointKey, Counts]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """One endpoint's counts over the spans of each window."""
+
+    five: Counts
+    thirty: Counts
+    day: Counts
+
+
+class History:
+    """The spans that one reader has seen, and what they add up to."""
+
+    def __init__(self) -> None:
+        self._spans: dict[tuple[str, int], Span] = {}
+        self._evidence: dict[EndpointKey, Evidence] = {}
+        self._closed: dict[EndpointKey, _Sums] = {}  # over the spans that cannot change any more
+        self._changed: set[EndpointKey] = set()  # since their evidence was made
+        self._written: tuple[list[int], list[int]] = ([], [])  # the spans that still can
+
+    def wanted(self, now: int) -> list[tuple[Resolution, int]]:
+        """Return the spans that must be read: those unknown yet, and those still written to."""
+        return [
+            (each, start)
+            for each in RESOLUTIONS
+            for start in each.starts(now)
+            if (each.name, start) not in self._spans or start in each.open(now)
+        ]
+
+    def take(self, spans: Mapping[tuple[Resolution, int], Span], now: int) -> None:
+        """Keep what was read, and drop what is too old."""
+        for (each, start), span in spans.items():
+            before = self._spans.get((each.name, start), {})
+            self._changed |= {key for key, counts in span.items() if before.get(key) != counts}
+            self._spans[each.name, start] = span
+        kept = {(each.name, start) for each in RESOLUTIONS for start in each.starts(now)}
+        self._spans = {place: span for place, span in self._spans.items() if place in kept}
+
+    def lately(self, endpoint: EndpointKey, now: int, *, since: int) -> list[tuple[int, int]]:
+        """Return how many attempts succeeded and failed after `since`: just now, … in 30 s.
+
+        Every stretch that ends now counts by itself: who fails now is not saved by having served
+        well before, however few calls still come.
+        """
+        starts = [start for start in MOMENTS.starts(now) if start >= since]
+        counts = [self._sum(MOMENTS, [start], endpoint) for start in reversed(starts)]
+        ok = accumulate(each.get(Verdict.OK, 0) for each in counts)
+        failed = accumulate(each.get(Verdict.FAILED, 0) for each in counts)
+        stretches = list(zip(ok, failed, strict=True))
+        return stretches[JUST_NOW - 1 :] or stretches[-1:]
+
+    def recovered(self, endpoint: EndpointKey, now: int, *, since: int) -> tuple[int, int]:
+        """Return how many attempts succeeded and failed in the minutes that began after `since`."""
+        seen = self._sum(MINUTES, [s for s in MINUTES.starts(now) if s >= since], endpoint)
+        return seen.get(Verdict.OK, 0), seen.get(Verdict.FAILED, 0)
+
+    def tried_lately(self, now: int) -> set[EndpointKey]:
+        return self._endpoints(MOMENTS, MOMENTS.starts(now))
+
+    def evidence(self, now: int) -> dict[EndpointKey, Evidence]:
+        """Return what is known by counts: made anew where they changed, or a window moved on."""
+        written = (MINUTES.open(now), HOURS.open(now))
+        if written != self._written:
+            self._written = written
+            self._closed, self._evidence = {}, {}
+            minutes = self._endpoints(MINUTES, MINUTES.starts(now))
+            self._changed = minutes | self._endpoints(HOURS, HOURS.starts(now))
+        for endpoint in self._changed:
+            self._evidence[endpoint] = self._of(endpoint, now)
+        self._changed = set()
+        return self._evidence
+
+    def _endpoints(self, resolution: Resolution, starts: Iterable[int]) -> set[EndpointKey]:
+        spans = (self._spans.get((resolution.name, start), {}) for start in starts)
+        return {endpoint for span in spans for endpoint in span}
+
+    def _sum(self, resolution: Resolution, starts: Iterable[int], endpoint: EndpointKey) -> Counts:
+        spans = (self._spans.get((resolution.name, start), {}) for start in starts)
+        return _added(*(span[endpoint] for span in spans if endpoint in span))
+
+    def _of(self, endpoint: EndpointKey, now: int) -> Evidence:
+        closed = self._closed.get(endpoint)
+        if closed is None:
+            closed = self._closed[endpoint] = self._closed_sums(endpoint, now)
+        minutes, hours = self._written
+        latest = self._sum(MINUTES, minutes, endpoint)
+        return _evidence(
+            _Sums(
+                _added(closed.five, latest),
+                _added(closed.thirty, latest),
+                _added(closed.day, self._sum(HOURS, hours, endpoint)),
+            )
+        )
+
+    def _closed_sums(self, endpoint: EndpointKey, now: int) -> _Sums:
+        minutes = [start for start in MINUTES.starts(now) if start not in self._written[0]]
+        hours = [start for start in HOURS.starts(now) if start not in self._written[1]]
+        recent = MINUTES.starts(now)[-FIVE - 1]
+        five = [start for start in minutes if start >= recent]
+        return _Sums(
+            self._sum(MINUTES, five, endpoint),
+            self._sum(MINUTES, minutes, endpoint),
+            self._sum(HOURS, hours, endpoint),
+        )
+
+
+def _added(*parts: Counts) -> Counts:
+    total: Counts = {}
+    for part in parts:
+        for code, seen in part.items():
+            total[code] = total.get(code, 0) + seen
+    return total
+
+
+def _evidence(sums: _Sums) -> Evidence:
+    five, thirty = sums.five, sums.thirty
+    limited = five.get(Verdict.LIMITED, 0)
+    answered = _counted(five) + limited
+    return Evidence(
+        uptime_5m=_uptime(five),
+        uptime_30m=_uptime(thirty),
+        uptime_1d=_uptime(sums.day),
+        attempts_5m=_counted(five),
+        latency_5m=_seconds(five),
+        latency_30m=_seconds(thirty),
+        throughput_5m=_speed(five),
+        throughput_30m=_speed(thirty),
+        rate_limited_5m=limited / answered if answered else 0.0,
+    )
+
+
+def with_circuits(
+    evidence: Mapping[EndpointKey, Evidence],
+    circuits: Mapping[EndpointKey, Breaker],
+    pauses: Mapping[EndpointKey, Pause],
+    in_flight: Mapping[EndpointKey, int],
+    now: int,
+) -> dict[EndpointKey, Evidence]:
+    """Add what is known beside counts: circuits, pauses, calls in flight.
+
+    A disabled credential opens the circuits of all its provider's endpoints that are known.
+    """
+    told = dict(evidence)
+    disabled = {provider for provider, model in circuits if model == WHOLE_PROVIDER}
+    theirs = {endpoint for endpoint in evidence if endpoint[0] in disabled} if disabled else set()
+    for endpoint in {*circuits, *pauses, *in_flight, *theirs}:
+        known = evidence.get(endpoint, NOTHING_KNOWN)
+        asked = replace(known, in_flight=in_flight.get(endpoint, 0))
+        pause = pauses.get(endpoint)
+        if pause is not None and pause.until > now:
+            asked = replace(_paused(asked, pause.until, Circuit.CLOSED, now), pause=pause)
+        for key in (endpoint, (endpoint[0], WHOLE_PROVIDER)):
+            if (breaker := circuits.get(key)) is not None:
+                asked = _paused(asked, breaker.until, _shown(breaker, now), now)
+        told[endpoint] = asked
+    return told
+
+
+def _shown(breaker: Breaker, now: int) -> Circuit:
+    """Return a breaker's position as routing should see it: while a probe runs it is shut."""
+    circuit = breaker.circuit(now)
+    is_probed = circuit is Circuit.HALF_OPEN and not breaker.takes_probe(now)
+    return Circuit.OPEN if is_probed else circuit
+
+
+def _paused(known: Evidence, until: int, circuit: Circuit, now: int) -> Evidence:
+    """Return the evidence with the later pause and the worse circuit."""
+    later = max(known.paused_until, until if until > now else 0)
+    worse = max(circuit, known.circuit, key=_RANK.index)
+    return replace(known, paused_until=later, circuit=worse)
+
+
+_RANK = (Circuit.CLOSED, Circuit.HALF_OPEN, Circuit.OPEN)
+
+
+def _counted(counts: Counts) -> int:
+    return counts.get(Verdict.OK, 0) + counts.get(Verdict.FAILED, 0)
+
+
+def _uptime(counts: Counts) -> float | None:
+    counted = _counted(counts)
+    return counts.get(Verdict.OK, 0) / counted if counted else None
+
+
+def _seconds(counts: Counts) -> Percentiles | None:
+    found = histogram.percentiles(buckets.histogram(counts, buckets.WAIT))
+    if found is None:
+        return None
+    return Percentiles(found.p50 / 1000, found.p75 / 1000, found.p90 / 1000, found.p99 / 1000)
+
+
+def _speed(counts: Counts) -> Percentiles | None:
+    return histogram.percentiles(buckets.histogram(counts, buckets.SPEED), falling=True)

@@ -1,0 +1,85 @@
+"""Pause and resume providers for the whole installation, while everything runs.
+
+The rows are in the database, so that a pause outlives every process. Each process that calls
+providers reads them once a second. A job of a paused provider waits in the database, or goes to
+another endpoint of its plan; calls that have begun end normally.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import structlog
+from sqlalchemy import Connection, select
+
+from broker.background import stopped
+from broker.providers.pacing import Busy, Cause
+from broker.storage.database import Database
+from broker.storage.tables import PausedProvider, columns, table
+
+REFRESH_SECONDS = 1.0
+LOOK_AGAIN_MS = 2_000
+"""Milliseconds until a job of a paused provider is looked at again."""
+
+log = structlog.get_logger()
+
+_paused = table(PausedProvider)
+
+
+class Pause(Protocol):
+    """A row of `paused_providers`."""
+
+    provider: str
+    reason: str | None
+    paused_by: str
+    paused_at: int  # Unix ms
+
+
+def read_pauses(connection: Connection) -> Sequence[Pause]:
+    """Return what is paused, by slug."""
+    rows: Sequence[Pause] = connection.execute(
+        select(*columns(Pause, _paused)).order_by(_paused.c.provider)
+    ).all()
+    return rows
+
+
+class LivePauses:
+    """The pauses as they were a second ago, for one process."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._providers: frozenset[str] = frozenset()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Read the pauses, and follow their changes from now on."""
+        await self.refresh()
+        self._task = asyncio.create_task(self._run(), name="provider-pauses")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            await stopped([self._task])
+
+    async def refresh(self) -> None:
+        rows = await self._database.read(read_pauses)
+        self._providers = frozenset(row.provider for row in rows)
+
+    @property
+    def providers(self) -> frozenset[str]:
+        return self._providers
+
+    def __contains__(self, provider: str) -> bool:
+        return provider in self._providers
+
+    def busy(self, now: int) -> Mapping[str, Busy]:
+        """Return, for each paused provider, what its jobs wait for."""
+        until = now + LOOK_AGAIN_MS
+        return {each: Busy(each, Cause.PAUSED, until) for each in self._providers}
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            try:
+                await self.refresh()
+            except Exception as error:  # noqa: BLE001  # the next look is near
+                log.warning("provider_pauses.not_read", error=str(error))

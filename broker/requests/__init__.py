@@ -1,0 +1,1 @@
+"""Request bodies: validation, parameters, plugins, sizes and token estimates."""

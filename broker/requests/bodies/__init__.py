@@ -1,0 +1,21 @@
+"""Bodies of requests, checked before anything is done. Unknown fields pass: providers know more."""
+
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from broker.completion import Json
+from broker.requests.bodies.operations import SCHEMAS
+from broker.requests.bodies.problems import invalid, plainly
+
+__all__ = ["SCHEMAS", "invalid", "plainly", "validated"]
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+def validated(schema: type[Body], body: Json, *, inside: str | None = None) -> Body:
+    """Check a body against its schema. Raises an error that names the field."""
+    try:
+        return schema.model_validate(body)
+    except ValidationError as error:
+        raise invalid(error, [inside] if inside else []) from None

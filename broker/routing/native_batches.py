@@ -1,0 +1,85 @@
+"""Which jobs go into a provider's own half-price batch, and where in their plan. Pure.
+
+A batch API is declared: `batches` of a vendor (`catalog/vendors.toml`) or of a `[[providers]]`
+table names it, `BATCHED` says what it takes. The workers' translators are in `native_batches`.
+"""
+
+from dataclasses import replace
+from typing import TypedDict
+
+from broker.completion import Json
+from broker.errors import InvalidRequestError
+from broker.pricing import BATCH_TIER, Price
+from broker.queues import NATIVE_LANE
+from broker.requests.operations import Operation
+from broker.routing.plans import Plan
+
+USUAL_DISCOUNT_PERCENT = 50
+"""What all known batch APIs take off, where the catalog does not know better."""
+
+BATCHED: dict[str, frozenset[Operation]] = {
+    "openai": frozenset({Operation.CHAT, Operation.EMBEDDINGS, Operation.COMPLETIONS}),
+    "groq": frozenset({Operation.CHAT}),
+    "mistral": frozenset({Operation.CHAT, Operation.EMBEDDINGS}),
+    "anthropic": frozenset({Operation.CHAT}),
+    "gemini": frozenset({Operation.CHAT}),
+}
+"""By batch API. A test holds it against the workers' registry."""
+
+
+class NativeColumns(TypedDict, total=False):
+    """What the lane changes in a job's row."""
+
+    lane: str
+    position: int
+    provider: str
+
+
+def in_batch(price: Price) -> Price:
+    """Return the price of an endpoint's batch lane, with the usual discount where none is known."""
+    usual = price.batch_discount or USUAL_DISCOUNT_PERCENT
+    tiers = tuple(replace(tier, price=in_batch(tier.price)) for tier in price.tiers)
+    return replace(price, batch_discount=usual, tiers=tiers)
+
+
+def takes(api: str | None, operation: Operation) -> bool:
+    """Whether this batch API (None: there is none) takes the operation."""
+    return api is not None and operation in BATCHED.get(api, ())
+
+
+def columns(body: Json, plan: Plan, *, patience_ms: int | None, least_ms: int) -> NativeColumns:
+    """Return the columns of a job that goes into the native lane; none for one that does not.
+
+    `patience_ms` is how far away the deadline is that the caller named, if one was: with
+    `provider.prefer: "cheapest"` it must be `least_ms` at least. Where no endpoint of the first
+    model has a batch API the job takes its ordinary lane. Raises InvalidRequestError for a stream
+    that asks for the batch tier.
+    """
+    asked = body.get("service_tier") == BATCH_TIER
+    if asked and body.get("stream"):
+        raise InvalidRequestError(
+            'A provider\'s batch does not stream: leave out `stream` or `service_tier: "batch"`.',
+            param="stream",
+        )
+    patient = patience_ms is not None and patience_ms >= least_ms and _prefers_cheapest(body)
+    if not (asked or patient) or body.get("stream"):
+        return {}
+    place = _place(plan)
+    if place is None:
+        return {}
+    return {"lane": NATIVE_LANE, "position": place, "provider": plan[place].provider}
+
+
+def _prefers_cheapest(body: Json) -> bool:
+    provider = body.get("provider")
+    return isinstance(provider, dict) and provider.get("prefer") == "cheapest"
+
+
+def _place(plan: Plan) -> int | None:
+    """Return the first place of the first model whose provider batches this operation."""
+    for place in range(len(plan)):
+        if plan[place].model != plan[0].model:
+            return None
+        if plan[place].batched:
+            return place
+    return None

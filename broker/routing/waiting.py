@@ -1,0 +1,71 @@
+"""Where a job waits that cannot be sent now: at its place of the plan, or at a sooner one. Pure."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from broker.providers.endpoint_stats import EndpointKey
+from broker.providers.pacing.limits import Busy, Cause
+from broker.routing.plans import Plan
+
+WORTH_MOVING_MS = 250
+"""An earlier place in the plan is the better one: it is left only for a gain that can be felt."""
+
+ABSENT_MS = 30_000
+"""How long to wait before looking again for a provider that is not configured."""
+
+
+def absent(provider: str, now: int) -> Busy:
+    """What a job of a provider waits for that is not configured: that somebody brings it back."""
+    return Busy(provider, Cause.NOT_CONFIGURED, now + ABSENT_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Congestion:
+    """What is known to be busy, in Unix milliseconds."""
+
+    providers: Mapping[str, Busy] = field(default_factory=dict)
+    endpoints: Mapping[EndpointKey, Busy] = field(default_factory=dict)
+    configured: Collection[str] | None = None  # the providers there are, where that is known
+
+    def at(self, provider: str, model: str, now: int) -> Busy | None:
+        """Return what an endpoint waits for the longest."""
+        if self.configured is not None and provider not in self.configured:
+            return absent(provider, now)
+        found = (self.providers.get(provider), self.endpoints.get((provider, model)))
+        return max((busy for busy in found if busy), key=lambda busy: busy.until, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in the plan, free at `at` (Unix ms); `busy` says what it waits for."""
+
+    position: int
+    at: int
+    busy: Busy | None = None
+
+
+def best_place(
+    plan: Plan,
+    position: int,
+    congestion: Congestion,
+    now: int,
+    closed: Collection[int] = (),
+) -> Place:
+    """Return where the job is served soonest; its present place unless another is clearly sooner.
+
+    Positions that are `closed` are no choice.
+    """
+    here = _place(plan, position, congestion, now)
+    others = [
+        _place(plan, other, congestion, now)
+        for other in range(len(plan))
+        if other != position and other not in closed
+    ]
+    soonest = min(others, key=lambda place: (place.at, place.position), default=here)
+    return soonest if soonest.at + WORTH_MOVING_MS <= here.at else here
+
+
+def _place(plan: Plan, position: int, congestion: Congestion, now: int) -> Place:
+    endpoint = plan[position]
+    busy = congestion.at(*endpoint.key, now)
+    return Place(position, max(busy.until, now) if busy else now, busy)

@@ -1,0 +1,137 @@
+"""Which keys of its own a caller brings to which provider, and what that makes of a plan. Pure.
+
+The order is OpenRouter's (its docs, "BYOK"): prioritised keys, the installation's own, fallback
+keys; whoever brings a key is served with it first, even against `provider.order`.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+from broker.errors import NoEndpointError
+from broker.providers.endpoints import Endpoint
+from broker.routing.filters import Exclusion
+from broker.routing.plans import Plan, PlannedEndpoint
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKey:
+    """A workspace's key of a provider, without the key itself."""
+
+    id: str
+    provider: str
+    name: str  # or its masked form
+    is_fallback: bool = False
+    is_required: bool = False
+    is_byok_only: bool = False
+    disabled: bool = False
+    is_refused: bool = False  # it was the provider that had it disabled
+    allowed_models: frozenset[str] | None = None
+    allowed_key_ids: frozenset[str] | None = None
+    allowed_user_ids: frozenset[str] | None = None
+
+    def is_for(self, api_key_id: str, user_id: str | None) -> bool:
+        """Whether this caller may use it."""
+        by_key = self.allowed_key_ids is None or api_key_id in self.allowed_key_ids
+        return by_key and (self.allowed_user_ids is None or user_id in self.allowed_user_ids)
+
+    def covers(self, model: str) -> bool:
+        return self.allowed_models is None or model in self.allowed_models
+
+    def rules_out_shared(self, model: str) -> bool:
+        """Whether the installation's key must not be used: also once this one was refused."""
+        if self.disabled and not self.is_refused:
+            return False
+        return self.is_byok_only or (self.is_required and self.covers(model))
+
+
+@dataclass(frozen=True, slots=True)
+class OwnKeys:
+    """What one caller brings along."""
+
+    by_provider: Mapping[str, Sequence[OwnKey]] = field(default_factory=dict)  # in their order
+    unlit: frozenset[str] = frozenset()  # providers for which the installation has no key
+
+    @property
+    def providers(self) -> frozenset[str]:
+        """Providers that can be called with a key of this caller's."""
+        return frozenset(
+            slug
+            for slug, keys in self.by_provider.items()
+            if any(not each.disabled for each in keys)
+        )
+
+    def allows_shared(self, endpoint: Endpoint) -> bool:
+        """Whether the installation's key may serve this caller here."""
+        keys = self.by_provider.get(endpoint.provider, ())
+        ruled_out = any(each.rules_out_shared(endpoint.model) for each in keys)
+        return endpoint.provider not in self.unlit and not ruled_out
+
+    def serving(self, endpoint: Endpoint) -> list[OwnKey]:
+        """Return the keys that may call this endpoint, in the order to try them."""
+        keys = self.by_provider.get(endpoint.provider, ())
+        return [each for each in keys if not each.disabled and each.covers(endpoint.model)]
+
+    def may_call(self, endpoint: Endpoint) -> bool:
+        """Whether a request of this caller's can leave for an endpoint, with whichever key."""
+        return self.allows_shared(endpoint) or bool(self.serving(endpoint))
+
+
+NO_KEYS = OwnKeys()
+
+
+def choosable(
+    served: Mapping[str, Sequence[Endpoint]], named: Collection[str], own: OwnKeys
+) -> Mapping[str, Sequence[Endpoint]]:
+    """Leave to a router's choice only what the caller can be served by.
+
+    Who names a model keeps all its endpoints, and is told why none can be used.
+    """
+    if not own.by_provider:
+        return served
+    return {
+        slug: each if slug in named else [place for place in each if own.may_call(place)]
+        for slug, each in served.items()
+    }
+
+
+def planned(plan: Plan, own: OwnKeys) -> Plan:
+    """Return the plan with a place for each key that may be used. Raises NoEndpointError.
+
+    Within each model the caller's prioritised keys go first, and fallback keys last.
+    """
+    if not own.by_provider:
+        return plan
+    places: list[PlannedEndpoint] = []
+    for _, group in groupby(plan.places, key=lambda each: each.endpoint.model):
+        ways = [way for place in group for way in _ways(place, own)]
+        ways.sort(key=lambda way: way[0])  # stable: the plan's order within each rank
+        places += [place for _, place in ways]
+    excluded = tuple(
+        Exclusion(each.endpoint.provider, each.endpoint.model, "byok_required")
+        for each in plan.places
+        if not own.may_call(each.endpoint)
+    )
+    if not places:
+        names = ", ".join(sorted({each.provider for each in excluded}))
+        raise NoEndpointError(
+            f"Only the workspace's own keys may be used with {names}, and none of them is enabled "
+            "and allowed for this model: see GET /api/v1/byok.",
+            param="model",
+        )
+    if places[0].endpoint.is_byok:  # a provider's batch is made with our key
+        places = [replace(each, endpoint=replace(each.endpoint, batched=False)) for each in places]
+    return replace(plan, places=places, excluded=(*plan.excluded, *excluded))
+
+
+FIRST, SHARED, LAST = range(3)
+
+
+def _ways(place: PlannedEndpoint, own: OwnKeys) -> Iterator[tuple[int, PlannedEndpoint]]:
+    """Yield the ways to call an endpoint: its rank, and the place."""
+    for key in own.serving(place.endpoint):
+        endpoint = replace(place.endpoint, credential=key.id, batched=False)
+        reason = f"{place.reason}, with your key {key.name}"
+        yield LAST if key.is_fallback else FIRST, PlannedEndpoint(endpoint, reason)
+    if own.allows_shared(place.endpoint):
+        yield SHARED, place

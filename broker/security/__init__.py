@@ -1,0 +1,1 @@
+"""Encryption, signed links, redaction, and rules for URLs that callers hand in."""

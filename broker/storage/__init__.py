@@ -1,0 +1,1 @@
+"""Storage: the database with its tables, and the files beside it."""

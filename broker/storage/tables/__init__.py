@@ -1,0 +1,65 @@
+"""Every table. Times are Unix milliseconds, money is nano-dollars, JSON is text made by orjson.
+
+Tables have no behaviour. Queries are built of a `table`; `columns` says what they read of it.
+"""
+
+from broker.storage.tables.accounts import (
+    ApiKey,
+    AuditEntry,
+    Member,
+    OneTimeToken,
+    User,
+    UserSession,
+    Workspace,
+)
+from broker.storage.tables.batches import Batch, BatchLine
+from broker.storage.tables.budgets import Budget, BudgetNotice
+from broker.storage.tables.catalog import CatalogImport, CatalogOffer
+from broker.storage.tables.coalescing import CoalescedJob
+from broker.storage.tables.columns import columns, table
+from broker.storage.tables.credentials import ProviderCredential
+from broker.storage.tables.files import StoredFile
+from broker.storage.tables.jobs import Attempt, Generation, Job, JobPayload
+from broker.storage.tables.ledger import LedgerAccount, LedgerEntry
+from broker.storage.tables.native_batches import NativeBatch, NativeLine
+from broker.storage.tables.presets import Preset, PresetVersion
+from broker.storage.tables.providers import PausedProvider
+from broker.storage.tables.usage import UsageRollup
+from broker.storage.tables.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
+
+__all__ = [
+    "ApiKey",
+    "Attempt",
+    "AuditEntry",
+    "Batch",
+    "BatchLine",
+    "Budget",
+    "BudgetNotice",
+    "CatalogImport",
+    "CatalogOffer",
+    "CoalescedJob",
+    "Delivery",
+    "DeliveryAttempt",
+    "Generation",
+    "Job",
+    "JobPayload",
+    "LedgerAccount",
+    "LedgerEntry",
+    "Member",
+    "NativeBatch",
+    "NativeLine",
+    "OneTimeToken",
+    "PausedProvider",
+    "Preset",
+    "PresetVersion",
+    "ProviderCredential",
+    "StoredFile",
+    "UsageRollup",
+    "User",
+    "UserSession",
+    "WebhookEndpoint",
+    "WebhookSecret",
+    "Workspace",
+    "columns",
+    "table",
+]

@@ -1,0 +1,78 @@
+"""Batches and their lines. A line that was understood is an ordinary job.
+
+What a batch has done is counted from its jobs while it runs, so that a line's end costs nothing
+more than any job's; the totals are written down once, when the batch ends.
+"""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import Column, Index, Text
+from sqlmodel import Field, SQLModel
+
+from broker.storage.tables.columns import big, partial_index
+
+_OPEN = "state IN ('validating', 'in_progress', 'finalizing', 'cancelling')"
+_KEYED = "idempotency_key IS NOT NULL"
+_DIGESTED = "digest IS NOT NULL"
+
+
+class Batch(SQLModel, table=True):
+    """A file of requests and what became of it. The state is written by `broker.batches` only."""
+
+    __tablename__: ClassVar[Any] = "batches"
+    __table_args__: ClassVar[Any] = (
+        Index("ix_batches_workspace", "workspace_id", "id"),
+        partial_index("ix_batches_open", "state", where=_OPEN),
+        partial_index(
+            "uq_batches_idempotency", "workspace_id", "idempotency_key", where=_KEYED, unique=True
+        ),
+    )
+
+    id: str = Field(primary_key=True)  # batch_…
+    workspace_id: str
+    api_key_id: str
+    state: str  # OpenAI's eight words
+    endpoint: str  # the operation of lines that name none
+    input_file_id: str
+    inline: bool = False  # the requests came in the body: so do the results
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    completion_window: str  # as it was asked, e.g. 24h
+    options: str = Field(sa_column=Column(Text, nullable=False))  # JSON, see `batches.Options`
+    priority: int = 0  # higher goes first among the batches of a workspace
+    max_concurrency: int | None = None  # lines in flight at a time
+    max_cost_nanos: int | None = Field(default=None, sa_column=big(nullable=True))
+    webhook: str | None = Field(default=None, sa_column=Column(Text))  # JSON: {url, events}
+    retry_of: str | None = None  # the batch whose failed lines these are
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    cursor: int = Field(sa_column=big())  # bytes of the input that have become lines
+    lines_read: int = 0  # lines of the input, up to the cursor
+    lines_total: int = 0  # lines of the whole input
+    stop_reason: str | None = None  # why it ends early: cancelled, max_cost, on_error, …
+    waits_for: str | None = None  # why no further line is taken in at present
+    totals: str | None = Field(default=None, sa_column=Column(Text))  # JSON, once it has ended
+    errors: str | None = Field(default=None, sa_column=Column(Text))  # JSON list, OpenAI's shape
+    created_at: int = Field(sa_column=big())
+    expires_at: int = Field(sa_column=big())
+    in_progress_at: int | None = Field(default=None, sa_column=big(nullable=True))
+    finalizing_at: int | None = Field(default=None, sa_column=big(nullable=True))
+    cancelling_at: int | None = Field(default=None, sa_column=big(nullable=True))
+    ended_at: int | None = Field(default=None, sa_column=big(nullable=True))
+
+
+class BatchLine(SQLModel, table=True):
+    """One line of a batch: the job it became, or why it became none."""
+
+    __tablename__: ClassVar[Any] = "batch_lines"
+    __table_args__: ClassVar[Any] = (
+        Index("uq_batch_lines_custom_id", "batch_id", "custom_id", unique=True),
+        partial_index("ix_batch_lines_digest", "batch_id", "digest", where=_DIGESTED),
+    )
+
+    batch_id: str = Field(primary_key=True, foreign_key="batches.id")
+    number: int = Field(primary_key=True)  # of the line in the input, from 1
+    custom_id: str | None = None  # None: the line could not be read that far
+    job_id: str | None = None  # several lines share one where the batch asked for `dedupe`
+    digest: str | None = None  # of what is asked, where the batch asked for `dedupe`
+    error: str | None = Field(default=None, sa_column=Column(Text))  # JSON {status, error}

@@ -1,0 +1,171 @@
+"""Jobs, their attempts, and what came of them. A job's state is written by `broker.lifecycle` only.
+
+Hot rows are narrow: a job's bodies live apart in `job_payloads`, so that claiming, renewing a lease
+and recording never rewrite a prompt.
+"""
+
+from typing import Any, ClassVar
+
+from sqlalchemy import Column, Index, LargeBinary, Text, false
+from sqlmodel import Field, SQLModel
+
+from broker.storage.tables.columns import big, partial_index
+
+_KEPT = "ended_at IS NOT NULL AND (kept IS NULL OR kept <> 'nothing')"
+_PRIVATE = "store IS NOT NULL AND (kept IS NULL OR kept <> 'nothing')"
+
+
+class Job(SQLModel, table=True):
+    """One customer request and its life. The state is written by `broker.lifecycle` only."""
+
+    __tablename__: ClassVar[Any] = "jobs"
+    __table_args__: ClassVar[Any] = (
+        # The dispatcher's question: what is due?
+        Index("ix_jobs_due", "state", "lane", "line", "dispatch_at"),
+        # Its other question: of whom does something wait at a provider, and which is the oldest?
+        partial_index(
+            "ix_jobs_line",
+            "provider",
+            "lane",
+            "line",
+            "dispatch_at",
+            where="line IS NOT NULL AND state IN ('queued', 'scheduled')",
+        ),
+        # Of the jobs for later, whose time has come?
+        partial_index("ix_jobs_scheduled", "dispatch_at", where="state = 'scheduled'"),
+        # Whose time is up while it waits?
+        partial_index("ix_jobs_deadline", "deadline_at", where="state IN ('queued', 'scheduled')"),
+        # A lost worker's jobs, and a caller's list, newest first.
+        partial_index("ix_jobs_lease", "lease_expires_at", where="lease_expires_at IS NOT NULL"),
+        Index("ix_jobs_workspace", "workspace_id", "id"),
+        partial_index("ix_jobs_batch", "batch_id", "state", where="batch_id IS NOT NULL"),
+        partial_index(
+            "ix_jobs_session", "workspace_id", "session_id", where="session_id IS NOT NULL"
+        ),
+        partial_index("ix_jobs_end_user", "workspace_id", "end_user", where="end_user IS NOT NULL"),
+        # What is to be forgotten, by age or by its own wish?
+        partial_index("ix_jobs_kept", "workspace_id", "ended_at", where=_KEPT),
+        partial_index("ix_jobs_private", "store", "kept", "ended_at", where=_PRIVATE),
+        partial_index(
+            "uq_jobs_idempotency",
+            "workspace_id",
+            "idempotency_key",
+            where="idempotency_key IS NOT NULL",
+            unique=True,
+        ),
+    )
+
+    id: str = Field(primary_key=True)  # job_…
+    workspace_id: str
+    api_key_id: str
+    state: str
+    operation: str  # the API path the job stands for, e.g. /v1/chat/completions
+    lane: str
+    model: str  # the slug asked for first
+    provider: str  # whose queue it is on now
+    stream: bool = False  # the provider is asked for a stream and its events are kept
+    position: int = 0  # place in the plan
+    attempt: int = 0  # number of the latest attempt; the fence of every running update
+    attempts_used: int = 0  # attempts that count against max_attempts
+    tries_here: int = 0  # attempts in a row at this position
+    max_attempts: int
+    on_unknown: str
+    available_at: int = Field(sa_column=big())  # not to be claimed before
+    dispatch_at: int = Field(sa_column=big())  # when the dispatcher publishes it (again)
+    deadline_at: int = Field(sa_column=big())
+    lease_owner: str | None = None  # the worker process that runs it
+    lease_expires_at: int | None = Field(default=None, sa_column=big(nullable=True))
+    cancel_requested: bool = False
+    idempotency_key: str | None = None
+    fingerprint: str | None = None  # of the body that came with the idempotency key
+    hold_nanos: int = Field(sa_column=big())
+    batch_id: str | None = None  # the batch it is a line of
+    priority: int = 0  # among the waiting jobs of one batch or workspace; higher goes first
+    app: str | None = None  # what program asked, by its own word
+    end_user: str | None = None  # for whom it asked, by its own word
+    session_id: str | None = None
+    line: str | None = None  # where it waits to be fed, see fairness; None: published directly
+    waiting_for: str | None = Field(default=None, sa_column=Column(Text))  # JSON: why not sent yet
+    waiting_since: int | None = Field(
+        default=None, sa_column=big(nullable=True)
+    )  # before deferrals
+    coalesced_with: str | None = (
+        None  # the job that makes the call this one shares; itself, perhaps
+    )
+    webhook: str | None = Field(default=None, sa_column=Column(Text))  # JSON: {url, events}
+    store: str | None = None  # what is kept of its bodies, see privacy; None = everything
+    kept: str | None = None  # what is still there of them; None = everything
+    fetched_at: int | None = Field(default=None, sa_column=big(nullable=True))  # if that ends it
+    error: str | None = Field(default=None, sa_column=Column(Text))  # JSON, once it ended badly
+    created_at: int = Field(sa_column=big())
+    started_at: int | None = Field(default=None, sa_column=big(nullable=True))
+    ended_at: int | None = Field(default=None, sa_column=big(nullable=True))
+
+
+class JobPayload(SQLModel, table=True):
+    """A job's bodies: written at submission and once at the end."""
+
+    __tablename__: ClassVar[Any] = "job_payloads"
+
+    job_id: str = Field(primary_key=True, foreign_key="jobs.id")
+    request: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # the body, JSON
+    plan: bytes = Field(sa_column=Column(LargeBinary, nullable=False))  # JSON, see routing
+    quotes: str | None = Field(default=None, sa_column=Column(Text))  # JSON: what each place holds
+    extra: str | None = Field(default=None, sa_column=Column(Text))  # metadata and attribution
+    response: bytes | None = Field(default=None, sa_column=Column(LargeBinary))  # the answer, JSON
+    events: bytes | None = Field(
+        default=None, sa_column=Column(LargeBinary)
+    )  # a stream's log, zlib
+
+
+class Attempt(SQLModel, table=True):
+    """One try of a job on one endpoint, committed before its request is sent."""
+
+    __tablename__: ClassVar[Any] = "attempts"
+
+    job_id: str = Field(primary_key=True, foreign_key="jobs.id")
+    number: int = Field(primary_key=True)
+    provider: str
+    model: str
+    worker: str
+    queued_ms: int  # from becoming available to being claimed
+    started_at: int = Field(sa_column=big())
+    ended_at: int | None = Field(default=None, sa_column=big(nullable=True))
+    outcome: str | None = None  # None while it runs
+    http_status: int | None = None
+    error_type: str | None = None
+    error_message: str | None = Field(default=None, sa_column=Column(Text))
+    first_token_ms: int | None = None
+    duration_ms: int | None = None
+    upstream_id: str | None = None
+    credential_id: str | None = None  # the workspace's own key; None = the installation's
+
+
+class Generation(SQLModel, table=True):
+    """What a job's successful attempt produced: usage and cost. One a job at most."""
+
+    __tablename__: ClassVar[Any] = "generations"
+    __table_args__: ClassVar[Any] = (Index("ix_generations_workspace", "workspace_id", "id"),)
+
+    id: str = Field(primary_key=True)  # gen-…, derived from the job's id
+    job_id: str = Field(foreign_key="jobs.id", unique=True)
+    workspace_id: str
+    attempt: int
+    provider: str
+    model: str
+    upstream_id: str | None = None
+    streamed: bool
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    usage_estimated: bool = False
+    cost_nanos: int = Field(sa_column=big())  # what we charge
+    is_byok: bool = Field(default=False, sa_column_kwargs={"server_default": false()})
+    byok_cost_nanos: int = Field(default=0, sa_column=big(default=0))  # what it charged their key
+    first_token_ms: int | None = None
+    duration_ms: int
+    created_at: int = Field(sa_column=big())

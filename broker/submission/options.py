@@ -1,0 +1,113 @@
+"""What is asked of a job, what was decided about it, and what became of its submission."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from broker.billing.funds import Payer
+from broker.completion import Json
+from broker.errors import WaybillError
+from broker.lifecycle.retries import OnUnknown
+from broker.queues import Lane
+from broker.rate_limits import Limit
+from broker.requests.operations import Operation
+from broker.submission.quotes import Quotes
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a caller may ask of a job beyond its body. Times are Unix milliseconds."""
+
+    operation: Operation = Operation.CHAT
+    lane: Lane = Lane.INTERACTIVE
+    idempotency_key: str | None = None
+    not_before: int | None = None
+    deadline: int | None = None
+    max_attempts: int | None = None
+    max_cost_nanos: int | None = None
+    on_unknown: OnUnknown = OnUnknown.RETRY
+    webhook: str | None = None  # JSON {url, events}, see `webhooks.job_webhook`
+    batch_id: str | None = None
+    priority: int = 0  # higher goes first
+    session_id: str | None = None  # the body's own goes before it
+    app: str | None = None  # what program asks
+    store: str | None = None  # what is kept of it, see `privacy`
+    origin: Json = field(default_factory=dict)  # the headers that say where it came from
+    coalesce: bool = False  # one call with the identical jobs of its workspace, see `coalescing`
+    extra: Json = field(default_factory=dict)  # metadata, given back as it came
+    asked: Json | None = None  # the body as it came, where a preset was merged into it
+    preset_prompt: bool = False  # the first message is the preset's, and not for every reader
+
+
+class Schedule(TypedDict):
+    """When a job may run, and when the dispatcher looks at it."""
+
+    state: str
+    available_at: int
+    dispatch_at: int
+    deadline_at: int
+
+
+class JobColumns(Schedule):
+    """The columns of `jobs` that a submission decides."""
+
+    id: str
+    workspace_id: str
+    api_key_id: str
+    operation: str
+    lane: str
+    model: str
+    provider: str
+    stream: bool
+    position: int
+    attempt: int
+    attempts_used: int
+    tries_here: int
+    max_attempts: int
+    on_unknown: str
+    cancel_requested: bool
+    hold_nanos: int
+    batch_id: str | None
+    priority: int
+    app: str | None
+    end_user: str | None
+    session_id: str | None
+    line: str | None
+    webhook: str | None
+    coalesced_with: str | None
+    store: str | None
+    idempotency_key: str | None
+    fingerprint: str | None
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job ready to be inserted: everything decided, nothing written."""
+
+    row: JobColumns
+    payload: Mapping[str, Any]  # the columns of `job_payloads`
+    payer: Payer
+    held_for: Quotes
+    least_nanos: int = 0  # what it probably costs; its row holds an upper bound
+    limits: Sequence[Limit] = ()  # what it is counted against
+    is_free: bool = False  # a free model was asked for, or is to serve it
+    shares: str | None = None  # fingerprint of the call that it shares with its equals
+    refusal: WaybillError | None = None  # it is only to be found by its key, never to be made
+
+    @property
+    def id(self) -> str:
+        return self.row["id"]
+
+    @property
+    def provider(self) -> str:
+        return self.row["provider"]
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """What became of a submission."""
+
+    job_id: str
+    replayed: bool  # the idempotency key was known: this is the earlier job
+    follows: str | None = None  # it waits for this job's answer, and is not to be published
