@@ -25,12 +25,14 @@ _ABOUT_THE_ACCOUNT = frozenset({ErrorType.RATE_LIMIT_EXCEEDED, ErrorType.PERMISS
 log = structlog.get_logger()
 
 
-def upstream_of(tools: WorkerContext, job: ClaimedJob, route: ProviderRoute) -> Upstream | Failure:
+def upstream_of(
+    context: WorkerContext, job: ClaimedJob, route: ProviderRoute
+) -> Upstream | Failure:
     """Return the provider as this job is to call it, or why it may not.
 
     The headers that waybill.toml adds belong to the installation's account, and stay behind.
     """
-    endpoint, known = job.endpoint, tools.credentials
+    endpoint, known = job.endpoint, context.credentials
     if endpoint.credential is None:
         if known.rules_out_shared(job.workspace_id, *endpoint.key):
             return _skipped(f"Only the workspace's own keys may call {endpoint.provider}.")
@@ -58,19 +60,19 @@ def is_about_the_account(answer: AttemptAnswer) -> bool:
     )
 
 
-async def record_refusal(tools: WorkerContext, job: ClaimedJob, failure: Failure) -> None:
+async def record_refusal(context: WorkerContext, job: ClaimedJob, failure: Failure) -> None:
     """Write down what a provider said to a workspace's key; a 401 disables it."""
     credential = job.endpoint.credential
     assert credential is not None
     for_good = failure.error_type is ErrorType.AUTHENTICATION
     now = now_ms()
-    if now - tools.refused_at.get(credential, 0) < NOTE_AGAIN_MS and not for_good:
+    if now - context.refused_at.get(credential, 0) < NOTE_AGAIN_MS and not for_good:
         return
-    tools.refused_at[credential] = now
+    context.refused_at[credential] = now
     why = f"{failure.http_status} {failure.error_type.value}: {failure.message[:300]}"
     log.warning("credential.refused", credential=credential, provider=job.endpoint.provider)
-    await tools.database.write_grouped(_refuse_many, Refusal(credential, why, for_good, now))
-    await tools.credentials.refresh()
+    await context.database.write_grouped(_refuse_many, Refusal(credential, why, for_good, now))
+    await context.credentials.refresh()
 
 
 def _refuse_many(connection: Connection, refusals: Sequence[Refusal]) -> list[None]:
@@ -98,13 +100,13 @@ def _refuse_many(connection: Connection, refusals: Sequence[Refusal]) -> list[No
     return [None] * len(refusals)
 
 
-def add_credential_providers(tools: WorkerContext) -> None:
+def add_credential_providers(context: WorkerContext) -> None:
     """Make providers known here that only workspaces have keys of: their queues follow."""
-    wanted = tools.credentials.providers() - tools.routes.keys()
+    wanted = context.credentials.providers() - context.routes.keys()
     if not wanted:
         return
-    known = routes(configuration.for_own_keys(tools.settings))
+    known = routes(configuration.for_own_keys(context.settings))
     for slug in sorted(wanted & known.keys()):
-        tools.pacer.add(slug, known[slug].limits)
-        tools.routes[slug] = replace(known[slug], is_shared=False)
+        context.pacer.add(slug, known[slug].limits)
+        context.routes[slug] = replace(known[slug], is_shared=False)
         log.info("provider.lit", provider=slug)

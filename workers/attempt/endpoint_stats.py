@@ -43,7 +43,7 @@ def judged_circuits(run: JobRun) -> list[EndpointKey]:
     return [endpoint.key, (endpoint.provider, WHOLE_PROVIDER)]
 
 
-def record_outcome(tools: WorkerContext, run: JobRun, answer: AttemptAnswer) -> None:
+def record_outcome(context: WorkerContext, run: JobRun, answer: AttemptAnswer) -> None:
     """Record an attempt; what changes a circuit by it is done soon, and off this job's path."""
     if (
         run.job.endpoint.is_byok
@@ -51,19 +51,19 @@ def record_outcome(tools: WorkerContext, run: JobRun, answer: AttemptAnswer) -> 
         and credentials.is_about_the_account(answer)
     ):
         if not _was_skipped(answer):
-            tools.recorder.later(partial(credentials.record_refusal, tools, run.job, answer))
+            context.recorder.later(partial(credentials.record_refusal, context, run.job, answer))
         return
     seen = _seen(run, answer)
     if not _was_skipped(answer):
-        tools.recorder.record(seen)
-    known, provider = tools.observer.circuits, seen.endpoint[0]
+        context.recorder.record(seen)
+    known, provider = context.observer.circuits, seen.endpoint[0]
     is_disabled = bool(known.get((provider, WHOLE_PROVIDER), breaker.CLOSED).until)
     if isinstance(answer, Failure) and refuses_credential(answer) and not is_disabled:
-        tools.recorder.later(partial(_refused, tools, provider, answer))
+        context.recorder.later(partial(_refused, context, provider, answer))
     for key in judged_circuits(run):
         if key in run.probes or known.get(key, breaker.CLOSED).is_troubled:
             step = _step(seen, answer, key, run)
-            tools.recorder.later(partial(_change, tools, key, step))
+            context.recorder.later(partial(_change, context, key, step))
 
 
 def _was_skipped(answer: AttemptAnswer) -> bool:
@@ -128,22 +128,22 @@ def _is_bad(seen: Seen, answer: AttemptAnswer, key: EndpointKey) -> bool:
 
 
 async def _change(
-    tools: WorkerContext, key: EndpointKey, step: Callable[[Breaker], Breaker]
+    context: WorkerContext, key: EndpointKey, step: Callable[[Breaker], Breaker]
 ) -> None:
-    before, after = await circuits.change(tools.redis, key, step)
+    before, after = await circuits.change(context.redis, key, step)
     if before.until and not after.until:
         log.warning("circuit.closed", provider=key[0], model=key[1])
     elif after.trips > before.trips:
         log.warning("circuit.opened", provider=key[0], model=key[1], why=after.why)
 
 
-async def _refused(tools: WorkerContext, provider: str, failure: Failure) -> None:
+async def _refused(context: WorkerContext, provider: str, failure: Failure) -> None:
     """Count a refusal of our credential; the one that disables it is said loudly, once."""
-    credential = fingerprint(tools.routes[provider])
+    credential = fingerprint(context.routes[provider])
     why = f"{failure.http_status} {failure.error_type.value}: {failure.message[:200]}"
     now = now_ms()
     before, after = await circuits.change(
-        tools.redis,
+        context.redis,
         (provider, WHOLE_PROVIDER),
         lambda known: breaker.refused(known, now, credential=credential, why=why),
     )
@@ -157,19 +157,19 @@ async def _refused(tools: WorkerContext, provider: str, failure: Failure) -> Non
         now,
         {"provider": provider, "object": "provider", "reason": why},
     )
-    await tools.database.write_grouped(_announce_many, event)
+    await context.database.write_grouped(_announce_many, event)
 
 
 def _announce_many(connection: Connection, events: Sequence[WebhookEvent]) -> list[int]:
     return [webhooks.fan_out(connection, [event]) for event in events]
 
 
-async def forget_changed_credentials(tools: WorkerContext) -> None:
+async def forget_changed_credentials(context: WorkerContext) -> None:
     """Begin anew with every provider whose credential is another than the one that was refused."""
-    for provider, route in tools.routes.items():
+    for provider, route in context.routes.items():
         credential = fingerprint(route)
         await circuits.change(
-            tools.redis,
+            context.redis,
             (provider, WHOLE_PROVIDER),
             lambda known, own=credential: (  # type: ignore[misc]
                 breaker.CLOSED if known.credential not in ("", own) else known

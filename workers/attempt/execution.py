@@ -50,23 +50,23 @@ from workers.upstream.client import call
 log = structlog.get_logger()
 
 
-async def run_job(tools: WorkerContext, permit: Permit, job_id: str) -> None:
+async def run_job(context: WorkerContext, permit: Permit, job_id: str) -> None:
     """Claim a job, make one attempt, record what came of it. Quiet when it is not ours to run."""
-    async with tools.lanes.turn(permit.lane):
-        job = await claim(tools, job_id, permit.lane)
+    async with context.lanes.turn(permit.lane):
+        job = await claim(context, job_id, permit.lane)
     if job is None:
         return
-    with hold_lease(tools, job):
-        if await pacing.defer_if_blocked(tools, permit, job):
+    with hold_lease(context, job):
+        if await pacing.defer_if_blocked(context, permit, job):
             return
-        run = await begin(tools, job)
-        pacing.expect(tools, permit, run.request.body)
-        failure = await _carry_out(tools, permit, run)
+        run = await begin(context, job)
+        pacing.expect(context, permit, run.request.body)
+        failure = await _carry_out(context, permit, run)
         if failure is not None:
-            await fail(tools, run, failure)
+            await fail(context, run, failure)
 
 
-async def _carry_out(tools: WorkerContext, permit: Permit, run: JobRun) -> Failure | None:
+async def _carry_out(context: WorkerContext, permit: Permit, run: JobRun) -> Failure | None:
     """Call the provider and store its answer; return the failure where there is none.
 
     An unexpected error after the request was sent is such a failure: an attempt that stays open is
@@ -74,12 +74,12 @@ async def _carry_out(tools: WorkerContext, permit: Permit, run: JobRun) -> Failu
     """
     answer: AttemptAnswer | None = None
     try:
-        with pacing.counted(tools, run.job):
-            answer = await skip_open_circuits(tools, run) or await attempt(tools, run)
-            pacing.learn(tools, permit, run.job, answer)
-        record_outcome(tools, run, answer)
-        answer = await repair_answer(tools.sandbox, run, answer)
-        return answer if isinstance(answer, Failure) else await finish(tools, run, answer)
+        with pacing.counted(context, run.job):
+            answer = await skip_open_circuits(context, run) or await attempt(context, run)
+            pacing.learn(context, permit, run.job, answer)
+        record_outcome(context, run, answer)
+        answer = await repair_answer(context.sandbox, run, answer)
+        return answer if isinstance(answer, Failure) else await finish(context, run, answer)
     except OUT_OF_SERVICE:
         raise
     except Exception:
@@ -103,29 +103,29 @@ def crashed(run: JobRun, answer: Completion | Document | None) -> Failure:
 
 
 @contextlib.contextmanager
-def hold_lease(tools: WorkerContext, job: ClaimedJob) -> Iterator[None]:
+def hold_lease(context: WorkerContext, job: ClaimedJob) -> Iterator[None]:
     """Keep the job's lease alive, and be open to its cancellation, for as long as this lasts."""
-    tools.held[job.id] = job.attempt
+    context.held[job.id] = job.attempt
     try:
         yield
     finally:
-        if tools.held.get(job.id) == job.attempt:  # not a later attempt in this process
-            del tools.held[job.id]
-            tools.called_off.pop(job.id, None)
+        if context.held.get(job.id) == job.attempt:  # not a later attempt in this process
+            del context.held[job.id]
+            context.called_off.pop(job.id, None)
 
 
-async def claim(tools: WorkerContext, job_id: str, lane: Lane) -> ClaimedJob | None:
-    lease_ms = int(tools.settings.lease_seconds * 1000)
-    wish = Claim(job_id, tools.worker_id, now_ms(), lease_ms)
-    return await tools.database.write_grouped(claim_many, wish, patient=lane is Lane.BATCH)
+async def claim(context: WorkerContext, job_id: str, lane: Lane) -> ClaimedJob | None:
+    lease_ms = int(context.settings.lease_seconds * 1000)
+    wish = Claim(job_id, context.worker_id, now_ms(), lease_ms)
+    return await context.database.write_grouped(claim_many, wish, patient=lane is Lane.BATCH)
 
 
-async def begin(tools: WorkerContext, job: ClaimedJob) -> JobRun:
+async def begin(context: WorkerContext, job: ClaimedJob) -> JobRun:
     """Open the job's event log at this attempt."""
     body: Json = orjson.loads(job.request)
     request = request_of(job, body)
-    story = await AttemptEvents.open(job, tools.events, tools.redis)
-    watch = Stopwatch(_deadlines(tools, job))
+    story = await AttemptEvents.open(job, context.events, context.redis)
+    watch = Stopwatch(_deadlines(context, job))
     options = body.get("stream_options") or {}
     return JobRun(
         job,
@@ -137,8 +137,8 @@ async def begin(tools: WorkerContext, job: ClaimedJob) -> JobRun:
     )
 
 
-def _deadlines(tools: WorkerContext, job: ClaimedJob) -> Deadlines:
-    settings = tools.settings
+def _deadlines(context: WorkerContext, job: ClaimedJob) -> Deadlines:
+    settings = context.settings
     left = (job.deadline_at - now_ms()) / 1000
     return Deadlines(
         first_byte=settings.first_byte_timeout_seconds,
@@ -147,25 +147,25 @@ def _deadlines(tools: WorkerContext, job: ClaimedJob) -> Deadlines:
     )
 
 
-async def attempt(tools: WorkerContext, run: JobRun) -> AttemptAnswer:
+async def attempt(context: WorkerContext, run: JobRun) -> AttemptAnswer:
     """Call the provider, in a task of its own: the only part of a run that can be stopped."""
     job = run.job
-    if tools.stopping.is_set() or job.id in tools.called_off:
-        return _stopped(tools, job, sent=False)
-    task = asyncio.create_task(_call(tools, run))
-    tools.running[job.id] = stoppable = asyncio.shield(task)
+    if context.stopping.is_set() or job.id in context.called_off:
+        return _stopped(context, job, sent=False)
+    task = asyncio.create_task(_call(context, run))
+    context.running[job.id] = stoppable = asyncio.shield(task)
     try:
         return _redacted(await stoppable)
     except asyncio.CancelledError:
-        run.last = await _hear_out(tools, run, task)
-        if run.last is not None and job.id not in tools.called_off:
+        run.last = await _hear_out(context, run, task)
+        if run.last is not None and job.id not in context.called_off:
             return _redacted(run.last)  # it ended just as it was to be stopped
-        return _stopped(tools, job, sent=run.watch.sent)
+        return _stopped(context, job, sent=run.watch.sent)
     finally:
         task.cancel()
-        if tools.running.get(job.id) in {task, stoppable}:  # not a later attempt of the same job
-            del tools.running[job.id]
-            tools.streaming.discard(job.id)
+        if context.running.get(job.id) in {task, stoppable}:  # not a later attempt of the same job
+            del context.running[job.id]
+            context.streaming.discard(job.id)
 
 
 def _redacted(answer: AttemptAnswer) -> AttemptAnswer:
@@ -173,63 +173,63 @@ def _redacted(answer: AttemptAnswer) -> AttemptAnswer:
 
 
 async def _hear_out(
-    tools: WorkerContext, run: JobRun, task: "asyncio.Task[AttemptAnswer]"
+    context: WorkerContext, run: JobRun, task: "asyncio.Task[AttemptAnswer]"
 ) -> AttemptAnswer | None:
     """Stop a call; one that is cancelled may first bring the usage that its provider will bill."""
     job = run.job
-    waits = tools.called_off.get(job.id, False) and may_hide(job) and job.hold_nanos > 0
+    waits = context.called_off.get(job.id, False) and may_hide(job) and job.hold_nanos > 0
     if waits and run.watch.sent:
-        tools.running[job.id] = task
-        await asyncio.wait({task}, timeout=tools.settings.cancel_drain_seconds)
+        context.running[job.id] = task
+        await asyncio.wait({task}, timeout=context.settings.cancel_drain_seconds)
     task.cancel()
     await asyncio.wait({task})
     return None if task.cancelled() else task.result()
 
 
-async def _call(tools: WorkerContext, run: JobRun) -> AttemptAnswer:
+async def _call(context: WorkerContext, run: JobRun) -> AttemptAnswer:
     """Send the request; a stream's chunks are told as they come."""
     endpoint = run.job.endpoint
-    route = tools.routes.get(endpoint.provider)
+    route = context.routes.get(endpoint.provider)
     if route is None:
         return Failure(
             AttemptOutcome.NOT_SENT,
             ErrorType.PROVIDER_UNAVAILABLE,
             f"Provider {endpoint.provider!r} is not configured at this worker.",
         )
-    upstream = credentials.upstream_of(tools, run.job, route)
+    upstream = credentials.upstream_of(context, run.job, route)
     if isinstance(upstream, Failure):
         return upstream
     adapter = route.adapter(run.job.operation)
     if adapter is None:
         return _unserved(run.job)
     run.request = replace(run.request, quirks=upstream.quirks)
-    async with _room(tools, run) as place:
-        annotator = await _fit(tools, run, route, place)
+    async with _room(context, run) as place:
+        annotator = await _fit(context, run, route, place)
         if isinstance(annotator, Failure):
             return annotator
         refused = await refuse_private_urls(
-            run.request.body, upstream.base_url, tools.settings.allowed_networks, route.chat.opens
+            run.request.body, upstream.base_url, context.settings.allowed_networks, route.chat.opens
         )
         if refused is not None:
             return refused
-        answer = await _asked(tools, run, adapter, upstream, annotator)
+        answer = await _asked(context, run, adapter, upstream, annotator)
         return annotator.answer(replace(answer, usage=credible(answer.usage)))
 
 
 def _room(
-    tools: WorkerContext, run: JobRun
+    context: WorkerContext, run: JobRun
 ) -> AbstractAsyncContextManager[MediaReservation | None]:
     """Wait for room for a call's body, and for all that may be fetched for it."""
     size = body_size(run.job.request)
     if run.job.operation is Operation.CHAT:
-        size += most_fetched(run.request.body, tools.settings.max_media_bytes)
+        size += most_fetched(run.request.body, context.settings.max_media_bytes)
     if not size:
         return contextlib.nullcontext()
-    return tools.media_room.hold(run.job.workspace_id, size)
+    return context.media_room.hold(run.job.workspace_id, size)
 
 
 async def _asked(
-    tools: WorkerContext,
+    context: WorkerContext,
     run: JobRun,
     adapter: Adapter | OperationAdapter,
     upstream: Upstream,
@@ -239,27 +239,27 @@ async def _asked(
     envelope = Envelope.of(run.job)
 
     def show(chunk: Chunk) -> None:
-        if run.job.stream and run.job.id not in tools.called_off:
+        if run.job.stream and run.job.id not in context.called_off:
             # an answer may come as a stream although none was requested
             run.story.chunk(envelope.chunk(annotator.chunk(chunk)))
-            tools.streaming.add(run.job.id)
+            context.streaming.add(run.job.id)
 
     run.heard = Assembly(show)
-    with tools.recorder.in_flight(run.job.endpoint.key):
+    with context.recorder.in_flight(run.job.endpoint.key):
         return await call(
-            tools.wire,
+            context.wire,
             adapter,
             run.request,
             upstream,
             run.watch,
-            max_bytes=tools.settings.max_answer_bytes,
-            on_headers=lambda headers: pacing.pause_if_exhausted(tools, run.job, headers),
+            max_bytes=context.settings.max_answer_bytes,
+            on_headers=lambda headers: pacing.pause_if_exhausted(context, run.job, headers),
             assembly=run.heard,
         )
 
 
 async def _fit(
-    tools: WorkerContext, run: JobRun, route: ProviderRoute, place: MediaReservation | None
+    context: WorkerContext, run: JobRun, route: ProviderRoute, place: MediaReservation | None
 ) -> Annotator | Failure:
     """Make a chat's body fit the endpoint; what its files said is told with the answer."""
     if run.job.operation is not Operation.CHAT:
@@ -268,8 +268,8 @@ async def _fit(
         run.request.body,
         modalities=run.job.endpoint.input_modalities,
         adapter=route.chat,
-        fetch=tools.fetch,
-        read_pdf=pdf_reader(tools.sandbox, run.job.workspace_id),
+        fetch=context.fetch,
+        read_pdf=pdf_reader(context.sandbox, run.job.workspace_id),
         parser=read_file_parser(run.plugins),
         quirks=route.upstream.quirks,
     )
@@ -289,13 +289,13 @@ def _unserved(job: ClaimedJob) -> Failure:
     )
 
 
-def _stopped(tools: WorkerContext, job: ClaimedJob, *, sent: bool) -> Failure:
+def _stopped(context: WorkerContext, job: ClaimedJob, *, sent: bool) -> Failure:
     """Say why this attempt was stopped from our side: called off, or a shutdown.
 
     A shutdown after the request was sent leaves its billing open, as silence does: who asked not to
     be tried again after that is not.
     """
-    if job.id in tools.called_off:
+    if job.id in context.called_off:
         return Failure(AttemptOutcome.CANCELLED, ErrorType.CANCELLED, "Cancelled by the caller.")
     if sent and job.on_unknown is not OnUnknown.RETRY:
         message = "The worker was shut down while it waited for the provider's answer."

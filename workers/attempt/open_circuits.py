@@ -13,17 +13,17 @@ from workers.context import WorkerContext
 PROBE_MS = 60_000  # a probe that has not ended by then is thought lost
 
 
-async def skip_open_circuits(tools: WorkerContext, run: JobRun) -> Failure | None:
+async def skip_open_circuits(context: WorkerContext, run: JobRun) -> Failure | None:
     """Say why the job should rather go to its plan's next place, at no cost; None = call here.
 
     Where no later place is better, an open circuit is tried all the same: the job has nothing to
     lose. In memory, but for the rare call that might be a half-open circuit's probe.
     """
-    shut = _shut(tools, run)
-    if not shut or not _is_better_later(tools, run):
+    shut = _shut(context, run)
+    if not shut or not _is_better_later(context, run):
         return None
     for key, known in shut.items():
-        if known.circuit(now_ms()) is Circuit.OPEN or not await _took_probe(tools, key):
+        if known.circuit(now_ms()) is Circuit.OPEN or not await _took_probe(context, key):
             provider, _ = key
             return Failure(
                 AttemptOutcome.SKIPPED,
@@ -34,35 +34,35 @@ async def skip_open_circuits(tools: WorkerContext, run: JobRun) -> Failure | Non
     return None
 
 
-def _shut(tools: WorkerContext, run: JobRun) -> dict[EndpointKey, Breaker]:
+def _shut(context: WorkerContext, run: JobRun) -> dict[EndpointKey, Breaker]:
     """Return the circuits on this job's way that are not closed, the shut ones first."""
     now = now_ms()
     found = {}
     for key in judged_circuits(run):
-        known = tools.observer.circuits.get(key)
+        known = context.observer.circuits.get(key)
         if known is None or known.circuit(now) is Circuit.CLOSED:
             continue
-        if not known.credential or known.credential == _fingerprint(tools, key[0]):
+        if not known.credential or known.credential == _fingerprint(context, key[0]):
             found[key] = known
     return dict(sorted(found.items(), key=lambda each: -each[1].until))
 
 
-def _fingerprint(tools: WorkerContext, provider: str) -> str:
-    route = tools.routes.get(provider)
+def _fingerprint(context: WorkerContext, provider: str) -> str:
+    route = context.routes.get(provider)
     return fingerprint(route) if route else ""
 
 
-def _is_better_later(tools: WorkerContext, run: JobRun) -> bool:
-    plan, snapshot = run.job.plan, tools.observer.snapshot
+def _is_better_later(context: WorkerContext, run: JobRun) -> bool:
+    plan, snapshot = run.job.plan, context.observer.snapshot
     later = (plan[place] for place in range(run.job.position + 1, len(plan)))
     return any(snapshot.of(*each.key).circuit is not Circuit.OPEN for each in later)
 
 
-async def _took_probe(tools: WorkerContext, key: EndpointKey) -> bool:
+async def _took_probe(context: WorkerContext, key: EndpointKey) -> bool:
     now = now_ms()
     try:
         before, after = await circuits.change(
-            tools.redis,
+            context.redis,
             key,
             lambda known: (
                 breaker.probing(known, now, PROBE_MS) if known.takes_probe(now) else known

@@ -34,27 +34,27 @@ OF_THE_ENDPOINT = frozenset(
 log = structlog.get_logger()
 
 
-async def defer_if_blocked(tools: WorkerContext, permit: Permit, job: ClaimedJob) -> bool:
+async def defer_if_blocked(context: WorkerContext, permit: Permit, job: ClaimedJob) -> bool:
     """Put a claimed job off whose endpoint is paused or gone, or that came by another's queue.
 
     The latter happens with doubled messages: the permit in hand is not for the job's provider.
     """
     provider = job.endpoint.provider
-    busy = _paused(tools, job) if provider in tools.routes else absent(provider, now_ms())
+    busy = _paused(context, job) if provider in context.routes else absent(provider, now_ms())
     if busy is None and provider == permit.provider:
         return False
-    await defer(tools, Lane(ordinary(job.lane)), job.id, busy, attempt=job.attempt)
+    await defer(context, Lane(ordinary(job.lane)), job.id, busy, attempt=job.attempt)
     return True
 
 
-def _paused(tools: WorkerContext, job: ClaimedJob) -> Busy | None:
+def _paused(context: WorkerContext, job: ClaimedJob) -> Busy | None:
     """Return what keeps a job from its endpoint: an operator, or what 429s and headers said."""
     now = now_ms()
-    if job.endpoint.provider in tools.pauses:
-        return tools.pauses.busy(now)[job.endpoint.provider]
+    if job.endpoint.provider in context.pauses:
+        return context.pauses.busy(now)[job.endpoint.provider]
     if job.endpoint.is_byok:  # what is learned concerns the installation's account
         return None
-    until = tools.throttles.free_at(job.endpoint.key, now)
+    until = context.throttles.free_at(job.endpoint.key, now)
     return None if until <= now else _pause(job.endpoint.key, until)
 
 
@@ -64,84 +64,89 @@ def _pause(endpoint: EndpointKey, until: int) -> Busy:
 
 
 async def defer(
-    tools: WorkerContext, lane: Lane, job_id: str, busy: Busy | None, *, attempt: int | None = None
+    context: WorkerContext,
+    lane: Lane,
+    job_id: str,
+    busy: Busy | None,
+    *,
+    attempt: int | None = None,
 ) -> None:
     """Let a job wait in the database, or send it to an endpoint of its plan that is free sooner.
 
     `attempt` is that of its claim, where it was claimed already: it is taken back.
     """
     now = now_ms()
-    wish = Deferral(job_id, now, busy, congestion(tools, lane, now), attempt)
-    moved = await tools.database.write_grouped(defer_many, wish)
+    wish = Deferral(job_id, now, busy, congestion(context, lane, now), attempt)
+    moved = await context.database.write_grouped(defer_many, wish)
     if moved is not None:
-        tools.publisher.publish(moved.provider, moved.lane, [moved.job_id])
+        context.publisher.publish(moved.provider, moved.lane, [moved.job_id])
 
 
-def congestion(tools: WorkerContext, lane: Lane, now: int) -> Congestion:
+def congestion(context: WorkerContext, lane: Lane, now: int) -> Congestion:
     """Return what this process knows to be busy."""
-    pauses = tools.throttles.busy(now)
+    pauses = context.throttles.busy(now)
     return Congestion(
-        {**tools.pacer.denials(lane, now), **tools.pauses.busy(now)},
+        {**context.pacer.denials(lane, now), **context.pauses.busy(now)},
         {endpoint: _pause(endpoint, until) for endpoint, until in pauses.items()},
-        configured=frozenset(tools.routes),
+        configured=frozenset(context.routes),
     )
 
 
-def expect(tools: WorkerContext, permit: Permit, body: Json) -> None:
+def expect(context: WorkerContext, permit: Permit, body: Json) -> None:
     """Count what a request will probably use, where the provider's tokens are limited."""
-    if tools.pacer.counts_tokens(permit.provider):
-        likely = tools.settings.likely_completion_tokens
+    if context.pacer.counts_tokens(permit.provider):
+        likely = context.settings.likely_completion_tokens
         asked = token_estimates.asked_output_tokens(body, likely=likely)
-        tools.pacer.recount(
+        context.pacer.recount(
             permit, token_estimates.estimate_input_tokens(body) + min(asked, likely)
         )
 
 
 @contextlib.contextmanager
-def counted(tools: WorkerContext, job: ClaimedJob) -> Iterator[None]:
+def counted(context: WorkerContext, job: ClaimedJob) -> Iterator[None]:
     """Count a call of the job's endpoint for as long as this lasts."""
-    tools.throttles.began(job.endpoint.key)
+    context.throttles.began(job.endpoint.key)
     try:
         yield
     finally:
-        tools.throttles.ended(job.endpoint.key)
+        context.throttles.ended(job.endpoint.key)
 
 
-def learn(tools: WorkerContext, permit: Permit, job: ClaimedJob, answer: AttemptAnswer) -> None:
+def learn(context: WorkerContext, permit: Permit, job: ClaimedJob, answer: AttemptAnswer) -> None:
     """Take to heart what an attempt's end says about its endpoint's limits."""
     endpoint = job.endpoint.key
     is_ours = not job.endpoint.is_byok  # pauses are of the installation's account
     if not isinstance(answer, Failure):
-        tools.throttles.succeeded(endpoint, now_ms())
+        context.throttles.succeeded(endpoint, now_ms())
         if answer.usage is not None:
             tokens = answer.usage.prompt_tokens + answer.usage.completion_tokens
-            tools.pacer.recount(permit, tokens)
+            context.pacer.recount(permit, tokens)
     elif answer.error_type is ErrorType.RATE_LIMIT_EXCEEDED and is_ours:
-        until = tools.throttles.limited(endpoint, answer.retry_after, now_ms())
+        until = context.throttles.limited(endpoint, answer.retry_after, now_ms())
         log.info("endpoint.rate_limited", provider=endpoint[0], model=endpoint[1], until=until)
     elif answer.retry_after and is_ours and answer.error_type in OF_THE_ENDPOINT:
         reason = PauseReason.ASKED_TO_WAIT
-        tools.throttles.used_up(endpoint, answer.retry_after, now_ms(), reason)
+        context.throttles.used_up(endpoint, answer.retry_after, now_ms(), reason)
 
 
-def pause_if_exhausted(tools: WorkerContext, job: ClaimedJob, headers: Mapping[str, str]) -> None:
+def pause_if_exhausted(context: WorkerContext, job: ClaimedJob, headers: Mapping[str, str]) -> None:
     """Pause an endpoint of whose limit a good answer's headers say that nothing is left.
 
     The headers of a refusal are read with it: there `Retry-After` wins.
     """
     reset = until_reset(headers)
     if reset is not None and not job.endpoint.is_byok:
-        tools.throttles.used_up(job.endpoint.key, reset, now_ms(), PauseReason.NOTHING_LEFT)
+        context.throttles.used_up(job.endpoint.key, reset, now_ms(), PauseReason.NOTHING_LEFT)
 
 
-async def share_pauses(tools: WorkerContext) -> None:
+async def share_pauses(context: WorkerContext) -> None:
     """Exchange pauses with the other processes, again and again."""
     while True:
         now = now_ms()
-        news = tools.throttles.news()
+        news = context.throttles.news()
         try:
-            known = await exchange_pauses(tools.redis, news, now)
-            tools.throttles.heard(known, now)
+            known = await exchange_pauses(context.redis, news, now)
+            context.throttles.heard(known, now)
         except (RedisError, OSError) as error:
             log.info("pacing.pauses_unshared", error=str(error))
         await asyncio.sleep(EXCHANGE_SECONDS)

@@ -51,15 +51,15 @@ log = structlog.get_logger()
 
 
 async def finish(
-    tools: WorkerContext, run: JobRun, answer: Completion | Document
+    context: WorkerContext, run: JobRun, answer: Completion | Document
 ) -> Failure | None:
     """Store the answer with its cost and settlement, then tell whoever waits.
 
     An answer that cannot be stored is the provider's failure: it is returned as one.
     """
     try:
-        ending = await _ending(tools, run, answer)
-        recorded = await record(tools, ending)
+        ending = await _ending(context, run, answer)
+        recorded = await record(context, ending)
     except UNSTORABLE as error:
         log.warning("answer.unstorable", job=run.job.id, error=str(error)[:500])
         run.story.take_back()
@@ -75,16 +75,16 @@ async def finish(
     return None
 
 
-async def _ending(tools: WorkerContext, run: JobRun, answer: Completion | Document) -> Finished:
+async def _ending(context: WorkerContext, run: JobRun, answer: Completion | Document) -> Finished:
     """Prepare what is written and what is told at the end of a job that brought an answer."""
     job = run.job
     receipt = AttemptCost.of(
-        job, run.request, answer, batched=run.batched, fee=tools.settings.byok_fee_percent
+        job, run.request, answer, batched=run.batched, fee=context.settings.byok_fee_percent
     )
     if receipt.deviates:
-        tools.recorder.count_deviation(job.endpoint.key)
-    _remember(tools, job, receipt.usage)
-    saved = await _keep_media(tools, job, answer)
+        context.recorder.count_deviation(job.endpoint.key)
+    _remember(context, job, receipt.usage)
+    saved = await _keep_media(context, job, answer)
     envelope = Envelope.of(job)
     response = orjson.dumps(envelope.body(answer, receipt))
     if job.stream:
@@ -110,26 +110,26 @@ def _facts(job: ClaimedJob) -> Json:
     return {"generation_id": generation_id(job.id), "queued_ms": job.queued_ms}
 
 
-def _remember(tools: WorkerContext, job: ClaimedJob, usage: Usage) -> None:
+def _remember(context: WorkerContext, job: ClaimedJob, usage: Usage) -> None:
     """Note which endpoint's cache knows this conversation now: told with the job's end."""
     if not cache_affinity.is_warm(usage, job.request):
         return
     key = cache_affinity.key(job.workspace_id, orjson.loads(job.request))
     if key is not None:
         endpoint = cache_affinity.value(*job.endpoint.key)
-        tools.events.remember(key, endpoint, seconds=cache_affinity.IDLE_SECONDS)
+        context.events.remember(key, endpoint, seconds=cache_affinity.IDLE_SECONDS)
 
 
-async def record(tools: WorkerContext, ending: Ending) -> Ending | None:
+async def record(context: WorkerContext, ending: Ending) -> Ending | None:
     """Write how an attempt ended; return what was written, None where it is no longer the job's.
 
     While the database does not answer this keeps trying, as long as the lease it cannot renew.
     """
     patient = ending.job.lane != Lane.INTERACTIVE
     recorded = await retry_until_stored(
-        lambda: tools.database.write_grouped(record_many, ending, patient=patient),
+        lambda: context.database.write_grouped(record_many, ending, patient=patient),
         OperationalError,
-        seconds=tools.settings.lease_seconds,
+        seconds=context.settings.lease_seconds,
     )
     if recorded is None:
         log.warning("attempt.superseded", job=ending.job.id, attempt=ending.job.attempt)
@@ -137,16 +137,16 @@ async def record(tools: WorkerContext, ending: Ending) -> Ending | None:
 
 
 async def _keep_media(
-    tools: WorkerContext, job: ClaimedJob, answer: Completion | Document
+    context: WorkerContext, job: ClaimedJob, answer: Completion | Document
 ) -> list[dict[str, Any]]:
     """Write the bytes an answer refers to, before anybody hears of it; return their rows."""
     if isinstance(answer, Completion):
         return []
     for media in answer.media:  # paid for: however long a full disk takes to have room again
         await retry_until_stored(
-            partial(asyncio.to_thread, _save, tools, media),
+            partial(asyncio.to_thread, _save, context, media),
             OSError,
-            seconds=tools.settings.lease_seconds,
+            seconds=context.settings.lease_seconds,
         )
     now = now_ms()
     return [
@@ -155,20 +155,20 @@ async def _keep_media(
     ]
 
 
-def _save(tools: WorkerContext, media: Media) -> None:
+def _save(context: WorkerContext, media: Media) -> None:
     try:
-        tools.files.save(media)
+        context.files.save(media)
     except OSError as error:
         log.warning("media.not_written", media=media.id, error=str(error))
         raise
 
 
-async def fail(tools: WorkerContext, run: JobRun, failure: Failure) -> None:
+async def fail(context: WorkerContext, run: JobRun, failure: Failure) -> None:
     """Record a failed attempt and do what follows: queue it again, or end the job."""
     job = run.job
     decided = decide(job, failure, now_ms(), shown=run.story.shown)
-    affordable = await _affordable(tools, job, failure, decided)
-    decision = await record_failure(tools, run, failure, affordable)
+    affordable = await _affordable(context, job, failure, decided)
+    decision = await record_failure(context, run, failure, affordable)
     if decision is None:
         return
     log.info(
@@ -182,11 +182,11 @@ async def fail(tools: WorkerContext, run: JobRun, failure: Failure) -> None:
     )
     if isinstance(decision, Retry) and not decision.delay:
         provider = job.plan[decision.position].provider
-        tools.publisher.publish(provider, job.lane, [job.id])
+        context.publisher.publish(provider, job.lane, [job.id])
 
 
 async def record_failure(
-    tools: WorkerContext,
+    context: WorkerContext,
     run: JobRun,
     failure: Failure,
     decision: Decision,
@@ -200,11 +200,11 @@ async def record_failure(
     job, failure = run.job, redact_failure(failure)
     generation = None
     if isinstance(decision, GiveUp) and decision.state in FINAL:
-        generation = _bill(tools, run, failure)
+        generation = _bill(context, run, failure)
     _prepare(run, failure, decision, generation)
     events = None if isinstance(decision, Retry) else run.story.packed()
     recorded = await record(
-        tools,
+        context,
         Failed(
             job, now_ms(), failure, decision, run.timings, events, generation, announced=announced
         ),
@@ -218,13 +218,13 @@ async def record_failure(
     return recorded.decision
 
 
-def _bill(tools: WorkerContext, run: JobRun, failure: Failure) -> Json | None:
+def _bill(context: WorkerContext, run: JobRun, failure: Failure) -> Json | None:
     """Return the generation that is paid for; nothing where its cost cannot be computed.
 
     An attempt that stays open for that reason would be bought again.
     """
     try:
-        return bill_unanswered(run, failure, tools.settings.byok_fee_percent)
+        return bill_unanswered(run, failure, context.settings.byok_fee_percent)
     except Exception:
         log.exception("attempt.unbillable", job=run.job.id, attempt=run.job.attempt)
         return None
@@ -240,10 +240,10 @@ def _prepare(run: JobRun, failure: Failure, decision: Decision, generation: Json
 
 
 async def _affordable(
-    tools: WorkerContext, job: ClaimedJob, failure: Failure, decision: Decision
+    context: WorkerContext, job: ClaimedJob, failure: Failure, decision: Decision
 ) -> Decision:
     """Hold more where the next endpoint is dearer; what cannot be paid for is passed over."""
     if not isinstance(decision, Retry) or not is_dearer(job, decision):
         return decision
     wish = Extension(job, failure, decision, now_ms())
-    return await tools.database.write_grouped(extend_many, wish)
+    return await context.database.write_grouped(extend_many, wish)

@@ -85,16 +85,16 @@ class BatchedRun(JobRun):
 
 
 async def book_answer(
-    tools: WorkerContext, route: ProviderRoute, called: Called, answer: bytes
+    context: WorkerContext, route: ProviderRoute, called: Called, answer: bytes
 ) -> None:
     """Record what the provider answered to this line; what cannot be read falls back.
 
     So does a line over which an unexpected error is raised: the batch's other lines go on.
     """
-    run = await _run(tools, called)
+    run = await _run(context, called)
     try:
-        read = await repair_answer(tools.sandbox, run, _read(run, route, answer))
-        failure = read if isinstance(read, Failure) else await finish(tools, run, read)
+        read = await repair_answer(context.sandbox, run, _read(run, route, answer))
+        failure = read if isinstance(read, Failure) else await finish(context, run, read)
     except OUT_OF_SERVICE:
         raise
     except Exception:
@@ -102,33 +102,33 @@ async def book_answer(
         run.story.take_back()
         failure = crashed(run, None)
     if failure is not None:
-        await _end(tools, run, failure, Retry(0))
+        await _end(context, run, failure, Retry(0))
 
 
-async def fall_back(tools: WorkerContext, called: Called, failure: Failure) -> None:
+async def fall_back(context: WorkerContext, called: Called, failure: Failure) -> None:
     """Send a job that the batch did not answer to its ordinary lane, to the start of its plan."""
-    await _end(tools, await _run(tools, called), failure, Retry(0))
+    await _end(context, await _run(context, called), failure, Retry(0))
 
 
-async def end_early(tools: WorkerContext, called: Called) -> None:
+async def end_early(context: WorkerContext, called: Called) -> None:
     """End a job that its caller called off, or whose time is up, while the provider has it."""
     failure = CANCELLED if called.called_off else TOO_LATE
     state = JobState.CANCELLED if called.called_off else JobState.EXPIRED
-    await _end(tools, await _run(tools, called), failure, GiveUp(state))
+    await _end(context, await _run(context, called), failure, GiveUp(state))
 
 
-async def doubt(tools: WorkerContext, called: Called, failure: Failure) -> None:
+async def doubt(context: WorkerContext, called: Called, failure: Failure) -> None:
     """Do what the job's `on_unknown` says of a request that was sent and perhaps billed."""
-    await _end(tools, await _run(tools, called), failure, decide(called.job, failure, now_ms()))
+    await _end(context, await _run(context, called), failure, decide(called.job, failure, now_ms()))
 
 
-async def _run(tools: WorkerContext, called: Called) -> BatchedRun:
+async def _run(context: WorkerContext, called: Called) -> BatchedRun:
     job = called.job
     body: Json = orjson.loads(job.request)
     return BatchedRun(
         job,
         request_of(job, body),
-        await AttemptEvents.open(job, tools.events, tools.redis),
+        await AttemptEvents.open(job, context.events, context.redis),
         Stopwatch(Deadlines(0, 0, 0)),  # the call itself was not ours to time
         took_ms=max(now_ms() - called.began_at, 0),
     )
@@ -154,6 +154,6 @@ def _read(run: JobRun, route: ProviderRoute, answer: bytes) -> Completion | Docu
     return replace(read, service_tier=BATCH_TIER) if isinstance(read, Completion) else read
 
 
-async def _end(tools: WorkerContext, run: JobRun, failure: Failure, decision: Decision) -> None:
+async def _end(context: WorkerContext, run: JobRun, failure: Failure, decision: Decision) -> None:
     """Record an attempt without an answer; the dispatcher publishes what is queued again."""
-    await record_failure(tools, run, failure, decision, announced=False)
+    await record_failure(context, run, failure, decision, announced=False)

@@ -125,19 +125,19 @@ CLOCK_SKEW_SECONDS = 120
 
 
 async def find_batches(
-    tools: WorkerContext, api: BatchApi, upstream: Upstream, row: Any
+    context: WorkerContext, api: BatchApi, upstream: Upstream, row: Any
 ) -> list[ListedBatch]:
     """Return the provider's batches that are this one; oldest first. More than one is one too many.
 
     Where the provider keeps no marker, the one batch of that time and size counts, and several are
     none: the results are matched by job id before anything is booked.
     """
-    others = await tools.database.read(native_batches.known_upstream, row.id)
+    others = await context.database.read(native_batches.known_upstream, row.id)
     since = row.create_sent_at / 1000 - CLOCK_SKEW_SECONDS
     found: list[ListedBatch] = []
     after: str | None = None
     for _ in range(PAGES):
-        page = api.page(await fetch(tools.wire.client, api.listing(after, upstream)))
+        page = api.page(await fetch(context.wire.client, api.listing(after, upstream)))
         recent = [each for each in page.batches if each.created_at >= since]
         found += [each for each in recent if each.id not in others and _is(each, api, row)]
         after = page.after

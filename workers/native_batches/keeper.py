@@ -38,8 +38,8 @@ log = structlog.get_logger()
 class NativeBatchKeeper:
     """The loop of one process."""
 
-    def __init__(self, tools: WorkerContext) -> None:
-        self._tools = tools
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
         self._steps: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -51,18 +51,18 @@ class NativeBatchKeeper:
                 except Exception as error:  # noqa: BLE001  # a look may fail; the next one is near
                     log.warning("native_batch.look_failed", error=str(error))
                 await asyncio.sleep(
-                    min(TICK_SECONDS, self._tools.settings.native_batch_poll_seconds)
+                    min(TICK_SECONDS, self._context.settings.native_batch_poll_seconds)
                 )
         finally:
             await stopped(self._steps)
 
     async def look(self) -> None:
         """Make batches of what has waited long enough; begin the steps that are due."""
-        seen = await self._tools.database.read(glance, now_ms())
+        seen = await self._context.database.read(glance, now_ms())
         if seen.waiting:
             await self.collect()
         if seen.called_off:
-            await self._tools.database.write_grouped(hurry_many, now_ms())
+            await self._context.database.write_grouped(hurry_many, now_ms())
         for _ in range(min(seen.due, HANDS - len(self._steps))):
             step = asyncio.create_task(self.step())
             self._steps.add(step)
@@ -70,7 +70,7 @@ class NativeBatchKeeper:
 
     async def collect(self) -> None:
         """Claim the jobs of every group that is full, or has waited long enough."""
-        settings = self._tools.settings
+        settings = self._context.settings
         look = Collect(
             now=now_ms(),
             wait_ms=int(settings.native_batch_wait_seconds * 1000),
@@ -78,9 +78,9 @@ class NativeBatchKeeper:
             max_bytes=settings.native_batch_max_bytes,
             reserve_ms=int(settings.native_batch_reserve_seconds * 1000),
             bytes_at=self._bytes_at(),
-            paused=self._tools.pauses.providers,
+            paused=self._context.pauses.providers,
         )
-        for batch_id in await self._tools.database.write_grouped(collect_many, look):
+        for batch_id in await self._context.database.write_grouped(collect_many, look):
             log.info("native_batch.collected", batch=batch_id)
 
     async def step(self) -> None:
@@ -89,12 +89,12 @@ class NativeBatchKeeper:
         Each step is somebody of its own: should its lease lapse, not even this process goes on
         with it beside another that has taken the batch up.
         """
-        tools = self._tools
+        context = self._context
         offer = Take(new_id("step_"), now_ms(), self._lease_ms)
-        row: Any = await tools.database.write_grouped(take_many, offer)
+        row: Any = await context.database.write_grouped(take_many, offer)
         if row is None:
             return
-        stepping = asyncio.create_task(Step(tools, row).take())
+        stepping = asyncio.create_task(Step(context, row).take())
         renewing = asyncio.create_task(self._renew(row, stepping))
         try:
             await stepping
@@ -107,11 +107,11 @@ class NativeBatchKeeper:
 
     async def _renew(self, row: Any, stepping: "asyncio.Task[None]") -> None:
         """Keep the lease while the step goes on; a step whose lease cannot be kept is stopped."""
-        seconds = self._tools.settings.lease_seconds
+        seconds = self._context.settings.lease_seconds
         try:
             kept = True
             while kept:
-                await asyncio.sleep(self._tools.settings.heartbeat_seconds)
+                await asyncio.sleep(self._context.settings.heartbeat_seconds)
                 kept = await retry_until_stored(
                     partial(self._extend, row), OperationalError, seconds=seconds
                 )
@@ -121,16 +121,16 @@ class NativeBatchKeeper:
     async def _extend(self, row: Any) -> bool:
         lease = {"lease_expires_at": now_ms() + self._lease_ms}
         save = Save(row.id, row.lease_owner, lease)
-        return await self._tools.database.write_grouped(save_many, save)
+        return await self._context.database.write_grouped(save_many, save)
 
     def _bytes_at(self) -> dict[str, int]:
         """A body grows when it is put into a line: half of what the API takes is collected."""
         return {
             slug: BATCH_APIS[route.batches].max_bytes // 2
-            for slug, route in self._tools.routes.items()
+            for slug, route in self._context.routes.items()
             if route.batches
         }
 
     @property
     def _lease_ms(self) -> int:
-        return int(self._tools.settings.lease_seconds * 1000)
+        return int(self._context.settings.lease_seconds * 1000)

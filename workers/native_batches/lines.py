@@ -45,7 +45,7 @@ async def bytes_of(jobs: Sequence[Called], *, largest: int, max_bytes: int) -> i
 
 
 async def lines_of(
-    tools: WorkerContext,
+    context: WorkerContext,
     route: ProviderRoute,
     api: BatchApi,
     jobs: Sequence[Called],
@@ -57,7 +57,7 @@ async def lines_of(
     without: list[tuple[Called, Failure]] = []
     size = 0
     for called in jobs:
-        line = await _line(tools, route, api, called)
+        line = await _line(context, route, api, called)
         if isinstance(line, bytes) and size + len(line) > max_bytes:
             line = NO_ROOM
         if isinstance(line, Failure):
@@ -69,7 +69,7 @@ async def lines_of(
 
 
 async def _line(
-    tools: WorkerContext, route: ProviderRoute, api: BatchApi, called: Called
+    context: WorkerContext, route: ProviderRoute, api: BatchApi, called: Called
 ) -> bytes | Failure:
     job = called.job
     body: Json = orjson.loads(job.request)
@@ -83,15 +83,15 @@ async def _line(
             request.body,
             modalities=job.endpoint.input_modalities,
             adapter=route.chat,
-            fetch=tools.fetch,
-            read_pdf=pdf_reader(tools.sandbox, job.workspace_id),
+            fetch=context.fetch,
+            read_pdf=pdf_reader(context.sandbox, job.workspace_id),
             parser=read_file_parser(body.get("plugins")),
             quirks=route.upstream.quirks,
         )
         if isinstance(prepared, Failure):
             return prepared
         request = replace(request, body=prepared.body)
-    base_url, networks = route.upstream.base_url, tools.settings.allowed_networks
+    base_url, networks = route.upstream.base_url, context.settings.allowed_networks
     refused = await refuse_private_urls(request.body, base_url, networks, route.chat.opens)
     if refused is not None:
         return refused

@@ -54,10 +54,10 @@ class LostLeaseError(Exception):
 class Step:
     """What one process does with a batch that it has leased."""
 
-    def __init__(self, tools: WorkerContext, row: Any) -> None:
-        self._tools = tools
+    def __init__(self, context: WorkerContext, row: Any) -> None:
+        self._context = context
         self._row = row
-        self._route: ProviderRoute | None = tools.routes.get(row.provider)
+        self._route: ProviderRoute | None = context.routes.get(row.provider)
         self._log = log.bind(batch=row.id, provider=row.provider)
 
     async def take(self) -> None:
@@ -66,7 +66,7 @@ class Step:
         if self._route is None or self._route.batches is None:
             return await self._again(error="the provider's batch API is not configured here")
         for called in await self._read(native_batches.ended_early, now_ms(), GROUP):
-            await end_early(self._tools, called)
+            await end_early(self._context, called)
         if row.state == NativeBatchState.IN_DOUBT.value or (
             row.create_sent_at and not row.upstream_id
         ):
@@ -81,16 +81,16 @@ class Step:
         jobs = await self._open_jobs()
         if not jobs or now_ms() >= self._row.give_up_at:
             return await self._close(NOT_IN_TIME)
-        most, largest = self._api.max_bytes, self._tools.settings.max_media_bytes
+        most, largest = self._api.max_bytes, self._context.settings.max_media_bytes
         size = await bytes_of(jobs, largest=largest, max_bytes=most)
-        async with self._tools.media_room.hold(ALL_BATCHES, size):
+        async with self._context.media_room.hold(ALL_BATCHES, size):
             return await self._send(jobs, most)
 
     async def _send(self, jobs: Sequence[Called], most: int) -> None:
         row, route = self._row, self._known_route
-        made = await lines_of(self._tools, route, self._api, jobs, max_bytes=most)
+        made = await lines_of(self._context, route, self._api, jobs, max_bytes=most)
         for called, failure in made.without:
-            await fall_back(self._tools, called, failure)
+            await fall_back(self._context, called, failure)
         if not made.within:
             return await self._close(NOT_IN_TIME)
         order = BatchOrder(row.id, row.native_model, Operation(row.operation), made.within)
@@ -144,7 +144,7 @@ class Step:
         """Look at the provider whether it accepted a creation that went unheard."""
         row = self._row
         try:
-            found = await find_batches(self._tools, self._api, self._known_route.upstream, row)
+            found = await find_batches(self._context, self._api, self._known_route.upstream, row)
         except (RefusedCallError, *UNHEARD) as error:
             self._log.warning("native_batch.list_failed", error=str(error))
             found = None
@@ -156,14 +156,14 @@ class Step:
             self._log.warning("native_batch.adopted", upstream_id=found[0].id)
             return await self._running(found[0].id, guessed=not self._api.marks)
         waited = now_ms() - row.create_sent_at
-        if waited < self._tools.settings.native_batch_doubt_seconds * 1000:
+        if waited < self._context.settings.native_batch_doubt_seconds * 1000:
             return await self._again()
         return await self._give_up_looking()
 
     async def _give_up_looking(self) -> None:
         """Perhaps it runs, and is paid for: say so, and let each job's policy decide."""
         self._log.error("native_batch.in_doubt", lines=self._row.lines)
-        await self._each_open(lambda called: doubt(self._tools, called, UNCONFIRMED_CREATION))
+        await self._each_open(lambda called: doubt(self._context, called, UNCONFIRMED_CREATION))
         await self._again(state=NativeBatchState.IN_DOUBT.value, error=UNCONFIRMED_CREATION.message)
 
     async def _watch_for(self, found: Any) -> None:
@@ -231,8 +231,8 @@ class Step:
         group: list[LineResult] = list(progress.inline)
         for place in progress.files:
             call = self._api.results(place, self._known_route.upstream)
-            most = self._tools.settings.max_answer_bytes
-            async for line in lines(self._tools.wire.client, call, max_bytes=most):
+            most = self._context.settings.max_answer_bytes
+            async for line in lines(self._context.wire.client, call, max_bytes=most):
                 group.append(self._api.result(line))
                 if len(group) >= GROUP:
                     await self._book_group(group)
@@ -249,9 +249,9 @@ class Step:
 
     async def _book_one(self, called: Called, result: LineResult) -> None:
         if result.answer is not None:
-            await book_answer(self._tools, self._known_route, called, result.answer)
+            await book_answer(self._context, self._known_route, called, result.answer)
         elif result.failure is not None:
-            await fall_back(self._tools, called, result.failure)
+            await fall_back(self._context, called, result.failure)
 
     async def _again_or_end(self, error: Exception, failure: Failure) -> None:
         """Look again later, or end the batch where no time is left for that."""
@@ -262,7 +262,7 @@ class Step:
     async def _end_in_doubt(self, failure: Failure) -> None:
         """End the batch; each job it still holds goes where its `on_unknown` sends it."""
         self._log.error("native_batch.ended_in_doubt", error=failure.message)
-        await self._each_open(lambda called: doubt(self._tools, called, failure))
+        await self._each_open(lambda called: doubt(self._context, called, failure))
         await self._ended(error=failure.message)
 
     @property
@@ -273,11 +273,11 @@ class Step:
 
     async def _close(self, failure: Failure, **columns: Any) -> None:
         """Send what is left to its ordinary lane; the batch has ended."""
-        await self._each_open(lambda called: fall_back(self._tools, called, failure))
+        await self._each_open(lambda called: fall_back(self._context, called, failure))
         await self._ended(**columns)
 
     async def _running(self, upstream_id: str, *, guessed: bool = False) -> None:
-        poll_ms = int(self._tools.settings.native_batch_poll_seconds * 1000)
+        poll_ms = int(self._context.settings.native_batch_poll_seconds * 1000)
         await self._save(
             release=True,
             state=NativeBatchState.RUNNING.value,
@@ -291,7 +291,7 @@ class Step:
     async def _again(self, wait_ms: int = 0, **columns: Any) -> None:
         """Come back later: ever more rarely, and at the time to give up at the latest."""
         row, now = self._row, now_ms()
-        poll_ms = self._tools.settings.native_batch_poll_seconds * 1000
+        poll_ms = self._context.settings.native_batch_poll_seconds * 1000
         pause = max(min(poll_ms * 1.5 ** min(row.polls, 30), RAREST_POLL_MS), wait_ms)
         at = now + int(pause)
         if now < row.give_up_at < at:
@@ -306,7 +306,7 @@ class Step:
 
     async def _save(self, *, release: bool = False, **columns: Any) -> None:
         save = Save(self._row.id, self._row.lease_owner, columns, release)
-        if not await self._tools.database.write_grouped(save_many, save):
+        if not await self._context.database.write_grouped(save_many, save):
             raise LostLeaseError(self._row.id)
 
     async def _cancel(self, upstream_id: str) -> None:
@@ -329,10 +329,10 @@ class Step:
         return found
 
     async def _read(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        return await self._tools.database.read(function, self._row.id, *arguments)
+        return await self._context.database.read(function, self._row.id, *arguments)
 
     async def _fetch(self, call: HttpRequest) -> bytes:
-        return await fetch(self._tools.wire.client, call)
+        return await fetch(self._context.wire.client, call)
 
     @property
     def _known_route(self) -> ProviderRoute:

@@ -21,27 +21,27 @@ async def run_dispatcher(settings: Settings) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    tools = open_context(settings)
-    tools.observer.start()
-    tools.credentials.start(partial(add_credential_providers, tools))
-    await tools.pauses.start()
+    context = open_context(settings)
+    context.observer.start()
+    context.credentials.start(partial(add_credential_providers, context))
+    await context.pauses.start()
     services = [
-        asyncio.create_task(each, name=name) for name, each in background_services(tools).items()
+        asyncio.create_task(each, name=name) for name, each in background_services(context).items()
     ]
     await stop.wait()
     await stopped(services)
-    await tools.close()
+    await context.close()
 
 
-def background_services(tools: WorkerContext) -> dict[str, Coroutine[Any, Any, None]]:
+def background_services(context: WorkerContext) -> dict[str, Coroutine[Any, Any, None]]:
     """Return what is done besides taking jobs, each to be run for as long as the process lives.
 
     Any number of processes may have them: they agree among themselves on who leads, or takes a
     step.
     """
     return {
-        "dispatcher": Dispatcher(tools).run(),
-        "batches": BatchKeeper(tools).run(),
-        "native-batches": NativeBatchKeeper(tools).run(),
-        "forgetting": RetentionService(tools).run(),
+        "dispatcher": Dispatcher(context).run(),
+        "batches": BatchKeeper(context).run(),
+        "native-batches": NativeBatchKeeper(context).run(),
+        "forgetting": RetentionService(context).run(),
     }

@@ -49,7 +49,7 @@ class Runtime:
         self._dispatch = dispatch
         self._loop = uvloop.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
-        self._tools: WorkerContext
+        self._context: WorkerContext
         self._deliverer: Deliverer
         self._services: list[asyncio.Task[None]] = []
         self._draining = False
@@ -61,7 +61,7 @@ class Runtime:
 
     def queues(self) -> list[str]:
         """Return the queues of all providers that this process can call now."""
-        return queue_names(tuple(self._tools.routes), self._settings.worker_lane)
+        return queue_names(tuple(self._context.routes), self._settings.worker_lane)
 
     def run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
         """Run these jobs of one queue; return when each was recorded, handed back, or not ours."""
@@ -89,18 +89,18 @@ class Runtime:
 
     async def _start(self) -> None:
         settings = self._settings
-        self._tools = open_context(settings)
-        self._deliverer = Deliverer.of(self._tools)
-        self._tools.recorder.start()
-        self._tools.observer.start()
-        self._tools.recorder.later(partial(forget_changed_credentials, self._tools))
-        self._tools.credentials.start(partial(add_credential_providers, self._tools))
-        await self._tools.pauses.start()
+        self._context = open_context(settings)
+        self._deliverer = Deliverer.of(self._context)
+        self._context.recorder.start()
+        self._context.observer.start()
+        self._context.recorder.later(partial(forget_changed_credentials, self._context))
+        self._context.credentials.start(partial(add_credential_providers, self._context))
+        await self._context.pauses.start()
         self._serve("heartbeat", self._beat())
         self._serve("called-off", self._listen())
-        self._serve("pauses", share_pauses(self._tools))
+        self._serve("pauses", share_pauses(self._context))
         if self._dispatch:
-            for name, service in background_services(self._tools).items():
+            for name, service in background_services(self._context).items():
                 self._serve(name, service)
 
     def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:
@@ -108,28 +108,28 @@ class Runtime:
 
     async def _run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
         provider, lane = split_queue_name(queue)
-        if provider not in self._tools.routes:  # this worker does not know it: another may
+        if provider not in self._context.routes:  # this worker does not know it: another may
             return
         jobs = [self._run_one(provider, lane, job_id) for job_id in job_ids]
         ran = await asyncio.gather(*jobs)
         refused = [job_id for job_id, did in zip(job_ids, ran, strict=True) if not did]
         if refused:
-            self._tools.publisher.publish(provider, lane, refused)
+            self._context.publisher.publish(provider, lane, refused)
 
     async def _run_one(self, provider: str, lane: Lane, job_id: str) -> bool:
         """Run a job if its provider has room now; False when this process takes no more."""
-        tools = self._tools
+        context = self._context
         if self._draining:
             return False
-        paused = tools.pauses.busy(now_ms()).get(provider)
-        permit = paused or await tools.pacer.acquire(provider, lane)
+        paused = context.pauses.busy(now_ms()).get(provider)
+        permit = paused or await context.pacer.acquire(provider, lane)
         try:
             if isinstance(permit, Busy):
-                await defer(tools, lane, job_id, permit)
+                await defer(context, lane, job_id, permit)
                 return True
             if self._draining:
                 return False
-            await run_job(tools, permit, job_id)
+            await run_job(context, permit, job_id)
         except OUT_OF_SERVICE as error:
             # the job waits, or is rescued when its lease ends
             log.warning("job.put_off", error=str(error))
@@ -137,7 +137,7 @@ class Runtime:
             log.exception("job.crashed", job=job_id)
         finally:
             if isinstance(permit, Permit):
-                tools.pacer.release(permit)
+                context.pacer.release(permit)
         return True
 
     async def _beat(self) -> None:
@@ -147,15 +147,15 @@ class Runtime:
             await asyncio.sleep(self._settings.heartbeat_seconds)
 
     async def _beat_once(self) -> None:
-        tools = self._tools
+        context = self._context
         expires = now_ms() + int(self._settings.lease_seconds * 1000)
         try:
             if self._is_consuming():
-                await signals.report_alive(tools.redis, tools.worker_id, time.time())
+                await signals.report_alive(context.redis, context.worker_id, time.time())
             elif not self._draining:
-                log.error("worker.not_consuming", worker=tools.worker_id)
-            renewal = await tools.database.write_grouped(
-                renew_many, Heartbeat(tools.worker_id, expires, dict(tools.held))
+                log.error("worker.not_consuming", worker=context.worker_id)
+            renewal = await context.database.write_grouped(
+                renew_many, Heartbeat(context.worker_id, expires, dict(context.held))
             )
             for job_id in renewal.called_off:
                 self._call_off(job_id, waits=True)
@@ -168,7 +168,7 @@ class Runtime:
         """Stop jobs whose callers cancelled them, as soon as it is heard."""
         while True:
             try:
-                async with self._tools.redis.pubsub() as pubsub:
+                async with self._context.redis.pubsub() as pubsub:
                     await pubsub.subscribe(signals.CALLED_OFF_CHANNEL)
                     async for message in pubsub.listen():
                         if message["type"] == "message":
@@ -178,30 +178,30 @@ class Runtime:
                 await asyncio.sleep(1)
 
     def _call_off(self, job_id: str, waits: bool) -> None:
-        if job_id not in self._tools.held:
+        if job_id not in self._context.held:
             return
-        if waits and job_id in self._tools.called_off:
+        if waits and job_id in self._context.called_off:
             return  # a reminder, or its caller asks again: its usage is being waited for
-        self._tools.called_off[job_id] = waits
-        attempt = self._tools.running.get(job_id)
+        self._context.called_off[job_id] = waits
+        attempt = self._context.running.get(job_id)
         if attempt is not None:
             attempt.cancel()
 
     def _let_go(self, job_id: str) -> None:
         """Stop an attempt whose lease is lost: another worker has the job, or it has ended."""
-        attempt = self._tools.running.get(job_id)
+        attempt = self._context.running.get(job_id)
         if attempt is not None:
             log.warning("worker.lease_lost", job=job_id)
             attempt.cancel()
 
     def _begin_drain(self) -> None:
         if self._draining:
-            log.info("worker.hurried", running=len(self._tools.running))
-            self._interrupt(self._tools.running)
+            log.info("worker.hurried", running=len(self._context.running))
+            self._interrupt(self._context.running)
             return
         self._draining = True
         self._deliverer.drain()
-        log.info("worker.draining", running=len(self._tools.running))
+        log.info("worker.draining", running=len(self._context.running))
         self._serve("interrupt", self._interrupt_late())
 
     async def _interrupt_late(self) -> None:
@@ -209,27 +209,27 @@ class Runtime:
 
         Its provider bills it to the end, and its reader would get an error.
         """
-        tools, settings = self._tools, self._settings
-        await _ended(tools.running.values(), settings.soft_shutdown_seconds)
-        self._interrupt(tools.running.keys() - tools.streaming)
+        context, settings = self._context, self._settings
+        await _ended(context.running.values(), settings.soft_shutdown_seconds)
+        self._interrupt(context.running.keys() - context.streaming)
         longer = max(settings.stream_drain_seconds - settings.soft_shutdown_seconds, 0)
-        await _ended(tools.running.values(), longer)
-        self._interrupt(tools.running)
+        await _ended(context.running.values(), longer)
+        self._interrupt(context.running)
 
     def _interrupt(self, job_ids: Iterable[str]) -> None:
-        self._tools.stopping.set()
+        self._context.stopping.set()
         for job_id in list(job_ids):
-            self._tools.running[job_id].cancel()
+            self._context.running[job_id].cancel()
 
     async def _stop(self) -> None:
         await self._deliverer.aclose()
         await stopped(self._services)
-        tools = self._tools
+        context = self._context
         try:
-            await signals.report_gone(tools.redis, tools.worker_id)
+            await signals.report_gone(context.redis, context.worker_id)
         except (RedisError, OSError) as error:
             log.info("worker.left_unheard", error=str(error))
-        await tools.close()
+        await context.close()
 
 
 async def _ended(attempts: Iterable["asyncio.Future[AttemptAnswer]"], seconds: float) -> None:

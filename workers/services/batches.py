@@ -50,17 +50,17 @@ log = structlog.get_logger()
 class BatchKeeper:
     """The loop of one process that may lead."""
 
-    def __init__(self, tools: WorkerContext) -> None:
-        settings = self._settings = tools.settings
-        self._limiter = tools.limiter
-        self._database = tools.database
-        self._store = tools.files
-        self._credentials = tools.credentials
-        self._lead = LeaderElection(tools.redis, "batches", tools.worker_id)
-        self._catalog = LiveCatalog(settings, configuration.configured(settings), tools.database)
-        self._reader = Reader(tools.files, self._catalog.current, settings, tools.database)
-        self._assembler = Assembler(tools.database, tools.files, settings.public_url)
-        self._observer = tools.observer
+    def __init__(self, context: WorkerContext) -> None:
+        settings = self._settings = context.settings
+        self._limiter = context.limiter
+        self._database = context.database
+        self._store = context.files
+        self._credentials = context.credentials
+        self._lead = LeaderElection(context.redis, "batches", context.worker_id)
+        self._catalog = LiveCatalog(settings, configuration.configured(settings), context.database)
+        self._reader = Reader(context.files, self._catalog.current, settings, context.database)
+        self._assembler = Assembler(context.database, context.files, settings.public_url)
+        self._observer = context.observer
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._rest_until: dict[str, float] = {}
 

@@ -31,27 +31,27 @@ CHAIN_LOOKS = 5  # one after another, until the next tick
 log = structlog.get_logger()
 
 
-async def chain_entries(tools: WorkerContext) -> None:
+async def chain_entries(context: WorkerContext) -> None:
     """Chain what was booked since the last look, and count the jobs that ended with it."""
     for _ in range(CHAIN_LOOKS):
-        sealed = await tools.database.write_grouped(ledger.seal_many, now_ms(), patient=True)
+        sealed = await context.database.write_grouped(ledger.seal_many, now_ms(), patient=True)
         if sealed.ended:
-            await _count(tools, sealed)
+            await _count(context, sealed)
         if sealed.entries < ledger.SEAL_GROUP:
             return
 
 
-async def _count(tools: WorkerContext, sealed: ledger.Sealed) -> None:
-    ends = await tools.database.read(reports.ends, sealed.ended)
+async def _count(context: WorkerContext, sealed: ledger.Sealed) -> None:
+    ends = await context.database.read(reports.ends, sealed.ended)
     try:
-        await signals.count_ended(tools.redis, ends)
+        await signals.count_ended(context.redis, ends)
     except (RedisError, OSError) as error:  # a count that is lost stays lost
         log.info("metrics.not_counted", jobs=len(sealed.ended), error=str(error))
 
 
-async def announce_budgets(tools: WorkerContext) -> None:
+async def announce_budgets(context: WorkerContext) -> None:
     """Announce the thresholds that spending has reached."""
-    await tools.database.write_grouped(notify_many, now_ms())
+    await context.database.write_grouped(notify_many, now_ms())
 
 
 TICK_SECONDS = 0.25
@@ -61,9 +61,9 @@ LOOK_BACK_SECONDS = 2.0  # between looks for lost workers and passed deadlines
 class Dispatcher:
     """The loop of one process that may lead."""
 
-    def __init__(self, tools: WorkerContext) -> None:
-        self._tools = tools
-        self._lead = LeaderElection(tools.redis, "dispatcher", tools.worker_id)
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        self._lead = LeaderElection(context.redis, "dispatcher", context.worker_id)
         self._memory = Memory()  # of turns: each look goes on where the last one ended
 
     async def run(self) -> None:
@@ -74,7 +74,7 @@ class Dispatcher:
             try:
                 if await self._lead.held():
                     await self.dispatch()
-                    await chain_entries(self._tools)
+                    await chain_entries(self._context)
                     if loop.time() >= look_back_at:
                         await self.look_back()
                         look_back_at = loop.time() + LOOK_BACK_SECONDS
@@ -89,51 +89,55 @@ class Dispatcher:
 
     async def _dispatch_jobs(self, now: int) -> None:
         await self._hold_back(now)
-        tools = self._tools
+        context = self._context
         look = Due(now, await self._rooms(now), self._memory)
-        due = await tools.database.write_grouped(dispatch_many, look, patient=True)
-        self._publish([job for job in due if job.provider in tools.routes])
-        homeless = [job for job in due if job.provider not in tools.routes]
+        due = await context.database.write_grouped(dispatch_many, look, patient=True)
+        self._publish([job for job in due if job.provider in context.routes])
+        homeless = [job for job in due if job.provider not in context.routes]
         await asyncio.gather(*[self._put_off(job, now) for job in homeless])
 
     async def _put_off(self, job: Ready, now: int) -> None:
         """Move a job on along its plan whose provider nobody consumes for, or let it wait."""
-        await defer(self._tools, Lane(job.lane), job.job_id, absent(job.provider, now))
+        await defer(self._context, Lane(job.lane), job.job_id, absent(job.provider, now))
 
     async def _hold_back(self, now: int) -> None:
         """Let jobs for later wait on while their key has as many open ones as it may."""
-        due = await self._tools.database.read(rate_limits.coming, now)
-        if waiting := await rate_limits.without_place(self._tools.limiter, due, now):
+        due = await self._context.database.read(rate_limits.coming, now)
+        if waiting := await rate_limits.without_place(self._context.limiter, due, now):
             postponed = rate_limits.Postponed(waiting, now)
-            await self._tools.database.write_grouped(
+            await self._context.database.write_grouped(
                 rate_limits.postpone_many, postponed, patient=True
             )
 
     async def _rooms(self, now: int) -> dict[str, int]:
         """Return how many jobs may wait on each provider's queues; asks for the busy ones only."""
-        waiting = await self._tools.database.read(waiting_providers)
-        loads = await read_loads(self._tools.redis, waiting, now) if waiting else {}
+        waiting = await self._context.database.read(waiting_providers)
+        loads = await read_loads(self._context.redis, waiting, now) if waiting else {}
         return {
-            slug: 0 if slug in self._tools.pauses else room(route.limits, loads.get(slug, NO_LOAD))
-            for slug, route in self._tools.routes.items()
+            slug: 0
+            if slug in self._context.pauses
+            else room(route.limits, loads.get(slug, NO_LOAD))
+            for slug, route in self._context.routes.items()
         }
 
     async def _dispatch_deliveries(self, now: int) -> None:
-        deliveries = await self._tools.database.write_grouped(due.due_many, due.DueDeliveries(now))
-        self._tools.publisher.publish_deliveries(deliveries)
+        deliveries = await self._context.database.write_grouped(
+            due.due_many, due.DueDeliveries(now)
+        )
+        self._context.publisher.publish_deliveries(deliveries)
 
     async def look_back(self) -> None:
         """Rescue what silent workers held, and end the jobs whose deadline has passed."""
         now = now_ms()
-        rescued = await self._tools.database.write_grouped(rescue_many, Rescue(now))
+        rescued = await self._context.database.write_grouped(rescue_many, Rescue(now))
         if rescued:
             log.warning("dispatcher.rescued", jobs=len(rescued))
         lost = leases.RescueDeliveries(now)
-        if deliveries := await self._tools.database.write_grouped(leases.rescue_many, lost):
+        if deliveries := await self._context.database.write_grouped(leases.rescue_many, lost):
             log.warning("dispatcher.rescued", deliveries=deliveries)
-        await self._tools.database.write_grouped(expire_many, now)
-        await announce_budgets(self._tools)
+        await self._context.database.write_grouped(expire_many, now)
+        await announce_budgets(self._context)
 
     def _publish(self, jobs: list[Ready]) -> None:
         for job in jobs:
-            self._tools.publisher.publish(job.provider, job.lane, [job.job_id])
+            self._context.publisher.publish(job.provider, job.lane, [job.job_id])

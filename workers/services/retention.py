@@ -25,9 +25,9 @@ log = structlog.get_logger()
 class RetentionService:
     """The loop of one process that may lead."""
 
-    def __init__(self, tools: WorkerContext) -> None:
-        self._tools = tools
-        self._lead = LeaderElection(tools.redis, "forgetting", tools.worker_id)
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        self._lead = LeaderElection(context.redis, "forgetting", context.worker_id)
 
     async def run(self) -> None:
         """Forget, for ever: a group at a time, so that nobody waits for it."""
@@ -45,32 +45,32 @@ class RetentionService:
 
     async def tidy(self) -> None:
         """Take the next step of jobs that keep less than everything; also in Redis."""
-        now, patience = now_ms(), self._tools.settings.fetched_answer_seconds
+        now, patience = now_ms(), self._context.settings.fetched_answer_seconds
         look = Tidying(now, now - int(patience * 1000))
-        gone = await self._tools.database.write_grouped(retention.tidy_many, look)
+        gone = await self._context.database.write_grouped(retention.tidy_many, look)
         if gone:
             keys = [key for job_id in gone for key in (stream_key(job_id), fence_key(job_id))]
-            await self._tools.redis.delete(*keys)
+            await self._context.redis.delete(*keys)
 
     async def retire(self) -> bool:
         """Forget a group of every workspace's old jobs; tell whether there may be more."""
         now = now_ms()
-        more = await self._tools.database.write_grouped(native_batches.forget_many, now)
-        days = self._tools.settings.retention_days
-        for row in await self._tools.database.read(retention.workspaces):
+        more = await self._context.database.write_grouped(native_batches.forget_many, now)
+        days = self._context.settings.retention_days
+        for row in await self._context.database.read(retention.workspaces):
             settings = retention.settings_of(row)
             before = privacy.forgotten_before(settings, days, now)
             if before is not None:
                 wish = Retirement(row.id, before, now, before == settings.get("forget_before"))
-                more |= await self._tools.database.write_grouped(retention.retire_many, wish)
+                more |= await self._context.database.write_grouped(retention.retire_many, wish)
                 more |= await self._retire_batches(row.id, before)
         return more
 
     async def _retire_batches(self, workspace_id: str, before: int) -> bool:
         """Delete old batches as their owner would; tell whether there may be more."""
-        found = await self._tools.database.read(reports.ended_before, workspace_id, before, GROUP)
+        found = await self._context.database.read(reports.ended_before, workspace_id, before, GROUP)
         for batch_id in found:
             removal = Removal(batch_id, workspace_id)
-            for file_id in await self._tools.database.write_grouped(remove_many, removal):
-                await asyncio.to_thread(self._tools.files.delete, file_id)
+            for file_id in await self._context.database.write_grouped(remove_many, removal):
+                await asyncio.to_thread(self._context.files.delete, file_id)
         return len(found) == GROUP

@@ -46,14 +46,16 @@ class Deliverer:
     _until: float | None = None  # once draining: when running attempts are stopped
 
     @classmethod
-    def of(cls, tools: WorkerContext) -> "Deliverer":
-        settings = tools.settings
+    def of(cls, context: WorkerContext) -> "Deliverer":
+        settings = context.settings
         return cls(
-            owner=tools.worker_id,
-            database=tools.database,
-            stamper=HeaderSigner(tools.database, Seal(signing_key(settings), older_keys(settings))),
+            owner=context.worker_id,
+            database=context.database,
+            stamper=HeaderSigner(
+                context.database, Seal(signing_key(settings), older_keys(settings))
+            ),
             poster=WebhookClient(settings, connections=MOST_LANES),
-            refuse=tools.publisher.publish_deliveries,
+            refuse=context.publisher.publish_deliveries,
             patience=settings.soft_shutdown_seconds,
         )
 

@@ -39,7 +39,7 @@ class Worker:
         self.database = self
         self.announced = []
 
-    async def write(self, function, event):
+    async def write_grouped(self, function, event):
         self.announced.append((event.type, event.subject_id))
 
     def run(self, *providers, position=0, left=600_000):

@@ -8,7 +8,6 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from workers.runtime import consumer
-from workers.runtime import consumer as unacked
 from workers.runtime.consumer import Consumer
 
 
@@ -27,10 +26,10 @@ def test_a_sweep_leaves_the_connection_alone_that_waits(valkey: str) -> None:
             with contextlib.suppress(TimeoutError):
                 connection.drain_events(timeout=0.2)
             with Redis.from_url(valkey) as redis:
-                redis.zadd(unacked.SEEN_KEY, {"con_dead": 1.0})
+                redis.zadd(consumer.SEEN_KEY, {"con_dead": 1.0})
             # When it sweeps, again and again
-            assert unacked.report_and_sweep(channel, "con_me", 1_000.0) == ["con_dead"]
-            assert unacked.report_and_sweep(channel, "con_me", 1_001.0) == []
+            assert consumer.report_and_sweep(channel, "con_me", 1_000.0) == ["con_dead"]
+            assert consumer.report_and_sweep(channel, "con_me", 1_001.0) == []
             # Then it hears every message
             with connection.clone() as sending:
                 producer = sending.Producer()
@@ -52,5 +51,5 @@ def test_a_sweep_waits_for_a_redis_that_is_away(monkeypatch: pytest.MonkeyPatch)
 
         _transport = "redis"
 
-    monkeypatch.setattr(consumer.unacked, "report_and_sweep", away)
+    monkeypatch.setattr(consumer, "report_and_sweep", away)
     Waiting()._sweep_unacked()
