@@ -3,7 +3,7 @@
 import sqlalchemy
 
 from tests.api.answers.walking import Walk
-from tests.api.stripe import event, signed
+from tests.api.billing.stripe import event, signed
 
 A_DAY_BEFORE = """
 UPDATE usage_rollups SET starts_at = starts_at - 86400000 WHERE period = 'day'

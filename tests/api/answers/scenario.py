@@ -12,7 +12,7 @@ from broker.storage.database import Database
 from tests.api.answers import calls, catalog, health, hooks, many, money, people
 from tests.api.answers.masks import masked
 from tests.api.answers.walking import Answers, Caller, Walk
-from tests.api.stripe import SECRET, pretended_stripe
+from tests.api.billing.stripe import SECRET, pretended_stripe
 from tests.e2e.hooks import receiving
 from tests.house import House
 

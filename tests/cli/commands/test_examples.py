@@ -11,7 +11,7 @@ from broker.providers import configuration
 from cli.commands.batch.source import Asked, lines
 from workers.simulator.behaviour import parse
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @pytest.fixture

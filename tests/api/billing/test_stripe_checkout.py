@@ -7,8 +7,8 @@ import pytest
 from api.billing.stripe_checkout import Paid, StripeCheckout, provider
 from broker.errors import InvalidRequestError
 from broker.settings import Settings
+from tests.api.billing.stripe import SECRET, event, pretended_stripe, signed
 from tests.api.conftest import running, settings_for
-from tests.api.stripe import SECRET, event, pretended_stripe, signed
 
 pytest.importorskip("stripe")
 
