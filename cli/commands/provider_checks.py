@@ -14,7 +14,7 @@ from broker.completion import CompletionRequest, ErrorType
 from broker.providers.configuration import Provider
 from broker.providers.lighting import filled
 from workers.adapters.base import Adapter, HttpRequest
-from workers.adapters.bedrock.adapter import authorized
+from workers.adapters.bedrock.adapter import authorize
 from workers.adapters.registry import ADAPTERS
 from workers.context import routes, upstream_of
 
@@ -74,7 +74,7 @@ def probe(provider: Provider, adapter: Adapter) -> HttpRequest:
     chat = adapter.request(CompletionRequest(body={"messages": []}, model=MODEL), upstream)
     url = _address(provider, chat.url)
     if provider.wire == "bedrock":  # a signature is for one address only
-        return authorized(HttpRequest(url, {}, b"", method="GET"), upstream)
+        return authorize(HttpRequest(url, {}, b"", method="GET"), upstream)
     headers = {name: value for name, value in chat.headers.items() if name != "content-type"}
     return HttpRequest(url, headers, b"", method="GET")
 

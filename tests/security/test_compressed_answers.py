@@ -58,7 +58,7 @@ async def test_a_batch_file_is_unpacked_line_by_line(name: str) -> None:
         request = HttpRequest(address, {"content-length": "0"}, b"", method="GET")
         tracemalloc.start()
         before = tracemalloc.get_traced_memory()[0]
-        with pytest.raises(calls.SilentCallError, match="a line of more than"):
+        with pytest.raises(calls.UnconfirmedCallError, match="a line of more than"):
             async for _ in calls.lines(wire.client, request, max_bytes=MOST):
                 pass
         grown = tracemalloc.get_traced_memory()[1] - before

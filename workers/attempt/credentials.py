@@ -18,7 +18,7 @@ from broker.webhooks import WebhookEvent
 from workers.adapters.base import Upstream
 from workers.context import AttemptAnswer, ProviderRoute, WorkerContext, routes
 
-NOTE_AGAIN_MS = 10_000  # how often the same key's refusals are written down
+RECORD_AGAIN_MS = 10_000  # how often the same key's refusals are written down
 
 _ABOUT_THE_ACCOUNT = frozenset({ErrorType.RATE_LIMIT_EXCEEDED, ErrorType.PERMISSION_DENIED})
 
@@ -66,7 +66,7 @@ async def record_refusal(context: WorkerContext, job: ClaimedJob, failure: Failu
     assert credential is not None
     for_good = failure.error_type is ErrorType.AUTHENTICATION
     now = now_ms()
-    if now - context.refused_at.get(credential, 0) < NOTE_AGAIN_MS and not for_good:
+    if now - context.refused_at.get(credential, 0) < RECORD_AGAIN_MS and not for_good:
         return
     context.refused_at[credential] = now
     why = f"{failure.http_status} {failure.error_type.value}: {failure.message[:300]}"

@@ -59,7 +59,7 @@ async def run_job(context: WorkerContext, permit: Permit, job_id: str) -> None:
     with hold_lease(context, job):
         if await pacing.defer_if_blocked(context, permit, job):
             return
-        run = await begin(context, job)
+        run = await open_events(context, job)
         pacing.expect(context, permit, run.request.body)
         failure = await _carry_out(context, permit, run)
         if failure is not None:
@@ -87,10 +87,10 @@ async def _carry_out(context: WorkerContext, permit: Permit, run: JobRun) -> Fai
             raise
         log.exception("attempt.crashed", job=run.job.id, attempt=run.job.attempt)
         run.story.take_back()
-        return answer if isinstance(answer, Failure) else crashed(run, answer)
+        return answer if isinstance(answer, Failure) else crash_failure(run, answer)
 
 
-def crashed(run: JobRun, answer: Completion | Document | None) -> Failure:
+def crash_failure(run: JobRun, answer: Completion | Document | None) -> Failure:
     """Return the failure of a call whose answer could not be handled here."""
     source = answer or run.heard
     return Failure(
@@ -120,7 +120,7 @@ async def claim(context: WorkerContext, job_id: str, lane: Lane) -> ClaimedJob |
     return await context.database.write_grouped(claim_many, wish, patient=lane is Lane.BATCH)
 
 
-async def begin(context: WorkerContext, job: ClaimedJob) -> JobRun:
+async def open_events(context: WorkerContext, job: ClaimedJob) -> JobRun:
     """Open the job's event log at this attempt."""
     body: Json = orjson.loads(job.request)
     request = request_of(job, body)
@@ -151,16 +151,16 @@ async def attempt(context: WorkerContext, run: JobRun) -> AttemptAnswer:
     """Call the provider, in a task of its own: the only part of a run that can be stopped."""
     job = run.job
     if context.stopping.is_set() or job.id in context.called_off:
-        return _stopped(context, job, sent=False)
+        return _stop_failure(context, job, sent=False)
     task = asyncio.create_task(_call(context, run))
     context.running[job.id] = stoppable = asyncio.shield(task)
     try:
         return _redacted(await stoppable)
     except asyncio.CancelledError:
-        run.last = await _hear_out(context, run, task)
+        run.last = await _stop_call(context, run, task)
         if run.last is not None and job.id not in context.called_off:
             return _redacted(run.last)  # it ended just as it was to be stopped
-        return _stopped(context, job, sent=run.watch.sent)
+        return _stop_failure(context, job, sent=run.watch.sent)
     finally:
         task.cancel()
         if context.running.get(job.id) in {task, stoppable}:  # not a later attempt of the same job
@@ -172,7 +172,7 @@ def _redacted(answer: AttemptAnswer) -> AttemptAnswer:
     return redact_failure(answer) if isinstance(answer, Failure) else answer
 
 
-async def _hear_out(
+async def _stop_call(
     context: WorkerContext, run: JobRun, task: "asyncio.Task[AttemptAnswer]"
 ) -> AttemptAnswer | None:
     """Stop a call; one that is cancelled may first bring the usage that its provider will bill."""
@@ -203,7 +203,7 @@ async def _call(context: WorkerContext, run: JobRun) -> AttemptAnswer:
     if adapter is None:
         return _unserved(run.job)
     run.request = replace(run.request, quirks=upstream.quirks)
-    async with _room(context, run) as place:
+    async with _reserve_memory(context, run) as place:
         annotator = await _fit(context, run, route, place)
         if isinstance(annotator, Failure):
             return annotator
@@ -212,11 +212,11 @@ async def _call(context: WorkerContext, run: JobRun) -> AttemptAnswer:
         )
         if refused is not None:
             return refused
-        answer = await _asked(context, run, adapter, upstream, annotator)
+        answer = await _send_prepared(context, run, adapter, upstream, annotator)
         return annotator.answer(replace(answer, usage=credible(answer.usage)))
 
 
-def _room(
+def _reserve_memory(
     context: WorkerContext, run: JobRun
 ) -> AbstractAsyncContextManager[MediaReservation | None]:
     """Wait for room for a call's body, and for all that may be fetched for it."""
@@ -228,7 +228,7 @@ def _room(
     return context.media_room.hold(run.job.workspace_id, size)
 
 
-async def _asked(
+async def _send_prepared(
     context: WorkerContext,
     run: JobRun,
     adapter: Adapter | OperationAdapter,
@@ -289,7 +289,7 @@ def _unserved(job: ClaimedJob) -> Failure:
     )
 
 
-def _stopped(context: WorkerContext, job: ClaimedJob, *, sent: bool) -> Failure:
+def _stop_failure(context: WorkerContext, job: ClaimedJob, *, sent: bool) -> Failure:
     """Say why this attempt was stopped from our side: called off, or a shutdown.
 
     A shutdown after the request was sent leaves its billing open, as silence does: who asked not to

@@ -52,7 +52,7 @@ async def repair_answer(sandbox: Sandbox, run: JobRun, answer: AttemptAnswer) ->
         if text is None:
             choices.append(choice)
             continue
-        healed, violation = await _heal_text(sandbox, run.job.workspace_id, text, wanted.schema)
+        healed, violation = await _repair_text(sandbox, run.job.workspace_id, text, wanted.schema)
         if violation and wanted.must_fit:
             return Failure(
                 AttemptOutcome.REJECTED,
@@ -64,7 +64,7 @@ async def repair_answer(sandbox: Sandbox, run: JobRun, answer: AttemptAnswer) ->
     return replace(answer, choices=choices)
 
 
-async def _heal_text(
+async def _repair_text(
     sandbox: Sandbox, workspace_id: str, text: str, schema: Json | None
 ) -> tuple[str, str | None]:
     """Return the repaired JSON, and what is still wrong with it.

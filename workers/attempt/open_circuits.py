@@ -19,7 +19,7 @@ async def skip_open_circuits(context: WorkerContext, run: JobRun) -> Failure | N
     Where no later place is better, an open circuit is tried all the same: the job has nothing to
     lose. In memory, but for the rare call that might be a half-open circuit's probe.
     """
-    shut = _shut(context, run)
+    shut = _open_circuits(context, run)
     if not shut or not _is_better_later(context, run):
         return None
     for key, known in shut.items():
@@ -34,7 +34,7 @@ async def skip_open_circuits(context: WorkerContext, run: JobRun) -> Failure | N
     return None
 
 
-def _shut(context: WorkerContext, run: JobRun) -> dict[EndpointKey, Breaker]:
+def _open_circuits(context: WorkerContext, run: JobRun) -> dict[EndpointKey, Breaker]:
     """Return the circuits on this job's way that are not closed, the shut ones first."""
     now = now_ms()
     found = {}

@@ -52,20 +52,22 @@ class Fetcher:
             async with self._free, self._client.stream("GET", url, headers=HEADERS) as response:
                 return await self._read(response, url)
         except RefusedError as refusal:
-            raise FetchError(f"{_shown(url)} may not be fetched: {refusal}.") from None
+            raise FetchError(f"{_without_query(url)} may not be fetched: {refusal}.") from None
         except TooLargeError:
             raise self._too_large(url) from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise FetchError(f"{_shown(url)} could not be fetched: {error}.") from None
+            raise FetchError(f"{_without_query(url)} could not be fetched: {error}.") from None
 
     async def aclose(self) -> None:
         await self._client.aclose()
 
     async def _read(self, response: httpx.Response, url: str) -> FetchedMedia:
         if response.has_redirect_location:
-            raise FetchError(f"{_shown(url)} redirects, which is not followed: give its target.")
+            raise FetchError(
+                f"{_without_query(url)} redirects, which is not followed: give its target."
+            )
         if response.status_code != httpx.codes.OK:
-            raise FetchError(f"{_shown(url)} could not be fetched: it answered with status "
+            raise FetchError(f"{_without_query(url)} could not be fetched: it answered with status "
                              f"{response.status_code}.")  # fmt: skip
         length = response.headers.get("content-length", "")
         if length.isdigit() and int(length) > self._bounds.max_bytes:
@@ -76,10 +78,10 @@ class Fetcher:
 
     def _too_large(self, url: str) -> FetchError:
         most = self._bounds.max_bytes
-        return FetchError(f"{_shown(url)} is larger than {most} bytes.", too_large=True)
+        return FetchError(f"{_without_query(url)} is larger than {most} bytes.", too_large=True)
 
 
-def _shown(url: str) -> str:
+def _without_query(url: str) -> str:
     """Return a URL without its query, which may hold a signature."""
     try:
         split = urlsplit(url)

@@ -83,7 +83,7 @@ OPAQUE = frozenset({"application/octet-stream", "binary/octet-stream", "applicat
 """What servers state that do not know what they send."""
 
 
-def told_type(media: AttachedMedia, fetched: FetchedMedia) -> str | None:
+def check_fetched_type(media: AttachedMedia, fetched: FetchedMedia) -> str | None:
     """Return the media type of what was fetched. Raises UnfitError where it is something else."""
     stated = None if fetched.mime in OPAQUE else fetched.mime
     found = sniff(fetched.content)
@@ -96,7 +96,7 @@ def told_type(media: AttachedMedia, fetched: FetchedMedia) -> str | None:
             return _recording_type(media.medium, stated, found)
 
 
-def checked(media: AttachedMedia, field: str) -> AttachedMedia:
+def check_attachment(media: AttachedMedia, field: str) -> AttachedMedia:
     """Return an attachment that came with its bytes, under their true type.
 
     Raises UnfitError, which names the field, where the data of an image is something else.

@@ -1,4 +1,4 @@
-"""Makes a chat body fit the endpoint it goes to."""
+"""Make a chat body fit the endpoint it goes to."""
 
 import asyncio
 import base64
@@ -14,7 +14,7 @@ from workers.adapters.base import Adapter
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
 from workers.media.documents import ReadPdf, annotation, known_files, read_file
 from workers.media.fetching import Fetch, FetchedMedia, FetchError
-from workers.media.formats import UnfitError, checked, family, told_type, unfit
+from workers.media.formats import UnfitError, check_attachment, check_fetched_type, family, unfit
 from workers.media.rules import Rules, Way, is_usual, media_part, text_part
 
 MAX_FETCHED_BYTES = 100_000_000
@@ -52,7 +52,7 @@ async def prepare(
         return Prepared(body)
     rules = Rules(adapter, modalities, parser or FileParser(), quirks)
     work = _Preparation(rules, fetch, read_pdf, known_files(body["messages"]))
-    places = list(_places(body["messages"]))
+    places = list(_positions(body["messages"]))
     failures: list[Failure] = []
     tasks: list[asyncio.Task[_Fitted]] = []
     try:
@@ -86,10 +86,10 @@ def _may_be_fetched(part: Json) -> bool:
 
 
 _URL = re.compile(r"\s*https?:", re.IGNORECASE)
-_Place = tuple[int, int]  # a message, and a part of its content
+_Position = tuple[int, int]  # a message, and a part of its content
 
 
-def _places(messages: Sequence[Any]) -> Iterator[tuple[_Place, Json]]:
+def _positions(messages: Sequence[Any]) -> Iterator[tuple[_Position, Json]]:
     """Yield the content parts that are not text, with their places."""
     for row, message in enumerate(messages):
         content = message.get("content") if isinstance(message, dict) else None
@@ -98,7 +98,7 @@ def _places(messages: Sequence[Any]) -> Iterator[tuple[_Place, Json]]:
                 yield (row, column), part
 
 
-def _replaced(messages: Sequence[Any], parts: Mapping[_Place, Json]) -> list[Any]:
+def _replaced(messages: Sequence[Any], parts: Mapping[_Position, Json]) -> list[Any]:
     fitted = []
     for row, message in enumerate(messages):
         content = message.get("content") if isinstance(message, dict) else None
@@ -133,7 +133,7 @@ class _Preparation:
         self.fetched = 0  # bytes
         self._free = asyncio.Semaphore(AT_ONCE)
 
-    async def fit(self, part: Json, place: _Place) -> _Fitted:
+    async def fit(self, part: Json, place: _Position) -> _Fitted:
         media = _read_part(part, place)
         if media is None:
             return _Fitted(part)
@@ -141,7 +141,7 @@ class _Preparation:
             media = replace(media, medium=MediaKind(family(media.mime)))  # a file that is an image
         match self._rules.way(media):
             case Way.AS_IS:
-                true = checked(media, _field(place))
+                true = check_attachment(media, _field(place))
                 unchanged = true is media and is_usual(media, part)
                 return _Fitted(part if unchanged else media_part(true, part))
             case Way.BYTES:
@@ -173,10 +173,10 @@ class _Preparation:
             raise unfit(media.medium, str(error), image_error) from None
         if self.fetched > MAX_FETCHED_BYTES:
             raise UnfitError(f"The request's URLs hold more than {MAX_FETCHED_BYTES} bytes.")
-        return fetched, told_type(media, fetched)
+        return fetched, check_fetched_type(media, fetched)
 
 
-def _read_part(part: Json, place: _Place) -> AttachedMedia | None:
+def _read_part(part: Json, place: _Position) -> AttachedMedia | None:
     """Return the attachment of a part. Raises UnfitError that names the part."""
     try:
         return read_media(part)
@@ -188,7 +188,7 @@ def _read_part(part: Json, place: _Place) -> AttachedMedia | None:
         ) from None
 
 
-def _field(place: _Place) -> str:
+def _field(place: _Position) -> str:
     """Return the name of a content part in a body."""
     row, column = place
     return f"messages.{row}.content.{column}"

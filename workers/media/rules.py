@@ -1,4 +1,4 @@
-"""How each attachment reaches one endpoint: as it is, as bytes, or as text. Pure."""
+"""Decide how each attachment reaches one endpoint: as it is, as bytes, or as text. Pure."""
 
 from dataclasses import dataclass, field
 from enum import Enum, auto

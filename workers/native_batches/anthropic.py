@@ -20,9 +20,9 @@ from workers.native_batches.base import (
     BatchProgress,
     LineResult,
     ListedBatch,
-    refused,
+    refused_result,
     text,
-    undone,
+    unprocessed_result,
 )
 
 
@@ -79,9 +79,11 @@ class AnthropicBatches(BatchApi):
             case {"type": "succeeded", "message": dict(message)}:
                 return LineResult(custom_id, orjson.dumps(message))
             case {"type": "errored", "error": error}:
-                return refused(custom_id, error)
+                return refused_result(custom_id, error)
             case {"type": "canceled" | "expired" as end}:
-                return undone(custom_id, f"The provider's batch {end} before this line was run.")
+                return unprocessed_result(
+                    custom_id, f"The provider's batch {end} before this line was run."
+                )
         raise MalformedAnswerError("a result of an unknown type")
 
     def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:

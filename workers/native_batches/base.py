@@ -132,12 +132,12 @@ def text(body: Json, name: str) -> str:
     return value
 
 
-def refused(custom_id: str, error: Any, status: int = 0) -> LineResult:
+def refused_result(custom_id: str, error: Any, status: int = 0) -> LineResult:
     """Return the result of a line that the provider answered with an error object."""
     return LineResult(custom_id, failure=classify(status or 400, {}, orjson.dumps(error)))
 
 
-def undone(custom_id: str, message: str) -> LineResult:
+def unprocessed_result(custom_id: str, message: str) -> LineResult:
     """Return the result of a line that the provider never came to."""
     failure = Failure(AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, message)
     return LineResult(custom_id, failure=failure)

@@ -23,7 +23,7 @@ from broker.native_batches import Called
 from broker.pricing import BATCH_TIER
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.attempt.events import AttemptEvents
-from workers.attempt.execution import crashed
+from workers.attempt.execution import crash_failure
 from workers.attempt.job_run import JobRun, request_of
 from workers.attempt.json_repair import repair_answer
 from workers.attempt.recording import finish, record_failure
@@ -100,7 +100,7 @@ async def book_answer(
     except Exception:
         log.exception("native_batch.line_crashed", job=run.job.id)
         run.story.take_back()
-        failure = crashed(run, None)
+        failure = crash_failure(run, None)
     if failure is not None:
         await _end(context, run, failure, Retry(0))
 
@@ -117,7 +117,7 @@ async def end_early(context: WorkerContext, called: Called) -> None:
     await _end(context, await _run(context, called), failure, GiveUp(state))
 
 
-async def doubt(context: WorkerContext, called: Called, failure: Failure) -> None:
+async def apply_unknown_policy(context: WorkerContext, called: Called, failure: Failure) -> None:
     """Do what the job's `on_unknown` says of a request that was sent and perhaps billed."""
     await _end(context, await _run(context, called), failure, decide(called.job, failure, now_ms()))
 

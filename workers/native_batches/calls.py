@@ -31,7 +31,7 @@ class RefusedCallError(Exception):
         self.failure = failure
 
 
-class SilentCallError(Exception):
+class UnconfirmedCallError(Exception):
     """Sent, and no word on what became of it: perhaps it was accepted."""
 
 
@@ -41,7 +41,7 @@ async def fetch(http: httpx.AsyncClient, call: HttpRequest) -> bytes:
     async for piece in _pieces(http, call):
         body += piece
         if len(body) > MAX_BODY_BYTES:
-            raise SilentCallError(f"an answer of more than {MAX_BODY_BYTES} bytes")
+            raise UnconfirmedCallError(f"an answer of more than {MAX_BODY_BYTES} bytes")
     return bytes(body)
 
 
@@ -59,7 +59,7 @@ async def lines(
             rest = bytearray()
         rest += last
         if len(rest) > max_bytes:
-            raise SilentCallError(f"a line of more than {max_bytes} bytes")
+            raise UnconfirmedCallError(f"a line of more than {max_bytes} bytes")
     if rest.strip():
         yield bytes(rest)
 
@@ -76,12 +76,12 @@ async def _pieces(http: httpx.AsyncClient, call: HttpRequest) -> AsyncIterator[b
             finally:
                 await response.aclose()
     except TimeoutError:
-        raise SilentCallError(f"no answer within {CALL_SECONDS:g} s") from None
+        raise UnconfirmedCallError(f"no answer within {CALL_SECONDS:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
         cause = error.__cause__ or error
         if isinstance(cause, NEVER_LEFT):
             raise RefusedCallError(classify(503, {}, str(cause).encode())) from None
-        raise SilentCallError(redact(str(cause)) or type(cause).__name__) from None
+        raise UnconfirmedCallError(redact(str(cause)) or type(cause).__name__) from None
 
 
 async def _cut(response: httpx.Response) -> bytes:
@@ -117,7 +117,7 @@ def _refusal(status: int, headers: httpx.Headers, body: bytes) -> Exception:
     failure = classify(status, headers, body)
     if status in _REFUSED:
         return RefusedCallError(failure)
-    return SilentCallError(failure.message)
+    return UnconfirmedCallError(failure.message)
 
 
 PAGES = 20

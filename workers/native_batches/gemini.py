@@ -18,7 +18,7 @@ from workers.native_batches.base import (
     BatchProgress,
     LineResult,
     ListedBatch,
-    refused,
+    refused_result,
     text,
 )
 
@@ -111,7 +111,7 @@ def _result(entry: Json) -> LineResult:
     answer = entry.get("response")
     if isinstance(answer, dict):
         return LineResult(key, orjson.dumps(answer))
-    return refused(key, {"error": entry.get("error")})
+    return refused_result(key, {"error": entry.get("error")})
 
 
 def _listed(operation: Json) -> ListedBatch:

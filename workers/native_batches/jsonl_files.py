@@ -21,9 +21,9 @@ from workers.native_batches.base import (
     BatchProgress,
     LineResult,
     ListedBatch,
-    refused,
+    refused_result,
     text,
-    undone,
+    unprocessed_result,
 )
 
 MARKER = "waybill_batch"
@@ -63,13 +63,15 @@ class JsonlFiles(BatchApi):
         error, response = body.get("error"), body.get("response")
         if not isinstance(response, dict):
             if isinstance(error, dict) and error.get("code") in NEVER_RUN:
-                return undone(custom_id, str(error.get("message") or "It was not run in time."))
-            return refused(custom_id, {"error": error})
+                return unprocessed_result(
+                    custom_id, str(error.get("message") or "It was not run in time.")
+                )
+            return refused_result(custom_id, {"error": error})
         status = response.get("status_code")
         answer = response.get("body")
         if not isinstance(status, int) or status not in _OK or not isinstance(answer, dict):
             # some are reported as done with a status of 0 and nothing in them
-            return refused(custom_id, answer, status if isinstance(status, int) else 0)
+            return refused_result(custom_id, answer, status if isinstance(status, int) else 0)
         return LineResult(custom_id, orjson.dumps(answer))
 
 

@@ -1,4 +1,4 @@
-"""Looks after batches at providers: collects jobs, and takes each batch's next step when it is due.
+"""Collect jobs into native batches, and take each batch's next step when it is due.
 
 Any number of processes may run one. A step is taken under a lease on the batch's row, and whatever
 cuts it short leaves a row from which the next step follows (`broker.native_batches`).

@@ -1,4 +1,4 @@
-"""Jobs → the lines of a batch, each with the body that an ordinary call would have."""
+"""Make jobs into the lines of a batch, each with the body that an ordinary call would have."""
 
 import asyncio
 from collections.abc import Sequence

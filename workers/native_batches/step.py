@@ -21,14 +21,14 @@ from workers.native_batches.booking import (
     NO_STATUS,
     NOT_IN_TIME,
     UNCONFIRMED_CREATION,
+    apply_unknown_policy,
     book_answer,
-    doubt,
     end_early,
     fall_back,
 )
 from workers.native_batches.calls import (
     RefusedCallError,
-    SilentCallError,
+    UnconfirmedCallError,
     fetch,
     find_batches,
     lines,
@@ -42,7 +42,7 @@ GROUP = 100  # lines that are read and booked together
 RAREST_POLL_MS = 300_000
 RATE_LIMITED = 429
 GONE = 404
-UNHEARD = (SilentCallError, MalformedAnswerError)
+UNCONFIRMED = (UnconfirmedCallError, MalformedAnswerError)
 
 log = structlog.get_logger()
 
@@ -107,7 +107,7 @@ class Step:
             upstream_id = self._api.created(created)
         except RefusedCallError as error:
             return await self._refused(error.failure)
-        except UNHEARD as error:
+        except UNCONFIRMED as error:
             self._log.warning("native_batch.unheard", error=str(error))
             return await self._again(error=str(error))
         await self._running(upstream_id)
@@ -145,7 +145,7 @@ class Step:
         row = self._row
         try:
             found = await find_batches(self._context, self._api, self._known_route.upstream, row)
-        except (RefusedCallError, *UNHEARD) as error:
+        except (RefusedCallError, *UNCONFIRMED) as error:
             self._log.warning("native_batch.list_failed", error=str(error))
             found = None
         if row.state == NativeBatchState.IN_DOUBT.value:
@@ -163,7 +163,9 @@ class Step:
     async def _give_up_looking(self) -> None:
         """Perhaps it runs, and is paid for: say so, and let each job's policy decide."""
         self._log.error("native_batch.in_doubt", lines=self._row.lines)
-        await self._each_open(lambda called: doubt(self._context, called, UNCONFIRMED_CREATION))
+        await self._each_open(
+            lambda called: apply_unknown_policy(self._context, called, UNCONFIRMED_CREATION)
+        )
         await self._again(state=NativeBatchState.IN_DOUBT.value, error=UNCONFIRMED_CREATION.message)
 
     async def _watch_for(self, found: Any) -> None:
@@ -187,7 +189,7 @@ class Step:
             if error.failure.http_status == GONE:
                 return await self._end_in_doubt(GONE_UPSTREAM)
             return await self._again_or_end(error, NO_STATUS)
-        except UNHEARD as error:
+        except UNCONFIRMED as error:
             return await self._again_or_end(error, NO_STATUS)
         if not progress.ended:
             return await self._wait_on(upstream_id, progress)
@@ -197,7 +199,7 @@ class Step:
             if progress.completed and not (progress.files or progress.inline):
                 raise MalformedAnswerError("it has completed, and names no file of results")
             await self._book(progress)
-        except (RefusedCallError, *UNHEARD) as error:  # the rest is booked the next time
+        except (RefusedCallError, *UNCONFIRMED) as error:  # the rest is booked the next time
             self._log.warning("native_batch.results_failed", error=str(error))
             return await self._again_or_end(error, NO_RESULTS)
         return await self._close(
@@ -262,7 +264,7 @@ class Step:
     async def _end_in_doubt(self, failure: Failure) -> None:
         """End the batch; each job it still holds goes where its `on_unknown` sends it."""
         self._log.error("native_batch.ended_in_doubt", error=failure.message)
-        await self._each_open(lambda called: doubt(self._context, called, failure))
+        await self._each_open(lambda called: apply_unknown_policy(self._context, called, failure))
         await self._ended(error=failure.message)
 
     @property
@@ -312,7 +314,7 @@ class Step:
     async def _cancel(self, upstream_id: str) -> None:
         try:
             await self._fetch(self._api.cancel(upstream_id, self._known_route.upstream))
-        except (RefusedCallError, SilentCallError) as error:
+        except (RefusedCallError, UnconfirmedCallError) as error:
             self._log.warning("native_batch.not_cancelled", error=str(error))
 
     async def _each_open(self, do: Callable[[Called], Awaitable[None]]) -> None:

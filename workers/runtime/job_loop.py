@@ -158,7 +158,7 @@ class Runtime:
                 renew_many, Heartbeat(context.worker_id, expires, dict(context.held))
             )
             for job_id in renewal.called_off:
-                self._call_off(job_id, waits=True)
+                self._cancel(job_id, waits=True)
             for job_id in renewal.lost:
                 self._let_go(job_id)
         except Exception as error:  # noqa: BLE001  # a beat may fail; the next one is near
@@ -172,12 +172,12 @@ class Runtime:
                     await pubsub.subscribe(signals.CALLED_OFF_CHANNEL)
                     async for message in pubsub.listen():
                         if message["type"] == "message":
-                            self._call_off(*signals.read_call_off(message["data"]))
+                            self._cancel(*signals.read_call_off(message["data"]))
             except (RedisError, OSError) as error:
                 log.info("worker.not_listening", error=str(error))
                 await asyncio.sleep(1)
 
-    def _call_off(self, job_id: str, waits: bool) -> None:
+    def _cancel(self, job_id: str, waits: bool) -> None:
         if job_id not in self._context.held:
             return
         if waits and job_id in self._context.called_off:

@@ -56,7 +56,7 @@ class BatchKeeper:
         self._database = context.database
         self._store = context.files
         self._credentials = context.credentials
-        self._lead = LeaderElection(context.redis, "batches", context.worker_id)
+        self._election = LeaderElection(context.redis, "batches", context.worker_id)
         self._catalog = LiveCatalog(settings, configuration.configured(settings), context.database)
         self._reader = Reader(context.files, self._catalog.current, settings, context.database)
         self._assembler = Assembler(context.database, context.files, settings.public_url)
@@ -70,7 +70,7 @@ class BatchKeeper:
         try:
             while True:
                 try:
-                    if await self._lead.held():
+                    if await self._election.is_leader():
                         await self.look()
                         if time.monotonic() >= sweep_at:
                             await self.sweep()
@@ -104,7 +104,7 @@ class BatchKeeper:
             if row.state == BatchState.FINALIZING.value:
                 await self._finish(row)
             elif row.state == BatchState.CANCELLING.value:
-                await self._call_off(row)
+                await self._cancel(row)
             else:
                 await self._take_in(row)
         except OUT_OF_SERVICE as error:
@@ -198,7 +198,7 @@ class BatchKeeper:
 
     # --- cancelling ------------------------------------------------------------------------------
 
-    async def _call_off(self, row: Any) -> None:
+    async def _cancel(self, row: Any) -> None:
         """End what waits; what runs may end by itself: it is paid for anyway."""
         while await self._database.write_grouped(batches.call_off_many, Advance(row.id, now_ms())):
             pass

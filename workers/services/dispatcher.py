@@ -63,7 +63,7 @@ class Dispatcher:
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
-        self._lead = LeaderElection(context.redis, "dispatcher", context.worker_id)
+        self._election = LeaderElection(context.redis, "dispatcher", context.worker_id)
         self._memory = Memory()  # of turns: each look goes on where the last one ended
 
     async def run(self) -> None:
@@ -72,7 +72,7 @@ class Dispatcher:
         look_back_at = 0.0
         while True:
             try:
-                if await self._lead.held():
+                if await self._election.is_leader():
                     await self.dispatch()
                     await chain_entries(self._context)
                     if loop.time() >= look_back_at:
@@ -94,9 +94,9 @@ class Dispatcher:
         due = await context.database.write_grouped(dispatch_many, look, patient=True)
         self._publish([job for job in due if job.provider in context.routes])
         homeless = [job for job in due if job.provider not in context.routes]
-        await asyncio.gather(*[self._put_off(job, now) for job in homeless])
+        await asyncio.gather(*[self._defer(job, now) for job in homeless])
 
-    async def _put_off(self, job: Ready, now: int) -> None:
+    async def _defer(self, job: Ready, now: int) -> None:
         """Move a job on along its plan whose provider nobody consumes for, or let it wait."""
         await defer(self._context, Lane(job.lane), job.job_id, absent(job.provider, now))
 

@@ -20,7 +20,7 @@ class LeaderElection:
         self._key = f"waybill:{role}"
         self._me = holder.encode()
 
-    async def held(self) -> bool:
+    async def is_leader(self) -> bool:
         """Take or keep the lead; tell whether it is ours. Ask more often than every LEAD_MS."""
         redis = self._redis
         try:

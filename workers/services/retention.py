@@ -27,14 +27,14 @@ class RetentionService:
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
-        self._lead = LeaderElection(context.redis, "forgetting", context.worker_id)
+        self._election = LeaderElection(context.redis, "forgetting", context.worker_id)
 
     async def run(self) -> None:
         """Forget, for ever: a group at a time, so that nobody waits for it."""
         retire_at = 0.0
         while True:
             try:
-                if await self._lead.held():
+                if await self._election.is_leader():
                     await self.tidy()
                     if time.monotonic() >= retire_at:
                         more = await self.retire()

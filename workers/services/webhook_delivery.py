@@ -157,11 +157,11 @@ class Deliverer:
             OperationalError,
             seconds=LEASE_MS / 1000,
         )
-        _tell(ending, is_live=recorded.is_live)
+        _publish(ending, is_live=recorded.is_live)
         return recorded.following
 
 
-def _tell(ending: DeliveryEnding, *, is_live: bool) -> None:
+def _publish(ending: DeliveryEnding, *, is_live: bool) -> None:
     delivery = ending.delivery
     if not is_live:
         log.warning("delivery.superseded", delivery=delivery.id, attempt=delivery.attempt)

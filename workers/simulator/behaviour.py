@@ -1,4 +1,4 @@
-"""What a model name asks for: `sim` and dash-separated options in any order, `sim-tok50-lat200`."""
+"""Options in a model name: `sim` and dash-separated words in any order, `sim-tok50-lat200`."""
 
 import re
 from dataclasses import dataclass, replace

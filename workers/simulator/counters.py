@@ -1,4 +1,4 @@
-"""What was called: the proof that a prompt was sent exactly n times."""
+"""Counters of calls: the proof that a prompt was sent exactly n times."""
 
 import time
 from collections import Counter, deque

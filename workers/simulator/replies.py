@@ -20,7 +20,7 @@ SIZE: Final = 24
 
 def sign(text: str) -> str:
     digest = blake2b(text.encode(), digest_size=SIZE).digest()
-    return b64encode(digest + _seal(digest)).decode()
+    return b64encode(digest + _digest(digest)).decode()
 
 
 def genuine(signature: str) -> bool:
@@ -29,10 +29,10 @@ def genuine(signature: str) -> bool:
         data = b64decode(signature, validate=True)
     except (Error, ValueError):
         return False
-    return _seal(data[:SIZE]) == data[SIZE:]
+    return _digest(data[:SIZE]) == data[SIZE:]
 
 
-def _seal(digest: bytes) -> bytes:
+def _digest(digest: bytes) -> bytes:
     return blake2b(digest, key=KEY, digest_size=SIZE).digest()
 
 

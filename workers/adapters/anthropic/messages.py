@@ -111,7 +111,7 @@ def read_conversation(messages: Any) -> Conversation:
     for message in with_matched_calls(messages, lettered_id):
         if isinstance(message, dict):
             _read(conversation, message)
-    _mend(conversation)
+    _repair(conversation)
     return conversation
 
 
@@ -127,7 +127,7 @@ def _read(conversation: Conversation, message: Json) -> None:
         conversation.add("user", _marked(read_blocks(message.get("content")), message))
 
 
-def _mend(conversation: Conversation) -> None:
+def _repair(conversation: Conversation) -> None:
     """Bring the turns into the order and form the wire insists on."""
     turns = conversation.turns
     if not turns and conversation.system:

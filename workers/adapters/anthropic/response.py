@@ -40,7 +40,7 @@ def _annotation(citation: Any, start: int, end: int) -> Json | None:
 _TIERS = {"standard": "default"}
 
 
-def merged(earlier: Json, later: Any) -> Json:
+def merge_usage(earlier: Json, later: Any) -> Json:
     """Return the counts of a stream so far: they are cumulative, and the last word counts.
 
     A host that repeats only some of them, or repeats them as 0, does not take the others back.

@@ -8,7 +8,7 @@ from broker.completion import Chunk, CompletionRequest, Json, Usage
 from workers.adapters.anthropic.response import (
     encrypted_detail,
     input_text,
-    merged,
+    merge_usage,
     read_answer,
     read_citations,
     read_tier,
@@ -220,7 +220,7 @@ class AnthropicStream(EventReader):
     def _begin(self, message: Any) -> None:
         if not isinstance(message, dict):
             return
-        self._usage = merged(self._usage, message.get("usage"))
+        self._usage = merge_usage(self._usage, message.get("usage"))
         self._progress.seed = id_seed(message, self._request)
         self._envelope = Chunk(
             upstream_id=word(message, "id"),
@@ -238,7 +238,7 @@ class AnthropicStream(EventReader):
             self._say(chunks, opened.feed(block))
 
     def _note(self, payload: Json) -> None:
-        self._usage = merged(self._usage, payload.get("usage"))
+        self._usage = merge_usage(self._usage, payload.get("usage"))
         delta = payload.get("delta")
         if isinstance(delta, dict) and delta.get("stop_reason"):
             self._stop = delta

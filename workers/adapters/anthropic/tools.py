@@ -195,7 +195,7 @@ ANSWER_TOOL = "structured_response"
 _INSTRUCTION = "Respond with a single valid JSON object and nothing else: no prose, no code fence."
 
 
-def wanted_schema(body: Json) -> Json | None:
+def requested_schema(body: Json) -> Json | None:
     """Return the schema a chat body wants the answer to follow."""
     wanted = body.get("response_format")
     if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
@@ -207,12 +207,12 @@ def wanted_schema(body: Json) -> Json | None:
 
 def answers_by_tool(body: Json, tool: Any) -> bool:
     """Whether a call of `tool` is the answer itself, because we forced it."""
-    return tool == ANSWER_TOOL and wanted_schema(body) is not None
+    return tool == ANSWER_TOOL and requested_schema(body) is not None
 
 
 def set_format(sent: Json, body: Json, model: Model, quirks: frozenset[str]) -> None:
     """Ask for the wanted format in `sent`, whose tools and system blocks are already set."""
-    schema = wanted_schema(body)
+    schema = requested_schema(body)
     if schema is None:
         wanted = body.get("response_format")
         if isinstance(wanted, dict) and wanted.get("type") in ("json_object", "json_schema"):

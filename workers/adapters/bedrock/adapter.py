@@ -26,7 +26,7 @@ _DEFAULT_REGION = "us-east-1"
 _REGION_IN_HOST = re.compile(r"bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 
 
-def authorized(request: HttpRequest, upstream: Upstream) -> HttpRequest:
+def authorize(request: HttpRequest, upstream: Upstream) -> HttpRequest:
     """Return `request` with a bearer token or a signature; untouched without credentials."""
     credentials = _credentials(upstream)
     if credentials is not None:
@@ -82,7 +82,7 @@ class BedrockAdapter(Adapter):
             headers=_headers(upstream, stream=request.stream),
             body=orjson.dumps(request_body(request)),
         )
-        return authorized(unsigned, upstream)
+        return authorize(unsigned, upstream)
 
     def answer(self, body: bytes, request: CompletionRequest) -> Completion:
         return read_document(body, request)

@@ -1,4 +1,4 @@
-"""Reads a streamed Cohere v2 answer (https://docs.cohere.com/docs/streaming)."""
+"""Read a streamed Cohere v2 answer (https://docs.cohere.com/docs/streaming)."""
 
 from collections.abc import Callable
 

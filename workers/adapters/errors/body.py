@@ -1,4 +1,4 @@
-"""Finds the message and the code in an error body, whatever shape it has.
+"""Find the message and the code in an error body of any shape.
 
 Seen in the wild: `{"error": {message, type, code, param}}` (OpenAI and most), `{"error": "…"}`,
 `{"code", "error": "…"}` (xAI), `{"detail": …}` (Mistral, Voyage), `{"id", "message"}` (Cohere),
@@ -25,7 +25,7 @@ _DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class ErrorDetails:
     """What a provider said went wrong."""
 
     message: str = ""
@@ -36,24 +36,24 @@ class Complaint:
     text: str = ""  # the whole body as text
 
 
-def read_complaint(body: bytes) -> Complaint:
+def read_error_details(body: bytes) -> ErrorDetails:
     """Read an error body. Never raises."""
     text = body[: _TEXT_LIMIT * 4].decode("utf-8", "replace")[:_TEXT_LIMIT]
     try:
         payload = json_shapes.loads(body)
     except ValueError:
-        return Complaint(message=_plain(text), text=text)
+        return ErrorDetails(message=_plain(text), text=text)
     return read_payload(payload, text)
 
 
-def read_payload(payload: Any, text: str = "") -> Complaint:
+def read_payload(payload: Any, text: str = "") -> ErrorDetails:
     """Read an error that is already parsed, e.g. an error object inside a stream. Never raises."""
     layers = _layers(payload, _DEPTH)
     words = tuple(dict.fromkeys(word for layer in layers for word in _words(layer)))
     message = _first_saying(layers) or _plain(text)
     if (raw := _upstream_raw(layers)) and raw not in message:
         message = f"{message}: {raw}" if message else raw
-    return Complaint(
+    return ErrorDetails(
         message=message,
         code=_telling(words),
         words=words,
@@ -148,7 +148,7 @@ def _upstream_raw(layers: list[Any]) -> str:
         metadata = layer.get("metadata") if isinstance(layer, dict) else None
         raw = metadata.get("raw") if isinstance(metadata, dict) else None
         if isinstance(raw, str) and raw.strip():
-            return read_complaint(raw.encode("utf-8", "replace")).message
+            return read_error_details(raw.encode("utf-8", "replace")).message
     return ""
 
 

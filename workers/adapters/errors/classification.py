@@ -7,7 +7,7 @@ from typing import Any
 
 from broker.completion import OWN_ERROR_TYPES, AttemptOutcome, ErrorType, Failure
 from broker.security.redaction import redact
-from workers.adapters.errors.body import Complaint, phrase, read_complaint, read_payload
+from workers.adapters.errors.body import ErrorDetails, phrase, read_error_details, read_payload
 from workers.adapters.errors.retry_after import retry_after
 from workers.adapters.errors.rules import INSIDE_ANSWER, name_failure
 
@@ -51,7 +51,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
 
     A 2xx status is allowed for bodies that hold an error: then the status it claims inside counts.
     """
-    complaint = read_complaint(body)
+    complaint = read_error_details(body)
     claimed = complaint.status if status in _SUCCESS else status
     return _failure(complaint, claimed, claimed or status, headers)
 
@@ -67,7 +67,7 @@ def reported(error: Any, status: int | None = None) -> Failure:
 
 
 def _failure(
-    complaint: Complaint, claimed: int | None, answered: int, headers: Mapping[str, str]
+    complaint: ErrorDetails, claimed: int | None, answered: int, headers: Mapping[str, str]
 ) -> Failure:
     lowered = {str(name).lower(): str(value) for name, value in headers.items()}
     code = complaint.code or _aws_error_type(lowered)
@@ -83,7 +83,7 @@ def _failure(
     )
 
 
-def _name(complaint: Complaint, code: str | None, claimed: int | None) -> ErrorType:
+def _name(complaint: ErrorDetails, code: str | None, claimed: int | None) -> ErrorType:
     if complaint.named in _OWN_WORDS:
         return ErrorType(complaint.named)  # OpenRouter, and another Waybill, speak our words
     text = " ".join((*complaint.words, code or "", complaint.message))

@@ -1,4 +1,4 @@
-"""How long a provider asks us to wait, in whichever of the field's many ways it says so.
+"""Read how long a provider asks us to wait, from the headers or the body of its answer.
 
 Sources: RFC 9110 section 10.2.3 (Retry-After); OpenAI's, Groq's, Cerebras', Together's and Azure's
 `x-ratelimit-reset*`; Anthropic's `anthropic-ratelimit-*-reset`; Google's `RetryInfo.retryDelay`.

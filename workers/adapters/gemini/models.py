@@ -1,4 +1,4 @@
-"""What a Gemini model accepts, by the version in its name; and the quirks of its hosts."""
+"""Capabilities of Gemini models, by the version in the name; and the quirks of their hosts."""
 
 import re
 from dataclasses import dataclass

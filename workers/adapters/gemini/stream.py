@@ -1,8 +1,4 @@
-"""Reads a streamed generateContent answer, framed as server-sent events or as a JSON array.
-
-Every chunk is a whole `GenerateContentResponse`; no event ends the stream, so the last delta waits
-for its end. Source: ai.google.dev/api/generate-content#method:-models.streamgeneratecontent.
-"""
+"""Read a streamed generateContent answer, framed as server-sent events or as a JSON array."""
 
 from dataclasses import replace
 from typing import Any

@@ -1,4 +1,4 @@
-"""Reads a streamed OpenAI chat completion: the hot path of the whole broker.
+"""Read a streamed OpenAI chat completion: the hot path of the whole broker.
 
 A finish reason is held back until the stream ends, because vendors repeat it, send text or an error
 after it, or name it before the last tool call; so each choice finishes once, in the last chunks.

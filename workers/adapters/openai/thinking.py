@@ -1,8 +1,4 @@
-"""Splits `<think>…</think>` at the head of a text from the answer behind it.
-
-Models in DeepSeek R1's manner write their reasoning that way, and hosts without a reasoning parser
-pass it on as content. A tag later in the text is part of the answer and stays.
-"""
+"""Split `<think>…</think>` at the head of a text from the answer behind it."""
 
 from enum import Enum, auto
 

@@ -1,4 +1,4 @@
-"""Which call of a batch API an HTTP request is."""
+"""Routes of the batch APIs."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""What a provider remembers: uploaded files, and batches with their lines."""
+"""A provider's memory: uploaded files, and batches with their lines."""
 
 import time
 from collections.abc import Sequence
