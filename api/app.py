@@ -19,12 +19,18 @@ from api import openapi
 from api.core import errors
 from api.core import request as queries
 from api.core.auth import Keyring
-from api.core.concurrency_limits import AtEnd, OpenStreams, UploadTurns
+from api.core.concurrency_limits import AtEnd, OpenStreams, UploadLimits
 from api.core.errors import PREFIXES, error_response
-from api.core.job_subscriptions import News
+from api.core.job_subscriptions import JobSubscriptions
 from api.core.local_models import LocalModels
-from api.core.middleware import CrossOrigin, NoStalling, RequestIds, TrustedProxies, Unexpected
-from api.core.rate_limits import CountedRefusals
+from api.core.middleware import (
+    CrossOrigin,
+    RequestIds,
+    StalledBodies,
+    TrustedProxies,
+    UnexpectedErrors,
+)
+from api.core.rate_limits import RefusalLimits
 from api.core.services import Services
 from api.monitoring import routes as monitoring
 from api.pages import router as pages
@@ -110,10 +116,10 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
             )
     for router in (monitoring.router, pages):
         app.include_router(router)
-    app.add_middleware(NoStalling)
-    app.add_middleware(Unexpected)
+    app.add_middleware(StalledBodies)
+    app.add_middleware(UnexpectedErrors)
     app.add_middleware(AtEnd)
-    app.add_middleware(CountedRefusals, most=config.refusals_per_minute)
+    app.add_middleware(RefusalLimits, most=config.refusals_per_minute)
     if config.cors_origins:
         app.add_middleware(CrossOrigin, origins=config.cors_origins, prefixes=PREFIXES)
     app.add_middleware(RequestIds)
@@ -141,9 +147,9 @@ def build(config: settings.Settings) -> Services:
         local_models=LocalModels(known, live_catalog),
         keyring=Keyring(database),
         limiter=Limiter(connect(config.redis), database),
-        news=News(redis, database),
+        news=JobSubscriptions(redis, database),
         open_streams=OpenStreams(config.streams_per_key),
-        upload_turns=UploadTurns(config.uploads_per_minute),
+        upload_turns=UploadLimits(config.uploads_per_minute),
         files=file_store(config),
         signer=Signer(key),
         seal=seal,

@@ -1,4 +1,4 @@
-"""The environment of the `waybill up` that runs on a data directory, for commands beside it.
+"""The configuration in force: that of the `waybill up` on this data directory, if one runs.
 
 Keys of providers are often set in one terminal only. A command in another one asks `waybill up`
 for the variables that Waybill reads, by a socket that only its owner can open.

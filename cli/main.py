@@ -1,4 +1,4 @@
-"""`waybill`: one command, each of its words in a module of its own, loaded when it is asked for."""
+"""The `waybill` command: a table of commands, each loaded when it is used."""
 
 import ast
 import os

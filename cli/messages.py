@@ -1,6 +1,6 @@
-"""What a person can mend, told in a sentence: a refusal, the database, Redis, a variable's name.
+"""Messages for people on stderr, and sentences for errors that a person can repair.
 
-Every command loads this module, so it loads nothing before there is something to tell.
+Every command loads this module, so it loads nothing before there is something to say.
 """
 
 import sys

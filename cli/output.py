@@ -1,4 +1,4 @@
-"""Tables on a terminal, and whole lines for programs that read them."""
+"""Output of commands: tables on a terminal, whole lines for programs, JSON."""
 
 from datetime import UTC, datetime
 from typing import Any

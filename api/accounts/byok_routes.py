@@ -34,7 +34,7 @@ async def create_provider_key(request: Request) -> Response:
     """Keep a provider's key: it is sealed, and in no answer ever again."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
-    wanted = await reading.asked(request, services, CredentialRequest)
+    wanted = await reading.read_body(request, services, CredentialRequest)
     if wanted.provider not in configuration.for_own_keys(services.settings):
         raise InvalidRequestError(
             f"provider: {wanted.provider!r} is no provider that could be called here with a key "
@@ -82,7 +82,7 @@ async def change_provider_key(request: Request, id: str) -> Response:  # noqa: A
     """Change a key: what is not named stays. It is felt everywhere within a second."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
-    wanted = await reading.asked(request, services, CredentialChanges)
+    wanted = await reading.read_body(request, services, CredentialChanges)
     row = await _find(services, principal, id)
     changes = await _columns(services, row.workspace_id, wanted)
     actor = actor_of(request, principal)

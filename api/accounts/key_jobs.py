@@ -1,4 +1,4 @@
-"""The jobs and batches of a key that was deleted, ended where whoever deleted it asks for that."""
+"""End the jobs and batches of a deleted key, where its deletion asks for that."""
 
 import asyncio
 from typing import Any

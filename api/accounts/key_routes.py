@@ -19,7 +19,7 @@ from api.accounts.schemas import (
     KeyRequest,
     milliseconds,
 )
-from api.accounts.views import Standing, iso
+from api.accounts.views import KeyStatus, iso
 from api.core import request as reading
 from api.core.auth import actor_of
 from api.core.errors import json_response
@@ -60,7 +60,7 @@ async def create_key(request: Request) -> Response:
     """Make a key. The key itself is in this answer, and in no other."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
-    wanted = await reading.asked(request, services, KeyRequest)
+    wanted = await reading.read_body(request, services, KeyRequest)
     if wanted.everywhere and not principal.everywhere:
         raise PermissionDeniedError("Only a key of the whole installation makes another.")
     if wanted.everywhere and wanted.kind is not CallerKind.MANAGEMENT:
@@ -177,12 +177,12 @@ async def _shown(services: Services, row: Any, free: Json | None = None) -> Json
     return views.key(row, standing)
 
 
-def _standing(connection: Any, rows: Sequence[Any], now: int) -> dict[str, Standing]:
+def _standing(connection: Any, rows: Sequence[Any], now: int) -> dict[str, KeyStatus]:
     """Return what these keys have spent, and the budgets that apply to them."""
     spent = usage.key_usage(connection, [row.id for row in rows], now)
     workspaces = {row.id: row.workspace_id for row in rows}
     applying = budgets.budgets_of_keys(connection, workspaces, now)
-    return {row.id: Standing(spent[row.id], applying[row.id], now) for row in rows}
+    return {row.id: KeyStatus(spent[row.id], applying[row.id], now) for row in rows}
 
 
 async def _free(services: Services, principal: Principal) -> Json:
@@ -245,7 +245,7 @@ async def create_app_code(request: Request) -> Response:
     """Make a code without a browser: with a management key, or signed in."""
     services = services_of(request)
     principal = await services.keyring.administrator(request, Role.MEMBER)
-    wanted = await reading.asked(request, services, AppCodeRequest)
+    wanted = await reading.read_body(request, services, AppCodeRequest)
     host = apps.check_callback(wanted.callback_url)
     owner = await workspace_of(services, principal, wanted.workspace_id)
     user_id = principal.user_id if principal.kind is CallerKind.SESSION else None
@@ -264,7 +264,7 @@ async def create_app_code(request: Request) -> Response:
 async def exchange_app_code(request: Request) -> Response:
     """Exchange a code for a key. No key is needed: the code and its verifier are the proof."""
     services = services_of(request)
-    wanted = await reading.asked(request, services, CodeExchange)
+    wanted = await reading.read_body(request, services, CodeExchange)
     address = request.client.host if request.client else None
     made, user_id = await carry_out(
         services.database,

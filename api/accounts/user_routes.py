@@ -24,7 +24,7 @@ async def create_user(request: Request) -> Response:
     """Make a user. The answer has a link with which they choose a password, once."""
     services = services_of(request)
     principal = await _operator(request, services)
-    wanted = await reading.asked(request, services, UserRequest)
+    wanted = await reading.read_body(request, services, UserRequest)
     joined = None
     if wanted.workspace_id is not None:
         joined = await services.database.read(accounts.workspace, wanted.workspace_id)
@@ -73,7 +73,9 @@ async def change_user(request: Request, user_id: str) -> Response:
     """Rename a user, disable them (they are signed out at once), or make them an operator."""
     services = services_of(request)
     principal = await _operator(request, services)
-    changes = (await reading.asked(request, services, UserChanges)).model_dump(exclude_unset=True)
+    changes = (await reading.read_body(request, services, UserChanges)).model_dump(
+        exclude_unset=True
+    )
     actor = actor_of(request, principal)
     row = await carry_out(
         services.database, lambda connection: users.change(connection, actor, user_id, changes)

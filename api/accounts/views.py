@@ -16,7 +16,7 @@ from broker.usage import KeyUsage, Reset, ends_at
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class KeyStatus:
     """What a key has spent, and the budgets that apply to it, at a moment."""
 
     usage: KeyUsage
@@ -24,7 +24,7 @@ class Standing:
     now: int
 
 
-def key(row: Any, standing: Standing) -> Json:
+def key(row: Any, standing: KeyStatus) -> Json:
     """A key's record; the key itself is not in it."""
     return {
         "hash": row.hash,
@@ -49,7 +49,7 @@ def key(row: Any, standing: Standing) -> Json:
     }
 
 
-def current_key(row: Any, standing: Standing, free: Json) -> Json:
+def current_key(row: Any, standing: KeyStatus, free: Json) -> Json:
     """GET /key: what a key may know about itself."""
     is_management = row.kind == CallerKind.MANAGEMENT.value
     return {
@@ -111,7 +111,7 @@ def _limit(row: Any, usage: KeyUsage) -> Json:
     }
 
 
-def _budgets(standing: Standing) -> Json:
+def _budgets(standing: KeyStatus) -> Json:
     """All budgets that apply, and the one that will refuse first: the least is left of it."""
     hard = [limit for limit in standing.budgets if not limit.soft]
     tightest = min(hard, key=lambda limit: limit.left, default=None)

@@ -49,7 +49,7 @@ async def create_workspace(request: Request) -> Response:
             "Only a management key of the installation makes workspaces: `waybill keys create "
             "--everywhere` makes one."
         )
-    asked = (await reading.asked(request, services, WorkspaceRequest)).model_dump(
+    asked = (await reading.read_body(request, services, WorkspaceRequest)).model_dump(
         exclude_unset=True
     )
     actor, columns = actor_of(request, principal), _columns(asked, None)
@@ -84,7 +84,7 @@ async def change_workspace(request: Request, id: str) -> Response:  # noqa: A002
     """Change a workspace: what is not named stays."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
-    asked = (await reading.asked(request, services, WorkspaceChanges)).model_dump(
+    asked = (await reading.read_body(request, services, WorkspaceChanges)).model_dump(
         exclude_unset=True
     )
     row = await _find(services, principal, id)
@@ -158,7 +158,7 @@ async def add_workspace_members(request: Request, id: str) -> Response:  # noqa:
     """
     services = services_of(request)
     principal = await services.keyring.administrator(request)
-    wanted = await reading.asked(request, services, MembersRequest)
+    wanted = await reading.read_body(request, services, MembersRequest)
     row = await _find(services, principal, id)
     actor, by = actor_of(request, principal), _rank(principal)
     await carry_out(
@@ -183,7 +183,7 @@ async def remove_workspace_members(request: Request, id: str) -> Response:  # no
     """Take users out of a workspace."""
     services = services_of(request)
     principal = await services.keyring.administrator(request)
-    wanted = await reading.asked(request, services, MembersRequest)
+    wanted = await reading.read_body(request, services, MembersRequest)
     row = await _find(services, principal, id)
     actor, by = actor_of(request, principal), _rank(principal)
     await carry_out(

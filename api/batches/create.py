@@ -1,4 +1,4 @@
-"""From a request to an accepted batch: read, check, keep, write."""
+"""Turn a request into an accepted batch: read, check, keep, write."""
 
 import asyncio
 from dataclasses import replace
@@ -53,7 +53,7 @@ async def create(request: Request, services: Services, principal: Principal) -> 
         wanted = validated(BatchRequest, fields)
         _check_input(wanted, is_inline=is_inline)
         await _check_own(services, principal, wanted.input_file_id)
-        wish = _wish(services, wanted, reading.idempotency_key(request))
+        wish = _batch_options(services, wanted, reading.idempotency_key(request))
         new = new_batch(
             wish,
             principal,
@@ -93,7 +93,7 @@ async def retry(
             f"Batch {row.id} is {row.state}: its failed lines are known once it has ended."
         )
     async with uploading(services, principal, MAX_BYTES) as (draft, _):
-        wish = _wish_again(row, wanted, key)
+        wish = _retry_options(row, wanted, key)
         content = f"failed lines, model {wanted.model}"
         new = new_batch(wish, principal, now_ms(), input_file_id=draft.id, content=content)
         if await services.database.read(earlier, new.row) is None:
@@ -102,7 +102,7 @@ async def retry(
         return await _accept(services, principal, new, draft, 202)
 
 
-def _wish_again(row: Any, wanted: RetryRequest, key: str | None) -> BatchWish:
+def _retry_options(row: Any, wanted: RetryRequest, key: str | None) -> BatchWish:
     return BatchWish(
         endpoint=Operation(row.endpoint),
         completion_window=wanted.completion_window or row.completion_window,
@@ -185,7 +185,7 @@ def _check_input(wanted: BatchRequest, *, is_inline: bool) -> None:
         )
 
 
-def _wish(services: Services, wanted: BatchRequest, key: str | None) -> BatchWish:
+def _batch_options(services: Services, wanted: BatchRequest, key: str | None) -> BatchWish:
     networks = services.settings.allowed_networks
     window_ms(wanted.completion_window)
     expires = wanted.output_expires_after

@@ -125,7 +125,7 @@ async def retry_batch(request: Request, batch_id: str) -> Response:
     services = services_of(request)
     principal = await services.keyring.principal(request)
     access.check_runs(principal)
-    wanted = await reading.asked(request, services, RetryRequest, or_nothing=True)
+    wanted = await reading.read_body(request, services, RetryRequest, or_nothing=True)
     found = await _find(services, principal, batch_id)
     key = reading.idempotency_key(request)
     return await create.retry(services, principal, found, wanted, key)

@@ -71,7 +71,7 @@ async def add_credits(request: Request) -> Response:
             "Only a management key of the whole installation may book payments; on the server, "
             "`waybill credits add` does."
         )
-    wanted = await reading.asked(request, services, TopUp)
+    wanted = await reading.read_body(request, services, TopUp)
     nanos = nanos_from_usd(wanted.amount)
     fee = payments.fee_of(nanos, services.settings)
     workspace_id = wanted.workspace_id or principal.workspace_id

@@ -31,10 +31,10 @@ async def create_comparison(request: Request) -> Response:
     """Ask `models` the same `prompt` or `prompts`. Answers 202 with the table to come back to."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    wanted = await reading.asked(request, services, CompareRequest)
+    wanted = await reading.read_body(request, services, CompareRequest)
     key = reading.idempotency_key(request)
     comparison_id = comparisons.comparison_id(principal.workspace_id, key)
-    jobs = await _prepared(services, principal, wanted, comparison_id, key)
+    jobs = await _prepare(services, principal, wanted, comparison_id, key)
     await within_limits(
         services,
         jobs,
@@ -65,7 +65,7 @@ async def get_comparison(
     return Response(table, media_type="text/csv; charset=utf-8", headers=headers)
 
 
-async def _prepared(
+async def _prepare(
     services: Services,
     principal: Principal,
     wanted: CompareRequest,
@@ -87,7 +87,7 @@ async def _prepared(
             )
             body = wanted.body | {"model": model, "messages": messages}
             try:
-                jobs.append(submit.admitted(services, principal, body, wish))
+                jobs.append(submit.admit_job(services, principal, body, wish))
             except WaybillError as refusal:
                 jobs.append(await repeats.find_earlier(services, principal, body, wish, refusal))
             if len(jobs) % BREATH == 0:

@@ -14,7 +14,7 @@ from api.core import request as reading
 from api.core.job_subscriptions import Listener
 from api.core.services import Services
 from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit
-from api.jobs.call_timeout import bound_waiting
+from api.jobs.call_timeout import bound_wait
 from api.jobs.streaming import ChunkStream, chunk_response
 from api.webhooks.urls import take_webhook
 from broker.accounts import Principal
@@ -30,8 +30,8 @@ async def answer_call(
 ) -> Response:
     """Submit a job for `body`; answer with its result, its stream, or where to find it later."""
     webhook = take_webhook(body, services.settings.allowed_networks)
-    wish = replace(reading.wish(request, operation), webhook=webhook)
-    job = await submit.prepared(request, services, principal, body, wish)
+    wish = replace(reading.job_options(request, operation), webhook=webhook)
+    job = await submit.prepare_job(request, services, principal, body, wish)
     is_streamed = job.row["stream"] and not reading.preference(request).respond_async
 
     async def answered() -> Response:
@@ -39,18 +39,18 @@ async def answer_call(
             return await _stream(request, services, principal, job)
         response = await serve(request, services, principal, job)
         if operation in STREAMED and routing_metadata.is_wanted(request):
-            return await routing_metadata.explained(services, principal, response)
+            return await routing_metadata.add_metadata(services, principal, response)
         return response
 
     async def retold(job_id: str) -> Response:
         if is_streamed:
             return await _chunks(request, services, principal, job, job_id)
-        return await responses.stored(services, principal, job_id)
+        return await responses.stored_response(services, principal, job_id)
 
     if is_streamed:
         services.open_streams.take(request, principal)
-    cache = response_cache.wanted(request, principal, job)
-    return await response_cache.through(services, cache, job, answered, retold)
+    cache = response_cache.cache_options(request, principal, job)
+    return await response_cache.serve_cached(services, cache, job, answered, retold)
 
 
 async def _stream(
@@ -84,11 +84,11 @@ async def _chunks(
 ) -> Response:
     """Answer with the chunks of the job that was submitted for `job`."""
     source = _events(services, principal, job_id)
-    source = delete_after_delivery.once_told(services, job_id, job.row["store"], source)
+    source = delete_after_delivery.after_stream(services, job_id, job.row["store"], source)
     if routing_metadata.is_wanted(request):
-        source = routing_metadata.explained_stream(services, principal, job_id, source)
+        source = routing_metadata.add_metadata_to_stream(services, principal, job_id, source)
     return await chunk_response(
-        bound_waiting(services, principal, job_id, source),
+        bound_wait(services, principal, job_id, source),
         ChunkStream(
             job_id,
             model=job.row["model"],
@@ -115,8 +115,10 @@ async def serve(
     preference = reading.preference(request)
     if preference.respond_async and not preference.wait:
         submitted = await submit.submit(services, job)
-        response = await responses.accepted(services, principal, submitted.job_id, preference)
-        return responses.telling_replay(response, submitted)
+        response = await responses.accepted_response(
+            services, principal, submitted.job_id, preference
+        )
+        return responses.mark_replay(response, submitted)
     patience = services.settings.sync_timeout_seconds
     seconds = patience if preference.wait is None else min(preference.wait, patience)
     with services.news.listen(job.id) as listener:
@@ -134,14 +136,18 @@ async def serve(
                     services, principal, listener, seconds=seconds, fresh=True
                 )
     if end is not None:
-        response = await responses.answer(services, principal, submitted.job_id, end)
+        response = await responses.end_response(services, principal, submitted.job_id, end)
         if job.row["store"] == Store.NONE and not submitted.replayed:
-            response.background = BackgroundTask(delete_after_delivery.fetched, services, job.id)
+            response.background = BackgroundTask(
+                delete_after_delivery.mark_fetched, services, job.id
+            )
     elif preference.wait is not None:
-        response = await responses.accepted(services, principal, submitted.job_id, preference)
+        response = await responses.accepted_response(
+            services, principal, submitted.job_id, preference
+        )
     else:
-        response = await responses.still_running(services, principal, submitted.job_id, seconds)
-    return responses.telling_replay(response, submitted)
+        response = await responses.timeout_response(services, principal, submitted.job_id, seconds)
+    return responses.mark_replay(response, submitted)
 
 
 async def _wait_or_cancel(

@@ -35,13 +35,13 @@ CACHED = frozenset({Operation.CHAT, Operation.COMPLETIONS, Operation.EMBEDDINGS,
 """Operations whose answers are all in their bodies."""
 
 Serve = Callable[[], Awaitable[Response]]
-Retell = Callable[[str], Awaitable[Response]]
+ServeEarlier = Callable[[str], Awaitable[Response]]
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class CacheOptions:
     """What the caller's headers ask."""
 
     key: str
@@ -49,7 +49,7 @@ class Wish:
     clear: bool
 
 
-def wanted(request: Request, principal: Principal, job: NewJob) -> Wish | None:
+def cache_options(request: Request, principal: Principal, job: NewJob) -> CacheOptions | None:
     """Read the headers; None where no cache is asked for. Raises InvalidRequestError.
 
     An idempotency key asks for the same job, and so for no other job's answer; what is to be
@@ -61,19 +61,19 @@ def wanted(request: Request, principal: Principal, job: NewJob) -> Wish | None:
         return None
     body = orjson.loads(job.payload["request"])
     key = response_cache.key(principal, job.row["operation"], body)
-    return Wish(key, _ttl(request), _is_true(request, f"{HEADER}-Clear"))
+    return CacheOptions(key, _ttl(request), _is_true(request, f"{HEADER}-Clear"))
 
 
-async def through(
-    services: Services, wish: Wish | None, job: NewJob, serve: Serve, retell: Retell
+async def serve_cached(
+    services: Services, wish: CacheOptions | None, job: NewJob, serve: Serve, retell: ServeEarlier
 ) -> Response:
     """Answer from the cache by `retell(job id)`, else by `serve()`, which is remembered."""
     if wish is None:
         return await serve()
-    earlier = None if wish.clear else await _recalled(services, wish, job)
+    earlier = None if wish.clear else await _recall(services, wish, job)
     if earlier is not None:
         now = now_ms()
-        submitted = await _given_again(services, job, earlier, now)
+        submitted = await _serve_again(services, job, earlier, now)
         response = await retell(submitted.job_id)
         return _hit(response, wish, earlier, now)
     await _remember(services, wish, job)
@@ -83,7 +83,7 @@ async def through(
     return response
 
 
-async def _given_again(services: Services, job: NewJob, earlier: JobReport, now: int) -> Submitted:
+async def _serve_again(services: Services, job: NewJob, earlier: JobReport, now: int) -> Submitted:
     """Write a job with its answer: a request like any other, but never an open job."""
     rates = [each for each in job.limits if each.kind is not LimitKind.OPEN]
 
@@ -94,7 +94,7 @@ async def _given_again(services: Services, job: NewJob, earlier: JobReport, now:
     return submitted
 
 
-async def _recalled(services: Services, wish: Wish, job: NewJob) -> JobReport | None:
+async def _recall(services: Services, wish: CacheOptions, job: NewJob) -> JobReport | None:
     """Return the job whose answer may be given again."""
     try:
         known = await response_cache.recall(services.redis, wish.key)
@@ -117,7 +117,7 @@ def _is_good(found: JobReport, ttl_seconds: int) -> bool:
     return bool(now_ms() < row.ended_at + ttl_seconds * 1000)
 
 
-async def _remember(services: Services, wish: Wish, job: NewJob) -> None:
+async def _remember(services: Services, wish: CacheOptions, job: NewJob) -> None:
     try:
         await response_cache.remember(
             services.redis,
@@ -129,7 +129,7 @@ async def _remember(services: Services, wish: Wish, job: NewJob) -> None:
         log.info("cache.not_kept", error=str(error))
 
 
-def _hit(response: Response, wish: Wish, earlier: JobReport, now: int) -> Response:
+def _hit(response: Response, wish: CacheOptions, earlier: JobReport, now: int) -> Response:
     age = max(now - earlier.job.ended_at, 0) // 1000
     response.headers[f"{HEADER}-Status"] = "HIT"
     response.headers[f"{HEADER}-Age"] = str(age)

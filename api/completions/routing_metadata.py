@@ -26,7 +26,7 @@ def is_wanted(request: Request) -> bool:
     return request.headers.get(HEADER, "").strip().lower() == "enabled"
 
 
-async def explained(services: Services, principal: Principal, response: Response) -> Response:
+async def add_metadata(services: Services, principal: Principal, response: Response) -> Response:
     """Return a plain answer, or an error, with its job's routing."""
     job_id = response.headers.get("x-job-id")
     if job_id is None or response.status_code == 202:  # noqa: PLR2004
@@ -43,7 +43,7 @@ async def explained(services: Services, principal: Principal, response: Response
     return told
 
 
-async def explained_stream(
+async def add_metadata_to_stream(
     services: Services, principal: Principal, job_id: str, source: AsyncGenerator[list[Event]]
 ) -> AsyncGenerator[list[Event]]:
     """Pass a stream's events on; the chunk with the usage waits for the end."""
@@ -70,4 +70,4 @@ def _with(event: Event, routed: Json) -> Event:
 
 
 async def _metadata(services: Services, principal: Principal, job_id: str) -> Json:
-    return explanation.metadata(await actions.report(services, principal, job_id))
+    return explanation.metadata(await actions.find_job(services, principal, job_id))

@@ -68,7 +68,7 @@ class TooManyUploadsError(RateLimitedError):
     retry_after = 5
 
 
-class UploadTurns:
+class UploadLimits:
     """See the module."""
 
     def __init__(self, per_minute: int) -> None:

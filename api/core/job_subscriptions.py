@@ -1,9 +1,4 @@
-"""News of jobs for whoever waits here: live events, backed by the database.
-
-One pub/sub connection serves the process. `_receive` alone opens it, and opens another one when it
-is lost. News is a hint: a listener checks numbers, asks Redis or the database for what it missed,
-and is told to look by itself every few seconds.
-"""
+"""Subscriptions to the events of jobs that callers wait for, backed by the database."""
 
 import asyncio
 import contextlib
@@ -68,7 +63,7 @@ class Listener:
         return told
 
 
-class News:
+class JobSubscriptions:
     """Hands the events of jobs to their listeners in this process."""
 
     def __init__(self, redis: Redis, database: Database) -> None:

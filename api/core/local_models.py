@@ -1,4 +1,4 @@
-"""The models that servers of one's own list: asked for every few seconds, kept when one is down."""
+"""The models that local servers list: fetched every few seconds, kept while one is down."""
 
 import asyncio
 import contextlib

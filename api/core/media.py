@@ -14,17 +14,17 @@ CONTENT_PATH = "/api/v1/files/{file_id}/content"
 PLAIN = frozenset({"text", "srt", "vtt"})
 
 
-def response(services: Services, body: Json, headers: dict[str, str]) -> Response:
+def media_response(services: Services, body: Json, headers: dict[str, str]) -> Response:
     """Return a job's answer as the operation's own API gives it. Reads files: run in a thread."""
     if body.get("object") == "audio.speech":
-        content = read(services, body["file_id"])
+        content = read_stored(services, body["file_id"])
         return Response(content, headers=headers, media_type=body["media_type"])
     if body.get("response_format") in PLAIN:
         return PlainTextResponse(body["text"], headers=headers)
     return json_response(with_media(services, body), 200, headers)
 
 
-def read(services: Services, file_id: str) -> bytes:
+def read_stored(services: Services, file_id: str) -> bytes:
     """Return a stored file. Raises NotFoundError where its bytes are not on this machine."""
     try:
         return services.files.read(file_id)
@@ -47,13 +47,13 @@ def with_media(services: Services, body: Json) -> Json:
     shown = dict(body)
     wanted = shown.pop("response_format", None)
     if "file_id" in shown:
-        shown["url"] = link(services, shown["file_id"])
+        shown["url"] = signed_link(services, shown["file_id"])
     if _has_images(shown):
         shown["data"] = [_image(services, entry, wanted) for entry in shown["data"]]
     return shown
 
 
-def link(services: Services, file_id: str) -> str:
+def signed_link(services: Services, file_id: str) -> str:
     """Return an absolute URL that gives the file without a key, for an hour."""
     path = services.signer.link(CONTENT_PATH.format(file_id=file_id), file_id)
     return services.settings.public_url.rstrip("/") + path
@@ -70,8 +70,8 @@ def _image(services: Services, entry: Json, wanted: str | None) -> Json:
         return entry
     shown = dict(entry)
     if wanted != "b64_json":
-        shown["url"] = link(services, file_id)
+        shown["url"] = signed_link(services, file_id)
     if wanted != "url":
         with contextlib.suppress(NotFoundError):  # the answer is more than its bytes
-            shown["b64_json"] = base64.b64encode(read(services, file_id)).decode()
+            shown["b64_json"] = base64.b64encode(read_stored(services, file_id)).decode()
     return shown

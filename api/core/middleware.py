@@ -34,7 +34,7 @@ STOPPING = (
 BODY_SECONDS = 60.0  # until the next piece of a body
 
 
-class NoStalling:
+class StalledBodies:
     """Gives up a request whose body stalls. Once it is there, an answer may take its time."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -58,7 +58,7 @@ class NoStalling:
         await self._app(scope, receive_in_time, send)
 
 
-class Unexpected:
+class UnexpectedErrors:
     """Answer in the shape of the route where a handler raised what it should not, or is cut off.
 
     It stands inside the wrappers that add headers, so that this answer has them, too.

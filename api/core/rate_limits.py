@@ -75,7 +75,7 @@ class TooManyRefusalsError(RateLimitedError):
         self.headers["Retry-After"] = str(int(seconds) + 1)
 
 
-class CountedRefusals:
+class RefusalLimits:
     """See the module."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:

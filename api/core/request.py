@@ -28,7 +28,7 @@ from broker.submission import Wish
 
 MAX_KEY_LENGTH = 255
 
-Asked = TypeVar("Asked", bound=BaseModel)
+BodyT = TypeVar("BodyT", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +76,9 @@ async def read_json(request: Request, most: int, *, or_nothing: bool = False) ->
     return parsed
 
 
-async def asked(
-    request: Request, services: Services, schema: type[Asked], *, or_nothing: bool = False
-) -> Asked:
+async def read_body(
+    request: Request, services: Services, schema: type[BodyT], *, or_nothing: bool = False
+) -> BodyT:
     """Return the body as what a route expects. Raises WaybillError that names the field.
 
     With `or_nothing` the body may be absent.
@@ -100,7 +100,7 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
-def wish(request: Request, operation: Operation = Operation.CHAT) -> Wish:
+def job_options(request: Request, operation: Operation = Operation.CHAT) -> Wish:
     """Return what the headers of a call ask of its job."""
     return Wish(
         operation=operation,

@@ -1,4 +1,4 @@
-"""What routes need at hand, built once per API process and found on `app.state`."""
+"""The services that routes use, built once per API process and found on `app.state`."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ from redis.asyncio import Redis
 from starlette.requests import Request
 
 from api.core.auth import Keyring
-from api.core.concurrency_limits import OpenStreams, UploadTurns
-from api.core.job_subscriptions import News
+from api.core.concurrency_limits import OpenStreams, UploadLimits
+from api.core.job_subscriptions import JobSubscriptions
 from api.core.local_models import LocalModels
 from broker.catalog import Catalog, LiveCatalog
 from broker.credentials import LiveCredentials
@@ -34,9 +34,9 @@ class Services:
     local_models: LocalModels
     keyring: Keyring
     limiter: Limiter
-    news: News
+    news: JobSubscriptions
     open_streams: OpenStreams
-    upload_turns: UploadTurns
+    upload_turns: UploadLimits
     files: FileStore
     signer: Signer
     seal: Seal

@@ -14,7 +14,7 @@ from broker.jobs.states import JobState
 from broker.lifecycle import Cancellation, Reopening, cancel_many, reopen_many
 
 
-async def report(services: Services, principal: Principal, job_id: str) -> reports.JobReport:
+async def find_job(services: Services, principal: Principal, job_id: str) -> reports.JobReport:
     """Return a job that the caller sees. Raises NotFoundError."""
     found = await services.database.read(reports.job, principal.workspace_id, job_id)
     if found is None or not principal.sees(found.job.api_key_id, Scope.JOBS):
@@ -22,10 +22,10 @@ async def report(services: Services, principal: Principal, job_id: str) -> repor
     return found
 
 
-async def check_own(services: Services, principal: Principal, job_id: str) -> None:
+async def check_visible(services: Services, principal: Principal, job_id: str) -> None:
     """Raise NotFoundError where the caller sees its own jobs only, and this is another's."""
     if principal.owner_filter(Scope.JOBS) is not None:
-        await report(services, principal, job_id)
+        await find_job(services, principal, job_id)
 
 
 async def cancel(

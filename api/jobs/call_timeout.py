@@ -1,4 +1,4 @@
-"""Tell a caller that the job is not done within the time that one call may wait.
+"""Bound the time that one call waits for its job.
 
 The job goes on. The error says what it waits for, and when to look again.
 """
@@ -35,7 +35,9 @@ _FOR: Mapping[Cause, str] = {
 }
 
 
-async def late_end(services: Services, principal: Principal, job_id: str, seconds: float) -> Json:
+async def timeout_end(
+    services: Services, principal: Principal, job_id: str, seconds: float
+) -> Json:
     """Return the last event of a job, for a caller whose time is up: a timeout with its reason."""
     found = await services.database.read(reports.job, principal.workspace_id, job_id)
     reason, wait = ("", POLL_SECONDS) if found is None else _reason(found)
@@ -66,7 +68,7 @@ def _seconds_until(moment: int) -> int:
     return max(math.ceil((moment - now_ms()) / 1000), POLL_SECONDS)
 
 
-async def bound_waiting(
+async def bound_wait(
     services: Services,
     principal: Principal,
     job_id: str,
@@ -86,7 +88,7 @@ async def bound_waiting(
                 async with asyncio.timeout_at(None if is_served else is_up):
                     told = await anext(source, None)
             except TimeoutError:
-                end = await late_end(services, principal, job_id, seconds)
+                end = await timeout_end(services, principal, job_id, seconds)
                 yield [Event(0, JobState.FAILED.value, orjson.dumps(end))]
                 return
             if told is None:

@@ -1,4 +1,4 @@
-"""Answers that are kept until they are fetched: gone a moment after they were sent."""
+"""Delete answers that are kept only until they are fetched, shortly after they were sent."""
 
 import contextlib
 from collections.abc import AsyncGenerator
@@ -17,14 +17,14 @@ from broker.lifecycle import retention
 from broker.lifecycle.retention import Deletion, Fetched
 
 
-def once_sent(services: Services, job: Any, response: Response) -> Response:
+def after_response(services: Services, job: Any, response: Response) -> Response:
     """Note that the result of a job (its row) that keeps nothing was sent with this answer."""
     if job.store == Store.NONE.value and job.ended_at is not None:
-        response.background = BackgroundTask(fetched, services, job.id)
+        response.background = BackgroundTask(mark_fetched, services, job.id)
     return response
 
 
-async def once_told(
+async def after_stream(
     services: Services, job_id: str, store: str | None, source: AsyncGenerator[list[Event]]
 ) -> AsyncGenerator[list[Event]]:
     """Give a stream's events on; note when its end was taken."""
@@ -41,7 +41,7 @@ async def once_told(
                 yield told
     finally:
         if ended:
-            await fetched(services, job_id)
+            await mark_fetched(services, job_id)
 
 
 async def delete(services: Services, principal: Principal, job_id: str) -> None:
@@ -51,12 +51,12 @@ async def delete(services: Services, principal: Principal, job_id: str) -> None:
     await services.redis.delete(stream_key(job_id), fence_key(job_id))
 
 
-async def fetched(services: Services, job_id: str) -> None:
+async def mark_fetched(services: Services, job_id: str) -> None:
     """Let the job go soon, if it keeps nothing: whether all of it arrived nobody knows."""
     await services.database.write_grouped(retention.fetched_many, Fetched(job_id, now_ms()))
 
 
-def gone(job_id: str) -> GoneError:
+def gone_error(job_id: str) -> GoneError:
     return GoneError(
         f"The prompt and answer of {job_id} are no longer kept (`store`, retention): its usage and "
         "cost are.",

@@ -1,4 +1,4 @@
-"""How a job's end, or the lack of one, becomes an HTTP answer."""
+"""HTTP responses for a job: its answer, its error, or where to come back for it."""
 
 import asyncio
 import math
@@ -11,8 +11,8 @@ from api.core.errors import json_response
 from api.core.request import Preference
 from api.core.services import Services
 from api.jobs import delete_after_delivery
-from api.jobs.actions import report
-from api.jobs.call_timeout import POLL_SECONDS, late_end
+from api.jobs.actions import find_job
+from api.jobs.call_timeout import POLL_SECONDS, timeout_end
 from api.jobs.views import render_job
 from broker.accounts import Principal
 from broker.completion import Json
@@ -30,18 +30,18 @@ def job_headers(job_id: str, queued_ms: int | None = None) -> dict[str, str]:
     return headers if queued_ms is None else headers | {"X-Queue-Ms": str(queued_ms)}
 
 
-def telling_replay(response: Response, submitted: Submitted) -> Response:
+def mark_replay(response: Response, submitted: Submitted) -> Response:
     """Say so where an idempotency key brought an earlier job's answer (Stripe's header for it)."""
     if submitted.replayed:
         response.headers["Idempotent-Replayed"] = "true"
     return response
 
 
-async def accepted(
+async def accepted_response(
     services: Services, principal: Principal, job_id: str, preference: Preference
 ) -> Response:
     """Return 202 with the job as it stands, and where to come back for it."""
-    found = await report(services, principal, job_id)
+    found = await find_job(services, principal, job_id)
     headers = job_headers(job_id) | {
         "Location": job_urls(job_id)["self"],
         "Retry-After": str(POLL_SECONDS),
@@ -52,29 +52,31 @@ async def accepted(
     return json_response(await render_job(services, found), 202, headers)
 
 
-async def answer(services: Services, principal: Principal, job_id: str, end: Event) -> Response:
+async def end_response(
+    services: Services, principal: Principal, job_id: str, end: Event
+) -> Response:
     """Return the completion, or the error, that a job ended with."""
     told: Json = orjson.loads(end.data)
     if told["status"] != JobState.COMPLETED:
-        return failed(job_id, told)
+        return failed_response(job_id, told)
     headers = job_headers(job_id, told.get("queued_ms"))
     body = told.get("response")
     if body is None:  # a streamed job's end does not repeat the answer
-        return await stored(services, principal, job_id)
+        return await stored_response(services, principal, job_id)
     if media.has_media(body):
-        return await asyncio.to_thread(media.response, services, body, headers)
+        return await asyncio.to_thread(media.media_response, services, body, headers)
     return json_response(body, 200, headers)
 
 
-async def stored(services: Services, principal: Principal, job_id: str) -> Response:
+async def stored_response(services: Services, principal: Principal, job_id: str) -> Response:
     """Return the answer of a completed job."""
-    found = await report(services, principal, job_id)
+    found = await find_job(services, principal, job_id)
     if found.payload.response is None:
-        raise delete_after_delivery.gone(job_id)
+        raise delete_after_delivery.gone_error(job_id)
     return json_response(orjson.Fragment(found.payload.response), 200, job_headers(job_id))
 
 
-def failed(job_id: str, told: Json) -> Response:
+def failed_response(job_id: str, told: Json) -> Response:
     """Return the error a job ended with, as OpenRouter's envelope."""
     status, message, metadata = failure(told)
     headers = job_headers(job_id)
@@ -84,10 +86,10 @@ def failed(job_id: str, told: Json) -> Response:
     return json_response(envelope(status, message, metadata | {"job_id": job_id}), status, headers)
 
 
-async def still_running(
+async def timeout_response(
     services: Services, principal: Principal, job_id: str, seconds: float
 ) -> Response:
     """Return 504 for a plain call that took longer than this server lets one wait."""
-    response = failed(job_id, await late_end(services, principal, job_id, seconds))
+    response = failed_response(job_id, await timeout_end(services, principal, job_id, seconds))
     response.headers["Location"] = job_urls(job_id)["self"]
     return response

@@ -46,11 +46,11 @@ async def submit_job(request: Request) -> Response:
     webhook = own_webhook(wanted.webhook, wanted.callback_url, services.settings.allowed_networks)
     wish = replace(_wish(wanted, reading.idempotency_key(request), webhook), **attribution(request))
     inside = "body" if is_wrapped else None
-    job = await submit.prepared(request, services, principal, wanted.body, wish, inside=inside)
+    job = await submit.prepare_job(request, services, principal, wanted.body, wish, inside=inside)
     submitted = await submit.submit(services, job)
     preference = reading.Preference(respond_async=True)
-    response = await responses.accepted(services, principal, submitted.job_id, preference)
-    return responses.telling_replay(response, submitted)
+    response = await responses.accepted_response(services, principal, submitted.job_id, preference)
+    return responses.mark_replay(response, submitted)
 
 
 def job_search(  # one parameter a filter, so that the API's description has them
@@ -115,7 +115,7 @@ async def get_job(request: Request, job_id: str) -> Response:
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    found = await actions.report(services, principal, job_id)
+    found = await actions.find_job(services, principal, job_id)
     headers = responses.job_headers(job_id)
     wait = reading.preference(request).wait
     if wait is not None:
@@ -125,9 +125,9 @@ async def get_job(request: Request, job_id: str) -> Response:
             await call_timeout.wait_for_end(
                 services, principal, listener, seconds=wait, fresh=False
             )
-        found = await actions.report(services, principal, job_id)
+        found = await actions.find_job(services, principal, job_id)
     response = json_response(await views.render_job(services, found), 200, headers)
-    return delete_after_delivery.once_sent(services, found.job, response)
+    return delete_after_delivery.after_response(services, found.job, response)
 
 
 @router.delete("/{job_id}")
@@ -139,7 +139,7 @@ async def delete_job(request: Request, job_id: str) -> Response:
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    await actions.check_own(services, principal, job_id)
+    await actions.check_visible(services, principal, job_id)
     await delete_after_delivery.delete(services, principal, job_id)
     return json_response({"id": job_id, "object": "job", "deleted": True})
 
@@ -160,9 +160,9 @@ async def cancel_job(
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    await actions.check_own(services, principal, job_id)
+    await actions.check_visible(services, principal, job_id)
     state = await actions.cancel(services, principal, job_id, waits=await_usage)
-    found = await actions.report(services, principal, job_id)
+    found = await actions.find_job(services, principal, job_id)
     shown = await views.render_job(services, found)
     if state is not JobState.RUNNING:
         return json_response(shown, 200, responses.job_headers(job_id))
@@ -176,9 +176,9 @@ async def retry_job(request: Request, job_id: str) -> Response:
     """Try a job again that needs review: it was sent, and perhaps billed, without an answer."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    await actions.check_own(services, principal, job_id)
+    await actions.check_visible(services, principal, job_id)
     await actions.retry(services, principal, job_id)
-    found = await actions.report(services, principal, job_id)
+    found = await actions.find_job(services, principal, job_id)
     return json_response(
         await views.render_job(services, found), 202, responses.job_headers(job_id)
     )
@@ -197,13 +197,13 @@ async def follow_job(
     """
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    found = await actions.report(services, principal, job_id)
+    found = await actions.find_job(services, principal, job_id)
     last = _resume_point(request, after)
     if await services.database.read(reports.is_read, found, last):
         return Response(status_code=204, headers=responses.job_headers(job_id))
     services.open_streams.take(request, principal)
     source = _events(services, principal, job_id, last)
-    source = delete_after_delivery.once_told(services, job_id, found.job.store, source)
+    source = delete_after_delivery.after_stream(services, job_id, found.job.store, source)
     return log_response(source, job_id, keep_alive=services.settings.keep_alive_seconds)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response, StreamingResponse
 
-from api.jobs.responses import failed, job_headers
+from api.jobs.responses import failed_response, job_headers
 from broker.background import stopped
 from broker.completion import ErrorType, Json
 from broker.events import job_events
@@ -129,7 +129,7 @@ async def chunk_response(
         if told is None:
             break
         if told[-1].is_end and told[-1].type != JobState.COMPLETED and not _has_chunk(told):
-            return failed(stream.job_id, orjson.loads(told[-1].data))
+            return failed_response(stream.job_id, orjson.loads(told[-1].data))
         first = stream.render(told)
     body = _sliced(_chunk_bytes(feed, stream, first, keep_alive, on_gone))
     headers = job_headers(stream.job_id, stream.queued_ms)

@@ -27,7 +27,7 @@ from broker.routing import Circumstances, cache_affinity
 from broker.submission import NewJob, Submitted, Wish, admission, idempotency
 
 
-async def prepared(
+async def prepare_job(
     request: Request,
     services: Services,
     principal: Principal,
@@ -42,18 +42,18 @@ async def prepared(
     """
     try:
         if wish.operation is not Operation.CHAT:
-            return admitted(services, principal, body, wish, inside=inside)
+            return admit_job(services, principal, body, wish, inside=inside)
         merged = await with_preset(services, principal, body)
         if merged is not body:
             prompted = presets.is_prompted(body, merged)
             wish = replace(wish, asked=body, preset_prompt=prompted)
-        warm = await remembered(request, services, principal, merged)
-        return admitted(services, principal, merged, wish, inside=inside, warm=warm)
+        warm = await find_affinity(request, services, principal, merged)
+        return admit_job(services, principal, merged, wish, inside=inside, warm=warm)
     except WaybillError as refusal:
         return await find_earlier(services, principal, body, wish, refusal)
 
 
-def admitted(
+def admit_job(
     services: Services,
     principal: Principal,
     body: Json,
@@ -80,7 +80,7 @@ def admitted(
     return replace(job, limits=asked) if asked else job
 
 
-async def remembered(
+async def find_affinity(
     request: Request, services: Services, principal: Principal, body: Json
 ) -> Mapping[str, str]:
     """Give a chat body the session that a header names; return which endpoint remembers it."""
@@ -92,13 +92,13 @@ async def remembered(
 
 async def submit(services: Services, job: NewJob) -> Submitted:
     """Write the job, then tell its queue. Once this returns the job is safe."""
-    [submitted] = await within_limits(services, [job], lambda: _written(services, job))
+    [submitted] = await within_limits(services, [job], lambda: _write(services, job))
     if not submitted.replayed and submitted.follows is None and is_due(job):
         services.publisher.publish(job.provider, job.row["lane"], [job.id])
     return submitted
 
 
-async def _written(services: Services, job: NewJob) -> Sequence[Submitted]:
+async def _write(services: Services, job: NewJob) -> Sequence[Submitted]:
     """Write the job; where a commit's answer was lost and it was written again, it is there."""
     try:
         return [await services.database.write_grouped(submission.submit_many, job)]

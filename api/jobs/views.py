@@ -1,4 +1,4 @@
-"""Objects as callers see them, made from rows."""
+"""Jobs as callers see them."""
 
 import asyncio
 from typing import Any
@@ -42,5 +42,5 @@ async def _notices(services: Services, row: Any) -> Json:
             *(webhooks.list_deliveries, row.workspace_id, MAX_DELIVERIES, None),
             webhooks.Wanted(subject_id=row.id),
         )
-        told["deliveries"] = [views.of_job(each) for each in reversed(rows)]
+        told["deliveries"] = [views.job_delivery(each) for each in reversed(rows)]
     return told

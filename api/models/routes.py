@@ -1,4 +1,4 @@
-"""GET /models, /endpoints, /providers: what can be asked for here, and what else there is."""
+"""GET /models, /endpoints, /providers: the models served here, and the others that are known."""
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What GET /models may be asked: OpenRouter's query parameters."""
+"""Query parameters of GET /models (OpenRouter's)."""
 
 from typing import Annotated
 

@@ -193,7 +193,7 @@ def known_endpoints(catalog: Catalog) -> frozenset[EndpointKey]:
     return frozenset(named.union((slug, what) for slug in providers for what in _WHOLE))
 
 
-def folded(
+def fold_labels(
     totals: Mapping[EndpointKey, Counts], known: Collection[EndpointKey]
 ) -> dict[EndpointKey, Counts]:
     """Return counts by known endpoint; those of a provider's other models are one sum."""
@@ -205,7 +205,7 @@ def folded(
     return {label: dict(counts) for label, counts in found.items()}
 
 
-def narrowed(snapshot: Snapshot, known: Collection[EndpointKey]) -> Snapshot:
+def narrow_labels(snapshot: Snapshot, known: Collection[EndpointKey]) -> Snapshot:
     """Return what is known of endpoints that may be named."""
     endpoints = {key: each for key, each in snapshot.endpoints.items() if key in known}
     return replace(snapshot, endpoints=endpoints)

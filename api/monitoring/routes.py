@@ -14,7 +14,13 @@ from starlette.responses import Response
 from api.core.errors import json_response
 from api.core.openapi_bodies import KEY_OPTIONAL
 from api.core.services import Services, services_of
-from api.monitoring.metrics import Measured, folded, known_endpoints, narrowed, render_metrics
+from api.monitoring.metrics import (
+    Measured,
+    fold_labels,
+    known_endpoints,
+    narrow_labels,
+    render_metrics,
+)
 from broker import webhooks
 from broker.clock import now_ms, seconds
 from broker.errors import AuthenticationError
@@ -141,6 +147,6 @@ async def _measured(services: Services) -> Measured:
         deliveries=await services.database.read(webhooks.waiting),
         workers=await signals.alive_workers(services.redis, time.time()),
         ended=await signals.ended(services.redis),
-        totals=folded(buckets.read(await client.hgetall(TOTALS)), known),
-        snapshot=narrowed(services.observer.snapshot, known),
+        totals=fold_labels(buckets.read(await client.hgetall(TOTALS)), known),
+        snapshot=narrow_labels(services.observer.snapshot, known),
     )

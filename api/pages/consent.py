@@ -10,7 +10,7 @@ from starlette.responses import Response
 from api.accounts.key_routes import columns_of
 from api.accounts.schemas import AppCodeRequest
 from api.core.services import Services, services_of
-from api.pages.page import actor_of, moved, page, read_form, visitor
+from api.pages.page import actor_of, page, read_form, redirect, visitor
 from broker.accounts import Role, members
 from broker.administration import apps, carry_out
 from broker.administration.apps import Grant
@@ -37,12 +37,12 @@ async def decide(request: Request) -> Response:
     callback = asked.get("callback_url")
     user = await visitor(request)
     if user is None:
-        return moved(_sign_in_path(asked))
+        return redirect(_sign_in_path(asked))
     if form.get("decision") != "allow":
         if callback is None:
             return page(request, "message.html", title="Denied", text="The app gets no key.")
         apps.check_callback(callback)
-        return moved(_with(callback, error="access_denied"))
+        return redirect(_with(callback, error="access_denied"))
     try:
         wanted, host = _read(asked)
         grant = await _grant(services_of(request), user, wanted, host)
@@ -54,7 +54,7 @@ async def decide(request: Request) -> Response:
     )
     if callback is None:
         return page(request, "code.html", code=code, app=grant.name)
-    return moved(_with(callback, code=code))
+    return redirect(_with(callback, code=code))
 
 
 async def _asking(request: Request, asked: dict[str, str]) -> Response:
@@ -64,7 +64,7 @@ async def _asking(request: Request, asked: dict[str, str]) -> Response:
         return page(request, "message.html", error.status, title="Not possible", text=error.message)
     user = await visitor(request)
     if user is None:
-        return moved(_sign_in_path(asked))
+        return redirect(_sign_in_path(asked))
     places = await _places(services_of(request), user, wanted.workspace_id)
     if not places:
         text = "You are in no workspace that could give a key."

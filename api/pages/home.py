@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.core.services import services_of
-from api.pages.page import moved, page, visitor
+from api.pages.page import page, redirect, visitor
 from broker.accounts import members
 from broker.errors import NotFoundError
 
@@ -15,7 +15,7 @@ router = APIRouter()
 async def show_the_way(request: Request) -> Response:
     """Send a browser to the API's reference; tell programs where the API is."""
     if "text/html" in request.headers.get("accept", ""):
-        return moved("/docs")
+        return redirect("/docs")
     raise NotFoundError("The API is at /api/v1, its reference at /docs, signing in at /sign-in.")
 
 
@@ -24,6 +24,6 @@ async def show_account(request: Request) -> Response:
     """Show who is signed in, their workspaces and roles."""
     user = await visitor(request)
     if user is None:
-        return moved("/sign-in?next=/account")
+        return redirect("/sign-in?next=/account")
     places = await services_of(request).database.read(members.memberships, user.id)
     return page(request, "account.html", user=user, places=places)

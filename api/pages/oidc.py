@@ -13,7 +13,7 @@ from joserfc.jwk import KeySet
 from starlette.responses import Response
 
 from api.core.services import services_of
-from api.pages.page import local_path, moved, page, set_cookie, sign_in
+from api.pages.page import local_path, page, redirect, set_cookie, sign_in
 from broker.accounts import Role, sessions
 from broker.administration import carry_out, users
 from broker.administration.users import Subject
@@ -52,7 +52,7 @@ async def start(request: Request, next: str | None = None) -> Response:  # noqa:
             )  # fmt: skip
     except Exception as error:  # noqa: BLE001  # whatever a provider may do
         return _failed(request, error)
-    response = moved(url)
+    response = redirect(url)
     set_cookie(
         request, response, STATE_COOKIE, services.seal.close(orjson.dumps(state).decode()),
         STATE_SECONDS,
@@ -88,7 +88,7 @@ async def callback(request: Request) -> Response:
     token = await carry_out(
         services.database, lambda connection: sessions.open_session(connection, user.id)
     )
-    response = sign_in(request, moved(local_path(state["next"])), token)
+    response = sign_in(request, redirect(local_path(state["next"])), token)
     response.delete_cookie(STATE_COOKIE)
     return response
 

@@ -38,7 +38,7 @@ def page(
     return response
 
 
-def moved(path: str, headers: Mapping[str, str] | None = None) -> Response:
+def redirect(path: str, headers: Mapping[str, str] | None = None) -> Response:
     """Send the browser on with a GET."""
     return RedirectResponse(path, 303, headers={"Cache-Control": "no-store", **(headers or {})})
 

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from api.core.auth import SESSION_COOKIE
 from api.core.services import Services, services_of
-from api.pages.page import address_of, local_path, moved, page, read_form, sign_in, visitor
+from api.pages.page import address_of, local_path, page, read_form, redirect, sign_in, visitor
 from broker import rate_limits
 from broker.accounts import sessions, users
 from broker.administration import carry_out
@@ -28,7 +28,7 @@ async def show_sign_in(request: Request, next: str | None = None) -> Response:  
     """Ask for e-mail address and password."""
     onward = local_path(next)
     if await visitor(request) is not None:
-        return moved(onward)
+        return redirect(onward)
     return _form(request, onward)
 
 
@@ -49,7 +49,7 @@ async def accept_sign_in(request: Request) -> Response:
     token = await carry_out(
         services.database, lambda connection: sessions.open_session(connection, user.id)
     )
-    return sign_in(request, moved(onward), token)
+    return sign_in(request, redirect(onward), token)
 
 
 @router.post("/sign-out")
@@ -62,7 +62,7 @@ async def sign_out(request: Request) -> Response:
             services_of(request).database,
             lambda connection: sessions.close_session(connection, token),
         )
-    response = moved("/sign-in")
+    response = redirect("/sign-in")
     response.delete_cookie(SESSION_COOKIE)
     return response
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from api.core.services import Services, services_of
-from api.pages.page import moved, page, read_form, sign_in
+from api.pages.page import page, read_form, redirect, sign_in
 from broker.accounts import sessions, tokens, users
 from broker.accounts.tokens import Purpose
 from broker.administration import carry_out
@@ -57,7 +57,7 @@ async def accept_welcome(request: Request) -> Response:
     session = await carry_out(
         services.database, lambda connection: sessions.open_session(connection, user.id)
     )
-    return sign_in(request, moved("/account"), session)
+    return sign_in(request, redirect("/account"), session)
 
 
 def _form(

@@ -93,7 +93,7 @@ async def query_analytics(
     """Answer a question about usage from the sums kept by hour, day and month."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
-    asked = await reading.asked(request, services, AnalyticsQuery)
+    asked = await reading.read_body(request, services, AnalyticsQuery)
     wanted = analytics_query(asked, usage_scope(principal, asked.workspace_id), now_ms())
     began = time.monotonic()
     found = await services.database.read(usage.query, wanted)
@@ -179,10 +179,10 @@ async def get_generation_content(request: Request, id: str) -> Response:  # noqa
     principal = await services.keyring.principal(request)
     found = await _report(principal, services, id)
     if found.job.kept == Kept.NOTHING:
-        raise delete_after_delivery.gone(found.job.id)
+        raise delete_after_delivery.gone_error(found.job.id)
     shows = Scope.PRESETS in principal.scopes
     response = json_response({"data": views.content(found, shows_presets=shows)})
-    return delete_after_delivery.once_sent(services, found.job, response)
+    return delete_after_delivery.after_response(services, found.job, response)
 
 
 async def _report(principal: Principal, services: Services, generation: str) -> JobReport:

@@ -1,4 +1,7 @@
-"""A range of creation in a list whose ids sort by time: the ids of its ends are its bounds."""
+"""/webhooks/deliveries: list, look, send again one or a range.
+
+Ids of deliveries sort by time: the ids of a range's ends are its bounds.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -108,7 +111,7 @@ async def replay_webhook_deliveries(request: Request) -> Response:
     """Send again, under the same webhook-ids, what never arrived, or everything of a range."""
     services = services_of(request)
     principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
-    wanted = await reading.asked(request, services, ReplayRequest, or_nothing=True)
+    wanted = await reading.read_body(request, services, ReplayRequest, or_nothing=True)
     if wanted.endpoint_id is not None:
         await _check_open(services, principal, wanted.endpoint_id)
     replay = Replay(

@@ -46,7 +46,7 @@ async def create_webhook_endpoint(request: Request) -> Response:
     """Make an endpoint. Its secret is in this answer, and in no other."""
     services = services_of(request)
     principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
-    wanted = await reading.asked(request, services, EndpointRequest)
+    wanted = await reading.read_body(request, services, EndpointRequest)
     check_receiver(wanted.url, services.settings.allowed_networks, param="url")
     wish = EndpointWish(**dict(wanted))
     row, secret = webhooks.new_endpoint(wish, principal.workspace_id, services.seal, now_ms())
@@ -85,7 +85,9 @@ async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
     """
     services = services_of(request)
     principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
-    asked = (await reading.asked(request, services, EndpointChanges)).model_dump(exclude_unset=True)
+    asked = (await reading.read_body(request, services, EndpointChanges)).model_dump(
+        exclude_unset=True
+    )
     if "url" in asked:
         check_receiver(asked["url"], services.settings.allowed_networks, param="url")
     if asked.get("scheme") is Scheme.OPENROUTER:
@@ -125,7 +127,7 @@ async def rotate_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
     """Give an endpoint a new secret, shown in this answer only; the one before signs too."""
     services = services_of(request)
     principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
-    wanted = await reading.asked(request, services, EndpointRotationRequest, or_nothing=True)
+    wanted = await reading.read_body(request, services, EndpointRotationRequest, or_nothing=True)
     row = await _find(services, principal, endpoint_id)
     kind = wanted.signature or SignatureKind(row.signature)
     _check_signature(Scheme(row.scheme), kind, param="signature")
@@ -198,7 +200,7 @@ async def rotate_webhook_secret(request: Request) -> Response:
     """Replace the workspace's secret; the one before signs too until its overlap ends."""
     services = services_of(request)
     principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
-    wanted = await reading.asked(request, services, RotationRequest, or_nothing=True)
+    wanted = await reading.read_body(request, services, RotationRequest, or_nothing=True)
     columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
     overlap = wanted.overlap_seconds * 1000
     fresh = NewWorkspaceSecret(principal.workspace_id, columns["secret"], now_ms(), overlap)

@@ -1,7 +1,4 @@
-"""URLs of receivers, as far as they are plainly wrong when they are handed in.
-
-Whether a receiver may be reached is decided at each attempt, when its addresses are known.
-"""
+"""Refuse webhook URLs that are plainly wrong when they are handed in."""
 
 from collections.abc import Sequence
 from ipaddress import ip_address

@@ -69,7 +69,7 @@ def whole_delivery(report: DeliveryReport) -> Json:
     }
 
 
-def of_job(row: Any) -> Json:
+def job_delivery(row: Any) -> Json:
     """A delivery as its job shows it."""
     names = ("id", "status", "event_type", "endpoint_id", "url", "attempt")
     shown = delivery(row)

@@ -1,4 +1,4 @@
-"""A synchronous client of Waybill's API for commands that ask one thing."""
+"""A synchronous client of Waybill's API for single requests."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -8,11 +8,11 @@ import httpx
 import typer
 
 from broker.completion import Json
-from cli.client.server import Server, ServerError, configured, refused, unreachable
+from cli.client.server import Server, ServerError, configured, refusal_error, unreachable
 from cli.messages import complain
 
-PATIENCE = httpx.Timeout(30, connect=5)
-STREAM_PATIENCE = httpx.Timeout(60, connect=5)  # the server sends a keep-alive every 10 s
+TIMEOUT = httpx.Timeout(30, connect=5)
+STREAM_TIMEOUT = httpx.Timeout(60, connect=5)  # the server sends a keep-alive every 10 s
 
 
 class Client:
@@ -23,7 +23,7 @@ class Client:
         self._http = httpx.Client(
             base_url=server.api,
             headers=server.headers,
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             trust_env=not server.is_local,
             transport=transport,
         )
@@ -65,10 +65,10 @@ class Client:
     @contextlib.contextmanager
     def _streamed(self, path: str, **details: Any) -> Iterator[httpx.Response]:
         try:
-            with self._http.stream("GET", path, timeout=STREAM_PATIENCE, **details) as response:
+            with self._http.stream("GET", path, timeout=STREAM_TIMEOUT, **details) as response:
                 if response.is_error:
                     response.read()
-                    raise refused(self.server, response)
+                    raise refusal_error(self.server, response)
                 yield response
         except httpx.TransportError as error:
             raise unreachable(self.server, error) from error
@@ -79,7 +79,7 @@ class Client:
         except httpx.TransportError as error:
             raise unreachable(self.server, error) from error
         if response.is_error:
-            raise refused(self.server, response)
+            raise refusal_error(self.server, response)
         return response
 
     def _ask(self, method: str, path: str, **details: Any) -> Json:

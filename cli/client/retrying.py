@@ -1,4 +1,4 @@
-"""A client that sits out a server's absence: what whoever watches for hours needs."""
+"""A client that waits while the server is away, for commands that watch for hours."""
 
 import random
 import time

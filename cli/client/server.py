@@ -1,4 +1,4 @@
-"""Which Waybill the commands talk to, with which key, and what its refusals say in one line."""
+"""The server that commands talk to: its URL, the key, and its refusals in one line."""
 
 import os
 from collections.abc import Mapping
@@ -106,7 +106,7 @@ def unreachable(server: Server, error: httpx.TransportError) -> ServerError:
     return ServerError(f"{server.url} {what} ({type(error).__name__})")
 
 
-def refused(server: Server, response: httpx.Response) -> ServerError:
+def refusal_error(server: Server, response: httpx.Response) -> ServerError:
     """Say what the server answered instead of doing it."""
     status = response.status_code
     if status == httpx.codes.UNAUTHORIZED:

@@ -77,7 +77,7 @@ def _body(
         raise typer.BadParameter("give a prompt, or a --file of them")
     asked: Json = {"models": models}
     if file is not None:
-        asked["prompts"] = prompts_in(file)
+        asked["prompts"] = read_prompts(file)
     else:
         asked["prompt"] = sys.stdin.read() if prompt == "-" else prompt
     if system is not None:
@@ -87,7 +87,7 @@ def _body(
     return asked
 
 
-def prompts_in(file: Path) -> list[str]:
+def read_prompts(file: Path) -> list[str]:
     """Return the prompts of a file. Raises BadParameter that names the line."""
     lines = [line for line in file.read_text().splitlines() if line.strip()]
     if file.suffix not in {".json", ".jsonl", ".ndjson"}:

@@ -213,7 +213,7 @@ def doctor() -> None:
 
 def _findings() -> Iterator[tuple[str, bool, str]]:
     """Yield (what, whether it is well, one line about it)."""
-    yield _examined("python", python)
+    yield _examine("python", python)
     try:
         config = load_configuration()
     except SystemExit as error:
@@ -221,7 +221,7 @@ def _findings() -> Iterator[tuple[str, bool, str]]:
         return
     yield "configuration", True, _configuration(config)
     for name, check in CHECKS:
-        yield _examined(name, check, config)
+        yield _examine(name, check, config)
 
 
 def _configuration(config: Settings) -> str:
@@ -229,7 +229,7 @@ def _configuration(config: Settings) -> str:
     return f"of the `waybill up` that runs here: {found}" if is_up_here(config) else found
 
 
-def _examined(name: str, check: Callable[..., str], *given: Settings) -> tuple[str, bool, str]:
+def _examine(name: str, check: Callable[..., str], *given: Settings) -> tuple[str, bool, str]:
     try:
         return name, True, _one_line(check(*given))
     except CheckFailed as error:

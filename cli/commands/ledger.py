@@ -1,4 +1,4 @@
-"""`waybill ledger`: prove that the books hold."""
+"""`waybill ledger`: verify the ledger."""
 
 import time
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`waybill models`: what can be asked for here."""
+"""`waybill models`: list and show models, their endpoints and prices."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated
@@ -12,7 +12,7 @@ from broker.errors import WaybillError
 from broker.money import usd_text
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import Interface
-from cli.commands.price_tables import console, sample_bill, words
+from cli.commands.price_tables import console, describe_price, sample_bill
 from cli.configuration import load_configuration
 from cli.database import look_up_catalog
 from cli.messages import complain
@@ -103,7 +103,12 @@ def show(name: Annotated[str, typer.Argument(help="A slug, or any other name of 
         kept = "kept by nobody" if policy.zdr else "may train" if policy.collects else "not trained"
         state = _state(each, known)
         table.add_row(
-            each.provider, each.native, words(each.price), sample_bill(each.price), kept, state
+            each.provider,
+            each.native,
+            describe_price(each.price),
+            sample_bill(each.price),
+            kept,
+            state,
         )
     console().print(table)
 

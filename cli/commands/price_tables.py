@@ -1,4 +1,4 @@
-"""Changes, offers and prices as tables for people."""
+"""Tables of changes, offers and prices."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -39,11 +39,11 @@ def show_history(said: Iterable[Said]) -> None:
     table = Table("from", "source", "USD per million tokens", box=None, pad_edge=False)
     for each in said:
         price = each.offer.endpoint.price if each.offer else None
-        table.add_row(day(each.effective_from), each.source, words(price))
+        table.add_row(day(each.effective_from), each.source, describe_price(price))
     console().print(table)
 
 
-def words(price: Price | None) -> str:
+def describe_price(price: Price | None) -> str:
     """Say a price in US dollars per million tokens, which is what its numbers are."""
     if price is None:
         return "withdrawn"
@@ -52,7 +52,8 @@ def words(price: Price | None) -> str:
     stated = [(name, getattr(price, name)) for name in SHOWN if getattr(price, name) is not None]
     told = ", ".join(f"{name.replace('_', ' ')} {usd_text(value)}" for name, value in stated)
     tiers = ", ".join(
-        f"from {tier.min_prompt_tokens:,} tokens: {words(tier.price)}" for tier in price.tiers
+        f"from {tier.min_prompt_tokens:,} tokens: {describe_price(tier.price)}"
+        for tier in price.tiers
     )
     batch = f", batch -{price.batch_discount}%" if price.batch_discount else ""
     return told + batch + (f"; {tiers}" if tiers else "")
@@ -70,7 +71,7 @@ def day(moment_ms: int) -> str:
 def _difference(change: Change) -> str:
     after = change.offer.endpoint.price if change.offer else None
     if change.before is None or after is None or change.kind is Kind.FACTS:
-        return words(after)
+        return describe_price(after)
     moved = [
         (name, getattr(change.before, name), getattr(after, name))
         for name in SHOWN

@@ -1,4 +1,4 @@
-"""`waybill providers`: who can be called, why somebody cannot, and whether they answer."""
+"""`waybill providers`: list and check providers, pause and resume them."""
 
 import contextlib
 import math
@@ -136,7 +136,7 @@ def list_providers(
     known = configured(config)
     routes(known)
     table = Table("slug", "name", "wire", "status", "models", "base URL", box=None, pad_edge=False)
-    for row in (*_lit(config, known), *_dark(known, everybody=everybody)):
+    for row in (*_configured_rows(config, known), *_unconfigured_rows(known, everybody=everybody)):
         table.add_row(*row)
     console = Console()
     if not console.is_terminal:
@@ -188,7 +188,7 @@ def _say_whose(config: Settings) -> None:
         )
 
 
-def _lit(config: Settings, known: Mapping[str, Provider]) -> Iterator[Sequence[str]]:
+def _configured_rows(config: Settings, known: Mapping[str, Provider]) -> Iterator[Sequence[str]]:
     served, out, waiting = _served(config), disabled(config), paused(config, now_ms())
     held = read_paused(config)
     rows = {row.slug: row for row in config.providers}
@@ -217,7 +217,9 @@ def _key_state(row: ProviderRow | None, provider: Provider) -> str:
     return "lit" if provider.api_key or is_keyless else "lit, but has no key"
 
 
-def _dark(known: Mapping[str, Provider], *, everybody: bool) -> Iterator[Sequence[str]]:
+def _unconfigured_rows(
+    known: Mapping[str, Provider], *, everybody: bool
+) -> Iterator[Sequence[str]]:
     """Yield the vendors that cannot be called; of those without a key only on request."""
     for vendor in vendors().values():
         if vendor.slug in known or not (everybody or key_of(vendor, os.environ)):

@@ -1,4 +1,4 @@
-"""`waybill route`: who would serve a prompt, in which order and why. Nothing is sent."""
+"""`waybill route`: the endpoints that would serve a prompt, in order. Nothing is sent."""
 
 import sys
 from collections.abc import Iterator
@@ -40,7 +40,7 @@ def route(
         fallbacks=fallback or [],
         stream=False,
     )
-    wishes = _wishes(provider, sort)
+    wishes = _options(provider, sort)
     if wishes:
         body["provider"] = wishes
     with connected() as client:
@@ -49,11 +49,11 @@ def route(
         typer.echo(orjson.dumps(planned, option=orjson.OPT_INDENT_2).decode())
         return
     console = Console()
-    for part in told(planned, explain=explain):
+    for part in describe(planned, explain=explain):
         console.print(part)
 
 
-def _wishes(provider: str | None, sort: str | None) -> Json:
+def _options(provider: str | None, sort: str | None) -> Json:
     try:
         wishes = orjson.loads(provider) if provider else {}
     except orjson.JSONDecodeError as error:
@@ -63,7 +63,7 @@ def _wishes(provider: str | None, sort: str | None) -> Json:
     return wishes | ({"sort": sort} if sort else {})
 
 
-def told(planned: Json, *, explain: bool) -> Iterator[RenderableType]:
+def describe(planned: Json, *, explain: bool) -> Iterator[RenderableType]:
     """Return a plan part by part."""
     routing = planned["routing"]
     if routing["choice"]:

@@ -1,1 +1,1 @@
-"""Start the parts: all of them here (`up`), or one by one (`serve`)."""
+"""Start Waybill: all of it here (`up`), or its parts one by one (`parts`)."""

@@ -1,4 +1,4 @@
-"""What the fork server imports before it forks: everything that a part needs, nothing that runs."""
+"""Import in the fork server, before it forks, what the parts need; nothing that runs."""
 
 import gc
 import os

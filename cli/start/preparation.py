@@ -1,4 +1,4 @@
-"""What `waybill up` needs done before and beside its children, each in a fork of its own.
+"""Steps of `waybill up` before and beside its children, each in a fork of its own.
 
 So `up` itself imports little and holds no connection: it only watches.
 """

@@ -97,7 +97,7 @@ async def fork(
     return await _persisting(start)
 
 
-async def ask(function: Callable[..., Result], *arguments: Any) -> Result:
+async def call_in_fork(function: Callable[..., Result], *arguments: Any) -> Result:
     """Return what `function(*arguments)` returns in a fork, or raise what it raises.
 
     It may run twice: what is asked is such that this does no harm.

@@ -173,11 +173,11 @@ class Supervisor:
             url_file(self._config.data_dir).unlink(missing_ok=True)
 
     async def _start(self) -> None:
-        serves = await processes.ask(preparation.check, self._config)
+        serves = await processes.call_in_fork(preparation.check, self._config)
         if self._valkey is not None:
             await self._valkey.start()
             await self._await_valkey()
-        welcome = await processes.ask(preparation.prepare, self._config)
+        welcome = await processes.call_in_fork(preparation.prepare, self._config)
         for child in self._children:
             await child.start()
         url_file(self._config.data_dir).write_text(self._url)
@@ -232,7 +232,7 @@ class Supervisor:
         if worker_id is None:
             return
         try:
-            jobs = await processes.ask(preparation.hand_back, self._config, worker_id)
+            jobs = await processes.call_in_fork(preparation.hand_back, self._config, worker_id)
         except Exception as error:  # noqa: BLE001  # a full disk, say: the house goes on
             why = str(error).partition("\n")[0]
             say(redact(f"what {child.name} held waits for its leases to end ({why})"))

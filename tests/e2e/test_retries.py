@@ -42,7 +42,7 @@ def test_a_caller_is_told_how_long_to_wait(house: House) -> None:
 
 def test_a_failed_calls_answer_says_how_long_the_provider_wants() -> None:  # litellm 27823
     error = {"error_type": "rate_limit_exceeded", "message": "Slow down.", "retry_after": 3599.2}
-    answer = responses.failed("job_1", {"status": "failed", "error": error})
+    answer = responses.failed_response("job_1", {"status": "failed", "error": error})
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "3600"
 

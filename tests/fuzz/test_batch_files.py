@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from broker.batches import Inspector
 from broker.batches.lines import LineError, read
-from cli.commands.batch.source import Asked, SourceError, lines
+from cli.commands.batch.source import LineDefaults, SourceError, lines
 from tests.fuzz.drawing import cut, fuzzed, mutated, planted
 from tests.house import chat
 
@@ -50,4 +50,4 @@ def test_any_source_of_the_command_is_read_or_told_to_be_wrong(
     path.write_bytes(data.draw(mutated(valid) | st.binary(max_size=200)))
     template = "Say {text}" if ending in ("csv", "tsv", "parquet") else None
     with contextlib.suppress(SourceError):
-        assert all(line.custom_id for line in lines(path, Asked("sim/sim", template)))
+        assert all(line.custom_id for line in lines(path, LineDefaults("sim/sim", template)))

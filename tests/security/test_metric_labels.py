@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from api.monitoring.metrics import folded, known_endpoints, narrowed
+from api.monitoring.metrics import fold_labels, known_endpoints, narrow_labels
 from broker.providers.endpoint_stats import WHOLE_PROVIDER, Evidence, Snapshot
 from broker.providers.health import recorder
 from broker.providers.health.buckets import OTHER
@@ -23,7 +23,7 @@ def known() -> frozenset[tuple[str, str]]:
 
 def test_models_that_callers_make_up_are_one_label(known: frozenset[tuple[str, str]]) -> None:
     totals = {LISTED: {"ok": 5}, **{name: {"excused": 2, "k:not_found": 2} for name in MADE_UP}}
-    assert folded(totals, known) == {
+    assert fold_labels(totals, known) == {
         LISTED: {"ok": 5},
         ("ollama", OTHER): {"excused": 100, "k:not_found": 100},
         (OTHER, OTHER): {"excused": 2, "k:not_found": 2},
@@ -34,7 +34,7 @@ def test_the_health_of_a_made_up_model_is_not_told(known: frozenset[tuple[str, s
     seen = Evidence(uptime_5m=0.5)
     whole = ("ollama", WHOLE_PROVIDER)
     snapshot = Snapshot({LISTED: seen, whole: seen, **dict.fromkeys(MADE_UP, seen)})
-    assert set(narrowed(snapshot, known).endpoints) == {LISTED, whole}
+    assert set(narrow_labels(snapshot, known).endpoints) == {LISTED, whole}
 
 
 def test_a_process_counts_so_many_names(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from api.core import job_subscriptions
-from api.core.job_subscriptions import News
+from api.core.job_subscriptions import JobSubscriptions
 from api.jobs import streaming
 from api.jobs.streaming import log_response
 from broker.events import job_events
@@ -50,7 +50,7 @@ def told(first: int, last: int) -> list[Event]:
     return [Event(number, job_events.CHUNK, CHUNK) for number in range(first, last + 1)]
 
 
-def read_once(news: News) -> AsyncIterator[bytes]:
+def read_once(news: JobSubscriptions) -> AsyncIterator[bytes]:
     """Return the body of a log's answer."""
 
     async def source() -> AsyncIterator[list[Event]]:
@@ -70,7 +70,7 @@ def stored_log() -> bytes:
 
 
 async def test_readers_of_a_large_stored_log_hold_a_page_each(stored_log: bytes) -> None:
-    news = News(SimpleNamespace(pubsub=lambda: None), Database("completed", stored_log))
+    news = JobSubscriptions(SimpleNamespace(pubsub=lambda: None), Database("completed", stored_log))
     news._want = lambda _: None
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
@@ -85,7 +85,7 @@ async def test_readers_of_a_large_stored_log_hold_a_page_each(stored_log: bytes)
 
 
 async def test_a_stored_log_is_read_to_its_end_in_order(stored_log: bytes) -> None:
-    news = News(SimpleNamespace(pubsub=lambda: None), Database("completed", stored_log))
+    news = JobSubscriptions(SimpleNamespace(pubsub=lambda: None), Database("completed", stored_log))
     news._want = lambda _: None
     body = b"".join([piece async for piece in read_once(news)])
     numbers = [int(line[4:]) for line in body.split(b"\n") if line.startswith(b"id: ")]
@@ -95,7 +95,7 @@ async def test_a_stored_log_is_read_to_its_end_in_order(stored_log: bytes) -> No
 async def test_what_a_reader_does_not_take_is_not_kept_for_it(redis: Redis) -> None:
     # Given a reader of a running stream that takes one event and then none
     database = Database("running", None)
-    news = News(redis, database)
+    news = JobSubscriptions(redis, database)
     news.start()
     writer = EventWriter(redis, ttl_seconds=60)
     try:

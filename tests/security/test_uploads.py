@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from api.core import concurrency_limits
-from api.core.concurrency_limits import TooManyUploadsError, UploadTurns
+from api.core.concurrency_limits import TooManyUploadsError, UploadLimits
 from broker.clock import now_ms
 from tests.api.conftest import Api, running, settings_for
 
@@ -72,7 +72,7 @@ async def test_uploads_of_a_minute_are_counted(start: Start) -> None:
 
 
 def test_so_many_uploads_of_a_workspace_are_under_way() -> None:
-    turns = UploadTurns(0)
+    turns = UploadLimits(0)
     with ExitStack() as under_way:
         for _ in range(concurrency_limits.AT_ONCE):
             under_way.enter_context(turns.taken("ws"))

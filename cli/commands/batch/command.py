@@ -24,8 +24,8 @@ from cli.commands.batch.options import (
     submit,
     upload,
 )
-from cli.commands.batch.progress import line, telling, watch
-from cli.commands.batch.source import Asked, SourceError, lines
+from cli.commands.batch.progress import line, on_away, watch
+from cli.commands.batch.source import LineDefaults, SourceError, lines
 from cli.commands.batch.table_files import TableError, is_table
 from cli.messages import complain
 from cli.output import print_json
@@ -58,7 +58,7 @@ def create(
     fields, body = batch_options(settings, max_cost)
     wish: Json = {"completion_window": window, "dry_run": dry_run, **fields}
     with connected() as client:
-        found = _submit(client, source, Asked(model, template, body), wish)
+        found = _submit(client, source, LineDefaults(model, template, body), wish)
         if dry_run:
             print_json(found)
             return
@@ -156,7 +156,7 @@ def retry(
     _started(found, watched=watched)
 
 
-def _submit(client: Client, source: Path, asked: Asked, wish: Json) -> Json:
+def _submit(client: Client, source: Path, asked: LineDefaults, wish: Json) -> Json:
     """Upload the source as a batch's input, and make the batch."""
     try:
         file_id = upload(client, lines(source, asked), source.with_suffix(".jsonl").name)
@@ -173,7 +173,7 @@ def _started(found: Json, *, watched: bool) -> None:
 
 def _watch(batch_id: str) -> None:
     console = Console(stderr=True)
-    patient = RetryingClient(configured(), patience=PATIENCE_SECONDS, on_away=telling(console))
+    patient = RetryingClient(configured(), patience=PATIENCE_SECONDS, on_away=on_away(console))
     try:
         with connected(patient) as client:
             found = watch(lambda: client.get(f"/batches/{batch_id}", RESULTLESS), console)

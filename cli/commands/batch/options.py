@@ -1,4 +1,4 @@
-"""What the commands that make a batch may be asked, and the requests that make it."""
+"""Options of the commands that make a batch, and the requests that make it."""
 
 import tempfile
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""A batch watched: a live bar on a terminal, else a line every few seconds."""
+"""Progress of a batch: a live bar on a terminal, else a line every few seconds."""
 
 import time
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def say(console: Console, text: str) -> None:
     console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def telling(console: Console) -> OnAway:
+def on_away(console: Console) -> OnAway:
     """Return what tells of a server that went away, or came back."""
     return lambda why: say(console, f"waiting: {why}" if why else "the server answers again")
 

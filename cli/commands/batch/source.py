@@ -40,10 +40,10 @@ def request_of(value: Any, number: int, model: str | None) -> Json:
 def request(custom_id: Any, body: Json) -> Json:
     """Return a request in OpenAI's form. Raises BadLineError."""
     asked = {"custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions", "body": body}
-    return checked(asked)
+    return check_custom_id(asked)
 
 
-def checked(asked: Json) -> Json:
+def check_custom_id(asked: Json) -> Json:
     """Return a request whose answer can be told from others'. Raises BadLineError."""
     custom_id = asked.get("custom_id")
     if not isinstance(custom_id, str) or not 0 < len(custom_id) <= MAX_CUSTOM_ID:
@@ -134,7 +134,7 @@ class SourceError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class LineDefaults:
     """What is asked of every line that does not say it itself."""
 
     model: str | None = None
@@ -160,7 +160,7 @@ class Line:
 Read = tuple[int, Json | BadLineError]
 
 
-def lines(path: Path, asked: Asked) -> Iterator[Line]:
+def lines(path: Path, asked: LineDefaults) -> Iterator[Line]:
     """Yield the requests of a source; whoever reads to the end knows that all are good.
 
     Raises SourceError, at the end for lines that are wrong: it names the first of them.
@@ -193,7 +193,7 @@ def row_id(row: dict[str, Any], number: int) -> str:
     return str(own) if own not in {None, ""} else f"row-{number}"
 
 
-def _from_table(path: Path, asked: Asked) -> Iterator[Read]:
+def _from_table(path: Path, asked: LineDefaults) -> Iterator[Read]:
     if asked.template is None:
         raise TemplateError("a table needs --template, e.g. --template 'Translate {text}'")
     if asked.model is None:
@@ -210,7 +210,7 @@ def _from_table(path: Path, asked: Asked) -> Iterator[Read]:
             yield number, error
 
 
-def _from_jsonl(path: Path, asked: Asked) -> Iterator[Read]:
+def _from_jsonl(path: Path, asked: LineDefaults) -> Iterator[Read]:
     if asked.template is not None:
         raise TemplateError("--template is for tables (.csv, .tsv, .parquet)")
     with path.open("rb") as file:
@@ -223,7 +223,7 @@ def _from_jsonl(path: Path, asked: Asked) -> Iterator[Read]:
                 yield number, error
 
 
-def _request(raw: bytes, number: int, asked: Asked) -> Json:
+def _request(raw: bytes, number: int, asked: LineDefaults) -> Json:
     """Return OpenAI's request as it is, and a prompt as one. Raises BadLineError."""
     try:
         value = orjson.loads(raw)
@@ -236,7 +236,7 @@ def _request(raw: bytes, number: int, asked: Asked) -> Json:
         return made | {"body": made["body"] | asked.body}
     if asked.model is not None:
         value["body"] = with_model(value["body"], asked.model)
-    return checked(value)
+    return check_custom_id(value)
 
 
 def _told(problems: list[str]) -> str:

@@ -20,10 +20,10 @@ from rich.console import Console
 from broker.completion import AttemptOutcome, Json
 from cli.client.retrying import RetryingClient
 from cli.client.server import ServerError
-from cli.commands.batch.source import Asked, lines
+from cli.commands.batch.source import LineDefaults, lines
 from cli.commands.demo.server import DemoServer, DemoServerError
 from cli.commands.run.results import Results
-from cli.commands.run.session import RunSession, Tally, Terms
+from cli.commands.run.session import RunOptions, RunSession, Tally
 from cli.messages import complain
 from cli.output import Table
 from cli.start.demonstration import EXAMPLES
@@ -61,10 +61,10 @@ def demo(
 
 
 def _show(house: DemoServer, directory: Path, console: Console) -> None:
-    prompts = list(lines(PROMPTS, Asked()))
+    prompts = list(lines(PROMPTS, LineDefaults()))
     console.print(f"{house.server.url} is ready. Running {len(prompts)} prompts as a batch:")
     client = RetryingClient(house.server, patience=PATIENCE_SECONDS)
-    terms = Terms(most_seconds=MOST_SECONDS)
+    terms = RunOptions(most_seconds=MOST_SECONDS)
     with contextlib.closing(client), Results(directory / "results.jsonl") as results:
         sitting = RunSession(client, prompts, results, terms, console)
         sitting.perform()

@@ -18,11 +18,11 @@ from cli.commands.batch.options import (
     batch_options,
     refuse,
 )
-from cli.commands.batch.progress import say, telling
-from cli.commands.batch.source import Asked, Line, SourceError, lines
+from cli.commands.batch.progress import on_away, say
+from cli.commands.batch.source import Line, LineDefaults, SourceError, lines
 from cli.commands.batch.table_files import is_table
 from cli.commands.run.results import Results, RunError
-from cli.commands.run.session import RunSession, Tally, Terms
+from cli.commands.run.session import RunOptions, RunSession, Tally
 from cli.messages import complain
 
 SHOWN_REASONS = 5
@@ -55,12 +55,12 @@ def run(
             param_hint="--output",
         )
     wish, body = batch_options(settings, max_cost)
-    found = _read(source, Asked(model, template, body))
+    found = _read(source, LineDefaults(model, template, body))
     console = Console(stderr=True)
-    client = RetryingClient(configured(), patience=patience, on_away=telling(console))
+    client = RetryingClient(configured(), patience=patience, on_away=on_away(console))
     try:
         with connected(client), Results(output) as results:
-            sitting = RunSession(client, found, results, Terms(wish, retry_failed), console)
+            sitting = RunSession(client, found, results, RunOptions(wish, retry_failed), console)
             _perform(sitting)
             failed, left = len(results.failed()), len(results.remaining(found))
     except RunError as error:
@@ -85,7 +85,7 @@ def summarise(tally: Tally, answered: int, total: int, output: Path, console: Co
         say(console, f"  {count} x {reason}")
 
 
-def _read(source: Path, asked: Asked) -> list[Line]:
+def _read(source: Path, asked: LineDefaults) -> list[Line]:
     try:
         return list(lines(source, asked))
     except SourceError as error:

@@ -1,4 +1,4 @@
-"""One sitting of a run: what was begun before is fetched first, then what is left is asked."""
+"""One start of a run: fetch what was begun before, then submit what is left."""
 
 import time
 from collections import Counter
@@ -19,7 +19,7 @@ from cli.commands.run.results import Part, Results, RunError, RunState, result_o
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RunOptions:
     """How to run."""
 
     wish: Json = field(default_factory=dict)  # fields of POST /batches
@@ -57,7 +57,7 @@ class RunSession:
         client: Client,
         lines: Sequence[Line],
         results: Results,
-        terms: Terms,
+        terms: RunOptions,
         console: Console,
     ) -> None:
         self._client = client

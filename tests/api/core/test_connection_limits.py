@@ -58,7 +58,7 @@ async def test_who_waits_for_an_answer_is_not_given_up(monkeypatch):
         asyncio.get_running_loop().call_later(0.05, gone.set)
         assert (await receive())["type"] == "http.disconnect"
 
-    await middleware.NoStalling(app)({"type": "http"}, receive, None)
+    await middleware.StalledBodies(app)({"type": "http"}, receive, None)
     assert gone.is_set()
 
 

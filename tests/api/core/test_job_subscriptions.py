@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from api.core.job_subscriptions import Listener, News
+from api.core.job_subscriptions import JobSubscriptions, Listener
 from broker.events import job_events
 from broker.events.job_events import Event
 
@@ -21,10 +21,10 @@ class Database:
 
 
 @pytest.fixture
-async def news(redis: Redis, valkey: str) -> AsyncIterator[News]:
+async def news(redis: Redis, valkey: str) -> AsyncIterator[JobSubscriptions]:
     """News on a client that has no connection yet, as when an API process starts."""
     client = Redis.from_url(valkey)
-    news = News(client, Database())
+    news = JobSubscriptions(client, Database())
     yield news
     await news.close()
     await client.aclose()
@@ -41,7 +41,9 @@ async def heard(redis: Redis, job_id: str, listener: Listener) -> list[Event]:
 
 
 @pytest.mark.parametrize("turns", [0, 1, 3, 6, 10, 15, 20, 30])
-async def test_who_listens_while_it_connects_hears(redis: Redis, news: News, turns: int) -> None:
+async def test_who_listens_while_it_connects_hears(
+    redis: Redis, news: JobSubscriptions, turns: int
+) -> None:
     news.start()
     for _ in range(turns):
         await asyncio.sleep(0)
@@ -51,7 +53,7 @@ async def test_who_listens_while_it_connects_hears(redis: Redis, news: News, tur
         assert await heard(redis, "job_2", listener) == TOLD
 
 
-async def test_a_lost_connection_is_replaced(redis: Redis, news: News) -> None:
+async def test_a_lost_connection_is_replaced(redis: Redis, news: JobSubscriptions) -> None:
     news.start()
     with news.listen("job_1") as before:
         assert await heard(redis, "job_1", before) == TOLD
@@ -69,7 +71,7 @@ async def test_a_lost_connection_is_replaced(redis: Redis, news: News) -> None:
 
 
 async def test_who_listens_before_redis_answers_hears(
-    redis: Redis, news: News, monkeypatch: pytest.MonkeyPatch
+    redis: Redis, news: JobSubscriptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a Redis that refuses connections at first
     refused = asyncio.Event()

@@ -14,7 +14,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
 from api.core import job_subscriptions
-from api.core.job_subscriptions import News
+from api.core.job_subscriptions import JobSubscriptions
 from api.jobs.streaming import ChunkStream
 from broker.background import stopped
 from broker.completion import AttemptOutcome, ErrorType, Failure
@@ -61,7 +61,7 @@ class Scene:
         self.payload = SimpleNamespace(has_log=False)
         self.connection = create_engine("sqlite://", poolclass=StaticPool).connect()
         table(JobPayload).create(self.connection)
-        self.news = News(redis, self)  # type: ignore[arg-type]  # asks for reports alone
+        self.news = JobSubscriptions(redis, self)  # type: ignore[arg-type]  # asks for reports alone
         self.writers: list[EventWriter] = []
         self.stories: list[AttemptEvents] = []
         self.late: AttemptEvents | None = None  # of the last attempt that never told its end

@@ -9,7 +9,7 @@ import pytest
 
 from cli.commands.batch.progress import Pace, line
 from cli.commands.batch.results import write_lines, write_table
-from cli.commands.batch.source import Asked, SourceError, Template, TemplateError, lines
+from cli.commands.batch.source import LineDefaults, SourceError, Template, TemplateError, lines
 from cli.commands.batch.table_files import TableError, read_rows, writing_rows
 
 ROWS = [
@@ -28,7 +28,7 @@ def table(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def made(path: Path, **asked: object) -> list[dict]:
-    return [json.loads(each.raw) for each in lines(path, Asked(**asked))]
+    return [json.loads(each.raw) for each in lines(path, LineDefaults(**asked))]
 
 
 def test_a_table_comes_back_as_it_was_written(table: Path) -> None:
@@ -119,7 +119,7 @@ def test_the_digest_follows_content_not_spelling(tmp_path: Path) -> None:
     digests = []
     for text in texts:
         path.write_text(text)
-        digests += [each.digest for each in lines(path, Asked("m/x"))]
+        digests += [each.digest for each in lines(path, LineDefaults("m/x"))]
     assert digests[0] == digests[1] != digests[2]
 
 

@@ -4,7 +4,7 @@ import pytest
 import typer
 from rich.console import Console
 
-from cli.commands.compare import prompts_in, show
+from cli.commands.compare import read_prompts, show
 
 
 def cell(model="acme/small", **more):
@@ -32,10 +32,10 @@ def test_what_people_and_models_write_is_shown_as_they_wrote_it():
 def test_prompts_are_lines_of_text_or_of_json(tmp_path):
     plain = tmp_path / "prompts.txt"
     plain.write_text("one\n\ntwo [x]\n")
-    assert prompts_in(plain) == ["one", "two [x]"]
+    assert read_prompts(plain) == ["one", "two [x]"]
     lines = tmp_path / "prompts.jsonl"
     lines.write_text('"one"\n{"prompt": "two", "custom_id": "b"}\n')
-    assert prompts_in(lines) == ["one", "two"]
+    assert read_prompts(lines) == ["one", "two"]
 
 
 @pytest.mark.parametrize("bad", ['{"messages": []}', "[1]", "not json"])
@@ -43,4 +43,4 @@ def test_a_line_that_is_no_prompt_is_named(tmp_path, bad):
     lines = tmp_path / "prompts.jsonl"
     lines.write_text(f'"fine"\n{bad}\n')
     with pytest.raises(typer.BadParameter, match="line 2"):
-        prompts_in(lines)
+        read_prompts(lines)

@@ -8,7 +8,7 @@ import pytest
 
 from broker import catalog, settings
 from broker.providers import configuration
-from cli.commands.batch.source import Asked, lines
+from cli.commands.batch.source import LineDefaults, lines
 from workers.simulator.behaviour import parse
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -23,7 +23,7 @@ def models(monkeypatch, tmp_path):
 
 
 def test_every_prompt_can_be_run_with_the_demo_configuration(models):
-    found = lines(EXAMPLES / "prompts.jsonl", Asked())
+    found = lines(EXAMPLES / "prompts.jsonl", LineDefaults())
     used = Counter(orjson.loads(line.raw)["body"]["model"] for line in found)
     assert set(used) <= set(models)
     assert used.total() >= 120

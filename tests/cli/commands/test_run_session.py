@@ -12,10 +12,10 @@ from cli.client import retrying
 from cli.client.retrying import RetryingClient
 from cli.client.server import Server, ServerError
 from cli.commands.batch import progress
-from cli.commands.batch.source import Asked, lines
+from cli.commands.batch.source import LineDefaults, lines
 from cli.commands.run import session
 from cli.commands.run.results import Results, RunError
-from cli.commands.run.session import RunSession, Terms
+from cli.commands.run.session import RunOptions, RunSession
 
 
 class KilledError(BaseException):
@@ -41,8 +41,8 @@ def go(waybill, tmp_path):
         client = RetryingClient(
             Server("http://w", "k"), patience=patience, transport=httpx.MockTransport(waybill)
         )
-        found = list(lines(source, Asked("m/m")))
-        terms = Terms(wish, retry_failed=retry_failed)
+        found = list(lines(source, LineDefaults("m/m")))
+        terms = RunOptions(wish, retry_failed=retry_failed)
         with Results(tmp_path / "r.jsonl") as results:
             sat = RunSession(client, found, results, terms, Console(file=io.StringIO()))
             sat.perform()
@@ -205,7 +205,7 @@ def test_more_lines_than_a_batch_takes_are_several_batches(waybill, go, source, 
     go(source)
     assert [len(each.lines) for each in waybill.batches.values()] == [10, 10, 5]
     monkeypatch.setattr(vocabulary, "MAX_BYTES", 1)
-    assert len(session._as_many_as_fit(list(lines(source, Asked("m/m"))))) == 1
+    assert len(session._as_many_as_fit(list(lines(source, LineDefaults("m/m"))))) == 1
 
 
 def test_what_the_server_refuses_is_not_asked_again_as_it_was(waybill, go, source):

@@ -37,7 +37,7 @@ async def test_a_fork_that_still_works_has_not_ended_with_its_server(tmp_path):
     ended = asyncio.create_task(child.wait())
     # When the server is killed, another is there at once, and what the first one forked goes on
     kill_server()
-    assert await processes.ask(os.getpid) != os.getpid()
+    assert await processes.call_in_fork(os.getpid) != os.getpid()
     assert not ended.done()
     # Then its end is seen when it comes
     at_work.unlink()
