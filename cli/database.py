@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.core.local_models import ask, local_servers
 from broker import accounts, migrations, settings
 from broker.administration import workspaces as administration
-from broker.catalog import Catalog, applied, load
+from broker.catalog import Catalog, imports, load
 from broker.clock import now_ms
 from broker.migrations import migrate
 from broker.providers.configuration import configured
@@ -118,7 +118,7 @@ def look_up_catalog(config: Settings) -> Catalog:
         return load(config, known, listed)
     with contextlib.closing(Database(config.database)) as database:
         try:
-            imported = database.read_now(applied.offers, now_ms())
+            imported = database.read_now(imports.offers, now_ms())
         except SQLAlchemyError:
             imported = []
     return load(config, known, [*imported, *listed])

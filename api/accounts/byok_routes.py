@@ -19,8 +19,7 @@ from broker.administration import carry_out
 from broker.administration import credentials as administration
 from broker.completion import Json
 from broker.credentials import CredentialFilter, NewCredential
-from broker.credentials.records import label_of
-from broker.credentials.wording import read_key
+from broker.credentials.records import label_of, read_key
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.providers import configuration
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from api.core.auth import FRESH_SECONDS
 from api.core.services import Services
-from broker.administration import remains
+from broker.administration import keys
 from broker.batches.endings import Stop, stop_many
 from broker.batches.vocabulary import StopReason
 from broker.clock import now_ms
@@ -25,13 +25,13 @@ async def cancel(services: Services, row: Any) -> Json:
     """
     await asyncio.sleep(FRESH_SECONDS)
     write, owner = services.database.write, row.workspace_id
-    batches = await services.database.read(remains.open_batches, row)
+    batches = await services.database.read(keys.open_batches, row)
     stops = [Stop(each, StopReason.CANCELLED, now_ms(), owner) for each in batches]
     stopped = await asyncio.gather(
         *(write(stop_many, each) for each in stops), return_exceptions=True
     )
     count = 0
-    while jobs := await services.database.read(remains.waiting_jobs, row, GROUP):
+    while jobs := await services.database.read(keys.waiting_jobs, row, GROUP):
         wishes = [Cancellation(each, owner, now_ms()) for each in jobs]
         ended = await asyncio.gather(
             *(write(cancel_many, each) for each in wishes), return_exceptions=True

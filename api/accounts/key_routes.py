@@ -27,7 +27,7 @@ from api.core.openapi_bodies import NO_KEY
 from api.core.scope import all_or_own, workspace_of
 from api.core.services import Services, services_of
 from broker import accounts, rate_limits, usage
-from broker.accounts import CallerKind, KeyFilter, Principal, Role, members
+from broker.accounts import CallerKind, KeyFilter, Principal, Role, users
 from broker.administration import apps, carry_out
 from broker.administration import keys as administration
 from broker.administration.apps import Grant
@@ -212,7 +212,7 @@ async def _creator(
         raise PermissionDeniedError(
             "creator_user_id: a management key stands for whoever makes it; leave this out."
         )
-    if await services.database.read(members.role_of, owner, wanted) is None:
+    if await services.database.read(users.role_of, owner, wanted) is None:
         raise NotFoundError(f"{wanted} is no member of this workspace.", param="creator_user_id")
     return wanted
 

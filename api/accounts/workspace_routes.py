@@ -21,7 +21,8 @@ from api.core.errors import json_response
 from api.core.scope import workspace_of
 from api.core.services import Services, services_of
 from broker import accounts
-from broker.accounts import Principal, Role, members, users
+from broker.accounts import Principal, Role, users
+from broker.accounts import users as members
 from broker.administration import carry_out
 from broker.administration import workspaces as administration
 from broker.completion import Json

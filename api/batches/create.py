@@ -26,12 +26,11 @@ from broker.batches import (
     options_of,
     reports,
 )
-from broker.batches.again import failed_lines
-from broker.batches.creation import earlier
+from broker.batches.creation import check_size, earlier, usable_lines
 from broker.batches.forecast import forecast
-from broker.batches.inputs import check_size, usable_lines
 from broker.batches.lines import operation_of
 from broker.batches.reading import raw_lines
+from broker.batches.results import failed_lines
 from broker.batches.view import batch as view
 from broker.batches.vocabulary import MAX_BYTES, OPERATIONS, window_ms
 from broker.clock import now_ms

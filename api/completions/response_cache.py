@@ -27,8 +27,13 @@ from broker.jobs.states import JobState
 from broker.rate_limits import LimitKind
 from broker.requests.operations import Operation
 from broker.submission import NewJob, Submitted, response_cache
-from broker.submission.replays import Replay, replay_many
-from broker.submission.response_cache import DEFAULT_TTL_SECONDS, LONGEST_TTL_SECONDS, Known
+from broker.submission.response_cache import (
+    DEFAULT_TTL_SECONDS,
+    LONGEST_TTL_SECONDS,
+    Known,
+    Replay,
+    replay_many,
+)
 
 HEADER = "X-OpenRouter-Cache"
 CACHED = frozenset({Operation.CHAT, Operation.COMPLETIONS, Operation.EMBEDDINGS, Operation.RERANK})

@@ -15,7 +15,7 @@ from broker.accounts import Principal
 from broker.completion import Json
 from broker.events import job_events
 from broker.events.job_events import Event
-from broker.jobs import explanation
+from broker.jobs import views
 from broker.jobs.states import JobState
 
 HEADER = "x-openrouter-metadata"
@@ -70,4 +70,4 @@ def _with(event: Event, routed: Json) -> Event:
 
 
 async def _metadata(services: Services, principal: Principal, job_id: str) -> Json:
-    return explanation.metadata(await actions.find_job(services, principal, job_id))
+    return views.router_metadata(await actions.find_job(services, principal, job_id))

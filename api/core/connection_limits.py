@@ -12,7 +12,7 @@ import orjson
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from broker.completion import ErrorType
-from broker.jobs.refusals import envelope
+from broker.jobs.error_envelope import envelope
 
 HEADER_SECONDS = 30.0
 WRITE_SECONDS = 60.0

@@ -23,7 +23,7 @@ from broker.errors import (
     NotFoundError,
     WaybillError,
 )
-from broker.jobs.refusals import envelope
+from broker.jobs.error_envelope import envelope
 
 OWN_ROUTES = ("/route", "/jobs", "/compare", "/webhooks", "/audit", "/users")
 PREFIXES = ("/api/v1", "/v1")

@@ -15,7 +15,7 @@ from api.core.services import Services, services_of
 from broker import rate_limits
 from broker.clock import now_ms
 from broker.errors import AuthenticationError, PermissionDeniedError, RateLimitedError
-from broker.submission import NewJob, Submitted, idempotency
+from broker.submission import NewJob, Submitted, insertion
 
 
 async def within_limits(
@@ -50,7 +50,7 @@ async def _is_replay(services: Services, job: NewJob) -> bool:
     """Whether the job's idempotency key is known: then nothing new will be made."""
     if job.row["idempotency_key"] is None:
         return False
-    return await services.database.read(idempotency.is_known, job.row)
+    return await services.database.read(insertion.is_known, job.row)
 
 
 COUNTED = frozenset({400, 401, 403, 404, 405, 413, 415, 422})

@@ -17,7 +17,7 @@ from api.core.request import FileCursor
 from api.core.services import Services, services_of
 from api.files.uploads import Draft, FileForm, read_file_form, uploading
 from broker.accounts import Principal, Scope
-from broker.batches.inputs import check_size, delete_files_many
+from broker.batches.creation import check_size, delete_files_many
 from broker.clock import now_ms, seconds
 from broker.completion import Json
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError

@@ -18,7 +18,7 @@ from broker.accounts import Principal
 from broker.completion import Json
 from broker.events.job_events import Event
 from broker.ids import generation_id
-from broker.jobs.refusals import envelope, failure
+from broker.jobs.error_envelope import envelope, failure
 from broker.jobs.states import JobState
 from broker.jobs.views import job_urls
 from broker.submission import Submitted

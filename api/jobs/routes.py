@@ -21,7 +21,7 @@ from broker.completion import Json
 from broker.errors import InvalidRequestError
 from broker.events.job_events import Event
 from broker.jobs import reports
-from broker.jobs.search import EVERY_JOB, JobSearch
+from broker.jobs.reports import EVERY_JOB, JobSearch
 from broker.jobs.states import JobState
 from broker.jobs.views import job_summary
 from broker.money import nanos_from_usd

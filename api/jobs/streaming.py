@@ -21,10 +21,10 @@ from broker.background import stopped
 from broker.completion import ErrorType, Json
 from broker.events import job_events
 from broker.events.job_events import Event
-from broker.jobs.refusals import failure
+from broker.jobs.error_envelope import failure
 from broker.jobs.states import JobState
 from broker.jobs.views import job_urls
-from broker.requests import chunks
+from broker.requests import operations
 from broker.requests.operations import Operation
 
 KEEP_ALIVE = b": WAYBILL PROCESSING\n"
@@ -92,7 +92,7 @@ class ChunkStream:
         """Send OpenRouter's mid-stream error: a chunk with `error` and finish reason `error`."""
         body = {
             "id": job_headers(self.job_id)["X-Generation-Id"],
-            "object": chunks.object_name(self.operation),
+            "object": operations.chunk_object(self.operation),
             "created": self.created,
             "model": self.model,
             "error": {
@@ -100,7 +100,7 @@ class ChunkStream:
                 "message": message,
                 "metadata": metadata | {"job_id": self.job_id},
             },
-            "choices": [chunks.empty_choice(self.operation, "error")],
+            "choices": [operations.empty_choice(self.operation, "error")],
         }
         self._lines.append(_frame(orjson.dumps(body), number))
         self._finish()

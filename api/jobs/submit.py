@@ -24,7 +24,7 @@ from broker.queues import Lane
 from broker.rate_limits import limits_of
 from broker.requests.operations import Operation
 from broker.routing import Circumstances, cache_affinity
-from broker.submission import NewJob, Submitted, Wish, admission, idempotency
+from broker.submission import NewJob, Submitted, Wish, admission, insertion
 
 
 async def prepare_job(
@@ -137,9 +137,7 @@ async def find_earlier(
     """
     if wish.idempotency_key is None:
         raise refusal
-    row = await services.database.read(
-        idempotency.find, principal.workspace_id, wish.idempotency_key
-    )
+    row = await services.database.read(insertion.find, principal.workspace_id, wish.idempotency_key)
     if row is None or row["fingerprint"] != _fingerprint(body, wish, principal):
         raise refusal
     return submission.repeat(row, principal, refusal)

@@ -14,13 +14,13 @@ from api.core.services import Services, services_of
 from api.models import views
 from api.models.schemas import ModelQuery
 from broker.catalog import Model
-from broker.catalog.policies import pages_of
 from broker.catalog.selection import Wanted, ordered, selected
+from broker.catalog.vendor_facts import pages_of
 from broker.completion import Json
 from broker.errors import AuthenticationError
 from broker.providers.endpoints import Endpoint
 from broker.providers.vendors import vendors
-from broker.routing.variants import Variant, split
+from broker.routing.preferences import Variant, split_variant
 
 router = APIRouter(tags=["models"])
 OPENAI_FIELDS = ("id", "object", "created", "owned_by")
@@ -198,7 +198,7 @@ def _selected(services: Services, asked: ModelQuery, wanted: Wanted, offer: _Off
 
 def _of_variant(name: str, entry: Model, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
     """Return the endpoints that a name's suffix leaves, if it is not part of the model's name."""
-    is_free = name != entry.slug and split(name)[1] is Variant.FREE
+    is_free = name != entry.slug and split_variant(name)[1] is Variant.FREE
     return [each for each in endpoints if each.price.is_free or not is_free]
 
 

@@ -7,8 +7,8 @@ Shapes: openrouter.ai/docs/api-reference (models, endpoints, providers). Ours be
 from dataclasses import asdict
 
 from broker.catalog import Model
-from broker.catalog.policies import Pages
 from broker.catalog.selection import cheapest, tokenizer
+from broker.catalog.vendor_facts import Pages
 from broker.clock import seconds
 from broker.completion import Json
 from broker.pricing import listed

@@ -22,7 +22,7 @@ from broker.providers.endpoint_stats import (
     Percentiles,
     Snapshot,
 )
-from broker.providers.health.buckets import COST_DEVIATES, KIND, OTHER, Counts
+from broker.providers.health.counts import COST_DEVIATES, KIND, OTHER, Counts
 from broker.providers.vendors import vendors
 
 ENDPOINT = ("provider", "model")

@@ -27,7 +27,7 @@ from broker.errors import AuthenticationError
 from broker.events import signals
 from broker.jobs import reports
 from broker.providers.endpoint_stats import WHOLE_PROVIDER, Circuit, Snapshot
-from broker.providers.health import buckets
+from broker.providers.health import counts
 from broker.providers.health.recorder import TOTALS
 
 router = APIRouter(tags=["health"])
@@ -147,6 +147,6 @@ async def _measured(services: Services) -> Measured:
         deliveries=await services.database.read(webhooks.waiting),
         workers=await signals.alive_workers(services.redis, time.time()),
         ended=await signals.ended(services.redis),
-        totals=fold_labels(buckets.read(await client.hgetall(TOTALS)), known),
+        totals=fold_labels(counts.read(await client.hgetall(TOTALS)), known),
         snapshot=narrow_labels(services.observer.snapshot, known),
     )

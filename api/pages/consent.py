@@ -11,7 +11,7 @@ from api.accounts.key_routes import columns_of
 from api.accounts.schemas import AppCodeRequest
 from api.core.services import Services, services_of
 from api.pages.page import actor_of, page, read_form, redirect, visitor
-from broker.accounts import Role, members
+from broker.accounts import Role, users
 from broker.administration import apps, carry_out
 from broker.administration.apps import Grant
 from broker.errors import InvalidRequestError, WaybillError
@@ -108,7 +108,7 @@ async def _grant(services: Services, user: Any, wanted: AppCodeRequest, host: st
 
 async def _places(services: Services, user: Any, wanted: str | None) -> list[Any]:
     """Return the workspaces whose keys the user may give away: the `wanted` one, or all."""
-    places = await services.database.read(members.memberships, user.id)
+    places = await services.database.read(users.memberships, user.id)
     return [
         place
         for place in places

@@ -5,7 +5,7 @@ from starlette.responses import Response
 
 from api.core.services import services_of
 from api.pages.page import page, redirect, visitor
-from broker.accounts import members
+from broker.accounts import users
 from broker.errors import NotFoundError
 
 router = APIRouter()
@@ -25,5 +25,5 @@ async def show_account(request: Request) -> Response:
     user = await visitor(request)
     if user is None:
         return redirect("/sign-in?next=/account")
-    places = await services_of(request).database.read(members.memberships, user.id)
+    places = await services_of(request).database.read(users.memberships, user.id)
     return page(request, "account.html", user=user, places=places)

@@ -1,9 +1,14 @@
-"""Who may call, who pays, and what they may do: workspaces and their keys."""
+"""Workspaces, users and API keys: who is calling, who pays, and what they may do.
 
-from broker.accounts import members, sessions, tokens, users
-from broker.accounts.credentials import KEY_PREFIX, hash_key, is_mistyped, mask, new_key
-from broker.accounts.first_start import ensure_first_start
+`users` (people and roles), `keys` (API keys), `workspaces`; `principal` (a key's row and its
+workspace's, read together), `access` (where its requests may go), `sessions` (browsers), `tokens`
+(secrets that work once), `audit` (the audit log).
+"""
+
+from broker.accounts import sessions, tokens, users
+from broker.accounts import users as members
 from broker.accounts.keys import (
+    KEY_PREFIX,
     KeyFilter,
     KnownKey,
     NewKey,
@@ -12,10 +17,14 @@ from broker.accounts.keys import (
     create_key,
     delete_key,
     disable_key,
+    hash_key,
+    is_mistyped,
     key_record,
     key_records,
     list_keys,
     mark_used_many,
+    mask,
+    new_key,
 )
 from broker.accounts.principal import (
     NO_LIMITS,
@@ -26,12 +35,13 @@ from broker.accounts.principal import (
     find_credentials,
     principal_of,
 )
-from broker.accounts.vocabulary import ALL_SCOPES, CallerKind, LimitReset, Role, Scope
+from broker.accounts.users import ALL_SCOPES, CallerKind, LimitReset, Role, Scope
 from broker.accounts.workspaces import (
     DEFAULT_WORKSPACE,
     change_workspace,
     create_workspace,
     delete_workspace,
+    ensure_first_start,
     find_workspace,
     list_workspaces,
     workspace,

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from broker.accounts.principal import Principal
-from broker.accounts.vocabulary import CallerKind, Scope
+from broker.accounts.users import CallerKind, Scope
 from broker.completion import Json
 from broker.errors import NoEndpointError, PermissionDeniedError
 from broker.providers.endpoints import Endpoint

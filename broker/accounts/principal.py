@@ -7,8 +7,8 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, and_, bindparam, exists, select
 
-from broker.accounts.credentials import hash_key
-from broker.accounts.vocabulary import ALL_SCOPES, CallerKind, Role, Scope
+from broker.accounts.keys import hash_key
+from broker.accounts.users import ALL_SCOPES, CallerKind, Role, Scope
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.routing.workspace_credentials import NO_KEYS, OwnKeys

@@ -4,11 +4,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select
 
-from broker.accounts.credentials import hash_key, new_token
-from broker.accounts.members import memberships
+from broker.accounts.keys import hash_key, new_token
 from broker.accounts.principal import Principal
-from broker.accounts.users import change_user
-from broker.accounts.vocabulary import CallerKind, Role
+from broker.accounts.users import CallerKind, Role, change_user, memberships
 from broker.accounts.workspaces import workspace
 from broker.clock import now_ms
 from broker.storage.tables import User, UserSession, table

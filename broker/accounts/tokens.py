@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, delete, insert, select, update
 
-from broker.accounts.credentials import hash_key, new_token
+from broker.accounts.keys import hash_key, new_token
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.storage.tables import OneTimeToken, table

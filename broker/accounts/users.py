@@ -1,16 +1,62 @@
-"""People who sign in. Passwords are kept as argon2id hashes (RFC 9106)."""
+"""People who sign in, and their roles in workspaces. Passwords are argon2id hashes (RFC 9106)."""
 
 from collections.abc import Mapping, Sequence
+from enum import StrEnum
 from typing import Any
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from broker.clock import now_ms
 from broker.errors import InvalidRequestError
 from broker.ids import new_id
-from broker.storage.tables import User, table
+from broker.storage.tables import Member, User, Workspace, table
+
+
+class Role(StrEnum):
+    """What a member may do in a workspace; each may also do what those below it may."""
+
+    OWNER = "owner"  # name owners, delete the workspace
+    ADMIN = "admin"  # keys, members, limits, settings
+    MEMBER = "member"  # give apps a key
+    VIEWER = "viewer"  # look
+
+    def reaches(self, least: "Role") -> bool:
+        """Whether this role may do what `least` may."""
+        return _RANK[self] >= _RANK[least]
+
+
+_RANK = {role: rank for rank, role in enumerate(reversed(Role))}
+
+
+class CallerKind(StrEnum):
+    """How a caller showed who they are."""
+
+    INFERENCE = "inference"  # a key that runs completions
+    MANAGEMENT = "management"  # a key that administers, and runs none
+    SESSION = "session"  # a browser that is signed in
+
+
+class Scope(StrEnum):
+    """Rights that an inference key may have besides submitting jobs and reading its own."""
+
+    JOBS = "jobs"  # read, cancel and delete jobs, batches and comparisons of other keys
+    FILES = "files"  # read, use and delete files of other keys
+    WEBHOOKS = "webhooks"  # webhook endpoints, their secrets, deliveries
+    PRESETS = "presets"  # read and change presets; calls may use one without it
+
+
+ALL_SCOPES = frozenset(Scope)
+
+
+class LimitReset(StrEnum):
+    """When a key's spending limit starts anew: at midnight UTC, weeks on Mondays."""
+
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
 
 MIN_PASSWORD_LENGTH = 10
 MAX_PASSWORD_LENGTH = 1_000
@@ -106,3 +152,77 @@ def checked_email(email: str) -> str:
     if not (before and is_host and is_clean):
         raise InvalidRequestError(f"{email!r} is not an e-mail address.", param="email")
     return address
+
+
+_members = table(Member)
+_workspaces = table(Workspace)
+
+
+def add_member(connection: Connection, workspace_id: str, user_id: str, role: Role) -> None:
+    """Make a user a member, or give a member another role."""
+    where = (_members.c.workspace_id == workspace_id, _members.c.user_id == user_id)
+    if connection.execute(update(_members).where(*where).values(role=role.value)).rowcount:
+        return
+    connection.execute(
+        insert(_members).values(
+            workspace_id=workspace_id, user_id=user_id, role=role.value, created_at=now_ms()
+        )
+    )
+
+
+def remove_member(connection: Connection, workspace_id: str, user_id: str) -> None:
+    connection.execute(
+        delete(_members).where(
+            _members.c.workspace_id == workspace_id, _members.c.user_id == user_id
+        )
+    )
+
+
+def role_of(connection: Connection, workspace_id: str, user_id: str) -> Role | None:
+    """Return a user's role in a workspace, or None where they are no member."""
+    found = connection.execute(
+        select(_members.c.role).where(
+            _members.c.workspace_id == workspace_id, _members.c.user_id == user_id
+        )
+    ).scalar_one_or_none()
+    return None if found is None else Role(found)
+
+
+def list_members(
+    connection: Connection, workspace_id: str, *, offset: int = 0, limit: int = 100
+) -> tuple[Sequence[Any], int]:
+    """Return a page of members with their names, and how many there are."""
+    mine = _members.c.workspace_id == workspace_id
+    rows = connection.execute(
+        select(_members, _users.c.email, _users.c.name)
+        .join(_users, _users.c.id == _members.c.user_id)
+        .where(mine)
+        .order_by(_members.c.created_at, _members.c.user_id)
+        .offset(offset)
+        .limit(limit)
+    ).all()
+    total = connection.execute(select(func.count()).select_from(_members).where(mine))
+    return rows, int(total.scalar_one())
+
+
+def count_owners(connection: Connection, workspace_id: str) -> int:
+    owners = select(func.count()).where(
+        _members.c.workspace_id == workspace_id, _members.c.role == Role.OWNER.value
+    )
+    return int(connection.execute(owners).scalar_one())
+
+
+def memberships(connection: Connection, user_id: str) -> Sequence[Any]:
+    """Return the workspaces a user is in (id, name, slug, unlimited, role), oldest first."""
+    return connection.execute(
+        select(
+            _workspaces.c.id,
+            _workspaces.c.name,
+            _workspaces.c.slug,
+            _workspaces.c.unlimited,
+            _members.c.role,
+        )
+        .join(_workspaces, _workspaces.c.id == _members.c.workspace_id)
+        .where(_members.c.user_id == user_id, _workspaces.c.deleted_at.is_(None))
+        .order_by(_members.c.created_at, _workspaces.c.id)
+    ).all()

@@ -1,4 +1,4 @@
-"""Workspaces: made, found, changed, deleted. A deleted one's rows stay: its jobs were paid for."""
+"""Workspaces, and what an installation begins with. Deleted workspaces keep their rows."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,9 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 
+from broker.accounts.keys import NewKey, create_key, hash_key, is_mistyped
 from broker.clock import now_ms
 from broker.ids import new_id
-from broker.storage.tables import Workspace, table
+from broker.storage.tables import ApiKey, Workspace, table
 
 DEFAULT_WORKSPACE = "ws_default"
 
@@ -101,3 +102,30 @@ def _free_slug(connection: Connection, name: str, workspace_id: str) -> str:
     if connection.execute(taken).first() is None:
         return plain
     return f"{plain}-{workspace_id[-10:].lower()}"
+
+
+FIRST_START_LOCK = 72_618_311  # any number, the same everywhere
+
+_keys = table(ApiKey)
+
+
+def ensure_first_start(connection: Connection, bootstrap_key: str) -> NewKey | None:
+    """Make the default workspace and its key; return the key only when it was made here and now.
+
+    A `bootstrap_key` is registered as it is (and not returned: its owner knows it). Raises
+    SystemExit for one whose checksum does not fit: it would open nothing.
+    """
+    if is_mistyped(bootstrap_key):
+        raise SystemExit("waybill: WAYBILL_BOOTSTRAP_KEY is mistyped: its checksum does not fit")
+    if connection.dialect.name == "postgresql":  # processes that start together take turns
+        connection.execute(select(func.pg_advisory_xact_lock(FIRST_START_LOCK)))
+    if connection.execute(select(_workspaces.c.id).limit(1)).first() is None:
+        create_workspace(connection, "default", unlimited=True, workspace_id=DEFAULT_WORKSPACE)
+    if bootstrap_key:
+        known = select(_keys.c.id).where(_keys.c.hash == hash_key(bootstrap_key))
+        if connection.execute(known).first() is None:
+            create_key(connection, DEFAULT_WORKSPACE, "bootstrap", key=bootstrap_key)
+        return None
+    if connection.execute(select(_keys.c.id).limit(1)).first() is not None:
+        return None
+    return create_key(connection, DEFAULT_WORKSPACE, "first key")

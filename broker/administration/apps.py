@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 
 from sqlalchemy import Connection
 
-from broker.accounts import CallerKind, NewKey, Role, audit, members, tokens, users
+from broker.accounts import CallerKind, NewKey, Role, audit, tokens, users
+from broker.accounts import users as members
 from broker.accounts.audit import Act, Actor
 from broker.accounts.tokens import Purpose, Token
 from broker.administration import keys

@@ -6,16 +6,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from broker.accounts import (
-    DEFAULT_WORKSPACE,
-    Role,
-    audit,
-    members,
-    sessions,
-    tokens,
-    users,
-    workspace,
-)
+from broker.accounts import DEFAULT_WORKSPACE, Role, audit, sessions, tokens, users, workspace
+from broker.accounts import users as members
 from broker.accounts.audit import Act, Actor
 from broker.accounts.tokens import Purpose, Token
 from broker.errors import ConflictError, NotFoundError, PermissionDeniedError

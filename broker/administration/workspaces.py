@@ -7,10 +7,11 @@ import orjson
 from sqlalchemy import Connection
 
 from broker import accounts
-from broker.accounts import DEFAULT_WORKSPACE, CallerKind, KeyFilter, Role, audit, members, users
+from broker.accounts import DEFAULT_WORKSPACE, CallerKind, KeyFilter, Role, audit, users
+from broker.accounts import users as members
 from broker.accounts.audit import Act, Actor
 from broker.administration.keys import change as change_key
-from broker.administration.names import check_name, check_slug
+from broker.administration.keys import check_name, check_slug
 from broker.clock import now_ms
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
 

@@ -1,13 +1,11 @@
 """Batches: a file of requests, each line an ordinary job, and two files of results at the end.
 
-In reading order: `vocabulary` (states, limits, options), `lines` and `inspection` (what is in an
-input), `inputs` (its file), `creation` (a row), `reading`, `intake` and `allowance` (lines become
-jobs, as many as limits let in), `reports` and `view` (the batch), `results` and `assembly` (what
-came of it), `endings` (stopping, ending, forgetting), `forecast` (what it would cost), `again` (the
-failed lines once more).
+In reading order: `vocabulary` (states, limits, options), `lines` (the input), `creation` (a row for
+it), `reading` and `intake` (lines become jobs, as many as limits let in), `reports` and `view` (the
+batch), `results` and `assembly` (the result files), `endings` (stopping, ending, removal),
+`forecast` (cost and duration, estimated).
 """
 
-from broker.batches.allowance import give_back, let_in
 from broker.batches.assembly import Assembler
 from broker.batches.creation import BatchWish, Created, NewBatch, create_many, new_batch
 from broker.batches.endings import (
@@ -21,8 +19,8 @@ from broker.batches.endings import (
     remove_many,
     stop_many,
 )
-from broker.batches.inspection import Findings, Inspector
-from broker.batches.intake import Group, Taken, budget, take_in_many
+from broker.batches.intake import Group, Taken, budget, give_back, let_in, take_in_many
+from broker.batches.lines import Findings, Inspector
 from broker.batches.reading import Reader, options_of
 from broker.batches.reports import BatchPage, BatchReport
 from broker.batches.vocabulary import BatchState, OnError, Options, StopReason, Wait

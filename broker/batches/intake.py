@@ -1,24 +1,20 @@
-"""validating → in_progress: lines become jobs, in groups, and the cursor moves with them.
+"""validating → in_progress: turn lines into jobs, in groups, as far as rate limits allow."""
 
-A group's jobs, lines and cursor are one transaction: whoever is killed in the middle leaves the
-cursor where the jobs end. What open lines hold, which is the most that they may cost, and what
-settled ones did cost never passes the batch's `max_cost`, nor do holds pass the workspace's
-credits: what does not fit waits until something has been settled. Where less is left than one line
-may cost, lines go one at a time, as long as MARGIN times the likely cost is left.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, func, insert, select, update
 
 from broker import submission
+from broker.accounts import Principal
 from broker.batches.vocabulary import BatchState, StopReason, Wait
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
-from broker.jobs.refusals import envelope
+from broker.jobs.error_envelope import envelope
 from broker.jobs.states import FINAL
+from broker.rate_limits import Limit, Limiter, limits_of
+from broker.settings import Settings
 from broker.storage.tables import Batch, BatchLine, Generation, Job, table
 from broker.submission import NewJob
 
@@ -241,3 +237,44 @@ def budget(connection: Connection, batch_id: str, max_cost_nanos: int) -> int:
     )
     spent = connection.execute(held).scalar_one() + connection.execute(paid).scalar_one()
     return max_cost_nanos - int(spent)
+
+
+CALLS_SHARE = 5  # one part in so many of a limit is left to calls
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """The lines at the beginning that may be taken in, and what was counted for their jobs."""
+
+    lines: Sequence[ReadLine]
+    counted: Mapping[str, Sequence[Limit]]  # by job id
+
+
+async def let_in(
+    limiter: Limiter, lines: Sequence[ReadLine], principal: Principal, settings: Settings, now: int
+) -> Allowed:
+    """Count lines against their key's and workspace's limits, up to the first that is full."""
+    counted: dict[str, Sequence[Limit]] = {}
+    for place, line in enumerate(lines):
+        if line.job is None:
+            continue
+        job = line.job
+        limits = limits_of(principal, job.row, settings, is_free=job.is_free)
+        if not limits:
+            continue
+        limits = [_less_the_calls_share(limit) for limit in limits]
+        if await limiter.take(limits, line.job.id, now) is not None:
+            return Allowed(lines[:place], counted)
+        counted[line.job.id] = limits
+    return Allowed(lines, counted)
+
+
+async def give_back(limiter: Limiter, allowed: Allowed, made: Collection[str], now: int) -> None:
+    """Uncount the lines of which no job was made."""
+    for job_id, limits in allowed.counted.items():
+        if job_id not in made:
+            await limiter.give_back(limits, job_id, now)
+
+
+def _less_the_calls_share(limit: Limit) -> Limit:
+    return replace(limit, most=limit.most - limit.most // CALLS_SHARE)

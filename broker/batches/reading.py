@@ -9,14 +9,13 @@ import orjson
 
 from broker import presets
 from broker.accounts import Principal
-from broker.batches.inspection import Splitter
 from broker.batches.intake import ReadLine, refusal
-from broker.batches.lines import Line, LineError, completed_body, digest, read
+from broker.batches.lines import Line, LineError, Splitter, completed_body, digest, read
 from broker.batches.vocabulary import OnError, Options
 from broker.catalog import Catalog
 from broker.completion import ErrorType, Json
 from broker.errors import WaybillError
-from broker.jobs.refusals import envelope
+from broker.jobs.error_envelope import envelope
 from broker.providers.endpoint_stats import NO_SNAPSHOT, Snapshot
 from broker.queues import Lane
 from broker.requests.operations import Operation

@@ -1,17 +1,15 @@
-"""A line's result, in OpenAI's form: `{id, custom_id, response, error}`.
+"""A line's result in OpenAI's form, and the failed lines for another batch. Pure."""
 
-A line that got an HTTP-like answer, good or bad, has a `response`; one that was never run, an
-`error`. Lines answered with 200 go to the output file, all others to the error file.
-"""
-
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import orjson
 
 from broker.batches.vocabulary import StopReason
 from broker.completion import Json
-from broker.jobs.refusals import envelope, failure
+from broker.jobs.error_envelope import envelope, failure
 from broker.jobs.states import JobState
+from broker.presets.merging import MARK
 from broker.requests.operations import Operation
 
 CONTENT_URL = "/api/v1/files/{file_id}/content"
@@ -86,3 +84,29 @@ def _answer(line: Any, public_url: str) -> Any:
             path = CONTENT_URL.format(file_id=entry["file_id"])
             entry["url"] = public_url.rstrip("/") + path
     return body
+
+
+def failed_lines(
+    lines: Iterable[tuple[bytes, int]], done: Collection[int], model: str | None
+) -> Iterator[bytes]:
+    """Yield the lines whose numbers are not among `done`; `model` replaces each one's own."""
+    for number, (raw, _) in enumerate(lines, start=1):
+        if number not in done:
+            yield (raw if model is None else _with_model(raw, model)).rstrip(b"\r\n") + b"\n"
+
+
+def _with_model(raw: bytes, model: str) -> bytes:
+    try:
+        line = orjson.loads(raw)
+        line["body"] = _asking(model, line["body"])
+    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+        return raw  # it fails again as it did
+    return orjson.dumps(line)
+
+
+def _asking(model: str, body: Json) -> Json:
+    """Return a body that asks this model; the preset that its own named with it stays."""
+    own = body.get("model")
+    preset = own.partition(MARK)[2] if isinstance(own, str) else ""
+    kept = {name: value for name, value in body.items() if name != "models"}
+    return kept | {"model": f"{model}{MARK}{preset}" if preset else model}

@@ -1,17 +1,14 @@
-"""What can be asked for: models by slug, each with the endpoints that serve it and their prices.
+"""The models that can be requested: by slug, each with its endpoints and their prices.
 
-In reading order: `models`, `names` (one slug wherever a model is served), `families` (abilities),
-`policies` (of vendors), `retirements` (and the APIs that serve models), `priced` (genai-prices),
-`declared` (waybill.toml), `latest`, `suggestions`, `lookup` (the catalog itself), `assembly` (how
-it is put together), `selection` (listings of it), `fit` (how well a model does what); `models_dev`
-and `discovered` (lists of others), `changes` (what an import would change), `applied` (imports as
-stored), `live` (the catalog of a running process).
+In reading order: `models`, `names` (one slug wherever a model is served), `vendor_facts`
+(abilities, policies, retirements); the sources `priced` (genai-prices), `declared` (waybill.toml),
+`models_dev` and `discovered` (lists of others); `imports` (their changes, and as stored),
+`lookup` (the catalog itself), `selection` (listings of it), `live` (the catalog of a process).
 """
 
-from broker.catalog.assembly import load
-from broker.catalog.fit import task_fit
-from broker.catalog.live import LiveCatalog
+from broker.catalog.live import LiveCatalog, load
 from broker.catalog.lookup import FREE, LATEST, Catalog
 from broker.catalog.models import Model, Offer
+from broker.catalog.selection import task_fit
 
 __all__ = ["FREE", "LATEST", "Catalog", "LiveCatalog", "Model", "Offer", "load", "task_fit"]

@@ -6,8 +6,7 @@ from typing import Any
 
 from broker.catalog.models import Model
 from broker.catalog.names import released
-from broker.catalog.policies import policy_of
-from broker.catalog.retirements import interface_of
+from broker.catalog.vendor_facts import interface_of, policy_of
 from broker.money import nanos_from_usd
 from broker.pricing import FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
 from broker.providers.configuration import Provider

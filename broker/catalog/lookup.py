@@ -1,19 +1,56 @@
-"""The catalog as it is asked: endpoints by slug, whatever a caller calls a model."""
+"""The catalog: endpoints by slug, by whatever name a caller uses, with hints for unknown models."""
 
+import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from broker.catalog import suggestions
-from broker.catalog.latest import newest_first
 from broker.catalog.models import Model
-from broker.catalog.names import Namer
+from broker.catalog.names import Namer, newest_first
 from broker.errors import NoEndpointError, UnknownModelError
 from broker.pricing import Price
 from broker.providers.configuration import Provider
 from broker.providers.endpoints import Endpoint
 from broker.providers.vendors import vendors
-from broker.requests.operations import Operation, gives, may_give, serves, speaks
-from broker.routing import NO_NEEDS, ROUTERS, Needs, native_batches, suits, variants
+from broker.requests.operations import Interface, Operation, gives, may_give, serves, speaks
+from broker.routing import NO_NEEDS, ROUTERS, Needs, native_batches, suits
+from broker.routing.preferences import missing_variant, split_variant
+
+MOST_COMPARED = 100  # characters of a name that are compared with the others
+NEAREST = 3
+ALIKE = 0.5  # how much of a name must be right
+
+APIS: Mapping[Interface, str] = {
+    Interface.RESPONSES: "the Responses API",
+    Interface.REALTIME: "a realtime API",
+}
+
+
+def hint_for(name: str, names: Collection[str]) -> str:
+    """Return the sentence that asks whether one of these names was meant, or nothing."""
+    near = difflib.get_close_matches(name[:MOST_COMPARED], names, n=NEAREST, cutoff=ALIKE)
+    near = [each for each in near if each != name]
+    return f" Did you mean {', '.join(near)}?" if near else ""
+
+
+def remedy_for(model: Model, providers: Collection[str], wires: Mapping[str, str]) -> str:
+    """Say what stands in the way of a known model: its API, or a key that nobody has set."""
+    for each in model.endpoints:
+        if each.provider in providers and not speaks(wires[each.provider], each.interface):
+            return (
+                f"{each.provider} serves it by {APIS[each.interface]} only, which Waybill does not "
+                "call."
+            )
+    keys = [
+        vendors()[each.provider].key[0].replace(":", " and ")
+        for each in model.endpoints
+        if each.provider in vendors()
+        and vendors()[each.provider].key
+        and speaks(wires[each.provider], each.interface)
+    ]
+    if not keys:
+        return "no provider serves it by an API that Waybill calls."
+    return f"its operator would set {' or '.join(dict.fromkeys(keys[:3]))}."
+
 
 FREE = Price()
 LONGEST_NAME = 256  # characters; a longer name is not looked up at all
@@ -133,7 +170,7 @@ class Catalog:
 
         A suffix that says how to route (`:nitro`) is not part of a name.
         """
-        slug = self.resolve(name) or self.resolve(variants.split(name)[0])
+        slug = self.resolve(name) or self.resolve(split_variant(name)[0])
         if slug is None:
             raise UnknownModelError(self._unknown(name, None), param="model")
         return self.everything[slug]
@@ -177,7 +214,7 @@ class Catalog:
         """Return the endpoints of a name, with or without a suffix that says how to route it."""
         if len(name) > LONGEST_NAME:
             return ()
-        plain = variants.split(name)[0]
+        plain = split_variant(name)[0]
         if plain.startswith(LATEST):
             slug = self._latest(plain, self.reachable(also), operation, needs)
             return self._endpoints_of(slug, also) if slug else ()
@@ -214,13 +251,13 @@ class Catalog:
                 f"The name of the model has {len(name):,} characters; none has more than "
                 f"{LONGEST_NAME}. GET /api/v1/models lists the models."
             )
-        if instead := variants.missing(name):
+        if instead := missing_variant(name):
             return f"Model {name!r} is not available here, and {instead}."
         slug = self.resolve(name)
         if slug is not None:
-            remedy = suggestions.remedy(self.everything[slug], self.providers, self._wires)
+            remedy = remedy_for(self.everything[slug], self.providers, self._wires)
             return f"Model {name!r} is known but not available here: {remedy}"
-        hint = suggestions.hint(name, self._suggested(operation))
+        hint = hint_for(name, self._suggested(operation))
         return f"Model {name!r} is not available here.{hint} GET /api/v1/models lists what is."
 
     def _suggested(self, operation: Operation | None) -> Collection[str]:
@@ -236,7 +273,7 @@ class Catalog:
             if any(gives(e.output_modalities, each) for e in self._any_serving(found, each))
         )
         serves_others = f"; {name!r} serves {', '.join(others)}" if others else ""
-        hint = suggestions.hint(name, self._suggested(operation))
+        hint = hint_for(name, self._suggested(operation))
         return f"No provider of {name!r} serves {operation.value}{serves_others}.{hint}"
 
     def _any_serving(

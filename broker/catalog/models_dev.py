@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from broker.catalog.families import abilities_of
 from broker.catalog.models import Listing, Offer
 from broker.catalog.names import Namer, take_apart
+from broker.catalog.vendor_facts import abilities_of
 from broker.completion import Json
 from broker.money import nanos_from_usd
 from broker.providers.endpoints import Endpoint

@@ -1,13 +1,8 @@
-"""One name for a model wherever it is served: from a host's own name to `author/slug`.
-
-Hosts write the same open model in many ways (`Llama-3.3-70B-Instruct-Turbo`,
-`llama-v3p3-70b-instruct`, `meta.llama3-3-70b-instruct-v1:0`). What is left of each without
-separators, builds and dates is compared with the slugs that are known.
-"""
+"""One name for a model wherever it is served, and `~author/family-latest`."""
 
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -149,3 +144,23 @@ def _beginnings() -> tuple[str, ...]:
 @cache
 def _everybody() -> frozenset[str]:
     return frozenset({*_table()["organisations"], *_table()["names"].values()})
+
+
+SUFFIX = "-latest"
+MEMBER_VERSION = r"(\d+(?:\.\d+)*)"
+
+
+def newest_first(name: str, slugs: Collection[str]) -> list[str]:
+    """Return those of `slugs` that are of the family that `author/family-latest` names."""
+    if not name.endswith(SUFFIX):
+        return []
+    members = sorted(_members(name.removesuffix(SUFFIX), slugs), reverse=True)
+    return [slug for _, slug in members]
+
+
+def _members(family: str, slugs: Collection[str]) -> Iterator[tuple[tuple[int, ...], str]]:
+    for template in slug_table()["latest"].get(family, ()):
+        pattern = re.compile(re.escape(template).replace(re.escape("{}"), MEMBER_VERSION))
+        for slug in slugs:
+            if found := pattern.fullmatch(slug):
+                yield tuple(int(part) for part in found.group(1).split(".")), slug

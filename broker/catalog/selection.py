@@ -1,19 +1,27 @@
-"""Which models a listing shows, in which order: OpenRouter's filters and sorts. Pure.
-
-Names and meanings: openrouter.ai/docs/api-reference/list-available-models.
-"""
+"""The models that a listing shows, in order: OpenRouter's filters and sorts. Pure."""
 
 import re
+import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import cache
+from importlib.resources import files
 from typing import TypeAlias
 
-from broker.catalog.fit import task_fit
 from broker.catalog.models import Model
 from broker.errors import InvalidRequestError
 from broker.pricing import Price
 from broker.providers.endpoint_stats import NO_SNAPSHOT, Evidence, Snapshot
+
+
+@cache
+def task_fit() -> Mapping[str, Mapping[str, float]]:
+    """Return the fit, 0 to 1, of each listed model slug by task kind (`task_fit.toml`)."""
+    table = tomllib.loads((files("broker.catalog") / "task_fit.toml").read_text())
+    columns = table["columns"]
+    return {slug: dict(zip(columns, row, strict=True)) for slug, row in table["fit"].items()}
+
 
 MILLION_DOLLARS = 1_000_000_000  # nano-dollars per million tokens that are a dollar per million
 DAY_SECONDS = 86_400

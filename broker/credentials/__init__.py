@@ -1,7 +1,7 @@
-"""Keys of providers that workspaces bring along (BYOK): kept sealed, used in turn.
+"""Provider credentials of workspaces (BYOK): stored encrypted, used in turn.
 
-In reading order: `records` (the rows), `live` (what a process knows of them), `rotation` (another
-WAYBILL_SECRET_KEY). Which key serves whom is decided in `broker.routing.workspace_credentials`.
+`records` (the rows), `live` (the credentials that a process knows). Which credential serves whom is
+decided in `broker.routing.workspace_credentials`.
 """
 
 from broker.credentials.live import LiveCredentials
@@ -15,8 +15,8 @@ from broker.credentials.records import (
     find,
     page,
     refuse_many,
+    rotate,
 )
-from broker.credentials.rotation import rotate
 
 __all__ = [
     "CredentialFilter",

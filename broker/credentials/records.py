@@ -1,4 +1,4 @@
-"""The rows of workspaces' own keys. A key is sealed before it comes here, and never leaves."""
+"""The rows of workspaces' provider credentials, encrypted; and their encryption with a new key."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,8 +8,23 @@ from sqlalchemy import Connection, func, insert, select, update
 from sqlalchemy import delete as delete_from
 
 from broker.clock import now_ms
+from broker.errors import InvalidRequestError
 from broker.ids import new_id
-from broker.storage.tables import ProviderCredential, table
+from broker.security.encryption import Seal
+from broker.security.secret_values import LONGEST, InvalidSecretError, clean_secret
+from broker.storage.tables import ProviderCredential, WebhookEndpoint, WebhookSecret, table
+
+
+def read_key(given: str) -> str:
+    """Return a key as it is sent. Raises InvalidRequestError that does not repeat it."""
+    try:
+        key = clean_secret(given, "key")
+    except InvalidSecretError as error:
+        raise InvalidRequestError(str(error), param="key") from None
+    if not key:
+        raise InvalidRequestError(f"key: expected 1 to {LONGEST:,} characters.", param="key")
+    return key
+
 
 SHOWN = 4  # characters at either end of a key
 LONG = 16  # shorter keys are not shown at all
@@ -144,3 +159,40 @@ def version(connection: Connection) -> tuple[int, int]:
 def everything(connection: Connection) -> Sequence[Any]:
     """Return all rows, each workspace's and provider's in the order in which they are tried."""
     return page(connection, CredentialFilter(None), limit=2**31 - 1)[0]
+
+
+SEALED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
+    (table(ProviderCredential), "id", ("sealed",)),
+    (
+        table(WebhookEndpoint),
+        "id",
+        ("secret", "previous_secret", "headers"),
+    ),
+    (
+        table(WebhookSecret),
+        "workspace_id",
+        ("secret", "previous_secret"),
+    ),
+)
+"""Every table with sealed columns, and what names its rows."""
+
+
+def rotate(connection: Connection, seal: Seal) -> int:
+    """Seal everything with the newest key, in one transaction; return how many secrets there were.
+
+    Raises UnavailableError where a secret opens with none of the keys: then nothing is changed.
+    """
+    return sum(_rotate(connection, seal, *each) for each in SEALED)
+
+
+def _rotate(
+    connection: Connection, seal: Seal, table: Any, key: str, names: tuple[str, ...]
+) -> int:
+    columns = [table.c[name] for name in (key, *names)]
+    done = 0
+    for row in connection.execute(select(*columns).with_for_update()).mappings().all():
+        anew = {name: seal.renew(row[name]) for name in names if row[name]}
+        done += len(anew)
+        if anew:
+            connection.execute(update(table).where(table.c[key] == row[key]).values(anew))
+    return done

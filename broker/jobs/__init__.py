@@ -1,1 +1,5 @@
-"""Jobs as rows and as their owners see them: states, reports, views, exports."""
+"""Jobs as their owners see them.
+
+`states` (and the transitions between them), `privacy` (what is kept of a job), `reports` (read-only
+questions), `views` (a job as JSON), `error_envelope` (a failure as JSON), `export`.
+"""

@@ -8,12 +8,11 @@ learns it and stops quietly.
 
 from broker.lifecycle.claims import Claim, ClaimedJob, claim_many
 from broker.lifecycle.deferrals import Deferral, defer_many
-from broker.lifecycle.endings import Cancellation, cancel_many, expire_many
+from broker.lifecycle.endings import Cancellation, Reopening, cancel_many, expire_many, reopen_many
+from broker.lifecycle.ends import error_json
 from broker.lifecycle.extensions import Extension, extend_many, is_dearer
 from broker.lifecycle.leases import Heartbeat, Renewal, Rescue, renew_many, rescue_many
 from broker.lifecycle.records import Ending, Failed, Finished, decide, record_many
-from broker.lifecycle.reviews import Reopening, reopen_many
-from broker.lifecycle.wording import error_json
 
 __all__ = [
     "Cancellation",

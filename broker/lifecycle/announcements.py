@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from broker import usage, webhooks
-from broker.lifecycle.ended import Ended
-from broker.lifecycle.following import carry
+from broker.lifecycle.coalescing import carry
+from broker.lifecycle.ends import Ended
 
 
 def announce(connection: Connection, ends: Sequence[Ended]) -> None:

@@ -13,9 +13,8 @@ from broker.jobs.states import FINAL, JobState
 from broker.lifecycle import retries
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.claims import ClaimedJob
-from broker.lifecycle.ended import Ended, EndingJob
+from broker.lifecycle.ends import Ended, EndingJob, error_json, storable, stored
 from broker.lifecycle.retries import Decision, GiveUp, Retry
-from broker.lifecycle.wording import error_json, storable, stored
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, ordinary
 from broker.storage import files
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table

@@ -24,8 +24,8 @@ from broker.storage.tables import (
     columns,
     table,
 )
-from broker.webhooks import payloads
-from broker.webhooks.vocabulary import DeliveryState
+from broker.webhooks import events
+from broker.webhooks.events import DeliveryState
 
 GROUP = 200
 
@@ -265,7 +265,7 @@ def _thin(connection: Connection, ids: Collection[str]) -> None:
         )
     ).all()
     if rows:
-        thin = [{"of_id": row.id, "b": payloads.thinned(row.payload)} for row in rows]
+        thin = [{"of_id": row.id, "b": events.thinned(row.payload)} for row in rows]
         connection.execute(_THINNER, thin)
 
 

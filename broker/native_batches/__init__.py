@@ -22,12 +22,12 @@ from broker.native_batches.lines import (
     open_count,
     open_jobs,
 )
-from broker.native_batches.retention import forget_many
 from broker.native_batches.steps import (
     Glance,
     NativeBatchState,
     Save,
     Take,
+    forget_many,
     glance,
     hurry_many,
     save_many,

@@ -1,15 +1,15 @@
-"""A batch's next step: taken under a lease, saved only while the lease is still ours."""
+"""A native batch's next step, taken under a lease; and the deletion of old native batches."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, update
+from sqlalchemy import Connection, delete, func, or_, select, update
 
 from broker.jobs.states import WAITING, JobState
 from broker.queues import NATIVE_LANE
-from broker.storage.tables import Job, NativeBatch, table
+from broker.storage.tables import Job, NativeBatch, NativeLine, table
 
 _jobs = table(Job)
 _batches = table(NativeBatch)
@@ -132,3 +132,25 @@ def _save(connection: Connection, save: Save) -> bool:
         .values(**save.columns, **released)
     )
     return bool(written.rowcount)
+
+
+KEEP_MS = 30 * 86_400_000
+"""Longer than a creation that went unheard is looked for: what is on record is not taken for it."""
+GROUP = 20  # batches deleted in one transaction, with their lines
+
+_lines = table(NativeLine)
+
+
+def forget_many(connection: Connection, nows: Sequence[int]) -> Sequence[bool]:
+    """Delete a group of batches whose time is over; True where there may be more."""
+    return [_forget(connection, now) for now in nows]
+
+
+def _forget(connection: Connection, now: int) -> bool:
+    over = select(_batches.c.id).where(
+        _batches.c.state == NativeBatchState.ENDED.value, _batches.c.ended_at <= now - KEEP_MS
+    )
+    ids = connection.execute(over.limit(GROUP)).scalars().all()
+    connection.execute(delete(_lines).where(_lines.c.native_batch_id.in_(ids)))
+    connection.execute(delete(_batches).where(_batches.c.id.in_(ids)))
+    return len(ids) == GROUP

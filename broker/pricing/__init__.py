@@ -1,11 +1,9 @@
-"""What a call may cost and what it did cost. Pure; integers of nano-dollars throughout.
+"""Prices, and what calls cost. Pure; integers of nano-dollars throughout.
 
-In reading order: `price` (what an endpoint asks), `costs` (of a usage), `sent` (what a body holds),
-`estimates` (its tokens), `demand` (what a call may consume), `search_fees` (vendors' own tools),
-`listing` (as callers see prices).
+In reading order: `price` (of an endpoint), `costs` (of a usage), `demand` (a call's likely usage).
 """
 
-from broker.pricing.costs import byok_fee, charge, cost, search_cost
+from broker.pricing.costs import byok_fee, charge, cost, listed, search_cost
 from broker.pricing.demand import (
     LIKELY_PICTURE_TOKENS,
     Demand,
@@ -16,7 +14,6 @@ from broker.pricing.demand import (
     speech_tokens,
     words,
 )
-from broker.pricing.listing import listed
 from broker.pricing.price import BATCH_TIER, FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
 
 __all__ = [

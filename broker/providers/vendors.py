@@ -1,6 +1,6 @@
 """Known vendors: what to assume of each when only its key is given (`catalog/vendors.toml`).
 
-What the environment says of them is in `broker.providers.lighting`.
+What the environment says of them is in `broker.providers.configuration`.
 """
 
 import re

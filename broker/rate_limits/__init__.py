@@ -1,12 +1,19 @@
-"""How often, and how many at a time: limits of keys, workspaces and free models.
+"""Rate limits and limits on open jobs: of keys, workspaces and free models.
 
-`asked` says which limits a job counts against, `limiter` asks them: in Redis (`shared`, one script
-for all of a request's), or in this process while Redis does not answer (`local`). `coming` asks for
-jobs that were scheduled for later.
+`rules` (a limit, and its refusal), `limiter` (counts in Redis, or in this process without it),
+`job_limits` (the limits of a job, also of one that was scheduled for later).
 """
 
-from broker.rate_limits.asked import free_limits, free_per_day, limits_of
-from broker.rate_limits.coming import Coming, Postponed, coming, postpone_many, without_place
+from broker.rate_limits.job_limits import (
+    Coming,
+    Postponed,
+    coming,
+    free_limits,
+    free_per_day,
+    limits_of,
+    postpone_many,
+    without_place,
+)
 from broker.rate_limits.limiter import Limiter, connect
 from broker.rate_limits.rules import Limit, LimitKind, Refusal, error_of
 

@@ -1,11 +1,9 @@
-"""Operations as data: the API path of each one, and the wires that serve it.
-
-An endpoint serves an operation where its wire has it (`serves`), where its model gives what the
-operation returns (`gives`), and where the wire speaks the API that the model is behind (`speaks`).
-"""
+"""Operations as data: their API paths, the wires that serve them, and their chunks."""
 
 from collections.abc import Collection, Mapping
 from enum import StrEnum
+
+from broker.completion import Json
 
 
 class Operation(StrEnum):
@@ -93,3 +91,23 @@ def serves(wire: str, operation: Operation, interface: Interface = Interface.PAT
     if interface is Interface.TEXT:
         return operation is Operation.COMPLETIONS and operation in SERVED.get(wire, ())
     return operation in SERVED.get(wire, {Operation.CHAT})
+
+
+_OBJECTS = {Operation.CHAT: "chat.completion.chunk", Operation.COMPLETIONS: "text_completion"}
+
+
+def chunk_object(operation: Operation) -> str:
+    """Return the `object` of a chunk."""
+    return _OBJECTS[operation]
+
+
+def empty_choice(operation: Operation, finish_reason: str | None = None) -> Json:
+    """Return a choice that adds nothing to the answer."""
+    addition: Json = {"delta": {"content": ""}} if operation is Operation.CHAT else {"text": ""}
+    return {
+        "index": 0,
+        **addition,
+        "finish_reason": finish_reason,
+        "native_finish_reason": None,
+        "logprobs": None,
+    }

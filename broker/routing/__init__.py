@@ -2,30 +2,29 @@
 
 Reading order, each standing on the ones before it:
 
-endpoint      one model at one provider
-demand        what a request needs of it
-preferences   what its caller wishes (`reading`: checked field by field)
-requested     the models a body asks for; `variants`: their suffixes
-filters       hard conditions, and who failed which
+requirements  what a request requires of an endpoint
+fields        reads the fields of a body that concern routing
+preferences   what its caller prefers, and the suffixes of slugs
+filters       hard conditions, and the error when nothing is left
 candidates    who is left, with cost, speed and health as expected
-shares        the default order: shares of the traffic, and a draw by them
-ordering      all orders, with the reason for each place
-plans         the result; `stored`: as it is kept with its job
-refusals      nothing is left: what did it
-classifier    what kind of task a chat is; `auto_wishes`: what an auto router may choose from;
-              `auto_router`: its choice of models
+ordering      shares of the traffic and all other orders, with the reason for each step
+plans         the result, also as it is stored with its job
+classifier    the kind of task that a chat is
+auto_router   the auto router's choice of models
 planning      all of it, in one function
+
+Beside it: `workspace_credentials` and `native_batches` (changes to a plan), `waiting` (the step
+that is free soonest), `cache_affinity` (the provider whose prompt cache knows a conversation).
 """
 
-from broker.routing.auto_options import ROUTERS, auto_wishes, names_free_model
+from broker.routing.auto_router import ROUTERS, auto_wishes, names_free_model
 from broker.routing.classifier import classify
-from broker.routing.demand import NO_NEEDS, Needs
+from broker.routing.fields import MAX_MODELS, requested_models
 from broker.routing.filters import Exclusion, suits
 from broker.routing.planning import ORDINARY, Ask, Circumstances, plan
-from broker.routing.plans import Plan, PlannedEndpoint
+from broker.routing.plans import Plan, PlannedEndpoint, decode, encode
 from broker.routing.preferences import NO_PREFERENCES, Preferences, Sort, options, preferences
-from broker.routing.requested import MAX_MODELS, requested_models
-from broker.routing.stored import decode, encode
+from broker.routing.requirements import NO_NEEDS, Needs
 
 __all__ = [
     "MAX_MODELS",

@@ -8,8 +8,8 @@ from broker.pricing import Price
 from broker.providers.endpoint_stats import Circuit, Evidence, Percentiles, Snapshot
 from broker.providers.endpoints import Endpoint
 from broker.requests import parameters
-from broker.routing.demand import Needs
 from broker.routing.preferences import NO_PREFERENCES, Preferences
+from broker.routing.requirements import Needs
 
 PROBE_EVERY = 10
 """One plan in so many asks an endpoint that may have recovered in its usual place."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from broker.completion import Json
-from broker.routing.demand import Needs
+from broker.routing.requirements import Needs
 
 LONG_TOKENS = 32_000  # from here on keeping it all in mind is the task
 LOOKED_AT = 6_000  # characters of the newest message; its start says what is wanted

@@ -7,18 +7,21 @@ from typing import NamedTuple
 from broker.completion import Json
 from broker.providers.endpoint_stats import NO_SNAPSHOT, Snapshot
 from broker.providers.endpoints import Endpoint
-from broker.routing.auto_options import ANY_CHOICE, ROUTERS, AutoWishes
-from broker.routing.auto_options import FREE as FREE_ROUTER
-from broker.routing.auto_router import Fits, Router
+from broker.routing.auto_router import ANY_CHOICE, ROUTERS, AutoWishes, Fits, Router
+from broker.routing.auto_router import FREE as FREE_ROUTER
 from broker.routing.candidates import PROBE_EVERY, Assessor, Candidate
-from broker.routing.demand import NO_NEEDS, Needs
-from broker.routing.filters import FREE, Exclusion, filters, named, sift
-from broker.routing.ordering import ordered
+from broker.routing.filters import FREE, Exclusion, filters, named, refuse, refuse_choice, sift
+from broker.routing.ordering import Dice, ordered
 from broker.routing.plans import Plan, PlannedEndpoint
-from broker.routing.preferences import NO_PREFERENCES, Preferences, Sort
-from broker.routing.refusals import refuse, refuse_choice
-from broker.routing.shares import Dice
-from broker.routing.variants import SORTS, Variant, split
+from broker.routing.preferences import (
+    NO_PREFERENCES,
+    SORTS,
+    Preferences,
+    Sort,
+    Variant,
+    split_variant,
+)
+from broker.routing.requirements import NO_NEEDS, Needs
 
 MOST_PLACES = 12
 """How many endpoints of one model a plan holds: more than a job has attempts."""
@@ -166,7 +169,7 @@ def _variant(name: str, served: Sequence[Endpoint]) -> Variant | None:
     """Return how a name's suffix says to route it, if it is not part of the model's own name."""
     if ":" not in name or not served or served[0].model == name:
         return None
-    return split(name)[1]
+    return split_variant(name)[1]
 
 
 def _joined(groups: list[_Group]) -> list[_Group]:

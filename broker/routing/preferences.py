@@ -1,8 +1,4 @@
-"""What a caller wishes of the endpoints: the body's `provider`, `routing` and `route`.
-
-Fields and their meaning are OpenRouter's (its docs, "Provider routing"); `routing.strategy` is the
-short form of its guide. None and absent are the same.
-"""
+"""A caller's preferences: the body's `provider`, `routing` and `route`, and suffixes of slugs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +7,8 @@ from typing import Any
 
 from broker.completion import Json
 from broker.money import NANOS_PER_USD
-from broker.routing import reading
+from broker.requests.plugins import NO_WEB
+from broker.routing import fields
 
 PERCENTILES = ("p50", "p75", "p90", "p99")
 QUANTIZATIONS = frozenset(
@@ -98,7 +95,7 @@ def _provider(value: Any) -> Json:
     if value is None:
         return {}
     wishes: Json = {}
-    for name, given in reading.table(value, "provider", _READERS).items():
+    for name, given in fields.table(value, "provider", _READERS).items():
         if given is not None:
             wishes |= _READERS[name](given, f"provider.{name}")
     return wishes
@@ -114,10 +111,10 @@ def _route(value: Any, wishes: Json) -> Json:
 def _strategy(value: Any, wishes: Json) -> Json:
     if value is None:
         return {}
-    strategy = reading.table(value, "routing", ("strategy",)).get("strategy")
+    strategy = fields.table(value, "routing", ("strategy",)).get("strategy")
     if strategy is None or "sort" in wishes:
         return {}
-    return {"sort": STRATEGIES[reading.word(strategy, "routing.strategy", STRATEGIES)]}
+    return {"sort": STRATEGIES[fields.word(strategy, "routing.strategy", STRATEGIES)]}
 
 
 def slug(name: str) -> str:
@@ -126,18 +123,18 @@ def slug(name: str) -> str:
 
 
 def _slugs(value: Any, where: str) -> list[str]:
-    return [slug(name) for name in reading.texts(value, where)]
+    return [slug(name) for name in fields.texts(value, where)]
 
 
 def _sort(value: Any, where: str) -> Json:
     if not isinstance(value, dict):
-        return {"sort": Sort(reading.word(value, where, list(Sort)))}
-    given = reading.table(value, where, ("by", "partition"))
+        return {"sort": Sort(fields.word(value, where, list(Sort)))}
+    given = fields.table(value, where, ("by", "partition"))
     wishes: Json = {}
     if given.get("by") is not None:
-        wishes["sort"] = Sort(reading.word(given["by"], f"{where}.by", list(Sort)))
+        wishes["sort"] = Sort(fields.word(given["by"], f"{where}.by", list(Sort)))
     if given.get("partition") is not None:
-        partition = reading.word(given["partition"], f"{where}.partition", PARTITIONS)
+        partition = fields.word(given["partition"], f"{where}.partition", PARTITIONS)
         wishes["across_models"] = partition == "none"
     return wishes
 
@@ -145,10 +142,10 @@ def _sort(value: Any, where: str) -> Json:
 def _cutoffs(value: Any, where: str) -> dict[str, float]:
     """Read a cutoff at the median, or one for each of several percentiles."""
     if not isinstance(value, dict):
-        return {"p50": reading.number(value, where)}
-    given = reading.table(value, where, PERCENTILES)
+        return {"p50": fields.number(value, where)}
+    given = fields.table(value, where, PERCENTILES)
     return {
-        name: reading.number(each, f"{where}.{name}")
+        name: fields.number(each, f"{where}.{name}")
         for name, each in given.items()
         if each is not None
     }
@@ -156,32 +153,30 @@ def _cutoffs(value: Any, where: str) -> dict[str, float]:
 
 def _prices(value: Any, where: str) -> dict[str, int]:
     """Read dollars: per million tokens, per request, per image."""
-    given = reading.table(value, where, PRICED)
+    given = fields.table(value, where, PRICED)
     return {
-        name: round(min(reading.number(each, f"{where}.{name}", zero=True), MOST) * NANOS_PER_USD)
+        name: round(min(fields.number(each, f"{where}.{name}", zero=True), MOST) * NANOS_PER_USD)
         for name, each in given.items()
         if each is not None
     }
 
 
 def _quantizations(value: Any, where: str) -> frozenset[str]:
-    return frozenset(
-        reading.word(each, where, QUANTIZATIONS) for each in reading.texts(value, where)
-    )
+    return frozenset(fields.word(each, where, QUANTIZATIONS) for each in fields.texts(value, where))
 
 
 def _options(value: Any, where: str) -> Json:
     if not isinstance(value, dict):
-        reading.refuse(where, "an object of provider slugs, each with an object")
+        fields.refuse(where, "an object of provider slugs, each with an object")
     for name, given in value.items():
         if not isinstance(given, dict):
-            reading.refuse(f"{where}.{name}", "an object")
+            fields.refuse(f"{where}.{name}", "an object")
     return {"options": frozenset(map(slug, value))}  # themselves they are read where they are sent
 
 
 def _prefer(value: Any, where: str) -> Json:
     """`cheapest` chooses the lane (`native_lane`); no endpoint moves for it."""
-    reading.word(value, where, ("cheapest",))
+    fields.word(value, where, ("cheapest",))
     return {}
 
 
@@ -189,13 +184,13 @@ _READERS: Mapping[str, Any] = {
     "order": lambda value, where: {"order": tuple(_slugs(value, where))},
     "only": lambda value, where: {"only": frozenset(_slugs(value, where)) or None},
     "ignore": lambda value, where: {"ignore": frozenset(_slugs(value, where))},
-    "allow_fallbacks": lambda value, where: {"allow_fallbacks": reading.flag(value, where)},
-    "require_parameters": lambda value, where: {"require_parameters": reading.flag(value, where)},
+    "allow_fallbacks": lambda value, where: {"allow_fallbacks": fields.flag(value, where)},
+    "require_parameters": lambda value, where: {"require_parameters": fields.flag(value, where)},
     "data_collection": lambda value, where: {
-        "data_collection": reading.word(value, where, ("allow", "deny")) == "allow"
+        "data_collection": fields.word(value, where, ("allow", "deny")) == "allow"
     },
-    "zdr": lambda value, where: {"zdr": reading.flag(value, where)},
-    "enforce_distillable_text": lambda value, where: {"distillable": reading.flag(value, where)},
+    "zdr": lambda value, where: {"zdr": fields.flag(value, where)},
+    "enforce_distillable_text": lambda value, where: {"distillable": fields.flag(value, where)},
     "quantizations": lambda value, where: {"quantizations": _quantizations(value, where) or None},
     "sort": _sort,
     "prefer": _prefer,
@@ -204,3 +199,40 @@ _READERS: Mapping[str, Any] = {
     "max_price": lambda value, where: {"max_price": _prices(value, where)},
     "options": _options,
 }
+
+
+class Variant(StrEnum):
+    """A suffix that says how to route, rather than what to run."""
+
+    NITRO = "nitro"  # sorted by throughput
+    FLOOR = "floor"  # sorted by price
+    EXACTO = "exacto"  # quality first
+    FREE = "free"  # only what costs nothing
+
+
+SORTS = {
+    Variant.NITRO: Sort.THROUGHPUT,
+    Variant.FLOOR: Sort.PRICE,
+    Variant.EXACTO: Sort.EXACTO,
+}
+
+MODELS_OF_THEIR_OWN = {
+    "online": NO_WEB,
+    "thinking": "no model of that name is: leave the suffix out, and ask for `reasoning`",
+    "extended": "no model of that name is: leave the suffix out, or choose a longer context",
+}
+"""Suffixes that mean another model, which must be in the catalog under that name."""
+
+
+def split_variant(slug: str) -> tuple[str, Variant | None]:
+    """Return a slug without its suffix, and the suffix where it is one that routes."""
+    base, _, suffix = slug.rpartition(":")
+    return (base, Variant(suffix)) if base and suffix in _SUFFIXES else (slug, None)
+
+
+def missing_variant(slug: str) -> str | None:
+    """Return what to do instead where a suffix means a model that the catalog does not have."""
+    return MODELS_OF_THEIR_OWN.get(slug.rpartition(":")[2]) if ":" in slug else None
+
+
+_SUFFIXES = frozenset(Variant)

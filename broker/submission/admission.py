@@ -12,7 +12,14 @@ from broker.completion import Json
 from broker.errors import InvalidRequestError, ModalityError
 from broker.requests import plugins
 from broker.requests.bodies import SCHEMAS, validated
-from broker.routing import NO_NEEDS, ORDINARY, Circumstances, Needs, needs, workspace_credentials
+from broker.routing import (
+    NO_NEEDS,
+    ORDINARY,
+    Circumstances,
+    Needs,
+    requirements,
+    workspace_credentials,
+)
 from broker.settings import Settings
 from broker.submission.options import NewJob, Wish
 from broker.submission.preparation import prepare
@@ -56,7 +63,11 @@ def admit(
 
 def _needs(body: Json, named: Sequence[str]) -> Needs:
     """Return what the body needs, if a model is named that depends on it."""
-    return needs.of(body) if any(name.startswith(LATEST) for name in named) else NO_NEEDS
+    return (
+        requirements.requirements_of(body)
+        if any(name.startswith(LATEST) for name in named)
+        else NO_NEEDS
+    )
 
 
 def _refuse_receiver(body: Json, inside: str | None) -> None:

@@ -29,7 +29,7 @@ from broker.routing import (
     Circumstances,
     Plan,
     native_batches,
-    needs,
+    requirements,
     workspace_credentials,
 )
 from broker.settings import Settings
@@ -119,7 +119,7 @@ def _word(value: Any) -> str | None:
 
 def asked(body: Json) -> Ask:
     """Read what a body asks of routing. Raises InvalidRequestError that names the field."""
-    models, needed = routing.requested_models(body), needs.of(body)
+    models, needed = routing.requested_models(body), requirements.requirements_of(body)
     wishes = routing.preferences(body)
     if not any(name in routing.ROUTERS for name in models):
         return Ask(models, needed, wishes)

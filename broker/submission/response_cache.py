@@ -1,18 +1,23 @@
-"""Which job answered a request before: kept in Redis for as long as its answer may be given again.
-
-The answers themselves are the jobs'. Redis holds ids only, so losing it costs hits, not answers.
-Source: openrouter.ai/docs/guides/features/response-caching.
-"""
+"""The response cache: find an earlier answer, and give it to a new job in one transaction."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 from redis.asyncio import Redis
+from sqlalchemy import Connection
 
 from broker.accounts import Principal
-from broker.completion import Json
+from broker.completion import Json, Timings
+from broker.events.job_events import Event
+from broker.events.stored_logs import LogPacker, StoredLog
+from broker.ids import generation_id
+from broker.jobs.reports import JobReport
+from broker.lifecycle import Claim, ClaimedJob, Finished, claim_many, record_many
+from broker.submission.insertion import submit_many
+from broker.submission.options import NewJob, Submitted
 
 DEFAULT_TTL_SECONDS = 300
 LONGEST_TTL_SECONDS = 86_400
@@ -51,3 +56,102 @@ async def remember(redis: Redis, key: str, known: Known, *, patience_seconds: in
 
 async def forget(redis: Redis, key: str) -> None:
     await redis.delete(key)
+
+
+OWNER = "response-cache"  # stands for the worker
+LEASE_MS = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """A job as it was asked for, and the completed one whose answer it gets."""
+
+    job: NewJob
+    earlier: JobReport
+    now: int
+
+
+def replay_many(
+    connection: Connection, replays: Sequence[Replay]
+) -> Sequence[Submitted | Exception]:
+    """Write jobs together with the answers that they are given."""
+    results = submit_many(connection, [_alone(each.job) for each in replays])
+    made = {
+        each.job.id: each
+        for each, result in zip(replays, results, strict=True)
+        if isinstance(result, Submitted) and not result.replayed
+    }
+    claims = [Claim(job_id, OWNER, each.now, LEASE_MS) for job_id, each in made.items()]
+    claimed = [job for job in claim_many(connection, claims) if job is not None] if claims else []
+    assert len(claimed) == len(made)  # they were inserted a moment ago, in this transaction
+    endings = [_ending(connection, job, made[job.id].earlier, made[job.id].now) for job in claimed]
+    record_many(connection, endings)
+    return results
+
+
+def _alone(job: NewJob) -> NewJob:
+    """Return a job that costs nothing and waits for nobody: it has its answer."""
+    return replace(job, row={**job.row, "hold_nanos": 0}, shares=None)
+
+
+def _ending(connection: Connection, job: ClaimedJob, earlier: JobReport, now: int) -> Finished:
+    response = _again(orjson.loads(earlier.payload.response), job, now)
+    return Finished(
+        job=job,
+        now=now,
+        generation=_generation(earlier.generation, job, now),
+        response=orjson.dumps(response),
+        timings=Timings(),
+        events=_events(connection, job, earlier, now) if job.stream else None,
+    )
+
+
+def _again(body: Json, job: ClaimedJob, now: int) -> Json:
+    """Return an answer, or a chunk of one, as this job's: its own id, nothing used."""
+    again = body | {"id": generation_id(job.id), "created": now // 1000}
+    if "usage" in body:
+        again["usage"] = _zeroed(body["usage"])
+    return again
+
+
+def _zeroed(counts: Any) -> Any:
+    if isinstance(counts, Mapping):
+        return {name: _zeroed(value) for name, value in counts.items()}
+    return 0 if isinstance(counts, int | float) and not isinstance(counts, bool) else counts
+
+
+def _generation(earlier: Any, job: ClaimedJob, now: int) -> Json:
+    """Return the row of the new generation: whose model answered, without what it took."""
+    columns = {
+        name: 0 if value is not None and name.endswith(("_nanos", "_tokens")) else value
+        for name, value in earlier._mapping.items()  # noqa: SLF001  # a row as a mapping
+    }
+    return columns | {
+        "id": generation_id(job.id),
+        "job_id": job.id,
+        "workspace_id": job.workspace_id,
+        "attempt": job.attempt,
+        "upstream_id": None,
+        "first_token_ms": None,
+        "duration_ms": 0,
+        "created_at": now,
+    }
+
+
+def _events(connection: Connection, job: ClaimedJob, earlier: JobReport, now: int) -> bytes:
+    """Return the earlier stream's chunks and their end as this job's event log."""
+    earlier_id = earlier.job.id
+    past = StoredLog(earlier_id, StoredLog(earlier_id).latest_start(connection))
+    log, number = LogPacker(), 0
+    while told := past.page(connection):
+        for event in told:
+            if event.is_chunk:
+                number += 1
+                chunk = _again(orjson.loads(event.data), job, now)
+                log.add([Event(number, event.type, orjson.dumps(chunk))])
+    end = {
+        "job_id": job.id,
+        "status": "completed",
+        "generation_id": generation_id(job.id),
+    }
+    return log.packed([Event(number + 1, "completed", orjson.dumps(end))])

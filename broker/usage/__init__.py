@@ -1,10 +1,9 @@
-"""What was consumed: added up as it is settled, and read from those sums.
+"""Usage: added up as it is settled, and read from those sums.
 
 `periods` (pure: when hours, days, weeks and months begin, in UTC), `rollups` (the only writer),
-`sums` (what was spent in a window), `activity` (by day), `analytics` (any question).
+`sums` (spending in a window, usage by day), `analytics` (any question).
 """
 
-from broker.usage.activity import Activity, activity
 from broker.usage.analytics import (
     DIMENSIONS,
     FILTERS,
@@ -17,7 +16,7 @@ from broker.usage.analytics import (
 )
 from broker.usage.periods import Reset, ends_at, starts_at
 from broker.usage.rollups import Consumer, Consumption, add
-from broker.usage.sums import KeyUsage, key_usage, spent
+from broker.usage.sums import Activity, KeyUsage, activity, key_usage, spent
 
 __all__ = [
     "DIMENSIONS",

@@ -1,9 +1,9 @@
 """Webhooks: a workspace's receivers are told what happened, at least once, signed.
 
-Read in this order: `vocabulary`, `schedule`, `signing`, `payloads` (pure); `fan_out` (an event's
-deliveries, in the state change's transaction), `endpoint_wishes`, `endpoints`, `workspace_secrets`;
-then a delivery's life, of which these are the only writers: `due` → `claims` → `records`, with
-`leases`, `cancellation` and `redelivery` beside them; `lists` (questions).
+Read in this order: `events`, `schedule`, `signing` (pure); `fan_out` (an event's deliveries, in the
+state change's transaction), `endpoint_options`, `endpoints`; then a delivery's life, of which these
+are the only writers: `due` → `claims` → `records`, with `endpoint_health` and `deliveries` (lists,
+redelivery) beside them.
 
     pending ──► running ──► delivered | exhausted       redelivery, replay: any end ──► pending
        │  ▲        │
@@ -14,9 +14,13 @@ The id of a message (`webhook-id`) is the event's: the same at every attempt and
 
 from broker.webhooks.deliveries import (
     DeliveryReport,
+    Redelivery,
+    Replay,
     Wanted,
     find_delivery,
     list_deliveries,
+    redeliver_many,
+    replay_many,
     waiting,
 )
 from broker.webhooks.endpoint_options import (
@@ -31,31 +35,30 @@ from broker.webhooks.endpoint_options import (
 from broker.webhooks.endpoints import (
     EndpointChange,
     EndpointName,
+    NewWorkspaceSecret,
     Rotation,
     create_many,
     delete_many,
+    ensure_workspace_secrets,
     find_endpoint,
+    find_workspace_secret,
     list_endpoints,
     rotate_many,
+    rotate_workspace_secrets,
     send_test_many,
     update_many,
 )
-from broker.webhooks.fan_out import fan_out
-from broker.webhooks.payloads import WebhookEvent, batch_event, job_event
-from broker.webhooks.redelivery import Redelivery, Replay, redeliver_many, replay_many
-from broker.webhooks.vocabulary import (
+from broker.webhooks.events import (
     EVENT_TYPES,
     DeliveryState,
     PayloadKind,
     Scheme,
     SignatureKind,
+    WebhookEvent,
+    batch_event,
+    job_event,
 )
-from broker.webhooks.workspace_secrets import (
-    NewWorkspaceSecret,
-    ensure_workspace_secrets,
-    find_workspace_secret,
-    rotate_workspace_secrets,
-)
+from broker.webhooks.fan_out import fan_out
 
 __all__ = [
     "EVENT_TYPES",

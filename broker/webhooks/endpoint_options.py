@@ -12,7 +12,7 @@ from broker.errors import InvalidRequestError
 from broker.ids import new_id
 from broker.security.encryption import Seal
 from broker.webhooks import signing
-from broker.webhooks.vocabulary import EVENT_TYPES, PayloadKind, Scheme, SignatureKind, is_wanted
+from broker.webhooks.events import EVENT_TYPES, PayloadKind, Scheme, SignatureKind, is_wanted
 
 MAX_URL = 2_048
 MAX_HEADERS = 20

@@ -1,8 +1,4 @@
-"""A workspace's webhook endpoints: made, listed, changed, rotated, tested, deleted.
-
-Grouped writes take several callers' wishes; a wish for an endpoint that is not the workspace's gets
-a NotFoundError as its result.
-"""
+"""A workspace's webhook endpoints and its own secret: made, changed, rotated, tested, deleted."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,11 +7,10 @@ from typing import Any, TypeVar
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from broker.errors import ConflictError, NotFoundError
-from broker.storage.tables import WebhookEndpoint, table
-from broker.webhooks.cancellation import cancel_pending
+from broker.storage.tables import WebhookEndpoint, WebhookSecret, table
+from broker.webhooks.endpoint_health import cancel_pending
+from broker.webhooks.events import TEST, WebhookEvent
 from broker.webhooks.fan_out import send_to
-from broker.webhooks.payloads import WebhookEvent
-from broker.webhooks.vocabulary import TEST
 
 MAX_ENDPOINTS = 100  # of a workspace: each may be one more row in the transaction of a job's end
 OVERLAP_MS = 24 * 3600 * 1000  # how long the secret before also signs
@@ -181,3 +176,64 @@ def _mine(workspace_id: str, endpoint_id: str) -> Any:
 
 def _unknown(endpoint_id: str) -> NotFoundError:
     return NotFoundError(f"There is no webhook endpoint {endpoint_id}.")
+
+
+_secrets = table(WebhookSecret)
+
+
+@dataclass(frozen=True, slots=True)
+class NewWorkspaceSecret:
+    """A fresh sealed secret for a workspace (`new_secret_columns(V1, seal)` makes one)."""
+
+    workspace_id: str
+    sealed: str
+    now: int
+    overlap_ms: int = OVERLAP_MS
+
+
+def ensure_workspace_secrets(
+    connection: Connection, wishes: Sequence[NewWorkspaceSecret]
+) -> Sequence[Any]:
+    """Return the rows of the workspaces' secrets; one that has none takes what is given."""
+    return [_ensure(connection, wish) for wish in wishes]
+
+
+def rotate_workspace_secrets(
+    connection: Connection, wishes: Sequence[NewWorkspaceSecret]
+) -> Sequence[Any]:
+    """Replace workspaces' secrets and return their rows; the ones before sign too for a while."""
+    return [_rotate_secret(connection, wish) for wish in wishes]
+
+
+def _ensure(connection: Connection, wish: NewWorkspaceSecret) -> Any:
+    found = find_workspace_secret(connection, wish.workspace_id)
+    if found is not None:
+        return found
+    connection.execute(  # a twin that was faster makes this a conflict, and the next try finds it
+        insert(_secrets).values(
+            workspace_id=wish.workspace_id, secret=wish.sealed, created_at=wish.now
+        )
+    )
+    return find_workspace_secret(connection, wish.workspace_id)
+
+
+def _rotate_secret(connection: Connection, wish: NewWorkspaceSecret) -> Any:
+    present = _ensure(connection, wish)
+    if present.secret != wish.sealed:
+        connection.execute(
+            update(_secrets)
+            .where(_secrets.c.workspace_id == wish.workspace_id)
+            .values(
+                secret=wish.sealed,
+                previous_secret=present.secret,
+                previous_until=wish.now + wish.overlap_ms,
+                created_at=wish.now,
+            )
+        )
+    return find_workspace_secret(connection, wish.workspace_id)
+
+
+def find_workspace_secret(connection: Connection, workspace_id: str) -> Any | None:
+    """Return the row of a workspace's secret, None before it was ever needed."""
+    mine = select(_secrets).where(_secrets.c.workspace_id == workspace_id)
+    return connection.execute(mine).first()

@@ -13,13 +13,13 @@ from broker.completion import Json
 from broker.ids import new_id
 from broker.jobs import reports, views
 from broker.storage.tables import Delivery, WebhookEndpoint, table
-from broker.webhooks import payloads
-from broker.webhooks.payloads import WebhookEvent
-from broker.webhooks.vocabulary import (
+from broker.webhooks import events as payloads
+from broker.webhooks.events import (
     JOB_EVENTS,
     DeliveryState,
     PayloadKind,
     Scheme,
+    WebhookEvent,
     is_wanted,
 )
 

@@ -1,4 +1,4 @@
-"""running → delivered | pending again | exhausted: how an attempt ended, and what follows."""
+"""running → delivered | pending | exhausted: ends of attempts, and of leases of lost workers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from broker.storage.tables import Delivery, DeliveryAttempt, table
 from broker.webhooks.claims import ClaimedDelivery, ClaimNext, claim_next_many
-from broker.webhooks.health import Sign, note
+from broker.webhooks.endpoint_health import Sign, note
+from broker.webhooks.events import DeliveryState
 from broker.webhooks.schedule import Delivered, Exhausted, Following, HandedBack, RetryAt
-from broker.webhooks.vocabulary import DeliveryState
 
 _deliveries = table(Delivery)
 _INSERT_ATTEMPTS = insert(table(DeliveryAttempt))
@@ -135,3 +135,66 @@ def _sign(ending: DeliveryEnding) -> Sign | None:
         return None
     is_gone = isinstance(following, Exhausted) and following.gone
     return Sign(endpoint_id, ending.now, ok=isinstance(following, Delivered), gone=is_gone)
+
+
+RESCUE_GROUP = 500
+LOST = "The worker that made this attempt was lost before it could report: it may have arrived."
+
+_attempts = table(DeliveryAttempt)
+
+
+@dataclass(frozen=True, slots=True)
+class RescueDeliveries:
+    """A look for deliveries whose worker fell silent; `owner` names one known to be dead."""
+
+    now: int
+    owner: str | None = None
+
+
+def rescue_many(connection: Connection, rescues: Sequence[RescueDeliveries]) -> Sequence[int]:
+    """Make lost deliveries due at once, under the same webhook-id; return how many.
+
+    At most RESCUE_GROUP are looked at: as many as that mean there may be more.
+    """
+    return [_rescue(connection, rescue) for rescue in rescues]
+
+
+def _rescue(connection: Connection, rescue: RescueDeliveries) -> int:
+    lost = (
+        _deliveries.c.lease_expires_at < rescue.now
+        if rescue.owner is None
+        else _deliveries.c.lease_owner == rescue.owner
+    )
+    rows = connection.execute(
+        select(_deliveries.c.id, _deliveries.c.attempt)
+        .where(_deliveries.c.state == DeliveryState.RUNNING.value, lost)
+        .order_by(_deliveries.c.id)
+        .limit(RESCUE_GROUP)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if rows:
+        connection.execute(
+            update(_deliveries)
+            .where(_deliveries.c.id.in_([row.id for row in rows]))
+            .values(
+                state=DeliveryState.PENDING.value,
+                next_at=rescue.now,
+                dispatch_at=rescue.now,
+                lease_owner=None,
+                lease_expires_at=None,
+            )
+        )
+        connection.execute(insert(_attempts), [_lost_attempt(row, rescue.now) for row in rows])
+    return len(rows)
+
+
+def _lost_attempt(row: Any, now: int) -> dict[str, Any]:
+    return {
+        "delivery_id": row.id,
+        "number": row.attempt,
+        "started_at": now,  # when it began is lost with the worker
+        "duration_ms": None,
+        "status": None,
+        "error": LOST,
+        "body": None,
+    }

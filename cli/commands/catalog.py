@@ -12,9 +12,9 @@ from sqlalchemy import Connection
 from broker import settings
 from broker.accounts import audit
 from broker.accounts.audit import CLI, Act
-from broker.catalog import applied, discovered, models_dev
-from broker.catalog.assembly import listed_offers, offers_by_slug
-from broker.catalog.changes import Change, changes
+from broker.catalog import discovered, imports, models_dev
+from broker.catalog.imports import Change, changes
+from broker.catalog.live import listed_offers, offers_by_slug
 from broker.catalog.models import Listing
 from broker.catalog.names import Namer
 from broker.catalog.priced import priced_slugs
@@ -147,7 +147,7 @@ def history(
 ) -> None:
     """Show what imports said of an endpoint, and from when on it counted."""
     with open_database(to_write=False) as database:
-        said = database.read_now(applied.history, provider, model)
+        said = database.read_now(imports.history, provider, model)
     if said:
         show_history(said)
     else:
@@ -158,7 +158,7 @@ def history(
 def undo() -> None:
     """Undo the last import: prices are again what they were before it."""
     with open_database() as database, database.transaction() as connection:
-        source = applied.undo(connection, now=now_ms())
+        source = imports.undo(connection, now=now_ms())
         if source is not None:
             audit.note(connection, CLI, Act("catalog.undo", source, None))
     if source is None:
@@ -190,7 +190,7 @@ def _import(
         return
     with database.transaction() as connection:
         if taken:
-            made = applied.apply(connection, taken, source=source, now=now_ms())
+            made = imports.apply(connection, taken, source=source, now=now_ms())
             told = {"source": source, "changes": len(taken)}
             audit.note(connection, CLI, Act("catalog.apply", made, None, after=told))
     console().print(f"applied {len(taken)} changes; running processes follow within seconds")
@@ -202,9 +202,9 @@ def _compared(
     connection: Connection, namer: Namer, listings: Iterable[Listing], source: str
 ) -> list[Change]:
     now = now_ms()
-    offers = [*applied.offers(connection, now), *listed_offers(namer)]
+    offers = [*imports.offers(connection, now), *listed_offers(namer)]
     known = {each.key: each for gathered in offers_by_slug(offers).values() for each in gathered}
-    return changes(known, listings, applied.imported_from(connection, source, now))
+    return changes(known, listings, imports.imported_from(connection, source, now))
 
 
 def _or_stop(step: Callable[[], Listed]) -> Listed:

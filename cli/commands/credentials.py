@@ -11,8 +11,7 @@ from broker import credentials as own
 from broker.accounts.audit import CLI
 from broker.administration import credentials as administration
 from broker.credentials import CredentialFilter
-from broker.credentials.records import NewCredential, label_of
-from broker.credentials.wording import read_key
+from broker.credentials.records import NewCredential, label_of, read_key
 from broker.errors import WaybillError
 from broker.providers import configuration
 from broker.security.encryption import Seal

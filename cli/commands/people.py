@@ -7,7 +7,8 @@ import typer
 from sqlalchemy.exc import IntegrityError
 
 from broker import accounts
-from broker.accounts import DEFAULT_WORKSPACE, Role, members, users
+from broker.accounts import DEFAULT_WORKSPACE, Role, users
+from broker.accounts import users as members
 from broker.accounts.audit import CLI
 from broker.administration import users as people
 from broker.administration import workspaces as administration

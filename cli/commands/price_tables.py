@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from broker.catalog.applied import Said
-from broker.catalog.changes import Change, Kind
+from broker.catalog.imports import Change, Kind, Said
 from broker.completion import Usage
 from broker.money import usd_text
 from broker.pricing import Price, cost

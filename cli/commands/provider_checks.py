@@ -11,8 +11,7 @@ from typing import Any
 import httpx
 
 from broker.completion import CompletionRequest, ErrorType
-from broker.providers.configuration import Provider
-from broker.providers.lighting import filled
+from broker.providers.configuration import Provider, filled
 from workers.adapters.base import Adapter, HttpRequest
 from workers.adapters.bedrock.adapter import authorize
 from workers.adapters.registry import ADAPTERS

@@ -17,11 +17,10 @@ from broker.accounts.audit import CLI
 from broker.administration import providers as administered
 from broker.clock import now_ms
 from broker.providers import pauses as provider_pauses
-from broker.providers.configuration import ENV_PREFIX, Provider, configured
+from broker.providers.configuration import ENV_PREFIX, Provider, configured, key_of, lighting
 from broker.providers.endpoint_stats import WHOLE_PROVIDER
 from broker.providers.health import circuits
-from broker.providers.lighting import key_of, lighting
-from broker.providers.pacing import pauses
+from broker.providers.pacing import shared
 from broker.providers.pauses import Pause
 from broker.providers.vendors import vendors
 from broker.security.redaction import redact
@@ -56,11 +55,11 @@ def paused(config: Settings, now: int) -> dict[str, list[str]]:
     """Return each provider's paused models with reason and end; none without Redis."""
     with _connected(config) as connection:
         try:
-            stored = connection.hgetall(pauses.KEY)
+            stored = connection.hgetall(shared.KEY)
         except (RedisError, OSError):
             return {}
     found: dict[str, list[str]] = {}
-    for (provider, model), pause in sorted(pauses.read(stored).items()):  # type: ignore[arg-type]
+    for (provider, model), pause in sorted(shared.read_pauses(stored).items()):  # type: ignore[arg-type]
         if pause.until > now:
             left = math.ceil((pause.until - now) / 1000)
             reason = pause.reason.value.replace("_", " ")

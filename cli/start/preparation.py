@@ -52,7 +52,7 @@ def hand_back(config: Settings, worker_id: str) -> int:
     from broker.clock import now_ms
     from broker.lifecycle import Rescue, rescue_many
     from broker.storage.database import Database
-    from broker.webhooks import leases
+    from broker.webhooks import records
 
     database = Database(config.database)
     jobs = 0
@@ -60,8 +60,8 @@ def hand_back(config: Settings, worker_id: str) -> int:
         while handed := rescue_many(connection, [Rescue(now_ms(), owner=worker_id)])[0]:
             jobs += len(handed)
     with database.transaction() as connection:
-        lost = leases.RescueDeliveries(now_ms(), owner=worker_id)
-        while leases.rescue_many(connection, [lost])[0]:
+        lost = records.RescueDeliveries(now_ms(), owner=worker_id)
+        while records.rescue_many(connection, [lost])[0]:
             pass
     database.close()
     return jobs

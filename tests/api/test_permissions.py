@@ -13,7 +13,8 @@ import pytest_asyncio
 
 from api.app import create_app
 from api.core.auth import SESSION_COOKIE
-from broker.accounts import CallerKind, Role, members, sessions, users
+from broker.accounts import CallerKind, Role, sessions, users
+from broker.accounts import users as members
 from tests.api.conftest import ORIGIN, Api, running, settings_for
 from tests.stacks import NewDatabase
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.catalog.changes import Kind, changes, doubt, priced
+from broker.catalog.imports import Kind, changes, doubt, priced
 from broker.catalog.models import Listing, Offer
 from broker.pricing import Price, Tier
 from broker.providers.endpoints import Endpoint

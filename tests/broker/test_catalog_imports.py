@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from genai_prices import data_snapshot
 
-from broker.catalog import LiveCatalog, applied, discovered, load, models_dev
-from broker.catalog.assembly import listed_offers, offers_by_slug
-from broker.catalog.changes import changes
-from broker.catalog.live import GRID_MS
+from broker.catalog import LiveCatalog, discovered, imports, load, models_dev
+from broker.catalog.imports import changes
+from broker.catalog.live import GRID_MS, listed_offers, offers_by_slug
 from broker.catalog.models import Listing, Offer
 from broker.catalog.names import Namer
 from broker.catalog.priced import priced_slugs
@@ -77,9 +76,9 @@ def test_hosts_models_are_put_where_they_belong(listings):
 def test_applying_it_twice_changes_nothing_the_second_time(database, listings, known):
     found = [each for each in changes(known, listings) if each.doubt is None]
     with database.transaction() as connection:
-        applied.apply(connection, found, source="models.dev", now=NOW)
-    stored = {each.key: each for each in database.read_now(applied.offers, NOW)}
-    imported = database.read_now(applied.imported_from, "models.dev", NOW)
+        imports.apply(connection, found, source="models.dev", now=NOW)
+    stored = {each.key: each for each in database.read_now(imports.offers, NOW)}
+    imported = database.read_now(imports.imported_from, "models.dev", NOW)
     again = changes(known | stored, listings, imported)
     assert [each.key for each in again if each.doubt is None] == []
     catalog = load(SETTINGS, {"deepinfra": lit("deepinfra")}, stored.values())
@@ -138,7 +137,7 @@ def change_of(price, provider="openai", model="openai/gpt-4o"):
 
 def apply(database, price, now, source="a list"):
     with database.transaction() as connection:
-        applied.apply(connection, change_of(price), source=source, now=now)
+        imports.apply(connection, change_of(price), source=source, now=now)
 
 
 def test_prices_are_effective_from_their_day_on(database):
@@ -146,11 +145,11 @@ def test_prices_are_effective_from_their_day_on(database):
     apply(database, Price(USD, USD), NOW)
     apply(database, Price(2 * USD, USD), NOW + 1_000, source="another")
     at = {
-        moment: [each.endpoint.price.prompt for each in database.read_now(applied.offers, moment)]
+        moment: [each.endpoint.price.prompt for each in database.read_now(imports.offers, moment)]
         for moment in (NOW - 1, NOW, NOW + 1_000)
     }
     assert at == {NOW - 1: [], NOW: [USD], NOW + 1_000: [2 * USD]}
-    said = database.read_now(applied.history, "openai", "openai/gpt-4o")
+    said = database.read_now(imports.history, "openai", "openai/gpt-4o")
     assert [(each.source, each.offer.endpoint.price.prompt) for each in said] == [
         ("a list", USD),
         ("another", 2 * USD),
@@ -160,16 +159,16 @@ def test_prices_are_effective_from_their_day_on(database):
 def test_an_import_can_be_undone(database):
     apply(database, Price(USD, USD), NOW)
     apply(database, Price(2 * USD, USD), NOW + 1_000, source="another")
-    before = database.read_now(applied.version)
+    before = database.read_now(imports.version)
     with database.transaction() as connection:
-        assert applied.undo(connection, now=NOW + 2_000) == "another"
-    [offer] = database.read_now(applied.offers, NOW + 3_000)
+        assert imports.undo(connection, now=NOW + 2_000) == "another"
+    [offer] = database.read_now(imports.offers, NOW + 3_000)
     assert offer.endpoint.price.prompt == USD
     assert (offer.created, offer.endpoint.input_modalities) == (5, {"text"})
-    assert database.read_now(applied.version) != before
+    assert database.read_now(imports.version) != before
     with database.transaction() as connection:
-        assert applied.undo(connection, now=NOW + 4_000) == "a list"
-        assert applied.undo(connection, now=NOW + 5_000) is None
+        assert imports.undo(connection, now=NOW + 4_000) == "a list"
+        assert imports.undo(connection, now=NOW + 5_000) is None
 
 
 async def test_a_running_process_follows_an_import(database):

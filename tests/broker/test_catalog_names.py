@@ -2,10 +2,9 @@
 
 import pytest
 
-from broker.catalog.families import abilities_of
-from broker.catalog.latest import SUFFIX, newest_first
-from broker.catalog.names import Namer, slug_table, take_apart
+from broker.catalog.names import SUFFIX, Namer, newest_first, slug_table, take_apart
 from broker.catalog.priced import priced_slugs
+from broker.catalog.vendor_facts import abilities_of
 
 
 @pytest.fixture(scope="module")

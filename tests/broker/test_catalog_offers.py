@@ -14,14 +14,14 @@ from broker import catalog, routing
 from broker.catalog import models_dev
 from broker.catalog.names import Namer
 from broker.catalog.priced import priced_slugs
-from broker.catalog.retirements import _by_provider, interface_of, retirement_of
+from broker.catalog.vendor_facts import _by_provider, interface_of, retirement_of
 from broker.errors import NoEndpointError, UnknownModelError
 from broker.providers.configuration import Provider
 from broker.providers.vendors import vendors
 from broker.requests import operations
 from broker.requests.operations import Interface, Operation, gives
 from broker.routing import Ask, Circumstances
-from broker.routing.needs import of as needs_of
+from broker.routing.requirements import requirements_of as needs_of
 from broker.settings import ModelRow, Settings
 from broker.settings.rows import InterfaceName
 
@@ -279,7 +279,7 @@ def test_a_name_that_no_model_can_have_is_refused_before_any_search(openai, leng
     def search(*_args, **_more):
         raise AssertionError("searched")
 
-    monkeypatch.setattr("broker.catalog.suggestions.difflib.get_close_matches", search)
+    monkeypatch.setattr("broker.catalog.lookup.difflib.get_close_matches", search)
     monkeypatch.setattr(Namer, "find", search)
     for name in (
         "x" * length,

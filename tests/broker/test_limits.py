@@ -7,9 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from broker.rate_limits import Limit, Limiter, LimitKind, Refusal, connect, error_of
-from broker.rate_limits.local import LocalLimits
+from broker.rate_limits.limiter import LocalLimits, SharedLimits
 from broker.rate_limits.rules import DAY_MS
-from broker.rate_limits.shared import SharedLimits
 from tests.factories import NOW, cancel, submit
 
 

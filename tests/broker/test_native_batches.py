@@ -7,7 +7,7 @@ from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch.dispatch import Due, dispatch_many
 from broker.lifecycle.retries import Retry
 from broker.native_batches import Save, Take
-from broker.native_batches.retention import KEEP_MS
+from broker.native_batches.steps import KEEP_MS
 from broker.storage.tables import NativeBatch, NativeLine
 from tests.broker.natives import WAIT, collect, held, make_native
 from tests.factories import (

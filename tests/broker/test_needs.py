@@ -5,8 +5,8 @@ import pytest
 from broker import routing
 from broker.errors import InvalidRequestError, ModalityError, NoEndpointError
 from broker.providers.endpoints import Endpoint
-from broker.requests.file_parser import Engine, FileParser, read_file_parser
-from broker.routing import Ask, Needs, needs
+from broker.requests.plugins import Engine, FileParser, read_file_parser
+from broker.routing import Ask, Needs, requirements
 
 PDF_DATA = {
     "type": "file",
@@ -62,7 +62,7 @@ def document(**source):
 def test_what_a_part_needs(part, need):
     if isinstance(part["type"], list):
         part = {"type": "file", "file": ["odd"]}
-    assert needs.modalities(body(part)) == ({need} if need else set())
+    assert requirements.modalities(body(part)) == ({need} if need else set())
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_what_a_part_needs(part, need):
      body(file(file_data="http://[odd")), body(file(file_data=7, filename=7))],
 )  # fmt: skip
 def test_odd_bodies_need_nothing(odd):
-    assert needs.modalities(odd) == set()
+    assert requirements.modalities(odd) == set()
 
 
 def test_needs_add_up():
-    assert needs.modalities(body(IMAGE, SHEET, PDF_DATA)) == {"image", "file"}
+    assert requirements.modalities(body(IMAGE, SHEET, PDF_DATA)) == {"image", "file"}
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_needs_add_up():
 )
 def test_the_plugin_may_forbid_extraction(plugin, need):
     asked = body(PDF_DATA, plugins=[{"id": "file-parser", **plugin}])
-    assert needs.modalities(asked) == need
+    assert requirements.modalities(asked) == need
 
 
 def test_an_engine_there_is_not_is_refused_and_the_engines_named():
@@ -179,14 +179,16 @@ def test_a_stored_plan_remembers_modalities():
     ],
 )
 def test_what_the_answer_would_be_another_one_without(body, must):
-    assert needs.of(body).must == must
+    assert requirements.requirements_of(body).must == must
 
 
 def test_how_large_a_request_is():
-    asked = needs.of({"messages": [{"role": "user", "content": "x" * 4_000}], "max_tokens": 70})
+    asked = requirements.requirements_of(
+        {"messages": [{"role": "user", "content": "x" * 4_000}], "max_tokens": 70}
+    )
     assert asked.input_tokens == pytest.approx(1_000, rel=0.01)
     assert asked.output_tokens == 70
-    assert needs.of({"modalities": ["text", "image"]}).outputs == {"image"}
+    assert requirements.requirements_of({"modalities": ["text", "image"]}).outputs == {"image"}
 
 
 @pytest.mark.parametrize(
@@ -199,4 +201,4 @@ def test_how_large_a_request_is():
     ],
 )
 def test_which_contexts_a_prompt_is_made_to_fit(asked, context):
-    assert needs.of(asked).shortened_up_to == context
+    assert requirements.requirements_of(asked).shortened_up_to == context

@@ -9,8 +9,7 @@ from sqlalchemy import text
 from broker import credentials
 from broker.accounts import Principal
 from broker.credentials import CredentialFilter, LiveCredentials, NewCredential, Refusal
-from broker.credentials.records import label_of
-from broker.credentials.wording import read_key
+from broker.credentials.records import label_of, read_key
 from broker.errors import InvalidRequestError, UnavailableError
 from broker.security.encryption import Seal
 from tests.factories import NOW, make_principal

@@ -8,7 +8,7 @@ from broker.events import stored_logs
 from broker.events.job_events import Event
 from broker.ids import generation_id
 from broker.jobs import reports
-from broker.submission.replays import Replay, replay_many
+from broker.submission.response_cache import Replay, replay_many
 from tests.factories import (
     NOW,
     balance,

@@ -5,7 +5,7 @@ from broker.completion import AttemptOutcome, ErrorType
 from broker.events import job_events, stored_logs
 from broker.events.job_events import Event
 from broker.jobs import reports
-from broker.jobs.search import JobSearch
+from broker.jobs.reports import JobSearch
 from broker.jobs.states import AT_REST, JobState
 from broker.lifecycle import Deferral, defer_many, expire_many
 from broker.lifecycle.retries import GiveUp, OnUnknown, Retry

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from broker.credentials.wording import read_key
+from broker.credentials.records import read_key
 from broker.errors import InvalidRequestError
 from broker.providers import configuration
 from broker.security.secret_values import InvalidSecretError, clean_secret

@@ -12,8 +12,7 @@ from genai_prices import data_snapshot
 import workers.adapters
 from broker.catalog.names import Namer
 from broker.catalog.priced import priced_models
-from broker.providers.configuration import configured
-from broker.providers.lighting import lighting
+from broker.providers.configuration import configured, lighting
 from broker.providers.vendors import placeholders, read_vendors, vendors
 from broker.settings import ProviderRow, Settings
 from workers.adapters.registry import ADAPTERS

@@ -2,7 +2,8 @@
 
 import pytest
 
-from broker.accounts import DEFAULT_WORKSPACE, Role, members, sessions, users
+from broker.accounts import DEFAULT_WORKSPACE, Role, sessions, users
+from broker.accounts import users as members
 
 CALLBACK = "https://app.example.com/done"
 

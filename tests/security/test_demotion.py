@@ -2,7 +2,8 @@
 
 import pytest
 
-from broker.accounts import CallerKind, Role, members, users
+from broker.accounts import CallerKind, Role, users
+from broker.accounts import users as members
 
 ACTIONS = (
     ("GET", "/workspaces/{}/members", Role.VIEWER),

@@ -7,9 +7,9 @@ import pytest
 from api.monitoring.metrics import fold_labels, known_endpoints, narrow_labels
 from broker.providers.endpoint_stats import WHOLE_PROVIDER, Evidence, Snapshot
 from broker.providers.health import recorder
-from broker.providers.health.buckets import OTHER
+from broker.providers.health.breaker import Verdict
+from broker.providers.health.counts import OTHER
 from broker.providers.health.recorder import Recorder, Seen
-from broker.providers.health.verdicts import Verdict
 
 LISTED = ("ollama", "acme/small")
 MADE_UP = [("ollama", f"made-up-{number}") for number in range(50)] + [("nobody", "any")]

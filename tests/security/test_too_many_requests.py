@@ -11,7 +11,8 @@ from starlette.requests import Request
 from api.core.auth import SESSION_COOKIE
 from api.core.rate_limits import LOOKUPS_AT_ONCE
 from broker import accounts
-from broker.accounts import Principal, Role, members, sessions, users
+from broker.accounts import Principal, Role, sessions, users
+from broker.accounts import users as members
 from tests.api.conftest import Api, running, settings_for
 from tests.factories import submit
 

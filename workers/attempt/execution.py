@@ -23,8 +23,8 @@ from broker.lifecycle import Claim, ClaimedJob, claim_many
 from broker.lifecycle.retries import OnUnknown
 from broker.providers.pacing import Permit
 from broker.queues import Lane
-from broker.requests.file_parser import read_file_parser
 from broker.requests.operations import Operation
+from broker.requests.plugins import read_file_parser
 from workers.adapters.base import Adapter, Upstream
 from workers.adapters.errors.classification import redact_failure
 from workers.attempt import credentials, pacing

@@ -8,7 +8,7 @@ from broker.completion import Chunk, Completion, Document, Json, Usage
 from broker.ids import generation_id
 from broker.lifecycle import ClaimedJob
 from broker.money import usd
-from broker.requests import chunks
+from broker.requests import operations
 from broker.requests.operations import Operation
 from workers.attempt.cost import AttemptCost
 
@@ -41,7 +41,7 @@ class Envelope:
         is_text = self.operation is Operation.COMPLETIONS
         return {
             "id": self.id,
-            "object": chunks.object_name(self.operation) if is_text else "chat.completion",
+            "object": operations.chunk_object(self.operation) if is_text else "chat.completion",
             "created": self.created,
             "model": self.model,
             "provider": self.provider,
@@ -76,7 +76,7 @@ class Envelope:
         that (`apart`). OpenRouter sends it to everybody, with a choice that adds nothing, because
         other callers read `choices[0]` of each chunk.
         """
-        choices = () if apart else (chunks.empty_choice(self.operation),)
+        choices = () if apart else (operations.empty_choice(self.operation),)
         return self._chunk(choices) | {"usage": usage_json(receipt)}
 
     def _choices(self, choices: Sequence[Json], part: str) -> Sequence[Json]:
@@ -88,7 +88,7 @@ class Envelope:
     def _chunk(self, choices: Any) -> Json:
         return {
             "id": self.id,
-            "object": chunks.object_name(self.operation),
+            "object": operations.chunk_object(self.operation),
             "created": self.created,
             "model": self.model,
             "provider": self.provider,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 from broker.completion import Chunk, Completion, Json
-from broker.routing.needs import READABLE
+from broker.routing.requirements import READABLE
 from workers.media.formats import PDF, UnfitError, family, sniff
 from workers.sandbox.pdf_text import UnreadablePdfError, extract_pages
 from workers.sandbox.pool import Sandbox, SandboxError

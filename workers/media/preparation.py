@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from broker.completion import ErrorType, Failure, Json
-from broker.requests.file_parser import FileParser
-from broker.routing.needs import MEDIA_PARTS, media_parts
+from broker.requests.plugins import FileParser
+from broker.routing.requirements import MEDIA_PARTS, media_parts
 from workers.adapters.base import Adapter
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
 from workers.media.documents import ReadPdf, annotation, known_files, read_file

@@ -5,8 +5,8 @@ from enum import Enum, auto
 from typing import Any
 
 from broker.completion import Json
-from broker.requests.file_parser import FileParser
-from broker.routing.needs import READABLE
+from broker.requests.plugins import FileParser
+from broker.routing.requirements import READABLE
 from workers.adapters.base import Adapter
 from workers.adapters.media import AttachedMedia, MediaKind, sound_format
 from workers.adapters.openai.quirks import Quirk

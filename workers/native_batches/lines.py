@@ -8,8 +8,8 @@ import orjson
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from broker.native_batches import Called
-from broker.requests.file_parser import read_file_parser
 from broker.requests.operations import Operation
+from broker.requests.plugins import read_file_parser
 from workers.attempt.job_run import request_of
 from workers.context import ProviderRoute, WorkerContext
 from workers.media import pdf_reader, prepare, refuse_private_urls

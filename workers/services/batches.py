@@ -25,7 +25,7 @@ from broker.batches import (
     reports,
 )
 from broker.batches.assembly import Written
-from broker.batches.inputs import delete_files_many, input_file
+from broker.batches.creation import delete_files_many, input_file
 from broker.catalog import LiveCatalog
 from broker.clock import now_ms
 from broker.providers import configuration

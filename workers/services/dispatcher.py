@@ -21,7 +21,7 @@ from broker.lifecycle import Rescue, expire_many, rescue_many
 from broker.providers.pacing import NO_LOAD, read_loads, room
 from broker.queues import Lane, Ready
 from broker.routing.waiting import absent
-from broker.webhooks import due, leases
+from broker.webhooks import due, records
 from workers.attempt.pacing import defer
 from workers.context import WorkerContext
 from workers.services.leader_election import LeaderElection
@@ -132,8 +132,8 @@ class Dispatcher:
         rescued = await self._context.database.write_grouped(rescue_many, Rescue(now))
         if rescued:
             log.warning("dispatcher.rescued", jobs=len(rescued))
-        lost = leases.RescueDeliveries(now)
-        if deliveries := await self._context.database.write_grouped(leases.rescue_many, lost):
+        lost = records.RescueDeliveries(now)
+        if deliveries := await self._context.database.write_grouped(records.rescue_many, lost):
             log.warning("dispatcher.rescued", deliveries=deliveries)
         await self._context.database.write_grouped(expire_many, now)
         await announce_budgets(self._context)

@@ -15,8 +15,8 @@ from broker.storage.database import Database
 from broker.webhooks import signing
 from broker.webhooks.claims import ClaimedDelivery, valid_secrets
 from broker.webhooks.endpoint_options import new_secret_columns
-from broker.webhooks.vocabulary import SignatureKind
-from broker.webhooks.workspace_secrets import NewWorkspaceSecret, ensure_workspace_secrets
+from broker.webhooks.endpoints import NewWorkspaceSecret, ensure_workspace_secrets
+from broker.webhooks.events import SignatureKind
 from workers.adapters.errors.retry_after import seconds
 from workers.egress import Bounds, Policy, RefusedError, TooLargeError, guarded_client, parse
 

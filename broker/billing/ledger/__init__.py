@@ -1,14 +1,15 @@
 """The append-only ledger: what was paid in, what is held for open jobs, what was charged.
 
-`entries` (what may be booked), `balances` (what is left), `chain` (pure: the hash of an entry),
-`sealing` (numbers and chains entries, and adds them up), `verification` (recomputes everything).
+`entries` (what may be booked), `balances` (what is left), `chain` (numbers and chains entries, and
+adds them up), `verification` (recomputes everything).
 
-A workspace's totals are its `ledger_accounts` row, which covers the sealed entries, plus whatever
-is not sealed yet: a few seconds of entries. So the hot path only inserts: no row is updated by
+A workspace's totals are its `ledger_accounts` row, which covers the chained entries, plus whatever
+is not chained yet: a few seconds of entries. So the hot path only inserts: no row is updated by
 everybody, and nothing can drift.
 """
 
 from broker.billing.ledger.balances import NOTHING, Totals, balance, key_totals, lock, totals
+from broker.billing.ledger.chain import SEAL_GROUP, Sealed, seal_many
 from broker.billing.ledger.entries import (
     Booked,
     Held,
@@ -23,7 +24,6 @@ from broker.billing.ledger.entries import (
     topup,
     withdrawal,
 )
-from broker.billing.ledger.sealing import SEAL_GROUP, Sealed, seal_many
 from broker.billing.ledger.verification import Flaw, Verdict, verify
 
 __all__ = [

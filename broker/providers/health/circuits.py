@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from broker.providers.endpoint_stats import EndpointKey
 from broker.providers.health.breaker import CLOSED, Breaker
-from broker.providers.health.buckets import PREFIX
+from broker.providers.health.counts import PREFIX
 
 KEY = f"{PREFIX}circuits"
 MOST_TRIES = 8

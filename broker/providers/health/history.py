@@ -16,10 +16,10 @@ from broker.providers.endpoint_stats import (
     Pause,
     Percentiles,
 )
-from broker.providers.health import buckets, histogram
-from broker.providers.health.breaker import Breaker
-from broker.providers.health.buckets import HOURS, MINUTES, MOMENTS, RESOLUTIONS, Counts, Resolution
-from broker.providers.health.verdicts import Verdict
+from broker.providers.health import counts as buckets
+from broker.providers.health import counts as histogram
+from broker.providers.health.breaker import Breaker, Verdict
+from broker.providers.health.counts import HOURS, MINUTES, MOMENTS, RESOLUTIONS, Counts, Resolution
 
 FIVE = 5  # minutes
 JUST_NOW = 2  # moments: 5 to 10 s

@@ -18,12 +18,12 @@ from broker.background import stopped
 from broker.clock import now_ms
 from broker.providers.endpoint_stats import NO_SNAPSHOT, Circuit, EndpointKey, Pause, Snapshot
 from broker.providers.health import breaker as breakers
-from broker.providers.health import buckets, circuits, history
+from broker.providers.health import circuits, counts, history
 from broker.providers.health.breaker import CLOSED, Breaker
-from broker.providers.health.buckets import Resolution
+from broker.providers.health.counts import Resolution
 from broker.providers.health.history import History
 from broker.providers.health.recorder import IN_FLIGHT
-from broker.providers.pacing import pauses
+from broker.providers.pacing import shared
 
 REFRESH_SECONDS = 1.0
 SILENT_MS = 20_000  # a worker that has not reported for so long has nothing in flight
@@ -94,15 +94,15 @@ class Observer:
         pipeline = self._redis.pipeline(transaction=False)
         for resolution, start in wanted:
             pipeline.hgetall(resolution.key(start))
-        for key in (circuits.KEY, pauses.KEY, IN_FLIGHT):
+        for key in (circuits.KEY, shared.KEY, IN_FLIGHT):
             pipeline.hgetall(key)
         *spans, kept, paused, reports = await pipeline.execute()
         await asyncio.to_thread(self._take, dict(zip(wanted, spans, strict=True)), now)
         await self._forget(reports, now)
-        return circuits.read(kept), pauses.read(paused), _calls(reports, now)
+        return circuits.read(kept), shared.read_pauses(paused), _calls(reports, now)
 
     def _take(self, spans: Mapping[tuple[Resolution, int], Any], now: int) -> None:
-        self._history.take({place: buckets.read(span) for place, span in spans.items()}, now)
+        self._history.take({place: counts.read(span) for place, span in spans.items()}, now)
 
     async def _judge(
         self, known: Mapping[EndpointKey, Breaker], paused: Mapping[EndpointKey, Pause], now: int

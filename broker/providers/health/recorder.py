@@ -17,9 +17,11 @@ from redis.exceptions import RedisError
 
 from broker.clock import now_ms
 from broker.providers.endpoint_stats import EndpointKey
-from broker.providers.health import buckets, circuits, histogram
-from broker.providers.health.buckets import HOURS, MINUTES, MOMENTS, PREFIX, Resolution
-from broker.providers.health.verdicts import Verdict
+from broker.providers.health import circuits
+from broker.providers.health import counts as buckets
+from broker.providers.health import counts as histogram
+from broker.providers.health.breaker import Verdict
+from broker.providers.health.counts import HOURS, MINUTES, MOMENTS, PREFIX, Resolution
 
 IN_FLIGHT = f"{PREFIX}in-flight"
 MOST_ENDPOINTS = 5_000  # that one process counts by their names

@@ -15,10 +15,9 @@ from redis.exceptions import RedisError
 
 from broker.background import stopped
 from broker.clock import now_ms
-from broker.providers.pacing.gate import Gate, Permit, Waiter
+from broker.providers.pacing.gate import Gate, LocalBounds, Permit, Waiter
 from broker.providers.pacing.limits import Busy, Limits
-from broker.providers.pacing.local import LocalBounds
-from broker.providers.pacing.script import ADMIT, Answer, Ask, answer, keys
+from broker.providers.pacing.shared import ADMIT, Answer, Ask, answer, keys
 from broker.queues import Lane
 
 ANSWER_SECONDS = 0.5  # what Redis may take

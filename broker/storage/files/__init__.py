@@ -1,16 +1,18 @@
 """Files: what callers upload, what answers refer to, what batches bring.
 
-Rows in the database, bytes in a store beside it.
-`store` keeps bytes (a directory, or any bucket that fsspec speaks), `records` the rows,
-`quota` how many a workspace may keep.
+`store` keeps bytes (a directory, or any bucket that fsspec speaks), `records` the rows, with the
+quota of a workspace.
 """
 
-from broker.storage.files.quota import Quota, Upload, add_uploads_many, check_quota
 from broker.storage.files.records import (
     FilePage,
     Purpose,
+    Quota,
     StoredFileRow,
+    Upload,
     add,
+    add_uploads_many,
+    check_quota,
     expired,
     find,
     new_row,

@@ -1,13 +1,14 @@
-"""The rows of files: what they are called, what they are for, until when they are kept."""
+"""The rows of files: name, purpose, expiry; and the quota of a workspace."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, delete, exists, insert, or_, select
+from sqlalchemy import Connection, delete, exists, func, insert, or_, select
 
 from broker.completion import Media
+from broker.errors import PayloadTooLargeError
 from broker.storage.tables import Job, StoredFile, table
 from broker.storage.tables.files import JOB_OUTPUT
 
@@ -132,3 +133,59 @@ def remove(connection: Connection, file_ids: Sequence[str]) -> None:
 
 def _is_over(row: StoredFileRow, now: int) -> bool:
     return row.expires_at is not None and row.expires_at <= now
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The uploads that a workspace may keep, and their bytes; 0 = no limit."""
+
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """The row of an uploaded file, and what its workspace may keep."""
+
+    row: Mapping[str, Any]
+    quota: Quota
+
+
+def check_quota(connection: Connection, workspace_id: str, quota: Quota, size: int = 0) -> None:
+    """Raise PayloadTooLargeError where a workspace has no room for one more file."""
+    uploaded = [each.value for each in UPLOADED]
+    kept, used = connection.execute(
+        select(func.count(), func.coalesce(func.sum(_files.c.bytes), 0)).where(
+            _files.c.workspace_id == workspace_id, _files.c.purpose.in_(uploaded)
+        )
+    ).one()
+    if quota.files and kept >= quota.files:
+        raise PayloadTooLargeError(
+            f"The workspace keeps {kept:,} uploaded files, which is its limit "
+            "(WAYBILL_WORKSPACE_FILES): delete files that are not needed.",
+            param="file",
+        )
+    if quota.bytes and used + size > quota.bytes:
+        raise PayloadTooLargeError(
+            f"The uploaded files of the workspace would have {used + size:,} bytes, more than its "
+            f"limit of {quota.bytes:,} (WAYBILL_WORKSPACE_FILE_BYTES): delete files that are not "
+            "needed.",
+            param="file",
+        )
+
+
+def add_uploads_many(
+    connection: Connection, uploads: Sequence[Upload]
+) -> Sequence[PayloadTooLargeError | None]:
+    """Record uploads, each only where its workspace has room for it."""
+    results: list[PayloadTooLargeError | None] = []
+    for upload in uploads:
+        row = upload.row
+        try:
+            check_quota(connection, row["workspace_id"], upload.quota, row["bytes"])
+        except PayloadTooLargeError as refusal:
+            results.append(refusal)
+        else:
+            add(connection, [row])
+            results.append(None)
+    return results

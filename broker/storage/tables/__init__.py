@@ -8,23 +8,29 @@ from broker.storage.tables.accounts import (
     AuditEntry,
     Member,
     OneTimeToken,
+    ProviderCredential,
     User,
     UserSession,
     Workspace,
 )
-from broker.storage.tables.batches import Batch, BatchLine
-from broker.storage.tables.budgets import Budget, BudgetNotice
-from broker.storage.tables.catalog import CatalogImport, CatalogOffer
-from broker.storage.tables.coalescing import CoalescedJob
+from broker.storage.tables.batches import Batch, BatchLine, NativeBatch, NativeLine
+from broker.storage.tables.billing import (
+    Budget,
+    BudgetNotice,
+    LedgerAccount,
+    LedgerEntry,
+    UsageRollup,
+)
+from broker.storage.tables.catalog import (
+    CatalogImport,
+    CatalogOffer,
+    PausedProvider,
+    Preset,
+    PresetVersion,
+)
 from broker.storage.tables.columns import columns, table
-from broker.storage.tables.credentials import ProviderCredential
 from broker.storage.tables.files import StoredFile
-from broker.storage.tables.jobs import Attempt, Generation, Job, JobPayload
-from broker.storage.tables.ledger import LedgerAccount, LedgerEntry
-from broker.storage.tables.native_batches import NativeBatch, NativeLine
-from broker.storage.tables.presets import Preset, PresetVersion
-from broker.storage.tables.providers import PausedProvider
-from broker.storage.tables.usage import UsageRollup
+from broker.storage.tables.jobs import Attempt, CoalescedJob, Generation, Job, JobPayload
 from broker.storage.tables.webhooks import Delivery, DeliveryAttempt, WebhookEndpoint, WebhookSecret
 
 __all__ = [

@@ -1,8 +1,4 @@
-"""Batches and their lines. A line that was understood is an ordinary job.
-
-What a batch has done is counted from its jobs while it runs, so that a line's end costs nothing
-more than any job's; the totals are written down once, when the batch ends.
-"""
+"""Batches and their lines; native batches at providers and their jobs."""
 
 from typing import Any, ClassVar
 
@@ -76,3 +72,47 @@ class BatchLine(SQLModel, table=True):
     job_id: str | None = None  # several lines share one where the batch asked for `dedupe`
     digest: str | None = None  # of what is asked, where the batch asked for `dedupe`
     error: str | None = Field(default=None, sa_column=Column(Text))  # JSON {status, error}
+
+
+_OPEN_NATIVE = "state IN ('submitting', 'creating', 'running', 'in_doubt')"
+
+
+class NativeBatch(SQLModel, table=True):
+    """One batch at a provider, from the intention to the last line booked."""
+
+    __tablename__: ClassVar[Any] = "native_batches"
+    __table_args__: ClassVar[Any] = (
+        partial_index("ix_native_batches_due", "next_poll_at", where=_OPEN_NATIVE),
+    )
+
+    id: str = Field(primary_key=True)  # nb_…; also the marker that the provider is sent
+    provider: str
+    native_model: str
+    operation: str
+    state: str  # see `broker.native_batches`
+    lines: int  # jobs it was made of
+    upstream_id: str | None = None  # the provider's name for it, once we know it
+    input_file_id: str | None = None
+    guessed: bool = False  # found again without our marker: it may be somebody else's
+    create_sent_at: int | None = Field(default=None, sa_column=big(nullable=True))
+    completed: int = 0  # lines with an answer, as the provider counts while it runs
+    failed: int = 0
+    polls: int = 0  # looks in a row: they become rarer
+    next_poll_at: int = Field(sa_column=big())
+    give_up_at: int = Field(sa_column=big())  # what has not been answered by then goes elsewhere
+    cancel_sent: bool = False
+    lease_owner: str | None = None  # who takes its next step
+    lease_expires_at: int | None = Field(default=None, sa_column=big(nullable=True))
+    error: str | None = Field(default=None, sa_column=Column(Text))
+    created_at: int = Field(sa_column=big())
+    ended_at: int | None = Field(default=None, sa_column=big(nullable=True))
+
+
+class NativeLine(SQLModel, table=True):
+    """A job's attempt that was made as a line of a provider's batch."""
+
+    __tablename__: ClassVar[Any] = "native_lines"
+
+    native_batch_id: str = Field(primary_key=True, foreign_key="native_batches.id")
+    job_id: str = Field(primary_key=True, foreign_key="jobs.id")
+    attempt: int

@@ -1,4 +1,4 @@
-"""What imports put over the price list that comes with the package."""
+"""Catalog imports, paused providers, and presets."""
 
 from typing import Any, ClassVar
 
@@ -33,3 +33,41 @@ class CatalogOffer(SQLModel, table=True):
     offer: str | None = Field(
         default=None, sa_column=Column(Text, nullable=True)
     )  # JSON; null = withdrawn: what else is known of the endpoint counts again
+
+
+class PausedProvider(SQLModel, table=True):
+    """A provider that an operator has paused: no process calls it until the row is gone."""
+
+    __tablename__: ClassVar[Any] = "paused_providers"
+
+    provider: str = Field(primary_key=True)
+    reason: str | None = Field(default=None, sa_column=Column(Text))
+    paused_by: str
+    paused_at: int = Field(sa_column=big())
+
+
+class Preset(SQLModel, table=True):
+    """A name under which a workspace keeps a model, a system prompt and parameters."""
+
+    __tablename__: ClassVar[Any] = "presets"
+    __table_args__: ClassVar[Any] = (Index("uq_presets_slug", "workspace_id", "slug", unique=True),)
+
+    id: str = Field(primary_key=True)  # preset_…
+    workspace_id: str = Field(foreign_key="workspaces.id")
+    slug: str
+    version: int  # the one that calls get
+    created_at: int = Field(sa_column=big())
+    updated_at: int = Field(sa_column=big())
+
+
+class PresetVersion(SQLModel, table=True):
+    """What a preset holds. Never changed: a change is another version."""
+
+    __tablename__: ClassVar[Any] = "preset_versions"
+
+    preset_id: str = Field(primary_key=True, foreign_key="presets.id")
+    version: int = Field(primary_key=True)  # from 1
+    api_key_id: str  # who made it
+    system_prompt: str | None = Field(default=None, sa_column=Column(Text))
+    config: str = Field(sa_column=Column(Text, nullable=False))  # JSON: fields of a body
+    created_at: int = Field(sa_column=big())

@@ -1,8 +1,4 @@
-"""Jobs, their attempts, and what came of them. A job's state is written by `broker.lifecycle` only.
-
-Hot rows are narrow: a job's bodies live apart in `job_payloads`, so that claiming, renewing a lease
-and recording never rewrite a prompt.
-"""
+"""Jobs, payloads, attempts, generations, coalesced jobs. States: `broker.lifecycle` only."""
 
 from typing import Any, ClassVar
 
@@ -169,3 +165,21 @@ class Generation(SQLModel, table=True):
     first_token_ms: int | None = None
     duration_ms: int
     created_at: int = Field(sa_column=big())
+
+
+class CoalescedJob(SQLModel, table=True):
+    """A job that asked to be one call with its equals: it makes the call, or waits for its end."""
+
+    __tablename__: ClassVar[Any] = "coalesced_jobs"
+    __table_args__: ClassVar[Any] = (
+        Index("ix_coalesced_jobs_call", "workspace_id", "fingerprint"),
+        partial_index(
+            "uq_coalesced_jobs_leader", "workspace_id", "fingerprint", where="leads", unique=True
+        ),
+    )
+
+    job_id: str = Field(primary_key=True, foreign_key="jobs.id")
+    workspace_id: str
+    fingerprint: str  # of operation and body
+    lane: str  # the job's own, should it come to lead
+    leads: bool  # makes the call; the others of the same fingerprint wait for it

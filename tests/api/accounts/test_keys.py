@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import event
 
 from api.core.auth import Keyring
-from broker.accounts import DEFAULT_WORKSPACE, CallerKind, Role, authenticate, members, users
+from broker.accounts import DEFAULT_WORKSPACE, CallerKind, Role, authenticate, users
+from broker.accounts import users as members
 from broker.clock import now_ms
 from tests.api.conftest import Api
 

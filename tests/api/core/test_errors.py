@@ -12,7 +12,7 @@ from api.core.errors import error_response
 from broker import errors
 from broker.completion import OWN_ERROR_TYPES, ErrorType
 from broker.errors import WaybillError, http_status
-from broker.jobs.refusals import failure
+from broker.jobs.error_envelope import failure
 from workers.adapters.errors.classification import classify
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/errors.md").read_text()

@@ -14,7 +14,8 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from api.core.auth import SESSION_COOKIE
-from broker.accounts import DEFAULT_WORKSPACE, Role, members, users
+from broker.accounts import DEFAULT_WORKSPACE, Role, users
+from broker.accounts import users as members
 from broker.accounts.audit import CLI
 from broker.administration import users as people
 from broker.administration.users import NewUser

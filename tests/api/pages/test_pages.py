@@ -8,7 +8,8 @@ import pytest
 
 from api.core.auth import SESSION_COOKIE
 from api.pages import sign_in as signing_in
-from broker.accounts import DEFAULT_WORKSPACE, Role, members, sessions, users
+from broker.accounts import DEFAULT_WORKSPACE, Role, sessions, users
+from broker.accounts import users as members
 from broker.accounts.audit import CLI
 from broker.administration import apps
 from broker.administration import users as people

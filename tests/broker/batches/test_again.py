@@ -3,7 +3,7 @@
 import orjson
 import pytest
 
-from broker.batches.again import failed_lines
+from broker.batches.results import failed_lines
 
 
 @pytest.mark.parametrize(

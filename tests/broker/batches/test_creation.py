@@ -2,7 +2,7 @@ import pytest
 
 from broker import batches
 from broker.batches import BatchEnd, BatchState, BatchWish, new_batch
-from broker.batches.inputs import delete_files_many
+from broker.batches.creation import delete_files_many
 from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, window_ms
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
 from broker.requests.operations import Operation

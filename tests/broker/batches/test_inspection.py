@@ -5,8 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from broker.batches import Inspector, inspection
-from broker.batches.inspection import LISTED, Splitter
+from broker.batches import Inspector
+from broker.batches import lines as inspection
+from broker.batches.lines import LISTED, Splitter
 
 
 def inspected(data, size=7):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.security.egress.addresses import METADATA, is_allowed, is_listed
+from broker.security.egress import METADATA, is_allowed, is_listed
 
 REFUSED_V4 = {
     "this network": ("0.0.0.0", "0.255.255.255"),

@@ -3,7 +3,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.providers.health import histogram
+from broker.providers.health import counts as histogram
 
 VALUES = st.lists(st.floats(0.1, 3_600_000), min_size=1, max_size=200)
 

@@ -6,7 +6,7 @@ Who finds none waits rather than fails (litellm#1152), N processes have not N ti
 
 import asyncio
 
-from broker.providers.pacing import Busy, Cause, Limits, script
+from broker.providers.pacing import Busy, Cause, Limits, shared
 from broker.queues import Lane
 
 TEN = Limits(max_concurrency=10)
@@ -44,7 +44,7 @@ async def test_who_finds_no_slot_is_sent_away_and_not_kept_waiting(start):
 
 async def test_what_a_killed_process_held_comes_back(start, redis, monkeypatch):
     # Given a process that holds all slots and is killed
-    monkeypatch.setattr(script, "LEASE_MS", 300)
+    monkeypatch.setattr(shared, "LEASE_MS", 300)
     one, other = start(2, TEN)
     await one.begin_many(10)
     one.die()
@@ -57,7 +57,7 @@ async def test_what_a_killed_process_held_comes_back(start, redis, monkeypatch):
 
 async def test_a_living_process_keeps_its_slots_without_new_calls(start, monkeypatch):
     # Given a process whose calls take long, and that says so again and again
-    monkeypatch.setattr(script, "LEASE_MS", 2_500)
+    monkeypatch.setattr(shared, "LEASE_MS", 2_500)
     one, other = start(2, TEN)
     await one.begin_many(10)
     # When more than its lease has passed

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from broker.providers.endpoint_stats import Pause, PauseReason
 from broker.providers.pacing import Throttles
-from broker.providers.pacing.throttle import LONGEST_GUESS_MS, LONGEST_PAUSE_MS, QUIET_MS
+from broker.providers.pacing.limits import LONGEST_GUESS_MS, LONGEST_PAUSE_MS, QUIET_MS
 
 NOW = 1_800_000_000_000
 HOT = ("alpha", "acme/small")

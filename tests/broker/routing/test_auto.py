@@ -9,7 +9,7 @@ from broker.errors import InvalidRequestError, NoEndpointError
 from broker.pricing import Price
 from broker.providers.endpoint_stats import Snapshot
 from broker.routing import Ask, Circumstances, Needs, Preferences, Sort, classify
-from broker.routing.auto_options import AutoWishes, auto_wishes
+from broker.routing.auto_router import AutoWishes, auto_wishes
 from broker.routing.filters import filters
 from tests.broker.routing.worlds import NOW, OPEN_CIRCUIT, USD, at, seen
 

@@ -6,11 +6,11 @@ from sqlalchemy import select
 from broker import webhooks
 from broker.security.encryption import Seal
 from broker.storage.tables import Delivery, DeliveryAttempt, WebhookEndpoint
-from broker.webhooks import EndpointWish, claims, due, leases, records
+from broker.webhooks import EndpointWish, claims, due, records
+from broker.webhooks import records as leases
 from broker.webhooks.claims import ClaimDelivery, ClaimNext
 from broker.webhooks.due import DueDeliveries
-from broker.webhooks.leases import RescueDeliveries
-from broker.webhooks.records import DeliveryEnding
+from broker.webhooks.records import DeliveryEnding, RescueDeliveries
 from broker.webhooks.schedule import follow
 from tests.factories import NOW, run
 

@@ -18,8 +18,7 @@ from broker.webhooks.due import (
     DueDeliveries,
     due_many,
 )
-from broker.webhooks.leases import LOST
-from broker.webhooks.records import record_many
+from broker.webhooks.records import LOST, record_many
 from broker.webhooks.schedule import GIVE_UP_MS, HandedBack
 from tests.broker.webhooks.factories import (
     LEASE,

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from broker.webhooks.events import Scheme, SignatureKind
 from broker.webhooks.signing import (
     PRIVATE,
     PUBLIC,
@@ -19,7 +20,6 @@ from broker.webhooks.signing import (
     public_key,
     sign,
 )
-from broker.webhooks.vocabulary import Scheme, SignatureKind
 
 BODY = '{"type":"job.completed","data":{"id":"job_ä"}}'.encode()
 

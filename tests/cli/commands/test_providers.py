@@ -2,8 +2,8 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from broker.catalog import Offer, applied
-from broker.catalog.changes import Change, Kind
+from broker.catalog import Offer, imports
+from broker.catalog.imports import Change, Kind
 from broker.pricing import Price
 from broker.providers.configuration import configured
 from broker.providers.endpoints import Endpoint
@@ -264,7 +264,7 @@ def test_models_that_an_import_brought_are_counted(waybill, simulator, tmp_path)
     with open_database() as database, database.transaction() as connection:
         endpoint = Endpoint("mine", "acme/new", "new", Price(prompt=1))
         change = Change(("mine", "acme/new"), Kind.NEW, None, Offer(endpoint))
-        applied.apply(connection, [change], source="a test", now=1)
+        imports.apply(connection, [change], source="a test", now=1)
     assert counted(waybill("list", toml=config)) == 1
 
 

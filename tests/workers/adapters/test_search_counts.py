@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from broker.catalog.search_fees import search_fee
+from broker.catalog.vendor_facts import search_fee
 from broker.completion import CompletionRequest
 from workers.adapters.registry import ADAPTERS
 

@@ -16,7 +16,7 @@ from broker.completion import (
     Failure,
 )
 from broker.lifecycle.retries import REACTIONS
-from broker.requests.file_parser import FileParser, read_file_parser
+from broker.requests.plugins import FileParser, read_file_parser
 from tests.workers.media.pdfs import data_uri, make_pdf, read_here
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS

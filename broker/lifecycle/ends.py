@@ -1,0 +1,58 @@
+"""A job's end as a value, and a provider's answer made fit to be stored."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import orjson
+
+from broker.billing.ledger import Held
+from broker.completion import Failure, Json
+from broker.jobs.states import JobState
+from broker.lifecycle.claims import ClaimedJob
+from broker.usage import Consumption
+
+
+class EndingJob(Held, Protocol):
+    """A row of `jobs` with what its end is about: its hold, and who hears of it."""
+
+    webhook: str | None
+    batch_id: str | None
+    coalesced_with: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A job in which nothing more happens by itself."""
+
+    job: EndingJob
+    state: JobState
+    now: int
+    consumed: Consumption | None = None  # what is added to the usage
+
+
+def error_json(job: ClaimedJob, failure: Failure) -> str:
+    """Return the error of a failed job, as it is stored and shown."""
+    error: Json = {
+        "error_type": failure.error_type.value,
+        "message": failure.message,
+        "provider": job.endpoint.provider,
+        "provider_code": failure.provider_code,
+        "http_status": failure.http_status,
+        "retry_after": failure.retry_after,
+        "raw": failure.raw,
+    }
+    said = {name: value for name, value in error.items() if value is not None}
+    return orjson.dumps(stored(said)).decode()
+
+
+def stored(columns: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: storable(value) if isinstance(value, str) else value
+        for name, value in columns.items()
+    }
+
+
+def storable(text: str) -> str:
+    """A provider's words without what PostgreSQL or JSON refuse: NUL and half surrogate pairs."""
+    return text.replace("\0", "").encode(errors="replace").decode()

@@ -1,0 +1,155 @@
+"""The limits that a job is counted against, and scheduled jobs that come under them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, or_, select, text, update
+
+from broker.accounts import Principal, RequestLimits
+from broker.jobs.states import JobState
+from broker.queues import NATIVE_LANE
+from broker.rate_limits.limiter import Limiter
+from broker.rate_limits.rules import Limit, LimitKind
+from broker.settings import Settings
+from broker.storage.tables import ApiKey, Job, Workspace, table
+
+
+def limits_of(
+    principal: Principal, row: Mapping[str, Any], settings: Settings, *, is_free: bool = False
+) -> Sequence[Limit]:
+    """Return the limits of a new job (its row is given): its key's, its workspace's, free models'.
+
+    `is_free`: a free model was asked for, under whatever name, see `routing.names_free_model`.
+
+    A job for later counts as a request, and as open once its time has come (`coming`).
+    Nor is one open that goes into a provider's batch, where it waits for hours.
+    """
+    is_open = row["state"] != JobState.SCHEDULED.value and row["lane"] != NATIVE_LANE
+    limits = [
+        *_own("key", principal.api_key_id, principal.limits, is_open=is_open),
+        *_own("workspace", principal.workspace_id, principal.workspace_limits, is_open=is_open),
+    ]
+    if is_free:
+        limits += free_limits(principal, settings)
+    return limits
+
+
+def free_limits(principal: Principal, settings: Settings) -> list[Limit]:
+    """Return the limits of `:free` models: a workspace's, so that more keys raise nothing."""
+    name, told = f"free:{principal.workspace_id}", "the workspace's limit of free models"
+    minute, day = settings.free_requests_per_minute, free_per_day(principal, settings)
+    limits = [Limit(LimitKind.RATE, name, minute, told)] if minute else []
+    return [*limits, Limit(LimitKind.DAY, name, day, told)] if day else limits
+
+
+def free_per_day(principal: Principal, settings: Settings) -> int:
+    """Return the day's limit of `:free` models (0 = none); a workspace may have its own."""
+    own = principal.settings.get("free_requests_per_day")
+    return own if isinstance(own, int) and own >= 0 else settings.free_requests_per_day
+
+
+def open_limits(
+    api_key_id: str, of_key: RequestLimits, workspace_id: str, of_workspace: RequestLimits
+) -> list[Limit]:
+    """Return what a job for later is counted against as its time comes."""
+    limits = [
+        *_own("key", api_key_id, of_key, is_open=True),
+        *_own("workspace", workspace_id, of_workspace, is_open=True),
+    ]
+    return [limit for limit in limits if limit.kind is LimitKind.OPEN]
+
+
+def _own(whose: str, name: str, limits: RequestLimits, *, is_open: bool) -> Iterator[Limit]:
+    told = f"the {whose}'s limit"
+    if limits.requests_per_minute is not None:
+        yield Limit(LimitKind.RATE, name, limits.requests_per_minute, told)
+    if limits.max_concurrent_jobs is not None and is_open:
+        yield Limit(LimitKind.OPEN, name, limits.max_concurrent_jobs, told)
+
+
+LOOK_AGAIN_MS = 1_000
+
+_jobs = table(Job)
+_keys = table(ApiKey)
+_workspaces = table(Workspace)
+_IS_SCHEDULED = text("jobs.state = 'scheduled'")  # of the index `ix_jobs_scheduled`, word for word
+_COMING = (
+    select(
+        _jobs.c.id,
+        _keys.c.id.label("api_key_id"),
+        _workspaces.c.id.label("workspace_id"),
+        _keys.c.max_concurrent_jobs.label("of_key"),
+        _workspaces.c.max_concurrent_jobs.label("of_workspace"),
+    )
+    .with_hint(_jobs, "INDEXED BY ix_jobs_scheduled", "sqlite")
+    .join(_keys, _keys.c.id == _jobs.c.api_key_id)
+    .join(_workspaces, _workspaces.c.id == _jobs.c.workspace_id)
+    .where(
+        _IS_SCHEDULED,
+        _jobs.c.lane != NATIVE_LANE,
+        _jobs.c.dispatch_at <= bindparam("now"),
+        or_(
+            _keys.c.max_concurrent_jobs.is_not(None),
+            _workspaces.c.max_concurrent_jobs.is_not(None),
+        ),
+    )
+    .order_by(_jobs.c.available_at, _jobs.c.id)
+)
+_POSTPONE = (
+    update(_jobs)
+    .where(_jobs.c.id == bindparam("of_job"), _IS_SCHEDULED)
+    .values(dispatch_at=bindparam("again_at"))
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """A job whose time has come, and what its key and workspace allow at a time."""
+
+    job_id: str
+    limits: Sequence[Limit]
+
+
+def coming(connection: Connection, now: int) -> list[Coming]:
+    """Return the jobs that are due and may have to wait, oldest first."""
+    return [Coming(row.id, _limits(row)) for row in connection.execute(_COMING, {"now": now})]
+
+
+async def without_place(limiter: Limiter, due: Sequence[Coming], now: int) -> list[str]:
+    """Count these jobs as open; return those for which there is no place now."""
+    full: set[Limit] = set()
+    waiting = []
+    for job in due:
+        if full.isdisjoint(job.limits):
+            refusal = await limiter.take(job.limits, job.job_id, now)
+            if refusal is None:
+                continue
+            full.add(refusal.limit)
+        waiting.append(job.job_id)
+    return waiting
+
+
+@dataclass(frozen=True, slots=True)
+class Postponed:
+    """Jobs that wait for a place, and when that was."""
+
+    job_ids: Sequence[str]
+    now: int
+
+
+def postpone_many(connection: Connection, groups: Sequence[Postponed]) -> Sequence[None]:
+    """Have the dispatcher look at these jobs a little later."""
+    rows = [
+        {"of_job": job_id, "again_at": each.now + LOOK_AGAIN_MS}
+        for each in groups
+        for job_id in sorted(each.job_ids)
+    ]
+    connection.execute(_POSTPONE, rows)
+    return [None] * len(groups)
+
+
+def _limits(row: Any) -> Sequence[Limit]:
+    of_key = RequestLimits(max_concurrent_jobs=row.of_key)
+    of_workspace = RequestLimits(max_concurrent_jobs=row.of_workspace)
+    return open_limits(row.api_key_id, of_key, row.workspace_id, of_workspace)

@@ -1,0 +1,126 @@
+"""Webhook event types, their closed sets, and payloads `{type, timestamp, data}`. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Protocol
+
+import orjson
+
+from broker.completion import Json
+from broker.ids import new_id
+
+ENDPOINT_DISABLED = "endpoint.disabled"
+TEST = "endpoint.test"
+JOB_EVENTS = ("job.completed", "job.failed", "job.cancelled", "job.expired", "job.needs_review")
+BATCH_EVENTS = tuple(  # OpenAI's names
+    f"batch.{state}" for state in ("completed", "failed", "cancelled", "expired")
+)
+EVENT_TYPES = (
+    *JOB_EVENTS,
+    *BATCH_EVENTS,
+    "budget.threshold",
+    "provider.disabled",
+    "credential.disabled",
+    ENDPOINT_DISABLED,
+    TEST,
+)
+"""Everything that is ever sent."""
+
+
+class PayloadKind(StrEnum):
+    THIN = "thin"  # ids and status: the receiver asks for the rest
+    FULL = "full"  # the object as GET shows it
+
+
+class Scheme(StrEnum):
+    STANDARD = "standard"  # Standard Webhooks 1.0.0
+    OPENROUTER = "openrouter"  # the headers and envelope of OpenRouter's job webhooks
+
+
+class SignatureKind(StrEnum):
+    V1 = "v1"  # HMAC-SHA256, one secret on both sides
+    V1A = "v1a"  # Ed25519, the receiver has the public key only
+
+
+class DeliveryState(StrEnum):
+    PENDING = "pending"  # waits for its next attempt
+    RUNNING = "running"  # an attempt is under way, under a lease
+    DELIVERED = "delivered"  # the receiver said 2xx
+    EXHAUSTED = "exhausted"  # every attempt failed
+    CANCELLED = "cancelled"  # its endpoint was disabled or deleted
+
+
+MISSING = (DeliveryState.EXHAUSTED, DeliveryState.CANCELLED)
+"""What never arrived and is not tried again by itself."""
+
+
+def is_wanted(event_type: str, wanted: Sequence[str], *, is_line: bool = False) -> bool:
+    """Tell whether a filter lets a type through: `job.*` what begins so, an empty one all.
+
+    Lines of batches are thousands: an empty filter keeps them out, they are asked for by name.
+    """
+    if not wanted:
+        return not is_line
+    return any(
+        event_type == each or (each.endswith(".*") and event_type.startswith(each[:-1]))
+        for each in wanted
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookEvent:
+    """Something that happened in a workspace and that its receivers may want to hear."""
+
+    workspace_id: str
+    type: str  # one of EVENT_TYPES
+    subject_id: str  # the job, batch or endpoint it happened to
+    now: int
+    data: Json  # thin: ids and status
+    webhook: str | None = None  # the subject's own: JSON {url, events}
+    is_line: bool = False  # it happened to a line of a batch, which has events of its own
+    id: str = field(default_factory=lambda: new_id("evt_"))
+
+
+class Subject(Protocol):
+    """What something happened to: a row of `jobs` or `batches`."""
+
+    id: str
+    workspace_id: str
+    webhook: str | None
+
+
+def job_event(job: Subject, state: str, now: int, *, is_line: bool = False) -> WebhookEvent:
+    """Return the event of a job that came to this state."""
+    return _event("job", job, state, now, is_line=is_line)
+
+
+def batch_event(batch: Subject, state: str, now: int) -> WebhookEvent:
+    """Return the event of a batch that ended in this state."""
+    return _event("batch", batch, state, now, is_line=False)
+
+
+def _event(kind: str, subject: Subject, state: str, now: int, *, is_line: bool) -> WebhookEvent:
+    data = {"id": subject.id, "object": kind, "status": state}
+    return WebhookEvent(
+        subject.workspace_id, f"{kind}.{state}", subject.id, now, data, subject.webhook, is_line
+    )
+
+
+def body(event: WebhookEvent, scheme: Scheme, document: Json | None = None) -> bytes:
+    """Return the bytes to sign and send; `document` is the whole object, where that is wanted."""
+    moment: Json
+    if scheme is Scheme.OPENROUTER:
+        moment = {"created_at": event.now // 1000}
+    else:
+        at = datetime.fromtimestamp(event.now / 1000, UTC)
+        moment = {"timestamp": at.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+    return orjson.dumps({"type": event.type, **moment, "data": document or event.data})
+
+
+def thinned(sent: bytes) -> bytes:
+    """Return a body that held a whole object with what names it only."""
+    told: Json = orjson.loads(sent)
+    data = {name: told["data"].get(name) for name in ("id", "object", "status")}
+    return orjson.dumps(told | {"data": data})
