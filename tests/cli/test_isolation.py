@@ -22,14 +22,14 @@ def test_a_variable_of_another_program_is_not_passed_on(monkeypatch, name):
 PROGRAM = """
 import asyncio, os
 from cli.main import app
-from cli.start import forks
+from cli.start import processes
 
 if __name__ == "__main__":
     try:
         app(["--version"])
     except SystemExit:
         pass
-    assert asyncio.run(forks.ask(os.path.basename, "/a/b")) == "b"
+    assert asyncio.run(processes.call_in_fork(os.path.basename, "/a/b")) == "b"
     from broker.dispatch.publisher import sending_app
     from workers.runtime.app import app as consumer
     for celery in (consumer, sending_app("redis://nowhere:6379/0")):
