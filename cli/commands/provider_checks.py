@@ -70,7 +70,7 @@ def check(provider: Provider, http: httpx.Client) -> Finding:
 def probe(provider: Provider, adapter: Adapter) -> HttpRequest:
     """Build the GET that a check sends."""
     upstream = upstream_of(provider)
-    chat = adapter.request(CompletionRequest(body={"messages": []}, model=MODEL), upstream)
+    chat = adapter.build_request(CompletionRequest(body={"messages": []}, model=MODEL), upstream)
     url = _address(provider, chat.url)
     if provider.wire == "bedrock":  # a signature is for one address only
         return authorize(HttpRequest(url, {}, b"", method="GET"), upstream)
@@ -108,7 +108,7 @@ def _refused(provider: Provider, adapter: Adapter, response: httpx.Response) -> 
     status = response.status_code
     if status in NO_LIST:
         return _no_list(provider, response)
-    failure = adapter.error(status, response.headers, response.content)
+    failure = adapter.read_error(status, response.headers, response.content)
     told = " ".join(failure.message.split())[:SHOWN]
     if failure.error_type in REFUSED:
         return Finding(

@@ -95,7 +95,7 @@ CASES = {
 def test_every_token_is_paid_once_at_its_own_price(case):
     wire, body, nanos = CASES[case]
     request = CompletionRequest(body={"messages": []}, model="m")
-    usage = ADAPTERS[wire].answer(json.dumps(body).encode(), request).usage
+    usage = ADAPTERS[wire].read_response(json.dumps(body).encode(), request).usage
     assert cost(PRICE, usage) == nanos
 
 
@@ -124,5 +124,5 @@ def test_every_token_is_paid_once_at_its_own_price(case):
 )
 def test_sound_and_pictures_are_paid_as_they_are_counted(operation, body, nanos):
     request = CompletionRequest(body={}, model="m")
-    document = OPERATIONS[operation, "openai"].answer(json.dumps(body).encode(), request)
+    document = OPERATIONS[operation, "openai"].read_response(json.dumps(body).encode(), request)
     assert cost(PRICE, document.usage) == nanos

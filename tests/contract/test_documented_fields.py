@@ -58,7 +58,7 @@ def sent(wire, body, quirks=()):
         "p", "https://h/v1", "a:b", options={"region": "us-east-1"}, quirks=frozenset(quirks)
     )
     request = CompletionRequest({"messages": [TURN], **asked}, "some-model")
-    return json.loads(ADAPTERS[wire].request(request, upstream).body)
+    return json.loads(ADAPTERS[wire].build_request(request, upstream).body)
 
 
 def refusal(wire, body, quirks=()):

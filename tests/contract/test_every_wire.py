@@ -61,7 +61,7 @@ def test_the_check_of_its_keys_knows_what_to_ask(adapter):
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_request_carries_the_key_in_a_header_alone(adapter, stream):
     upstream = Upstream(slug="p", base_url=HOST, api_key=KEY, headers={"X-Extra": "1"})
-    built = adapter.request(asked(stream=stream), upstream)
+    built = adapter.build_request(asked(stream=stream), upstream)
     assert built.url.startswith("https://provider.example/")
     assert json.loads(built.body)
     assert any(KEY in value for value in built.headers.values())
@@ -74,7 +74,7 @@ def test_a_request_carries_the_key_in_a_header_alone(adapter, stream):
 def test_a_request_leaves_the_callers_body_as_it_was(adapter):
     request = asked()
     before = json.dumps(request.body)
-    adapter.request(request, Upstream(slug="p", base_url=HOST, api_key=KEY))
+    adapter.build_request(request, Upstream(slug="p", base_url=HOST, api_key=KEY))
     assert json.dumps(request.body) == before
 
 
@@ -82,20 +82,20 @@ def test_a_request_leaves_the_callers_body_as_it_was(adapter):
 @pytest.mark.parametrize("body", BODIES)
 def test_an_answer_that_is_none_is_an_error(adapter, body):
     with pytest.raises((MalformedAnswerError, ProviderFailureError)):
-        adapter.answer(body, asked())
+        adapter.read_response(body, asked())
 
 
 @EVERY
 def test_a_stream_without_a_byte_is_an_error(adapter):
     with pytest.raises(MalformedAnswerError):
-        adapter.reader(asked(stream=True)).close()
+        adapter.create_stream_reader(asked(stream=True)).close()
 
 
 @EVERY
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 422, 429, 500, 503, 529])
 @pytest.mark.parametrize("body", BODIES)
 def test_an_error_is_classified_whatever_it_says(adapter, status, body):
-    failure = adapter.error(status, {}, body)
+    failure = adapter.read_error(status, {}, body)
     assert failure.outcome is AttemptOutcome.REJECTED
     assert failure.http_status == status
     assert failure.message

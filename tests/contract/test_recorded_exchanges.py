@@ -85,7 +85,7 @@ def oracle_of(exchange: dict[str, Any]) -> Any:
 
 
 def read_stream(exchange: dict[str, Any], cuts: list[int]) -> list[Chunk]:
-    reader = adapter_of(exchange).reader(request_of(exchange))
+    reader = adapter_of(exchange).create_stream_reader(request_of(exchange))
     body = body_of(exchange)
     edges = [0, *cuts, len(body)]
     chunks: list[Chunk] = []
@@ -97,7 +97,7 @@ def read_stream(exchange: dict[str, Any], cuts: list[int]) -> list[Chunk]:
 def read(exchange: dict[str, Any]) -> tuple[Any, Any]:
     if "stream" in exchange["tags"]:
         return fold(read_stream(exchange, []))
-    completion = adapter_of(exchange).answer(body_of(exchange), request_of(exchange))
+    completion = adapter_of(exchange).read_response(body_of(exchange), request_of(exchange))
     return completion.choices, completion.usage
 
 
@@ -200,7 +200,9 @@ def test_no_cutting_changes_a_stream(exchange):
 @pytest.mark.parametrize("exchange", recordings(failed=True))
 def test_an_error_gets_a_suiting_type(exchange):
     response = exchange["response"]
-    failure = adapter_of(exchange).error(response["status"], response["headers"], body_of(exchange))
+    failure = adapter_of(exchange).read_error(
+        response["status"], response["headers"], body_of(exchange)
+    )
     assert failure.outcome is AttemptOutcome.REJECTED
     assert failure.http_status == response["status"]
     assert failure.error_type in suiting(response["status"], response["body"])

@@ -47,13 +47,13 @@ def answer(exchange: dict[str, Any]) -> Any:
     assert adapter
     status, body = exchange["response"]["status"], exchange["response"]["body"].encode()
     if status >= 300:
-        failure = adapter.error(status, exchange["response"]["headers"], body)
+        failure = adapter.read_error(status, exchange["response"]["headers"], body)
         assert failure.error_type in suiting(status, body.decode())
         assert failure.message
         return None
     asked = exchange["request"]["body"]
     request = CompletionRequest(body={} if "b64" in asked else asked, model=exchange["model"] or "")
-    return adapter.answer(body, request)
+    return adapter.read_response(body, request)
 
 
 @pytest.mark.parametrize("exchange", recordings("embeddings"))
@@ -134,7 +134,7 @@ def test_recorded_order_and_scores_are_kept(exchange: dict[str, Any]) -> None:
 
 def test_an_embedding_asked_as_base64_is_packed_where_the_provider_sends_numbers() -> None:
     request = CompletionRequest({"input": "x", "encoding_format": "base64"}, "embed")
-    answer = OPERATIONS[Operation.EMBEDDINGS, "gemini"].answer(
+    answer = OPERATIONS[Operation.EMBEDDINGS, "gemini"].read_response(
         b'{"embeddings": [{"values": [0.5, -1.0]}]}', request
     )
     (entry,) = answer.body["data"]
@@ -147,7 +147,7 @@ def test_a_transcription_is_sent_as_a_form_that_a_server_can_read() -> None:
         {"input_audio": {"data": sound, "format": "wav"}, "language": "en"}, "whisper-1"
     )
     upstream = Upstream(slug="openai", base_url="https://host/v1", api_key="key")
-    sent = OPERATIONS[Operation.TRANSCRIPTIONS, "openai"].request(request, upstream)
+    sent = OPERATIONS[Operation.TRANSCRIPTIONS, "openai"].build_request(request, upstream)
 
     assert sent.url == "https://host/v1/audio/transcriptions"
     assert sent.headers["content-type"].startswith("multipart/form-data; boundary=")

@@ -16,7 +16,7 @@ BASE = 3_000_000
 
 
 def read(wire: str, pieces: list[bytes]) -> None:
-    reader = ADAPTERS[wire].reader(REQUEST)
+    reader = ADAPTERS[wire].create_stream_reader(REQUEST)
     try:
         for piece in pieces:
             reader.feed(piece)

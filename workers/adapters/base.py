@@ -106,26 +106,26 @@ class Adapter(ABC):
     """The deviations from the wire that a provider's row may declare."""
 
     @abstractmethod
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         """Translate a chat completion into the provider's HTTP request."""
 
     @abstractmethod
-    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         """Translate a whole 2xx body. Raises MalformedAnswerError or ProviderFailureError."""
 
     @abstractmethod
-    def reader(self, request: CompletionRequest) -> StreamReader:
+    def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
         """Return a fresh reader for a streamed 2xx body."""
 
     usage_name: ClassVar[str] = "usage"
     """The field of an answer that states its usage."""
 
     @abstractmethod
-    def usage(self, raw: Any) -> Usage | None:
+    def read_usage(self, raw: Any) -> Usage | None:
         """Translate the value of that field."""
 
     @abstractmethod
-    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         """Classify a non-2xx answer. Never raises, whatever the body."""
 
 

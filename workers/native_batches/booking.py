@@ -139,7 +139,7 @@ def _read(run: JobRun, route: ProviderRoute, answer: bytes) -> Completion | Docu
     assert adapter is not None  # it built the line
     try:
         request = replace(run.request, quirks=route.upstream.quirks)
-        read = adapter.answer(answer, request)
+        read = adapter.read_response(answer, request)
     except ProviderFailureError as error:
         return error.failure
     except (MalformedAnswerError, *MISSHAPEN) as error:
@@ -149,7 +149,7 @@ def _read(run: JobRun, route: ProviderRoute, answer: bytes) -> Completion | Docu
             ErrorType.PROVIDER_UNAVAILABLE,
             f"{run.job.endpoint.provider} sent an answer of an unknown shape.",
             answered=True,
-            usage=adapter.usage(stated_usage(answer, adapter.usage_name)),
+            usage=adapter.read_usage(stated_usage(answer, adapter.usage_name)),
         )
     return replace(read, service_tier=BATCH_TIER) if isinstance(read, Completion) else read
 

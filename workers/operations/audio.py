@@ -33,7 +33,7 @@ class OpenAiTranscriptions(OperationAdapter):
     operation = Operation.TRANSCRIPTIONS
     wires = ("openai", "azure", "mistral")
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         upstream = at_home(upstream)
         boundary = uuid.uuid4().hex
         content = f"multipart/form-data; boundary={boundary}"
@@ -43,7 +43,7 @@ class OpenAiTranscriptions(OperationAdapter):
             body=_form(request, boundary),
         )
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         if request.body.get("response_format") in PLAIN:
             text = body.decode(errors="replace")
             return Document({"text": text, "response_format": request.body["response_format"]})
@@ -107,10 +107,10 @@ class OpenAiSpeech(OperationAdapter):
     operation = Operation.SPEECH
     wires = ("openai", "azure")
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         return json_request("/audio/speech", request, upstream, request.body)
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         if not body:
             raise MalformedAnswerError("no sound in the answer")
         kind = SPOKEN.get(str(request.body.get("response_format") or "mp3"), "audio/mpeg")

@@ -29,22 +29,22 @@ class OperationAdapter(ABC):
     wires: ClassVar[tuple[str, ...]]
 
     @abstractmethod
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         """Translate OpenAI's body into the provider's HTTP request."""
 
     @abstractmethod
-    def answer(self, body: bytes, request: CompletionRequest) -> Completion | Document:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Completion | Document:
         """Translate a whole 2xx body. Raises MalformedAnswerError or ProviderFailureError."""
 
-    def reader(self, request: CompletionRequest) -> StreamReader:  # noqa: ARG002
+    def create_stream_reader(self, request: CompletionRequest) -> StreamReader:  # noqa: ARG002
         raise MalformedAnswerError(f"{self.operation.value} does not stream")
 
     usage_name: ClassVar[str] = "usage"
 
-    def usage(self, raw: Any) -> Usage | None:
+    def read_usage(self, raw: Any) -> Usage | None:
         return read_usage(raw)
 
-    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)
 
 

@@ -86,10 +86,10 @@ class OpenAiEmbeddings(OperationAdapter):
     operation = Operation.EMBEDDINGS
     wires = ("openai", "azure", "mistral")
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         return json_request("/embeddings", request, upstream, request.body)
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         parsed = answer_object(body)
         found = entries(parsed, "data")
         if all(isinstance(entry.get("index"), int) for entry in found):
@@ -113,7 +113,7 @@ class Int8Embeddings(OpenAiEmbeddings):
     numbers they are: a common scale does not change a cosine similarity.
     """
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         path = "/embeddings" if upstream.base_url.endswith("/v1") else "/v1/embeddings"
         body = {**request.body, "encoding_format": "base64_int8"}
         return json_request(path, request, upstream, body)
@@ -136,7 +136,7 @@ class GeminiEmbeddings(OperationAdapter):
     operation = Operation.EMBEDDINGS
     wires = ("gemini",)
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         name = request.model.removeprefix("models/").removeprefix("google/")
         return HttpRequest(
             url=f"{upstream.base_url}/models/{quote(name)}:batchEmbedContents",
@@ -146,7 +146,7 @@ class GeminiEmbeddings(OperationAdapter):
             ),
         )
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         parsed = parse_object(body)
         single = parsed.get("embedding")
         found = [single] if isinstance(single, dict) else entries(parsed, "embeddings")
@@ -169,7 +169,7 @@ class CohereEmbeddings(OperationAdapter):
     operation = Operation.EMBEDDINGS
     wires = ("cohere",)
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         body: Json = {
             "model": request.model,
             "texts": texts(request),
@@ -184,7 +184,7 @@ class CohereEmbeddings(OperationAdapter):
             body=orjson.dumps(body),
         )
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         parsed = parse_object(body)
         found: Any = parsed.get("embeddings")
         if isinstance(found, dict):  # by type: the first that is there

@@ -45,13 +45,13 @@ class OpenAiImages(OperationAdapter):
     operation = Operation.IMAGES
     wires = ("openai", "azure")
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         body = {name: value for name, value in request.body.items() if name != "response_format"}
         if request.model.startswith(ASKS_FOR_BYTES):
             body["response_format"] = "b64_json"
         return json_request("/images/generations", request, upstream, body)
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         parsed = answer_object(body)
         media: list[Media] = []
         data = [_kept(entry, media) for entry in entries(parsed, "data")]
@@ -118,15 +118,15 @@ class GeminiImages(OperationAdapter):
     wires = ("gemini",)
     _chat = GeminiAdapter()
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         if _predicts(request):
             return _prediction(request, upstream)
-        return self._chat.request(_as_chat(request), upstream)
+        return self._chat.build_request(_as_chat(request), upstream)
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         if _predicts(request):
             return _predicted(refuse_failure(parse(body)), request)
-        completion = self._chat.answer(body, _as_chat(request))
+        completion = self._chat.read_response(body, _as_chat(request))
         media = [
             picture(image["image_url"]["url"].partition(",")[2])
             for choice in completion.choices

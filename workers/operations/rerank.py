@@ -20,10 +20,10 @@ class OpenAiRerank(OperationAdapter):
     operation = Operation.RERANK
     wires = ("openai",)
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         return json_request("/rerank", request, upstream, request.body)
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Document:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         parsed = answer_object(body)
         # Voyage answers under OpenAI's name for a list, the others under Cohere's
         name = "results" if "results" in parsed else "data"
@@ -39,7 +39,7 @@ class OpenAiRerank(OperationAdapter):
 class CohereRerank(OpenAiRerank):
     wires = ("cohere",)
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         body = {name: value for name, value in request.body.items() if name in _COHERE}
         return HttpRequest(
             url=cohere_url(upstream, "/v2/rerank"),

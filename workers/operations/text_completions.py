@@ -24,15 +24,15 @@ class OpenAiCompletions(OperationAdapter):
     operation = Operation.COMPLETIONS
     wires = ("openai", "azure")
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         body = dict(request.body)
         set_streaming(body, stream=request.stream, quirks=upstream.quirks)
         return json_request("/completions", request, upstream, body)
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         return read_texts(parse(body), request)
 
-    def reader(self, request: CompletionRequest) -> StreamReader:
+    def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
         return TextStream(request)
 
 

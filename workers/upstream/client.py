@@ -155,7 +155,7 @@ async def call(
             watch.byte()
             if not response.is_success:
                 body = await read_body(response, watch, MAX_ERROR_BYTES, cut=True)
-                return adapter.error(response.status_code, response.headers, body)
+                return adapter.read_error(response.status_code, response.headers, body)
             on_headers(response.headers)
             return await _answer(response, adapter, request, watch, max_bytes, assembly)
     except TimeoutError:
@@ -201,16 +201,18 @@ async def _answer(
     body = b""
     try:
         if request.stream or is_event_stream(response.headers):
-            await read_stream(response, adapter.reader(request), watch, most, assembly)
+            await read_stream(
+                response, adapter.create_stream_reader(request), watch, most, assembly
+            )
             return assembly.completion()
         body = await read_body(response, watch, most)
         if isinstance(adapter, Adapter) and looks_like_events(body):
             return _replayed(body, adapter, request, assembly)
-        return adapter.answer(body, request)
+        return adapter.read_response(body, request)
     except CutOffError:
         raise
     except (MalformedAnswerError, AnswerTooLargeError, *MISSHAPEN) as error:
-        stated = adapter.usage(stated_usage(body, adapter.usage_name))
+        stated = adapter.read_usage(stated_usage(body, adapter.usage_name))
         raise _UnreadableError(stated or assembly.completion().usage) from error
 
 
@@ -219,7 +221,7 @@ def build(
 ) -> HttpRequest | Failure:
     """Translate the request; what cannot be translated was never sent."""
     try:
-        return adapter.request(request, upstream)
+        return adapter.build_request(request, upstream)
     except ProviderFailureError as error:
         return error.failure
     except MISSHAPEN as error:
@@ -235,7 +237,7 @@ def _replayed(
     assembly: Assembly,
 ) -> Completion:
     """Read events that came whole, under the content type of something else."""
-    reader = adapter.reader(request)
+    reader = adapter.create_stream_reader(request)
     for chunk in (*reader.feed(body), *reader.close()):
         assembly.add(chunk)
     return assembly.completion()

@@ -66,7 +66,7 @@ ANSWERS = {
 @pytest.mark.parametrize(("native", "word"), ROWS)
 def test_every_wire_reads_every_vendors_words(wire, native, word):
     answer = json.dumps(ANSWERS[wire](native)).encode()
-    [choice] = ADAPTERS[wire].answer(answer, REQUEST).choices
+    [choice] = ADAPTERS[wire].read_response(answer, REQUEST).choices
     assert choice["finish_reason"] == word
     assert choice["native_finish_reason"] == (native if native or wire == "openai" else None) or (
         native == ""
@@ -77,7 +77,7 @@ def test_every_wire_reads_every_vendors_words(wire, native, word):
 def test_a_streamed_choice_is_read_by_the_same_table(native, word):
     delta = {"role": "assistant", "content": TEXT}
     event = {"choices": [{"index": 0, "delta": delta, "finish_reason": native or "stop"}]}
-    reader = ADAPTERS["openai"].reader(REQUEST)
+    reader = ADAPTERS["openai"].create_stream_reader(REQUEST)
     chunks = reader.feed(b"data: " + json.dumps(event).encode() + b"\n\ndata: [DONE]\n\n")
     chunks += reader.close()
     [finish] = [

@@ -59,8 +59,8 @@ def test_junk_anywhere(wire, data):
     path = data.draw(st.sampled_from(list(paths(ANSWERS[wire]))))
     body = json.dumps(planted(ANSWERS[wire], path, data.draw(JUNK))).encode()
     with suppress(MalformedAnswerError, ProviderFailureError):
-        ADAPTERS[wire].answer(body, REQUEST)
+        ADAPTERS[wire].read_response(body, REQUEST)
     with suppress(MalformedAnswerError, ProviderFailureError):
-        reader = ADAPTERS[wire].reader(REQUEST)
+        reader = ADAPTERS[wire].create_stream_reader(REQUEST)
         reader.feed(body if wire == "bedrock" else b"data: " + body + b"\n\n")
         reader.close()

@@ -13,7 +13,7 @@ PLAIN = CompletionRequest(body={"input": ["a", "b"]}, model="m")
 
 def test_embeddings_without_indexes_keep_their_order():
     data = [{"index": None, "embedding": [1.0]}, {"embedding": [2.0]}]
-    read = OpenAiEmbeddings().answer(json.dumps({"data": data}).encode(), PLAIN)
+    read = OpenAiEmbeddings().read_response(json.dumps({"data": data}).encode(), PLAIN)
     assert [entry["embedding"] for entry in read.body["data"]] == [[1.0], [2.0]]
 
 
@@ -21,15 +21,15 @@ def test_embeddings_without_indexes_keep_their_order():
 def test_what_is_no_vector(vector):
     body = json.dumps({"data": [{"index": 0, "embedding": vector}]}).encode()
     with pytest.raises(MalformedAnswerError):
-        OpenAiEmbeddings().answer(body, PACKED)
+        OpenAiEmbeddings().read_response(body, PACKED)
 
 
 def test_a_count_that_is_no_object():
     body = json.dumps({"embeddings": [{"values": [1.0]}], "usageMetadata": "x"}).encode()
-    assert GeminiEmbeddings().answer(body, PLAIN).usage is None
+    assert GeminiEmbeddings().read_response(body, PLAIN).usage is None
 
 
 def test_a_ranking_that_names_no_document():
     body = json.dumps({"results": [{"index": None, "relevance_score": 1}]}).encode()
     with pytest.raises(MalformedAnswerError):
-        OpenAiRerank().answer(body, PLAIN)
+        OpenAiRerank().read_response(body, PLAIN)

@@ -17,11 +17,11 @@ def request(model="mistral-small-latest", stream=False, **body):
 
 
 def told(*args, **body):
-    return json.loads(MistralAdapter().request(request(*args, **body), UPSTREAM).body)
+    return json.loads(MistralAdapter().build_request(request(*args, **body), UPSTREAM).body)
 
 
 def test_address():
-    sent = MistralAdapter().request(request(), UPSTREAM)
+    sent = MistralAdapter().build_request(request(), UPSTREAM)
     assert sent.url == "https://api.mistral.ai/v1/chat/completions"
     assert sent.headers["authorization"] == "Bearer key"
 
@@ -131,10 +131,10 @@ def test_lists_of_parts():
     message = {"role": "assistant", "content": PARTS}
     body = json.dumps({"choices": [{"message": message, "finish_reason": "stop"}]}).encode()
     asked = request(messages=[*HELLO, RESULTS])
-    read = MistralAdapter().answer(body, asked).choices[0]["message"]
+    read = MistralAdapter().read_response(body, asked).choices[0]["message"]
     assert {name: read[name] for name in wanted} == wanted
 
-    reader = MistralAdapter().reader(asked)
+    reader = MistralAdapter().create_stream_reader(asked)
     folded = {"content": "", "reasoning": "", "annotations": []}
     for part in PARTS:
         choice = {"index": 0, "delta": {"content": [part]}, "finish_reason": None}

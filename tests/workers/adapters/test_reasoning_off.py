@@ -18,7 +18,7 @@ ALWAYS_REASON = [
 def build(wire, model, **body):
     asked = {"messages": [{"role": "user", "content": "a"}], **body}
     upstream = Upstream("p", "https://h/v1", api_key="a:b", options={"region": "us-east-1"})
-    return ADAPTERS[wire].request(CompletionRequest(asked, model), upstream)
+    return ADAPTERS[wire].build_request(CompletionRequest(asked, model), upstream)
 
 
 @pytest.mark.parametrize(("wire", "model"), ALWAYS_REASON)

@@ -35,9 +35,9 @@ def usages(wire, model, payload):
     """Return the usage of a whole answer and of a stream of one event."""
     adapter, body = ADAPTERS[wire], json.dumps(payload).encode()
     request = CompletionRequest({"messages": []}, model)
-    reader = adapter.reader(CompletionRequest({"messages": []}, model, stream=True))
+    reader = adapter.create_stream_reader(CompletionRequest({"messages": []}, model, stream=True))
     chunks = [*reader.feed(b"data: " + body + b"\n\n"), *reader.close()]
-    return adapter.answer(body, request).usage, next(c.usage for c in chunks if c.usage)
+    return adapter.read_response(body, request).usage, next(c.usage for c in chunks if c.usage)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_anthropic_bills_each_search():
         "usage": {"input_tokens": 1, "output_tokens": 1,
                   "server_tool_use": {"web_search_requests": 3, "web_fetch_requests": 2}},
     }  # fmt: skip
-    answer = ADAPTERS["anthropic"].answer(
+    answer = ADAPTERS["anthropic"].read_response(
         json.dumps(payload).encode(), CompletionRequest({"messages": []}, "claude-sonnet-4-5")
     )
     assert answer.usage.searches == 3

@@ -17,7 +17,7 @@ SMILE = ("\\ud83d", "\\ude0a")
 
 
 def read(wire, data):
-    reader = ADAPTERS[wire].reader(REQUEST)
+    reader = ADAPTERS[wire].create_stream_reader(REQUEST)
     assembly = Assembly(lambda _: None)
     for chunk in (*reader.feed(data), *reader.close()):
         assembly.add(chunk)

@@ -181,7 +181,7 @@ CALL_IDS = {
 def test_every_wire_sends_calls_with_ids_of_their_own(wire, messages):
     upstream = Upstream(slug="p", base_url="https://provider.example/v1", api_key="a:b", wire=wire)
     request = CompletionRequest(body={"messages": messages}, model="m")
-    sent = json.loads(ADAPTERS[wire].request(request, upstream).body)
+    sent = json.loads(ADAPTERS[wire].build_request(request, upstream).body)
     call_name, result_name = CALL_IDS.get(wire, ("id", "tool_call_id"))
     calls, results = _found(sent, call_name), _found(sent, result_name)
     if wire == "bedrock":
@@ -200,7 +200,7 @@ def test_functions_of_the_form_before_tools_are_kept_or_become_tools(wire, choic
     asked = {"messages": [USER], "functions": functions}
     asked |= {"function_call": choice} if choice else {}
     upstream = Upstream(slug="p", base_url="https://provider.example/v1", api_key="a:b", wire=wire)
-    sent = json.loads(ADAPTERS[wire].request(CompletionRequest(asked, "m"), upstream).body)
+    sent = json.loads(ADAPTERS[wire].build_request(CompletionRequest(asked, "m"), upstream).body)
     if wire in ("openai", "azure"):
         assert sent["functions"] == functions
         assert sent.get("function_call") == choice

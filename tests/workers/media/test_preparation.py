@@ -354,7 +354,9 @@ async def test_every_wire_can_send_what_was_prepared(wire, shop, fetch):
         read_pdf=read_here,
     )
     upstream = Upstream("x", "https://x.example/v1", api_key="a:b", options={"region": "us-east-1"})
-    sent = adapter.request(CompletionRequest(result.body, "some-model"), upstream).body.decode()
+    sent = adapter.build_request(
+        CompletionRequest(result.body, "some-model"), upstream
+    ).body.decode()
     if "image" not in adapter.fetches:
         assert base64.b64encode(PNG).decode() in sent
     if "file" in adapter.accepts and adapter.reads_files:
@@ -417,7 +419,9 @@ async def test_every_wire_sends_plain_base64_whatever_the_spelling(wire, kind, s
         asked, modalities=ALL, adapter=adapter, fetch=no_fetch, read_pdf=read_here
     )
     upstream = Upstream("x", "https://x.example/v1", api_key="a:b", options={"region": "us-east-1"})
-    sent = adapter.request(CompletionRequest(result.body, "some-model"), upstream).body.decode()
+    sent = adapter.build_request(
+        CompletionRequest(result.body, "some-model"), upstream
+    ).body.decode()
     assert f'{plain}"' in sent
 
 

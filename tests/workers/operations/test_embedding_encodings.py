@@ -30,7 +30,7 @@ def asked(encoding):
 
 def answered(embedding, encoding, quirks=QUIRKS):
     answer = json.dumps({"data": [{"index": 0, "embedding": embedding}]}).encode()
-    [entry] = adapter(quirks).answer(answer, asked(encoding)).body["data"]
+    [entry] = adapter(quirks).read_response(answer, asked(encoding)).body["data"]
     return entry["embedding"]
 
 
@@ -68,7 +68,9 @@ def test_what_is_no_vector_is_an_error(embedding):
 )
 @pytest.mark.parametrize("encoding", ["float", "base64", None])
 def test_perplexity_is_asked_for_bytes_at_its_own_address(base, url, encoding):
-    built = adapter().request(asked(encoding), Upstream("perplexity", base, "k", quirks=QUIRKS))
+    built = adapter().build_request(
+        asked(encoding), Upstream("perplexity", base, "k", quirks=QUIRKS)
+    )
     assert built.url == url
     assert json.loads(built.body) == {
         "input": "a",

@@ -23,7 +23,7 @@ def asked(model, **more):
 
 def failure_of(answer, model=DRAWS):
     with pytest.raises(ProviderFailureError) as caught:
-        GeminiImages().answer(json.dumps(answer).encode(), asked(model))
+        GeminiImages().read_response(json.dumps(answer).encode(), asked(model))
     return caught.value.failure
 
 
@@ -56,7 +56,9 @@ def test_an_answer_without_an_image_is_final_with_its_reason_and_its_usage(answe
 
 def test_what_is_drawn_is_kept():
     image = {"inlineData": {"mimeType": "image/png", "data": PNG}}
-    document = GeminiImages().answer(json.dumps(candidate("STOP", image)).encode(), asked(DRAWS))
+    document = GeminiImages().read_response(
+        json.dumps(candidate("STOP", image)).encode(), asked(DRAWS)
+    )
     assert [media.content for media in document.media] == [base64.b64decode(PNG)]
 
 
@@ -68,7 +70,7 @@ def test_what_is_drawn_is_kept():
     ],
 )
 def test_imagen_predicts(upstream, url):
-    built = GeminiImages().request(asked(IMAGEN, n=2, size="1792x1024"), upstream)
+    built = GeminiImages().build_request(asked(IMAGEN, n=2, size="1792x1024"), upstream)
     assert built.url == url
     assert json.loads(built.body) == {
         "instances": [{"prompt": "A red square"}],
@@ -78,7 +80,7 @@ def test_imagen_predicts(upstream, url):
 
 def test_imagens_pictures_are_kept_and_counted():
     answer = {"predictions": [{"mimeType": "image/png", "bytesBase64Encoded": PNG}] * 2}
-    document = GeminiImages().answer(json.dumps(answer).encode(), asked(IMAGEN))
+    document = GeminiImages().read_response(json.dumps(answer).encode(), asked(IMAGEN))
     assert len(document.media) == len(document.body["data"]) == document.usage.output_images == 2
 
 

@@ -34,7 +34,7 @@ def read(data: bytes, request: CompletionRequest = REQUEST) -> tuple[list, Any]:
     """Return the choices of all chunks, and the answer that they fold to."""
     shown = []
     assembly = Assembly(lambda chunk: shown.extend(chunk.choices))
-    reader = ADAPTER.reader(request)
+    reader = ADAPTER.create_stream_reader(request)
     for each in [*reader.feed(data), *reader.close()]:
         assembly.add(each)
     return shown, assembly.completion()
@@ -76,7 +76,7 @@ def test_a_streamed_text_is_whole_and_finishes_once(name: str, size: int) -> Non
     data = STREAMS[name]
     shown: list[dict] = []
     assembly = Assembly(lambda chunk: shown.extend(chunk.choices))
-    reader = ADAPTER.reader(REQUEST)
+    reader = ADAPTER.create_stream_reader(REQUEST)
     for start in range(0, len(data), size):
         for each in reader.feed(data[start : start + size]):
             assembly.add(each)
@@ -94,7 +94,7 @@ def test_a_streamed_text_is_whole_and_finishes_once(name: str, size: int) -> Non
 def test_a_text_that_looks_like_a_thought_stays_a_text() -> None:
     text = "<think>not a thought</think> but a text"
     _, streamed = read(stream(*(chunk(piece(letter)) for letter in text), chunk(piece("", "stop"))))
-    whole = ADAPTER.answer(json.dumps(chunk(piece(text, "stop"))).encode(), REQUEST)
+    whole = ADAPTER.read_response(json.dumps(chunk(piece(text, "stop"))).encode(), REQUEST)
     for answer in (streamed, whole):
         assert answer.choices[0]["message"]["content"] == text
         assert "reasoning" not in answer.choices[0]["message"]
@@ -123,7 +123,7 @@ def test_a_stream_ends_only_with_the_last_text(prompt: Any, n: int | None, count
     """Usage that comes with the end of the first text is not the end of the answer."""
     request = CompletionRequest(body={"prompt": prompt, "n": n}, model="m", stream=True)
     texts = [chunk(piece(f"text {i}", "stop", index=i), usage=USAGE) for i in range(count)]
-    reader, shown = ADAPTER.reader(request), []
+    reader, shown = ADAPTER.create_stream_reader(request), []
     for each in texts:
         shown += reader.feed(stream(each, done=False))
     shown += reader.close()
@@ -154,7 +154,7 @@ def test_log_probabilities_are_joined() -> None:
     ],
 )
 def test_a_finish_reason_has_one_word(native: str | None, reason: str) -> None:
-    whole = ADAPTER.answer(json.dumps(chunk(piece("a", native))).encode(), REQUEST)
+    whole = ADAPTER.read_response(json.dumps(chunk(piece("a", native))).encode(), REQUEST)
     assert whole.choices[0]["finish_reason"] == reason
     assert whole.choices[0]["native_finish_reason"] == native
     if native is not None:
@@ -165,7 +165,7 @@ def test_a_finish_reason_has_one_word(native: str | None, reason: str) -> None:
 
 def test_an_error_in_the_stream_comes_after_the_text_before_it() -> None:
     data = stream(chunk(piece("a")), {"error": {"message": "too busy", "code": 503}}, done=False)
-    reader = ADAPTER.reader(REQUEST)
+    reader = ADAPTER.create_stream_reader(REQUEST)
     [before] = reader.feed(data)
     assert before.choices[0]["delta"]["content"] == "a"
     with pytest.raises(ProviderFailureError) as caught:
@@ -181,11 +181,13 @@ def test_a_stream_that_breaks_off_is_no_answer() -> None:
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"choices": [1]}', b'{"choices": "a"}', b"no"])
 def test_an_answer_without_texts_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedAnswerError):
-        ADAPTER.answer(body, REQUEST)
+        ADAPTER.read_response(body, REQUEST)
 
 
 def test_usage_is_read_from_a_whole_answer() -> None:
-    answer = ADAPTER.answer(json.dumps(chunk(piece("a", "stop"), usage=USAGE)).encode(), REQUEST)
+    answer = ADAPTER.read_response(
+        json.dumps(chunk(piece("a", "stop"), usage=USAGE)).encode(), REQUEST
+    )
     assert answer.usage == Usage(input=4, output=2)
 
 
@@ -195,12 +197,12 @@ def test_usage_is_read_from_a_whole_answer() -> None:
 )
 def test_a_stream_is_requested_with_its_usage(quirks: frozenset[str], options: Any) -> None:
     upstream = Upstream(slug="x", base_url="https://host/v1", quirks=quirks)
-    sent = json.loads(ADAPTER.request(REQUEST, upstream).body)
+    sent = json.loads(ADAPTER.build_request(REQUEST, upstream).body)
     assert (sent["stream"], sent.get("stream_options")) == (True, options)
 
 
 def test_a_whole_answer_is_requested_without_stream_fields() -> None:
     request = CompletionRequest(body={"prompt": "x", "stream": False}, model="m")
-    sent = ADAPTER.request(request, UPSTREAM)
+    sent = ADAPTER.build_request(request, UPSTREAM)
     assert json.loads(sent.body) == {"prompt": "x", "model": "m"}
     assert sent.url == "https://host/v1/completions"

@@ -18,7 +18,7 @@ QUOTED = {'x"; name="model': "dear", 'x"\r\nContent-Type: text/html\r\n\r\n': "<
 def form(sound_format="wav", **fields):
     sound = {"data": base64.b64encode(b"sound").decode(), "format": sound_format}
     body = {"input_audio": sound, **fields}
-    return OpenAiTranscriptions().request(CompletionRequest(body, "whisper-1"), UPSTREAM).body
+    return OpenAiTranscriptions().build_request(CompletionRequest(body, "whisper-1"), UPSTREAM).body
 
 
 def heads(body):
@@ -67,7 +67,9 @@ def test_a_sounds_format_cannot_leave_its_quotes(name):
 def test_the_sound_may_be_written_in_any_spelling_of_base64_or_as_a_data_uri(data):
     sound = {"input_audio": {"data": data}}
     validated(SCHEMAS[Operation.TRANSCRIPTIONS], sound)
-    built = OpenAiTranscriptions().request(CompletionRequest(sound, "whisper-1"), UPSTREAM).body
+    built = (
+        OpenAiTranscriptions().build_request(CompletionRequest(sound, "whisper-1"), UPSTREAM).body
+    )
     assert b"\r\n\r\nsound\r\n--" in built
     name = b"audio.mp3" if "audio" in data.lower() else b"audio.wav"
     assert name in built

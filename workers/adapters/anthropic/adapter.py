@@ -32,7 +32,7 @@ class AnthropicAdapter(Adapter):
     fetches = accepts
     reads_files = True
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         body = request_body(request, upstream.quirks)
         if Quirk.VERTEX in upstream.quirks:
             body = {"anthropic_version": VERTEX_VERSION, **body}
@@ -43,16 +43,16 @@ class AnthropicAdapter(Adapter):
             headers["anthropic-beta"] = f"{betas},{_FILES_BETA}" if betas else _FILES_BETA
         return HttpRequest(_url(request, upstream), headers, orjson.dumps(body))
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         return read_answer(parse(body), request)
 
-    def reader(self, request: CompletionRequest) -> StreamReader:
+    def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
         return AnthropicStream(request)
 
-    def usage(self, raw: Any) -> Usage | None:
+    def read_usage(self, raw: Any) -> Usage | None:
         return read_usage(raw)
 
-    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)
 
 

@@ -76,7 +76,7 @@ class BedrockAdapter(Adapter):
     wire = "bedrock"
     opens = ("s3://",)
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         unsigned = HttpRequest(
             url=_url(request, upstream),
             headers=_headers(upstream, stream=request.stream),
@@ -84,16 +84,16 @@ class BedrockAdapter(Adapter):
         )
         return authorize(unsigned, upstream)
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         return read_document(body, request)
 
-    def reader(self, request: CompletionRequest) -> StreamReader:
+    def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
         return ConverseStream(request)
 
-    def usage(self, raw: Any) -> Usage | None:
+    def read_usage(self, raw: Any) -> Usage | None:
         return read_usage(raw)
 
-    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)
 
 

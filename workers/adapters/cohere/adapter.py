@@ -32,7 +32,7 @@ class CohereAdapter(Adapter):
     accepts = frozenset({"image"})
     fetches = accepts
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         return HttpRequest(
             url=cohere_url(upstream, "/v2/chat"),
             headers=cohere_headers(
@@ -41,14 +41,14 @@ class CohereAdapter(Adapter):
             body=orjson.dumps(request_body(request)),
         )
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         return read_document(body, request)
 
-    def reader(self, request: CompletionRequest) -> StreamReader:
+    def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
         return CohereStream(request)
 
-    def usage(self, raw: Any) -> Usage | None:
+    def read_usage(self, raw: Any) -> Usage | None:
         return read_usage(raw)
 
-    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)

@@ -36,23 +36,23 @@ class GeminiAdapter(Adapter):
     )
     reads_files = True
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         body = request_body(request, upstream.quirks)
         url = _url(request, upstream)
         return HttpRequest(
             url, request_headers(upstream, stream=request.stream), orjson.dumps(body)
         )
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         return read_answer(parse(body), request)
 
-    def reader(self, request: CompletionRequest) -> StreamReader:
+    def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
         return GeminiStream(request)
 
-    def usage(self, raw: Any) -> Usage | None:
+    def read_usage(self, raw: Any) -> Usage | None:
         return read_usage(raw)
 
-    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)
 
 

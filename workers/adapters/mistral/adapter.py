@@ -44,17 +44,17 @@ class MistralAdapter(OpenAiAdapter):
     fetches = accepts
     reads_files = True
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         told = replace(request, body=_told(with_tools(request.body), request.model))
-        return super().request(told, replace(upstream, quirks=upstream.quirks | _QUIRKS))
+        return super().build_request(told, replace(upstream, quirks=upstream.quirks | _QUIRKS))
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         payload = parse(body)
         for choice in objects(an_object(payload).get("choices")):
             annotate(choice, "message", 0, request)
         return read_answer(payload, request)
 
-    def reader(self, request: CompletionRequest) -> StreamReader:
+    def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
         return MistralStream(request)
 
 

@@ -57,25 +57,25 @@ class OpenAiAdapter(Adapter):
     quirks = frozenset(Quirk)
     fetches = frozenset({"image", "video"})
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         return HttpRequest(
             url=endpoint_url("/chat/completions", request.model, upstream),
             headers=request_headers(upstream, accept=EVENTS if request.stream else JSON),
             body=orjson.dumps(request_body(request, upstream.quirks)),
         )
 
-    def answer(self, body: bytes, request: CompletionRequest) -> Completion:
+    def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         # OpenRouter keeps a slow connection alive with blank lines before the JSON: a parser
         # that skips white space needs no more.
         return read_answer(parse(body), request)
 
-    def reader(self, request: CompletionRequest) -> StreamReader:
+    def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
         return OpenAiStream(request)
 
-    def usage(self, raw: Any) -> Usage | None:
+    def read_usage(self, raw: Any) -> Usage | None:
         return read_usage(raw)
 
-    def error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+    def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
         return classify(status, headers, body)
 
 
@@ -90,8 +90,8 @@ class AzureAdapter(OpenAiAdapter):
     accepts = frozenset({"image", "audio"})
     fetches = frozenset({"image"})
 
-    def request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        return super().request(request, addressed(upstream))
+    def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+        return super().build_request(request, addressed(upstream))
 
 
 def addressed(upstream: Upstream) -> Upstream:

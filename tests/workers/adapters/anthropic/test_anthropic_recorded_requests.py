@@ -217,7 +217,7 @@ def test_a_recorded_request_comes_out_the_same(name, written):
     wanted = recorded(name)
     request = CompletionRequest(written(wanted), wanted["model"], wanted.get("stream", False))
     to = Upstream(slug="anthropic", base_url="https://api.anthropic.com/v1")
-    sent = meaning(json.loads(AnthropicAdapter().request(request, to).body))
+    sent = meaning(json.loads(AnthropicAdapter().build_request(request, to).body))
     wanted.pop("context_management", None)  # Claude Code's own, without a word in OpenAI's form
     sent.get("thinking", {}).pop("display", None)  # said outright, because the default changed
     assert sent == meaning(wanted)

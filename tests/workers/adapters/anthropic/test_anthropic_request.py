@@ -21,7 +21,7 @@ SCHEMA = {"type": "object", "properties": {"a": {"type": "integer", "minimum": 1
 def sent(body, *quirks, model=BUDGETED, stream=False, **upstream):
     request = CompletionRequest(body={"messages": [HI], **body}, model=model, stream=stream)
     to = Upstream(slug="x", base_url="https://host/v1", quirks=frozenset(quirks), **upstream)
-    return AnthropicAdapter().request(request, to)
+    return AnthropicAdapter().build_request(request, to)
 
 
 def body_of(body, *quirks, **more):
@@ -71,7 +71,7 @@ def test_vertex():
         options=options,
         quirks=frozenset({"vertex"}),
     )
-    built = AnthropicAdapter().request(request, to)
+    built = AnthropicAdapter().build_request(request, to)
     place = "projects/p/locations/us-east5/publishers/anthropic/models/claude-opus-4-1@20250805"
     assert built.url == f"https://us-east5-aiplatform.googleapis.com/v1/{place}:streamRawPredict"
     assert built.headers["authorization"] == "Bearer k"

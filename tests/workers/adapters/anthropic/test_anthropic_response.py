@@ -14,7 +14,7 @@ WANTED = {"type": "json_schema", "json_schema": {"schema": {"type": "object"}}}
 def read(*content, stop="end_turn", body=None, **more):
     payload = {"type": "message", "id": "m", "content": list(content), "stop_reason": stop, **more}
     request = CompletionRequest(body={"messages": [], **(body or {})}, model="m")
-    return AnthropicAdapter().answer(json.dumps(payload).encode(), request)
+    return AnthropicAdapter().read_response(json.dumps(payload).encode(), request)
 
 
 def message(*content, **more):
@@ -143,7 +143,7 @@ def test_the_forced_tools_input_is_the_answer():
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"content": "text"}', b"not json"])
 def test_malformed_answers(body):
     with pytest.raises(MalformedAnswerError):
-        AnthropicAdapter().answer(body, CompletionRequest({}, "m"))
+        AnthropicAdapter().read_response(body, CompletionRequest({}, "m"))
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_malformed_answers(body):
 def test_an_error_inside_an_answer(kind, error_type, status):
     body = json.dumps({"type": "error", "error": {"type": kind, "message": "said"}}).encode()
     with pytest.raises(ProviderFailureError) as caught:
-        AnthropicAdapter().answer(body, CompletionRequest({}, "m"))
+        AnthropicAdapter().read_response(body, CompletionRequest({}, "m"))
     failure = caught.value.failure
     assert (failure.error_type, failure.http_status) == (error_type, status)
     assert (failure.provider_code, failure.message) == (kind, "said")
@@ -182,4 +182,4 @@ def test_an_error_inside_an_answer(kind, error_type, status):
 )  # fmt: skip
 def test_error_answers(status, kind, said, error_type):
     body = json.dumps({"type": "error", "error": {"type": kind, "message": said}}).encode()
-    assert AnthropicAdapter().error(status, {}, body).error_type is error_type
+    assert AnthropicAdapter().read_error(status, {}, body).error_type is error_type

@@ -41,7 +41,7 @@ def encoded(*events):
 
 def read(*events, body=None):
     request = CompletionRequest({"messages": [], **(body or {})}, "m", stream=True)
-    reader = AnthropicAdapter().reader(request)
+    reader = AnthropicAdapter().create_stream_reader(request)
     return reader.feed(encoded(*events)) + reader.close()
 
 
@@ -139,7 +139,7 @@ def test_the_forced_tools_input_is_the_answer():
 def test_an_error_in_the_middle():
     # platform.claude.com/docs/en/build-with-claude/streaming, "Error events".
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-    reader = AnthropicAdapter().reader(CompletionRequest({}, "m", stream=True))
+    reader = AnthropicAdapter().create_stream_reader(CompletionRequest({}, "m", stream=True))
     chunks = reader.feed(encoded(START, *block(0, "text", said("a"), text="")[:2], error))
     assert chunks[0].choices[0]["delta"]["content"] == "a"
     with pytest.raises(ProviderFailureError) as caught:
@@ -175,11 +175,11 @@ def test_a_document_in_a_streams_place():
     request = CompletionRequest({"messages": []}, "m", stream=True)
     whole = {"type": "message", "content": [{"type": "text", "text": "a"}], "usage": USAGE,
              "stop_reason": "end_turn"}  # fmt: skip
-    reader = AnthropicAdapter().reader(request)
+    reader = AnthropicAdapter().create_stream_reader(request)
     chunks = reader.feed(json.dumps(whole).encode()) + reader.close()
     assert chunks[0].choices[0]["delta"] == {"role": "assistant", "content": "a"}
     assert chunks[-1].usage
-    reader = AnthropicAdapter().reader(request)
+    reader = AnthropicAdapter().create_stream_reader(request)
     with pytest.raises(ProviderFailureError):
         reader.feed(b'{"type":"error","error":{"type":"api_error","message":"x"}}')
 
@@ -198,7 +198,7 @@ def test_a_named_error_event_keeps_the_status_its_type_stands_for(kind, status, 
     error = {"type": kind, "message": "Some words"}
     data = json.dumps(error if bare else {"type": "error", "error": error})
     with pytest.raises(ProviderFailureError) as caught:
-        AnthropicAdapter().reader(CompletionRequest({}, "m", stream=True)).feed(
+        AnthropicAdapter().create_stream_reader(CompletionRequest({}, "m", stream=True)).feed(
             f"event: error\ndata: {data}\n\n".encode()
         )
     assert caught.value.failure.http_status == status

@@ -22,7 +22,7 @@ POINT = {"cachePoint": {"type": "default"}}
 def told(model=NOVA, **body):
     upstream = Upstream("bedrock", "https://bedrock-runtime.us-east-1.amazonaws.com")
     request = CompletionRequest({"messages": HELLO, **body}, model)
-    return json.loads(BedrockAdapter().request(request, upstream).body)
+    return json.loads(BedrockAdapter().build_request(request, upstream).body)
 
 
 PARAMETERS = [

@@ -20,7 +20,7 @@ def answer(*blocks, stop="end_turn", **more):
 
 
 def read(payload):
-    return BedrockAdapter().answer(json.dumps(payload).encode(), REQUEST)
+    return BedrockAdapter().read_response(json.dumps(payload).encode(), REQUEST)
 
 
 def frame(payload, **headers):
@@ -55,7 +55,7 @@ METADATA = event("metadata", usage=USAGE, serviceTier={"type": "default"})
 
 def chunks(*frames, size=None):
     data = b"".join(frames)
-    reader = BedrockAdapter().reader(REQUEST)
+    reader = BedrockAdapter().create_stream_reader(REQUEST)
     size = size or len(data) or 1
     said = [
         chunk for at in range(0, len(data), size) for chunk in reader.feed(data[at : at + size])
@@ -199,7 +199,7 @@ EXCEPTIONS = [
 @pytest.mark.parametrize(("name", "message", "error_type", "status"), EXCEPTIONS)
 def test_exceptions_in_a_stream(name, message, error_type, status):
     failed = frame({"message": message}, message_type="exception", exception_type=name)
-    reader = BedrockAdapter().reader(REQUEST)
+    reader = BedrockAdapter().create_stream_reader(REQUEST)
     assert parts(reader.feed(delta(text="a") + failed))[0]["delta"]["content"] == "a"
     with pytest.raises(ProviderFailureError) as caught:
         reader.close()
@@ -236,10 +236,10 @@ def test_an_error_or_an_answer_in_a_streams_place():
 def test_what_is_no_answer():
     for body in (b"", b"[]", b"{}", b'{"output": {}}'):
         with pytest.raises(MalformedAnswerError):
-            BedrockAdapter().answer(body, REQUEST)
+            BedrockAdapter().read_response(body, REQUEST)
     nonsense = b'{"Output": {"__type": "com.amazon.coral.service#UnknownOperationException"}}'
     with pytest.raises(ProviderFailureError):
-        BedrockAdapter().answer(nonsense, REQUEST)
+        BedrockAdapter().read_response(nonsense, REQUEST)
 
 
 ERRORS = [
@@ -257,5 +257,5 @@ ERRORS = [
 def test_errors(status, name, message, error_type):
     headers = {"X-Amzn-ErrorType": f"{name}:http://internal.amazon.com/"}
     body = json.dumps({"message": message}).encode()
-    failure = BedrockAdapter().error(status, headers, body)
+    failure = BedrockAdapter().read_error(status, headers, body)
     assert (failure.error_type, failure.provider_code) == (error_type, name)

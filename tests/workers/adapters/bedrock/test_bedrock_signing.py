@@ -17,7 +17,7 @@ ARN = "arn:aws:bedrock:eu-west-1:123456789012:inference-profile/eu.amazon.nova-l
 def request(model="amazon.nova-lite-v1:0", base_url=HOST, *, stream=False, **more):
     upstream = Upstream("bedrock", base_url, **more)
     body = {"messages": [{"role": "user", "content": "hé"}]}
-    return BedrockAdapter().request(CompletionRequest(body, model, stream=stream), upstream)
+    return BedrockAdapter().build_request(CompletionRequest(body, model, stream=stream), upstream)
 
 
 def by_hand(sent, secret, region):

@@ -19,7 +19,7 @@ UPSTREAM = Upstream("cohere", "https://api.cohere.com", api_key="key", headers={
 
 def sent(upstream=UPSTREAM, stream=False, **body):
     request = CompletionRequest({"messages": HELLO, **body}, "command-a", stream=stream)
-    return CohereAdapter().request(request, upstream)
+    return CohereAdapter().build_request(request, upstream)
 
 
 def told(**body):

@@ -11,7 +11,7 @@ CALL = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": "
 
 
 def read(payload):
-    return CohereAdapter().answer(json.dumps(payload).encode(), REQUEST)
+    return CohereAdapter().read_response(json.dumps(payload).encode(), REQUEST)
 
 
 def answer(finish="COMPLETE", **message):
@@ -31,7 +31,7 @@ def end(finish="COMPLETE", **more):
 
 
 def chunks(data):
-    reader = CohereAdapter().reader(REQUEST)
+    reader = CohereAdapter().create_stream_reader(REQUEST)
     return reader.feed(data) + reader.close()
 
 
@@ -148,7 +148,7 @@ def test_log_probabilities():
 
 def test_what_came_before_a_failure_is_handed_over_first():
     failed = end("ERROR", error="invalid tool generation", error_type="INVALID_TOOL_GENERATION")
-    reader = CohereAdapter().reader(REQUEST)
+    reader = CohereAdapter().create_stream_reader(REQUEST)
     said = reader.feed(stream(delta("tool-plan-delta", tool_plan="I"), failed))
     assert parts(said)[0]["delta"]["reasoning"] == "I"
     with pytest.raises(ProviderFailureError) as caught:
@@ -186,7 +186,7 @@ def test_version_1_calls():
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"message": {}'])
 def test_what_is_no_answer(body):
     with pytest.raises(MalformedAnswerError):
-        CohereAdapter().answer(body, REQUEST)
+        CohereAdapter().read_response(body, REQUEST)
 
 
 ERRORS = [
@@ -200,6 +200,6 @@ ERRORS = [
 
 @pytest.mark.parametrize(("status", "body", "error_type"), ERRORS)
 def test_errors(status, body, error_type):
-    failure = CohereAdapter().error(status, {}, json.dumps(body).encode())
+    failure = CohereAdapter().read_error(status, {}, json.dumps(body).encode())
     assert failure.error_type is error_type
     assert failure.message == body["message"]

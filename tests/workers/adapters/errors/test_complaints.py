@@ -29,7 +29,7 @@ PLAN = Plan([PlannedEndpoint(make_endpoint(*each), "") for each in (HERE, THERE,
 def answered(status, body, *, wire="openai", headers=None, plan=PLAN):
     """The failure that an answer is, and what is decided after it at the plan's first place."""
     raw = body if isinstance(body, bytes) else orjson.dumps(body)
-    failure = ADAPTERS[wire].error(status, headers or {}, raw)
+    failure = ADAPTERS[wire].read_error(status, headers or {}, raw)
     situation = Situation(plan, 0, 1, 1, 5, seconds_left=60)
     return failure, decide(failure, situation, chance=0.5)
 

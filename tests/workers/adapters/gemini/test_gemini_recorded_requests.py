@@ -241,7 +241,7 @@ def test_a_recorded_request_comes_out_the_same(name, written):
     request = CompletionRequest(written(wanted), exchange["model"])
     quirks = frozenset({"vertex"} if vertex else ())
     to = Upstream(slug="google", base_url="https://h", quirks=quirks)
-    sent = json.loads(GeminiAdapter().request(request, to).body)
+    sent = json.loads(GeminiAdapter().build_request(request, to).body)
     wanted.pop("model", None)  # said once more by some SDKs, beside the address
     assert meaning(without_ids(sent)) == meaning(wanted)
 

@@ -21,7 +21,7 @@ SCHEMA = {"$schema": "x", "type": "object", "properties": {"a": {"type": ["strin
 def sent(body, *quirks, model=FLASH, stream=False, base_url=STUDIO, **upstream):
     request = CompletionRequest(body={"messages": [HI], **body}, model=model, stream=stream)
     to = Upstream(slug="x", base_url=base_url, quirks=frozenset(quirks), **upstream)
-    return GeminiAdapter().request(request, to)
+    return GeminiAdapter().build_request(request, to)
 
 
 def body_of(body, *quirks, **more):

@@ -16,7 +16,7 @@ def read(*parts, finish="STOP", body=None, usage=None, **candidate):
 def answer(payload, body=None):
     payload = {"responseId": "r", "modelVersion": "gemini-x", **payload}
     request = CompletionRequest({"messages": [], **(body or {})}, "m")
-    return GeminiAdapter().answer(json.dumps(payload).encode(), request)
+    return GeminiAdapter().read_response(json.dumps(payload).encode(), request)
 
 
 def message(*parts, **more):
@@ -105,7 +105,7 @@ def test_hidden_thoughts_keep_their_signatures():
 def test_what_was_said_can_be_sent_back():
     said = message({"text": "a", "thoughtSignature": "t"}, call(signature="s", id="c"), call("g"))
     request = CompletionRequest({"messages": [said]}, "gemini-3-pro-preview")
-    sent = GeminiAdapter().request(request, Upstream(slug="x", base_url="https://h"))
+    sent = GeminiAdapter().build_request(request, Upstream(slug="x", base_url="https://h"))
     parts = json.loads(sent.body)["contents"][0]["parts"]
     assert [part.get("thoughtSignature") for part in parts] == ["t", "s", None]
 
@@ -229,14 +229,14 @@ def error(code, status, said, **more):
 )  # fmt: skip
 def test_errors(code, status, said, error_type):
     body = json.dumps([error(code, status, said)]).encode()  # as the array stream sends them
-    failure = GeminiAdapter().error(code, {"content-type": "text/event-stream"}, body)
+    failure = GeminiAdapter().read_error(code, {"content-type": "text/event-stream"}, body)
     assert (failure.error_type, failure.message) == (error_type, said)
     with pytest.raises(ProviderFailureError) as caught:
-        GeminiAdapter().answer(body, CompletionRequest({}, "m"))
+        GeminiAdapter().read_response(body, CompletionRequest({}, "m"))
     assert caught.value.failure.error_type is error_type
 
 
 def test_the_wait_a_quota_asks_for():
     info = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": "48s"}
     body = json.dumps(error(429, "RESOURCE_EXHAUSTED", "wait", details=[info])).encode()
-    assert GeminiAdapter().error(429, {}, body).retry_after == 48
+    assert GeminiAdapter().read_error(429, {}, body).retry_after == 48

@@ -24,7 +24,7 @@ def array(*payloads):
 
 def read(data, body=None, size=None):
     request = CompletionRequest({"messages": [], **(body or {})}, "m", stream=True)
-    reader = GeminiAdapter().reader(request)
+    reader = GeminiAdapter().create_stream_reader(request)
     chunks = []
     step = size or len(data) or 1
     for start in range(0, len(data), step):
@@ -103,7 +103,7 @@ def test_each_candidate_finishes():
 def test_an_error_in_the_middle(framing):
     error = {"error": {"code": 503, "message": "The model is overloaded.", "status": "UNAVAILABLE"}}
     data = framing(chunk({"text": "a"}), error)
-    reader = GeminiAdapter().reader(CompletionRequest({}, "m", stream=True))
+    reader = GeminiAdapter().create_stream_reader(CompletionRequest({}, "m", stream=True))
     assert reader.feed(data)[0].choices[0]["delta"]["content"] == "a"
     with pytest.raises(ProviderFailureError) as caught:
         reader.close()

@@ -24,7 +24,7 @@ URLS = [
 
 def sent(base_url=HOST, options=None, **more):
     upstream = Upstream("azure", base_url, api_key="key", options=options or {}, **more)
-    return AzureAdapter().request(REQUEST, upstream)
+    return AzureAdapter().build_request(REQUEST, upstream)
 
 
 @pytest.mark.parametrize(("base_url", "options", "path"), URLS)
@@ -50,7 +50,7 @@ def test_content_filter_fields_are_no_failures():
         {"choices": [{"index": 0, "finish_reason": None, "content_filter_offsets": {}}]},
         {"choices": [{"index": 0, "delta": {}, "finish_reason": "content_filter"}]},
     ]
-    reader = AzureAdapter().reader(REQUEST)
+    reader = AzureAdapter().create_stream_reader(REQUEST)
     data = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
     chunks = reader.feed(data.encode()) + reader.close()
     assert chunks[0].choices[0]["delta"]["content"] == "a"
@@ -72,5 +72,5 @@ ERRORS = [
 
 @pytest.mark.parametrize(("status", "body", "error_type"), ERRORS)
 def test_errors(status, body, error_type):
-    failure = AzureAdapter().error(status, {}, json.dumps(body).encode())
+    failure = AzureAdapter().read_error(status, {}, json.dumps(body).encode())
     assert failure.error_type is error_type

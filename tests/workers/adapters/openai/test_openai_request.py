@@ -15,7 +15,7 @@ def sent(body, *quirks, stream=False, **upstream):
     to = Upstream(
         slug="x", base_url="https://host/v1", quirks=frozenset(map(str, quirks)), **upstream
     )
-    return OpenAiAdapter().request(request, to)
+    return OpenAiAdapter().build_request(request, to)
 
 
 def body_of(body, *quirks, stream=False):

@@ -12,7 +12,7 @@ LEGACY = CompletionRequest(body={"messages": [{}], "functions": []}, model="m")
 
 def answer(payload, request=REQUEST):
     data = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
-    return OpenAiAdapter().answer(data, request)
+    return OpenAiAdapter().read_response(data, request)
 
 
 def choice_of(message, request=REQUEST, **choice):

@@ -21,7 +21,7 @@ def delta(index=0, finish=None, **said):
 
 
 def read(*payloads, done=True, request=REQUEST):
-    reader = OpenAiAdapter().reader(request)
+    reader = OpenAiAdapter().create_stream_reader(request)
     text = "".join(map(event, payloads)) + (DONE if done else "")
     return reader.feed(text.encode()) + reader.close()
 
@@ -198,7 +198,7 @@ FAILURES = [
 
 @pytest.mark.parametrize(("failure", "error_type"), FAILURES)
 def test_a_failure_comes_after_the_chunks_before_it(failure, error_type):
-    reader = OpenAiAdapter().reader(REQUEST)
+    reader = OpenAiAdapter().create_stream_reader(REQUEST)
     text = event(delta(content="half")) + event(failure) + DONE
     assert parts(reader.feed(text.encode()))[0]["delta"]["content"] == "half"
     with pytest.raises(ProviderFailureError) as caught:
@@ -208,7 +208,7 @@ def test_a_failure_comes_after_the_chunks_before_it(failure, error_type):
 
 def test_groqs_error_event():
     error = {"error": {"message": "no", "code": "tool_use_failed", "status_code": 400}}
-    reader = OpenAiAdapter().reader(REQUEST)
+    reader = OpenAiAdapter().create_stream_reader(REQUEST)
     with pytest.raises(ProviderFailureError) as caught:
         reader.feed(f"event: error\ndata: {json.dumps(error)}\n\n".encode())
     assert caught.value.failure.http_status == 400
@@ -221,7 +221,7 @@ def test_groqs_error_event():
      event("not json"), event("3"), event({"choices": [3]}), "{", '{"choices": []}'],
 )  # fmt: skip
 def test_what_is_not_a_finished_stream(body):
-    reader = OpenAiAdapter().reader(REQUEST)
+    reader = OpenAiAdapter().create_stream_reader(REQUEST)
     with pytest.raises(MalformedAnswerError):  # noqa: PT012
         reader.feed(body.encode())
         reader.close()
@@ -238,7 +238,7 @@ def test_a_whole_answer_instead_of_a_stream(size):
     answer = {"choices": [{"message": {"content": "a", "tool_calls": [call]}}],
               "usage": {"prompt_tokens": 1, "completion_tokens": 1}}  # fmt: skip
     body = b"\n \n" + json.dumps(answer).encode()
-    reader = OpenAiAdapter().reader(REQUEST)
+    reader = OpenAiAdapter().create_stream_reader(REQUEST)
     chunks = []
     for at in range(0, len(body), size):
         chunks += reader.feed(body[at : at + size])
@@ -249,7 +249,7 @@ def test_a_whole_answer_instead_of_a_stream(size):
 
 
 def test_an_error_document_instead_of_a_stream():
-    reader = OpenAiAdapter().reader(REQUEST)
+    reader = OpenAiAdapter().create_stream_reader(REQUEST)
     with pytest.raises(ProviderFailureError):
         reader.feed(b'{"error": {"code": 401, "message": "no"}}')
 
@@ -260,7 +260,7 @@ def test_sources_come_with_the_last_delta():
 
 
 def test_bytes_that_are_not_utf8_are_repaired():
-    reader = OpenAiAdapter().reader(REQUEST)
+    reader = OpenAiAdapter().create_stream_reader(REQUEST)
     chunks = reader.feed(b'data: {"choices":[{"index":0,"delta":{"content":"a\xff"}}]}\n\n')
     assert parts(chunks)[0]["delta"]["content"] == "a�"
 
