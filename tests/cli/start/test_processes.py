@@ -62,7 +62,7 @@ async def test_a_worker_is_started_again_though_its_jobs_cannot_be_handed_back(
     async def full(*_):
         raise OSError("disk is full")
 
-    monkeypatch.setattr(processes, "ask", full)
+    monkeypatch.setattr(processes, "call_in_fork", full)
     worker = Child("worker-1", part("worker-1", os.getpid), tmp_path / "worker-1.pid")
     worker.started = {"WAYBILL_WORKER_ID": "worker_1"}
     await Supervisor(Settings(), "127.0.0.1", 0)._died(worker)
