@@ -7,7 +7,7 @@ from broker.lifecycle.retries import OnUnknown, Retry, Situation, decide
 from broker.providers.endpoint_stats import Circuit
 from broker.providers.health import Seen, Verdict, breaker, circuits, verdict
 from broker.routing import Plan, PlannedEndpoint
-from tests.broker.health.watching import look, told
+from tests.broker.providers.health.watching import look, told
 from tests.factories import make_endpoint
 from workers.adapters.errors import classify
 

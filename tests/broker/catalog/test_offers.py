@@ -26,7 +26,7 @@ from broker.settings import ModelRow, Settings
 from broker.settings.rows import InterfaceName
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
-IMPORT = Path(__file__).parents[3] / "shared" / "catalog" / "models_dev.json"
+IMPORT = Path(__file__).parents[4] / "shared" / "catalog" / "models_dev.json"
 
 
 def configured(*slugs):

@@ -12,7 +12,7 @@ from broker.errors import InvalidRequestError
 from broker.providers import configuration
 from broker.security.secret_values import InvalidSecretError, clean_secret
 from broker.settings import ProviderRow, Settings
-from tests.broker.test_providers import configured
+from tests.broker.providers.test_configuration import configured
 
 KEY = "sk-nl-secret-0123456789"
 AROUND = ["{}\n", "{}\r\n", " {} ", "\ufeff{}", '"{}"', "'{}'\n", "{}\0", "\t{}\u200b"]

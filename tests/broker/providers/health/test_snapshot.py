@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 
 from broker.providers.endpoint_stats import NOTHING_KNOWN, WHOLE_PROVIDER, Circuit
 from broker.providers.health import Recorder, Seen, Verdict, breaker, circuits
-from tests.broker.health.watching import look, told
+from tests.broker.providers.health.watching import look, told
 
 FAST, SLOW = ("alpha", "acme/small"), ("beta", "acme/small")
 

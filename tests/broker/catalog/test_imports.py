@@ -22,7 +22,7 @@ from broker.settings import ModelRow, Settings
 from tests.factories import NOW
 
 USD = 10**9
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 MODELS_DEV = Path(
     os.environ.get("WAYBILL_MODELS_DEV") or REPOSITORY.parent / "shared/catalog/models_dev.json"
 )
