@@ -13,7 +13,7 @@ import httpx
 from broker.completion import CompletionRequest, ErrorType
 from broker.providers.configuration import Provider, filled
 from workers.adapters.base import Adapter, HttpRequest
-from workers.adapters.bedrock.adapter import authorize
+from workers.adapters.bedrock.adapter import with_credentials
 from workers.adapters.registry import ADAPTERS
 from workers.context import routes, upstream_of
 
@@ -73,7 +73,7 @@ def probe(provider: Provider, adapter: Adapter) -> HttpRequest:
     chat = adapter.build_request(CompletionRequest(body={"messages": []}, model=MODEL), upstream)
     url = _address(provider, chat.url)
     if provider.wire == "bedrock":  # a signature is for one address only
-        return authorize(HttpRequest(url, {}, b"", method="GET"), upstream)
+        return with_credentials(HttpRequest(url, {}, b"", method="GET"), upstream)
     headers = {name: value for name, value in chat.headers.items() if name != "content-type"}
     return HttpRequest(url, headers, b"", method="GET")
 

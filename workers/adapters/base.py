@@ -162,7 +162,7 @@ def refuse_rare_formats(body: Json) -> None:
         )
 
 
-def stop_words(body: Json, most: int | None = None) -> list[str]:
+def read_stop_sequences(body: Json, most: int | None = None) -> list[str]:
     """Return the stop sequences of a body, at most `most`. Raises where there are more."""
     given: Any = body.get("stop")
     words = [word for word in (given if isinstance(given, list) else [given]) if word]

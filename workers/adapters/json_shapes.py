@@ -80,34 +80,34 @@ def parse_object(data: bytes) -> Json:
     return parsed
 
 
-def word(payload: Json, name: str) -> str | None:
+def text_field(payload: Json, name: str) -> str | None:
     """Return a text field, None where it is absent or empty."""
     value = payload.get(name)
     return value if isinstance(value, str) and value else None
 
 
-def an_object(value: Any) -> Json:
+def as_object(value: Any) -> Json:
     """Return an object, an empty one for anything else."""
     return value if isinstance(value, dict) else {}
 
 
-def objects(value: Any) -> list[Json]:
+def as_objects(value: Any) -> list[Json]:
     """Return the objects in a list, or the single one that stands in a list's place."""
     if isinstance(value, dict):
         return [value]
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
-def text_of(value: Any) -> str:
+def as_text(value: Any) -> str:
     """Return a string, an empty one for anything else."""
     return value if isinstance(value, str) else ""
 
 
-def held(entry: Any) -> tuple[str, Json]:
+def read_call(entry: Any) -> tuple[str, Json]:
     """Return a call's kind and the object that holds its name and arguments."""
     if not isinstance(entry, dict):
         return "function", {}
-    custom, function = an_object(entry.get("custom")), an_object(entry.get("function"))
+    custom, function = as_object(entry.get("custom")), as_object(entry.get("function"))
     # Some vendors fill every member of OpenAI's union: only what says something counts.
     if any(custom.values()) and any(function.values()):
         is_custom = entry.get("type") == "custom"

@@ -61,13 +61,13 @@ def read_media(part: Json) -> AttachedMedia | None:
     held = part.get(kind) if isinstance(kind, str) else None
     if kind in ("image_url", "video_url"):
         medium = MediaKind.IMAGE if kind == "image_url" else MediaKind.VIDEO
-        return _located(held.get("url") if isinstance(held, dict) else held, medium)
+        return _from_url(held.get("url") if isinstance(held, dict) else held, medium)
     if kind == "input_audio" and isinstance(held, dict):
         return _audio(held)
     if kind == "file" and isinstance(held, dict):
         return _file(held)
     if kind in ("image", "document") and isinstance(source := part.get("source"), dict):
-        media = _sourced(source, MediaKind(kind))
+        media = _from_source(source, MediaKind(kind))
         return media and replace(media, title=_word(part.get("title")))
     return None
 
@@ -78,7 +78,7 @@ def sound_format(mime: str | None) -> str:
     return _SOUNDS.get(subtype, subtype)
 
 
-def _located(url: Any, medium: MediaKind, title: str | None = None) -> AttachedMedia | None:
+def _from_url(url: Any, medium: MediaKind, title: str | None = None) -> AttachedMedia | None:
     if not isinstance(url, str) or not url:
         return None
     if not is_data_uri(url):
@@ -88,12 +88,12 @@ def _located(url: Any, medium: MediaKind, title: str | None = None) -> AttachedM
     return AttachedMedia(medium, uri.mime, data=uri.data, title=title, rewritten=str(uri) != url)
 
 
-def _encoded(
+def _from_base64(
     data: str, medium: MediaKind, mime: str | None, title: str | None = None
 ) -> AttachedMedia | None:
     """Return an attachment given as base64, or as the address that some write in its place."""
     if _ADDRESS.match(data):
-        return _located(data, medium, title)
+        return _from_url(data, medium, title)
     plain = canonical_base64(data)
     return AttachedMedia(medium, mime, data=plain, title=title, rewritten=plain != data)
 
@@ -102,7 +102,7 @@ def _audio(held: Json) -> AttachedMedia | None:
     data = _word(held.get("data"))
     if data is None:
         return None
-    return _encoded(data, MediaKind.AUDIO, f"audio/{held.get('format') or 'wav'}")
+    return _from_base64(data, MediaKind.AUDIO, f"audio/{held.get('format') or 'wav'}")
 
 
 def _file(held: Json) -> AttachedMedia | None:
@@ -112,21 +112,21 @@ def _file(held: Json) -> AttachedMedia | None:
         return AttachedMedia(MediaKind.DOCUMENT, file_id=file_id, title=title) if file_id else None
     mime = guess_type(title or "")[0] or "application/pdf"
     if _ADDRESS.match(data):
-        return _located(data, MediaKind.DOCUMENT, title)
-    return _encoded(data, _medium(mime, MediaKind.DOCUMENT), mime, title)
+        return _from_url(data, MediaKind.DOCUMENT, title)
+    return _from_base64(data, _medium(mime, MediaKind.DOCUMENT), mime, title)
 
 
-def _sourced(source: Json, medium: MediaKind) -> AttachedMedia | None:
+def _from_source(source: Json, medium: MediaKind) -> AttachedMedia | None:
     data, mime = _word(source.get("data")), _word(source.get("media_type"))
     match source.get("type"):
         case "base64" if data:
-            return _encoded(data, medium, mime)
+            return _from_base64(data, medium, mime)
         case "text" if data:
             return AttachedMedia(
                 medium, "text/plain", data=base64.b64encode(data.encode()).decode()
             )
         case "url":
-            return _located(source.get("url"), medium)
+            return _from_url(source.get("url"), medium)
         case "file" if file_id := _word(source.get("file_id")):
             return AttachedMedia(medium, file_id=file_id)
     return None

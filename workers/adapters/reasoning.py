@@ -5,13 +5,13 @@ from typing import NoReturn
 
 from broker.completion import Json
 from workers.adapters.base import refuse
-from workers.adapters.json_shapes import objects, text_of
+from workers.adapters.json_shapes import as_objects, as_text
 
 _SHARES = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}
 
 
 @dataclass(frozen=True, slots=True)
-class RequestedReasoning:
+class ReasoningOptions:
     """`wanted` is None where the request leaves it to the model."""
 
     wanted: bool | None = None
@@ -25,7 +25,7 @@ class RequestedReasoning:
         return int(max_tokens * _SHARES.get(self.effort or "medium", _SHARES["medium"]))
 
 
-def requested_reasoning(body: Json) -> RequestedReasoning:
+def read_reasoning_options(body: Json) -> ReasoningOptions:
     """Read `reasoning` (effort, max_tokens, enabled) and OpenAI's `reasoning_effort`."""
     asked = body.get("reasoning")
     asked = asked if isinstance(asked, dict) else {}
@@ -34,10 +34,10 @@ def requested_reasoning(body: Json) -> RequestedReasoning:
     limit = asked.get("max_tokens")
     limit = limit if isinstance(limit, int) and limit > 0 else None
     if asked.get("enabled") is False or effort == "none":
-        return RequestedReasoning(wanted=False)
+        return ReasoningOptions(wanted=False)
     if asked.get("enabled") or effort or limit:
-        return RequestedReasoning(wanted=True, effort=effort, max_tokens=limit)
-    return RequestedReasoning()
+        return ReasoningOptions(wanted=True, effort=effort, max_tokens=limit)
+    return ReasoningOptions()
 
 
 def refuse_off(model: str) -> NoReturn:
@@ -49,7 +49,7 @@ def refuse_off(model: str) -> NoReturn:
     )
 
 
-def output_limit(body: Json) -> int | None:
+def read_output_limit(body: Json) -> int | None:
     """Return the most output tokens the request allows, under either of OpenAI's names."""
     for name in ("max_completion_tokens", "max_tokens"):
         if isinstance(value := body.get(name), int):
@@ -57,7 +57,7 @@ def output_limit(body: Json) -> int | None:
     return None
 
 
-SHOWN_REASONING = ("reasoning", "reasoning_details")
+REASONING_FIELDS = ("reasoning", "reasoning_details")
 """Where our answers show it."""
 
 
@@ -71,10 +71,10 @@ def hides_reasoning(body: Json) -> bool:
 _TEXTS = {"reasoning.text": "text", "reasoning.summary": "summary"}
 
 
-def history_reasoning(message: Json) -> str:
+def read_history_reasoning(message: Json) -> str:
     """Return the reasoning of a message; an encrypted one says nothing to other vendors."""
     for name in ("reasoning_content", "reasoning"):
-        if text := text_of(message.get(name)):
+        if text := as_text(message.get(name)):
             return text
-    details = objects(message.get("reasoning_details"))
-    return "".join(text_of(each.get(_TEXTS.get(str(each.get("type")), ""))) for each in details)
+    details = as_objects(message.get("reasoning_details"))
+    return "".join(as_text(each.get(_TEXTS.get(str(each.get("type")), ""))) for each in details)

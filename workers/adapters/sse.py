@@ -113,7 +113,7 @@ class SplitPairs:
         whole: list[ServerSentEvent] = []
         for event in events:
             if self._held is not None:
-                first, event = _joined(self._held, event)  # noqa: PLW2901  # the same event, mended
+                first, event = _join_halves(self._held, event)  # noqa: PLW2901  # the same event, mended
                 whole.append(first)
                 self._held = None
             if _MARK in event.data and _FIRST_HALF.search(event.data):
@@ -128,7 +128,7 @@ class SplitPairs:
         return [] if held is None else [held]
 
 
-def _joined(
+def _join_halves(
     first: ServerSentEvent, second: ServerSentEvent
 ) -> tuple[ServerSentEvent, ServerSentEvent]:
     """Move the first halves into the second event, where each finds its second half."""

@@ -6,30 +6,30 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
-from workers.adapters.json_shapes import held, objects
+from workers.adapters.json_shapes import as_objects, read_call
 
 _TEXT_OF = {"function": "arguments", "custom": "input"}
 
 
-def made_up_id(seed: str, index: int, name: str) -> str:
+def generate_id(seed: str, index: int, name: str) -> str:
     """Return an id for a call that came without one: the same whenever the answer is read again."""
     digest = blake2b(f"{seed}\0{index}\0{name}".encode(), digest_size=12)
     return f"call_{digest.hexdigest()}"
 
 
-def whole_calls(raw: object, seed: str) -> list[Json]:
+def read_calls(raw: object, seed: str) -> list[Json]:
     """Normalise the `tool_calls` of a whole answer; entries that name no tool are dropped."""
     calls: list[Json] = []
     ids: set[str] = set()
-    for entry in objects(raw):
-        kind, holder = held(entry)
+    for entry in as_objects(raw):
+        kind, holder = read_call(entry)
         name = holder.get("name")
         if not isinstance(name, str) or not name:
             continue
         text = argument_text(holder.get(_TEXT_OF[kind]))
         call_id = entry.get("id")
         if not isinstance(call_id, str) or not call_id or call_id in ids:
-            call_id = made_up_id(seed, len(calls), name)
+            call_id = generate_id(seed, len(calls), name)
         ids.add(call_id)
         call: Json = {
             "id": call_id,
@@ -102,7 +102,7 @@ class ToolCallStream:
 
     def feed(self, raw: object) -> list[Json]:
         """Return the normalised deltas of one chunk's `tool_calls`."""
-        deltas = [self._feed_one(entry) for entry in objects(raw)]
+        deltas = [self._feed_one(entry) for entry in as_objects(raw)]
         return [delta for delta in deltas if delta]
 
     def close(self) -> list[Json]:
@@ -115,7 +115,7 @@ class ToolCallStream:
         ]
 
     def _feed_one(self, entry: Json) -> Json | None:
-        kind, holder = held(entry)
+        kind, holder = read_call(entry)
         name = holder.get("name")
         name = name if isinstance(name, str) else ""
         text = argument_text(holder.get(_TEXT_OF[kind]))
@@ -136,7 +136,7 @@ class ToolCallStream:
         self._started.append(call)
         delta: Json = {
             "index": call.index,
-            "id": call.id or made_up_id(self._seed, call.index, call.name),
+            "id": call.id or generate_id(self._seed, call.index, call.name),
             "type": call.kind,
             call.kind: {"name": call.name, _TEXT_OF[call.kind]: "".join(call.parts)},
         }
@@ -185,7 +185,7 @@ class ToolCallStream:
 
 def with_tools(body: Json) -> Json:
     """Return a body whose `functions` are tools; `body` itself is left as it was."""
-    functions = objects(body.get("functions"))
+    functions = as_objects(body.get("functions"))
     if not functions or body.get("tools"):
         return body
     told = {

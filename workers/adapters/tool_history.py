@@ -18,7 +18,7 @@ from itertools import count
 from typing import Any, TypeAlias
 
 from broker.completion import Json
-from workers.adapters.json_shapes import held, objects, text_of
+from workers.adapters.json_shapes import as_objects, as_text, read_call
 
 IdForm: TypeAlias = Callable[[str, int], str]
 """Returns an id that a wire allows for a given id; the number counts the attempts, from 0."""
@@ -50,24 +50,24 @@ def with_matched_calls(messages: Any, form: IdForm) -> list[Any]:
     return history.messages()
 
 
-def kept_id(given: str, attempt: int) -> str:
+def unrestricted_id(given: str, attempt: int) -> str:
     """Return an id for wires that take any text: the given one, numbered where it is taken."""
     return f"{given or 'call'}{_suffix(attempt)}"
 
 
-def lettered_id(given: str, attempt: int) -> str:
+def alphanumeric_id(given: str, attempt: int) -> str:
     """Return an id of letters, digits, underscores and hyphens."""
-    return kept_id(re.sub(r"[^a-zA-Z0-9_-]", "_", given), attempt)
+    return unrestricted_id(re.sub(r"[^a-zA-Z0-9_-]", "_", given), attempt)
 
 
-def short_id(given: str, attempt: int) -> str:
+def nine_character_id(given: str, attempt: int) -> str:
     """Return an id of nine letters and digits."""
     if not attempt and re.fullmatch(r"[A-Za-z0-9]{9}", given):
         return given
     return _digest(given, attempt, size=5)[:9]
 
 
-def bounded_id(given: str, attempt: int) -> str:
+def sixty_four_character_id(given: str, attempt: int) -> str:
     """Return an id of at most 64 letters, digits, underscores and hyphens."""
     if not attempt and re.fullmatch(r"[A-Za-z0-9_-]{1,64}", given):
         return given
@@ -137,11 +137,11 @@ class _History:
         told: list[Any] = []
         for turn in self._turns:
             told.append(turn.message)
-            told += [_joined(call.results) for call in turn.calls if call.results]
+            told += [_join(call.results) for call in turn.calls if call.results]
         return told
 
     def _turn(self, message: Json) -> _Turn:
-        entries = objects(message.get("tool_calls"))
+        entries = as_objects(message.get("tool_calls"))
         if not entries and (old := _old_call(message)):
             entries = [old]
         if not entries:
@@ -154,8 +154,8 @@ class _History:
         return _Turn(_with_renamed_details(told, calls), calls)
 
     def _call(self, entry: Json) -> _Call:
-        given = text_of(entry.get("id"))
-        call = _Call(given, self._fresh(given), text_of(held(entry)[1].get("name")))
+        given = as_text(entry.get("id"))
+        call = _Call(given, self._fresh(given), as_text(read_call(entry)[1].get("name")))
         turn = len(self._turns)
         self._by_id.add(given, call, turn)
         self._by_name.add(call.name, call, turn)
@@ -174,8 +174,8 @@ class _History:
         return call_id
 
     def _add_result(self, message: Json) -> None:
-        given = text_of(message.get("tool_call_id"))
-        call = self._answered(given, text_of(message.get("name")))
+        given = as_text(message.get("tool_call_id"))
+        call = self._answered(given, as_text(message.get("name")))
         call_id = self._form(given, 0) if call is None else call.id
         told = {**message, "role": "tool", "tool_call_id": call_id}
         if call is None:
@@ -190,7 +190,7 @@ class _History:
         return (self._by_name.first(name) if name else None) or self._all.first("")
 
 
-def _joined(results: list[Json]) -> Json:
+def _join(results: list[Json]) -> Json:
     """Return the results of one call as one: strict wires take one result for each call."""
     first = results[0]
     if len(results) == 1:
@@ -228,7 +228,7 @@ def _with_renamed_details(message: Json, calls: list[_Call]) -> Json:
         return message
     renamed = [
         {**detail, "id": new_ids[detail["id"]]}
-        if isinstance(detail, dict) and text_of(detail.get("id")) in new_ids
+        if isinstance(detail, dict) and as_text(detail.get("id")) in new_ids
         else detail
         for detail in details
     ]

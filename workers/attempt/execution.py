@@ -39,7 +39,7 @@ from workers.attempt.response_bodies import Envelope
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.attempt.usage_counts import credible
 from workers.context import AttemptAnswer, ProviderRoute, WorkerContext
-from workers.media import Annotator, pdf_reader, prepare, refuse_private_urls
+from workers.media import Annotator, create_pdf_reader, prepare, refuse_private_urls
 from workers.media.fetching import MediaReservation, body_size
 from workers.media.preparation import most_fetched
 from workers.operations.base import OperationAdapter
@@ -269,7 +269,7 @@ async def _fit(
         modalities=run.job.endpoint.input_modalities,
         adapter=route.chat,
         fetch=context.fetch,
-        read_pdf=pdf_reader(context.sandbox, run.job.workspace_id),
+        read_pdf=create_pdf_reader(context.sandbox, run.job.workspace_id),
         parser=read_file_parser(run.plugins),
         quirks=route.upstream.quirks,
     )

@@ -6,7 +6,7 @@ only global addresses are reached, unless the operator lists a network (`WAYBILL
 
 from broker.security.egress import Network, Policy, RefusedError, Target, is_allowed, parse
 from workers.egress.bounds import Bounds, TooLargeError
-from workers.egress.transport import guarded_client
+from workers.egress.transport import create_guarded_client
 
 __all__ = (
     "Bounds",
@@ -15,7 +15,7 @@ __all__ = (
     "RefusedError",
     "Target",
     "TooLargeError",
-    "guarded_client",
+    "create_guarded_client",
     "is_allowed",
     "parse",
 )

@@ -30,10 +30,10 @@ async def until(deadline: float, bounds: Bounds) -> AsyncIterator[None]:
     except TimeoutError:
         raise httpx.ReadTimeout(f"no whole answer within {bounds.seconds:g} s") from None
     except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
-        raise _told(error) from error
+        raise _without_address(error) from error
 
 
-def _told(error: Exception) -> httpx.TransportError:
+def _without_address(error: Exception) -> httpx.TransportError:
     """Return an error that tells the kind of failure; aiohttp's own texts hold addresses."""
     cause = error.__cause__ or error
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):

@@ -27,7 +27,7 @@ _checked: ContextVar[Sequence[Address]] = ContextVar("checked")
 """The addresses this request may connect to; aiohttp's resolver reads it in the same context."""
 
 
-def guarded_client(
+def create_guarded_client(
     policy: Policy,
     bounds: Bounds,
     *,

@@ -18,7 +18,7 @@ ReadPdf: TypeAlias = Callable[[bytes], Awaitable[list[str]]]
 """Returns the text of each page. Raises UnfitError for what cannot be read in full."""
 
 
-def pdf_reader(sandbox: Sandbox, workspace_id: str) -> ReadPdf:
+def create_pdf_reader(sandbox: Sandbox, workspace_id: str) -> ReadPdf:
     """Return what reads a workspace's PDFs."""
     return partial(_read, sandbox, workspace_id)
 
@@ -62,17 +62,17 @@ async def read_file(
     Raises UnfitError for a file of another kind, or without text.
     """
     if sniff(content) == PDF and family(mime) != "text":  # a text may speak of PDFs
-        return await _read_pdf(content, _safe(name or "document.pdf"), known, read_pdf)
+        return await _read_pdf(content, _make_safe(name or "document.pdf"), known, read_pdf)
     if mime == PDF:
         raise UnfitError("A file is said to be a PDF, and is none.")
-    text = _plain(content, mime)
+    text = _decode_text(content, mime)
     if text is None:
         raise UnfitError(
             f"A file of type {mime or 'unknown'} cannot be read as text, and the model takes no "
             "files: send a PDF or plain text, or choose a model with `file` input."
         )
-    name = _safe(name or "document.txt")
-    return ReadFile(_framed(name, [text]), name)
+    name = _make_safe(name or "document.txt")
+    return ReadFile(_frame(name, [text]), name)
 
 
 async def _read_pdf(
@@ -87,14 +87,14 @@ async def _read_pdf(
             f"{name!r} has no text to extract (scanned pages?): choose a model with `file` input."
         )
     marked = [f"[Page {n} of {len(pages)}]\n{page}" for n, page in enumerate(pages, 1)]
-    return ReadFile(_framed(name, marked), name, digest)
+    return ReadFile(_frame(name, marked), name, digest)
 
 
-def _framed(name: str, texts: Sequence[str]) -> list[str]:
+def _frame(name: str, texts: Sequence[str]) -> list[str]:
     return [f'<file name="{name}">', *texts, "</file>"]
 
 
-def _plain(content: bytes, mime: str | None) -> str | None:
+def _decode_text(content: bytes, mime: str | None) -> str | None:
     kind = mime or "text/plain"
     if not kind.startswith("text/") and kind not in READABLE:
         return None
@@ -104,7 +104,7 @@ def _plain(content: bytes, mime: str | None) -> str | None:
         return None
 
 
-def _safe(name: str) -> str:
+def _make_safe(name: str) -> str:
     """Return a name that cannot end the line or the tag it stands in."""
     return name.translate(_UNSAFE)[:200]
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from broker.settings import Settings
-from workers.egress import Bounds, Policy, RefusedError, TooLargeError, guarded_client, parse
+from workers.egress import Bounds, Policy, RefusedError, TooLargeError, create_guarded_client, parse
 
 FETCH_SECONDS = 30.0
 AT_ONCE = 32  # in one worker process: each holds up to max_media_bytes
@@ -43,7 +43,7 @@ class Fetcher:
     def __init__(self, settings: Settings) -> None:
         self._policy = Policy(networks=settings.allowed_networks)
         self._bounds = Bounds(settings.max_media_bytes, FETCH_SECONDS)
-        self._client = guarded_client(self._policy, self._bounds, connections=AT_ONCE)
+        self._client = create_guarded_client(self._policy, self._bounds, connections=AT_ONCE)
         self._free = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, url: str) -> FetchedMedia:

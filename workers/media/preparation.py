@@ -65,7 +65,7 @@ async def prepare(
     fitted = [task.result() for task in tasks]
     parts = {place: each.part for (place, _), each in zip(places, fitted, strict=True)}
     return Prepared(
-        {**body, "messages": _replaced(body["messages"], parts)},
+        {**body, "messages": _replace_parts(body["messages"], parts)},
         [each.annotation for each in fitted if each.annotation],
         work.fetched,
     )
@@ -98,7 +98,7 @@ def _positions(messages: Sequence[Any]) -> Iterator[tuple[_Position, Json]]:
                 yield (row, column), part
 
 
-def _replaced(messages: Sequence[Any], parts: Mapping[_Position, Json]) -> list[Any]:
+def _replace_parts(messages: Sequence[Any], parts: Mapping[_Position, Json]) -> list[Any]:
     fitted = []
     for row, message in enumerate(messages):
         content = message.get("content") if isinstance(message, dict) else None

@@ -114,7 +114,7 @@ async def _check(url: str, policy: Policy, ask: Resolve | None) -> None:
 
 async def _is_private(base_url: str, ask: Resolve) -> bool:
     """Tell whether a provider is on a network of the operator's."""
-    literal = _known_public(base_url)
+    literal = _is_literally_public(base_url)
     if literal is not None:
         return not literal
     parts = urlsplit(base_url)
@@ -124,7 +124,7 @@ async def _is_private(base_url: str, ask: Resolve) -> bool:
 
 
 @lru_cache(maxsize=1_000)
-def _known_public(base_url: str) -> bool | None:
+def _is_literally_public(base_url: str) -> bool | None:
     """Tell whether an address is public, as far as its text does; None where it is a name."""
     try:
         target = parse(base_url, Policy(http=True, any_port=True))

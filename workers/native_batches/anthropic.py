@@ -10,7 +10,7 @@ import orjson
 
 from broker.completion import Json
 from broker.requests.operations import Operation
-from workers.adapters.anthropic.adapter import request_headers
+from workers.adapters.anthropic.adapter import build_headers
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.json_shapes import parse_object
 from workers.native_batches.base import (
@@ -43,7 +43,7 @@ class AnthropicBatches(BatchApi):
         upstream: Upstream,
     ) -> HttpRequest:
         body = b'{"requests":[%b]}' % b",".join(order.lines)
-        return HttpRequest(_url(upstream), request_headers(upstream), body)
+        return HttpRequest(_url(upstream), build_headers(upstream), body)
 
     def listing(self, after: str | None, upstream: Upstream) -> HttpRequest:
         more = f"&after_id={after}" if after else ""
@@ -87,7 +87,7 @@ class AnthropicBatches(BatchApi):
         raise MalformedAnswerError("a result of an unknown type")
 
     def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:
-        return HttpRequest(f"{_url(upstream)}/{batch_id}/cancel", request_headers(upstream), b"")
+        return HttpRequest(f"{_url(upstream)}/{batch_id}/cancel", build_headers(upstream), b"")
 
 
 def _url(upstream: Upstream) -> str:
@@ -95,7 +95,7 @@ def _url(upstream: Upstream) -> str:
 
 
 def _get(url: str, upstream: Upstream) -> HttpRequest:
-    return HttpRequest(url, request_headers(upstream), b"", "GET")
+    return HttpRequest(url, build_headers(upstream), b"", "GET")
 
 
 def _listed(batch: Any) -> ListedBatch:

@@ -14,7 +14,7 @@ import orjson
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
-from workers.adapters.errors import classify
+from workers.adapters.errors import read_error
 from workers.adapters.json_shapes import parse_object
 
 
@@ -134,7 +134,7 @@ def text(body: Json, name: str) -> str:
 
 def refused_result(custom_id: str, error: Any, status: int = 0) -> LineResult:
     """Return the result of a line that the provider answered with an error object."""
-    return LineResult(custom_id, failure=classify(status or 400, {}, orjson.dumps(error)))
+    return LineResult(custom_id, failure=read_error(status or 400, {}, orjson.dumps(error)))
 
 
 def unprocessed_result(custom_id: str, message: str) -> LineResult:

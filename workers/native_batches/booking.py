@@ -29,7 +29,7 @@ from workers.attempt.json_repair import repair_answer
 from workers.attempt.recording import finish, record_failure
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.context import ProviderRoute, WorkerContext
-from workers.upstream.answer_body import Deadlines, Stopwatch, stated_usage
+from workers.upstream.answer_body import Deadlines, Stopwatch, find_usage
 from workers.upstream.client import MISSHAPEN
 
 NOT_IN_TIME = Failure(
@@ -149,7 +149,7 @@ def _read(run: JobRun, route: ProviderRoute, answer: bytes) -> Completion | Docu
             ErrorType.PROVIDER_UNAVAILABLE,
             f"{run.job.endpoint.provider} sent an answer of an unknown shape.",
             answered=True,
-            usage=adapter.read_usage(stated_usage(answer, adapter.usage_name)),
+            usage=adapter.read_usage(find_usage(answer, adapter.usage_name)),
         )
     return replace(read, service_tier=BATCH_TIER) if isinstance(read, Completion) else read
 

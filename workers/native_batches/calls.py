@@ -11,10 +11,10 @@ from broker import native_batches
 from broker.completion import Failure
 from broker.security.redaction import redact
 from workers.adapters.base import HttpRequest, Upstream
-from workers.adapters.errors import classify
+from workers.adapters.errors import read_error
 from workers.context import WorkerContext
 from workers.native_batches.base import BatchApi, ListedBatch
-from workers.upstream.connection import NEVER_LEFT, reporting
+from workers.upstream.connection import NEVER_LEFT, report_sent
 
 CALL_SECONDS = 240.0  # one call and its whole answer
 MAX_BODY_BYTES = 64_000_000
@@ -80,7 +80,7 @@ async def _pieces(http: httpx.AsyncClient, call: HttpRequest) -> AsyncIterator[b
     except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
         cause = error.__cause__ or error
         if isinstance(cause, NEVER_LEFT):
-            raise RefusedCallError(classify(503, {}, str(cause).encode())) from None
+            raise RefusedCallError(read_error(503, {}, str(cause).encode())) from None
         raise UnconfirmedCallError(redact(str(cause)) or type(cause).__name__) from None
 
 
@@ -98,7 +98,7 @@ async def _opened(http: httpx.AsyncClient, call: HttpRequest) -> httpx.Response:
     """Send a request; its answer's body is yet to be read."""
     sent = asyncio.Event()
     try:
-        with reporting(sent.set):
+        with report_sent(sent.set):
             request = http.build_request(
                 call.method, call.url, headers=call.headers, content=call.body
             )
@@ -108,13 +108,13 @@ async def _opened(http: httpx.AsyncClient, call: HttpRequest) -> httpx.Response:
             raise
         # the error may quote a header, so it is not repeated
         raise RefusedCallError(
-            classify(400, {}, b"The request's head cannot be written.")
+            read_error(400, {}, b"The request's head cannot be written.")
         ) from None
 
 
 def _refusal(status: int, headers: httpx.Headers, body: bytes) -> Exception:
     """A 4xx is the provider's own no; a 5xx may come from something in between, after its yes."""
-    failure = classify(status, headers, body)
+    failure = read_error(status, headers, body)
     if status in _REFUSED:
         return RefusedCallError(failure)
     return UnconfirmedCallError(failure.message)

@@ -9,7 +9,7 @@ import orjson
 from broker.completion import Json
 from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
-from workers.adapters.gemini.adapter import request_headers
+from workers.adapters.gemini.adapter import build_headers
 from workers.adapters.json_shapes import parse_object
 from workers.native_batches.base import (
     BatchApi,
@@ -50,7 +50,7 @@ class GeminiBatches(BatchApi):
             requests,
         )
         url = f"{upstream.base_url}/{model}:batchGenerateContent"
-        return HttpRequest(url, request_headers(upstream, stream=False), body)
+        return HttpRequest(url, build_headers(upstream, stream=False), body)
 
     def created(self, body: bytes) -> str:
         return text(parse_object(body), "name")
@@ -90,11 +90,11 @@ class GeminiBatches(BatchApi):
 
     def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:
         url = f"{upstream.base_url}/{batch_id}:cancel"
-        return HttpRequest(url, request_headers(upstream, stream=False), b"")
+        return HttpRequest(url, build_headers(upstream, stream=False), b"")
 
 
 def _get(url: str, upstream: Upstream) -> HttpRequest:
-    return HttpRequest(url, request_headers(upstream, stream=False), b"", "GET")
+    return HttpRequest(url, build_headers(upstream, stream=False), b"", "GET")
 
 
 def _results(operation: Json) -> Iterator[LineResult]:

@@ -13,7 +13,7 @@ from broker.completion import Json
 from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.json_shapes import parse_object
-from workers.adapters.openai.adapter import request_headers
+from workers.adapters.openai.adapter import build_headers
 from workers.native_batches.base import (
     BatchApi,
     BatchOrder,
@@ -43,7 +43,7 @@ class JsonlFiles(BatchApi):
         content = f"multipart/form-data; boundary={boundary}"
         return HttpRequest(
             f"{upstream.base_url}/files",
-            request_headers(upstream, content=content),
+            build_headers(upstream, content=content),
             _form(boundary, order),
         )
 
@@ -55,7 +55,7 @@ class JsonlFiles(BatchApi):
 
     def cancel(self, batch_id: str, upstream: Upstream) -> HttpRequest:
         url = f"{upstream.base_url}{self.path}/{batch_id}/cancel"
-        return HttpRequest(url, request_headers(upstream), b"")
+        return HttpRequest(url, build_headers(upstream), b"")
 
     def result(self, line: bytes) -> LineResult:
         body = parse_object(line)
@@ -93,7 +93,7 @@ class OpenAiBatches(JsonlFiles):
             "metadata": {MARKER: order.marker},
         }
         url = f"{upstream.base_url}{self.path}"
-        return HttpRequest(url, request_headers(upstream), orjson.dumps(wanted))
+        return HttpRequest(url, build_headers(upstream), orjson.dumps(wanted))
 
     def listing(self, after: str | None, upstream: Upstream) -> HttpRequest:
         more = f"&after={after}" if after else ""
@@ -148,7 +148,7 @@ def _listed(batch: Json) -> ListedBatch:
 
 
 def _get(url: str, upstream: Upstream) -> HttpRequest:
-    return HttpRequest(url, request_headers(upstream), b"", "GET")
+    return HttpRequest(url, build_headers(upstream), b"", "GET")
 
 
 def _form(boundary: str, order: BatchOrder) -> bytes:
@@ -190,11 +190,11 @@ class MistralBatches(JsonlFiles):
             "timeout_hours": 24,
         }
         url = f"{upstream.base_url}{self.path}"
-        return HttpRequest(url, request_headers(upstream), orjson.dumps(wanted))
+        return HttpRequest(url, build_headers(upstream), orjson.dumps(wanted))
 
     def listing(self, after: str | None, upstream: Upstream) -> HttpRequest:
         url = f"{upstream.base_url}{self.path}?page={after or 0}&page_size={PAGE_SIZE}"
-        return HttpRequest(url, request_headers(upstream), b"", "GET")
+        return HttpRequest(url, build_headers(upstream), b"", "GET")
 
     def page(self, body: bytes) -> BatchPage:
         listed = parse_object(body)

@@ -12,10 +12,10 @@ from broker.requests.operations import Operation
 from broker.requests.plugins import read_file_parser
 from workers.attempt.job_run import request_of
 from workers.context import ProviderRoute, WorkerContext
-from workers.media import pdf_reader, prepare, refuse_private_urls
+from workers.media import create_pdf_reader, prepare, refuse_private_urls
 from workers.media.preparation import most_fetched
 from workers.native_batches.base import BatchApi
-from workers.upstream.client import build
+from workers.upstream.client import build_request
 
 NO_ROOM = Failure(
     AttemptOutcome.NOT_SENT, ErrorType.PAYLOAD_TOO_LARGE, "The provider's batch had no more room."
@@ -84,7 +84,7 @@ async def _line(
             modalities=job.endpoint.input_modalities,
             adapter=route.chat,
             fetch=context.fetch,
-            read_pdf=pdf_reader(context.sandbox, job.workspace_id),
+            read_pdf=create_pdf_reader(context.sandbox, job.workspace_id),
             parser=read_file_parser(body.get("plugins")),
             quirks=route.upstream.quirks,
         )
@@ -95,5 +95,5 @@ async def _line(
     refused = await refuse_private_urls(request.body, base_url, networks, route.chat.opens)
     if refused is not None:
         return refused
-    built = build(adapter, request, route.upstream)
+    built = build_request(adapter, request, route.upstream)
     return built if isinstance(built, Failure) else api.line(job.id, job.operation, built.body)

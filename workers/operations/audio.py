@@ -17,9 +17,14 @@ from broker.requests.data_uris import read_sound
 from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
 from workers.adapters.media import sound_format
-from workers.adapters.openai.adapter import endpoint_url, request_headers
+from workers.adapters.openai.adapter import build_headers, build_url
 from workers.adapters.openai.usage import read_usage
-from workers.operations.base import OperationAdapter, answer_object, at_home, json_request
+from workers.operations.base import (
+    OperationAdapter,
+    build_json_request,
+    parse_answer,
+    with_vendor_address,
+)
 
 SPOKEN = {
     "mp3": "audio/mpeg", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac",
@@ -34,20 +39,20 @@ class OpenAiTranscriptions(OperationAdapter):
     wires = ("openai", "azure", "mistral")
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        upstream = at_home(upstream)
+        upstream = with_vendor_address(upstream)
         boundary = uuid.uuid4().hex
         content = f"multipart/form-data; boundary={boundary}"
         return HttpRequest(
-            url=endpoint_url("/audio/transcriptions", request.model, upstream),
-            headers=request_headers(upstream, content=content),
-            body=_form(request, boundary),
+            url=build_url("/audio/transcriptions", request.model, upstream),
+            headers=build_headers(upstream, content=content),
+            body=_build_form(request, boundary),
         )
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         if request.body.get("response_format") in PLAIN:
             text = body.decode(errors="replace")
             return Document({"text": text, "response_format": request.body["response_format"]})
-        parsed = answer_object(body)
+        parsed = parse_answer(body)
         if not isinstance(parsed.get("text"), str):
             raise MalformedAnswerError("a transcription without text")
         raw = parsed.pop("usage", None)
@@ -70,12 +75,12 @@ def _usage(raw: Any) -> Usage | None:
     return read_usage(raw)
 
 
-def _form(request: CompletionRequest, boundary: str) -> bytes:
+def _build_form(request: CompletionRequest, boundary: str) -> bytes:
     """Return the multipart body (RFC 7578): the fields, then the sound."""
     audio: Json = request.body["input_audio"]
     uri = read_sound(audio["data"])
     sound = base64.b64decode(uri.data)
-    kind = _quoted(str(audio.get("format") or sound_format(uri.mime)))
+    kind = _quote(str(audio.get("format") or sound_format(uri.mime)))
     fields = {k: v for k, v in request.body.items() if k not in {"input_audio", "file"}}
     parts = [
         _field(boundary, name, value) for name, value in (fields | {"model": request.model}).items()
@@ -89,12 +94,12 @@ def _form(request: CompletionRequest, boundary: str) -> bytes:
 
 def _field(boundary: str, name: str, value: Any) -> bytes:
     values = value if isinstance(value, list) else [value]
-    repeated = _quoted(f"{name}[]" if isinstance(value, list) else name)
+    repeated = _quote(f"{name}[]" if isinstance(value, list) else name)
     head = f'--{boundary}\r\nContent-Disposition: form-data; name="{repeated}"\r\n\r\n'
     return "".join([f"{head}{_text(each)}\r\n" for each in values]).encode()
 
 
-def _quoted(name: str) -> str:
+def _quote(name: str) -> str:
     """Return a name that cannot end the line or the quotes it stands in (HTML, "form-data")."""
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
@@ -108,7 +113,7 @@ class OpenAiSpeech(OperationAdapter):
     wires = ("openai", "azure")
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        return json_request("/audio/speech", request, upstream, request.body)
+        return build_json_request("/audio/speech", request, upstream, request.body)
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         if not body:

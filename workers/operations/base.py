@@ -15,9 +15,9 @@ from workers.adapters.base import (
     StreamReader,
     Upstream,
 )
-from workers.adapters.errors import classify, reported
+from workers.adapters.errors import read_error, read_reported_error
 from workers.adapters.json_shapes import parse_object
-from workers.adapters.openai.adapter import addressed, endpoint_url, request_headers
+from workers.adapters.openai.adapter import build_headers, build_url, with_azure_address
 from workers.adapters.openai.request import fit_fields
 from workers.adapters.openai.usage import read_usage
 
@@ -45,10 +45,10 @@ class OperationAdapter(ABC):
         return read_usage(raw)
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        return classify(status, headers, body)
+        return read_error(status, headers, body)
 
 
-def entries(body: Json, name: str) -> list[Json]:
+def require_list(body: Json, name: str) -> list[Json]:
     """Return a list of objects. Raises MalformedAnswerError where there is none."""
     found = body.get(name)
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
@@ -59,30 +59,30 @@ def entries(body: Json, name: str) -> list[Json]:
 AZURE = "azure"
 
 
-def json_request(
+def build_json_request(
     path: str, request: CompletionRequest, upstream: Upstream, body: Json
 ) -> HttpRequest:
     """Return a POST of `body` to an OpenAI path."""
-    upstream = at_home(upstream)
+    upstream = with_vendor_address(upstream)
     sent = {**body, "model": request.model}
     fit_fields(sent, upstream.quirks)
     return HttpRequest(
-        url=endpoint_url(path, request.model, upstream),
-        headers=request_headers(upstream),
+        url=build_url(path, request.model, upstream),
+        headers=build_headers(upstream),
         body=orjson.dumps(sent),
     )
 
 
-def at_home(upstream: Upstream) -> Upstream:
+def with_vendor_address(upstream: Upstream) -> Upstream:
     """Return the upstream with the address its vendor gives OpenAI's endpoints."""
-    return addressed(upstream) if upstream.wire == AZURE else upstream
+    return with_azure_address(upstream) if upstream.wire == AZURE else upstream
 
 
-def answer_object(body: bytes) -> Json:
+def parse_answer(body: bytes) -> Json:
     """Return the answer. Raises ProviderFailureError for an error inside a 200 (OpenRouter)."""
     parsed = parse_object(body)
     error: Any = parsed.get("error")
     if error and "data" not in parsed and "choices" not in parsed:
-        failure: Failure = reported(error)
+        failure: Failure = read_reported_error(error)
         raise ProviderFailureError(failure)
     return parsed

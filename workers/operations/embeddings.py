@@ -18,16 +18,16 @@ import orjson
 from broker.completion import CompletionRequest, Document, Json, Usage
 from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
-from workers.adapters.cohere.adapter import cohere_headers, cohere_url
-from workers.adapters.gemini.adapter import request_headers as gemini_headers
-from workers.adapters.json_shapes import an_object, parse_object
+from workers.adapters.cohere.adapter import build_headers, build_url
+from workers.adapters.gemini.adapter import build_headers as gemini_headers
+from workers.adapters.json_shapes import as_object, parse_object
 from workers.adapters.openai.usage import read_usage
-from workers.operations.base import OperationAdapter, answer_object, entries, json_request
+from workers.operations.base import OperationAdapter, build_json_request, parse_answer, require_list
 
 FLOAT_BYTES = 4
 
 
-def texts(request: CompletionRequest) -> list[Any]:
+def read_inputs(request: CompletionRequest) -> list[Any]:
     """Return the inputs as a list; one string, or one list of tokens, is a list of one."""
     given = request.body.get("input")
     if isinstance(given, list) and not (given and isinstance(given[0], int)):
@@ -35,19 +35,19 @@ def texts(request: CompletionRequest) -> list[Any]:
     return [given]
 
 
-def vectors(request: CompletionRequest, found: Sequence[Any]) -> Json:
+def build_embeddings(request: CompletionRequest, found: Sequence[Any]) -> Json:
     """Return OpenAI's embedding list, encoded as the request asks."""
     packed = request.body.get("encoding_format") == "base64"
     return {
         "object": "list",
         "data": [
-            {"object": "embedding", "index": index, "embedding": _encoded(vector, packed=packed)}
+            {"object": "embedding", "index": index, "embedding": _encode(vector, packed=packed)}
             for index, vector in enumerate(found)
         ],
     }
 
 
-def _encoded(vector: Any, *, packed: bool) -> Any:
+def _encode(vector: Any, *, packed: bool) -> Any:
     """Return a vector in the wanted encoding, whichever the provider chose.
 
     OpenAI's base64 is the little-endian 32-bit floats one after the other.
@@ -87,15 +87,17 @@ class OpenAiEmbeddings(OperationAdapter):
     wires = ("openai", "azure", "mistral")
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        return json_request("/embeddings", request, upstream, request.body)
+        return build_json_request("/embeddings", request, upstream, request.body)
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Document:
-        parsed = answer_object(body)
-        found = entries(parsed, "data")
+        parsed = parse_answer(body)
+        found = require_list(parsed, "data")
         if all(isinstance(entry.get("index"), int) for entry in found):
             found = sorted(found, key=lambda entry: entry["index"])
         return Document(
-            body=vectors(request, [self._vector(entry.get("embedding")) for entry in found]),
+            body=build_embeddings(
+                request, [self._vector(entry.get("embedding")) for entry in found]
+            ),
             usage=_usage(parsed.get("usage")),
             upstream_id=parsed.get("id"),
             upstream_model=parsed.get("model"),
@@ -116,7 +118,7 @@ class Int8Embeddings(OpenAiEmbeddings):
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         path = "/embeddings" if upstream.base_url.endswith("/v1") else "/v1/embeddings"
         body = {**request.body, "encoding_format": "base64_int8"}
-        return json_request(path, request, upstream, body)
+        return build_json_request(path, request, upstream, body)
 
     def _vector(self, given: Any) -> Any:
         if not isinstance(given, str):
@@ -142,18 +144,18 @@ class GeminiEmbeddings(OperationAdapter):
             url=f"{upstream.base_url}/models/{quote(name)}:batchEmbedContents",
             headers=gemini_headers(upstream, stream=False),
             body=orjson.dumps(
-                {"requests": [_content(text, name, request) for text in texts(request)]}
+                {"requests": [_content(text, name, request) for text in read_inputs(request)]}
             ),
         )
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         parsed = parse_object(body)
         single = parsed.get("embedding")
-        found = [single] if isinstance(single, dict) else entries(parsed, "embeddings")
-        counted = an_object(parsed.get("usageMetadata"))
+        found = [single] if isinstance(single, dict) else require_list(parsed, "embeddings")
+        counted = as_object(parsed.get("usageMetadata"))
         tokens = counted.get("promptTokenCount")
         return Document(
-            body=vectors(request, [entry.get("values") for entry in found]),
+            body=build_embeddings(request, [entry.get("values") for entry in found]),
             usage=None if tokens is None else Usage(input=tokens, output=0),
         )
 
@@ -172,15 +174,15 @@ class CohereEmbeddings(OperationAdapter):
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         body: Json = {
             "model": request.model,
-            "texts": texts(request),
+            "texts": read_inputs(request),
             "input_type": request.body.get("input_type") or "search_document",
             "embedding_types": ["float"],
         }
         if request.body.get("dimensions"):
             body["output_dimension"] = request.body["dimensions"]
         return HttpRequest(
-            url=cohere_url(upstream, "/v2/embed"),
-            headers=cohere_headers(upstream),
+            url=build_url(upstream, "/v2/embed"),
+            headers=build_headers(upstream),
             body=orjson.dumps(body),
         )
 
@@ -191,10 +193,10 @@ class CohereEmbeddings(OperationAdapter):
             found = next(iter(found.values()), None)
         if not isinstance(found, list):
             raise MalformedAnswerError("no list `embeddings`")
-        billed = an_object(an_object(parsed.get("meta")).get("billed_units"))
+        billed = as_object(as_object(parsed.get("meta")).get("billed_units"))
         tokens = billed.get("input_tokens")
         return Document(
-            body=vectors(request, found),
+            body=build_embeddings(request, found),
             usage=None if tokens is None else Usage(input=int(tokens), output=0),
             upstream_id=parsed.get("id"),
         )

@@ -23,12 +23,12 @@ from broker.ids import new_id
 from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, ProviderFailureError, Upstream
 from workers.adapters.gemini import GeminiAdapter
-from workers.adapters.gemini.adapter import request_headers
+from workers.adapters.gemini.adapter import build_headers
 from workers.adapters.gemini.models import Quirk
-from workers.adapters.gemini.response import refuse_failure
-from workers.adapters.json_shapes import objects, parse, text_of, word
+from workers.adapters.gemini.response import require_success
+from workers.adapters.json_shapes import as_objects, as_text, parse, text_field
 from workers.adapters.vertex import model_url
-from workers.operations.base import OperationAdapter, answer_object, entries, json_request
+from workers.operations.base import OperationAdapter, build_json_request, parse_answer, require_list
 
 PNG = "image/png"
 SIGNATURES = {
@@ -49,12 +49,12 @@ class OpenAiImages(OperationAdapter):
         body = {name: value for name, value in request.body.items() if name != "response_format"}
         if request.model.startswith(ASKS_FOR_BYTES):
             body["response_format"] = "b64_json"
-        return json_request("/images/generations", request, upstream, body)
+        return build_json_request("/images/generations", request, upstream, body)
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Document:
-        parsed = answer_object(body)
+        parsed = parse_answer(body)
         media: list[Media] = []
-        data = [_kept(entry, media) for entry in entries(parsed, "data")]
+        data = [_store_image(entry, media) for entry in require_list(parsed, "data")]
         facts: Json = {
             name: parsed[name]
             for name in ("background", "size", "quality", "output_format")
@@ -67,17 +67,17 @@ class OpenAiImages(OperationAdapter):
         )
 
 
-def _kept(entry: Json, media: list[Media]) -> Json:
+def _store_image(entry: Json, media: list[Media]) -> Json:
     """Replace the bytes of an image by the id they are stored under."""
     kept = {name: value for name, value in entry.items() if name != "b64_json"}
     if entry.get("b64_json"):
-        image = picture(entry["b64_json"])
+        image = read_image(entry["b64_json"])
         media.append(image)
         kept["file_id"] = image.id
     return kept
 
 
-def picture(encoded: str) -> Media:
+def read_image(encoded: str) -> Media:
     """Return an image with the type its first bytes say."""
     try:
         content = base64.b64decode(encoded, validate=True)
@@ -120,21 +120,21 @@ class GeminiImages(OperationAdapter):
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         if _predicts(request):
-            return _prediction(request, upstream)
+            return _build_prediction(request, upstream)
         return self._chat.build_request(_as_chat(request), upstream)
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         if _predicts(request):
-            return _predicted(refuse_failure(parse(body)), request)
+            return _read_prediction(require_success(parse(body)), request)
         completion = self._chat.read_response(body, _as_chat(request))
         media = [
-            picture(image["image_url"]["url"].partition(",")[2])
+            read_image(image["image_url"]["url"].partition(",")[2])
             for choice in completion.choices
             for image in choice["message"].get("images") or ()
         ]
         if not media:
-            raise _not_drawn(completion)
-        return _drawn(media, request, completion)
+            raise _no_image_failure(completion)
+        return _build_document(media, request, completion)
 
 
 def _predicts(request: CompletionRequest) -> bool:
@@ -155,7 +155,9 @@ def _as_chat(request: CompletionRequest) -> CompletionRequest:
     return CompletionRequest(body, request.model)
 
 
-def _drawn(media: Sequence[Media], request: CompletionRequest, told: Completion) -> Document:
+def _build_document(
+    media: Sequence[Media], request: CompletionRequest, told: Completion
+) -> Document:
     drawn: Json = {"data": [{"file_id": image.id} for image in media]}
     if "response_format" in request.body:
         drawn["response_format"] = request.body["response_format"]
@@ -168,26 +170,26 @@ def _drawn(media: Sequence[Media], request: CompletionRequest, told: Completion)
     )
 
 
-def _not_drawn(completion: Completion) -> ProviderFailureError:
+def _no_image_failure(completion: Completion) -> ProviderFailureError:
     """Return the end of a call that brought no image: final, with its reason, and billed."""
     choice = completion.choices[0]
     message, reason = choice["message"], choice.get("native_finish_reason")
-    said = text_of(message.get("refusal")) or text_of(message.get("content")).strip()
+    said = as_text(message.get("refusal")) or as_text(message.get("content")).strip()
     told = f": {said[:_SHOWN]}" if said else "."
     blocked = choice.get("finish_reason") == "content_filter"
     why = "The image was blocked" if blocked else "The model made no image"
-    return _failed(
+    return _image_failure(
         f"{why} ({reason or 'no reason given'}){told}", completion.usage, blocked=blocked
     )
 
 
-def _failed(message: str, usage: Usage | None, *, blocked: bool) -> ProviderFailureError:
+def _image_failure(message: str, usage: Usage | None, *, blocked: bool) -> ProviderFailureError:
     kind = ErrorType.CONTENT_POLICY_VIOLATION if blocked else ErrorType.INVALID_PROMPT
     failure = Failure(AttemptOutcome.REJECTED, kind, message, answered=True, usage=usage)
     return ProviderFailureError(failure)
 
 
-def _prediction(request: CompletionRequest, upstream: Upstream) -> HttpRequest:
+def _build_prediction(request: CompletionRequest, upstream: Upstream) -> HttpRequest:
     name = _bare(request.model)
     if Quirk.VERTEX in upstream.quirks:
         url = model_url(upstream, "google", name, "predict")
@@ -197,7 +199,7 @@ def _prediction(request: CompletionRequest, upstream: Upstream) -> HttpRequest:
     if ratio := _ratio(request.body.get("size")):
         parameters["aspectRatio"] = ratio
     body = {"instances": [{"prompt": request.body.get("prompt")}], "parameters": parameters}
-    return HttpRequest(url, request_headers(upstream, stream=False), orjson.dumps(body))
+    return HttpRequest(url, build_headers(upstream, stream=False), orjson.dumps(body))
 
 
 def _ratio(size: object) -> str | None:
@@ -207,15 +209,17 @@ def _ratio(size: object) -> str | None:
     return _RATIOS.get(size, size)
 
 
-def _predicted(payload: Json, request: CompletionRequest) -> Document:
-    predictions = objects(payload.get("predictions"))
-    encoded = [data for each in predictions if (data := word(each, "bytesBase64Encoded"))]
+def _read_prediction(payload: Json, request: CompletionRequest) -> Document:
+    predictions = as_objects(payload.get("predictions"))
+    encoded = [data for each in predictions if (data := text_field(each, "bytesBase64Encoded"))]
     if not encoded:
-        reasons = [reason for each in predictions if (reason := word(each, "raiFilteredReason"))]
+        reasons = [
+            reason for each in predictions if (reason := text_field(each, "raiFilteredReason"))
+        ]
         told = " ".join(reasons) or "the provider gives no reason"
-        raise _failed(f"The image was blocked: {told[:_SHOWN]}", None, blocked=True)
-    media = [picture(data) for data in encoded]
-    return _drawn(
+        raise _image_failure(f"The image was blocked: {told[:_SHOWN]}", None, blocked=True)
+    media = [read_image(data) for data in encoded]
+    return _build_document(
         media,
         request,
         Completion(choices=(), usage=Usage(input=0, output=0, output_images=len(media))),

@@ -10,10 +10,10 @@ import orjson
 from broker.completion import CompletionRequest, Document, Json, Usage
 from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, Upstream
-from workers.adapters.cohere.adapter import cohere_headers, cohere_url
-from workers.adapters.json_shapes import an_object
+from workers.adapters.cohere.adapter import build_headers, build_url
+from workers.adapters.json_shapes import as_object
 from workers.adapters.openai.usage import read_usage
-from workers.operations.base import OperationAdapter, answer_object, entries, json_request
+from workers.operations.base import OperationAdapter, build_json_request, parse_answer, require_list
 
 
 class OpenAiRerank(OperationAdapter):
@@ -21,13 +21,13 @@ class OpenAiRerank(OperationAdapter):
     wires = ("openai",)
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        return json_request("/rerank", request, upstream, request.body)
+        return build_json_request("/rerank", request, upstream, request.body)
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Document:
-        parsed = answer_object(body)
+        parsed = parse_answer(body)
         # Voyage answers under OpenAI's name for a list, the others under Cohere's
         name = "results" if "results" in parsed else "data"
-        results = [_result(entry, request) for entry in entries(parsed, name)]
+        results = [_result(entry, request) for entry in require_list(parsed, name)]
         return Document(
             body={"object": "list", "results": results},
             usage=_usage(parsed),
@@ -42,8 +42,8 @@ class CohereRerank(OpenAiRerank):
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         body = {name: value for name, value in request.body.items() if name in _COHERE}
         return HttpRequest(
-            url=cohere_url(upstream, "/v2/rerank"),
-            headers=cohere_headers(upstream),
+            url=build_url(upstream, "/v2/rerank"),
+            headers=build_headers(upstream),
             body=orjson.dumps(body | {"model": request.model}),
         )
 
@@ -71,7 +71,7 @@ def _usage(parsed: Json) -> Usage | None:
     counted = read_usage(raw)
     if counted is not None:
         return counted
-    billed = an_object(an_object(parsed.get("meta")).get("billed_units"))
+    billed = as_object(as_object(parsed.get("meta")).get("billed_units"))
     units = billed.get("search_units")
     if isinstance(units, bool) or not isinstance(units, int | float):
         return None

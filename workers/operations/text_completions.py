@@ -11,13 +11,13 @@ from broker.completion import Completion, CompletionRequest, Json
 from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, StreamReader, Upstream
 from workers.adapters.choices import finish_reason
-from workers.adapters.json_shapes import parse, word
+from workers.adapters.json_shapes import parse, text_field
 from workers.adapters.openai.choice import ChoiceStream
 from workers.adapters.openai.request import set_streaming
-from workers.adapters.openai.response import native_reason, refuse_failure, usage_of
-from workers.adapters.openai.stream import OpenAiStream
-from workers.adapters.openai.usage import raw_usage
-from workers.operations.base import OperationAdapter, entries, json_request
+from workers.adapters.openai.response import read_answer_usage, read_native_reason, require_success
+from workers.adapters.openai.stream import OpenAiStreamReader
+from workers.adapters.openai.usage import find_usage
+from workers.operations.base import OperationAdapter, build_json_request, require_list
 
 
 class OpenAiCompletions(OperationAdapter):
@@ -27,7 +27,7 @@ class OpenAiCompletions(OperationAdapter):
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         body = dict(request.body)
         set_streaming(body, stream=request.stream, quirks=upstream.quirks)
-        return json_request("/completions", request, upstream, body)
+        return build_json_request("/completions", request, upstream, body)
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         return read_texts(parse(body), request)
@@ -36,7 +36,7 @@ class OpenAiCompletions(OperationAdapter):
         return TextStream(request)
 
 
-class TextStream(OpenAiStream):
+class TextStream(OpenAiStreamReader):
     """Reads a streamed text completion: a chat's stream, with `text` in place of `delta`."""
 
     __slots__ = ()
@@ -62,16 +62,17 @@ class TextStream(OpenAiStream):
 
 def read_texts(payload: Any, request: CompletionRequest) -> Completion:
     """Read a whole answer. Raises MalformedAnswerError or ProviderFailureError."""
-    payload = refuse_failure(payload)
+    payload = require_success(payload)
     return Completion(
         choices=[
-            _whole_choice(choice, place) for place, choice in enumerate(entries(payload, "choices"))
+            _whole_choice(choice, place)
+            for place, choice in enumerate(require_list(payload, "choices"))
         ],
-        usage=usage_of(raw_usage(payload), request),
-        upstream_id=word(payload, "id"),
-        upstream_model=word(payload, "model"),
-        system_fingerprint=word(payload, "system_fingerprint"),
-        service_tier=word(payload, "service_tier"),
+        usage=read_answer_usage(find_usage(payload), request),
+        upstream_id=text_field(payload, "id"),
+        upstream_model=text_field(payload, "model"),
+        system_fingerprint=text_field(payload, "system_fingerprint"),
+        service_tier=text_field(payload, "service_tier"),
     )
 
 
@@ -82,7 +83,7 @@ def _whole_choice(choice: Json, place: int) -> Json:
         "message": {"role": "assistant", "content": _text(choice)},
         "logprobs": choice.get("logprobs"),
         "finish_reason": finish_reason(choice.get("finish_reason"), called=False),
-        "native_finish_reason": native_reason(choice),
+        "native_finish_reason": read_native_reason(choice),
     }
 
 

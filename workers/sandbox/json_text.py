@@ -31,7 +31,7 @@ def _read(text: str) -> tuple[str, Any]:
     try:
         return text, json.loads(text)
     except ValueError:
-        value = _repaired_value(text)
+        value = _repair_value(text)
     if value is None:
         raise ValueError(text[:100])
     return _storable(json.dumps(value, ensure_ascii=False)), value
@@ -42,7 +42,7 @@ def _storable(text: str) -> str:
     return _HALVES.sub("\ufffd", text)
 
 
-def _repaired_value(text: str) -> Any:
+def _repair_value(text: str) -> Any:
     """Return the object or array that a text was to be, or None: prose is not made into one."""
     value = json_repair.loads(text)
     return value if isinstance(value, dict | list) and value else None
@@ -59,11 +59,11 @@ def _find_violation(value: Any, schema: Mapping[str, Any]) -> str | None:
     return None if error is None else f"{error.json_path}: {error.message}"
 
 
-def _unchecked(*_: Any) -> Iterator[Any]:
+def _check_nothing(*_: Any) -> Iterator[Any]:
     return iter(())
 
 
-def _closed(
+def _check_additional_properties(
     validator: Any, closed: Any, instance: Any, schema: Mapping[str, Any]
 ) -> Iterator[Any] | tuple[()]:
     """Check `additionalProperties`, unless names are given by patterns, which are not tried."""
@@ -75,7 +75,10 @@ def _closed(
 _PATTERNS: Sequence[str] = ("pattern", "patternProperties", "unevaluatedProperties")
 _Validator = extend(
     Draft202012Validator,
-    {**dict.fromkeys(_PATTERNS, _unchecked), "additionalProperties": _closed},
+    {
+        **dict.fromkeys(_PATTERNS, _check_nothing),
+        "additionalProperties": _check_additional_properties,
+    },
 )
 """JSON Schema without callers' regular expressions: most of them are not ECMA-262 as Python reads
 it, and one of them can use up all the time that a check has."""

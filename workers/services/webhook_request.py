@@ -18,7 +18,7 @@ from broker.webhooks.endpoint_options import new_secret_columns
 from broker.webhooks.endpoints import NewWorkspaceSecret, ensure_workspace_secrets
 from broker.webhooks.events import SignatureKind
 from workers.adapters.errors.retry_after import seconds
-from workers.egress import Bounds, Policy, RefusedError, TooLargeError, guarded_client, parse
+from workers.egress import Bounds, Policy, RefusedError, TooLargeError, create_guarded_client, parse
 
 OPENED = 4_096  # secrets kept open: opening one costs more than signing with it
 
@@ -87,7 +87,9 @@ class WebhookClient:
     ) -> None:
         self._policy = Policy(networks=settings.allowed_networks)
         bounds = Bounds(MAX_ANSWER_BYTES, limit)
-        self._client = guarded_client(self._policy, bounds, verify=verify, connections=connections)
+        self._client = create_guarded_client(
+            self._policy, bounds, verify=verify, connections=connections
+        )
 
     async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> ReceiverAnswer:
         """Send and read. Never raises for what the receiver does, or for where the URL leads."""

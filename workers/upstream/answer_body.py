@@ -16,12 +16,12 @@ import orjson
 from broker.completion import Chunk
 from workers.adapters.base import Stage, StreamReader
 from workers.upstream.assembly import Assembly
-from workers.upstream.connection import reporting
+from workers.upstream.connection import report_sent
 
 _DECODER = json.JSONDecoder(strict=False)
 
 
-def stated_usage(body: bytes, name: str) -> Any:
+def find_usage(body: bytes, name: str) -> Any:
     """Return the last object that `name` holds in a body, which need not be JSON as a whole."""
     text = body.decode("utf-8", "replace")
     for found in reversed(list(re.finditer(rf'"{re.escape(name)}"\s*:\s*(?={{)', text))):
@@ -81,7 +81,7 @@ class Stopwatch:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Raise TimeoutError inside the block when a deadline passes."""
-        with reporting(self._note_sent):
+        with report_sent(self._note_sent):
             async with self._timeout:
                 yield
 

@@ -36,15 +36,15 @@ from workers.operations.base import OperationAdapter
 from workers.upstream.answer_body import (
     AnswerTooLargeError,
     Stopwatch,
+    find_usage,
     is_event_stream,
     looks_like_events,
     read_body,
     read_stream,
-    stated_usage,
 )
 from workers.upstream.assembly import Assembly
-from workers.upstream.connection import HEADER_LIMIT, ReportingRequest, describe, exchanging
-from workers.upstream.decompression import unpack
+from workers.upstream.connection import HEADER_LIMIT, ReportingRequest, describe, follow_exchange
+from workers.upstream.decompression import decompress
 
 MAX_ERROR_BYTES = 64 * 1024
 MOST_HEADERS = 1_000  # header lines of an answer
@@ -67,7 +67,7 @@ class _Transport(AiohttpTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
         try:
-            unpack(response)
+            decompress(response)
         except httpx.DecodingError:
             await response.aclose()
             raise
@@ -120,7 +120,7 @@ class Wire:
             content=built.body,
             extensions={"timeout": self._timeout.as_dict()},
         )
-        with exchanging() as exchange:
+        with follow_exchange() as exchange:
             response = await self._transport.handle_async_request(request)
             try:
                 yield response
@@ -147,7 +147,7 @@ async def call(
     assembly: Assembly,
 ) -> Completion | Document | Failure:
     """Send `request`, return the whole answer; a stream's grows in `assembly` as it comes."""
-    built = build(adapter, request, upstream)
+    built = build_request(adapter, request, upstream)
     if isinstance(built, Failure):
         return built
     try:
@@ -207,16 +207,16 @@ async def _answer(
             return assembly.completion()
         body = await read_body(response, watch, most)
         if isinstance(adapter, Adapter) and looks_like_events(body):
-            return _replayed(body, adapter, request, assembly)
+            return _replay(body, adapter, request, assembly)
         return adapter.read_response(body, request)
     except CutOffError:
         raise
     except (MalformedAnswerError, AnswerTooLargeError, *MISSHAPEN) as error:
-        stated = adapter.read_usage(stated_usage(body, adapter.usage_name))
+        stated = adapter.read_usage(find_usage(body, adapter.usage_name))
         raise _UnreadableError(stated or assembly.completion().usage) from error
 
 
-def build(
+def build_request(
     adapter: Adapter | OperationAdapter, request: CompletionRequest, upstream: Upstream
 ) -> HttpRequest | Failure:
     """Translate the request; what cannot be translated was never sent."""
@@ -230,7 +230,7 @@ def build(
         return Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message[:500])
 
 
-def _replayed(
+def _replay(
     body: bytes,
     adapter: Adapter | OperationAdapter,
     request: CompletionRequest,

@@ -63,7 +63,7 @@ class Exchange:
 
 
 @contextlib.contextmanager
-def exchanging() -> Iterator[Exchange]:
+def follow_exchange() -> Iterator[Exchange]:
     """Follow the request that is sent inside this block."""
     exchange = Exchange()
     token = _exchange.set(exchange)
@@ -101,7 +101,7 @@ class ReportingRequest(aiohttp.ClientRequest):
 
 
 @contextlib.contextmanager
-def reporting(on_sent: Callable[[], None]) -> Iterator[None]:
+def report_sent(on_sent: Callable[[], None]) -> Iterator[None]:
     """Call `on_sent` when a request that is sent inside this block has left."""
     token = _on_sent.set(on_sent)
     try:

@@ -16,7 +16,7 @@ _GZIP = frozenset({"gzip", "x-gzip"})  # RFC 9110, 8.4.1.3
 _GZIP_BEGINS = b"\x1f"
 
 
-def unpack(response: httpx.Response) -> None:
+def decompress(response: httpx.Response) -> None:
     """Have a response give its body unpacked. Raises httpx.DecodingError for too many codings."""
     stated = response.headers.get("content-encoding", "").lower()
     codings = [coding.strip() for coding in stated.split(",")]

@@ -13,7 +13,7 @@ from broker import errors
 from broker.completion import OWN_ERROR_TYPES, ErrorType
 from broker.errors import WaybillError, http_status
 from broker.jobs.error_envelope import failure
-from workers.adapters.errors.classification import classify
+from workers.adapters.errors.classification import read_error
 
 PAGE = (Path(__file__).parents[3] / "docs/reference/errors.md").read_text()
 OWN, _, OF_PROVIDERS = PAGE.partition("## Of providers")
@@ -86,7 +86,7 @@ def test_an_end_without_an_answer_has_its_own_type(told, expected) -> None:
 @pytest.mark.parametrize("error_type", sorted(OWN_ERROR_TYPES))
 def test_another_waybills_trouble_is_a_providers_error_here(error_type: ErrorType) -> None:
     body = b'{"error": {"code": 503, "message": "Away.", "metadata": {"error_type": "%s"}}}'
-    told = classify(503, {}, body % error_type.encode())
+    told = read_error(503, {}, body % error_type.encode())
     assert told.error_type not in OWN_ERROR_TYPES
 
 

@@ -11,19 +11,19 @@ from broker.completion import CompletionRequest
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
 from workers.adapters.tool_history import (
-    bounded_id,
-    kept_id,
-    lettered_id,
-    short_id,
+    alphanumeric_id,
+    nine_character_id,
+    sixty_four_character_id,
+    unrestricted_id,
     with_matched_calls,
 )
 
 USER = {"role": "user", "content": "go on"}
 FORMS = {
-    kept_id: r"(?s).+",
-    lettered_id: r"[a-zA-Z0-9_-]+",
-    short_id: r"[A-Za-z0-9]{9}",
-    bounded_id: r"[A-Za-z0-9_-]{1,64}",
+    unrestricted_id: r"(?s).+",
+    alphanumeric_id: r"[a-zA-Z0-9_-]+",
+    nine_character_id: r"[A-Za-z0-9]{9}",
+    sixty_four_character_id: r"[A-Za-z0-9_-]{1,64}",
 }
 IDS = st.sampled_from(["", "a", "a:0", "a.0", "call", "call_2", "a_2", "x" * 80, "123456789"])
 TURNS = st.lists(st.lists(IDS, min_size=1, max_size=3), min_size=1, max_size=5)
@@ -85,7 +85,9 @@ def test_what_is_consistent_stays_as_it_is(form, turns):
 def test_results_stand_behind_their_calls_in_their_order():
     calls = {"role": "assistant", "content": None, "tool_calls": [call("a", 0), call("b", 1)]}
     results = {n: {"role": "tool", "tool_call_id": n, "content": n} for n in "ab"}
-    told = with_matched_calls([USER, calls, USER, results["b"], USER, results["a"]], kept_id)
+    told = with_matched_calls(
+        [USER, calls, USER, results["b"], USER, results["a"]], unrestricted_id
+    )
     assert told == [USER, calls, results["a"], results["b"], USER, USER]
 
 
@@ -107,21 +109,21 @@ TEXT_PART = {"type": "text", "text": "1"}
 def test_further_results_of_a_call_are_joined_to_the_first(contents, joined):
     calls = {"role": "assistant", "content": None, "tool_calls": [call("a", 0)]}
     results = [{"role": "tool", "tool_call_id": "a", "content": each} for each in contents]
-    told = with_matched_calls([USER, calls, results[0], USER, *results[1:]], kept_id)
+    told = with_matched_calls([USER, calls, results[0], USER, *results[1:]], unrestricted_id)
     assert told == [USER, calls, {**results[0], "content": joined}, USER]
 
 
 def test_many_results_of_one_call_take_linear_time():
     calls = {"role": "assistant", "content": None, "tool_calls": [call("a", 0)]}
     results = [{"role": "tool", "tool_call_id": "a", "content": f"{n:0100}"} for n in range(50_000)]
-    told = with_matched_calls([USER, calls, *results], kept_id)
+    told = with_matched_calls([USER, calls, *results], unrestricted_id)
     assert told[2]["content"].count("\n") == len(results) - 1
 
 
 def test_the_form_before_tools_becomes_calls_with_results():
     said = {"role": "assistant", "content": None, "function_call": {"name": "f", "arguments": "1"}}
     result = {"role": "function", "name": "f", "content": "1"}
-    told = with_matched_calls([USER, said, result, said, result], kept_id)
+    told = with_matched_calls([USER, said, result, said, result], unrestricted_id)
     assert [m["role"] for m in told] == ["user", "assistant", "tool", "assistant", "tool"]
     assert [c["id"] for m in told for c in m.get("tool_calls", ())] == ["call", "call_2"]
     assert [name for _, name, _ in pairs(told)] == ["f", "f"]
@@ -131,18 +133,18 @@ def test_the_form_before_tools_becomes_calls_with_results():
 def test_a_signature_follows_its_call():
     details = [{"type": "reasoning.encrypted", "id": "a", "data": "s"}, {"type": "reasoning.text"}]
     turn = {"role": "assistant", "tool_calls": [call("a", 0)], "reasoning_details": details}
-    told = with_matched_calls([turn, turn], kept_id)
+    told = with_matched_calls([turn, turn], unrestricted_id)
     assert [d.get("id") for m in told for d in m["reasoning_details"]] == ["a", None, "a_2", None]
 
 
 def test_a_result_without_a_call_is_left_in_its_place():
     orphan = {"role": "tool", "tool_call_id": "x", "content": "1"}
-    assert with_matched_calls([USER, orphan, USER], kept_id) == [USER, orphan, USER]
+    assert with_matched_calls([USER, orphan, USER], unrestricted_id) == [USER, orphan, USER]
 
 
 def test_a_long_conversation_takes_linear_time():
     turns = 10_000
-    told = with_matched_calls(history([["list_dir:0"]] * turns), lettered_id)
+    told = with_matched_calls(history([["list_dir:0"]] * turns), alphanumeric_id)
     assert len({c["id"] for m in told for c in m.get("tool_calls", ())}) == turns
 
 

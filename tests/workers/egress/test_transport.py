@@ -11,7 +11,7 @@ import httpx
 import pytest
 import trustme
 
-from workers.egress import Bounds, Policy, RefusedError, TooLargeError, guarded_client
+from workers.egress import Bounds, Policy, RefusedError, TooLargeError, create_guarded_client
 from workers.egress.transport import GuardedTransport
 
 LOOPBACK = Policy(networks=[ip_network("127.0.0.0/8")])
@@ -117,7 +117,7 @@ async def test_literal_addresses_are_checked_without_a_resolver():
 
 async def test_redirects_are_not_followed():
     target = b"HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n"
-    http = guarded_client(LOOPBACK, BOUNDS)
+    http = create_guarded_client(LOOPBACK, BOUNDS)
     async with server(target) as (port, _), http:
         answer = await http.get(f"http://127.0.0.1:{port}/")
     assert answer.status_code == 302
@@ -126,7 +126,7 @@ async def test_redirects_are_not_followed():
 async def test_proxies_of_the_environment_are_ignored(monkeypatch):
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
-    async with server(ok()) as (port, _), guarded_client(LOOPBACK, BOUNDS) as http:
+    async with server(ok()) as (port, _), create_guarded_client(LOOPBACK, BOUNDS) as http:
         assert (await http.get(f"http://127.0.0.1:{port}/")).status_code == 200
 
 
@@ -160,7 +160,7 @@ async def test_a_long_body_is_cut_at_the_bound():
 async def test_a_packed_body_is_not_unpacked():
     async with (
         server(ok(b"\x1f\x8b bytes", b"content-encoding: gzip")) as (port, _),
-        guarded_client(LOOPBACK, BOUNDS) as http,
+        create_guarded_client(LOOPBACK, BOUNDS) as http,
     ):
         assert (await http.get(f"http://127.0.0.1:{port}/")).content == b"\x1f\x8b bytes"
 
@@ -200,13 +200,13 @@ async def test_a_refused_connection_tells_no_address():
 
 
 async def test_an_unknown_name_does_not_resolve():
-    async with guarded_client(Policy(), BOUNDS) as http:
+    async with create_guarded_client(Policy(), BOUNDS) as http:
         with pytest.raises(httpx.ConnectError, match="does not resolve"):
             await http.get("https://no-such-name.invalid/")
 
 
 async def test_the_systems_resolver_is_checked_too():
-    async with guarded_client(Policy(), BOUNDS) as http:
+    async with create_guarded_client(Policy(), BOUNDS) as http:
         with pytest.raises(RefusedError):
             await http.get("https://localhost/")
 
@@ -221,7 +221,9 @@ async def test_names_that_nobody_answers_for_hold_up_no_others(monkeypatch):
         return ask(host, *more, **options)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    async with guarded_client(Policy(), BOUNDS) as http:  # asyncio's own threads are 32 at most
+    async with create_guarded_client(
+        Policy(), BOUNDS
+    ) as http:  # asyncio's own threads are 32 at most
         silent = [asyncio.ensure_future(http.get("https://silent.example/")) for _ in range(50)]
         await asyncio.sleep(0.05)
         async with asyncio.timeout(1):

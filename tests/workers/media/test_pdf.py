@@ -8,7 +8,7 @@ from pypdf import PdfWriter
 
 from tests.workers.media.pdfs import make_pdf, read_here
 from workers.media import documents
-from workers.media.documents import pdf_reader, read_file
+from workers.media.documents import create_pdf_reader, read_file
 from workers.media.formats import UnfitError
 from workers.sandbox.pdf_text import UnreadablePdfError, extract_pages
 from workers.sandbox.pool import Sandbox
@@ -47,7 +47,7 @@ def sandbox():
 
 
 async def test_a_pdf_is_read_in_another_process(sandbox):
-    assert await pdf_reader(sandbox, "ws_1")(make_pdf("one", "two")) == ["one", "two"]
+    assert await create_pdf_reader(sandbox, "ws_1")(make_pdf("one", "two")) == ["one", "two"]
 
 
 async def test_a_slow_file_is_given_up(sandbox, monkeypatch):
@@ -55,14 +55,14 @@ async def test_a_slow_file_is_given_up(sandbox, monkeypatch):
     monkeypatch.setattr(documents, "extract_pages", time.sleep)
     began = time.monotonic()
     with pytest.raises(UnfitError, match=r"took more than 0\.3 s"):
-        await pdf_reader(sandbox, "ws_1")(30)
+        await create_pdf_reader(sandbox, "ws_1")(30)
     assert time.monotonic() - began < 10
 
 
 async def test_a_file_that_needs_gigabytes_is_given_up(sandbox, monkeypatch):
     monkeypatch.setattr(documents, "extract_pages", bytearray)
     with pytest.raises(UnfitError, match="too much memory"):
-        await pdf_reader(sandbox, "ws_1")(4_000_000_000)
+        await create_pdf_reader(sandbox, "ws_1")(4_000_000_000)
 
 
 async def test_a_password_is_asked_for(sandbox):
@@ -71,7 +71,7 @@ async def test_a_password_is_asked_for(sandbox):
     locked = io.BytesIO()
     writer.write(locked)
     with pytest.raises(UnfitError, match="password"):
-        await pdf_reader(sandbox, "ws_1")(locked.getvalue())
+        await create_pdf_reader(sandbox, "ws_1")(locked.getvalue())
 
 
 @given(st.binary(max_size=300))

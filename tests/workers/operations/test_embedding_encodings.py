@@ -12,7 +12,7 @@ from broker.completion import CompletionRequest
 from broker.providers.vendors import vendors
 from broker.requests.operations import Operation
 from workers.adapters.base import MalformedAnswerError, Upstream
-from workers.operations.embeddings import vectors
+from workers.operations.embeddings import build_embeddings
 from workers.operations.registry import operation_adapter
 
 PERPLEXITY = vendors()["perplexity"]
@@ -82,4 +82,4 @@ def test_perplexity_is_asked_for_bytes_at_its_own_address(base, url, encoding):
 @pytest.mark.parametrize("number", [1e39, -1e39, 10**400], ids=["large", "small", "huge"])
 def test_numbers_beyond_32_bit_floats_are_a_malformed_answer(number):
     with pytest.raises(MalformedAnswerError, match="32-bit"):
-        vectors(asked("base64"), [[0.5, number]])
+        build_embeddings(asked("base64"), [[0.5, number]])

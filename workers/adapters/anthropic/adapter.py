@@ -10,11 +10,12 @@ import orjson
 
 from broker.completion import Completion, CompletionRequest, Failure, Json, Usage
 from workers.adapters.anthropic.models import Quirk
-from workers.adapters.anthropic.request import request_body
-from workers.adapters.anthropic.response import read_answer, read_usage
-from workers.adapters.anthropic.stream import AnthropicStream
+from workers.adapters.anthropic.request import build_body
+from workers.adapters.anthropic.response import read_response as read_answer
+from workers.adapters.anthropic.response import read_usage
+from workers.adapters.anthropic.stream import AnthropicStreamReader
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
-from workers.adapters.errors import classify
+from workers.adapters.errors import read_error
 from workers.adapters.json_shapes import parse
 from workers.adapters.vertex import model_url
 
@@ -33,37 +34,37 @@ class AnthropicAdapter(Adapter):
     reads_files = True
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        body = request_body(request, upstream.quirks)
+        body = build_body(request, upstream.quirks)
         if Quirk.VERTEX in upstream.quirks:
             body = {"anthropic_version": VERTEX_VERSION, **body}
             del body["model"]
-        headers = request_headers(upstream, stream=request.stream)
+        headers = build_headers(upstream, stream=request.stream)
         if _uses_files(body):
             betas = headers.get("anthropic-beta")
             headers["anthropic-beta"] = f"{betas},{_FILES_BETA}" if betas else _FILES_BETA
-        return HttpRequest(_url(request, upstream), headers, orjson.dumps(body))
+        return HttpRequest(_build_url(request, upstream), headers, orjson.dumps(body))
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         return read_answer(parse(body), request)
 
     def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
-        return AnthropicStream(request)
+        return AnthropicStreamReader(request)
 
     def read_usage(self, raw: Any) -> Usage | None:
         return read_usage(raw)
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        return classify(status, headers, body)
+        return read_error(status, headers, body)
 
 
-def _url(request: CompletionRequest, upstream: Upstream) -> str:
+def _build_url(request: CompletionRequest, upstream: Upstream) -> str:
     if Quirk.VERTEX not in upstream.quirks:
         return f"{upstream.base_url}/messages"
     method = "streamRawPredict" if request.stream else "rawPredict"
     return model_url(upstream, "anthropic", request.model, method)
 
 
-def request_headers(upstream: Upstream, *, stream: bool = False) -> dict[str, str]:
+def build_headers(upstream: Upstream, *, stream: bool = False) -> dict[str, str]:
     headers = {
         "content-type": "application/json",
         "accept": "text/event-stream" if stream else "application/json",

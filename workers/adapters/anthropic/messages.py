@@ -7,9 +7,9 @@ import orjson
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
 from workers.adapters.base import ProviderFailureError
-from workers.adapters.json_shapes import held, objects
+from workers.adapters.json_shapes import as_objects, read_call
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
-from workers.adapters.tool_history import lettered_id, with_matched_calls
+from workers.adapters.tool_history import alphanumeric_id, with_matched_calls
 
 _KEPT = ("cache_control", "citations")
 _DOCUMENT_KEPT = (*_KEPT, "context")
@@ -33,7 +33,7 @@ def _block(part: Any) -> Json | None:
         text = part.get("text") or part.get("refusal")
         if not isinstance(text, str) or not text.strip():
             return None
-        return {"type": "text", "text": text, **_kept(part, _KEPT)}
+        return {"type": "text", "text": text, **_select(part, _KEPT)}
     media = read_media(part)
     return _attachment(media, part) if media else None
 
@@ -41,14 +41,14 @@ def _block(part: Any) -> Json | None:
 def _attachment(media: AttachedMedia, part: Json) -> Json:
     source = _source(media)
     if media.medium is MediaKind.IMAGE:
-        return {"type": "image", "source": source, **_kept(part, ("cache_control",))}
+        return {"type": "image", "source": source, **_select(part, ("cache_control",))}
     if media.medium is MediaKind.DOCUMENT:
         title = {"title": media.title} if media.title else {}
-        return {"type": "document", "source": source, **title, **_kept(part, _DOCUMENT_KEPT)}
-    raise _unusable(media.medium)
+        return {"type": "document", "source": source, **title, **_select(part, _DOCUMENT_KEPT)}
+    raise _unsupported(media.medium)
 
 
-def _unusable(medium: MediaKind) -> ProviderFailureError:
+def _unsupported(medium: MediaKind) -> ProviderFailureError:
     """Return the failure of a request this wire has no form for; routing should not bring it."""
     message = f"Anthropic's Messages API takes no {medium} input."
     failure = Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message)
@@ -67,7 +67,7 @@ def _source(media: AttachedMedia) -> Json:
     return {"type": "base64", "media_type": media.mime or usual, "data": media.data}
 
 
-def _kept(part: Json, names: tuple[str, ...]) -> Json:
+def _select(part: Json, names: tuple[str, ...]) -> Json:
     return {name: value for name in names if (value := part.get(name))}
 
 
@@ -108,7 +108,7 @@ class Conversation:
 def read_conversation(messages: Any) -> Conversation:
     """Translate `messages`; entries that are no messages are skipped."""
     conversation = Conversation()
-    for message in with_matched_calls(messages, lettered_id):
+    for message in with_matched_calls(messages, alphanumeric_id):
         if isinstance(message, dict):
             _read(conversation, message)
     _repair(conversation)
@@ -118,13 +118,13 @@ def read_conversation(messages: Any) -> Conversation:
 def _read(conversation: Conversation, message: Json) -> None:
     role = message.get("role")
     if role in ("system", "developer"):
-        conversation.system += _marked(read_blocks(message.get("content")), message)
+        conversation.system += _mark(read_blocks(message.get("content")), message)
     elif role == "assistant":
-        conversation.add("assistant", _marked(_assistant(message), message))
+        conversation.add("assistant", _mark(_assistant(message), message))
     elif role == "tool":
         conversation.add("user", [_result(message)])
     else:
-        conversation.add("user", _marked(read_blocks(message.get("content")), message))
+        conversation.add("user", _mark(read_blocks(message.get("content")), message))
 
 
 def _repair(conversation: Conversation) -> None:
@@ -143,10 +143,10 @@ def _repair(conversation: Conversation) -> None:
 
 
 def _assistant(message: Json) -> list[Json]:
-    blocks = _thoughts(message.get("reasoning_details"))
+    blocks = _read_thinking(message.get("reasoning_details"))
     blocks += read_blocks(message.get("content") or message.get("refusal"))
-    for call in objects(message.get("tool_calls")):
-        kind, holder = held(call)
+    for call in as_objects(message.get("tool_calls")):
+        kind, holder = read_call(call)
         if name := holder.get("name"):
             text = holder.get("arguments" if kind == "function" else "input")
             call_input = _input(text)
@@ -181,7 +181,7 @@ def _result(message: Json) -> Json:
     return result
 
 
-def _marked(blocks: list[Json], message: Json) -> list[Json]:
+def _mark(blocks: list[Json], message: Json) -> list[Json]:
     if blocks and blocks[-1]["type"] not in ("thinking", "redacted_thinking"):
         blocks[-1] |= _cache_mark(message)
     return blocks
@@ -192,7 +192,7 @@ def _cache_mark(holder: Json) -> Json:
     return {"cache_control": mark} if mark else {}
 
 
-def _thoughts(details: Any) -> list[Json]:
+def _read_thinking(details: Any) -> list[Json]:
     """Return the thinking blocks told by `reasoning_details`; what is not Anthropic's is dropped.
 
     A stream tells a block in pieces that share an index, and clients send them back as they came.

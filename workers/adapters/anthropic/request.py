@@ -5,13 +5,13 @@ from typing import Any
 from broker.completion import CompletionRequest, Json
 from workers.adapters.anthropic.messages import Conversation, read_conversation
 from workers.adapters.anthropic.models import Model
-from workers.adapters.anthropic.tools import forces, read_choice, read_tools, set_format
+from workers.adapters.anthropic.tools import forces_tool, read_choice, read_tools, set_format
 from workers.adapters.base import refuse_rare_formats
 from workers.adapters.reasoning import (
-    RequestedReasoning,
+    ReasoningOptions,
     hides_reasoning,
-    output_limit,
-    requested_reasoning,
+    read_output_limit,
+    read_reasoning_options,
 )
 from workers.adapters.tool_calls import with_tools
 
@@ -27,8 +27,8 @@ _COARSE_EFFORTS = _EFFORTS | {"xhigh": "high"}  # of the models between budgets 
 
 def set_thinking(sent: Json, body: Json, model: Model, conversation: Conversation) -> None:
     """Set `thinking` in `sent`, whose limits, tools and turns are already set."""
-    asked = requested_reasoning(body)
-    if not model.thinks or forces(sent.get("tool_choice")):
+    asked = read_reasoning_options(body)
+    if not model.thinks or forces_tool(sent.get("tool_choice")):
         return
     if asked.wanted is False:
         sent["thinking"] = {"type": "disabled"}
@@ -54,14 +54,14 @@ def set_sampling(sent: Json, body: Json, model: Model) -> None:
         sent["top_k"] = body["top_k"]
 
 
-def _set_adaptive(sent: Json, asked: RequestedReasoning, model: Model, *, hidden: bool) -> None:
+def _set_adaptive(sent: Json, asked: ReasoningOptions, model: Model, *, hidden: bool) -> None:
     sent["thinking"] = {"type": "adaptive", "display": "omitted" if hidden else "summarized"}
     words = _COARSE_EFFORTS if model.takes_budget else _EFFORTS
     if effort := words.get(asked.effort or ""):
         sent["output_config"] = {**sent.get("output_config", {}), "effort": effort}
 
 
-def _set_budget(sent: Json, asked: RequestedReasoning) -> None:
+def _set_budget(sent: Json, asked: ReasoningOptions) -> None:
     limit = sent["max_tokens"]
     budget = min(max(asked.budget(limit), _LEAST_BUDGET), _MOST_BUDGET)
     sent["thinking"] = {"type": "enabled", "budget_tokens": budget}
@@ -72,14 +72,14 @@ def _set_budget(sent: Json, asked: RequestedReasoning) -> None:
 _TIERS = {"auto": "auto", "priority": "auto", "fast": "auto", "default": "standard_only"}
 
 
-def request_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
+def build_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
     """Return the body to send; `request.body` is left as it was."""
     body, model = with_tools(request.body), Model.named(request.model)
     refuse_rare_formats(body)
     conversation = read_conversation(body.get("messages"))
     sent: Json = {
         "model": request.model,
-        "max_tokens": output_limit(body) or model.default_max_tokens,
+        "max_tokens": read_output_limit(body) or model.default_max_tokens,
         "messages": conversation.turns,
     }
     if conversation.system:

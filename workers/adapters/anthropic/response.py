@@ -9,11 +9,11 @@ from workers.adapters.anthropic.messages import FORMAT
 from workers.adapters.anthropic.tools import answers_by_tool
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.choices import finish_reason
-from workers.adapters.errors import reported
-from workers.adapters.json_shapes import word
+from workers.adapters.errors import read_reported_error
+from workers.adapters.json_shapes import text_field
 from workers.adapters.openai.response import id_seed
 from workers.adapters.reasoning import hides_reasoning
-from workers.adapters.tool_calls import made_up_id
+from workers.adapters.tool_calls import generate_id
 
 _WEB = ("http://", "https://")
 
@@ -61,7 +61,7 @@ def read_usage(raw: Any) -> Usage | None:
         input=_count(raw, "input_tokens"),
         cache_read=_count(raw, "cache_read_input_tokens"),
         cache_write=_count(raw, "cache_creation_input_tokens"),
-        cache_write_1h=_hour_long(raw.get("cache_creation")),
+        cache_write_1h=_read_hour_writes(raw.get("cache_creation")),
         output=output,
         reasoning=thought if thought is None or output is None else min(thought, output),
         searches=_searches(raw.get("server_tool_use")),
@@ -69,7 +69,7 @@ def read_usage(raw: Any) -> Usage | None:
     return None if usage == Usage() else usage
 
 
-def _hour_long(written: Any) -> int | None:
+def _read_hour_writes(written: Any) -> int | None:
     """Return the cached tokens that live for an hour, which cost more than those of 5 minutes."""
     return _count(written, "ephemeral_1h_input_tokens") if isinstance(written, dict) else None
 
@@ -110,39 +110,39 @@ def stop_reason(given: Any, *, called: bool) -> str:
     return "stop" if reason == "tool_calls" and not called else reason
 
 
-def refuse_failure(payload: Any) -> Json:
+def require_success(payload: Any) -> Json:
     """Return `payload` if it is an object that reports no failure; raise otherwise."""
     if not isinstance(payload, dict):
         raise MalformedAnswerError("the provider's answer is not a JSON object")
     error = payload.get("error")
     if error or payload.get("type") == "error":
         kind = error.get("type") if isinstance(error, dict) else None
-        raise ProviderFailureError(reported(payload, _STATUSES.get(str(kind))))
+        raise ProviderFailureError(read_reported_error(payload, _STATUSES.get(str(kind))))
     return payload
 
 
-def text_detail(index: int, **said: str) -> Json:
+def build_text_detail(index: int, **said: str) -> Json:
     """Return a reasoning detail with `text` or `signature`."""
     return {"type": "reasoning.text", **said, "format": FORMAT, "index": index}
 
 
-def encrypted_detail(index: int, data: str) -> Json:
+def build_encrypted_detail(index: int, data: str) -> Json:
     return {"type": "reasoning.encrypted", "data": data, "format": FORMAT, "index": index}
 
 
 def refusal_text(holder: Json) -> str | None:
     """Return why the model refused, where it says so."""
     details = holder.get("stop_details")
-    return word(details, "explanation") if isinstance(details, dict) else None
+    return text_field(details, "explanation") if isinstance(details, dict) else None
 
 
 def input_text(value: Any) -> str:
     return orjson.dumps(value if value is not None else {}).decode()
 
 
-def read_answer(payload: Any, request: CompletionRequest) -> Completion:
+def read_response(payload: Any, request: CompletionRequest) -> Completion:
     """Normalise a whole answer that is already parsed."""
-    payload = refuse_failure(payload)
+    payload = require_success(payload)
     blocks = payload.get("content")
     if not isinstance(blocks, list):
         raise MalformedAnswerError("the provider's answer has no content")
@@ -160,8 +160,8 @@ def read_answer(payload: Any, request: CompletionRequest) -> Completion:
     return Completion(
         choices=[choice],
         usage=read_usage(payload.get("usage")),
-        upstream_id=word(payload, "id"),
-        upstream_model=word(payload, "model"),
+        upstream_id=text_field(payload, "id"),
+        upstream_model=text_field(payload, "model"),
         service_tier=read_tier(payload.get("usage")),
     )
 
@@ -182,16 +182,16 @@ class _Message:
         kind = block.get("type")
         if kind == "text":
             start = len(self._text or "")
-            self._text = (self._text or "") + (word(block, "text") or "")
+            self._text = (self._text or "") + (text_field(block, "text") or "")
             self._notes += read_citations(block.get("citations"), start, len(self._text))
         elif kind == "thinking":
-            said = {"text": word(block, "thinking") or ""}
-            signature = word(block, "signature")
+            said = {"text": text_field(block, "thinking") or ""}
+            signature = text_field(block, "signature")
             said |= {"signature": signature} if signature else {}
-            self._details.append(text_detail(len(self._details), **said))
+            self._details.append(build_text_detail(len(self._details), **said))
         elif kind == "redacted_thinking":
-            data = word(block, "data") or ""
-            self._details.append(encrypted_detail(len(self._details), data))
+            data = text_field(block, "data") or ""
+            self._details.append(build_encrypted_detail(len(self._details), data))
         elif kind == "tool_use":
             self._call(block)
 
@@ -209,11 +209,11 @@ class _Message:
         return message
 
     def _call(self, block: Json) -> None:
-        name = word(block, "name") or ""
+        name = text_field(block, "name") or ""
         arguments = input_text(block.get("input"))
         if answers_by_tool(self._body, name):
             self._text = (self._text or "") + arguments
             return
-        call_id = word(block, "id") or made_up_id(self._seed, len(self.calls), name)
+        call_id = text_field(block, "id") or generate_id(self._seed, len(self.calls), name)
         function = {"name": name, "arguments": arguments}
         self.calls.append({"id": call_id, "type": "function", "function": function})

@@ -6,27 +6,27 @@ from typing import Any
 
 from broker.completion import Chunk, CompletionRequest, Json, Usage
 from workers.adapters.anthropic.response import (
-    encrypted_detail,
+    build_encrypted_detail,
+    build_text_detail,
     input_text,
     merge_usage,
-    read_answer,
     read_citations,
+    read_response,
     read_tier,
     read_usage,
     refusal_text,
-    refuse_failure,
+    require_success,
     stop_reason,
-    text_detail,
 )
 from workers.adapters.anthropic.tools import answers_by_tool
 from workers.adapters.base import CutOffError, Stage
 from workers.adapters.event_reader import EventReader
-from workers.adapters.json_shapes import an_object, parse, word
+from workers.adapters.json_shapes import as_object, parse, text_field
 from workers.adapters.openai.response import id_seed
 from workers.adapters.openai.stream import chunks_of
 from workers.adapters.reasoning import hides_reasoning
 from workers.adapters.sse import ServerSentEvent
-from workers.adapters.tool_calls import made_up_id
+from workers.adapters.tool_calls import generate_id
 
 
 @dataclass(slots=True)
@@ -64,7 +64,7 @@ class TextBlock(Block):
             self._citations.append(citation)
         elif isinstance(citations := delta.get("citations"), list):
             self._citations += citations
-        text = word(delta, "text")
+        text = text_field(delta, "text")
         if text is None:
             return {}
         self._progress.text += len(text)
@@ -86,15 +86,15 @@ class ThinkingBlock(Block):
     def feed(self, delta: Json) -> Json:
         if self._hidden:
             return {}
-        if data := word(delta, "data"):
-            return {"reasoning_details": [encrypted_detail(self._index, data)]}
-        text, signature = word(delta, "thinking"), word(delta, "signature")
+        if data := text_field(delta, "data"):
+            return {"reasoning_details": [build_encrypted_detail(self._index, data)]}
+        text, signature = text_field(delta, "thinking"), text_field(delta, "signature")
         said = {"text": text} if text else {}
         said |= {"signature": signature} if signature else {}
         if not said:
             return {}
         added: Json = {"reasoning": text} if text else {}
-        return added | {"reasoning_details": [text_detail(self._index, **said)]}
+        return added | {"reasoning_details": [build_text_detail(self._index, **said)]}
 
 
 class ToolBlock(Block):
@@ -103,14 +103,14 @@ class ToolBlock(Block):
     def __init__(self, progress: Progress, block: Json) -> None:
         self._progress = progress
         self._index = progress.calls
-        self._name = word(block, "name") or ""
-        self._id = word(block, "id") or made_up_id(progress.seed, self._index, self._name)
+        self._name = text_field(block, "name") or ""
+        self._id = text_field(block, "id") or generate_id(progress.seed, self._index, self._name)
         self._given = block.get("input") or {}  # whole from hosts that do not stream it
         self._started = self._spoken = False
         progress.calls += 1
 
     def feed(self, delta: Json) -> Json:
-        text = word(delta, "partial_json") or ""
+        text = text_field(delta, "partial_json") or ""
         self._spoken = self._spoken or bool(text)
         if self._started:
             return self._call({"arguments": text}) if text else {}
@@ -136,7 +136,7 @@ class AnswerBlock(Block):
         self._spoken = False
 
     def feed(self, delta: Json) -> Json:
-        text = word(delta, "partial_json")
+        text = text_field(delta, "partial_json")
         return self._say(text) if text else {}
 
     def stop(self) -> Json:
@@ -162,7 +162,7 @@ def open_block(block: Json, progress: Progress) -> Block | None:
     return None
 
 
-class AnthropicStream(EventReader):
+class AnthropicStreamReader(EventReader):
     """A `StreamReader` of one answer; its single choice finishes when `message_stop` has come."""
 
     __slots__ = ("_blocks", "_ended", "_envelope", "_progress", "_request", "_started", "_stop",
@@ -195,7 +195,7 @@ class AnthropicStream(EventReader):
     def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
         if self._ended or not event.data:
             return
-        payload = _checked(parse(event.data), event.name)
+        payload = _require_success(parse(event.data), event.name)
         match payload.get("type"):
             case "content_block_delta":
                 block = self._blocks.get(_index(payload))
@@ -213,8 +213,8 @@ class AnthropicStream(EventReader):
             case "message_stop":
                 self._end(chunks)
             case "message":  # a host that did not stream
-                chunks += chunks_of(read_answer(payload, self._request))
-                self._usage = an_object(payload.get("usage"))
+                chunks += chunks_of(read_response(payload, self._request))
+                self._usage = as_object(payload.get("usage"))
                 self._ended = True
 
     def _begin(self, message: Any) -> None:
@@ -223,8 +223,8 @@ class AnthropicStream(EventReader):
         self._usage = merge_usage(self._usage, message.get("usage"))
         self._progress.seed = id_seed(message, self._request)
         self._envelope = Chunk(
-            upstream_id=word(message, "id"),
-            upstream_model=word(message, "model"),
+            upstream_id=text_field(message, "id"),
+            upstream_model=text_field(message, "model"),
             service_tier=read_tier(message.get("usage")),
         )
 
@@ -274,11 +274,11 @@ class AnthropicStream(EventReader):
             chunks.append(replace(self._envelope, usage=usage))
 
 
-def _checked(payload: Any, name: str) -> Json:
+def _require_success(payload: Any, name: str) -> Json:
     """Return an event's payload; raises the failure it reports."""
     if name == "error" and not (isinstance(payload, dict) and payload.get("error")):
         payload = {"error": payload or name}  # a host that sends the bare error
-    return refuse_failure(payload)
+    return require_success(payload)
 
 
 def _index(payload: Json) -> int:

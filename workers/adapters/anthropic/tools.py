@@ -5,7 +5,7 @@ from typing import Any
 
 from broker.completion import Json
 from workers.adapters.anthropic.models import Model, Quirk
-from workers.adapters.json_shapes import held
+from workers.adapters.json_shapes import read_call
 
 _BOUNDS = frozenset({
     "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf", "minLength",
@@ -15,20 +15,20 @@ _BOUNDS = frozenset({
 _NAMED = ("properties", "$defs", "definitions")
 
 
-def expressible(schema: Any) -> bool:
+def is_expressible(schema: Any) -> bool:
     """Tell whether the schema means something Anthropic can compile: closed and not recursive."""
     if not isinstance(schema, dict):
         return False
     return not _is_open(schema) and not _recurses(schema, schema, {})
 
 
-def closed(schema: Any) -> Any:
+def close_schema(schema: Any) -> Any:
     """Return the schema with its objects closed and its bounds told in words instead."""
     if isinstance(schema, list):
-        return [closed(entry) for entry in schema]
+        return [close_schema(entry) for entry in schema]
     if not isinstance(schema, dict):
         return schema
-    kept = {name: _closed_entry(name, value) for name, value in schema.items() if _allowed(name)}
+    kept = {name: _close_entry(name, value) for name, value in schema.items() if _is_allowed(name)}
     if "properties" in kept or "object" in _types(kept):
         kept["additionalProperties"] = False
     if isinstance(least := schema.get("minItems"), int) and least > 1:
@@ -41,14 +41,18 @@ def closed(schema: Any) -> Any:
     return kept
 
 
-def _allowed(name: str) -> bool:
+def _is_allowed(name: str) -> bool:
     return name not in _BOUNDS and name != "$schema"
 
 
-def _closed_entry(name: str, value: Any) -> Any:
+def _close_entry(name: str, value: Any) -> Any:
     if name in _NAMED and isinstance(value, dict):
-        return {key: closed(entry) for key, entry in value.items()}
-    return value if name in ("enum", "const", "default", "examples", "required") else closed(value)
+        return {key: close_schema(entry) for key, entry in value.items()}
+    return (
+        value
+        if name in ("enum", "const", "default", "examples", "required")
+        else close_schema(value)
+    )
 
 
 def _types(schema: Json) -> list[Any]:
@@ -106,7 +110,7 @@ _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 def read_tools(body: Json, model: Model) -> list[Json]:
     """Return the tools a chat body offers; Anthropic's own dated ones pass as they are."""
     choice, tools = body.get("tool_choice"), body.get("tools")
-    allowed = _allowed_names(choice)
+    allowed = _read_allowed_names(choice)
     read = [_tool(tool, model) for tool in tools] if isinstance(tools, list) else []
     return [tool for tool in read if tool and (allowed is None or tool["name"] in allowed)]
 
@@ -126,14 +130,14 @@ def read_choice(body: Json) -> Json | None:
     return read
 
 
-def forces(choice: Json | None) -> bool:
+def forces_tool(choice: Json | None) -> bool:
     """Whether a tool must be called, which excludes thinking and prefills."""
     return choice is not None and choice["type"] in ("any", "tool")
 
 
 def _object_choice(choice: Json) -> Json | None:
     if choice.get("type") == "allowed_tools":
-        required = _allowed_tools(choice).get("mode") == "required"
+        required = _read_allowed_tools(choice).get("mode") == "required"
         return {"type": "any"} if required else {"type": "auto"}
     for kind in ("function", "custom"):
         if isinstance(named := choice.get(kind), dict) and named.get("name"):
@@ -141,18 +145,18 @@ def _object_choice(choice: Json) -> Json | None:
     return None
 
 
-def _allowed_tools(choice: Json) -> Json:
+def _read_allowed_tools(choice: Json) -> Json:
     """OpenAI nests what is allowed; its Responses API does not, and callers mix them up."""
     nested = choice.get("allowed_tools")
     return nested if isinstance(nested, dict) else choice
 
 
-def _allowed_names(choice: Any) -> list[Any] | None:
+def _read_allowed_names(choice: Any) -> list[Any] | None:
     if not isinstance(choice, dict) or choice.get("type") != "allowed_tools":
         return None
-    tools = _allowed_tools(choice).get("tools")
+    tools = _read_allowed_tools(choice).get("tools")
     given = [tool for tool in tools if isinstance(tool, dict)] if isinstance(tools, list) else []
-    return [held(tool)[1].get("name") for tool in given]
+    return [read_call(tool)[1].get("name") for tool in given]
 
 
 def _tool(tool: Any, model: Model) -> Json | None:
@@ -163,7 +167,7 @@ def _tool(tool: Any, model: Model) -> Json | None:
         return _function(tool, function, model)
     if isinstance(custom := tool.get("custom"), dict) and custom.get("name"):
         schema = {"type": "object", "properties": {"input": {"type": "string"}}}
-        return _described(custom) | {"input_schema": schema | {"required": ["input"]}}
+        return _describe(custom) | {"input_schema": schema | {"required": ["input"]}}
     own = isinstance(tool.get("type"), str) and _OWN_TOOL.fullmatch(tool["type"])
     return tool if own and tool.get("name") else None
 
@@ -173,9 +177,9 @@ def _function(tool: Json, function: Json, model: Model) -> Json:
     schema = schema if isinstance(schema, dict) else {}
     if schema.get("type") != "object":
         schema = {"properties": {}, **schema, "type": "object"}
-    read = _described(function)
-    if function.get("strict") is True and model.takes_schema and expressible(schema):
-        read |= {"strict": True, "input_schema": closed(schema)}
+    read = _describe(function)
+    if function.get("strict") is True and model.takes_schema and is_expressible(schema):
+        read |= {"strict": True, "input_schema": close_schema(schema)}
     else:
         read["input_schema"] = schema
     for name in _KEPT:
@@ -184,7 +188,7 @@ def _function(tool: Json, function: Json, model: Model) -> Json:
     return read
 
 
-def _described(holder: Json) -> Json:
+def _describe(holder: Json) -> Json:
     description = holder.get("description")
     return {"name": holder["name"], **({"description": description} if description else {})}
 
@@ -195,7 +199,7 @@ ANSWER_TOOL = "structured_response"
 _INSTRUCTION = "Respond with a single valid JSON object and nothing else: no prose, no code fence."
 
 
-def requested_schema(body: Json) -> Json | None:
+def read_schema(body: Json) -> Json | None:
     """Return the schema a chat body wants the answer to follow."""
     wanted = body.get("response_format")
     if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
@@ -207,20 +211,20 @@ def requested_schema(body: Json) -> Json | None:
 
 def answers_by_tool(body: Json, tool: Any) -> bool:
     """Whether a call of `tool` is the answer itself, because we forced it."""
-    return tool == ANSWER_TOOL and requested_schema(body) is not None
+    return tool == ANSWER_TOOL and read_schema(body) is not None
 
 
 def set_format(sent: Json, body: Json, model: Model, quirks: frozenset[str]) -> None:
     """Ask for the wanted format in `sent`, whose tools and system blocks are already set."""
-    schema = requested_schema(body)
+    schema = read_schema(body)
     if schema is None:
         wanted = body.get("response_format")
         if isinstance(wanted, dict) and wanted.get("type") in ("json_object", "json_schema"):
             sent["system"] = [*sent.get("system", ()), {"type": "text", "text": _INSTRUCTION}]
-    elif Quirk.FORCED_TOOL_SCHEMA in quirks or not model.takes_schema or not expressible(schema):
+    elif Quirk.FORCED_TOOL_SCHEMA in quirks or not model.takes_schema or not is_expressible(schema):
         _force_tool(sent, body, schema)
     else:
-        sent["output_config"] = {"format": {"type": "json_schema", "schema": closed(schema)}}
+        sent["output_config"] = {"format": {"type": "json_schema", "schema": close_schema(schema)}}
 
 
 def _force_tool(sent: Json, body: Json, schema: Json) -> None:
@@ -229,7 +233,7 @@ def _force_tool(sent: Json, body: Json, schema: Json) -> None:
     tool = {"name": ANSWER_TOOL, "description": description, "input_schema": schema}
     choice = sent.get("tool_choice")
     others = sent.get("tools", [])
-    if forces(choice):
+    if forces_tool(choice):
         return  # the caller insists on a tool of its own: this turn brings no answer yet
     sent["tools"] = [*others, tool]
     if others and (choice is None or choice["type"] == "auto"):

@@ -16,21 +16,21 @@ from botocore.credentials import Credentials
 
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
-from workers.adapters.bedrock.request import request_body
+from workers.adapters.bedrock.request import build_body
 from workers.adapters.bedrock.response import read_document, read_usage
-from workers.adapters.bedrock.stream import ConverseStream
-from workers.adapters.errors import classify
+from workers.adapters.bedrock.stream import BedrockStreamReader
+from workers.adapters.errors import read_error
 
 _SERVICE = "bedrock"
 _DEFAULT_REGION = "us-east-1"
 _REGION_IN_HOST = re.compile(r"bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 
 
-def authorize(request: HttpRequest, upstream: Upstream) -> HttpRequest:
+def with_credentials(request: HttpRequest, upstream: Upstream) -> HttpRequest:
     """Return `request` with a bearer token or a signature; untouched without credentials."""
     credentials = _credentials(upstream)
     if credentials is not None:
-        return _signed(request, credentials, region_of(upstream))
+        return _sign(request, credentials, region_of(upstream))
     if upstream.api_key:
         headers = {**request.headers, "authorization": f"Bearer {upstream.api_key}"}
         return replace(request, headers=headers)
@@ -57,7 +57,7 @@ def _credentials(upstream: Upstream) -> Credentials | None:
     return None
 
 
-def _signed(request: HttpRequest, credentials: Credentials, region: str) -> HttpRequest:
+def _sign(request: HttpRequest, credentials: Credentials, region: str) -> HttpRequest:
     signed = AWSRequest(
         method=request.method, url=request.url, data=request.body, headers=dict(request.headers)
     )
@@ -78,26 +78,26 @@ class BedrockAdapter(Adapter):
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         unsigned = HttpRequest(
-            url=_url(request, upstream),
-            headers=_headers(upstream, stream=request.stream),
-            body=orjson.dumps(request_body(request)),
+            url=_build_url(request, upstream),
+            headers=_build_headers(upstream, stream=request.stream),
+            body=orjson.dumps(build_body(request)),
         )
-        return authorize(unsigned, upstream)
+        return with_credentials(unsigned, upstream)
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         return read_document(body, request)
 
     def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
-        return ConverseStream(request)
+        return BedrockStreamReader(request)
 
     def read_usage(self, raw: Any) -> Usage | None:
         return read_usage(raw)
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        return classify(status, headers, body)
+        return read_error(status, headers, body)
 
 
-def _url(request: CompletionRequest, upstream: Upstream) -> str:
+def _build_url(request: CompletionRequest, upstream: Upstream) -> str:
     base = upstream.base_url or "https://bedrock-runtime.{region}.amazonaws.com"
     base = base.replace("{region}", region_of(upstream)).rstrip("/")
     # An ARN's slashes are quoted, else they would split the path. Colons may stay, and must: some
@@ -107,7 +107,7 @@ def _url(request: CompletionRequest, upstream: Upstream) -> str:
     return f"{base}/model/{quote(request.model, safe=':')}/{operation}"
 
 
-def _headers(upstream: Upstream, *, stream: bool) -> dict[str, str]:
+def _build_headers(upstream: Upstream, *, stream: bool) -> dict[str, str]:
     headers = {
         "content-type": "application/json",
         "accept": "application/vnd.amazon.eventstream" if stream else "application/json",

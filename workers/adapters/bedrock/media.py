@@ -71,7 +71,9 @@ def media_block(media: AttachedMedia, names: DocumentNames) -> Json:
     return {str(media.medium): block}
 
 
-def unusable(what: str, error_type: ErrorType = ErrorType.INVALID_REQUEST) -> ProviderFailureError:
+def unsupported(
+    what: str, error_type: ErrorType = ErrorType.INVALID_REQUEST
+) -> ProviderFailureError:
     """Return the failure of a request that cannot be put into this wire."""
     message = f"Amazon Bedrock's Converse API does not take {what}."
     return ProviderFailureError(Failure(AttemptOutcome.NOT_SENT, error_type, message))
@@ -82,7 +84,9 @@ def _source(media: AttachedMedia) -> Json:
     if address.startswith(_S3):
         return {"s3Location": {"uri": address}}
     if media.data is None:
-        raise unusable(f"content by URL or file id: {(media.url or media.file_id or '')[:_SHOWN]}")
+        raise unsupported(
+            f"content by URL or file id: {(media.url or media.file_id or '')[:_SHOWN]}"
+        )
     return {"bytes": media.data}
 
 
@@ -97,7 +101,7 @@ def _format(media: AttachedMedia) -> str:
     if found is None:
         image = media.medium is MediaKind.IMAGE
         error_type = ErrorType.UNSUPPORTED_IMAGE_FORMAT if image else ErrorType.INVALID_REQUEST
-        raise unusable(f"{media.medium} content of type {media.mime or 'unknown'}", error_type)
+        raise unsupported(f"{media.medium} content of type {media.mime or 'unknown'}", error_type)
     return found
 
 

@@ -5,10 +5,10 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
-from workers.adapters.bedrock.media import DocumentNames, media_block, unusable
-from workers.adapters.json_shapes import an_object, held, objects, text_of
+from workers.adapters.bedrock.media import DocumentNames, media_block, unsupported
+from workers.adapters.json_shapes import as_object, as_objects, as_text, read_call
 from workers.adapters.media import read_media
-from workers.adapters.tool_history import bounded_id, with_matched_calls
+from workers.adapters.tool_history import sixty_four_character_id, with_matched_calls
 
 _TTLS = ("5m", "1h")
 
@@ -28,10 +28,10 @@ FORMAT = "anthropic-claude-v1"
 """OpenRouter's name for the signatures of Claude, which is who signs on Bedrock."""
 
 
-def detail(content: Any, index: int) -> Json | None:
+def read_reasoning_detail(content: Any, index: int) -> Json | None:
     """Return a block, or a piece of a streamed one, as a `reasoning_details` entry."""
-    content = an_object(content)
-    text = an_object(content.get("reasoningText")) or content
+    content = as_object(content)
+    text = as_object(content.get("reasoningText")) or content
     entry: Json = {"format": FORMAT, "index": index}
     if isinstance(redacted := content.get("redactedContent"), str) and redacted:
         return {"type": "reasoning.encrypted", "data": redacted, **entry}
@@ -41,7 +41,7 @@ def detail(content: Any, index: int) -> Json | None:
 
 def reasoning_blocks(message: Json) -> list[Json]:
     """Return the blocks of an assistant message whose reasoning is sent back."""
-    ours = [one for one in objects(message.get("reasoning_details")) if _is_ours(one)]
+    ours = [one for one in as_objects(message.get("reasoning_details")) if _is_ours(one)]
     blocks: list[Json] = []
     open_index: Any = None
     for entry in ours:
@@ -58,7 +58,7 @@ def reasoning_blocks(message: Json) -> list[Json]:
 
 
 def _extend(text: Json, entry: Json) -> None:
-    text["text"] += text_of(entry.get("text"))
+    text["text"] += as_text(entry.get("text"))
     if entry.get("signature"):
         text["signature"] = entry["signature"]
 
@@ -101,7 +101,7 @@ def _block(part: Any, names: DocumentNames) -> Json | None:
         return {"text": text} if isinstance(text, str) and text.strip() else None
     media = read_media(part)
     if media is None:
-        raise unusable(f"content of type {kind!r}")
+        raise unsupported(f"content of type {kind!r}")
     return media_block(media, names)
 
 
@@ -115,7 +115,7 @@ class Conversation:
         self.system: list[Json] = []
         self.messages: list[Json] = []
         self._names = DocumentNames()
-        for message in objects(with_matched_calls(given, bounded_id)):
+        for message in as_objects(with_matched_calls(given, sixty_four_character_id)):
             self._add(message)
         if not self.messages and self.system:
             # Converse wants a user to begin; OpenAI takes instructions alone.
@@ -173,10 +173,10 @@ class Conversation:
 def _calls(message: Json) -> list[Json]:
     return [
         {"toolUse": {"toolUseId": call["id"], "name": holder["name"], "input": _input(text)}}
-        for call in objects(message.get("tool_calls"))
-        for kind, holder in [held(call)]
+        for call in as_objects(message.get("tool_calls"))
+        for kind, holder in [read_call(call)]
         for text in [holder.get("arguments" if kind == "function" else "input")]
-        if text_of(holder.get("name"))
+        if as_text(holder.get("name"))
     ]
 
 

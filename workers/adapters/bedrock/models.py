@@ -3,18 +3,18 @@
 from broker.completion import Json
 from workers.adapters.anthropic.models import Model
 from workers.adapters.reasoning import (
-    RequestedReasoning,
+    ReasoningOptions,
     hides_reasoning,
-    output_limit,
+    read_output_limit,
+    read_reasoning_options,
     refuse_off,
-    requested_reasoning,
 )
 
 
 def inference_config(asked: Json) -> Json:
     """Return the fields all models share, as far as the request sets them."""
     fields: Json = {}
-    if (limit := output_limit(asked)) is not None:
+    if (limit := read_output_limit(asked)) is not None:
         fields["maxTokens"] = limit
     for name, own_name in (("temperature", "temperature"), ("top_p", "topP")):
         if isinstance(value := asked.get(name), int | float):
@@ -43,7 +43,7 @@ _COARSE_EFFORTS = _EFFORTS | {"xhigh": "high"}  # of the models between budgets 
 
 def apply_claude(body: Json, asked: Json, top_k: int | None, name: str) -> None:
     """Make `body` fit this version of Claude, in place."""
-    model, reasoning = Model.named(name), requested_reasoning(asked)
+    model, reasoning = Model.named(name), read_reasoning_options(asked)
     thinking = _thinking(body, reasoning, model, hidden=hides_reasoning(asked))
     fields: Json = {"thinking": thinking} if thinking else {}
     thinks = thinking is not None and thinking["type"] != "disabled"
@@ -62,7 +62,7 @@ def apply_claude(body: Json, asked: Json, top_k: int | None, name: str) -> None:
 
 
 def _thinking(
-    body: Json, reasoning: RequestedReasoning, model: Model, *, hidden: bool
+    body: Json, reasoning: ReasoningOptions, model: Model, *, hidden: bool
 ) -> Json | None:
     """Return `thinking`; forced tools, a begun answer and lost thoughts exclude it."""
     choice = body.get("toolConfig", {}).get("toolChoice", {})
@@ -74,10 +74,10 @@ def _thinking(
         return None
     if model.adapts and (reasoning.max_tokens is None or not model.takes_budget):
         return {"type": "adaptive", "display": "omitted" if hidden else "summarized"}
-    return None if _has_lost_thoughts(body) else _budgeted(body, reasoning, model)
+    return None if _has_lost_thoughts(body) else _set_budget(body, reasoning, model)
 
 
-def _budgeted(body: Json, reasoning: RequestedReasoning, model: Model) -> Json:
+def _set_budget(body: Json, reasoning: ReasoningOptions, model: Model) -> Json:
     """Return a budget below the limit on the whole output, which is raised where it must be."""
     inference = body.setdefault("inferenceConfig", {})
     limit = inference.get("maxTokens") or model.default_max_tokens
@@ -86,7 +86,7 @@ def _budgeted(body: Json, reasoning: RequestedReasoning, model: Model) -> Json:
     return {"type": "enabled", "budget_tokens": budget}
 
 
-def _apply_effort(body: Json, reasoning: RequestedReasoning, model: Model) -> None:
+def _apply_effort(body: Json, reasoning: ReasoningOptions, model: Model) -> None:
     words = _COARSE_EFFORTS if model.takes_budget else _EFFORTS
     if model.adapts and (effort := words.get(reasoning.effort or "")):
         body["outputConfig"] = {**body.get("outputConfig", {}), "effort": effort}
@@ -117,7 +117,7 @@ _UNSET_AT_HIGH = ("temperature", "topP", "maxTokens")
 
 def apply_model_fields(body: Json, asked: Json, model: str) -> None:
     """Make `body`, otherwise complete, fit the model's family, in place."""
-    reasoning = requested_reasoning(asked)
+    reasoning = read_reasoning_options(asked)
     top_k = asked.get("top_k")
     top_k = top_k if isinstance(top_k, int) and top_k > 0 else None
     if "anthropic." in model:
@@ -130,7 +130,7 @@ def apply_model_fields(body: Json, asked: Json, model: str) -> None:
         body["additionalModelRequestFields"] = {"reasoning_effort": _level(reasoning)}
 
 
-def _apply_nova(body: Json, reasoning: RequestedReasoning, top_k: int | None, model: str) -> None:
+def _apply_nova(body: Json, reasoning: ReasoningOptions, top_k: int | None, model: str) -> None:
     """Nova user guide, "Complete request schema"; Nova 2 user guide, "Extended thinking"."""
     fields: Json = {}
     if top_k is not None:
@@ -145,5 +145,5 @@ def _apply_nova(body: Json, reasoning: RequestedReasoning, top_k: int | None, mo
         body["additionalModelRequestFields"] = fields
 
 
-def _level(reasoning: RequestedReasoning) -> str:
+def _level(reasoning: ReasoningOptions) -> str:
     return _LEVELS.get(reasoning.effort or "medium", "high")

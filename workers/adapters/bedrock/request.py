@@ -8,7 +8,7 @@ from broker.completion import CompletionRequest, Json
 from workers.adapters.base import refuse_rare_formats
 from workers.adapters.bedrock.messages import Conversation, cache_point
 from workers.adapters.bedrock.models import apply_model_fields, inference_config
-from workers.adapters.json_shapes import an_object, objects, text_of
+from workers.adapters.json_shapes import as_object, as_objects, as_text
 from workers.adapters.tool_calls import with_tools
 
 _ANYTHING: Json = {"type": "object", "properties": {}}
@@ -21,9 +21,9 @@ def tool_config(asked: Json, messages: list[Json]) -> Json | None:
     conversation that has some is given the tools it mentions. It has no "none": then tools are
     left out where that is allowed, and merely not urged where it is not.
     """
-    mentioned = _mentioned(messages)
+    mentioned = _read_called_names(messages)
     given = asked.get("tools")
-    tools = [one for tool in objects(given) for one in _tool(tool)]
+    tools = [one for tool in as_objects(given) for one in _tool(tool)]
     choice = asked.get("tool_choice")
     if choice == "none" and not mentioned:
         return None
@@ -41,8 +41,8 @@ def tool_config(asked: Json, messages: list[Json]) -> Json | None:
 def _tool(tool: Json) -> list[Json]:
     if "systemTool" in tool or "toolSpec" in tool or "cachePoint" in tool:
         return [tool]  # Converse's own, e.g. Nova's grounding
-    function = an_object(tool.get("function"))
-    if not text_of(function.get("name")):
+    function = as_object(tool.get("function"))
+    if not as_text(function.get("name")):
         return []
     marker = cache_point(tool) or cache_point(function)
     return [_spec(function), *([marker] if marker else [])]
@@ -52,7 +52,7 @@ def _spec(function: Json) -> Json:
     spec: Json = {"name": function["name"]}
     if function.get("description"):
         spec["description"] = function["description"]  # an empty one is refused
-    schema = an_object(function.get("parameters")) or _ANYTHING
+    schema = as_object(function.get("parameters")) or _ANYTHING
     spec["inputSchema"] = {"json": schema if "type" in schema else {"type": "object", **schema}}
     if function.get("strict"):
         spec["strict"] = True
@@ -64,13 +64,13 @@ def _choice(given: Any) -> Json | None:
         return {"auto": {}}
     if given in ("required", "any"):
         return {"any": {}}
-    if name := an_object(an_object(given).get("function")).get("name"):
+    if name := as_object(as_object(given).get("function")).get("name"):
         return {"tool": {"name": name}}
-    required = an_object(an_object(given).get("allowed_tools")).get("mode") == "required"
+    required = as_object(as_object(given).get("allowed_tools")).get("mode") == "required"
     return {"any": {}} if required else None
 
 
-def _mentioned(messages: list[Json]) -> list[str]:
+def _read_called_names(messages: list[Json]) -> list[str]:
     """Return the names of the tools that were called in the conversation."""
     blocks = [block for message in messages for block in message["content"]]
     return list(dict.fromkeys(b["toolUse"]["name"] for b in blocks if "toolUse" in b))
@@ -91,7 +91,7 @@ _ALIASES = {"fast": "priority"}  # OpenRouter's name
 _TIERS = frozenset({"default", "flex", "priority", "reserved"})
 
 
-def request_body(request: CompletionRequest) -> Json:
+def build_body(request: CompletionRequest) -> Json:
     """Return the body to send; `request.body` is left as it was."""
     asked = with_tools(request.body)
     refuse_rare_formats(asked)

@@ -4,11 +4,11 @@ from typing import Any
 
 from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
-from workers.adapters.bedrock.messages import detail
+from workers.adapters.bedrock.messages import read_reasoning_detail
 from workers.adapters.choices import finish_reason, turn_seed
-from workers.adapters.errors import reported
-from workers.adapters.json_shapes import an_object, objects, parse, text_of, word
-from workers.adapters.tool_calls import whole_calls
+from workers.adapters.errors import read_reported_error
+from workers.adapters.json_shapes import as_object, as_objects, as_text, parse, text_field
+from workers.adapters.tool_calls import read_calls
 
 
 def read_usage(usage: Any) -> Usage | None:
@@ -33,12 +33,12 @@ def _count(usage: Json, name: str) -> int | None:
 
 def annotation(citation: Any, start: int, end: int) -> Json | None:
     """Return the `url_citation` of a passage; a source without a URL goes by its own name."""
-    citation = an_object(citation)
-    places = objects(list(an_object(citation.get("location")).values()))
-    title = text_of(citation.get("title"))
+    citation = as_object(citation)
+    places = as_objects(list(as_object(citation.get("location")).values()))
+    title = as_text(citation.get("title"))
     names = [
-        *(text_of(place.get("url")) for place in places),
-        text_of(citation.get("source")),
+        *(as_text(place.get("url")) for place in places),
+        as_text(citation.get("source")),
         title,
     ]
     url = next(filter(None, names), None)
@@ -55,15 +55,15 @@ def annotation(citation: Any, start: int, end: int) -> Json | None:
 
 def read_document(body: bytes, request: CompletionRequest) -> Completion:
     """Read a whole 2xx body."""
-    return read_answer(parse(body), request)
+    return read_response(parse(body), request)
 
 
-def read_answer(payload: Any, request: CompletionRequest) -> Completion:
+def read_response(payload: Any, request: CompletionRequest) -> Completion:
     """Normalise an answer that is already parsed."""
     message = _message_of(payload)
     read = _Reading(message.get("content"))
-    native = word(payload, "stopReason")
-    calls = whole_calls(read.calls, turn_seed(request))
+    native = text_field(payload, "stopReason")
+    calls = read_calls(read.calls, turn_seed(request))
     choice = {
         "index": 0,
         "message": read.message(calls),
@@ -78,7 +78,7 @@ def read_answer(payload: Any, request: CompletionRequest) -> Completion:
 
 
 def service_tier(payload: Json) -> str | None:
-    return word(an_object(payload.get("serviceTier")), "type")
+    return text_field(as_object(payload.get("serviceTier")), "type")
 
 
 def own_call(use: Any) -> Json | None:
@@ -97,13 +97,13 @@ def image_part(form: Any, data: str) -> Json:
 def _message_of(payload: Any) -> Json:
     if not isinstance(payload, dict):
         raise MalformedAnswerError("the provider's answer is not a JSON object")
-    message = an_object(payload.get("output")).get("message")
+    message = as_object(payload.get("output")).get("message")
     if isinstance(message, dict):
         return message
     if isinstance(payload.get("Output"), dict):  # AWS's front end, which answers 200 to nonsense
-        raise ProviderFailureError(reported(payload["Output"]))
+        raise ProviderFailureError(read_reported_error(payload["Output"]))
     if payload.get("message") or payload.get("Message") or payload.get("__type"):
-        raise ProviderFailureError(reported(payload))
+        raise ProviderFailureError(read_reported_error(payload))
     raise MalformedAnswerError("the provider's answer has no message")
 
 
@@ -118,7 +118,7 @@ class _Reading:
         self._images: list[Json] = []
         self.calls: list[Json] = []
         for index, block in enumerate(content if isinstance(content, list) else ()):
-            self._read(an_object(block), index)
+            self._read(as_object(block), index)
 
     def message(self, calls: list[Json]) -> Json:
         """Return OpenAI's message; fields that say nothing are left out."""
@@ -147,19 +147,19 @@ class _Reading:
             self._read_reasoning(block["reasoningContent"], index)
         elif isinstance(cited := block.get("citationsContent"), dict):
             self._read_cited(cited)
-        elif image := an_object(block.get("image")):
-            data = text_of(an_object(image.get("source")).get("bytes"))
+        elif image := as_object(block.get("image")):
+            data = as_text(as_object(image.get("source")).get("bytes"))
             self._images += [image_part(image.get("format"), data)] if data else []
 
     def _read_reasoning(self, content: Any, index: int) -> None:
-        if entry := detail(content, index):
+        if entry := read_reasoning_detail(content, index):
             self._details.append(entry)
             self._thoughts.append(entry.get("text", ""))
 
     def _read_cited(self, cited: Json) -> None:
         start = sum(map(len, self._texts))
-        text = "".join(text_of(piece.get("text")) for piece in objects(cited.get("content")))
+        text = "".join(as_text(piece.get("text")) for piece in as_objects(cited.get("content")))
         self._texts.append(text)
-        for citation in objects(cited.get("citations")):
+        for citation in as_objects(cited.get("citations")):
             if note := annotation(citation, start, start + len(text)):
                 self._notes.append(note)

@@ -13,19 +13,19 @@ from botocore.eventstream import EventStreamBuffer, EventStreamMessage, ParserEr
 from broker.completion import Chunk, CompletionRequest, Json, Usage
 from workers.adapters import json_shapes
 from workers.adapters.base import CutOffError, MalformedAnswerError, ProviderFailureError, Stage
-from workers.adapters.bedrock.messages import detail
+from workers.adapters.bedrock.messages import read_reasoning_detail
 from workers.adapters.bedrock.response import (
     annotation,
     image_part,
     own_call,
-    read_answer,
+    read_response,
     read_usage,
     service_tier,
 )
 from workers.adapters.choices import SingleChoice
-from workers.adapters.errors import reported
+from workers.adapters.errors import read_reported_error
 from workers.adapters.event_reader import EventReader, Framing
-from workers.adapters.json_shapes import an_object, parse, text_of, word
+from workers.adapters.json_shapes import as_object, as_text, parse, text_field
 from workers.adapters.openai.stream import chunks_of
 from workers.adapters.sse import BOM, ServerSentEvent
 
@@ -80,7 +80,7 @@ class EventStreamFraming(Framing):
 def failure_of(event: ServerSentEvent) -> ProviderFailureError:
     """Return the failure a `FAILURE` event reports."""
     error = orjson.loads(event.data)
-    return ProviderFailureError(reported(error, _STATUS.get(error["type"])))
+    return ProviderFailureError(read_reported_error(error, _STATUS.get(error["type"])))
 
 
 def _event(message: EventStreamMessage) -> ServerSentEvent:
@@ -103,7 +103,7 @@ def _report(name: str, headers: Json, payload: bytes) -> Json:
     return {**said, "message": message, "type": name[:1].lower() + name[1:]}
 
 
-class ConverseStream(EventReader):
+class BedrockStreamReader(EventReader):
     """See `EventReader`. Events nobody has documented yet are passed over."""
 
     def __init__(self, request: CompletionRequest) -> None:
@@ -139,10 +139,10 @@ class ConverseStream(EventReader):
             raise failure_of(event)
         payload = parse(event.data) if event.data else {}
         if read := self._readers.get(event.name):
-            chunks += read(an_object(payload))
+            chunks += read(as_object(payload))
         elif event.is_document:
             # One JSON document: an answer of a proxy that does not stream, or an error.
-            chunks += chunks_of(read_answer(payload, self._request))
+            chunks += chunks_of(read_response(payload, self._request))
             self._answer.finished = self._totalled = True
 
     def _end(self, chunks: list[Chunk]) -> None:  # noqa: ARG002  # nothing is held back
@@ -150,7 +150,7 @@ class ConverseStream(EventReader):
             raise CutOffError("the stream ended without a stop reason")
 
     def _start(self, payload: Json) -> list[Chunk]:
-        index, start = _index(payload), an_object(payload.get("start"))
+        index, start = _index(payload), as_object(payload.get("start"))
         self._cited_from = self._spoken
         if isinstance(image := start.get("image"), dict):
             self._images[index] = (image.get("format"), [])
@@ -161,7 +161,7 @@ class ConverseStream(EventReader):
         return self._answer.call({"index": index, "id": use.get("toolUseId"), "function": function})
 
     def _delta(self, payload: Json) -> list[Chunk]:
-        index, delta = _index(payload), an_object(payload.get("delta"))
+        index, delta = _index(payload), as_object(payload.get("delta"))
         if isinstance(text := delta.get("text"), str):
             self._spoken += len(text)
             return self._answer.say(content=text)
@@ -173,8 +173,8 @@ class ConverseStream(EventReader):
             note = annotation(delta["citation"], self._cited_from, self._spoken)
             return self._answer.say(annotations=[note] if note else None)
         if index in self._images:
-            source = an_object(an_object(delta.get("image")).get("source"))
-            self._images[index][1].append(text_of(source.get("bytes")))
+            source = as_object(as_object(delta.get("image")).get("source"))
+            self._images[index][1].append(as_text(source.get("bytes")))
         return []
 
     def _arguments(self, index: int, use: Json) -> list[Chunk]:
@@ -182,7 +182,7 @@ class ConverseStream(EventReader):
         return self._answer.call({"index": index, "function": {"arguments": use.get("input")}})
 
     def _reasoning(self, content: Any, index: int) -> list[Chunk]:
-        entry = detail(content, index)
+        entry = read_reasoning_detail(content, index)
         if entry is None:
             return []
         return self._answer.say(reasoning=entry.get("text"), reasoning_details=[entry])
@@ -194,7 +194,7 @@ class ConverseStream(EventReader):
         return self._answer.say(images=[image_part(form, data)] if data else None)
 
     def _finish(self, payload: Json) -> list[Chunk]:
-        native = word(payload, "stopReason")
+        native = text_field(payload, "stopReason")
         return self._answer.finish(native)
 
     def _metadata(self, payload: Json) -> list[Chunk]:

@@ -7,18 +7,18 @@ import orjson
 
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
-from workers.adapters.cohere.request import request_body
+from workers.adapters.cohere.request import build_body
 from workers.adapters.cohere.response import read_document, read_usage
-from workers.adapters.cohere.stream import CohereStream
-from workers.adapters.errors import classify
+from workers.adapters.cohere.stream import CohereStreamReader
+from workers.adapters.errors import read_error
 
 
-def cohere_url(upstream: Upstream, path: str) -> str:
+def build_url(upstream: Upstream, path: str) -> str:
     """Return the URL of `path`, which names its version; the base may name one too."""
     return f"{upstream.base_url.rstrip('/').removesuffix('/v2')}{path}"
 
 
-def cohere_headers(upstream: Upstream, *, accept: str = "application/json") -> dict[str, str]:
+def build_headers(upstream: Upstream, *, accept: str = "application/json") -> dict[str, str]:
     headers = {"content-type": "application/json", "accept": accept}
     if upstream.api_key:
         headers["authorization"] = f"Bearer {upstream.api_key}"
@@ -34,21 +34,21 @@ class CohereAdapter(Adapter):
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         return HttpRequest(
-            url=cohere_url(upstream, "/v2/chat"),
-            headers=cohere_headers(
+            url=build_url(upstream, "/v2/chat"),
+            headers=build_headers(
                 upstream, accept="text/event-stream" if request.stream else "application/json"
             ),
-            body=orjson.dumps(request_body(request)),
+            body=orjson.dumps(build_body(request)),
         )
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         return read_document(body, request)
 
     def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
-        return CohereStream(request)
+        return CohereStreamReader(request)
 
     def read_usage(self, raw: Any) -> Usage | None:
         return read_usage(raw)
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        return classify(status, headers, body)
+        return read_error(status, headers, body)

@@ -6,11 +6,15 @@ See https://docs.cohere.com/reference/chat and https://docs.cohere.com/docs/tool
 from typing import Any
 
 from broker.completion import CompletionRequest, Json
-from workers.adapters.base import refuse_rare_formats, stop_words
-from workers.adapters.json_shapes import an_object, held, objects, text_of
-from workers.adapters.reasoning import history_reasoning, output_limit, requested_reasoning
+from workers.adapters.base import read_stop_sequences, refuse_rare_formats
+from workers.adapters.json_shapes import as_object, as_objects, as_text, read_call
+from workers.adapters.reasoning import (
+    read_history_reasoning,
+    read_output_limit,
+    read_reasoning_options,
+)
 from workers.adapters.tool_calls import argument_text, with_tools
-from workers.adapters.tool_history import kept_id, with_matched_calls
+from workers.adapters.tool_history import unrestricted_id, with_matched_calls
 
 _ROLES = {"developer": "system", "system": "system", "user": "user", "tool": "tool"}
 
@@ -19,7 +23,7 @@ def chat_messages(given: Any) -> tuple[list[Json], list[Json]]:
     """Return the messages, and the documents found in user messages."""
     messages: list[Json] = []
     documents: list[Json] = []
-    for message in objects(with_matched_calls(given, kept_id)):
+    for message in as_objects(with_matched_calls(given, unrestricted_id)):
         role = message.get("role")
         if role == "assistant":
             messages.append(_assistant(message))
@@ -39,18 +43,18 @@ def _assistant(message: Json) -> Json:
     said: Json = {"role": "assistant"}
     if content := _content(message.get("content")):
         said["content"] = content
-    calls = [_call(call) for call in objects(message.get("tool_calls"))]
+    calls = [_call(call) for call in as_objects(message.get("tool_calls"))]
     if not calls:
         return {"content": "", **said}
     said["tool_calls"] = calls
     # What Cohere planned before a call came to the caller as reasoning, and goes back as the plan.
-    if plan := text_of(message.get("tool_plan")) or history_reasoning(message):
+    if plan := as_text(message.get("tool_plan")) or read_history_reasoning(message):
         said["tool_plan"] = plan
     return said
 
 
 def _call(call: Json) -> Json:
-    kind, holder = held(call)
+    kind, holder = read_call(call)
     arguments = argument_text(holder.get("arguments" if kind == "function" else "input")) or "{}"
     return {
         "id": call["id"],
@@ -92,7 +96,7 @@ _NO_PARAMETERS: Json = {"type": "object", "properties": {}}
 def tool_fields(asked: Json) -> Json:
     """Return `tools`, `tool_choice` and `strict_tools` as far as the request asks for them."""
     given = asked.get("tools")
-    functions = [function for tool in objects(given) if (function := _function(tool))]
+    functions = [function for tool in as_objects(given) if (function := _function(tool))]
     choice, only = _choice(asked.get("tool_choice"))
     if only is not None:
         # Cohere can be forced to call a tool but not which: so it is offered no other.
@@ -108,8 +112,8 @@ def tool_fields(asked: Json) -> Json:
 
 
 def _function(tool: Json) -> Json | None:
-    function = an_object(tool.get("function"))
-    return function if text_of(function.get("name")) else None
+    function = as_object(tool.get("function"))
+    return function if as_text(function.get("name")) else None
 
 
 def _own(function: Json) -> Json:
@@ -125,16 +129,16 @@ def _choice(given: Any) -> tuple[str | None, set[str] | None]:
         return "REQUIRED", None
     if given == "none":
         return "NONE", None
-    if function := _function(an_object(given)):
+    if function := _function(as_object(given)):
         return "REQUIRED", {function["name"]}
-    allowed = an_object(an_object(given).get("allowed_tools"))
-    names = {one["name"] for tool in objects(allowed.get("tools")) if (one := _function(tool))}
+    allowed = as_object(as_object(given).get("allowed_tools"))
+    names = {one["name"] for tool in as_objects(allowed.get("tools")) if (one := _function(tool))}
     return ("REQUIRED" if allowed.get("mode") == "required" else None), names or None
 
 
 def _can_be_strict(function: Json) -> bool:
     """Whether strictness is asked for and possible: Cohere wants a required parameter then."""
-    return bool(function.get("strict") and an_object(function.get("parameters")).get("required"))
+    return bool(function.get("strict") and as_object(function.get("parameters")).get("required"))
 
 
 _STOP_LIMIT = 5
@@ -150,7 +154,7 @@ _OWN = ("safety_mode", "citation_options", "priority", "strict_tools", "thinking
 """Cohere's own fields, passed on where a caller gives them."""
 
 
-def request_body(request: CompletionRequest) -> Json:
+def build_body(request: CompletionRequest) -> Json:
     """Return the body to send; `request.body` is left as it was."""
     asked = with_tools(request.body)
     refuse_rare_formats(asked)
@@ -177,13 +181,13 @@ def _sampling(asked: Json) -> Json:
         value = asked.get(name)
         if isinstance(value, int | float):
             fields[own_name] = min(max(value, least), most)
-    if (limit := output_limit(asked)) is not None:
+    if (limit := read_output_limit(asked)) is not None:
         fields["max_tokens"] = limit
     if isinstance(asked.get("seed"), int):
         fields["seed"] = asked["seed"]
     if asked.get("logprobs"):
         fields["logprobs"] = True
-    if stops := stop_words(asked, _STOP_LIMIT):
+    if stops := read_stop_sequences(asked, _STOP_LIMIT):
         fields["stop_sequences"] = stops
     return fields
 
@@ -199,12 +203,12 @@ def _response_format(asked: Json) -> Json | None:
 
 def _thinking(asked: Json) -> Json | None:
     """Return the `thinking` object (https://docs.cohere.com/docs/reasoning)."""
-    reasoning = requested_reasoning(asked)
+    reasoning = read_reasoning_options(asked)
     if reasoning.wanted is None:
         return None
     if not reasoning.wanted:
         return {"type": "disabled"}
-    limit = output_limit(asked)
+    limit = read_output_limit(asked)
     if limit is None and reasoning.max_tokens is None:
         return {"type": "enabled"}
     return {"type": "enabled", "token_budget": max(1, reasoning.budget(limit or 0))}

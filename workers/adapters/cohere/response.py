@@ -9,16 +9,16 @@ from typing import Any
 from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.choices import finish_reason, turn_seed
-from workers.adapters.errors import reported
-from workers.adapters.json_shapes import an_object, objects, parse, text_of, word
-from workers.adapters.tool_calls import whole_calls
+from workers.adapters.errors import read_reported_error
+from workers.adapters.json_shapes import as_object, as_objects, as_text, parse, text_field
+from workers.adapters.tool_calls import read_calls
 
 
 def read_usage(usage: Any) -> Usage | None:
     """Return what a `usage` (or version 1's `meta`) object says, None where it counts nothing."""
-    usage = an_object(usage)
-    billed = an_object(usage.get("billed_units"))
-    counted = an_object(usage.get("tokens"))
+    usage = as_object(usage)
+    billed = as_object(usage.get("billed_units"))
+    counted = as_object(usage.get("tokens"))
     if not counted:
         counted, billed = billed, {}
     given, output = _count(counted, "input_tokens"), _count(counted, "output_tokens")
@@ -46,17 +46,17 @@ def _count(holder: Json, name: str) -> int | None:
     return int(value) if value >= 0 else None
 
 
-def annotations(given: Any) -> list[Json]:
+def read_citations(given: Any) -> list[Json]:
     """Return the annotations of a list of citations, or of the single one a stream brings."""
-    return [note for citation in objects(given) for note in _notes(citation)]
+    return [note for citation in as_objects(given) for note in _notes(citation)]
 
 
-def legacy_annotations(payload: Json) -> list[Json]:
+def read_legacy_citations(payload: Json) -> list[Json]:
     """Return those of a version 1 answer, whose citations name documents listed beside them."""
-    known = {str(one.get("id")): one for one in objects(payload.get("documents"))}
+    known = {str(one.get("id")): one for one in as_objects(payload.get("documents"))}
     return [
         _note(citation, str(name), known.get(str(name), {}))
-        for citation in objects(payload.get("citations"))
+        for citation in as_objects(payload.get("citations"))
         if isinstance(names := citation.get("document_ids"), list)
         for name in names
     ]
@@ -65,7 +65,7 @@ def legacy_annotations(payload: Json) -> list[Json]:
 def _notes(citation: Json) -> list[Json]:
     if citation.get("type") not in (None, "TEXT_CONTENT"):
         return []  # its positions count in the plan or the thinking, not in the answer
-    sources = objects(citation.get("sources"))
+    sources = as_objects(citation.get("sources"))
     return [_note(citation, str(one.get("id") or ""), _source(one)) for one in sources]
 
 
@@ -78,12 +78,12 @@ def _source(source: Json) -> Json:
 
 def _note(citation: Json, name: str, source: Json) -> Json:
     cited: Json = {
-        "url": text_of(source.get("url")) or name,
-        "title": text_of(source.get("title")) or name,
+        "url": as_text(source.get("url")) or name,
+        "title": as_text(source.get("title")) or name,
         "start_index": _position(citation.get("start")),
         "end_index": _position(citation.get("end")),
     }
-    if text := text_of(citation.get("text")):
+    if text := as_text(citation.get("text")):
         cited["content"] = text
     return {"type": "url_citation", "url_citation": cited}
 
@@ -97,37 +97,37 @@ def is_legacy(payload: Json) -> bool:
     return "message" not in payload and isinstance(payload.get("text"), str)
 
 
-def is_event(payload: Json) -> bool:
+def is_legacy_event(payload: Json) -> bool:
     """Whether an object is a line of a version 1 stream."""
     return "event_type" in payload
 
 
-def last_response(event: Json) -> Json | None:
+def read_legacy_end(event: Json) -> Json | None:
     """Return the answer a `stream-end` event repeats, None for all other events."""
     if event["event_type"] != "stream-end":
         return None
-    response = an_object(event.get("response"))
+    response = as_object(event.get("response"))
     return {"text": "", "finish_reason": event.get("finish_reason"), **response}
 
 
 def read_legacy(payload: Json, request: CompletionRequest) -> Completion:
     """Normalise a version 1 answer."""
-    calls = [_call(call) for call in objects(payload.get("tool_calls"))]
+    calls = [_call(call) for call in as_objects(payload.get("tool_calls"))]
     message: Json = {"role": "assistant", "content": payload["text"], "refusal": None}
-    if notes := legacy_annotations(payload):
+    if notes := read_legacy_citations(payload):
         message["annotations"] = notes
-    if found := whole_calls(calls, turn_seed(request)):
+    if found := read_calls(calls, turn_seed(request)):
         message["tool_calls"] = found
     choice = {
         "index": 0,
         "message": message,
         "finish_reason": finish_reason(payload.get("finish_reason"), called=bool(found)),
-        "native_finish_reason": word(payload, "finish_reason"),
+        "native_finish_reason": text_field(payload, "finish_reason"),
     }
     return Completion(
         choices=[choice],
         usage=read_usage(payload.get("meta")) or _token_count(payload.get("token_count")),
-        upstream_id=word(payload, "generation_id") or word(payload, "response_id"),
+        upstream_id=text_field(payload, "generation_id") or text_field(payload, "response_id"),
     )
 
 
@@ -137,7 +137,7 @@ def _call(call: Json) -> Json:
 
 def _token_count(count: Any) -> Usage | None:
     """Read the form of the first months."""
-    count = an_object(count)
+    count = as_object(count)
     tokens = {
         "input_tokens": count.get("prompt_tokens"),
         "output_tokens": count.get("response_tokens"),
@@ -147,19 +147,19 @@ def _token_count(count: Any) -> Usage | None:
 
 def read_document(body: bytes, request: CompletionRequest) -> Completion:
     """Read a whole 2xx body."""
-    return read_answer(parse(body), request)
+    return read_response(parse(body), request)
 
 
-def read_answer(payload: Any, request: CompletionRequest) -> Completion:
+def read_response(payload: Any, request: CompletionRequest) -> Completion:
     """Normalise an answer that is already parsed."""
-    payload = refuse_failure(payload)
+    payload = require_success(payload)
     if is_legacy(payload):
         return read_legacy(payload, request)
     message = payload.get("message")
     if not isinstance(message, dict):
         raise MalformedAnswerError("the provider's answer has no message")
     read = _message(message, request)
-    native = word(payload, "finish_reason")
+    native = text_field(payload, "finish_reason")
     choice: Json = {
         "index": 0,
         "message": read,
@@ -169,10 +169,10 @@ def read_answer(payload: Any, request: CompletionRequest) -> Completion:
     if logprobs := read_logprobs(payload.get("logprobs")):
         choice["logprobs"] = logprobs
     usage = read_usage(payload.get("usage"))
-    return Completion(choices=[choice], usage=usage, upstream_id=word(payload, "id"))
+    return Completion(choices=[choice], usage=usage, upstream_id=text_field(payload, "id"))
 
 
-def refuse_failure(payload: Any) -> Json:
+def require_success(payload: Any) -> Json:
     """Return `payload` if it is an object that reports no failure; raise otherwise.
 
     Cohere's errors are `{"id", "message": "…"}`; a generation that failed names its `error`.
@@ -181,30 +181,30 @@ def refuse_failure(payload: Any) -> Json:
         raise MalformedAnswerError("the provider's answer is not a JSON object")
     if error := payload.get("error"):
         raise ProviderFailureError(
-            reported({"message": error, "type": payload.get("error_type") or "ERROR"})
+            read_reported_error({"message": error, "type": payload.get("error_type") or "ERROR"})
             if isinstance(error, str)
-            else reported(payload)
+            else read_reported_error(payload)
         )
     if isinstance(payload.get("message"), str):
-        raise ProviderFailureError(reported(payload))
+        raise ProviderFailureError(read_reported_error(payload))
     return payload
 
 
-def blocks_text(content: Any, name: str) -> str:
+def join_blocks(content: Any, name: str) -> str:
     """Return the joined `text` or `thinking` of a message's content blocks."""
     if isinstance(content, str):
         return content if name == "text" else ""
-    return "".join(text_of(block.get(name)) for block in objects(content))
+    return "".join(as_text(block.get(name)) for block in as_objects(content))
 
 
 def read_logprobs(given: Any) -> Json | None:
     """Return Cohere's log probabilities, one per piece of text, in OpenAI's shape."""
-    tokens = [_token(item) for item in objects(given)]
+    tokens = [_token(item) for item in as_objects(given)]
     return {"content": tokens, "refusal": None} if tokens else None
 
 
 def _token(item: Json) -> Json:
-    text, given = text_of(item.get("text")), item.get("logprobs")
+    text, given = as_text(item.get("text")), item.get("logprobs")
     # A piece may be several tokens: its probability is their product, so the logarithms add up.
     numbers = given if isinstance(given, list) else ()
     logprob = sum(one for one in numbers if isinstance(one, int | float))
@@ -213,14 +213,14 @@ def _token(item: Json) -> Json:
 
 def _message(message: Json, request: CompletionRequest) -> Json:
     content = message.get("content")
-    text = blocks_text(content, "text")
-    reasoning = blocks_text(content, "thinking") + text_of(message.get("tool_plan"))
+    text = join_blocks(content, "text")
+    reasoning = join_blocks(content, "thinking") + as_text(message.get("tool_plan"))
     read: Json = {"role": "assistant", "content": text or None, "refusal": None}
     if reasoning:
         read["reasoning"] = reasoning
-    if notes := annotations(message.get("citations")):
+    if notes := read_citations(message.get("citations")):
         read["annotations"] = notes
-    if found := whole_calls(objects(message.get("tool_calls")), turn_seed(request)):
+    if found := read_calls(as_objects(message.get("tool_calls")), turn_seed(request)):
         read["tool_calls"] = found
     if not found and read["content"] is None:
         read["content"] = ""

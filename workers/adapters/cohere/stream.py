@@ -6,25 +6,25 @@ from broker.completion import Chunk, CompletionRequest, Json, Usage
 from workers.adapters.base import CutOffError, ProviderFailureError, Stage
 from workers.adapters.choices import SingleChoice
 from workers.adapters.cohere.response import (
-    annotations,
-    blocks_text,
-    is_event,
-    last_response,
-    read_answer,
+    is_legacy_event,
+    join_blocks,
+    read_citations,
+    read_legacy_end,
     read_logprobs,
+    read_response,
     read_usage,
-    refuse_failure,
+    require_success,
 )
-from workers.adapters.errors import reported
+from workers.adapters.errors import read_reported_error
 from workers.adapters.event_reader import EventReader
-from workers.adapters.json_shapes import an_object, objects, parse, text_of, word
+from workers.adapters.json_shapes import as_object, as_objects, as_text, parse, text_field
 from workers.adapters.openai.stream import chunks_of
 from workers.adapters.sse import ServerSentEvent
 
 _DONE = b"[DONE]"
 
 
-class CohereStream(EventReader):
+class CohereStreamReader(EventReader):
     """See `EventReader`. Events nobody has documented yet are passed over."""
 
     def __init__(self, request: CompletionRequest) -> None:
@@ -57,13 +57,13 @@ class CohereStream(EventReader):
             return
         payload = parse(event.data)
         if event.name == "error":
-            raise ProviderFailureError(reported(payload))
-        payload = refuse_failure(payload)
-        kind = word(payload, "type") or event.name
-        if is_event(payload):
-            chunks += self._whole(last_response(payload))
+            raise ProviderFailureError(read_reported_error(payload))
+        payload = require_success(payload)
+        kind = text_field(payload, "type") or event.name
+        if is_legacy_event(payload):
+            chunks += self._whole(read_legacy_end(payload))
         elif read := self._readers.get(kind):
-            chunks += read(payload, an_object(payload.get("delta")))
+            chunks += read(payload, as_object(payload.get("delta")))
         elif kind == "message" and "finish_reason" in payload:
             chunks += self._whole(payload)
 
@@ -76,35 +76,35 @@ class CohereStream(EventReader):
         if payload is None:
             return []
         self._answer.finished = True
-        return chunks_of(read_answer(payload, self._request))
+        return chunks_of(read_response(payload, self._request))
 
     def _begin(self, payload: Json, _: Json) -> list[Chunk]:
-        self._answer.upstream_id = word(payload, "id")
+        self._answer.upstream_id = text_field(payload, "id")
         return []
 
     def _content(self, payload: Json, delta: Json) -> list[Chunk]:
-        content = an_object(delta.get("message")).get("content")
+        content = as_object(delta.get("message")).get("content")
         return self._answer.say(
-            content=blocks_text(content, "text"),
-            reasoning=blocks_text(content, "thinking"),
+            content=join_blocks(content, "text"),
+            reasoning=join_blocks(content, "thinking"),
             logprobs=read_logprobs(payload.get("logprobs")),
         )
 
     def _plan(self, _: Json, delta: Json) -> list[Chunk]:
-        return self._answer.say(reasoning=text_of(an_object(delta.get("message")).get("tool_plan")))
+        return self._answer.say(reasoning=as_text(as_object(delta.get("message")).get("tool_plan")))
 
     def _call(self, payload: Json, delta: Json) -> list[Chunk]:
         # One object per event, although the name is a plural.
-        calls = objects(an_object(delta.get("message")).get("tool_calls"))
+        calls = as_objects(as_object(delta.get("message")).get("tool_calls"))
         return self._answer.call(*({"index": payload.get("index"), **call} for call in calls))
 
     def _citation(self, _: Json, delta: Json) -> list[Chunk]:
-        notes = annotations(an_object(delta.get("message")).get("citations"))
+        notes = read_citations(as_object(delta.get("message")).get("citations"))
         return self._answer.say(annotations=notes)
 
     def _finish(self, _: Json, delta: Json) -> list[Chunk]:
-        refuse_failure(delta)
-        native = word(delta, "finish_reason")
+        require_success(delta)
+        native = text_field(delta, "finish_reason")
         if native is None:
             return []  # an end that names no reason is none
         return [

@@ -55,15 +55,15 @@ def read_payload(payload: Any, text: str = "") -> ErrorDetails:
         message = f"{message}: {raw}" if message else raw
     return ErrorDetails(
         message=message,
-        code=_telling(words),
+        code=_choose_code(words),
         words=words,
-        named=_named(layers),
+        named=_read_error_type(layers),
         status=_status(layers),
         text=text or _dump(payload),
     )
 
 
-def phrase(status: int | None) -> str:
+def describe_status(status: int | None) -> str:
     """Return words for an answer that had none."""
     if status is None:
         return "the provider reported a failure without saying which"
@@ -109,7 +109,7 @@ def _words(layer: Any) -> list[str]:
     return [word.rpartition("#")[2] for word in found if word and word not in ("True", "error")]
 
 
-def _named(layers: list[Any]) -> str | None:
+def _read_error_type(layers: list[Any]) -> str | None:
     for layer in layers:
         if not isinstance(layer, dict):
             continue
@@ -124,7 +124,7 @@ def _details(layer: dict[str, Any]) -> list[Any]:
     return details if isinstance(details, list) else []
 
 
-def _telling(words: tuple[str, ...]) -> str | None:
+def _choose_code(words: tuple[str, ...]) -> str | None:
     """Prefer a word over a number: `code` is often only the status again."""
     return next((w for w in words if not w.isdigit()), words[0] if words else None)
 

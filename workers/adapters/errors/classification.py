@@ -7,7 +7,12 @@ from typing import Any
 
 from broker.completion import OWN_ERROR_TYPES, AttemptOutcome, ErrorType, Failure
 from broker.security.redaction import redact
-from workers.adapters.errors.body import ErrorDetails, phrase, read_error_details, read_payload
+from workers.adapters.errors.body import (
+    ErrorDetails,
+    describe_status,
+    read_error_details,
+    read_payload,
+)
 from workers.adapters.errors.retry_after import retry_after
 from workers.adapters.errors.rules import INSIDE_ANSWER, name_failure
 
@@ -46,7 +51,7 @@ _VAGUE = {ErrorType.INVALID_REQUEST, ErrorType.SERVER, ErrorType.UNMAPPED}
 _OWN_WORDS = frozenset(ErrorType) - _VAGUE - OWN_ERROR_TYPES
 
 
-def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """Classify a whole error answer. Never raises, whatever the body.
 
     A 2xx status is allowed for bodies that hold an error: then the status it claims inside counts.
@@ -56,7 +61,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     return _failure(complaint, claimed, claimed or status, headers)
 
 
-def reported(error: Any, status: int | None = None) -> Failure:
+def read_reported_error(error: Any, status: int | None = None) -> Failure:
     """Classify an error object found inside a 2xx answer or stream. Never raises.
 
     `status` is what the provider said beside the object, where it said so.
@@ -75,7 +80,7 @@ def _failure(
     return Failure(
         outcome=AttemptOutcome.REJECTED,
         error_type=_name(complaint, code, claimed),
-        message=excerpt(complaint.message, _MESSAGE_LIMIT) or phrase(claimed),
+        message=excerpt(complaint.message, _MESSAGE_LIMIT) or describe_status(claimed),
         http_status=answered,
         provider_code=excerpt(code, 200) if code else None,
         retry_after=wait,

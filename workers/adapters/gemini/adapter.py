@@ -12,11 +12,12 @@ import orjson
 
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
-from workers.adapters.errors import classify
+from workers.adapters.errors import read_error
 from workers.adapters.gemini.models import Quirk
-from workers.adapters.gemini.request import request_body
-from workers.adapters.gemini.response import read_answer, read_usage
-from workers.adapters.gemini.stream import GeminiStream
+from workers.adapters.gemini.request import build_body
+from workers.adapters.gemini.response import read_response as read_answer
+from workers.adapters.gemini.response import read_usage
+from workers.adapters.gemini.stream import GeminiStreamReader
 from workers.adapters.json_shapes import parse
 from workers.adapters.vertex import auth_headers, model_url
 
@@ -37,26 +38,24 @@ class GeminiAdapter(Adapter):
     reads_files = True
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        body = request_body(request, upstream.quirks)
-        url = _url(request, upstream)
-        return HttpRequest(
-            url, request_headers(upstream, stream=request.stream), orjson.dumps(body)
-        )
+        body = build_body(request, upstream.quirks)
+        url = _build_url(request, upstream)
+        return HttpRequest(url, build_headers(upstream, stream=request.stream), orjson.dumps(body))
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         return read_answer(parse(body), request)
 
     def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
-        return GeminiStream(request)
+        return GeminiStreamReader(request)
 
     def read_usage(self, raw: Any) -> Usage | None:
         return read_usage(raw)
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        return classify(status, headers, body)
+        return read_error(status, headers, body)
 
 
-def _url(request: CompletionRequest, upstream: Upstream) -> str:
+def _build_url(request: CompletionRequest, upstream: Upstream) -> str:
     name = request.model.removeprefix("models/").removeprefix("google/")
     method = "streamGenerateContent" if request.stream else "generateContent"
     if Quirk.VERTEX in upstream.quirks:
@@ -68,7 +67,7 @@ def _url(request: CompletionRequest, upstream: Upstream) -> str:
     return f"{url}?alt=sse" if framed else url
 
 
-def request_headers(upstream: Upstream, *, stream: bool) -> dict[str, str]:
+def build_headers(upstream: Upstream, *, stream: bool) -> dict[str, str]:
     headers = {
         "content-type": "application/json",
         "accept": "text/event-stream" if stream else "application/json",

@@ -8,8 +8,8 @@ import orjson
 from broker.completion import Json
 from workers.adapters.choices import finish_reason
 from workers.adapters.gemini.messages import FORMAT
-from workers.adapters.json_shapes import word
-from workers.adapters.tool_calls import made_up_id
+from workers.adapters.json_shapes import text_field
+from workers.adapters.tool_calls import generate_id
 
 
 def read_annotations(candidate: Json, text: str) -> list[Json]:
@@ -17,7 +17,7 @@ def read_annotations(candidate: Json, text: str) -> list[Json]:
     return _grounding(candidate.get("groundingMetadata"), text) + _citations(candidate)
 
 
-def queries(metadata: Any) -> set[str]:
+def read_queries(metadata: Any) -> set[str]:
     """Return the searches that grounding was made of; sources without any count as one."""
     if not isinstance(metadata, dict):
         return set()
@@ -34,7 +34,7 @@ def _grounding(metadata: Any, text: str) -> list[Json]:
     notes: list[Json] = []
     for support in _objects(metadata.get("groundingSupports")):
         segment = support.get("segment")
-        place = _place(segment if isinstance(segment, dict) else {}, text)
+        place = _locate(segment if isinstance(segment, dict) else {}, text)
         indices = support.get("groundingChunkIndices")
         for index in indices if isinstance(indices, list) else ():
             source = chunks[index] if isinstance(index, int) and index < len(chunks) else None
@@ -53,7 +53,7 @@ def _source(chunk: Json) -> Json | None:
     return None
 
 
-def _place(segment: Json, text: str) -> Json:
+def _locate(segment: Json, text: str) -> Json:
     quoted = segment.get("text")
     if isinstance(quoted, str) and quoted and (start := text.find(quoted)) >= 0:
         return {"start_index": start, "end_index": start + len(quoted), "content": quoted}
@@ -104,12 +104,12 @@ def read_logprobs(result: Any) -> Json | None:
     ]
     content = [
         {**_token(chosen), "top_logprobs": [_token(top) for top in beside]}
-        for chosen, beside in _paired(_token_objects(result.get("chosenCandidates")), tops)
+        for chosen, beside in _pair(_token_objects(result.get("chosenCandidates")), tops)
     ]
     return {"content": content, "refusal": None} if content else None
 
 
-def _paired(chosen: list[Json], tops: list[list[Json]]) -> list[tuple[Json, list[Json]]]:
+def _pair(chosen: list[Json], tops: list[list[Json]]) -> list[tuple[Json, list[Json]]]:
     """Put the alternatives beside the tokens; they are only given where they were asked for."""
     missing: list[list[Json]] = [[]] * (len(chosen) - len(tops))
     return list(zip(chosen, tops + missing, strict=False))
@@ -149,11 +149,11 @@ class Candidate:
 
     def feed(self, candidate: Json) -> Json:
         """Return what a chunk's candidate adds; an empty delta where it adds nothing."""
-        if reason := word(candidate, "finishReason"):
+        if reason := text_field(candidate, "finishReason"):
             self._reason, self.finished = reason, True
         if candidate.get("groundingMetadata") or candidate.get("citationMetadata"):
             self._last = candidate
-            self.queries |= queries(candidate.get("groundingMetadata"))
+            self.queries |= read_queries(candidate.get("groundingMetadata"))
         content = candidate.get("content")
         parts = content.get("parts") if isinstance(content, dict) else None
         delta: Json = {}
@@ -172,7 +172,7 @@ class Candidate:
         return ({"annotations": notes} if notes else {}), reasons
 
     def _read(self, part: Json, delta: Json) -> None:
-        text, signature = word(part, "text"), word(part, "thoughtSignature")
+        text, signature = text_field(part, "text"), text_field(part, "thoughtSignature")
         call_id = None
         if part.get("thought") is True:
             if text and not self._hidden:
@@ -210,9 +210,9 @@ class Candidate:
         self._details += 1
 
     def _call(self, call: Json, signature: str | None, delta: Json) -> str:
-        name, call_id = word(call, "name") or "", word(call, "id")
+        name, call_id = text_field(call, "name") or "", text_field(call, "id")
         if not call_id or call_id in self._ids:
-            call_id = made_up_id(self._seed, self._calls, name)
+            call_id = generate_id(self._seed, self._calls, name)
         self._ids.add(call_id)
         arguments = orjson.dumps(call.get("args") or {}).decode()
         told: Json = {
@@ -236,7 +236,7 @@ def with_logprobs(choice: Json, candidate: Json) -> Json:
 
 def _attach(inline: Json, delta: Json) -> None:
     """Add generated media: images in OpenRouter's shape, audio in OpenAI's."""
-    data, mime = inline.get("data"), word(inline, "mimeType") or ""
+    data, mime = inline.get("data"), text_field(inline, "mimeType") or ""
     if not isinstance(data, str):
         return
     if mime.startswith("audio/"):

@@ -7,9 +7,9 @@ import orjson
 
 from broker.completion import Json
 from workers.adapters.gemini.models import Model
-from workers.adapters.json_shapes import held, objects
+from workers.adapters.json_shapes import as_objects, read_call
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
-from workers.adapters.tool_history import kept_id, with_matched_calls
+from workers.adapters.tool_history import unrestricted_id, with_matched_calls
 
 _MOST_LEVELS = 32
 """Each level of JSON takes up to three of protobuf's."""
@@ -100,7 +100,7 @@ def read_conversation(messages: Any, model: Model, *, ids: bool) -> Conversation
     conversation = Conversation()
     names: dict[str, str] = {}
     pending: list[Json] = []  # attachments of tool results, which follow all of the results
-    for message in with_matched_calls(messages, kept_id):
+    for message in with_matched_calls(messages, unrestricted_id):
         if not isinstance(message, dict):
             continue
         role = message.get("role")
@@ -133,8 +133,8 @@ def _assistant(message: Json, names: dict[str, str], model: Model, *, ids: bool)
             parts.append({"text": ""})
         (texts or parts)[-1]["thoughtSignature"] = signature
     first = True
-    for call in objects(message.get("tool_calls")):
-        kind, holder = held(call)
+    for call in as_objects(message.get("tool_calls")):
+        kind, holder = read_call(call)
         if not holder.get("name"):
             continue
         names[call["id"]] = holder["name"]
@@ -157,7 +157,7 @@ def _call(call_id: str, name: str, arguments: Any, *, ids: bool) -> Json:
 
 def _arguments(arguments: Any) -> Json:
     """Return a call's arguments as the object they must be here, whatever the model once wrote."""
-    parsed = _parsed(arguments)
+    parsed = _parse(arguments)
     if isinstance(parsed, dict):
         return parsed
     return {"arguments": arguments} if arguments and parsed != "" else {}
@@ -170,7 +170,7 @@ def _result(message: Json, names: dict[str, str], *, ids: bool) -> tuple[Json, l
     parts = read_parts(message.get("content"))
     text = "\n".join(part["text"] for part in parts if "text" in part)
     attached = [part for part in parts if "text" not in part]
-    parsed = _parsed(text)
+    parsed = _parse(text)
     whole = isinstance(parsed, dict) and passes_unchanged(parsed)
     response = {"name": name, "response": parsed if whole else {"output": text}}
     if ids:
@@ -180,7 +180,7 @@ def _result(message: Json, names: dict[str, str], *, ids: bool) -> tuple[Json, l
     return {"functionResponse": response}, attached
 
 
-def _parsed(text: Any) -> Any:
+def _parse(text: Any) -> Any:
     if not isinstance(text, str):
         return text
     try:

@@ -4,15 +4,15 @@ import json
 from typing import Any
 
 from broker.completion import CompletionRequest, Json
-from workers.adapters.base import refuse_rare_formats, stop_words
+from workers.adapters.base import read_stop_sequences, refuse_rare_formats
 from workers.adapters.gemini.messages import read_conversation
 from workers.adapters.gemini.models import Model, Quirk
 from workers.adapters.gemini.tools import openapi_schema, read_choice, read_tools, without_dialect
 from workers.adapters.reasoning import (
     hides_reasoning,
-    output_limit,
+    read_output_limit,
+    read_reasoning_options,
     refuse_off,
-    requested_reasoning,
 )
 from workers.adapters.tool_calls import with_tools
 
@@ -32,9 +32,9 @@ def generation_config(body: Json, model: Model) -> Json:
     """Return the configuration; fields the caller did not set are left to the model."""
     names = _NAMES | _PENALTIES if model.takes_penalties else _NAMES
     config: Json = {n: body[given] for given, n in names.items() if body.get(given) is not None}
-    if limit := output_limit(body):
+    if limit := read_output_limit(body):
         config["maxOutputTokens"] = limit
-    if stops := stop_words(body, _MOST_STOPS):
+    if stops := read_stop_sequences(body, _MOST_STOPS):
         config["stopSequences"] = stops
     if isinstance(count := body.get("n"), int) and count > 1:
         config["candidateCount"] = count
@@ -95,7 +95,7 @@ def _set_modalities(config: Json, body: Json) -> None:
 
 
 def _thinking(body: Json, model: Model) -> Json | None:
-    asked, hidden = requested_reasoning(body), hides_reasoning(body)
+    asked, hidden = read_reasoning_options(body), hides_reasoning(body)
     if not model.takes_budget or (asked.wanted is None and not hidden):
         return None
     if asked.wanted is False:
@@ -105,7 +105,7 @@ def _thinking(body: Json, model: Model) -> Json | None:
         thinking["thinkingLevel"] = _level(asked.effort, model)
     elif asked.effort or asked.max_tokens:
         least, most = model.budgets
-        wanted = asked.budget(output_limit(body) or most)
+        wanted = asked.budget(read_output_limit(body) or most)
         thinking["thinkingBudget"] = min(max(wanted, least), most)
     return thinking
 
@@ -131,7 +131,7 @@ def _level(effort: str, model: Model) -> Any:
 _OWN_FIELDS = {"safety_settings": "safetySettings", "cached_content": "cachedContent"}
 
 
-def request_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
+def build_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
     """Return the body to send; `request.body` is left as it was."""
     body, model = with_tools(request.body), Model.named(request.model)
     refuse_rare_formats(body)

@@ -6,10 +6,10 @@ from typing import Any
 
 from broker.completion import Chunk, Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
-from workers.adapters.errors import reported
+from workers.adapters.errors import read_reported_error
 from workers.adapters.gemini.candidate import Candidate, with_logprobs
 from workers.adapters.gemini.models import Model
-from workers.adapters.json_shapes import word
+from workers.adapters.json_shapes import text_field
 from workers.adapters.reasoning import hides_reasoning
 
 _TIERS = {"standard": "default"}
@@ -74,29 +74,29 @@ def _of_kind(raw: Json, name: str, modality: str) -> int | None:
     return _sum(*(_count(entry, "tokenCount") for entry in of_kind))
 
 
-def refuse_failure(payload: Any) -> Json:
+def require_success(payload: Any) -> Json:
     """Return `payload` if it is an object that reports no failure; raise otherwise."""
     if isinstance(payload, list) and payload and isinstance(payload[0], dict):
         payload = payload[0]  # an error may come in the array that the stream would have been
     if not isinstance(payload, dict):
         raise MalformedAnswerError("the provider's answer is not a JSON object")
     if payload.get("error"):
-        raise ProviderFailureError(reported(payload))
+        raise ProviderFailureError(read_reported_error(payload))
     return payload
 
 
-def blocked(payload: Json) -> Json | None:
+def read_blocked_prompt(payload: Json) -> Json | None:
     """Return the choice that stands for a prompt which was refused, or None where it was not."""
     feedback = payload.get("promptFeedback")
-    if not isinstance(feedback, dict) or not (reason := word(feedback, "blockReason")):
+    if not isinstance(feedback, dict) or not (reason := text_field(feedback, "blockReason")):
         return None
-    told = word(feedback, "blockReasonMessage") or f"The prompt was blocked: {reason}."
+    told = text_field(feedback, "blockReasonMessage") or f"The prompt was blocked: {reason}."
     message = {"role": "assistant", "content": None, "refusal": told}
     finish = {"finish_reason": "content_filter", "native_finish_reason": reason}
     return {"index": 0, "message": message, **finish}
 
 
-def candidates(payload: Json) -> list[tuple[int, Json]]:
+def read_candidates(payload: Json) -> list[tuple[int, Json]]:
     """Return the candidates with their indexes, which Vertex AI leaves out."""
     found = payload.get("candidates")
     return [
@@ -110,31 +110,32 @@ def open_candidate(index: int, payload: Json, request: CompletionRequest) -> Can
     """Return a fresh reader; the ids of its calls are the same whenever the answer is read."""
     messages = request.body.get("messages")
     turn = len(messages) if isinstance(messages, list) else 0
-    seed = f"{word(payload, 'responseId') or ''}/{turn}"
+    seed = f"{text_field(payload, 'responseId') or ''}/{turn}"
     return Candidate(index, seed, hidden=hides_reasoning(request.body))
 
 
-def envelope(payload: Json) -> Chunk:
+def read_envelope(payload: Json) -> Chunk:
     """Return what every chunk of an answer repeats."""
     return Chunk(
-        upstream_id=word(payload, "responseId"),
-        upstream_model=word(payload, "modelVersion"),
+        upstream_id=text_field(payload, "responseId"),
+        upstream_model=text_field(payload, "modelVersion"),
         service_tier=read_tier(payload.get("usageMetadata")),
     )
 
 
-def read_answer(payload: Any, request: CompletionRequest) -> Completion:
+def read_response(payload: Any, request: CompletionRequest) -> Completion:
     """Normalise a whole answer that is already parsed."""
-    payload = refuse_failure(payload)
+    payload = require_success(payload)
     read = [
-        (entry, open_candidate(index, payload, request)) for index, entry in candidates(payload)
+        (entry, open_candidate(index, payload, request))
+        for index, entry in read_candidates(payload)
     ]
     choices = [_choice(entry, candidate) for entry, candidate in read]
-    if not choices and (refused := blocked(payload)):
+    if not choices and (refused := read_blocked_prompt(payload)):
         choices = [refused]
     if not choices:
         raise MalformedAnswerError("the provider's answer has no candidates")
-    shared = envelope(payload)
+    shared = read_envelope(payload)
     return Completion(
         choices=choices,
         usage=with_searches(

@@ -8,20 +8,20 @@ from workers.adapters.base import CutOffError, Stage
 from workers.adapters.event_reader import EventReader
 from workers.adapters.gemini.candidate import Candidate, with_logprobs
 from workers.adapters.gemini.response import (
-    blocked,
-    candidates,
     counts_something,
-    envelope,
     open_candidate,
+    read_blocked_prompt,
+    read_candidates,
+    read_envelope,
     read_usage,
-    refuse_failure,
+    require_success,
     with_searches,
 )
 from workers.adapters.json_shapes import parse
 from workers.adapters.sse import ServerSentEvent
 
 
-class GeminiStream(EventReader):
+class GeminiStreamReader(EventReader):
     """A `StreamReader`; of the usage, which every chunk repeats as it grows, the last counts."""
 
     __slots__ = (
@@ -74,13 +74,13 @@ class GeminiStream(EventReader):
         if event.data.strip() == b"[DONE]":  # said by some proxies
             self._over = True
             return
-        payload = refuse_failure(parse(event.data))
+        payload = require_success(parse(event.data))
         if self._envelope.upstream_id is None:
-            self._envelope = envelope(payload)
+            self._envelope = read_envelope(payload)
         if counts_something(payload.get("usageMetadata")):
             self._usage = payload["usageMetadata"]
-        self._refusal = self._refusal or blocked(payload)
-        for index, entry in candidates(payload):
+        self._refusal = self._refusal or read_blocked_prompt(payload)
+        for index, entry in read_candidates(payload):
             candidate = self._candidates.get(index)
             if candidate is None:
                 candidate = open_candidate(index, payload, self._request)

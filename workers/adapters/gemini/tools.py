@@ -5,7 +5,7 @@ from typing import Any
 
 from broker.completion import Json
 from workers.adapters.gemini.models import Model
-from workers.adapters.json_shapes import held
+from workers.adapters.json_shapes import read_call
 
 _KEPT = frozenset({
     "type", "format", "title", "description", "nullable", "enum", "maxItems", "minItems",
@@ -182,7 +182,7 @@ def _object_choice(choice: Json) -> Json | None:
         # OpenAI nests what is allowed; its Responses API does not, and callers mix them up.
         nested = choice.get("allowed_tools")
         allowed = nested if isinstance(nested, dict) else choice
-        names = [held(tool)[1].get("name") for tool in _objects(allowed.get("tools"))]
+        names = [read_call(tool)[1].get("name") for tool in _objects(allowed.get("tools"))]
         mode = "ANY" if allowed.get("mode") == "required" else "VALIDATED"
         return {"mode": mode, "allowedFunctionNames": names}
     function = choice.get("function") or choice.get("custom")

@@ -9,14 +9,14 @@ from typing import Any
 
 from broker.completion import Completion, CompletionRequest, Json
 from workers.adapters.base import HttpRequest, StreamReader, Upstream
-from workers.adapters.json_shapes import an_object, objects, parse
+from workers.adapters.json_shapes import as_object, as_objects, parse
 from workers.adapters.mistral.request import chat_messages
 from workers.adapters.mistral.response import annotate
 from workers.adapters.openai import OpenAiAdapter
 from workers.adapters.openai.quirks import Quirk
-from workers.adapters.openai.response import read_answer
-from workers.adapters.openai.stream import OpenAiStream
-from workers.adapters.reasoning import refuse_off, requested_reasoning
+from workers.adapters.openai.response import read_response as read_answer
+from workers.adapters.openai.stream import OpenAiStreamReader
+from workers.adapters.reasoning import read_reasoning_options, refuse_off
 from workers.adapters.tool_calls import with_tools
 
 _QUIRKS = frozenset(
@@ -45,20 +45,20 @@ class MistralAdapter(OpenAiAdapter):
     reads_files = True
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        told = replace(request, body=_told(with_tools(request.body), request.model))
+        told = replace(request, body=_build_openai_body(with_tools(request.body), request.model))
         return super().build_request(told, replace(upstream, quirks=upstream.quirks | _QUIRKS))
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         payload = parse(body)
-        for choice in objects(an_object(payload).get("choices")):
+        for choice in as_objects(as_object(payload).get("choices")):
             annotate(choice, "message", 0, request)
         return read_answer(payload, request)
 
     def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
-        return MistralStream(request)
+        return MistralStreamReader(request)
 
 
-class MistralStream(OpenAiStream):
+class MistralStreamReader(OpenAiStreamReader):
     """An `OpenAiStream` that also reads `reference` chunks."""
 
     __slots__ = ("_spoken",)
@@ -75,7 +75,7 @@ class MistralStream(OpenAiStream):
         return super()._addition(choice, payload)
 
 
-def _told(asked: Json, model: str) -> Json:
+def _build_openai_body(asked: Json, model: str) -> Json:
     """Return the request in OpenAI's shape, without what Mistral would refuse."""
     told = {name: asked[name] for name in _KNOWN if asked.get(name) is not None}
     told["messages"] = chat_messages(asked.get("messages"))
@@ -91,14 +91,14 @@ def _told(asked: Json, model: str) -> Json:
 
 
 def _tools(given: Any) -> list[Json]:
-    functions = objects([tool.get("function") for tool in objects(given)])
+    functions = as_objects([tool.get("function") for tool in as_objects(given)])
     return [{"type": "function", "function": {"parameters": {}, **one}} for one in functions]
 
 
 def _tool_choice(given: Any) -> Any:
     if given == "required":
         return "any"
-    if allowed := an_object(an_object(given).get("allowed_tools")):
+    if allowed := as_object(as_object(given).get("allowed_tools")):
         return "any" if allowed.get("mode") == "required" else "auto"
     return given
 
@@ -108,7 +108,7 @@ def _effort(asked: Json, model: str) -> str | None:
 
     https://docs.mistral.ai/capabilities/reasoning/adjustable
     """
-    reasoning = requested_reasoning(asked)
+    reasoning = read_reasoning_options(asked)
     if "magistral" in model and reasoning.wanted is False:
         refuse_off(model)
     if reasoning.wanted is None or "magistral" in model:

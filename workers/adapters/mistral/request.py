@@ -6,9 +6,9 @@ Rules: https://docs.mistral.ai/api/, "Chat completion", `messages`.
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.json_shapes import objects
+from workers.adapters.json_shapes import as_objects
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
-from workers.adapters.tool_history import short_id, with_matched_calls
+from workers.adapters.tool_history import nine_character_id, with_matched_calls
 
 _FIELDS = {
     "assistant": ("role", "content", "tool_calls", "prefix"),
@@ -22,7 +22,7 @@ _BRIDGE: Json = {"role": "assistant", "content": "OK"}
 def chat_messages(given: Any) -> list[Json]:
     """Return messages Mistral accepts."""
     messages: list[Json] = []
-    for message in objects(with_matched_calls(given, short_id)):
+    for message in as_objects(with_matched_calls(given, nine_character_id)):
         if message.get("role") == "user" and messages and messages[-1]["role"] == "tool":
             messages.append(_BRIDGE)
         messages.append(_message(message))
@@ -38,7 +38,7 @@ def _message(message: Json) -> Json:
     if "tool_calls" in told:  # without the signatures another provider put into its calls
         told["tool_calls"] = [
             {name: value for name, value in call.items() if name != "extra_content"}
-            for call in objects(told["tool_calls"])
+            for call in as_objects(told["tool_calls"])
         ]
     if isinstance(parts := told.get("content"), list):
         told["content"] = [_part(part) for part in parts]

@@ -12,19 +12,19 @@ import orjson
 
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
-from workers.adapters.errors import classify
+from workers.adapters.errors import read_error
 from workers.adapters.json_shapes import parse
 from workers.adapters.openai.quirks import Quirk
-from workers.adapters.openai.request import request_body
-from workers.adapters.openai.response import read_answer
-from workers.adapters.openai.stream import OpenAiStream
+from workers.adapters.openai.request import build_body
+from workers.adapters.openai.response import read_response as read_answer
+from workers.adapters.openai.stream import OpenAiStreamReader
 from workers.adapters.openai.usage import read_usage
 
 DEPLOYMENTS_API_VERSION = "2024-10-21"
 """Azure's last generally available dated version, used where the provider's row names none."""
 
 
-def endpoint_url(path: str, model: str, upstream: Upstream) -> str:
+def build_url(path: str, model: str, upstream: Upstream) -> str:
     """Return the URL of `path`, e.g. `/embeddings`, for a model."""
     version = upstream.options.get("api_version")
     if Quirk.DEPLOYMENT_URL in upstream.quirks:
@@ -34,7 +34,7 @@ def endpoint_url(path: str, model: str, upstream: Upstream) -> str:
     return f"{upstream.base_url}{path}{query}"
 
 
-def request_headers(
+def build_headers(
     upstream: Upstream, *, accept: str = "application/json", content: str = "application/json"
 ) -> dict[str, str]:
     """Return the headers of a request: types, credentials, and what the provider's row adds."""
@@ -59,9 +59,9 @@ class OpenAiAdapter(Adapter):
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         return HttpRequest(
-            url=endpoint_url("/chat/completions", request.model, upstream),
-            headers=request_headers(upstream, accept=EVENTS if request.stream else JSON),
-            body=orjson.dumps(request_body(request, upstream.quirks)),
+            url=build_url("/chat/completions", request.model, upstream),
+            headers=build_headers(upstream, accept=EVENTS if request.stream else JSON),
+            body=orjson.dumps(build_body(request, upstream.quirks)),
         )
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
@@ -70,13 +70,13 @@ class OpenAiAdapter(Adapter):
         return read_answer(parse(body), request)
 
     def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
-        return OpenAiStream(request)
+        return OpenAiStreamReader(request)
 
     def read_usage(self, raw: Any) -> Usage | None:
         return read_usage(raw)
 
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        return classify(status, headers, body)
+        return read_error(status, headers, body)
 
 
 _V1 = "/openai/v1"
@@ -91,10 +91,10 @@ class AzureAdapter(OpenAiAdapter):
     fetches = frozenset({"image"})
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        return super().build_request(request, addressed(upstream))
+        return super().build_request(request, with_azure_address(upstream))
 
 
-def addressed(upstream: Upstream) -> Upstream:
+def with_azure_address(upstream: Upstream) -> Upstream:
     """Return `upstream` with the address and quirks its API version asks for."""
     base = upstream.base_url.rstrip("/")
     quirks = set(upstream.quirks)

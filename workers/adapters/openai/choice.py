@@ -5,14 +5,14 @@ from typing import Any
 from broker.completion import Json
 from workers.adapters.choices import finish_reason
 from workers.adapters.openai.response import (
-    function_call,
-    kept_fields,
-    native_reason,
     read_content,
-    stated_reasoning,
+    read_function_call,
+    read_native_reason,
+    read_reasoning,
+    select_fields,
 )
 from workers.adapters.openai.thinking import ThinkingSplitter
-from workers.adapters.tool_calls import ToolCallStream, argument_text, made_up_id
+from workers.adapters.tool_calls import ToolCallStream, argument_text, generate_id
 
 
 class ChoiceStream:
@@ -48,7 +48,7 @@ class ChoiceStream:
     def feed(self, choice: Json) -> Json | None:
         """Return what a chunk's choice adds, or None where it adds nothing."""
         if choice.get("finish_reason") and not self.finished:
-            self._reason = (choice["finish_reason"], native_reason(choice))
+            self._reason = (choice["finish_reason"], read_native_reason(choice))
             self.finished = True
         delta = choice.get("delta")
         if self._splitter is None and type(delta) is dict:  # the usual case, kept short
@@ -79,7 +79,7 @@ class ChoiceStream:
 
     def _read(self, choice: Json, delta: Json) -> Json | None:
         said = self._texts(delta)
-        said |= kept_fields(delta)
+        said |= select_fields(delta)
         self.annotated = self.annotated or "annotations" in said
         if calls := self._calls.feed(delta.get("tool_calls")):
             said["tool_calls"] = calls
@@ -100,7 +100,7 @@ class ChoiceStream:
     def _texts(self, delta: Json) -> Json:
         spoken = read_content(delta.get("content"))
         text = spoken.text or ""
-        reasoning = stated_reasoning(delta) or spoken.reasoning
+        reasoning = read_reasoning(delta) or spoken.reasoning
         if self._splitter is not None:
             if reasoning:
                 # Reasoning that is stated on its own is not also hidden in the content.
@@ -116,11 +116,11 @@ class ChoiceStream:
         return said
 
     def _read_function(self, said: Json, delta: Json) -> None:
-        call = function_call(delta)
+        call = read_function_call(delta)
         if call is None:
             return
         if not self._functions:
-            call_id = made_up_id(self._seed, 0, "")  # this form has no ids
+            call_id = generate_id(self._seed, 0, "")  # this form has no ids
             said["tool_calls"] = self._calls.feed([{"index": 0, "id": call_id, "function": call}])
             return
         self._called = True

@@ -3,10 +3,10 @@
 from typing import Any
 
 from broker.completion import CompletionRequest, Json
-from workers.adapters.base import refuse_rare_formats, stop_words
+from workers.adapters.base import read_stop_sequences, refuse_rare_formats
 from workers.adapters.openai.quirks import Quirk
-from workers.adapters.reasoning import history_reasoning, requested_reasoning
-from workers.adapters.tool_history import kept_id, short_id, with_matched_calls
+from workers.adapters.reasoning import read_history_reasoning, read_reasoning_options
+from workers.adapters.tool_history import nine_character_id, unrestricted_id, with_matched_calls
 
 _SERVER_TOOLS = ("max_tool_calls", "stop_server_tools_when", "deferred_tools")
 """They bound OpenRouter's server tools; without one of those they bound nothing."""
@@ -27,7 +27,7 @@ def fit_fields(body: Json, quirks: frozenset[str]) -> None:
         if Quirk.GRAMMAR not in quirks:
             refuse_rare_formats(body)
     if Quirk.FOUR_STOPS in quirks:
-        stop_words(body, _FOUR)
+        read_stop_sequences(body, _FOUR)
 
 
 def _drop(body: Json) -> None:
@@ -42,7 +42,7 @@ def _drop(body: Json) -> None:
     if body.get("store") is not True:
         body.pop("metadata", None)  # Waybill keeps it; OpenAI refuses it without `store`
     if isinstance(tools := body.get("tools"), list):
-        body["tools"] = [_undeferred(tool) for tool in tools]
+        body["tools"] = [_without_deferral(tool) for tool in tools]
 
 
 def _set(body: Json, name: str, value: Any) -> None:
@@ -52,7 +52,7 @@ def _set(body: Json, name: str, value: Any) -> None:
         body[name] = value
 
 
-def _undeferred(tool: Any) -> Any:
+def _without_deferral(tool: Any) -> Any:
     """Return a tool without OpenRouter's flag, on itself and on its function."""
     if not isinstance(tool, dict):
         return tool
@@ -67,7 +67,7 @@ _ANSWER_ONLY = ("reasoning", "reasoning_details", "reasoning_content", "annotati
 """What our answers carry in an assistant message and strict vendors refuse when it is sent back."""
 
 
-def request_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
+def build_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
     """Return the body to send; `request.body` is left as it was."""
     body = {**request.body, "model": request.model}
     set_streaming(body, stream=request.stream, quirks=quirks)
@@ -98,9 +98,9 @@ def _with_tool_calls(body: Json, quirks: frozenset[str]) -> list[Any]:
     that want short ids, which never knew it.
     """
     if Quirk.SHORT_TOOL_IDS in quirks:
-        return with_matched_calls(body["messages"], short_id)
+        return with_matched_calls(body["messages"], nine_character_id)
     given: list[Any] = body["messages"]
-    return given if body.get("functions") else with_matched_calls(given, kept_id)
+    return given if body.get("functions") else with_matched_calls(given, unrestricted_id)
 
 
 def _drop_cache_marks(body: Json) -> None:
@@ -108,24 +108,24 @@ def _drop_cache_marks(body: Json) -> None:
     body.pop(_MARK, None)
     for name in ("messages", "tools"):
         if isinstance(entries := body.get(name), list):
-            body[name] = [_unmarked(_unmarked_parts(entry)) for entry in entries]
+            body[name] = [_without_mark(_without_part_marks(entry)) for entry in entries]
 
 
-def _unmarked(entry: Any) -> Any:
+def _without_mark(entry: Any) -> Any:
     if not isinstance(entry, dict) or _MARK not in entry:
         return entry
     return {name: value for name, value in entry.items() if name != _MARK}
 
 
-def _unmarked_parts(entry: Any) -> Any:
+def _without_part_marks(entry: Any) -> Any:
     """Return a message or tool without the markers one level down."""
     if not isinstance(entry, dict):
         return entry
     for name in ("content", "tool_calls"):
         if isinstance(parts := entry.get(name), list):
-            entry = {**entry, name: [_unmarked(part) for part in parts]}
+            entry = {**entry, name: [_without_mark(part) for part in parts]}
     if isinstance(function := entry.get("function"), dict):
-        entry = {**entry, "function": _unmarked(function)}
+        entry = {**entry, "function": _without_mark(function)}
     return entry
 
 
@@ -150,7 +150,7 @@ def _rename(body: Json, old: str, new: str) -> None:
 
 def _set_reasoning(body: Json, quirks: frozenset[str]) -> None:
     """Ask for reasoning, or for none, in the vendor's way; a field of its own stays as it is."""
-    asked = requested_reasoning(body)
+    asked = read_reasoning_options(body)
     body.pop("include_reasoning", None)
     reasoning = body.pop("reasoning", None)
     effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
@@ -182,7 +182,7 @@ def _message(message: Any, quirks: frozenset[str]) -> Any:
     elif role == "developer" and Quirk.NO_DEVELOPER_ROLE in quirks:
         message = {**message, "role": "system"}
     if Quirk.TEXT_CONTENT in quirks:
-        message = _joined_text(message)
+        message = _join_text(message)
     return message
 
 
@@ -191,7 +191,7 @@ def _assistant(message: Json, quirks: frozenset[str]) -> Json:
         sent = dict(message)
     else:
         sent = {name: value for name, value in message.items() if name not in _ANSWER_ONLY}
-    if Quirk.REASONING_CONTENT in quirks and (reasoning := history_reasoning(message)):
+    if Quirk.REASONING_CONTENT in quirks and (reasoning := read_history_reasoning(message)):
         sent["reasoning_content"] = reasoning
     if sent.get("refusal", "") is None:
         del sent["refusal"]
@@ -200,7 +200,7 @@ def _assistant(message: Json, quirks: frozenset[str]) -> Json:
     return sent
 
 
-def _joined_text(message: Json) -> Json:
+def _join_text(message: Json) -> Json:
     parts = message.get("content")
     if not isinstance(parts, list) or not parts:
         return message

@@ -7,19 +7,19 @@ import orjson
 from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.choices import finish_reason
-from workers.adapters.errors import reported
-from workers.adapters.json_shapes import word
+from workers.adapters.errors import read_reported_error
+from workers.adapters.json_shapes import text_field
 from workers.adapters.openai.quirks import Quirk
 from workers.adapters.openai.thinking import split_thinking
-from workers.adapters.openai.usage import raw_usage, read_usage
-from workers.adapters.reasoning import SHOWN_REASONING, hides_reasoning
-from workers.adapters.tool_calls import whole_calls
+from workers.adapters.openai.usage import find_usage, read_usage
+from workers.adapters.reasoning import REASONING_FIELDS, hides_reasoning
+from workers.adapters.tool_calls import read_calls
 
-KEPT = ("reasoning_details", "annotations", "images", "audio", "extra_content")
+PASSED_FIELDS = ("reasoning_details", "annotations", "images", "audio", "extra_content")
 """Fields that pass through as they came. `extra_content` holds Google's thought signatures."""
 
 
-class Spoken(NamedTuple):
+class Content(NamedTuple):
     """What a `content` field says, taken apart."""
 
     text: str | None
@@ -27,7 +27,7 @@ class Spoken(NamedTuple):
     images: tuple[Json, ...] = ()
 
 
-def native_reason(choice: Json) -> str | None:
+def read_native_reason(choice: Json) -> str | None:
     """Return the finish reason in the words of whoever ran the model."""
     for name in ("native_finish_reason", "finish_reason"):
         if isinstance(word := choice.get(name), str):
@@ -35,27 +35,27 @@ def native_reason(choice: Json) -> str | None:
     return None
 
 
-def read_content(content: object) -> Spoken:
+def read_content(content: object) -> Content:
     """Take a `content` apart: text, Mistral's list of parts, or Cloudflare's parsed JSON."""
     if content is None or isinstance(content, str):
-        return Spoken(content)
+        return Content(content)
     if not isinstance(content, list):
-        return Spoken(orjson.dumps(content).decode())
+        return Content(orjson.dumps(content).decode())
     texts: list[str] = []
     thoughts: list[str] = []
     images: list[Json] = []
     for part in content:
         kind = part.get("type") if isinstance(part, dict) else None
         if kind == "thinking":
-            thoughts.append(_joined(part.get("thinking")))
+            thoughts.append(_join_text(part.get("thinking")))
         elif kind == "image_url":
             images.append(part)
         else:
-            texts.append(_joined(part))
-    return Spoken("".join(texts) if texts else None, "".join(thoughts), tuple(images))
+            texts.append(_join_text(part))
+    return Content("".join(texts) if texts else None, "".join(thoughts), tuple(images))
 
 
-def stated_reasoning(message: Json) -> str:
+def read_reasoning(message: Json) -> str:
     """Return the reasoning a message states beside its content."""
     for name in ("reasoning", "reasoning_content"):
         if isinstance(value := message.get(name), str) and value:
@@ -66,36 +66,36 @@ def stated_reasoning(message: Json) -> str:
 def read_message(message: Json, seed: str, *, functions: bool) -> Json:
     """Normalise a whole message. `functions`: the caller asked in the form before `tools`."""
     spoken = read_content(message.get("content"))
-    text, reasoning = spoken.text, stated_reasoning(message) or spoken.reasoning
+    text, reasoning = spoken.text, read_reasoning(message) or spoken.reasoning
     if text and not reasoning:
         reasoning, text = split_thinking(text)
     refusal = message.get("refusal")
     read: Json = {"role": "assistant", "content": text, "refusal": refusal or None}
     if reasoning:
         read["reasoning"] = reasoning
-    read |= kept_fields(message)
+    read |= select_fields(message)
     if spoken.images:
         read["images"] = [*read.get("images", ()), *spoken.images]
     _read_calls(read, message, seed, functions=functions)
     return read
 
 
-def kept_fields(message: Json) -> Json:
+def select_fields(message: Json) -> Json:
     """Return the pass-through fields that say something."""
-    kept = {name: value for name in KEPT if (value := message.get(name))}
+    kept = {name: value for name in PASSED_FIELDS if (value := message.get(name))}
     audio = kept.get("audio")
     if isinstance(audio, dict) and not any(audio.values()):
         del kept["audio"]  # Snowflake fills every field of OpenAI's with nothing
     return kept
 
 
-def function_call(message: Json) -> Json | None:
+def read_function_call(message: Json) -> Json | None:
     """Return a `function_call` that calls something."""
     call = message.get("function_call")
     return call if isinstance(call, dict) and any(call.values()) else None
 
 
-def citations(payload: Json) -> list[Json]:
+def read_citations(payload: Json) -> list[Json]:
     """Return Perplexity's and xAI's sources as annotations: OpenAI's form has no place for them."""
     found = payload.get("search_results") or payload.get("citations")
     sources = found if isinstance(found, list) else []
@@ -112,30 +112,30 @@ def _annotation(source: Any) -> Json | None:
 
 
 def _read_calls(read: Json, message: Json, seed: str, *, functions: bool) -> None:
-    calls = whole_calls(message.get("tool_calls"), seed)
-    if call := function_call(message):
+    calls = read_calls(message.get("tool_calls"), seed)
+    if call := read_function_call(message):
         if functions:
             arguments = call.get("arguments") or "{}"
             read["function_call"] = {"name": call.get("name"), "arguments": arguments}
         else:
-            calls += whole_calls([{"function": call}], seed)
+            calls += read_calls([{"function": call}], seed)
     if calls:
         read["tool_calls"] = calls
 
 
-def _joined(part: object) -> str:
+def _join_text(part: object) -> str:
     """Return the text of a part, or of a list of parts."""
     if isinstance(part, str):
         return part
     if isinstance(part, list):
-        return "".join(map(_joined, part))
+        return "".join(map(_join_text, part))
     text = part.get("text") if isinstance(part, dict) else None
     return text if isinstance(text, str) else ""
 
 
-def read_answer(payload: Any, request: CompletionRequest) -> Completion:
+def read_response(payload: Any, request: CompletionRequest) -> Completion:
     """Normalise a whole answer that is already parsed."""
-    payload = refuse_failure(payload)
+    payload = require_success(payload)
     choices = payload.get("choices")
     if not isinstance(choices, list) or not choices:
         raise MalformedAnswerError("the provider's answer has no choices")
@@ -147,39 +147,39 @@ def read_answer(payload: Any, request: CompletionRequest) -> Completion:
     ]
     if hides_reasoning(request.body):
         for choice in read:
-            for name in SHOWN_REASONING:
+            for name in REASONING_FIELDS:
                 choice["message"].pop(name, None)
-    if "annotations" not in read[0]["message"] and (notes := citations(payload)):
+    if "annotations" not in read[0]["message"] and (notes := read_citations(payload)):
         read[0]["message"]["annotations"] = notes
     return Completion(
         choices=read,
-        usage=usage_of(raw_usage(payload), request),
-        upstream_id=word(payload, "id"),
-        upstream_model=word(payload, "model"),
-        system_fingerprint=word(payload, "system_fingerprint"),
-        service_tier=word(payload, "service_tier"),
+        usage=read_answer_usage(find_usage(payload), request),
+        upstream_id=text_field(payload, "id"),
+        upstream_model=text_field(payload, "model"),
+        system_fingerprint=text_field(payload, "system_fingerprint"),
+        service_tier=text_field(payload, "service_tier"),
     )
 
 
-def refuse_failure(payload: Any) -> Json:
+def require_success(payload: Any) -> Json:
     """Return `payload` if it is an object that reports no failure; raise otherwise."""
     if isinstance(payload, list) and payload and isinstance(payload[0], dict):
         payload = payload[0]  # Google wraps its errors in an array
     if not isinstance(payload, dict):
         raise MalformedAnswerError("the provider's answer is not a JSON object")
     if payload.get("error"):
-        raise ProviderFailureError(reported(payload))
+        raise ProviderFailureError(read_reported_error(payload))
     choices = payload.get("choices")
     if not choices and (payload.get("object") == "error" or payload.get("detail")):
-        raise ProviderFailureError(reported(payload))
+        raise ProviderFailureError(read_reported_error(payload))
     for choice in choices if isinstance(choices, list) else ():
         # Azure's `content_filter_result.error` lies deeper and only says that nothing was filtered.
         if isinstance(choice, dict) and choice.get("error"):
-            raise ProviderFailureError(reported(choice))
+            raise ProviderFailureError(read_reported_error(choice))
     return payload
 
 
-def usage_of(raw: object, request: CompletionRequest) -> Usage | None:
+def read_answer_usage(raw: object, request: CompletionRequest) -> Usage | None:
     """Return what a usage object says, by the rules of the vendor that was asked."""
     return read_usage(raw, reasoning_apart=Quirk.REASONING_APART in request.quirks)
 
@@ -188,7 +188,7 @@ def id_seed(payload: Json, request: CompletionRequest) -> str:
     """Return what made-up tool call ids derive from: another in every turn of a conversation."""
     messages = request.body.get("messages")
     turn = len(messages) if isinstance(messages, list) else 0
-    return f"{word(payload, 'id') or ''}/{turn}"
+    return f"{text_field(payload, 'id') or ''}/{turn}"
 
 
 def _choice(choice: Any, position: int, seed: str, *, functions: bool) -> Json:
@@ -202,7 +202,7 @@ def _choice(choice: Any, position: int, seed: str, *, functions: bool) -> Json:
         "index": index if isinstance(index, int) else position,
         "message": read,
         "finish_reason": finish_reason(choice.get("finish_reason"), called=called),
-        "native_finish_reason": native_reason(choice),
+        "native_finish_reason": read_native_reason(choice),
     }
     if isinstance(logprobs := choice.get("logprobs"), dict):
         normalised["logprobs"] = logprobs

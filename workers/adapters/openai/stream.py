@@ -15,25 +15,25 @@ from workers.adapters.base import (
     ProviderFailureError,
     Stage,
 )
-from workers.adapters.errors import reported
+from workers.adapters.errors import read_reported_error
 from workers.adapters.event_reader import EventReader
-from workers.adapters.json_shapes import an_object, objects, parse, word
+from workers.adapters.json_shapes import as_object, as_objects, parse, text_field
 from workers.adapters.openai.choice import ChoiceStream
 from workers.adapters.openai.response import (
-    citations,
     id_seed,
-    read_answer,
-    refuse_failure,
-    usage_of,
+    read_answer_usage,
+    read_citations,
+    read_response,
+    require_success,
 )
-from workers.adapters.openai.usage import raw_usage
-from workers.adapters.reasoning import SHOWN_REASONING, hides_reasoning
+from workers.adapters.openai.usage import find_usage
+from workers.adapters.reasoning import REASONING_FIELDS, hides_reasoning
 from workers.adapters.sse import ServerSentEvent
 
 _DONE = b"[DONE]"
 
 
-class OpenAiStream(EventReader):
+class OpenAiStreamReader(EventReader):
     """See `EventReader`; `[DONE]` may end the events before the bytes end."""
 
     __slots__ = (
@@ -78,7 +78,7 @@ class OpenAiStream(EventReader):
     @property
     def usage(self) -> Usage | None:
         """The usage that the provider has stated so far."""
-        return usage_of(self._usage, self._request)
+        return read_answer_usage(self._usage, self._request)
 
     def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
         data = event.data
@@ -89,10 +89,10 @@ class OpenAiStream(EventReader):
             self._finish(chunks)
             return
         if event.name == "error":
-            raise ProviderFailureError(reported(_error_of(data)))
+            raise ProviderFailureError(read_reported_error(_error_of(data)))
         payload = parse(data)
         if type(payload) is not dict or not payload.get("choices") or payload.get("error"):
-            payload = refuse_failure(payload)
+            payload = require_success(payload)
         if event.is_document and _is_whole(payload):
             chunks += self._read_whole(payload)
             return
@@ -105,14 +105,14 @@ class OpenAiStream(EventReader):
             if addition is not None:
                 # Not a comprehension: a failure must not take the additions before it along.
                 chunks.append(self._chunk((addition,)))
-        if self._usage and not self._counted and raw_usage(payload):
+        if self._usage and not self._counted and find_usage(payload):
             self._counted = self._is_finished()  # until then a vendor counts as it goes
 
     def _read_whole(self, payload: Json) -> list[Chunk]:
         """Read an answer of a vendor that does not stream."""
-        answer = read_answer(payload, self._request)
+        answer = read_response(payload, self._request)
         self._over = self._ended = True
-        self._usage = raw_usage(payload)
+        self._usage = find_usage(payload)
         return chunks_of(answer)
 
     def _is_finished(self) -> bool:
@@ -128,13 +128,13 @@ class OpenAiStream(EventReader):
     def _note(self, payload: Json) -> None:
         """Remember what concerns the whole answer; of usage and sources the last word counts."""
         if self._id is None:
-            self._id = word(payload, "id")
-            self._model = word(payload, "model")
+            self._id = text_field(payload, "id")
+            self._model = text_field(payload, "model")
         if fingerprint := payload.get("system_fingerprint"):
             self._fingerprint = fingerprint
         if tier := payload.get("service_tier"):
             self._tier = tier
-        if usage := raw_usage(payload):
+        if usage := find_usage(payload):
             self._usage = usage
         if "citations" in payload:
             self._citing = payload
@@ -143,7 +143,7 @@ class OpenAiStream(EventReader):
         if not isinstance(choice, dict):
             raise MalformedAnswerError("the stream has a choice that is not an object")
         if choice.get("error"):
-            raise ProviderFailureError(reported(choice))
+            raise ProviderFailureError(read_reported_error(choice))
         index = choice.get("index")
         stream = self._choices.get(index) if type(index) is int else None
         if stream is None:
@@ -177,9 +177,9 @@ class OpenAiStream(EventReader):
             for one in last:
                 one["delta"].pop("reasoning", None)  # of a thought that the end cut off
         if (first := next(iter(choices))) and not first.annotated and self._citing:
-            last[0]["delta"] |= _noted(citations(self._citing))
+            last[0]["delta"] |= _annotations(read_citations(self._citing))
         chunks.append(self._chunk(last))
-        if usage := usage_of(self._usage, self._request):
+        if usage := read_answer_usage(self._usage, self._request):
             chunks.append(replace(self._chunk(()), usage=usage))
 
     def _chunk(self, choices: Sequence[Json]) -> Chunk:
@@ -212,19 +212,19 @@ def _as_addition(choice: Json) -> Json:
 
 def _without_reasoning(addition: Json) -> Json | None:
     """Return an addition without what the caller asked to be spared, None where no more is left."""
-    delta = {name: said for name, said in addition["delta"].items() if name not in SHOWN_REASONING}
+    delta = {name: said for name, said in addition["delta"].items() if name not in REASONING_FIELDS}
     return {**addition, "delta": delta} if delta or addition.get("logprobs") else None
 
 
-def _noted(notes: list[Json]) -> Json:
+def _annotations(notes: list[Json]) -> Json:
     return {"annotations": notes} if notes else {}
 
 
 def _is_whole(payload: Json) -> bool:
     """Tell a whole answer from one JSON object of many that a vendor streams without framing."""
     return any(
-        isinstance(an_object(one).get("message"), dict) and not one.get("delta")
-        for one in objects(payload.get("choices"))
+        isinstance(as_object(one).get("message"), dict) and not one.get("delta")
+        for one in as_objects(payload.get("choices"))
     )
 
 

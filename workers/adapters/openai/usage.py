@@ -43,7 +43,7 @@ class _Input(NamedTuple):
     both: int | None = None
 
 
-def raw_usage(payload: Mapping[str, Any]) -> object:
+def find_usage(payload: Mapping[str, Any]) -> object:
     """Return the usage object of an answer or chunk, wherever the vendor puts it.
 
     Moonshot's streams keep it in the choice, Groq's under `x_groq`, others in the message or in
@@ -56,10 +56,10 @@ def raw_usage(payload: Mapping[str, Any]) -> object:
     held += [each[name] for each in held for name in ("delta", "message") if name in each]
     held += [each for name, each in payload.items() if name not in ("choices", "error")]
     found = [each["usage"] for each in held if isinstance(each, Mapping) and each.get("usage")]
-    return _added(found) if len(found) > 1 else next(iter(found), None)
+    return _add_up(found) if len(found) > 1 else next(iter(found), None)
 
 
-def _added(found: list[Any]) -> object:
+def _add_up(found: list[Any]) -> object:
     """Return the usage of several choices that count apart: one prompt, all their output."""
     counted = [each for each in found if isinstance(each, Mapping)]
     outputs = [_count(each, "completion_tokens") or 0 for each in counted]

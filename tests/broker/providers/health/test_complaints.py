@@ -9,13 +9,13 @@ from broker.providers.health import Seen, Verdict, breaker, circuits, verdict
 from broker.routing import Plan, PlannedEndpoint
 from tests.broker.providers.health.watching import look, told
 from tests.factories import make_endpoint
-from workers.adapters.errors import classify
+from workers.adapters.errors import read_error
 
 ALPHA = ("alpha", "acme/small")
 
 
 def classified(status, text, **headers):
-    return classify(status, headers, text.encode())
+    return read_error(status, headers, text.encode())
 
 
 def next_place(failure, *, tries=1):

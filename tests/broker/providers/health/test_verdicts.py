@@ -6,14 +6,14 @@ import pytest
 
 from broker.completion import AttemptOutcome, ErrorType, Failure
 from broker.providers.health import Verdict, refuses_credential, verdict
-from workers.adapters.errors import classify
+from workers.adapters.errors import read_error
 
 OK_TO_BLAME = (500, 502, 503, 504, 529, 401, 402, 404, 405, 408, 410, 421, 423, 424, 426, 498)
 NOT_TO_BLAME = (400, 413, 422, 403, 451, 499)
 
 
 def answered(status, body=b'{"error": {"message": "no"}}'):
-    return classify(status, {}, body)
+    return read_error(status, {}, body)
 
 
 @pytest.mark.parametrize("status", OK_TO_BLAME)

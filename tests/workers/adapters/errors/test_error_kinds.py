@@ -11,7 +11,7 @@ from broker.completion import ErrorType
 from broker.lifecycle.retries import GiveUp, Retry, Situation, decide
 from broker.routing import Plan, PlannedEndpoint
 from tests.factories import make_endpoint
-from workers.adapters.errors import classify
+from workers.adapters.errors import read_error
 
 RATE = ErrorType.RATE_LIMIT_EXCEEDED
 MONEY = ErrorType.PAYMENT_REQUIRED
@@ -188,7 +188,7 @@ OTHERS = [
 
 def failure_of(status, body, headers=None):
     data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    return classify(status, headers or {}, data)
+    return read_error(status, headers or {}, data)
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), TABLE)

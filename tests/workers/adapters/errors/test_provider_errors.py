@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.completion import AttemptOutcome, ErrorType
-from workers.adapters.errors import classify, reported
+from workers.adapters.errors import read_error, read_reported_error
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
@@ -26,7 +26,7 @@ HEADERS = st.dictionaries(
 
 def named(status, body, headers=None):
     data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    return classify(status, headers or {}, data)
+    return read_error(status, headers or {}, data)
 
 
 SHAPES = [
@@ -239,7 +239,7 @@ def test_a_failure_is_named_by_status_then_words(status, body, error_type):
     ],
 )  # fmt: skip
 def test_an_error_inside_an_answer(error, error_type, status):
-    failure = reported(error)
+    failure = read_reported_error(error)
     assert (failure.error_type, failure.http_status) == (error_type, status)
     assert failure.message
 
@@ -292,14 +292,14 @@ BODIES = st.binary(max_size=200) | JSON.map(json.dumps).map(str.encode)
 
 @given(st.integers(100, 700), HEADERS, BODIES)
 def test_nothing_makes_it_raise(status, headers, body):
-    failure = classify(status, headers, body)
+    failure = read_error(status, headers, body)
     assert failure.message
     assert failure.retry_after is None or 0 <= failure.retry_after < float("inf")
 
 
 @given(JSON)
 def test_no_reported_object_makes_it_raise(error):
-    assert reported(error).outcome is AttemptOutcome.REJECTED
+    assert read_reported_error(error).outcome is AttemptOutcome.REJECTED
 
 
 def test_a_spent_quota_of_tokens_is_not_a_prompt_too_long():

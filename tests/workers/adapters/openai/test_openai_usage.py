@@ -1,7 +1,7 @@
 import pytest
 
 from broker.completion import Usage
-from workers.adapters.openai.usage import raw_usage, read_usage
+from workers.adapters.openai.usage import find_usage, read_usage
 
 CASES = [
     (None, None),
@@ -135,14 +135,14 @@ COUNTS = {"prompt_tokens": 5000, "completion_tokens": 70, "total_tokens": 5070}
     ],
 )
 def test_usage_is_found_wherever_it_stands(payload):
-    assert read_usage(raw_usage(payload)) == Usage(input=5000, output=70)
+    assert read_usage(find_usage(payload)) == Usage(input=5000, output=70)
 
 
 def test_choices_that_count_apart_share_one_prompt():
     choices = [{"usage": {"prompt_tokens": 10, "completion_tokens": n}} for n in (3, 4)]
-    assert read_usage(raw_usage({"choices": choices})) == Usage(input=10, output=7)
+    assert read_usage(find_usage({"choices": choices})) == Usage(input=10, output=7)
 
 
 @pytest.mark.parametrize("payload", [{}, {"choices": [{"usage": None}]}, {"error": {"usage": 1}}])
 def test_usage_that_is_nowhere_is_none(payload):
-    assert read_usage(raw_usage(payload)) is None
+    assert read_usage(find_usage(payload)) is None
