@@ -1,4 +1,5 @@
 """Storage: the database with its tables, and the files beside it.
 
-`tables`, `write_lock` (SQLite's writers take turns), `database` (grouped writes, reads), `files`.
+`tables`, `write_lock` (SQLite's writers take turns), `engine` (connections), `database` (grouped
+writes, reads), `files`.
 """

@@ -25,11 +25,12 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from broker.errors import UnavailableError, WaybillError
+from broker.storage import engine
+from broker.storage.engine import READ_THREADS
 from broker.storage.write_lock import Turns
 
 Item = TypeVar("Item")
@@ -40,8 +41,6 @@ GROUP_SIZE = 512
 COURTEOUS_SIZE = 6  # patient items at a time, while another process waits for its turn (SQLite) …
 COURTEOUS_SECONDS = 0.015  # … and how long it is let go first
 CONFLICT_TRIES = 5  # what collided with another writer is tried again this often
-READ_THREADS = 8
-SQLITE_BUSY_MS = 30_000
 
 log = structlog.get_logger()
 
@@ -62,10 +61,10 @@ class Database:
     """An engine with a writer thread and a few reader threads."""
 
     def __init__(self, url: str, *, sqlite_synchronous: str = "full") -> None:
-        self.engine = _engine(url, sqlite_synchronous)
+        self.engine = engine.create(url, sqlite_synchronous)
         path = self.engine.url.database if self.is_sqlite else None
         self._turns = Turns(path) if path else None
-        self._reading = _snapshots(self.engine)
+        self._reading = engine.for_reading(self.engine)
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -314,42 +313,3 @@ def _resolve(writes: list[_Write]) -> None:
             write.future.set_exception(write.outcome)
         else:
             write.future.set_result(write.outcome)
-
-
-class _SQLiteCompiler(SQLiteCompiler):
-    """SQLAlchemy's own, which also writes the hint that a query has for a table: INDEXED BY."""
-
-    def get_from_hint_text(self, _table: Any, text: str | None) -> str | None:
-        return text
-
-
-def _engine(url: str, sqlite_synchronous: str) -> Engine:
-    # errors are logged, and what callers wrote must not be
-    common: dict[str, Any] = {"pool_size": READ_THREADS + 2, "hide_parameters": True}
-    if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True, **common)
-    engine = create_engine(url, connect_args={"check_same_thread": False}, **common)
-    engine.dialect.statement_compiler = _SQLiteCompiler
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
-        # autocommit in the driver: `_begin` decides when a transaction starts, and how
-        connection.isolation_level = None
-        for pragma in (
-            "journal_mode=WAL",
-            f"synchronous={sqlite_synchronous}",
-            f"busy_timeout={SQLITE_BUSY_MS}",
-            "foreign_keys=ON",
-            "cache_size=-65536",
-            "wal_autocheckpoint=4000",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
-
-    return engine
-
-
-def _snapshots(engine: Engine) -> Engine:
-    """The same connections for reading: a function's statements all see the same moment."""
-    if engine.dialect.name == "sqlite":
-        return engine  # a transaction in WAL mode is one; see `read_now`
-    return engine.execution_options(isolation_level="REPEATABLE READ")

@@ -273,7 +273,7 @@ async def test_a_process_that_is_stopped_in_its_turn_keeps_nobody_from_writing(
 
 async def test_a_lock_that_is_never_given_up_is_waited_for_once(tmp_path, monkeypatch):
     # Given a process that is stopped in the middle of a transaction
-    monkeypatch.setattr("broker.storage.database.SQLITE_BUSY_MS", 200)
+    monkeypatch.setattr("broker.storage.engine.SQLITE_BUSY_MS", 200)
     stopped, database = (Database(f"sqlite:///{tmp_path / 'waybill.db'}") for _ in range(2))
     gate, holding = await held_writer(stopped)
     runs = []
