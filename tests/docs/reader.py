@@ -14,17 +14,10 @@ FILES = Path(__file__).with_name("files")  # what pages take for the reader's ow
 SHELL = ["bash", "-euo", "pipefail", "-c"]
 SECONDS = 60
 REFUSED = re.compile(r'"error": ?[{"]|"type": ?"urn:waybill:error')
-SHOWN_ID = re.compile(r"\b([a-z]+_)(?:…|[0-9A-Z]{26})")
-SHOWN_KEY = re.compile(r"sk-wb-(?:v1-)?…")
-SAID_ID = re.compile(r"\b([a-z]+_)[0-9A-Z]{26}\b")
-SAID_KEY = re.compile(r"\bsk-wb-v1-\w+")
 
 
 class Reader:
-    """Has a shell, an editor, and what the commands have said so far.
-
-    For an id or a key that a page shows (`job_…`) a reader takes the one that was said last.
-    """
+    """A shell and an editor in one directory; only addresses differ from what a page shows."""
 
     def __init__(
         self,
@@ -32,12 +25,10 @@ class Reader:
         environment: Mapping[str, str],
         *,
         addresses: Mapping[str, str],
-        said: Mapping[str, str],
     ) -> None:
         self._directory = directory
         self._environment = dict(environment)
         self._addresses = addresses
-        self._said = dict(said)
         self._python = ""  # a block goes on from those before it
         shutil.copytree(FILES, directory, dirs_exist_ok=True)
         (directory / "examples").symlink_to(REPOSITORY / "examples")
@@ -57,10 +48,10 @@ class Reader:
                     config.write(self._meant(block.text) + "\n")
 
     def _type(self, text: str) -> None:
-        """Run commands one by one; what they export is there for those after them."""
+        """Run commands one by one; those after them have their variables."""
         kept = self._directory / ".environment"
         for command in commands(text):
-            self._run([*SHELL, f"{self._meant(command)}\nenv -0 > {kept}"])
+            self._run([*SHELL, f"set -a\n{self._meant(command)}\nenv -0 > {kept}"])
             pairs = (each.partition("=") for each in kept.read_text().split("\0") if each)
             self._environment = {name: value for name, _, value in pairs}
 
@@ -78,22 +69,12 @@ class Reader:
         story = f"{command[-1]}\n→ {ended.stdout}\n{ended.stderr}"
         assert ended.returncode == 0, story
         assert not REFUSED.search(ended.stdout), story
-        self._hear(ended.stderr)
-        self._hear(ended.stdout)
-
-    def _hear(self, text: str) -> None:
-        """Remember ids and keys: of several of a kind the first, which is the newest in lists."""
-        for said in reversed([*SAID_ID.finditer(text)]):
-            self._said[said[1]] = said[0]
-        for key in SAID_KEY.findall(text):
-            self._said["key"] = key
 
     def _meant(self, text: str) -> str:
-        """Return a shown text with the reader's own addresses, ids and keys in it."""
+        """Return a shown text with the addresses of the running server in it."""
         for shown, own in self._addresses.items():
             text = text.replace(shown, own)
-        text = SHOWN_KEY.sub(lambda _: self._said["key"], text)
-        return SHOWN_ID.sub(lambda shown: self._said.get(shown[1], shown[0]), text)
+        return text
 
 
 def typed(console: str) -> str:

@@ -1,15 +1,11 @@
-"""The house that all pages are followed in, and what is there before a reader comes."""
+"""The server that all pages are followed on."""
 
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import httpx
-
-from tests.api.answers.scenario import operators_key
 from tests.docs.pages import blocks
 from tests.docs.reader import Reader
 from tests.house import KEY, REPOSITORY, House
@@ -25,15 +21,14 @@ class Settled:
     house: House
     addresses: Mapping[str, str]  # what pages show: what it is here
     environment: Mapping[str, str]
-    said: Mapping[str, str]
 
     def reader(self, directory: Path) -> Reader:
-        return Reader(directory, self.environment, addresses=self.addresses, said=self.said)
+        return Reader(directory, self.environment, addresses=self.addresses)
 
 
 @contextmanager
 def settled_house() -> Iterator[Settled]:
-    """Run a house with a workspace, a user, keys and a job."""
+    """Run a house; readers make what else they need, as the pages show."""
     house = House()
     simulator = f"127.0.0.1:{house.simulator_port}"
     addresses = {
@@ -44,10 +39,8 @@ def settled_house() -> Iterator[Settled]:
     }
     house.config.write_text("\n".join(_configurations()).replace(SIMULATOR, simulator))
     with house:
-        management_key = operators_key(house)
-        yield Settled(
-            house, addresses, _environment(house, management_key), _furnish(house, management_key)
-        )
+        (house.data_dir / "api_key").write_text(KEY)
+        yield Settled(house, addresses, _environment(house))
 
 
 def _configurations() -> Iterator[str]:
@@ -57,31 +50,7 @@ def _configurations() -> Iterator[str]:
     yield from (block.text for block in blocks(ATTACHMENTS) if block.language == "toml")
 
 
-def _environment(house: House, management_key: str) -> dict[str, str]:
+def _environment(house: House) -> dict[str, str]:
     """What a reader has set. The configuration is the directory's own, if a page shows one."""
     kept = {name: value for name, value in house.environment.items() if name != "WAYBILL_CONFIG"}
-    return kept | {
-        "PATH": f"{Path(sys.executable).parent}:{kept['PATH']}",
-        "WAYBILL_URL": house.root,
-        "WAYBILL_API_KEY": KEY,
-        "MANAGEMENT_KEY": management_key,
-        "ANTHROPIC_KEY": "any",
-        "ANTHROPIC_SPARE": "any",
-        "WEBHOOK_SECRET": "whsec_dGhlIHNlY3JldCBvZiBhIHJlYWRlcg==",
-    }
-
-
-def _furnish(house: House, management_key: str) -> dict[str, str]:
-    """Make what pages take for granted; return the ids that `…` stands for."""
-
-    def made(path: str, **wish: str) -> dict[str, Any]:
-        headers = {"Authorization": f"Bearer {management_key}"}
-        answer = httpx.post(house.url + path, headers=headers, json=wish)
-        return dict(answer.raise_for_status().json()["data"])
-
-    workspace = made("/workspaces", name="Acme")["id"]
-    made("/users", email="bob@example.com")
-    key = made("/keys", name="ci", workspace_id=workspace)["id"]
-    job = house.http.post("/jobs", json={"body": {"model": "acme/small", "messages": [
-        {"role": "user", "content": "Hello"}]}})  # fmt: skip
-    return {"key": KEY, "ws_": workspace, "key_": key, "job_": job.json()["id"]}
+    return kept | {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}"}
