@@ -1,4 +1,4 @@
-# by digest: --build-arg PYTHON_IMAGE=python@sha256:..., see docs/how-to/run-at-scale.md
+# To pin the image: --build-arg PYTHON_IMAGE=python@sha256:..., see docs/how-to/run-at-scale.md
 ARG PYTHON_IMAGE=python:3.11-slim
 
 FROM ${PYTHON_IMAGE} AS build
@@ -18,14 +18,12 @@ FROM ${PYTHON_IMAGE}
 ARG EXTRAS=""
 WORKDIR /app
 COPY locks locks
-# A change of the sources does not install what they depend on again.
+# The dependencies come first, so that a change of the sources does not install them again.
 RUN for name in base $(echo "$EXTRAS" | tr , ' '); do set -- "$@" -r "locks/$name.txt"; done \
     && pip install --no-cache-dir --require-hashes "$@"
 COPY --from=build /wheel /wheel
 RUN pip install --no-cache-dir --no-index --no-deps /wheel/*.whl && rm -r /wheel \
     && useradd --system --create-home waybill && install -d -o waybill /var/lib/waybill
-# providers of your own, if there are any
-COPY waybill.tom[l] ./
 USER waybill
 ENTRYPOINT ["waybill"]
 CMD ["api", "--host", "0.0.0.0"]

@@ -78,9 +78,12 @@ class Reader:
 
 
 def typed(console: str) -> str:
-    """Return what is typed in a block that shows commands and what they said."""
-    lines = console.splitlines(keepends=True)
-    return "".join(line.removeprefix("$ ") for line in lines if line.startswith("$ "))
+    """Return the commands of a block that shows their output too; a backslash continues a line."""
+    kept: list[str] = []
+    for line in console.splitlines(keepends=True):
+        if line.startswith("$ ") or (kept and kept[-1].endswith("\\\n")):
+            kept.append(line.removeprefix("$ "))
+    return "".join(kept)
 
 
 def commands(text: str) -> Iterator[str]:
