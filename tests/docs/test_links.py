@@ -8,7 +8,7 @@ from broker.providers.vendors import vendors
 from tests.house import REPOSITORY
 
 README = REPOSITORY / "README.md"
-LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)")
+LINK = re.compile(r"\](?:\(|: )(?!https?://|#|mailto:)([^)#\s]+)")
 
 
 def test_every_relative_link_leads_to_a_file() -> None:

@@ -15,7 +15,7 @@ from broker.errors import WaybillError, http_status
 from broker.jobs.error_envelope import failure
 from workers.adapters.errors.classification import read_error
 
-PAGE = (Path(__file__).parents[2] / "docs/reference/errors.md").read_text()
+PAGE = (Path(__file__).parents[3] / "docs/reference/errors.md").read_text()
 OWN, _, OF_PROVIDERS = PAGE.partition("## Errors of providers")
 ROWS = {
     name: (int(status), again)
