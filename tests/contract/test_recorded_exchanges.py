@@ -1,15 +1,8 @@
-"""Every adapter against every recorded answer of a real provider that its wire covers.
-
-The recordings are read where they lie (`WAYBILL_EXCHANGES`, else beside the repository) and are
-never copied into it; without them these tests skip.
-"""
+"""Every adapter against every recorded answer that its wire covers."""
 
 import base64
 import importlib
-import json
-import os
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +11,7 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from broker.completion import AttemptOutcome, Chunk, CompletionRequest
+from tests.contract.exchanges import Exchange, all_exchanges, own_exchanges, parametrize
 from tests.contract.folding import counts, fold, said
 from tests.contract.oracles.failures import suiting
 from workers.adapters.base import Adapter, MalformedAnswerError, ProviderFailureError
@@ -36,55 +30,48 @@ WIRES = {
 VENDOR_WIRES = {("openai-chat", "mistral"): "mistral", ("openai-chat", "azure"): "azure"}
 """Vendors whose requests have a wire of their own although their answers are of another `api`."""
 
-REPOSITORY = Path(__file__).parents[2]
-RECORDINGS = Path(
-    os.environ.get("WAYBILL_EXCHANGES") or REPOSITORY.parent / "shared/exchanges/dev.jsonl"
-)
+ENVELOPE = {"id": "x", "created": 0, "model": "x"}
 
 
-def recordings(*, failed: bool) -> list[Any]:
-    if not RECORDINGS.exists():
-        reason = f"no recorded exchanges at {RECORDINGS} (set WAYBILL_EXCHANGES)"
-        return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="absent")]
-    with RECORDINGS.open(encoding="utf-8") as lines:
-        exchanges = [json.loads(line) for line in lines]
+def chats(*, failed: bool) -> list[Exchange]:
+    """Return the exchanges of chats in a wire of ours: those that failed, or the others."""
     return [
-        pytest.param(exchange, id=exchange["id"])
-        for exchange in exchanges
+        exchange
+        for exchange in all_exchanges()
         if exchange["operation"] == "chat"
         and wire_of(exchange) in ADAPTERS
         and (exchange["response"]["status"] >= 300) is failed
     ]
 
 
-def wire_of(exchange: dict[str, Any]) -> str | None:
+def wire_of(exchange: Exchange) -> str | None:
     api = exchange["api"]
     return VENDOR_WIRES.get((api, exchange["provider"])) or WIRES.get(api)
 
 
-def adapter_of(exchange: dict[str, Any]) -> Adapter:
+def adapter_of(exchange: Exchange) -> Adapter:
     return ADAPTERS[wire_of(exchange)]
 
 
-def body_of(exchange: dict[str, Any]) -> bytes:
+def body_of(exchange: Exchange) -> bytes:
     response = exchange["response"]
     if response.get("body_encoding") == "base64":
         return base64.b64decode(response["body"])
     return response["body"].encode()
 
 
-def request_of(exchange: dict[str, Any]) -> CompletionRequest:
+def request_of(exchange: Exchange) -> CompletionRequest:
     # Other wires' recorded requests are in the provider's shape, not in ours.
     body = exchange["request"]["body"] if exchange["api"] == "openai-chat" else {"messages": []}
     streamed = "stream" in exchange["tags"]
     return CompletionRequest(body=body, model=exchange["model"] or "", stream=streamed)
 
 
-def oracle_of(exchange: dict[str, Any]) -> Any:
+def oracle_of(exchange: Exchange) -> Any:
     return importlib.import_module(f"tests.contract.oracles.{exchange['api'].replace('-', '_')}")
 
 
-def read_stream(exchange: dict[str, Any], cuts: list[int]) -> list[Chunk]:
+def read_stream(exchange: Exchange, cuts: list[int]) -> list[Chunk]:
     reader = adapter_of(exchange).create_stream_reader(request_of(exchange))
     body = body_of(exchange)
     edges = [0, *cuts, len(body)]
@@ -94,14 +81,14 @@ def read_stream(exchange: dict[str, Any], cuts: list[int]) -> list[Chunk]:
     return chunks + reader.close()
 
 
-def read(exchange: dict[str, Any]) -> tuple[Any, Any]:
+def read(exchange: Exchange) -> tuple[Any, Any]:
     if "stream" in exchange["tags"]:
         return fold(read_stream(exchange, []))
     completion = adapter_of(exchange).read_response(body_of(exchange), request_of(exchange))
     return completion.choices, completion.usage
 
 
-def outcome(exchange: dict[str, Any], cuts: list[int]) -> Any:
+def outcome(exchange: Exchange, cuts: list[int]) -> Any:
     """The folded answer, or which error it was: what no cutting may change."""
     try:
         return fold(read_stream(exchange, cuts))
@@ -109,7 +96,22 @@ def outcome(exchange: dict[str, Any], cuts: list[int]) -> Any:
         return type(error), str(error)
 
 
-@pytest.mark.parametrize("exchange", recordings(failed=False))
+ANSWERS = parametrize(chats(failed=False))
+ERRORS = parametrize(chats(failed=True))
+STREAMS = parametrize(each for each in chats(failed=False) if "stream" in each["tags"])
+
+
+@pytest.mark.parametrize("wire", sorted({*WIRES.values(), *VENDOR_WIRES.values()}))
+def test_the_repository_has_an_answer_a_stream_and_an_error_of_each_wire(wire):
+    kinds = {
+        "error" if "error" in each["tags"] else "stream" if "stream" in each["tags"] else "answer"
+        for each in own_exchanges()
+        if each["operation"] == "chat" and wire_of(each) == wire
+    }
+    assert kinds == {"answer", "stream", "error"}
+
+
+@pytest.mark.parametrize("exchange", ANSWERS)
 def test_an_answer_says_what_the_recording_says(exchange):
     wanted = oracle_of(exchange).expected(exchange)
     if wanted.failure:
@@ -141,27 +143,19 @@ def assert_same_counts(counted: Any, wanted: Any) -> None:
         assert counted.reasoning == min(wanted.reasoning, counted.completion)
 
 
-@pytest.mark.parametrize("exchange", recordings(failed=False))
+@pytest.mark.parametrize("exchange", ANSWERS)
 def test_an_answer_has_the_sdks_shape(exchange):
     wanted = oracle_of(exchange).expected(exchange)
     if wanted.failure or wanted.unfinished:
         pytest.skip("no answer")
-    envelope = {"id": "x", "created": 0, "model": "x"}
     if "stream" not in exchange["tags"]:
         choices, _ = read(exchange)
-        body = envelope | {"object": "chat.completion", "choices": choices}
+        body = ENVELOPE | {"object": "chat.completion", "choices": choices}
         ChatCompletion.model_validate(body)
         return
     for chunk in read_stream(exchange, []):
-        body = envelope | {"object": "chat.completion.chunk", "choices": chunk.choices}
+        body = ENVELOPE | {"object": "chat.completion.chunk", "choices": chunk.choices}
         ChatCompletionChunk.model_validate(body)
-
-
-STREAMS = [
-    parameter
-    for parameter in recordings(failed=False)
-    if parameter.values[0] is None or "stream" in parameter.values[0]["tags"]
-]
 
 
 @pytest.mark.parametrize("exchange", STREAMS)
@@ -197,7 +191,7 @@ def test_no_cutting_changes_a_stream(exchange):
     at_random()
 
 
-@pytest.mark.parametrize("exchange", recordings(failed=True))
+@pytest.mark.parametrize("exchange", ERRORS)
 def test_an_error_gets_a_suiting_type(exchange):
     response = exchange["response"]
     failure = adapter_of(exchange).read_error(

@@ -1,4 +1,4 @@
-"""Every operation besides chat against the recorded answers of real providers."""
+"""Every operation besides chat against the recorded answers."""
 
 import base64
 import json
@@ -10,8 +10,8 @@ import pytest
 from broker.completion import CompletionRequest
 from broker.providers.vendors import vendors
 from broker.requests.operations import SERVED, Operation
+from tests.contract.exchanges import Exchange, all_exchanges, parametrize
 from tests.contract.oracles.failures import suiting
-from tests.contract.test_recorded_exchanges import RECORDINGS
 from workers.adapters.base import Upstream
 from workers.operations.registry import OPERATIONS, operation_adapter
 
@@ -26,21 +26,16 @@ COVERED = {
 
 
 def recordings(operation: str) -> list[Any]:
-    if not RECORDINGS.exists():
-        reason = f"no recorded exchanges at {RECORDINGS} (set WAYBILL_EXCHANGES)"
-        return [pytest.param(None, marks=pytest.mark.skip(reason=reason), id="absent")]
-    with RECORDINGS.open(encoding="utf-8") as lines:
-        exchanges = [json.loads(line) for line in lines]
-    return [
-        pytest.param(exchange, id=exchange["id"])
-        for exchange in exchanges
+    return parametrize(
+        exchange
+        for exchange in all_exchanges()
         if exchange["operation"] == operation
         and (operation, exchange["api"]) in COVERED
         and "stream" not in exchange["tags"]
-    ]
+    )
 
 
-def answer(exchange: dict[str, Any]) -> Any:
+def answer(exchange: Exchange) -> Any:
     vendor = vendors().get(exchange["id"].partition("-")[0])
     operation, wire = COVERED[exchange["operation"], exchange["api"]]
     adapter = operation_adapter(operation, wire, frozenset(vendor.quirks if vendor else ()))
@@ -57,7 +52,7 @@ def answer(exchange: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("exchange", recordings("embeddings"))
-def test_recorded_vectors_are_the_providers_own(exchange: dict[str, Any]) -> None:
+def test_recorded_vectors_are_the_providers_own(exchange: Exchange) -> None:
     document = answer(exchange)
     if document is None:
         return
@@ -99,7 +94,7 @@ def recorded_tokens(said: dict[str, Any]) -> int | None:
 
 
 @pytest.mark.parametrize("exchange", recordings("images"))
-def test_recorded_images_become_stored_bytes(exchange: dict[str, Any]) -> None:
+def test_recorded_images_become_stored_bytes(exchange: Exchange) -> None:
     document = answer(exchange)
     if document is None:
         return
@@ -113,7 +108,7 @@ def test_recorded_images_become_stored_bytes(exchange: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("exchange", recordings("completions"))
-def test_recorded_text_is_kept(exchange: dict[str, Any]) -> None:
+def test_recorded_text_is_kept(exchange: Exchange) -> None:
     completion = answer(exchange)
     if completion is not None:
         said = json.loads(exchange["response"]["body"])
@@ -123,7 +118,7 @@ def test_recorded_text_is_kept(exchange: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("exchange", recordings("rerank"))
-def test_recorded_order_and_scores_are_kept(exchange: dict[str, Any]) -> None:
+def test_recorded_order_and_scores_are_kept(exchange: Exchange) -> None:
     document = answer(exchange)
     said = json.loads(exchange["response"]["body"])
     recorded = said.get("results") or said["data"]

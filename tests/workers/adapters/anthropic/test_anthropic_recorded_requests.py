@@ -4,31 +4,15 @@ What is long (images, schemas, texts) is taken from the recording itself.
 """
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 
 from broker.completion import CompletionRequest
+from tests.contract.exchanges import find_exchange
 from workers.adapters.anthropic import AnthropicAdapter
 from workers.adapters.base import Upstream
 
-RECORDINGS = Path(
-    os.environ.get("WAYBILL_EXCHANGES")
-    or Path(__file__).parents[4].parent / "shared/exchanges/dev.jsonl"
-)
 BLOCKS = {"text", "image", "tool_use", "tool_result", "thinking"}
-
-
-def recorded(name):
-    if not RECORDINGS.exists():
-        pytest.skip(f"no recorded exchanges at {RECORDINGS}")
-    with RECORDINGS.open(encoding="utf-8") as lines:
-        for line in lines:
-            if f'"{name}"' in line[:200] and (exchange := json.loads(line))["id"] == name:
-                return exchange["request"]["body"]
-    pytest.skip(f"{name} is not among the recordings")
-    return None
 
 
 def meaning(value, key=None):
@@ -214,7 +198,7 @@ REQUESTS = [
 
 @pytest.mark.parametrize(("name", "written"), REQUESTS, ids=[name for name, _ in REQUESTS])
 def test_a_recorded_request_comes_out_the_same(name, written):
-    wanted = recorded(name)
+    wanted = find_exchange(name)["request"]["body"]
     request = CompletionRequest(written(wanted), wanted["model"], wanted.get("stream", False))
     to = Upstream(slug="anthropic", base_url="https://api.anthropic.com/v1")
     sent = meaning(json.loads(AnthropicAdapter().build_request(request, to).body))

@@ -4,34 +4,18 @@ What is long or secret (files, schemas, signatures) is taken from the recording 
 """
 
 import json
-import os
 import re
-from pathlib import Path
 
 import pytest
 
 from broker.completion import CompletionRequest
 from broker.requests.data_uris import canonical_base64
+from tests.contract.exchanges import find_exchange
 from workers.adapters.base import Upstream
 from workers.adapters.gemini import GeminiAdapter
 
-RECORDINGS = Path(
-    os.environ.get("WAYBILL_EXCHANGES")
-    or Path(__file__).parents[4].parent / "shared/exchanges/dev.jsonl"
-)
 FORMAT = "google-gemini-v1"
 SAME = {"parametersJsonSchema": "parameters", "responseSchema": "responseJsonSchema"}
-
-
-def recorded(name):
-    if not RECORDINGS.exists():
-        pytest.skip(f"no recorded exchanges at {RECORDINGS}")
-    with RECORDINGS.open(encoding="utf-8") as lines:
-        for line in lines:
-            if f'"{name}"' in line[:200] and (exchange := json.loads(line))["id"] == name:
-                return exchange
-    pytest.skip(f"{name} is not among the recordings")
-    return None
 
 
 def meaning(value, key=None):
@@ -235,7 +219,7 @@ REQUESTS = [
 
 @pytest.mark.parametrize(("name", "written"), REQUESTS, ids=[name for name, _ in REQUESTS])
 def test_a_recorded_request_comes_out_the_same(name, written):
-    exchange = recorded(name)
+    exchange = find_exchange(name)
     wanted, vertex = exchange["request"]["body"], name.startswith("vertexai")
     wanted.setdefault("generationConfig", {})
     request = CompletionRequest(written(wanted), exchange["model"])
