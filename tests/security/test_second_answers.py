@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import aiohttp
 import orjson
 import pytest
 from structlog.testing import capture_logs
@@ -128,3 +129,13 @@ async def test_a_connection_is_kept_where_each_request_has_one_answer() -> None:
         assert [text(await asked(address, wire)) for _ in range(5)] == list("01234")
         assert provider.connections == 1
     await wire.aclose()
+
+
+async def test_aiohttp_alone_reads_a_late_answer_as_the_next_requests() -> None:
+    """When this fails, `workers.upstream.connection` need not look into aiohttp any more."""
+    provider = Doubling([[answer("yours"), answer("STRANGER")]])
+    async with provider.serving() as address, aiohttp.ClientSession() as session:
+        for expected in (b"yours", b"STRANGER"):
+            async with session.post(address, data=b"{}") as response:
+                assert expected in await response.read()
+            await provider.sent_late.wait()

@@ -73,15 +73,14 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         # many seconds, and asyncio's own few are everybody's.
         self._resolvers = ThreadPoolExecutor(connections, thread_name_prefix="resolver")
         self._connections = connections
-        self._inner = AiohttpTransport(
-            verify=True if verify is None else verify, trust_env=False, client=self._session
-        )
+        self._tls = verify or httpx.create_ssl_context(trust_env=False)
+        self._inner = AiohttpTransport(verify=self._tls, trust_env=False, client=self._session)
 
     def _session(self) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
             resolver=_CheckedAddresses(),
             use_dns_cache=False,
-            ssl=self._inner.ssl_context,
+            ssl=self._tls,
             limit=self._connections,
         )
         return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())

@@ -115,7 +115,11 @@ RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)  # linger on, for no time: close
 
 
 class BreakableProtocol(HttpToolsProtocol):
-    """uvicorn's protocol, which offers itself to the application as an ASGI extension."""
+    """uvicorn's protocol, which offers itself to the application as an ASGI extension.
+
+    The simulator breaks connections on purpose, and uvicorn gives an application no way to its
+    connection. `tests/workers/simulator/test_simulator_faults.py` fails when it does.
+    """
 
     def on_message_begin(self) -> None:
         super().on_message_begin()

@@ -74,7 +74,13 @@ def follow_exchange() -> Iterator[Exchange]:
 
 
 def _has_more(protocol: ResponseHandler) -> bool:
-    """Tell whether more has come than the answer that was read. Nothing public says so."""
+    """Return whether more bytes have come than the answer that was read.
+
+    aiohttp checks this only when it takes a connection back, and would read bytes that come later
+    as the answer to the next request. Its public `should_close` does not tell such bytes from a
+    `connection: close`, hence the private attributes. `tests/security/test_second_answers.py` fails
+    when aiohttp checks by itself.
+    """
     if protocol._buffer:  # noqa: SLF001
         return True
     payload = protocol._payload  # noqa: SLF001

@@ -3,10 +3,12 @@ import re
 import socket
 import time
 from contextlib import contextmanager
+from threading import Thread
 
 import httpx
 import openai
 import pytest
+import uvicorn
 
 from workers.simulator.behaviour import parse
 from workers.simulator.faults import HUGE_BYTES, refusal_due
@@ -217,3 +219,25 @@ def test_the_simulator_survives_its_faults(simulator, http):
     for model in ("sim-reset", "sim-cut", "sim-garbage", "sim-half"):
         raw(simulator, model).close()
     assert post(http, "sim").status_code == 200
+
+
+def test_uvicorn_gives_an_application_no_way_to_its_connection():
+    """When this fails, the simulator need not extend uvicorn's protocol any more."""
+    scopes = []
+
+    async def app(scope, receive, send):
+        scopes.append(scope)
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+
+    config = uvicorn.Config(app, http="httptools", lifespan="off", log_level="warning")
+    server = uvicorn.Server(config)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=server.run, args=([listener],), daemon=True)
+        thread.start()
+        try:
+            httpx.get(f"http://127.0.0.1:{listener.getsockname()[1]}/").raise_for_status()
+        finally:
+            server.should_exit = True
+            thread.join()
+    assert scopes[0].get("extensions", {}) == {}
