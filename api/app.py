@@ -50,7 +50,7 @@ from broker.providers import configuration
 from broker.providers.health import Observer
 from broker.rate_limits import Limiter, connect
 from broker.requests.bodies import plainly
-from broker.security.encryption import Seal
+from broker.security.encryption import Encryption
 from broker.security.signing import Signer
 from broker.settings.installation_key import older_keys, signing_key
 from broker.storage.database import Database, is_disk_full
@@ -135,7 +135,7 @@ def build(config: settings.Settings) -> Services:
     database = Database(config.database, sqlite_synchronous=config.sqlite_synchronous)
     redis = Redis.from_url(config.redis)
     key = signing_key(config)
-    seal, known = Seal(key, older_keys(config)), configuration.configured(config)
+    seal, known = Encryption(key, older_keys(config)), configuration.configured(config)
     live_catalog = LiveCatalog(config, known, database)
     return Services(
         settings=config,

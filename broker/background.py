@@ -7,7 +7,7 @@ from typing import Any
 HEARD_SECONDS = 0.2
 
 
-async def stopped(tasks: Iterable["asyncio.Task[Any]"]) -> None:
+async def end_tasks(tasks: Iterable["asyncio.Task[Any]"]) -> None:
     """Cancel tasks until each has ended.
 
     Once is not enough: redis-py loses a cancellation that arrives just as its answer does, and the

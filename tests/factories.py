@@ -15,7 +15,7 @@ from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
 from broker.settings import Settings
 from broker.storage.tables import Attempt, Generation, Job, LedgerEntry
-from broker.submission import Wish
+from broker.submission import JobOptions
 
 NOW = 1_800_000_000_000
 LEASE = 60_000
@@ -58,7 +58,7 @@ def make_new_job(principal, *, now=NOW, hold=HOLD, places=(SMALL,), more=0, body
     messages = [{"role": "user", "content": "hi"}]
     asked = {"messages": messages, "models": models, "provider": {"sort": "price"}} | (body or {})
     with mock.patch("broker.submission.preparation.now_ms", return_value=now):
-        return submission.prepare(asked, Wish(**wish), principal, endpoints, SETTINGS)
+        return submission.prepare(asked, JobOptions(**wish), principal, endpoints, SETTINGS)
 
 
 def empty(database):

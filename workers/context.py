@@ -16,12 +16,12 @@ from broker.events.job_events import EventWriter
 from broker.ids import new_id
 from broker.providers.configuration import Provider, configured
 from broker.providers.health import Observer, Recorder
-from broker.providers.pacing import Limits, Pacer, Throttles
+from broker.providers.pacing import Pacer, ProviderLimits, Throttles
 from broker.providers.pauses import LivePauses
 from broker.queues import Lane
 from broker.rate_limits import Limiter, connect
 from broker.requests.operations import Operation
-from broker.security.encryption import Seal
+from broker.security.encryption import Encryption
 from broker.settings import Settings
 from broker.settings.installation_key import older_keys, signing_key
 from broker.storage.database import Database
@@ -61,7 +61,7 @@ class ProviderRoute:
 
     chat: Adapter
     upstream: Upstream
-    limits: Limits
+    limits: ProviderLimits
     batches: str | None = None  # its batch API, see `native_batches`
     is_shared: bool = True  # the installation can call it with a key of its own, or without one
 
@@ -130,7 +130,7 @@ def open_context(settings: Settings) -> WorkerContext:
     known = routes(configured(settings))
     limits = {slug: route.limits for slug, route in known.items()}
     database = Database(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
-    seal = Seal(signing_key(settings), older_keys(settings))
+    seal = Encryption(signing_key(settings), older_keys(settings))
     return WorkerContext(
         settings=settings,
         worker_id=worker_id,

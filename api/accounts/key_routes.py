@@ -31,7 +31,7 @@ from broker.accounts import CallerKind, KeyFilter, Principal, Role, users
 from broker.administration import apps, carry_out
 from broker.administration import keys as administration
 from broker.administration.apps import Grant
-from broker.administration.keys import KeyWish
+from broker.administration.keys import KeyOptions
 from broker.billing import budgets
 from broker.clock import now_ms
 from broker.completion import Json
@@ -72,7 +72,7 @@ async def create_key(request: Request) -> Response:
         "everywhere": wanted.everywhere,
         "created_by": await _creator(services, principal, owner, wanted),
     }
-    wish = KeyWish(owner, columns.pop("name"), wanted.kind, columns)
+    wish = KeyOptions(owner, columns.pop("name"), wanted.kind, columns)
     actor = actor_of(request, principal)
     made = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, wish)

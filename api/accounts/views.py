@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from broker.accounts import CallerKind, Scope
-from broker.billing.budgets import Limit
+from broker.billing.budgets import BudgetLimit
 from broker.clock import moment
 from broker.completion import Json
 from broker.money import usd
@@ -20,7 +20,7 @@ class KeyStatus:
     """What a key has spent, and the budgets that apply to it, at a moment."""
 
     usage: KeyUsage
-    budgets: Sequence[Limit]
+    budgets: Sequence[BudgetLimit]
     now: int
 
 
@@ -121,7 +121,7 @@ def _budgets(standing: KeyStatus) -> Json:
     }
 
 
-def _budget(limit: Limit, now: int) -> Json:
+def _budget(limit: BudgetLimit, now: int) -> Json:
     until = ends_at(limit.reset, now)
     return {
         "budget_id": limit.id,

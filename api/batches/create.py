@@ -16,8 +16,8 @@ from api.files.uploads import Draft, uploading
 from api.webhooks.urls import own_webhook
 from broker.accounts import Principal, Scope
 from broker.batches import (
+    BatchOptions,
     BatchReport,
-    BatchWish,
     NewBatch,
     Options,
     Reader,
@@ -101,8 +101,8 @@ async def retry(
         return await _accept(services, principal, new, draft, 202)
 
 
-def _retry_options(row: Any, wanted: RetryRequest, key: str | None) -> BatchWish:
-    return BatchWish(
+def _retry_options(row: Any, wanted: RetryRequest, key: str | None) -> BatchOptions:
+    return BatchOptions(
         endpoint=Operation(row.endpoint),
         completion_window=wanted.completion_window or row.completion_window,
         options=options_of(row),
@@ -184,11 +184,11 @@ def _check_input(wanted: BatchRequest, *, is_inline: bool) -> None:
         )
 
 
-def _batch_options(services: Services, wanted: BatchRequest, key: str | None) -> BatchWish:
+def _batch_options(services: Services, wanted: BatchRequest, key: str | None) -> BatchOptions:
     networks = services.settings.allowed_networks
     window_ms(wanted.completion_window)
     expires = wanted.output_expires_after
-    return BatchWish(
+    return BatchOptions(
         endpoint=_endpoint(wanted.endpoint),
         completion_window=wanted.completion_window,
         options=Options(

@@ -27,7 +27,7 @@ from broker.accounts.audit import Actor
 from broker.administration import billing, carry_out
 from broker.administration import billing as administration
 from broker.billing import budgets, ledger, payments
-from broker.billing.budgets import BudgetName, BudgetWish, Limit, Scope
+from broker.billing.budgets import BudgetLimit, BudgetName, BudgetRequest, Scope
 from broker.billing.payments import Payment
 from broker.clock import moment, now_ms
 from broker.completion import Json
@@ -113,7 +113,7 @@ async def receive_stripe_event(request: Request) -> Response:
     return json_response({"received": True})
 
 
-def _standing(totals: ledger.Totals) -> Json:
+def _standing(totals: ledger.LedgerTotals) -> Json:
     return {
         "total_credits": usd(totals.credited),
         "total_usage": usd(totals.spent),
@@ -187,7 +187,7 @@ async def put_budget(request: Request, here: Here, interval: Reset) -> Response:
     """Make or change a budget. From within a second on it holds for every new job."""
     body = await reading.read_json(request, here.services.settings.max_body_bytes)
     wanted = validated(BudgetBody, body)
-    wish = BudgetWish(
+    wish = BudgetRequest(
         workspace_id=here.workspace_id,
         scope=here.scope,
         subject_id=here.subject_id,
@@ -218,7 +218,7 @@ def _missing(interval: Reset) -> NotFoundError:
     return NotFoundError(f"There is no such {interval.value} budget.")
 
 
-def _shown(limit: Limit, now: int) -> Json:
+def _shown(limit: BudgetLimit, now: int) -> Json:
     until = ends_at(limit.reset, now)
     return {
         "id": limit.id,

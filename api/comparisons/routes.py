@@ -18,7 +18,7 @@ from broker.accounts import Principal, Scope
 from broker.completion import Json
 from broker.errors import NotFoundError, WaybillError
 from broker.queues import Lane
-from broker.submission import NewJob, Wish, comparisons
+from broker.submission import JobOptions, NewJob, comparisons
 from broker.submission.comparisons import CELL, Cell
 
 router = APIRouter(prefix="/compare", tags=["compare"])
@@ -79,7 +79,7 @@ async def _prepare(
             extra: Json = {CELL: {"row": row, "column": column}}
             if wanted.metadata:
                 extra["metadata"] = wanted.metadata
-            wish = Wish(
+            wish = JobOptions(
                 lane=Lane.BATCH,
                 idempotency_key=key and f"{comparison_id}.{row}.{column}",
                 batch_id=comparison_id,

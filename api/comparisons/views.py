@@ -11,7 +11,7 @@ import orjson
 from broker import spreadsheets
 from broker.clock import seconds
 from broker.completion import Json
-from broker.jobs.states import AT_REST, JobState
+from broker.jobs.states import INACTIVE, JobState
 from broker.jobs.views import job_urls
 from broker.money import usd
 from broker.submission.comparisons import Cell
@@ -25,7 +25,7 @@ COLUMNS = (
 def comparison(comparison_id: str, cells: Sequence[Cell]) -> Json:
     """Return the whole table. `cells` are in order, and at least one."""
     answers = [answer(cell) for cell in cells]
-    ended = sum(each["status"] in AT_REST for each in answers)
+    ended = sum(each["status"] in INACTIVE for each in answers)
     rows = [
         {"prompt": prompt_of(cells[group[0]]), "answers": [answers[at] for at in group]}
         for group in _rows(cells)
@@ -95,7 +95,7 @@ def _summary(model: str, answers: Sequence[Json]) -> Json:
     return {
         "model": model,
         "completed": len(done),
-        "failed": sum(each["status"] in AT_REST for each in mine) - len(done),
+        "failed": sum(each["status"] in INACTIVE for each in mine) - len(done),
         "cost": sum(each["cost"] for each in done),
         "mean_latency_ms": round(_mean([each["latency_ms"] for each in done])),
         "prompt_tokens": sum(each["prompt_tokens"] for each in done),

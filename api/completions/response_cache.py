@@ -30,8 +30,8 @@ from broker.submission import NewJob, Submitted, response_cache
 from broker.submission.response_cache import (
     DEFAULT_TTL_SECONDS,
     LONGEST_TTL_SECONDS,
+    CachedAnswer,
     Known,
-    Replay,
     replay_many,
 )
 
@@ -93,7 +93,7 @@ async def _serve_again(services: Services, job: NewJob, earlier: JobReport, now:
     rates = [each for each in job.limits if each.kind is not LimitKind.OPEN]
 
     async def write() -> Sequence[Submitted]:
-        return [await services.database.write_grouped(replay_many, Replay(job, earlier, now))]
+        return [await services.database.write_grouped(replay_many, CachedAnswer(job, earlier, now))]
 
     [submitted] = await within_limits(services, [replace(job, limits=rates)], write)
     return submitted

@@ -25,7 +25,7 @@ from broker.completion import Json
 from broker.jobs import views
 from broker.money import usd
 from broker.requests.operations import Operation
-from broker.submission import Wish
+from broker.submission import JobOptions
 
 
 class DirectRoute(APIRoute):
@@ -124,7 +124,7 @@ async def plan_route(request: Request) -> Response:
     services = services_of(request)
     principal = await services.keyring.principal(request)
     body = await reading.read_json(request, services.settings.max_body_bytes)
-    job = await submit.prepare_job(request, services, principal, body, Wish())
+    job = await submit.prepare_job(request, services, principal, body, JobOptions())
     quotes = orjson.loads(job.payload["quotes"])
     shown = views.plan(routing.decode(job.payload["plan"]))
     for place, nanos, least in zip(shown["plan"], quotes, job.held_for.least, strict=True):

@@ -15,7 +15,7 @@ from broker import accounts
 from broker.accounts import CallerKind, KnownCredential, Principal, Role, Scope, Used, access
 from broker.accounts.audit import Actor
 from broker.accounts.sessions import session_principal
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.clock import now_ms
 from broker.errors import AuthenticationError, PermissionDeniedError
 from broker.storage.database import Database
@@ -52,7 +52,7 @@ class Keyring:
             self._tasks.add(asyncio.create_task(service))
 
     async def close(self) -> None:
-        await stopped(self._tasks)
+        await end_tasks(self._tasks)
         await self._write_use()
 
     async def principal(self, request: Request) -> Principal:

@@ -12,7 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.events import job_events
 from broker.events.job_events import Event
 from broker.events.stored_logs import StoredLog
@@ -81,7 +81,7 @@ class JobSubscriptions:
             self._tasks.add(asyncio.create_task(service))
 
     async def close(self) -> None:
-        await stopped(self._tasks)
+        await end_tasks(self._tasks)
 
     @contextlib.contextmanager
     def listen(self, job_id: str) -> Iterator[Listener]:

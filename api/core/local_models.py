@@ -8,7 +8,7 @@ import httpx
 import orjson
 import structlog
 
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.catalog import LiveCatalog, Offer
 from broker.catalog.discovered import read_local
 from broker.providers.configuration import Provider
@@ -39,7 +39,7 @@ class LocalModels:
 
     async def close(self) -> None:
         if self._task is not None:
-            await stopped([self._task])
+            await end_tasks([self._task])
 
     async def look(self) -> None:
         """Ask every server. The models of one that does not answer stay as they were."""

@@ -24,7 +24,7 @@ from broker.jobs.privacy import Store
 from broker.requests import whole_numbers
 from broker.requests.bodies import validated
 from broker.requests.operations import Operation
-from broker.submission import Wish
+from broker.submission import JobOptions
 
 MAX_KEY_LENGTH = 255
 
@@ -100,9 +100,9 @@ def idempotency_key(request: Request) -> str | None:
     return key
 
 
-def job_options(request: Request, operation: Operation = Operation.CHAT) -> Wish:
+def job_options(request: Request, operation: Operation = Operation.CHAT) -> JobOptions:
     """Return what the headers of a call ask of its job."""
-    return Wish(
+    return JobOptions(
         operation=operation,
         idempotency_key=idempotency_key(request),
         coalesce=request.headers.get("x-coalesce", "").lower() == "true",  # the body may ask, too

@@ -14,7 +14,7 @@ from broker.credentials import LiveCredentials
 from broker.dispatch.publisher import CeleryPublisher
 from broker.providers.health import Observer
 from broker.rate_limits import Limiter
-from broker.security.encryption import Seal
+from broker.security.encryption import Encryption
 from broker.security.signing import Signer
 from broker.settings import Settings
 from broker.storage.database import Database
@@ -39,7 +39,7 @@ class Services:
     upload_turns: UploadLimits
     files: FileStore
     signer: Signer
-    seal: Seal
+    seal: Encryption
     credentials: LiveCredentials
 
     @property

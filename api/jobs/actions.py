@@ -39,7 +39,7 @@ async def cancel(
     state = await services.database.write_grouped(cancel_many, wish)
     if state is JobState.RUNNING:
         with contextlib.suppress(RedisError, OSError):  # its worker learns it by its next heartbeat
-            await signals.call_off(services.redis, job_id, waits=waits)
+            await signals.cancel_job(services.redis, job_id, waits=waits)
     return state
 
 

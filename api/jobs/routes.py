@@ -27,7 +27,7 @@ from broker.jobs.views import job_summary
 from broker.money import nanos_from_usd
 from broker.queues import Lane
 from broker.requests.bodies import validated
-from broker.submission import Wish
+from broker.submission import JobOptions
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
@@ -244,10 +244,10 @@ def _urgency(wanted: JobRequest) -> tuple[Lane, int]:
     return wanted.priority, 0
 
 
-def _wish(wanted: JobRequest, key: str | None, webhook: str | None) -> Wish:
+def _wish(wanted: JobRequest, key: str | None, webhook: str | None) -> JobOptions:
     extra: Json = {"metadata": wanted.metadata} if wanted.metadata else {}
     lane, priority = _urgency(wanted)
-    return Wish(
+    return JobOptions(
         operation=wanted.endpoint,
         lane=lane,
         priority=priority,

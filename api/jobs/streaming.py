@@ -17,7 +17,7 @@ import orjson
 from starlette.responses import Response, StreamingResponse
 
 from api.jobs.responses import failed_response, job_headers
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.completion import ErrorType, Json
 from broker.events import job_events
 from broker.events.job_events import Event
@@ -217,7 +217,7 @@ class _Feed:
 
     async def close(self) -> None:
         if self._pending is not None:
-            await stopped({self._pending})
+            await end_tasks({self._pending})
         await self._source.aclose()
 
 

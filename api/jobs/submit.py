@@ -23,8 +23,8 @@ from broker.jobs import reports
 from broker.queues import Lane
 from broker.rate_limits import limits_of
 from broker.requests.operations import Operation
-from broker.routing import Circumstances, cache_affinity
-from broker.submission import NewJob, Submitted, Wish, admission, insertion
+from broker.routing import RoutingContext, cache_affinity
+from broker.submission import JobOptions, NewJob, Submitted, admission, insertion
 
 
 async def prepare_job(
@@ -32,7 +32,7 @@ async def prepare_job(
     services: Services,
     principal: Principal,
     body: Json,
-    wish: Wish,
+    wish: JobOptions,
     *,
     inside: str | None = None,
 ) -> NewJob:
@@ -57,7 +57,7 @@ def admit_job(
     services: Services,
     principal: Principal,
     body: Json,
-    wish: Wish,
+    wish: JobOptions,
     *,
     inside: str | None = None,
     warm: Mapping[str, str] | None = None,
@@ -74,7 +74,7 @@ def admit_job(
         services.catalog,
         services.settings,
         inside=inside,
-        now=Circumstances(services.observer.snapshot, warm or {}),
+        now=RoutingContext(services.observer.snapshot, warm or {}),
     )
     asked = limits_of(principal, job.row, services.settings, is_free=job.is_free)
     return replace(job, limits=asked) if asked else job
@@ -128,7 +128,7 @@ async def with_preset(services: Services, principal: Principal, body: Json) -> J
 
 
 async def find_earlier(
-    services: Services, principal: Principal, body: Json, wish: Wish, refusal: WaybillError
+    services: Services, principal: Principal, body: Json, wish: JobOptions, refusal: WaybillError
 ) -> NewJob:
     """Return the job that this request brought when it came first. Raises `refusal` if it did not.
 
@@ -143,7 +143,7 @@ async def find_earlier(
     return submission.repeat(row, principal, refusal)
 
 
-def _fingerprint(body: Json, wish: Wish, principal: Principal) -> str | None:
+def _fingerprint(body: Json, wish: JobOptions, principal: Principal) -> str | None:
     try:
         return submission.fingerprint(body, wish, principal)
     except orjson.JSONEncodeError:  # nested too deeply: it was never accepted

@@ -11,7 +11,7 @@ from api.webhooks import views
 from broker import webhooks
 from broker.completion import Json
 from broker.jobs import reports
-from broker.jobs.states import AT_REST
+from broker.jobs.states import INACTIVE
 from broker.jobs.views import job
 from broker.money import usd
 from broker.requests.operations import Operation
@@ -37,10 +37,10 @@ async def render_job(services: Services, report: reports.JobReport) -> Json:
 async def _notices(services: Services, row: Any) -> Json:
     """Return a job's own webhook and, once it has ended, its deliveries to anybody."""
     told: Json = {} if row.webhook is None else {"webhook": orjson.Fragment(row.webhook)}
-    if row.state in AT_REST:
+    if row.state in INACTIVE:
         rows = await services.database.read(
             *(webhooks.list_deliveries, row.workspace_id, MAX_DELIVERIES, None),
-            webhooks.Wanted(subject_id=row.id),
+            webhooks.DeliveryFilter(subject_id=row.id),
         )
         told["deliveries"] = [views.job_delivery(each) for each in reversed(rows)]
     return told

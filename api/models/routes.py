@@ -14,7 +14,7 @@ from api.core.services import Services, services_of
 from api.models import views
 from api.models.schemas import ModelQuery
 from broker.catalog import Model
-from broker.catalog.selection import Wanted, ordered, selected
+from broker.catalog.selection import ListingFilter, ordered, selected
 from broker.catalog.vendor_facts import pages_of
 from broker.completion import Json
 from broker.errors import AuthenticationError
@@ -169,7 +169,7 @@ async def _offer(request: Request) -> _Offer:
     return _Offer(served, services.catalog.providers.keys() | own.providers)
 
 
-def _page(request: Request, asked: ModelQuery, wanted: Wanted, offer: _Offer) -> Response:
+def _page(request: Request, asked: ModelQuery, wanted: ListingFilter, offer: _Offer) -> Response:
     services = services_of(request)
     found = ordered(
         _selected(services, asked, wanted, offer), asked.sort, services.observer.snapshot
@@ -191,7 +191,9 @@ def _page(request: Request, asked: ModelQuery, wanted: Wanted, offer: _Offer) ->
     )
 
 
-def _selected(services: Services, asked: ModelQuery, wanted: Wanted, offer: _Offer) -> list[Model]:
+def _selected(
+    services: Services, asked: ModelQuery, wanted: ListingFilter, offer: _Offer
+) -> list[Model]:
     shown = services.catalog.everything if asked.all else offer.models
     return selected(shown.values(), wanted, names=_names(services), now=int(time.time()))
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from broker.catalog.selection import USUAL_OUTPUTS, Wanted
+from broker.catalog.selection import USUAL_OUTPUTS, ListingFilter
 
 MOST = 1_000
 ALL = "all"
@@ -38,10 +38,10 @@ class ModelQuery(BaseModel):
     limit: Page | None = None
     all: bool = Field(default=False, description="Also what no configured provider serves.")
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> ListingFilter:
         """Return the filters."""
         outputs = _words(self.output_modalities)
-        return Wanted(
+        return ListingFilter(
             q=self.q,
             category=self.category,
             input_modalities=_words(self.input_modalities),

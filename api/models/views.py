@@ -12,7 +12,7 @@ from broker.catalog.vendor_facts import Pages
 from broker.clock import seconds
 from broker.completion import Json
 from broker.pricing import listed
-from broker.providers.endpoint_stats import Circuit, Evidence, Percentiles, Snapshot
+from broker.providers.endpoint_stats import Circuit, EndpointStats, Percentiles, Snapshot
 from broker.providers.endpoints import Endpoint
 
 STATUS = {Circuit.CLOSED: 0, Circuit.HALF_OPEN: -1, Circuit.OPEN: -5}
@@ -106,7 +106,7 @@ def endpoint(
     }
 
 
-def _lately(evidence: Evidence) -> Json:
+def _lately(evidence: EndpointStats) -> Json:
     """Uptime in per cent, latency in milliseconds to the first token, output tokens per second."""
     return {
         "status": STATUS[evidence.circuit],
@@ -119,7 +119,7 @@ def _lately(evidence: Evidence) -> Json:
     }
 
 
-def pause(evidence: Evidence) -> Json | None:
+def pause(evidence: EndpointStats) -> Json | None:
     """Return until when (Unix seconds) an endpoint is not called, and why."""
     if evidence.pause is None:
         return None

@@ -18,7 +18,7 @@ from broker.providers.endpoint_stats import (
     WHOLE_PROVIDER,
     Circuit,
     EndpointKey,
-    Evidence,
+    EndpointStats,
     Percentiles,
     Snapshot,
 )
@@ -122,7 +122,7 @@ def _attempts(totals: Mapping[EndpointKey, Counts]) -> Iterator[Metric]:
     yield deviations
 
 
-def _endpoints(endpoints: Mapping[EndpointKey, Evidence]) -> Iterator[Metric]:
+def _endpoints(endpoints: Mapping[EndpointKey, EndpointStats]) -> Iterator[Metric]:
     known = sorted((key, each) for key, each in endpoints.items() if key[1] != WHOLE_PROVIDER)
     yield _gauge(
         "endpoint_circuit",
@@ -150,7 +150,7 @@ def _endpoints(endpoints: Mapping[EndpointKey, Evidence]) -> Iterator[Metric]:
     yield _gauge("endpoint_tokens_per_second", told, labels, _quantiles(known, "throughput"))
 
 
-def _pauses(endpoints: Mapping[EndpointKey, Evidence], now: int) -> Metric:
+def _pauses(endpoints: Mapping[EndpointKey, EndpointStats], now: int) -> Metric:
     left = [
         ((*key, each.pause.reason.value), max(each.pause.until - now, 0) / 1000)
         for key, each in sorted(endpoints.items())
@@ -162,10 +162,10 @@ def _pauses(endpoints: Mapping[EndpointKey, Evidence], now: int) -> Metric:
 
 _OPENNESS = {Circuit.CLOSED: 0.0, Circuit.HALF_OPEN: 0.5, Circuit.OPEN: 1.0}
 
-Known = Sequence[tuple[EndpointKey, Evidence]]
+Known = Sequence[tuple[EndpointKey, EndpointStats]]
 
 
-def _is_disabled(key: EndpointKey, evidence: Evidence) -> bool:
+def _is_disabled(key: EndpointKey, evidence: EndpointStats) -> bool:
     return key[1] == WHOLE_PROVIDER and evidence.circuit is not Circuit.CLOSED
 
 

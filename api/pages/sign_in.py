@@ -15,7 +15,7 @@ from broker.administration import carry_out
 from broker.clock import now_ms
 from broker.errors import RateLimitedError
 from broker.ids import new_id
-from broker.rate_limits import Limit, LimitKind
+from broker.rate_limits import LimitKind, RateLimit
 
 router = APIRouter()
 TRIES_PER_PAIR = 10  # a minute, for one e-mail address from one place
@@ -85,9 +85,9 @@ async def _count_try(services: Services, email: str, address: str) -> None:
     """Raise RateLimitedError where somebody guesses."""
     email = email[:254]
     wanted = [
-        Limit(LimitKind.RATE, f"sign-in:{email}:{address}", TRIES_PER_PAIR, "Signing in"),
-        Limit(LimitKind.RATE, f"sign-in-from:{address}", TRIES_PER_VISITOR, "Signing in"),
-        Limit(LimitKind.RATE, f"sign-in-as:{email}", TRIES_PER_EMAIL, "Signing in"),
+        RateLimit(LimitKind.RATE, f"sign-in:{email}:{address}", TRIES_PER_PAIR, "Signing in"),
+        RateLimit(LimitKind.RATE, f"sign-in-from:{address}", TRIES_PER_VISITOR, "Signing in"),
+        RateLimit(LimitKind.RATE, f"sign-in-as:{email}", TRIES_PER_EMAIL, "Signing in"),
     ]
     now = now_ms()
     refusal = await services.limiter.take(wanted, new_id("try_"), now)

@@ -20,7 +20,7 @@ from broker import webhooks
 from broker.accounts import Principal, Scope
 from broker.clock import now_ms
 from broker.errors import ConflictError
-from broker.webhooks import DeliveryState, Redelivery, Replay, Wanted
+from broker.webhooks import DeliveryFilter, DeliveryReplay, DeliveryState, Redelivery
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # of ULIDs: github.com/ulid/spec
 _TIME_BITS = range(45, -1, -5)
@@ -63,10 +63,10 @@ def _wanted(
     status: DeliveryState | None = None,
     event_type: str | None = None,
     subject_id: Annotated[str | None, Query(description="The job it is about.")] = None,
-) -> Wanted:
+) -> DeliveryFilter:
     if event_type is not None:
         webhooks.check_events([event_type], param="event_type")
-    return Wanted(endpoint_id, status, event_type, subject_id)
+    return DeliveryFilter(endpoint_id, status, event_type, subject_id)
 
 
 def _created(
@@ -81,7 +81,7 @@ def _created(
 @router.get("")
 async def list_webhook_deliveries(
     request: Request,
-    wanted: Annotated[Wanted, Depends(_wanted)],
+    wanted: Annotated[DeliveryFilter, Depends(_wanted)],
     created: Annotated[CreationRange, Depends(_created)],
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: DeliveryCursor | None = None,
@@ -114,7 +114,7 @@ async def replay_webhook_deliveries(request: Request) -> Response:
     wanted = await reading.read_body(request, services, ReplayRequest, or_nothing=True)
     if wanted.endpoint_id is not None:
         await _check_open(services, principal, wanted.endpoint_id)
-    replay = Replay(
+    replay = DeliveryReplay(
         workspace_id=principal.workspace_id,
         now=now_ms(),
         endpoint_id=wanted.endpoint_id,

@@ -31,7 +31,7 @@ from broker.errors import InvalidRequestError, PermissionDeniedError
 from broker.webhooks import (
     EndpointChange,
     EndpointName,
-    EndpointWish,
+    EndpointOptions,
     NewWorkspaceSecret,
     Rotation,
     Scheme,
@@ -48,7 +48,7 @@ async def create_webhook_endpoint(request: Request) -> Response:
     principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     wanted = await reading.read_body(request, services, EndpointRequest)
     check_receiver(wanted.url, services.settings.allowed_networks, param="url")
-    wish = EndpointWish(**dict(wanted))
+    wish = EndpointOptions(**dict(wanted))
     row, secret = webhooks.new_endpoint(wish, principal.workspace_id, services.seal, now_ms())
     actor = actor_of(request, principal)
     made = await carry_out(

@@ -6,11 +6,11 @@ import orjson
 
 from broker.clock import seconds
 from broker.completion import Json
-from broker.security.encryption import Seal
+from broker.security.encryption import Encryption
 from broker.webhooks import DeliveryReport, DeliveryState
 
 
-def endpoint(row: Any, seal: Seal) -> Json:
+def endpoint(row: Any, seal: Encryption) -> Json:
     """An endpoint without its secret; of its headers the names, since values may be secrets."""
     return {
         "id": row.id,
@@ -33,7 +33,7 @@ def endpoint(row: Any, seal: Seal) -> Json:
     }
 
 
-def workspace_secret(row: Any, seal: Seal) -> Json:
+def workspace_secret(row: Any, seal: Encryption) -> Json:
     return {
         "object": "webhook_secret",
         "secret": seal.open(row.secret),

@@ -11,7 +11,7 @@ from broker.accounts.keys import hash_key
 from broker.accounts.users import ALL_SCOPES, CallerKind, Role, Scope
 from broker.clock import now_ms
 from broker.completion import Json
-from broker.routing.workspace_credentials import NO_KEYS, OwnKeys
+from broker.routing.workspace_credentials import NO_CREDENTIALS, WorkspaceCredentials
 from broker.storage.tables import ApiKey, Budget, Member, User, Workspace, table
 
 _keys = table(ApiKey)
@@ -75,7 +75,7 @@ class Principal:
     allowed_models: tuple[str, ...] | None = None  # slugs and patterns; None = all
     allowed_providers: frozenset[str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the workspace
-    own_keys: OwnKeys = NO_KEYS  # of providers, which it brings along
+    own_keys: WorkspaceCredentials = NO_CREDENTIALS  # of providers, which it brings along
     scopes: frozenset[Scope] = ALL_SCOPES
 
     @property

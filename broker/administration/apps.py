@@ -16,7 +16,7 @@ from broker.accounts import users as members
 from broker.accounts.audit import Act, Actor
 from broker.accounts.tokens import Purpose, Token
 from broker.administration import keys
-from broker.administration.keys import KeyWish
+from broker.administration.keys import KeyOptions
 from broker.completion import Json
 from broker.errors import InvalidRequestError, PermissionDeniedError
 from broker.security.signing import is_same
@@ -89,7 +89,7 @@ def exchange(
         if user is None or user.disabled or not may:
             raise PermissionDeniedError("Whoever allowed this may not any more.", param="code")
     columns = {**token.details["columns"], "created_by": token.user_id}
-    wish = KeyWish(token.workspace_id, token.details["name"], CallerKind.INFERENCE, columns)
+    wish = KeyOptions(token.workspace_id, token.details["name"], CallerKind.INFERENCE, columns)
     actor = Actor(token.user_id or "app", token.details["name"], address)
     return keys.create(connection, actor, wish), token.user_id
 

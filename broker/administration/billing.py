@@ -5,13 +5,13 @@ from sqlalchemy import Connection
 from broker.accounts import audit
 from broker.accounts.audit import Act, Actor
 from broker.billing import budgets, payments
-from broker.billing.budgets import BudgetName, BudgetWish, Limit
+from broker.billing.budgets import BudgetLimit, BudgetName, BudgetRequest
 from broker.billing.payments import Booked, Payment
 from broker.completion import Json
 from broker.money import usd
 
 
-def put_budget(connection: Connection, actor: Actor, wish: BudgetWish) -> Limit:
+def put_budget(connection: Connection, actor: Actor, wish: BudgetRequest) -> BudgetLimit:
     """Make or change a budget, and return where it stands."""
     name = BudgetName(wish.workspace_id, wish.scope, wish.subject_id, wish.reset)
     before = budgets.find_budget(connection, name)

@@ -118,11 +118,11 @@ TOLD = (
 
 NO_SCOPES = "[]"
 
-__all__ = ["KeyWish", "KnownKey", "change", "create", "delete"]
+__all__ = ["KeyOptions", "KnownKey", "change", "create", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
-class KeyWish:
+class KeyOptions:
     """A key to be made; `columns` as in `tables.ApiKey`."""
 
     workspace_id: str
@@ -131,7 +131,7 @@ class KeyWish:
     columns: Mapping[str, Any] = field(default_factory=dict)
 
 
-def create(connection: Connection, actor: Actor, wish: KeyWish) -> NewKey:
+def create(connection: Connection, actor: Actor, wish: KeyOptions) -> NewKey:
     """Make a key, with no scopes unless it names some.
 
     Raises where a management key is given an inference key's limits.

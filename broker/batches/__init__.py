@@ -7,14 +7,14 @@ batch), `results` and `assembly` (the result files), `endings` (stopping, ending
 """
 
 from broker.batches.assembly import Assembler
-from broker.batches.creation import BatchWish, Created, NewBatch, create_many, new_batch
+from broker.batches.creation import BatchOptions, Created, NewBatch, create_many, new_batch
 from broker.batches.endings import (
     Advance,
     BatchEnd,
     Removal,
     Stop,
     begin_finalizing_many,
-    call_off_many,
+    cancel_jobs_many,
     end_many,
     remove_many,
     stop_many,
@@ -29,10 +29,10 @@ __all__ = [
     "Advance",
     "Assembler",
     "BatchEnd",
+    "BatchOptions",
     "BatchPage",
     "BatchReport",
     "BatchState",
-    "BatchWish",
     "Created",
     "Findings",
     "Group",
@@ -48,7 +48,7 @@ __all__ = [
     "Wait",
     "begin_finalizing_many",
     "budget",
-    "call_off_many",
+    "cancel_jobs_many",
     "create_many",
     "end_many",
     "give_back",

@@ -89,7 +89,7 @@ _INSERT = insert(_batches)
 
 
 @dataclass(frozen=True, slots=True)
-class BatchWish:
+class BatchOptions:
     """What a caller asks of a batch as a whole."""
 
     endpoint: Operation
@@ -118,7 +118,7 @@ class Created:
 
 
 def new_batch(
-    wish: BatchWish,
+    wish: BatchOptions,
     principal: Principal,
     now: int,
     *,
@@ -202,7 +202,7 @@ def earlier(connection: Connection, row: Mapping[str, Any]) -> Created | None:
     return Created(known.id, replayed=True)
 
 
-def _fingerprint(wish: BatchWish, content: str, principal: Principal) -> str:
+def _fingerprint(wish: BatchOptions, content: str, principal: Principal) -> str:
     """Digest all that was asked: the same key with anything else is another request.
 
     So is the request of another caller, where either sees its own batches only.

@@ -103,12 +103,12 @@ def _begin_finalizing(connection: Connection, step: Advance) -> bool:
     return bool(marked.rowcount)
 
 
-def call_off_many(connection: Connection, steps: Sequence[Advance]) -> Sequence[int]:
+def cancel_jobs_many(connection: Connection, steps: Sequence[Advance]) -> Sequence[int]:
     """Cancel waiting jobs of these batches, a group of each; return how many."""
-    return [_call_off(connection, step) for step in steps]
+    return [_cancel_jobs(connection, step) for step in steps]
 
 
-def _call_off(connection: Connection, step: Advance) -> int:
+def _cancel_jobs(connection: Connection, step: Advance) -> int:
     row = _locked(connection, step.batch_id)
     waiting = waiting_jobs(connection, step.batch_id, CALL_OFF_GROUP)
     if waiting:

@@ -12,8 +12,8 @@ from broker.accounts import Principal
 from broker.batches.vocabulary import BatchState, StopReason, Wait
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
 from broker.jobs.error_envelope import envelope
-from broker.jobs.states import FINAL
-from broker.rate_limits import Limit, Limiter, limits_of
+from broker.jobs.states import TERMINAL
+from broker.rate_limits import Limiter, RateLimit, limits_of
 from broker.settings import Settings
 from broker.storage.tables import Batch, BatchLine, Generation, Job, table
 from broker.submission import NewJob
@@ -111,7 +111,7 @@ def _is_idle(connection: Connection, group: Group) -> bool:
     """Tell whether no line of a batch with a cap is open."""
     if group.budget is None:
         return False
-    final = [state.value for state in FINAL]
+    final = [state.value for state in TERMINAL]
     found = select(_jobs.c.id).where(
         _jobs.c.batch_id == group.batch_id, _jobs.c.state.not_in(final)
     )
@@ -226,7 +226,7 @@ def refusal(error: Exception) -> str:
 
 def budget(connection: Connection, batch_id: str, max_cost_nanos: int) -> int:
     """Return what is left of a cap: less what was settled, less what open lines hold."""
-    final = [state.value for state in FINAL]
+    final = [state.value for state in TERMINAL]
     held = select(func.coalesce(func.sum(_jobs.c.hold_nanos), 0)).where(
         _jobs.c.batch_id == batch_id, _jobs.c.state.not_in(final)
     )
@@ -247,14 +247,14 @@ class Allowed:
     """The lines at the beginning that may be taken in, and what was counted for their jobs."""
 
     lines: Sequence[ReadLine]
-    counted: Mapping[str, Sequence[Limit]]  # by job id
+    counted: Mapping[str, Sequence[RateLimit]]  # by job id
 
 
 async def let_in(
     limiter: Limiter, lines: Sequence[ReadLine], principal: Principal, settings: Settings, now: int
 ) -> Allowed:
     """Count lines against their key's and workspace's limits, up to the first that is full."""
-    counted: dict[str, Sequence[Limit]] = {}
+    counted: dict[str, Sequence[RateLimit]] = {}
     for place, line in enumerate(lines):
         if line.job is None:
             continue
@@ -276,5 +276,5 @@ async def give_back(limiter: Limiter, allowed: Allowed, made: Collection[str], n
             await limiter.give_back(limits, job_id, now)
 
 
-def _less_the_calls_share(limit: Limit) -> Limit:
+def _less_the_calls_share(limit: RateLimit) -> RateLimit:
     return replace(limit, most=limit.most - limit.most // CALLS_SHARE)

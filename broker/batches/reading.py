@@ -19,12 +19,12 @@ from broker.jobs.error_envelope import envelope
 from broker.providers.endpoint_stats import NO_SNAPSHOT, Snapshot
 from broker.queues import Lane
 from broker.requests.operations import Operation
-from broker.routing import Circumstances, cache_affinity
+from broker.routing import RoutingContext, cache_affinity
 from broker.settings import Settings
 from broker.storage.database import Database
 from broker.storage.files import FileStore
 from broker.storage.files.store import PIECE
-from broker.submission import NewJob, Wish
+from broker.submission import JobOptions, NewJob
 from broker.submission.admission import admit
 
 GROUP_LINES = 40
@@ -77,7 +77,7 @@ class Reader:
         return presets.merged(body, content)
 
     def _job(self, line: Line, body: Json, batch: Any, principal: Principal) -> NewJob:
-        wish = Wish(
+        wish = JobOptions(
             operation=_operation(line, batch),
             lane=Lane.BATCH,
             deadline=batch.expires_at,
@@ -89,7 +89,7 @@ class Reader:
                 _operation(line, batch) is Operation.CHAT and presets.is_prompted(line.body, body)
             ),
         )
-        now = Circumstances(self.snapshot, seed=cache_affinity.seed(batch.id, body))
+        now = RoutingContext(self.snapshot, seed=cache_affinity.seed(batch.id, body))
         job = admit(body, wish, principal, self.catalog, self.settings, inside="body", now=now)
         return job if batch.max_cost_nanos is None else _holding_the_most(job)
 

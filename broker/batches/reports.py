@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy import Connection, and_, func, or_, select
 
 from broker.batches.vocabulary import OPEN, BatchState, StopReason
-from broker.jobs.states import AT_REST, FINAL, WAITING, JobState
+from broker.jobs.states import INACTIVE, TERMINAL, WAITING, JobState
 from broker.queues import NATIVE_LANE
 from broker.storage.tables import Batch, BatchLine, Generation, Job, JobPayload, table
 
@@ -21,11 +21,11 @@ _jobs = table(Job)
 _payloads = table(JobPayload)
 _generations = table(Generation)
 
-_WAITING_OR_RUNNING = [state.value for state in JobState if state not in AT_REST]
+_WAITING_OR_RUNNING = [state.value for state in JobState if state not in INACTIVE]
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class BatchTotals:
     """What a batch has done. Lines are counted by custom_id, money and tokens by job."""
 
     total: int
@@ -41,7 +41,7 @@ class Totals:
     byok_cost_nanos: int = 0  # and what their providers take for them
 
     @classmethod
-    def stored(cls, text: str) -> "Totals":
+    def stored(cls, text: str) -> "BatchTotals":
         return cls(**orjson.loads(text))
 
     def text(self) -> str:
@@ -66,7 +66,7 @@ class BatchReport:
     """A batch as its owner sees it, in rows."""
 
     row: Any
-    totals: Totals
+    totals: BatchTotals
 
 
 def find(connection: Connection, workspace_id: str, batch_id: str) -> BatchReport | None:
@@ -130,15 +130,15 @@ def ended_before(
     return connection.execute(query.limit(most)).scalars().all()
 
 
-def totals(connection: Connection, row: Any) -> Totals:
+def totals(connection: Connection, row: Any) -> BatchTotals:
     """Count what a batch has done, or give what was counted when it ended."""
     if row.totals is not None:
-        return Totals.stored(row.totals)
+        return BatchTotals.stored(row.totals)
     counts = _counts(connection, row.id)
-    ended = sum(counts.get(state.value, 0) for state in AT_REST)
+    ended = sum(counts.get(state.value, 0) for state in INACTIVE)
     completed = counts.get(JobState.COMPLETED.value, 0)
     usage = _usage(connection, row.id)
-    return Totals(
+    return BatchTotals(
         total=row.lines_total,
         completed=completed,
         failed=ended - completed + counts.get(None, 0),
@@ -187,7 +187,7 @@ def unfinished(connection: Connection, batch_id: str) -> bool:
 
 def has_failed_line(connection: Connection, batch_id: str) -> bool:
     """Tell whether a line of the batch has failed, as a job or before it became one."""
-    failed = [state.value for state in FINAL if state is not JobState.COMPLETED]
+    failed = [state.value for state in TERMINAL if state is not JobState.COMPLETED]
     if _has_job_in(connection, batch_id, failed):
         return True
     refused = select(_lines.c.number).where(
@@ -250,7 +250,7 @@ def lines(
         .limit(most)
     )
     if ended:
-        at_rest = [state.value for state in AT_REST]
+        at_rest = [state.value for state in INACTIVE]
         query = query.where(_lines.c.job_id.is_(None) | _jobs.c.state.in_(at_rest))
     if ended_after is not None:
         query = query.where(_lines.c.job_id.is_(None) | (_jobs.c.ended_at >= ended_after))

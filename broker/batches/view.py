@@ -4,7 +4,7 @@ from typing import Any
 
 import orjson
 
-from broker.batches.reports import BatchReport, Totals
+from broker.batches.reports import BatchReport, BatchTotals
 from broker.batches.vocabulary import BatchState
 from broker.clock import seconds
 from broker.completion import Json
@@ -64,7 +64,7 @@ def batch(report: BatchReport) -> Json:
     }  # fmt: skip
 
 
-def usage(totals: Totals) -> Json:
+def usage(totals: BatchTotals) -> Json:
     """Tokens under OpenAI's names and OpenRouter's, with the cost: the sum of the lines'.
 
     `is_byok` where a line was answered on a key of the workspace's own, as in a line's own usage.

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select
 
 from broker import webhooks
 from broker.billing import budgets
-from broker.billing.budgets import Limit
+from broker.billing.budgets import BudgetLimit
 from broker.clock import moment
 from broker.money import usd
 from broker.storage.tables import BudgetNotice, table
@@ -48,11 +48,11 @@ def _notify(connection: Connection, now: int) -> int:
     return len(due)
 
 
-def _reached(limit: Limit) -> int:
+def _reached(limit: BudgetLimit) -> int:
     return max((each for each in THRESHOLDS if limit.spent * 100 >= limit.nanos * each), default=0)
 
 
-def _told(connection: Connection, limits: Sequence[Limit]) -> dict[tuple[str, int], int]:
+def _told(connection: Connection, limits: Sequence[BudgetLimit]) -> dict[tuple[str, int], int]:
     """The highest threshold that was announced, by budget and beginning of its period."""
     query = select(_notices.c.budget_id, _notices.c.starts_at, _notices.c.threshold).where(
         _notices.c.budget_id.in_([limit.id for limit in limits])
@@ -63,7 +63,7 @@ def _told(connection: Connection, limits: Sequence[Limit]) -> dict[tuple[str, in
     return told
 
 
-def _row(limit: Limit, threshold: int, now: int) -> dict[str, Any]:
+def _row(limit: BudgetLimit, threshold: int, now: int) -> dict[str, Any]:
     return {
         "budget_id": limit.id,
         "starts_at": starts_at(limit.reset, now),
@@ -72,7 +72,7 @@ def _row(limit: Limit, threshold: int, now: int) -> dict[str, Any]:
     }
 
 
-def _event(limit: Limit, threshold: int, now: int) -> webhooks.WebhookEvent:
+def _event(limit: BudgetLimit, threshold: int, now: int) -> webhooks.WebhookEvent:
     until = ends_at(limit.reset, now)
     data = {
         "id": limit.id,

@@ -34,7 +34,7 @@ class Scope(StrEnum):
 
 
 @dataclass(slots=True)
-class Limit:
+class BudgetLimit:
     """A budget, or a key's own limit, and where it stands. Nano-dollars."""
 
     id: str
@@ -66,7 +66,7 @@ def limits_of(
     key_ids: Collection[str] = (),
     *,
     soft: bool,
-) -> list[Limit]:
+) -> list[BudgetLimit]:
     """Return the budgets of these workspaces (None: of all), and the limits of these keys.
 
     Without their sums, see `fill`. Soft budgets only where they are asked for.
@@ -82,7 +82,7 @@ def limits_of(
 
 def budgets_of_keys(
     connection: Connection, workspaces: Mapping[str, str], now: int
-) -> dict[str, list[Limit]]:
+) -> dict[str, list[BudgetLimit]]:
     """Return the budgets, soft ones too, that apply to each key, and where they stand.
 
     `workspaces` says of each key's id whose it is. A key's own limit is not among them.
@@ -95,14 +95,14 @@ def budgets_of_keys(
     }
 
 
-def limit_of_budget(connection: Connection, row: Any) -> Limit:
+def limit_of_budget(connection: Connection, row: Any) -> BudgetLimit:
     scope = Scope(row.scope)
     key_ids: Collection[str] | None = None
     if scope is Scope.KEY:
         key_ids = {row.subject_id}
     elif scope is Scope.MEMBER:
         key_ids = _keys_of(connection, row.workspace_id, row.subject_id)
-    return Limit(
+    return BudgetLimit(
         row.id,
         row.workspace_id,
         scope,
@@ -124,15 +124,15 @@ def _keys_of(connection: Connection, workspace_id: str, user_id: str) -> frozens
     return frozenset(connection.execute(query).scalars())
 
 
-def _key_limits(connection: Connection, key_ids: Collection[str]) -> list[Limit]:
+def _key_limits(connection: Connection, key_ids: Collection[str]) -> list[BudgetLimit]:
     if not key_ids:
         return []
     query = select(_keys).where(_keys.c.id.in_(key_ids), _keys.c.limit_nanos.is_not(None))
     return [_limit_of_key(row) for row in connection.execute(query)]
 
 
-def _limit_of_key(row: Any) -> Limit:
-    return Limit(
+def _limit_of_key(row: Any) -> BudgetLimit:
+    return BudgetLimit(
         row.id,
         row.workspace_id,
         Scope.KEY,
@@ -144,7 +144,7 @@ def _limit_of_key(row: Any) -> Limit:
     )
 
 
-def limits_of_used_keys(connection: Connection, now: int) -> list[Limit]:
+def limits_of_used_keys(connection: Connection, now: int) -> list[BudgetLimit]:
     """Return the own limits of keys that were used today or yesterday, with what is spent."""
     used = exists().where(
         _rollups.c.api_key_id == _keys.c.id,
@@ -161,7 +161,7 @@ def limits_of_used_keys(connection: Connection, now: int) -> list[Limit]:
     return limits
 
 
-def fill(connection: Connection, limits: Sequence[Limit], now: int) -> None:
+def fill(connection: Connection, limits: Sequence[BudgetLimit], now: int) -> None:
     """Look up what is spent in each limit's period and held for open jobs."""
     held = ledger.totals(connection, [each.workspace_id for each in limits])
     counted = {id_ for each in limits for id_ in each.key_ids or ()}
@@ -186,7 +186,7 @@ ORDER = (Reset.DAILY, Reset.WEEKLY, Reset.MONTHLY, Reset.LIFETIME)
 
 
 @dataclass(frozen=True, slots=True)
-class BudgetWish:
+class BudgetRequest:
     """What a budget is to be; `nanos` and `soft` do not name it."""
 
     workspace_id: str
@@ -198,7 +198,7 @@ class BudgetWish:
     now: int
 
 
-def put_budget(connection: Connection, wish: BudgetWish) -> Limit:
+def put_budget(connection: Connection, wish: BudgetRequest) -> BudgetLimit:
     """Make a budget, or change the one of the same subject and period.
 
     Raises InvalidRequestError where a longer period would allow less than a shorter one: OpenRouter
@@ -227,7 +227,7 @@ def put_budget(connection: Connection, wish: BudgetWish) -> Limit:
     return limit
 
 
-def _check_order(wish: BudgetWish, others: dict[Reset, int]) -> None:
+def _check_order(wish: BudgetRequest, others: dict[Reset, int]) -> None:
     for reset, nanos in others.items():
         is_longer = ORDER.index(reset) > ORDER.index(wish.reset)
         wrong = nanos <= wish.nanos if is_longer else nanos >= wish.nanos
@@ -264,7 +264,7 @@ def remove_budget(connection: Connection, name: BudgetName) -> bool:
     return bool(gone.rowcount)
 
 
-def workspace_budgets(connection: Connection, workspace_id: str, now: int) -> list[Limit]:
+def workspace_budgets(connection: Connection, workspace_id: str, now: int) -> list[BudgetLimit]:
     """Return a workspace's budgets of every scope and where they stand, shortest period first."""
     query = select(_budgets).where(_budgets.c.workspace_id == workspace_id)
     rows = connection.execute(query.order_by(_budgets.c.scope.desc(), _budgets.c.id)).all()

@@ -7,8 +7,8 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from broker.billing import budgets, ledger
-from broker.billing.budgets import Limit, Scope
-from broker.billing.ledger import Totals
+from broker.billing.budgets import BudgetLimit, Scope
+from broker.billing.ledger import LedgerTotals
 from broker.clock import moment
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
 from broker.money import usd
@@ -64,23 +64,25 @@ class Need:
         return f"This job may cost {usd(nanos):.6f} USD ({why})"
 
 
-class Purse:
+class FundsCheck:
     """What payers may still hold, until the transaction ends."""
 
-    def __init__(self, balances: dict[str, Totals], limits: list[Limit], now: int) -> None:
+    def __init__(
+        self, balances: dict[str, LedgerTotals], limits: list[BudgetLimit], now: int
+    ) -> None:
         self._left = {id_: totals.available for id_, totals in balances.items()}
         self._held = {id_: totals.held for id_, totals in balances.items()}
         self._limits = limits
         self._now = now
 
     @classmethod
-    def open(cls, connection: Connection, payers: Iterable[Payer], now: int) -> "Purse":
+    def open(cls, connection: Connection, payers: Iterable[Payer], now: int) -> "FundsCheck":
         """Lock and look up what limits these payers: nothing, for those whom nothing limits."""
         everybody = list(payers)
         counted = {each.workspace_id for each in everybody if not each.unlimited}
         budgeted = [each for each in everybody if each.budgeted]
         ledger.lock(connection, counted | {each.workspace_id for each in budgeted})
-        limits: list[Limit] = []
+        limits: list[BudgetLimit] = []
         if budgeted:
             workspaces = {each.workspace_id for each in budgeted}
             keys = {each.api_key_id for each in budgeted}
@@ -143,7 +145,7 @@ class Purse:
         )
 
 
-def _over_limit(limit: Limit, need: Need, now: int) -> WaybillError:
+def _over_limit(limit: BudgetLimit, need: Need, now: int) -> WaybillError:
     """A key's limit is a 402 and any other budget a 403, as OpenRouter types them."""
     until = ends_at(limit.reset, now)
     again = "" if until is None else f" It begins anew at {moment(until)}."

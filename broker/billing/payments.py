@@ -39,7 +39,7 @@ class Booked:
     """What became of a payment, and what the workspace has now."""
 
     is_new: bool  # False: it had been booked before
-    totals: ledger.Totals
+    totals: ledger.LedgerTotals
 
 
 def fee_of(nanos: int, settings: Settings) -> int:
@@ -147,5 +147,5 @@ def _find(connection: Connection, workspace_id: str, kind: str, reference: str) 
     ).first()
 
 
-def _totals(connection: Connection, workspace_id: str) -> ledger.Totals:
+def _totals(connection: Connection, workspace_id: str) -> ledger.LedgerTotals:
     return ledger.totals(connection, [workspace_id])[workspace_id]

@@ -163,7 +163,7 @@ SETS = ("input_modalities", "supported_parameters")
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ImportedOffer:
     """What an import said of an endpoint, from when on (Unix ms)."""
 
     source: str
@@ -224,7 +224,7 @@ def imported_from(connection: Connection, source: str, now: int) -> list[Endpoin
     return [key for key, (_, said_by) in _current(connection, now).items() if said_by == source]
 
 
-def history(connection: Connection, provider: str, model: str) -> list[Said]:
+def history(connection: Connection, provider: str, model: str) -> list[ImportedOffer]:
     """Return all that imports which count have said of an endpoint, oldest first."""
     rows = connection.execute(
         _SAID.where(
@@ -233,7 +233,7 @@ def history(connection: Connection, provider: str, model: str) -> list[Said]:
             _imports.c.undone_at.is_(None),
         ).order_by(*_IN_ORDER)
     )
-    return [Said(row.source, row.effective_from, _read(row)) for row in rows]
+    return [ImportedOffer(row.source, row.effective_from, _read(row)) for row in rows]
 
 
 def _current(connection: Connection, now: int) -> dict[EndpointKey, tuple[Offer, str]]:

@@ -11,7 +11,7 @@ from typing import TypeVar
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.catalog import imports
 from broker.catalog.declared import declared_model
 from broker.catalog.lookup import Catalog
@@ -186,7 +186,7 @@ class LiveCatalog:
 
     async def close(self) -> None:
         if self._task is not None:
-            await stopped([self._task])
+            await end_tasks([self._task])
 
     async def refresh(self) -> bool:
         """Load again if something has changed; return whether it had."""

@@ -12,7 +12,7 @@ from broker.providers.configuration import Provider
 from broker.providers.endpoints import Endpoint
 from broker.providers.vendors import vendors
 from broker.requests.operations import Interface, Operation, gives, may_give, serves, speaks
-from broker.routing import NO_NEEDS, ROUTERS, Needs, native_batches, suits
+from broker.routing import NO_REQUIREMENTS, ROUTERS, Requirements, native_batches, suits
 from broker.routing.preferences import missing_variant, split_variant
 
 MOST_COMPARED = 100  # characters of a name that are compared with the others
@@ -103,7 +103,7 @@ class Catalog:
         slugs: Sequence[str],
         operation: Operation = Operation.CHAT,
         also: Collection[str] = (),
-        needs: Needs = NO_NEEDS,
+        needs: Requirements = NO_REQUIREMENTS,
     ) -> dict[str, Sequence[Endpoint]]:
         """Return the endpoints of each slug that serve the operation.
 
@@ -161,7 +161,7 @@ class Catalog:
         if name in self.everything:
             return name
         if name.startswith(LATEST):
-            return self._latest(name, self.models, Operation.CHAT, NO_NEEDS)
+            return self._latest(name, self.models, Operation.CHAT, NO_REQUIREMENTS)
         found = self._namer.find(name)
         return found if found in self.everything else None
 
@@ -209,7 +209,7 @@ class Catalog:
         return provider is not None and native_batches.takes(provider.batches, operation)
 
     def _routed(
-        self, name: str, operation: Operation, also: Collection[str], needs: Needs
+        self, name: str, operation: Operation, also: Collection[str], needs: Requirements
     ) -> Sequence[Endpoint]:
         """Return the endpoints of a name, with or without a suffix that says how to route it."""
         if len(name) > LONGEST_NAME:
@@ -221,7 +221,7 @@ class Catalog:
         return self._endpoints_of(name, also) or self._endpoints_of(plain, also)
 
     def _latest(
-        self, name: str, offered: Mapping[str, Model], operation: Operation, needs: Needs
+        self, name: str, offered: Mapping[str, Model], operation: Operation, needs: Requirements
     ) -> str | None:
         """Return the newest of a family that serves the request; the newest if none does."""
         family = name.removeprefix(LATEST)

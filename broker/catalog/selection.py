@@ -12,7 +12,7 @@ from typing import TypeAlias
 from broker.catalog.models import Model
 from broker.errors import InvalidRequestError
 from broker.pricing import Price
-from broker.providers.endpoint_stats import NO_SNAPSHOT, Evidence, Snapshot
+from broker.providers.endpoint_stats import NO_SNAPSHOT, EndpointStats, Snapshot
 
 
 @cache
@@ -63,7 +63,7 @@ USUAL_OUTPUTS = frozenset({"text"})
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class ListingFilter:
     """What a caller wants to see; None and empty mean: whatever."""
 
     q: str | None = None
@@ -86,7 +86,7 @@ class Wanted:
 
 
 def selected(
-    models: Iterable[Model], wanted: Wanted, *, names: Mapping[str, str], now: int
+    models: Iterable[Model], wanted: ListingFilter, *, names: Mapping[str, str], now: int
 ) -> list[Model]:
     """Return the models that pass every filter. `names` are providers' by slug, `now` Unix seconds.
 
@@ -107,7 +107,7 @@ def selected(
     ]
 
 
-def _passes(model: Model, wanted: Wanted) -> bool:
+def _passes(model: Model, wanted: ListingFilter) -> bool:
     author = author_of(model)
     parameters = model.supported_parameters
     return (
@@ -128,7 +128,7 @@ def _passes(model: Model, wanted: Wanted) -> bool:
     )
 
 
-def _is_priced(price: Price, wanted: Wanted) -> bool:
+def _is_priced(price: Price, wanted: ListingFilter) -> bool:
     prompt, completion = price.prompt / MILLION_DOLLARS, price.completion / MILLION_DOLLARS
     return (
         (wanted.min_price is None or prompt >= wanted.min_price)
@@ -138,7 +138,7 @@ def _is_priced(price: Price, wanted: Wanted) -> bool:
     )
 
 
-def _is_of_age(model: Model, wanted: Wanted, now: int) -> bool:
+def _is_of_age(model: Model, wanted: ListingFilter, now: int) -> bool:
     if wanted.min_age_days is None and wanted.max_age_days is None:
         return True
     days = (now - model.created) / DAY_SECONDS
@@ -148,7 +148,7 @@ def _is_of_age(model: Model, wanted: Wanted, now: int) -> bool:
     )
 
 
-def _is_served(model: Model, wanted: Wanted, names: Mapping[str, str]) -> bool:
+def _is_served(model: Model, wanted: ListingFilter, names: Mapping[str, str]) -> bool:
     """Tell whether one endpoint is of a wanted provider and keeps nothing, if that is wanted."""
     asked = {each.lower() for each in wanted.providers}
     return any(
@@ -195,16 +195,16 @@ def _average(model: Model, _: Snapshot) -> float:
 
 
 def _latency(model: Model, snapshot: Snapshot) -> float:
-    known = [e.latency_30m.p50 for e in _evidence(model, snapshot) if e.latency_30m]
+    known = [e.latency_30m.p50 for e in _stats(model, snapshot) if e.latency_30m]
     return min(known, default=float("inf"))
 
 
 def _throughput(model: Model, snapshot: Snapshot) -> float:
-    known = [e.throughput_30m.p50 for e in _evidence(model, snapshot) if e.throughput_30m]
+    known = [e.throughput_30m.p50 for e in _stats(model, snapshot) if e.throughput_30m]
     return -max(known, default=0.0)
 
 
-def _evidence(model: Model, snapshot: Snapshot) -> list[Evidence]:
+def _stats(model: Model, snapshot: Snapshot) -> list[EndpointStats]:
     return [snapshot.of(each.provider, model.slug) for each in model.endpoints]
 
 

@@ -7,8 +7,8 @@ decided in `broker.routing.workspace_credentials`.
 from broker.credentials.live import LiveCredentials
 from broker.credentials.records import (
     CredentialFilter,
+    CredentialRefusal,
     NewCredential,
-    Refusal,
     change,
     create,
     delete,
@@ -20,9 +20,9 @@ from broker.credentials.records import (
 
 __all__ = [
     "CredentialFilter",
+    "CredentialRefusal",
     "LiveCredentials",
     "NewCredential",
-    "Refusal",
     "change",
     "create",
     "delete",

@@ -14,10 +14,10 @@ import orjson
 import structlog
 
 from broker.accounts import Principal
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.credentials import records
-from broker.routing.workspace_credentials import OwnKey, OwnKeys
-from broker.security.encryption import Seal
+from broker.routing.workspace_credentials import WorkspaceCredential, WorkspaceCredentials
+from broker.security.encryption import Encryption
 from broker.security.redaction import learn
 from broker.storage.database import Database
 
@@ -29,12 +29,12 @@ log = structlog.get_logger()
 class LiveCredentials:
     """Every key as it was a moment ago; `refresh` looks whether anything has changed."""
 
-    def __init__(self, database: Database, seal: Seal, lit: Collection[str]) -> None:
+    def __init__(self, database: Database, seal: Encryption, lit: Collection[str]) -> None:
         self._database = database
         self._seal = seal
         self._lit = frozenset(lit)  # providers that the installation can call itself
         self._version: tuple[int, int] | None = None
-        self._of: dict[str, dict[str, list[OwnKey]]] = {}  # by workspace and provider
+        self._of: dict[str, dict[str, list[WorkspaceCredential]]] = {}  # by workspace and provider
         self._sealed: dict[str, str] = {}
         self._open: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
@@ -45,7 +45,7 @@ class LiveCredentials:
 
     async def close(self) -> None:
         if self._task is not None:
-            await stopped([self._task])
+            await end_tasks([self._task])
 
     async def refresh(self) -> bool:
         """Read again if anything has changed; return whether it had."""
@@ -65,7 +65,7 @@ class LiveCredentials:
             slug: [each for each in keys if each.is_for(principal.api_key_id, principal.user_id)]
             for slug, keys in found.items()
         }
-        own = OwnKeys(mine, unlit=frozenset(mine) - self._lit)
+        own = WorkspaceCredentials(mine, unlit=frozenset(mine) - self._lit)
         return replace(principal, own_keys=own)
 
     def secret(self, credential_id: str) -> str | None:
@@ -96,9 +96,11 @@ class LiveCredentials:
             await asyncio.sleep(REFRESH_SECONDS)
 
     def _take(self, rows: Sequence[Any]) -> None:
-        known: dict[str, dict[str, list[OwnKey]]] = defaultdict(lambda: defaultdict(list))
+        known: dict[str, dict[str, list[WorkspaceCredential]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
         for row in rows:
-            known[row.workspace_id][row.provider].append(_own_key(row))
+            known[row.workspace_id][row.provider].append(_workspace_credential(row))
         sealed = {row.id: row.sealed for row in rows if not row.disabled}
         self._open = {
             id_: key for id_, key in self._open.items() if self._sealed.get(id_) == sealed.get(id_)
@@ -106,8 +108,8 @@ class LiveCredentials:
         self._of, self._sealed = {id_: dict(each) for id_, each in known.items()}, sealed
 
 
-def _own_key(row: Any) -> OwnKey:
-    return OwnKey(
+def _workspace_credential(row: Any) -> WorkspaceCredential:
+    return WorkspaceCredential(
         row.id,
         row.provider,
         row.name or row.label,

@@ -10,7 +10,7 @@ from sqlalchemy import delete as delete_from
 from broker.clock import now_ms
 from broker.errors import InvalidRequestError
 from broker.ids import new_id
-from broker.security.encryption import Seal
+from broker.security.encryption import Encryption
 from broker.security.secret_values import LONGEST, InvalidSecretError, clean_secret
 from broker.storage.tables import ProviderCredential, WebhookEndpoint, WebhookSecret, table
 
@@ -53,7 +53,7 @@ class CredentialFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class CredentialRefusal:
     """A provider's no to a key; `for_good` disables it."""
 
     credential_id: str
@@ -130,12 +130,14 @@ def delete(connection: Connection, credential_id: str) -> bool:
     return bool(done.rowcount)
 
 
-def refuse_many(connection: Connection, refusals: Sequence[Refusal]) -> Sequence[Any | None]:
+def refuse_many(
+    connection: Connection, refusals: Sequence[CredentialRefusal]
+) -> Sequence[Any | None]:
     """Note what providers said; return the rows of keys that are disabled by it, here and now."""
     return [_refuse(connection, each) for each in refusals]
 
 
-def _refuse(connection: Connection, refusal: Refusal) -> Any | None:
+def _refuse(connection: Connection, refusal: CredentialRefusal) -> Any | None:
     why = refusal.why[:MOST_ERROR]
     values: dict[str, Any] = {"last_error": why, "last_error_at": refusal.now}
     if refusal.for_good:
@@ -177,7 +179,7 @@ SEALED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (
 """Every table with sealed columns, and what names its rows."""
 
 
-def rotate(connection: Connection, seal: Seal) -> int:
+def rotate(connection: Connection, seal: Encryption) -> int:
     """Seal everything with the newest key, in one transaction; return how many secrets there were.
 
     Raises UnavailableError where a secret opens with none of the keys: then nothing is changed.
@@ -186,7 +188,7 @@ def rotate(connection: Connection, seal: Seal) -> int:
 
 
 def _rotate(
-    connection: Connection, seal: Seal, table: Any, key: str, names: tuple[str, ...]
+    connection: Connection, seal: Encryption, table: Any, key: str, names: tuple[str, ...]
 ) -> int:
     columns = [table.c[name] for name in (key, *names)]
     done = 0

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, bindparam, func, or_, select, update
 
 from broker.dispatch.due import DUE, DUE_GROUP, HEADS, NEXT_IN_LINE, DueJob, Head, waiting_providers
-from broker.dispatch.fair_queue import Line, Turns, batch_of
+from broker.dispatch.fair_queue import FairTurns, Flow, batch_of
 from broker.dispatch.queue_depth import Feeding
 from broker.jobs.states import WAITING, JobState
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, Lane, Ready
@@ -27,7 +27,7 @@ CHUNK = 16  # jobs read from a line at a time
 
 RUNNING_BATCHES = ("validating", "in_progress")  # of a batch in another state nothing more goes
 
-Place: TypeAlias = tuple[str, str]
+QueueKey: TypeAlias = tuple[str, str]
 """A provider's slug and a lane."""
 
 _jobs = table(Job)
@@ -58,8 +58,8 @@ _DISPATCHED = (
 class Memory:
     """Whose turn it is at each provider: kept by whoever leads, and new with a new leader."""
 
-    turns: dict[Place, Turns] = field(default_factory=dict)
-    after: dict[Place, str] = field(default_factory=dict)  # the last line looked at
+    turns: dict[QueueKey, FairTurns] = field(default_factory=dict)
+    after: dict[QueueKey, str] = field(default_factory=dict)  # the last line looked at
     feeding: Feeding = field(default_factory=Feeding)
 
 
@@ -102,7 +102,7 @@ def _feed(connection: Connection, look: Due) -> list[DueJob]:
     chosen: list[DueJob] = []
     for place, here in heads.items():
         sources = [
-            Line(head.line, _Source(connection, look.now, place, head.line, budgets))
+            Flow(head.line, _Source(connection, look.now, place, head.line, budgets))
             for head in here
             if head.earliest <= look.now
         ]
@@ -121,13 +121,13 @@ def _room(look: Due, provider: str, on_queue: int) -> int:
 
 
 def _in_turns(
-    connection: Connection, look: Due, place: Place, lines: Sequence[Line[DueJob]], room: int
+    connection: Connection, look: Due, place: QueueKey, lines: Sequence[Flow[DueJob]], room: int
 ) -> list[DueJob]:
     """Choose up to `room` jobs of one provider and lane."""
     if not lines or room <= 0:
         return []
     weights = _weights(connection, {line.workspace_id for line in lines})
-    return look.memory.turns.setdefault(place, Turns()).choose(lines, weights, room)
+    return look.memory.turns.setdefault(place, FairTurns()).choose(lines, weights, room)
 
 
 def _batch_budgets(connection: Connection, heads: Iterable[Head]) -> dict[str, int]:
@@ -152,7 +152,7 @@ def _batch_budgets(connection: Connection, heads: Iterable[Head]) -> dict[str, i
     }
 
 
-def _heads(connection: Connection, look: Due, place: Place) -> list[Head]:
+def _heads(connection: Connection, look: Due, place: QueueKey) -> list[Head]:
     """Return the lines of a place, MOST_LINES at most, going on where the last look ended."""
     wanted: dict[str, Any] = {"provider": place[0], "lane": place[1], "most": MOST_LINES}
     wanted |= {"now": look.now, "until": look.now + FED_PATIENCE_MS}
@@ -177,7 +177,7 @@ class _Source:
     """A line's due jobs, read a few at a time, as far as its batch may have more in flight."""
 
     def __init__(
-        self, connection: Connection, now: int, place: Place, line: str, budgets: dict[str, int]
+        self, connection: Connection, now: int, place: QueueKey, line: str, budgets: dict[str, int]
     ) -> None:
         self._connection = connection
         self._where = {"provider": place[0], "lane": place[1], "line": line, "now": now}

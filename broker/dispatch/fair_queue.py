@@ -13,7 +13,7 @@ Item = TypeVar("Item")
 Item_co = TypeVar("Item_co", covariant=True)
 
 
-def line_of(workspace_id: str, batch_id: str | None, priority: int) -> str:
+def flow_of(workspace_id: str, batch_id: str | None, priority: int) -> str:
     """Return the line a job waits in: those of one workspace, batch and priority, oldest first."""
     return f"{workspace_id}/{batch_id or ''}/{priority}"
 
@@ -30,7 +30,7 @@ class Source(Protocol[Item_co]):
 
 
 @dataclass(frozen=True, slots=True)
-class Line(Generic[Item]):
+class Flow(Generic[Item]):
     """Jobs of one workspace, batch and priority."""
 
     key: str
@@ -46,7 +46,7 @@ class Line(Generic[Item]):
 
 
 @dataclass(slots=True)
-class Turns:
+class FairTurns:
     """Remembers whose turn it is at one provider; forgets those of whom nothing waits."""
 
     served: dict[str, float] = field(default_factory=dict)  # by workspace
@@ -54,10 +54,10 @@ class Turns:
     clock: int = 0
 
     def choose(
-        self, lines: Iterable[Line[Item]], weights: Mapping[str, float], room: int
+        self, lines: Iterable[Flow[Item]], weights: Mapping[str, float], room: int
     ) -> list[Item]:
         """Take up to `room` jobs from these lines, in turns."""
-        waiting: dict[str, list[Line[Item]]] = {}
+        waiting: dict[str, list[Flow[Item]]] = {}
         for line in lines:
             waiting.setdefault(line.workspace_id, []).append(line)
         self._meet(waiting)
@@ -70,7 +70,7 @@ class Turns:
                 self.served[workspace] += 1 / weights.get(workspace, 1)
         return chosen
 
-    def _meet(self, waiting: Mapping[str, list[Line[Item]]]) -> None:
+    def _meet(self, waiting: Mapping[str, list[Flow[Item]]]) -> None:
         """Forget who is gone; let who is new start level with who is furthest behind."""
         known = {each: self.served[each] for each in waiting if each in self.served}
         start = min(known.values(), default=0.0)
@@ -78,7 +78,7 @@ class Turns:
         keys = {line.key for lines in waiting.values() for line in lines}
         self.turn = {key: turn for key, turn in self.turn.items() if key in keys}
 
-    def _take(self, waiting: dict[str, list[Line[Item]]], workspace: str) -> Item | None:
+    def _take(self, waiting: dict[str, list[Flow[Item]]], workspace: str) -> Item | None:
         """Take from the workspace's line whose turn it is; a line that gives nothing is dropped."""
         lines = waiting[workspace]
         line = min(lines, key=lambda each: (-each.priority, self.turn.get(each.key, 0), each.key))

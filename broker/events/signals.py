@@ -15,7 +15,7 @@ _ENDED = "waybill:ended"  # jobs since the beginning, for counters that never fa
 SILENCE_SECONDS = 30
 
 
-async def call_off(redis: Redis, job_id: str, *, waits: bool) -> None:
+async def cancel_job(redis: Redis, job_id: str, *, waits: bool) -> None:
     """Tell all workers that the caller of this job cancelled it.
 
     `waits`: its provider may still state the usage, see `workers.attempt.cost`.
@@ -23,7 +23,7 @@ async def call_off(redis: Redis, job_id: str, *, waits: bool) -> None:
     await redis.publish(CALLED_OFF_CHANNEL, job_id if waits else f"{job_id} now")
 
 
-def read_call_off(message: bytes) -> tuple[str, bool]:
+def read_cancellation(message: bytes) -> tuple[str, bool]:
     """Return the job of such a message, and whether its usage may be waited for."""
     job_id, _, urgency = message.decode().partition(" ")
     return job_id, not urgency

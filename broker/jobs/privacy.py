@@ -43,7 +43,7 @@ def store_of(
     return None if strictest is Store.FULL else strictest.value
 
 
-def forgotten_before(workspace: Mapping[str, Any], default_days: int, now: int) -> int | None:
+def deleted_before(workspace: Mapping[str, Any], default_days: int, now: int) -> int | None:
     """Return until when jobs must have ended to be forgotten (Unix ms); None = no job is."""
     days = workspace.get("retention_days")
     days = days if isinstance(days, int) and days > 0 else default_days

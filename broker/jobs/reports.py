@@ -13,7 +13,7 @@ from broker.events import job_events
 from broker.events.job_events import Event
 from broker.events.stored_logs import StoredLog
 from broker.ids import generation_id
-from broker.jobs.states import AT_REST, FINAL, JobState
+from broker.jobs.states import INACTIVE, TERMINAL, JobState
 from broker.queues import Lane
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, table
 
@@ -161,7 +161,7 @@ def settled(connection: Connection, job_ids: Sequence[str]) -> list[str]:
     return list(
         connection.execute(
             select(_jobs.c.id).where(
-                _jobs.c.id.in_(job_ids), _jobs.c.state.in_([state.value for state in AT_REST])
+                _jobs.c.id.in_(job_ids), _jobs.c.state.in_([state.value for state in INACTIVE])
             )
         ).scalars()
     )
@@ -174,7 +174,7 @@ def counts(connection: Connection) -> list[Any]:
 
     What waits for somebody's review is among it: nobody else would think of it.
     """
-    open_ = [state.value for state in JobState if state not in FINAL]
+    open_ = [state.value for state in JobState if state not in TERMINAL]
     query = (
         select(
             _jobs.c.provider,
@@ -214,7 +214,7 @@ def past_events(report: JobReport) -> list[Event]:
         Event(number, type_, orjson.dumps(data))
         for number, (type_, data) in enumerate(told, start=1)
     ]
-    if state in AT_REST:
+    if state in INACTIVE:
         last = END_OF_LOST_LOG if report.job.stream else len(log) + 1
         log.append(Event(last, state.value, orjson.dumps(end_event(report))))
     return log
@@ -247,7 +247,7 @@ def log_of(report: JobReport, after: int = 0) -> EventLog:
 
 def is_read(connection: Connection, report: JobReport, after: int) -> bool:
     """Tell whether a reader who has the events up to `after` has the job's last event."""
-    if after == 0 or JobState(report.job.state) not in AT_REST:
+    if after == 0 or JobState(report.job.state) not in INACTIVE:
         return False
     return not log_of(report, after).page(connection)
 

@@ -51,8 +51,8 @@ TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 WAITING = (JobState.SCHEDULED.value, JobState.QUEUED.value)
 """States, as rows hold them, of jobs that no worker has."""
 
-FINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
-AT_REST = FINAL | {JobState.NEEDS_REVIEW}
+TERMINAL = frozenset(state for state, following in TRANSITIONS.items() if not following)
+INACTIVE = TERMINAL | {JobState.NEEDS_REVIEW}
 """States in which nothing more happens by itself: a waiting caller is answered."""
 
 

@@ -12,15 +12,15 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from broker import routing
 from broker.billing import ledger
-from broker.billing.funds import Need, Payer, Purse
+from broker.billing.funds import FundsCheck, Need, Payer
 from broker.billing.ledger import Held
 from broker.completion import AttemptOutcome, ErrorType
-from broker.dispatch.fair_queue import line_of
+from broker.dispatch.fair_queue import flow_of
 from broker.jobs.states import JobState
 from broker.providers.endpoint_stats import EndpointKey
 from broker.providers.pacing import Busy
 from broker.queues import REDISPATCH_MS, Ready, ordinary
-from broker.routing.waiting import Congestion, Place, best_place
+from broker.routing.waiting import Congestion, StepChoice, best_step
 from broker.storage.tables import Attempt, Job, JobPayload, Workspace, columns, table
 
 _jobs = table(Job)
@@ -45,7 +45,7 @@ class Deferral:
     attempt: int | None = None
 
 
-class Standing(Protocol):
+class JobPosition(Protocol):
     """Where a job stands: a row of `jobs` with whatever a move changes first."""
 
     id: str
@@ -54,7 +54,7 @@ class Standing(Protocol):
     position: int
 
 
-class MovableJob(Standing, Held, Protocol):
+class MovableJob(JobPosition, Held, Protocol):
     """A row of `jobs` with its plan, and with what its workspace may spend."""
 
     attempts_used: int
@@ -78,7 +78,7 @@ _FOUND = (
     .where(_jobs.c.id.in_(_IDS), _jobs.c.state.in_(_MOVABLE), _jobs.c.cancel_requested.is_(False))
 )
 _LOCKED = (
-    select(*columns(Standing, _jobs))
+    select(*columns(JobPosition, _jobs))
     .where(_jobs.c.id.in_(_IDS), _jobs.c.state.in_(_MOVABLE), _jobs.c.cancel_requested.is_(False))
     .order_by(_jobs.c.id)
     .with_for_update()
@@ -121,8 +121,10 @@ def defer_many(connection: Connection, wishes: Sequence[Deferral]) -> Sequence[R
     ids = sorted({wish.job_id for wish in wishes})
     rows: dict[str, MovableJob] = {row.id: row for row in connection.execute(_FOUND, {"ids": ids})}
     failed = _failed(connection, [row.id for row in rows.values() if row.attempt])
-    purse = _purse(connection, rows.values(), wishes)  # locks workspaces before jobs, as others do
-    locked: dict[str, Standing] = {row.id: row for row in connection.execute(_LOCKED, {"ids": ids})}
+    purse = _funds(connection, rows.values(), wishes)  # locks workspaces before jobs, as others do
+    locked: dict[str, JobPosition] = {
+        row.id: row for row in connection.execute(_LOCKED, {"ids": ids})
+    }
     results: list[Ready | None] = []
     moves: list[_Move] = []
     for wish in wishes:
@@ -155,7 +157,7 @@ class _Move:
 
     wish: Deferral
     row: MovableJob
-    place: Place
+    place: StepChoice
     provider: str
     more: int
 
@@ -175,7 +177,7 @@ class _Move:
             "position": place.position,
             "available_at": at,
             "dispatch_at": at if at > now else now + REDISPATCH_MS,
-            "line": line_of(row.workspace_id, row.batch_id, row.priority),
+            "line": flow_of(row.workspace_id, row.batch_id, row.priority),
             "hold_nanos": row.hold_nanos + self.more,
             "waiting_for": None if place.busy is None else _told(place.busy),
             "waiting_since": row.waiting_since or row.available_at,
@@ -186,13 +188,15 @@ class _Move:
         }
 
 
-def _move(wish: Deferral, row: MovableJob, failed: Collection[EndpointKey], purse: Purse) -> _Move:
+def _move(
+    wish: Deferral, row: MovableJob, failed: Collection[EndpointKey], purse: FundsCheck
+) -> _Move:
     """Choose the soonest place that can be paid for."""
     plan = routing.decode(row.plan)
     quotes: list[int] = orjson.loads(row.quotes or "[]")
     closed = {place for place in range(len(plan)) if plan[place].key in failed}
     while True:
-        place = best_place(plan, row.position, _known(wish), wish.now, closed)
+        place = best_step(plan, row.position, _known(wish), wish.now, closed)
         quote = quotes[place.position] if place.position < len(quotes) else 0
         here = quotes[row.position] if row.position < len(quotes) else 0
         more = max(quote - max(row.hold_nanos, here), 0)
@@ -203,15 +207,17 @@ def _move(wish: Deferral, row: MovableJob, failed: Collection[EndpointKey], purs
         closed.add(place.position)
 
 
-def _purse(connection: Connection, rows: Iterable[MovableJob], wishes: Sequence[Deferral]) -> Purse:
+def _funds(
+    connection: Connection, rows: Iterable[MovableJob], wishes: Sequence[Deferral]
+) -> FundsCheck:
     """Open the purses of those whose jobs may move to a dearer place."""
     dearer = [
         row for row in rows if max(orjson.loads(row.quotes or "[]"), default=0) > row.hold_nanos
     ]
-    return Purse.open(connection, map(Payer.of, dearer), max(wish.now for wish in wishes))
+    return FundsCheck.open(connection, map(Payer.of, dearer), max(wish.now for wish in wishes))
 
 
-def _unmoved(row: MovableJob, locked: Standing | None) -> bool:
+def _unmoved(row: MovableJob, locked: JobPosition | None) -> bool:
     """Tell whether a row is still as it was read before the locks were taken."""
     return locked is not None and (row.state, row.attempt, row.position) == (
         *(locked.state, locked.attempt, locked.position),

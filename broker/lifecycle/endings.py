@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, select, text, update
 from broker.billing import ledger
 from broker.completion import ErrorType
 from broker.errors import ConflictError, NotFoundError
-from broker.jobs.states import FINAL, JobState, sources
+from broker.jobs.states import TERMINAL, JobState, sources
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.ends import Ended, EndingJob
 from broker.lifecycle.records import END_JOB, job_end
@@ -85,7 +85,7 @@ def _cancellation(row: OpenJob | None, wish: Cancellation) -> JobState | Excepti
     state = JobState(row.state)
     if state is JobState.CANCELLED or state is JobState.RUNNING:
         return state
-    if state in FINAL:
+    if state in TERMINAL:
         return ConflictError(f"Job {wish.job_id} is {state.value}; it can no longer be cancelled.")
     return JobState.CANCELLED
 

@@ -7,7 +7,7 @@ from typing import Protocol
 from sqlalchemy import Connection, bindparam, select, update
 
 from broker.billing import ledger
-from broker.billing.funds import Need, Payer, Purse
+from broker.billing.funds import FundsCheck, Need, Payer
 from broker.billing.ledger import Held
 from broker.completion import Failure
 from broker.jobs.states import JobState
@@ -68,7 +68,9 @@ def extend_many(connection: Connection, wishes: Sequence[Extension]) -> Sequence
     ledger.lock(connection, {wish.job.workspace_id for wish in wishes})  # before jobs, as others do
     found = connection.execute(_RUNNING, {"ids": sorted({wish.job.id for wish in wishes})})
     rows: dict[tuple[str, int], FailingJob] = {(row.id, row.attempt): row for row in found}
-    purse = Purse.open(connection, map(Payer.of, rows.values()), max(wish.now for wish in wishes))
+    purse = FundsCheck.open(
+        connection, map(Payer.of, rows.values()), max(wish.now for wish in wishes)
+    )
     decisions: list[Decision] = []
     entries, holds = [], []
     for wish in wishes:
@@ -87,7 +89,7 @@ def extend_many(connection: Connection, wishes: Sequence[Extension]) -> Sequence
     return decisions
 
 
-def _affordable(wish: Extension, row: FailingJob, purse: Purse) -> tuple[int | None, int]:
+def _affordable(wish: Extension, row: FailingJob, purse: FundsCheck) -> tuple[int | None, int]:
     """Return the first place from the wished one on that can be paid for, and what it needs."""
     for place in range(wish.decision.position, len(wish.job.plan)):
         more = max(_quote(wish.job, place) - _covered(wish.job, row.hold_nanos), 0)

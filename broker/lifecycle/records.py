@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from broker.billing import ledger
 from broker.completion import AttemptOutcome, Failure, Timings
-from broker.jobs.states import FINAL, JobState
+from broker.jobs.states import TERMINAL, JobState
 from broker.lifecycle import retries
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.claims import ClaimedJob
@@ -169,7 +169,7 @@ def record_many(connection: Connection, endings: Sequence[Ending]) -> Sequence[E
         if row is None:
             recorded.append(None)
             continue
-        written = _called_off(ending) if row.cancel_requested else ending
+        written = _cancelled(ending) if row.cancel_requested else ending
         recorded.append(written)
         live.append(written)
         rows[row.id] = row
@@ -196,7 +196,7 @@ def _ended(end: Ending, row: RunningJob) -> Ended | None:
     return Ended(row, state, end.now, nothing if state in LOST else None)
 
 
-def _called_off(ending: Ending) -> Ending:
+def _cancelled(ending: Ending) -> Ending:
     """A job that its caller cancelled is not tried again."""
     if isinstance(ending, Failed) and isinstance(ending.decision, Retry):
         return replace(ending, decision=GiveUp(JobState.CANCELLED))
@@ -286,7 +286,7 @@ def _record_failed(
     if shown:
         connection.execute(_INSERT_GENERATIONS, shown)
     ledger.append(
-        connection, [_closed(end, rows[end.job.id]) for end, state in stopped if state in FINAL]
+        connection, [_closed(end, rows[end.job.id]) for end, state in stopped if state in TERMINAL]
     )
 
 
@@ -336,5 +336,5 @@ def _dispatch_at(end: Failed, available: int) -> int:
 
 
 def job_end(job_id: str, state: JobState, now: int, error: str | None = None) -> dict[str, Any]:
-    ended = now if state in FINAL else None
+    ended = now if state in TERMINAL else None
     return {"of_job": job_id, "state": state.value, "error": error, "ended_at": ended}

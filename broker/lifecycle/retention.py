@@ -12,7 +12,7 @@ from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
 from broker.errors import ConflictError, NotFoundError
 from broker.jobs.privacy import DAY_MS, Kept, Store
-from broker.jobs.states import FINAL, JobState
+from broker.jobs.states import TERMINAL, JobState
 from broker.security.signing import LINK_SECONDS
 from broker.storage.tables import (
     Batch,
@@ -108,7 +108,7 @@ def _delete(connection: Connection, deletion: Deletion) -> bool | Exception:
     ).first()
     if row is None:
         return NotFoundError(f"There is no job {deletion.job_id}.")
-    if JobState(row.state) not in FINAL:
+    if JobState(row.state) not in TERMINAL:
         return ConflictError(
             f"Job {row.id} is {row.state.replace('_', ' ')}: cancel it, or wait until it has ended."
         )

@@ -6,8 +6,8 @@ In reading order: `price` (of an endpoint), `costs` (of a usage), `demand` (a ca
 from broker.pricing.costs import byok_fee, charge, cost, listed, search_cost
 from broker.pricing.demand import (
     LIKELY_PICTURE_TOKENS,
+    AnswerBounds,
     Demand,
-    Limits,
     demand,
     likely_cost,
     most_cost,
@@ -21,8 +21,8 @@ __all__ = [
     "FLEX_PERCENT",
     "LIKELY_PICTURE_TOKENS",
     "PRIORITY_PERCENT",
+    "AnswerBounds",
     "Demand",
-    "Limits",
     "Price",
     "Tier",
     "byok_fee",

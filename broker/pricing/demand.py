@@ -32,7 +32,7 @@ DOCUMENT_TOKENS = 500  # a longer document counts as several
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class AnswerBounds:
     """The bounds of an answer: the endpoint's own maximum, else the one in the settings."""
 
     likely: int  # output tokens of an answer whose body does not say
@@ -51,7 +51,7 @@ class Demand:
     caches_an_hour: bool = False
 
 
-def demand(body: Json, operation: Operation, sent: Sent, limits: Limits) -> Demand:
+def demand(body: Json, operation: Operation, sent: Sent, limits: AnswerBounds) -> Demand:
     """Return what a call may consume at an endpoint with these limits."""
     output = _output(body, operation, sent, limits)
     pictures = _pictures(body, operation, limits)
@@ -161,7 +161,7 @@ def _dearest(rates: Price, *, caches_an_hour: bool) -> Price:
     )
 
 
-def _output(body: Json, operation: Operation, sent: Sent, limits: Limits) -> Range:
+def _output(body: Json, operation: Operation, sent: Sent, limits: AnswerBounds) -> Range:
     if operation in WITHOUT_OUTPUT:
         return Range()
     if operation is Operation.SPEECH:
@@ -202,7 +202,7 @@ def _speaks(body: Json, operation: Operation) -> bool:
     return operation is Operation.SPEECH or (isinstance(wanted, list) and "audio" in wanted)
 
 
-def _pictures(body: Json, operation: Operation, limits: Limits) -> Range:
+def _pictures(body: Json, operation: Operation, limits: AnswerBounds) -> Range:
     if operation is Operation.IMAGES:
         return Range(answers(body), answers(body))
     if operation is not Operation.CHAT or not limits.makes_pictures:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from broker.providers.endpoints import DataPolicy
-from broker.providers.pacing.limits import Limits
+from broker.providers.pacing.limits import ProviderLimits
 from broker.providers.vendors import PLACEHOLDER, Variables, Vendor, placeholders, vendors
 from broker.security.redaction import learn
 from broker.security.secret_values import InvalidSecretError, clean_secret, read_secret_file
@@ -17,18 +17,20 @@ from broker.settings import ProviderRow, Settings
 _SCHEME = re.compile(r"^https?://")
 
 
-class Lighting(NamedTuple):
+class VendorConfiguration(NamedTuple):
     """Whether a vendor can be called with what the environment says, and else what is missing."""
 
     lit: bool
     why_not: str | None = None
 
 
-def lighting(vendor: Vendor, environ: Mapping[str, str]) -> Lighting:
+def configuration_of(vendor: Vendor, environ: Mapping[str, str]) -> VendorConfiguration:
     """Tell whether `vendor` can be called, and if not, which variables to set."""
     missing = list(_missing(vendor, environ))
     return (
-        Lighting(lit=False, why_not=f"set {' and '.join(missing)}") if missing else Lighting(True)
+        VendorConfiguration(lit=False, why_not=f"set {' and '.join(missing)}")
+        if missing
+        else VendorConfiguration(True)
     )
 
 
@@ -128,7 +130,7 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
     quirks: frozenset[str] = frozenset()
-    limits: Limits = field(default_factory=Limits)
+    limits: ProviderLimits = field(default_factory=ProviderLimits)
     data_policy: DataPolicy | None = None  # as waybill.toml states it
     batches: str | None = None  # its batch API, see `native_lane`
     vendor: Vendor | None = None
@@ -143,7 +145,7 @@ def configured(settings: Settings, environ: Mapping[str, str] = os.environ) -> d
     providers = {
         vendor.slug: _from_environment(vendor, environ)
         for vendor in vendors().values()
-        if lighting(vendor, environ).lit
+        if configuration_of(vendor, environ).lit
     }
     for row in settings.providers:
         providers[row.slug] = _from_row(row, vendors().get(row.slug), environ)
@@ -192,7 +194,7 @@ def _from_row(row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str
         headers=row.headers,
         options=options,
         quirks=frozenset(row.quirks) | frozenset(vendor.quirks if vendor else ()),
-        limits=Limits(row.max_concurrency, row.requests_per_minute, row.tokens_per_minute),
+        limits=ProviderLimits(row.max_concurrency, row.requests_per_minute, row.tokens_per_minute),
         data_policy=DataPolicy(**row.data_policy.model_dump()) if row.data_policy else None,
         batches=row.batches or (vendor.batches if vendor else None),
         vendor=vendor,

@@ -49,7 +49,7 @@ class Percentiles:
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class EndpointStats:
     """One endpoint as it behaved lately."""
 
     uptime_5m: float | None = None  # share of attempts that succeeded, 0 to 1
@@ -68,17 +68,17 @@ class Evidence:
     pause: Pause | None = None  # what its limits ask for, the circuit apart
 
 
-NOTHING_KNOWN = Evidence()
+NOTHING_KNOWN = EndpointStats()
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """The evidence of all endpoints at one moment, as routing reads it (no network)."""
 
-    endpoints: dict[EndpointKey, Evidence] = field(default_factory=dict)
+    endpoints: dict[EndpointKey, EndpointStats] = field(default_factory=dict)
     taken_at: int = 0  # Unix ms
 
-    def of(self, provider: str, model: str) -> Evidence:
+    def of(self, provider: str, model: str) -> EndpointStats:
         """Return an endpoint's evidence; one never tried shares its provider's own."""
         known = self.endpoints.get((provider, model))
         return known or self.endpoints.get((provider, WHOLE_PROVIDER), NOTHING_KNOWN)

@@ -12,7 +12,7 @@ from typing import Protocol
 import structlog
 from sqlalchemy import Connection, select
 
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.providers.pacing import Busy, Cause
 from broker.storage.database import Database
 from broker.storage.tables import PausedProvider, columns, table
@@ -58,7 +58,7 @@ class LivePauses:
 
     async def close(self) -> None:
         if self._task is not None:
-            await stopped([self._task])
+            await end_tasks([self._task])
 
     async def refresh(self) -> None:
         rows = await self._database.read(read_pauses)

@@ -15,15 +15,15 @@ from broker.rate_limits.job_limits import (
     without_place,
 )
 from broker.rate_limits.limiter import Limiter, connect
-from broker.rate_limits.rules import Limit, LimitKind, Refusal, error_of
+from broker.rate_limits.rules import LimitKind, RateLimit, RateLimitRefusal, error_of
 
 __all__ = [
     "Coming",
-    "Limit",
     "LimitKind",
     "Limiter",
     "Postponed",
-    "Refusal",
+    "RateLimit",
+    "RateLimitRefusal",
     "coming",
     "connect",
     "error_of",

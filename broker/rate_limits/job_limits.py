@@ -10,14 +10,14 @@ from broker.accounts import Principal, RequestLimits
 from broker.jobs.states import JobState
 from broker.queues import NATIVE_LANE
 from broker.rate_limits.limiter import Limiter
-from broker.rate_limits.rules import Limit, LimitKind
+from broker.rate_limits.rules import LimitKind, RateLimit
 from broker.settings import Settings
 from broker.storage.tables import ApiKey, Job, Workspace, table
 
 
 def limits_of(
     principal: Principal, row: Mapping[str, Any], settings: Settings, *, is_free: bool = False
-) -> Sequence[Limit]:
+) -> Sequence[RateLimit]:
     """Return the limits of a new job (its row is given): its key's, its workspace's, free models'.
 
     `is_free`: a free model was asked for, under whatever name, see `routing.names_free_model`.
@@ -35,12 +35,12 @@ def limits_of(
     return limits
 
 
-def free_limits(principal: Principal, settings: Settings) -> list[Limit]:
+def free_limits(principal: Principal, settings: Settings) -> list[RateLimit]:
     """Return the limits of `:free` models: a workspace's, so that more keys raise nothing."""
     name, told = f"free:{principal.workspace_id}", "the workspace's limit of free models"
     minute, day = settings.free_requests_per_minute, free_per_day(principal, settings)
-    limits = [Limit(LimitKind.RATE, name, minute, told)] if minute else []
-    return [*limits, Limit(LimitKind.DAY, name, day, told)] if day else limits
+    limits = [RateLimit(LimitKind.RATE, name, minute, told)] if minute else []
+    return [*limits, RateLimit(LimitKind.DAY, name, day, told)] if day else limits
 
 
 def free_per_day(principal: Principal, settings: Settings) -> int:
@@ -51,7 +51,7 @@ def free_per_day(principal: Principal, settings: Settings) -> int:
 
 def open_limits(
     api_key_id: str, of_key: RequestLimits, workspace_id: str, of_workspace: RequestLimits
-) -> list[Limit]:
+) -> list[RateLimit]:
     """Return what a job for later is counted against as its time comes."""
     limits = [
         *_own("key", api_key_id, of_key, is_open=True),
@@ -60,12 +60,12 @@ def open_limits(
     return [limit for limit in limits if limit.kind is LimitKind.OPEN]
 
 
-def _own(whose: str, name: str, limits: RequestLimits, *, is_open: bool) -> Iterator[Limit]:
+def _own(whose: str, name: str, limits: RequestLimits, *, is_open: bool) -> Iterator[RateLimit]:
     told = f"the {whose}'s limit"
     if limits.requests_per_minute is not None:
-        yield Limit(LimitKind.RATE, name, limits.requests_per_minute, told)
+        yield RateLimit(LimitKind.RATE, name, limits.requests_per_minute, told)
     if limits.max_concurrent_jobs is not None and is_open:
-        yield Limit(LimitKind.OPEN, name, limits.max_concurrent_jobs, told)
+        yield RateLimit(LimitKind.OPEN, name, limits.max_concurrent_jobs, told)
 
 
 LOOK_AGAIN_MS = 1_000
@@ -108,7 +108,7 @@ class Coming:
     """A job whose time has come, and what its key and workspace allow at a time."""
 
     job_id: str
-    limits: Sequence[Limit]
+    limits: Sequence[RateLimit]
 
 
 def coming(connection: Connection, now: int) -> list[Coming]:
@@ -118,7 +118,7 @@ def coming(connection: Connection, now: int) -> list[Coming]:
 
 async def without_place(limiter: Limiter, due: Sequence[Coming], now: int) -> list[str]:
     """Count these jobs as open; return those for which there is no place now."""
-    full: set[Limit] = set()
+    full: set[RateLimit] = set()
     waiting = []
     for job in due:
         if full.isdisjoint(job.limits):
@@ -149,7 +149,7 @@ def postpone_many(connection: Connection, groups: Sequence[Postponed]) -> Sequen
     return [None] * len(groups)
 
 
-def _limits(row: Any) -> Sequence[Limit]:
+def _limits(row: Any) -> Sequence[RateLimit]:
     of_key = RequestLimits(max_concurrent_jobs=row.of_key)
     of_workspace = RequestLimits(max_concurrent_jobs=row.of_workspace)
     return open_limits(row.api_key_id, of_key, row.workspace_id, of_workspace)

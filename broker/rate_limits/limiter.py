@@ -10,8 +10,8 @@ from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 from sqlalchemy import Connection, select
 
-from broker.jobs.states import AT_REST
-from broker.rate_limits.rules import Limit, LimitKind, Refusal, key_of, next_day
+from broker.jobs.states import INACTIVE
+from broker.rate_limits.rules import LimitKind, RateLimit, RateLimitRefusal, key_of, next_day
 from broker.storage.database import Database
 from broker.storage.tables import Job, table
 
@@ -41,7 +41,9 @@ class SharedLimits:
         self._redis = redis
         self._take = redis.register_script(_TAKE)
 
-    async def take(self, limits: Sequence[Limit], member: str, now: int) -> Refusal | None:
+    async def take(
+        self, limits: Sequence[RateLimit], member: str, now: int
+    ) -> RateLimitRefusal | None:
         """Count `member` against all of `limits`, or against none and say which is reached."""
         arguments: list[Any] = [now, member]
         for limit in limits:
@@ -53,32 +55,32 @@ class SharedLimits:
             return None
         return refusal_of(limits[place - 1], int(float(oldest)), now)
 
-    async def give_back(self, limits: Sequence[Limit], member: str, now: int) -> None:
+    async def give_back(self, limits: Sequence[RateLimit], member: str, now: int) -> None:
         """Uncount a member: nothing came of its request."""
         pipeline = self._redis.pipeline(transaction=False)
         for limit in limits:
             pipeline.zrem(key_of(limit, now), member)
         await pipeline.execute()
 
-    async def taken(self, limit: Limit, now: int) -> dict[str, int]:
+    async def taken(self, limit: RateLimit, now: int) -> dict[str, int]:
         """Return who is counted, and since when."""
         found: Any = await self._redis.zrange(key_of(limit, now), 0, -1, withscores=True)
         return {member.decode(): int(at) for member, at in found}
 
-    async def count(self, limit: Limit, now: int) -> int:
+    async def count(self, limit: RateLimit, now: int) -> int:
         return int(await self._redis.zcard(key_of(limit, now)))
 
-    async def drop(self, limit: Limit, gone: Sequence[str], now: int) -> None:
+    async def drop(self, limit: RateLimit, gone: Sequence[str], now: int) -> None:
         """Uncount members that have ended."""
         if gone:
             await self._redis.zrem(key_of(limit, now), *gone)
 
 
-def refusal_of(limit: Limit, oldest: int, now: int) -> Refusal:
+def refusal_of(limit: RateLimit, oldest: int, now: int) -> RateLimitRefusal:
     """Say when a full limit lets the next one in."""
     if limit.kind is LimitKind.RATE:
-        return Refusal(limit, oldest + limit.window_ms if limit.most else None)
-    return Refusal(limit, next_day(now) if limit.kind is LimitKind.DAY else None)
+        return RateLimitRefusal(limit, oldest + limit.window_ms if limit.most else None)
+    return RateLimitRefusal(limit, next_day(now) if limit.kind is LimitKind.DAY else None)
 
 
 MAX_NAMES = 10_000
@@ -90,7 +92,9 @@ class LocalLimits:
     def __init__(self) -> None:
         self._taken: dict[str, dict[str, int]] = {}  # limit → member → when
 
-    async def take(self, limits: Sequence[Limit], member: str, now: int) -> Refusal | None:
+    async def take(
+        self, limits: Sequence[RateLimit], member: str, now: int
+    ) -> RateLimitRefusal | None:
         """Count `member` against all of `limits`, or against none and say which is reached."""
         for limit in limits:
             taken = self._current(limit, now)
@@ -99,7 +103,7 @@ class LocalLimits:
         self.note(limits, member, now)
         return None
 
-    def note(self, limits: Sequence[Limit], member: str, now: int) -> None:
+    def note(self, limits: Sequence[RateLimit], member: str, now: int) -> None:
         """Count what was let in, here or by Redis."""
         if len(self._taken) > MAX_NAMES:
             self._taken.clear()
@@ -110,21 +114,21 @@ class LocalLimits:
             taken[member] = now
             self._taken[key_of(limit, now)] = taken
 
-    async def give_back(self, limits: Sequence[Limit], member: str, now: int) -> None:
+    async def give_back(self, limits: Sequence[RateLimit], member: str, now: int) -> None:
         for limit in limits:
             self._taken.get(key_of(limit, now), {}).pop(member, None)
 
-    async def taken(self, limit: Limit, now: int) -> dict[str, int]:
+    async def taken(self, limit: RateLimit, now: int) -> dict[str, int]:
         return dict(self._taken.get(key_of(limit, now), {}))
 
-    async def count(self, limit: Limit, now: int) -> int:
+    async def count(self, limit: RateLimit, now: int) -> int:
         return len(self._taken.get(key_of(limit, now), {}))
 
-    async def drop(self, limit: Limit, gone: Sequence[str], now: int) -> None:
+    async def drop(self, limit: RateLimit, gone: Sequence[str], now: int) -> None:
         for member in gone:
             self._taken.get(key_of(limit, now), {}).pop(member, None)
 
-    def _current(self, limit: Limit, now: int) -> dict[str, int]:
+    def _current(self, limit: RateLimit, now: int) -> dict[str, int]:
         taken = self._taken.get(key_of(limit, now), {})
         if limit.kind is LimitKind.RATE:
             return {each: at for each, at in taken.items() if at > now - limit.window_ms}
@@ -137,7 +141,7 @@ AWAY_SECONDS = 5.0  # how long Redis is left alone after it did not answer
 YOUNG_MS = 60_000  # a job that is not in the database yet may still be on its way there
 
 _jobs = table(Job)
-_AT_REST = {state.value for state in AT_REST}
+_INACTIVE = {state.value for state in INACTIVE}
 Result = TypeVar("Result")
 Limits = SharedLimits | LocalLimits
 
@@ -164,7 +168,9 @@ class Limiter:
     async def close(self) -> None:
         await self._redis.aclose()
 
-    async def take(self, limits: Sequence[Limit], member: str, now: int) -> Refusal | None:
+    async def take(
+        self, limits: Sequence[RateLimit], member: str, now: int
+    ) -> RateLimitRefusal | None:
         """Count a job against all its limits in one round trip, or say which is reached.
 
         Jobs that ended are not uncounted as they end: only where a limit seems full, the database
@@ -177,25 +183,25 @@ class Limiter:
             return refusal
         return await self.take(limits, member, now)
 
-    async def give_back(self, limits: Sequence[Limit], member: str, now: int) -> None:
+    async def give_back(self, limits: Sequence[RateLimit], member: str, now: int) -> None:
         """Uncount a job that came to nothing, or was there already."""
         await self._local.give_back(limits, member, now)
         await self._ask(lambda kept: kept.give_back(limits, member, now))
 
-    async def count(self, limit: Limit, now: int) -> int:
+    async def count(self, limit: RateLimit, now: int) -> int:
         """Return how many are counted against a limit."""
         return await self._ask(lambda kept: kept.count(limit, now))
 
     async def _take(
-        self, kept: Limits, limits: Sequence[Limit], member: str, now: int
-    ) -> Refusal | None:
+        self, kept: Limits, limits: Sequence[RateLimit], member: str, now: int
+    ) -> RateLimitRefusal | None:
         """Take where the limits are kept; what Redis lets in is known here too, should it go."""
         refusal = await kept.take(limits, member, now)
         if refusal is None and kept is self._shared:
             self._local.note(limits, member, now)
         return refusal
 
-    async def _drop_ended(self, limit: Limit, now: int) -> bool:
+    async def _drop_ended(self, limit: RateLimit, now: int) -> bool:
         """Uncount what is open no more; return whether there was any."""
         counted = await self._ask(lambda kept: kept.taken(limit, now))
         gone = await self._database.read(_ended, counted, now)
@@ -221,5 +227,5 @@ def _ended(connection: Connection, counted: Mapping[str, int], now: int) -> list
     return [
         job_id
         for job_id, counted_at in counted.items()
-        if states.get(job_id) in _AT_REST or (job_id not in states and counted_at < now - YOUNG_MS)
+        if states.get(job_id) in _INACTIVE or (job_id not in states and counted_at < now - YOUNG_MS)
     ]

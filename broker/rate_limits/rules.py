@@ -17,7 +17,7 @@ class LimitKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class RateLimit:
     """At most `most` of what `name` counts. Every process gives the same thing the same name."""
 
     kind: LimitKind
@@ -31,17 +31,17 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RateLimitRefusal:
     """The limit that is reached, and when it lets the next one in (None: when one ends)."""
 
-    limit: Limit
+    limit: RateLimit
     resets_at: int | None  # Unix milliseconds
 
 
 RETRY_OPEN_SECONDS = 1
 
 
-def error_of(refusal: Refusal, now: int, *, at_once: int = 1) -> RateLimitedError:
+def error_of(refusal: RateLimitRefusal, now: int, *, at_once: int = 1) -> RateLimitedError:
     """Return a refusal as the caller sees it: OpenRouter's headers (its docs, "Limits").
 
     `at_once` is how many jobs were asked for in one request.
@@ -80,7 +80,7 @@ def next_day(now: int) -> int:
     return (day_of(now) + 1) * DAY_MS
 
 
-def key_of(limit: Limit, now: int) -> str:
+def key_of(limit: RateLimit, now: int) -> str:
     """Return the name under which a limit's takers are kept."""
     day = f":{day_of(now)}" if limit.kind is LimitKind.DAY else ""
     return f"waybill:limit:{limit.kind.value}:{limit.name}{day}"

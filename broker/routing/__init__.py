@@ -17,30 +17,30 @@ Beside it: `workspace_credentials` and `native_batches` (changes to a plan), `wa
 that is free soonest), `cache_affinity` (the provider whose prompt cache knows a conversation).
 """
 
-from broker.routing.auto_router import ROUTERS, auto_wishes, names_free_model
+from broker.routing.auto_router import ROUTERS, auto_options, names_free_model
 from broker.routing.classifier import classify
 from broker.routing.fields import MAX_MODELS, requested_models
 from broker.routing.filters import Exclusion, suits
-from broker.routing.planning import ORDINARY, Ask, Circumstances, plan
+from broker.routing.planning import ORDINARY, RoutingContext, RoutingRequest, plan
 from broker.routing.plans import Plan, PlannedEndpoint, decode, encode
 from broker.routing.preferences import NO_PREFERENCES, Preferences, Sort, options, preferences
-from broker.routing.requirements import NO_NEEDS, Needs
+from broker.routing.requirements import NO_REQUIREMENTS, Requirements
 
 __all__ = [
     "MAX_MODELS",
-    "NO_NEEDS",
     "NO_PREFERENCES",
+    "NO_REQUIREMENTS",
     "ORDINARY",
     "ROUTERS",
-    "Ask",
-    "Circumstances",
     "Exclusion",
-    "Needs",
     "Plan",
     "PlannedEndpoint",
     "Preferences",
+    "Requirements",
+    "RoutingContext",
+    "RoutingRequest",
     "Sort",
-    "auto_wishes",
+    "auto_options",
     "classify",
     "decode",
     "encode",

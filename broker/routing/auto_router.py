@@ -40,7 +40,7 @@ GOOD_CODER = 0.66
 
 
 @dataclass(frozen=True, slots=True)
-class AutoWishes:
+class AutoOptions:
     """What a router may choose from; `*` in a pattern stands for anything."""
 
     task: str = "chat"
@@ -55,10 +55,10 @@ class AutoWishes:
         return not self.allowed or any(fnmatchcase(slug, pattern) for pattern in self.allowed)
 
 
-ANY_CHOICE = AutoWishes()
+ANY_CHOICE = AutoOptions()
 
 
-def auto_wishes(body: Json, task: str) -> AutoWishes:
+def auto_options(body: Json, task: str) -> AutoOptions:
     """Read a body's wishes for a router. Raises InvalidRequestError that names the field."""
     plugin = _plugin(body.get("plugins"))
     where = f"plugins.{plugin['id']}." if plugin else ""
@@ -69,7 +69,7 @@ def auto_wishes(body: Json, task: str) -> AutoWishes:
     wishes: Json = {"task": task}
     for name, (value, field) in given.items():
         wishes |= _read(name, value, field)
-    return AutoWishes(**wishes)
+    return AutoOptions(**wishes)
 
 
 def _plugin(plugins: Any) -> Json:
@@ -121,7 +121,7 @@ class Router:
     """One router at work on one request."""
 
     kind: str  # auto, free or pareto-code
-    wishes: AutoWishes
+    wishes: AutoOptions
     fits: Fits
     assessor: Assessor
     conditions: Sequence[Filter]

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from broker.pricing import Price
-from broker.providers.endpoint_stats import Circuit, Evidence, Percentiles, Snapshot
+from broker.providers.endpoint_stats import Circuit, EndpointStats, Percentiles, Snapshot
 from broker.providers.endpoints import Endpoint
 from broker.requests import parameters
 from broker.routing.preferences import NO_PREFERENCES, Preferences
-from broker.routing.requirements import Needs
+from broker.routing.requirements import Requirements
 
 PROBE_EVERY = 10
 """One plan in so many asks an endpoint that may have recovered in its usual place."""
@@ -27,7 +27,7 @@ class Candidate(NamedTuple):
     """An endpoint with its expectations for one request."""
 
     endpoint: Endpoint
-    evidence: Evidence
+    evidence: EndpointStats
     rank: int  # of its model among those asked for
     cost: float | None  # nano-dollars; None: nobody knows in advance
     warm: bool  # the conversation's cache is there
@@ -41,7 +41,7 @@ class Candidate(NamedTuple):
 class Assessor:
     """Judges endpoints for one request, at one moment."""
 
-    needs: Needs
+    needs: Requirements
     wishes: Preferences
     snapshot: Snapshot
     warm: Mapping[str, str]  # model slug → the provider whose cache knows the conversation
@@ -71,7 +71,7 @@ class Assessor:
         """Return whether it may be called, as `Candidate.health` has it."""
         return self._health(self.snapshot.of(endpoint.provider, endpoint.model))[0]
 
-    def _health(self, evidence: Evidence) -> tuple[int, tuple[str, ...]]:
+    def _health(self, evidence: EndpointStats) -> tuple[int, tuple[str, ...]]:
         waits = evidence.paused_until > self.snapshot.taken_at
         if evidence.circuit is Circuit.CLOSED:
             return (1, ("paused: rate limited",)) if waits else (0, ())
@@ -91,7 +91,7 @@ class Assessor:
             lacking.append(f"its context of {room:,} tokens may be too small")
         return lacking
 
-    def _unmet(self, evidence: Evidence) -> Sequence[str]:
+    def _unmet(self, evidence: EndpointStats) -> Sequence[str]:
         """Say what was measured and is not as preferred; what was not measured may be."""
         speed, wait = throughput(evidence), latency(evidence)
         unmet = []
@@ -118,17 +118,17 @@ def expected_cost(price: Price, inputs: int, outputs: int, *, warm: bool = False
     return (inputs * fresh + outputs * rates.completion) / MILLION + rates.request
 
 
-def throughput(evidence: Evidence) -> Percentiles | None:
+def throughput(evidence: EndpointStats) -> Percentiles | None:
     """Return output tokens per second, as recently measured as there is."""
     return evidence.throughput_5m or evidence.throughput_30m
 
 
-def latency(evidence: Evidence) -> Percentiles | None:
+def latency(evidence: EndpointStats) -> Percentiles | None:
     """Return seconds to the first token, as recently measured as there is."""
     return evidence.latency_5m or evidence.latency_30m
 
 
-def duration(evidence: Evidence, outputs: int) -> float | None:
+def duration(evidence: EndpointStats, outputs: int) -> float | None:
     """Return the seconds that so many tokens take at the median, where that was measured."""
     speed, wait = throughput(evidence), latency(evidence)
     if speed is None and wait is None:
@@ -137,7 +137,7 @@ def duration(evidence: Evidence, outputs: int) -> float | None:
     return writing + (wait.p50 if wait is not None else 0.0)
 
 
-def reliability(evidence: Evidence) -> float:
+def reliability(evidence: EndpointStats) -> float:
     """Return the share of attempts to expect a success of; with little evidence close to 1.
 
     A circuit that is not closed says enough by itself: a probe is there to find out anew. What

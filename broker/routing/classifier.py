@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from broker.completion import Json
-from broker.routing.requirements import Needs
+from broker.routing.requirements import Requirements
 
 LONG_TOKENS = 32_000  # from here on keeping it all in mind is the task
 LOOKED_AT = 6_000  # characters of the newest message; its start says what is wanted
@@ -54,7 +54,7 @@ SIGNS: dict[str, tuple[re.Pattern[str], ...]] = {
 }
 
 
-def classify(body: Json, needs: Needs) -> str:
+def classify(body: Json, needs: Requirements) -> str:
     """Return the kind of task that a body most looks like."""
     if needs.modalities & {"image", "video"}:
         return "vision"

@@ -10,7 +10,7 @@ from broker.money import usd_text
 from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
 from broker.routing.preferences import NO_PREFERENCES, Preferences
-from broker.routing.requirements import Needs
+from broker.routing.requirements import Requirements
 
 ESTIMATE_MARGIN = 1.25
 """A prompt's size is a guess: only what is surely too long for an endpoint is kept from it."""
@@ -60,17 +60,17 @@ def passes(endpoint: Endpoint, filters: Sequence[Filter]) -> bool:
     return all(each.keeps(endpoint) for each in filters)
 
 
-def suits(endpoint: Endpoint, needs: Needs) -> bool:
+def suits(endpoint: Endpoint, needs: Requirements) -> bool:
     """Tell whether an endpoint is known to take a request's input and to give its output."""
     takes = needs.modalities <= (endpoint.input_modalities or frozenset())
-    return takes and passes(endpoint, list(_of_needs(needs)))
+    return takes and passes(endpoint, list(_of_requirements(needs)))
 
 
-def filters(needs: Needs, wishes: Preferences) -> list[Filter]:
+def filters(needs: Requirements, wishes: Preferences) -> list[Filter]:
     """Return the conditions that this request makes; most make one or two."""
     if wishes is NO_PREFERENCES:
-        return list(_of_needs(needs))
-    return [*_of_needs(needs), *_of_wishes(needs, wishes)]
+        return list(_of_requirements(needs))
+    return [*_of_requirements(needs), *_of_preferences(needs, wishes)]
 
 
 def named(endpoint: Endpoint, slug: str) -> bool:
@@ -79,7 +79,7 @@ def named(endpoint: Endpoint, slug: str) -> bool:
     return provider == endpoint.provider and (not build or build == endpoint.quantization)
 
 
-def _of_needs(needs: Needs) -> Iterator[Filter]:
+def _of_requirements(needs: Requirements) -> Iterator[Filter]:
     if needs.modalities:
         wants = f"{_words(needs.modalities)} input"
         yield Filter("modality", "messages", wants, lambda each: each.takes(needs.modalities))
@@ -112,7 +112,7 @@ def _of_needs(needs: Needs) -> Iterator[Filter]:
         yield _supporting(parameter)
 
 
-def _holds(context_length: int | None, needs: Needs) -> bool:
+def _holds(context_length: int | None, needs: Requirements) -> bool:
     if context_length is None or context_length <= needs.shortened_up_to:
         return True
     return context_length * ESTIMATE_MARGIN >= needs.input_tokens
@@ -125,7 +125,7 @@ def _supporting(parameter: str) -> Filter:
     )
 
 
-def _of_wishes(needs: Needs, wishes: Preferences) -> Iterator[Filter]:
+def _of_preferences(needs: Requirements, wishes: Preferences) -> Iterator[Filter]:
     yield from _of_providers(wishes)
     if wishes.require_parameters:
         wants = f"support of {_words(needs.parameters)}"
@@ -170,8 +170,8 @@ def _of_wishes(needs: Needs, wishes: Preferences) -> Iterator[Filter]:
             "max_price",
             "provider.max_price",
             f"a price of at most {_dollars(wishes)}",
-            lambda each: not _too_dear(each.price, wishes),
-            lambda each: _too_dear(each.price, wishes) or "",
+            lambda each: not _too_expensive(each.price, wishes),
+            lambda each: _too_expensive(each.price, wishes) or "",
         )
 
 
@@ -203,7 +203,7 @@ FREE = Filter("free", "model", "an endpoint that is free", lambda each: each.pri
 """What the suffix `:free` asks for."""
 
 
-def _too_dear(price: Price, wishes: Preferences) -> str | None:
+def _too_expensive(price: Price, wishes: Preferences) -> str | None:
     """Return what of a price is above the most that was allowed."""
     if price.as_stated:
         return "tells its price afterwards"
@@ -228,7 +228,7 @@ SHOWN = 5  # endpoints named by a message
 
 def refuse(
     models: Sequence[str],
-    needs: Needs,
+    needs: Requirements,
     conditions: Sequence[Filter],
     excluded: Sequence[Exclusion],
 ) -> NoReturn:

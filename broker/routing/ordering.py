@@ -7,11 +7,11 @@ from random import Random
 from statistics import median
 from typing import Any, TypeAlias
 
-from broker.providers.endpoint_stats import Evidence, Percentiles
+from broker.providers.endpoint_stats import EndpointStats, Percentiles
 from broker.routing.candidates import Candidate, duration, latency, reliability, throughput
 from broker.routing.filters import named
 from broker.routing.preferences import Sort
-from broker.routing.requirements import Needs
+from broker.routing.requirements import Requirements
 
 EXPLORATION = 0.01
 """No share is smaller than this part of the largest: what nobody asks, nobody learns about."""
@@ -26,7 +26,7 @@ FREE_SHARE = 0.01
 """What is free counts as this part of the dearest price."""
 
 
-def shares(candidates: Sequence[Candidate], needs: Needs) -> list[float]:
+def shares(candidates: Sequence[Candidate], needs: Requirements) -> list[float]:
     """Return each candidate's share of the traffic; together they are 1."""
     weights = [price**-2 for price in _adjusted_prices(candidates, needs)]
     least = max(weights) * EXPLORATION
@@ -36,7 +36,7 @@ def shares(candidates: Sequence[Candidate], needs: Needs) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True)
-class Dice:
+class Seed:
     """Random draws that the same seed repeats; costs nothing until it is thrown."""
 
     seed: int
@@ -50,7 +50,7 @@ class Dice:
         return [-math.log(1.0 - dice.random()) / weight for weight in weights]
 
 
-def _adjusted_prices(candidates: Sequence[Candidate], needs: Needs) -> list[float]:
+def _adjusted_prices(candidates: Sequence[Candidate], needs: Requirements) -> list[float]:
     costs = _costs(candidates)
     times = [duration(each.evidence, needs.likely_output) for each in candidates]
     known = [time for time in times if time is not None]
@@ -74,7 +74,7 @@ def _slowness(time: float | None, typical: float) -> float:
     return 1.0 if time is None else float(max(time / typical, 0.01) ** SPEED_WEIGHT)
 
 
-def _trouble(evidence: Evidence) -> float:
+def _trouble(evidence: EndpointStats) -> float:
     chance = max(reliability(evidence), 0.05)
     return float(chance**-FAILURE_WEIGHT * (1.0 + evidence.rate_limited_5m))
 
@@ -96,8 +96,8 @@ class Ranking:
 
 def ordered(
     candidates: Sequence[Candidate],
-    needs: Needs,
-    dice: Dice,
+    needs: Requirements,
+    dice: Seed,
     *,
     sort: Sort | None,
     names: Sequence[str] = (),
@@ -123,8 +123,8 @@ def ordered(
 
 def _ranking(
     candidates: Sequence[Candidate],
-    needs: Needs,
-    dice: Dice,
+    needs: Requirements,
+    dice: Seed,
     sort: Sort | None,
     names: Sequence[str],
 ) -> Ranking:
@@ -133,7 +133,7 @@ def _ranking(
     return _SORTED[sort](candidates) if sort is not None else _balanced(candidates, needs, dice)
 
 
-def _balanced(candidates: Sequence[Candidate], needs: Needs, dice: Dice) -> Ranking:
+def _balanced(candidates: Sequence[Candidate], needs: Requirements, dice: Seed) -> Ranking:
     weights = shares(candidates, needs)
     return Ranking(
         dice.draw(weights),

@@ -7,11 +7,11 @@ from typing import NamedTuple
 from broker.completion import Json
 from broker.providers.endpoint_stats import NO_SNAPSHOT, Snapshot
 from broker.providers.endpoints import Endpoint
-from broker.routing.auto_router import ANY_CHOICE, ROUTERS, AutoWishes, Fits, Router
+from broker.routing.auto_router import ANY_CHOICE, ROUTERS, AutoOptions, Fits, Router
 from broker.routing.auto_router import FREE as FREE_ROUTER
 from broker.routing.candidates import PROBE_EVERY, Assessor, Candidate
 from broker.routing.filters import FREE, Exclusion, filters, named, refuse, refuse_choice, sift
-from broker.routing.ordering import Dice, ordered
+from broker.routing.ordering import Seed, ordered
 from broker.routing.plans import Plan, PlannedEndpoint
 from broker.routing.preferences import (
     NO_PREFERENCES,
@@ -21,24 +21,24 @@ from broker.routing.preferences import (
     Variant,
     split_variant,
 )
-from broker.routing.requirements import NO_NEEDS, Needs
+from broker.routing.requirements import NO_REQUIREMENTS, Requirements
 
 MOST_PLACES = 12
 """How many endpoints of one model a plan holds: more than a job has attempts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class RoutingRequest:
     """What is asked for: models, first choice first, what the request needs, what is preferred."""
 
     models: Sequence[str]
-    needs: Needs = NO_NEEDS
+    needs: Requirements = NO_REQUIREMENTS
     preferences: Preferences = NO_PREFERENCES
-    choice: AutoWishes = ANY_CHOICE  # where a router is asked to choose the model
+    choice: AutoOptions = ANY_CHOICE  # where a router is asked to choose the model
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class RoutingContext:
     """What a plan depends on besides what was asked."""
 
     snapshot: Snapshot = NO_SNAPSHOT
@@ -47,7 +47,7 @@ class Circumstances:
     fits: Fits = field(default_factory=dict)  # how well models do tasks
 
 
-ORDINARY = Circumstances()
+ORDINARY = RoutingContext()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,9 @@ class _Group:
 
 
 def plan(
-    ask: Ask, endpoints: Mapping[str, Sequence[Endpoint]], circumstances: Circumstances = ORDINARY
+    ask: RoutingRequest,
+    endpoints: Mapping[str, Sequence[Endpoint]],
+    circumstances: RoutingContext = ORDINARY,
 ) -> Plan:
     """Return the endpoints that may serve `ask`, in the order to try them.
 
@@ -73,7 +75,7 @@ def plan(
     if not groups:
         refuse(ask.models, ask.needs, filters(ask.needs, ask.preferences), excluded)
     places: list[PlannedEndpoint] = []
-    dice = Dice(circumstances.seed)
+    dice = Seed(circumstances.seed)
     for group in groups:
         names = ask.preferences.order
         placed = ordered(group.candidates, ask.needs, dice, sort=group.sort, names=names)
@@ -102,7 +104,7 @@ class _Chosen(NamedTuple):
 
 
 def _chosen(
-    ask: Ask, endpoints: Mapping[str, Sequence[Endpoint]], circumstances: Circumstances
+    ask: RoutingRequest, endpoints: Mapping[str, Sequence[Endpoint]], circumstances: RoutingContext
 ) -> _Chosen:
     """Put a router's choices in its place."""
     place = next((n for n, name in enumerate(ask.models) if name in ROUTERS), None)
@@ -132,10 +134,10 @@ def _chosen(
 
 
 def _groups(
-    ask: Ask,
+    ask: RoutingRequest,
     chosen: _Chosen,
     endpoints: Mapping[str, Sequence[Endpoint]],
-    circumstances: Circumstances,
+    circumstances: RoutingContext,
 ) -> tuple[list[_Group], list[Exclusion]]:
     """Return who may serve, in groups that are ordered one after the other, and who may not."""
     assessor = _assessor(ask, circumstances)
@@ -155,7 +157,7 @@ def _groups(
     return _joined(groups) if ask.preferences.across_models else groups, excluded
 
 
-def _assessor(ask: Ask, circumstances: Circumstances) -> Assessor:
+def _assessor(ask: RoutingRequest, circumstances: RoutingContext) -> Assessor:
     return Assessor(
         ask.needs,
         ask.preferences,

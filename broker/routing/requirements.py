@@ -17,7 +17,7 @@ LIKELY_OUTPUT = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Needs:
+class Requirements:
     """What a request cannot be served without, and how large it is."""
 
     modalities: frozenset[str] = frozenset()  # input beside text
@@ -33,7 +33,7 @@ class Needs:
         return min(self.output_tokens or LIKELY_OUTPUT, LIKELY_OUTPUT)
 
 
-NO_NEEDS = Needs()
+NO_REQUIREMENTS = Requirements()
 
 
 MEDIA_PARTS = {
@@ -52,10 +52,10 @@ READABLE = ("application/pdf", "application/json", "application/xml")
 """Besides text/*: types whose text can be given to a model that takes no files."""
 
 
-def requirements_of(body: Json) -> Needs:
+def requirements_of(body: Json) -> Requirements:
     """Return what a body needs of an endpoint."""
     asked = parameters.asked(body)
-    return Needs(
+    return Requirements(
         modalities=modalities(body),
         outputs=_outputs(body),
         parameters=asked,

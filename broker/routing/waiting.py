@@ -36,7 +36,7 @@ class Congestion:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class StepChoice:
     """A position in the plan, free at `at` (Unix ms); `busy` says what it waits for."""
 
     position: int
@@ -44,20 +44,20 @@ class Place:
     busy: Busy | None = None
 
 
-def best_place(
+def best_step(
     plan: Plan,
     position: int,
     congestion: Congestion,
     now: int,
     closed: Collection[int] = (),
-) -> Place:
+) -> StepChoice:
     """Return where the job is served soonest; its present place unless another is clearly sooner.
 
     Positions that are `closed` are no choice.
     """
-    here = _place(plan, position, congestion, now)
+    here = _step(plan, position, congestion, now)
     others = [
-        _place(plan, other, congestion, now)
+        _step(plan, other, congestion, now)
         for other in range(len(plan))
         if other != position and other not in closed
     ]
@@ -65,7 +65,7 @@ def best_place(
     return soonest if soonest.at + WORTH_MOVING_MS <= here.at else here
 
 
-def _place(plan: Plan, position: int, congestion: Congestion, now: int) -> Place:
+def _step(plan: Plan, position: int, congestion: Congestion, now: int) -> StepChoice:
     endpoint = plan[position]
     busy = congestion.at(*endpoint.key, now)
-    return Place(position, max(busy.until, now) if busy else now, busy)
+    return StepChoice(position, max(busy.until, now) if busy else now, busy)

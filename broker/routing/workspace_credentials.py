@@ -15,7 +15,7 @@ from broker.routing.plans import Plan, PlannedEndpoint
 
 
 @dataclass(frozen=True, slots=True)
-class OwnKey:
+class WorkspaceCredential:
     """A workspace's key of a provider, without the key itself."""
 
     id: str
@@ -46,10 +46,12 @@ class OwnKey:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnKeys:
+class WorkspaceCredentials:
     """What one caller brings along."""
 
-    by_provider: Mapping[str, Sequence[OwnKey]] = field(default_factory=dict)  # in their order
+    by_provider: Mapping[str, Sequence[WorkspaceCredential]] = field(
+        default_factory=dict
+    )  # in their order
     unlit: frozenset[str] = frozenset()  # providers for which the installation has no key
 
     @property
@@ -67,7 +69,7 @@ class OwnKeys:
         ruled_out = any(each.rules_out_shared(endpoint.model) for each in keys)
         return endpoint.provider not in self.unlit and not ruled_out
 
-    def serving(self, endpoint: Endpoint) -> list[OwnKey]:
+    def serving(self, endpoint: Endpoint) -> list[WorkspaceCredential]:
         """Return the keys that may call this endpoint, in the order to try them."""
         keys = self.by_provider.get(endpoint.provider, ())
         return [each for each in keys if not each.disabled and each.covers(endpoint.model)]
@@ -77,11 +79,11 @@ class OwnKeys:
         return self.allows_shared(endpoint) or bool(self.serving(endpoint))
 
 
-NO_KEYS = OwnKeys()
+NO_CREDENTIALS = WorkspaceCredentials()
 
 
-def choosable(
-    served: Mapping[str, Sequence[Endpoint]], named: Collection[str], own: OwnKeys
+def restrict_choice(
+    served: Mapping[str, Sequence[Endpoint]], named: Collection[str], own: WorkspaceCredentials
 ) -> Mapping[str, Sequence[Endpoint]]:
     """Leave to a router's choice only what the caller can be served by.
 
@@ -95,7 +97,7 @@ def choosable(
     }
 
 
-def planned(plan: Plan, own: OwnKeys) -> Plan:
+def plan_credentials(plan: Plan, own: WorkspaceCredentials) -> Plan:
     """Return the plan with a place for each key that may be used. Raises NoEndpointError.
 
     Within each model the caller's prioritised keys go first, and fallback keys last.
@@ -127,7 +129,9 @@ def planned(plan: Plan, own: OwnKeys) -> Plan:
 FIRST, SHARED, LAST = range(3)
 
 
-def _ways(place: PlannedEndpoint, own: OwnKeys) -> Iterator[tuple[int, PlannedEndpoint]]:
+def _ways(
+    place: PlannedEndpoint, own: WorkspaceCredentials
+) -> Iterator[tuple[int, PlannedEndpoint]]:
     """Yield the ways to call an endpoint: its rank, and the place."""
     for key in own.serving(place.endpoint):
         endpoint = replace(place.endpoint, credential=key.id, batched=False)

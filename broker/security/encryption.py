@@ -13,7 +13,7 @@ from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from broker.errors import UnavailableError
 
 
-class Seal:
+class Encryption:
     """Closes and opens secrets with the key of `installation_key`, and with keys before it."""
 
     def __init__(self, key: bytes, older: Sequence[bytes] = ()) -> None:

@@ -31,7 +31,7 @@ from sqlalchemy.exc import DBAPIError
 from broker.errors import UnavailableError, WaybillError
 from broker.storage import engine
 from broker.storage.engine import READ_THREADS
-from broker.storage.write_lock import Turns
+from broker.storage.write_lock import WriteLock
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -63,7 +63,7 @@ class Database:
     def __init__(self, url: str, *, sqlite_synchronous: str = "full") -> None:
         self.engine = engine.create(url, sqlite_synchronous)
         path = self.engine.url.database if self.is_sqlite else None
-        self._turns = Turns(path) if path else None
+        self._turns = WriteLock(path) if path else None
         self._reading = engine.for_reading(self.engine)
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
@@ -199,7 +199,7 @@ class _Groups:
     """
 
     def __init__(
-        self, waiting: "queue.SimpleQueue[_Write | None]", turns: Turns | None = None
+        self, waiting: "queue.SimpleQueue[_Write | None]", turns: WriteLock | None = None
     ) -> None:
         self._waiting = waiting
         self._turns = turns

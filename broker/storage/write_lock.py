@@ -20,7 +20,7 @@ WANTED_SECONDS = 0.2
 TURN_SECONDS = 1.0  # how long a turn is waited for
 
 
-class Turns:
+class WriteLock:
     """Turns of one process at writing to the database at `path`."""
 
     def __init__(self, path: str) -> None:

@@ -6,16 +6,16 @@ is decided before a write), `admission` (the same from a body as it came), `inse
 """
 
 from broker.submission.insertion import submit_many
-from broker.submission.options import NewJob, Submitted, Wish
-from broker.submission.preparation import asked, fingerprint, prepare, repeat
+from broker.submission.options import JobOptions, NewJob, Submitted
+from broker.submission.preparation import fingerprint, prepare, repeat, routing_request
 
 __all__ = [
+    "JobOptions",
     "NewJob",
     "Submitted",
-    "Wish",
-    "asked",
     "fingerprint",
     "prepare",
     "repeat",
+    "routing_request",
     "submit_many",
 ]

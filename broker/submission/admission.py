@@ -13,15 +13,15 @@ from broker.errors import InvalidRequestError, ModalityError
 from broker.requests import plugins
 from broker.requests.bodies import SCHEMAS, validated
 from broker.routing import (
-    NO_NEEDS,
+    NO_REQUIREMENTS,
     ORDINARY,
-    Circumstances,
-    Needs,
+    Requirements,
+    RoutingContext,
     requirements,
     workspace_credentials,
 )
 from broker.settings import Settings
-from broker.submission.options import NewJob, Wish
+from broker.submission.options import JobOptions, NewJob
 from broker.submission.preparation import prepare
 
 RECEIVER_FIELDS = ("webhook", "callback_url")
@@ -30,13 +30,13 @@ RECEIVER_FIELDS = ("webhook", "callback_url")
 
 def admit(
     body: Json,
-    wish: Wish,
+    wish: JobOptions,
     principal: Principal,
     catalog: Catalog,
     settings: Settings,
     *,
     inside: str | None = None,
-    now: Circumstances = ORDINARY,
+    now: RoutingContext = ORDINARY,
 ) -> NewJob:
     """Validate a body (found `inside` another body, perhaps) and prepare its job.
 
@@ -48,8 +48,10 @@ def admit(
     _refuse_preset(body)
     _refuse_receiver(body, inside)
     named, own = routing.requested_models(body), principal.own_keys
-    served = catalog.endpoints(named, wish.operation, own.providers, _needs(body, named))
-    endpoints = access.permitted(principal, workspace_credentials.choosable(served, named, own))
+    served = catalog.endpoints(named, wish.operation, own.providers, _requirements(body, named))
+    endpoints = access.permitted(
+        principal, workspace_credentials.restrict_choice(served, named, own)
+    )
     circumstances = replace(now, fits=task_fit())
     try:
         return prepare(body, wish, principal, endpoints, settings, circumstances)
@@ -61,12 +63,12 @@ def admit(
         ) from None
 
 
-def _needs(body: Json, named: Sequence[str]) -> Needs:
+def _requirements(body: Json, named: Sequence[str]) -> Requirements:
     """Return what the body needs, if a model is named that depends on it."""
     return (
         requirements.requirements_of(body)
         if any(name.startswith(LATEST) for name in named)
-        else NO_NEEDS
+        else NO_REQUIREMENTS
     )
 
 

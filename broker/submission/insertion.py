@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, bindparam, insert, select
 
 from broker.billing import ledger
-from broker.billing.funds import Need, Purse
+from broker.billing.funds import FundsCheck, Need
 from broker.errors import IdempotencyMismatchError
 from broker.lifecycle import coalescing
 from broker.queues import FOLLOWING_LANE
@@ -86,7 +86,7 @@ _INSERT_PAYLOADS = insert(table(JobPayload))
 def submit_many(connection: Connection, jobs: Sequence[NewJob]) -> Sequence[Submitted | Exception]:
     """Insert jobs with their holds; a known idempotency key gives the earlier job instead."""
     now = max(job.row["created_at"] for job in jobs)
-    purse = Purse.open(connection, (job.payer for job in jobs), now)
+    purse = FundsCheck.open(connection, (job.payer for job in jobs), now)
     # under the lock: a twin may just have been accepted
     known = known_keys(connection, [job.row for job in jobs])
     results: list[Submitted | Exception] = []

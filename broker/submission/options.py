@@ -9,13 +9,13 @@ from broker.completion import Json
 from broker.errors import WaybillError
 from broker.lifecycle.retries import OnUnknown
 from broker.queues import Lane
-from broker.rate_limits import Limit
+from broker.rate_limits import RateLimit
 from broker.requests.operations import Operation
 from broker.submission.quotes import Quotes
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class JobOptions:
     """What a caller may ask of a job beyond its body. Times are Unix milliseconds."""
 
     operation: Operation = Operation.CHAT
@@ -90,7 +90,7 @@ class NewJob:
     payer: Payer
     held_for: Quotes
     least_nanos: int = 0  # what it probably costs; its row holds an upper bound
-    limits: Sequence[Limit] = ()  # what it is counted against
+    limits: Sequence[RateLimit] = ()  # what it is counted against
     is_free: bool = False  # a free model was asked for, or is to serve it
     shares: str | None = None  # fingerprint of the call that it shares with its equals
     refusal: WaybillError | None = None  # it is only to be found by its key, never to be made

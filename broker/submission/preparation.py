@@ -13,7 +13,7 @@ from broker.accounts import Principal, Scope, access
 from broker.billing.funds import Payer
 from broker.clock import now_ms
 from broker.completion import Json
-from broker.dispatch.fair_queue import line_of
+from broker.dispatch.fair_queue import flow_of
 from broker.errors import InvalidRequestError, WaybillError
 from broker.ids import new_job_id
 from broker.jobs.privacy import store_of
@@ -25,15 +25,15 @@ from broker.queues import REDISPATCH_MS, Lane
 from broker.requests.operations import STREAMED
 from broker.routing import (
     ORDINARY,
-    Ask,
-    Circumstances,
     Plan,
+    RoutingContext,
+    RoutingRequest,
     native_batches,
     requirements,
     workspace_credentials,
 )
 from broker.settings import Settings
-from broker.submission.options import JobColumns, NewJob, Schedule, Wish
+from broker.submission.options import JobColumns, JobOptions, NewJob, Schedule
 from broker.submission.quotes import Quotes, quotes
 
 SEED_BITS = 32
@@ -47,17 +47,17 @@ NOT_ASKED = frozenset(
 
 def prepare(
     body: Json,
-    wish: Wish,
+    wish: JobOptions,
     principal: Principal,
     endpoints: Mapping[str, Sequence[Endpoint]],
     settings: Settings,
-    circumstances: Circumstances = ORDINARY,
+    circumstances: RoutingContext = ORDINARY,
 ) -> NewJob:
     """Decide everything about a job; pure but for the clock and the id. Raises WaybillError."""
     now = now_ms()
-    ask = asked(body)
-    plan = routing.plan(ask, endpoints, _with_dice(circumstances))
-    plan = workspace_credentials.planned(plan, principal.own_keys)
+    ask = routing_request(body)
+    plan = routing.plan(ask, endpoints, _with_seed(circumstances))
+    plan = workspace_credentials.plan_credentials(plan, principal.own_keys)
     plan, quoted = _within_max_cost(plan, _quotes(body, wish, plan, settings), wish)
     native = native_batches.columns(
         body,
@@ -70,7 +70,7 @@ def prepare(
     least = max(quoted.least[place] for place in places)
     row = _row(body, wish, principal, plan, settings, now, hold)
     if native:  # what falls back waits in line, to be tried at the first place
-        line = line_of(principal.workspace_id, wish.batch_id, wish.priority)
+        line = flow_of(principal.workspace_id, wish.batch_id, wish.priority)
         row = {**row, **native, "line": line}
     payload = {
         "job_id": row["id"],
@@ -97,13 +97,13 @@ def repeat(row: Mapping[str, Any], principal: Principal, refusal: WaybillError) 
     return NewJob(columns, {}, payer, Quotes((), ()), refusal=refusal)
 
 
-def _is_free(ask: Ask, plan: Plan) -> bool:
+def _is_free(ask: RoutingRequest, plan: Plan) -> bool:
     """Tell whether a job counts against the limits of free models, whatever name it came by."""
     names = [*ask.models, *(plan[place].model for place in range(len(plan)))]
     return any(routing.names_free_model(name) for name in names)
 
 
-def _extra(body: Json, wish: Wish) -> str | None:
+def _extra(body: Json, wish: JobOptions) -> str | None:
     """Return what is kept beside the job to be shown and searched: JSON."""
     metadata = {**(body.get("metadata") or {}), **(wish.extra.get("metadata") or {})}
     told = {"metadata": metadata, "trace": body.get("trace"), "origin": wish.origin}
@@ -117,17 +117,17 @@ def _word(value: Any) -> str | None:
     return value.replace("\0", "")[:MAX_WORD] or None if isinstance(value, str) else None
 
 
-def asked(body: Json) -> Ask:
+def routing_request(body: Json) -> RoutingRequest:
     """Read what a body asks of routing. Raises InvalidRequestError that names the field."""
     models, needed = routing.requested_models(body), requirements.requirements_of(body)
     wishes = routing.preferences(body)
     if not any(name in routing.ROUTERS for name in models):
-        return Ask(models, needed, wishes)
-    choice = routing.auto_wishes(body, routing.classify(body, needed))
-    return Ask(models, needed, wishes, choice)
+        return RoutingRequest(models, needed, wishes)
+    choice = routing.auto_options(body, routing.classify(body, needed))
+    return RoutingRequest(models, needed, wishes, choice)
 
 
-def _with_dice(circumstances: Circumstances) -> Circumstances:
+def _with_seed(circumstances: RoutingContext) -> RoutingContext:
     """Give each job dice of its own, unless they were chosen."""
     if circumstances.seed:
         return circumstances
@@ -136,7 +136,7 @@ def _with_dice(circumstances: Circumstances) -> Circumstances:
 
 def _row(
     body: Json,
-    wish: Wish,
+    wish: JobOptions,
     principal: Principal,
     plan: Plan,
     settings: Settings,
@@ -165,7 +165,7 @@ def _row(
         "app": wish.app,
         "end_user": _word(body.get("user")),
         "session_id": _word(body.get("session_id") or wish.session_id),
-        "line": _line(wish, principal.workspace_id),
+        "line": _flow(wish, principal.workspace_id),
         "webhook": wish.webhook,
         "coalesced_with": None,
         "store": store_of(body, wish.store, principal.settings, settings.store),
@@ -178,14 +178,14 @@ def _row(
     }
 
 
-def _line(wish: Wish, workspace_id: str) -> str | None:
+def _flow(wish: JobOptions, workspace_id: str) -> str | None:
     """Return where a job waits for the dispatcher to feed it; an interactive one does not."""
     if wish.lane is Lane.INTERACTIVE:
         return None
-    return line_of(workspace_id, wish.batch_id, wish.priority)
+    return flow_of(workspace_id, wish.batch_id, wish.priority)
 
 
-def _quotes(body: Json, wish: Wish, plan: Plan, settings: Settings) -> Quotes:
+def _quotes(body: Json, wish: JobOptions, plan: Plan, settings: Settings) -> Quotes:
     """Return what the job may cost at each place."""
     return quotes(
         body,
@@ -197,7 +197,7 @@ def _quotes(body: Json, wish: Wish, plan: Plan, settings: Settings) -> Quotes:
     )
 
 
-def _within_max_cost(plan: Plan, quoted: Quotes, wish: Wish) -> tuple[Plan, Quotes]:
+def _within_max_cost(plan: Plan, quoted: Quotes, wish: JobOptions) -> tuple[Plan, Quotes]:
     """Leave out the places that are dearer than the job may be. Raises where that is all."""
     most = wish.max_cost_nanos
     if most is None or max(quoted.least) <= most:
@@ -213,7 +213,7 @@ def _within_max_cost(plan: Plan, quoted: Quotes, wish: Wish) -> tuple[Plan, Quot
     )
 
 
-def _schedule(wish: Wish, now: int, settings: Settings) -> Schedule:
+def _schedule(wish: JobOptions, now: int, settings: Settings) -> Schedule:
     """Decide when the job may run and when the dispatcher looks at it.
 
     An interactive job is published by its submitter right after the commit, so the dispatcher
@@ -230,7 +230,7 @@ def _schedule(wish: Wish, now: int, settings: Settings) -> Schedule:
     }
 
 
-def fingerprint(body: Json, wish: Wish, principal: Principal) -> str:
+def fingerprint(body: Json, wish: JobOptions, principal: Principal) -> str:
     """Digest all that was asked: the same key with anything else is another request.
 
     So is the request of another caller, where either sees its own jobs only.

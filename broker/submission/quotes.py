@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from broker import pricing, routing
 from broker.completion import Json
-from broker.pricing import Demand, Limits, Price
+from broker.pricing import AnswerBounds, Demand, Price
 from broker.providers.endpoints import Endpoint
 from broker.requests import token_estimates
 from broker.requests.content_sizes import measure
@@ -75,8 +75,8 @@ def quotes(
     )
 
 
-def _limits(endpoint: Endpoint, likely: int, most: int) -> Limits:
-    return Limits(
+def _limits(endpoint: Endpoint, likely: int, most: int) -> AnswerBounds:
+    return AnswerBounds(
         likely,
         endpoint.max_completion_tokens or most,
         endpoint.native,

@@ -63,7 +63,7 @@ LEASE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class CachedAnswer:
     """A job as it was asked for, and the completed one whose answer it gets."""
 
     job: NewJob
@@ -72,7 +72,7 @@ class Replay:
 
 
 def replay_many(
-    connection: Connection, replays: Sequence[Replay]
+    connection: Connection, replays: Sequence[CachedAnswer]
 ) -> Sequence[Submitted | Exception]:
     """Write jobs together with the answers that they are given."""
     results = submit_many(connection, [_alone(each.job) for each in replays])

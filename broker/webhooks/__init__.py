@@ -13,10 +13,10 @@ The id of a message (`webhook-id`) is the event's: the same at every attempt and
 """
 
 from broker.webhooks.deliveries import (
+    DeliveryFilter,
+    DeliveryReplay,
     DeliveryReport,
     Redelivery,
-    Replay,
-    Wanted,
     find_delivery,
     list_deliveries,
     redeliver_many,
@@ -24,7 +24,7 @@ from broker.webhooks.deliveries import (
     waiting,
 )
 from broker.webhooks.endpoint_options import (
-    EndpointWish,
+    EndpointOptions,
     changes,
     check_events,
     check_url,
@@ -62,19 +62,19 @@ from broker.webhooks.fan_out import fan_out
 
 __all__ = [
     "EVENT_TYPES",
+    "DeliveryFilter",
+    "DeliveryReplay",
     "DeliveryReport",
     "DeliveryState",
     "EndpointChange",
     "EndpointName",
-    "EndpointWish",
+    "EndpointOptions",
     "NewWorkspaceSecret",
     "PayloadKind",
     "Redelivery",
-    "Replay",
     "Rotation",
     "Scheme",
     "SignatureKind",
-    "Wanted",
     "WebhookEvent",
     "batch_event",
     "changes",

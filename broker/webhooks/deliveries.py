@@ -16,7 +16,7 @@ _LISTED = [column for column in _deliveries.c if column.name != "payload"]
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DeliveryFilter:
     """Which deliveries a list is to have; None = any."""
 
     endpoint_id: str | None = None
@@ -49,11 +49,11 @@ def list_deliveries(
     workspace_id: str,
     limit: int,
     after: str | None = None,
-    wanted: Wanted | None = None,
+    wanted: DeliveryFilter | None = None,
 ) -> Sequence[Any]:
     """Return a workspace's deliveries, newest first, without payloads; `after` is the last seen."""
     query = select(*_LISTED).where(_deliveries.c.workspace_id == workspace_id)
-    for column, value in _filters(wanted or Wanted()):
+    for column, value in _filters(wanted or DeliveryFilter()):
         if value is not None:
             query = query.where(column == value)
     if after is not None:
@@ -74,7 +74,7 @@ def find_delivery(connection: Connection, workspace_id: str, delivery_id: str) -
     return DeliveryReport(row, connection.execute(query.order_by(_attempts.c.number)).all())
 
 
-def _filters(wanted: Wanted) -> list[tuple[Any, Any]]:
+def _filters(wanted: DeliveryFilter) -> list[tuple[Any, Any]]:
     return [
         (_deliveries.c.receiver, wanted.endpoint_id),
         (_deliveries.c.state, None if wanted.state is None else wanted.state.value),
@@ -97,7 +97,7 @@ class Redelivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
+class DeliveryReplay:
     """A wish to send again what was created from `since` on and before `until`."""
 
     workspace_id: str
@@ -116,7 +116,7 @@ def redeliver_many(connection: Connection, wishes: Sequence[Redelivery]) -> Sequ
     return [_redeliver(connection, wish) for wish in wishes]
 
 
-def replay_many(connection: Connection, wishes: Sequence[Replay]) -> Sequence[int]:
+def replay_many(connection: Connection, wishes: Sequence[DeliveryReplay]) -> Sequence[int]:
     """Start all these deliveries anew; return how many."""
     return [_replay(connection, wish) for wish in wishes]
 
@@ -151,7 +151,7 @@ def _is_open(connection: Connection, endpoint_id: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _replay(connection: Connection, wish: Replay) -> int:
+def _replay(connection: Connection, wish: DeliveryReplay) -> int:
     states = MISSING if wish.only_missing else _ENDED
     usable = select(_endpoints.c.id).where(
         _endpoints.c.workspace_id == wish.workspace_id, _endpoints.c.disabled.is_(False)

@@ -10,7 +10,7 @@ import orjson
 
 from broker.errors import InvalidRequestError
 from broker.ids import new_id
-from broker.security.encryption import Seal
+from broker.security.encryption import Encryption
 from broker.webhooks import signing
 from broker.webhooks.events import EVENT_TYPES, PayloadKind, Scheme, SignatureKind, is_wanted
 
@@ -26,7 +26,7 @@ _OUR_PREFIXES = ("webhook-", "x-openrouter-", "proxy-")
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointWish:
+class EndpointOptions:
     """A new endpoint, as its owner asks for it."""
 
     url: str
@@ -40,7 +40,7 @@ class EndpointWish:
 
 
 def new_endpoint(
-    wish: EndpointWish, workspace_id: str, seal: Seal, now: int
+    wish: EndpointOptions, workspace_id: str, seal: Encryption, now: int
 ) -> tuple[dict[str, Any], str]:
     """Return the row for `create_many` and the secret, shown this once. Raises InvalidRequestError.
 
@@ -58,7 +58,7 @@ def new_endpoint(
     return row | fixed | {"paced_until": 0, "disabled": False}, secret
 
 
-def changes(asked: Mapping[str, Any], seal: Seal) -> dict[str, Any]:
+def changes(asked: Mapping[str, Any], seal: Encryption) -> dict[str, Any]:
     """Return the columns of an endpoint for what is asked of it. Raises InvalidRequestError.
 
     `asked` may have url, description, events, payload, scheme, headers, rate_limit, disabled.
@@ -77,7 +77,7 @@ def changes(asked: Mapping[str, Any], seal: Seal) -> dict[str, Any]:
     return columns
 
 
-def new_secret_columns(kind: SignatureKind, seal: Seal) -> tuple[dict[str, Any], str]:
+def new_secret_columns(kind: SignatureKind, seal: Encryption) -> tuple[dict[str, Any], str]:
     """Return the columns of a new secret (for `new_endpoint` and `Rotation`), and the secret."""
     secret = signing.new_secret(kind)
     columns = {

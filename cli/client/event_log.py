@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
-from broker.jobs.states import AT_REST
+from broker.jobs.states import INACTIVE
 from cli.client.client import Client
 from cli.client.server import ServerError
 
@@ -27,7 +27,7 @@ class LogEvent:
 
     @property
     def is_end(self) -> bool:
-        return self.type in AT_REST
+        return self.type in INACTIVE
 
     @property
     def text(self) -> str:

@@ -14,7 +14,7 @@ from broker.credentials import CredentialFilter
 from broker.credentials.records import NewCredential, label_of, read_key
 from broker.errors import WaybillError
 from broker.providers import configuration
-from broker.security.encryption import Seal
+from broker.security.encryption import Encryption
 from broker.settings.installation_key import older_keys, signing_key
 from cli.database import NAMED, local_database, workspace_id
 from cli.messages import complain
@@ -48,7 +48,7 @@ def add(
     given = typer.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()
     try:
         key = read_key(given)
-        seal = Seal(signing_key(config), older_keys(config))
+        seal = Encryption(signing_key(config), older_keys(config))
     except WaybillError as error:
         complain(str(error))
         raise typer.Exit(1) from None
@@ -100,7 +100,7 @@ def rotate() -> None:
     take it out again.
     """
     config = settings.load()
-    seal = Seal(signing_key(config), older_keys(config))
+    seal = Encryption(signing_key(config), older_keys(config))
     try:
         with local_database() as database, database.transaction() as connection:
             done = own.rotate(connection, seal)

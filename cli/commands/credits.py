@@ -135,7 +135,7 @@ def _refusals() -> Iterator[None]:
         raise typer.Exit(1) from None
 
 
-def _standing(totals: ledger.Totals) -> str:
+def _standing(totals: ledger.LedgerTotals) -> str:
     return (
         f"credited {usd(totals.credited):.6f}, spent {usd(totals.spent):.6f}, held "
         f"{usd(totals.held):.6f}, left {usd(totals.available):.6f}"

@@ -9,7 +9,7 @@ from broker import accounts
 from broker.accounts import CallerKind, KnownKey, LimitReset, Scope
 from broker.accounts.audit import CLI
 from broker.administration import keys as administration
-from broker.administration.keys import KeyWish
+from broker.administration.keys import KeyOptions
 from broker.clock import now_ms
 from broker.money import nanos_from_usd
 from cli.database import NAMED, local_database, workspace_id
@@ -60,7 +60,7 @@ def create(
     kind = CallerKind.MANAGEMENT if management or everywhere else CallerKind.INFERENCE
     with local_database() as database, database.transaction() as connection:
         owner = workspace_id(connection, workspace or accounts.DEFAULT_WORKSPACE)
-        made = administration.create(connection, CLI, KeyWish(owner, name, kind, columns))
+        made = administration.create(connection, CLI, KeyOptions(owner, name, kind, columns))
     typer.echo(made.key)
     complain(f"{made.id} is made; the key above is shown this once")
 

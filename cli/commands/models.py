@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from broker.catalog import Catalog, Model
-from broker.catalog.selection import Wanted, cheapest, natural, ordered, selected
+from broker.catalog.selection import ListingFilter, cheapest, natural, ordered, selected
 from broker.clock import now_ms
 from broker.errors import WaybillError
 from broker.money import usd_text
@@ -37,7 +37,9 @@ def list_models(
     """List models with the price of their cheapest endpoint, in USD per million tokens."""
     known = look_up_catalog(load_configuration())
     shown = known.everything if everything else known.models
-    wanted = Wanted(q=q, output_modalities=frozenset() if outputs == ALL else frozenset({outputs}))
+    wanted = ListingFilter(
+        q=q, output_modalities=frozenset() if outputs == ALL else frozenset({outputs})
+    )
     try:
         found = selected(shown.values(), wanted, names={}, now=now_ms() // 1000)
         found = ordered(found, sort) if sort else sorted(found, key=natural)

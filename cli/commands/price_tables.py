@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from broker.catalog.imports import Change, Kind, Said
+from broker.catalog.imports import Change, ImportedOffer, Kind
 from broker.completion import Usage
 from broker.money import usd_text
 from broker.pricing import Price, cost
@@ -34,7 +34,7 @@ def show_changes(changes: Sequence[Change], *, everything: bool) -> None:
     console().print(said or "nothing would change")
 
 
-def show_history(said: Iterable[Said]) -> None:
+def show_history(said: Iterable[ImportedOffer]) -> None:
     table = Table("from", "source", "USD per million tokens", box=None, pad_edge=False)
     for each in said:
         price = each.offer.endpoint.price if each.offer else None

@@ -17,7 +17,13 @@ from broker.accounts.audit import CLI
 from broker.administration import providers as administered
 from broker.clock import now_ms
 from broker.providers import pauses as provider_pauses
-from broker.providers.configuration import ENV_PREFIX, Provider, configured, key_of, lighting
+from broker.providers.configuration import (
+    ENV_PREFIX,
+    Provider,
+    configuration_of,
+    configured,
+    key_of,
+)
 from broker.providers.endpoint_stats import WHOLE_PROVIDER
 from broker.providers.health import circuits
 from broker.providers.pacing import shared
@@ -223,7 +229,7 @@ def _unconfigured_rows(
     for vendor in vendors().values():
         if vendor.slug in known or not (everybody or key_of(vendor, os.environ)):
             continue
-        why_not = lighting(vendor, os.environ).why_not or ""
+        why_not = configuration_of(vendor, os.environ).why_not or ""
         yield vendor.slug, vendor.name, vendor.wire, why_not, "", vendor.base_url
 
 
@@ -231,7 +237,7 @@ def _absent(slug: str) -> str:
     vendor = vendors().get(slug)
     if vendor is None:
         return "unknown: `waybill providers list --all` lists what there is"
-    return f"not lit: {lighting(vendor, os.environ).why_not}"
+    return f"not lit: {configuration_of(vendor, os.environ).why_not}"
 
 
 def _say(slug: str, text: str, *, is_well: bool) -> None:

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from broker import settings
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.ids import new_id
 from broker.queues import Lane
 from broker.security.redaction import redact
@@ -217,7 +217,7 @@ class Supervisor:
         watching = {asyncio.create_task(child.watch(self._died)) for child in children}
         asked = asyncio.create_task(stop.wait())
         ended, _ = await asyncio.wait({asked, *watching}, return_when=asyncio.FIRST_COMPLETED)
-        await stopped({asked, *watching} - ended)
+        await end_tasks({asked, *watching} - ended)
         for task in ended:
             task.result()  # raises ChildDiedError where that is why it ended
         say(

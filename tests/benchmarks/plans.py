@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 from broker import routing
 from broker.pricing import Price
-from broker.providers.endpoint_stats import Evidence, Percentiles, Snapshot
+from broker.providers.endpoint_stats import EndpointStats, Percentiles, Snapshot
 from broker.providers.endpoints import Endpoint
-from broker.routing import Ask, Circumstances, Needs, Preferences, Sort
+from broker.routing import Preferences, Requirements, RoutingContext, RoutingRequest, Sort
 
 USD = 1_000_000_000
-NEEDS = Needs(input_tokens=1_000, output_tokens=500, parameters=frozenset({"temperature"}))
+NEEDS = Requirements(input_tokens=1_000, output_tokens=500, parameters=frozenset({"temperature"}))
 SIZES = (1, 3, 50)
 FILLING = 5_000
 
@@ -24,14 +24,16 @@ def main() -> None:
     catalog = world()
     spread = Percentiles(30, 40, 50, 60)
     evidence = {
-        (each.provider, each.model): Evidence(0.99, 0.99, 0.99, 100, spread, spread, spread, spread)
+        (each.provider, each.model): EndpointStats(
+            0.99, 0.99, 0.99, 100, spread, spread, spread, spread
+        )
         for served in catalog.values()
         for each in served
     }
-    circumstances = Circumstances(Snapshot(evidence), seed=7)
+    circumstances = RoutingContext(Snapshot(evidence), seed=7)
     say(f"{sum(map(len, catalog.values())):,} endpoints of {len(catalog):,} models")
     for size in SIZES:
-        ask = Ask([f"bench/{size}"], NEEDS)
+        ask = RoutingRequest([f"bench/{size}"], NEEDS)
         plan = routing.plan(ask, catalog, circumstances)
         stored = routing.encode(plan)
         planning = microseconds(lambda ask=ask: routing.plan(ask, catalog, circumstances))
@@ -42,9 +44,9 @@ def main() -> None:
             f"decode {decoding:5.1f} µs, {len(stored):,} bytes"
         )
     fits = {slug: {"chat": 0.9} for slug in list(catalog)[:100]}
-    choosing = Circumstances(Snapshot(evidence), seed=7, fits=fits)
+    choosing = RoutingContext(Snapshot(evidence), seed=7, fits=fits)
     for what, sort in (("by fit", None), ("by price", Sort.PRICE), ("by speed", Sort.THROUGHPUT)):
-        ask = Ask(["waybill/auto"], NEEDS, Preferences(sort=sort))
+        ask = RoutingRequest(["waybill/auto"], NEEDS, Preferences(sort=sort))
         say(
             f"auto router over {len(fits)} rated models, {what}: "
             f"{microseconds(lambda ask=ask: routing.plan(ask, catalog, choosing)):,.0f} µs"

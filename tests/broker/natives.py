@@ -18,7 +18,7 @@ def make_native(database, principal, *, model="acme/small", native=None, now=NOW
     body = {"messages": [{"role": "user", "content": "hi"}], "model": model}
     body["service_tier"] = "batch"
     with mock.patch("broker.submission.preparation.now_ms", return_value=now):
-        wanted = submission.Wish(**wish)
+        wanted = submission.JobOptions(**wish)
         job = submission.prepare(body, wanted, principal, {model: [endpoint]}, SETTINGS)
     [submitted] = run(database, submission.submit_many, job)
     return submitted.job_id

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from broker.completion import AttemptOutcome
 from broker.jobs import reports
-from broker.jobs.states import FINAL, TRANSITIONS, JobState
+from broker.jobs.states import TERMINAL, TRANSITIONS, JobState
 from broker.lifecycle.retries import OnUnknown
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, LedgerEntry
 
@@ -50,7 +50,7 @@ def check_books(picture):
         kinds[entry.job_id].append(entry.kind)
     for job_id, row in picture.jobs.items():
         ended = {JobState.COMPLETED.value: ["settle"]}.get(row.state, ["release"])
-        expected = ["hold", *ended] if row.state in FINAL else ["hold"]
+        expected = ["hold", *ended] if row.state in TERMINAL else ["hold"]
         booked = [kind for kind in kinds[job_id] if kind != "extend"]
         assert sorted(booked) == sorted(expected), (row.state, kinds[job_id])
 
@@ -63,7 +63,7 @@ def expected_balance(picture, workspace_id):
         for entry in picture.entries
         if entry.kind == "grant" and entry.workspace_id == workspace_id
     )
-    held = sum(row.hold_nanos for row in ours.values() if row.state not in FINAL)
+    held = sum(row.hold_nanos for row in ours.values() if row.state not in TERMINAL)
     spent = sum(row.cost_nanos for id_, row in picture.generations.items() if id_ in ours)
     return granted - held - spent
 
@@ -74,7 +74,7 @@ def check_limit(picture, workspace_id, nanos):
     for job_id, row in picture.jobs.items():
         if row.workspace_id == workspace_id and job_id in picture.generations:
             total += min(picture.generations[job_id].cost_nanos, row.hold_nanos)
-        elif row.workspace_id == workspace_id and row.state not in FINAL:
+        elif row.workspace_id == workspace_id and row.state not in TERMINAL:
             total += row.hold_nanos
     assert total <= nanos
 
@@ -83,7 +83,7 @@ def check_holds(picture):
     """An open job holds what its endpoint may cost, wherever retries and fallbacks led it."""
     for job_id, row in picture.jobs.items():
         quotes = orjson.loads(picture.payloads[job_id].quotes or "[]")
-        if row.state not in FINAL and quotes:
+        if row.state not in TERMINAL and quotes:
             assert row.hold_nanos >= quotes[row.position], (row, quotes)
 
 
@@ -129,7 +129,7 @@ def check_history(before, after):
     """Final states are final to the last column, and every other way is one of the table's."""
     for job_id, row in before.jobs.items():
         now = after.jobs[job_id]
-        if row.state in FINAL:
+        if row.state in TERMINAL:
             assert now == row
             assert after.payloads[job_id] == before.payloads[job_id]
         elif now.state != row.state:

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from api.monitoring.metrics import fold_labels, known_endpoints, narrow_labels
-from broker.providers.endpoint_stats import WHOLE_PROVIDER, Evidence, Snapshot
+from broker.providers.endpoint_stats import WHOLE_PROVIDER, EndpointStats, Snapshot
 from broker.providers.health import recorder
 from broker.providers.health.breaker import Verdict
 from broker.providers.health.counts import OTHER
@@ -31,7 +31,7 @@ def test_models_that_callers_make_up_are_one_label(known: frozenset[tuple[str, s
 
 
 def test_the_health_of_a_made_up_model_is_not_told(known: frozenset[tuple[str, str]]) -> None:
-    seen = Evidence(uptime_5m=0.5)
+    seen = EndpointStats(uptime_5m=0.5)
     whole = ("ollama", WHOLE_PROVIDER)
     snapshot = Snapshot({LISTED: seen, whole: seen, **dict.fromkeys(MADE_UP, seen)})
     assert set(narrow_labels(snapshot, known).endpoints) == {LISTED, whole}

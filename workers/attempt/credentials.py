@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from broker import credentials, webhooks
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, ErrorType, Failure
-from broker.credentials import Refusal
+from broker.credentials import CredentialRefusal
 from broker.errors import UnavailableError
 from broker.lifecycle import ClaimedJob
 from broker.providers import configuration
@@ -71,11 +71,13 @@ async def record_refusal(context: WorkerContext, job: ClaimedJob, failure: Failu
     context.refused_at[credential] = now
     why = f"{failure.http_status} {failure.error_type.value}: {failure.message[:300]}"
     log.warning("credential.refused", credential=credential, provider=job.endpoint.provider)
-    await context.database.write_grouped(_refuse_many, Refusal(credential, why, for_good, now))
+    await context.database.write_grouped(
+        _refuse_many, CredentialRefusal(credential, why, for_good, now)
+    )
     await context.credentials.refresh()
 
 
-def _refuse_many(connection: Connection, refusals: Sequence[Refusal]) -> list[None]:
+def _refuse_many(connection: Connection, refusals: Sequence[CredentialRefusal]) -> list[None]:
     """Note refusals, and announce which keys they disabled."""
     disabled = credentials.refuse_many(connection, refusals)
     events = [

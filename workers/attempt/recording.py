@@ -20,7 +20,7 @@ from broker.completion import (
     Usage,
 )
 from broker.ids import generation_id
-from broker.jobs.states import FINAL, JobState
+from broker.jobs.states import TERMINAL, JobState
 from broker.lifecycle import (
     ClaimedJob,
     Ending,
@@ -199,7 +199,7 @@ async def record_failure(
     """
     job, failure = run.job, redact_failure(failure)
     generation = None
-    if isinstance(decision, GiveUp) and decision.state in FINAL:
+    if isinstance(decision, GiveUp) and decision.state in TERMINAL:
         generation = _bill(context, run, failure)
     _prepare(run, failure, decision, generation)
     events = None if isinstance(decision, Retry) else run.story.packed()

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.clock import now_ms
 from broker.ids import new_id
 from broker.native_batches import (
@@ -54,7 +54,7 @@ class NativeBatchKeeper:
                     min(TICK_SECONDS, self._context.settings.native_batch_poll_seconds)
                 )
         finally:
-            await stopped(self._steps)
+            await end_tasks(self._steps)
 
     async def look(self) -> None:
         """Make batches of what has waited long enough; begin the steps that are due."""
@@ -103,7 +103,7 @@ class NativeBatchKeeper:
         except Exception:  # its lease ends, and the batch is taken up again
             log.exception("native_batch.step_failed", batch=row.id)
         finally:
-            await stopped([stepping, renewing])
+            await end_tasks([stepping, renewing])
 
     async def _renew(self, row: Any, stepping: "asyncio.Task[None]") -> None:
         """Keep the lease while the step goes on; a step whose lease cannot be kept is stopped."""

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from functools import partial
 from typing import Any
 
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.settings import Settings
 from workers.attempt.credentials import add_credential_providers
 from workers.context import WorkerContext, open_context
@@ -29,7 +29,7 @@ async def run_dispatcher(settings: Settings) -> None:
         asyncio.create_task(each, name=name) for name, each in background_services(context).items()
     ]
     await stop.wait()
-    await stopped(services)
+    await end_tasks(services)
     await context.close()
 
 

@@ -15,7 +15,7 @@ import structlog
 import uvloop
 from redis.exceptions import RedisError
 
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.clock import now_ms
 from broker.events import signals
 from broker.lifecycle import Heartbeat, renew_many
@@ -172,7 +172,7 @@ class Runtime:
                     await pubsub.subscribe(signals.CALLED_OFF_CHANNEL)
                     async for message in pubsub.listen():
                         if message["type"] == "message":
-                            self._cancel(*signals.read_call_off(message["data"]))
+                            self._cancel(*signals.read_cancellation(message["data"]))
             except (RedisError, OSError) as error:
                 log.info("worker.not_listening", error=str(error))
                 await asyncio.sleep(1)
@@ -223,7 +223,7 @@ class Runtime:
 
     async def _stop(self) -> None:
         await self._deliverer.aclose()
-        await stopped(self._services)
+        await end_tasks(self._services)
         context = self._context
         try:
             await signals.report_gone(context.redis, context.worker_id)

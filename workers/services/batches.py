@@ -9,7 +9,7 @@ import orjson
 import structlog
 
 from broker import accounts, batches
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.batches import (
     Advance,
     Assembler,
@@ -79,7 +79,7 @@ class BatchKeeper:
                     log.warning("batches.failed", error=str(error))
                 await asyncio.sleep(TICK_SECONDS)
         finally:
-            await stopped(list(self._busy.values()))
+            await end_tasks(list(self._busy.values()))
 
     async def look(self) -> None:
         """Begin to bring forward every open batch that nobody here is busy with."""
@@ -200,7 +200,9 @@ class BatchKeeper:
 
     async def _cancel(self, row: Any) -> None:
         """End what waits; what runs may end by itself: it is paid for anyway."""
-        while await self._database.write_grouped(batches.call_off_many, Advance(row.id, now_ms())):
+        while await self._database.write_grouped(
+            batches.cancel_jobs_many, Advance(row.id, now_ms())
+        ):
             pass
         await self._finish_if_done(row)
 

@@ -34,14 +34,14 @@ log = structlog.get_logger()
 async def chain_entries(context: WorkerContext) -> None:
     """Chain what was booked since the last look, and count the jobs that ended with it."""
     for _ in range(CHAIN_LOOKS):
-        sealed = await context.database.write_grouped(ledger.seal_many, now_ms(), patient=True)
+        sealed = await context.database.write_grouped(ledger.chain_many, now_ms(), patient=True)
         if sealed.ended:
             await _count(context, sealed)
         if sealed.entries < ledger.SEAL_GROUP:
             return
 
 
-async def _count(context: WorkerContext, sealed: ledger.Sealed) -> None:
+async def _count(context: WorkerContext, sealed: ledger.Chained) -> None:
     ends = await context.database.read(reports.ends, sealed.ended)
     try:
         await signals.count_ended(context.redis, ends)

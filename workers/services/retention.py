@@ -59,7 +59,7 @@ class RetentionService:
         days = self._context.settings.retention_days
         for row in await self._context.database.read(retention.workspaces):
             settings = retention.settings_of(row)
-            before = privacy.forgotten_before(settings, days, now)
+            before = privacy.deleted_before(settings, days, now)
             if before is not None:
                 wish = Retirement(row.id, before, now, before == settings.get("forget_before"))
                 more |= await self._context.database.write_grouped(retention.retire_many, wish)

@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from broker.clock import now_ms
-from broker.security.encryption import Seal
+from broker.security.encryption import Encryption
 from broker.settings.installation_key import older_keys, signing_key
 from broker.storage.database import Database
 from broker.webhooks import schedule
@@ -52,7 +52,7 @@ class Deliverer:
             owner=context.worker_id,
             database=context.database,
             stamper=HeaderSigner(
-                context.database, Seal(signing_key(settings), older_keys(settings))
+                context.database, Encryption(signing_key(settings), older_keys(settings))
             ),
             poster=WebhookClient(settings, connections=MOST_LANES),
             refuse=context.publisher.publish_deliveries,

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import httpx
 import orjson
 
-from broker.security.encryption import Seal
+from broker.security.encryption import Encryption
 from broker.settings import Settings
 from broker.storage.database import Database
 from broker.webhooks import signing
@@ -26,7 +26,7 @@ OPENED = 4_096  # secrets kept open: opening one costs more than signing with it
 class HeaderSigner:
     """Opens sealed secrets and signs with them."""
 
-    def __init__(self, database: Database, seal: Seal) -> None:
+    def __init__(self, database: Database, seal: Encryption) -> None:
         self._database = database
         self._seal = seal
         self._open = functools.lru_cache(OPENED)(seal.open)

@@ -8,8 +8,8 @@ is not chained yet: a few seconds of entries. So the hot path only inserts: no r
 everybody, and nothing can drift.
 """
 
-from broker.billing.ledger.balances import NOTHING, Totals, balance, key_totals, lock, totals
-from broker.billing.ledger.chain import SEAL_GROUP, Sealed, seal_many
+from broker.billing.ledger.balances import NOTHING, LedgerTotals, balance, key_totals, lock, totals
+from broker.billing.ledger.chain import SEAL_GROUP, Chained, chain_many
 from broker.billing.ledger.entries import (
     Booked,
     Held,
@@ -30,13 +30,14 @@ __all__ = [
     "NOTHING",
     "SEAL_GROUP",
     "Booked",
+    "Chained",
     "Flaw",
     "Held",
-    "Sealed",
-    "Totals",
+    "LedgerTotals",
     "Verdict",
     "append",
     "balance",
+    "chain_many",
     "extend",
     "fee",
     "grant",
@@ -45,7 +46,6 @@ __all__ = [
     "lock",
     "refund",
     "release",
-    "seal_many",
     "settle",
     "topup",
     "totals",

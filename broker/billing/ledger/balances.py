@@ -15,7 +15,7 @@ _IDS: Any = bindparam("ids", expanding=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class LedgerTotals:
     """What entries add up to, in nano-dollars."""
 
     credited: int = 0  # paid in and granted, less fees and withdrawals
@@ -27,20 +27,20 @@ class Totals:
         """What may still be held: the balance."""
         return self.credited - self.spent - self.held
 
-    def __add__(self, other: "Totals") -> "Totals":
-        return Totals(
+    def __add__(self, other: "LedgerTotals") -> "LedgerTotals":
+        return LedgerTotals(
             self.credited + other.credited, self.spent + other.spent, self.held + other.held
         )
 
 
-NOTHING = Totals()
+NOTHING = LedgerTotals()
 
 
-def entry_totals(entry: Any) -> Totals:
+def entry_totals(entry: Any) -> LedgerTotals:
     """What one entry adds."""
     if entry.job_id is None:
-        return Totals(credited=entry.amount_nanos)
-    return Totals(spent=-entry.amount_nanos - entry.held_nanos, held=entry.held_nanos)
+        return LedgerTotals(credited=entry.amount_nanos)
+    return LedgerTotals(spent=-entry.amount_nanos - entry.held_nanos, held=entry.held_nanos)
 
 
 def _statement(account: ColumnElement[Any]) -> Any:
@@ -66,21 +66,23 @@ _OF_WORKSPACES = _statement(_entries.c.workspace_id)
 _OF_KEYS = _statement(_entries.c.api_key_id)
 
 
-def totals(connection: Connection, workspace_ids: Iterable[str]) -> dict[str, Totals]:
+def totals(connection: Connection, workspace_ids: Iterable[str]) -> dict[str, LedgerTotals]:
     """Return the totals of those workspaces; of one without entries, nothing."""
     return _totals(connection, _OF_WORKSPACES, workspace_ids)
 
 
-def key_totals(connection: Connection, key_ids: Iterable[str]) -> dict[str, Totals]:
+def key_totals(connection: Connection, key_ids: Iterable[str]) -> dict[str, LedgerTotals]:
     """Return what those keys spent and hold."""
     return _totals(connection, _OF_KEYS, key_ids)
 
 
-def _totals(connection: Connection, statement: Any, ids: Iterable[str]) -> dict[str, Totals]:
+def _totals(connection: Connection, statement: Any, ids: Iterable[str]) -> dict[str, LedgerTotals]:
     found = dict.fromkeys(sorted(set(ids)), NOTHING)
     if found:
         for id_, *sums in connection.execute(statement, {"ids": list(found)}):
-            found[id_] += Totals(*map(int, sums))  # PostgreSQL sums 64-bit integers as decimals
+            found[id_] += LedgerTotals(
+                *map(int, sums)
+            )  # PostgreSQL sums 64-bit integers as decimals
     return found
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import orjson
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
-from broker.billing.ledger.balances import NOTHING, Totals, entry_totals
+from broker.billing.ledger.balances import NOTHING, LedgerTotals, entry_totals
 from broker.storage.tables import LedgerAccount, LedgerEntry, table
 
 FIRST = ""  # what stands before the first entry of a workspace
@@ -67,7 +67,7 @@ _UPDATE_ACCOUNTS = (
 )
 
 
-class Sealed(NamedTuple):
+class Chained(NamedTuple):
     """How many entries a look sealed, and which jobs' ends were among them."""
 
     entries: int = 0
@@ -81,7 +81,7 @@ class _Account:
     id: str
     workspace_id: str
     is_new: bool = True
-    totals: Totals = NOTHING
+    totals: LedgerTotals = NOTHING
     sequence: int = 0
     hash: str = FIRST
 
@@ -95,20 +95,20 @@ class _Account:
         }
 
 
-def seal_many(connection: Connection, looks: Sequence[int]) -> Sequence[Sealed]:
+def chain_many(connection: Connection, looks: Sequence[int]) -> Sequence[Chained]:
     """Seal up to SEAL_GROUP entries a look.
 
     One seals at a time: who finds another at it does nothing.
     """
-    return [_seal(connection) for _ in looks]
+    return [_chain(connection) for _ in looks]
 
 
-def _seal(connection: Connection) -> Sealed:
+def _chain(connection: Connection) -> Chained:
     if connection.dialect.name == "postgresql" and not connection.execute(_TURN).scalar_one():
-        return Sealed()
+        return Chained()
     entries = connection.execute(_UNSEALED).all()
     if not entries:
-        return Sealed()
+        return Chained()
     accounts = _load(connection, entries)
     sealed = []
     for entry in entries:
@@ -120,7 +120,7 @@ def _seal(connection: Connection) -> Sealed:
             accounts[id_].totals += entry_totals(entry)
     connection.execute(_SEAL, sealed)
     _save(connection, list(accounts.values()))
-    return Sealed(len(sealed), [entry.job_id for entry in entries if entry.kind in ENDINGS])
+    return Chained(len(sealed), [entry.job_id for entry in entries if entry.kind in ENDINGS])
 
 
 def _touched(entry: Any) -> list[str]:
@@ -132,7 +132,7 @@ def _load(connection: Connection, entries: Sequence[Any]) -> dict[str, _Account]
     owner = {id_: entry.workspace_id for entry in entries for id_ in _touched(entry)}
     accounts = {id_: _Account(id_, owner[id_]) for id_ in sorted(owner)}
     for row in connection.execute(_ACCOUNTS, {"ids": list(accounts)}):
-        totals = Totals(row.credited_nanos, row.spent_nanos, row.held_nanos)
+        totals = LedgerTotals(row.credited_nanos, row.spent_nanos, row.held_nanos)
         accounts[row.id] = _Account(row.id, row.workspace_id, False, totals, row.sequence, row.hash)
     return accounts
 

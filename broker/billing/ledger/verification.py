@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Connection, case, func, select
 
 from broker.billing.ledger import chain
-from broker.billing.ledger.balances import NOTHING, Totals, entry_totals
-from broker.jobs.states import FINAL
+from broker.billing.ledger.balances import NOTHING, LedgerTotals, entry_totals
+from broker.jobs.states import TERMINAL
 from broker.storage.tables import Generation, Job, LedgerAccount, LedgerEntry, UsageRollup, table
 
 READ_GROUP = 1_000
@@ -55,9 +55,9 @@ def verify(connection: Connection, workspace_id: str | None = None) -> Verdict:
 
 def _check_chain(
     connection: Connection, workspace_id: str | None, verdict: Verdict
-) -> dict[str, Totals]:
+) -> dict[str, LedgerTotals]:
     """Walk each workspace's entries in order; return what accounts should have."""
-    sums: dict[str, Totals] = defaultdict(lambda: NOTHING)
+    sums: dict[str, LedgerTotals] = defaultdict(lambda: NOTHING)
     broken: set[str] = set()
     for entry in _in_order(connection, workspace_id):
         verdict.entries += 1
@@ -90,7 +90,10 @@ def _in_order(connection: Connection, workspace_id: str | None) -> Iterator[Any]
 
 
 def _check_accounts(
-    connection: Connection, workspace_id: str | None, sums: dict[str, Totals], verdict: Verdict
+    connection: Connection,
+    workspace_id: str | None,
+    sums: dict[str, LedgerTotals],
+    verdict: Verdict,
 ) -> None:
     query = select(_accounts).order_by(_accounts.c.id)
     if workspace_id is not None:
@@ -108,8 +111,8 @@ def _check_accounts(
             verdict.flaws.append(Flaw(id_, what))
 
 
-def _kept(row: Any) -> Totals:
-    return Totals(row.credited_nanos, row.spent_nanos, row.held_nanos)
+def _kept(row: Any) -> LedgerTotals:
+    return LedgerTotals(row.credited_nanos, row.spent_nanos, row.held_nanos)
 
 
 def _check_jobs(connection: Connection, workspace_id: str | None, verdict: Verdict) -> None:
@@ -153,7 +156,7 @@ def _jobs_with_books(workspace_id: str | None) -> Any:
 
 
 def _job_flaw(row: Any) -> str | None:
-    ended = row.state in FINAL
+    ended = row.state in TERMINAL
     if row.holds != 1:
         return f"it was held {row.holds or 0} times"
     if row.ends != ended:

@@ -12,7 +12,7 @@ from broker.providers.endpoint_stats import (
     WHOLE_PROVIDER,
     Circuit,
     EndpointKey,
-    Evidence,
+    EndpointStats,
     Pause,
     Percentiles,
 )
@@ -40,7 +40,7 @@ class History:
 
     def __init__(self) -> None:
         self._spans: dict[tuple[str, int], Span] = {}
-        self._evidence: dict[EndpointKey, Evidence] = {}
+        self._evidence: dict[EndpointKey, EndpointStats] = {}
         self._closed: dict[EndpointKey, _Sums] = {}  # over the spans that cannot change any more
         self._changed: set[EndpointKey] = set()  # since their evidence was made
         self._written: tuple[list[int], list[int]] = ([], [])  # the spans that still can
@@ -84,7 +84,7 @@ class History:
     def tried_lately(self, now: int) -> set[EndpointKey]:
         return self._endpoints(MOMENTS, MOMENTS.starts(now))
 
-    def evidence(self, now: int) -> dict[EndpointKey, Evidence]:
+    def evidence(self, now: int) -> dict[EndpointKey, EndpointStats]:
         """Return what is known by counts: made anew where they changed, or a window moved on."""
         written = (MINUTES.open(now), HOURS.open(now))
         if written != self._written:
@@ -105,13 +105,13 @@ class History:
         spans = (self._spans.get((resolution.name, start), {}) for start in starts)
         return _added(*(span[endpoint] for span in spans if endpoint in span))
 
-    def _of(self, endpoint: EndpointKey, now: int) -> Evidence:
+    def _of(self, endpoint: EndpointKey, now: int) -> EndpointStats:
         closed = self._closed.get(endpoint)
         if closed is None:
             closed = self._closed[endpoint] = self._closed_sums(endpoint, now)
         minutes, hours = self._written
         latest = self._sum(MINUTES, minutes, endpoint)
-        return _evidence(
+        return _stats(
             _Sums(
                 _added(closed.five, latest),
                 _added(closed.thirty, latest),
@@ -139,11 +139,11 @@ def _added(*parts: Counts) -> Counts:
     return total
 
 
-def _evidence(sums: _Sums) -> Evidence:
+def _stats(sums: _Sums) -> EndpointStats:
     five, thirty = sums.five, sums.thirty
     limited = five.get(Verdict.LIMITED, 0)
     answered = _counted(five) + limited
-    return Evidence(
+    return EndpointStats(
         uptime_5m=_uptime(five),
         uptime_30m=_uptime(thirty),
         uptime_1d=_uptime(sums.day),
@@ -157,12 +157,12 @@ def _evidence(sums: _Sums) -> Evidence:
 
 
 def with_circuits(
-    evidence: Mapping[EndpointKey, Evidence],
+    evidence: Mapping[EndpointKey, EndpointStats],
     circuits: Mapping[EndpointKey, Breaker],
     pauses: Mapping[EndpointKey, Pause],
     in_flight: Mapping[EndpointKey, int],
     now: int,
-) -> dict[EndpointKey, Evidence]:
+) -> dict[EndpointKey, EndpointStats]:
     """Add what is known beside counts: circuits, pauses, calls in flight.
 
     A disabled credential opens the circuits of all its provider's endpoints that are known.
@@ -190,7 +190,7 @@ def _shown(breaker: Breaker, now: int) -> Circuit:
     return Circuit.OPEN if is_probed else circuit
 
 
-def _paused(known: Evidence, until: int, circuit: Circuit, now: int) -> Evidence:
+def _paused(known: EndpointStats, until: int, circuit: Circuit, now: int) -> EndpointStats:
     """Return the evidence with the later pause and the worse circuit."""
     later = max(known.paused_until, until if until > now else 0)
     worse = max(circuit, known.circuit, key=_RANK.index)

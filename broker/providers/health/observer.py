@@ -14,7 +14,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.clock import now_ms
 from broker.providers.endpoint_stats import NO_SNAPSHOT, Circuit, EndpointKey, Pause, Snapshot
 from broker.providers.health import breaker as breakers
@@ -51,7 +51,7 @@ class Observer:
 
     async def close(self) -> None:
         if self._task is not None:
-            await stopped([self._task])
+            await end_tasks([self._task])
 
     async def refresh(self) -> None:
         """Read what is new, judge it, and make the next snapshot. Raises RedisError."""

@@ -6,7 +6,7 @@ Redis is away), `pacer` (one request for all gates).
 """
 
 from broker.providers.pacing.gate import Permit
-from broker.providers.pacing.limits import Busy, Cause, Limits, Throttles
+from broker.providers.pacing.limits import Busy, Cause, ProviderLimits, Throttles
 from broker.providers.pacing.pacer import Pacer
 from broker.providers.pacing.shared import NO_LOAD, Load, exchange_pauses, read_loads, room
 
@@ -14,10 +14,10 @@ __all__ = [
     "NO_LOAD",
     "Busy",
     "Cause",
-    "Limits",
     "Load",
     "Pacer",
     "Permit",
+    "ProviderLimits",
     "Throttles",
     "exchange_pauses",
     "read_loads",

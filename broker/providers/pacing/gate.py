@@ -5,8 +5,8 @@ import time
 from collections import deque
 from dataclasses import dataclass, field
 
-from broker.providers.pacing.limits import Busy, Cause, Limits
-from broker.providers.pacing.shared import Answer, Ask, Turn
+from broker.providers.pacing.limits import Busy, Cause, ProviderLimits
+from broker.providers.pacing.shared import LaneGrant, SlotAnswer, SlotRequest
 from broker.queues import Lane
 
 
@@ -16,27 +16,27 @@ class LocalBounds:
     Rates are kept by a bucket of one second: nobody knows what was sent before Redis went away.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: ProviderLimits) -> None:
         self._limits = limits
         self._calls = _Bucket(limits.requests_per_minute)
         self._tokens = _Bucket(limits.tokens_per_minute)
 
-    def answer(self, ask: Ask) -> Answer:
+    def answer(self, ask: SlotRequest) -> SlotAnswer:
         free = max(self._limits.max_concurrency - ask.held, 0)
         interactive = self._turn(ask.interactive, free, ask.tokens_a_call)
         behind = interactive.given < ask.interactive
         left = 0 if behind else max(free - interactive.given - self._limits.reserved_slots, 0)
         batch = self._turn(ask.batch, left, ask.tokens_a_call)
-        return Answer(interactive, batch, free - interactive.given - batch.given)
+        return SlotAnswer(interactive, batch, free - interactive.given - batch.given)
 
-    def _turn(self, wanted: int, free: int, tokens: int) -> Turn:
+    def _turn(self, wanted: int, free: int, tokens: int) -> LaneGrant:
         given = min(wanted, free, self._calls.left(1), self._tokens.left(tokens))
         self._calls.take(given)
         self._tokens.take(given * tokens)
         if given == wanted:
-            return Turn(given)
+            return LaneGrant(given)
         cause = Cause.CONCURRENCY if given == free else Cause.RATE_LIMIT
-        return Turn(given, cause, 0 if cause is Cause.CONCURRENCY else 100)
+        return LaneGrant(given, cause, 0 if cause is Cause.CONCURRENCY else 100)
 
 
 class _Bucket:
@@ -94,7 +94,7 @@ class Gate:
     """Grants come in the order of asking, interactive jobs first."""
 
     provider: str
-    limits: Limits
+    limits: ProviderLimits
     local: LocalBounds
     held: int = 0
     spare: int = 0  # slots that are this process's, without a call
@@ -136,14 +136,14 @@ class Gate:
         self.used_spare = True
         return Permit(self.provider, Lane.INTERACTIVE, now, 0)
 
-    def ask(self, process: str, most: int) -> Ask:
+    def ask(self, process: str, most: int) -> SlotRequest:
         """Put what waits into a question for `most` calls at most."""
         for line in self.lanes.values():
             while line and line[0].future.done():  # its caller has gone
                 line.popleft()
         interactive = min(len(self.lanes[Lane.INTERACTIVE]), most)
         self.is_cut = sum(len(line) for line in self.lanes.values()) > most
-        return Ask(
+        return SlotRequest(
             provider=self.provider,
             limits=self.limits,
             process=process,
@@ -162,7 +162,7 @@ class Gate:
         self.spare, self.used_spare = 0, False
         return wanted
 
-    def hear(self, asked: Ask, answer: Answer, now: float, now_ms: int) -> None:
+    def hear(self, asked: SlotRequest, answer: SlotAnswer, now: float, now_ms: int) -> None:
         """Let in whom the answer lets in; send back whom it keeps waiting too long."""
         self.spent -= asked.tokens_spent
         given = answer.interactive.given + answer.batch.given

@@ -15,7 +15,7 @@ SMALL = 4  # fewer slots than this are not divided
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ProviderLimits:
     """A provider's limits in the whole installation; 0 = no limit for the two rates."""
 
     max_concurrency: int = 200

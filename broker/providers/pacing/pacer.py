@@ -13,11 +13,11 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.clock import now_ms
 from broker.providers.pacing.gate import Gate, LocalBounds, Permit, Waiter
-from broker.providers.pacing.limits import Busy, Limits
-from broker.providers.pacing.shared import ADMIT, Answer, Ask, answer, keys
+from broker.providers.pacing.limits import Busy, ProviderLimits
+from broker.providers.pacing.shared import ADMIT, SlotAnswer, SlotRequest, answer, keys
 from broker.queues import Lane
 
 ANSWER_SECONDS = 0.5  # what Redis may take
@@ -32,7 +32,7 @@ class Pacer:
     """Who may call which provider now, for one process."""
 
     def __init__(
-        self, redis: Redis, process: str, limits: Mapping[str, Limits], *, most: int
+        self, redis: Redis, process: str, limits: Mapping[str, ProviderLimits], *, most: int
     ) -> None:
         self._redis = redis
         self._process = process
@@ -44,7 +44,7 @@ class Pacer:
         self._script = redis.register_script(ADMIT)
         self._task = asyncio.create_task(self._run())
 
-    def add(self, provider: str, limits: Limits) -> None:
+    def add(self, provider: str, limits: ProviderLimits) -> None:
         """Know one provider more."""
         self._gates.setdefault(provider, Gate(provider, limits, LocalBounds(limits)))
 
@@ -94,7 +94,7 @@ class Pacer:
 
     async def close(self) -> None:
         """Stop; what this process still held lapses with its lease, or is given back now."""
-        await stopped({self._task})
+        await end_tasks({self._task})
         gates = [gate for gate in self._gates.values() if gate.told_held]
         if gates:
             await self._shared([gate.ask(self._process, 0) for gate in gates])
@@ -140,7 +140,7 @@ class Pacer:
             gate.hear(ask, said, loop.time(), now_ms())
             self._held += gate.held - before
 
-    async def _shared(self, asks: Sequence[Ask]) -> list[Answer]:
+    async def _shared(self, asks: Sequence[SlotRequest]) -> list[SlotAnswer]:
         """Ask Redis; where it does not answer, go by the limits alone."""
         now = asyncio.get_running_loop().time()
         if now >= self._away_until:
@@ -152,7 +152,7 @@ class Pacer:
                 log.warning("pacing.no_redis", error=str(error) or type(error).__name__)
         return [self._gates[ask.provider].local.answer(ask) for ask in asks]
 
-    async def _replies(self, asks: Sequence[Ask]) -> list[Any]:
+    async def _replies(self, asks: Sequence[SlotRequest]) -> list[Any]:
         if len(asks) == 1:
             [ask] = asks
             return [await self._script(keys(ask.provider), ask.arguments())]

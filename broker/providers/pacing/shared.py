@@ -8,7 +8,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from broker.providers.endpoint_stats import EndpointKey, Pause, PauseReason
-from broker.providers.pacing.limits import Cause, Limits
+from broker.providers.pacing.limits import Cause, ProviderLimits
 
 PREFIX = "waybill:pacing:"
 LEASE_MS = 6_000
@@ -146,11 +146,11 @@ def keys(provider: str) -> tuple[str, str, str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class SlotRequest:
     """One process's question about one provider."""
 
     provider: str
-    limits: Limits
+    limits: ProviderLimits
     process: str
     held: int  # calls in flight in this process
     interactive: int  # calls it wants to begin
@@ -172,7 +172,7 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class LaneGrant:
     """What one lane got: calls it may begin, and why not more."""
 
     given: int
@@ -181,17 +181,17 @@ class Turn:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    interactive: Turn
-    batch: Turn
+class SlotAnswer:
+    interactive: LaneGrant
+    batch: LaneGrant
     free: int  # slots left in the installation
     spare: int = 0  # slots that are ready for calls to come
 
 
-def answer(reply: Sequence[int]) -> Answer:
+def answer(reply: Sequence[int]) -> SlotAnswer:
     give_i, give_b, why_i, wait_i, why_b, wait_b, free, spare = reply
-    interactive = Turn(give_i, _CAUSES[why_i], wait_i)
-    return Answer(interactive, Turn(give_b, _CAUSES[why_b], wait_b), free, spare)
+    interactive = LaneGrant(give_i, _CAUSES[why_i], wait_i)
+    return SlotAnswer(interactive, LaneGrant(give_b, _CAUSES[why_b], wait_b), free, spare)
 
 
 AHEAD = 2  # what is on a provider's queues, as a multiple of what it can begin meanwhile
@@ -234,7 +234,7 @@ def _load(held: list[Any], now: int) -> Load:
     )
 
 
-def room(limits: Limits, load: Load) -> int:
+def room(limits: ProviderLimits, load: Load) -> int:
     """Return how many jobs may wait on a provider's queues: about twice what it can begin soon.
 
     That is its free slots and those that become free until the next look, and no more than its

@@ -16,7 +16,7 @@ from sqlalchemy.pool import StaticPool
 from api.core import job_subscriptions
 from api.core.job_subscriptions import JobSubscriptions
 from api.jobs.streaming import ChunkStream
-from broker.background import stopped
+from broker.background import end_tasks
 from broker.completion import AttemptOutcome, ErrorType, Failure
 from broker.events import job_events
 from broker.events.job_events import Event, EventWriter
@@ -48,7 +48,7 @@ class Reader:
 
     async def leave(self) -> None:
         if self.task is not None:
-            await stopped({self.task})
+            await end_tasks({self.task})
         self.task = None
 
 

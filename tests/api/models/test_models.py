@@ -16,14 +16,14 @@ from broker.accounts import Principal
 from broker.errors import AuthenticationError
 from broker.providers import configuration
 from broker.providers.configuration import Provider
-from broker.providers.endpoint_stats import Circuit, Evidence, Percentiles, Snapshot
+from broker.providers.endpoint_stats import Circuit, EndpointStats, Percentiles, Snapshot
 from broker.settings import ModelRow, Settings
 
 LIT = ("openai", "groq", "anthropic", "deepseek")
 SPREAD = Percentiles(0.25, 0.5, 0.75, 1.0)
 SNAPSHOT = Snapshot(
     {
-        ("groq", "openai/gpt-oss-120b"): Evidence(
+        ("groq", "openai/gpt-oss-120b"): EndpointStats(
             uptime_5m=1.0, uptime_30m=0.975, uptime_1d=0.9, latency_30m=SPREAD,
             throughput_30m=Percentiles(400, 450, 500, 550), circuit=Circuit.HALF_OPEN,
         )

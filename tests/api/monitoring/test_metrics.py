@@ -6,7 +6,7 @@ from api.monitoring.metrics import Measured, render_metrics
 from broker.providers.endpoint_stats import (
     WHOLE_PROVIDER,
     Circuit,
-    Evidence,
+    EndpointStats,
     Pause,
     PauseReason,
     Percentiles,
@@ -50,16 +50,16 @@ def test_jobs_deliveries_and_attempts():
 
 
 def test_a_pause_is_told_with_its_reason():
-    known = Evidence(pause=Pause(NOW + 4_500, PauseReason.RATE_LIMITED))
+    known = EndpointStats(pause=Pause(NOW + 4_500, PauseReason.RATE_LIMITED))
     found = samples(snapshot=Snapshot({("alpha", "acme/small"): known}))
     assert found["waybill_endpoint_pause_seconds", "acme/small", "alpha", "rate_limited"] == 4.5
 
 
 def test_endpoints_and_disabled_providers():
-    known = Evidence(
+    known = EndpointStats(
         uptime_5m=0.5, uptime_1d=0.9, latency_5m=SPREAD, in_flight=6, circuit=Circuit.OPEN
     )
-    shut = Evidence(circuit=Circuit.OPEN)
+    shut = EndpointStats(circuit=Circuit.OPEN)
     found = samples(
         snapshot=Snapshot({("alpha", "acme/small"): known, ("beta", WHOLE_PROVIDER): shut})
     )

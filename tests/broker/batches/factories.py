@@ -1,7 +1,7 @@
 """Makes batches and moves their lines, without any file: time is a number, never the clock."""
 
 from broker import batches
-from broker.batches import BatchWish, Group, Options, Stop, StopReason, new_batch, reports
+from broker.batches import BatchOptions, Group, Options, Stop, StopReason, new_batch, reports
 from broker.batches.intake import ReadLine
 from broker.ids import new_id
 from broker.queues import Lane
@@ -26,7 +26,7 @@ def make_file(database, caller, *, lines=3, size=None, purpose=Purpose.BATCH, **
 def make_batch(database, caller, *, lines=3, options=None, **wish):
     """A batch of so many lines, none of which has been taken in; returns its id."""
     file_id = make_file(database, caller, lines=lines)
-    asked = BatchWish(Operation.CHAT, options=options or Options(), **wish)
+    asked = BatchOptions(Operation.CHAT, options=options or Options(), **wish)
     new = new_batch(asked, caller, NOW, input_file_id=file_id)
     [created] = run(database, batches.create_many, new)
     return created.batch_id

@@ -1,7 +1,7 @@
 import pytest
 
 from broker import batches
-from broker.batches import BatchEnd, BatchState, BatchWish, new_batch
+from broker.batches import BatchEnd, BatchOptions, BatchState, new_batch
 from broker.batches.creation import delete_files_many
 from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, window_ms
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
@@ -13,7 +13,7 @@ from tests.factories import NOW, count, make_principal, run
 
 
 def create(database, caller, file_id, **wish):
-    new = new_batch(BatchWish(Operation.CHAT, **wish), caller, NOW, input_file_id=file_id)
+    new = new_batch(BatchOptions(Operation.CHAT, **wish), caller, NOW, input_file_id=file_id)
     [created] = run(database, batches.create_many, new)
     return created
 

@@ -80,7 +80,7 @@ def test_totals_that_were_written_down_before_own_keys_were_counted(database, ca
     stored = orjson.loads(batch_row(database, batch_id).totals)
     older = {name: stored[name] for name in stored if "key" not in name and "byok" not in name}
     assert len(older) == len(stored) - 2
-    assert usage(reports.Totals.stored(orjson.dumps(older).decode()))["is_byok"] is False
+    assert usage(reports.BatchTotals.stored(orjson.dumps(older).decode()))["is_byok"] is False
 
 
 def usage_of(database, batch_id):
@@ -105,13 +105,13 @@ def test_stopping_ends_what_waits_and_leaves_what_runs(database, caller):
     claimed = claim_one(database, running)
     # When it is cancelled
     assert stop(database, batch_id) is BatchState.CANCELLING
-    assert run(database, batches.call_off_many, batches.Advance(batch_id, NOW)) == [1]
+    assert run(database, batches.cancel_jobs_many, batches.Advance(batch_id, NOW)) == [1]
     # Then the waiting line gives its hold back, and the running one may finish
     assert job_row(database, waiting).state == "cancelled"
     assert sum(entries(database, waiting).values()) == 0
     assert database.read_now(reports.unfinished, batch_id)
     record(database, failed(claimed))  # queued again: called off at the next look
-    assert run(database, batches.call_off_many, batches.Advance(batch_id, NOW)) == [1]
+    assert run(database, batches.cancel_jobs_many, batches.Advance(batch_id, NOW)) == [1]
     assert not database.read_now(reports.unfinished, batch_id)
     row = batch_row(database, batch_id)
     assert database.read_now(reports.last_state, row) is BatchState.CANCELLED
@@ -126,9 +126,9 @@ def test_lines_in_a_providers_own_batch_are_called_off_too(database, caller):
     with database.transaction() as connection:
         connection.exec_driver_sql("UPDATE jobs SET lane = 'native'")
     stop(database, batch_id)
-    assert run(database, batches.call_off_many, batches.Advance(batch_id, NOW)) == [1]
+    assert run(database, batches.cancel_jobs_many, batches.Advance(batch_id, NOW)) == [1]
     assert job_row(database, job_id).cancel_requested
-    assert run(database, batches.call_off_many, batches.Advance(batch_id, NOW)) == [0]
+    assert run(database, batches.cancel_jobs_many, batches.Advance(batch_id, NOW)) == [0]
 
 
 def test_cancelling_twice_is_no_error_but_too_late_is(database, caller):

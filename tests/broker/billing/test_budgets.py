@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from broker import accounts
 from broker.billing import budgets
 from broker.billing.budget_notices import notify_many
-from broker.billing.budgets import BudgetWish, Scope
+from broker.billing.budgets import BudgetRequest, Scope
 from broker.errors import BudgetExceededError, InsufficientCreditsError, InvalidRequestError
 from broker.jobs.states import JobState
 from broker.lifecycle import Extension, decide, extend_many, is_dearer
@@ -39,7 +39,7 @@ from tests.factories import (
 def limit(database, caller, nanos, reset=Reset.DAILY, scope=Scope.WORKSPACE, subject=None, soft=0):
     """Set a budget; return the caller as the next look at its key shows it."""
     subject = subject or {Scope.KEY: caller.api_key_id}.get(scope, caller.workspace_id)
-    wish = BudgetWish(caller.workspace_id, scope, subject, reset, nanos, bool(soft), NOW)
+    wish = BudgetRequest(caller.workspace_id, scope, subject, reset, nanos, bool(soft), NOW)
     with database.transaction() as connection:
         budgets.put_budget(connection, wish)
     return dataclasses.replace(caller, is_budgeted=True)

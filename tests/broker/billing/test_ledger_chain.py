@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import delete, insert, select, update
 
 from broker.billing import ledger
-from broker.billing.ledger import Totals
+from broker.billing.ledger import LedgerTotals
 from broker.storage.tables import Generation, LedgerAccount, LedgerEntry, UsageRollup
 from tests.factories import (
     HOLD,
@@ -23,7 +23,7 @@ ENTRIES = LedgerEntry.__table__
 
 
 def seal(database):
-    return run(database, ledger.seal_many, NOW)[0].entries
+    return run(database, ledger.chain_many, NOW)[0].entries
 
 
 def flaws(database):
@@ -58,9 +58,9 @@ def test_sealing_does_not_change_what_is_left(database):
     record(database, finished(claim_one(database, job_id), cost=300))
     # Then sealed and unsealed ones add up
     totals = database.read_now(ledger.totals, [caller.workspace_id])
-    assert totals == {caller.workspace_id: Totals(credited=10 * HOLD, spent=300, held=0)}
+    assert totals == {caller.workspace_id: LedgerTotals(credited=10 * HOLD, spent=300, held=0)}
     keys = database.read_now(ledger.key_totals, [caller.api_key_id])
-    assert keys == {caller.api_key_id: Totals(spent=300)}
+    assert keys == {caller.api_key_id: LedgerTotals(spent=300)}
 
 
 def test_books_that_nobody_touched_hold(database, busy):
@@ -138,7 +138,7 @@ def test_who_finds_another_sealing_does_nothing(postgres, empty_postgres_url, co
     submit(postgres, caller)
     other = connect(empty_postgres_url)
     with postgres.transaction() as connection:
-        assert ledger.seal_many(connection, [NOW])[0].entries == 2
+        assert ledger.chain_many(connection, [NOW])[0].entries == 2
         # When another looks meanwhile, then it leaves the entries alone
         assert seal(other) == 0
     assert seal(other) == 0

@@ -10,9 +10,9 @@ import multiprocessing
 import random
 
 from broker.billing import budgets, ledger
-from broker.billing.budgets import BudgetWish, Scope
+from broker.billing.budgets import BudgetRequest, Scope
 from broker.errors import WaybillError
-from broker.jobs.states import FINAL
+from broker.jobs.states import TERMINAL
 from broker.lifecycle import (
     Cancellation,
     Claim,
@@ -63,7 +63,7 @@ def work(url, callers, seed):
             if not isinstance(result, WaybillError):
                 _run(database, job, dice)
         _again(database, expire_many, dice.choice([NOW, LATE + 1]))
-        _again(database, ledger.seal_many, NOW)
+        _again(database, ledger.chain_many, NOW)
     database.close()
 
 
@@ -114,7 +114,7 @@ def budgeted(database):
     caller = make_principal(database)
     place = (caller.workspace_id, Scope.WORKSPACE, caller.workspace_id, Reset.DAILY)
     with database.transaction() as connection:
-        budgets.put_budget(connection, BudgetWish(*place, BUDGET, soft=False, now=NOW))
+        budgets.put_budget(connection, BudgetRequest(*place, BUDGET, soft=False, now=NOW))
     return dataclasses.replace(caller, is_budgeted=True)
 
 
@@ -133,7 +133,7 @@ def test_the_books_hold_after_processes_that_worked_at_once(database, url):
     assert [worker.exitcode for worker in workers] == [0] * PROCESSES
     run(database, rescue_many, Rescue(LATE + LEASE + 1))
     run(database, expire_many, LATE + 1)
-    while run(database, ledger.seal_many, NOW)[0].entries:
+    while run(database, ledger.chain_many, NOW)[0].entries:
         pass
     # Then everything adds up, and nothing is held for what ended
     verdict = database.read_now(ledger.verify)
@@ -142,7 +142,7 @@ def test_the_books_hold_after_processes_that_worked_at_once(database, url):
     promises.check_books(picture)
     promises.check_answers(picture)
     assert {row.state for row in picture.jobs.values()} >= {"completed", "cancelled", "expired"}
-    assert {row.state for row in picture.jobs.values()} <= {state.value for state in FINAL}
+    assert {row.state for row in picture.jobs.values()} <= {state.value for state in TERMINAL}
     totals = database.read_now(ledger.totals, [each.workspace_id for each in callers])
     assert [each.held for each in totals.values()] == [0] * len(callers)
     # And nobody overspent, but by what answers cost more than was held for them

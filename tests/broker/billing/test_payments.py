@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from broker.administration import carry_out
 from broker.billing import ledger, payments
-from broker.billing.ledger import Totals
+from broker.billing.ledger import LedgerTotals
 from broker.billing.payments import Payment
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError
 from broker.settings import Settings
@@ -37,7 +37,7 @@ def pay(database, workspace_id, nanos=10 * USD, reference="inv-1", fee=0):
 
 def test_a_payment_less_its_fee_is_credit(database, workspace_id):
     booked = pay(database, workspace_id, fee=550_000_000)
-    assert (booked.is_new, booked.totals) == (True, Totals(credited=9_450_000_000))
+    assert (booked.is_new, booked.totals) == (True, LedgerTotals(credited=9_450_000_000))
     rows = database.read_now(lambda c: c.execute(select(LedgerEntry.__table__)).all())
     assert {(row.kind, row.amount_nanos) for row in rows} == {
         ("topup", 10 * USD),
@@ -103,7 +103,7 @@ def test_a_refunded_job_has_cost_nothing_and_is_refunded_once(database):
     assert given == [300, 0]
     assert balance(database, caller.workspace_id) == 5_000
     totals = database.read_now(ledger.totals, [caller.workspace_id])[caller.workspace_id]
-    assert totals == Totals(credited=5_000)
+    assert totals == LedgerTotals(credited=5_000)
     assert database.read_now(ledger.verify).flaws == []
 
 

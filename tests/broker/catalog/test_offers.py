@@ -20,7 +20,7 @@ from broker.providers.configuration import Provider
 from broker.providers.vendors import vendors
 from broker.requests import operations
 from broker.requests.operations import Interface, Operation, gives
-from broker.routing import Ask, Circumstances
+from broker.routing import RoutingContext, RoutingRequest
 from broker.routing.requirements import requirements_of as needs_of
 from broker.settings import ModelRow, Settings
 from broker.settings.rows import InterfaceName
@@ -209,7 +209,7 @@ def test_a_router_chooses_only_what_takes_the_request(everywhere, router, media,
     served = everywhere.endpoints([router], needs=needs)
     try:
         plan = routing.plan(
-            Ask([router], needs), served, Circumstances(seed=3, fits=catalog.task_fit())
+            RoutingRequest([router], needs), served, RoutingContext(seed=3, fits=catalog.task_fit())
         )
     except NoEndpointError:
         return
@@ -234,7 +234,7 @@ def test_a_router_chooses_among_models_that_serve_the_operation(everywhere, oper
 def test_a_drawing_model_is_chosen_where_an_image_is_asked_for(everywhere):
     needs = needs_of(chat("waybill/auto", modalities=["text", "image"]))
     served = everywhere.endpoints(["waybill/auto"], needs=needs)
-    plan = routing.plan(Ask(["waybill/auto"], needs), served, Circumstances(seed=1))
+    plan = routing.plan(RoutingRequest(["waybill/auto"], needs), served, RoutingContext(seed=1))
     assert all("image" in place.endpoint.output_modalities for place in plan.places)
 
 
@@ -246,7 +246,7 @@ def test_a_fallback_that_gives_no_text_has_no_place_in_the_plan_of_a_chat(openai
     body = chat("openai/gpt-4o", models=[other])
     needs = needs_of(body)
     served = openai.endpoints(["openai/gpt-4o", other], needs=needs)
-    plan = routing.plan(Ask(["openai/gpt-4o", other], needs), served)
+    plan = routing.plan(RoutingRequest(["openai/gpt-4o", other], needs), served)
     assert [place.endpoint.model for place in plan.places] == ["openai/gpt-4o"]
 
 

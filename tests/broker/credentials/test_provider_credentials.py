@@ -8,14 +8,14 @@ from sqlalchemy import text
 
 from broker import credentials
 from broker.accounts import Principal
-from broker.credentials import CredentialFilter, LiveCredentials, NewCredential, Refusal
+from broker.credentials import CredentialFilter, CredentialRefusal, LiveCredentials, NewCredential
 from broker.credentials.records import label_of, read_key
 from broker.errors import InvalidRequestError, UnavailableError
-from broker.security.encryption import Seal
+from broker.security.encryption import Encryption
 from tests.factories import NOW, make_principal
 
 SECRET = "sk-ant-very-secret-0123456789"
-OLD, NEW = Seal(b"old key"), Seal(b"new key", [b"old key"])
+OLD, NEW = Encryption(b"old key"), Encryption(b"new key", [b"old key"])
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def keep(database, caller):
 
 
 def refuse(database, row, *, for_good, now=NOW):
-    refusal = Refusal(row.id, "401 authentication", for_good, now)
+    refusal = CredentialRefusal(row.id, "401 authentication", for_good, now)
     with database.transaction() as connection:
         return credentials.refuse_many(connection, [refusal])[0]
 
@@ -138,14 +138,14 @@ def test_everything_is_sealed_anew(database, keep):
     with database.transaction() as connection:
         assert credentials.rotate(connection, NEW) == 1
     after = database.read_now(credentials.find, row.id)
-    assert Seal(b"new key").open(after.sealed) == SECRET
+    assert Encryption(b"new key").open(after.sealed) == SECRET
     with pytest.raises(UnavailableError):
         OLD.open(after.sealed)
 
 
 def test_what_no_key_opens_stops_a_rotation_before_anything_changed(database, keep):
     keep()
-    foreign = keep(seal=Seal(b"who knows"))
+    foreign = keep(seal=Encryption(b"who knows"))
     before = database.read_now(credentials.find, foreign.id).sealed
     with pytest.raises(UnavailableError), database.transaction() as connection:
         credentials.rotate(connection, NEW)

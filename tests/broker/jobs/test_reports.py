@@ -6,7 +6,7 @@ from broker.events import job_events, stored_logs
 from broker.events.job_events import Event
 from broker.jobs import reports
 from broker.jobs.reports import JobSearch
-from broker.jobs.states import AT_REST, JobState
+from broker.jobs.states import INACTIVE, JobState
 from broker.lifecycle import Deferral, defer_many, expire_many
 from broker.lifecycle.retries import GiveUp, OnUnknown, Retry
 from broker.providers.pacing import Busy, Cause
@@ -261,7 +261,7 @@ def test_a_reader_has_read_a_log_only_with_its_last_event(database, caller):
 
 
 def test_every_settled_state_is_an_end_to_readers():
-    assert {state.value for state in AT_REST} == job_events.ENDS
+    assert {state.value for state in INACTIVE} == job_events.ENDS
 
 
 def test_a_nul_in_one_jobs_metadata_does_not_end_every_search(database, caller):

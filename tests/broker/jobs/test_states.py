@@ -1,6 +1,6 @@
 import pytest
 
-from broker.jobs.states import AT_REST, FINAL, TRANSITIONS, JobState, sources
+from broker.jobs.states import INACTIVE, TERMINAL, TRANSITIONS, JobState, sources
 
 S = JobState
 ALLOWED = {
@@ -18,8 +18,8 @@ def test_every_way_between_two_states(now, then):
 
 
 def test_final_states_are_those_without_a_way_out():
-    assert {S.COMPLETED, S.FAILED, S.CANCELLED, S.EXPIRED} == FINAL
-    assert FINAL | {S.NEEDS_REVIEW} == AT_REST
+    assert {S.COMPLETED, S.FAILED, S.CANCELLED, S.EXPIRED} == TERMINAL
+    assert TERMINAL | {S.NEEDS_REVIEW} == INACTIVE
 
 
 def test_sources_are_the_ways_in():
@@ -33,7 +33,7 @@ def test_only_a_running_job_completes():
 
 
 def test_every_state_leads_to_an_end():
-    reached = set(FINAL)
+    reached = set(TERMINAL)
     while more := {s for s in S if s not in reached and TRANSITIONS[s] & reached}:
         reached |= more
     assert reached == set(S)

@@ -16,7 +16,7 @@ from broker.errors import InvalidRequestError
 from broker.jobs import reports, views
 from broker.jobs.states import JobState
 from broker.lifecycle.retries import GiveUp, Retry
-from broker.routing.workspace_credentials import OwnKey, OwnKeys
+from broker.routing.workspace_credentials import WorkspaceCredential, WorkspaceCredentials
 from broker.storage.tables import CoalescedJob, JobPayload
 from tests.factories import (
     HOLD,
@@ -80,7 +80,7 @@ def test_a_key_is_given_no_answer_from_where_its_own_call_might_not_go(database)
     free = make_principal(database)
     bound = replace(free, allowed_providers=frozenset({"alpha"}))
     narrow = replace(free, allowed_models=("acme/small",))
-    brings = OwnKeys({"alpha": [OwnKey("cred_1", "alpha", "mine")]})
+    brings = WorkspaceCredentials({"alpha": [WorkspaceCredential("cred_1", "alpha", "mine")]})
     own = replace(free, own_keys=brings)
     leaders = [join(database, each) for each in (free, bound, narrow, own)]
     assert [each.follows for each in leaders] == [None] * 4

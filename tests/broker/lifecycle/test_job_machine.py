@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from broker.billing import budgets, ledger
-from broker.billing.budgets import BudgetWish, Scope
+from broker.billing.budgets import BudgetRequest, Scope
 from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch.dispatch import Due, dispatch_many
 from broker.errors import (
@@ -26,7 +26,7 @@ from broker.errors import (
     IdempotencyMismatchError,
     InsufficientCreditsError,
 )
-from broker.jobs.states import FINAL
+from broker.jobs.states import TERMINAL
 from broker.lifecycle import (
     Cancellation,
     Claim,
@@ -92,7 +92,7 @@ class JobMachine(RuleBasedStateMachine):
         """Limit what a caller may spend in a month."""
         place = (caller.workspace_id, Scope.WORKSPACE, caller.workspace_id, Reset.MONTHLY)
         with self.database.transaction() as connection:
-            budgets.put_budget(connection, BudgetWish(*place, BUDGET, soft=False, now=NOW))
+            budgets.put_budget(connection, BudgetRequest(*place, BUDGET, soft=False, now=NOW))
         return dataclasses.replace(caller, is_budgeted=True)
 
     def act(self, function, *items):
@@ -258,7 +258,7 @@ class JobMachine(RuleBasedStateMachine):
         other = next(c.workspace_id for c in self.callers if c.workspace_id != row.workspace_id)
         wish = Cancellation(job_id, other if stranger else row.workspace_id, self.now)
         [state] = self.act(cancel_many, wish)
-        if stranger or row.state in FINAL:
+        if stranger or row.state in TERMINAL:
             self.assert_no_trace()
         else:
             assert state.value == ("running" if row.state == "running" else "cancelled")
@@ -290,7 +290,7 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule()
     def entries_are_sealed(self):
-        self.act(ledger.seal_many, self.now)
+        self.act(ledger.chain_many, self.now)
 
     @rule()
     def dispatcher_looks(self):
@@ -325,7 +325,7 @@ class JobMachine(RuleBasedStateMachine):
     def teardown(self):
         """No accepted job is lost: left to dispatcher and workers alone, every job ends."""
         for _ in range(40):
-            open_jobs = [row for row in self.picture.jobs.values() if row.state not in FINAL]
+            open_jobs = [row for row in self.picture.jobs.values() if row.state not in TERMINAL]
             if not open_jobs:
                 return
             self.now += LEASE + 1

@@ -97,7 +97,7 @@ def test_the_strictest_wish_counts(body, wish, workspace, default, kept):
     ],
 )
 def test_until_when_jobs_are_forgotten(workspace, days, before):
-    assert privacy.forgotten_before(workspace, days, NOW) == before
+    assert privacy.deleted_before(workspace, days, NOW) == before
 
 
 def test_result_only_keeps_the_answer_without_the_prompt(database, caller):

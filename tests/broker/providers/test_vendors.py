@@ -12,7 +12,7 @@ from genai_prices import data_snapshot
 import workers.adapters
 from broker.catalog.names import Namer
 from broker.catalog.priced import priced_models
-from broker.providers.configuration import configured, lighting
+from broker.providers.configuration import configuration_of, configured
 from broker.providers.vendors import placeholders, read_vendors, vendors
 from broker.settings import ProviderRow, Settings
 from workers.adapters.registry import ADAPTERS
@@ -108,7 +108,7 @@ def test_an_address_is_told_once():
 @ALL
 def test_it_lights_up(vendor):
     environ = environment(vendor)
-    assert lighting(vendor, environ) == (True, None)
+    assert configuration_of(vendor, environ) == (True, None)
     lit = provider(vendor, environ)
     assert placeholders(lit.base_url) == []
     assert bool(lit.api_key) is not vendor.local
@@ -119,7 +119,7 @@ def test_without_any_of_its_variables_it_stays_dark_and_says_which(vendor):
     whole = environment(vendor)
     for missing in whole:
         environ = {name: value for name, value in whole.items() if name != missing}
-        lit, why_not = lighting(vendor, environ)
+        lit, why_not = configuration_of(vendor, environ)
         assert not lit
         assert why_not.startswith("set ")
         assert set(why_not.replace("(", "").replace(")", "").split()) & {
@@ -131,11 +131,11 @@ def test_without_any_of_its_variables_it_stays_dark_and_says_which(vendor):
 
 
 def test_what_is_missing_is_said_in_one_line():
-    found = lighting(vendors()["cloudflare"], {})
+    found = configuration_of(vendors()["cloudflare"], {})
     assert found.why_not == (
         "set CLOUDFLARE_API_TOKEN (or CLOUDFLARE_API_KEY) and CLOUDFLARE_ACCOUNT_ID"
     )
-    found = lighting(vendors()["cloudflare"], {"CLOUDFLARE_API_KEY": "k"})
+    found = configuration_of(vendors()["cloudflare"], {"CLOUDFLARE_API_KEY": "k"})
     assert found.why_not == "set CLOUDFLARE_ACCOUNT_ID"
 
 
@@ -187,7 +187,7 @@ def test_a_key_may_be_made_of_several_variables(environ, key):
 
 def test_half_a_key_is_none():
     environ = {"AWS_ACCESS_KEY_ID": "a", "AWS_REGION": "eu-west-1"}
-    assert not lighting(vendors()["amazon-bedrock"], environ).lit
+    assert not configuration_of(vendors()["amazon-bedrock"], environ).lit
 
 
 @pytest.mark.parametrize(

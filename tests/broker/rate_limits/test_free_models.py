@@ -11,7 +11,7 @@ from broker.pricing.price import COSTS
 from broker.providers.endpoints import Endpoint
 from broker.rate_limits import limits_of
 from broker.settings import Settings
-from broker.submission import Wish
+from broker.submission import JobOptions
 from tests.factories import SETTINGS, make_principal
 
 
@@ -43,13 +43,15 @@ def test_a_model_that_is_priced_by_the_piece_is_never_chosen_as_free(name):
 def plan(name, endpoints):
     served = {each.model: [each] for each in endpoints}
     served[name] = endpoints
-    asked = submission.asked({"model": name, "messages": [{"role": "user", "content": "hi"}]})
+    asked = submission.routing_request(
+        {"model": name, "messages": [{"role": "user", "content": "hi"}]}
+    )
     return routing.plan(asked, served, routing.ORDINARY)
 
 
 def prepared(principal, models, endpoints):
     body = {"models": models, "messages": [{"role": "user", "content": "hi"}]}
-    return submission.prepare(body, Wish(), principal, endpoints, SETTINGS)
+    return submission.prepare(body, JobOptions(), principal, endpoints, SETTINGS)
 
 
 FREE = [Endpoint("p", "acme/small", "s")]

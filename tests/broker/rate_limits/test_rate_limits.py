@@ -6,7 +6,7 @@ import random
 import pytest
 from redis.asyncio import Redis
 
-from broker.rate_limits import Limit, Limiter, LimitKind, Refusal, connect, error_of
+from broker.rate_limits import Limiter, LimitKind, RateLimit, RateLimitRefusal, connect, error_of
 from broker.rate_limits.limiter import LocalLimits, SharedLimits
 from broker.rate_limits.rules import DAY_MS
 from tests.factories import NOW, cancel, submit
@@ -20,15 +20,15 @@ async def redis(valkey):
 
 
 def rate(most, name="key_1"):
-    return Limit(LimitKind.RATE, name, most, "the key's limit")
+    return RateLimit(LimitKind.RATE, name, most, "the key's limit")
 
 
 def at_a_time(most, name="key_1"):
-    return Limit(LimitKind.OPEN, name, most, "the key's limit")
+    return RateLimit(LimitKind.OPEN, name, most, "the key's limit")
 
 
 def a_day(most, name="free:ws_1"):
-    return Limit(LimitKind.DAY, name, most, "the workspace's limit of free models")
+    return RateLimit(LimitKind.DAY, name, most, "the workspace's limit of free models")
 
 
 async def test_of_many_at_once_from_many_processes_exactly_the_limit_passes(redis):
@@ -165,7 +165,7 @@ async def test_a_frozen_redis_holds_nobody_up_for_long(database):
 
 
 def test_a_refusal_says_when_to_come_again_and_never_too_early():
-    error = error_of(Refusal(rate(20), NOW + 1_001), NOW)
+    error = error_of(RateLimitRefusal(rate(20), NOW + 1_001), NOW)
     assert error.status == 429
     assert error.headers == {
         "Retry-After": "2",

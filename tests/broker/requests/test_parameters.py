@@ -7,7 +7,7 @@ from broker.errors import NoEndpointError
 from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
 from broker.requests import parameters
-from broker.routing import Ask, requirements
+from broker.routing import RoutingRequest, requirements
 
 TEXT_ONLY = frozenset({"temperature", "max_tokens"})
 BODY = {
@@ -44,7 +44,7 @@ def test_other_names_of_a_parameter_count() -> None:
 
 
 def plan_of(body, *endpoints):
-    ask = Ask(["a/1"], requirements.requirements_of(body), routing.preferences(body))
+    ask = RoutingRequest(["a/1"], requirements.requirements_of(body), routing.preferences(body))
     return routing.plan(ask, {"a/1": endpoints})
 
 

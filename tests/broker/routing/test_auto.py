@@ -8,8 +8,8 @@ from broker import routing
 from broker.errors import InvalidRequestError, NoEndpointError
 from broker.pricing import Price
 from broker.providers.endpoint_stats import Snapshot
-from broker.routing import Ask, Circumstances, Needs, Preferences, Sort, classify
-from broker.routing.auto_router import AutoWishes, auto_wishes
+from broker.routing import Preferences, Requirements, RoutingContext, RoutingRequest, Sort, classify
+from broker.routing.auto_router import AutoOptions, auto_options
 from broker.routing.filters import filters
 from tests.broker.routing.worlds import NOW, OPEN_CIRCUIT, USD, at, seen
 
@@ -27,10 +27,10 @@ SERVED = {
 
 
 def chosen(model="waybill/auto", *, wishes=None, served=SERVED, seed=1, evidence=None, **more):
-    ask = Ask([model], more.pop("needs", Needs(input_tokens=100)), Preferences(**more),
-              wishes or AutoWishes())  # fmt: skip
+    needs = more.pop("needs", Requirements(input_tokens=100))
+    ask = RoutingRequest([model], needs, Preferences(**more), wishes or AutoOptions())
     snapshot = Snapshot(evidence or {}, taken_at=NOW)
-    return routing.plan(ask, served, Circumstances(snapshot, seed=seed, fits=FITS))
+    return routing.plan(ask, served, RoutingContext(snapshot, seed=seed, fits=FITS))
 
 
 def models(plan):
@@ -52,22 +52,22 @@ def models(plan):
     ],
 )
 def test_what_a_prompt_asks_for(prompt, kind):
-    assert classify({"messages": [{"role": "user", "content": prompt}]}, Needs()) == kind
+    assert classify({"messages": [{"role": "user", "content": prompt}]}, Requirements()) == kind
     parts = [{"type": "text", "text": prompt}]
-    assert classify({"messages": [{"role": "user", "content": parts}]}, Needs()) == kind
+    assert classify({"messages": [{"role": "user", "content": parts}]}, Requirements()) == kind
 
 
 def test_needs_say_more_than_words():
     body = {"messages": [{"role": "user", "content": "Write a python function"}]}
-    assert classify(body, Needs(frozenset({"image"}))) == "vision"
-    assert classify(body, Needs(input_tokens=50_000)) == "long_context"
-    assert classify(body, Needs(must=frozenset({"tools"}))) == "tools"
+    assert classify(body, Requirements(frozenset({"image"}))) == "vision"
+    assert classify(body, Requirements(input_tokens=50_000)) == "long_context"
+    assert classify(body, Requirements(must=frozenset({"tools"}))) == "tools"
 
 
 def test_the_fit_decides_within_a_cost_tier():
     both = {slug: SERVED[slug] for slug in ("a/coder", "b/talker", "c/best")}
-    assert models(chosen(served=both, wishes=AutoWishes(task="code")))[0] == "a/coder"
-    dear = chosen(served=both, wishes=AutoWishes(task="code", cost_tier="max"))
+    assert models(chosen(served=both, wishes=AutoOptions(task="code")))[0] == "a/coder"
+    dear = chosen(served=both, wishes=AutoOptions(task="code", cost_tier="max"))
     assert models(dear)[0] == "c/best"
     assert dear.choice["task"] == "code"
     assert dear.choice["chosen"] == ["c/best"]
@@ -89,12 +89,12 @@ def test_strategies():
 
 
 def test_wishes_bound_the_choice():
-    assert models(chosen(wishes=AutoWishes(allowed=["c/*"]))) == ["c/best"]
-    assert models(chosen(wishes=AutoWishes(allowed=["d/*"]))) == ["d/unrated"]
-    excluded = AutoWishes(excluded=["a/*", "c/*"])
+    assert models(chosen(wishes=AutoOptions(allowed=["c/*"]))) == ["c/best"]
+    assert models(chosen(wishes=AutoOptions(allowed=["d/*"]))) == ["d/unrated"]
+    excluded = AutoOptions(excluded=["a/*", "c/*"])
     assert models(chosen(wishes=excluded)) == ["b/talker"]
     with pytest.raises(NoEndpointError, match="among 4 models") as refusal:
-        chosen(wishes=AutoWishes(allowed=["nobody/*"]))
+        chosen(wishes=AutoOptions(allowed=["nobody/*"]))
     assert refusal.value.param == "allowed_models"
 
 
@@ -106,7 +106,7 @@ def test_a_model_that_fails_now_is_not_the_pick():
 def test_free_is_free_and_pareto_the_cheapest_good_coder():
     assert models(chosen("openrouter/free")) == ["d/unrated"]
     assert models(chosen("waybill/pareto-code")) == ["a/coder", "c/best"]
-    least = AutoWishes(least_code=0.95)
+    least = AutoOptions(least_code=0.95)
     assert models(chosen("openrouter/pareto-code", wishes=least)) == ["c/best"]
 
 
@@ -119,8 +119,8 @@ def test_a_free_endpoint_that_cannot_serve_it_makes_no_model_free():
 
 
 def test_a_router_may_be_one_of_several_models():
-    ask = Ask(["d/unrated", "waybill/auto"], Needs())
-    plan = routing.plan(ask, SERVED, Circumstances(seed=1, fits=FITS))
+    ask = RoutingRequest(["d/unrated", "waybill/auto"], Requirements())
+    plan = routing.plan(ask, SERVED, RoutingContext(seed=1, fits=FITS))
     assert models(plan)[0] == "d/unrated"
     assert plan[1].model in FITS
 
@@ -139,18 +139,18 @@ def test_a_router_may_be_one_of_several_models():
 )  # fmt: skip
 def test_wishes_that_cannot_be_read_name_their_field(body, param):
     with pytest.raises(InvalidRequestError) as refusal:
-        auto_wishes(body, "chat")
+        auto_options(body, "chat")
     assert refusal.value.param == param
 
 
 def test_the_plugins_settings_and_the_bodys_mean_the_same():
     settings = {"allowed_models": ["a/*"], "excluded_models": ["a/b"], "cost_tier": "high"}
     plugin = {"plugins": [{"id": "auto-router", **settings}]}
-    assert auto_wishes(plugin, "chat") == auto_wishes(settings, "chat")
+    assert auto_options(plugin, "chat") == auto_options(settings, "chat")
     off = {"plugins": [{"id": "auto-router", "enabled": False, **settings}]}
-    assert auto_wishes(off, "chat") == AutoWishes()
+    assert auto_options(off, "chat") == AutoOptions()
     pinned = {"plugins": [{"id": "auto-router", "pin_model": "a/b"}]}
-    assert auto_wishes(pinned, "chat").allowed == ["a/b"]
+    assert auto_options(pinned, "chat").allowed == ["a/b"]
 
 
 SOME = st.none() | st.sampled_from(
@@ -166,7 +166,7 @@ ENDPOINTS = st.builds(
     st.none() | st.integers(1, 500), SOME, st.booleans(),
 )  # fmt: skip
 NEEDS = st.builds(
-    Needs,
+    Requirements,
     modalities=st.sampled_from([frozenset(), frozenset({"image"})]),
     parameters=st.just(frozenset({"tools", "seed"})),
     must=st.sampled_from([frozenset(), frozenset({"tools"})]),
@@ -188,9 +188,9 @@ def test_the_cheapest_is_the_cheapest_that_can_serve_it(endpoints, needs):
         served.setdefault(each.model, []).append(each)
     able = [each for each in endpoints if all(f.keeps(each) for f in filters(needs, Preferences()))]
     assume(able)
-    ask = Ask(["waybill/auto"], needs, Preferences(sort=Sort.PRICE))
+    ask = RoutingRequest(["waybill/auto"], needs, Preferences(sort=Sort.PRICE))
     fits = {slug: {"chat": 0.9} for slug in served}
-    plan = routing.plan(ask, served, Circumstances(seed=1, fits=fits))
+    plan = routing.plan(ask, served, RoutingContext(seed=1, fits=fits))
     [pick] = plan.choice["chosen"]
     least = min(each.price.prompt for each in able)
     assert min(each.price.prompt for each in able if each.model == pick) == least
@@ -207,8 +207,8 @@ def test_whatever_is_picked_satisfies_every_hard_need(endpoints, needs, wishes, 
     fits = {slug: {"code": 0.9} for slug in served}
     conditions = filters(needs, wishes)
     try:
-        ask = Ask([router], needs, wishes)
-        plan = routing.plan(ask, served, Circumstances(seed=seed, fits=fits))
+        ask = RoutingRequest([router], needs, wishes)
+        plan = routing.plan(ask, served, RoutingContext(seed=seed, fits=fits))
     except NoEndpointError:
         free = router.endswith("/free")
         assert not any(

@@ -5,7 +5,7 @@ import pytest
 from broker.errors import NoEndpointError
 from broker.pricing import Price
 from broker.providers.endpoints import DataPolicy
-from broker.routing import Needs
+from broker.routing import Requirements
 from tests.broker.routing.worlds import MODEL, USD, at, order, planned
 
 PRIVATE = DataPolicy(trains=False, retention_days=0, zdr=True)
@@ -14,28 +14,28 @@ TOOLS = frozenset({"tools"})
 FORMAT = frozenset({"response_format"})
 
 CASES = [
-    ("context_length", {"context_length": 100}, Needs(input_tokens=200), {}),
-    ("max_completion_tokens", {"max_completion_tokens": 5}, Needs(output_tokens=6), {}),
-    ("modality", {"input_modalities": frozenset({"text"})}, Needs(frozenset({"image"})), {}),
-    ("output_modality", {}, Needs(outputs=frozenset({"image"})), {}),
-    ("tools", {"supported_parameters": FORMAT}, Needs(parameters=TOOLS, must=TOOLS), {}),
+    ("context_length", {"context_length": 100}, Requirements(input_tokens=200), {}),
+    ("max_completion_tokens", {"max_completion_tokens": 5}, Requirements(output_tokens=6), {}),
+    ("modality", {"input_modalities": frozenset({"text"})}, Requirements(frozenset({"image"})), {}),
+    ("output_modality", {}, Requirements(outputs=frozenset({"image"})), {}),
+    ("tools", {"supported_parameters": FORMAT}, Requirements(parameters=TOOLS, must=TOOLS), {}),
     ("response_format", {"supported_parameters": TOOLS},
-     Needs(parameters=FORMAT, must=FORMAT), {}),
-    ("require_parameters", {"supported_parameters": TOOLS}, Needs(parameters=frozenset({"seed"})),
-     {"require_parameters": True}),
-    ("data_policy:training", {}, Needs(), {"data_collection": False}),
-    ("data_policy:training", {"data_policy": DataPolicy(trains=True)}, Needs(),
+     Requirements(parameters=FORMAT, must=FORMAT), {}),
+    ("require_parameters", {"supported_parameters": TOOLS},
+     Requirements(parameters=frozenset({"seed"})), {"require_parameters": True}),
+    ("data_policy:training", {}, Requirements(), {"data_collection": False}),
+    ("data_policy:training", {"data_policy": DataPolicy(trains=True)}, Requirements(),
      {"data_collection": False}),
-    ("data_policy:zdr", {"data_policy": KEEPS}, Needs(), {"zdr": True}),
-    ("distillable", {}, Needs(), {"distillable": True}),
-    ("quantization", {"quantization": "fp8"}, Needs(), {"quantizations": {"bf16"}}),
-    ("quantization", {}, Needs(), {"quantizations": {"bf16"}}),
-    ("max_price", {}, Needs(), {"max_price": {"completion": USD - 1}}),
-    ("max_price", {"price": Price(request=2)}, Needs(), {"max_price": {"request": 1}}),
-    ("max_price", {"price": Price(image=2)}, Needs(), {"max_price": {"image": 1}}),
-    ("allowed_providers", {}, Needs(), {"only": {"fit"}}),
-    ("ignored_providers", {}, Needs(), {"ignore": {"odd"}}),
-    ("allowed_providers", {}, Needs(), {"order": ["fit"], "allow_fallbacks": False}),
+    ("data_policy:zdr", {"data_policy": KEEPS}, Requirements(), {"zdr": True}),
+    ("distillable", {}, Requirements(), {"distillable": True}),
+    ("quantization", {"quantization": "fp8"}, Requirements(), {"quantizations": {"bf16"}}),
+    ("quantization", {}, Requirements(), {"quantizations": {"bf16"}}),
+    ("max_price", {}, Requirements(), {"max_price": {"completion": USD - 1}}),
+    ("max_price", {"price": Price(request=2)}, Requirements(), {"max_price": {"request": 1}}),
+    ("max_price", {"price": Price(image=2)}, Requirements(), {"max_price": {"image": 1}}),
+    ("allowed_providers", {}, Requirements(), {"only": {"fit"}}),
+    ("ignored_providers", {}, Requirements(), {"ignore": {"odd"}}),
+    ("allowed_providers", {}, Requirements(), {"order": ["fit"], "allow_fallbacks": False}),
 ]  # fmt: skip
 FIT = {
     "context_length": 1_000,
@@ -80,7 +80,7 @@ def test_the_last_condition_to_fail_is_the_one_to_loosen():
     with pytest.raises(
         NoEndpointError, match=r"small \(holds 10\).*dear \(9 USD for prompt\)\.$"
     ) as refusal:
-        planned(endpoints, needs=Needs(input_tokens=500), max_price={"prompt": USD})
+        planned(endpoints, needs=Requirements(input_tokens=500), max_price={"prompt": USD})
     assert refusal.value.param == "provider.max_price"
 
 
@@ -96,16 +96,18 @@ def test_a_refusal_reads_like_a_sentence():
 
 
 def test_a_guess_of_the_prompts_size_refuses_only_what_is_surely_too_long():
-    assert order(planned([at("a", context_length=1_000)], needs=Needs(input_tokens=1_200))) == ["a"]
+    assert order(
+        planned([at("a", context_length=1_000)], needs=Requirements(input_tokens=1_200))
+    ) == ["a"]
     with pytest.raises(NoEndpointError):
-        planned([at("a", context_length=1_000)], needs=Needs(input_tokens=1_300))
-    long = Needs(input_tokens=9_000, shortened_up_to=1_000)
+        planned([at("a", context_length=1_000)], needs=Requirements(input_tokens=1_300))
+    long = Requirements(input_tokens=9_000, shortened_up_to=1_000)
     both = [at("a", context_length=1_000), at("b", context_length=2_000)]
     assert order(planned(both, needs=long)) == ["a"]
 
 
 def test_what_nobody_wrote_down_refuses_nothing():
-    needs = Needs(frozenset({"image"}), parameters=TOOLS, must=TOOLS, input_tokens=10**6)
+    needs = Requirements(frozenset({"image"}), parameters=TOOLS, must=TOOLS, input_tokens=10**6)
     assert order(planned([at("a")], needs=needs)) == ["a"]
 
 

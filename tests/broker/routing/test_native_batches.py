@@ -6,7 +6,7 @@ from broker.completion import Usage
 from broker.errors import InvalidRequestError
 from broker.pricing import Price, cost
 from broker.providers.endpoints import Endpoint
-from broker.providers.pacing import Limits
+from broker.providers.pacing import ProviderLimits
 from broker.requests.operations import Operation
 from broker.routing import Plan, PlannedEndpoint, native_batches
 from workers.adapters.base import Upstream
@@ -74,7 +74,7 @@ def test_what_is_declared_is_what_the_workers_can_translate():
     assert native_batches.BATCHED.keys() == BATCH_APIS.keys() == wires.keys()
     for api, operations in native_batches.BATCHED.items():
         upstream = Upstream("any", "https://any", wire=wires[api])
-        route = ProviderRoute(ADAPTERS[wires[api]], upstream, Limits())
+        route = ProviderRoute(ADAPTERS[wires[api]], upstream, ProviderLimits())
         served = {each for each in Operation if route.adapter(each) is not None}
         assert operations <= served | ({Operation.EMBEDDINGS} if api == "mistral" else set()), api
 

@@ -6,7 +6,7 @@ from broker import routing
 from broker.errors import InvalidRequestError, ModalityError, NoEndpointError
 from broker.providers.endpoints import Endpoint
 from broker.requests.plugins import Engine, FileParser, read_file_parser
-from broker.routing import Ask, Needs, requirements
+from broker.routing import Requirements, RoutingRequest, requirements
 
 PDF_DATA = {
     "type": "file",
@@ -117,7 +117,9 @@ def endpoint(provider, modalities, model="a/one"):
 
 
 def plan(models, served, *modalities):
-    return routing.plan(Ask(models, Needs(modalities=frozenset(modalities))), served)
+    return routing.plan(
+        RoutingRequest(models, Requirements(modalities=frozenset(modalities))), served
+    )
 
 
 def test_endpoints_that_cannot_take_it_are_left_out():

@@ -1,6 +1,6 @@
 from broker.providers.pacing import Busy, Cause
 from broker.routing import Plan, PlannedEndpoint
-from broker.routing.waiting import Congestion, best_place
+from broker.routing.waiting import Congestion, best_step
 from tests.factories import make_endpoint
 
 NOW = 1_800_000_000_000
@@ -16,7 +16,7 @@ def busy(**waits):
 
 
 def place(congestion, position=0, **more):
-    found = best_place(THREE, position, congestion, NOW, **more)
+    found = best_step(THREE, position, congestion, NOW, **more)
     return found.position, found.at - NOW
 
 
@@ -43,7 +43,7 @@ def test_an_endpoint_that_let_the_job_down_is_no_choice():
 
 def test_without_fallbacks_a_job_waits():
     alone = Plan(THREE.places[:1])
-    assert best_place(alone, 0, busy(alpha=60_000), NOW).at == NOW + 60_000
+    assert best_step(alone, 0, busy(alpha=60_000), NOW).at == NOW + 60_000
 
 
 def test_a_pause_of_one_model_leaves_its_provider_open():

@@ -10,7 +10,12 @@ from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import Operation
 from broker.routing import Plan, PlannedEndpoint
-from broker.routing.workspace_credentials import NO_KEYS, OwnKey, OwnKeys, planned
+from broker.routing.workspace_credentials import (
+    NO_CREDENTIALS,
+    WorkspaceCredential,
+    WorkspaceCredentials,
+    plan_credentials,
+)
 from broker.submission.quotes import quotes
 
 
@@ -29,7 +34,7 @@ def own(*keys, unlit=()):
     by_provider = {}
     for key in keys:
         by_provider.setdefault(key.provider, []).append(key)
-    return OwnKeys(by_provider, frozenset(unlit))
+    return WorkspaceCredentials(by_provider, frozenset(unlit))
 
 
 def ways(plan):
@@ -40,24 +45,24 @@ TWO = plan_of(("alpha", "a/m"), ("beta", "a/m"))
 
 
 def test_without_keys_a_plan_stays_as_it_is():
-    assert planned(TWO, NO_KEYS) is TWO
+    assert plan_credentials(TWO, NO_CREDENTIALS) is TWO
 
 
 def test_own_keys_go_first_then_the_installations_then_fallbacks():
     keys = own(
-        OwnKey("k3", "beta", "last", is_fallback=True),
-        OwnKey("k1", "beta", "one"),
-        OwnKey("k2", "beta", "two"),
+        WorkspaceCredential("k3", "beta", "last", is_fallback=True),
+        WorkspaceCredential("k1", "beta", "one"),
+        WorkspaceCredential("k2", "beta", "two"),
     )
     # the caller's own key goes before an endpoint that the plan put first
-    assert ways(planned(TWO, keys)) == [
+    assert ways(plan_credentials(TWO, keys)) == [
         ("beta", "k1"), ("beta", "k2"), ("alpha", None), ("beta", None), ("beta", "k3"),
     ]  # fmt: skip
 
 
 def test_a_fallback_model_stays_behind_the_model_that_was_asked_for():
     plan = plan_of(("alpha", "a/m"), ("beta", "b/n"))
-    assert ways(planned(plan, own(OwnKey("k", "beta", "mine")))) == [
+    assert ways(plan_credentials(plan, own(WorkspaceCredential("k", "beta", "mine")))) == [
         ("alpha", None), ("beta", "k"), ("beta", None),
     ]  # fmt: skip
 
@@ -65,61 +70,61 @@ def test_a_fallback_model_stays_behind_the_model_that_was_asked_for():
 @pytest.mark.parametrize("rule", [{"is_required": True}, {"is_byok_only": True}])
 def test_the_installations_key_is_never_used_where_the_workspace_rules_it_out(rule):
     only_beta = plan_of(("beta", "a/m"))
-    fine = own(OwnKey("k", "beta", "mine", **rule))
-    refused = own(OwnKey("k", "beta", "mine", disabled=True, is_refused=True, **rule))
-    assert ways(planned(only_beta, fine)) == [("beta", "k")]
+    fine = own(WorkspaceCredential("k", "beta", "mine", **rule))
+    refused = own(WorkspaceCredential("k", "beta", "mine", disabled=True, is_refused=True, **rule))
+    assert ways(plan_credentials(only_beta, fine)) == [("beta", "k")]
     # also after the provider has refused the key: that is when it matters
     with pytest.raises(NoEndpointError, match="own keys"):
-        planned(only_beta, refused)
+        plan_credentials(only_beta, refused)
     # its owner may disable it, and then it says nothing any more
-    off = own(OwnKey("k", "beta", "mine", disabled=True, **rule))
-    assert ways(planned(only_beta, off)) == [("beta", None)]
+    off = own(WorkspaceCredential("k", "beta", "mine", disabled=True, **rule))
+    assert ways(plan_credentials(only_beta, off)) == [("beta", None)]
 
 
 def test_required_is_for_the_models_of_the_key_and_byok_only_for_all():
     plan = plan_of(("beta", "a/m"), ("alpha", "a/m"))
     of_another = {"allowed_models": frozenset({"x/y"})}
-    required = own(OwnKey("k", "beta", "mine", is_required=True, **of_another))
-    only = own(OwnKey("k", "beta", "mine", is_byok_only=True, **of_another))
-    assert ways(planned(plan, required)) == [("beta", None), ("alpha", None)]
-    without = planned(plan, only)
+    required = own(WorkspaceCredential("k", "beta", "mine", is_required=True, **of_another))
+    only = own(WorkspaceCredential("k", "beta", "mine", is_byok_only=True, **of_another))
+    assert ways(plan_credentials(plan, required)) == [("beta", None), ("alpha", None)]
+    without = plan_credentials(plan, only)
     assert ways(without) == [("alpha", None)]
     assert [(each.provider, each.code) for each in without.excluded] == [("beta", "byok_required")]
 
 
 def test_a_provider_that_only_the_workspace_can_call_is_called_with_its_key_alone():
-    keys = own(OwnKey("k", "beta", "mine"), unlit={"beta"})
-    assert ways(planned(TWO, keys)) == [("beta", "k"), ("alpha", None)]
+    keys = own(WorkspaceCredential("k", "beta", "mine"), unlit={"beta"})
+    assert ways(plan_credentials(TWO, keys)) == [("beta", "k"), ("alpha", None)]
 
 
 def test_a_key_is_for_whom_it_is_allowed():
-    key = OwnKey("k", "beta", "mine", allowed_key_ids=frozenset({"key_1"}))
+    key = WorkspaceCredential("k", "beta", "mine", allowed_key_ids=frozenset({"key_1"}))
     assert key.is_for("key_1", None)
     assert not key.is_for("key_2", None)
-    mine = OwnKey("k", "beta", "mine", allowed_user_ids=frozenset({"usr_1"}))
+    mine = WorkspaceCredential("k", "beta", "mine", allowed_user_ids=frozenset({"usr_1"}))
     assert mine.is_for("key_2", "usr_1")
     assert not mine.is_for("key_2", None)
 
 
 def test_what_the_callers_key_pays_is_not_held_but_for_the_fee():
-    plan = planned(plan_of(("beta", "a/m")), own(OwnKey("k", "beta", "mine")))
+    plan = plan_credentials(plan_of(("beta", "a/m")), own(WorkspaceCredential("k", "beta", "mine")))
     held = quotes({}, Operation.CHAT, plan, likely=1, most=1, fee="5")
     assert held.nanos == (5, 100)
 
 
 def test_who_brings_a_key_is_not_put_in_the_installations_batch():
     plan = plan_of(("beta", "a/m"), batched=True)
-    with_key = planned(plan, own(OwnKey("k", "beta", "mine")))
+    with_key = plan_credentials(plan, own(WorkspaceCredential("k", "beta", "mine")))
     assert not any(with_key[n].batched for n in range(len(with_key)))
 
 
 def test_a_plan_remembers_whose_key_it_meant():
-    plan = planned(TWO, own(OwnKey("k", "beta", "mine")))
+    plan = plan_credentials(TWO, own(WorkspaceCredential("k", "beta", "mine")))
     assert ways(routing.decode(routing.encode(plan))) == ways(plan)
 
 
 KEYS = st.builds(
-    OwnKey,
+    WorkspaceCredential,
     id=st.uuids().map(str),
     provider=st.sampled_from(["alpha", "beta", "gamma"]),
     name=st.just("mine"),
@@ -140,7 +145,7 @@ PLACES = st.lists(
 def test_no_plan_uses_a_key_that_may_not_be_used(places, keys):
     mine = own(*keys)
     try:
-        plan = planned(plan_of(*places), mine)
+        plan = plan_credentials(plan_of(*places), mine)
     except NoEndpointError:
         return
     known = {key.id: key for key in keys}

@@ -4,14 +4,14 @@ from collections import Counter
 from dataclasses import replace
 
 from broker.pricing import Price
-from broker.providers.endpoint_stats import Circuit, Evidence, Percentiles, Snapshot
+from broker.providers.endpoint_stats import Circuit, EndpointStats, Percentiles, Snapshot
 from broker.providers.endpoints import Endpoint
-from broker.routing import Ask, Circumstances, Needs, Preferences, plan
+from broker.routing import Preferences, Requirements, RoutingContext, RoutingRequest, plan
 
 USD = 1_000_000_000
 NOW = 1_800_000_000_000
 MODEL = "acme/large"
-NEEDS = Needs(input_tokens=1_000)
+NEEDS = Requirements(input_tokens=1_000)
 
 
 def at(provider, usd=1.0, model=MODEL, **facts):
@@ -26,7 +26,7 @@ def even(value):
 
 def seen(*, speed=None, wait=None, uptime=None, attempts=200, **more):
     """What was measured of an endpoint: tokens/s, seconds to the first token, success share."""
-    return Evidence(
+    return EndpointStats(
         uptime_5m=uptime,
         attempts_5m=attempts if uptime is not None else 0,
         throughput_5m=None if speed is None else even(speed),
@@ -44,9 +44,9 @@ def planned(endpoints, *, seed=1, evidence=None, warm=None, needs=NEEDS, models=
     served = {}
     for each in endpoints:
         served.setdefault(each.model, []).append(each)
-    ask = Ask(models or list(served), needs, Preferences(**wishes))
+    ask = RoutingRequest(models or list(served), needs, Preferences(**wishes))
     mapping = {name: served.get(name) or served.get(name.split(":")[0], []) for name in ask.models}
-    circumstances = Circumstances(evidence or snapshot(), warm or {}, seed)
+    circumstances = RoutingContext(evidence or snapshot(), warm or {}, seed)
     return plan(ask, mapping, circumstances)
 
 
@@ -60,4 +60,4 @@ def firsts(endpoints, *, draws=2_000, **options):
     return {each.provider: count[each.provider] / draws for each in endpoints}
 
 
-OPEN_CIRCUIT = Evidence(circuit=Circuit.OPEN, paused_until=NOW + 5_000)
+OPEN_CIRCUIT = EndpointStats(circuit=Circuit.OPEN, paused_until=NOW + 5_000)

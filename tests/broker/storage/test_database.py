@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 from broker.errors import ConflictError, UnavailableError
 from broker.storage.database import COURTEOUS_SIZE, GROUP_SIZE, Database
 from broker.storage.tables import Job, JobPayload, LedgerEntry
-from broker.storage.write_lock import Turns
+from broker.storage.write_lock import WriteLock
 from broker.submission import submit_many
 from tests.factories import count, make_new_job, make_principal
 from tests.house import until
@@ -232,7 +232,7 @@ async def test_a_process_that_waits_to_write_goes_before_one_that_just_has(tmp_p
     # Given a writer that takes its next turn as soon as it has ended one
     path = str(tmp_path / "waybill.db")
     order, begun, over = [], threading.Event(), threading.Event()
-    others, ours = Turns(path), Turns(path)
+    others, ours = WriteLock(path), WriteLock(path)
 
     def greedy():
         while not over.is_set():
@@ -307,7 +307,7 @@ async def test_the_patient_comes_in_small_groups_while_another_process_waits(tmp
         return items
 
     gate, holding = await held_writer(database)
-    other = Turns(str(tmp_path / "waybill.db"))
+    other = WriteLock(str(tmp_path / "waybill.db"))
     waiting = threading.Thread(target=lambda: other.turn().__enter__())
     waiting.start()
     await asyncio.to_thread(until, lambda: _stands_at_the_door(tmp_path), 10, "nobody comes")

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker import pricing
-from broker.billing.budgets import Limit, Scope
-from broker.billing.funds import Need, Payer, Purse
-from broker.billing.ledger import Totals
+from broker.billing.budgets import BudgetLimit, Scope
+from broker.billing.funds import FundsCheck, Need, Payer
+from broker.billing.ledger import LedgerTotals
 from broker.completion import Usage
 from broker.errors import WaybillError
 from broker.pricing import Price, Tier
@@ -263,6 +263,6 @@ def payer_of(kind):
 
 def purse_of(kind, most, charged, held):
     scope = Scope.KEY if kind == "key" else Scope.WORKSPACE
-    limit = Limit("1", "ws", scope, "key", Reset.LIFETIME, most, spent=charged, held=held)
-    balances = {"ws": Totals(credited=most, spent=charged, held=held)}
-    return Purse(balances, [] if kind == "credit" else [limit], 0)
+    limit = BudgetLimit("1", "ws", scope, "key", Reset.LIFETIME, most, spent=charged, held=held)
+    balances = {"ws": LedgerTotals(credited=most, spent=charged, held=held)}
+    return FundsCheck(balances, [] if kind == "credit" else [limit], 0)

@@ -8,7 +8,7 @@ from broker.events import stored_logs
 from broker.events.job_events import Event
 from broker.ids import generation_id
 from broker.jobs import reports
-from broker.submission.response_cache import Replay, replay_many
+from broker.submission.response_cache import CachedAnswer, replay_many
 from tests.factories import (
     NOW,
     balance,
@@ -37,7 +37,7 @@ def answered(database, caller, *, stream=False):
 
 def again(database, caller, earlier, *, stream=False):
     job = make_new_job(caller, body={"stream": stream}, now=NOW + 10)
-    [submitted] = run(database, replay_many, Replay(job, earlier, NOW + 10))
+    [submitted] = run(database, replay_many, CachedAnswer(job, earlier, NOW + 10))
     assert submitted.job_id == job.id
     return database.read_now(reports.job, caller.workspace_id, job.id)
 

@@ -4,9 +4,9 @@ import orjson
 from sqlalchemy import select
 
 from broker import webhooks
-from broker.security.encryption import Seal
+from broker.security.encryption import Encryption
 from broker.storage.tables import Delivery, DeliveryAttempt, WebhookEndpoint
-from broker.webhooks import EndpointWish, claims, due, records
+from broker.webhooks import EndpointOptions, claims, due, records
 from broker.webhooks import records as leases
 from broker.webhooks.claims import ClaimDelivery, ClaimNext
 from broker.webhooks.due import DueDeliveries
@@ -14,14 +14,14 @@ from broker.webhooks.records import DeliveryEnding, RescueDeliveries
 from broker.webhooks.schedule import follow
 from tests.factories import NOW, run
 
-SEAL = Seal(b"the key of these tests")
+SEAL = Encryption(b"the key of these tests")
 URL = "https://shop.example/hook"
 LEASE = 60_000
 
 
 def make_endpoint(database, workspace_id, *, url=URL, now=NOW, **wish):
     """Insert an endpoint; return its row."""
-    row, _ = webhooks.new_endpoint(EndpointWish(url, **wish), workspace_id, SEAL, now)
+    row, _ = webhooks.new_endpoint(EndpointOptions(url, **wish), workspace_id, SEAL, now)
     [made] = run(database, webhooks.create_many, row)
     return made
 

@@ -5,7 +5,14 @@ import pytest
 
 from broker import webhooks
 from broker.errors import ConflictError, NotFoundError
-from broker.webhooks import Redelivery, Replay, Wanted, fan_out, job_event, job_webhook
+from broker.webhooks import (
+    DeliveryFilter,
+    DeliveryReplay,
+    Redelivery,
+    fan_out,
+    job_event,
+    job_webhook,
+)
 from broker.webhooks.claims import ClaimNext
 from broker.webhooks.due import (
     AT_ONCE,
@@ -338,19 +345,19 @@ def test_replays_of_a_range_and_of_all_that_is_missing(database, caller, endpoin
     attempt(database, delivered, 200, now=late)
     attempt(database, exhausted, 410, now=late)
     assert delivery(database, id=cancelled).state == "cancelled"
-    everything = Replay(caller.workspace_id, late)
+    everything = DeliveryReplay(caller.workspace_id, late)
     assert run(database, webhooks.replay_many, everything) == [0]  # its endpoint is disabled
     enable = webhooks.EndpointChange(caller.workspace_id, endpoint.id, late, {"disabled": False})
     run(database, webhooks.update_many, enable)
     # When what is missing is replayed from the second hour on, then the range with the delivered
-    later = Replay(caller.workspace_id, late, endpoint.id, since=NOW + 2 * H)
+    later = DeliveryReplay(caller.workspace_id, late, endpoint.id, since=NOW + 2 * H)
     assert run(database, webhooks.replay_many, later) == [1]
     assert run(database, webhooks.replay_many, everything) == [1]
-    both = Replay(caller.workspace_id, late, until=NOW + H, only_missing=False)
+    both = DeliveryReplay(caller.workspace_id, late, until=NOW + H, only_missing=False)
     assert run(database, webhooks.replay_many, both) == [1]
     # Then each waits for a first attempt again
     assert {row.state for row in deliveries(database)} == {"pending"}
-    assert run(database, webhooks.replay_many, Replay("ws_other", late)) == [0]
+    assert run(database, webhooks.replay_many, DeliveryReplay("ws_other", late)) == [0]
 
 
 def test_deliveries_are_listed_newest_first_and_found(database, caller, endpoint):
@@ -364,9 +371,9 @@ def test_deliveries_are_listed_newest_first_and_found(database, caller, endpoint
     newest = sorted(ids, reverse=True)
     assert listed(10) == newest
     assert listed(1, newest[0]) == newest[1:2]
-    assert listed(10, None, Wanted(subject_id="batch_1")) == [ids[1]]
-    assert listed(10, None, Wanted(endpoint_id="whep_none")) == []
-    assert listed(10, None, Wanted(state=webhooks.DeliveryState.DELIVERED)) == []
+    assert listed(10, None, DeliveryFilter(subject_id="batch_1")) == [ids[1]]
+    assert listed(10, None, DeliveryFilter(endpoint_id="whep_none")) == []
+    assert listed(10, None, DeliveryFilter(state=webhooks.DeliveryState.DELIVERED)) == []
     found = database.read_now(webhooks.find_delivery, caller.workspace_id, ids[1])
     assert [each.status for each in found.attempts] == [500]
     with pytest.raises(NotFoundError):

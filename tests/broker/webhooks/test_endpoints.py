@@ -2,11 +2,11 @@ import pytest
 
 from broker import webhooks
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError, UnavailableError
-from broker.security.encryption import Seal
+from broker.security.encryption import Encryption
 from broker.webhooks import (
     EndpointChange,
     EndpointName,
-    EndpointWish,
+    EndpointOptions,
     NewWorkspaceSecret,
     Rotation,
     Scheme,
@@ -36,7 +36,7 @@ def change(database, caller, endpoint_id, **values):
 
 def test_an_endpoint_keeps_its_secret_sealed():
     row, secret = webhooks.new_endpoint(
-        EndpointWish(URL, headers={"authorization": "Bearer x"}), "ws_1", SEAL, NOW
+        EndpointOptions(URL, headers={"authorization": "Bearer x"}), "ws_1", SEAL, NOW
     )
     assert secret.startswith("whsec_")
     assert SEAL.open(row["secret"]) == secret
@@ -44,11 +44,11 @@ def test_an_endpoint_keeps_its_secret_sealed():
     assert "Bearer" not in str(row)
     assert row["public_key"] is None
     with pytest.raises(UnavailableError, match="WAYBILL_SECRET_KEY"):
-        Seal(b"another").open(row["secret"])
+        Encryption(b"another").open(row["secret"])
 
 
 def test_a_v1a_endpoint_shows_its_public_key():
-    wish = EndpointWish(URL, signature=SignatureKind.V1A)
+    wish = EndpointOptions(URL, signature=SignatureKind.V1A)
     row, secret = webhooks.new_endpoint(wish, "ws_1", SEAL, NOW)
     assert secret.startswith("whsk_")
     assert row["public_key"].startswith("whpk_")
@@ -174,7 +174,7 @@ def test_a_test_event_passes_every_filter_but_not_a_closed_door(database, caller
     ],
 )
 def test_what_cannot_be_is_refused_with_its_field(wrong):
-    wish = EndpointWish(**({"url": URL} | wrong))
+    wish = EndpointOptions(**({"url": URL} | wrong))
     with pytest.raises(InvalidRequestError) as refusal:
         webhooks.new_endpoint(wish, "ws_1", SEAL, NOW)
     assert refusal.value.param in wrong

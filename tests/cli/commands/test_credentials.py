@@ -7,8 +7,8 @@ from sqlalchemy import select
 
 from broker import credentials
 from broker.accounts import DEFAULT_WORKSPACE, create_workspace
-from broker.credentials import Refusal
-from broker.security.encryption import Seal
+from broker.credentials import CredentialRefusal
+from broker.security.encryption import Encryption
 from broker.storage.tables import AuditEntry, ProviderCredential
 
 SECRET = "sk-ant-very-secret-0123456789"
@@ -63,7 +63,7 @@ def test_a_servers_process_opens_what_the_command_sealed(database, add, tmp_path
     add()
     [row] = rows(database)
     key = (tmp_path / "secret_key").read_bytes().strip()
-    assert Seal(key).open(row.sealed) == SECRET
+    assert Encryption(key).open(row.sealed) == SECRET
 
 
 def test_keys_are_listed_in_the_order_in_which_they_are_tried(database, add, own):
@@ -75,7 +75,9 @@ def test_keys_are_listed_in_the_order_in_which_they_are_tried(database, add, own
 def test_a_disabled_key_is_used_no_more_until_it_is_enabled(database, add, own):
     made = add()
     with database.transaction() as connection:
-        credentials.refuse_many(connection, [Refusal(made, "401: no", for_good=True, now=1)])
+        credentials.refuse_many(
+            connection, [CredentialRefusal(made, "401: no", for_good=True, now=1)]
+        )
     assert "disabled: 401: no" in own("list").stdout
     assert own("enable", made).exit_code == 0
     assert (rows(database)[0].disabled, rows(database)[0].disabled_reason) == (False, None)

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import select, update
 
 from broker import accounts, batches, presets, webhooks
-from broker.batches import BatchWish, Inspector, Options, new_batch, reports
+from broker.batches import BatchOptions, Inspector, Options, new_batch, reports
 from broker.batches.reading import GROUP_LINES
 from broker.clock import now_ms
 from broker.ids import new_id
 from broker.presets import Content, NewVersion, PresetName
-from broker.providers.endpoint_stats import NO_SNAPSHOT, Circuit, Evidence, Snapshot
-from broker.rate_limits import Limit, Limiter, LimitKind
+from broker.providers.endpoint_stats import NO_SNAPSHOT, Circuit, EndpointStats, Snapshot
+from broker.rate_limits import Limiter, LimitKind, RateLimit
 from broker.requests.operations import Operation
 from broker.settings import Settings
 from broker.storage import files
@@ -78,7 +78,7 @@ def make_batch(tools, lines, *, age_ms=0, **wish):
         problems=found.stored,
     )
     run(tools.database, files.add_uploads_many, files.Upload(row, files.Quota(0, 0)))
-    asked = BatchWish(Operation.CHAT, **wish)
+    asked = BatchOptions(Operation.CHAT, **wish)
     new = new_batch(asked, caller, now_ms() - age_ms, input_file_id=file_id)
     [created] = run(tools.database, batches.create_many, new)
     return created.batch_id
@@ -191,7 +191,7 @@ async def test_what_makes_no_job_is_not_counted(tools):
     limit_key(tools, batch_id, max_concurrent_jobs=3)
     await bring_forward(tools, batch_id)
     key = row_of(tools, batch_id).api_key_id
-    limit = Limit(LimitKind.OPEN, key, 3, "the key's limit")
+    limit = RateLimit(LimitKind.OPEN, key, 3, "the key's limit")
     assert await tools.limiter.count(limit, now_ms()) == 2
 
 
@@ -210,9 +210,11 @@ async def test_lines_are_planned_by_what_is_known_of_the_endpoints(tools):
     now = now_ms()
     tools.observer.snapshot = Snapshot(
         {
-            ("sim", "x/duo"): Evidence(uptime_5m=1.0, attempts_5m=99, paused_until=now + 9_000),
-            ("bad", "x/duo"): Evidence(uptime_5m=0.1, attempts_5m=99),
-            ("sim", "x/solo"): Evidence(circuit=Circuit.OPEN, paused_until=now + 3_600_000),
+            ("sim", "x/duo"): EndpointStats(
+                uptime_5m=1.0, attempts_5m=99, paused_until=now + 9_000
+            ),
+            ("bad", "x/duo"): EndpointStats(uptime_5m=0.1, attempts_5m=99),
+            ("sim", "x/solo"): EndpointStats(circuit=Circuit.OPEN, paused_until=now + 3_600_000),
         },
         taken_at=now,
     )

@@ -5,14 +5,14 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from broker.providers.pacing import Busy, Limits, Pacer
+from broker.providers.pacing import Busy, Pacer, ProviderLimits
 from broker.queues import Lane
 
 
 class Process:
     """A worker process as its provider sees it: calls that begin and end."""
 
-    def __init__(self, redis: Redis, name: str, limits: Limits, most: int = 1_000) -> None:
+    def __init__(self, redis: Redis, name: str, limits: ProviderLimits, most: int = 1_000) -> None:
         self.pacer = Pacer(redis, name, {"alpha": limits}, most=most)
         self.permits = []
 

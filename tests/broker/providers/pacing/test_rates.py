@@ -6,13 +6,13 @@ as there are processes (bifrost#3547).
 
 import asyncio
 
-from broker.providers.pacing import Busy, Cause, Limits
+from broker.providers.pacing import Busy, Cause, ProviderLimits
 from broker.queues import Lane
 
 
 async def test_no_minute_holds_more_calls_than_the_limit(start):
     # Given four processes and twenty calls a minute
-    processes = start(4, Limits(requests_per_minute=20))
+    processes = start(4, ProviderLimits(requests_per_minute=20))
     # When each wants ten at once
     begun = await asyncio.gather(*[process.begin_many(10) for process in processes])
     # Then twenty begin, and the others learn when to come back
@@ -23,7 +23,7 @@ async def test_no_minute_holds_more_calls_than_the_limit(start):
 
 async def test_batch_jobs_are_spread_evenly_and_leave_a_share(start):
     # Given a provider that takes 600 calls a minute: ten a second
-    [process] = start(1, Limits(requests_per_minute=600))
+    [process] = start(1, ProviderLimits(requests_per_minute=600))
     # When batch jobs come all at once for three seconds
     loop = asyncio.get_running_loop()
     end, begun = loop.time() + 3, 0
@@ -37,7 +37,7 @@ async def test_batch_jobs_are_spread_evenly_and_leave_a_share(start):
 
 
 async def test_interactive_calls_may_use_what_batch_jobs_may_not(start):
-    [process] = start(1, Limits(requests_per_minute=40))
+    [process] = start(1, ProviderLimits(requests_per_minute=40))
     begun = 0
     for _ in range(60):
         begun += await process.begin_many(1, Lane.INTERACTIVE) if begun < 38 else 0
@@ -47,7 +47,7 @@ async def test_interactive_calls_may_use_what_batch_jobs_may_not(start):
 
 
 async def test_a_provider_paced_for_a_long_time_is_not_asked_again_and_again(start, redis):
-    [process] = start(1, Limits(requests_per_minute=1))
+    [process] = start(1, ProviderLimits(requests_per_minute=1))
     assert await process.begin() is None
     first = await process.begin()
     asked = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
@@ -61,7 +61,7 @@ async def test_a_provider_paced_for_a_long_time_is_not_asked_again_and_again(sta
 
 async def test_tokens_are_counted_as_guessed_then_as_known(start):
     # Given 10,000 tokens a minute, and calls of which nothing is known: a thousand each
-    [process] = start(1, Limits(tokens_per_minute=10_000))
+    [process] = start(1, ProviderLimits(tokens_per_minute=10_000))
     assert await process.begin_many(20) == 10
     # When three of them turn out to have used a tenth of that
     for permit in process.permits[:3]:
@@ -72,6 +72,6 @@ async def test_tokens_are_counted_as_guessed_then_as_known(start):
 
 
 async def test_a_call_larger_than_the_whole_minute_is_sent_when_nothing_else_was(start):
-    [process] = start(1, Limits(tokens_per_minute=500))
+    [process] = start(1, ProviderLimits(tokens_per_minute=500))
     assert await process.begin() is None
     assert isinstance(await process.begin(), Busy)

@@ -6,10 +6,10 @@ Who finds none waits rather than fails (litellm#1152), N processes have not N ti
 
 import asyncio
 
-from broker.providers.pacing import Busy, Cause, Limits, shared
+from broker.providers.pacing import Busy, Cause, ProviderLimits, shared
 from broker.queues import Lane
 
-TEN = Limits(max_concurrency=10)
+TEN = ProviderLimits(max_concurrency=10)
 
 
 async def test_four_processes_together_hold_no_more_than_the_limit(start):
@@ -88,7 +88,7 @@ async def test_interactive_jobs_that_wait_come_before_batch_jobs(start):
 
 
 async def test_a_process_takes_no_more_than_its_own_bound(start):
-    [small] = start(1, Limits(max_concurrency=100), most=5)
+    [small] = start(1, ProviderLimits(max_concurrency=100), most=5)
     assert await small.begin_many(20) == 5
 
 
@@ -103,7 +103,7 @@ async def test_a_caller_that_gives_up_waiting_leaves_no_slot_taken(start):
 
 
 async def test_memory_is_bounded_and_is_given_back(start, redis):
-    [process] = start(1, Limits(max_concurrency=10, requests_per_minute=6_000))
+    [process] = start(1, ProviderLimits(max_concurrency=10, requests_per_minute=6_000))
     for _ in range(50):
         await process.begin_many(10)
         while process.permits:
@@ -120,7 +120,7 @@ async def asked(redis):
 
 async def test_most_calls_of_a_large_provider_begin_without_asking(start, redis):
     # Given a provider of many slots, and calls that come one after the other
-    [process] = start(1, Limits(max_concurrency=200))
+    [process] = start(1, ProviderLimits(max_concurrency=200))
     await process.begin()
     before = await asked(redis)
     # When a hundred are made
@@ -132,7 +132,7 @@ async def test_most_calls_of_a_large_provider_begin_without_asking(start, redis)
 
 
 async def test_slots_kept_ready_are_never_more_than_the_limit_allows(start):
-    processes = start(4, Limits(max_concurrency=200))
+    processes = start(4, ProviderLimits(max_concurrency=200))
     for _ in range(2):
         begun = await asyncio.gather(*[process.begin_many(20) for process in processes])
     assert sum(begun) == 80
@@ -141,7 +141,7 @@ async def test_slots_kept_ready_are_never_more_than_the_limit_allows(start):
 
 
 async def test_slots_kept_ready_come_back_when_they_are_not_used(start):
-    idle, busy = start(2, Limits(max_concurrency=100))
+    idle, busy = start(2, ProviderLimits(max_concurrency=100))
     await idle.begin()
     idle.end_one()
     await asyncio.sleep(2.5)

@@ -6,7 +6,7 @@ import pytest
 from broker.completion import ErrorType
 from broker.jobs.states import JobState
 from broker.lifecycle.retries import GiveUp, Retry, Situation, decide
-from broker.providers.endpoint_stats import Circuit, Evidence
+from broker.providers.endpoint_stats import Circuit, EndpointStats
 from broker.providers.health import breaker
 from broker.routing import Plan, PlannedEndpoint, Sort
 from tests.broker.routing.worlds import (
@@ -100,7 +100,7 @@ def test_one_that_was_shut_off_comes_back_by_itself():  # new-api 5420; one-api 
     assert not circuit.takes_probe(NOW + breaker.COOL_DOWN_MS - 1)
     later = NOW + breaker.COOL_DOWN_MS
     assert circuit.takes_probe(later)
-    recovering = Evidence(circuit=circuit.circuit(later))
+    recovering = EndpointStats(circuit=circuit.circuit(later))
     asked = firsts([at("a", 0.01), at("b")], evidence=snapshot(a=recovering), draws=500)
     assert 0.05 < asked["a"] < 0.2  # some try it, most do not
     assert breaker.probed(circuit, later, well=True).circuit(later) is Circuit.CLOSED
