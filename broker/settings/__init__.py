@@ -134,7 +134,7 @@ def unknown_variables(names: Iterable[str], besides: Iterable[str] = ()) -> list
         for name in names
         if name.startswith(PREFIX) and name.removeprefix(PREFIX).upper() not in known
     ]
-    return [f"{PREFIX}{name} is no setting{near(name.upper(), known)}" for name in strange]
+    return [f"{PREFIX}{name} is not a setting{near(name.upper(), known)}" for name in strange]
 
 
 def _refuse_unknown_tables(path: Path) -> None:

@@ -251,13 +251,13 @@ class SignIn(_Group):
     """Signing in through an OpenID Connect provider."""
 
     oidc_issuer: str = ""
-    """`https://accounts.example.com`: people may sign in through it."""
+    """OpenID provider for sign-in, such as `https://accounts.example.com`."""
     oidc_client_id: str = ""
-    """Who this installation is to the issuer."""
+    """OIDC client ID."""
     oidc_client_secret: str = ""
-    """And its secret there."""
+    """OIDC client secret."""
     oidc_label: str = "your organisation"
-    """What the button says."""
+    """The label of the sign-in button."""
     oidc_workspace: str = ""
     """Slug of the workspace that strangers join; empty = nobody is let in."""
     oidc_role: Literal["admin", "member", "viewer"] = "member"
@@ -334,8 +334,8 @@ class NativeBatches(_Group):
     native_batch_poll_seconds: float = Field(10, gt=0)
     """Until the first look at a batch; later looks are rarer."""
     native_batch_doubt_seconds: float = Field(300, ge=0)
-    """How long a creation that went unheard is looked for at the provider, before
-    its jobs' `on_unknown` decides."""
+    """How long to look for a batch whose creation timed out, before `on_unknown`
+    applies."""
     native_batch_reserve_seconds: float = Field(3600, ge=0)
     """Left before the deadline for jobs that a batch did not answer; half the
     time at most."""

@@ -219,7 +219,7 @@ def _key_state(row: ProviderRow | None, provider: Provider) -> str:
     if named.startswith(ENV_PREFIX) and not provider.api_key:
         return f"no key: set {named.removeprefix(ENV_PREFIX)}"
     is_keyless = provider.vendor is None or provider.vendor.local
-    return "lit" if provider.api_key or is_keyless else "lit, but has no key"
+    return "configured" if provider.api_key or is_keyless else "no key"
 
 
 def _unconfigured_rows(
@@ -237,7 +237,7 @@ def _absent(slug: str) -> str:
     vendor = vendors().get(slug)
     if vendor is None:
         return "unknown: `waybill providers list --all` lists what there is"
-    return f"not lit: {configuration_of(vendor, os.environ).why_not}"
+    return f"not configured: {configuration_of(vendor, os.environ).why_not}"
 
 
 def _say(slug: str, text: str, *, is_well: bool) -> None:

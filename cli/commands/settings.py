@@ -15,17 +15,19 @@ from cli.output import Table
 
 HEADER = """# Configuration
 
-The environment over `waybill.toml` over these defaults. A `.env` file in the working directory adds
-what the environment lacks of the variables that Waybill reads: `WAYBILL_*`, `FLOWER_*`, `AWS_*`,
-those of vendors, and those that `waybill.toml` names. `WAYBILL_ENV_FILE` names another file, or
-none if it is empty. Beside a running `waybill up`, commands on its data directory use its
+This page lists all settings. A variable of the environment overrides `waybill.toml`, and that
+overrides the defaults below. In the environment, write a setting in capitals after `WAYBILL_`
+(`WAYBILL_PORT=9000`). In `waybill.toml` (or the file that `WAYBILL_CONFIG` names), write it as
+below (`port = 9000`). Unknown names are an error in `waybill.toml` and a warning in the
 environment.
 
-In the environment a setting is written in
-capitals after `WAYBILL_` (`WAYBILL_PORT=9000`); in `waybill.toml` (or the file that
-`WAYBILL_CONFIG` names) as it stands here (`port = 9000`). Providers and models are tables of
-`waybill.toml`: [add a provider](../how-to/add-a-provider.md). `waybill settings` shows what is in
-force; a name that is no setting is refused in `waybill.toml`, and told where a variable has it.
+A `.env` file in the working directory adds variables that the environment does not have. Waybill
+reads `WAYBILL_*`, `FLOWER_*`, `AWS_*`, the variables of vendors, and those that `waybill.toml`
+names. `WAYBILL_ENV_FILE` names another file, or none if it is empty. Next to a running
+`waybill up`, commands on its data directory use its environment.
+
+`waybill settings` shows the current values. Providers and models are tables of `waybill.toml`:
+[add a provider](../how-to/add-a-provider.md).
 """
 
 

@@ -87,8 +87,8 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
 
 def test_a_variable_that_nothing_reads_is_told():
     assert find_unknown_variables(["WAYBILL_PROT", "WAYBILL_API_KEYS", "WAYBILL_URL", "PATH"]) == [
-        "WAYBILL_PROT is no setting; did you mean PORT?",
-        "WAYBILL_API_KEYS is no setting; did you mean API_KEY?",
+        "WAYBILL_PROT is not a setting; did you mean PORT?",
+        "WAYBILL_API_KEYS is not a setting; did you mean API_KEY?",
     ]
 
 

@@ -181,6 +181,6 @@ def test_an_error_is_told_in_words(directory, toml, told):
 def test_a_variable_that_no_setting_has_is_told_with_the_one_that_was_meant():
     names = ["WAYBILL_PROT", "WAYBILL_PORT", "PATH", "WAYBILL_ZZZZZZ"]
     assert settings.unknown_variables(names) == [
-        "WAYBILL_PROT is no setting; did you mean PORT?",
-        "WAYBILL_ZZZZZZ is no setting",
+        "WAYBILL_PROT is not a setting; did you mean PORT?",
+        "WAYBILL_ZZZZZZ is not a setting",
     ]

@@ -74,7 +74,7 @@ def test_list_shows_who_is_lit_and_never_a_key(waybill):
     ).stdout
     lines = {line.split()[0]: line for line in shown.splitlines()}
     assert set(lines) == {"slug", "groq", "mine"}
-    assert "lit" in lines["groq"]
+    assert "configured" in lines["groq"]
     assert "https://api.groq.com/openai/v1" in lines["groq"]
     assert SECRET not in shown
 
@@ -139,7 +139,7 @@ def test_check_of_a_wrong_path_says_so(waybill, simulator):
 def test_check_of_somebody_who_is_not_lit(waybill):
     result = waybill("check", "groq", "nobody")
     assert result.exit_code == 1
-    assert "not lit: set GROQ_API_KEY" in result.stdout
+    assert "not configured: set GROQ_API_KEY" in result.stdout
     assert "WRONG nobody" in result.stdout
 
 
