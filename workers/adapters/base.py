@@ -1,4 +1,4 @@
-"""The interface between Waybill and a provider's wire: requests, answers, chunks, errors."""
+"""The interface of a provider's wire: requests, answers, streams and errors."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ from broker.completion import (
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """Where a request goes and with whose credentials: the part of a provider an adapter needs."""
+    """The part of a provider that an adapter needs: its address, credentials and options."""
 
     slug: str
     base_url: str  # without a trailing slash
     api_key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # added to every request
     options: Mapping[str, Any] = field(default_factory=dict)  # region, project, api_version, …
-    quirks: frozenset[str] = frozenset()  # declared deviations from the wire, see the wire's module
+    quirks: frozenset[str] = frozenset()  # declared deviations, see the `Quirk` of the wire
     wire: str = "openai"
 
 
@@ -42,7 +42,7 @@ class HttpRequest:
 
 
 class MalformedAnswerError(Exception):
-    """The provider answered 2xx with something that is not its wire."""
+    """The provider answered 2xx with a body that is not of its wire."""
 
 
 class CutOffError(MalformedAnswerError):
@@ -63,19 +63,19 @@ class Stage(Enum):
     OPEN = "open"  # a finish reason is still to come
     FINISHED = "finished"  # the finish reason has come; the usage may follow
     COUNTED = "counted"  # finish reason and usage have come; only the protocol's end may follow
-    OVER = "over"  # the protocol's own end has come: what follows says nothing
+    OVER = "over"  # the protocol's own end has come; what follows is ignored
 
 
 class StreamReader(Protocol):
-    """Reads one streamed answer, fed with bytes cut anywhere."""
+    """Reader of one streamed answer. It takes bytes that are cut anywhere."""
 
     @property
     def stage(self) -> Stage:
-        """Return the stage of the answer. Once it is not OPEN, the answer stands."""
+        """Return the stage of the answer. After OPEN, the answer is complete."""
 
     @property
     def usage(self) -> Usage | None:
-        """The usage that the provider has stated so far."""
+        """Return the usage that the provider has stated so far."""
 
     def feed(self, data: bytes) -> list[Chunk]:
         """Return the chunks completed by `data`.
@@ -84,7 +84,7 @@ class StreamReader(Protocol):
         """
 
     def close(self) -> list[Chunk]:
-        """Return what was left when the bytes ended.
+        """Return the last chunks, when the bytes have ended.
 
         Raises CutOffError where the stream ended before a finish reason was seen.
         """
@@ -95,19 +95,22 @@ class Adapter(ABC):
 
     wire: ClassVar[str]
     accepts: ClassVar[frozenset[str]] = frozenset({"image", "file", "audio", "video"})
-    """The modalities, beside text, that the wire has a form for."""
+    """The modalities besides text that a request of this wire can carry."""
     fetches: ClassVar[frozenset[str]] = frozenset()
-    """The modalities the provider takes as https URLs, and fetches itself."""
+    """The modalities that the provider accepts as https URLs and fetches itself."""
     opens: ClassVar[tuple[str, ...]] = ()
-    """Beginnings of URLs that only the provider can open, whatever they hold."""
+    """Prefixes of URLs that only the provider can open, for every modality."""
     reads_files: ClassVar[bool] = False
-    """Whether all of the wire's models can be expected to take a PDF as it is."""
+    """True where all models of the wire are expected to accept a PDF as it is."""
     quirks: ClassVar[frozenset[str]] = frozenset()
     """The deviations from the wire that a provider's row may declare."""
 
     @abstractmethod
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        """Translate a chat completion into the provider's HTTP request."""
+        """Translate a chat completion into the provider's HTTP request.
+
+        Raises ProviderFailureError where the wire cannot express it.
+        """
 
     @abstractmethod
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
@@ -115,18 +118,18 @@ class Adapter(ABC):
 
     @abstractmethod
     def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
-        """Return a fresh reader for a streamed 2xx body."""
+        """Return a new reader for a streamed 2xx body."""
 
     usage_name: ClassVar[str] = "usage"
-    """The field of an answer that states its usage."""
+    """The field of an answer that holds its usage."""
 
     @abstractmethod
     def read_usage(self, raw: Any) -> Usage | None:
-        """Translate the value of that field."""
+        """Translate the value of that field. Return None where it counts nothing."""
 
     @abstractmethod
     def read_error(self, status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-        """Classify a non-2xx answer. Never raises, whatever the body."""
+        """Classify a non-2xx answer. Never raises."""
 
 
 __all__: Sequence[str] = (
@@ -142,28 +145,28 @@ __all__: Sequence[str] = (
 
 
 _RARE_FORMATS = ("grammar", "python")
-"""OpenRouter's response formats that few vendors know."""
+"""OpenRouter's response formats that few vendors accept."""
 
 
 def refuse(field: str, why: str) -> NoReturn:
-    """Raise the failure of a request whose field cannot be sent."""
+    """Raise ProviderFailureError for a field that cannot be sent."""
     failure = Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, f"{field}: {why}")
     raise ProviderFailureError(failure)
 
 
 def refuse_rare_formats(body: Json) -> None:
-    """Raise for a response format that the provider has no form for."""
-    wanted = body.get("response_format")
-    if isinstance(wanted, dict) and wanted.get("type") in _RARE_FORMATS:
+    """Raise ProviderFailureError for a response format that the provider does not accept."""
+    given = body.get("response_format")
+    if isinstance(given, dict) and given.get("type") in _RARE_FORMATS:
         refuse(
             "response_format.type",
-            f"the provider knows no {wanted['type']!r}. Ask for `json_schema`, or choose another "
+            f"the provider does not accept {given['type']!r}. Use `json_schema`, or choose another "
             "model.",
         )
 
 
 def read_stop_sequences(body: Json, most: int | None = None) -> list[str]:
-    """Return the stop sequences of a body, at most `most`. Raises where there are more."""
+    """Return the stop sequences of a body. Raises ProviderFailureError for more than `most`."""
     given: Any = body.get("stop")
     words = [word for word in (given if isinstance(given, list) else [given]) if word]
     if most is not None and len(words) > most:

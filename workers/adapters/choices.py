@@ -51,11 +51,11 @@ _TABLE = {word: reason for reason, words in _WORDS.items() for word in words}
 
 
 def finish_reason(native: object, *, called: bool) -> str:
-    """Return OpenAI's word for a vendor's finish reason.
+    """Return OpenAI's finish reason for a vendor's.
 
     `called`: the answer has tool calls for the caller. A forced call ends in `stop` at OpenAI
-    itself, but clients look for `tool_calls`. An absent or empty word means a natural end: the
-    protocol itself said that the answer is whole.
+    itself, but clients look for `tool_calls`. An absent or empty reason is a natural end, because
+    the protocol itself has ended the answer.
     """
     if native is None or native == "":
         word = "stop"
@@ -65,7 +65,7 @@ def finish_reason(native: object, *, called: bool) -> str:
 
 
 class SingleChoice:
-    """Turns what a provider adds step by step into chunks; what adds nothing gives none."""
+    """Builder of the chunks of a stream with one choice. Empty additions give no chunk."""
 
     __slots__ = (
         "_calls",
@@ -86,22 +86,22 @@ class SingleChoice:
         self.service_tier: str | None = None
         self.usage: Usage | None = None
 
-    def say(self, *, logprobs: Json | None = None, **said: Any) -> list[Chunk]:
-        """Return the fields of a delta that say something."""
-        said = {name: value for name, value in said.items() if value}
-        if not said and not logprobs:
+    def add(self, *, logprobs: Json | None = None, **fields: Any) -> list[Chunk]:
+        """Return a chunk with the fields of a delta that are not empty."""
+        fields = {name: value for name, value in fields.items() if value}
+        if not fields and not logprobs:
             return []
-        choice = self._choice(said)
+        choice = self._choice(fields)
         if logprobs:
             choice["logprobs"] = logprobs
         return [self._chunk((choice,))]
 
-    def call(self, *entries: Json) -> list[Chunk]:
-        """Return what entries in the shape of OpenAI's streamed `tool_calls` add."""
-        return self.say(tool_calls=self._calls.feed(list(entries)))
+    def add_calls(self, *entries: Json) -> list[Chunk]:
+        """Return a chunk with entries in the shape of OpenAI's streamed `tool_calls`."""
+        return self.add(tool_calls=self._calls.feed(list(entries)))
 
     def finish(self, native: str | None) -> list[Chunk]:
-        """Return the last delta. Only the first finish reason counts."""
+        """Return a chunk with the finish reason. Only the first finish reason counts."""
         if self.finished:
             return []
         self.finished = True
@@ -111,17 +111,17 @@ class SingleChoice:
         choice["native_finish_reason"] = native
         return [self._chunk((choice,))]
 
-    def total(self, usage: Usage | None) -> list[Chunk]:
-        """Return the usage in a chunk of its own."""
+    def add_usage(self, usage: Usage | None) -> list[Chunk]:
+        """Return a chunk with the usage alone."""
         self.usage = usage
         return [] if usage is None else [self._chunk((), usage)]
 
-    def _choice(self, said: Json) -> Json:
+    def _choice(self, fields: Json) -> Json:
         if not self._started:
             self._started = True
-            opening = None if "tool_calls" in said else ""
-            said = {"role": "assistant", "content": opening, **said}
-        return {"index": 0, "delta": said, "finish_reason": None}
+            opening = None if "tool_calls" in fields else ""
+            fields = {"role": "assistant", "content": opening, **fields}
+        return {"index": 0, "delta": fields, "finish_reason": None}
 
     def _chunk(self, choices: Sequence[Json], usage: Usage | None = None) -> Chunk:
         return Chunk(
@@ -134,6 +134,6 @@ class SingleChoice:
 
 
 def turn_seed(request: CompletionRequest) -> str:
-    """Return what made-up tool call ids derive from: another in every turn of a conversation."""
+    """Return the seed of generated tool call ids. Each turn of a conversation has another."""
     messages = request.body.get("messages")
     return f"/{len(messages) if isinstance(messages, list) else 0}"

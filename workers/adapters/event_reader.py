@@ -1,4 +1,4 @@
-"""The base of stream readers: server-sent events, or JSON objects in an array."""
+"""Base class of stream readers, for server-sent events and for JSON objects in an array."""
 
 import re
 from abc import ABC, abstractmethod
@@ -17,9 +17,9 @@ _MARK_IN_STRING = re.compile(rb'["\\]')
 
 
 class JsonDocuments:
-    """Cuts a JSON array, or objects one after the other, into the objects.
+    """Splitter of a JSON array, or of objects in a row, into the objects.
 
-    Only braces and strings are understood, so what stands between the objects is not checked.
+    It looks at braces and strings only and does not check the text between objects.
     """
 
     __slots__ = ("_depth", "_escaped", "_held", "_in_string")
@@ -59,7 +59,7 @@ class JsonDocuments:
         return []
 
     def _step(self, mark: bytes) -> bool:
-        """Take one mark in; tell whether it closed an object."""
+        """Process one mark. Return whether it closed an object."""
         if mark == b"\\":
             self._escaped = True
         elif mark == b'"':
@@ -73,13 +73,13 @@ class JsonDocuments:
 
 
 class Framing:
-    """Gives the events of a stream, whichever way it is framed: its first byte tells."""
+    """Splitter of a stream into events. The first byte decides between the two framings."""
 
     __slots__ = ("_decoder", "_start")
 
     def __init__(self) -> None:
         self._decoder: SseDecoder | JsonDocuments | None = None
-        self._start = b""  # bytes that do not tell yet
+        self._start = b""  # bytes that do not decide it yet
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Return the events completed by `data`."""
@@ -97,11 +97,11 @@ class Framing:
 
 
 class EventReader(ABC):
-    """A `StreamReader` whose wire says everything in events.
+    """A `StreamReader` of a wire that consists of events.
 
-    Chunks completed before a failure are handed over first: then the failure is raised by the next
-    call, so that where the bytes were cut never decides what the caller gets to see. Once the
-    answer is finished, what cannot be read changes nothing.
+    Chunks completed before a failure are returned first. The next call raises the failure, so that
+    the caller gets the same chunks however the bytes are cut. Events that cannot be read are
+    ignored once the answer is finished.
     """
 
     __slots__ = ("_failure", "_framing", "_pairs")
@@ -114,12 +114,12 @@ class EventReader(ABC):
     @property
     @abstractmethod
     def stage(self) -> Stage:
-        """Return the stage of the answer. Once it is not OPEN, the answer stands."""
+        """Return the stage of the answer. After OPEN, the answer is complete."""
 
     @property
     @abstractmethod
     def usage(self) -> Usage | None:
-        """The usage that the provider has stated so far."""
+        """Return the usage that the provider has stated so far."""
 
     def feed(self, data: bytes) -> list[Chunk]:
         """Return the chunks completed by `data`."""
@@ -145,11 +145,11 @@ class EventReader(ABC):
 
     @abstractmethod
     def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
-        """Add what an event says to `chunks`; raises the errors of the seam."""
+        """Append an event's chunks. Raises MalformedAnswerError and ProviderFailureError."""
 
     @abstractmethod
     def _end(self, chunks: list[Chunk]) -> None:
-        """Add what the end of the bytes brings; raises CutOffError if it came too soon."""
+        """Append the last chunks when the bytes end. Raises CutOffError where they end too soon."""
 
     def _read(self, events: list[ServerSentEvent]) -> list[Chunk]:
         chunks: list[Chunk] = []
@@ -166,7 +166,7 @@ class EventReader(ABC):
         return chunks
 
     def _read_rest(self) -> list[Chunk]:
-        """Read the event that the end of the bytes left open; one that was cut says nothing."""
+        """Read the event that is still open when the bytes end. Ignore one that was cut."""
         try:
             rest = self._framing.close()
             chunks = self._read([*self._pairs.feed(rest), *self._pairs.close()])

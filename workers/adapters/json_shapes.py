@@ -1,4 +1,4 @@
-"""Read providers' JSON leniently, and take it for the shape its provider promises."""
+"""Lenient reading of providers' JSON and of the shapes in it."""
 
 import json
 import math
@@ -18,12 +18,12 @@ _ESCAPE = re.compile(
     r"|\\.",
     re.DOTALL,
 )
-_INTEGERS = range(-(2**63), 2**64)  # what the JSON writer takes
+_INTEGERS = range(-(2**63), 2**64)  # the JSON writer takes no others
 _LONGEST_INTEGER = 100  # digits; a longer one is read as a float, as all that are too large
 
 
 def loads(data: bytes) -> Any:
-    """Return the parsed value. Raises ValueError where the bytes are not JSON even so.
+    """Return the parsed value. Raises ValueError where the bytes are not JSON.
 
     Half a surrogate pair becomes U+FFFD, a number that is not finite becomes None.
     """
@@ -65,7 +65,7 @@ def _integer(digits: str) -> int | float | None:
 
 
 def parse(data: bytes) -> Any:
-    """Parse JSON from a provider, repaired where it is not strict (see `lenient_json`)."""
+    """Parse JSON from a provider. Raises MalformedAnswerError where `loads` cannot read it."""
     try:
         return loads(data)
     except ValueError as error:
@@ -81,34 +81,34 @@ def parse_object(data: bytes) -> Json:
 
 
 def text_field(payload: Json, name: str) -> str | None:
-    """Return a text field, None where it is absent or empty."""
+    """Return a string field, or None where it is absent or empty."""
     value = payload.get(name)
     return value if isinstance(value, str) and value else None
 
 
 def as_object(value: Any) -> Json:
-    """Return an object, an empty one for anything else."""
+    """Return `value` if it is an object, otherwise an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def as_objects(value: Any) -> list[Json]:
-    """Return the objects in a list, or the single one that stands in a list's place."""
+    """Return the objects in a list. A single object counts as a list of one."""
     if isinstance(value, dict):
         return [value]
     return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def as_text(value: Any) -> str:
-    """Return a string, an empty one for anything else."""
+    """Return `value` if it is a string, otherwise an empty one."""
     return value if isinstance(value, str) else ""
 
 
 def read_call(entry: Any) -> tuple[str, Json]:
-    """Return a call's kind and the object that holds its name and arguments."""
+    """Return a tool call's kind, and the object with its name and arguments."""
     if not isinstance(entry, dict):
         return "function", {}
     custom, function = as_object(entry.get("custom")), as_object(entry.get("function"))
-    # Some vendors fill every member of OpenAI's union: only what says something counts.
+    # Some vendors fill every member of OpenAI's union: only a member with values counts.
     if any(custom.values()) and any(function.values()):
         is_custom = entry.get("type") == "custom"
     else:

@@ -1,4 +1,4 @@
-"""Images, documents, audio and video in a chat body's content parts, whatever form they have.
+"""Reading of images, documents, audio and video in the content parts of a chat body.
 
 Forms: OpenAI's `image_url`, `input_audio` and `file`, OpenRouter's `video_url` and its `file` with
 a URL in `file_data` (openrouter.ai/docs/features/multimodal), and Anthropic's `image` and
@@ -23,7 +23,7 @@ _SOUNDS = {"mpeg": "mp3", "x-wav": "wav", "wave": "wav", "x-flac": "flac", "mp4"
 
 
 class MediaKind(StrEnum):
-    """What kind of thing it is."""
+    """The kind of an attachment."""
 
     IMAGE = "image"
     DOCUMENT = "document"
@@ -36,12 +36,12 @@ class AttachedMedia:
     """One attachment: exactly one of `data`, `url` and `file_id` is set."""
 
     medium: MediaKind
-    mime: str | None = None  # as stated or told by a file name; None where nothing tells
+    mime: str | None = None  # as stated, or guessed from a file name; None where unknown
     data: str | None = None  # base64
     url: str | None = None
     file_id: str | None = None  # of the provider's own file store
     title: str | None = None
-    rewritten: bool = False  # the data came in another spelling of base64 or of `data:`
+    rewritten: bool = False  # the data was in another spelling of base64 or of `data:`
 
     @property
     def decoded(self) -> bytes:
@@ -53,9 +53,9 @@ class AttachedMedia:
 
 
 def read_media(part: Json) -> AttachedMedia | None:
-    """Return the attachment a content part holds, or None where it holds none.
+    """Return the attachment of a content part, or None where it has none.
 
-    Raises ValueError, which says what is wrong, for data that cannot be read.
+    Raises ValueError, with the reason, for data that cannot be read.
     """
     kind = part.get("type")
     held = part.get(kind) if isinstance(kind, str) else None
@@ -73,7 +73,7 @@ def read_media(part: Json) -> AttachedMedia | None:
 
 
 def sound_format(mime: str | None) -> str:
-    """Return OpenAI's name for a format of sound."""
+    """Return OpenAI's name for an audio format."""
     subtype = (mime or "audio/wav").partition("/")[2]
     return _SOUNDS.get(subtype, subtype)
 
@@ -91,7 +91,7 @@ def _from_url(url: Any, medium: MediaKind, title: str | None = None) -> Attached
 def _from_base64(
     data: str, medium: MediaKind, mime: str | None, title: str | None = None
 ) -> AttachedMedia | None:
-    """Return an attachment given as base64, or as the address that some write in its place."""
+    """Return an attachment of base64 data. Some clients send a URL in its field instead."""
     if _ADDRESS.match(data):
         return _from_url(data, medium, title)
     plain = canonical_base64(data)

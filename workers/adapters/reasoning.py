@@ -5,21 +5,21 @@ from typing import NoReturn
 
 from broker.completion import Json
 from workers.adapters.base import refuse
-from workers.adapters.json_shapes import as_objects, as_text
+from workers.adapters.json_shapes import as_object, as_objects, as_text
 
 _SHARES = {"max": 0.95, "xhigh": 0.95, "high": 0.8, "medium": 0.5, "low": 0.2, "minimal": 0.1}
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningOptions:
-    """`wanted` is None where the request leaves it to the model."""
+    """The reasoning options of a request; `wanted` is None where the model decides."""
 
     wanted: bool | None = None
     effort: str | None = None
     max_tokens: int | None = None
 
     def budget(self, max_tokens: int) -> int:
-        """Return how many of `max_tokens` output tokens may go into reasoning."""
+        """Return the reasoning tokens allowed within `max_tokens` output tokens."""
         if self.max_tokens is not None:
             return self.max_tokens
         return int(max_tokens * _SHARES.get(self.effort or "medium", _SHARES["medium"]))
@@ -27,30 +27,29 @@ class ReasoningOptions:
 
 def read_reasoning_options(body: Json) -> ReasoningOptions:
     """Read `reasoning` (effort, max_tokens, enabled) and OpenAI's `reasoning_effort`."""
-    asked = body.get("reasoning")
-    asked = asked if isinstance(asked, dict) else {}
-    effort = asked.get("effort") or body.get("reasoning_effort")
+    options = as_object(body.get("reasoning"))
+    effort = options.get("effort") or body.get("reasoning_effort")
     effort = effort if isinstance(effort, str) else None
-    limit = asked.get("max_tokens")
+    limit = options.get("max_tokens")
     limit = limit if isinstance(limit, int) and limit > 0 else None
-    if asked.get("enabled") is False or effort == "none":
+    if options.get("enabled") is False or effort == "none":
         return ReasoningOptions(wanted=False)
-    if asked.get("enabled") or effort or limit:
+    if options.get("enabled") or effort or limit:
         return ReasoningOptions(wanted=True, effort=effort, max_tokens=limit)
     return ReasoningOptions()
 
 
 def refuse_off(model: str) -> NoReturn:
-    """Raise for a request that turns off the reasoning of a model which always reasons."""
+    """Raise ProviderFailureError for reasoning turned off at a model that always reasons."""
     refuse(
         "reasoning",
-        f"{model} always reasons, and the provider has no way to turn it off. Leave "
-        '`enabled: false` out, ask for `effort: "low"`, or choose another model.',
+        f"{model} always reasons, and the provider cannot turn it off. Leave out "
+        '`enabled: false`, set `effort: "low"`, or choose another model.',
     )
 
 
 def read_output_limit(body: Json) -> int | None:
-    """Return the most output tokens the request allows, under either of OpenAI's names."""
+    """Return the limit on output tokens, under either of OpenAI's names."""
     for name in ("max_completion_tokens", "max_tokens"):
         if isinstance(value := body.get(name), int):
             return value
@@ -58,13 +57,12 @@ def read_output_limit(body: Json) -> int | None:
 
 
 REASONING_FIELDS = ("reasoning", "reasoning_details")
-"""Where our answers show it."""
+"""The fields of a message that hold reasoning in our answers."""
 
 
 def hides_reasoning(body: Json) -> bool:
-    """Tell whether the chat body asks for an answer without its reasoning."""
-    asked = body.get("reasoning")
-    excluded = isinstance(asked, dict) and asked.get("exclude") is True
+    """Return whether the chat body requests an answer without its reasoning."""
+    excluded = as_object(body.get("reasoning")).get("exclude") is True
     return excluded or body.get("include_reasoning") is False
 
 
@@ -72,7 +70,7 @@ _TEXTS = {"reasoning.text": "text", "reasoning.summary": "summary"}
 
 
 def read_history_reasoning(message: Json) -> str:
-    """Return the reasoning of a message; an encrypted one says nothing to other vendors."""
+    """Return the reasoning of a message as text. Encrypted reasoning is left out."""
     for name in ("reasoning_content", "reasoning"):
         if text := as_text(message.get(name)):
             return text

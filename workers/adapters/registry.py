@@ -1,4 +1,4 @@
-"""The wires Waybill speaks, by name. A new wire is one import and one line here."""
+"""The adapters by the name of their wire. Add a new one with an import and a line here."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""Server-sent events, read from bytes cut anywhere, also within a surrogate pair."""
+"""Server-sent events read from bytes that are cut anywhere, even within a surrogate pair."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ BOM = b"\xef\xbb\xbf"
 
 
 class ServerSentEvent(NamedTuple):
-    """One dispatched event. `data` stays bytes because that is what a JSON parser likes best."""
+    """One dispatched event. `data` stays bytes, which a JSON parser reads fastest."""
 
     data: bytes
     name: str = "message"
@@ -16,11 +16,11 @@ class ServerSentEvent(NamedTuple):
 
 
 class SseDecoder:
-    """Turns bytes into events.
+    """Decoder of bytes into events (HTML standard, "Server-sent events").
 
-    Lines are cut before anything is decoded, so a UTF-8 character split between two feeds is no
-    special case: neither CR nor LF can occur inside one. How large an event may be is the caller's
-    business, who counts the bytes of the whole stream.
+    Lines are split before anything is decoded. A UTF-8 character split between two feeds needs no
+    special case, because neither CR nor LF occurs inside one. The caller bounds the size of the
+    whole stream.
     """
 
     __slots__ = ("_data", "_first", "_name", "_partial", "_skip_lf")
@@ -101,7 +101,7 @@ _SECOND_HALF = re.compile(rb'(?<!\\)"(?=\\u[dD][c-fC-F][0-9a-fA-F]{2})')  # at a
 
 
 class SplitPairs:
-    """Holds back an event that ends in half a pair until the next event has come."""
+    """A buffer that holds back an event ending in half a surrogate pair until the next has come."""
 
     __slots__ = ("_held",)
 
@@ -113,7 +113,7 @@ class SplitPairs:
         whole: list[ServerSentEvent] = []
         for event in events:
             if self._held is not None:
-                first, event = _join_halves(self._held, event)  # noqa: PLW2901  # the same event, mended
+                first, event = _join_halves(self._held, event)  # noqa: PLW2901  # the same event, repaired
                 whole.append(first)
                 self._held = None
             if _MARK in event.data and _FIRST_HALF.search(event.data):
@@ -123,7 +123,7 @@ class SplitPairs:
         return whole
 
     def close(self) -> list[ServerSentEvent]:
-        """Return the event that is still held back."""
+        """Return the event that is still held back, if there is one."""
         held, self._held = self._held, None
         return [] if held is None else [held]
 
@@ -131,7 +131,7 @@ class SplitPairs:
 def _join_halves(
     first: ServerSentEvent, second: ServerSentEvent
 ) -> tuple[ServerSentEvent, ServerSentEvent]:
-    """Move the first halves into the second event, where each finds its second half."""
+    """Move the first halves of pairs into the second event, in front of their second halves."""
     halves = [found["half"] for found in _FIRST_HALF.finditer(first.data)]
     if len(halves) != len(_SECOND_HALF.findall(second.data)):
         return first, second

@@ -1,4 +1,4 @@
-"""Tool calls in OpenAI's shape, from the shapes that vendors and older clients send."""
+"""Conversion of vendors' and older clients' tool calls into OpenAI's shape."""
 
 from hashlib import blake2b
 from typing import Any
@@ -12,13 +12,13 @@ _TEXT_OF = {"function": "arguments", "custom": "input"}
 
 
 def generate_id(seed: str, index: int, name: str) -> str:
-    """Return an id for a call that came without one: the same whenever the answer is read again."""
+    """Return an id for a call without one. It is the same whenever the answer is read again."""
     digest = blake2b(f"{seed}\0{index}\0{name}".encode(), digest_size=12)
     return f"call_{digest.hexdigest()}"
 
 
 def read_calls(raw: object, seed: str) -> list[Json]:
-    """Normalise the `tool_calls` of a whole answer; entries that name no tool are dropped."""
+    """Normalise the `tool_calls` of a whole answer. Drop entries that name no tool."""
     calls: list[Json] = []
     ids: set[str] = set()
     for entry in as_objects(raw):
@@ -43,7 +43,7 @@ def read_calls(raw: object, seed: str) -> list[Json]:
 
 
 def argument_text(arguments: object) -> str:
-    """Return arguments as text: some vendors send the object itself."""
+    """Return arguments as text. Some vendors send the object itself."""
     if arguments is None:
         return ""
     return arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
@@ -73,7 +73,7 @@ class _Call:
 
 
 def _continuation(call: _Call, text: str, extra: Any) -> Json | None:
-    """Return what a later entry adds to a call that has begun, or None where it adds nothing."""
+    """Return the delta of a later entry of a call, or None where it adds nothing."""
     added: Json = {call.kind: {_TEXT_OF[call.kind]: text}} if text else {}
     if extra:
         call.extra = added["extra_content"] = extra
@@ -81,7 +81,7 @@ def _continuation(call: _Call, text: str, extra: Any) -> Json | None:
 
 
 class ToolCallStream:
-    """Gives every streamed call its own index, whatever the vendor's indexes and ids are.
+    """Normaliser of streamed calls: each gets its own index, independent of the vendor's.
 
     Vendors send parallel calls under one index, continue a call with an empty, null or absent id or
     name, leave indexes out, or send whole calls at once.
@@ -106,7 +106,7 @@ class ToolCallStream:
         return [delta for delta in deltas if delta]
 
     def close(self) -> list[Json]:
-        """Start the calls that have no more than a name, and give all of them arguments in JSON."""
+        """Return deltas for calls with a name only, and `{}` for calls without arguments."""
         late = [self._start(call) for call in self._opened if call.name and call.index < 0]
         return late + [
             {"index": call.index, "function": {"arguments": "{}"}}
@@ -162,7 +162,7 @@ class ToolCallStream:
 
     def _open(self, kind: str, call_id: str, index: int | None) -> _Call:
         if call_id in self._by_id:
-            call_id = ""  # used for another call already: it gets one of its own
+            call_id = ""  # another call has it already: generate one
         call = self._last = _Call(kind, call_id, index)
         self._opened.append(call)
         if call_id:
@@ -173,7 +173,7 @@ class ToolCallStream:
 
     @staticmethod
     def _continues(call: _Call, call_id: str, index: int | None, name: str) -> bool:
-        """Whether an entry belongs to `call` although its id does not say so."""
+        """Return whether an entry belongs to `call` although its id does not match."""
         if not name or not call.name:
             return True
         if call.index < 0 and not call.id:
@@ -184,22 +184,22 @@ class ToolCallStream:
 
 
 def with_tools(body: Json) -> Json:
-    """Return a body whose `functions` are tools; `body` itself is left as it was."""
+    """Return a body whose `functions` are tools. `body` itself is not changed."""
     functions = as_objects(body.get("functions"))
     if not functions or body.get("tools"):
         return body
-    told = {
+    converted = {
         name: value for name, value in body.items() if name not in ("functions", "function_call")
     }
-    told["tools"] = [{"type": "function", "function": function} for function in functions]
-    told["parallel_tool_calls"] = False  # the form has room for one call only
+    converted["tools"] = [{"type": "function", "function": function} for function in functions]
+    converted["parallel_tool_calls"] = False  # `function_call` holds one call only
     if choice := _choice(body.get("function_call")):
-        told["tool_choice"] = choice
-    return told
+        converted["tool_choice"] = choice
+    return converted
 
 
 def _choice(given: Any) -> Any:
-    """Return a `function_call` that a request asks for as a `tool_choice`."""
+    """Return a request's `function_call` as a `tool_choice`."""
     if isinstance(given, dict) and given.get("name"):
         return {"type": "function", "function": {"name": given["name"]}}
     return given if given in ("none", "auto") else None

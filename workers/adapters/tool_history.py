@@ -1,9 +1,9 @@
-"""Tool calls and their results in a conversation, made consistent for strict wires.
+"""Consistent tool calls and results in a conversation, for wires that check them.
 
-Clients send histories that other models wrote: ids repeat in every turn (`list_dir:0`), are empty,
-or hold letters that a wire refuses; calls come in OpenAI's form before `tools`, `function_call`.
-Here every call gets an id of its own, each result names its call and stands right behind it.
-Further results of a call are joined to its first one.
+Clients send histories that other models wrote. Ids repeat in every turn (`list_dir:0`), are empty,
+or contain characters that a wire refuses. Calls may have OpenAI's older form, `function_call`.
+Here every call gets a unique id, and each result names its call and directly follows it. Further
+results of a call are joined to its first one.
 
 A call keeps its id where the wire allows it. A new id depends only on the messages before it, so a
 conversation that grows keeps its ids, and a prompt cache stays valid.
@@ -21,7 +21,7 @@ from broker.completion import Json
 from workers.adapters.json_shapes import as_objects, as_text, read_call
 
 IdForm: TypeAlias = Callable[[str, int], str]
-"""Returns an id that a wire allows for a given id; the number counts the attempts, from 0."""
+"""Function from a given id and the number of the attempt (from 0) to an id the wire allows."""
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +43,7 @@ class _Turn:
 
 
 def with_matched_calls(messages: Any, form: IdForm) -> list[Any]:
-    """Return the messages with one id for each call, each result behind its call."""
+    """Return the messages with a unique id for each call, and each result after its call."""
     history = _History(form)
     for message in messages if isinstance(messages, list) else ():
         history.add(message)
@@ -51,7 +51,7 @@ def with_matched_calls(messages: Any, form: IdForm) -> list[Any]:
 
 
 def unrestricted_id(given: str, attempt: int) -> str:
-    """Return an id for wires that take any text: the given one, numbered where it is taken."""
+    """Return an id for wires that accept any text: the given one, numbered where it is taken."""
     return f"{given or 'call'}{_suffix(attempt)}"
 
 
@@ -86,7 +86,7 @@ def _digest(given: str, attempt: int, *, size: int) -> str:
 class _Waiting:
     """Calls without a result, by a key: those of the latest turn first, in their order.
 
-    What was answered is dropped when it is met, so a long conversation is read in linear time.
+    Answered calls are dropped lazily, so a long conversation is read in linear time.
     """
 
     def __init__(self) -> None:
@@ -134,11 +134,11 @@ class _History:
 
     def messages(self) -> list[Any]:
         """Return all messages in their order."""
-        told: list[Any] = []
+        ordered: list[Any] = []
         for turn in self._turns:
-            told.append(turn.message)
-            told += [_join(call.results) for call in turn.calls if call.results]
-        return told
+            ordered.append(turn.message)
+            ordered += [_join(call.results) for call in turn.calls if call.results]
+        return ordered
 
     def _turn(self, message: Json) -> _Turn:
         entries = as_objects(message.get("tool_calls"))
@@ -147,11 +147,11 @@ class _History:
         if not entries:
             return _Turn(message)
         calls = [self._call(entry) for entry in entries]
-        told = {name: value for name, value in message.items() if name != "function_call"}
-        told["tool_calls"] = [
+        renamed = {name: value for name, value in message.items() if name != "function_call"}
+        renamed["tool_calls"] = [
             {**entry, "id": call.id} for entry, call in zip(entries, calls, strict=True)
         ]
-        return _Turn(_with_renamed_details(told, calls), calls)
+        return _Turn(_with_renamed_details(renamed, calls), calls)
 
     def _call(self, entry: Json) -> _Call:
         given = as_text(entry.get("id"))
@@ -175,23 +175,23 @@ class _History:
 
     def _add_result(self, message: Json) -> None:
         given = as_text(message.get("tool_call_id"))
-        call = self._answered(given, as_text(message.get("name")))
+        call = self._find_call(given, as_text(message.get("name")))
         call_id = self._form(given, 0) if call is None else call.id
-        told = {**message, "role": "tool", "tool_call_id": call_id}
+        result = {**message, "role": "tool", "tool_call_id": call_id}
         if call is None:
-            self._turns.append(_Turn(told))
+            self._turns.append(_Turn(result))
         else:
-            call.results.append(told)
+            call.results.append(result)
 
-    def _answered(self, given: str, name: str) -> _Call | None:
-        """Return the call that a result answers: by its id, else by its name, else the next one."""
+    def _find_call(self, given: str, name: str) -> _Call | None:
+        """Return the call of a result: by its id, else by its name, else the next one."""
         if given:
             return self._by_id.first(given) or self._latest.get(given)
         return (self._by_name.first(name) if name else None) or self._all.first("")
 
 
 def _join(results: list[Json]) -> Json:
-    """Return the results of one call as one: strict wires take one result for each call."""
+    """Join the results of one call. Strict wires accept one result for each call."""
     first = results[0]
     if len(results) == 1:
         return first
@@ -218,7 +218,7 @@ def _old_call(message: Json) -> Json | None:
 
 
 def _with_renamed_details(message: Json, calls: list[_Call]) -> Json:
-    """Return the message with its reasoning details naming the calls by their new ids."""
+    """Return the message with the new ids of its calls in the reasoning details."""
     details = message.get("reasoning_details")
     new_ids: dict[Any, str] = {}
     for call in calls:

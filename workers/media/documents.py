@@ -145,13 +145,13 @@ class Annotator:
 
     def __init__(self, annotations: Sequence[Json]) -> None:
         self._annotations = list(annotations)
-        self._untold = bool(annotations)
+        self._pending = bool(annotations)
 
     def chunk(self, chunk: Chunk) -> Chunk:
         """Return the chunk, with the annotations if it is the first to have choices."""
-        if not self._untold or not chunk.choices:
+        if not self._pending or not chunk.choices:
             return chunk
-        self._untold = False
+        self._pending = False
         return replace(chunk, choices=self._added(chunk.choices, "delta"))
 
     def answer(self, answer: AnyAnswer) -> AnyAnswer:
@@ -163,7 +163,7 @@ class Annotator:
     def _added(self, choices: Sequence[Json], name: str) -> list[Json]:
         added = []
         for choice in choices:
-            said = choice.get(name) or {}
-            annotations = [*(said.get("annotations") or ()), *self._annotations]
-            added.append({**choice, name: {**said, "annotations": annotations}})
+            annotated = choice.get(name) or {}
+            annotations = [*(annotated.get("annotations") or ()), *self._annotations]
+            added.append({**choice, name: {**annotated, "annotations": annotations}})
         return added

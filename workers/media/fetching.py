@@ -135,36 +135,36 @@ class MediaMemory:
 
         What is larger than all room has it alone.
         """
-        place = MediaReservation(self, workspace_id, size)
-        self._waiting.append(place)
+        reservation = MediaReservation(self, workspace_id, size)
+        self._waiting.append(reservation)
         self._grant()
         try:
-            await place.granted
-            yield place
+            await reservation.granted
+            yield reservation
         finally:
-            if place in self._waiting:
-                self._waiting.remove(place)
+            if reservation in self._waiting:
+                self._waiting.remove(reservation)
             else:
-                self.resize(place, 0)
+                self.resize(reservation, 0)
 
-    def resize(self, place: MediaReservation, size: int) -> None:
+    def resize(self, reservation: MediaReservation, size: int) -> None:
         """Hold fewer bytes for a call."""
-        self._held[place.workspace_id] += size - place.size
-        place.size = size
-        if not self._held[place.workspace_id]:
-            del self._held[place.workspace_id]
+        self._held[reservation.workspace_id] += size - reservation.size
+        reservation.size = size
+        if not self._held[reservation.workspace_id]:
+            del self._held[reservation.workspace_id]
         self._grant()
 
     def _grant(self) -> None:
-        for place in tuple(self._waiting):
-            if self._fits(place):
-                self._waiting.remove(place)
-                self._held[place.workspace_id] += place.size
-                if not place.granted.done():
-                    place.granted.set_result(None)
+        for reservation in tuple(self._waiting):
+            if self._fits(reservation):
+                self._waiting.remove(reservation)
+                self._held[reservation.workspace_id] += reservation.size
+                if not reservation.granted.done():
+                    reservation.granted.set_result(None)
 
-    def _fits(self, place: MediaReservation) -> bool:
-        own = self._held[place.workspace_id]
-        if own and own + place.size > self._most // 2:
+    def _fits(self, reservation: MediaReservation) -> bool:
+        own = self._held[reservation.workspace_id]
+        if own and own + reservation.size > self._most // 2:
             return False
-        return not self.held or self.held + place.size <= self._most
+        return not self.held or self.held + reservation.size <= self._most

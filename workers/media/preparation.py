@@ -52,18 +52,18 @@ async def prepare(
         return Prepared(body)
     rules = Rules(adapter, modalities, parser or FileParser(), quirks)
     work = _Preparation(rules, fetch, read_pdf, known_files(body["messages"]))
-    places = list(_positions(body["messages"]))
+    positions = list(_positions(body["messages"]))
     failures: list[Failure] = []
     tasks: list[asyncio.Task[_Fitted]] = []
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(work.fit(part, place)) for place, part in places]
+            tasks = [group.create_task(work.fit(part, position)) for position, part in positions]
     except* UnfitError as errors:
         failures = [error.failure for error in errors.exceptions if isinstance(error, UnfitError)]
     if failures:
         return failures[0]
     fitted = [task.result() for task in tasks]
-    parts = {place: each.part for (place, _), each in zip(places, fitted, strict=True)}
+    parts = {position: each.part for (position, _), each in zip(positions, fitted, strict=True)}
     return Prepared(
         {**body, "messages": _replace_parts(body["messages"], parts)},
         [each.annotation for each in fitted if each.annotation],
@@ -133,15 +133,15 @@ class _Preparation:
         self.fetched = 0  # bytes
         self._free = asyncio.Semaphore(AT_ONCE)
 
-    async def fit(self, part: Json, place: _Position) -> _Fitted:
-        media = _read_part(part, place)
+    async def fit(self, part: Json, position: _Position) -> _Fitted:
+        media = _read_part(part, position)
         if media is None:
             return _Fitted(part)
         if media.medium is MediaKind.DOCUMENT and family(media.mime) in tuple(MediaKind):
             media = replace(media, medium=MediaKind(family(media.mime)))  # a file that is an image
         match self._rules.way(media):
             case Way.AS_IS:
-                true = check_attachment(media, _field(place))
+                true = check_attachment(media, _field(position))
                 unchanged = true is media and is_usual(media, part)
                 return _Fitted(part if unchanged else media_part(true, part))
             case Way.BYTES:
@@ -176,21 +176,21 @@ class _Preparation:
         return fetched, check_fetched_type(media, fetched)
 
 
-def _read_part(part: Json, place: _Position) -> AttachedMedia | None:
+def _read_part(part: Json, position: _Position) -> AttachedMedia | None:
     """Return the attachment of a part. Raises UnfitError that names the part."""
     try:
         return read_media(part)
     except ValueError as problem:
         kind = MEDIA_PARTS[part["type"]]
         raise UnfitError(
-            f"{_field(place)}: the data of the {kind} cannot be read: {problem}.",
+            f"{_field(position)}: the data of the {kind} cannot be read: {problem}.",
             ErrorType.INVALID_IMAGE if kind == "image" else ErrorType.INVALID_REQUEST,
         ) from None
 
 
-def _field(place: _Position) -> str:
+def _field(position: _Position) -> str:
     """Return the name of a content part in a body."""
-    row, column = place
+    row, column = position
     return f"messages.{row}.content.{column}"
 
 

@@ -27,17 +27,17 @@ _COARSE_EFFORTS = _EFFORTS | {"xhigh": "high"}  # of the models between budgets 
 
 def set_thinking(sent: Json, body: Json, model: Model, conversation: Conversation) -> None:
     """Set `thinking` in `sent`, whose limits, tools and turns are already set."""
-    asked = read_reasoning_options(body)
+    options = read_reasoning_options(body)
     if not model.thinks or forces_tool(sent.get("tool_choice")):
         return
-    if asked.wanted is False:
+    if options.wanted is False:
         sent["thinking"] = {"type": "disabled"}
-    elif not asked.wanted or conversation.prefilled:
+    elif not options.wanted or conversation.prefilled:
         return
-    elif model.adapts and (asked.max_tokens is None or not model.takes_budget):
-        _set_adaptive(sent, asked, model, hidden=hides_reasoning(body))
+    elif model.adapts and (options.max_tokens is None or not model.takes_budget):
+        _set_adaptive(sent, options, model, hidden=hides_reasoning(body))
     elif not conversation.lost_thinking:
-        _set_budget(sent, asked)
+        _set_budget(sent, options)
 
 
 def set_sampling(sent: Json, body: Json, model: Model) -> None:
@@ -54,16 +54,16 @@ def set_sampling(sent: Json, body: Json, model: Model) -> None:
         sent["top_k"] = body["top_k"]
 
 
-def _set_adaptive(sent: Json, asked: ReasoningOptions, model: Model, *, hidden: bool) -> None:
+def _set_adaptive(sent: Json, options: ReasoningOptions, model: Model, *, hidden: bool) -> None:
     sent["thinking"] = {"type": "adaptive", "display": "omitted" if hidden else "summarized"}
     words = _COARSE_EFFORTS if model.takes_budget else _EFFORTS
-    if effort := words.get(asked.effort or ""):
+    if effort := words.get(options.effort or ""):
         sent["output_config"] = {**sent.get("output_config", {}), "effort": effort}
 
 
-def _set_budget(sent: Json, asked: ReasoningOptions) -> None:
+def _set_budget(sent: Json, options: ReasoningOptions) -> None:
     limit = sent["max_tokens"]
-    budget = min(max(asked.budget(limit), _LEAST_BUDGET), _MOST_BUDGET)
+    budget = min(max(options.budget(limit), _LEAST_BUDGET), _MOST_BUDGET)
     sent["thinking"] = {"type": "enabled", "budget_tokens": budget}
     if limit <= budget:
         sent["max_tokens"] = budget + limit  # what the caller granted is left for the answer

@@ -121,9 +121,9 @@ def require_success(payload: Any) -> Json:
     return payload
 
 
-def build_text_detail(index: int, **said: str) -> Json:
+def build_text_detail(index: int, **fields: str) -> Json:
     """Return a reasoning detail with `text` or `signature`."""
-    return {"type": "reasoning.text", **said, "format": FORMAT, "index": index}
+    return {"type": "reasoning.text", **fields, "format": FORMAT, "index": index}
 
 
 def build_encrypted_detail(index: int, data: str) -> Json:
@@ -185,10 +185,10 @@ class _Message:
             self._text = (self._text or "") + (text_field(block, "text") or "")
             self._notes += read_citations(block.get("citations"), start, len(self._text))
         elif kind == "thinking":
-            said = {"text": text_field(block, "thinking") or ""}
+            fields = {"text": text_field(block, "thinking") or ""}
             signature = text_field(block, "signature")
-            said |= {"signature": signature} if signature else {}
-            self._details.append(build_text_detail(len(self._details), **said))
+            fields |= {"signature": signature} if signature else {}
+            self._details.append(build_text_detail(len(self._details), **fields))
         elif kind == "redacted_thinking":
             data = text_field(block, "data") or ""
             self._details.append(build_encrypted_detail(len(self._details), data))

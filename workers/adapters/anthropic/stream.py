@@ -89,12 +89,12 @@ class ThinkingBlock(Block):
         if data := text_field(delta, "data"):
             return {"reasoning_details": [build_encrypted_detail(self._index, data)]}
         text, signature = text_field(delta, "thinking"), text_field(delta, "signature")
-        said = {"text": text} if text else {}
-        said |= {"signature": signature} if signature else {}
-        if not said:
+        fields = {"text": text} if text else {}
+        fields |= {"signature": signature} if signature else {}
+        if not fields:
             return {}
         added: Json = {"reasoning": text} if text else {}
-        return added | {"reasoning_details": [build_text_detail(self._index, **said)]}
+        return added | {"reasoning_details": [build_text_detail(self._index, **fields)]}
 
 
 class ToolBlock(Block):
@@ -106,21 +106,21 @@ class ToolBlock(Block):
         self._name = text_field(block, "name") or ""
         self._id = text_field(block, "id") or generate_id(progress.seed, self._index, self._name)
         self._given = block.get("input") or {}  # whole from hosts that do not stream it
-        self._started = self._spoken = False
+        self._started = self._written = False
         progress.calls += 1
 
     def feed(self, delta: Json) -> Json:
         text = text_field(delta, "partial_json") or ""
-        self._spoken = self._spoken or bool(text)
+        self._written = self._written or bool(text)
         if self._started:
             return self._call({"arguments": text}) if text else {}
         self._started = True
         return self._call({"name": self._name, "arguments": text}, id=self._id, type="function")
 
     def stop(self) -> Json:
-        if self._spoken:
+        if self._written:
             return {}
-        self._spoken = True
+        self._written = True
         return self._call({"arguments": input_text(self._given)})
 
     def _call(self, function: Json, **more: str) -> Json:
@@ -133,17 +133,17 @@ class AnswerBlock(Block):
     def __init__(self, progress: Progress, block: Json) -> None:
         self._progress = progress
         self._given = block.get("input") or {}
-        self._spoken = False
+        self._written = False
 
     def feed(self, delta: Json) -> Json:
         text = text_field(delta, "partial_json")
-        return self._say(text) if text else {}
+        return self._add(text) if text else {}
 
     def stop(self) -> Json:
-        return {} if self._spoken else self._say(input_text(self._given))
+        return {} if self._written else self._add(input_text(self._given))
 
-    def _say(self, text: str) -> Json:
-        self._spoken = True
+    def _add(self, text: str) -> Json:
+        self._written = True
         self._progress.text += len(text)
         return {"content": text}
 
@@ -200,12 +200,12 @@ class AnthropicStreamReader(EventReader):
             case "content_block_delta":
                 block = self._blocks.get(_index(payload))
                 if block is not None and isinstance(delta := payload.get("delta"), dict):
-                    self._say(chunks, block.feed(delta))
+                    self._add(chunks, block.feed(delta))
             case "content_block_start":
                 self._open(payload, chunks)
             case "content_block_stop":
                 block = self._blocks.pop(_index(payload), None)
-                self._say(chunks, block.stop() if block is not None else {})
+                self._add(chunks, block.stop() if block is not None else {})
             case "message_start":
                 self._begin(payload.get("message"))
             case "message_delta":
@@ -235,7 +235,7 @@ class AnthropicStreamReader(EventReader):
         opened = open_block(block, self._progress)
         if opened is not None:
             self._blocks[_index(payload)] = opened
-            self._say(chunks, opened.feed(block))
+            self._add(chunks, opened.feed(block))
 
     def _note(self, payload: Json) -> None:
         self._usage = merge_usage(self._usage, payload.get("usage"))
@@ -243,7 +243,7 @@ class AnthropicStreamReader(EventReader):
         if isinstance(delta, dict) and delta.get("stop_reason"):
             self._stop = delta
 
-    def _say(self, chunks: list[Chunk], delta: Json) -> None:
+    def _add(self, chunks: list[Chunk], delta: Json) -> None:
         if not delta:
             return
         if not self._started:
@@ -260,7 +260,7 @@ class AnthropicStreamReader(EventReader):
             raise CutOffError("the stream ended without a stop reason")
         self._ended = True
         for block in self._blocks.values():  # left open by hosts that stop nothing
-            self._say(chunks, block.stop())
+            self._add(chunks, block.stop())
         given, refusal = self._stop["stop_reason"], refusal_text(self._stop)
         last: Json = {} if self._started else {"role": "assistant", "content": ""}
         choice = {

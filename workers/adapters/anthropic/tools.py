@@ -36,8 +36,8 @@ def close_schema(schema: Any) -> Any:
     lost = {name: value for name, value in schema.items() if name not in kept}
     lost.pop("$schema", None)
     if lost:
-        told = ", ".join(f"{name}: {value}" for name, value in lost.items())
-        kept["description"] = f"{schema.get('description') or ''} {{{told}}}".strip()
+        notes = ", ".join(f"{name}: {value}" for name, value in lost.items())
+        kept["description"] = f"{schema.get('description') or ''} {{{notes}}}".strip()
     return kept
 
 

@@ -35,8 +35,8 @@ def read_reasoning_detail(content: Any, index: int) -> Json | None:
     entry: Json = {"format": FORMAT, "index": index}
     if isinstance(redacted := content.get("redactedContent"), str) and redacted:
         return {"type": "reasoning.encrypted", "data": redacted, **entry}
-    said = {n: text[n] for n in ("text", "signature") if isinstance(text.get(n), str) and text[n]}
-    return {"type": "reasoning.text", **said, **entry} if said else None
+    fields = {n: text[n] for n in ("text", "signature") if isinstance(text.get(n), str) and text[n]}
+    return {"type": "reasoning.text", **fields, **entry} if fields else None
 
 
 def reasoning_blocks(message: Json) -> list[Json]:

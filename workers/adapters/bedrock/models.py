@@ -11,15 +11,15 @@ from workers.adapters.reasoning import (
 )
 
 
-def inference_config(asked: Json) -> Json:
+def inference_config(chat_body: Json) -> Json:
     """Return the fields all models share, as far as the request sets them."""
     fields: Json = {}
-    if (limit := read_output_limit(asked)) is not None:
+    if (limit := read_output_limit(chat_body)) is not None:
         fields["maxTokens"] = limit
     for name, own_name in (("temperature", "temperature"), ("top_p", "topP")):
-        if isinstance(value := asked.get(name), int | float):
+        if isinstance(value := chat_body.get(name), int | float):
             fields[own_name] = min(max(value, 0), 1)  # Converse's range for both
-    stop = asked.get("stop")
+    stop = chat_body.get("stop")
     stops = [stop] if isinstance(stop, str) else stop
     if isinstance(stops, list) and (kept := [one for one in stops if isinstance(one, str) and one]):
         fields["stopSequences"] = kept
@@ -41,10 +41,10 @@ _EFFORTS = {
 _COARSE_EFFORTS = _EFFORTS | {"xhigh": "high"}  # of the models between budgets and efforts
 
 
-def apply_claude(body: Json, asked: Json, top_k: int | None, name: str) -> None:
+def apply_claude(body: Json, chat_body: Json, top_k: int | None, name: str) -> None:
     """Make `body` fit this version of Claude, in place."""
-    model, reasoning = Model.named(name), read_reasoning_options(asked)
-    thinking = _thinking(body, reasoning, model, hidden=hides_reasoning(asked))
+    model, reasoning = Model.named(name), read_reasoning_options(chat_body)
+    thinking = _thinking(body, reasoning, model, hidden=hides_reasoning(chat_body))
     fields: Json = {"thinking": thinking} if thinking else {}
     thinks = thinking is not None and thinking["type"] != "disabled"
     if thinks or not model.takes_sampling:
@@ -115,13 +115,13 @@ _ALWAYS_REASON = ("openai.gpt-oss", "deepseek.r1", "-thinking", "minimax.")
 _UNSET_AT_HIGH = ("temperature", "topP", "maxTokens")
 
 
-def apply_model_fields(body: Json, asked: Json, model: str) -> None:
+def apply_model_fields(body: Json, chat_body: Json, model: str) -> None:
     """Make `body`, otherwise complete, fit the model's family, in place."""
-    reasoning = read_reasoning_options(asked)
-    top_k = asked.get("top_k")
+    reasoning = read_reasoning_options(chat_body)
+    top_k = chat_body.get("top_k")
     top_k = top_k if isinstance(top_k, int) and top_k > 0 else None
     if "anthropic." in model:
-        apply_claude(body, asked, top_k, model)
+        apply_claude(body, chat_body, top_k, model)
     elif "amazon.nova" in model:
         _apply_nova(body, reasoning, top_k, model)
     elif reasoning.wanted is False and any(name in model for name in _ALWAYS_REASON):

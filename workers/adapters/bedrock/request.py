@@ -14,7 +14,7 @@ from workers.adapters.tool_calls import with_tools
 _ANYTHING: Json = {"type": "object", "properties": {}}
 
 
-def tool_config(asked: Json, messages: list[Json]) -> Json | None:
+def tool_config(chat_body: Json, messages: list[Json]) -> Json | None:
     """Return the tools and which of them may or must be called.
 
     Converse refuses messages with tool calls or results where no tools are configured, so a
@@ -22,9 +22,9 @@ def tool_config(asked: Json, messages: list[Json]) -> Json | None:
     left out where that is allowed, and merely not urged where it is not.
     """
     mentioned = _read_called_names(messages)
-    given = asked.get("tools")
+    given = chat_body.get("tools")
     tools = [one for tool in as_objects(given) for one in _tool(tool)]
-    choice = asked.get("tool_choice")
+    choice = chat_body.get("tool_choice")
     if choice == "none" and not mentioned:
         return None
     if not tools:
@@ -93,24 +93,24 @@ _TIERS = frozenset({"default", "flex", "priority", "reserved"})
 
 def build_body(request: CompletionRequest) -> Json:
     """Return the body to send; `request.body` is left as it was."""
-    asked = with_tools(request.body)
-    refuse_rare_formats(asked)
-    told = Conversation(asked.get("messages"))
-    body: Json = {"messages": told.messages}
-    if told.system:
-        body["system"] = told.system
-    if inference := inference_config(asked):
+    chat_body = with_tools(request.body)
+    refuse_rare_formats(chat_body)
+    conversation = Conversation(chat_body.get("messages"))
+    body: Json = {"messages": conversation.messages}
+    if conversation.system:
+        body["system"] = conversation.system
+    if inference := inference_config(chat_body):
         body["inferenceConfig"] = inference
-    if tools := tool_config(asked, told.messages):
+    if tools := tool_config(chat_body, conversation.messages):
         body["toolConfig"] = tools
-    if form := _text_format(asked.get("response_format")):
+    if form := _text_format(chat_body.get("response_format")):
         body["outputConfig"] = {"textFormat": form}
-    tier = _ALIASES.get(str(asked.get("service_tier")), asked.get("service_tier"))
+    tier = _ALIASES.get(str(chat_body.get("service_tier")), chat_body.get("service_tier"))
     if tier in _TIERS:
         body["serviceTier"] = {"type": tier}
-    apply_model_fields(body, asked, request.model)
+    apply_model_fields(body, chat_body, request.model)
     for name in _OWN:
-        if isinstance(given := asked.get(name), dict):
+        if isinstance(given := chat_body.get(name), dict):
             body[name] = {**body.get(name, {}), **given}
         elif given is not None:
             body[name] = given

@@ -34,10 +34,10 @@ def _count(usage: Json, name: str) -> int | None:
 def annotation(citation: Any, start: int, end: int) -> Json | None:
     """Return the `url_citation` of a passage; a source without a URL goes by its own name."""
     citation = as_object(citation)
-    places = as_objects(list(as_object(citation.get("location")).values()))
+    locations = as_objects(list(as_object(citation.get("location")).values()))
     title = as_text(citation.get("title"))
     names = [
-        *(as_text(place.get("url")) for place in places),
+        *(as_text(location.get("url")) for location in locations),
         as_text(citation.get("source")),
         title,
     ]

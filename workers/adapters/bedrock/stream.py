@@ -94,13 +94,13 @@ def _event(message: EventStreamMessage) -> ServerSentEvent:
 
 def _report(name: str, headers: Json, payload: bytes) -> Json:
     try:
-        said = json_shapes.loads(payload)
+        details = json_shapes.loads(payload)
     except ValueError:
-        said = None
-    said = said if isinstance(said, dict) else {}
-    stated = (headers.get(":error-message"), said.get("message"), said.get("Message"))
+        details = None
+    details = details if isinstance(details, dict) else {}
+    stated = (headers.get(":error-message"), details.get("message"), details.get("Message"))
     message = next((text for text in stated if isinstance(text, str) and text), name)
-    return {**said, "message": message, "type": name[:1].lower() + name[1:]}
+    return {**details, "message": message, "type": name[:1].lower() + name[1:]}
 
 
 class BedrockStreamReader(EventReader):
@@ -158,20 +158,22 @@ class BedrockStreamReader(EventReader):
         if use is None:
             return []
         function = {"name": use.get("name"), "arguments": ""}
-        return self._answer.call({"index": index, "id": use.get("toolUseId"), "function": function})
+        return self._answer.add_calls(
+            {"index": index, "id": use.get("toolUseId"), "function": function}
+        )
 
     def _delta(self, payload: Json) -> list[Chunk]:
         index, delta = _index(payload), as_object(payload.get("delta"))
         if isinstance(text := delta.get("text"), str):
             self._spoken += len(text)
-            return self._answer.say(content=text)
+            return self._answer.add(content=text)
         if isinstance(use := delta.get("toolUse"), dict):
             return self._arguments(index, use)
         if "reasoningContent" in delta:
             return self._reasoning(delta["reasoningContent"], index)
         if "citation" in delta:
             note = annotation(delta["citation"], self._cited_from, self._spoken)
-            return self._answer.say(annotations=[note] if note else None)
+            return self._answer.add(annotations=[note] if note else None)
         if index in self._images:
             source = as_object(as_object(delta.get("image")).get("source"))
             self._images[index][1].append(as_text(source.get("bytes")))
@@ -179,19 +181,19 @@ class BedrockStreamReader(EventReader):
 
     def _arguments(self, index: int, use: Json) -> list[Chunk]:
         # A server's own tool was never started here, and its nameless input is held back for good.
-        return self._answer.call({"index": index, "function": {"arguments": use.get("input")}})
+        return self._answer.add_calls({"index": index, "function": {"arguments": use.get("input")}})
 
     def _reasoning(self, content: Any, index: int) -> list[Chunk]:
         entry = read_reasoning_detail(content, index)
         if entry is None:
             return []
-        return self._answer.say(reasoning=entry.get("text"), reasoning_details=[entry])
+        return self._answer.add(reasoning=entry.get("text"), reasoning_details=[entry])
 
     def _stop(self, payload: Json) -> list[Chunk]:
         self._cited_from = self._spoken
         form, pieces = self._images.pop(_index(payload), (None, []))
         data = "".join(pieces)
-        return self._answer.say(images=[image_part(form, data)] if data else None)
+        return self._answer.add(images=[image_part(form, data)] if data else None)
 
     def _finish(self, payload: Json) -> list[Chunk]:
         native = text_field(payload, "stopReason")
@@ -202,7 +204,7 @@ class BedrockStreamReader(EventReader):
         if self._totalled:
             return []
         self._totalled = True
-        return self._answer.total(read_usage(payload.get("usage")))
+        return self._answer.add_usage(read_usage(payload.get("usage")))
 
 
 def _index(payload: Json) -> int:

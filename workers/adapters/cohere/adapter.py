@@ -8,13 +8,14 @@ import orjson
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.cohere.request import build_body
-from workers.adapters.cohere.response import read_document, read_usage
+from workers.adapters.cohere.response import read_response, read_usage
 from workers.adapters.cohere.stream import CohereStreamReader
 from workers.adapters.errors import read_error
+from workers.adapters.json_shapes import parse
 
 
 def build_url(upstream: Upstream, path: str) -> str:
-    """Return the URL of `path`, which names its version; the base may name one too."""
+    """Return the URL of `path`, which begins with its version. The base may end with one too."""
     return f"{upstream.base_url.rstrip('/').removesuffix('/v2')}{path}"
 
 
@@ -42,7 +43,7 @@ class CohereAdapter(Adapter):
         )
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
-        return read_document(body, request)
+        return read_response(parse(body), request)
 
     def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
         return CohereStreamReader(request)

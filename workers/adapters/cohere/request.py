@@ -1,4 +1,4 @@
-"""Build the body of a Cohere v2 chat request: messages, documents and tools.
+"""Body of a Cohere v2 chat request: messages, documents and tools.
 
 See https://docs.cohere.com/reference/chat and https://docs.cohere.com/docs/tool-use-overview.
 """
@@ -20,7 +20,7 @@ _ROLES = {"developer": "system", "system": "system", "user": "user", "tool": "to
 
 
 def chat_messages(given: Any) -> tuple[list[Json], list[Json]]:
-    """Return the messages, and the documents found in user messages."""
+    """Return the messages, and the documents in user messages."""
     messages: list[Json] = []
     documents: list[Json] = []
     for message in as_objects(with_matched_calls(given, unrestricted_id)):
@@ -32,25 +32,25 @@ def chat_messages(given: Any) -> tuple[list[Json], list[Json]]:
         if role == "user" and isinstance(content, list):
             documents += [part["document"] for part in content if _is_document(part)]
             content = [part for part in content if not _is_document(part)]
-        told: Json = {"role": _ROLES.get(str(role), "user"), "content": _content(content)}
+        entry: Json = {"role": _ROLES.get(str(role), "user"), "content": _content(content)}
         if role == "tool":
-            told["tool_call_id"] = message["tool_call_id"]
-        messages.append(told)
+            entry["tool_call_id"] = message["tool_call_id"]
+        messages.append(entry)
     return messages, documents
 
 
 def _assistant(message: Json) -> Json:
-    said: Json = {"role": "assistant"}
+    answer: Json = {"role": "assistant"}
     if content := _content(message.get("content")):
-        said["content"] = content
+        answer["content"] = content
     calls = [_call(call) for call in as_objects(message.get("tool_calls"))]
     if not calls:
-        return {"content": "", **said}
-    said["tool_calls"] = calls
-    # What Cohere planned before a call came to the caller as reasoning, and goes back as the plan.
+        return {"content": "", **answer}
+    answer["tool_calls"] = calls
+    # Cohere's plan before a call is reasoning in our answers, and is sent back as the plan.
     if plan := as_text(message.get("tool_plan")) or read_history_reasoning(message):
-        said["tool_plan"] = plan
-    return said
+        answer["tool_plan"] = plan
+    return answer
 
 
 def _call(call: Json) -> Json:
@@ -86,20 +86,20 @@ def _image(image: Any) -> Json:
 
 
 def _is_document(part: Any) -> bool:
-    """Whether a part is a document in Cohere's shape; files are text by the time they get here."""
+    """Return whether a part is a document in Cohere's shape. Files are text already."""
     return isinstance(part, dict) and part.get("type") == "document" and bool(part.get("document"))
 
 
 _NO_PARAMETERS: Json = {"type": "object", "properties": {}}
 
 
-def tool_fields(asked: Json) -> Json:
-    """Return `tools`, `tool_choice` and `strict_tools` as far as the request asks for them."""
-    given = asked.get("tools")
+def tool_fields(chat_body: Json) -> Json:
+    """Return `tools`, `tool_choice` and `strict_tools`, those that the request needs."""
+    given = chat_body.get("tools")
     functions = [function for tool in as_objects(given) if (function := _function(tool))]
-    choice, only = _choice(asked.get("tool_choice"))
+    choice, only = _choice(chat_body.get("tool_choice"))
     if only is not None:
-        # Cohere can be forced to call a tool but not which: so it is offered no other.
+        # Cohere cannot be forced to call one tool of several, so it gets only that one.
         functions = [one for one in functions if one["name"] in only] or functions
     if not functions:
         return {}
@@ -124,7 +124,7 @@ def _own(function: Json) -> Json:
 
 
 def _choice(given: Any) -> tuple[str | None, set[str] | None]:
-    """Return Cohere's word for a tool choice, and the names it is limited to."""
+    """Return Cohere's tool choice, and the names of the tools that it allows (None = all)."""
     if given in ("required", "any"):
         return "REQUIRED", None
     if given == "none":
@@ -137,13 +137,13 @@ def _choice(given: Any) -> tuple[str | None, set[str] | None]:
 
 
 def _can_be_strict(function: Json) -> bool:
-    """Whether strictness is asked for and possible: Cohere wants a required parameter then."""
+    """Return whether a function is strict and has the required parameter that Cohere needs."""
     return bool(function.get("strict") and as_object(function.get("parameters")).get("required"))
 
 
 _STOP_LIMIT = 5
 _NUMBERS: tuple[tuple[str, str, float, float], ...] = (
-    # OpenAI's name, Cohere's name, its least and its most
+    # OpenAI's name, Cohere's name, the least and the greatest value
     ("temperature", "temperature", 0.0, 2.0),
     ("top_p", "p", 0.01, 0.99),
     ("top_k", "k", 0, 500),
@@ -151,49 +151,49 @@ _NUMBERS: tuple[tuple[str, str, float, float], ...] = (
     ("presence_penalty", "presence_penalty", 0.0, 1.0),
 )
 _OWN = ("safety_mode", "citation_options", "priority", "strict_tools", "thinking")
-"""Cohere's own fields, passed on where a caller gives them."""
+"""Cohere's own fields, which are passed on."""
 
 
 def build_body(request: CompletionRequest) -> Json:
-    """Return the body to send; `request.body` is left as it was."""
-    asked = with_tools(request.body)
-    refuse_rare_formats(asked)
-    messages, documents = chat_messages(asked.get("messages"))
+    """Return the body to send. `request.body` is not changed."""
+    chat_body = with_tools(request.body)
+    refuse_rare_formats(chat_body)
+    messages, documents = chat_messages(chat_body.get("messages"))
     body: Json = {"model": request.model, "messages": messages, "stream": request.stream}
-    body |= _sampling(asked)
-    body |= tool_fields(asked)
-    body |= {name: asked[name] for name in _OWN if asked.get(name) is not None}
-    if given := asked.get("documents"):
+    body |= _sampling(chat_body)
+    body |= tool_fields(chat_body)
+    body |= {name: chat_body[name] for name in _OWN if chat_body.get(name) is not None}
+    if given := chat_body.get("documents"):
         documents = [*given, *documents] if isinstance(given, list) else documents
     if documents:
         body["documents"] = documents
     # Cohere refuses a response format beside tools or documents.
-    if "tools" not in body and not documents and (form := _response_format(asked)):
+    if "tools" not in body and not documents and (form := _response_format(chat_body)):
         body["response_format"] = form
-    if "thinking" not in body and (thinking := _thinking(asked)):
+    if "thinking" not in body and (thinking := _thinking(chat_body)):
         body["thinking"] = thinking
     return body
 
 
-def _sampling(asked: Json) -> Json:
+def _sampling(chat_body: Json) -> Json:
     fields: Json = {}
     for name, own_name, least, most in _NUMBERS:
-        value = asked.get(name)
+        value = chat_body.get(name)
         if isinstance(value, int | float):
             fields[own_name] = min(max(value, least), most)
-    if (limit := read_output_limit(asked)) is not None:
+    if (limit := read_output_limit(chat_body)) is not None:
         fields["max_tokens"] = limit
-    if isinstance(asked.get("seed"), int):
-        fields["seed"] = asked["seed"]
-    if asked.get("logprobs"):
+    if isinstance(chat_body.get("seed"), int):
+        fields["seed"] = chat_body["seed"]
+    if chat_body.get("logprobs"):
         fields["logprobs"] = True
-    if stops := read_stop_sequences(asked, _STOP_LIMIT):
+    if stops := read_stop_sequences(chat_body, _STOP_LIMIT):
         fields["stop_sequences"] = stops
     return fields
 
 
-def _response_format(asked: Json) -> Json | None:
-    form = asked.get("response_format")
+def _response_format(chat_body: Json) -> Json | None:
+    form = chat_body.get("response_format")
     if not isinstance(form, dict) or form.get("type") not in ("json_object", "json_schema"):
         return None
     named = form.get("json_schema")
@@ -201,14 +201,14 @@ def _response_format(asked: Json) -> Json | None:
     return {"type": "json_object"} | ({"json_schema": schema} if schema else {})
 
 
-def _thinking(asked: Json) -> Json | None:
+def _thinking(chat_body: Json) -> Json | None:
     """Return the `thinking` object (https://docs.cohere.com/docs/reasoning)."""
-    reasoning = read_reasoning_options(asked)
+    reasoning = read_reasoning_options(chat_body)
     if reasoning.wanted is None:
         return None
     if not reasoning.wanted:
         return {"type": "disabled"}
-    limit = read_output_limit(asked)
+    limit = read_output_limit(chat_body)
     if limit is None and reasoning.max_tokens is None:
         return {"type": "enabled"}
     return {"type": "enabled", "token_budget": max(1, reasoning.budget(limit or 0))}

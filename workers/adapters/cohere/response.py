@@ -1,6 +1,6 @@
-"""Read a whole Cohere answer, version 2 (https://docs.cohere.com/reference/chat) or 1.
+"""Reading of a whole Cohere answer, version 2 (https://docs.cohere.com/reference/chat) or 1.
 
-Waybill asks for version 2 only, but proxies still answer in version 1. Citations:
+Waybill requests version 2 only, but some proxies answer in version 1. Citations:
 https://docs.cohere.com/docs/rag-citations.
 """
 
@@ -10,12 +10,12 @@ from broker.completion import Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.choices import finish_reason, turn_seed
 from workers.adapters.errors import read_reported_error
-from workers.adapters.json_shapes import as_object, as_objects, as_text, parse, text_field
+from workers.adapters.json_shapes import as_object, as_objects, as_text, text_field
 from workers.adapters.tool_calls import read_calls
 
 
 def read_usage(usage: Any) -> Usage | None:
-    """Return what a `usage` (or version 1's `meta`) object says, None where it counts nothing."""
+    """Return the usage in a `usage` (version 1: `meta`) object, None where it counts nothing."""
     usage = as_object(usage)
     billed = as_object(usage.get("billed_units"))
     counted = as_object(usage.get("tokens"))
@@ -47,12 +47,12 @@ def _count(holder: Json, name: str) -> int | None:
 
 
 def read_citations(given: Any) -> list[Json]:
-    """Return the annotations of a list of citations, or of the single one a stream brings."""
+    """Return the annotations of a list of citations, or of a single one from a stream."""
     return [note for citation in as_objects(given) for note in _notes(citation)]
 
 
 def read_legacy_citations(payload: Json) -> list[Json]:
-    """Return those of a version 1 answer, whose citations name documents listed beside them."""
+    """Return the annotations of a version 1 answer. Its citations name documents beside them."""
     known = {str(one.get("id")): one for one in as_objects(payload.get("documents"))}
     return [
         _note(citation, str(name), known.get(str(name), {}))
@@ -93,17 +93,17 @@ def _position(value: Any) -> int:
 
 
 def is_legacy(payload: Json) -> bool:
-    """Whether an answer is of version 1: its text lies at the top."""
+    """Return whether an answer is of version 1, with its text at the top level."""
     return "message" not in payload and isinstance(payload.get("text"), str)
 
 
 def is_legacy_event(payload: Json) -> bool:
-    """Whether an object is a line of a version 1 stream."""
+    """Return whether an object is a line of a version 1 stream."""
     return "event_type" in payload
 
 
 def read_legacy_end(event: Json) -> Json | None:
-    """Return the answer a `stream-end` event repeats, None for all other events."""
+    """Return the whole answer in a `stream-end` event, or None for other events."""
     if event["event_type"] != "stream-end":
         return None
     response = as_object(event.get("response"))
@@ -136,7 +136,7 @@ def _call(call: Json) -> Json:
 
 
 def _token_count(count: Any) -> Usage | None:
-    """Read the form of the first months."""
+    """Read the usage of the oldest answers, `token_count`."""
     count = as_object(count)
     tokens = {
         "input_tokens": count.get("prompt_tokens"),
@@ -145,13 +145,11 @@ def _token_count(count: Any) -> Usage | None:
     return read_usage({"tokens": tokens})
 
 
-def read_document(body: bytes, request: CompletionRequest) -> Completion:
-    """Read a whole 2xx body."""
-    return read_response(parse(body), request)
-
-
 def read_response(payload: Any, request: CompletionRequest) -> Completion:
-    """Normalise an answer that is already parsed."""
+    """Normalise a whole answer that is already parsed.
+
+    Raises MalformedAnswerError and ProviderFailureError.
+    """
     payload = require_success(payload)
     if is_legacy(payload):
         return read_legacy(payload, request)
@@ -173,9 +171,10 @@ def read_response(payload: Any, request: CompletionRequest) -> Completion:
 
 
 def require_success(payload: Any) -> Json:
-    """Return `payload` if it is an object that reports no failure; raise otherwise.
+    """Return `payload` if it is an object that reports no failure.
 
-    Cohere's errors are `{"id", "message": "…"}`; a generation that failed names its `error`.
+    Cohere's errors are `{"id", "message": "…"}`. A failed generation has an `error`.
+    Raises ProviderFailureError for a failure, and MalformedAnswerError for anything else.
     """
     if not isinstance(payload, dict):
         raise MalformedAnswerError("the provider's answer is not a JSON object")
@@ -191,7 +190,7 @@ def require_success(payload: Any) -> Json:
 
 
 def join_blocks(content: Any, name: str) -> str:
-    """Return the joined `text` or `thinking` of a message's content blocks."""
+    """Return the joined `text` or `thinking` (`name`) of a message's content blocks."""
     if isinstance(content, str):
         return content if name == "text" else ""
     return "".join(as_text(block.get(name)) for block in as_objects(content))
@@ -205,7 +204,7 @@ def read_logprobs(given: Any) -> Json | None:
 
 def _token(item: Json) -> Json:
     text, given = as_text(item.get("text")), item.get("logprobs")
-    # A piece may be several tokens: its probability is their product, so the logarithms add up.
+    # A piece may have several tokens: the logarithms of their probabilities add up.
     numbers = given if isinstance(given, list) else ()
     logprob = sum(one for one in numbers if isinstance(one, int | float))
     return {"token": text, "logprob": logprob, "bytes": list(text.encode()), "top_logprobs": []}

@@ -1,4 +1,4 @@
-"""Read a streamed Cohere v2 answer (https://docs.cohere.com/docs/streaming)."""
+"""Reading of a streamed Cohere v2 answer (https://docs.cohere.com/docs/streaming)."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ _DONE = b"[DONE]"
 
 
 class CohereStreamReader(EventReader):
-    """See `EventReader`. Events nobody has documented yet are passed over."""
+    """See `EventReader`. Unknown events are ignored."""
 
     def __init__(self, request: CompletionRequest) -> None:
         super().__init__()
@@ -44,12 +44,12 @@ class CohereStreamReader(EventReader):
 
     @property
     def stage(self) -> Stage:
-        """Return the stage of the answer; `message-end` brings finish reason and usage together."""
+        """Return the stage of the answer. `message-end` has finish reason and usage together."""
         return Stage.OVER if self._answer.finished else Stage.OPEN
 
     @property
     def usage(self) -> Usage | None:
-        """The usage, which comes at the end only."""
+        """Return the usage, which comes only at the end."""
         return self._answer.usage
 
     def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
@@ -72,7 +72,7 @@ class CohereStreamReader(EventReader):
             raise CutOffError("the stream ended without a finish reason")
 
     def _whole(self, payload: Json | None) -> list[Chunk]:
-        """Read an answer that came in one piece after all."""
+        """Return the chunks of an answer that came in one piece."""
         if payload is None:
             return []
         self._answer.finished = True
@@ -84,30 +84,30 @@ class CohereStreamReader(EventReader):
 
     def _content(self, payload: Json, delta: Json) -> list[Chunk]:
         content = as_object(delta.get("message")).get("content")
-        return self._answer.say(
+        return self._answer.add(
             content=join_blocks(content, "text"),
             reasoning=join_blocks(content, "thinking"),
             logprobs=read_logprobs(payload.get("logprobs")),
         )
 
     def _plan(self, _: Json, delta: Json) -> list[Chunk]:
-        return self._answer.say(reasoning=as_text(as_object(delta.get("message")).get("tool_plan")))
+        return self._answer.add(reasoning=as_text(as_object(delta.get("message")).get("tool_plan")))
 
     def _call(self, payload: Json, delta: Json) -> list[Chunk]:
         # One object per event, although the name is a plural.
         calls = as_objects(as_object(delta.get("message")).get("tool_calls"))
-        return self._answer.call(*({"index": payload.get("index"), **call} for call in calls))
+        return self._answer.add_calls(*({"index": payload.get("index"), **call} for call in calls))
 
     def _citation(self, _: Json, delta: Json) -> list[Chunk]:
         notes = read_citations(as_object(delta.get("message")).get("citations"))
-        return self._answer.say(annotations=notes)
+        return self._answer.add(annotations=notes)
 
     def _finish(self, _: Json, delta: Json) -> list[Chunk]:
         require_success(delta)
         native = text_field(delta, "finish_reason")
         if native is None:
-            return []  # an end that names no reason is none
+            return []  # without a reason it is not the end
         return [
             *self._answer.finish(native),
-            *self._answer.total(read_usage(delta.get("usage"))),
+            *self._answer.add_usage(read_usage(delta.get("usage"))),
         ]

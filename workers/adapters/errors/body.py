@@ -15,8 +15,17 @@ import orjson
 
 from workers.adapters import json_shapes
 
-_SAYING = ("message", "Message", "msg", "detail", "error", "errorMessage", "title", "reason")
-_WORDS = ("code", "type", "status", "__type", "error_type", "reason")
+_MESSAGE_FIELDS = (
+    "message",
+    "Message",
+    "msg",
+    "detail",
+    "error",
+    "errorMessage",
+    "title",
+    "reason",
+)
+_CODE_FIELDS = ("code", "type", "status", "__type", "error_type", "reason")
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _TEXT_LIMIT = 20_000  # characters looked at: an error that says more has said it already
@@ -31,7 +40,7 @@ class ErrorDetails:
     message: str = ""
     code: str | None = None  # its most telling single word
     words: tuple[str, ...] = ()  # every code, type and status it gave
-    named: str | None = None  # its `error_type`: OpenRouter's word, which is also ours
+    error_type: str | None = None  # its `error_type`: OpenRouter's word, which is also ours
     status: int | None = None  # the HTTP status it claims inside the body
     text: str = ""  # the whole body as text
 
@@ -50,14 +59,14 @@ def read_payload(payload: Any, text: str = "") -> ErrorDetails:
     """Read an error that is already parsed, e.g. an error object inside a stream. Never raises."""
     layers = _layers(payload, _DEPTH)
     words = tuple(dict.fromkeys(word for layer in layers for word in _words(layer)))
-    message = _first_saying(layers) or _plain(text)
+    message = _find_message(layers) or _plain(text)
     if (raw := _upstream_raw(layers)) and raw not in message:
         message = f"{message}: {raw}" if message else raw
     return ErrorDetails(
         message=message,
         code=_choose_code(words),
         words=words,
-        named=_read_error_type(layers),
+        error_type=_read_error_type(layers),
         status=_status(layers),
         text=text or _dump(payload),
     )
@@ -89,11 +98,11 @@ def _layers(payload: Any, depth: int) -> list[Any]:
     return [*inner, payload]
 
 
-def _first_saying(layers: list[Any]) -> str:
+def _find_message(layers: list[Any]) -> str:
     for layer in layers:
         if isinstance(layer, str):
             return layer.strip()
-        for name in _SAYING:
+        for name in _MESSAGE_FIELDS:
             value = layer.get(name)
             if isinstance(value, str) and value.strip():
                 return value.strip()
@@ -103,7 +112,7 @@ def _first_saying(layers: list[Any]) -> str:
 def _words(layer: Any) -> list[str]:
     if not isinstance(layer, dict):
         return []
-    found = [str(value) for name in _WORDS if isinstance(value := layer.get(name), str | int)]
+    found = [str(value) for name in _CODE_FIELDS if isinstance(value := layer.get(name), str | int)]
     reasons = [holder.get("reason") for holder in _details(layer) if isinstance(holder, dict)]
     found += [reason for reason in reasons if isinstance(reason, str)]
     return [word.rpartition("#")[2] for word in found if word and word not in ("True", "error")]

@@ -56,9 +56,9 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
 
     A 2xx status is allowed for bodies that hold an error: then the status it claims inside counts.
     """
-    complaint = read_error_details(body)
-    claimed = complaint.status if status in _SUCCESS else status
-    return _failure(complaint, claimed, claimed or status, headers)
+    details = read_error_details(body)
+    claimed = details.status if status in _SUCCESS else status
+    return _failure(details, claimed, claimed or status, headers)
 
 
 def read_reported_error(error: Any, status: int | None = None) -> Failure:
@@ -66,32 +66,32 @@ def read_reported_error(error: Any, status: int | None = None) -> Failure:
 
     `status` is what the provider said beside the object, where it said so.
     """
-    complaint = read_payload(error)
-    claimed = status or complaint.status
-    return _failure(complaint, claimed, claimed or 200, {})
+    details = read_payload(error)
+    claimed = status or details.status
+    return _failure(details, claimed, claimed or 200, {})
 
 
 def _failure(
-    complaint: ErrorDetails, claimed: int | None, answered: int, headers: Mapping[str, str]
+    details: ErrorDetails, claimed: int | None, answered: int, headers: Mapping[str, str]
 ) -> Failure:
     lowered = {str(name).lower(): str(value) for name, value in headers.items()}
-    code = complaint.code or _aws_error_type(lowered)
-    wait = retry_after(lowered, complaint.text, limited=claimed in _WINDOWED)
+    code = details.code or _aws_error_type(lowered)
+    wait = retry_after(lowered, details.text, limited=claimed in _WINDOWED)
     return Failure(
         outcome=AttemptOutcome.REJECTED,
-        error_type=_name(complaint, code, claimed),
-        message=excerpt(complaint.message, _MESSAGE_LIMIT) or describe_status(claimed),
+        error_type=_name(details, code, claimed),
+        message=excerpt(details.message, _MESSAGE_LIMIT) or describe_status(claimed),
         http_status=answered,
         provider_code=excerpt(code, 200) if code else None,
         retry_after=wait,
-        raw=excerpt(complaint.text) or None,
+        raw=excerpt(details.text) or None,
     )
 
 
-def _name(complaint: ErrorDetails, code: str | None, claimed: int | None) -> ErrorType:
-    if complaint.named in _OWN_WORDS:
-        return ErrorType(complaint.named)  # OpenRouter, and another Waybill, speak our words
-    text = " ".join((*complaint.words, code or "", complaint.message))
+def _name(details: ErrorDetails, code: str | None, claimed: int | None) -> ErrorType:
+    if details.error_type in _OWN_WORDS:
+        return ErrorType(details.error_type)  # OpenRouter, and another Waybill, speak our words
+    text = " ".join((*details.words, code or "", details.message))
     return name_failure(claimed or INSIDE_ANSWER, text)
 
 

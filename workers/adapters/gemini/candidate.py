@@ -34,12 +34,12 @@ def _grounding(metadata: Any, text: str) -> list[Json]:
     notes: list[Json] = []
     for support in _objects(metadata.get("groundingSupports")):
         segment = support.get("segment")
-        place = _locate(segment if isinstance(segment, dict) else {}, text)
+        span = _locate(segment if isinstance(segment, dict) else {}, text)
         indices = support.get("groundingChunkIndices")
         for index in indices if isinstance(indices, list) else ():
             source = chunks[index] if isinstance(index, int) and index < len(chunks) else None
             if source:
-                notes.append(_annotation({**source, **place}))
+                notes.append(_annotation({**source, **span}))
     if not notes:
         notes = [_annotation({**c, "start_index": 0, "end_index": 0}) for c in chunks if c]
     return notes
@@ -58,11 +58,11 @@ def _locate(segment: Json, text: str) -> Json:
     if isinstance(quoted, str) and quoted and (start := text.find(quoted)) >= 0:
         return {"start_index": start, "end_index": start + len(quoted), "content": quoted}
     data = text.encode()
-    place: Json = {
+    span: Json = {
         "start_index": _characters(data, segment.get("startIndex")),
         "end_index": _characters(data, segment.get("endIndex")),
     }
-    return {**place, "content": quoted} if quoted else place
+    return {**span, "content": quoted} if quoted else span
 
 
 def _characters(data: bytes, size: Any) -> int:

@@ -1,4 +1,4 @@
-"""Mistral's chat API: OpenAI's wire with declared differences."""
+"""Mistral's chat API, a variation of OpenAI's wire."""
 
 from workers.adapters.mistral.adapter import MistralAdapter
 

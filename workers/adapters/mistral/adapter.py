@@ -1,7 +1,7 @@
-"""Mistral's chat API: OpenAI's wire with declared differences.
+"""The wire `mistral`: Mistral's chat API, a variation of OpenAI's wire.
 
-Rules: https://docs.mistral.ai/api/, "Chat completion". Mistral refuses fields it does not know, so
-only those it does are sent; its answers' `reference` chunks become annotations.
+Rules: https://docs.mistral.ai/api/, "Chat completion". Mistral refuses unknown fields, so only
+known ones are sent. `reference` chunks of its answers become annotations.
 """
 
 from dataclasses import replace
@@ -45,8 +45,8 @@ class MistralAdapter(OpenAiAdapter):
     reads_files = True
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
-        told = replace(request, body=_build_openai_body(with_tools(request.body), request.model))
-        return super().build_request(told, replace(upstream, quirks=upstream.quirks | _QUIRKS))
+        result = replace(request, body=_build_openai_body(with_tools(request.body), request.model))
+        return super().build_request(result, replace(upstream, quirks=upstream.quirks | _QUIRKS))
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
         payload = parse(body)
@@ -59,35 +59,35 @@ class MistralAdapter(OpenAiAdapter):
 
 
 class MistralStreamReader(OpenAiStreamReader):
-    """An `OpenAiStream` that also reads `reference` chunks."""
+    """Reader of OpenAI's stream, and of the `reference` chunks in it."""
 
-    __slots__ = ("_spoken",)
+    __slots__ = ("_lengths",)
 
     def __init__(self, request: CompletionRequest) -> None:
         super().__init__(request)
-        self._spoken: dict[Any, int] = {}  # characters of answer so far, per choice
+        self._lengths: dict[Any, int] = {}  # characters of the answer so far, per choice
 
     def _addition(self, choice: Any, payload: Json) -> Json | None:
         index = choice.get("index") if isinstance(choice, dict) else None
         index = index if isinstance(index, int) else 0
-        spoken = self._spoken.get(index, 0)
-        self._spoken[index] = annotate(choice, "delta", spoken, self._request)
+        length = self._lengths.get(index, 0)
+        self._lengths[index] = annotate(choice, "delta", length, self._request)
         return super()._addition(choice, payload)
 
 
-def _build_openai_body(asked: Json, model: str) -> Json:
-    """Return the request in OpenAI's shape, without what Mistral would refuse."""
-    told = {name: asked[name] for name in _KNOWN if asked.get(name) is not None}
-    told["messages"] = chat_messages(asked.get("messages"))
-    if tools := _tools(asked.get("tools")):
-        told["tools"] = tools
-        if choice := _tool_choice(asked.get("tool_choice")):
-            told["tool_choice"] = choice
+def _build_openai_body(chat_body: Json, model: str) -> Json:
+    """Return the body in OpenAI's shape, without fields that Mistral refuses."""
+    result = {name: chat_body[name] for name in _KNOWN if chat_body.get(name) is not None}
+    result["messages"] = chat_messages(chat_body.get("messages"))
+    if tools := _tools(chat_body.get("tools")):
+        result["tools"] = tools
+        if choice := _tool_choice(chat_body.get("tool_choice")):
+            result["tool_choice"] = choice
     else:
-        told.pop("parallel_tool_calls", None)
-    if effort := _effort(asked, model):
-        told["reasoning_effort"] = effort
-    return told
+        result.pop("parallel_tool_calls", None)
+    if effort := _effort(chat_body, model):
+        result["reasoning_effort"] = effort
+    return result
 
 
 def _tools(given: Any) -> list[Json]:
@@ -103,12 +103,12 @@ def _tool_choice(given: Any) -> Any:
     return given
 
 
-def _effort(asked: Json, model: str) -> str | None:
-    """Return `high` or `none`: Mistral has no other, and Magistral always reasons.
+def _effort(chat_body: Json, model: str) -> str | None:
+    """Return `high` or `none`, Mistral's only efforts, or None. Magistral always reasons.
 
     https://docs.mistral.ai/capabilities/reasoning/adjustable
     """
-    reasoning = read_reasoning_options(asked)
+    reasoning = read_reasoning_options(chat_body)
     if "magistral" in model and reasoning.wanted is False:
         refuse_off(model)
     if reasoning.wanted is None or "magistral" in model:

@@ -1,4 +1,4 @@
-"""A conversation in OpenAI's shape, without what Mistral's chat API would refuse.
+"""Translation of messages into those that Mistral's chat API accepts.
 
 Rules: https://docs.mistral.ai/api/, "Chat completion", `messages`.
 """
@@ -16,43 +16,43 @@ _FIELDS = {
 }
 _PLAIN = ("role", "content")
 _BRIDGE: Json = {"role": "assistant", "content": "OK"}
-"""Said between a tool's result and a user, who may not speak right after it."""
+"""Message between a tool's result and a user, which may not follow each other directly."""
 
 
 def chat_messages(given: Any) -> list[Json]:
-    """Return messages Mistral accepts."""
+    """Return the messages in the form that Mistral accepts."""
     messages: list[Json] = []
     for message in as_objects(with_matched_calls(given, nine_character_id)):
         if message.get("role") == "user" and messages and messages[-1]["role"] == "tool":
             messages.append(_BRIDGE)
         messages.append(_message(message))
     if messages and messages[-1]["role"] == "assistant" and not messages[-1].get("tool_calls"):
-        messages[-1] = {**messages[-1], "prefix": True}  # the answer begun for the model
+        messages[-1] = {**messages[-1], "prefix": True}  # a prefill of the answer
     return messages
 
 
 def _message(message: Json) -> Json:
     names = _FIELDS.get(str(message.get("role")), _PLAIN)
-    told = {name: message[name] for name in names if message.get(name) is not None}
-    told.setdefault("role", "user")
-    if "tool_calls" in told:  # without the signatures another provider put into its calls
-        told["tool_calls"] = [
+    translated = {name: message[name] for name in names if message.get(name) is not None}
+    translated.setdefault("role", "user")
+    if "tool_calls" in translated:  # without the signatures that another provider put into them
+        translated["tool_calls"] = [
             {name: value for name, value in call.items() if name != "extra_content"}
-            for call in as_objects(told["tool_calls"])
+            for call in as_objects(translated["tool_calls"])
         ]
-    if isinstance(parts := told.get("content"), list):
-        told["content"] = [_part(part) for part in parts]
-    elif "content" not in told:
-        told["content"] = ""
-    return told
+    if isinstance(parts := translated.get("content"), list):
+        translated["content"] = [_part(part) for part in parts]
+    elif "content" not in translated:
+        translated["content"] = ""
+    return translated
 
 
 def _part(part: Any) -> Any:
     if not isinstance(part, dict):
         return part
     media = read_media(part)
-    if media is not None and part["type"] != "image_url" and (told := _attachment(media)):
-        return told
+    if media is not None and part["type"] != "image_url" and (translated := _attachment(media)):
+        return translated
     return {name: value for name, value in part.items() if name != "cache_control"}
 
 

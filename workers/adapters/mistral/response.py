@@ -1,7 +1,7 @@
-"""Mistral's `reference` chunks as OpenAI's annotations.
+"""Translation of Mistral's `reference` chunks into OpenAI's annotations.
 
 Rules: https://docs.mistral.ai/capabilities/citations/. A reference names an entry of a tool result
-that the caller sent, a JSON object by reference id.
+of the request, which is a JSON object by reference id.
 """
 
 from collections.abc import Sequence
@@ -13,22 +13,25 @@ from broker.completion import CompletionRequest, Json
 from workers.adapters.json_shapes import as_object, as_objects, as_text
 
 
-def annotate(choice: Any, name: str, spoken: int, request: CompletionRequest) -> int:
-    """Give a message or delta its references as annotations; return how much is spoken by then."""
-    said = as_object(as_object(choice).get(name))
-    content = said.get("content")
+def annotate(choice: Any, name: str, offset: int, request: CompletionRequest) -> int:
+    """Add a message's or delta's references as annotations, in place.
+
+    `offset` is the number of characters of the answer before it. Return the number after it.
+    """
+    annotated = as_object(as_object(choice).get(name))
+    content = annotated.get("content")
     if isinstance(content, str):
-        return spoken + len(content)
+        return offset + len(content)
     notes: list[Json] = []
     for part in as_objects(content):
         ids = part.get("reference_ids")
         if part.get("type") == "reference" and isinstance(ids, list):
-            notes += [_note(one, spoken, request) for one in ids]
+            notes += [_note(one, offset, request) for one in ids]
         elif part.get("type") == "text":
-            spoken += len(as_text(part.get("text")))
+            offset += len(as_text(part.get("text")))
     if notes:
-        said["annotations"] = notes
-    return spoken
+        annotated["annotations"] = notes
+    return offset
 
 
 def _note(reference: Any, position: int, request: CompletionRequest) -> Json:
@@ -43,7 +46,7 @@ def _note(reference: Any, position: int, request: CompletionRequest) -> Json:
 
 
 def _find_source(reference: str, messages: Sequence[Json]) -> Json:
-    """Return what a reference points to: an entry of a tool result the caller sent."""
+    """Return the entry of a tool result that a reference names, or an empty object."""
     for message in reversed(messages):
         if message.get("role") != "tool":
             continue

@@ -1,4 +1,4 @@
-"""OpenAI's chat-completions wire, spoken by most of the field."""
+"""OpenAI's chat completions, the wire of most vendors."""
 
 from workers.adapters.openai.adapter import OpenAiAdapter
 

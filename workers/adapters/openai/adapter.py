@@ -1,6 +1,6 @@
-"""The OpenAI chat-completions wire, spoken by most of the field.
+"""The wire `openai`: OpenAI's chat completions, which most vendors serve.
 
-Azure OpenAI and Azure AI Foundry speak it at other addresses.
+Azure OpenAI and Azure AI Foundry serve it at other addresses, as the wire `azure`.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from workers.adapters.openai.stream import OpenAiStreamReader
 from workers.adapters.openai.usage import read_usage
 
 DEPLOYMENTS_API_VERSION = "2024-10-21"
-"""Azure's last generally available dated version, used where the provider's row names none."""
+"""Azure's last dated version that is generally available, used where the row names none."""
 
 
 def build_url(path: str, model: str, upstream: Upstream) -> str:
@@ -37,7 +37,7 @@ def build_url(path: str, model: str, upstream: Upstream) -> str:
 def build_headers(
     upstream: Upstream, *, accept: str = "application/json", content: str = "application/json"
 ) -> dict[str, str]:
-    """Return the headers of a request: types, credentials, and what the provider's row adds."""
+    """Return the headers of a request: types, credentials, and those of the provider's row."""
     headers = {"content-type": content, "accept": accept}
     if upstream.api_key and Quirk.API_KEY_HEADER in upstream.quirks:
         headers["api-key"] = upstream.api_key
@@ -65,8 +65,8 @@ class OpenAiAdapter(Adapter):
         )
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
-        # OpenRouter keeps a slow connection alive with blank lines before the JSON: a parser
-        # that skips white space needs no more.
+        # OpenRouter keeps a slow connection alive with blank lines before the JSON. The parser
+        # skips white space.
         return read_answer(parse(body), request)
 
     def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
@@ -95,7 +95,7 @@ class AzureAdapter(OpenAiAdapter):
 
 
 def with_azure_address(upstream: Upstream) -> Upstream:
-    """Return `upstream` with the address and quirks its API version asks for."""
+    """Return `upstream` with the address and quirks that its API version needs."""
     base = upstream.base_url.rstrip("/")
     quirks = set(upstream.quirks)
     if upstream.options.get("auth") != "entra":

@@ -1,4 +1,4 @@
-"""One choice of a streamed OpenAI completion: its deltas in, normalised deltas out."""
+"""Normalisation of the deltas of one choice of a streamed completion."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from workers.adapters.tool_calls import ToolCallStream, argument_text, generate_
 
 
 class ChoiceStream:
-    """Reads the chunks of one choice; `finished` says whether its finish reason has come."""
+    """Reader of the chunks of one choice. `finished`: its finish reason has come."""
 
     __slots__ = (
         "_called",
@@ -46,7 +46,7 @@ class ChoiceStream:
         self.finished = False
 
     def feed(self, choice: Json) -> Json | None:
-        """Return what a chunk's choice adds, or None where it adds nothing."""
+        """Return the normalised choice of a chunk, or None where it adds nothing."""
         if choice.get("finish_reason") and not self.finished:
             self._reason = (choice["finish_reason"], read_native_reason(choice))
             self.finished = True
@@ -57,75 +57,75 @@ class ChoiceStream:
             if plain and type(content) is str and not choice.get("logprobs"):
                 return self._addition({"content": content}) if content else None
         if not isinstance(delta, dict):
-            # Some send the whole message once, some a `message` beside every delta.
+            # Some vendors send the whole message once, others a `message` beside every delta.
             message = choice.get("message")
             delta = message if isinstance(message, dict) and not self._started else {}
         return self._read(choice, delta)
 
     def finish(self) -> Json:
-        """Return the choice's last addition, with its finish reason."""
-        said: Json = {}
+        """Return the choice's last delta, with its finish reason."""
+        added: Json = {}
         if self._splitter is not None:
             reasoning, text = self._splitter.close()
-            said = _present(content=text, reasoning=reasoning)
+            added = _present(content=text, reasoning=reasoning)
         if empty := self._calls.close():
-            said["tool_calls"] = empty
+            added["tool_calls"] = empty
         given, native = self._reason
         called = self._called or bool(self._calls)
-        last = self._addition(said)
+        last = self._addition(added)
         last["finish_reason"] = finish_reason(given, called=called)
         last["native_finish_reason"] = native
         return last
 
     def _read(self, choice: Json, delta: Json) -> Json | None:
-        said = self._texts(delta)
-        said |= select_fields(delta)
-        self.annotated = self.annotated or "annotations" in said
+        added = self._texts(delta)
+        added |= select_fields(delta)
+        self.annotated = self.annotated or "annotations" in added
         if calls := self._calls.feed(delta.get("tool_calls")):
-            said["tool_calls"] = calls
+            added["tool_calls"] = calls
         if "function_call" in delta:
-            self._read_function(said, delta)
+            self._read_function(added, delta)
         if not self._started:
             self._started = True
-            opening = None if "tool_calls" in said or "function_call" in said else ""
-            said = {"role": "assistant", "content": opening, **said}
+            opening = None if "tool_calls" in added or "function_call" in added else ""
+            added = {"role": "assistant", "content": opening, **added}
         logprobs = choice.get("logprobs")
-        if not said and not _says_something(logprobs):
+        if not added and not _says_something(logprobs):
             return None
-        addition = self._addition(said)
+        addition = self._addition(added)
         if _says_something(logprobs):
             addition["logprobs"] = logprobs
         return addition
 
     def _texts(self, delta: Json) -> Json:
-        spoken = read_content(delta.get("content"))
-        text = spoken.text or ""
-        reasoning = read_reasoning(delta) or spoken.reasoning
+        parts = read_content(delta.get("content"))
+        text = parts.text or ""
+        reasoning = read_reasoning(delta) or parts.reasoning
         if self._splitter is not None:
             if reasoning:
-                # Reasoning that is stated on its own is not also hidden in the content.
+                # A vendor with a field for reasoning does not put it into the content as well.
                 text = self._splitter.close()[1] + text
                 self._splitter = None
             elif text:
                 reasoning, text = self._splitter.feed(text)
-                if self._splitter.settled:
+                if self._splitter.is_done:
                     self._splitter = None
-        said = _present(content=text, reasoning=reasoning, refusal=delta.get("refusal"))
-        if spoken.images:
-            said["images"] = list(spoken.images)
-        return said
+        added = _present(content=text, reasoning=reasoning, refusal=delta.get("refusal"))
+        if parts.images:
+            added["images"] = list(parts.images)
+        return added
 
-    def _read_function(self, said: Json, delta: Json) -> None:
+    def _read_function(self, added: Json, delta: Json) -> None:
         call = read_function_call(delta)
         if call is None:
             return
         if not self._functions:
             call_id = generate_id(self._seed, 0, "")  # this form has no ids
-            said["tool_calls"] = self._calls.feed([{"index": 0, "id": call_id, "function": call}])
+            added["tool_calls"] = self._calls.feed([{"index": 0, "id": call_id, "function": call}])
             return
         self._called = True
         name = {"name": call["name"]} if call.get("name") else {}
-        said["function_call"] = {**name, "arguments": argument_text(call.get("arguments"))}
+        added["function_call"] = {**name, "arguments": argument_text(call.get("arguments"))}
 
     def _addition(self, delta: Json) -> Json:
         return {"index": self._index, "delta": delta, "finish_reason": None}

@@ -1,8 +1,8 @@
-"""The declared ways in which vendors of the OpenAI wire differ from OpenAI.
+"""The deviations of vendors from OpenAI's wire.
 
-A vendor's row in the catalogue lists the quirks it has (`Upstream.quirks`); no code asks for a
-vendor's name. On the answer side every known variation is read as it comes; only what an answer
-does not show by itself is declared (`REASONING_APART`).
+A vendor's row in the catalogue lists its quirks (`Upstream.quirks`). No code tests for a vendor's
+name. Every known variation of an answer is read without a quirk, except where the answer does not
+show the variation (`REASONING_APART`).
 """
 
 from enum import StrEnum
@@ -12,7 +12,7 @@ class Quirk(StrEnum):
     """One deviation from the wire."""
 
     MAX_TOKENS = "max_tokens"
-    """Knows only `max_tokens` (Mistral, DeepSeek, Perplexity, Together, Ollama, older vLLM)."""
+    """Accepts only `max_tokens` (Mistral, DeepSeek, Perplexity, Together, Ollama, older vLLM)."""
 
     MAX_COMPLETION_TOKENS = "max_completion_tokens"
     """Refuses `max_tokens` on its reasoning models (OpenAI, Azure)."""
@@ -21,7 +21,7 @@ class Quirk(StrEnum):
     """Refuses `stream_options`; sends usage anyway or never (Mistral, Perplexity)."""
 
     NO_DEVELOPER_ROLE = "no_developer_role"
-    """Knows `system` but not `developer` (nearly everybody but OpenAI, Azure and OpenRouter)."""
+    """Accepts `system` but not `developer` (nearly all but OpenAI, Azure and OpenRouter)."""
 
     TEXT_CONTENT = "text_content"
     """Refuses a list of parts where all of them are text (older vLLM, some Azure models)."""
@@ -33,7 +33,7 @@ class Quirk(StrEnum):
 
     REASONING_CONTENT = "reasoning_content"
     """Wants an assistant message's reasoning back as `reasoning_content` (DeepSeek, Z.ai, Moonshot:
-    their thinking models lose the thread of a tool loop without it), and turns reasoning on and
+    their thinking models fail in a tool loop without it), and turns reasoning on and
     off by `thinking: {"type": "enabled" | "disabled"}`."""
 
     ENABLE_THINKING = "enable_thinking"
@@ -78,5 +78,5 @@ class Quirk(StrEnum):
     bills them (Vercel's AI Gateway)."""
 
     INLINE_MEDIA = "inline_media"
-    """Takes images and films as data URIs only, or would fetch URLs from inside our own network,
+    """Takes images and videos as data URIs only, or would fetch URLs from inside our own network,
     past our guard (Ollama, vLLM, SGLang, LM Studio, llama.cpp)."""

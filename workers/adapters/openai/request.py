@@ -9,19 +9,22 @@ from workers.adapters.reasoning import read_history_reasoning, read_reasoning_op
 from workers.adapters.tool_history import nine_character_id, unrestricted_id, with_matched_calls
 
 _SERVER_TOOLS = ("max_tool_calls", "stop_server_tools_when", "deferred_tools")
-"""They bound OpenRouter's server tools; without one of those they bound nothing."""
+"""Limits of OpenRouter's server tools, without meaning for other vendors."""
 
 _HINTS = ("image_config", "prompt_cache_options")
-"""They tune what a vendor has in another form or not at all."""
+"""Options that other vendors have in another form or not at all."""
 
 _FOUR = 4
 _DEFERRED = "defer_loading"
 _TIERS = {"fast": "priority", "ultrafast": None}
-"""OpenRouter's own service tiers: another name of OpenAI's, or one that no vendor has."""
+"""OpenRouter's own service tiers, with OpenAI's name; None where no vendor has it."""
 
 
 def fit_fields(body: Json, quirks: frozenset[str]) -> None:
-    """Take out of a body, in place, what the vendor does not know. Raises where it is essential."""
+    """Remove the fields from a body, in place, that the vendor does not accept.
+
+    Raises ProviderFailureError for a field that cannot be left out.
+    """
     if Quirk.OPENROUTER_FIELDS not in quirks:
         _drop(body)
         if Quirk.GRAMMAR not in quirks:
@@ -31,14 +34,14 @@ def fit_fields(body: Json, quirks: frozenset[str]) -> None:
 
 
 def _drop(body: Json) -> None:
-    """Drop what only OpenRouter knows; translate what has another name."""
+    """Drop the fields that only OpenRouter accepts. Translate those with another name."""
     for name in (*_SERVER_TOOLS, *_HINTS):
         body.pop(name, None)
     tier = body.get("service_tier")
     if isinstance(tier, str) and tier in _TIERS:
         _set(body, "service_tier", _TIERS[tier])
     if body.get("modalities") == ["text"]:
-        del body["modalities"]  # it says nothing, and few vendors know the field
+        del body["modalities"]  # the default, and few vendors accept the field
     if body.get("store") is not True:
         body.pop("metadata", None)  # Waybill keeps it; OpenAI refuses it without `store`
     if isinstance(tools := body.get("tools"), list):
@@ -56,19 +59,19 @@ def _without_deferral(tool: Any) -> Any:
     """Return a tool without OpenRouter's flag, on itself and on its function."""
     if not isinstance(tool, dict):
         return tool
-    told = {name: value for name, value in tool.items() if name != _DEFERRED}
-    if isinstance(function := told.get("function"), dict) and _DEFERRED in function:
-        told["function"] = {name: v for name, v in function.items() if name != _DEFERRED}
-    return told
+    kept = {name: value for name, value in tool.items() if name != _DEFERRED}
+    if isinstance(function := kept.get("function"), dict) and _DEFERRED in function:
+        kept["function"] = {name: v for name, v in function.items() if name != _DEFERRED}
+    return kept
 
 
 _MARK = "cache_control"
 _ANSWER_ONLY = ("reasoning", "reasoning_details", "reasoning_content", "annotations", "images")
-"""What our answers carry in an assistant message and strict vendors refuse when it is sent back."""
+"""Fields of an assistant message in our answers that strict vendors refuse in a request."""
 
 
 def build_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
-    """Return the body to send; `request.body` is left as it was."""
+    """Return the body to send. `request.body` is not changed."""
     body = {**request.body, "model": request.model}
     set_streaming(body, stream=request.stream, quirks=quirks)
     if Quirk.MAX_TOKENS in quirks:
@@ -92,10 +95,10 @@ def build_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
 
 
 def _with_tool_calls(body: Json, quirks: frozenset[str]) -> list[Any]:
-    """Return the messages with tool calls in the form that the vendor knows.
+    """Return the messages with tool calls in the vendor's form.
 
-    A request in OpenAI's form before `tools` keeps its history in that form, except at vendors
-    that want short ids, which never knew it.
+    A request with OpenAI's older `functions` keeps its history in that form, except for vendors
+    that require short ids, which never had it.
     """
     if Quirk.SHORT_TOOL_IDS in quirks:
         return with_matched_calls(body["messages"], nine_character_id)
@@ -104,7 +107,7 @@ def _with_tool_calls(body: Json, quirks: frozenset[str]) -> list[Any]:
 
 
 def _drop_cache_marks(body: Json) -> None:
-    """Take the markers from the body, its tools, its messages and their parts."""
+    """Remove the cache markers from the body, its tools, its messages and their parts."""
     body.pop(_MARK, None)
     for name in ("messages", "tools"):
         if isinstance(entries := body.get(name), list):
@@ -118,7 +121,7 @@ def _without_mark(entry: Any) -> Any:
 
 
 def _without_part_marks(entry: Any) -> Any:
-    """Return a message or tool without the markers one level down."""
+    """Return a message or tool whose parts have no cache markers."""
     if not isinstance(entry, dict):
         return entry
     for name in ("content", "tool_calls"):
@@ -130,7 +133,7 @@ def _without_part_marks(entry: Any) -> Any:
 
 
 def set_streaming(body: Json, *, stream: bool, quirks: frozenset[str]) -> None:
-    """Ask for a stream with its usage, or for none."""
+    """Request a stream with its usage, or no stream."""
     options = body.pop("stream_options", None)
     if not stream:
         body.pop("stream", None)
@@ -142,32 +145,32 @@ def set_streaming(body: Json, *, stream: bool, quirks: frozenset[str]) -> None:
 
 
 def _rename(body: Json, old: str, new: str) -> None:
-    """Give a field its other name; a value already there is the vendor's own and stays."""
+    """Rename a field. A value under the new name is the vendor's own and stays."""
     value = body.pop(old, None)
     if value is not None and body.get(new) is None:
         body[new] = value
 
 
 def _set_reasoning(body: Json, quirks: frozenset[str]) -> None:
-    """Ask for reasoning, or for none, in the vendor's way; a field of its own stays as it is."""
-    asked = read_reasoning_options(body)
+    """Turn reasoning on or off with the vendor's field. A field of its own stays as it is."""
+    requested = read_reasoning_options(body)
     body.pop("include_reasoning", None)
     reasoning = body.pop("reasoning", None)
     effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
     if effort is not None:
         body.setdefault("reasoning_effort", effort)
-    if asked.wanted is None:
+    if requested.wanted is None:
         return
-    off = not asked.wanted
+    off = not requested.wanted
     if off:
         body.pop("reasoning_effort", None)
     if Quirk.REASONING_CONTENT in quirks:
         body.setdefault("thinking", {"type": "disabled" if off else "enabled"})
     elif Quirk.ENABLE_THINKING in quirks:
-        body.setdefault("enable_thinking", asked.wanted)
+        body.setdefault("enable_thinking", requested.wanted)
     elif Quirk.TEMPLATE_THINKING in quirks:
-        # Each family's template has a name of its own, and passes over what it does not know.
-        switch = {"enable_thinking": asked.wanted, "thinking": asked.wanted}
+        # Each family's template has its own name for it, and ignores the other.
+        switch = {"enable_thinking": requested.wanted, "thinking": requested.wanted}
         body.setdefault("chat_template_kwargs", switch)
     elif off:
         body["reasoning_effort"] = "none"

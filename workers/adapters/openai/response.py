@@ -1,4 +1,4 @@
-"""Read a whole OpenAI chat completion, in any vendor's variation of the shape."""
+"""Reading of a whole OpenAI chat completion, in any vendor's variation."""
 
 from typing import Any, NamedTuple
 
@@ -16,11 +16,11 @@ from workers.adapters.reasoning import REASONING_FIELDS, hides_reasoning
 from workers.adapters.tool_calls import read_calls
 
 PASSED_FIELDS = ("reasoning_details", "annotations", "images", "audio", "extra_content")
-"""Fields that pass through as they came. `extra_content` holds Google's thought signatures."""
+"""Fields that are passed on unchanged. `extra_content` holds Google's thought signatures."""
 
 
 class Content(NamedTuple):
-    """What a `content` field says, taken apart."""
+    """The parts of a `content` field."""
 
     text: str | None
     reasoning: str = ""
@@ -28,7 +28,7 @@ class Content(NamedTuple):
 
 
 def read_native_reason(choice: Json) -> str | None:
-    """Return the finish reason in the words of whoever ran the model."""
+    """Return the finish reason of the provider that ran the model."""
     for name in ("native_finish_reason", "finish_reason"):
         if isinstance(word := choice.get(name), str):
             return word
@@ -36,7 +36,7 @@ def read_native_reason(choice: Json) -> str | None:
 
 
 def read_content(content: object) -> Content:
-    """Take a `content` apart: text, Mistral's list of parts, or Cloudflare's parsed JSON."""
+    """Split a `content`: text, Mistral's list of parts, or Cloudflare's parsed JSON."""
     if content is None or isinstance(content, str):
         return Content(content)
     if not isinstance(content, list):
@@ -56,7 +56,7 @@ def read_content(content: object) -> Content:
 
 
 def read_reasoning(message: Json) -> str:
-    """Return the reasoning a message states beside its content."""
+    """Return the reasoning that a message has beside its content."""
     for name in ("reasoning", "reasoning_content"):
         if isinstance(value := message.get(name), str) and value:
             return value
@@ -64,9 +64,9 @@ def read_reasoning(message: Json) -> str:
 
 
 def read_message(message: Json, seed: str, *, functions: bool) -> Json:
-    """Normalise a whole message. `functions`: the caller asked in the form before `tools`."""
-    spoken = read_content(message.get("content"))
-    text, reasoning = spoken.text, read_reasoning(message) or spoken.reasoning
+    """Normalise a whole message. `functions`: the request has OpenAI's older `functions`."""
+    content = read_content(message.get("content"))
+    text, reasoning = content.text, read_reasoning(message) or content.reasoning
     if text and not reasoning:
         reasoning, text = split_thinking(text)
     refusal = message.get("refusal")
@@ -74,14 +74,14 @@ def read_message(message: Json, seed: str, *, functions: bool) -> Json:
     if reasoning:
         read["reasoning"] = reasoning
     read |= select_fields(message)
-    if spoken.images:
-        read["images"] = [*read.get("images", ()), *spoken.images]
+    if content.images:
+        read["images"] = [*read.get("images", ()), *content.images]
     _read_calls(read, message, seed, functions=functions)
     return read
 
 
 def select_fields(message: Json) -> Json:
-    """Return the pass-through fields that say something."""
+    """Return the fields to pass on that are not empty."""
     kept = {name: value for name in PASSED_FIELDS if (value := message.get(name))}
     audio = kept.get("audio")
     if isinstance(audio, dict) and not any(audio.values()):
@@ -90,13 +90,13 @@ def select_fields(message: Json) -> Json:
 
 
 def read_function_call(message: Json) -> Json | None:
-    """Return a `function_call` that calls something."""
+    """Return a `function_call` that is not empty."""
     call = message.get("function_call")
     return call if isinstance(call, dict) and any(call.values()) else None
 
 
 def read_citations(payload: Json) -> list[Json]:
-    """Return Perplexity's and xAI's sources as annotations: OpenAI's form has no place for them."""
+    """Return Perplexity's and xAI's sources, which are beside the choices, as annotations."""
     found = payload.get("search_results") or payload.get("citations")
     sources = found if isinstance(found, list) else []
     return [note for source in sources if (note := _annotation(source))]
@@ -134,7 +134,10 @@ def _join_text(part: object) -> str:
 
 
 def read_response(payload: Any, request: CompletionRequest) -> Completion:
-    """Normalise a whole answer that is already parsed."""
+    """Normalise a whole answer that is already parsed.
+
+    Raises MalformedAnswerError and ProviderFailureError.
+    """
     payload = require_success(payload)
     choices = payload.get("choices")
     if not isinstance(choices, list) or not choices:
@@ -162,7 +165,10 @@ def read_response(payload: Any, request: CompletionRequest) -> Completion:
 
 
 def require_success(payload: Any) -> Json:
-    """Return `payload` if it is an object that reports no failure; raise otherwise."""
+    """Return `payload` if it is an object that reports no failure.
+
+    Raises ProviderFailureError for a failure, and MalformedAnswerError for anything else.
+    """
     if isinstance(payload, list) and payload and isinstance(payload[0], dict):
         payload = payload[0]  # Google wraps its errors in an array
     if not isinstance(payload, dict):
@@ -173,19 +179,19 @@ def require_success(payload: Any) -> Json:
     if not choices and (payload.get("object") == "error" or payload.get("detail")):
         raise ProviderFailureError(read_reported_error(payload))
     for choice in choices if isinstance(choices, list) else ():
-        # Azure's `content_filter_result.error` lies deeper and only says that nothing was filtered.
+        # Azure's `content_filter_result.error` is deeper and means that nothing was filtered.
         if isinstance(choice, dict) and choice.get("error"):
             raise ProviderFailureError(read_reported_error(choice))
     return payload
 
 
 def read_answer_usage(raw: object, request: CompletionRequest) -> Usage | None:
-    """Return what a usage object says, by the rules of the vendor that was asked."""
+    """Return the usage in an object, by the quirks of the vendor."""
     return read_usage(raw, reasoning_apart=Quirk.REASONING_APART in request.quirks)
 
 
 def id_seed(payload: Json, request: CompletionRequest) -> str:
-    """Return what made-up tool call ids derive from: another in every turn of a conversation."""
+    """Return the seed of generated tool call ids. Each turn of a conversation has another."""
     messages = request.body.get("messages")
     turn = len(messages) if isinstance(messages, list) else 0
     return f"{text_field(payload, 'id') or ''}/{turn}"

@@ -1,7 +1,7 @@
-"""Read a streamed OpenAI chat completion: the hot path of the whole broker.
+"""Reading of a streamed OpenAI chat completion, which is the hot path of a worker.
 
 A finish reason is held back until the stream ends, because vendors repeat it, send text or an error
-after it, or name it before the last tool call; so each choice finishes once, in the last chunks.
+after it, or send it before the last tool call. So each choice finishes once, in the last chunks.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ _DONE = b"[DONE]"
 
 
 class OpenAiStreamReader(EventReader):
-    """See `EventReader`; `[DONE]` may end the events before the bytes end."""
+    """See `EventReader`. `[DONE]` may end the events before the bytes end."""
 
     __slots__ = (
         "_choices",
@@ -61,14 +61,14 @@ class OpenAiStreamReader(EventReader):
         self._fingerprint: str | None = None
         self._tier: str | None = None
         self._usage: Any = None
-        self._counted = False  # a usage has come that is not only of the beginning
+        self._counted = False  # the final usage has come
         self._citing: Json = {}
         self._over = False  # `[DONE]` has come
         self._ended = False  # every choice has been finished
 
     @property
     def stage(self) -> Stage:
-        """Return the stage of the answer; every requested choice must have finished."""
+        """Return the stage of the answer. It is OPEN until every requested choice has finished."""
         if self._over:
             return Stage.OVER
         if not self._is_finished():
@@ -77,7 +77,7 @@ class OpenAiStreamReader(EventReader):
 
     @property
     def usage(self) -> Usage | None:
-        """The usage that the provider has stated so far."""
+        """Return the usage that the provider has stated so far."""
         return read_answer_usage(self._usage, self._request)
 
     def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
@@ -103,13 +103,13 @@ class OpenAiStreamReader(EventReader):
             if addition is not None and self._hidden:
                 addition = _without_reasoning(addition)
             if addition is not None:
-                # Not a comprehension: a failure must not take the additions before it along.
+                # Not a comprehension: a failure must not discard the additions before it.
                 chunks.append(self._chunk((addition,)))
         if self._usage and not self._counted and find_usage(payload):
-            self._counted = self._is_finished()  # until then a vendor counts as it goes
+            self._counted = self._is_finished()  # until then the usage is preliminary
 
     def _read_whole(self, payload: Json) -> list[Chunk]:
-        """Read an answer of a vendor that does not stream."""
+        """Read a whole answer, from a vendor that does not stream."""
         answer = read_response(payload, self._request)
         self._over = self._ended = True
         self._usage = find_usage(payload)
@@ -126,7 +126,7 @@ class OpenAiStreamReader(EventReader):
         return requested if isinstance(requested, int) else 1
 
     def _note(self, payload: Json) -> None:
-        """Remember what concerns the whole answer; of usage and sources the last word counts."""
+        """Keep the fields of the whole answer. The last usage and the last sources count."""
         if self._id is None:
             self._id = text_field(payload, "id")
             self._model = text_field(payload, "model")
@@ -167,7 +167,7 @@ class OpenAiStreamReader(EventReader):
             raise CutOffError("the stream ended without a finish reason")
 
     def _finish(self, chunks: list[Chunk]) -> None:
-        """Finish every choice and give the usage, if a finish reason has come for all of them."""
+        """Append the finish reasons and the usage, if all choices have a finish reason."""
         choices = self._choices.values()
         if not choices or not all(choice.finished for choice in choices):
             return
@@ -175,7 +175,7 @@ class OpenAiStreamReader(EventReader):
         last = [choice.finish() for choice in choices]
         if self._hidden:
             for one in last:
-                one["delta"].pop("reasoning", None)  # of a thought that the end cut off
+                one["delta"].pop("reasoning", None)  # reasoning that the end cut off
         if (first := next(iter(choices))) and not first.annotated and self._citing:
             last[0]["delta"] |= _annotations(read_citations(self._citing))
         chunks.append(self._chunk(last))
@@ -211,8 +211,10 @@ def _as_addition(choice: Json) -> Json:
 
 
 def _without_reasoning(addition: Json) -> Json | None:
-    """Return an addition without what the caller asked to be spared, None where no more is left."""
-    delta = {name: said for name, said in addition["delta"].items() if name not in REASONING_FIELDS}
+    """Return an addition without its reasoning, or None where nothing else is in it."""
+    delta = {
+        name: value for name, value in addition["delta"].items() if name not in REASONING_FIELDS
+    }
     return {**addition, "delta": delta} if delta or addition.get("logprobs") else None
 
 
@@ -221,7 +223,7 @@ def _annotations(notes: list[Json]) -> Json:
 
 
 def _is_whole(payload: Json) -> bool:
-    """Tell a whole answer from one JSON object of many that a vendor streams without framing."""
+    """Return whether an object is a whole answer, not one chunk of an unframed stream."""
     return any(
         isinstance(as_object(one).get("message"), dict) and not one.get("delta")
         for one in as_objects(payload.get("choices"))

@@ -1,4 +1,4 @@
-"""Split `<think>…</think>` at the head of a text from the answer behind it."""
+"""Separation of `<think>…</think>` at the start of a text from the answer after it."""
 
 from enum import Enum, auto
 
@@ -7,15 +7,17 @@ _CLOSE = "</think>"
 
 
 class _At(Enum):
-    START = auto()  # perhaps before the tag
-    THINKING_START = auto()  # newlines behind the tag are dropped
+    """The position within the text."""
+
+    START = auto()  # the tag may follow
+    THINKING_START = auto()  # newlines after the tag are dropped
     THINKING = auto()
     ANSWER_START = auto()
     ANSWER = auto()
 
 
 class ThinkingSplitter:
-    """Takes text in pieces cut anywhere; the pieces' cuts never change what comes out."""
+    """Splitter of text that comes in pieces. The result does not depend on the pieces."""
 
     __slots__ = ("_at", "_held")
 
@@ -24,12 +26,12 @@ class ThinkingSplitter:
         self._held = ""
 
     @property
-    def settled(self) -> bool:
-        """Whether all further text is answer: the caller need not ask any more."""
+    def is_done(self) -> bool:
+        """Return whether all further text is answer."""
         return self._at is _At.ANSWER
 
     def feed(self, text: str) -> tuple[str, str]:
-        """Return (reasoning, answer) as far as they are certain."""
+        """Return (reasoning, answer), without text that may still belong to a tag."""
         text = self._held + text
         self._held = ""
         if self._at is _At.START:
@@ -40,7 +42,7 @@ class ThinkingSplitter:
         return reasoning, self._answer(text)
 
     def close(self) -> tuple[str, str]:
-        """Return what was held back in case it was the beginning of a tag."""
+        """Return (reasoning, answer) with the text that was held back."""
         held, self._held = self._held, ""
         thinking = self._at in (_At.THINKING_START, _At.THINKING)
         self._at = _At.ANSWER
@@ -88,7 +90,7 @@ def split_thinking(text: str) -> tuple[str, str]:
 
 
 def _overlap(text: str) -> int:
-    """Return how many of the last characters may be the beginning of the closing tag."""
+    """Return the number of last characters that may begin the closing tag."""
     for size in range(min(len(text), len(_CLOSE) - 1), 0, -1):
         if _CLOSE.startswith(text[-size:]):
             return size

@@ -1,8 +1,8 @@
-"""OpenAI-shaped usage, in every vendor's variation, as a `Usage`.
+"""Reading of OpenAI's usage object, in every vendor's variation, as a `Usage`.
 
-The vendors agree on `prompt_tokens` and `completion_tokens` and on little else. xAI, and Google's
-compatible endpoint, leave reasoning out of `completion_tokens` but count it in `total_tokens`;
-Databricks does the same with cache tokens on the input side. The total therefore decides.
+The vendors agree on `prompt_tokens` and `completion_tokens` and on little else. xAI and Google's
+compatible endpoint leave reasoning out of `completion_tokens` but count it in `total_tokens`.
+Databricks does the same with cache tokens in the input. Therefore the total decides.
 """
 
 import math
@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 from broker.completion import Usage
 
 _NANOS = 1_000_000_000
-_ABSURD_COST = 1e9  # dollars: no charge, and too many nano-dollars for the database
-_A_WEEK = 7 * 24 * 3600  # seconds: no sound that is sent lasts so long
+_ABSURD_COST = (
+    1e9  # dollars; a larger number is no charge, and too many nano-dollars for the database
+)
+_A_WEEK = 7 * 24 * 3600  # seconds; no audio is longer
 _TICKS_PER_NANO = 10  # xAI's `cost_in_usd_ticks`: ten billion ticks are a dollar
 
 _READ = ("prompt_cache_hit_tokens", "num_cached_tokens", "cached_tokens", "cache_read_input_tokens")
@@ -22,7 +24,7 @@ _WRITE_DETAIL = ("cache_write_tokens", "cache_creation_tokens", "cache_creation_
 
 
 class _Counted(NamedTuple):
-    """The numbers as stated, before it is settled what contains what."""
+    """The numbers as stated, which may or may not contain each other."""
 
     prompt: int | None
     completion: int | None
@@ -31,11 +33,11 @@ class _Counted(NamedTuple):
     write: int | None
     reasoning: int | None
     audio: int | None
-    is_whole: bool  # the details add up to the prompt, so that nothing lies beside it
+    is_whole: bool  # the details add up to the prompt, so it contains everything
 
 
 class _Input(NamedTuple):
-    """Disjoint counts of the input, but for `both`: tokens that one call wrote and read."""
+    """Disjoint counts of the input, except `both`: tokens that one call wrote and read."""
 
     fresh: int | None
     read: int | None
@@ -44,10 +46,10 @@ class _Input(NamedTuple):
 
 
 def find_usage(payload: Mapping[str, Any]) -> object:
-    """Return the usage object of an answer or chunk, wherever the vendor puts it.
+    """Return the usage object of an answer or chunk.
 
-    Moonshot's streams keep it in the choice, Groq's under `x_groq`, others in the message or in
-    an envelope. The place that OpenAI uses counts first.
+    OpenAI's own field counts first. Moonshot's streams have it in the choice, Groq's under
+    `x_groq`, others in the message or in an envelope.
     """
     if usage := payload.get("usage"):
         return usage
@@ -60,7 +62,7 @@ def find_usage(payload: Mapping[str, Any]) -> object:
 
 
 def _add_up(found: list[Any]) -> object:
-    """Return the usage of several choices that count apart: one prompt, all their output."""
+    """Return the usage of choices that count apart: one prompt, and the sum of their output."""
     counted = [each for each in found if isinstance(each, Mapping)]
     outputs = [_count(each, "completion_tokens") or 0 for each in counted]
     if not counted or all(each == counted[0] for each in counted):
@@ -71,7 +73,7 @@ def _add_up(found: list[Any]) -> object:
 
 
 def read_usage(raw: object, *, reasoning_apart: bool = False) -> Usage | None:
-    """Return what `raw` (a `usage` object) says, or None where it counts nothing.
+    """Return the usage in a `usage` object, or None where it counts nothing.
 
     `reasoning_apart`: the vendor counts reasoning neither in `completion_tokens` nor in the total.
     """
@@ -115,10 +117,11 @@ def read_usage(raw: object, *, reasoning_apart: bool = False) -> Usage | None:
 
 
 def read_cost(raw: Mapping[str, Any]) -> int | None:
-    """Return the provider's own charge: OpenRouter's number, Perplexity's object, xAI's ticks.
+    """Return the provider's own charge in nano-dollars, or None where it states none.
 
-    Where OpenRouter used a key of the account's own (`is_byok`), its `cost` is only its fee: the
-    vendor's charge comes on top. Otherwise that charge is part of `cost`.
+    The charge is OpenRouter's number, Perplexity's object or xAI's ticks. Where OpenRouter used a
+    key of the account's own (`is_byok`), `cost` is only its fee and the vendor's charge is added.
+    Otherwise that charge is part of `cost`.
     """
     cost = raw.get("cost")
     if isinstance(cost, Mapping):
@@ -140,7 +143,7 @@ def _nanos(dollars: object) -> int | None:
 
 
 def _searches(raw: Mapping[str, Any]) -> int | None:
-    """Return the web searches that are billed by the piece: OpenRouter's, Perplexity's, xAI's."""
+    """Return the web searches, which OpenRouter, Perplexity and xAI bill apiece."""
     tools = _mapping(raw.get("server_tool_use"))
     return _most(
         _count(tools, "web_search_requests"), _count(raw, "num_search_queries", "num_sources_used")
@@ -158,59 +161,61 @@ def _is_whole(details: Mapping[str, Any], prompt: int | None) -> bool:
     return bool(prompt) and _count(details, "text_tokens") is not None and sum(kinds) == prompt
 
 
-def _with_reasoning_inside(said: _Counted) -> _Counted:
-    """Return the counts as OpenAI states them, reasoning in the output and in the total."""
-    reasoning = said.reasoning or 0
-    return said._replace(
-        completion=None if said.completion is None else said.completion + reasoning,
-        total=None if said.total is None else said.total + reasoning,
+def _with_reasoning_inside(counts: _Counted) -> _Counted:
+    """Return the counts with reasoning in the output and in the total, as OpenAI states them."""
+    reasoning = counts.reasoning or 0
+    return counts._replace(
+        completion=None if counts.completion is None else counts.completion + reasoning,
+        total=None if counts.total is None else counts.total + reasoning,
     )
 
 
-def _settle(said: _Counted) -> tuple[_Input, int | None, int | None]:
+def _settle(counts: _Counted) -> tuple[_Input, int | None, int | None]:
     """Return the input, the output, and the reasoning in it."""
-    cached = (said.read or 0) + (said.write or 0)
+    cached = (counts.read or 0) + (counts.write or 0)
     surplus = 0
-    if said.total is not None and said.prompt is not None and said.completion is not None:
-        surplus = max(0, said.total - said.prompt - said.completion)
-    if surplus and surplus == cached and surplus != said.reasoning:
-        return _Input(said.prompt, said.read, said.write), said.completion, said.reasoning
-    if surplus and surplus == said.audio and surplus != said.reasoning:  # Mistral: sound is input
-        said = said._replace(prompt=(said.prompt or 0) + surplus)
+    if counts.total is not None and counts.prompt is not None and counts.completion is not None:
+        surplus = max(0, counts.total - counts.prompt - counts.completion)
+    if surplus and surplus == cached and surplus != counts.reasoning:
+        return _Input(counts.prompt, counts.read, counts.write), counts.completion, counts.reasoning
+    if (
+        surplus and surplus == counts.audio and surplus != counts.reasoning
+    ):  # Mistral: audio is input
+        counts = counts._replace(prompt=(counts.prompt or 0) + surplus)
         surplus = 0
-    return _input(said), *_with_reasoning(said, surplus)
+    return _input(counts), *_with_reasoning(counts, surplus)
 
 
-def _input(said: _Counted) -> _Input:
-    """Tell fresh tokens from cached ones.
+def _input(counts: _Counted) -> _Input:
+    """Separate fresh tokens from cached ones.
 
-    A part is not larger than its whole. So a cache that was read beyond the prompt lies beside it
-    (Anthropic's way of counting), and one that was written beyond what is left was also read:
-    Google's caches are written and read by one call.
+    A part is not larger than its whole. So if more was read from the cache than the prompt has, the
+    cache is counted beside the prompt, as Anthropic counts. If more was written than is left, it
+    was also read: one call writes and reads Google's caches.
     """
-    if said.prompt is None:
-        return _Input(None, said.read, said.write)
-    read, write = said.read or 0, said.write or 0
-    if read > said.prompt and said.is_whole:  # seen at Azure
-        return _Input(0, said.prompt, 0 if said.write is not None else None)
-    if read > said.prompt:
-        return _Input(said.prompt, said.read, said.write)
-    if read + write > said.prompt:
-        return _Input(said.prompt - read, said.read, said.write, both=write)
-    return _Input(said.prompt - read - write, said.read, said.write)
+    if counts.prompt is None:
+        return _Input(None, counts.read, counts.write)
+    read, write = counts.read or 0, counts.write or 0
+    if read > counts.prompt and counts.is_whole:  # seen at Azure
+        return _Input(0, counts.prompt, 0 if counts.write is not None else None)
+    if read > counts.prompt:
+        return _Input(counts.prompt, counts.read, counts.write)
+    if read + write > counts.prompt:
+        return _Input(counts.prompt - read, counts.read, counts.write, both=write)
+    return _Input(counts.prompt - read - write, counts.read, counts.write)
 
 
-def _with_reasoning(said: _Counted, surplus: int) -> tuple[int | None, int | None]:
+def _with_reasoning(counts: _Counted, surplus: int) -> tuple[int | None, int | None]:
     """Return all output tokens and the reasoning among them."""
-    completion, reasoning = said.completion, said.reasoning
+    completion, reasoning = counts.completion, counts.reasoning
     if completion is None:
         return reasoning, reasoning
     if surplus:
-        # What the total counts beyond prompt and completion was generated and is billed as such.
+        # Tokens of the total beyond prompt and completion were generated, and are billed so.
         return completion + surplus, reasoning or surplus
     if reasoning is None:
         return completion, None
-    if said.total is None and reasoning > completion:
+    if counts.total is None and reasoning > completion:
         return completion + reasoning, reasoning
     return completion, min(reasoning, completion)
 
