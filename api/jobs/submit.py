@@ -47,8 +47,8 @@ async def prepare_job(
         if merged is not body:
             prompted = presets.is_prompted(body, merged)
             wish = replace(wish, asked=body, preset_prompt=prompted)
-        warm = await find_affinity(request, services, principal, merged)
-        return admit_job(services, principal, merged, wish, inside=inside, warm=warm)
+        affinity = await find_affinity(request, services, principal, merged)
+        return admit_job(services, principal, merged, wish, inside=inside, affinity=affinity)
     except WaybillError as refusal:
         return await find_earlier(services, principal, body, wish, refusal)
 
@@ -60,7 +60,7 @@ def admit_job(
     wish: JobOptions,
     *,
     inside: str | None = None,
-    warm: Mapping[str, str] | None = None,
+    affinity: Mapping[str, str] | None = None,
 ) -> NewJob:
     """Validate a body (found `inside` another body, perhaps) and prepare its job."""
     if wish.deadline is not None and wish.deadline <= now_ms():
@@ -74,7 +74,7 @@ def admit_job(
         services.catalog,
         services.settings,
         inside=inside,
-        now=RoutingContext(services.observer.snapshot, warm or {}),
+        now=RoutingContext(services.observer.snapshot, affinity or {}),
     )
     asked = limits_of(principal, job.row, services.settings, is_free=job.is_free)
     return replace(job, limits=asked) if asked else job

@@ -106,24 +106,24 @@ def endpoint(
     }
 
 
-def _lately(evidence: EndpointStats) -> Json:
+def _lately(stats: EndpointStats) -> Json:
     """Uptime in per cent, latency in milliseconds to the first token, output tokens per second."""
     return {
-        "status": STATUS[evidence.circuit],
-        "uptime_last_5m": _per_cent(evidence.uptime_5m),
-        "uptime_last_30m": _per_cent(evidence.uptime_30m),
-        "uptime_last_1d": _per_cent(evidence.uptime_1d),
-        "pause": pause(evidence),
-        "latency_last_30m": _percentiles(evidence.latency_30m, 1_000),
-        "throughput_last_30m": _percentiles(evidence.throughput_30m, 1),
+        "status": STATUS[stats.circuit],
+        "uptime_last_5m": _per_cent(stats.uptime_5m),
+        "uptime_last_30m": _per_cent(stats.uptime_30m),
+        "uptime_last_1d": _per_cent(stats.uptime_1d),
+        "pause": pause(stats),
+        "latency_last_30m": _percentiles(stats.latency_30m, 1_000),
+        "throughput_last_30m": _percentiles(stats.throughput_30m, 1),
     }
 
 
-def pause(evidence: EndpointStats) -> Json | None:
+def pause(stats: EndpointStats) -> Json | None:
     """Return until when (Unix seconds) an endpoint is not called, and why."""
-    if evidence.pause is None:
+    if stats.pause is None:
         return None
-    return {"until": seconds(evidence.pause.until), "reason": evidence.pause.reason.value}
+    return {"until": seconds(stats.pause.until), "reason": stats.pause.reason.value}
 
 
 def _per_cent(share: float | None) -> float | None:
@@ -140,8 +140,8 @@ def provider(slug: str, name: str, pages: Pages, snapshot: Snapshot, *, availabl
     """Return a provider as GET /providers shows it; `pauses` are those of its models."""
     pauses = [
         {"model": model, **shown}
-        for (owner, model), evidence in sorted(snapshot.endpoints.items(), key=lambda each: each[0])
-        if owner == slug and (shown := pause(evidence)) is not None
+        for (owner, model), stats in sorted(snapshot.endpoints.items(), key=lambda each: each[0])
+        if owner == slug and (shown := pause(stats)) is not None
     ]
     return {
         "name": name,

@@ -165,8 +165,8 @@ _OPENNESS = {Circuit.CLOSED: 0.0, Circuit.HALF_OPEN: 0.5, Circuit.OPEN: 1.0}
 Known = Sequence[tuple[EndpointKey, EndpointStats]]
 
 
-def _is_disabled(key: EndpointKey, evidence: EndpointStats) -> bool:
-    return key[1] == WHOLE_PROVIDER and evidence.circuit is not Circuit.CLOSED
+def _is_disabled(key: EndpointKey, stats: EndpointStats) -> bool:
+    return key[1] == WHOLE_PROVIDER and stats.circuit is not Circuit.CLOSED
 
 
 def _uptimes(known: Known) -> Iterator[tuple[Sequence[str], float]]:

@@ -77,10 +77,10 @@ def _out(snapshot: Snapshot) -> list[dict[str, object]]:
         {
             "provider": provider,
             "model": None if model == WHOLE_PROVIDER else model,
-            "circuit": evidence.circuit.value,
-            "until": seconds(evidence.paused_until or None),
+            "circuit": stats.circuit.value,
+            "until": seconds(stats.paused_until or None),
         }
-        for (provider, model), evidence in sorted(shut.items(), key=lambda each: each[0])
+        for (provider, model), stats in sorted(shut.items(), key=lambda each: each[0])
         if model == WHOLE_PROVIDER or (provider, WHOLE_PROVIDER) not in shut
     ]
 

@@ -180,7 +180,7 @@ def _cache_discount(report: JobReport, cached: int) -> float | None:
     row = report.generation
     if not cached or row is None:
         return None
-    for place in routing.decode(report.payload.plan).places:
+    for place in routing.decode(report.payload.plan).steps:
         endpoint = place.endpoint
         if endpoint.key == (row.provider, row.model):
             full, read = endpoint.price.prompt, endpoint.price.cache_read

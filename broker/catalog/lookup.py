@@ -103,7 +103,7 @@ class Catalog:
         slugs: Sequence[str],
         operation: Operation = Operation.CHAT,
         also: Collection[str] = (),
-        needs: Requirements = NO_REQUIREMENTS,
+        requirements: Requirements = NO_REQUIREMENTS,
     ) -> dict[str, Sequence[Endpoint]]:
         """Return the endpoints of each slug that serve the operation.
 
@@ -113,7 +113,7 @@ class Catalog:
         that it may choose from is there too. `needs` decide which model `~author/family-latest` is.
         """
         named = [slug for slug in slugs if slug not in ROUTERS]
-        found = {slug: self._routed(slug, operation, also, needs) for slug in named}
+        found = {slug: self._routed(slug, operation, also, requirements) for slug in named}
         unknown = next((slug for slug, endpoints in found.items() if not endpoints), None)
         if unknown is not None:
             param = "model" if unknown == slugs[0] else "models"
@@ -175,9 +175,9 @@ class Catalog:
             raise UnknownModelError(self._unknown(name, None), param="model")
         return self.everything[slug]
 
-    def taking(self, needs: Collection[str], operation: Operation) -> list[str]:
+    def taking(self, requirements: Collection[str], operation: Operation) -> list[str]:
         """Return models that are known to take these input modalities; a few, first names first."""
-        wanted = frozenset(needs)
+        wanted = frozenset(requirements)
         return sorted(
             slug
             for slug, endpoints in self._choosable(operation, ()).items()
@@ -209,26 +209,30 @@ class Catalog:
         return provider is not None and native_batches.takes(provider.batches, operation)
 
     def _routed(
-        self, name: str, operation: Operation, also: Collection[str], needs: Requirements
+        self, name: str, operation: Operation, also: Collection[str], requirements: Requirements
     ) -> Sequence[Endpoint]:
         """Return the endpoints of a name, with or without a suffix that says how to route it."""
         if len(name) > LONGEST_NAME:
             return ()
         plain = split_variant(name)[0]
         if plain.startswith(LATEST):
-            slug = self._latest(plain, self.reachable(also), operation, needs)
+            slug = self._latest(plain, self.reachable(also), operation, requirements)
             return self._endpoints_of(slug, also) if slug else ()
         return self._endpoints_of(name, also) or self._endpoints_of(plain, also)
 
     def _latest(
-        self, name: str, offered: Mapping[str, Model], operation: Operation, needs: Requirements
+        self,
+        name: str,
+        offered: Mapping[str, Model],
+        operation: Operation,
+        requirements: Requirements,
     ) -> str | None:
         """Return the newest of a family that serves the request; the newest if none does."""
         family = name.removeprefix(LATEST)
         members = newest_first(family, offered)
         for slug in members:
             served = self._serving(offered[slug].endpoints, operation)
-            if any(suits(each, needs) for each in served):
+            if any(suits(each, requirements) for each in served):
                 return slug
         return next(iter(members or newest_first(family, self.everything)), None)
 

@@ -65,7 +65,7 @@ class LiveCredentials:
             slug: [each for each in keys if each.is_for(principal.api_key_id, principal.user_id)]
             for slug, keys in found.items()
         }
-        own = WorkspaceCredentials(mine, unlit=frozenset(mine) - self._lit)
+        own = WorkspaceCredentials(mine, unconfigured=frozenset(mine) - self._lit)
         return replace(principal, own_keys=own)
 
     def secret(self, credential_id: str) -> str | None:

@@ -13,7 +13,7 @@ from broker.jobs.reports import JobReport
 from broker.jobs.states import JobState
 from broker.money import usd
 from broker.pricing import listed
-from broker.routing import Plan, PlannedEndpoint
+from broker.routing import Plan, PlanStep
 
 
 def job(report: JobReport) -> Json:
@@ -37,7 +37,7 @@ def job(report: JobReport) -> Json:
 def plan(planned: Plan) -> Json:
     """How a job is routed: the places to try, in order, and who has none; prices per token."""
     return {
-        "plan": [_place(each) for each in planned.places],
+        "plan": [_place(each) for each in planned.steps],
         "routing": {
             "strategy": planned.strategy,
             "seed": planned.seed,
@@ -56,7 +56,7 @@ def plan(planned: Plan) -> Json:
     }
 
 
-def _place(planned: PlannedEndpoint) -> Json:
+def _place(planned: PlanStep) -> Json:
     endpoint = planned.endpoint
     return {
         "is_byok": endpoint.is_byok,
@@ -202,7 +202,7 @@ def _available(plan: Plan, place: int, served: tuple[str, str] | None) -> Json:
         "provider": endpoint.provider,
         "model": endpoint.model,
         "selected": endpoint.key == served,
-        "reason": plan.places[place].reason,
+        "reason": plan.steps[place].reason,
     }
 
 

@@ -104,7 +104,7 @@ def _moved(decision: Retry, place: int) -> Retry:
 
 def _otherwise(wish: Extension) -> Decision:
     job = wish.job
-    tried = Plan(job.plan.places[: job.position + 1])
+    tried = Plan(job.plan.steps[: job.position + 1])
     return decide(replace(job, plan=tried), wish.failure, wish.now)
 
 

@@ -21,7 +21,7 @@ LIKELY_OUTPUT = 0.25  # of the context, where the body names no max_tokens
 CUT = "\n…\n"
 
 
-def is_asked(body: Json, context_length: int | None) -> bool:
+def is_requested(body: Json, context_length: int | None) -> bool:
     """Tell whether a body may be compressed for an endpoint with this context."""
     settings = plugins.find(body.get("plugins"), plugins.CONTEXT_COMPRESSION)
     if settings is not None:

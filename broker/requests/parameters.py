@@ -42,7 +42,7 @@ PREFERRED = frozenset({"tools", "tool_choice", "response_format", "verbosity"})
 """OpenRouter's soft preference: endpoints that lack one of these come last."""
 
 
-def asked(body: Json) -> frozenset[str]:
+def parameters_of(body: Json) -> frozenset[str]:
     """Return the parameters that a body sets."""
     return frozenset(
         [FIELDS[field] for field, value in body.items() if field in FIELDS and value is not None]

@@ -60,7 +60,7 @@ def most_input_tokens(sent: Sent, native_model: str) -> int:
     )
 
 
-def asked_output_tokens(body: Json, *, likely: int) -> int:
+def requested_output_tokens(body: Json, *, likely: int) -> int:
     """Return the output tokens of a call: those it asks for, else those that are likely."""
     return (output_limit(body) or likely) * answers(body)
 

@@ -22,7 +22,7 @@ from broker.routing.classifier import classify
 from broker.routing.fields import MAX_MODELS, requested_models
 from broker.routing.filters import Exclusion, suits
 from broker.routing.planning import ORDINARY, RoutingContext, RoutingRequest, plan
-from broker.routing.plans import Plan, PlannedEndpoint, decode, encode
+from broker.routing.plans import Plan, PlanStep, decode, encode
 from broker.routing.preferences import NO_PREFERENCES, Preferences, Sort, options, preferences
 from broker.routing.requirements import NO_REQUIREMENTS, Requirements
 
@@ -34,7 +34,7 @@ __all__ = [
     "ROUTERS",
     "Exclusion",
     "Plan",
-    "PlannedEndpoint",
+    "PlanStep",
     "Preferences",
     "Requirements",
     "RoutingContext",

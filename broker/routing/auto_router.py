@@ -13,7 +13,7 @@ from broker.completion import Json
 from broker.providers.endpoints import Endpoint
 from broker.requests.plugins import AUTO_ROUTER, PARETO_ROUTER
 from broker.routing import fields
-from broker.routing.candidates import Assessor, duration, expected_cost
+from broker.routing.candidates import Assessor, duration, estimate_cost
 from broker.routing.filters import Exclusion, Filter, passes, sift
 from broker.routing.preferences import Sort
 
@@ -66,10 +66,10 @@ def auto_options(body: Json, task: str) -> AutoOptions:
     given |= {
         name: (plugin[name], where + name) for name in SETTINGS if plugin.get(name) is not None
     }
-    wishes: Json = {"task": task}
+    choice: Json = {"task": task}
     for name, (value, field) in given.items():
-        wishes |= _read(name, value, field)
-    return AutoOptions(**wishes)
+        choice |= _read(name, value, field)
+    return AutoOptions(**choice)
 
 
 def _plugin(plugins: Any) -> Json:
@@ -121,7 +121,7 @@ class Router:
     """One router at work on one request."""
 
     kind: str  # auto, free or pareto-code
-    wishes: AutoOptions
+    choice: AutoOptions
     fits: Fits
     assessor: Assessor
     conditions: Sequence[Filter]
@@ -133,18 +133,18 @@ class Router:
     ) -> tuple[list[str], Json, list[Exclusion]]:
         """Return slugs, best first, what is told of the choice, and who could not be chosen."""
         options, excluded = self._options(served)
-        ranked, why = self._ranked(options)
+        ranked, why = self._rank(options)
         ranked.sort(key=lambda option: option.health)  # stable: what fails now goes last
         picks = [option.slug for option in ranked[:MOST_CHOICES]]
-        told = {
+        note = {
             "router": self.kind,
-            "task": self.wishes.task,
+            "task": self.choice.task,
             "considered": len(options),
             "chosen": picks[:1],
             "fallbacks": picks[1:],
             "why": why,
         }
-        return picks, told, excluded
+        return picks, note, excluded
 
     def _options(
         self, served: Mapping[str, Sequence[Endpoint]]
@@ -160,16 +160,16 @@ class Router:
     def _choosable(self, served: Mapping[str, Sequence[Endpoint]]) -> list[str]:
         """Return the models that may be chosen: rated ones, unless a caller names others."""
         if self.kind == FREE:
-            return [slug for slug in served if self.wishes.allows(slug)]
+            return [slug for slug in served if self.choice.allows(slug)]
         if self.kind == PARETO:
-            least = self.wishes.least_code
+            least = self.choice.least_code
             good = [slug for slug in served if self.fits.get(slug, {}).get("code", 0.0) >= least]
-            return [slug for slug in good if self.wishes.allows(slug)]
-        if not self.wishes.allowed:
-            rated = [slug for slug in self.fits if slug in served and self.wishes.allows(slug)]
+            return [slug for slug in good if self.choice.allows(slug)]
+        if not self.choice.allowed:
+            rated = [slug for slug in self.fits if slug in served and self.choice.allows(slug)]
             if rated:
                 return rated
-        return [slug for slug in served if self.wishes.allows(slug)]
+        return [slug for slug in served if self.choice.allows(slug)]
 
     def _option(self, slug: str, endpoints: Sequence[Endpoint]) -> Option | None:
         """Judge a model by the cheapest of its endpoints that can serve this and work now.
@@ -191,7 +191,7 @@ class Router:
         cost, health = best
         return Option(
             slug,
-            self.fits.get(slug, {}).get(self.wishes.task, UNRATED),
+            self.fits.get(slug, {}).get(self.choice.task, UNRATED),
             None if cost == UNPRICED else cost,
             self._seconds(endpoints) if self.sort in SPEED else None,
             health,
@@ -199,20 +199,20 @@ class Router:
 
     def _costs(self, slug: str, endpoints: Sequence[Endpoint]) -> list[float]:
         """Return what the request costs at each endpoint; who names no price comes last."""
-        needs, warm = self.assessor.needs, self.assessor.warm.get(slug)
-        inputs, outputs = needs.input_tokens, needs.likely_output
-        if warm is None:
-            costs = [expected_cost(each.price, inputs, outputs) for each in endpoints]
+        requirements, affinity = self.assessor.requirements, self.assessor.affinity.get(slug)
+        inputs, outputs = requirements.input_tokens, requirements.likely_output
+        if affinity is None:
+            costs = [estimate_cost(each.price, inputs, outputs) for each in endpoints]
         else:
             costs = [
-                expected_cost(each.price, inputs, outputs, warm=each.provider == warm)
+                estimate_cost(each.price, inputs, outputs, cached=each.provider == affinity)
                 for each in endpoints
             ]
         return [UNPRICED if cost is None else cost for cost in costs]
 
     def _seconds(self, endpoints: Sequence[Endpoint]) -> float | None:
         """Return how long the fastest endpoint that can serve the request takes."""
-        outputs, known = self.assessor.needs.likely_output, self.assessor.snapshot
+        outputs, known = self.assessor.requirements.likely_output, self.assessor.snapshot
         times = (
             duration(known.of(*each.key), outputs)
             for each in endpoints
@@ -220,7 +220,7 @@ class Router:
         )
         return min((time for time in times if time is not None), default=None)
 
-    def _ranked(self, options: Sequence[Option]) -> tuple[list[Option], str]:
+    def _rank(self, options: Sequence[Option]) -> tuple[list[Option], str]:
         by_cost = sorted(options, key=_cost)
         if self.kind == FREE:
             shuffled = list(by_cost)
@@ -232,8 +232,8 @@ class Router:
             return by_cost, "the cheapest that can serve it"
         if self.sort in SPEED:
             return _by_speed(options), "the fastest that can serve it"
-        why = f"the best at {self.wishes.task} among those of {self.wishes.cost_tier} cost"
-        return _by_fit(by_cost, self.wishes.cost_tier), why
+        why = f"the best at {self.choice.task} among those of {self.choice.cost_tier} cost"
+        return _by_fit(by_cost, self.choice.cost_tier), why
 
 
 _first = itemgetter(0)

@@ -16,23 +16,23 @@ from redis.exceptions import RedisError
 from broker.completion import Json, Usage
 
 IDLE_SECONDS = 600
-NOTHING_WARM: Mapping[str, str] = {}
+NO_AFFINITY: Mapping[str, str] = {}
 
 
 def key(workspace_id: str, body: Json) -> str | None:
     """Return where a body's conversation is remembered; None where nothing tells it from others."""
-    told = _session(body) or _beginning(body)
-    digest = _digest(workspace_id, told) if told else None
+    identity = _session(body) or _beginning(body)
+    digest = _digest(workspace_id, identity) if identity else None
     return f"waybill:warm:{digest.hex()}" if digest else None
 
 
-def seed(batch_id: str, body: Json) -> int:
+def session_seed(batch_id: str, body: Json) -> int:
     """Return the dice of a batch's line: those of one session fall alike, to share its cache.
 
     Lines are planned before any of them has an answer to remember. 0: the line names no session.
     """
-    told = _session(body)
-    digest = _digest(batch_id, told) if told else None
+    identity = _session(body)
+    digest = _digest(batch_id, identity) if identity else None
     return int.from_bytes(digest[:4]) if digest else 0
 
 
@@ -40,9 +40,9 @@ def _session(body: Json) -> Any:
     return body.get("session_id") or body.get("prompt_cache_key")
 
 
-def _digest(owner: str, told: Any) -> bytes | None:
+def _digest(owner: str, identity: Any) -> bytes | None:
     try:
-        name = orjson.dumps([owner, told], option=orjson.OPT_SORT_KEYS)
+        name = orjson.dumps([owner, identity], option=orjson.OPT_SORT_KEYS)
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         return None
     return hashlib.sha256(name).digest()[:16]
@@ -55,7 +55,7 @@ def may_know(body: Json) -> bool:
     return any(each.get("role") == "assistant" for each in _messages(body))
 
 
-def is_warm(usage: Usage, request: bytes) -> bool:
+def used_cache(usage: Usage, request: bytes) -> bool:
     """Tell whether an answer used or filled a cache, or its caller named a session."""
     return bool(usage.cache_read or usage.cache_write) or b'"session_id"' in request
 
@@ -68,13 +68,13 @@ async def find(redis: Redis, workspace_id: str, body: Json) -> Mapping[str, str]
     """Return {model slug: provider} of the endpoint that knows this conversation, if any does."""
     name = key(workspace_id, body) if may_know(body) else None
     if name is None:
-        return NOTHING_WARM
+        return NO_AFFINITY
     try:
         found: Any = await redis.get(name)
     except (RedisError, OSError):
-        return NOTHING_WARM
+        return NO_AFFINITY
     if not found:
-        return NOTHING_WARM
+        return NO_AFFINITY
     provider, _, model = found.decode().partition(" ")
     return {model: provider}
 
@@ -82,9 +82,9 @@ async def find(redis: Redis, workspace_id: str, body: Json) -> Mapping[str, str]
 def _beginning(body: Json) -> Any:
     """Return what a conversation keeps: its first instruction and its first other message."""
     messages = _messages(body)
-    told = [each for each in messages if each.get("role") in ("system", "developer")][:1]
+    identity = [each for each in messages if each.get("role") in ("system", "developer")][:1]
     other = [each for each in messages if each.get("role") not in ("system", "developer")][:1]
-    return [*told, *other] if other else None
+    return [*identity, *other] if other else None
 
 
 def _messages(body: Json) -> list[Json]:

@@ -54,13 +54,13 @@ SIGNS: dict[str, tuple[re.Pattern[str], ...]] = {
 }
 
 
-def classify(body: Json, needs: Requirements) -> str:
+def classify(body: Json, requirements: Requirements) -> str:
     """Return the kind of task that a body most looks like."""
-    if needs.modalities & {"image", "video"}:
+    if requirements.modalities & {"image", "video"}:
         return "vision"
-    if needs.input_tokens >= LONG_TOKENS:
+    if requirements.input_tokens >= LONG_TOKENS:
         return "long_context"
-    if "tools" in needs.must:
+    if "tools" in requirements.must:
         return "tools"
     text = newest_text(body)[:LOOKED_AT]
     scores = {kind: sum(bool(sign.search(text)) for sign in signs) for kind, signs in SIGNS.items()}

@@ -22,7 +22,7 @@ class Filter:
 
     code: str
     field: str  # of the request
-    wants: str
+    wanted: str
     keeps: Callable[[Endpoint], bool]
     fault: Callable[[Endpoint], str] = lambda _: ""  # what an endpoint has instead, in words
 
@@ -60,47 +60,49 @@ def passes(endpoint: Endpoint, filters: Sequence[Filter]) -> bool:
     return all(each.keeps(endpoint) for each in filters)
 
 
-def suits(endpoint: Endpoint, needs: Requirements) -> bool:
+def suits(endpoint: Endpoint, requirements: Requirements) -> bool:
     """Tell whether an endpoint is known to take a request's input and to give its output."""
-    takes = needs.modalities <= (endpoint.input_modalities or frozenset())
-    return takes and passes(endpoint, list(_of_requirements(needs)))
+    takes = requirements.modalities <= (endpoint.input_modalities or frozenset())
+    return takes and passes(endpoint, list(_of_requirements(requirements)))
 
 
-def filters(needs: Requirements, wishes: Preferences) -> list[Filter]:
+def filters(requirements: Requirements, preferences: Preferences) -> list[Filter]:
     """Return the conditions that this request makes; most make one or two."""
-    if wishes is NO_PREFERENCES:
-        return list(_of_requirements(needs))
-    return [*_of_requirements(needs), *_of_preferences(needs, wishes)]
+    if preferences is NO_PREFERENCES:
+        return list(_of_requirements(requirements))
+    return [*_of_requirements(requirements), *_of_preferences(requirements, preferences)]
 
 
-def named(endpoint: Endpoint, slug: str) -> bool:
+def matches(endpoint: Endpoint, slug: str) -> bool:
     """Tell whether a provider's slug means this endpoint; `slug/fp8` means one build of it."""
     provider, _, build = slug.partition("/")
     return provider == endpoint.provider and (not build or build == endpoint.quantization)
 
 
-def _of_requirements(needs: Requirements) -> Iterator[Filter]:
-    if needs.modalities:
-        wants = f"{_words(needs.modalities)} input"
-        yield Filter("modality", "messages", wants, lambda each: each.takes(needs.modalities))
-    if needs.outputs:
-        wants = f"{_words(needs.outputs)} output"
+def _of_requirements(requirements: Requirements) -> Iterator[Filter]:
+    if requirements.modalities:
+        wanted = f"{_words(requirements.modalities)} input"
+        yield Filter(
+            "modality", "messages", wanted, lambda each: each.takes(requirements.modalities)
+        )
+    if requirements.outputs:
+        wanted = f"{_words(requirements.outputs)} output"
         yield Filter(
             "output_modality",
             "modalities",
-            wants,
-            lambda each: needs.outputs <= each.output_modalities,
+            wanted,
+            lambda each: requirements.outputs <= each.output_modalities,
         )
-    if needs.input_tokens:
-        wants = f"a context of about {needs.input_tokens:,} tokens"
+    if requirements.input_tokens:
+        wanted = f"a context of about {requirements.input_tokens:,} tokens"
         yield Filter(
             "context_length",
             "messages",
-            wants,
-            lambda each: _holds(each.context_length, needs),
+            wanted,
+            lambda each: _holds(each.context_length, requirements),
             lambda each: f"holds {each.context_length:,}",
         )
-    if (most := needs.output_tokens) is not None:
+    if (most := requirements.output_tokens) is not None:
         yield Filter(
             "max_completion_tokens",
             "max_tokens",
@@ -108,14 +110,14 @@ def _of_requirements(needs: Requirements) -> Iterator[Filter]:
             lambda each: each.max_completion_tokens is None or each.max_completion_tokens >= most,
             lambda each: f"gives {each.max_completion_tokens:,}",
         )
-    for parameter in sorted(needs.must):
+    for parameter in sorted(requirements.must):
         yield _supporting(parameter)
 
 
-def _holds(context_length: int | None, needs: Requirements) -> bool:
-    if context_length is None or context_length <= needs.shortened_up_to:
+def _holds(context_length: int | None, requirements: Requirements) -> bool:
+    if context_length is None or context_length <= requirements.shortened_up_to:
         return True
-    return context_length * ESTIMATE_MARGIN >= needs.input_tokens
+    return context_length * ESTIMATE_MARGIN >= requirements.input_tokens
 
 
 def _supporting(parameter: str) -> Filter:
@@ -125,39 +127,39 @@ def _supporting(parameter: str) -> Filter:
     )
 
 
-def _of_preferences(needs: Requirements, wishes: Preferences) -> Iterator[Filter]:
-    yield from _of_providers(wishes)
-    if wishes.require_parameters:
-        wants = f"support of {_words(needs.parameters)}"
+def _of_preferences(requirements: Requirements, preferences: Preferences) -> Iterator[Filter]:
+    yield from _of_providers(preferences)
+    if preferences.require_parameters:
+        wanted = f"support of {_words(requirements.parameters)}"
         yield Filter(
             "require_parameters",
             "provider.require_parameters",
-            wants,
-            lambda each: not each.lacks(needs.parameters),
-            lambda each: f"lacks {_words(each.lacks(needs.parameters))}",
+            wanted,
+            lambda each: not each.lacks(requirements.parameters),
+            lambda each: f"lacks {_words(each.lacks(requirements.parameters))}",
         )
-    if not wishes.data_collection:
+    if not preferences.data_collection:
         yield Filter(
             "data_policy:training",
             "provider.data_collection",
             "a provider that is known not to train on what it is sent",
             lambda each: not each.data_policy.collects,
         )
-    if wishes.zdr:
+    if preferences.zdr:
         yield Filter(
             "data_policy:zdr",
             "provider.zdr",
             "a provider that keeps nothing it is sent",
             lambda each: each.data_policy.zdr,
         )
-    if wishes.distillable:
+    if preferences.distillable:
         yield Filter(
             "distillable",
             "provider.enforce_distillable_text",
             "a model whose text may train others (`distillable = true` in waybill.toml says so)",
             lambda each: each.distillable,
         )
-    if (builds := wishes.quantizations) is not None:
+    if (builds := preferences.quantizations) is not None:
         yield Filter(
             "quantization",
             "provider.quantizations",
@@ -165,37 +167,37 @@ def _of_preferences(needs: Requirements, wishes: Preferences) -> Iterator[Filter
             lambda each: (each.quantization or "unknown") in builds,
             lambda each: each.quantization or "unknown",
         )
-    if wishes.max_price:
+    if preferences.max_price:
         yield Filter(
             "max_price",
             "provider.max_price",
-            f"a price of at most {_dollars(wishes)}",
-            lambda each: not _too_expensive(each.price, wishes),
-            lambda each: _too_expensive(each.price, wishes) or "",
+            f"a price of at most {_dollars(preferences)}",
+            lambda each: not _too_expensive(each.price, preferences),
+            lambda each: _too_expensive(each.price, preferences) or "",
         )
 
 
-def _of_providers(wishes: Preferences) -> Iterator[Filter]:
-    if (only := wishes.only) is not None:
+def _of_providers(preferences: Preferences) -> Iterator[Filter]:
+    if (only := preferences.only) is not None:
         yield Filter(
             "allowed_providers",
             "provider.only",
             f"a provider among {_words(only)}",
-            lambda each: any(named(each, slug) for slug in only),
+            lambda each: any(matches(each, slug) for slug in only),
         )
-    if wishes.ignore:
+    if preferences.ignore:
         yield Filter(
             "ignored_providers",
             "provider.ignore",
-            f"a provider other than {_words(wishes.ignore)}",
-            lambda each: not any(named(each, slug) for slug in wishes.ignore),
+            f"a provider other than {_words(preferences.ignore)}",
+            lambda each: not any(matches(each, slug) for slug in preferences.ignore),
         )
-    if wishes.order and not wishes.allow_fallbacks:
+    if preferences.order and not preferences.allow_fallbacks:
         yield Filter(
             "allowed_providers",
             "provider.order",
-            f"a provider among {_words(wishes.order)} (provider.allow_fallbacks is false)",
-            lambda each: any(named(each, slug) for slug in wishes.order),
+            f"a provider among {_words(preferences.order)} (provider.allow_fallbacks is false)",
+            lambda each: any(matches(each, slug) for slug in preferences.order),
         )
 
 
@@ -203,19 +205,21 @@ FREE = Filter("free", "model", "an endpoint that is free", lambda each: each.pri
 """What the suffix `:free` asks for."""
 
 
-def _too_expensive(price: Price, wishes: Preferences) -> str | None:
+def _too_expensive(price: Price, preferences: Preferences) -> str | None:
     """Return what of a price is above the most that was allowed."""
     if price.as_stated:
         return "tells its price afterwards"
-    for name, most in wishes.max_price.items():
+    for name, most in preferences.max_price.items():
         asked = getattr(price, name) or 0
         if asked > most:
             return f"{usd_text(asked)} USD for {name}"
     return None
 
 
-def _dollars(wishes: Preferences) -> str:
-    return ", ".join(f"{usd_text(most)} USD for {name}" for name, most in wishes.max_price.items())
+def _dollars(preferences: Preferences) -> str:
+    return ", ".join(
+        f"{usd_text(most)} USD for {name}" for name, most in preferences.max_price.items()
+    )
 
 
 def _words(names: Iterable[str]) -> str:
@@ -228,7 +232,7 @@ SHOWN = 5  # endpoints named by a message
 
 def refuse(
     models: Sequence[str],
-    needs: Requirements,
+    requirements: Requirements,
     conditions: Sequence[Filter],
     excluded: Sequence[Exclusion],
 ) -> NoReturn:
@@ -244,12 +248,12 @@ def refuse(
     failed = [each for each in (*conditions, FREE) if each.code in codes]
     last = failed[-1]  # those who failed here had passed the rest
     if codes == {MODALITY} and last.field == "messages":
-        raise ModalityError(models, needs.modalities)
+        raise ModalityError(models, requirements.modalities)
     raise NoEndpointError(
         f"No endpoint of {', '.join(models)} fits this request: "
-        f"{'; '.join(_told(each, excluded) for each in failed)}.",
+        f"{'; '.join(_describe(each, excluded) for each in failed)}.",
         param=last.field,
-        metadata={"availability": _filtered(models, excluded, last)},
+        metadata={"availability": _constraint(models, excluded, last)},
     )
 
 
@@ -263,23 +267,23 @@ def refuse_choice(router: str, count: int) -> NoReturn:
     )
 
 
-def _told(condition: Filter, excluded: Sequence[Exclusion]) -> str:
+def _describe(condition: Filter, excluded: Sequence[Exclusion]) -> str:
     """Say what a condition asks for, whom that leaves out, and what they have instead."""
     out = [each for each in excluded if each.code == condition.code]
     shown = [f"{each.provider} ({each.detail})" if each.detail else each.provider for each in out]
     if len(shown) > SHOWN:
         shown[SHOWN:] = [f"{len(out) - SHOWN} more"]
     whom = " and ".join(each for each in (", ".join(shown[:-1]), shown[-1]) if each)
-    return f"{condition.field} asks for {condition.wants}, which leaves out {whom}"
+    return f"{condition.field} asks for {condition.wanted}, which leaves out {whom}"
 
 
-def _filtered(models: Sequence[str], excluded: Sequence[Exclusion], last: Filter) -> Json:
+def _constraint(models: Sequence[str], excluded: Sequence[Exclusion], last: Filter) -> Json:
     codes = list(dict.fromkeys(each.code for each in excluded))
     private = all(code.startswith("data_policy:") for code in codes)
     return _availability("privacy_restricted" if private else "constraint_filtered", models) | {
         "affected_providers": list(dict.fromkeys(each.provider for each in excluded)),
         "excluded_by": codes,
-        "constraint": {"field": last.field, "detail": last.wants},
+        "constraint": {"field": last.field, "detail": last.wanted},
     }
 
 

@@ -47,7 +47,7 @@ def takes(api: str | None, operation: Operation) -> bool:
     return api is not None and operation in BATCHED.get(api, ())
 
 
-def columns(body: Json, plan: Plan, *, patience_ms: int | None, least_ms: int) -> NativeColumns:
+def columns(body: Json, plan: Plan, *, time_left_ms: int | None, least_ms: int) -> NativeColumns:
     """Return the columns of a job that goes into the native lane; none for one that does not.
 
     `patience_ms` is how far away the deadline is that the caller named, if one was: with
@@ -61,13 +61,15 @@ def columns(body: Json, plan: Plan, *, patience_ms: int | None, least_ms: int) -
             'A provider\'s batch does not stream: leave out `stream` or `service_tier: "batch"`.',
             param="stream",
         )
-    patient = patience_ms is not None and patience_ms >= least_ms and _prefers_cheapest(body)
-    if not (asked or patient) or body.get("stream"):
+    is_low_priority = (
+        time_left_ms is not None and time_left_ms >= least_ms and _prefers_cheapest(body)
+    )
+    if not (asked or is_low_priority) or body.get("stream"):
         return {}
-    place = _place(plan)
-    if place is None:
+    step = _native_step(plan)
+    if step is None:
         return {}
-    return {"lane": NATIVE_LANE, "position": place, "provider": plan[place].provider}
+    return {"lane": NATIVE_LANE, "position": step, "provider": plan[step].provider}
 
 
 def _prefers_cheapest(body: Json) -> bool:
@@ -75,11 +77,11 @@ def _prefers_cheapest(body: Json) -> bool:
     return isinstance(provider, dict) and provider.get("prefer") == "cheapest"
 
 
-def _place(plan: Plan) -> int | None:
+def _native_step(plan: Plan) -> int | None:
     """Return the first place of the first model whose provider batches this operation."""
-    for place in range(len(plan)):
-        if plan[place].model != plan[0].model:
+    for step in range(len(plan)):
+        if plan[step].model != plan[0].model:
             return None
-        if plan[place].batched:
-            return place
+        if plan[step].batched:
+            return step
     return None

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from broker.providers.endpoint_stats import EndpointStats, Percentiles
 from broker.routing.candidates import Candidate, duration, latency, reliability, throughput
-from broker.routing.filters import named
+from broker.routing.filters import matches
 from broker.routing.preferences import Sort
 from broker.routing.requirements import Requirements
 
@@ -26,9 +26,9 @@ FREE_SHARE = 0.01
 """What is free counts as this part of the dearest price."""
 
 
-def shares(candidates: Sequence[Candidate], needs: Requirements) -> list[float]:
+def shares(candidates: Sequence[Candidate], requirements: Requirements) -> list[float]:
     """Return each candidate's share of the traffic; together they are 1."""
-    weights = [price**-2 for price in _adjusted_prices(candidates, needs)]
+    weights = [price**-2 for price in _adjusted_prices(candidates, requirements)]
     least = max(weights) * EXPLORATION
     raised = [max(weight, least) for weight in weights]
     total = sum(raised)
@@ -46,17 +46,17 @@ class Seed:
 
         (An exponential clock with each weight as its rate: Efraimidis and Spirakis, 2006.)
         """
-        dice = Random(self.seed)  # noqa: S311  # it spreads load, and must be repeatable
-        return [-math.log(1.0 - dice.random()) / weight for weight in weights]
+        random = Random(self.seed)  # noqa: S311  # it spreads load, and must be repeatable
+        return [-math.log(1.0 - random.random()) / weight for weight in weights]
 
 
-def _adjusted_prices(candidates: Sequence[Candidate], needs: Requirements) -> list[float]:
+def _adjusted_prices(candidates: Sequence[Candidate], requirements: Requirements) -> list[float]:
     costs = _costs(candidates)
-    times = [duration(each.evidence, needs.likely_output) for each in candidates]
+    times = [duration(each.stats, requirements.likely_output) for each in candidates]
     known = [time for time in times if time is not None]
     typical = max(median(known), 0.001) if known else 1.0
     return [
-        cost * _slowness(time, typical) * _trouble(each.evidence)
+        cost * _slowness(time, typical) * _unreliability(each.stats)
         for cost, time, each in zip(costs, times, candidates, strict=True)
     ]
 
@@ -74,9 +74,9 @@ def _slowness(time: float | None, typical: float) -> float:
     return 1.0 if time is None else float(max(time / typical, 0.01) ** SPEED_WEIGHT)
 
 
-def _trouble(evidence: EndpointStats) -> float:
-    chance = max(reliability(evidence), 0.05)
-    return float(chance**-FAILURE_WEIGHT * (1.0 + evidence.rate_limited_5m))
+def _unreliability(stats: EndpointStats) -> float:
+    chance = max(reliability(stats), 0.05)
+    return float(chance**-FAILURE_WEIGHT * (1.0 + stats.rate_limited_5m))
 
 
 Placed: TypeAlias = tuple[Candidate, str]
@@ -94,10 +94,10 @@ class Ranking:
     reasons: Sequence[str]
 
 
-def ordered(
+def order(
     candidates: Sequence[Candidate],
-    needs: Requirements,
-    dice: Seed,
+    requirements: Requirements,
+    seed: Seed,
     *,
     sort: Sort | None,
     names: Sequence[str] = (),
@@ -105,8 +105,8 @@ def ordered(
     """Order candidates: those that may be called, then as named, then as fit, then by ranking."""
     if len(candidates) == 1:
         only = candidates[0]
-        return [(only, _told("the only endpoint", only))]
-    ranking = _ranking(candidates, needs, dice, sort, names)
+        return [(only, _with_doubts("the only endpoint", only))]
+    ranking = _ranking(candidates, requirements, seed, sort, names)
     positions = [_position(each, names) for each in candidates]
     keys = [
         (each.health, position, each.lacking, each.unmet, key)
@@ -116,27 +116,29 @@ def ordered(
         f"named in provider.order, {_ordinal(position)}" if position < len(names) else reason
         for position, reason in zip(positions, ranking.reasons, strict=True)
     ]
-    places = sorted(range(len(candidates)), key=keys.__getitem__)
-    placed = [(candidates[n], _told(reasons[n], candidates[n])) for n in places]
-    return _warm_first(placed) if sort is None and not names else placed
+    order_of = sorted(range(len(candidates)), key=keys.__getitem__)
+    placed = [(candidates[n], _with_doubts(reasons[n], candidates[n])) for n in order_of]
+    return _put_cached_first(placed) if sort is None and not names else placed
 
 
 def _ranking(
     candidates: Sequence[Candidate],
-    needs: Requirements,
-    dice: Seed,
+    requirements: Requirements,
+    seed: Seed,
     sort: Sort | None,
     names: Sequence[str],
 ) -> Ranking:
     if sort is None and names:
         sort = Sort.PRICE  # whoever names providers has turned the balancing off
-    return _SORTED[sort](candidates) if sort is not None else _balanced(candidates, needs, dice)
+    return (
+        _SORTED[sort](candidates) if sort is not None else _by_share(candidates, requirements, seed)
+    )
 
 
-def _balanced(candidates: Sequence[Candidate], needs: Requirements, dice: Seed) -> Ranking:
-    weights = shares(candidates, needs)
+def _by_share(candidates: Sequence[Candidate], requirements: Requirements, seed: Seed) -> Ranking:
+    weights = shares(candidates, requirements)
     return Ranking(
-        dice.draw(weights),
+        seed.draw(weights),
         [f"drawn with a share of {weight:.0%} by price, speed and uptime" for weight in weights],
     )
 
@@ -146,7 +148,7 @@ def _by_price(candidates: Sequence[Candidate]) -> Ranking:
     costs = [each.cost or 0.0 for each in candidates]
     return Ranking(
         [
-            (not priced, cost, not each.warm)
+            (not priced, cost, not each.is_cached)
             for priced, cost, each in zip(known, costs, candidates, strict=True)
         ],
         [
@@ -157,16 +159,16 @@ def _by_price(candidates: Sequence[Candidate]) -> Ranking:
 
 
 def _by_throughput(candidates: Sequence[Candidate]) -> Ranking:
-    speeds = [throughput(each.evidence) for each in candidates]
-    return _measured(candidates, speeds, "throughput", "tokens/s", most_first=True)
+    speeds = [throughput(each.stats) for each in candidates]
+    return _by_median(candidates, speeds, "throughput", "tokens/s", most_first=True)
 
 
 def _by_latency(candidates: Sequence[Candidate]) -> Ranking:
-    waits = [latency(each.evidence) for each in candidates]
-    return _measured(candidates, waits, "latency", "s to the first token", most_first=False)
+    waits = [latency(each.stats) for each in candidates]
+    return _by_median(candidates, waits, "latency", "s to the first token", most_first=False)
 
 
-def _measured(
+def _by_median(
     candidates: Sequence[Candidate],
     measures: Sequence[Percentiles | None],
     what: str,
@@ -193,7 +195,7 @@ def _measured(
 def _by_quality(candidates: Sequence[Candidate]) -> Ranking:
     fast = _by_throughput(candidates).keys
     precisions = [_precision(each.endpoint.quantization) for each in candidates]
-    chances = [reliability(each.evidence) for each in candidates]
+    chances = [reliability(each.stats) for each in candidates]
     return Ranking(
         list(zip((-each for each in precisions), (-each for each in chances), fast, strict=True)),
         [
@@ -218,27 +220,30 @@ _SORTED: dict[Sort, Callable[[Sequence[Candidate]], Ranking]] = {
 
 
 def _position(candidate: Candidate, names: Sequence[str]) -> int:
-    found = (n for n, slug in enumerate(names) if named(candidate.endpoint, slug))
+    found = (n for n, slug in enumerate(names) if matches(candidate.endpoint, slug))
     return next(found, len(names))
 
 
-def _warm_first(placed: list[Placed]) -> list[Placed]:
+def _put_cached_first(placed: list[Placed]) -> list[Placed]:
     """Put the endpoint that remembers the conversation first, while nobody is cheaper."""
-    warm = next((each for each, _ in placed if each.warm), None)
-    if warm is None or warm.health or warm.cost is None:
+    cached = next((each for each, _ in placed if each.is_cached), None)
+    if cached is None or cached.health or cached.cost is None:
         return placed
     rivals = [
         each.cost
         for each, _ in placed
-        if each is not warm and not each.health and each.rank == warm.rank
+        if each is not cached and not each.health and each.rank == cached.rank
     ]
-    if any(cost is not None and cost < warm.cost for cost in rivals):
+    if any(cost is not None and cost < cached.cost for cost in rivals):
         return placed
-    others = [each for each in placed if each[0] is not warm]
-    return [(warm, _told("it remembers this conversation, and nobody is cheaper", warm)), *others]
+    others = [each for each in placed if each[0] is not cached]
+    return [
+        (cached, _with_doubts("it remembers this conversation, and nobody is cheaper", cached)),
+        *others,
+    ]
 
 
-def _told(reason: str, candidate: Candidate) -> str:
+def _with_doubts(reason: str, candidate: Candidate) -> str:
     return "; ".join((reason, *candidate.doubts))
 
 

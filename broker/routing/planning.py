@@ -10,9 +10,9 @@ from broker.providers.endpoints import Endpoint
 from broker.routing.auto_router import ANY_CHOICE, ROUTERS, AutoOptions, Fits, Router
 from broker.routing.auto_router import FREE as FREE_ROUTER
 from broker.routing.candidates import PROBE_EVERY, Assessor, Candidate
-from broker.routing.filters import FREE, Exclusion, filters, named, refuse, refuse_choice, sift
-from broker.routing.ordering import Seed, ordered
-from broker.routing.plans import Plan, PlannedEndpoint
+from broker.routing.filters import FREE, Exclusion, filters, matches, refuse, refuse_choice, sift
+from broker.routing.ordering import Seed, order
+from broker.routing.plans import Plan, PlanStep
 from broker.routing.preferences import (
     NO_PREFERENCES,
     SORTS,
@@ -23,7 +23,7 @@ from broker.routing.preferences import (
 )
 from broker.routing.requirements import NO_REQUIREMENTS, Requirements
 
-MOST_PLACES = 12
+MAX_STEPS = 12
 """How many endpoints of one model a plan holds: more than a job has attempts."""
 
 
@@ -32,7 +32,7 @@ class RoutingRequest:
     """What is asked for: models, first choice first, what the request needs, what is preferred."""
 
     models: Sequence[str]
-    needs: Requirements = NO_REQUIREMENTS
+    requirements: Requirements = NO_REQUIREMENTS
     preferences: Preferences = NO_PREFERENCES
     choice: AutoOptions = ANY_CHOICE  # where a router is asked to choose the model
 
@@ -42,7 +42,9 @@ class RoutingContext:
     """What a plan depends on besides what was asked."""
 
     snapshot: Snapshot = NO_SNAPSHOT
-    warm: Mapping[str, str] = field(default_factory=dict)  # model slug → provider that remembers
+    affinity: Mapping[str, str] = field(
+        default_factory=dict
+    )  # model slug → provider that remembers
     seed: int = 0
     fits: Fits = field(default_factory=dict)  # how well models do tasks
 
@@ -59,9 +61,9 @@ class _Group:
 
 
 def plan(
-    ask: RoutingRequest,
+    request: RoutingRequest,
     endpoints: Mapping[str, Sequence[Endpoint]],
-    circumstances: RoutingContext = ORDINARY,
+    context: RoutingContext = ORDINARY,
 ) -> Plan:
     """Return the endpoints that may serve `ask`, in the order to try them.
 
@@ -69,79 +71,82 @@ def plan(
     router (`waybill/auto`) what it may choose from; a fallback model that nobody serves is passed
     over. The same arguments give the same plan. Raises NoEndpointError that says what left nothing.
     """
-    chosen = _chosen(ask, endpoints, circumstances)
-    groups, excluded = _groups(ask, chosen, endpoints, circumstances)
+    chosen = _choose_models(request, endpoints, context)
+    groups, excluded = _groups(request, chosen, endpoints, context)
     excluded += chosen.excluded
     if not groups:
-        refuse(ask.models, ask.needs, filters(ask.needs, ask.preferences), excluded)
-    places: list[PlannedEndpoint] = []
-    dice = Seed(circumstances.seed)
+        refuse(
+            request.models,
+            request.requirements,
+            filters(request.requirements, request.preferences),
+            excluded,
+        )
+    steps: list[PlanStep] = []
+    seed = Seed(context.seed)
     for group in groups:
-        names = ask.preferences.order
-        placed = ordered(group.candidates, ask.needs, dice, sort=group.sort, names=names)
-        kept = _room(ask.preferences)
-        places += [
-            PlannedEndpoint(each.endpoint, _reason(each, why)) for each, why in placed[:kept]
-        ]
-        excluded += [_beyond(each.endpoint, ask.preferences) for each, _ in placed[kept:]]
+        names = request.preferences.order
+        placed = order(group.candidates, request.requirements, seed, sort=group.sort, names=names)
+        kept = _max_steps(request.preferences)
+        steps += [PlanStep(each.endpoint, _reason(each, why)) for each, why in placed[:kept]]
+        excluded += [_beyond(each.endpoint, request.preferences) for each, _ in placed[kept:]]
     return Plan(
-        places=places,
+        steps=steps,
         excluded=tuple(excluded),
-        strategy=_strategy(groups[0].sort, ask.preferences),
-        seed=circumstances.seed,
-        notes=tuple(_notes(ask.preferences, endpoints)),
-        choice=chosen.told,
+        strategy=_strategy(groups[0].sort, request.preferences),
+        seed=context.seed,
+        notes=tuple(_notes(request.preferences, endpoints)),
+        choice=chosen.note,
     )
 
 
-class _Chosen(NamedTuple):
+class _ModelChoice(NamedTuple):
     """The models to plan for, and what a router has to say of its part in them."""
 
     models: Sequence[str]
-    told: Json | None = None
+    note: Json | None = None
     excluded: Sequence[Exclusion] = ()
     free: bool = False  # nothing may cost
 
 
-def _chosen(
-    ask: RoutingRequest, endpoints: Mapping[str, Sequence[Endpoint]], circumstances: RoutingContext
-) -> _Chosen:
+def _choose_models(
+    request: RoutingRequest, endpoints: Mapping[str, Sequence[Endpoint]], context: RoutingContext
+) -> _ModelChoice:
     """Put a router's choices in its place."""
-    place = next((n for n, name in enumerate(ask.models) if name in ROUTERS), None)
-    if place is None:
-        return _Chosen(ask.models)
-    named = [name for name in ask.models if name not in ROUTERS]
-    kind = ROUTERS[ask.models[place]]
-    conditions = filters(ask.needs, ask.preferences)
+    position = next((n for n, name in enumerate(request.models) if name in ROUTERS), None)
+    if position is None:
+        return _ModelChoice(request.models)
+    named = [name for name in request.models if name not in ROUTERS]
+    kind = ROUTERS[request.models[position]]
+    conditions = filters(request.requirements, request.preferences)
     is_free = kind == FREE_ROUTER
     router = Router(
         kind=kind,
-        wishes=ask.choice,
-        fits=circumstances.fits,
-        assessor=_assessor(ask, circumstances),
+        choice=request.choice,
+        fits=context.fits,
+        assessor=_assessor(request, context),
         conditions=[*conditions, FREE] if is_free else conditions,
-        sort=ask.preferences.sort,
-        seed=circumstances.seed,
+        sort=request.preferences.sort,
+        seed=context.seed,
     )
     others = dict(endpoints)
-    for name in ask.models:
+    for name in request.models:
         others.pop(name, None)
-    picks, told, excluded = router.choose(others)
+    picks, note, excluded = router.choose(others)
     if not (picks or named or excluded):
-        refuse_choice(ask.models[place], len(others))
-    models = [*named[:place], *picks, *named[place:]]
-    return _Chosen(models, told, excluded, is_free)
+        refuse_choice(request.models[position], len(others))
+    models = [*named[:position], *picks, *named[position:]]
+    return _ModelChoice(models, note, excluded, is_free)
 
 
 def _groups(
-    ask: RoutingRequest,
-    chosen: _Chosen,
+    request: RoutingRequest,
+    chosen: _ModelChoice,
     endpoints: Mapping[str, Sequence[Endpoint]],
-    circumstances: RoutingContext,
+    context: RoutingContext,
 ) -> tuple[list[_Group], list[Exclusion]]:
     """Return who may serve, in groups that are ordered one after the other, and who may not."""
-    assessor = _assessor(ask, circumstances)
-    conditions = filters(ask.needs, ask.preferences)
+    assessor = _assessor(request, context)
+    conditions = filters(request.requirements, request.preferences)
     conditions += [FREE] if chosen.free else []
     groups: list[_Group] = []
     excluded: list[Exclusion] = []
@@ -152,18 +157,22 @@ def _groups(
         kept, stopped = sift(served, own)
         excluded += stopped
         if kept:
-            sort = SORTS.get(variant, ask.preferences.sort) if variant else ask.preferences.sort
+            sort = (
+                SORTS.get(variant, request.preferences.sort)
+                if variant
+                else request.preferences.sort
+            )
             groups.append(_Group(sort, [assessor.candidate(each, rank) for each in kept]))
-    return _joined(groups) if ask.preferences.across_models else groups, excluded
+    return _join(groups) if request.preferences.across_models else groups, excluded
 
 
-def _assessor(ask: RoutingRequest, circumstances: RoutingContext) -> Assessor:
+def _assessor(request: RoutingRequest, context: RoutingContext) -> Assessor:
     return Assessor(
-        ask.needs,
-        ask.preferences,
-        circumstances.snapshot,
-        circumstances.warm,
-        probing=circumstances.seed % PROBE_EVERY == 0,
+        request.requirements,
+        request.preferences,
+        context.snapshot,
+        context.affinity,
+        probing=context.seed % PROBE_EVERY == 0,
     )
 
 
@@ -174,7 +183,7 @@ def _variant(name: str, served: Sequence[Endpoint]) -> Variant | None:
     return split_variant(name)[1]
 
 
-def _joined(groups: list[_Group]) -> list[_Group]:
+def _join(groups: list[_Group]) -> list[_Group]:
     """Put all models' candidates together, to be ordered as the first model's are."""
     return [
         replace(first, candidates=[each for group in groups for each in group.candidates])
@@ -182,13 +191,13 @@ def _joined(groups: list[_Group]) -> list[_Group]:
     ]
 
 
-def _room(wishes: Preferences) -> int:
+def _max_steps(preferences: Preferences) -> int:
     """Return how many endpoints of a group may be tried."""
-    return MOST_PLACES if wishes.allow_fallbacks or wishes.order else 1
+    return MAX_STEPS if preferences.allow_fallbacks or preferences.order else 1
 
 
-def _beyond(endpoint: Endpoint, wishes: Preferences) -> Exclusion:
-    code = "beyond_places" if wishes.allow_fallbacks else "no_fallbacks"
+def _beyond(endpoint: Endpoint, preferences: Preferences) -> Exclusion:
+    code = "beyond_places" if preferences.allow_fallbacks else "no_fallbacks"
     return Exclusion(endpoint.provider, endpoint.model, code)
 
 
@@ -197,20 +206,20 @@ def _reason(candidate: Candidate, why: str) -> str:
     return f"{model}, {why}"
 
 
-def _strategy(sort: Sort | None, wishes: Preferences) -> str:
-    if wishes.order:
+def _strategy(sort: Sort | None, preferences: Preferences) -> str:
+    if preferences.order:
         return "order"
     return "balanced" if sort is None else sort.value
 
 
-def _notes(wishes: Preferences, endpoints: Mapping[str, Sequence[Endpoint]]) -> Iterator[str]:
+def _notes(preferences: Preferences, endpoints: Mapping[str, Sequence[Endpoint]]) -> Iterator[str]:
     """Say which names in the preferences meant nobody: a misspelt one would go unnoticed."""
     for field_name, slugs in (
-        ("order", wishes.order),
-        ("only", wishes.only or ()),
-        ("ignore", wishes.ignore),
-        ("options", wishes.options),
+        ("order", preferences.order),
+        ("only", preferences.only or ()),
+        ("ignore", preferences.ignore),
+        ("options", preferences.options),
     ):
         for slug in sorted(slugs):
-            if not any(named(each, slug) for served in endpoints.values() for each in served):
+            if not any(matches(each, slug) for served in endpoints.values() for each in served):
                 yield f"provider.{field_name}: {slug} serves none of these models here"

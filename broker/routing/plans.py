@@ -12,7 +12,7 @@ from broker.routing.filters import Exclusion
 
 
 @dataclass(frozen=True, slots=True)
-class PlannedEndpoint:
+class PlanStep:
     """A place in a plan, with the reason for it."""
 
     endpoint: Endpoint
@@ -23,7 +23,7 @@ class PlannedEndpoint:
 class Plan:
     """The endpoints a job tries, in order. Never empty."""
 
-    places: Sequence[PlannedEndpoint]
+    steps: Sequence[PlanStep]
     excluded: Sequence[Exclusion] = ()
     strategy: str = "balanced"  # what ordered the places
     seed: int = 0  # of the dice: the same request, evidence and seed give the same plan
@@ -31,22 +31,22 @@ class Plan:
     choice: Json | None = None  # an auto router's: what it saw, chose, and why
 
     def __getitem__(self, position: int) -> Endpoint:
-        return self.places[position].endpoint
+        return self.steps[position].endpoint
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.steps)
 
     def keeping(self, kept: Sequence[int], code: str) -> "Plan":
         """Return the plan with these places only; `code` says why the others have none."""
-        left = [each for n, each in enumerate(self.places) if n not in kept]
+        left = [each for n, each in enumerate(self.steps) if n not in kept]
         out = (Exclusion(each.endpoint.provider, each.endpoint.model, code) for each in left)
-        return replace(self, places=[self.places[n] for n in kept], excluded=(*self.excluded, *out))
+        return replace(self, steps=[self.steps[n] for n in kept], excluded=(*self.excluded, *out))
 
     def next_model(self, position: int) -> int | None:
         """Return the first later place that serves another model, if there is one."""
         model = self[position].model
-        later = range(position + 1, len(self.places))
-        return next((place for place in later if self[place].model != model), None)
+        later = range(position + 1, len(self.steps))
+        return next((step for step in later if self[step].model != model), None)
 
 
 MOST_EXCLUSIONS = 50
@@ -55,39 +55,39 @@ MOST_EXCLUSIONS = 50
 
 def encode(planned: Plan) -> bytes:
     """A plan as the JSON that is stored with its job; `decode` reads it back."""
-    told: Json = {
-        "places": [_place(each) for each in planned.places],
+    details: Json = {
+        "places": [_encode_step(each) for each in planned.steps],
         "strategy": planned.strategy,
         "seed": planned.seed,
     }
     if planned.excluded:
-        told["excluded"] = [
+        details["excluded"] = [
             (each.provider, each.model, each.code, each.detail)
             for each in planned.excluded[:MOST_EXCLUSIONS]
         ]
     if planned.notes:
-        told["notes"] = planned.notes
+        details["notes"] = planned.notes
     if planned.choice:
-        told["choice"] = planned.choice
-    return orjson.dumps(told)
+        details["choice"] = planned.choice
+    return orjson.dumps(details)
 
 
 def decode(stored: bytes) -> Plan:
     """Read back what `encode` wrote: what an attempt needs, prices as they were quoted."""
-    told = orjson.loads(stored)
-    if isinstance(told, list):  # the places alone, as they were stored before 2026-11-25
-        told = {"places": told}
+    details = orjson.loads(stored)
+    if isinstance(details, list):  # the places alone, as they were stored before 2026-11-25
+        details = {"places": details}
     return Plan(
-        places=[_recalled(place) for place in told["places"]],
-        excluded=tuple(Exclusion(*each) for each in told.get("excluded", ())),
-        strategy=told.get("strategy", "price"),
-        seed=told.get("seed", 0),
-        notes=tuple(told.get("notes", ())),
-        choice=told.get("choice"),
+        steps=[_read_step(step) for step in details["places"]],
+        excluded=tuple(Exclusion(*each) for each in details.get("excluded", ())),
+        strategy=details.get("strategy", "price"),
+        seed=details.get("seed", 0),
+        notes=tuple(details.get("notes", ())),
+        choice=details.get("choice"),
     )
 
 
-def _place(planned: PlannedEndpoint) -> Json:
+def _encode_step(planned: PlanStep) -> Json:
     endpoint = planned.endpoint
     return {
         "provider": endpoint.provider,
@@ -99,18 +99,18 @@ def _place(planned: PlannedEndpoint) -> Json:
     }
 
 
-def _recalled(place: Json) -> PlannedEndpoint:
+def _read_step(step: Json) -> PlanStep:
     endpoint = Endpoint(
-        provider=place["provider"],
-        model=place["model"],
-        native=place["native_model"],
-        price=Price.recalled(place["price"]),
-        context_length=place.get("context_length"),
-        input_modalities=_set(place.get("input_modalities")),
-        supported_parameters=_set(place.get("supported_parameters")),
-        credential=place.get("credential"),
+        provider=step["provider"],
+        model=step["model"],
+        native=step["native_model"],
+        price=Price.recalled(step["price"]),
+        context_length=step.get("context_length"),
+        input_modalities=_set(step.get("input_modalities")),
+        supported_parameters=_set(step.get("supported_parameters")),
+        credential=step.get("credential"),
     )
-    return PlannedEndpoint(endpoint, place["reason"])
+    return PlanStep(endpoint, step["reason"])
 
 
 def _facts(endpoint: Endpoint) -> Json:
@@ -118,12 +118,12 @@ def _facts(endpoint: Endpoint) -> Json:
         "input_modalities": endpoint.input_modalities,
         "supported_parameters": endpoint.supported_parameters,
     }
-    told: Json = {name: sorted(known) for name, known in facts.items() if known is not None}
+    details: Json = {name: sorted(known) for name, known in facts.items() if known is not None}
     if endpoint.credential is not None:
-        told["credential"] = endpoint.credential
+        details["credential"] = endpoint.credential
     if endpoint.context_length is not None:
-        told["context_length"] = endpoint.context_length
-    return told
+        details["context_length"] = endpoint.context_length
+    return details
 
 
 def _set(words: Sequence[str] | None) -> frozenset[str] | None:

@@ -75,10 +75,10 @@ NO_PREFERENCES = Preferences()
 
 def preferences(body: Json) -> Preferences:
     """Read a body's wishes. Raises InvalidRequestError that names the field."""
-    wishes = _provider(body.get("provider"))
-    wishes |= _route(body.get("route"), wishes)
-    wishes |= _strategy(body.get("routing"), wishes)
-    return Preferences(**wishes) if wishes else NO_PREFERENCES
+    found = _provider(body.get("provider"))
+    found |= _route(body.get("route"), found)
+    found |= _strategy(body.get("routing"), found)
+    return Preferences(**found) if found else NO_PREFERENCES
 
 
 def options(body: Json, provider: str) -> Json:
@@ -94,25 +94,25 @@ def options(body: Json, provider: str) -> Json:
 def _provider(value: Any) -> Json:
     if value is None:
         return {}
-    wishes: Json = {}
+    found: Json = {}
     for name, given in fields.table(value, "provider", _READERS).items():
         if given is not None:
-            wishes |= _READERS[name](given, f"provider.{name}")
-    return wishes
+            found |= _READERS[name](given, f"provider.{name}")
+    return found
 
 
-def _route(value: Any, wishes: Json) -> Json:
+def _route(value: Any, found: Json) -> Json:
     """`route: sort` is the old way to write `partition: none`."""
-    if value == "sort" and "across_models" not in wishes:
+    if value == "sort" and "across_models" not in found:
         return {"across_models": True}
     return {}
 
 
-def _strategy(value: Any, wishes: Json) -> Json:
+def _strategy(value: Any, found: Json) -> Json:
     if value is None:
         return {}
     strategy = fields.table(value, "routing", ("strategy",)).get("strategy")
-    if strategy is None or "sort" in wishes:
+    if strategy is None or "sort" in found:
         return {}
     return {"sort": STRATEGIES[fields.word(strategy, "routing.strategy", STRATEGIES)]}
 
@@ -130,13 +130,13 @@ def _sort(value: Any, where: str) -> Json:
     if not isinstance(value, dict):
         return {"sort": Sort(fields.word(value, where, list(Sort)))}
     given = fields.table(value, where, ("by", "partition"))
-    wishes: Json = {}
+    found: Json = {}
     if given.get("by") is not None:
-        wishes["sort"] = Sort(fields.word(given["by"], f"{where}.by", list(Sort)))
+        found["sort"] = Sort(fields.word(given["by"], f"{where}.by", list(Sort)))
     if given.get("partition") is not None:
         partition = fields.word(given["partition"], f"{where}.partition", PARTITIONS)
-        wishes["across_models"] = partition == "none"
-    return wishes
+        found["across_models"] = partition == "none"
+    return found
 
 
 def _cutoffs(value: Any, where: str) -> dict[str, float]:

@@ -54,7 +54,7 @@ READABLE = ("application/pdf", "application/json", "application/xml")
 
 def requirements_of(body: Json) -> Requirements:
     """Return what a body needs of an endpoint."""
-    asked = parameters.asked(body)
+    asked = parameters.parameters_of(body)
     return Requirements(
         modalities=modalities(body),
         outputs=_outputs(body),
@@ -75,10 +75,10 @@ def _outputs(body: Json) -> frozenset[str]:
 
 def _shortened_up_to(body: Json) -> int:
     """Return the largest context that a prompt which is too long for it is shortened to."""
-    if context_compression.is_asked(body, sys.maxsize):
+    if context_compression.is_requested(body, sys.maxsize):
         return sys.maxsize
     small = context_compression.SMALL_CONTEXT
-    return small if context_compression.is_asked(body, small) else 0
+    return small if context_compression.is_requested(body, small) else 0
 
 
 def _must(body: Json, asked: frozenset[str]) -> frozenset[str]:
@@ -102,7 +102,7 @@ def modalities(body: Json) -> frozenset[str]:
     if not parts:
         return frozenset()
     parser = read_file_parser(body.get("plugins"))
-    return frozenset(need for part in parts if (need := _need(part, parser)))
+    return frozenset(need for part in parts if (need := _modality(part, parser)))
 
 
 def media_parts(body: Json) -> Iterator[Json]:
@@ -115,7 +115,7 @@ def media_parts(body: Json) -> Iterator[Json]:
                 yield part
 
 
-def _need(part: Json, parser: FileParser) -> str | None:
+def _modality(part: Json, parser: FileParser) -> str | None:
     modality = MEDIA_PARTS[part["type"]]
     if modality != "file":
         return modality

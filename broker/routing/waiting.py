@@ -61,7 +61,7 @@ def best_step(
         for other in range(len(plan))
         if other != position and other not in closed
     ]
-    soonest = min(others, key=lambda place: (place.at, place.position), default=here)
+    soonest = min(others, key=lambda step: (step.at, step.position), default=here)
     return soonest if soonest.at + WORTH_MOVING_MS <= here.at else here
 
 

@@ -11,7 +11,7 @@ from itertools import groupby
 from broker.errors import NoEndpointError
 from broker.providers.endpoints import Endpoint
 from broker.routing.filters import Exclusion
-from broker.routing.plans import Plan, PlannedEndpoint
+from broker.routing.plans import Plan, PlanStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class WorkspaceCredentials:
     by_provider: Mapping[str, Sequence[WorkspaceCredential]] = field(
         default_factory=dict
     )  # in their order
-    unlit: frozenset[str] = frozenset()  # providers for which the installation has no key
+    unconfigured: frozenset[str] = frozenset()  # providers for which the installation has no key
 
     @property
     def providers(self) -> frozenset[str]:
@@ -67,7 +67,7 @@ class WorkspaceCredentials:
         """Whether the installation's key may serve this caller here."""
         keys = self.by_provider.get(endpoint.provider, ())
         ruled_out = any(each.rules_out_shared(endpoint.model) for each in keys)
-        return endpoint.provider not in self.unlit and not ruled_out
+        return endpoint.provider not in self.unconfigured and not ruled_out
 
     def serving(self, endpoint: Endpoint) -> list[WorkspaceCredential]:
         """Return the keys that may call this endpoint, in the order to try them."""
@@ -92,7 +92,7 @@ def restrict_choice(
     if not own.by_provider:
         return served
     return {
-        slug: each if slug in named else [place for place in each if own.may_call(place)]
+        slug: each if slug in named else [step for step in each if own.may_call(step)]
         for slug, each in served.items()
     }
 
@@ -104,38 +104,36 @@ def plan_credentials(plan: Plan, own: WorkspaceCredentials) -> Plan:
     """
     if not own.by_provider:
         return plan
-    places: list[PlannedEndpoint] = []
-    for _, group in groupby(plan.places, key=lambda each: each.endpoint.model):
-        ways = [way for place in group for way in _ways(place, own)]
+    steps: list[PlanStep] = []
+    for _, group in groupby(plan.steps, key=lambda each: each.endpoint.model):
+        ways = [way for step in group for way in _ways(step, own)]
         ways.sort(key=lambda way: way[0])  # stable: the plan's order within each rank
-        places += [place for _, place in ways]
+        steps += [step for _, step in ways]
     excluded = tuple(
         Exclusion(each.endpoint.provider, each.endpoint.model, "byok_required")
-        for each in plan.places
+        for each in plan.steps
         if not own.may_call(each.endpoint)
     )
-    if not places:
+    if not steps:
         names = ", ".join(sorted({each.provider for each in excluded}))
         raise NoEndpointError(
             f"Only the workspace's own keys may be used with {names}, and none of them is enabled "
             "and allowed for this model: see GET /api/v1/byok.",
             param="model",
         )
-    if places[0].endpoint.is_byok:  # a provider's batch is made with our key
-        places = [replace(each, endpoint=replace(each.endpoint, batched=False)) for each in places]
-    return replace(plan, places=places, excluded=(*plan.excluded, *excluded))
+    if steps[0].endpoint.is_byok:  # a provider's batch is made with our key
+        steps = [replace(each, endpoint=replace(each.endpoint, batched=False)) for each in steps]
+    return replace(plan, steps=steps, excluded=(*plan.excluded, *excluded))
 
 
 FIRST, SHARED, LAST = range(3)
 
 
-def _ways(
-    place: PlannedEndpoint, own: WorkspaceCredentials
-) -> Iterator[tuple[int, PlannedEndpoint]]:
+def _ways(step: PlanStep, own: WorkspaceCredentials) -> Iterator[tuple[int, PlanStep]]:
     """Yield the ways to call an endpoint: its rank, and the place."""
-    for key in own.serving(place.endpoint):
-        endpoint = replace(place.endpoint, credential=key.id, batched=False)
-        reason = f"{place.reason}, with your key {key.name}"
-        yield LAST if key.is_fallback else FIRST, PlannedEndpoint(endpoint, reason)
-    if own.allows_shared(place.endpoint):
-        yield SHARED, place
+    for key in own.serving(step.endpoint):
+        endpoint = replace(step.endpoint, credential=key.id, batched=False)
+        reason = f"{step.reason}, with your key {key.name}"
+        yield LAST if key.is_fallback else FIRST, PlanStep(endpoint, reason)
+    if own.allows_shared(step.endpoint):
+        yield SHARED, step

@@ -19,7 +19,7 @@ from pydantic_settings import (
 )
 
 from broker.security.redaction import learn
-from broker.settings.errors import near, told
+from broker.settings.errors import message_of, near
 from broker.settings.groups import (
     Calls,
     Files,
@@ -112,7 +112,7 @@ def load() -> Settings:
         _refuse_unknown_tables(path)
         return Settings()
     except ValidationError as error:
-        raise _wrong(path, [told(problem) for problem in error.errors()]) from None
+        raise _wrong(path, [message_of(problem) for problem in error.errors()]) from None
     except SettingsError as error:  # a variable that is to be JSON
         raise _wrong(path, [str(error)]) from None
     except ValueError as error:  # TOML that does not parse

@@ -53,11 +53,11 @@ ROWS: Mapping[str, type[BaseModel]] = {
 """What the tables of waybill.toml hold."""
 
 
-def told(problem: Mapping[str, Any]) -> str:
+def message_of(problem: Mapping[str, Any]) -> str:
     """Say what is wrong and where, from one of Pydantic's `errors()`."""
     place: Sequence[int | str] = problem["loc"]
     where = ".".join(map(str, place)) + ": " if place else ""
-    return where + _said(problem, place)
+    return where + _message(problem, place)
 
 
 def near(name: str, known: Collection[str]) -> str:
@@ -66,7 +66,7 @@ def near(name: str, known: Collection[str]) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def _said(problem: Mapping[str, Any], place: Sequence[int | str]) -> str:
+def _message(problem: Mapping[str, Any], place: Sequence[int | str]) -> str:
     kind, context = problem["type"], problem.get("ctx", {})
     if kind == "string_pattern_mismatch":
         return SHAPES[context["pattern"]]

@@ -62,7 +62,7 @@ def prepare(
     native = native_batches.columns(
         body,
         plan,
-        patience_ms=None if wish.deadline is None else wish.deadline - now,
+        time_left_ms=None if wish.deadline is None else wish.deadline - now,
         least_ms=int(settings.native_batch_min_deadline_seconds * 1000),
     )
     places = (0, native.get("position", 0))

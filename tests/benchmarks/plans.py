@@ -23,20 +23,20 @@ FILLING = 5_000
 def main() -> None:
     catalog = world()
     spread = Percentiles(30, 40, 50, 60)
-    evidence = {
+    stats = {
         (each.provider, each.model): EndpointStats(
             0.99, 0.99, 0.99, 100, spread, spread, spread, spread
         )
         for served in catalog.values()
         for each in served
     }
-    circumstances = RoutingContext(Snapshot(evidence), seed=7)
+    context = RoutingContext(Snapshot(stats), seed=7)
     say(f"{sum(map(len, catalog.values())):,} endpoints of {len(catalog):,} models")
     for size in SIZES:
         ask = RoutingRequest([f"bench/{size}"], NEEDS)
-        plan = routing.plan(ask, catalog, circumstances)
+        plan = routing.plan(ask, catalog, context)
         stored = routing.encode(plan)
-        planning = microseconds(lambda ask=ask: routing.plan(ask, catalog, circumstances))
+        planning = microseconds(lambda ask=ask: routing.plan(ask, catalog, context))
         encoding = microseconds(lambda plan=plan: routing.encode(plan))
         decoding = microseconds(lambda stored=stored: routing.decode(stored))
         say(
@@ -44,7 +44,7 @@ def main() -> None:
             f"decode {decoding:5.1f} µs, {len(stored):,} bytes"
         )
     fits = {slug: {"chat": 0.9} for slug in list(catalog)[:100]}
-    choosing = RoutingContext(Snapshot(evidence), seed=7, fits=fits)
+    choosing = RoutingContext(Snapshot(stats), seed=7, fits=fits)
     for what, sort in (("by fit", None), ("by price", Sort.PRICE), ("by speed", Sort.THROUGHPUT)):
         ask = RoutingRequest(["waybill/auto"], NEEDS, Preferences(sort=sort))
         say(

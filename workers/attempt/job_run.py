@@ -40,7 +40,7 @@ def _shortened(body: Json, job: ClaimedJob) -> Json:
     """Return a chat's body without its middle, where it is too long and may be compressed."""
     room = job.endpoint.context_length
     is_chat = job.operation is Operation.CHAT
-    if not is_chat or not context_compression.is_asked(body, room):
+    if not is_chat or not context_compression.is_requested(body, room):
         return body
     return context_compression.compressed(body, room)
 

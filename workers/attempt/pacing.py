@@ -96,7 +96,7 @@ def expect(context: WorkerContext, permit: Permit, body: Json) -> None:
     """Count what a request will probably use, where the provider's tokens are limited."""
     if context.pacer.counts_tokens(permit.provider):
         likely = context.settings.likely_completion_tokens
-        asked = token_estimates.asked_output_tokens(body, likely=likely)
+        asked = token_estimates.requested_output_tokens(body, likely=likely)
         context.pacer.recount(
             permit, token_estimates.estimate_input_tokens(body) + min(asked, likely)
         )

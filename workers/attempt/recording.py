@@ -112,7 +112,7 @@ def _facts(job: ClaimedJob) -> Json:
 
 def _remember(context: WorkerContext, job: ClaimedJob, usage: Usage) -> None:
     """Note which endpoint's cache knows this conversation now: told with the job's end."""
-    if not cache_affinity.is_warm(usage, job.request):
+    if not cache_affinity.used_cache(usage, job.request):
         return
     key = cache_affinity.key(job.workspace_id, orjson.loads(job.request))
     if key is not None:

@@ -84,7 +84,7 @@ class History:
     def tried_lately(self, now: int) -> set[EndpointKey]:
         return self._endpoints(MOMENTS, MOMENTS.starts(now))
 
-    def evidence(self, now: int) -> dict[EndpointKey, EndpointStats]:
+    def stats(self, now: int) -> dict[EndpointKey, EndpointStats]:
         """Return what is known by counts: made anew where they changed, or a window moved on."""
         written = (MINUTES.open(now), HOURS.open(now))
         if written != self._written:
@@ -157,7 +157,7 @@ def _stats(sums: _Sums) -> EndpointStats:
 
 
 def with_circuits(
-    evidence: Mapping[EndpointKey, EndpointStats],
+    stats: Mapping[EndpointKey, EndpointStats],
     circuits: Mapping[EndpointKey, Breaker],
     pauses: Mapping[EndpointKey, Pause],
     in_flight: Mapping[EndpointKey, int],
@@ -167,11 +167,11 @@ def with_circuits(
 
     A disabled credential opens the circuits of all its provider's endpoints that are known.
     """
-    told = dict(evidence)
+    told = dict(stats)
     disabled = {provider for provider, model in circuits if model == WHOLE_PROVIDER}
-    theirs = {endpoint for endpoint in evidence if endpoint[0] in disabled} if disabled else set()
+    theirs = {endpoint for endpoint in stats if endpoint[0] in disabled} if disabled else set()
     for endpoint in {*circuits, *pauses, *in_flight, *theirs}:
-        known = evidence.get(endpoint, NOTHING_KNOWN)
+        known = stats.get(endpoint, NOTHING_KNOWN)
         asked = replace(known, in_flight=in_flight.get(endpoint, 0))
         pause = pauses.get(endpoint)
         if pause is not None and pause.until > now:

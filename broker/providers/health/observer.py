@@ -70,12 +70,12 @@ class Observer:
         now: int,
     ) -> Snapshot:
         """Return all that is known now. In a thread: thousands of endpoints take a while."""
-        evidence = dict(self._history.evidence(now))
+        stats = dict(self._history.stats(now))
         for endpoint, breaker in known.items():
-            if breaker.since and endpoint in evidence:
+            if breaker.since and endpoint in stats:
                 seen = self._history.recovered(endpoint, now, since=breaker.since)
-                evidence[endpoint] = replace(evidence[endpoint], since_recovery=seen)
-        return Snapshot(history.with_circuits(evidence, known, paused, in_flight, now), now)
+                stats[endpoint] = replace(stats[endpoint], since_recovery=seen)
+        return Snapshot(history.with_circuits(stats, known, paused, in_flight, now), now)
 
     async def _run(self) -> None:
         while True:

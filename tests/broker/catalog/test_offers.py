@@ -21,7 +21,7 @@ from broker.providers.vendors import vendors
 from broker.requests import operations
 from broker.requests.operations import Interface, Operation, gives
 from broker.routing import RoutingContext, RoutingRequest
-from broker.routing.requirements import requirements_of as needs_of
+from broker.routing.requirements import requirements_of as requirements_in
 from broker.settings import ModelRow, Settings
 from broker.settings.rows import InterfaceName
 
@@ -205,15 +205,17 @@ def chat(model, media=(), **more):
 @given(ROUTED, st.sets(st.sampled_from([*MEDIA])), st.sets(st.sampled_from([*DEMANDS])))
 def test_a_router_chooses_only_what_takes_the_request(everywhere, router, media, demands):
     body = chat(router, media, **{name: DEMANDS[name] for name in demands})
-    needs = needs_of(body)
-    served = everywhere.endpoints([router], needs=needs)
+    requirements = requirements_in(body)
+    served = everywhere.endpoints([router], requirements=requirements)
     try:
         plan = routing.plan(
-            RoutingRequest([router], needs), served, RoutingContext(seed=3, fits=catalog.task_fit())
+            RoutingRequest([router], requirements),
+            served,
+            RoutingContext(seed=3, fits=catalog.task_fit()),
         )
     except NoEndpointError:
         return
-    for place in plan.places:
+    for place in plan.steps:
         endpoint, model = place.endpoint, everywhere.models[place.endpoint.model]
         assert media <= (endpoint.input_modalities or {"text"})
         assert media <= set(model.input_modalities)
@@ -232,10 +234,12 @@ def test_a_router_chooses_among_models_that_serve_the_operation(everywhere, oper
 
 
 def test_a_drawing_model_is_chosen_where_an_image_is_asked_for(everywhere):
-    needs = needs_of(chat("waybill/auto", modalities=["text", "image"]))
-    served = everywhere.endpoints(["waybill/auto"], needs=needs)
-    plan = routing.plan(RoutingRequest(["waybill/auto"], needs), served, RoutingContext(seed=1))
-    assert all("image" in place.endpoint.output_modalities for place in plan.places)
+    requirements = requirements_in(chat("waybill/auto", modalities=["text", "image"]))
+    served = everywhere.endpoints(["waybill/auto"], requirements=requirements)
+    plan = routing.plan(
+        RoutingRequest(["waybill/auto"], requirements), served, RoutingContext(seed=1)
+    )
+    assert all("image" in place.endpoint.output_modalities for place in plan.steps)
 
 
 @pytest.mark.parametrize(
@@ -244,10 +248,10 @@ def test_a_drawing_model_is_chosen_where_an_image_is_asked_for(everywhere):
 )
 def test_a_fallback_that_gives_no_text_has_no_place_in_the_plan_of_a_chat(openai, other):
     body = chat("openai/gpt-4o", models=[other])
-    needs = needs_of(body)
-    served = openai.endpoints(["openai/gpt-4o", other], needs=needs)
-    plan = routing.plan(RoutingRequest(["openai/gpt-4o", other], needs), served)
-    assert [place.endpoint.model for place in plan.places] == ["openai/gpt-4o"]
+    requirements = requirements_in(body)
+    served = openai.endpoints(["openai/gpt-4o", other], requirements=requirements)
+    plan = routing.plan(RoutingRequest(["openai/gpt-4o", other], requirements), served)
+    assert [place.endpoint.model for place in plan.steps] == ["openai/gpt-4o"]
 
 
 def test_a_model_of_another_kind_is_refused_with_what_it_serves_and_others_that_do(openai):
@@ -295,7 +299,7 @@ def test_a_name_that_no_model_can_have_is_refused_before_any_search(openai, leng
 
 def latest(found, body):
     name = body["model"]
-    [endpoint, *_] = found.endpoints([name], needs=needs_of(body))[name]
+    [endpoint, *_] = found.endpoints([name], requirements=requirements_in(body))[name]
     return endpoint.model
 
 

@@ -61,8 +61,8 @@ def test_keys_are_tried_in_the_order_in_which_they_came(database, caller, keep):
     ids = [keep().id, keep().id, keep("openai").id]
     mine = live(database).armed(caller).own_keys
     assert [key.id for key in mine.by_provider["anthropic"]] == ids[:2]
-    assert mine.unlit == {"anthropic", "openai"}
-    assert live(database, lit={"openai"}).armed(caller).own_keys.unlit == {"anthropic"}
+    assert mine.unconfigured == {"anthropic", "openai"}
+    assert live(database, lit={"openai"}).armed(caller).own_keys.unconfigured == {"anthropic"}
     rows, total = database.read_now(credentials.page, CredentialFilter({caller.workspace_id}))
     assert ([row.id for row in rows], total) == (ids, 3)
 

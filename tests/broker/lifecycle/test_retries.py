@@ -17,7 +17,7 @@ from broker.lifecycle.retries import (
     backoff_ceiling,
     decide,
 )
-from broker.routing import Plan, PlannedEndpoint
+from broker.routing import Plan, PlanStep
 from tests.factories import make_endpoint
 
 # places 0 and 1 serve the same model, place 2 another
@@ -25,7 +25,7 @@ PLACES = [("alpha", "m/one"), ("beta", "m/one"), ("alpha", "m/two")]
 
 
 def plan_of(length):
-    return Plan([PlannedEndpoint(make_endpoint(*place), "why") for place in PLACES[:length]])
+    return Plan([PlanStep(make_endpoint(*place), "why") for place in PLACES[:length]])
 
 
 def fails(type_=Type.RATE_LIMIT_EXCEEDED, outcome=Outcome.REJECTED, retry_after=None):

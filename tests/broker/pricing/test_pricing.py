@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from broker.completion import Completion, Usage
 from broker.pricing import Price, Tier, charge, cost
-from broker.requests.token_estimates import asked_output_tokens, estimate_input_tokens
+from broker.requests.token_estimates import estimate_input_tokens, requested_output_tokens
 
 NANOS = st.integers(0, 10**13)
 TOKENS = st.none() | st.integers(0, 10**9)
@@ -216,7 +216,7 @@ def test_where_no_price_is_known_the_charge_in_the_answer_counts():
     ],
 )
 def test_the_output_to_hold_for(body, tokens):
-    assert asked_output_tokens(body, likely=50) == tokens
+    assert requested_output_tokens(body, likely=50) == tokens
 
 
 @pytest.mark.parametrize(

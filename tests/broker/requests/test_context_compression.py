@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.requests.context_compression import CUT, compressed, is_asked
+from broker.requests.context_compression import CUT, compressed, is_requested
 from broker.requests.token_estimates import estimate_input_tokens
 
 CONTEXT = 1_000
@@ -84,10 +84,10 @@ def test_it_fits_and_nothing_is_reordered_or_mutated(messages, context):
 
 
 def test_when_it_is_asked():
-    assert is_asked({"transforms": ["middle-out"]}, 128_000)
-    assert is_asked({"plugins": [{"id": "context-compression"}]}, None)
-    assert not is_asked({"plugins": [{"id": "context-compression", "enabled": False}]}, 4_096)
-    assert not is_asked({"transforms": []}, 4_096)
-    assert is_asked({}, 8_192)  # small ones have it unless it is turned off
-    assert not is_asked({}, 8_193)
-    assert not is_asked({}, None)
+    assert is_requested({"transforms": ["middle-out"]}, 128_000)
+    assert is_requested({"plugins": [{"id": "context-compression"}]}, None)
+    assert not is_requested({"plugins": [{"id": "context-compression", "enabled": False}]}, 4_096)
+    assert not is_requested({"transforms": []}, 4_096)
+    assert is_requested({}, 8_192)  # small ones have it unless it is turned off
+    assert not is_requested({}, 8_193)
+    assert not is_requested({}, None)

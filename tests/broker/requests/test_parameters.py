@@ -51,7 +51,7 @@ def plan_of(body, *endpoints):
 def test_endpoints_without_what_was_asked_of_the_answer_are_left_out() -> None:
     cheap, dear = endpoint("cheap", supported=TEXT_ONLY), endpoint("dear", supported=None, prompt=9)
     plan = plan_of(BODY, cheap, dear)
-    assert [place.endpoint.provider for place in plan.places] == ["dear"]
+    assert [place.endpoint.provider for place in plan.steps] == ["dear"]
     with pytest.raises(NoEndpointError, match="tools"):
         plan_of(BODY, cheap)
 
@@ -59,14 +59,14 @@ def test_endpoints_without_what_was_asked_of_the_answer_are_left_out() -> None:
 def test_endpoints_that_lack_a_preferred_parameter_come_last() -> None:
     cheap, dear = endpoint("cheap", supported=TEXT_ONLY), endpoint("dear", supported=None, prompt=9)
     plan = plan_of({"verbosity": "low"}, cheap, dear)
-    assert [place.endpoint.provider for place in plan.places] == ["dear", "cheap"]
-    assert "lacks verbosity" in plan.places[1].reason
+    assert [place.endpoint.provider for place in plan.steps] == ["dear", "cheap"]
+    assert "lacks verbosity" in plan.steps[1].reason
 
 
 def test_required_parameters_leave_out_endpoints_that_lack_one() -> None:
     cheap, dear = endpoint("cheap", supported=TEXT_ONLY), endpoint("dear", supported=None, prompt=9)
     plan = plan_of({"seed": 1, "provider": {"require_parameters": True}}, cheap, dear)
-    assert [place.endpoint.provider for place in plan.places] == ["dear"]
+    assert [place.endpoint.provider for place in plan.steps] == ["dear"]
 
 
 def test_required_parameters_that_nobody_supports_are_named() -> None:

@@ -26,10 +26,10 @@ SERVED = {
 }
 
 
-def chosen(model="waybill/auto", *, wishes=None, served=SERVED, seed=1, evidence=None, **more):
-    needs = more.pop("needs", Requirements(input_tokens=100))
-    ask = RoutingRequest([model], needs, Preferences(**more), wishes or AutoOptions())
-    snapshot = Snapshot(evidence or {}, taken_at=NOW)
+def chosen(model="waybill/auto", *, wishes=None, served=SERVED, seed=1, stats=None, **more):
+    requirements = more.pop("requirements", Requirements(input_tokens=100))
+    ask = RoutingRequest([model], requirements, Preferences(**more), wishes or AutoOptions())
+    snapshot = Snapshot(stats or {}, taken_at=NOW)
     return routing.plan(ask, served, RoutingContext(snapshot, seed=seed, fits=FITS))
 
 
@@ -85,7 +85,7 @@ def test_both_names_choose_and_the_choice_has_fallbacks(name):
 def test_strategies():
     assert models(chosen(sort=Sort.PRICE))[0] == "a/coder"
     fast = {("p", "c/best"): seen(speed=300, wait=0.1), ("p", "a/coder"): seen(speed=10, wait=1)}
-    assert models(chosen(sort=Sort.THROUGHPUT, evidence=fast))[0] == "c/best"
+    assert models(chosen(sort=Sort.THROUGHPUT, stats=fast))[0] == "c/best"
 
 
 def test_wishes_bound_the_choice():
@@ -99,7 +99,7 @@ def test_wishes_bound_the_choice():
 
 
 def test_a_model_that_fails_now_is_not_the_pick():
-    plan = chosen(sort=Sort.PRICE, evidence={("p", "a/coder"): OPEN_CIRCUIT})
+    plan = chosen(sort=Sort.PRICE, stats={("p", "a/coder"): OPEN_CIRCUIT})
     assert models(plan)[0] == "b/talker"
 
 
@@ -182,13 +182,17 @@ WISHES = st.builds(
 
 
 @given(st.lists(ENDPOINTS, min_size=1, max_size=12), NEEDS)
-def test_the_cheapest_is_the_cheapest_that_can_serve_it(endpoints, needs):
+def test_the_cheapest_is_the_cheapest_that_can_serve_it(endpoints, requirements):
     served = {}
     for each in endpoints:
         served.setdefault(each.model, []).append(each)
-    able = [each for each in endpoints if all(f.keeps(each) for f in filters(needs, Preferences()))]
+    able = [
+        each
+        for each in endpoints
+        if all(f.keeps(each) for f in filters(requirements, Preferences()))
+    ]
     assume(able)
-    ask = RoutingRequest(["waybill/auto"], needs, Preferences(sort=Sort.PRICE))
+    ask = RoutingRequest(["waybill/auto"], requirements, Preferences(sort=Sort.PRICE))
     fits = {slug: {"chat": 0.9} for slug in served}
     plan = routing.plan(ask, served, RoutingContext(seed=1, fits=fits))
     [pick] = plan.choice["chosen"]
@@ -200,14 +204,16 @@ def test_the_cheapest_is_the_cheapest_that_can_serve_it(endpoints, needs):
     st.lists(ENDPOINTS, min_size=1, max_size=12), NEEDS, WISHES,
     st.sampled_from(sorted(routing.ROUTERS)), st.integers(0, 2**32 - 1),
 )  # fmt: skip
-def test_whatever_is_picked_satisfies_every_hard_need(endpoints, needs, wishes, router, seed):
+def test_whatever_is_picked_satisfies_every_hard_need(
+    endpoints, requirements, wishes, router, seed
+):
     served = {}
     for each in endpoints:
         served.setdefault(each.model, []).append(each)
     fits = {slug: {"code": 0.9} for slug in served}
-    conditions = filters(needs, wishes)
+    conditions = filters(requirements, wishes)
     try:
-        ask = RoutingRequest([router], needs, wishes)
+        ask = RoutingRequest([router], requirements, wishes)
         plan = routing.plan(ask, served, RoutingContext(seed=seed, fits=fits))
     except NoEndpointError:
         free = router.endswith("/free")
@@ -217,7 +223,7 @@ def test_whatever_is_picked_satisfies_every_hard_need(endpoints, needs, wishes, 
             if not free or endpoint.price == Price()
         )
         return
-    for place in plan.places:
+    for place in plan.steps:
         assert all(each.keeps(place.endpoint) for each in conditions)
         assert place.endpoint in endpoints
         assert not router.endswith("/free") or place.endpoint.price == Price()

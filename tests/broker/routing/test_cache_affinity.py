@@ -32,17 +32,17 @@ def test_only_bodies_that_go_on_with_something_are_looked_up():
 
 
 def test_an_answer_that_used_or_filled_a_cache_is_remembered():
-    assert cache_affinity.is_warm(Usage(cache_read=5), b"{}")
-    assert cache_affinity.is_warm(Usage(cache_write=5), b"{}")
-    assert cache_affinity.is_warm(Usage(input=5), b'{"session_id":"s"}')
-    assert not cache_affinity.is_warm(Usage(input=5), b"{}")
+    assert cache_affinity.used_cache(Usage(cache_read=5), b"{}")
+    assert cache_affinity.used_cache(Usage(cache_write=5), b"{}")
+    assert cache_affinity.used_cache(Usage(input=5), b'{"session_id":"s"}')
+    assert not cache_affinity.used_cache(Usage(input=5), b"{}")
 
 
 def test_a_batchs_lines_of_one_session_draw_alike():
     named, same = {"session_id": "s", "messages": [FIRST]}, {"session_id": "s", "messages": [NEXT]}
-    assert cache_affinity.seed("b", named) == cache_affinity.seed("b", same) != 0
-    assert cache_affinity.seed("b", named) != cache_affinity.seed("other", named)
-    assert cache_affinity.seed("b", {"messages": [FIRST]}) == 0
+    assert cache_affinity.session_seed("b", named) == cache_affinity.session_seed("b", same) != 0
+    assert cache_affinity.session_seed("b", named) != cache_affinity.session_seed("other", named)
+    assert cache_affinity.session_seed("b", {"messages": [FIRST]}) == 0
 
 
 def test_what_is_nested_too_deeply_is_nobodys():
@@ -51,7 +51,7 @@ def test_what_is_nested_too_deeply_is_nobodys():
         deep = [deep]
     for body in ({"session_id": deep}, {"messages": [{"role": "user", "content": deep}, ANSWER]}):
         assert cache_affinity.key("w", body) is None
-        assert cache_affinity.seed("b", body) == 0
+        assert cache_affinity.session_seed("b", body) == 0
 
 
 class Absent:

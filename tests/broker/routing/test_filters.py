@@ -49,17 +49,19 @@ FIT = {
 }
 
 
-@pytest.mark.parametrize(("code", "facts", "needs", "wishes"), CASES)
-def test_an_endpoint_that_does_not_do_is_left_out_and_that_is_told(code, facts, needs, wishes):
-    plan = planned([at("odd", **facts), at("fit", **FIT)], needs=needs, **wishes)
+@pytest.mark.parametrize(("code", "facts", "requirements", "wishes"), CASES)
+def test_an_endpoint_that_does_not_do_is_left_out_and_that_is_told(
+    code, facts, requirements, wishes
+):
+    plan = planned([at("odd", **facts), at("fit", **FIT)], requirements=requirements, **wishes)
     assert order(plan) == ["fit"]
     assert [(each.provider, each.code) for each in plan.excluded] == [("odd", code)]
 
 
-@pytest.mark.parametrize(("code", "facts", "needs", "wishes"), CASES)
-def test_when_nobody_does_the_condition_is_named(code, facts, needs, wishes):
+@pytest.mark.parametrize(("code", "facts", "requirements", "wishes"), CASES)
+def test_when_nobody_does_the_condition_is_named(code, facts, requirements, wishes):
     with pytest.raises(NoEndpointError) as refusal:
-        planned([at("odd", **facts)], needs=needs, **wishes)
+        planned([at("odd", **facts)], requirements=requirements, **wishes)
     error = refusal.value
     assert error.status == 404
     assert error.param
@@ -80,7 +82,7 @@ def test_the_last_condition_to_fail_is_the_one_to_loosen():
     with pytest.raises(
         NoEndpointError, match=r"small \(holds 10\).*dear \(9 USD for prompt\)\.$"
     ) as refusal:
-        planned(endpoints, needs=Requirements(input_tokens=500), max_price={"prompt": USD})
+        planned(endpoints, requirements=Requirements(input_tokens=500), max_price={"prompt": USD})
     assert refusal.value.param == "provider.max_price"
 
 
@@ -97,18 +99,20 @@ def test_a_refusal_reads_like_a_sentence():
 
 def test_a_guess_of_the_prompts_size_refuses_only_what_is_surely_too_long():
     assert order(
-        planned([at("a", context_length=1_000)], needs=Requirements(input_tokens=1_200))
+        planned([at("a", context_length=1_000)], requirements=Requirements(input_tokens=1_200))
     ) == ["a"]
     with pytest.raises(NoEndpointError):
-        planned([at("a", context_length=1_000)], needs=Requirements(input_tokens=1_300))
+        planned([at("a", context_length=1_000)], requirements=Requirements(input_tokens=1_300))
     long = Requirements(input_tokens=9_000, shortened_up_to=1_000)
     both = [at("a", context_length=1_000), at("b", context_length=2_000)]
-    assert order(planned(both, needs=long)) == ["a"]
+    assert order(planned(both, requirements=long)) == ["a"]
 
 
 def test_what_nobody_wrote_down_refuses_nothing():
-    needs = Requirements(frozenset({"image"}), parameters=TOOLS, must=TOOLS, input_tokens=10**6)
-    assert order(planned([at("a")], needs=needs)) == ["a"]
+    requirements = Requirements(
+        frozenset({"image"}), parameters=TOOLS, must=TOOLS, input_tokens=10**6
+    )
+    assert order(planned([at("a")], requirements=requirements)) == ["a"]
 
 
 def test_a_slug_with_a_build_means_that_build_only():

@@ -8,7 +8,7 @@ from broker.pricing import Price, cost
 from broker.providers.endpoints import Endpoint
 from broker.providers.pacing import ProviderLimits
 from broker.requests.operations import Operation
-from broker.routing import Plan, PlannedEndpoint, native_batches
+from broker.routing import Plan, PlanStep, native_batches
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
 from workers.context import ProviderRoute
@@ -21,7 +21,7 @@ def plan(*places):
     """A plan of (provider, model, whether it is batched)."""
     return Plan(
         [
-            PlannedEndpoint(
+            PlanStep(
                 Endpoint(provider=provider, model=model, native=model, batched=batched),
                 "because",
             )
@@ -30,15 +30,15 @@ def plan(*places):
     )
 
 
-def columns(body, places, *, patience_ms=None):
-    return native_batches.columns(body, plan(*places), patience_ms=patience_ms, least_ms=4 * HOUR)
+def columns(body, places, *, time_left_ms=None):
+    return native_batches.columns(body, plan(*places), time_left_ms=time_left_ms, least_ms=4 * HOUR)
 
 
 BATCHED = [("alpha", "acme/small", True)]
 
 
 @pytest.mark.parametrize(
-    ("body", "patience_ms", "goes"),
+    ("body", "time_left_ms", "goes"),
     [
         ({"service_tier": "batch"}, None, True),
         ({"service_tier": "flex"}, None, False),
@@ -49,8 +49,8 @@ BATCHED = [("alpha", "acme/small", True)]
         ({"provider": {"prefer": "cheapest"}, "stream": True}, 9 * HOUR, False),
     ],
 )
-def test_who_goes_into_a_batch(body, patience_ms, goes):
-    assert bool(columns(body, BATCHED, patience_ms=patience_ms)) == goes
+def test_who_goes_into_a_batch(body, time_left_ms, goes):
+    assert bool(columns(body, BATCHED, time_left_ms=time_left_ms)) == goes
 
 
 def test_the_first_place_of_the_first_model_that_has_a_batch_api_is_taken():

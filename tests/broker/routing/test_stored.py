@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from broker import routing
 from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
-from broker.routing import Exclusion, Plan, PlannedEndpoint
+from broker.routing import Exclusion, Plan, PlanStep
 from tests.factories import make_endpoint
 
 NANOS = st.integers(0, 2**62)
@@ -19,7 +19,7 @@ ENDPOINTS = st.builds(
 )
 PLANS = st.builds(
     Plan,
-    places=st.lists(st.builds(PlannedEndpoint, ENDPOINTS, st.text()), min_size=1, max_size=5),
+    steps=st.lists(st.builds(PlanStep, ENDPOINTS, st.text()), min_size=1, max_size=5),
     excluded=st.lists(st.builds(Exclusion, st.text(), st.text(), st.text(), st.text())).map(tuple),
     strategy=st.text(),
     seed=st.integers(0, 2**32 - 1),
@@ -53,13 +53,11 @@ def test_a_plan_of_an_earlier_version_is_understood():
 @pytest.mark.parametrize(("count", "kept"), [(3, 3), (5_000, 50)])
 def test_a_stored_plan_is_bounded(count, kept):
     out = tuple(Exclusion(f"p{n}", "a/1", "max_price") for n in range(count))
-    stored = routing.encode(Plan([PlannedEndpoint(make_endpoint(), "only")], out))
+    stored = routing.encode(Plan([PlanStep(make_endpoint(), "only")], out))
     assert len(routing.decode(stored).excluded) == kept
     assert len(stored) < 4_000
 
 
 def test_the_next_model_skips_other_endpoints_of_the_same():
-    plan = Plan(
-        [PlannedEndpoint(make_endpoint("p", model), "") for model in ("a/1", "a/1", "b/2", "b/2")]
-    )
+    plan = Plan([PlanStep(make_endpoint("p", model), "") for model in ("a/1", "a/1", "b/2", "b/2")])
     assert [plan.next_model(n) for n in range(4)] == [2, 2, None, None]

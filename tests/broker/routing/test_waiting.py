@@ -1,10 +1,10 @@
 from broker.providers.pacing import Busy, Cause
-from broker.routing import Plan, PlannedEndpoint
+from broker.routing import Plan, PlanStep
 from broker.routing.waiting import Congestion, best_step
 from tests.factories import make_endpoint
 
 NOW = 1_800_000_000_000
-THREE = Plan([PlannedEndpoint(make_endpoint(slug), "") for slug in ("alpha", "beta", "gamma")])
+THREE = Plan([PlanStep(make_endpoint(slug), "") for slug in ("alpha", "beta", "gamma")])
 SMALL = "acme/small"
 
 

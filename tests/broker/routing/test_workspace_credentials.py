@@ -9,7 +9,7 @@ from broker.errors import NoEndpointError
 from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import Operation
-from broker.routing import Plan, PlannedEndpoint
+from broker.routing import Plan, PlanStep
 from broker.routing.workspace_credentials import (
     NO_CREDENTIALS,
     WorkspaceCredential,
@@ -22,7 +22,7 @@ from broker.submission.quotes import quotes
 def plan_of(*places, batched=False):
     return Plan(
         [
-            PlannedEndpoint(
+            PlanStep(
                 Endpoint(provider, model, model, Price(request=100), batched=batched), "cheapest"
             )
             for provider, model in places
@@ -30,11 +30,11 @@ def plan_of(*places, batched=False):
     )
 
 
-def own(*keys, unlit=()):
+def own(*keys, unconfigured=()):
     by_provider = {}
     for key in keys:
         by_provider.setdefault(key.provider, []).append(key)
-    return WorkspaceCredentials(by_provider, frozenset(unlit))
+    return WorkspaceCredentials(by_provider, frozenset(unconfigured))
 
 
 def ways(plan):
@@ -93,7 +93,7 @@ def test_required_is_for_the_models_of_the_key_and_byok_only_for_all():
 
 
 def test_a_provider_that_only_the_workspace_can_call_is_called_with_its_key_alone():
-    keys = own(WorkspaceCredential("k", "beta", "mine"), unlit={"beta"})
+    keys = own(WorkspaceCredential("k", "beta", "mine"), unconfigured={"beta"})
     assert ways(plan_credentials(TWO, keys)) == [("beta", "k"), ("alpha", None)]
 
 

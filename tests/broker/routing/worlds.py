@@ -35,23 +35,25 @@ def seen(*, speed=None, wait=None, uptime=None, attempts=200, **more):
     )
 
 
-def snapshot(**evidence):
+def snapshot(**stats):
     """What is known of the endpoints of MODEL, by provider."""
-    return Snapshot({(slug, MODEL): each for slug, each in evidence.items()}, taken_at=NOW)
+    return Snapshot({(slug, MODEL): each for slug, each in stats.items()}, taken_at=NOW)
 
 
-def planned(endpoints, *, seed=1, evidence=None, warm=None, needs=NEEDS, models=None, **wishes):
+def planned(
+    endpoints, *, seed=1, stats=None, affinity=None, requirements=NEEDS, models=None, **wishes
+):
     served = {}
     for each in endpoints:
         served.setdefault(each.model, []).append(each)
-    ask = RoutingRequest(models or list(served), needs, Preferences(**wishes))
+    ask = RoutingRequest(models or list(served), requirements, Preferences(**wishes))
     mapping = {name: served.get(name) or served.get(name.split(":")[0], []) for name in ask.models}
-    circumstances = RoutingContext(evidence or snapshot(), warm or {}, seed)
-    return plan(ask, mapping, circumstances)
+    context = RoutingContext(stats or snapshot(), affinity or {}, seed)
+    return plan(ask, mapping, context)
 
 
 def order(the_plan):
-    return [each.endpoint.provider for each in the_plan.places]
+    return [each.endpoint.provider for each in the_plan.steps]
 
 
 def firsts(endpoints, *, draws=2_000, **options):

@@ -20,7 +20,7 @@ from broker.errors import WaybillError
 from broker.pricing import Price, Tier
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import WITHOUT_OUTPUT, Operation
-from broker.routing import Plan, PlannedEndpoint
+from broker.routing import Plan, PlanStep
 from broker.submission.quotes import quotes
 from broker.usage import Reset
 
@@ -183,7 +183,7 @@ def bills(draw, operation, body):
 
 def quoted(operation, body, price):
     endpoint = Endpoint("p", "a/m", "m", price=price, max_completion_tokens=MOST)
-    return quotes(body, operation, Plan([PlannedEndpoint(endpoint, "")]), likely=1_000, most=MOST)
+    return quotes(body, operation, Plan([PlanStep(endpoint, "")]), likely=1_000, most=MOST)
 
 
 @settings(deadline=None)

@@ -7,7 +7,7 @@ import pytest
 from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import Operation
-from broker.routing import Plan, PlannedEndpoint
+from broker.routing import Plan, PlanStep
 from broker.submission.quotes import UNSTATED_LEAST_NANOS, quotes
 
 PRICE = Price(prompt=1_000_000, completion=1_000_000)  # a nano-dollar a token
@@ -30,7 +30,7 @@ WAVE = wave(rate=8_000)  # 20 seconds, as few bytes a second as WAV is held for
 def quoted(body=None, *, operation=Operation.CHAT, price=PRICE, most_written=None, **endpoint):
     endpoint = Endpoint("p", "m", "n", price=price, max_completion_tokens=most_written, **endpoint)
     asked = {"messages": [{"role": "user", "content": TEXT}]} if operation is Operation.CHAT else {}
-    plan = Plan([PlannedEndpoint(endpoint, "only one")])
+    plan = Plan([PlanStep(endpoint, "only one")])
     return quotes(asked | (body or {}), operation, plan, likely=1_000, most=16_000)
 
 

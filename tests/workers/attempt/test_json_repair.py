@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from broker.completion import AttemptOutcome, Completion, Failure
 from broker.lifecycle.retries import OnUnknown, Retry, Situation, decide
-from broker.routing import Plan, PlannedEndpoint
+from broker.routing import Plan, PlanStep
 from tests.factories import make_endpoint
 from tests.house import REPOSITORY, until
 from workers.attempt.json_repair import JsonRepair, repair_answer, requested_repair
@@ -104,7 +104,7 @@ async def test_what_does_not_fit_moves_on_where_that_is_asked(sandbox, text):
     failure = await answer_to(sandbox, answering(text), JsonRepair(SCHEMA, must_fit=True))
     assert isinstance(failure, Failure)
     assert failure.outcome is AttemptOutcome.REJECTED
-    plan = Plan([PlannedEndpoint(make_endpoint(name), "") for name in ("alpha", "beta")])
+    plan = Plan([PlanStep(make_endpoint(name), "") for name in ("alpha", "beta")])
     again = Situation(plan, 0, 2, 2, 5, 1000.0, OnUnknown.HOLD)
     assert decide(failure, again, chance=0.0) == Retry(1)
     unfit = await answer_to(sandbox, answering(text), JsonRepair(SCHEMA))

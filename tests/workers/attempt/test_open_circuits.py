@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from broker.completion import AttemptOutcome, Completion, ErrorType, Failure, Usage
 from broker.providers.endpoint_stats import WHOLE_PROVIDER, Circuit
 from broker.providers.health import Observer, Recorder, breaker, circuits
-from broker.routing import Plan, PlannedEndpoint
+from broker.routing import Plan, PlanStep
 from tests.factories import make_endpoint
 from workers.attempt import endpoint_stats, open_circuits
 from workers.attempt.endpoint_stats import fingerprint, forget_changed_credentials, record_outcome
@@ -43,7 +43,7 @@ class Worker:
         self.announced.append((event.type, event.subject_id))
 
     def run(self, *providers, position=0, left=600_000):
-        plan = Plan([PlannedEndpoint(make_endpoint(each), "") for each in providers])
+        plan = Plan([PlanStep(make_endpoint(each), "") for each in providers])
         return SimpleNamespace(
             job=SimpleNamespace(
                 plan=plan,

@@ -58,7 +58,7 @@ async def test_a_cancelled_stream_is_charged_by_estimate_no_more_than_its_hold(d
     endpoint = replace(
         job.endpoint, price=Price(completion=10_000_000), supported_parameters=frozenset()
     )
-    job = replace(job, plan=Plan((replace(job.plan.places[0], endpoint=endpoint),)))
+    job = replace(job, plan=Plan((replace(job.plan.steps[0], endpoint=endpoint),)))
     story = await AttemptEvents.open(job, tools.events, redis=None)
     heard = Assembly(lambda _: story.chunk({"choices": []}))
     heard.add(Chunk(choices=[{"index": 0, "delta": {"content": "four" * length}}]))

@@ -6,7 +6,7 @@ from broker.completion import AttemptOutcome, ErrorType
 from broker.lifecycle.retries import OnUnknown, Retry, Situation, decide
 from broker.providers.endpoint_stats import Circuit
 from broker.providers.health import Seen, Verdict, breaker, circuits, verdict
-from broker.routing import Plan, PlannedEndpoint
+from broker.routing import Plan, PlanStep
 from tests.broker.providers.health.watching import look, told
 from tests.factories import make_endpoint
 from workers.adapters.errors import read_error
@@ -19,7 +19,7 @@ def classified(status, text, **headers):
 
 
 def next_place(failure, *, tries=1):
-    plan = Plan([PlannedEndpoint(make_endpoint(name), "") for name in ("alpha", "beta", "gamma")])
+    plan = Plan([PlanStep(make_endpoint(name), "") for name in ("alpha", "beta", "gamma")])
     return decide(failure, Situation(plan, 0, tries, tries, 9, 1e6, OnUnknown.FAIL), chance=0.0)
 
 

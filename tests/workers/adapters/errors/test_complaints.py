@@ -8,7 +8,7 @@ from broker.jobs.states import JobState
 from broker.lifecycle.retries import GiveUp, Retry, Situation, decide
 from broker.providers.endpoint_stats import Circuit, EndpointStats
 from broker.providers.health import breaker
-from broker.routing import Plan, PlannedEndpoint, Sort
+from broker.routing import Plan, PlanStep, Sort
 from tests.broker.routing.worlds import (
     NOW,
     OPEN_CIRCUIT,
@@ -23,7 +23,7 @@ from tests.factories import make_endpoint
 from workers.adapters.registry import ADAPTERS
 
 HERE, THERE, OTHER = ("a", "m/1"), ("b", "m/1"), ("c", "m/2")
-PLAN = Plan([PlannedEndpoint(make_endpoint(*each), "") for each in (HERE, THERE, OTHER)])
+PLAN = Plan([PlanStep(make_endpoint(*each), "") for each in (HERE, THERE, OTHER)])
 
 
 def answered(status, body, *, wire="openai", headers=None, plan=PLAN):
@@ -59,7 +59,7 @@ def test_a_429_of_any_provider_is_a_rate_limit(body):  # litellm 24366
 
 
 def test_retry_after_is_kept_where_there_is_nobody_else():  # litellm 34399
-    alone = Plan(PLAN.places[:1])
+    alone = Plan(PLAN.steps[:1])
     _, decision = answered(429, {}, headers={"retry-after": "7"}, plan=alone)
     assert decision.delay >= 7
     _, decision = answered(429, {}, headers={"retry-after": "61"}, plan=alone)

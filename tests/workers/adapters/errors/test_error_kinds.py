@@ -9,7 +9,7 @@ import pytest
 
 from broker.completion import ErrorType
 from broker.lifecycle.retries import GiveUp, Retry, Situation, decide
-from broker.routing import Plan, PlannedEndpoint
+from broker.routing import Plan, PlanStep
 from tests.factories import make_endpoint
 from workers.adapters.errors import read_error
 
@@ -204,7 +204,7 @@ def test_a_fault_of_the_request_stays_one(status, body):
 
 def follows(failure, places, position=0):
     situation = Situation(
-        plan=Plan([PlannedEndpoint(make_endpoint(slug), "why") for slug in SLUGS[:places]]),
+        plan=Plan([PlanStep(make_endpoint(slug), "why") for slug in SLUGS[:places]]),
         position=position,
         attempts_used=1,
         tries_here=1,
