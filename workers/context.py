@@ -27,7 +27,7 @@ from broker.settings.installation_key import older_keys, signing_key
 from broker.storage.database import Database
 from broker.storage.files import FileStore, file_store
 from workers.adapters.base import Adapter, Upstream
-from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.quirks import OpenAiQuirk
 from workers.adapters.registry import ADAPTERS
 from workers.media import Fetcher
 from workers.media.fetching import MediaMemory
@@ -165,7 +165,12 @@ def _route(provider: Provider) -> ProviderRoute:
             f"waybill: provider {provider.slug!r} has wire {provider.wire!r}; "
             f"known wires are {', '.join(sorted(ADAPTERS))}"
         )
-    if unknown := provider.quirks - adapter.quirks - {Quirk.INLINE_MEDIA} - _of_another(provider):
+    if (
+        unknown := provider.quirks
+        - adapter.quirks
+        - {OpenAiQuirk.INLINE_MEDIA}
+        - _of_another(provider)
+    ):
         raise SystemExit(
             f"waybill: provider {provider.slug!r} has quirk {min(unknown)!r}; its wire knows "
             f"{', '.join(sorted(adapter.quirks)) or 'none'}"

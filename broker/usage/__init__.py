@@ -11,12 +11,12 @@ from broker.usage.analytics import (
     LISTS,
     METRICS,
     Condition,
-    UsageQuery,
-    run_query,
+    Question,
+    query,
 )
 from broker.usage.periods import Reset, ends_at, starts_at
 from broker.usage.rollups import Consumer, Consumption, add
-from broker.usage.sums import ActivityFilter, KeyUsage, key_usage, list_activity, sum_spent
+from broker.usage.sums import Activity, KeyUsage, activity, key_usage, spent
 
 __all__ = [
     "DIMENSIONS",
@@ -24,18 +24,18 @@ __all__ = [
     "GRANULARITIES",
     "LISTS",
     "METRICS",
-    "ActivityFilter",
+    "Activity",
     "Condition",
     "Consumer",
     "Consumption",
     "KeyUsage",
+    "Question",
     "Reset",
-    "UsageQuery",
+    "activity",
     "add",
     "ends_at",
     "key_usage",
-    "list_activity",
-    "run_query",
+    "query",
+    "spent",
     "starts_at",
-    "sum_spent",
 ]

@@ -33,7 +33,7 @@ class KeyUsage:
         return int(getattr(self, name)) + own
 
 
-def sum_spent(
+def spent(
     connection: Connection,
     reset: Reset,
     now: int,
@@ -97,7 +97,7 @@ SUMMED = (
 
 
 @dataclass(frozen=True, slots=True)
-class ActivityFilter:
+class Activity:
     """Which activity is asked for. None means: all."""
 
     now: int
@@ -117,7 +117,7 @@ class ActivityFilter:
         return self.today - DAYS * DAY_MS
 
 
-def list_activity(connection: Connection, wanted: ActivityFilter) -> Sequence[Any]:
+def activity(connection: Connection, wanted: Activity) -> Sequence[Any]:
     """Return rows of (starts_at, model, provider[, workspace_id], sums), newest day first."""
     names = ["starts_at", "model", "provider"] + ["workspace_id"] * wanted.by_workspace
     by = [_rollups.c[name] for name in names]

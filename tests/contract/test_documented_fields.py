@@ -14,7 +14,7 @@ from broker.providers.vendors import vendors
 from broker.requests.bodies import SCHEMAS, validated
 from broker.requests.operations import Operation
 from workers.adapters.base import ProviderFailureError, Upstream
-from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.quirks import OpenAiQuirk
 from workers.adapters.registry import ADAPTERS
 from workers.attempt.job_run import ROUTING_FIELDS
 
@@ -47,7 +47,7 @@ OPENROUTERS = (
     *("prompt_cache_options", "include_reasoning", "defer_loading", "ultrafast"),
 )
 """Fields that only OpenRouter knows by this name."""
-KNOWN_BY_QUIRK = {Quirk.OPENROUTER_FIELDS, Quirk.REASONING_OBJECT}
+KNOWN_BY_QUIRK = {OpenAiQuirk.OPENROUTER_FIELDS, OpenAiQuirk.REASONING_OBJECT}
 WIRES = pytest.mark.parametrize("wire", ADAPTERS)
 STRICT = [each for each in vendors().values() if not KNOWN_BY_QUIRK & set(each.quirks)]
 

@@ -9,7 +9,7 @@ from broker.completion import AttemptOutcome, CompletionRequest, ErrorType
 from broker.providers.vendors import vendors
 from cli.commands.provider_checks import LISTS
 from workers.adapters.base import Adapter, MalformedAnswerError, ProviderFailureError, Upstream
-from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.quirks import OpenAiQuirk
 from workers.adapters.registry import ADAPTERS
 
 KEY = "sk-the-key"
@@ -48,7 +48,7 @@ def test_a_vendor_speaks_it(adapter):
 @EVERY
 def test_it_knows_the_quirks_of_its_vendors(adapter):
     declared = {q for each in vendors().values() if each.wire == adapter.wire for q in each.quirks}
-    assert declared - {Quirk.INLINE_MEDIA} <= adapter.quirks
+    assert declared - {OpenAiQuirk.INLINE_MEDIA} <= adapter.quirks
 
 
 @EVERY

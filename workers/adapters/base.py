@@ -27,7 +27,7 @@ class Upstream:
     api_key: str | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # added to every request
     options: Mapping[str, Any] = field(default_factory=dict)  # region, project, api_version, …
-    quirks: frozenset[str] = frozenset()  # declared deviations, see the `Quirk` of the wire
+    quirks: frozenset[str] = frozenset()  # declared deviations, see the quirks of the wire
     wire: str = "openai"
 
 

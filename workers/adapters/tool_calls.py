@@ -49,7 +49,7 @@ def argument_text(arguments: object) -> str:
     return arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode()
 
 
-class _Call:
+class _StreamedCall:
     """One call of a streamed answer, open until the stream ends."""
 
     __slots__ = ("extra", "id", "index", "kind", "name", "parts", "upstream_index")
@@ -72,7 +72,7 @@ class _Call:
         return True
 
 
-def _continuation(call: _Call, text: str, extra: Any) -> Json | None:
+def _continuation(call: _StreamedCall, text: str, extra: Any) -> Json | None:
     """Return the delta of a later entry of a call, or None where it adds nothing."""
     added: Json = {call.kind: {_TEXT_OF[call.kind]: text}} if text else {}
     if extra:
@@ -91,11 +91,11 @@ class ToolCallStream:
 
     def __init__(self, seed: str) -> None:
         self._seed = seed
-        self._opened: list[_Call] = []
-        self._started: list[_Call] = []
-        self._by_id: dict[str, _Call] = {}
-        self._by_index: dict[int, _Call] = {}
-        self._last: _Call | None = None
+        self._opened: list[_StreamedCall] = []
+        self._started: list[_StreamedCall] = []
+        self._by_id: dict[str, _StreamedCall] = {}
+        self._by_index: dict[int, _StreamedCall] = {}
+        self._last: _StreamedCall | None = None
 
     def __bool__(self) -> bool:
         return bool(self._started)
@@ -131,7 +131,7 @@ class ToolCallStream:
         begun = call.name and (call.id or any(call.parts))
         return self._start(call) if begun else None
 
-    def _start(self, call: _Call) -> Json:
+    def _start(self, call: _StreamedCall) -> Json:
         call.index = len(self._started)
         self._started.append(call)
         delta: Json = {
@@ -144,7 +144,7 @@ class ToolCallStream:
             delta["extra_content"] = call.extra
         return delta
 
-    def _call_for(self, entry: Json, kind: str, name: str) -> _Call:
+    def _call_for(self, entry: Json, kind: str, name: str) -> _StreamedCall:
         call_id = entry.get("id")
         call_id = call_id if isinstance(call_id, str) else ""
         index = entry.get("index")
@@ -160,10 +160,10 @@ class ToolCallStream:
             return open_call
         return self._open(kind, call_id, index)
 
-    def _open(self, kind: str, call_id: str, index: int | None) -> _Call:
+    def _open(self, kind: str, call_id: str, index: int | None) -> _StreamedCall:
         if call_id in self._by_id:
             call_id = ""  # another call has it already: generate one
-        call = self._last = _Call(kind, call_id, index)
+        call = self._last = _StreamedCall(kind, call_id, index)
         self._opened.append(call)
         if call_id:
             self._by_id[call_id] = call
@@ -172,7 +172,7 @@ class ToolCallStream:
         return call
 
     @staticmethod
-    def _continues(call: _Call, call_id: str, index: int | None, name: str) -> bool:
+    def _continues(call: _StreamedCall, call_id: str, index: int | None, name: str) -> bool:
         """Return whether an entry belongs to `call` although its id does not match."""
         if not name or not call.name:
             return True

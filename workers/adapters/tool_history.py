@@ -25,7 +25,7 @@ IdForm: TypeAlias = Callable[[str, int], str]
 
 
 @dataclass(slots=True, eq=False)
-class _Call:
+class _HistoryCall:
     """One call of the conversation, and its results."""
 
     given: str
@@ -39,7 +39,7 @@ class _Turn:
     """A message, and the calls that it makes."""
 
     message: Any
-    calls: list[_Call] = field(default_factory=list)
+    calls: list[_HistoryCall] = field(default_factory=list)
 
 
 def with_matched_calls(messages: Any, form: IdForm) -> list[Any]:
@@ -90,17 +90,17 @@ class _Waiting:
     """
 
     def __init__(self) -> None:
-        self._turns: dict[str, list[deque[_Call]]] = {}
+        self._turns: dict[str, list[deque[_HistoryCall]]] = {}
         self._last_turn: dict[str, int] = {}
 
-    def add(self, key: str, call: _Call, turn: int) -> None:
+    def add(self, key: str, call: _HistoryCall, turn: int) -> None:
         queues = self._turns.setdefault(key, [])
         if not queues or self._last_turn.get(key) != turn:
             queues.append(deque())
             self._last_turn[key] = turn
         queues[-1].append(call)
 
-    def first(self, key: str) -> _Call | None:
+    def first(self, key: str) -> _HistoryCall | None:
         queues = self._turns.get(key, [])
         while queues:
             while queues[-1] and queues[-1][0].results:
@@ -120,7 +120,7 @@ class _History:
         self._used: set[str] = set()
         self._attempts: dict[str, int] = {}  # ids tried so far, by the given one
         self._by_id, self._by_name, self._all = _Waiting(), _Waiting(), _Waiting()
-        self._latest: dict[str, _Call] = {}  # by given id
+        self._latest: dict[str, _HistoryCall] = {}  # by given id
 
     def add(self, message: Any) -> None:
         """Add a message as a turn, or a result to its call."""
@@ -153,9 +153,9 @@ class _History:
         ]
         return _Turn(_with_renamed_details(renamed, calls), calls)
 
-    def _call(self, entry: Json) -> _Call:
+    def _call(self, entry: Json) -> _HistoryCall:
         given = as_text(entry.get("id"))
-        call = _Call(given, self._fresh(given), as_text(read_call(entry)[1].get("name")))
+        call = _HistoryCall(given, self._fresh(given), as_text(read_call(entry)[1].get("name")))
         turn = len(self._turns)
         self._by_id.add(given, call, turn)
         self._by_name.add(call.name, call, turn)
@@ -183,7 +183,7 @@ class _History:
         else:
             call.results.append(result)
 
-    def _find_call(self, given: str, name: str) -> _Call | None:
+    def _find_call(self, given: str, name: str) -> _HistoryCall | None:
         """Return the call of a result: by its id, else by its name, else the next one."""
         if given:
             return self._by_id.first(given) or self._latest.get(given)
@@ -217,7 +217,7 @@ def _old_call(message: Json) -> Json | None:
     return {"id": "", "type": "function", "function": function}
 
 
-def _with_renamed_details(message: Json, calls: list[_Call]) -> Json:
+def _with_renamed_details(message: Json, calls: list[_HistoryCall]) -> Json:
     """Return the message with the new ids of its calls in the reasoning details."""
     details = message.get("reasoning_details")
     new_ids: dict[Any, str] = {}

@@ -9,7 +9,7 @@ from broker.requests.plugins import FileParser
 from broker.routing.requirements import READABLE
 from workers.adapters.base import Adapter
 from workers.adapters.media import AttachedMedia, MediaKind, sound_format
-from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.quirks import OpenAiQuirk
 from workers.media.formats import PDF, UnfitError
 
 MODALITIES = {
@@ -67,7 +67,7 @@ class Rules:
     def _fetches(self, media: AttachedMedia, url: str) -> bool:
         if url.startswith(self.adapter.opens):
             return True
-        if Quirk.INLINE_MEDIA in self.quirks or not url.startswith(_WEB):
+        if OpenAiQuirk.INLINE_MEDIA in self.quirks or not url.startswith(_WEB):
             return False
         if media.medium is MediaKind.DOCUMENT and media.mime not in (None, PDF):
             return False  # of files by URL, only PDFs are taken everywhere

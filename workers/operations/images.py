@@ -24,7 +24,7 @@ from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError, ProviderFailureError, Upstream
 from workers.adapters.gemini import GeminiAdapter
 from workers.adapters.gemini.adapter import build_headers
-from workers.adapters.gemini.models import Quirk
+from workers.adapters.gemini.models import GeminiQuirk
 from workers.adapters.gemini.response import require_success
 from workers.adapters.json_shapes import as_objects, as_text, parse, text_field
 from workers.adapters.vertex import model_url
@@ -191,7 +191,7 @@ def _image_failure(message: str, usage: Usage | None, *, blocked: bool) -> Provi
 
 def _build_prediction(request: CompletionRequest, upstream: Upstream) -> HttpRequest:
     name = _bare(request.model)
-    if Quirk.VERTEX in upstream.quirks:
+    if GeminiQuirk.VERTEX in upstream.quirks:
         url = model_url(upstream, "google", name, "predict")
     else:
         url = f"{upstream.base_url}/models/{quote(name)}:predict"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from broker.requests.operations import Operation
-from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.quirks import OpenAiQuirk
 from workers.operations.audio import OpenAiSpeech, OpenAiTranscriptions
 from workers.operations.base import OperationAdapter
 from workers.operations.embeddings import (
@@ -34,7 +34,7 @@ OPERATIONS: Mapping[tuple[Operation, str], OperationAdapter] = {
 }  # fmt: skip
 
 VARIANTS: Mapping[tuple[Operation, str], OperationAdapter] = {
-    (Operation.EMBEDDINGS, Quirk.INT8_EMBEDDINGS): Int8Embeddings(),
+    (Operation.EMBEDDINGS, OpenAiQuirk.INT8_EMBEDDINGS): Int8Embeddings(),
 }
 """Adapters for vendors whose declared quirk makes one operation another on their wire."""
 

@@ -9,10 +9,10 @@ everybody, and nothing can drift.
 """
 
 from broker.billing.ledger.balances import NOTHING, LedgerTotals, balance, key_totals, lock, totals
-from broker.billing.ledger.chain import CHAIN_GROUP, Chained, chain_many
+from broker.billing.ledger.chain import SEAL_GROUP, Chained, chain_many
 from broker.billing.ledger.entries import (
-    BookedJob,
-    HeldJob,
+    Booked,
+    Held,
     append,
     extend,
     fee,
@@ -27,12 +27,12 @@ from broker.billing.ledger.entries import (
 from broker.billing.ledger.verification import Flaw, Verdict, verify
 
 __all__ = [
-    "CHAIN_GROUP",
     "NOTHING",
-    "BookedJob",
+    "SEAL_GROUP",
+    "Booked",
     "Chained",
     "Flaw",
-    "HeldJob",
+    "Held",
     "LedgerTotals",
     "Verdict",
     "append",

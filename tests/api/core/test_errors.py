@@ -112,8 +112,7 @@ async def test_what_waybill_itself_lacks_is_told_as_such(
     async def fails(*_: object, **__: object) -> None:
         raise error
 
-    for name in ("write", "write_grouped"):
-        monkeypatch.setattr(api.app.state.services.database, name, fails)
+    monkeypatch.setattr(api.app.state.services.database, "write", fails)
     answer = await api.ask(
         "POST",
         "/chat/completions",

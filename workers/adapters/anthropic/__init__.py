@@ -1,4 +1,4 @@
-"""The Anthropic Messages wire."""
+"""Anthropic's Messages API."""
 
 from workers.adapters.anthropic.adapter import AnthropicAdapter
 

@@ -1,4 +1,4 @@
-"""The Anthropic Messages wire, spoken by Anthropic, Vertex AI, Azure and several model vendors.
+"""The wire `anthropic`: the Messages API of Anthropic, Vertex AI, Azure and other vendors.
 
 Sources: platform.claude.com/docs/en/api/messages, …/api/versioning, …/api/beta-headers.
 """
@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from broker.completion import Completion, CompletionRequest, Failure, Json, Usage
-from workers.adapters.anthropic.models import Quirk
+from workers.adapters.anthropic.models import AnthropicQuirk
 from workers.adapters.anthropic.request import build_body
 from workers.adapters.anthropic.response import read_response as read_answer
 from workers.adapters.anthropic.response import read_usage
@@ -28,14 +28,14 @@ class AnthropicAdapter(Adapter):
     """See `Adapter`. `options["version"]` replaces the `anthropic-version`."""
 
     wire = "anthropic"
-    quirks = frozenset(Quirk)
+    quirks = frozenset(AnthropicQuirk)
     accepts = frozenset({"image", "file"})
     fetches = accepts
     reads_files = True
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
         body = build_body(request, upstream.quirks)
-        if Quirk.VERTEX in upstream.quirks:
+        if AnthropicQuirk.VERTEX in upstream.quirks:
             body = {"anthropic_version": VERTEX_VERSION, **body}
             del body["model"]
         headers = build_headers(upstream, stream=request.stream)
@@ -58,7 +58,7 @@ class AnthropicAdapter(Adapter):
 
 
 def _build_url(request: CompletionRequest, upstream: Upstream) -> str:
-    if Quirk.VERTEX not in upstream.quirks:
+    if AnthropicQuirk.VERTEX not in upstream.quirks:
         return f"{upstream.base_url}/messages"
     method = "streamRawPredict" if request.stream else "rawPredict"
     return model_url(upstream, "anthropic", request.model, method)
@@ -69,9 +69,9 @@ def build_headers(upstream: Upstream, *, stream: bool = False) -> dict[str, str]
         "content-type": "application/json",
         "accept": "text/event-stream" if stream else "application/json",
     }
-    if Quirk.VERTEX not in upstream.quirks:
+    if AnthropicQuirk.VERTEX not in upstream.quirks:
         headers["anthropic-version"] = str(upstream.options.get("version") or VERSION)
-    if upstream.api_key and upstream.quirks & {Quirk.VERTEX, Quirk.BEARER_TOKEN}:
+    if upstream.api_key and upstream.quirks & {AnthropicQuirk.VERTEX, AnthropicQuirk.BEARER_TOKEN}:
         headers["authorization"] = f"Bearer {upstream.api_key}"
     elif upstream.api_key:
         headers["x-api-key"] = upstream.api_key
@@ -79,6 +79,6 @@ def build_headers(upstream: Upstream, *, stream: bool = False) -> dict[str, str]
 
 
 def _uses_files(body: Json) -> bool:
-    """Whether a turn points into Anthropic's file store, which is still a beta."""
+    """Return whether a turn names a file in Anthropic's file store, which is a beta."""
     blocks = (block for turn in body["messages"] for block in turn["content"])
     return any(block.get("source", {}).get("type") == "file" for block in blocks)

@@ -1,4 +1,4 @@
-"""A chat body's messages and parts as a Messages conversation: system blocks and turns."""
+"""Translation of a chat body's messages into system blocks and turns of the Messages API."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ _DOCUMENT_KEPT = (*_KEPT, "context")
 
 
 def read_blocks(content: Any) -> list[Json]:
-    """Return the blocks of a message's `content`; blank texts, which are refused, are dropped."""
+    """Return the blocks of a message's `content`. Drop blank texts, which are refused."""
     if isinstance(content, str):
         content = [{"type": "text", "text": content}]
     if not isinstance(content, list):
@@ -49,7 +49,7 @@ def _attachment(media: AttachedMedia, part: Json) -> Json:
 
 
 def _unsupported(medium: MediaKind) -> ProviderFailureError:
-    """Return the failure of a request this wire has no form for; routing should not bring it."""
+    """Return the failure of a request that this wire cannot express."""
     message = f"Anthropic's Messages API takes no {medium} input."
     failure = Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message)
     return ProviderFailureError(failure)
@@ -72,26 +72,26 @@ def _select(part: Json, names: tuple[str, ...]) -> Json:
 
 
 FORMAT = "anthropic-claude-v1"
-"""OpenRouter's name for reasoning details that only Anthropic's models can read."""
+"""OpenRouter's format name for reasoning details that only Anthropic's models can read."""
 
 _OPENING: Json = {"type": "text", "text": "(The conversation continues.)"}
 
 
 @dataclass(slots=True)
-class Conversation:
-    """What was said: `turns` alternate between user and assistant, and the user begins."""
+class AnthropicConversation:
+    """A conversation. `turns` alternate between user and assistant, beginning with the user."""
 
     system: list[Json] = field(default_factory=list)
     turns: list[Json] = field(default_factory=list)
 
     @property
     def prefilled(self) -> bool:
-        """Whether the assistant's answer is already begun."""
+        """Return whether the request begins the assistant's answer."""
         return bool(self.turns) and self.turns[-1]["role"] == "assistant"
 
     @property
     def lost_thinking(self) -> bool:
-        """Whether the last assistant turn calls tools without the thinking that led to them."""
+        """Return whether the last assistant turn has tool calls without their thinking."""
         last = next((turn for turn in reversed(self.turns) if turn["role"] == "assistant"), None)
         kinds = [block["type"] for block in last["content"]] if last else []
         return "tool_use" in kinds and kinds[0] not in ("thinking", "redacted_thinking")
@@ -105,9 +105,9 @@ class Conversation:
             self.turns.append({"role": role, "content": blocks})
 
 
-def read_conversation(messages: Any) -> Conversation:
-    """Translate `messages`; entries that are no messages are skipped."""
-    conversation = Conversation()
+def read_conversation(messages: Any) -> AnthropicConversation:
+    """Translate `messages`. Skip entries that are not objects."""
+    conversation = AnthropicConversation()
     for message in with_matched_calls(messages, alphanumeric_id):
         if isinstance(message, dict):
             _read(conversation, message)
@@ -115,7 +115,7 @@ def read_conversation(messages: Any) -> Conversation:
     return conversation
 
 
-def _read(conversation: Conversation, message: Json) -> None:
+def _read(conversation: AnthropicConversation, message: Json) -> None:
     role = message.get("role")
     if role in ("system", "developer"):
         conversation.system += _mark(read_blocks(message.get("content")), message)
@@ -127,8 +127,8 @@ def _read(conversation: Conversation, message: Json) -> None:
         conversation.add("user", _mark(read_blocks(message.get("content")), message))
 
 
-def _repair(conversation: Conversation) -> None:
-    """Bring the turns into the order and form the wire insists on."""
+def _repair(conversation: AnthropicConversation) -> None:
+    """Bring the turns into the order and form that the wire requires."""
     turns = conversation.turns
     if not turns and conversation.system:
         turns.append({"role": "user", "content": conversation.system})
@@ -156,7 +156,7 @@ def _assistant(message: Json) -> list[Json]:
 
 
 def _input(arguments: Any) -> Json:
-    """Return a call's arguments as the object they must be here, whatever the model once wrote."""
+    """Return a call's arguments as an object, which this wire requires."""
     if isinstance(arguments, dict):
         return arguments
     if not isinstance(arguments, str) or not arguments.strip():
@@ -177,7 +177,7 @@ def _result(message: Json) -> Json:
     if message.get("is_error") is True:
         result["is_error"] = True
     if mark := message.get("cache_control") or (marks and marks[-1]):
-        result["cache_control"] = mark  # blocks within a result cannot be cached by themselves
+        result["cache_control"] = mark  # blocks within a result cannot be cached on their own
     return result
 
 
@@ -193,9 +193,9 @@ def _cache_mark(holder: Json) -> Json:
 
 
 def _read_thinking(details: Any) -> list[Json]:
-    """Return the thinking blocks told by `reasoning_details`; what is not Anthropic's is dropped.
+    """Return the thinking blocks in `reasoning_details`. Drop those of other vendors.
 
-    A stream tells a block in pieces that share an index, and clients send them back as they came.
+    A stream sends a block in pieces with the same index, and clients send back the pieces.
     """
     blocks: dict[Any, Json] = {}
     for detail in details if isinstance(details, list) else ():

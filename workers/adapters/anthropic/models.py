@@ -1,22 +1,22 @@
-"""Capabilities of Claude models, by the version in the name; and the quirks of their hosts."""
+"""Capabilities of Claude models, by the version in the name, and quirks of their hosts."""
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Quirk(StrEnum):
+class AnthropicQuirk(StrEnum):
     """One deviation from the wire."""
 
     VERTEX = "vertex"
     """Google's Vertex AI: the model is named in the path and the version in the body, and the key
-    is a bearer token. `options`: `project`, `region`."""
+    is a bearer token. It uses the options `project` and `region`."""
 
     BEARER_TOKEN = "bearer_token"  # noqa: S105  # a way to send a key, not a key
     """Takes the key as a bearer token instead of `x-api-key` (MiniMax, Moonshot, Z.ai)."""
 
     FORCED_TOOL_SCHEMA = "forced_tool_schema"
-    """Knows no `output_config.format`: a JSON schema is had by forcing a tool that takes it."""
+    """Has no `output_config.format`. A forced tool with the schema replaces it."""
 
 
 _VERSION = re.compile(r"claude-(?:[a-z]+-)?(\d{1,2})(?:[-.](\d{1,2}))?(?!\d)")
@@ -24,13 +24,13 @@ _ANY = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
-    """A model's abilities. A name that is not Claude's is another vendor's model on this wire."""
+class ClaudeModel:
+    """Capabilities of a model. `version` is None for another vendor's model on this wire."""
 
     version: tuple[int, int] | None
 
     @classmethod
-    def named(cls, name: str) -> "Model":
+    def from_name(cls, name: str) -> "ClaudeModel":
         found = _VERSION.search(name)
         return cls((int(found[1]), int(found[2] or 0)) if found else None)
 
@@ -40,7 +40,7 @@ class Model:
 
     @property
     def adapts(self) -> bool:
-        """Whether it decides itself how long to think, led by an effort."""
+        """Return whether thinking is adaptive, guided by an effort."""
         return self._since(4, 6)
 
     @property
@@ -49,22 +49,22 @@ class Model:
 
     @property
     def takes_sampling(self) -> bool:
-        """Whether it accepts temperature, top_p and top_k at all."""
+        """Return whether it accepts temperature, top_p and top_k."""
         return not self._since(4, 7)
 
     @property
     def takes_one_sampler(self) -> bool:
-        """Whether temperature and top_p exclude each other."""
+        """Return whether temperature and top_p exclude each other."""
         return self._since(4, 1)
 
     @property
     def takes_schema(self) -> bool:
-        """Whether it knows structured outputs and strict tools."""
+        """Return whether it has structured outputs and strict tools."""
         return self._since(4, 1)
 
     @property
     def default_max_tokens(self) -> int:
-        """The output limit sent for callers that name none: the wire requires one."""
+        """Return the output limit for requests without one, because the wire requires it."""
         if self._since(3, 7):
             return 32_000
         return 4096 if (self.version or (3, 5)) < (3, 5) else 8192

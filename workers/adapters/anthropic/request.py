@@ -1,10 +1,10 @@
-"""Build the body of a Messages request from a chat body."""
+"""Body of a Messages request."""
 
 from typing import Any
 
 from broker.completion import CompletionRequest, Json
-from workers.adapters.anthropic.messages import Conversation, read_conversation
-from workers.adapters.anthropic.models import Model
+from workers.adapters.anthropic.messages import AnthropicConversation, read_conversation
+from workers.adapters.anthropic.models import ClaudeModel
 from workers.adapters.anthropic.tools import forces_tool, read_choice, read_tools, set_format
 from workers.adapters.base import refuse_rare_formats
 from workers.adapters.reasoning import (
@@ -22,11 +22,13 @@ _EFFORTS = {
     "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh",
     "max": "max",
 }  # fmt: skip
-_COARSE_EFFORTS = _EFFORTS | {"xhigh": "high"}  # of the models between budgets and efforts
+_COARSE_EFFORTS = _EFFORTS | {"xhigh": "high"}  # of models that have both budgets and efforts
 
 
-def set_thinking(sent: Json, body: Json, model: Model, conversation: Conversation) -> None:
-    """Set `thinking` in `sent`, whose limits, tools and turns are already set."""
+def set_thinking(
+    sent: Json, body: Json, model: ClaudeModel, conversation: AnthropicConversation
+) -> None:
+    """Set `thinking` in `sent`. Its limits, tools and turns must be set."""
     options = read_reasoning_options(body)
     if not model.thinks or forces_tool(sent.get("tool_choice")):
         return
@@ -40,8 +42,8 @@ def set_thinking(sent: Json, body: Json, model: Model, conversation: Conversatio
         _set_budget(sent, options)
 
 
-def set_sampling(sent: Json, body: Json, model: Model) -> None:
-    """Set temperature, top_p and top_k as far as the model and its thinking allow them."""
+def set_sampling(sent: Json, body: Json, model: ClaudeModel) -> None:
+    """Set temperature, top_p and top_k, where the model and its thinking allow them."""
     if not model.takes_sampling:
         return
     thinking = sent.get("thinking", {}).get("type") in ("enabled", "adaptive")
@@ -54,7 +56,9 @@ def set_sampling(sent: Json, body: Json, model: Model) -> None:
         sent["top_k"] = body["top_k"]
 
 
-def _set_adaptive(sent: Json, options: ReasoningOptions, model: Model, *, hidden: bool) -> None:
+def _set_adaptive(
+    sent: Json, options: ReasoningOptions, model: ClaudeModel, *, hidden: bool
+) -> None:
     sent["thinking"] = {"type": "adaptive", "display": "omitted" if hidden else "summarized"}
     words = _COARSE_EFFORTS if model.takes_budget else _EFFORTS
     if effort := words.get(options.effort or ""):
@@ -66,15 +70,15 @@ def _set_budget(sent: Json, options: ReasoningOptions) -> None:
     budget = min(max(options.budget(limit), _LEAST_BUDGET), _MOST_BUDGET)
     sent["thinking"] = {"type": "enabled", "budget_tokens": budget}
     if limit <= budget:
-        sent["max_tokens"] = budget + limit  # what the caller granted is left for the answer
+        sent["max_tokens"] = budget + limit  # the requested limit remains for the answer
 
 
 _TIERS = {"auto": "auto", "priority": "auto", "fast": "auto", "default": "standard_only"}
 
 
 def build_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
-    """Return the body to send; `request.body` is left as it was."""
-    body, model = with_tools(request.body), Model.named(request.model)
+    """Return the body to send. `request.body` is not changed."""
+    body, model = with_tools(request.body), ClaudeModel.from_name(request.model)
     refuse_rare_formats(body)
     conversation = read_conversation(body.get("messages"))
     sent: Json = {
@@ -109,6 +113,6 @@ def _set_rest(sent: Json, body: Json) -> None:
 
 
 def _stop_sequences(stop: Any) -> list[str]:
-    """Return the stop sequences; those of white space only are refused here."""
+    """Return the stop sequences. Drop those of white space, which the wire refuses."""
     given = stop if isinstance(stop, list) else [stop]
     return [text for text in given if isinstance(text, str) and text.strip()]

@@ -1,4 +1,4 @@
-"""Read a whole Messages answer, its citations and usage."""
+"""Reading of a whole Messages answer, its citations and usage."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _WEB = ("http://", "https://")
 
 
 def read_citations(citations: Any, start: int, end: int) -> list[Json]:
-    """Return the annotations of a text block that lies from `start` to `end` in the content."""
+    """Return the annotations of a text block at characters `start` to `end` of the content."""
     found = citations if isinstance(citations, list) else []
     return [note for citation in found if (note := _annotation(citation, start, end))]
 
@@ -41,9 +41,9 @@ _TIERS = {"standard": "default"}
 
 
 def merge_usage(earlier: Json, later: Any) -> Json:
-    """Return the counts of a stream so far: they are cumulative, and the last word counts.
+    """Return the cumulative counts of a stream. Later counts replace earlier ones.
 
-    A host that repeats only some of them, or repeats them as 0, does not take the others back.
+    Counts that a host leaves out later, or repeats as 0, stay.
     """
     if not isinstance(later, dict):
         return earlier
@@ -51,7 +51,7 @@ def merge_usage(earlier: Json, later: Any) -> Json:
 
 
 def read_usage(raw: Any) -> Usage | None:
-    """Return what a `usage` object says, or None where it counts nothing."""
+    """Return the usage in a `usage` object, or None where it counts nothing."""
     if not isinstance(raw, dict):
         return None
     details = raw.get("output_tokens_details")
@@ -70,17 +70,17 @@ def read_usage(raw: Any) -> Usage | None:
 
 
 def _read_hour_writes(written: Any) -> int | None:
-    """Return the cached tokens that live for an hour, which cost more than those of 5 minutes."""
+    """Return the tokens cached for an hour, which cost more than those cached for 5 minutes."""
     return _count(written, "ephemeral_1h_input_tokens") if isinstance(written, dict) else None
 
 
 def _searches(used: Any) -> int | None:
-    """Return the web searches: they are billed apiece, fetches of pages are not."""
+    """Return the number of web searches, which are billed apiece. Page fetches are not."""
     return _count(used, "web_search_requests") if isinstance(used, dict) else None
 
 
 def read_tier(raw: Any) -> str | None:
-    """Return the tier that served the request in OpenAI's word."""
+    """Return the service tier in OpenAI's words."""
     tier = raw.get("service_tier") if isinstance(raw, dict) else None
     return _TIERS.get(tier, tier) if isinstance(tier, str) else None
 
@@ -105,13 +105,16 @@ _STATUSES = {
 
 
 def stop_reason(given: Any, *, called: bool) -> str:
-    """Return OpenAI's word; an answer through our own forced tool is a text with a natural end."""
+    """Return OpenAI's finish reason. An answer by our own forced tool ends in `stop`."""
     reason = finish_reason(given, called=called)
     return "stop" if reason == "tool_calls" and not called else reason
 
 
 def require_success(payload: Any) -> Json:
-    """Return `payload` if it is an object that reports no failure; raise otherwise."""
+    """Return `payload` if it is an object that reports no failure.
+
+    Raises ProviderFailureError for a failure, and MalformedAnswerError for anything else.
+    """
     if not isinstance(payload, dict):
         raise MalformedAnswerError("the provider's answer is not a JSON object")
     error = payload.get("error")
@@ -131,7 +134,7 @@ def build_encrypted_detail(index: int, data: str) -> Json:
 
 
 def refusal_text(holder: Json) -> str | None:
-    """Return why the model refused, where it says so."""
+    """Return the model's explanation of a refusal, or None."""
     details = holder.get("stop_details")
     return text_field(details, "explanation") if isinstance(details, dict) else None
 
@@ -141,12 +144,15 @@ def input_text(value: Any) -> str:
 
 
 def read_response(payload: Any, request: CompletionRequest) -> Completion:
-    """Normalise a whole answer that is already parsed."""
+    """Normalise a whole answer that is already parsed.
+
+    Raises MalformedAnswerError and ProviderFailureError.
+    """
     payload = require_success(payload)
     blocks = payload.get("content")
     if not isinstance(blocks, list):
         raise MalformedAnswerError("the provider's answer has no content")
-    message = _Message(request.body, id_seed(payload, request))
+    message = _AnswerMessage(request.body, id_seed(payload, request))
     for block in blocks:
         if isinstance(block, dict):
             message.add(block)
@@ -166,8 +172,8 @@ def read_response(payload: Any, request: CompletionRequest) -> Completion:
     )
 
 
-class _Message:
-    """Gathers the blocks of one answer; blocks of server tools are passed over."""
+class _AnswerMessage:
+    """Collector of the blocks of one answer. It ignores blocks of server tools."""
 
     def __init__(self, body: Json, seed: str) -> None:
         self._body = body
@@ -196,7 +202,7 @@ class _Message:
             self._call(block)
 
     def read(self, refusal: str | None) -> Json:
-        """Return the message."""
+        """Return the message in OpenAI's shape."""
         message: Json = {"role": "assistant", "content": self._text, "refusal": refusal}
         if self._details and not self._hidden:
             if reasoning := "".join(detail.get("text", "") for detail in self._details):

@@ -1,4 +1,4 @@
-"""Read a streamed Messages answer, block by block."""
+"""Reading of a streamed Messages answer, block by block."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
@@ -31,25 +31,25 @@ from workers.adapters.tool_calls import generate_id
 
 @dataclass(slots=True)
 class Progress:
-    """What the blocks of one answer must know of each other."""
+    """State that the blocks of one answer share."""
 
     body: Json  # the caller's request
-    seed: str  # made-up call ids derive from it
-    hidden: bool  # whether reasoning is kept from the caller
+    seed: str  # of generated call ids
+    hidden: bool  # the answer leaves out the reasoning
     text: int = 0  # characters of content so far
     thoughts: int = 0  # reasoning blocks so far
     calls: int = 0  # tool calls so far
 
 
 class Block(ABC):
-    """Turns one block's events into deltas of OpenAI's shape; an empty one says nothing."""
+    """Reader of one block's events, which returns deltas in OpenAI's shape. They may be empty."""
 
     @abstractmethod
     def feed(self, delta: Json) -> Json:
-        """Return what a delta adds; the block a stream starts with is fed as the first delta."""
+        """Return the delta that an event adds. The starting block is fed as the first one."""
 
     def stop(self) -> Json:
-        """Return what the block's end adds."""
+        """Return the delta that the end of the block adds."""
         return {}
 
 
@@ -71,7 +71,7 @@ class TextBlock(Block):
         return {"content": text}
 
     def stop(self) -> Json:
-        # Only now is it known how far the cited text reaches.
+        # The end of the cited text is known only now.
         notes = read_citations(self._citations, self._start, self._progress.text)
         self._citations = []
         return {"annotations": notes} if notes else {}
@@ -98,14 +98,14 @@ class ThinkingBlock(Block):
 
 
 class ToolBlock(Block):
-    """A call; an input that never sends a byte means `{}`."""
+    """A tool call. Its input is `{}` where no byte of it comes."""
 
     def __init__(self, progress: Progress, block: Json) -> None:
         self._progress = progress
         self._index = progress.calls
         self._name = text_field(block, "name") or ""
         self._id = text_field(block, "id") or generate_id(progress.seed, self._index, self._name)
-        self._given = block.get("input") or {}  # whole from hosts that do not stream it
+        self._given = block.get("input") or {}  # the whole input, from hosts that do not stream it
         self._started = self._written = False
         progress.calls += 1
 
@@ -128,7 +128,7 @@ class ToolBlock(Block):
 
 
 class AnswerBlock(Block):
-    """The input of the tool we forced, which is the answer's text."""
+    """The input of our forced tool, which is the text of the answer."""
 
     def __init__(self, progress: Progress, block: Json) -> None:
         self._progress = progress
@@ -149,7 +149,7 @@ class AnswerBlock(Block):
 
 
 def open_block(block: Json, progress: Progress) -> Block | None:
-    """Return the reader of a block that starts, or None for server tools' blocks and others."""
+    """Return the reader of a starting block, or None for blocks of server tools and others."""
     match block.get("type"):
         case "text":
             return TextBlock(progress)
@@ -163,7 +163,7 @@ def open_block(block: Json, progress: Progress) -> Block | None:
 
 
 class AnthropicStreamReader(EventReader):
-    """A `StreamReader` of one answer; its single choice finishes when `message_stop` has come."""
+    """See `EventReader`. The single choice finishes when `message_stop` has come."""
 
     __slots__ = ("_blocks", "_ended", "_envelope", "_progress", "_request", "_started", "_stop",
                  "_usage")  # fmt: skip
@@ -182,14 +182,14 @@ class AnthropicStreamReader(EventReader):
 
     @property
     def stage(self) -> Stage:
-        """Return the stage of the answer; `message_delta` brings stop reason and usage together."""
+        """Return the stage of the answer. `message_delta` has stop reason and usage together."""
         if self._ended:
             return Stage.OVER
         return Stage.OPEN if self._stop is None else Stage.COUNTED
 
     @property
     def usage(self) -> Usage | None:
-        """The usage that the provider has stated so far; `message_start` counts the input."""
+        """Return the usage that the provider has stated so far. `message_start` has the input."""
         return read_usage(self._usage)
 
     def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
@@ -259,7 +259,7 @@ class AnthropicStreamReader(EventReader):
         if self._stop is None:
             raise CutOffError("the stream ended without a stop reason")
         self._ended = True
-        for block in self._blocks.values():  # left open by hosts that stop nothing
+        for block in self._blocks.values():  # from hosts that send no `content_block_stop`
             self._add(chunks, block.stop())
         given, refusal = self._stop["stop_reason"], refusal_text(self._stop)
         last: Json = {} if self._started else {"role": "assistant", "content": ""}
@@ -275,9 +275,9 @@ class AnthropicStreamReader(EventReader):
 
 
 def _require_success(payload: Any, name: str) -> Json:
-    """Return an event's payload; raises the failure it reports."""
+    """Return an event's payload. Raises as `require_success` does."""
     if name == "error" and not (isinstance(payload, dict) and payload.get("error")):
-        payload = {"error": payload or name}  # a host that sends the bare error
+        payload = {"error": payload or name}  # some hosts send the bare error
     return require_success(payload)
 
 

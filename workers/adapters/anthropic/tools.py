@@ -1,10 +1,10 @@
-"""Tools, the choice between them, and structured output with its schema."""
+"""Translation of tools, the tool choice, and structured output with its schema."""
 
 import re
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.anthropic.models import Model, Quirk
+from workers.adapters.anthropic.models import AnthropicQuirk, ClaudeModel
 from workers.adapters.json_shapes import read_call
 
 _BOUNDS = frozenset({
@@ -16,14 +16,14 @@ _NAMED = ("properties", "$defs", "definitions")
 
 
 def is_expressible(schema: Any) -> bool:
-    """Tell whether the schema means something Anthropic can compile: closed and not recursive."""
+    """Return whether Anthropic can compile the schema: it is closed and not recursive."""
     if not isinstance(schema, dict):
         return False
     return not _is_open(schema) and not _recurses(schema, schema, {})
 
 
 def close_schema(schema: Any) -> Any:
-    """Return the schema with its objects closed and its bounds told in words instead."""
+    """Return the schema with closed objects. Unsupported bounds move into descriptions."""
     if isinstance(schema, list):
         return [close_schema(entry) for entry in schema]
     if not isinstance(schema, dict):
@@ -32,7 +32,7 @@ def close_schema(schema: Any) -> Any:
     if "properties" in kept or "object" in _types(kept):
         kept["additionalProperties"] = False
     if isinstance(least := schema.get("minItems"), int) and least > 1:
-        del kept["minItems"]  # 0 and 1 are understood
+        del kept["minItems"]  # 0 and 1 are supported
     lost = {name: value for name, value in schema.items() if name not in kept}
     lost.pop("$schema", None)
     if lost:
@@ -61,7 +61,7 @@ def _types(schema: Json) -> list[Any]:
 
 
 def _is_open(schema: Any) -> bool:
-    """Whether an object somewhere may have properties that are not named."""
+    """Return whether any object of the schema allows additional properties."""
     if isinstance(schema, list):
         return any(_is_open(entry) for entry in schema)
     if not isinstance(schema, dict):
@@ -75,9 +75,9 @@ def _is_open(schema: Any) -> bool:
 
 
 def _recurses(node: Any, root: Json, followed: dict[str, bool]) -> bool:
-    """Whether following references from `node` comes back to one on the way.
+    """Return whether the references from `node` form a circle.
 
-    `followed` knows the references seen so far and whether they are still on the way.
+    `followed` maps the references seen so far to whether they are on the current path.
     """
     if isinstance(node, list):
         return any(_recurses(entry, root, followed) for entry in node)
@@ -102,13 +102,13 @@ def _resolve(reference: str, root: Json) -> Any:
     return node
 
 
-_OWN_TOOL = re.compile(r".+_20\d{6}")
+_ANTHROPIC_TOOL = re.compile(r".+_20\d{6}")
 _KEPT = ("cache_control", "defer_loading")
 _CHOICES = {"auto": "auto", "required": "any", "none": "none"}
 
 
-def read_tools(body: Json, model: Model) -> list[Json]:
-    """Return the tools a chat body offers; Anthropic's own dated ones pass as they are."""
+def read_tools(body: Json, model: ClaudeModel) -> list[Json]:
+    """Return the tools of a chat body. Anthropic's own, with a date in the type, are unchanged."""
     choice, tools = body.get("tool_choice"), body.get("tools")
     allowed = _read_allowed_names(choice)
     read = [_tool(tool, model) for tool in tools] if isinstance(tools, list) else []
@@ -116,7 +116,7 @@ def read_tools(body: Json, model: Model) -> list[Json]:
 
 
 def read_choice(body: Json) -> Json | None:
-    """Return the `tool_choice` to send, or None where the wire's default says the same."""
+    """Return the `tool_choice` to send, or None for the wire's default."""
     choice = body.get("tool_choice")
     read: Json | None = None
     if isinstance(choice, str):
@@ -131,7 +131,7 @@ def read_choice(body: Json) -> Json | None:
 
 
 def forces_tool(choice: Json | None) -> bool:
-    """Whether a tool must be called, which excludes thinking and prefills."""
+    """Return whether a tool must be called, which excludes thinking and prefills."""
     return choice is not None and choice["type"] in ("any", "tool")
 
 
@@ -146,7 +146,7 @@ def _object_choice(choice: Json) -> Json | None:
 
 
 def _read_allowed_tools(choice: Json) -> Json:
-    """OpenAI nests what is allowed; its Responses API does not, and callers mix them up."""
+    """Return the `allowed_tools` object, nested (chat completions) or not (Responses API)."""
     nested = choice.get("allowed_tools")
     return nested if isinstance(nested, dict) else choice
 
@@ -159,7 +159,7 @@ def _read_allowed_names(choice: Any) -> list[Any] | None:
     return [read_call(tool)[1].get("name") for tool in given]
 
 
-def _tool(tool: Any, model: Model) -> Json | None:
+def _tool(tool: Any, model: ClaudeModel) -> Json | None:
     if not isinstance(tool, dict):
         return None
     function = tool.get("function")
@@ -168,11 +168,11 @@ def _tool(tool: Any, model: Model) -> Json | None:
     if isinstance(custom := tool.get("custom"), dict) and custom.get("name"):
         schema = {"type": "object", "properties": {"input": {"type": "string"}}}
         return _describe(custom) | {"input_schema": schema | {"required": ["input"]}}
-    own = isinstance(tool.get("type"), str) and _OWN_TOOL.fullmatch(tool["type"])
+    own = isinstance(tool.get("type"), str) and _ANTHROPIC_TOOL.fullmatch(tool["type"])
     return tool if own and tool.get("name") else None
 
 
-def _function(tool: Json, function: Json, model: Model) -> Json:
+def _function(tool: Json, function: Json, model: ClaudeModel) -> Json:
     schema = function.get("parameters")
     schema = schema if isinstance(schema, dict) else {}
     if schema.get("type") != "object":
@@ -200,7 +200,7 @@ _INSTRUCTION = "Respond with a single valid JSON object and nothing else: no pro
 
 
 def read_schema(body: Json) -> Json | None:
-    """Return the schema a chat body wants the answer to follow."""
+    """Return the schema of the `response_format`, or None."""
     wanted = body.get("response_format")
     if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
         return None
@@ -210,18 +210,22 @@ def read_schema(body: Json) -> Json | None:
 
 
 def answers_by_tool(body: Json, tool: Any) -> bool:
-    """Whether a call of `tool` is the answer itself, because we forced it."""
+    """Return whether `tool` is our forced tool, whose input is the answer."""
     return tool == ANSWER_TOOL and read_schema(body) is not None
 
 
-def set_format(sent: Json, body: Json, model: Model, quirks: frozenset[str]) -> None:
-    """Ask for the wanted format in `sent`, whose tools and system blocks are already set."""
+def set_format(sent: Json, body: Json, model: ClaudeModel, quirks: frozenset[str]) -> None:
+    """Set the response format in `sent`. Its tools and system blocks must be set."""
     schema = read_schema(body)
     if schema is None:
         wanted = body.get("response_format")
         if isinstance(wanted, dict) and wanted.get("type") in ("json_object", "json_schema"):
             sent["system"] = [*sent.get("system", ()), {"type": "text", "text": _INSTRUCTION}]
-    elif Quirk.FORCED_TOOL_SCHEMA in quirks or not model.takes_schema or not is_expressible(schema):
+    elif (
+        AnthropicQuirk.FORCED_TOOL_SCHEMA in quirks
+        or not model.takes_schema
+        or not is_expressible(schema)
+    ):
         _force_tool(sent, body, schema)
     else:
         sent["output_config"] = {"format": {"type": "json_schema", "schema": close_schema(schema)}}
@@ -229,12 +233,12 @@ def set_format(sent: Json, body: Json, model: Model, quirks: frozenset[str]) -> 
 
 def _force_tool(sent: Json, body: Json, schema: Json) -> None:
     held = body["response_format"]["json_schema"]
-    description = held.get("description") or "Give the final answer in the form asked for."
+    description = held.get("description") or "Give the final answer in the requested form."
     tool = {"name": ANSWER_TOOL, "description": description, "input_schema": schema}
     choice = sent.get("tool_choice")
     others = sent.get("tools", [])
     if forces_tool(choice):
-        return  # the caller insists on a tool of its own: this turn brings no answer yet
+        return  # the caller forces a tool of its own: this turn has no answer yet
     sent["tools"] = [*others, tool]
     if others and (choice is None or choice["type"] == "auto"):
         sent["tool_choice"] = {**(choice or {}), "type": "any"}

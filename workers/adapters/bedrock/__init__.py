@@ -1,7 +1,7 @@
 """Amazon Bedrock's Converse and ConverseStream.
 
 Rules: the Amazon Bedrock API Reference, `API_runtime_Converse` and `API_runtime_ConverseStream`,
-and the service model botocore ships (`bedrock-runtime/2023-09-30`).
+and the service model of botocore (`bedrock-runtime/2023-09-30`).
 """
 
 from workers.adapters.bedrock.adapter import BedrockAdapter

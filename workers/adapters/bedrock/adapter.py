@@ -17,9 +17,10 @@ from botocore.credentials import Credentials
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.bedrock.request import build_body
-from workers.adapters.bedrock.response import read_document, read_usage
+from workers.adapters.bedrock.response import read_response, read_usage
 from workers.adapters.bedrock.stream import BedrockStreamReader
 from workers.adapters.errors import read_error
+from workers.adapters.json_shapes import parse
 
 _SERVICE = "bedrock"
 _DEFAULT_REGION = "us-east-1"
@@ -27,7 +28,7 @@ _REGION_IN_HOST = re.compile(r"bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.")
 
 
 def with_credentials(request: HttpRequest, upstream: Upstream) -> HttpRequest:
-    """Return `request` with a bearer token or a signature; untouched without credentials."""
+    """Return `request` with a bearer token or a signature, where there are credentials."""
     credentials = _credentials(upstream)
     if credentials is not None:
         return _sign(request, credentials, region_of(upstream))
@@ -38,7 +39,7 @@ def with_credentials(request: HttpRequest, upstream: Upstream) -> HttpRequest:
 
 
 def region_of(upstream: Upstream) -> str:
-    """Return the region to sign for: the configured one, else the host's."""
+    """Return the region to sign for: the configured one, or the host's."""
     if region := upstream.options.get("region"):
         return str(region)
     found = _REGION_IN_HOST.search(upstream.base_url)
@@ -69,8 +70,9 @@ def _sign(request: HttpRequest, credentials: Credentials, region: str) -> HttpRe
 class BedrockAdapter(Adapter):
     """See `Adapter`.
 
-    `base_url` may be empty or hold `{region}`. Credentials: see `signing`; the region is
-    `options["region"]` or that of the host.
+    `base_url` may be empty or contain `{region}`. The key is a Bedrock API key or
+    `ACCESS_KEY:SECRET_KEY[:SESSION_TOKEN]`. The options are `region`, `access_key_id`,
+    `secret_access_key` and `session_token`.
     """
 
     wire = "bedrock"
@@ -85,7 +87,7 @@ class BedrockAdapter(Adapter):
         return with_credentials(unsigned, upstream)
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Completion:
-        return read_document(body, request)
+        return read_response(parse(body), request)
 
     def create_stream_reader(self, request: CompletionRequest) -> StreamReader:
         return BedrockStreamReader(request)
@@ -100,9 +102,8 @@ class BedrockAdapter(Adapter):
 def _build_url(request: CompletionRequest, upstream: Upstream) -> str:
     base = upstream.base_url or "https://bedrock-runtime.{region}.amazonaws.com"
     base = base.replace("{region}", region_of(upstream)).rstrip("/")
-    # An ARN's slashes are quoted, else they would split the path. Colons may stay, and must: some
-    # HTTP clients (yarl, under aiohttp) unquote `%3A`, and then the signature would be for
-    # another path than the one that is sent.
+    # An ARN's slashes are quoted, because they would split the path. Colons are not: yarl, under
+    # aiohttp, unquotes `%3A`, and the signature would not match the path that is sent.
     operation = "converse-stream" if request.stream else "converse"
     return f"{base}/model/{quote(request.model, safe=':')}/{operation}"
 

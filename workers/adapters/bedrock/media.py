@@ -1,7 +1,7 @@
-"""Images, documents, audio and video as Converse's blocks, which hold bytes in base64.
+"""Translation of images, documents, audio and video into Converse's blocks.
 
-Formats: API_runtime_ImageBlock, DocumentBlock, VideoBlock, AudioBlock. Converse fetches nothing but
-objects in S3, so a URL must have been fetched before a request gets here.
+Formats: API_runtime_ImageBlock, DocumentBlock, VideoBlock, AudioBlock. Converse fetches only
+objects in S3, so `workers.media` must have fetched other URLs before.
 """
 
 import re
@@ -44,9 +44,9 @@ _S3 = "s3://"
 
 
 class DocumentNames:
-    """Gives documents names Converse accepts, each once per request.
+    """Generator of document names that Converse accepts, each unique in a request.
 
-    Letters, digits, single spaces, hyphens, parentheses and square brackets, at most 200.
+    It accepts up to 200 letters, digits, single spaces, hyphens, parentheses and square brackets.
     """
 
     def __init__(self) -> None:
@@ -64,7 +64,10 @@ class DocumentNames:
 
 
 def media_block(media: AttachedMedia, names: DocumentNames) -> Json:
-    """Return the block of an attachment given by its bytes or by an S3 address."""
+    """Return the block of an attachment with bytes or an S3 address.
+
+    Raises ProviderFailureError for another attachment, or an unknown format.
+    """
     block: Json = {"format": _format(media), "source": _source(media)}
     if media.medium is MediaKind.DOCUMENT:
         block = {"name": names.name(media.title), **block}
@@ -74,7 +77,7 @@ def media_block(media: AttachedMedia, names: DocumentNames) -> Json:
 def unsupported(
     what: str, error_type: ErrorType = ErrorType.INVALID_REQUEST
 ) -> ProviderFailureError:
-    """Return the failure of a request that cannot be put into this wire."""
+    """Return the failure of a request that this wire cannot express."""
     message = f"Amazon Bedrock's Converse API does not take {what}."
     return ProviderFailureError(Failure(AttemptOutcome.NOT_SENT, error_type, message))
 
@@ -91,7 +94,7 @@ def _source(media: AttachedMedia) -> Json:
 
 
 def _format(media: AttachedMedia) -> str:
-    """Tell the format by the media type, or else by the name or address."""
+    """Return the format by the media type, or by the file name or address."""
     formats = _FORMATS[media.medium]
     family, _, subtype = (media.mime or "").lower().partition("/")
     names = (subtype, _suffix(media.title), _suffix(urlsplit(media.url or "").path))

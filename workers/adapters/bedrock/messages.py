@@ -1,4 +1,4 @@
-"""Translate a conversation into Converse's messages, whose roles alternate."""
+"""Translation of a chat body's messages into Converse's, whose roles alternate."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ _TTLS = ("5m", "1h")
 
 
 def cache_point(holder: Json) -> Json | None:
-    """Return the block for a part, message or tool that carries a marker."""
+    """Return the cache point of a part, message or tool with `cache_control`, or None."""
     control = holder.get("cache_control")
     if not isinstance(control, dict):
         return None
@@ -25,11 +25,11 @@ def cache_point(holder: Json) -> Json | None:
 
 
 FORMAT = "anthropic-claude-v1"
-"""OpenRouter's name for the signatures of Claude, which is who signs on Bedrock."""
+"""OpenRouter's format name for the signatures of Claude, the models that sign on Bedrock."""
 
 
 def read_reasoning_detail(content: Any, index: int) -> Json | None:
-    """Return a block, or a piece of a streamed one, as a `reasoning_details` entry."""
+    """Return a reasoning block, or a streamed piece of one, as a `reasoning_details` entry."""
     content = as_object(content)
     text = as_object(content.get("reasoningText")) or content
     entry: Json = {"format": FORMAT, "index": index}
@@ -40,7 +40,7 @@ def read_reasoning_detail(content: Any, index: int) -> Json | None:
 
 
 def reasoning_blocks(message: Json) -> list[Json]:
-    """Return the blocks of an assistant message whose reasoning is sent back."""
+    """Return the reasoning blocks of an assistant message that can be sent back."""
     ours = [one for one in as_objects(message.get("reasoning_details")) if _is_ours(one)]
     blocks: list[Json] = []
     open_index: Any = None
@@ -53,7 +53,7 @@ def reasoning_blocks(message: Json) -> list[Json]:
         if index is None or index != open_index:
             blocks.append({"reasoningText": {"text": ""}})
             open_index = index
-        _extend(blocks[-1]["reasoningText"], entry)  # a stream's pieces may come back in pieces
+        _extend(blocks[-1]["reasoningText"], entry)  # clients may send back the pieces of a stream
     return [{"reasoningContent": block} for block in blocks if _can_go_back(block)]
 
 
@@ -74,7 +74,7 @@ def _can_go_back(block: Json) -> bool:
 
 
 def blocks_of(content: Any, names: DocumentNames) -> list[Json]:
-    """Return the blocks of a content, cache points included; blank texts, refused, are dropped."""
+    """Return the blocks and cache points of a content. Drop blank texts, which are refused."""
     if isinstance(content, str):
         return [{"text": content}] if content.strip() else []
     blocks: list[Json] = []
@@ -108,8 +108,8 @@ def _block(part: Any, names: DocumentNames) -> Json | None:
 _DOCUMENT_PROMPT = "See the attached document."
 
 
-class Conversation:
-    """`system` and `messages` of a Converse request."""
+class BedrockConversation:
+    """The `system` and `messages` of a Converse request."""
 
     def __init__(self, given: Any) -> None:
         self.system: list[Json] = []
@@ -118,10 +118,10 @@ class Conversation:
         for message in as_objects(with_matched_calls(given, sixty_four_character_id)):
             self._add(message)
         if not self.messages and self.system:
-            # Converse wants a user to begin; OpenAI takes instructions alone.
+            # Converse requires a user message first; OpenAI accepts instructions alone.
             self.messages = [{"role": "user", "content": self.system}]
             self.system = []
-        self._round_off()
+        self._complete()
 
     def _add(self, message: Json) -> None:
         role = message.get("role")
@@ -157,16 +157,16 @@ class Conversation:
         else:
             self.messages.append({"role": role, "content": blocks})
 
-    def _round_off(self) -> None:
-        """See to what Converse demands of whole messages."""
+    def _complete(self) -> None:
+        """Fit whole messages to Converse's rules."""
         for message in self.messages:
             content = message["content"]
             if any("document" in block for block in content) and not _has_text(content):
-                content.append({"text": _DOCUMENT_PROMPT})  # a document needs a text beside it
+                content.append({"text": _DOCUMENT_PROMPT})  # required beside a document
         if self.messages and self.messages[-1]["role"] == "assistant":
             last = self.messages[-1]["content"]
             if "text" in last[-1]:
-                # An answer begun for the model must not end in white space.
+                # A prefill must not end in white space.
                 last[-1] = {"text": last[-1]["text"].rstrip()}
 
 
@@ -181,7 +181,7 @@ def _calls(message: Json) -> list[Json]:
 
 
 def _input(arguments: Any) -> Json:
-    """Return arguments as the object Converse wants, whatever a model once wrote."""
+    """Return a call's arguments as an object, which this wire requires."""
     if isinstance(arguments, dict):
         return arguments
     try:

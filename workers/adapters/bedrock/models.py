@@ -1,7 +1,7 @@
-"""Parameters of model families on Bedrock, and what each refuses."""
+"""Parameters of the model families on Bedrock."""
 
 from broker.completion import Json
-from workers.adapters.anthropic.models import Model
+from workers.adapters.anthropic.models import ClaudeModel
 from workers.adapters.reasoning import (
     ReasoningOptions,
     hides_reasoning,
@@ -12,7 +12,7 @@ from workers.adapters.reasoning import (
 
 
 def inference_config(chat_body: Json) -> Json:
-    """Return the fields all models share, as far as the request sets them."""
+    """Return the inference fields of all models that the request sets."""
     fields: Json = {}
     if (limit := read_output_limit(chat_body)) is not None:
         fields["maxTokens"] = limit
@@ -27,7 +27,7 @@ def inference_config(chat_body: Json) -> Json:
 
 
 def drop_inference(body: Json, *names: str) -> None:
-    """Take fields out of `inferenceConfig`, and it too if nothing is left."""
+    """Remove fields from `inferenceConfig`, and `inferenceConfig` if it is empty then."""
     inference = body.pop("inferenceConfig", {})
     if kept := {name: value for name, value in inference.items() if name not in names}:
         body["inferenceConfig"] = kept
@@ -38,12 +38,12 @@ _EFFORTS = {
     "minimal": "low", "low": "low", "medium": "medium", "high": "high", "xhigh": "xhigh",
     "max": "max",
 }  # fmt: skip
-_COARSE_EFFORTS = _EFFORTS | {"xhigh": "high"}  # of the models between budgets and efforts
+_COARSE_EFFORTS = _EFFORTS | {"xhigh": "high"}  # of models that have both budgets and efforts
 
 
 def apply_claude(body: Json, chat_body: Json, top_k: int | None, name: str) -> None:
-    """Make `body` fit this version of Claude, in place."""
-    model, reasoning = Model.named(name), read_reasoning_options(chat_body)
+    """Fit `body` to this version of Claude, in place."""
+    model, reasoning = ClaudeModel.from_name(name), read_reasoning_options(chat_body)
     thinking = _thinking(body, reasoning, model, hidden=hides_reasoning(chat_body))
     fields: Json = {"thinking": thinking} if thinking else {}
     thinks = thinking is not None and thinking["type"] != "disabled"
@@ -62,9 +62,9 @@ def apply_claude(body: Json, chat_body: Json, top_k: int | None, name: str) -> N
 
 
 def _thinking(
-    body: Json, reasoning: ReasoningOptions, model: Model, *, hidden: bool
+    body: Json, reasoning: ReasoningOptions, model: ClaudeModel, *, hidden: bool
 ) -> Json | None:
-    """Return `thinking`; forced tools, a begun answer and lost thoughts exclude it."""
+    """Return `thinking`. Forced tools, a prefill and lost thoughts exclude it."""
     choice = body.get("toolConfig", {}).get("toolChoice", {})
     if not model.thinks or "any" in choice or "tool" in choice:
         return None
@@ -77,8 +77,8 @@ def _thinking(
     return None if _has_lost_thoughts(body) else _set_budget(body, reasoning, model)
 
 
-def _set_budget(body: Json, reasoning: ReasoningOptions, model: Model) -> Json:
-    """Return a budget below the limit on the whole output, which is raised where it must be."""
+def _set_budget(body: Json, reasoning: ReasoningOptions, model: ClaudeModel) -> Json:
+    """Return a budget below the output limit. Raise the limit in `body` where it is too low."""
     inference = body.setdefault("inferenceConfig", {})
     limit = inference.get("maxTokens") or model.default_max_tokens
     budget = max(_LEAST_BUDGET, reasoning.budget(limit))
@@ -86,7 +86,7 @@ def _set_budget(body: Json, reasoning: ReasoningOptions, model: Model) -> Json:
     return {"type": "enabled", "budget_tokens": budget}
 
 
-def _apply_effort(body: Json, reasoning: ReasoningOptions, model: Model) -> None:
+def _apply_effort(body: Json, reasoning: ReasoningOptions, model: ClaudeModel) -> None:
     words = _COARSE_EFFORTS if model.takes_budget else _EFFORTS
     if model.adapts and (effort := words.get(reasoning.effort or "")):
         body["outputConfig"] = {**body.get("outputConfig", {}), "effort": effort}
@@ -104,7 +104,7 @@ def _is_prefilled(body: Json) -> bool:
 
 
 def _has_lost_thoughts(body: Json) -> bool:
-    """Whether tools were just called without the thinking that led there being sent back."""
+    """Return whether the last assistant message has tool calls without their thinking."""
     spoken = [message for message in body["messages"] if message["role"] == "assistant"]
     content = spoken[-1]["content"] if spoken else []
     return any("toolUse" in block for block in content) and "reasoningContent" not in content[0]
@@ -116,7 +116,7 @@ _UNSET_AT_HIGH = ("temperature", "topP", "maxTokens")
 
 
 def apply_model_fields(body: Json, chat_body: Json, model: str) -> None:
-    """Make `body`, otherwise complete, fit the model's family, in place."""
+    """Fit `body`, which is otherwise complete, to the model's family, in place."""
     reasoning = read_reasoning_options(chat_body)
     top_k = chat_body.get("top_k")
     top_k = top_k if isinstance(top_k, int) and top_k > 0 else None
@@ -131,14 +131,17 @@ def apply_model_fields(body: Json, chat_body: Json, model: str) -> None:
 
 
 def _apply_nova(body: Json, reasoning: ReasoningOptions, top_k: int | None, model: str) -> None:
-    """Nova user guide, "Complete request schema"; Nova 2 user guide, "Extended thinking"."""
+    """Fit `body` to Nova.
+
+    Sources: Nova user guide, "Complete request schema"; Nova 2 user guide, "Extended thinking".
+    """
     fields: Json = {}
     if top_k is not None:
         fields["inferenceConfig"] = {"topK": top_k}
     if reasoning.wanted and "amazon.nova-2" in model:
         level = _level(reasoning)
         fields["reasoningConfig"] = {"type": "enabled", "maxReasoningEffort": level}
-        if level == "high":  # then how to sample, and how much, is the model's to decide
+        if level == "high":  # then sampling and length must not be set
             fields.pop("inferenceConfig", None)
             drop_inference(body, *_UNSET_AT_HIGH)
     if fields:

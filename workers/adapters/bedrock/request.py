@@ -1,4 +1,4 @@
-"""Build the body of a Converse request, with its tools (API_runtime_ToolConfiguration)."""
+"""Body of a Converse request, with its tools (API_runtime_ToolConfiguration)."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import orjson
 
 from broker.completion import CompletionRequest, Json
 from workers.adapters.base import refuse_rare_formats
-from workers.adapters.bedrock.messages import Conversation, cache_point
+from workers.adapters.bedrock.messages import BedrockConversation, cache_point
 from workers.adapters.bedrock.models import apply_model_fields, inference_config
 from workers.adapters.json_shapes import as_object, as_objects, as_text
 from workers.adapters.tool_calls import with_tools
@@ -15,11 +15,11 @@ _ANYTHING: Json = {"type": "object", "properties": {}}
 
 
 def tool_config(chat_body: Json, messages: list[Json]) -> Json | None:
-    """Return the tools and which of them may or must be called.
+    """Return the tools and the tool choice, or None.
 
-    Converse refuses messages with tool calls or results where no tools are configured, so a
-    conversation that has some is given the tools it mentions. It has no "none": then tools are
-    left out where that is allowed, and merely not urged where it is not.
+    Converse refuses messages with tool calls or results where no tools are configured. So the
+    tools that a conversation mentions are added. It has no choice "none": then tools are left out,
+    unless the conversation mentions some.
     """
     mentioned = _read_called_names(messages)
     given = chat_body.get("tools")
@@ -71,7 +71,7 @@ def _choice(given: Any) -> Json | None:
 
 
 def _read_called_names(messages: list[Json]) -> list[str]:
-    """Return the names of the tools that were called in the conversation."""
+    """Return the names of the tools with calls in the conversation."""
     blocks = [block for message in messages for block in message["content"]]
     return list(dict.fromkeys(b["toolUse"]["name"] for b in blocks if "toolUse" in b))
 
@@ -85,17 +85,17 @@ _OWN = (
     "promptVariables",
     "requestMetadata",
 )
-"""Converse's own fields, passed on where a caller gives them."""
+"""Converse's own fields, which are passed on."""
 
 _ALIASES = {"fast": "priority"}  # OpenRouter's name
 _TIERS = frozenset({"default", "flex", "priority", "reserved"})
 
 
 def build_body(request: CompletionRequest) -> Json:
-    """Return the body to send; `request.body` is left as it was."""
+    """Return the body to send. `request.body` is not changed."""
     chat_body = with_tools(request.body)
     refuse_rare_formats(chat_body)
-    conversation = Conversation(chat_body.get("messages"))
+    conversation = BedrockConversation(chat_body.get("messages"))
     body: Json = {"messages": conversation.messages}
     if conversation.system:
         body["system"] = conversation.system
@@ -118,7 +118,7 @@ def build_body(request: CompletionRequest) -> Json:
 
 
 def _text_format(form: Any) -> Json | None:
-    """Return a JSON schema as Converse's `textFormat`, which wants the schema as a string."""
+    """Return a JSON schema as Converse's `textFormat`, which has the schema as a string."""
     named = form.get("json_schema") if isinstance(form, dict) else None
     if not isinstance(named, dict) or not isinstance(named.get("schema"), dict):
         return None

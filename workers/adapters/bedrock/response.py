@@ -1,4 +1,4 @@
-"""Read a whole Converse answer (API_runtime_Converse, "Response Syntax")."""
+"""Reading of a whole Converse answer (API_runtime_Converse, "Response Syntax")."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.bedrock.messages import read_reasoning_detail
 from workers.adapters.choices import finish_reason, turn_seed
 from workers.adapters.errors import read_reported_error
-from workers.adapters.json_shapes import as_object, as_objects, as_text, parse, text_field
+from workers.adapters.json_shapes import as_object, as_objects, as_text, text_field
 from workers.adapters.tool_calls import read_calls
 
 
 def read_usage(usage: Any) -> Usage | None:
-    """Return what a `usage` object says, None where it counts nothing."""
+    """Return the usage in a `usage` object, or None where it counts nothing."""
     if not isinstance(usage, dict):
         return None
     given, output = _count(usage, "inputTokens"), _count(usage, "outputTokens")
@@ -32,7 +32,7 @@ def _count(usage: Json, name: str) -> int | None:
 
 
 def annotation(citation: Any, start: int, end: int) -> Json | None:
-    """Return the `url_citation` of a passage; a source without a URL goes by its own name."""
+    """Return the `url_citation` of a passage, or None. A source without a URL has its name."""
     citation = as_object(citation)
     locations = as_objects(list(as_object(citation.get("location")).values()))
     title = as_text(citation.get("title"))
@@ -53,15 +53,13 @@ def annotation(citation: Any, start: int, end: int) -> Json | None:
     return {"type": "url_citation", "url_citation": cited}
 
 
-def read_document(body: bytes, request: CompletionRequest) -> Completion:
-    """Read a whole 2xx body."""
-    return read_response(parse(body), request)
-
-
 def read_response(payload: Any, request: CompletionRequest) -> Completion:
-    """Normalise an answer that is already parsed."""
-    message = _message_of(payload)
-    read = _Reading(message.get("content"))
+    """Normalise a whole answer that is already parsed.
+
+    Raises MalformedAnswerError and ProviderFailureError.
+    """
+    message = require_success(payload)
+    read = _AnswerMessage(message.get("content"))
     native = text_field(payload, "stopReason")
     calls = read_calls(read.calls, turn_seed(request))
     choice = {
@@ -82,33 +80,39 @@ def service_tier(payload: Json) -> str | None:
 
 
 def own_call(use: Any) -> Json | None:
-    """Return a tool use that is the caller's to answer: `server_tool_use` ran inside Bedrock."""
+    """Return a tool use of a caller's tool, or None. `server_tool_use` ran inside Bedrock."""
     return use if isinstance(use, dict) and use.get("type") != "server_tool_use" else None
 
 
 def image_part(form: Any, data: str) -> Json:
-    """Return a generated image as OpenRouter gives it."""
+    """Return a generated image in OpenRouter's shape."""
     return {
         "type": "image_url",
         "image_url": {"url": f"data:image/{form or 'png'};base64,{data}"},
     }
 
 
-def _message_of(payload: Any) -> Json:
+def require_success(payload: Any) -> Json:
+    """Return the message of an answer that reports no failure.
+
+    Raises ProviderFailureError for a failure, and MalformedAnswerError for anything else.
+    """
     if not isinstance(payload, dict):
         raise MalformedAnswerError("the provider's answer is not a JSON object")
     message = as_object(payload.get("output")).get("message")
     if isinstance(message, dict):
         return message
-    if isinstance(payload.get("Output"), dict):  # AWS's front end, which answers 200 to nonsense
+    if isinstance(
+        payload.get("Output"), dict
+    ):  # AWS's front end, which answers 200 to invalid requests
         raise ProviderFailureError(read_reported_error(payload["Output"]))
     if payload.get("message") or payload.get("Message") or payload.get("__type"):
         raise ProviderFailureError(read_reported_error(payload))
     raise MalformedAnswerError("the provider's answer has no message")
 
 
-class _Reading:
-    """Takes the content blocks of a message apart."""
+class _AnswerMessage:
+    """Collector of the content blocks of a message."""
 
     def __init__(self, content: Any) -> None:
         self._texts: list[str] = []
@@ -121,7 +125,7 @@ class _Reading:
             self._read(as_object(block), index)
 
     def message(self, calls: list[Json]) -> Json:
-        """Return OpenAI's message; fields that say nothing are left out."""
+        """Return OpenAI's message. Leave out empty fields."""
         text = "".join(self._texts)
         read: Json = {
             "role": "assistant",

@@ -1,7 +1,6 @@
-"""Read a ConverseStream answer (API_runtime_ConverseStream, "Response Syntax").
+"""Reading of a ConverseStream answer (API_runtime_ConverseStream, "Response Syntax").
 
-The frames of AWS's binary event stream (`application/vnd.amazon.eventstream`) are decoded by
-botocore.
+botocore decodes the frames of AWS's binary event stream (`application/vnd.amazon.eventstream`).
 """
 
 from collections.abc import Callable
@@ -48,9 +47,9 @@ _STATUS = {
 
 
 class EventStreamFraming(Framing):
-    """A `Framing` for event streams; a JSON document in a stream's place is still told by its `{`.
+    """A `Framing` for AWS event streams. It also reads a JSON document, which begins with `{`.
 
-    An event is named by its type. Failures keep their place among the events, under `FAILURE`.
+    The name of an event is its type. Failures are events with the name `FAILURE`.
     """
 
     __slots__ = ("_buffer", "_is_json")
@@ -70,7 +69,7 @@ class EventStreamFraming(Framing):
         events: list[ServerSentEvent] = []
         try:
             for message in self._buffer:
-                events.append(_event(message))  # noqa: PERF401  # those before broken bytes count
+                events.append(_event(message))  # noqa: PERF401  # keep those before broken bytes
         except ParserError as error:
             if not events:
                 raise MalformedAnswerError(f"the event stream is broken: {error}") from None
@@ -78,7 +77,7 @@ class EventStreamFraming(Framing):
 
 
 def failure_of(event: ServerSentEvent) -> ProviderFailureError:
-    """Return the failure a `FAILURE` event reports."""
+    """Return the failure in a `FAILURE` event."""
     error = orjson.loads(event.data)
     return ProviderFailureError(read_reported_error(error, _STATUS.get(error["type"])))
 
@@ -104,14 +103,14 @@ def _report(name: str, headers: Json, payload: bytes) -> Json:
 
 
 class BedrockStreamReader(EventReader):
-    """See `EventReader`. Events nobody has documented yet are passed over."""
+    """See `EventReader`. Unknown events are ignored."""
 
     def __init__(self, request: CompletionRequest) -> None:
         super().__init__(EventStreamFraming())
         self._request = request
         self._answer = SingleChoice(request)
         self._images: dict[int, tuple[Any, list[str]]] = {}  # open blocks: format and data
-        self._spoken = 0  # characters of answer so far
+        self._spoken = 0  # characters of the answer so far
         self._cited_from = 0
         self._totalled = False
         self._readers: dict[str, Callable[[Json], list[Chunk]]] = {
@@ -131,7 +130,7 @@ class BedrockStreamReader(EventReader):
 
     @property
     def usage(self) -> Usage | None:
-        """The usage, which comes at the end only."""
+        """Return the usage, which comes only at the end."""
         return self._answer.usage
 
     def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
@@ -141,7 +140,7 @@ class BedrockStreamReader(EventReader):
         if read := self._readers.get(event.name):
             chunks += read(as_object(payload))
         elif event.is_document:
-            # One JSON document: an answer of a proxy that does not stream, or an error.
+            # A JSON document: an answer of a proxy that does not stream, or an error.
             chunks += chunks_of(read_response(payload, self._request))
             self._answer.finished = self._totalled = True
 
@@ -180,7 +179,7 @@ class BedrockStreamReader(EventReader):
         return []
 
     def _arguments(self, index: int, use: Json) -> list[Chunk]:
-        # A server's own tool was never started here, and its nameless input is held back for good.
+        # The input of a server's own tool, which was not started here, is never shown.
         return self._answer.add_calls({"index": index, "function": {"arguments": use.get("input")}})
 
     def _reasoning(self, content: Any, index: int) -> list[Chunk]:

@@ -1,6 +1,6 @@
-"""Find the message and the code in an error body of any shape.
+"""Reading of the message and the codes in an error body of any shape.
 
-Seen in the wild: `{"error": {message, type, code, param}}` (OpenAI and most), `{"error": "…"}`,
+Shapes of providers: `{"error": {message, type, code, param}}` (OpenAI and most), `{"error": "…"}`,
 `{"code", "error": "…"}` (xAI), `{"detail": …}` (Mistral, Voyage), `{"id", "message"}` (Cohere),
 `[{"error": {…}}]` (Google's array stream), `{"message"}` or `{"__type"}` (AWS), `{"errors": [{…}]}`
 (Cloudflare), plain text (Hugging Face), HTML (every proxy), and nothing at all.
@@ -28,20 +28,20 @@ _MESSAGE_FIELDS = (
 _CODE_FIELDS = ("code", "type", "status", "__type", "error_type", "reason")
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAGS = re.compile(r"<(script|style)\b.*?</\1\s*>|<[^>]*>", re.IGNORECASE | re.DOTALL)
-_TEXT_LIMIT = 20_000  # characters looked at: an error that says more has said it already
-_PLAIN_LIMIT = 8_000  # of a page of HTML, whose tags cost the most to strip
+_TEXT_LIMIT = 20_000  # characters that are read; the reason comes before that
+_PLAIN_LIMIT = 8_000  # characters of an HTML page, whose tags are expensive to strip
 _DEPTH = 3
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorDetails:
-    """What a provider said went wrong."""
+    """The details of an error body."""
 
     message: str = ""
-    code: str | None = None  # its most telling single word
-    words: tuple[str, ...] = ()  # every code, type and status it gave
-    error_type: str | None = None  # its `error_type`: OpenRouter's word, which is also ours
-    status: int | None = None  # the HTTP status it claims inside the body
+    code: str | None = None  # the most specific of `words`
+    words: tuple[str, ...] = ()  # every code, type and status in it
+    error_type: str | None = None  # `error_type` in OpenRouter's words, which are ours
+    status: int | None = None  # the HTTP status inside the body
     text: str = ""  # the whole body as text
 
 
@@ -73,9 +73,9 @@ def read_payload(payload: Any, text: str = "") -> ErrorDetails:
 
 
 def describe_status(status: int | None) -> str:
-    """Return words for an answer that had none."""
+    """Return a message for an answer without one."""
     if status is None:
-        return "the provider reported a failure without saying which"
+        return "the provider reported a failure without a reason"
     try:
         return f"HTTP {status} {HTTPStatus(status).phrase}"
     except ValueError:
@@ -83,7 +83,7 @@ def describe_status(status: int | None) -> str:
 
 
 def _layers(payload: Any, depth: int) -> list[Any]:
-    """Return the objects to ask, the innermost error first."""
+    """Return the nested error objects, the innermost first."""
     if isinstance(payload, list):
         return _layers(payload[0], depth) if payload and depth else []
     if not isinstance(payload, dict):
@@ -93,8 +93,8 @@ def _layers(payload: Any, depth: int) -> list[Any]:
         for name in ("error", "errors", "detail"):
             if payload.get(name):
                 inner += _layers(payload[name], depth - 1)
-        if isinstance(said := payload.get("message"), dict | list):  # Mistral's 422
-            inner += _layers(said, depth - 1)
+        if isinstance(nested := payload.get("message"), dict | list):  # Mistral's 422
+            inner += _layers(nested, depth - 1)
     return [*inner, payload]
 
 
@@ -134,7 +134,7 @@ def _details(layer: dict[str, Any]) -> list[Any]:
 
 
 def _choose_code(words: tuple[str, ...]) -> str | None:
-    """Prefer a word over a number: `code` is often only the status again."""
+    """Return the first word that is not a number. `code` is often only the status."""
     return next((w for w in words if not w.isdigit()), words[0] if words else None)
 
 
@@ -152,7 +152,7 @@ def _status(layers: list[Any]) -> int | None:
 
 
 def _upstream_raw(layers: list[Any]) -> str:
-    """Return what stood behind OpenRouter's "Provider returned error"."""
+    """Return the vendor's message behind OpenRouter's "Provider returned error", or ""."""
     for layer in layers:
         metadata = layer.get("metadata") if isinstance(layer, dict) else None
         raw = metadata.get("raw") if isinstance(metadata, dict) else None

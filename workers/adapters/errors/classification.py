@@ -1,4 +1,4 @@
-"""Classify a provider's error answer, for every wire the same way, without secrets in its text."""
+"""Classification of a provider's error answer, for all wires, without secrets in its texts."""
 
 import re
 from collections.abc import Mapping
@@ -17,20 +17,20 @@ from workers.adapters.errors.retry_after import retry_after
 from workers.adapters.errors.rules import INSIDE_ANSWER, name_failure
 
 RAW_LIMIT = 2000
-"""Characters of a provider's body that are kept."""
+"""Characters of a provider's body that a failure keeps."""
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-"""NUL and half a surrogate pair: neither JSON's writer nor PostgreSQL takes them."""
+"""NUL and half a surrogate pair, which the JSON writer and PostgreSQL refuse."""
 
 
 def excerpt(text: str, limit: int = RAW_LIMIT) -> str:
     """Return at most `limit` characters of `text`, without secrets."""
-    # Redacting before the cut, so that half a key at the edge is not missed; the slack bounds work.
+    # Redact before the cut, so that half a key at the edge is found; the slack bounds the work.
     return redact(text[: limit * 4])[:limit]
 
 
 def redact_failure(failure: Failure) -> Failure:
-    """Return a failure whose every text is without secrets, and can be stored."""
+    """Return a failure whose texts have no secrets and can be stored."""
     return replace(
         failure,
         message=_clean(failure.message),
@@ -47,14 +47,14 @@ _MESSAGE_LIMIT = 1000
 _SUCCESS = range(200, 300)
 _WINDOWED = frozenset({429, 503, 529})
 _VAGUE = {ErrorType.INVALID_REQUEST, ErrorType.SERVER, ErrorType.UNMAPPED}
-# for the vague ones the message may know better; a Waybill's trouble is not ours
+# The message is more specific than a vague type. Another Waybill's own errors are not ours.
 _OWN_WORDS = frozenset(ErrorType) - _VAGUE - OWN_ERROR_TYPES
 
 
 def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """Classify a whole error answer. Never raises, whatever the body.
+    """Classify a whole error answer. Never raises.
 
-    A 2xx status is allowed for bodies that hold an error: then the status it claims inside counts.
+    For a 2xx answer with an error in its body, the status inside the body counts.
     """
     details = read_error_details(body)
     claimed = details.status if status in _SUCCESS else status
@@ -64,7 +64,7 @@ def read_error(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
 def read_reported_error(error: Any, status: int | None = None) -> Failure:
     """Classify an error object found inside a 2xx answer or stream. Never raises.
 
-    `status` is what the provider said beside the object, where it said so.
+    `status` is the HTTP status that the provider states beside the object, if any.
     """
     details = read_payload(error)
     claimed = status or details.status
@@ -90,11 +90,11 @@ def _failure(
 
 def _name(details: ErrorDetails, code: str | None, claimed: int | None) -> ErrorType:
     if details.error_type in _OWN_WORDS:
-        return ErrorType(details.error_type)  # OpenRouter, and another Waybill, speak our words
+        return ErrorType(details.error_type)  # OpenRouter and another Waybill use our words
     text = " ".join((*details.words, code or "", details.message))
     return name_failure(claimed or INSIDE_ANSWER, text)
 
 
 def _aws_error_type(headers: Mapping[str, str]) -> str | None:
-    """AWS names its exceptions in a header: `ThrottlingException:http://…`."""
+    """Return the exception in AWS's header, e.g. `ThrottlingException:http://…`, or None."""
     return headers.get("x-amzn-errortype", "").partition(":")[0] or None

@@ -1,11 +1,11 @@
-"""Read how long a provider asks us to wait, from the headers or the body of its answer.
+"""Reading of the time to wait before a retry, from the headers or the body of an answer.
 
 Sources: RFC 9110 section 10.2.3 (Retry-After); OpenAI's, Groq's, Cerebras', Together's and Azure's
 `x-ratelimit-reset*`; Anthropic's `anthropic-ratelimit-*-reset`; Google's `RetryInfo.retryDelay`.
 
-A reset means one of two things. In a window (OpenRouter, Cerebras, Together, the IETF's draft) the
-limit is there again at that moment. In a bucket (OpenAI, Groq, Azure, Anthropic: limits by the name
-`requests` or `tokens`) it is full again then: a call may go much sooner, so a call tries.
+A reset has one of two meanings. In a window (OpenRouter, Cerebras, Together, the IETF's draft) the
+limit is available again at that moment. In a bucket (OpenAI, Groq, Azure, Anthropic: limits named
+`requests` or `tokens`) it is full again then. A call may succeed much sooner, so one is tried.
 """
 
 import math
@@ -39,19 +39,19 @@ _BUCKET = re.compile(
     r"|anthropic-ratelimit-[a-z-]+-(reset|remaining|limit)"
 )
 TRY_REFUSED = 15.0
-"""Seconds after which a call tries a bucket that has just refused one, where it says no better."""
+"""Seconds to wait after a bucket refused a call, where it does not state fewer."""
 TRY_EMPTY = 2.0
-"""Seconds after which a call tries a bucket that is empty, but has refused nothing yet."""
-_EPOCH_SECONDS = 1e9  # a bare number this large is a moment, not a wait
+"""Seconds to wait for a bucket that is empty but has refused no call."""
+_EPOCH_SECONDS = 1e9  # a number this large is a point in time
 _EPOCH_MILLISECONDS = 1e12
 
 
 def retry_after(
     headers: Mapping[str, str], text: str, *, limited: bool, now: datetime | None = None
 ) -> float | None:
-    """Return the seconds to wait, or None where the provider names none.
+    """Return the seconds to wait, or None where the provider states none.
 
-    Rate limit windows are reported on every answer, so they count only when `limited`.
+    Every answer reports rate limit windows, so they count only when `limited`.
     """
     moment = now or datetime.now(UTC)
     lowered = {name.lower(): value for name, value in headers.items()}
@@ -63,16 +63,16 @@ def retry_after(
     if stated is None and limited:
         stated = _from_windows(lowered, moment)
     if stated is None and limited:
-        # OpenRouter tells the headers of the limit that was hit in `metadata.headers`.
+        # OpenRouter repeats the headers of the limit that was hit in `metadata.headers`.
         quoted = {name.lower(): value for name, value in _QUOTED_HEADER.findall(text)}
         stated = _from_windows(quoted, moment)
     return stated
 
 
 def until_reset(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """Return for how many seconds nothing is left of a limit, by any answer's headers.
+    """Return the seconds until a used-up limit is available again, by any answer's headers.
 
-    None where something is left of all limits that the provider tells.
+    None where no limit that the provider reports is used up.
     """
     spent = [
         name for name, value in headers.items() if value == "0" and "remaining" in name.lower()
@@ -88,10 +88,10 @@ def until_reset(headers: Mapping[str, str], now: datetime | None = None) -> floa
 def _until_call(
     headers: Mapping[str, str], remaining: str, now: datetime, most: float
 ) -> float | None:
-    """Return the seconds until a call may go, by the reset of the limit with this header.
+    """Return the seconds until a call may be sent, by the reset of the limit with this header.
 
-    A bucket of requests gains one in its reset divided by its limit; of any other bucket it is not
-    known what the next call needs, and it is tried after `most` seconds at the latest.
+    A bucket of requests gains one request in its reset divided by its limit. The need of the next
+    call from another bucket is unknown, so a call is tried after at most `most` seconds.
     """
     name = remaining.lower().replace("remaining", "reset")
     wait = seconds(headers.get(name, ""), now)
@@ -172,7 +172,7 @@ def _spoken(text: str, now: datetime) -> float | None:
 
 
 def _from_windows(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Wait for the limits that are used up; where none says so, for the one that opens first."""
+    """Return the wait for the limits that are used up, or for the one that opens first."""
     waits: list[float] = []
     spent: list[float] = []
     for name in headers:

@@ -1,7 +1,7 @@
-"""The one table that names a provider's failure: the status first, then its words.
+"""The table of rules that give a provider's failure its error type, by status and words.
 
-Rules are tried in order and the first match wins; what no rule matches takes its status's plain
-meaning. The phrases are the providers' own, collected from their documentation and recordings.
+Rules are tried in order and the first match wins. Without a match, the status decides. The phrases
+are the providers' own, from their documentation and recordings.
 """
 
 import re
@@ -13,14 +13,14 @@ _REQUEST = frozenset({400, 413, 422})
 _SERVER = frozenset({500, 501})
 _INSIDE = frozenset({0})
 INSIDE_ANSWER = 0
-"""Stands for the status of an error inside a 2xx answer that claims none."""
+"""The status of an error inside a 2xx answer that states none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """An error type, the statuses it may come with (none = any), and the words that tell it.
+    """An error type, its possible statuses (none = any), and the words that identify it.
 
-    Where a word of `unless` occurs too, the rule does not apply.
+    A rule does not apply where `unless` matches too.
     """
 
     error_type: ErrorType
@@ -34,7 +34,7 @@ class Rule:
         return self.unless is None or self.unless.search(text) is None
 
     def _fits(self, status: int) -> bool:
-        # An error inside an answer has no status to disagree with, so every rule may claim it.
+        # An error inside an answer has no status, so every rule may match it.
         return not self.statuses or status in self.statuses or status == INSIDE_ANSWER
 
 
@@ -51,7 +51,7 @@ def _rule(
 
 
 _SHORT_WINDOW = r"(per|/|each|every)[ _-]?(second|sec|minute|min|hour|day)|\b[rt]p[smhd]\b"
-"""A limit of so short a time is a rate, even where the message goes on to speak of payment."""
+"""A limit of such a short time is a rate limit, even where the message mentions payment."""
 
 
 RULES: tuple[Rule, ...] = (
@@ -69,9 +69,9 @@ RULES: tuple[Rule, ...] = (
         r"(organi[sz]ation|account|workspace) has been (disabled|suspended|deactivated)",
     ),
     # OpenAI's `insufficient_quota` is a 429, Anthropic's spend limits (of the organization, of a
-    # workspace) are 400s, but no waiting cures an empty account: the next provider should be asked
-    # at once. Google's "exceeded your current quota" (the same sentence,
-    # another code) is a window that reopens, and stays a rate limit.
+    # workspace) are 400s, but waiting does not fill an empty account: the next provider should get
+    # the call at once. Google's "exceeded your current quota" (the same sentence, another code) is
+    # a window that reopens, so it stays a rate limit.
     _rule(
         ErrorType.PAYMENT_REQUIRED,
         frozenset({400, 401, 402, 403, 404, 429}),
@@ -87,7 +87,7 @@ RULES: tuple[Rule, ...] = (
         r"budget[_ ](has been )?exceeded|exceeded ?budget|blocked_api_access|not_enough_balance",
         r"exceeded_current_quota_error|freetieronly",
     ),
-    # A limit of a month, or of money, in whatever words: only time or a payment lifts it.
+    # A monthly or monetary limit: only time or a payment lifts it.
     _rule(
         ErrorType.PAYMENT_REQUIRED,
         frozenset({402, 403, 412, 429}),
@@ -108,9 +108,9 @@ RULES: tuple[Rule, ...] = (
         r"\b(add|adding|set up|update|enter)\b.{0,12}(payment method|credit card|funds|credits)",
         unless=_SHORT_WINDOW,
     ),
-    # Google: a quota of nothing means that the account's plan does not include the model.
+    # Google: a quota of 0 means that the account's plan does not include the model.
     _rule(ErrorType.PERMISSION_DENIED, frozenset({429}), r"quota exceeded.{0,200}\blimit: 0\b"),
-    # More than the whole limit of a minute in one request: no waiting cures it.
+    # One request above the whole limit of a minute: waiting does not help.
     _rule(
         ErrorType.TOKEN_LIMIT_EXCEEDED,
         frozenset({400, 413, 429}),
@@ -222,7 +222,7 @@ RULES: tuple[Rule, ...] = (
         r"throttlingexception|rate exceeded|rate[_ ]?limit|servicequotaexceeded|too many requests",
         r"resource_exhausted|quota (exceeded|exhausted)|exceeded your current quota",
     ),
-    # Local servers answer 500 or 501 to what they were not built or started for: llama.cpp
+    # Local servers answer 500 or 501 to features they were not built or started with: llama.cpp
     # (`--jinja`, `--embeddings`, mmproj), Ollama (memory, adapters), vLLM, chat templates.
     _rule(
         ErrorType.UNPROCESSABLE,
@@ -249,7 +249,7 @@ RULES: tuple[Rule, ...] = (
         r"maximum pending requests|queue is full|out of memory",
         r"too many (concurrent )?requests(?=.{0,80}(server|queue|model))|try again at off-peak",
     ),
-    # Inside an answer only the words can tell.
+    # Inside an answer only the words decide.
     _rule(ErrorType.TIMEOUT, _INSIDE, r"timed?[_ -]?out|deadline[ _]exceeded"),
     _rule(ErrorType.RATE_LIMIT_EXCEEDED, _INSIDE, r"rate[_ -]?limit|too many requests|429|throttl"),
     _rule(ErrorType.PERMISSION_DENIED, _INSIDE, r"permission|forbidden|access ?denied"),
@@ -304,7 +304,7 @@ def name_failure(status: int, text: str) -> ErrorType:
 
 
 def _requests_more_than_all(text: str) -> bool:
-    """Return whether one request is larger than the whole limit that it ran into."""
+    """Return whether one request is larger than the whole limit that it exceeded."""
     limit, requested = _LIMIT.search(text), _REQUESTED.search(text)
     if limit is None or requested is None:
         return False

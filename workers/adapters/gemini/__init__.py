@@ -1,4 +1,4 @@
-"""The Gemini wire: `generateContent` of Google AI Studio and Vertex AI."""
+"""Google's `generateContent`, of AI Studio and Vertex AI."""
 
 from workers.adapters.gemini.adapter import GeminiAdapter
 

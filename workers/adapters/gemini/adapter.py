@@ -1,4 +1,4 @@
-"""The Gemini wire, spoken by Google AI Studio and by Vertex AI.
+"""The wire `gemini`: `generateContent` of Google AI Studio and Vertex AI.
 
 Sources: ai.google.dev/api/generate-content, cloud.google.com/vertex-ai/generative-ai/docs/
 model-reference/inference.
@@ -13,7 +13,7 @@ import orjson
 from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import read_error
-from workers.adapters.gemini.models import Quirk
+from workers.adapters.gemini.models import GeminiQuirk
 from workers.adapters.gemini.request import build_body
 from workers.adapters.gemini.response import read_response as read_answer
 from workers.adapters.gemini.response import read_usage
@@ -23,11 +23,11 @@ from workers.adapters.vertex import auth_headers, model_url
 
 
 class GeminiAdapter(Adapter):
-    """See `Adapter`. `options`: `project` and `region`, which Vertex AI needs."""
+    """See `Adapter`. Vertex AI needs the options `project` and `region`."""
 
     wire = "gemini"
     usage_name = "usageMetadata"
-    quirks = frozenset(Quirk)
+    quirks = frozenset(GeminiQuirk)
     opens = (
         "gs://",
         "https://generativelanguage.googleapis.com/",  # its own file store
@@ -58,12 +58,14 @@ class GeminiAdapter(Adapter):
 def _build_url(request: CompletionRequest, upstream: Upstream) -> str:
     name = request.model.removeprefix("models/").removeprefix("google/")
     method = "streamGenerateContent" if request.stream else "generateContent"
-    if Quirk.VERTEX in upstream.quirks:
+    if GeminiQuirk.VERTEX in upstream.quirks:
         url = model_url(upstream, "google", name, method)
     else:
-        path = name if "/" in name else f"models/{name}"  # a tuned model names its own collection
+        path = (
+            name if "/" in name else f"models/{name}"
+        )  # the name of a tuned model includes its collection
         url = f"{upstream.base_url}/{quote(path)}:{method}"
-    framed = request.stream and Quirk.JSON_ARRAY not in upstream.quirks
+    framed = request.stream and GeminiQuirk.JSON_ARRAY not in upstream.quirks
     return f"{url}?alt=sse" if framed else url
 
 
@@ -72,9 +74,9 @@ def build_headers(upstream: Upstream, *, stream: bool) -> dict[str, str]:
         "content-type": "application/json",
         "accept": "text/event-stream" if stream else "application/json",
     }
-    if Quirk.JSON_ARRAY in upstream.quirks:
+    if GeminiQuirk.JSON_ARRAY in upstream.quirks:
         headers["accept"] = "application/json"
-    if Quirk.VERTEX in upstream.quirks:
+    if GeminiQuirk.VERTEX in upstream.quirks:
         headers |= auth_headers(upstream)
     elif upstream.api_key:
         headers["x-goog-api-key"] = upstream.api_key

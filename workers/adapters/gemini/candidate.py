@@ -1,4 +1,4 @@
-"""One candidate of a Gemini answer: its parts, citations and logprobs in OpenAI's shape."""
+"""Reading of one candidate: its parts, citations and log probabilities in OpenAI's shape."""
 
 from hashlib import blake2b
 from typing import Any
@@ -13,18 +13,18 @@ from workers.adapters.tool_calls import generate_id
 
 
 def read_annotations(candidate: Json, text: str) -> list[Json]:
-    """Return the sources a candidate names for its whole `text`."""
+    """Return the annotations of a candidate, whose whole text is `text`."""
     return _grounding(candidate.get("groundingMetadata"), text) + _citations(candidate)
 
 
 def read_queries(metadata: Any) -> set[str]:
-    """Return the searches that grounding was made of; sources without any count as one."""
+    """Return the search queries of a grounding. Sources without a query count as one."""
     if not isinstance(metadata, dict):
         return set()
-    told = metadata.get("webSearchQueries")
-    asked = {each for each in told if isinstance(each, str) and each} if told else set()
+    listed = metadata.get("webSearchQueries")
+    queries = {each for each in listed if isinstance(each, str) and each} if listed else set()
     sources = _objects(metadata.get("groundingChunks"))
-    return asked or ({""} if any("web" in each or "maps" in each for each in sources) else set())
+    return queries or ({""} if any("web" in each or "maps" in each for each in sources) else set())
 
 
 def _grounding(metadata: Any, text: str) -> list[Json]:
@@ -99,18 +99,16 @@ def read_logprobs(result: Any) -> Json | None:
     """Return the log probabilities of the chosen tokens, each with its alternatives."""
     if not isinstance(result, dict):
         return None
-    tops = [
-        _token_objects(top.get("candidates")) for top in _token_objects(result.get("topCandidates"))
-    ]
+    tops = [_objects(top.get("candidates")) for top in _objects(result.get("topCandidates"))]
     content = [
         {**_token(chosen), "top_logprobs": [_token(top) for top in beside]}
-        for chosen, beside in _pair(_token_objects(result.get("chosenCandidates")), tops)
+        for chosen, beside in _pair(_objects(result.get("chosenCandidates")), tops)
     ]
     return {"content": content, "refusal": None} if content else None
 
 
 def _pair(chosen: list[Json], tops: list[list[Json]]) -> list[tuple[Json, list[Json]]]:
-    """Put the alternatives beside the tokens; they are only given where they were asked for."""
+    """Pair the tokens with their alternatives, which are empty where not requested."""
     missing: list[list[Json]] = [[]] * (len(chosen) - len(tops))
     return list(zip(chosen, tops + missing, strict=False))
 
@@ -122,13 +120,8 @@ def _token(candidate: Json) -> Json:
     return {"token": token, "logprob": logprob, "bytes": list(token.encode())}
 
 
-def _token_objects(entries: Any) -> list[Json]:
-    found = entries if isinstance(entries, list) else []
-    return [entry for entry in found if isinstance(entry, dict)]
-
-
 class Candidate:
-    """Reads one candidate; `finished` says whether its finish reason has come."""
+    """Reader of one candidate. `finished`: its finish reason has come."""
 
     __slots__ = ("_calls", "_details", "_hidden", "_ids", "_last", "_reason", "_seed", "_texts",
                  "_thinking", "finished", "index", "queries")  # fmt: skip
@@ -136,19 +129,19 @@ class Candidate:
     def __init__(self, index: int, seed: str, *, hidden: bool) -> None:
         self.index = index
         self.finished = False
-        self.queries: set[str] = set()  # what the model has searched the web for
+        self.queries: set[str] = set()  # of the model's web searches
         self._seed = f"{seed}/{index}"
-        self._hidden = hidden  # whether thoughts are kept from the caller
+        self._hidden = hidden  # the answer leaves out the thoughts
         self._reason: str | None = None
         self._texts: list[str] = []
         self._ids: set[str] = set()
         self._calls = 0
-        self._details = 0  # reasoning details that are begun
-        self._thinking = False  # whether the last part was a thought, which the next continues
+        self._details = 0  # number of reasoning details
+        self._thinking = False  # the last part was a thought, which the next one continues
         self._last: Json = {}  # the latest candidate object with sources
 
     def feed(self, candidate: Json) -> Json:
-        """Return what a chunk's candidate adds; an empty delta where it adds nothing."""
+        """Return the delta of a chunk's candidate. It is empty where the chunk adds nothing."""
         if reason := text_field(candidate, "finishReason"):
             self._reason, self.finished = reason, True
         if candidate.get("groundingMetadata") or candidate.get("citationMetadata"):
@@ -163,7 +156,7 @@ class Candidate:
         return delta
 
     def finish(self) -> tuple[Json, Json]:
-        """Return the last delta, which holds the sources, and the finish reasons."""
+        """Return the last delta, with the sources, and the fields of the finish reason."""
         notes = read_annotations(self._last, "".join(self._texts))
         reasons = {
             "finish_reason": finish_reason(self._reason, called=self._calls > 0),
@@ -186,7 +179,9 @@ class Candidate:
             self._texts.append(text)
             delta["content"] = delta.get("content", "") + text
         kept = call_id or "text" in part or "inlineData" in part
-        if signature and kept:  # parts of Google's own tools are not told, so cannot come back
+        if (
+            signature and kept
+        ):  # parts of Google's own tools are left out, so they cannot be sent back
             self._sign(signature, call_id, delta)
         self._thinking = False
 
@@ -215,21 +210,21 @@ class Candidate:
             call_id = generate_id(self._seed, self._calls, name)
         self._ids.add(call_id)
         arguments = orjson.dumps(call.get("args") or {}).decode()
-        told: Json = {
+        entry: Json = {
             "index": self._calls,
             "id": call_id,
             "type": "function",
             "function": {"name": name, "arguments": arguments},
         }
         if signature:
-            told["extra_content"] = {"google": {"thought_signature": signature}}
-        delta.setdefault("tool_calls", []).append(told)
+            entry["extra_content"] = {"google": {"thought_signature": signature}}
+        delta.setdefault("tool_calls", []).append(entry)
         self._calls += 1
         return call_id
 
 
 def with_logprobs(choice: Json, candidate: Json) -> Json:
-    """Return the choice with the log probabilities its candidate states."""
+    """Return the choice with the candidate's log probabilities, if it has any."""
     logprobs = read_logprobs(candidate.get("logprobsResult"))
     return {**choice, "logprobs": logprobs} if logprobs else choice
 

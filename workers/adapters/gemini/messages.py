@@ -1,4 +1,4 @@
-"""A chat body's messages as a Gemini conversation: an instruction and contents."""
+"""Translation of a chat body's messages into Gemini's instruction and contents."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 import orjson
 
 from broker.completion import Json
-from workers.adapters.gemini.models import Model
+from workers.adapters.gemini.models import GeminiModel
 from workers.adapters.json_shapes import as_objects, read_call
 from workers.adapters.media import AttachedMedia, MediaKind, read_media
 from workers.adapters.tool_history import unrestricted_id, with_matched_calls
 
 _MOST_LEVELS = 32
-"""Each level of JSON takes up to three of protobuf's."""
+"""Levels of JSON that Google accepts. Each takes up to three of protobuf's."""
 
 _MOST_EXACT = 2**53
-"""A double holds whole numbers exactly up to here: longer ids would lose their last digits."""
+"""The largest whole number that a double holds exactly. Longer ids would lose digits."""
 
 
 def passes_unchanged(value: Any, levels: int = _MOST_LEVELS) -> bool:
-    """Tell whether Google takes a JSON value, and reads in it what was written."""
+    """Return whether Google accepts a JSON value and keeps it unchanged."""
     if isinstance(value, dict):
         return levels > 0 and all(
             not name.startswith("$") and passes_unchanged(entry, levels - 1)
@@ -41,7 +41,7 @@ _USUAL = {
 
 
 def read_parts(content: Any) -> list[Json]:
-    """Return the parts of a message's `content`; empty texts are dropped."""
+    """Return the parts of a message's `content`. Drop empty texts."""
     if isinstance(content, str):
         return [{"text": content}] if content else []
     if not isinstance(content, list):
@@ -69,22 +69,22 @@ def _attachment(media: AttachedMedia) -> Json:
 
 
 FORMAT = "google-gemini-v1"
-"""OpenRouter's name for reasoning details that only Gemini can read."""
+"""OpenRouter's format name for reasoning details that only Gemini can read."""
 
 _UNSIGNED = "skip_thought_signature_validator"
-"""What Google's page on thought signatures has sent for calls that another model made."""
+"""The signature for calls of other models (Google's page on thought signatures)."""
 
 
 @dataclass(slots=True)
-class Conversation:
-    """What was said; a content of function responses is never mixed with another."""
+class GeminiConversation:
+    """A conversation. Function responses never share a content with other parts."""
 
     instruction: list[Json] = field(default_factory=list)
     contents: list[Json] = field(default_factory=list)
     _last: str = ""
 
     def add(self, speaker: str, parts: list[Json]) -> None:
-        """Add parts of `user`, `model` or `tool`, joined to what the same speaker said before."""
+        """Add parts of a speaker: `user`, `model` or `tool`. Join them to its last content."""
         if not parts:
             return
         if self._last == speaker:
@@ -95,9 +95,9 @@ class Conversation:
         self._last = speaker
 
 
-def read_conversation(messages: Any, model: Model, *, ids: bool) -> Conversation:
-    """Translate `messages`; `ids`: the host knows the ids of calls."""
-    conversation = Conversation()
+def read_conversation(messages: Any, model: GeminiModel, *, ids: bool) -> GeminiConversation:
+    """Translate `messages`. `ids`: the host accepts ids of calls."""
+    conversation = GeminiConversation()
     names: dict[str, str] = {}
     pending: list[Json] = []  # attachments of tool results, which follow all of the results
     for message in with_matched_calls(messages, unrestricted_id):
@@ -124,7 +124,9 @@ def read_conversation(messages: Any, model: Model, *, ids: bool) -> Conversation
     return conversation
 
 
-def _assistant(message: Json, names: dict[str, str], model: Model, *, ids: bool) -> list[Json]:
+def _assistant(
+    message: Json, names: dict[str, str], model: GeminiModel, *, ids: bool
+) -> list[Json]:
     signatures = _signatures(message.get("reasoning_details"))
     parts = read_parts(message.get("content") or message.get("refusal"))
     if (signature := signatures.get("")) and model.version >= (2, 5):
@@ -156,7 +158,7 @@ def _call(call_id: str, name: str, arguments: Any, *, ids: bool) -> Json:
 
 
 def _arguments(arguments: Any) -> Json:
-    """Return a call's arguments as the object they must be here, whatever the model once wrote."""
+    """Return a call's arguments as an object, which this wire requires."""
     parsed = _parse(arguments)
     if isinstance(parsed, dict):
         return parsed
@@ -190,7 +192,7 @@ def _parse(text: Any) -> Any:
 
 
 def _signatures(details: Any) -> dict[str, str]:
-    """Return the thought signatures by the id of the call they came with, the text's under ''."""
+    """Return the thought signatures by the id of their call. The key of the text is ''."""
     return {
         str(detail.get("id") or ""): detail["data"]
         for detail in (details if isinstance(details, list) else ())
@@ -202,7 +204,7 @@ def _signatures(details: Any) -> dict[str, str]:
 
 
 def _own_signature(call: Json) -> Any:
-    """Google's OpenAI-compatible endpoint keeps the signature in the call, and so do we."""
+    """Return the signature within a call, as in Google's OpenAI-compatible API."""
     extra = call.get("extra_content")
     google = extra.get("google") if isinstance(extra, dict) else None
     return google.get("thought_signature") if isinstance(google, dict) else None

@@ -1,4 +1,4 @@
-"""Build the body of a generateContent request from a chat body."""
+"""Body of a generateContent request."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from broker.completion import CompletionRequest, Json
 from workers.adapters.base import read_stop_sequences, refuse_rare_formats
 from workers.adapters.gemini.messages import read_conversation
-from workers.adapters.gemini.models import Model, Quirk
+from workers.adapters.gemini.models import GeminiModel, GeminiQuirk
 from workers.adapters.gemini.tools import openapi_schema, read_choice, read_tools, without_dialect
 from workers.adapters.reasoning import (
     hides_reasoning,
@@ -28,8 +28,8 @@ _MOST_STOPS = 5
 _IMAGE_CONFIG = {"aspect_ratio": "aspectRatio", "image_size": "imageSize"}
 
 
-def generation_config(body: Json, model: Model) -> Json:
-    """Return the configuration; fields the caller did not set are left to the model."""
+def generation_config(body: Json, model: GeminiModel) -> Json:
+    """Return the configuration. Fields that the request does not set are left out."""
     names = _NAMES | _PENALTIES if model.takes_penalties else _NAMES
     config: Json = {n: body[given] for given, n in names.items() if body.get(given) is not None}
     if limit := read_output_limit(body):
@@ -49,16 +49,16 @@ def generation_config(body: Json, model: Model) -> Json:
     return config
 
 
-def format_in_words(body: Json, model: Model) -> str | None:
-    """Return the wanted format as an instruction, where the model cannot be held to it."""
+def format_in_words(body: Json, model: GeminiModel) -> str | None:
+    """Return the response format as an instruction, where the model has no field for it."""
     wanted = body.get("response_format")
     if not isinstance(wanted, dict) or model.takes_schema_with_tools or not body.get("tools"):
         return None
     if wanted.get("type") not in ("json_object", "json_schema"):
         return None
-    told = "Give your final answer as a single valid JSON object and nothing else."
+    text = "Give your final answer as a single valid JSON object and nothing else."
     schema = _schema(wanted)
-    return f"{told} It must follow this JSON Schema: {json.dumps(schema)}" if schema else told
+    return f"{text} It must follow this JSON Schema: {json.dumps(schema)}" if schema else text
 
 
 def _schema(wanted: Json) -> Json | None:
@@ -67,7 +67,7 @@ def _schema(wanted: Json) -> Json | None:
     return schema if isinstance(schema, dict) else None
 
 
-def _set_format(config: Json, body: Json, model: Model) -> None:
+def _set_format(config: Json, body: Json, model: GeminiModel) -> None:
     wanted = body.get("response_format")
     if not isinstance(wanted, dict) or format_in_words(body, model):
         return
@@ -90,28 +90,31 @@ def _set_modalities(config: Json, body: Json) -> None:
         config["speechConfig"] = {"voiceConfig": voice}
     given = body.get("image_config")
     if isinstance(given, dict):
-        image = {name: given[told] for told, name in _IMAGE_CONFIG.items() if given.get(told)}
+        image = {own: given[name] for name, own in _IMAGE_CONFIG.items() if given.get(name)}
         config |= {"imageConfig": image} if image else {}
 
 
-def _thinking(body: Json, model: Model) -> Json | None:
-    asked, hidden = read_reasoning_options(body), hides_reasoning(body)
-    if not model.takes_budget or (asked.wanted is None and not hidden):
+def _thinking(body: Json, model: GeminiModel) -> Json | None:
+    options, hidden = read_reasoning_options(body), hides_reasoning(body)
+    if not model.takes_budget or (options.wanted is None and not hidden):
         return None
-    if asked.wanted is False:
+    if options.wanted is False:
         return _least_thinking(model)
     thinking: Json = {"includeThoughts": not hidden}
-    if asked.effort and model.takes_level:
-        thinking["thinkingLevel"] = _level(asked.effort, model)
-    elif asked.effort or asked.max_tokens:
+    if options.effort and model.takes_level:
+        thinking["thinkingLevel"] = _level(options.effort, model)
+    elif options.effort or options.max_tokens:
         least, most = model.budgets
-        wanted = asked.budget(read_output_limit(body) or most)
+        wanted = options.budget(read_output_limit(body) or most)
         thinking["thinkingBudget"] = min(max(wanted, least), most)
     return thinking
 
 
-def _least_thinking(model: Model) -> Json:
-    """Return the closest to no thinking at all. Raises for the pro models, which always think."""
+def _least_thinking(model: GeminiModel) -> Json:
+    """Return the configuration with the least thinking.
+
+    Raises ProviderFailureError for the pro models, which always think.
+    """
     if "pro" in model.name:
         refuse_off(model.name)
     if model.takes_level:
@@ -119,12 +122,12 @@ def _least_thinking(model: Model) -> Json:
     return {"includeThoughts": False, "thinkingBudget": 0}
 
 
-def _level(effort: str, model: Model) -> Any:
+def _level(effort: str, model: GeminiModel) -> Any:
     level = _LEVELS.get(effort, "high")
     if level == "minimal" and "pro" in model.name:
         return "low"
     if level == "medium" and "pro" in model.name and model.version == (3, 0):
-        return "high"  # 3 Pro knows only the two ends
+        return "high"  # 3 Pro has only low and high
     return level
 
 
@@ -132,16 +135,16 @@ _OWN_FIELDS = {"safety_settings": "safetySettings", "cached_content": "cachedCon
 
 
 def build_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
-    """Return the body to send; `request.body` is left as it was."""
-    body, model = with_tools(request.body), Model.named(request.model)
+    """Return the body to send. `request.body` is not changed."""
+    body, model = with_tools(request.body), GeminiModel.from_name(request.model)
     refuse_rare_formats(body)
-    # Vertex AI's stable version refuses ids in calls; they are matched by name and order.
-    ids = Quirk.VERTEX not in quirks
+    # Vertex AI's stable version refuses ids in calls. It matches them by name and order.
+    ids = GeminiQuirk.VERTEX not in quirks
     conversation = read_conversation(body.get("messages"), model, ids=ids)
     sent: Json = {"contents": conversation.contents}
     instruction = conversation.instruction
-    if told := format_in_words(body, model):
-        instruction = [*instruction, {"text": told}]
+    if text := format_in_words(body, model):
+        instruction = [*instruction, {"text": text}]
     if instruction:
         sent["systemInstruction"] = {"parts": instruction}
     if tools := read_tools(body, model):

@@ -1,4 +1,4 @@
-"""Read a whole generateContent answer and its usage; streams share parts of it."""
+"""Reading of a whole generateContent answer and its usage. Streams share parts of it."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,7 +8,7 @@ from broker.completion import Chunk, Completion, CompletionRequest, Json, Usage
 from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.errors import read_reported_error
 from workers.adapters.gemini.candidate import Candidate, with_logprobs
-from workers.adapters.gemini.models import Model
+from workers.adapters.gemini.models import GeminiModel
 from workers.adapters.json_shapes import text_field
 from workers.adapters.reasoning import hides_reasoning
 
@@ -16,12 +16,12 @@ _TIERS = {"standard": "default"}
 
 
 def counts_something(raw: Any) -> bool:
-    """Tell a real count from the metadata of a chunk in the middle, which may only name a tier."""
+    """Return whether a `usageMetadata` has counts. Within a stream it may have only a tier."""
     return isinstance(raw, dict) and any(name.endswith("TokenCount") for name in raw)
 
 
 def read_usage(raw: Any) -> Usage | None:
-    """Return what a `usageMetadata` says, or None where it counts nothing."""
+    """Return the usage in a `usageMetadata`, or None where it counts nothing."""
     if not counts_something(raw):
         return None
     cached = _count(raw, "cachedContentTokenCount")
@@ -44,15 +44,15 @@ def read_usage(raw: Any) -> Usage | None:
 
 
 def with_searches(usage: Usage | None, queries: Iterable[set[str]], model: str) -> Usage | None:
-    """Count Google's searches as it bills them; `queries` are those of each candidate."""
-    asked = sum(len(each) for each in queries)
-    if usage is None or not asked:
+    """Return the usage with the searches that Google bills. `queries`: those of each candidate."""
+    count = sum(len(each) for each in queries)
+    if usage is None or not count:
         return usage
-    return replace(usage, searches=asked if Model.named(model).bills_queries else 1)
+    return replace(usage, searches=count if GeminiModel.from_name(model).bills_queries else 1)
 
 
 def read_tier(raw: Any) -> str | None:
-    """Return the tier that served the request in OpenAI's word."""
+    """Return the service tier in OpenAI's words."""
     tier = raw.get("serviceTier") if isinstance(raw, dict) else None
     return _TIERS.get(tier, tier) if isinstance(tier, str) else None
 
@@ -75,9 +75,12 @@ def _of_kind(raw: Json, name: str, modality: str) -> int | None:
 
 
 def require_success(payload: Any) -> Json:
-    """Return `payload` if it is an object that reports no failure; raise otherwise."""
+    """Return `payload` if it is an object that reports no failure.
+
+    Raises ProviderFailureError for a failure, and MalformedAnswerError for anything else.
+    """
     if isinstance(payload, list) and payload and isinstance(payload[0], dict):
-        payload = payload[0]  # an error may come in the array that the stream would have been
+        payload = payload[0]  # an error may be in an array, as the stream would be
     if not isinstance(payload, dict):
         raise MalformedAnswerError("the provider's answer is not a JSON object")
     if payload.get("error"):
@@ -86,18 +89,18 @@ def require_success(payload: Any) -> Json:
 
 
 def read_blocked_prompt(payload: Json) -> Json | None:
-    """Return the choice that stands for a prompt which was refused, or None where it was not."""
+    """Return the choice for a blocked prompt, or None where it was not blocked."""
     feedback = payload.get("promptFeedback")
     if not isinstance(feedback, dict) or not (reason := text_field(feedback, "blockReason")):
         return None
-    told = text_field(feedback, "blockReasonMessage") or f"The prompt was blocked: {reason}."
-    message = {"role": "assistant", "content": None, "refusal": told}
+    refusal = text_field(feedback, "blockReasonMessage") or f"The prompt was blocked: {reason}."
+    message = {"role": "assistant", "content": None, "refusal": refusal}
     finish = {"finish_reason": "content_filter", "native_finish_reason": reason}
     return {"index": 0, "message": message, **finish}
 
 
 def read_candidates(payload: Json) -> list[tuple[int, Json]]:
-    """Return the candidates with their indexes, which Vertex AI leaves out."""
+    """Return the candidates with their indexes. Vertex AI leaves out the indexes."""
     found = payload.get("candidates")
     return [
         (index if isinstance(index := entry.get("index"), int) else position, entry)
@@ -107,7 +110,7 @@ def read_candidates(payload: Json) -> list[tuple[int, Json]]:
 
 
 def open_candidate(index: int, payload: Json, request: CompletionRequest) -> Candidate:
-    """Return a fresh reader; the ids of its calls are the same whenever the answer is read."""
+    """Return a new reader. The ids of its calls are the same whenever the answer is read."""
     messages = request.body.get("messages")
     turn = len(messages) if isinstance(messages, list) else 0
     seed = f"{text_field(payload, 'responseId') or ''}/{turn}"
@@ -115,7 +118,7 @@ def open_candidate(index: int, payload: Json, request: CompletionRequest) -> Can
 
 
 def read_envelope(payload: Json) -> Chunk:
-    """Return what every chunk of an answer repeats."""
+    """Return the fields that every chunk of an answer repeats."""
     return Chunk(
         upstream_id=text_field(payload, "responseId"),
         upstream_model=text_field(payload, "modelVersion"),
@@ -124,7 +127,10 @@ def read_envelope(payload: Json) -> Chunk:
 
 
 def read_response(payload: Any, request: CompletionRequest) -> Completion:
-    """Normalise a whole answer that is already parsed."""
+    """Normalise a whole answer that is already parsed.
+
+    Raises MalformedAnswerError and ProviderFailureError.
+    """
     payload = require_success(payload)
     read = [
         (entry, open_candidate(index, payload, request))

@@ -1,4 +1,4 @@
-"""Read a streamed generateContent answer, framed as server-sent events or as a JSON array."""
+"""Reading of a streamed generateContent answer: server-sent events or a JSON array."""
 
 from dataclasses import replace
 from typing import Any
@@ -22,7 +22,7 @@ from workers.adapters.sse import ServerSentEvent
 
 
 class GeminiStreamReader(EventReader):
-    """A `StreamReader`; of the usage, which every chunk repeats as it grows, the last counts."""
+    """See `EventReader`. Every chunk repeats the growing usage, and the last one counts."""
 
     __slots__ = (
         "_candidates",
@@ -42,13 +42,13 @@ class GeminiStreamReader(EventReader):
         self._started: set[int] = set()
         self._envelope = Chunk()
         self._usage: Any = None
-        self._counted = False  # a usage has come with the finish reasons or after them
+        self._counted = False  # the final usage has come
         self._over = False  # `[DONE]` has come
         self._refusal: Json | None = None  # the choice of a blocked prompt
 
     @property
     def stage(self) -> Stage:
-        """Return the stage of the answer; every requested candidate must have finished."""
+        """Return the stage of the answer. Every requested candidate must have finished."""
         if not self._is_finished():
             return Stage.OPEN
         if self._over:
@@ -57,21 +57,21 @@ class GeminiStreamReader(EventReader):
 
     @property
     def usage(self) -> Usage | None:
-        """The usage that the provider has stated so far."""
+        """Return the usage that the provider has stated so far."""
         return read_usage(self._usage)
 
     def _is_finished(self) -> bool:
         if not self._candidates:
             return self._refusal is not None
-        asked, found = self._request.body.get("n"), self._candidates.values()
-        return len(found) >= (asked if isinstance(asked, int) else 1) and all(
+        requested, found = self._request.body.get("n"), self._candidates.values()
+        return len(found) >= (requested if isinstance(requested, int) else 1) and all(
             candidate.finished for candidate in found
         )
 
     def _take(self, event: ServerSentEvent, chunks: list[Chunk]) -> None:
         if not event.data:
             return
-        if event.data.strip() == b"[DONE]":  # said by some proxies
+        if event.data.strip() == b"[DONE]":  # from some proxies
             self._over = True
             return
         payload = require_success(parse(event.data))
@@ -120,6 +120,6 @@ class GeminiStreamReader(EventReader):
 
 
 def _as_addition(choice: Json) -> Json:
-    said = {name: value for name, value in choice["message"].items() if value is not None}
+    message = {name: value for name, value in choice["message"].items() if value is not None}
     rest = {name: value for name, value in choice.items() if name != "message"}
-    return {**rest, "delta": {"content": "", **said}}
+    return {**rest, "delta": {"content": "", **message}}

@@ -1,10 +1,10 @@
-"""Tools, the choice between them, and JSON Schema in the part that Gemini understands."""
+"""Translation of tools, the tool choice, and JSON Schema into the part that Gemini accepts."""
 
 import json
 from typing import Any
 
 from broker.completion import Json
-from workers.adapters.gemini.models import Model
+from workers.adapters.gemini.models import GeminiModel
 from workers.adapters.json_shapes import read_call
 
 _KEPT = frozenset({
@@ -13,23 +13,23 @@ _KEPT = frozenset({
     "minimum", "maximum", "propertyOrdering",
 })  # fmt: skip
 _STRING_FORMATS = ("enum", "date-time")
-_DEPTH = 16  # references that only lead to references
+_DEPTH = 16  # of references to references
 _MOST_NODES = 2000
-"""How far references are put in place: a schema that holds itself has to end somewhere."""
+"""Nodes of a schema with its references resolved, which bounds a schema that contains itself."""
 
 
 def without_dialect(schema: Json) -> Json:
-    """Return the schema for models that take JSON Schema itself."""
+    """Return the schema for models that accept JSON Schema."""
     return {name: value for name, value in schema.items() if name != "$schema"}
 
 
 def openapi_schema(schema: Json) -> Json:
-    """Return the schema in OpenAPI's words."""
+    """Return the schema in OpenAPI's dialect."""
     return _Translator(schema).translate(schema, ())
 
 
 class _Translator:
-    """Translates one schema; `path` holds the references that led to a node."""
+    """Translator of one schema. `path` has the references that led to a node."""
 
     def __init__(self, root: Json) -> None:
         self._root = root
@@ -43,7 +43,7 @@ class _Translator:
         if not isinstance(given, dict):
             return {}
         path = (*path, reference) if isinstance(reference, str) else path
-        node = _merged(_dereferenced(given, self._root), self._root, _DEPTH)
+        node = _merge_all_of(_resolve_reference(given, self._root), self._root, _DEPTH)
         read = {name: value for name, value in node.items() if name in _KEPT}
         _set_type(read, node)
         if isinstance(properties := node.get("properties"), dict) and properties:
@@ -68,7 +68,7 @@ class _Translator:
             read.update({"anyOf": alternatives, **nullable})
 
 
-def _dereferenced(node: Json, root: Json) -> Json:
+def _resolve_reference(node: Json, root: Json) -> Json:
     for _ in range(_DEPTH):
         reference = node.get("$ref")
         if not isinstance(reference, str):
@@ -86,12 +86,12 @@ def _entries(node: Json, name: str) -> list[Any]:
     return entries if isinstance(entries, list) else []
 
 
-def _merged(node: Json, root: Json, depth: int) -> Json:
-    """Return the node with the parts of its `allOf` laid over one another."""
+def _merge_all_of(node: Json, root: Json, depth: int) -> Json:
+    """Return the node merged with the parts of its `allOf`."""
     for entry in _entries(node, "allOf") if depth else ():
         if isinstance(entry, dict):
-            part = _merged(_dereferenced(entry, root), root, depth // 2)
-            properties = {**_named(node), **_named(part)}
+            part = _merge_all_of(_resolve_reference(entry, root), root, depth // 2)
+            properties = {**_properties(node), **_properties(part)}
             required = [*_entries(node, "required"), *_entries(part, "required")]
             node = {**part, **node}
             node |= {"properties": properties} if properties else {}
@@ -99,7 +99,7 @@ def _merged(node: Json, root: Json, depth: int) -> Json:
     return node
 
 
-def _named(node: Json) -> Json:
+def _properties(node: Json) -> Json:
     properties = node.get("properties")
     return properties if isinstance(properties, dict) else {}
 
@@ -107,8 +107,8 @@ def _named(node: Json) -> Json:
 def _set_values(read: Json, node: Json) -> None:
     """Enumerate the values that `enum` or `const` allow.
 
-    Only texts that are not empty can be enumerated here. Values of another type keep it, and are
-    told in the description: as texts they would come back as texts.
+    Gemini enumerates only strings that are not empty. Values of another type keep their type and
+    are listed in the description, because as strings they would come back as strings.
     """
     given = [node["const"]] if "const" in node else read.pop("enum", None)
     if not isinstance(given, list):
@@ -125,8 +125,8 @@ def _set_values(read: Json, node: Json) -> None:
         if named := [value for value in values if value]:
             read["enum"] = named
     elif values:
-        told = f"Allowed values: {json.dumps(values, ensure_ascii=False)}."
-        read["description"] = f"{read.get('description') or ''} {told}".strip()
+        note = f"Allowed values: {json.dumps(values, ensure_ascii=False)}."
+        read["description"] = f"{read.get('description') or ''} {note}".strip()
 
 
 def _kind(value: Any) -> str:
@@ -157,16 +157,16 @@ def _set_type(read: Json, node: Json) -> None:
 _MODES = {"none": "NONE", "required": "ANY"}
 
 
-def read_tools(body: Json, model: Model) -> list[Json]:
-    """Return the tools a chat body offers; Google's own (`{"googleSearch": {}}`) pass."""
+def read_tools(body: Json, model: GeminiModel) -> list[Json]:
+    """Return the tools of a chat body. Google's own (`{"googleSearch": {}}`) are unchanged."""
     given = _objects(body.get("tools"))
     declared = [_declaration(function, model) for tool in given if (function := _function(tool))]
     own = [tool for tool in given if tool and "type" not in tool]
     return [*([{"functionDeclarations": declared}] if declared else []), *own]
 
 
-def read_choice(body: Json, model: Model) -> Json | None:
-    """Return the `functionCallingConfig`, or None where the wire's default says the same."""
+def read_choice(body: Json, model: GeminiModel) -> Json | None:
+    """Return the `functionCallingConfig`, or None for the wire's default."""
     choice = body.get("tool_choice")
     if isinstance(choice, dict):
         return _object_choice(choice)
@@ -179,7 +179,7 @@ def read_choice(body: Json, model: Model) -> Json | None:
 
 def _object_choice(choice: Json) -> Json | None:
     if choice.get("type") == "allowed_tools":
-        # OpenAI nests what is allowed; its Responses API does not, and callers mix them up.
+        # Nested in chat completions, not in the Responses API; callers use both.
         nested = choice.get("allowed_tools")
         allowed = nested if isinstance(nested, dict) else choice
         names = [read_call(tool)[1].get("name") for tool in _objects(allowed.get("tools"))]
@@ -204,7 +204,7 @@ def _function(tool: Json) -> Json | None:
     return function if isinstance(function, dict) and function.get("name") else None
 
 
-def _declaration(function: Json, model: Model) -> Json:
+def _declaration(function: Json, model: GeminiModel) -> Json:
     declared: Json = {"name": function["name"]}
     if description := function.get("description"):
         declared["description"] = description

@@ -13,7 +13,7 @@ from workers.adapters.json_shapes import as_object, as_objects, parse
 from workers.adapters.mistral.request import chat_messages
 from workers.adapters.mistral.response import annotate
 from workers.adapters.openai import OpenAiAdapter
-from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.quirks import OpenAiQuirk
 from workers.adapters.openai.response import read_response as read_answer
 from workers.adapters.openai.stream import OpenAiStreamReader
 from workers.adapters.reasoning import read_reasoning_options, refuse_off
@@ -21,11 +21,11 @@ from workers.adapters.tool_calls import with_tools
 
 _QUIRKS = frozenset(
     {
-        Quirk.MAX_TOKENS,
-        Quirk.NO_STREAM_OPTIONS,
-        Quirk.NO_DEVELOPER_ROLE,
-        Quirk.RANDOM_SEED,
-        Quirk.SHORT_TOOL_IDS,
+        OpenAiQuirk.MAX_TOKENS,
+        OpenAiQuirk.NO_STREAM_OPTIONS,
+        OpenAiQuirk.NO_DEVELOPER_ROLE,
+        OpenAiQuirk.RANDOM_SEED,
+        OpenAiQuirk.SHORT_TOOL_IDS,
     }
 )
 _KNOWN = (

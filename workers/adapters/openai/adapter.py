@@ -14,7 +14,7 @@ from broker.completion import Completion, CompletionRequest, Failure, Usage
 from workers.adapters.base import Adapter, HttpRequest, StreamReader, Upstream
 from workers.adapters.errors import read_error
 from workers.adapters.json_shapes import parse
-from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.quirks import OpenAiQuirk
 from workers.adapters.openai.request import build_body
 from workers.adapters.openai.response import read_response as read_answer
 from workers.adapters.openai.stream import OpenAiStreamReader
@@ -27,7 +27,7 @@ DEPLOYMENTS_API_VERSION = "2024-10-21"
 def build_url(path: str, model: str, upstream: Upstream) -> str:
     """Return the URL of `path`, e.g. `/embeddings`, for a model."""
     version = upstream.options.get("api_version")
-    if Quirk.DEPLOYMENT_URL in upstream.quirks:
+    if OpenAiQuirk.DEPLOYMENT_URL in upstream.quirks:
         path = f"/openai/deployments/{quote(model, safe='')}{path}"
         version = version or DEPLOYMENTS_API_VERSION
     query = f"?api-version={quote(str(version), safe='')}" if version else ""
@@ -39,7 +39,7 @@ def build_headers(
 ) -> dict[str, str]:
     """Return the headers of a request: types, credentials, and those of the provider's row."""
     headers = {"content-type": content, "accept": accept}
-    if upstream.api_key and Quirk.API_KEY_HEADER in upstream.quirks:
+    if upstream.api_key and OpenAiQuirk.API_KEY_HEADER in upstream.quirks:
         headers["api-key"] = upstream.api_key
     elif upstream.api_key:
         headers["authorization"] = f"Bearer {upstream.api_key}"
@@ -54,7 +54,7 @@ class OpenAiAdapter(Adapter):
     """See `Adapter`. `options["api_version"]` becomes Azure's `api-version` query parameter."""
 
     wire = "openai"
-    quirks = frozenset(Quirk)
+    quirks = frozenset(OpenAiQuirk)
     fetches = frozenset({"image", "video"})
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
@@ -99,12 +99,12 @@ def with_azure_address(upstream: Upstream) -> Upstream:
     base = upstream.base_url.rstrip("/")
     quirks = set(upstream.quirks)
     if upstream.options.get("auth") != "entra":
-        quirks.add(Quirk.API_KEY_HEADER)
+        quirks.add(OpenAiQuirk.API_KEY_HEADER)
     if not base.endswith(_FOUNDRY):
         host = base.removesuffix(_V1).removesuffix("/openai")
         dated = _is_dated(upstream.options)
         if dated:
-            quirks.add(Quirk.DEPLOYMENT_URL)
+            quirks.add(OpenAiQuirk.DEPLOYMENT_URL)
         base = host if dated else host + _V1
     return replace(upstream, base_url=base, quirks=frozenset(quirks))
 

@@ -8,7 +8,7 @@ show the variation (`REASONING_APART`).
 from enum import StrEnum
 
 
-class Quirk(StrEnum):
+class OpenAiQuirk(StrEnum):
     """One deviation from the wire."""
 
     MAX_TOKENS = "max_tokens"

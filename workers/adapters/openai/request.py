@@ -4,7 +4,7 @@ from typing import Any
 
 from broker.completion import CompletionRequest, Json
 from workers.adapters.base import read_stop_sequences, refuse_rare_formats
-from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.quirks import OpenAiQuirk
 from workers.adapters.reasoning import read_history_reasoning, read_reasoning_options
 from workers.adapters.tool_history import nine_character_id, unrestricted_id, with_matched_calls
 
@@ -25,11 +25,11 @@ def fit_fields(body: Json, quirks: frozenset[str]) -> None:
 
     Raises ProviderFailureError for a field that cannot be left out.
     """
-    if Quirk.OPENROUTER_FIELDS not in quirks:
+    if OpenAiQuirk.OPENROUTER_FIELDS not in quirks:
         _drop(body)
-        if Quirk.GRAMMAR not in quirks:
+        if OpenAiQuirk.GRAMMAR not in quirks:
             refuse_rare_formats(body)
-    if Quirk.FOUR_STOPS in quirks:
+    if OpenAiQuirk.FOUR_STOPS in quirks:
         read_stop_sequences(body, _FOUR)
 
 
@@ -74,19 +74,19 @@ def build_body(request: CompletionRequest, quirks: frozenset[str]) -> Json:
     """Return the body to send. `request.body` is not changed."""
     body = {**request.body, "model": request.model}
     set_streaming(body, stream=request.stream, quirks=quirks)
-    if Quirk.MAX_TOKENS in quirks:
+    if OpenAiQuirk.MAX_TOKENS in quirks:
         _rename(body, "max_completion_tokens", "max_tokens")
-    elif Quirk.MAX_COMPLETION_TOKENS in quirks:
+    elif OpenAiQuirk.MAX_COMPLETION_TOKENS in quirks:
         _rename(body, "max_tokens", "max_completion_tokens")
-    if Quirk.RANDOM_SEED in quirks:
+    if OpenAiQuirk.RANDOM_SEED in quirks:
         _rename(body, "seed", "random_seed")
-    if Quirk.REASONING_OBJECT not in quirks:
+    if OpenAiQuirk.REASONING_OBJECT not in quirks:
         _set_reasoning(body, quirks)
     fit_fields(body, quirks)
     if not body.get("tools"):  # an empty list, and a choice from nothing, are refused
         for name in ("tools", "tool_choice", "parallel_tool_calls"):
             body.pop(name, None)
-    if Quirk.CACHE_CONTROL not in quirks:
+    if OpenAiQuirk.CACHE_CONTROL not in quirks:
         _drop_cache_marks(body)
     if isinstance(body.get("messages"), list):
         messages = _with_tool_calls(body, quirks)
@@ -100,7 +100,7 @@ def _with_tool_calls(body: Json, quirks: frozenset[str]) -> list[Any]:
     A request with OpenAI's older `functions` keeps its history in that form, except for vendors
     that require short ids, which never had it.
     """
-    if Quirk.SHORT_TOOL_IDS in quirks:
+    if OpenAiQuirk.SHORT_TOOL_IDS in quirks:
         return with_matched_calls(body["messages"], nine_character_id)
     given: list[Any] = body["messages"]
     return given if body.get("functions") else with_matched_calls(given, unrestricted_id)
@@ -139,7 +139,7 @@ def set_streaming(body: Json, *, stream: bool, quirks: frozenset[str]) -> None:
         body.pop("stream", None)
         return
     body["stream"] = True
-    if Quirk.NO_STREAM_OPTIONS not in quirks:
+    if OpenAiQuirk.NO_STREAM_OPTIONS not in quirks:
         given = options if isinstance(options, dict) else {}
         body["stream_options"] = {**given, "include_usage": True}
 
@@ -164,11 +164,11 @@ def _set_reasoning(body: Json, quirks: frozenset[str]) -> None:
     off = not requested.wanted
     if off:
         body.pop("reasoning_effort", None)
-    if Quirk.REASONING_CONTENT in quirks:
+    if OpenAiQuirk.REASONING_CONTENT in quirks:
         body.setdefault("thinking", {"type": "disabled" if off else "enabled"})
-    elif Quirk.ENABLE_THINKING in quirks:
+    elif OpenAiQuirk.ENABLE_THINKING in quirks:
         body.setdefault("enable_thinking", requested.wanted)
-    elif Quirk.TEMPLATE_THINKING in quirks:
+    elif OpenAiQuirk.TEMPLATE_THINKING in quirks:
         # Each family's template has its own name for it, and ignores the other.
         switch = {"enable_thinking": requested.wanted, "thinking": requested.wanted}
         body.setdefault("chat_template_kwargs", switch)
@@ -182,19 +182,19 @@ def _message(message: Any, quirks: frozenset[str]) -> Any:
     role = message.get("role")
     if role == "assistant":
         message = _assistant(message, quirks)
-    elif role == "developer" and Quirk.NO_DEVELOPER_ROLE in quirks:
+    elif role == "developer" and OpenAiQuirk.NO_DEVELOPER_ROLE in quirks:
         message = {**message, "role": "system"}
-    if Quirk.TEXT_CONTENT in quirks:
+    if OpenAiQuirk.TEXT_CONTENT in quirks:
         message = _join_text(message)
     return message
 
 
 def _assistant(message: Json, quirks: frozenset[str]) -> Json:
-    if Quirk.REASONING_OBJECT in quirks:
+    if OpenAiQuirk.REASONING_OBJECT in quirks:
         sent = dict(message)
     else:
         sent = {name: value for name, value in message.items() if name not in _ANSWER_ONLY}
-    if Quirk.REASONING_CONTENT in quirks and (reasoning := read_history_reasoning(message)):
+    if OpenAiQuirk.REASONING_CONTENT in quirks and (reasoning := read_history_reasoning(message)):
         sent["reasoning_content"] = reasoning
     if sent.get("refusal", "") is None:
         del sent["refusal"]

@@ -9,7 +9,7 @@ from workers.adapters.base import MalformedAnswerError, ProviderFailureError
 from workers.adapters.choices import finish_reason
 from workers.adapters.errors import read_reported_error
 from workers.adapters.json_shapes import text_field
-from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.quirks import OpenAiQuirk
 from workers.adapters.openai.thinking import split_thinking
 from workers.adapters.openai.usage import find_usage, read_usage
 from workers.adapters.reasoning import REASONING_FIELDS, hides_reasoning
@@ -187,7 +187,7 @@ def require_success(payload: Any) -> Json:
 
 def read_answer_usage(raw: object, request: CompletionRequest) -> Usage | None:
     """Return the usage in an object, by the quirks of the vendor."""
-    return read_usage(raw, reasoning_apart=Quirk.REASONING_APART in request.quirks)
+    return read_usage(raw, reasoning_apart=OpenAiQuirk.REASONING_APART in request.quirks)
 
 
 def id_seed(payload: Json, request: CompletionRequest) -> str:

@@ -6,7 +6,7 @@ import pytest
 from broker.completion import AttemptOutcome, CompletionRequest
 from workers.adapters.anthropic import AnthropicAdapter
 from workers.adapters.anthropic.messages import FORMAT
-from workers.adapters.anthropic.models import Model
+from workers.adapters.anthropic.models import ClaudeModel
 from workers.adapters.anthropic.tools import ANSWER_TOOL
 from workers.adapters.base import ProviderFailureError, Upstream
 
@@ -101,7 +101,7 @@ def test_files_need_a_beta():
     ],
 )
 def test_the_version_in_a_name(name, version):
-    assert Model.named(name).version == version
+    assert ClaudeModel.from_name(name).version == version
 
 
 def test_system_messages_are_set_apart_with_their_marks():

@@ -6,7 +6,7 @@ from broker.completion import CompletionRequest
 from workers.adapters.base import Upstream
 from workers.adapters.gemini import GeminiAdapter
 from workers.adapters.gemini.messages import FORMAT
-from workers.adapters.gemini.models import Model
+from workers.adapters.gemini.models import GeminiModel
 from workers.adapters.gemini.tools import openapi_schema
 
 HI = {"role": "user", "content": "hi"}
@@ -102,7 +102,7 @@ def test_addresses_and_keys(quirks, options, model, url, header):
     ],
 )
 def test_the_version_in_a_name(name, version):
-    assert Model.named(name).version == version
+    assert GeminiModel.from_name(name).version == version
 
 
 def test_system_messages_become_the_instruction():

@@ -5,7 +5,7 @@ import pytest
 from broker.completion import CompletionRequest
 from workers.adapters.base import Upstream
 from workers.adapters.openai import OpenAiAdapter
-from workers.adapters.openai.quirks import Quirk
+from workers.adapters.openai.quirks import OpenAiQuirk
 
 TURN = {"role": "user", "content": "hi"}
 
@@ -40,7 +40,7 @@ def test_the_plain_request():
 
 
 def test_azure():
-    quirks = (Quirk.API_KEY_HEADER, Quirk.DEPLOYMENT_URL)
+    quirks = (OpenAiQuirk.API_KEY_HEADER, OpenAiQuirk.DEPLOYMENT_URL)
     request = sent({}, *quirks, api_key="k", options={"api_version": "2025-01-01"})
     path = "/openai/deployments/native%2Fone/chat/completions?api-version=2025-01-01"
     assert request.url == f"https://host/v1{path}"
@@ -57,7 +57,7 @@ def test_no_key_no_header():
     [
         ({}, (), {"include_usage": True}),
         ({"stream_options": {"include_usage": False, "x": 1}}, (), {"include_usage": True, "x": 1}),
-        ({"stream_options": {"include_usage": True}}, (Quirk.NO_STREAM_OPTIONS,), None),
+        ({"stream_options": {"include_usage": True}}, (OpenAiQuirk.NO_STREAM_OPTIONS,), None),
     ],
 )
 def test_usage_is_asked_for_in_streams(given, quirks, options):
@@ -69,15 +69,15 @@ def test_usage_is_asked_for_in_streams(given, quirks, options):
 @pytest.mark.parametrize(
     ("given", "quirk", "expected"),
     [
-        ({"max_completion_tokens": 5}, Quirk.MAX_TOKENS, {"max_tokens": 5}),
-        ({"max_tokens": 5}, Quirk.MAX_COMPLETION_TOKENS, {"max_completion_tokens": 5}),
-        ({"max_tokens": 5, "max_completion_tokens": 6}, Quirk.MAX_TOKENS, {"max_tokens": 5}),
-        ({"max_tokens": None}, Quirk.MAX_COMPLETION_TOKENS, {}),
-        ({"seed": 7}, Quirk.RANDOM_SEED, {"random_seed": 7}),
+        ({"max_completion_tokens": 5}, OpenAiQuirk.MAX_TOKENS, {"max_tokens": 5}),
+        ({"max_tokens": 5}, OpenAiQuirk.MAX_COMPLETION_TOKENS, {"max_completion_tokens": 5}),
+        ({"max_tokens": 5, "max_completion_tokens": 6}, OpenAiQuirk.MAX_TOKENS, {"max_tokens": 5}),
+        ({"max_tokens": None}, OpenAiQuirk.MAX_COMPLETION_TOKENS, {}),
+        ({"seed": 7}, OpenAiQuirk.RANDOM_SEED, {"random_seed": 7}),
         ({"reasoning": {"effort": "low"}}, "", {"reasoning_effort": "low"}),
         ({"reasoning": {"max_tokens": 9}, "include_reasoning": True}, "", {}),
         ({"reasoning": {"max_tokens": 9}}, "", {}),
-        ({"reasoning": {}}, Quirk.REASONING_OBJECT, {"reasoning": {}}),
+        ({"reasoning": {}}, OpenAiQuirk.REASONING_OBJECT, {"reasoning": {}}),
     ],
 )
 def test_renamed_fields(given, quirk, expected):
@@ -90,21 +90,23 @@ def test_answer_only_fields_are_not_sent_back():
             "audio": {"id": "x", "data": "…"}}  # fmt: skip
     plain = {"role": "assistant", "content": "a", "audio": {"id": "x"}}
     assert message_of(said) == plain
-    assert message_of(said, Quirk.REASONING_CONTENT) == {**plain, "reasoning_content": "r"}
-    assert message_of(said, Quirk.REASONING_OBJECT)["reasoning_details"] == [1]
+    assert message_of(said, OpenAiQuirk.REASONING_CONTENT) == {**plain, "reasoning_content": "r"}
+    assert message_of(said, OpenAiQuirk.REASONING_OBJECT)["reasoning_details"] == [1]
 
 
 def test_developer_becomes_system():
     message = {"role": "developer", "content": "be brief"}
     assert message_of(message)["role"] == "developer"
-    assert message_of(message, Quirk.NO_DEVELOPER_ROLE)["role"] == "system"
+    assert message_of(message, OpenAiQuirk.NO_DEVELOPER_ROLE)["role"] == "system"
 
 
 def test_text_parts_are_joined_and_others_left():
     text = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
     picture = [*text, {"type": "image_url", "image_url": {"url": "u"}}]
-    assert message_of({"role": "user", "content": text}, Quirk.TEXT_CONTENT)["content"] == "a\nb"
-    kept = message_of({"role": "user", "content": picture}, Quirk.TEXT_CONTENT)["content"]
+    assert (
+        message_of({"role": "user", "content": text}, OpenAiQuirk.TEXT_CONTENT)["content"] == "a\nb"
+    )
+    kept = message_of({"role": "user", "content": picture}, OpenAiQuirk.TEXT_CONTENT)["content"]
     assert kept == picture
 
 
@@ -115,7 +117,9 @@ def test_short_tool_ids_agree_between_call_and_result():
         {"role": "tool", "tool_call_id": call["id"], "content": "1"},
         {"role": "tool", "tool_call_id": "abcABC123", "content": "2"},
     ]
-    assistant, first, second = body_of({"messages": messages}, Quirk.SHORT_TOOL_IDS)["messages"]
+    assistant, first, second = body_of({"messages": messages}, OpenAiQuirk.SHORT_TOOL_IDS)[
+        "messages"
+    ]
     assert assistant["tool_calls"][0]["id"] == first["tool_call_id"]
     assert len(first["tool_call_id"]) == 9
     assert second["tool_call_id"] == "abcABC123"
@@ -140,7 +144,7 @@ def test_cache_markers_go_only_to_vendors_that_take_them():
         "tools": [{"type": "function", "function": function | mark} | mark],
     }
     assert body_of(marked) == {"model": "native/one", **plain}
-    assert body_of(marked, Quirk.CACHE_CONTROL) == {"model": "native/one", **marked}
+    assert body_of(marked, OpenAiQuirk.CACHE_CONTROL) == {"model": "native/one", **marked}
     assert "cache_control" in marked["messages"][0]["content"][0], "the caller's own is left alone"
 
 
@@ -151,10 +155,10 @@ def test_no_choice_between_no_tools():
 
 OFF, ON = ({"enabled": False}, {"effort": "none"}), ({"enabled": True},)
 SWITCHES = [
-    (Quirk.REASONING_CONTENT, "thinking", {"type": "disabled"}, {"type": "enabled"}),
-    (Quirk.ENABLE_THINKING, "enable_thinking", False, True),
+    (OpenAiQuirk.REASONING_CONTENT, "thinking", {"type": "disabled"}, {"type": "enabled"}),
+    (OpenAiQuirk.ENABLE_THINKING, "enable_thinking", False, True),
     (
-        Quirk.TEMPLATE_THINKING,
+        OpenAiQuirk.TEMPLATE_THINKING,
         "chat_template_kwargs",
         {"enable_thinking": False, "thinking": False},
         {"enable_thinking": True, "thinking": True},
@@ -191,6 +195,6 @@ def test_reasoning_is_turned_off_and_on_in_the_vendors_way(quirk, field, off, on
 )  # fmt: skip
 def test_reasoning_comes_back_as_reasoning_content_whatever_its_name(told):
     message = {"role": "assistant", "content": "", **told}
-    sent_back = message_of(message, Quirk.REASONING_CONTENT)
+    sent_back = message_of(message, OpenAiQuirk.REASONING_CONTENT)
     assert sent_back == {"role": "assistant", "content": "", "reasoning_content": "I think"}
     assert "reasoning_content" not in message_of(message)
