@@ -135,7 +135,7 @@ NAMED = "A workspace's id, slug or name."
 
 def workspace_id(connection: Connection, wanted: str) -> str:
     """Return the id of the workspace that is meant; exit with a hint where there is none."""
-    found = accounts.find_workspace(connection, wanted)
+    found = accounts.find_workspace_id(connection, wanted)
     if found is None:
         complain(f"there is no workspace {wanted!r}: see `waybill workspaces list`")
         raise typer.Exit(1)
@@ -144,4 +144,4 @@ def workspace_id(connection: Connection, wanted: str) -> str:
 
 def workspace_row(connection: Connection, wanted: str) -> Any:
     """Return the row of the workspace that is meant; exit with a hint where there is none."""
-    return administration.found(connection, workspace_id(connection, wanted))
+    return administration.get_workspace(connection, workspace_id(connection, wanted))

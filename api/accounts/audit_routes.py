@@ -47,4 +47,4 @@ async def list_audit_entries(request: Request, query: Annotated[AuditQuery, Quer
 
 
 def _page(connection: Any, which: AuditFilter, limit: int, after: str | None) -> Any:
-    return audit.entries(connection, which, limit=limit, after=after)
+    return audit.list_entries(connection, which, limit=limit, after=after)

@@ -106,7 +106,7 @@ async def delete_provider_key(request: Request, id: str) -> Response:  # noqa: A
 
 
 def _page(connection: Any, which: CredentialFilter, offset: int, limit: int) -> Any:
-    return credentials.page(connection, which, offset=offset, limit=limit)
+    return credentials.list_credentials(connection, which, offset=offset, limit=limit)
 
 
 async def _find(services: Services, principal: Principal, wanted: str) -> Any:
@@ -153,7 +153,7 @@ def _list(stored: str | None) -> list[str] | None:
 
 async def _hashes(services: Services, ids: list[str]) -> list[str]:
     """Return the hashes of keys that still exist."""
-    rows = [await services.database.read(accounts.key_record, id_) for id_ in ids]
+    rows = [await services.database.read(accounts.find_key, id_) for id_ in ids]
     return [row.hash for row in rows if row is not None]
 
 
@@ -181,7 +181,7 @@ async def _columns(services: Services, owner: str, asked: CredentialChanges) -> 
 async def _key_ids(services: Services, owner: str, hashes: list[str]) -> list[str]:
     ids = []
     for wanted in hashes:
-        row = await services.database.read(accounts.key_record, wanted)
+        row = await services.database.read(accounts.find_key, wanted)
         if row is None or row.workspace_id != owner:
             raise InvalidRequestError(
                 f"allowed_api_key_hashes: this workspace has no key {wanted}.",

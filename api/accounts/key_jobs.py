@@ -25,13 +25,13 @@ async def cancel(services: Services, row: Any) -> Json:
     """
     await asyncio.sleep(FRESH_SECONDS)
     write, owner = services.database.write, row.workspace_id
-    batches = await services.database.read(keys.open_batches, row)
+    batches = await services.database.read(keys.list_open_batches, row)
     stops = [Stop(each, StopReason.CANCELLED, now_ms(), owner) for each in batches]
     stopped = await asyncio.gather(
         *(write(stop_many, each) for each in stops), return_exceptions=True
     )
     count = 0
-    while jobs := await services.database.read(keys.waiting_jobs, row, GROUP):
+    while jobs := await services.database.read(keys.list_waiting_jobs, row, GROUP):
         wishes = [Cancellation(each, owner, now_ms()) for each in jobs]
         ended = await asyncio.gather(
             *(write(cancel_many, each) for each in wishes), return_exceptions=True

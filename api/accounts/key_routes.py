@@ -51,7 +51,7 @@ async def get_current_key(request: Request) -> Response:
     principal = await services.keyring.principal(request)
     if principal.kind is CallerKind.SESSION:
         raise NotFoundError("You are signed in without a key: see /keys.")
-    row = await services.database.read(accounts.key_record, principal.api_key_id)
+    row = await services.database.read(accounts.find_key, principal.api_key_id)
     return json_response({"data": await _shown(services, row, await _free(services, principal))})
 
 
@@ -77,7 +77,7 @@ async def create_key(request: Request) -> Response:
     made = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, wish)
     )
-    row = await services.database.read(accounts.key_record, made.id)
+    row = await services.database.read(accounts.find_key, made.id)
     return json_response({"data": await _shown(services, row), "key": made.key}, 201)
 
 
@@ -155,11 +155,11 @@ async def delete_key(
 
 
 def _page(connection: Any, which: KeyFilter, offset: int) -> Any:
-    return accounts.key_records(connection, which, offset=offset, limit=PAGE)
+    return accounts.find_keys(connection, which, offset=offset, limit=PAGE)
 
 
 async def _find(services: Services, principal: Principal, wanted: str) -> Any:
-    row = await services.database.read(accounts.key_record, wanted)
+    row = await services.database.read(accounts.find_key, wanted)
     is_hidden = (
         row is None
         or not principal.administers(row.workspace_id)
@@ -212,7 +212,7 @@ async def _creator(
         raise PermissionDeniedError(
             "creator_user_id: a management key stands for whoever makes it; leave this out."
         )
-    if await services.database.read(users.role_of, owner, wanted) is None:
+    if await services.database.read(users.find_role, owner, wanted) is None:
         raise NotFoundError(f"{wanted} is no member of this workspace.", param="creator_user_id")
     return wanted
 

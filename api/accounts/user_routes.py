@@ -27,7 +27,7 @@ async def create_user(request: Request) -> Response:
     wanted = await reading.read_body(request, services, UserRequest)
     joined = None
     if wanted.workspace_id is not None:
-        joined = await services.database.read(accounts.workspace, wanted.workspace_id)
+        joined = await services.database.read(accounts.find_workspace, wanted.workspace_id)
         if joined is None:
             raise NotFoundError(
                 f"There is no workspace {wanted.workspace_id}.", param="workspace_id"
@@ -64,7 +64,7 @@ async def get_user(request: Request, user_id: str) -> Response:
     """Show a user, by id or e-mail address."""
     services = services_of(request)
     await _operator(request, services)
-    row = await services.database.read(users.found, user_id)
+    row = await services.database.read(users.get_user, user_id)
     return json_response({"data": views.user(row)})
 
 

@@ -132,7 +132,7 @@ async def forget_workspace_data(request: Request, id: str) -> Response:  # noqa:
         )
     actor = actor_of(request, principal)
     await carry_out(
-        services.database, lambda connection: administration.forget(connection, actor, row)
+        services.database, lambda connection: administration.delete_contents(connection, actor, row)
     )
     return json_response({"accepted": True}, 202)
 
@@ -215,7 +215,7 @@ async def list_organization_members(
 
 async def _find(services: Services, principal: Principal, wanted: str) -> Any:
     found = await workspace_of(services, principal, wanted)
-    return await services.database.read(accounts.workspace, found)
+    return await services.database.read(accounts.find_workspace, found)
 
 
 async def _members(services: Services, workspace_id: str, offset: int, limit: int) -> Json:
@@ -227,7 +227,7 @@ def _in_reach(connection: Any, principal: Principal) -> list[str] | None:
     if principal.everywhere:
         return None
     if principal.kind is accounts.CallerKind.SESSION:
-        return [each.id for each in members.memberships(connection, principal.user_id or "")]
+        return [each.id for each in members.list_memberships(connection, principal.user_id or "")]
     return [principal.workspace_id]
 
 

@@ -12,9 +12,9 @@ from starlette.requests import Request
 
 from api.core.headers import header
 from broker import accounts
-from broker.accounts import CallerKind, KnownCredential, Principal, Role, Scope, Used, access
+from broker.accounts import CallerKind, KeyUse, Principal, Role, Scope, StoredKey, access
 from broker.accounts.audit import Actor
-from broker.accounts.sessions import session_principal
+from broker.accounts.sessions import find_session_principal
 from broker.background import end_tasks
 from broker.clock import now_ms
 from broker.errors import AuthenticationError, PermissionDeniedError
@@ -33,7 +33,7 @@ log = structlog.get_logger()
 class _Seen:
     """A key as it was read last, and when it was used."""
 
-    known: KnownCredential
+    known: StoredKey
     read_at: float
     used_at: float
 
@@ -105,7 +105,7 @@ class Keyring:
             )
         return principal
 
-    async def _known(self, key: str, fresh_seconds: float = FRESH_SECONDS) -> KnownCredential:
+    async def _known(self, key: str, fresh_seconds: float = FRESH_SECONDS) -> StoredKey:
         if accounts.is_mistyped(key):
             raise AuthenticationError(
                 "This API key is mistyped or cut off: its checksum does not fit. Copy it again."
@@ -115,7 +115,7 @@ class Keyring:
         if seen is not None and moment - seen.read_at < fresh_seconds:
             seen.used_at = moment
             return seen.known
-        found = await self._database.read(accounts.find_credentials, [digest])
+        found = await self._database.read(accounts.find_keys_by_hash, [digest])
         if digest not in found:
             self._seen.pop(digest, None)
             raise AuthenticationError(
@@ -139,7 +139,7 @@ class Keyring:
             if not self._seen:
                 continue
             try:
-                found = await self._database.read(accounts.find_credentials, list(self._seen))
+                found = await self._database.read(accounts.find_keys_by_hash, list(self._seen))
             except Exception as error:  # noqa: BLE001  # then each request looks for itself
                 log.warning("keyring.refresh_failed", error=str(error))
                 continue
@@ -160,7 +160,7 @@ class Keyring:
         try:
             await asyncio.gather(
                 *(
-                    self._database.write_grouped(accounts.mark_used_many, Used(key_id, at))
+                    self._database.write_grouped(accounts.mark_used_many, KeyUse(key_id, at))
                     for key_id, at in used.items()
                 )
             )
@@ -198,7 +198,7 @@ async def signed_in(request: Request, database: Database) -> Principal:
     the user's name, or for a viewer who writes.
     """
     wanted = header(request, WORKSPACE_HEADER)
-    principal = await database.read(session_principal, request.cookies[SESSION_COOKIE], wanted)
+    principal = await database.read(find_session_principal, request.cookies[SESSION_COOKIE], wanted)
     if principal is None:
         raise AuthenticationError("You are not signed in (any more), or not in this workspace.")
     if request.method not in SAFE_METHODS and not is_same_origin(request):

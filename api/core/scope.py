@@ -16,7 +16,7 @@ async def workspace_of(services: Services, principal: Principal, wanted: str | N
     """
     if wanted is None:
         return principal.workspace_id
-    row = await services.database.read(accounts.workspace, wanted)
+    row = await services.database.read(accounts.find_workspace, wanted)
     if row is None or not principal.administers(row.id):
         raise NotFoundError(f"There is no workspace {wanted}.", param="workspace_id")
     return str(row.id)

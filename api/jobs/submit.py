@@ -120,11 +120,11 @@ async def with_preset(services: Services, principal: Principal, body: Json) -> J
 
     Only a body that names one costs a question to the database.
     """
-    slug = presets.asked(body)
+    slug = presets.find_slug(body)
     if slug is None:
         return body
-    content = await services.database.read(presets.content, principal.workspace_id, slug)
-    return presets.merged(body, content)
+    content = await services.database.read(presets.get_content, principal.workspace_id, slug)
+    return presets.merge(body, content)
 
 
 async def find_earlier(

@@ -11,7 +11,7 @@ from broker.catalog.selection import cheapest, tokenizer
 from broker.catalog.vendor_facts import Pages
 from broker.clock import seconds
 from broker.completion import Json
-from broker.pricing import listed
+from broker.pricing import render_prices
 from broker.providers.endpoint_stats import Circuit, EndpointStats, Percentiles, Snapshot
 from broker.providers.endpoints import Endpoint
 
@@ -34,7 +34,7 @@ def model(entry: Model, *, available: bool) -> Json:
         "description": entry.description,
         "context_length": entry.context_length,
         "architecture": _architecture(entry),
-        "pricing": listed(cheapest(entry)),
+        "pricing": render_prices(cheapest(entry)),
         "top_provider": {
             "context_length": roomiest.context_length if roomiest else entry.context_length,
             "max_completion_tokens": entry.max_completion_tokens
@@ -93,7 +93,7 @@ def endpoint(
         "max_prompt_tokens": None,
         "max_completion_tokens": each.max_completion_tokens,
         "quantization": each.quantization or "unknown",
-        "pricing": listed(each.price) | {"discount": 0.0},
+        "pricing": render_prices(each.price) | {"discount": 0.0},
         "supported_parameters": sorted(parameters),
         "supports_tool_choice": dict.fromkeys(TOOL_CHOICES, chooses),
         "supports_implicit_caching": each.price.cache_read is not None,

@@ -144,7 +144,7 @@ async def _measured(services: Services) -> Measured:
     return Measured(
         now=now_ms(),
         jobs=await services.database.read(reports.counts),
-        deliveries=await services.database.read(webhooks.waiting),
+        deliveries=await services.database.read(webhooks.count_waiting),
         workers=await signals.alive_workers(services.redis, time.time()),
         ended=await signals.ended(services.redis),
         totals=fold_labels(counts.read(await client.hgetall(TOTALS)), known),

@@ -108,7 +108,7 @@ async def _grant(services: Services, user: Any, wanted: AppCodeRequest, host: st
 
 async def _places(services: Services, user: Any, wanted: str | None) -> list[Any]:
     """Return the workspaces whose keys the user may give away: the `wanted` one, or all."""
-    places = await services.database.read(users.memberships, user.id)
+    places = await services.database.read(users.list_memberships, user.id)
     return [
         place
         for place in places

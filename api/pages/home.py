@@ -25,5 +25,5 @@ async def show_account(request: Request) -> Response:
     user = await visitor(request)
     if user is None:
         return redirect("/sign-in?next=/account")
-    places = await services_of(request).database.read(users.memberships, user.id)
+    places = await services_of(request).database.read(users.list_memberships, user.id)
     return page(request, "account.html", user=user, places=places)

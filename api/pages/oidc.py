@@ -16,7 +16,7 @@ from api.core.services import services_of
 from api.pages.page import local_path, page, redirect, set_cookie, sign_in
 from broker.accounts import Role, sessions
 from broker.administration import carry_out, users
-from broker.administration.users import Subject
+from broker.administration.users import OpenIdSubject
 from broker.completion import Json
 from broker.errors import WaybillError
 from broker.settings import Settings
@@ -67,7 +67,7 @@ async def callback(request: Request) -> Response:
     try:
         state = _state(request)
         claims = await _claims(request, services.settings, state)
-        who = Subject(
+        who = OpenIdSubject(
             issuer=str(claims["iss"]),
             subject=str(claims["sub"]),
             email=str(claims.get("email", "")).lower(),

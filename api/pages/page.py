@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from api.core.auth import SESSION_COOKIE
 from api.core.services import services_of
 from broker.accounts.audit import Actor
-from broker.accounts.sessions import SESSION_SECONDS, session_user
+from broker.accounts.sessions import SESSION_SECONDS, find_user_by_token
 from broker.errors import PermissionDeniedError
 from broker.security.signing import Signer
 
@@ -128,7 +128,7 @@ async def visitor(request: Request) -> Any | None:
     token = request.cookies.get(SESSION_COOKIE)
     if token is None:
         return None
-    return await services_of(request).database.read(session_user, token)
+    return await services_of(request).database.read(find_user_by_token, token)
 
 
 def address_of(request: Request) -> str | None:

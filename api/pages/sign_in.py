@@ -97,7 +97,7 @@ async def _count_try(services: Services, email: str, address: str) -> None:
 
 async def _checked(services: Services, email: str, password: str) -> Any | None:
     """Return the row of the user with this address and password; as slow for nobody."""
-    user = await services.database.read(users.user, email)
+    user = await services.database.read(users.find_user, email)
     stored = user.password_hash if user is not None else None
-    fits = await asyncio.to_thread(users.password_fits, stored, password[:1_000])
+    fits = await asyncio.to_thread(users.verify_password, stored, password[:1_000])
     return user if fits and user is not None and not user.disabled else None

@@ -76,9 +76,9 @@ def _form(
 
 async def _purpose(services: Services, token: str) -> Purpose | None:
     """Return what a link is for, if it still works."""
-    if await services.database.read(tokens.look, token, Purpose.PASSWORD) is not None:
+    if await services.database.read(tokens.find, token, Purpose.PASSWORD) is not None:
         return Purpose.PASSWORD
     if await services.database.read(users.has_users):
         return None
-    found = await services.database.read(tokens.look, token, Purpose.FIRST_USER)
+    found = await services.database.read(tokens.find, token, Purpose.FIRST_USER)
     return None if found is None else Purpose.FIRST_USER

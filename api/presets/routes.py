@@ -20,7 +20,7 @@ from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.presets import NewVersion, PresetChoice, PresetName, StoredPreset
-from broker.presets.merging import checked
+from broker.presets.merging import check_slug
 from broker.requests.bodies import SCHEMAS, validated
 from broker.requests.operations import Operation
 
@@ -65,7 +65,7 @@ async def list_preset_versions(
     services = services_of(request)
     principal = await services.keyring.with_scope(request, Scope.PRESETS)
     rows, total = await services.database.read(
-        presets.versions, principal.workspace_id, slug, limit, offset
+        presets.list_versions, principal.workspace_id, slug, limit, offset
     )
     if not total:
         raise _absent(slug)
@@ -90,8 +90,8 @@ async def save_preset(request: Request, slug: str) -> Response:
     principal = await services.keyring.with_scope(request, Scope.PRESETS)
     body = await reading.read_json(request, services.settings.max_body_bytes)
     validated(SCHEMAS[Operation.CHAT], body if body.get("messages") else body | _ANYTHING)
-    name = PresetName(principal.workspace_id, checked(slug, "slug"))
-    content = presets.captured(body)
+    name = PresetName(principal.workspace_id, check_slug(slug, "slug"))
+    content = presets.capture(body)
     if not content.config and content.system_prompt is None:
         raise InvalidRequestError("There is nothing in this body that a preset keeps.")
     wish = NewVersion(name, principal.api_key_id, content, now_ms())

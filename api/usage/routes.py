@@ -28,7 +28,7 @@ from broker.jobs.privacy import Kept
 from broker.jobs.reports import JobReport
 from broker.money import usd
 from broker.spreadsheets import cell
-from broker.usage import Condition, Question
+from broker.usage import Condition, UsageQuery
 
 router = APIRouter(tags=["usage"])
 
@@ -46,7 +46,7 @@ async def get_activity(  # OpenRouter's filters
     """Show the last 30 completed UTC days: one row per day, model and provider."""
     services = services_of(request)
     scope = usage_scope(await services.keyring.principal(request), workspace_id)
-    wanted = usage.Activity(
+    wanted = usage.ActivityFilter(
         now_ms(),
         scope.workspace_ids,
         scope.key_ids,
@@ -55,7 +55,7 @@ async def get_activity(  # OpenRouter's filters
         day=None if date is None else _day(date),
         by_workspace=group_by is not None,
     )
-    rows = await services.database.read(usage.activity, wanted)
+    rows = await services.database.read(usage.list_activity, wanted)
     shown = [_activity(row, by_workspace=group_by is not None) for row in rows]
     return _csv("activity", shown) if _wants_csv(request, format) else _data(shown)
 
@@ -96,7 +96,7 @@ async def query_analytics(
     asked = await reading.read_body(request, services, AnalyticsQuery)
     wanted = analytics_query(asked, usage_scope(principal, asked.workspace_id), now_ms())
     began = time.monotonic()
-    found = await services.database.read(usage.query, wanted)
+    found = await services.database.read(usage.run_query, wanted)
     rows = [_shown(row) for row in found[: asked.limit]]
     if _wants_csv(request, format):
         return _csv("analytics", rows)
@@ -197,7 +197,7 @@ async def _report(principal: Principal, services: Services, generation: str) -> 
 DEFAULT_DAYS_MS = 30 * 24 * 3_600_000
 
 
-def analytics_query(asked: AnalyticsQuery, scope: UsageScope, now: int) -> Question:
+def analytics_query(asked: AnalyticsQuery, scope: UsageScope, now: int) -> UsageQuery:
     """Return what is asked, one row more than the limit. Raises InvalidRequestError."""
     for name in asked.metrics:
         _known("metrics", name, usage.METRICS)
@@ -210,7 +210,7 @@ def analytics_query(asked: AnalyticsQuery, scope: UsageScope, now: int) -> Quest
         date = ["date"] if asked.granularity else []
         _known("order_by.field", order.field, [*asked.metrics, *asked.dimensions, *date])
     start, end = _range(asked, now)
-    return Question(
+    return UsageQuery(
         metrics=list(dict.fromkeys(asked.metrics)),
         start=start,
         end=end,

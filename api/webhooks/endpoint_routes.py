@@ -49,7 +49,7 @@ async def create_webhook_endpoint(request: Request) -> Response:
     wanted = await reading.read_body(request, services, EndpointRequest)
     check_receiver(wanted.url, services.settings.allowed_networks, param="url")
     wish = EndpointOptions(**dict(wanted))
-    row, secret = webhooks.new_endpoint(wish, principal.workspace_id, services.seal, now_ms())
+    row, secret = webhooks.build_endpoint(wish, principal.workspace_id, services.seal, now_ms())
     actor = actor_of(request, principal)
     made = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, row)
@@ -96,7 +96,7 @@ async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
     fresh = {kind: webhooks.new_secret_columns(kind, services.seal) for kind in SignatureKind}
     change = EndpointChange(
         *(principal.workspace_id, endpoint_id, now_ms()),
-        webhooks.changes(asked, services.seal),
+        webhooks.endpoint_columns(asked, services.seal),
         {kind.value: columns for kind, (columns, _) in fresh.items()},
     )
     actor = actor_of(request, principal)

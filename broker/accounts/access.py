@@ -27,7 +27,7 @@ def check_scope(principal: Principal, scope: Scope) -> None:
         )
 
 
-def permitted(
+def filter_endpoints(
     principal: Principal, endpoints: Mapping[str, Sequence[Endpoint]]
 ) -> Mapping[str, Sequence[Endpoint]]:
     """Return those of a request's endpoints, by model, that the caller may use.

@@ -80,7 +80,7 @@ class AuditFilter:
     until: int | None = None
 
 
-def entries(
+def list_entries(
     connection: Connection, which: AuditFilter, *, limit: int, after: str | None = None
 ) -> Sequence[Any]:
     """Return entries, newest first; `after` is the last id seen."""

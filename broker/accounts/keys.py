@@ -76,7 +76,7 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownKey:
+class ListedKey:
     """A key as `waybill keys list` shows it."""
 
     id: str
@@ -112,7 +112,7 @@ def create_key(
     return NewKey(key_id, key)
 
 
-def list_keys(connection: Connection) -> list[KnownKey]:
+def list_keys(connection: Connection) -> list[ListedKey]:
     """Return the keys of every workspace, oldest first."""
     rows = connection.execute(
         select(
@@ -131,7 +131,7 @@ def list_keys(connection: Connection) -> list[KnownKey]:
         .where(_keys.c.deleted_at.is_(None))
         .order_by(_keys.c.created_at, _keys.c.id)
     )
-    return [KnownKey(**row) for row in rows.mappings()]
+    return [ListedKey(**row) for row in rows.mappings()]
 
 
 def disable_key(connection: Connection, key_id: str) -> bool:
@@ -144,7 +144,7 @@ def disable_key(connection: Connection, key_id: str) -> bool:
     return bool(done.rowcount)
 
 
-def key_record(connection: Connection, hash_or_id: str) -> Any | None:
+def find_key(connection: Connection, hash_or_id: str) -> Any | None:
     """Return the row of the key with this hash or id."""
     return connection.execute(
         select(_keys).where(
@@ -164,7 +164,7 @@ class KeyFilter:
     created_by: str | None = None
 
 
-def key_records(
+def find_keys(
     connection: Connection, which: KeyFilter, *, offset: int = 0, limit: int = 100
 ) -> Sequence[Any]:
     """Return a page of keys, newest first."""
@@ -189,14 +189,14 @@ def change_key(connection: Connection, key_id: str, changes: Mapping[str, Any]) 
 
 
 @dataclass(frozen=True, slots=True)
-class Used:
+class KeyUse:
     """A key that was used lately."""
 
     key_id: str
     at: int
 
 
-def mark_used_many(connection: Connection, used: Sequence[Used]) -> Sequence[None]:
+def mark_used_many(connection: Connection, used: Sequence[KeyUse]) -> Sequence[None]:
     """Note when keys were last used."""
     rows = sorted(used, key=lambda each: each.key_id)  # everyone locks in the same order
     connection.execute(_USED, [{"key_id": each.key_id, "at": each.at} for each in rows])

@@ -97,7 +97,7 @@ class Principal:
 
 
 @dataclass(frozen=True, slots=True)
-class KnownCredential:
+class StoredKey:
     """A key that exists, whether or not it still opens anything."""
 
     principal: Principal
@@ -109,24 +109,24 @@ class KnownCredential:
         return self.expires_at is not None and self.expires_at <= now
 
 
-def find_credentials(connection: Connection, hashes: Sequence[str]) -> dict[str, KnownCredential]:
+def find_keys_by_hash(connection: Connection, hashes: Sequence[str]) -> dict[str, StoredKey]:
     """Return the keys with these hashes, by hash."""
     rows = connection.execute(_BY_HASH, {"hashes": list(hashes)})
     return {
-        row.hash: KnownCredential(_principal(row), row.disabled, row.expires_at, _maker_left(row))
+        row.hash: StoredKey(_principal(row), row.disabled, row.expires_at, _maker_left(row))
         for row in rows
     }
 
 
 def authenticate(connection: Connection, key: str) -> Principal | None:
     """Return whose key this is, or None where it opens nothing."""
-    found = find_credentials(connection, [hash_key(key)]).get(hash_key(key))
+    found = find_keys_by_hash(connection, [hash_key(key)]).get(hash_key(key))
     if found is None or found.disabled or found.maker_left or found.is_expired(now_ms()):
         return None
     return found.principal
 
 
-def principal_of(connection: Connection, workspace_id: str, api_key_id: str) -> Principal:
+def find_principal(connection: Connection, workspace_id: str, api_key_id: str) -> Principal:
     """Return on whose behalf work goes on that was accepted earlier.
 
     The key may have been disabled or deleted since: its limits still hold, and its workspace pays.

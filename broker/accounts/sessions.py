@@ -6,8 +6,8 @@ from sqlalchemy import Connection, delete, insert, select
 
 from broker.accounts.keys import hash_key, new_token
 from broker.accounts.principal import Principal
-from broker.accounts.users import CallerKind, Role, change_user, memberships
-from broker.accounts.workspaces import workspace
+from broker.accounts.users import CallerKind, Role, change_user, list_memberships
+from broker.accounts.workspaces import find_workspace
 from broker.clock import now_ms
 from broker.storage.tables import User, UserSession, table
 
@@ -40,7 +40,7 @@ def close_sessions(connection: Connection, user_id: str) -> None:
     connection.execute(delete(_sessions).where(_sessions.c.user_id == user_id))
 
 
-def session_user(connection: Connection, token: str) -> Any | None:
+def find_user_by_token(connection: Connection, token: str) -> Any | None:
     """Return the row of who is signed in with this token."""
     return connection.execute(
         select(_users)
@@ -53,22 +53,22 @@ def session_user(connection: Connection, token: str) -> Any | None:
     ).first()
 
 
-def session_principal(
+def find_session_principal(
     connection: Connection, token: str, wanted: str | None = None
 ) -> Principal | None:
     """Return who is signed in, acting in the `wanted` workspace (id or slug) or their first.
 
     None where nobody is signed in, or where they have no place in that workspace.
     """
-    user = session_user(connection, token)
+    user = find_user_by_token(connection, token)
     if user is None:
         return None
-    for place in memberships(connection, user.id):
+    for place in list_memberships(connection, user.id):
         if wanted in (None, place.id, place.slug):
             return _principal(user, place.id, place.unlimited, Role(place.role))
     if not user.is_operator:
         return None
-    row = workspace(connection, wanted or "ws_default")
+    row = find_workspace(connection, wanted or "ws_default")
     return row and _principal(user, row.id, row.unlimited, Role.OWNER)
 
 

@@ -51,7 +51,7 @@ def issue(connection: Connection, token: Token, seconds: int) -> str:
     return text
 
 
-def look(connection: Connection, text: str, purpose: Purpose) -> Token | None:
+def find(connection: Connection, text: str, purpose: Purpose) -> Token | None:
     """Return what a token stands for, if it still works; it is not used up."""
     row = connection.execute(select(_tokens).where(*_works(text, purpose))).first()
     if row is None:
@@ -62,7 +62,7 @@ def look(connection: Connection, text: str, purpose: Purpose) -> Token | None:
 
 def use(connection: Connection, text: str, purpose: Purpose) -> Token | None:
     """Use a token up and return what it stands for; None where it works no more."""
-    token = look(connection, text, purpose)
+    token = find(connection, text, purpose)
     used = update(_tokens).where(*_works(text, purpose)).values(used_at=now_ms())
     return token if connection.execute(used).rowcount else None
 

@@ -78,7 +78,7 @@ def create_user(
         insert(_users).values(
             {
                 "id": user_id,
-                "email": checked_email(email),
+                "email": normalize_email(email),
                 "name": name.strip() or email,
                 "is_operator": is_operator,
                 "disabled": False,
@@ -90,13 +90,13 @@ def create_user(
     return user_id
 
 
-def user(connection: Connection, id_or_email: str) -> Any | None:
+def find_user(connection: Connection, id_or_email: str) -> Any | None:
     """Return the row of the user with this id or e-mail address."""
     named = or_(_users.c.id == id_or_email, _users.c.email == id_or_email.strip().lower())
     return connection.execute(select(_users).where(named)).first()
 
 
-def user_of_subject(connection: Connection, issuer: str, subject: str) -> Any | None:
+def find_user_of_subject(connection: Connection, issuer: str, subject: str) -> Any | None:
     """Return the row of the user whom an OpenID provider knows by this subject."""
     return connection.execute(
         select(_users).where(_users.c.oidc_issuer == issuer, _users.c.oidc_subject == subject)
@@ -126,7 +126,7 @@ def hash_password(password: str) -> str:
     return _hasher.hash(password)
 
 
-def password_fits(stored: str | None, password: str) -> bool:
+def verify_password(stored: str | None, password: str) -> bool:
     """Whether it is the password; as slow where there is none, so that nobody can tell."""
     try:
         return _hasher.verify(stored or _NOBODYS_HASH, password) and stored is not None
@@ -143,7 +143,7 @@ def check_password(password: str) -> None:
         )
 
 
-def checked_email(email: str) -> str:
+def normalize_email(email: str) -> str:
     """Return the address as it is kept. Raises InvalidRequestError for what is none."""
     address = email.strip().lower()
     before, _, domain = address.rpartition("@")
@@ -178,7 +178,7 @@ def remove_member(connection: Connection, workspace_id: str, user_id: str) -> No
     )
 
 
-def role_of(connection: Connection, workspace_id: str, user_id: str) -> Role | None:
+def find_role(connection: Connection, workspace_id: str, user_id: str) -> Role | None:
     """Return a user's role in a workspace, or None where they are no member."""
     found = connection.execute(
         select(_members.c.role).where(
@@ -212,7 +212,7 @@ def count_owners(connection: Connection, workspace_id: str) -> int:
     return int(connection.execute(owners).scalar_one())
 
 
-def memberships(connection: Connection, user_id: str) -> Sequence[Any]:
+def list_memberships(connection: Connection, user_id: str) -> Sequence[Any]:
     """Return the workspaces a user is in (id, name, slug, unlimited, role), oldest first."""
     return connection.execute(
         select(

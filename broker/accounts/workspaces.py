@@ -38,7 +38,7 @@ def create_workspace(
     return workspace_id
 
 
-def find_workspace(connection: Connection, wanted: str) -> str | None:
+def find_workspace_id(connection: Connection, wanted: str) -> str | None:
     """Return the id of the workspace with this id or slug, or the oldest with this name."""
     query = (
         select(_workspaces.c.id)
@@ -60,7 +60,7 @@ def find_workspace(connection: Connection, wanted: str) -> str | None:
     return connection.execute(query.limit(1)).scalar_one_or_none()
 
 
-def workspace(connection: Connection, wanted: str) -> Any | None:
+def find_workspace(connection: Connection, wanted: str) -> Any | None:
     """Return the row of the workspace with this id or slug."""
     named = or_(_workspaces.c.id == wanted, _workspaces.c.slug == wanted)
     query = select(_workspaces).where(_alive, named).order_by((_workspaces.c.id == wanted).desc())

@@ -83,8 +83,8 @@ def exchange(
         raise PermissionDeniedError("This code is unknown, was used, or has expired.", param="code")
     _check_verifier(token.details, verifier, method)
     if token.user_id is not None:
-        user = users.user(connection, token.user_id)
-        role = members.role_of(connection, token.workspace_id, token.user_id)
+        user = users.find_user(connection, token.user_id)
+        role = members.find_role(connection, token.workspace_id, token.user_id)
         may = user is not None and (user.is_operator or (role and role.reaches(Role.MEMBER)))
         if user is None or user.disabled or not may:
             raise PermissionDeniedError("Whoever allowed this may not any more.", param="code")

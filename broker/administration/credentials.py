@@ -14,7 +14,7 @@ from broker.accounts.audit import Act, Actor
 from broker.credentials import NewCredential
 from broker.errors import InvalidRequestError, NotFoundError
 
-TOLD = (
+AUDITED = (
     "provider", "name", "label", "sort_order", "is_fallback", "is_required", "is_byok_only",
     "disabled", "allowed_models", "allowed_key_ids", "allowed_user_ids",
 )  # fmt: skip
@@ -26,7 +26,9 @@ def create(connection: Connection, actor: Actor, wanted: NewCredential) -> Any:
     _check(wanted.columns)
     row = credentials.create(connection, wanted)
     audit.note(
-        connection, actor, Act("credentials.create", row.id, row.workspace_id, after=_told(row))
+        connection,
+        actor,
+        Act("credentials.create", row.id, row.workspace_id, after=_audit_fields(row)),
     )
     return row
 
@@ -37,7 +39,7 @@ def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str,
     changed = credentials.change(connection, row.id, changes)
     if changed is None:  # deleted meanwhile
         raise NotFoundError(f"There is no key {row.id}.", param="id")
-    before, after = audit.difference(_told(row), _told(changed))
+    before, after = audit.difference(_audit_fields(row), _audit_fields(changed))
     act = Act("credentials.update", row.id, row.workspace_id, before, after)
     audit.note(connection, actor, act)
     return changed
@@ -46,12 +48,12 @@ def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str,
 def delete(connection: Connection, actor: Actor, row: Any) -> None:
     """Forget a key."""
     if credentials.delete(connection, row.id):
-        act = Act("credentials.delete", row.id, row.workspace_id, before=_told(row))
+        act = Act("credentials.delete", row.id, row.workspace_id, before=_audit_fields(row))
         audit.note(connection, actor, act)
 
 
-def _told(row: Any) -> dict[str, Any]:
-    return {name: getattr(row, name) for name in TOLD}
+def _audit_fields(row: Any) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in AUDITED}
 
 
 def _check(columns: Mapping[str, Any]) -> None:

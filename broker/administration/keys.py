@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 from sqlalchemy import Connection, func, select
 
 from broker import accounts
-from broker.accounts import CallerKind, KnownKey, NewKey, audit
+from broker.accounts import CallerKind, NewKey, audit
 from broker.accounts.audit import Act, Actor
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.jobs.states import WAITING
@@ -46,7 +46,7 @@ _batches = table(Batch)
 _STARTED = ("validating", "in_progress")  # of `batches.BatchState`: lines may still begin
 
 
-class Left(TypedDict):
+class RemainingObjects(TypedDict):
     """What a key made that is still there: ids, slugs of presets, and how much waits to run."""
 
     keys: Sequence[str]
@@ -56,14 +56,14 @@ class Left(TypedDict):
     waiting_jobs: int
 
 
-def open_batches(connection: Connection, row: Any) -> Sequence[str]:
+def list_open_batches(connection: Connection, row: Any) -> Sequence[str]:
     """Return the ids of a key's batches of which lines may still begin."""
     mine = (_batches.c.workspace_id == row.workspace_id, _batches.c.api_key_id == row.id)
     query = select(_batches.c.id).where(*mine, _batches.c.state.in_(_STARTED))
     return connection.execute(query.order_by(_batches.c.id)).scalars().all()
 
 
-def waiting_jobs(connection: Connection, row: Any, limit: int) -> Sequence[str]:
+def list_waiting_jobs(connection: Connection, row: Any, limit: int) -> Sequence[str]:
     """Return the ids of up to `limit` jobs of a key that have not begun, oldest first."""
     query = select(_jobs.c.id).where(*_waits(row)).order_by(_jobs.c.id).limit(limit)
     return connection.execute(query).scalars().all()
@@ -77,7 +77,7 @@ def _waits(row: Any) -> Sequence[Any]:
     )
 
 
-def made_by(connection: Connection, row: Any) -> Left:
+def list_remaining(connection: Connection, row: Any) -> RemainingObjects:
     """Return what a key made that is still there."""
     waiting = select(func.count()).select_from(_jobs).where(*_waits(row))
     made = {
@@ -89,27 +89,29 @@ def made_by(connection: Connection, row: Any) -> Left:
         for action in ("keys.create", "webhooks.create", "presets.save")
     }  # fmt: skip
     return {
-        "keys": _left(
+        "keys": _existing(
             connection, _keys.c.id, made["keys.create"], _keys.c.deleted_at.is_(None)
         ),
-        "webhook_endpoints": _left(connection, _endpoints.c.id, made["webhooks.create"]),
-        "presets": _left(
+        "webhook_endpoints": _existing(connection, _endpoints.c.id, made["webhooks.create"]),
+        "presets": _existing(
             connection, _presets.c.slug, made["presets.save"],
             _presets.c.workspace_id == row.workspace_id,
         ),
-        "batches": open_batches(connection, row),
+        "batches": list_open_batches(connection, row),
         "waiting_jobs": int(connection.execute(waiting).scalar_one()),
     }  # fmt: skip
 
 
-def _left(connection: Connection, column: Any, names: Sequence[str], *where: Any) -> Sequence[str]:
+def _existing(
+    connection: Connection, column: Any, names: Sequence[str], *where: Any
+) -> Sequence[str]:
     if not names:
         return []
     found = connection.execute(select(column).where(column.in_(names), *where).order_by(column))
     return [str(name) for name in found.scalars()]
 
 
-TOLD = (
+AUDITED = (
     "name", "kind", "everywhere", "disabled", "limit_nanos", "limit_reset",
     "include_byok_in_limit", "requests_per_minute", "max_concurrent_jobs", "allowed_models",
     "allowed_providers", "scopes", "created_by", "expires_at", "workspace_id",
@@ -118,7 +120,7 @@ TOLD = (
 
 NO_SCOPES = "[]"
 
-__all__ = ["KeyOptions", "KnownKey", "change", "create", "delete"]
+__all__ = ["KeyOptions", "change", "create", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,31 +160,31 @@ def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str,
     if row.kind == CallerKind.MANAGEMENT.value:
         _refuse_limits(changes)
     accounts.change_key(connection, row.id, changes)
-    known = {name: getattr(row, name) for name in TOLD}
+    known = {name: getattr(row, name) for name in AUDITED}
     before, after = audit.difference(known, changes)
     audit.note(connection, actor, Act("keys.update", row.id, row.workspace_id, before, after))
     moved = changes.get("workspace_id", row.workspace_id)
     if moved != row.workspace_id:  # both workspaces are told
         audit.note(connection, actor, Act("keys.update", row.id, moved, before, after))
-    return _found(connection, row.id)
+    return _get_key(connection, row.id)
 
 
-def delete(connection: Connection, actor: Actor, row: Any) -> Left:
+def delete(connection: Connection, actor: Actor, row: Any) -> RemainingObjects:
     """Delete a key: it opens nothing any more; jobs it submitted go on.
 
     Return what it made that is still there; the audit log has that, too.
     """
-    left = made_by(connection, row)
+    left = list_remaining(connection, row)
     accounts.delete_key(connection, row.id)
-    known = {name: getattr(row, name) for name in TOLD}
+    known = {name: getattr(row, name) for name in AUDITED}
     told = {name: value for name, value in known.items() if value is not None}
     act = Act("keys.delete", row.id, row.workspace_id, before=told, after={"left": left})
     audit.note(connection, actor, act)
     return left
 
 
-def _found(connection: Connection, key_id: str) -> Any:
-    row = accounts.key_record(connection, key_id)
+def _get_key(connection: Connection, key_id: str) -> Any:
+    row = accounts.find_key(connection, key_id)
     if row is None:  # deleted meanwhile
         raise NotFoundError(f"There is no key {key_id}.", param="hash")
     return row

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from broker.accounts import DEFAULT_WORKSPACE, Role, audit, sessions, tokens, users, workspace
+from broker.accounts import DEFAULT_WORKSPACE, Role, audit, find_workspace, sessions, tokens, users
 from broker.accounts import users as members
 from broker.accounts.audit import Act, Actor
 from broker.accounts.tokens import Purpose, Token
@@ -31,7 +31,7 @@ class NewUser:
 
 def create(connection: Connection, actor: Actor, wanted: NewUser, **columns: Any) -> Any:
     """Make a user and return the row. Raises ConflictError where the address is known."""
-    if users.user(connection, wanted.email) is not None:
+    if users.find_user(connection, wanted.email) is not None:
         raise ConflictError(f"{wanted.email} is a user already.", param="email")
     user_id = users.create_user(
         connection, wanted.email, wanted.name, is_operator=wanted.is_operator, **columns
@@ -42,23 +42,23 @@ def create(connection: Connection, actor: Actor, wanted: NewUser, **columns: Any
         members.add_member(connection, wanted.workspace_id, user_id, wanted.role)
         act = Act("members.add", user_id, wanted.workspace_id, after={"role": wanted.role.value})
         audit.note(connection, actor, act)
-    return found(connection, user_id)
+    return get_user(connection, user_id)
 
 
 def change(connection: Connection, actor: Actor, user_id: str, changes: Mapping[str, Any]) -> Any:
     """Set columns of a user; one who is disabled is signed out everywhere."""
-    row = found(connection, user_id)
+    row = get_user(connection, user_id)
     users.change_user(connection, row.id, changes)
     if changes.get("disabled"):
         sessions.close_sessions(connection, row.id)
     before, after = audit.difference(row._mapping, changes)  # noqa: SLF001  # SQLAlchemy's name
     audit.note(connection, actor, Act("users.update", row.id, None, before, after))
-    return found(connection, row.id)
+    return get_user(connection, row.id)
 
 
 def invite(connection: Connection, actor: Actor, user_id: str) -> str:
     """Return a token with which the user chooses a password, once, within a week."""
-    row = found(connection, user_id)
+    row = get_user(connection, user_id)
     text = tokens.issue(connection, Token(Purpose.PASSWORD, row.id, None, {}), INVITATION_SECONDS)
     audit.note(connection, actor, Act("users.invite", row.id, None))
     return text
@@ -68,8 +68,8 @@ def choose_password(connection: Connection, token: str, password_hash: str) -> A
     """Use an invitation up: set the password, sign out everywhere; return the user's row."""
     used = tokens.use(connection, token, Purpose.PASSWORD)
     if used is None or used.user_id is None:
-        raise _worn_out()
-    row = found(connection, used.user_id)
+        raise _link_error()
+    row = get_user(connection, used.user_id)
     users.change_user(connection, row.id, {"password_hash": password_hash})
     sessions.close_sessions(connection, row.id)
     audit.note(connection, Actor(row.id, row.email), Act("users.password", row.id, None))
@@ -88,7 +88,7 @@ def become_first_user(
 ) -> Any:
     """Use the first user's link up: they own the default workspace and run the installation."""
     if tokens.use(connection, token, Purpose.FIRST_USER) is None or users.has_users(connection):
-        raise _worn_out()
+        raise _link_error()
     first = NewUser(
         wanted.email, wanted.name, is_operator=True,
         workspace_id=DEFAULT_WORKSPACE, role=Role.OWNER,
@@ -97,7 +97,7 @@ def become_first_user(
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
+class OpenIdSubject:
     """Somebody whom an OpenID provider vouches for (OpenID Connect Core 1.0, §2 and §5.1)."""
 
     issuer: str
@@ -107,13 +107,15 @@ class Subject:
     name: str = ""
 
 
-def admit_subject(connection: Connection, who: Subject, workspace_slug: str, role: Role) -> Any:
+def admit_subject(
+    connection: Connection, who: OpenIdSubject, workspace_slug: str, role: Role
+) -> Any:
     """Return the user whom a provider sends: known by subject, else by a verified address.
 
     A stranger is made a user where `workspace_slug` says which workspace strangers join; otherwise
     raises PermissionDeniedError.
     """
-    row = users.user_of_subject(connection, who.issuer, who.subject)
+    row = users.find_user_of_subject(connection, who.issuer, who.subject)
     if row is None:
         row = _by_address(connection, who) or _stranger(connection, who, workspace_slug, role)
         known_as = {"oidc_issuer": who.issuer, "oidc_subject": who.subject}
@@ -123,8 +125,8 @@ def admit_subject(connection: Connection, who: Subject, workspace_slug: str, rol
     return row
 
 
-def _by_address(connection: Connection, who: Subject) -> Any | None:
-    row = users.user(connection, who.email) if who.email else None
+def _by_address(connection: Connection, who: OpenIdSubject) -> Any | None:
+    row = users.find_user(connection, who.email) if who.email else None
     if row is None:
         return None
     if not who.email_verified:
@@ -136,8 +138,8 @@ def _by_address(connection: Connection, who: Subject) -> Any | None:
     return row
 
 
-def _stranger(connection: Connection, who: Subject, workspace_slug: str, role: Role) -> Any:
-    joined = workspace(connection, workspace_slug) if workspace_slug else None
+def _stranger(connection: Connection, who: OpenIdSubject, workspace_slug: str, role: Role) -> Any:
+    joined = find_workspace(connection, workspace_slug) if workspace_slug else None
     if joined is None or not who.email_verified:
         raise PermissionDeniedError(
             f"{who.email or 'This person'} is no user here: ask an administrator for an invitation."
@@ -151,13 +153,13 @@ def welcome_link(settings: Settings, token: str) -> str:
     return f"{settings.public_url.rstrip('/')}/welcome?token={token}"
 
 
-def found(connection: Connection, id_or_email: str) -> Any:
+def get_user(connection: Connection, id_or_email: str) -> Any:
     """Return the row of the user with this id or address. Raises NotFoundError."""
-    row = users.user(connection, id_or_email)
+    row = users.find_user(connection, id_or_email)
     if row is None:
         raise NotFoundError(f"There is no user {id_or_email}.", param="id")
     return row
 
 
-def _worn_out() -> PermissionDeniedError:
+def _link_error() -> PermissionDeniedError:
     return PermissionDeniedError("This link has been used, or has expired: ask for another.")

@@ -12,14 +12,14 @@ from broker.administration.changes import only
 from broker.completion import Json
 from broker.webhooks import EndpointChange, EndpointName, NewWorkspaceSecret, Rotation
 
-UNTOLD = ("headers", "public_key")
+NOT_AUDITED = ("headers", "public_key")
 """Columns that say a receiver's credentials, or nothing to people."""
 
 
 def create(connection: Connection, actor: Actor, columns: Mapping[str, Any]) -> Any:
     """Make an endpoint and return its row."""
     row = only(webhooks.create_many(connection, [columns]))
-    act = Act("webhooks.create", row.id, row.workspace_id, after=_told(columns))
+    act = Act("webhooks.create", row.id, row.workspace_id, after=_audit_fields(columns))
     audit.note(connection, actor, act)
     return row
 
@@ -28,7 +28,7 @@ def change(connection: Connection, actor: Actor, wanted: EndpointChange) -> Any:
     """Change an endpoint and return its row."""
     found = webhooks.find_endpoint(connection, wanted.workspace_id, wanted.endpoint_id)
     row = only(webhooks.update_many(connection, [wanted]))
-    before, after = audit.difference(found._mapping, _told(wanted.values))  # noqa: SLF001
+    before, after = audit.difference(found._mapping, _audit_fields(wanted.values))  # noqa: SLF001
     if row.secret != found.secret:
         after = {**after, "renewed": "signature and headers"}
     act = Act("webhooks.update", row.id, row.workspace_id, before, after)
@@ -65,5 +65,5 @@ def note_reading(connection: Connection, actor: Actor, workspace_id: str) -> Non
     audit.note(connection, actor, Act("webhooks.read_secret", workspace_id, workspace_id))
 
 
-def _told(columns: Mapping[str, Any]) -> Json:
-    return {name: value for name, value in columns.items() if name not in UNTOLD}
+def _audit_fields(columns: Mapping[str, Any]) -> Json:
+    return {name: value for name, value in columns.items() if name not in NOT_AUDITED}

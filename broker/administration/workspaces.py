@@ -26,7 +26,7 @@ def create(connection: Connection, actor: Actor, columns: Mapping[str, Any]) -> 
     made = accounts.create_workspace(
         connection, name, unlimited=unlimited, created_by=actor.id, **wanted
     )
-    row = found(connection, made)
+    row = get_workspace(connection, made)
     told = {"name": name, "slug": row.slug, "unlimited": unlimited, **wanted}
     audit.note(connection, actor, Act("workspaces.create", made, made, after=told))
     return row
@@ -38,14 +38,14 @@ def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str,
     accounts.change_workspace(connection, row.id, changes)
     before, after = audit.difference(row._mapping, changes)  # noqa: SLF001  # SQLAlchemy's name
     audit.note(connection, actor, Act("workspaces.update", row.id, row.id, before, after))
-    return found(connection, row.id)
+    return get_workspace(connection, row.id)
 
 
 def delete(connection: Connection, actor: Actor, row: Any) -> None:
     """Close a workspace that has no active keys. Its jobs and its books stay."""
     if row.id == DEFAULT_WORKSPACE:
         raise ConflictError("The default workspace stays: keys that name none belong to it.")
-    active = accounts.key_records(connection, KeyFilter([row.id], include_expired=False))
+    active = accounts.find_keys(connection, KeyFilter([row.id], include_expired=False))
     if active:
         raise ConflictError(
             f"This workspace has {len(active)} active keys: disable or delete them first."
@@ -55,7 +55,7 @@ def delete(connection: Connection, actor: Actor, row: Any) -> None:
     audit.note(connection, actor, Act("workspaces.delete", row.id, row.id, before=told))
 
 
-def forget(connection: Connection, actor: Actor, row: Any) -> None:
+def delete_contents(connection: Connection, actor: Actor, row: Any) -> None:
     """Have everything forgotten that the workspace's ended jobs asked and were told, until now.
 
     The leader of the workers does it in small pieces. Usage and ledger stay, with ids alone.
@@ -75,9 +75,9 @@ def _check(columns: Mapping[str, Any]) -> None:
         check_slug(columns["slug"])
 
 
-def found(connection: Connection, wanted: str) -> Any:
+def get_workspace(connection: Connection, wanted: str) -> Any:
     """Return the row of the workspace with this id or slug. Raises NotFoundError."""
-    row = accounts.workspace(connection, wanted)
+    row = accounts.find_workspace(connection, wanted)
     if row is None:
         raise NotFoundError(f"There is no workspace {wanted}.", param="id")
     return row
@@ -105,10 +105,10 @@ def add_members(
             param="user_ids",
         )
     for user_id in user_ids:
-        user = users.user(connection, user_id)
+        user = users.find_user(connection, user_id)
         if user is None:
             raise NotFoundError(f"There is no user {user_id}.", param="user_ids")
-        before = members.role_of(connection, workspace_id, user.id)
+        before = members.find_role(connection, workspace_id, user.id)
         if before is role:
             continue
         _check_owners(connection, workspace_id, before, role, by)
@@ -131,11 +131,11 @@ def remove_members(
     Raises ConflictError for one who has active inference keys there.
     """
     for user_id in user_ids:
-        before = members.role_of(connection, workspace_id, user_id)
+        before = members.find_role(connection, workspace_id, user_id)
         if before is None:
             raise NotFoundError(f"{user_id} is no member of this workspace.", param="user_ids")
         theirs = KeyFilter([workspace_id], include_expired=False, created_by=user_id)
-        keys = accounts.key_records(connection, theirs, limit=MOST_KEYS)
+        keys = accounts.find_keys(connection, theirs, limit=MOST_KEYS)
         active = [key for key in keys if key.kind == CallerKind.INFERENCE.value]
         if active:
             names = ", ".join(key.name for key in active[:5])
@@ -154,7 +154,7 @@ def remove_members(
 
 
 def _is_operator(connection: Connection, user_id: str) -> bool:
-    user = users.user(connection, user_id)
+    user = users.find_user(connection, user_id)
     return user is not None and user.is_operator
 
 

@@ -70,11 +70,11 @@ class Reader:
         return self._with_preset(completed_body(own, options), batch)
 
     def _with_preset(self, body: Json, batch: Any) -> Json:
-        slug = presets.asked(body)
+        slug = presets.find_slug(body)
         if slug is None:
             return body
-        content = self.database.read_now(presets.content, batch.workspace_id, slug)
-        return presets.merged(body, content)
+        content = self.database.read_now(presets.get_content, batch.workspace_id, slug)
+        return presets.merge(body, content)
 
     def _job(self, line: Line, body: Json, batch: Any, principal: Principal) -> NewJob:
         wish = JobOptions(

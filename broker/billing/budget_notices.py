@@ -34,8 +34,8 @@ def _notify(connection: Connection, now: int) -> int:
     limits = budgets.limits_of(connection, None, soft=True)
     budgets.fill(connection, limits, now)
     limits += budgets.limits_of_used_keys(connection, now)
-    reached = [(limit, at) for limit in limits if (at := _reached(limit))]
-    told = _told(connection, [limit for limit, _ in reached])
+    reached = [(limit, at) for limit in limits if (at := _threshold_of(limit))]
+    told = _announced(connection, [limit for limit, _ in reached])
     due = [
         (limit, threshold)
         for limit, threshold in reached
@@ -48,11 +48,11 @@ def _notify(connection: Connection, now: int) -> int:
     return len(due)
 
 
-def _reached(limit: BudgetLimit) -> int:
+def _threshold_of(limit: BudgetLimit) -> int:
     return max((each for each in THRESHOLDS if limit.spent * 100 >= limit.nanos * each), default=0)
 
 
-def _told(connection: Connection, limits: Sequence[BudgetLimit]) -> dict[tuple[str, int], int]:
+def _announced(connection: Connection, limits: Sequence[BudgetLimit]) -> dict[tuple[str, int], int]:
     """The highest threshold that was announced, by budget and beginning of its period."""
     query = select(_notices.c.budget_id, _notices.c.starts_at, _notices.c.threshold).where(
         _notices.c.budget_id.in_([limit.id for limit in limits])

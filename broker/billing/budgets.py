@@ -167,7 +167,7 @@ def fill(connection: Connection, limits: Sequence[BudgetLimit], now: int) -> Non
     counted = {id_ for each in limits for id_ in each.key_ids or ()}
     of_keys = ledger.key_totals(connection, counted)
     for limit in limits:
-        limit.spent = usage.spent(
+        limit.spent = usage.sum_spent(
             connection,
             limit.reset,
             now,
@@ -204,7 +204,7 @@ def put_budget(connection: Connection, wish: BudgetRequest) -> BudgetLimit:
     Raises InvalidRequestError where a longer period would allow less than a shorter one: OpenRouter
     wants budgets to shrink strictly with their interval, and such a pair is always a mistake.
     """
-    same = _named(wish.workspace_id, wish.scope, wish.subject_id)
+    same = _conditions(wish.workspace_id, wish.scope, wish.subject_id)
     others = connection.execute(select(_budgets).where(*same, _budgets.c.soft == wish.soft)).all()
     _check_order(wish, {Reset(row.reset): row.limit_nanos for row in others})
     values = {"limit_nanos": wish.nanos, "soft": wish.soft, "updated_at": wish.now}
@@ -251,7 +251,7 @@ class BudgetName:
 
 def find_budget(connection: Connection, name: BudgetName) -> Any | None:
     """Return a budget's row."""
-    same = _named(name.workspace_id, name.scope, name.subject_id)
+    same = _conditions(name.workspace_id, name.scope, name.subject_id)
     return connection.execute(
         select(_budgets).where(*same, _budgets.c.reset == name.reset.value)
     ).first()
@@ -259,7 +259,7 @@ def find_budget(connection: Connection, name: BudgetName) -> Any | None:
 
 def remove_budget(connection: Connection, name: BudgetName) -> bool:
     """Remove a budget; tell whether there was one."""
-    same = _named(name.workspace_id, name.scope, name.subject_id)
+    same = _conditions(name.workspace_id, name.scope, name.subject_id)
     gone = connection.execute(delete(_budgets).where(*same, _budgets.c.reset == name.reset.value))
     return bool(gone.rowcount)
 
@@ -273,7 +273,7 @@ def workspace_budgets(connection: Connection, workspace_id: str, now: int) -> li
     return sorted(limits, key=lambda each: (each.scope, each.subject_id, ORDER.index(each.reset)))
 
 
-def _named(workspace_id: str, scope: Scope, subject_id: str) -> tuple[Any, ...]:
+def _conditions(workspace_id: str, scope: Scope, subject_id: str) -> tuple[Any, ...]:
     return (
         _budgets.c.workspace_id == workspace_id,
         _budgets.c.scope == scope.value,

@@ -41,7 +41,7 @@ class Payer:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class HoldRequest:
     """The amount that a job needs held, and the least that suffices."""
 
     nanos: int  # an upper bound of what it costs
@@ -90,7 +90,7 @@ class FundsCheck:
             budgets.fill(connection, limits, now)
         return cls(ledger.totals(connection, counted), limits, now)
 
-    def take(self, payer: Payer, need: Need) -> int | WaybillError:
+    def take(self, payer: Payer, need: HoldRequest) -> int | WaybillError:
         """Hold what is needed and return how much that is, or say what does not allow it.
 
         Where the likely cost is left but the bound is not, the job may go while nothing else is
@@ -119,7 +119,7 @@ class FundsCheck:
             self._held[payer.workspace_id] += room
         return room
 
-    def _no_credit(self, workspace_id: str, need: Need) -> WaybillError:
+    def _no_credit(self, workspace_id: str, need: HoldRequest) -> WaybillError:
         left, held = self._left[workspace_id], self._held[workspace_id]
         in_flight = need.would_fit(left + held)
         message = f"{need.words(in_flight=in_flight)} and {usd(left):.6f} are left"
@@ -145,7 +145,7 @@ class FundsCheck:
         )
 
 
-def _over_limit(limit: BudgetLimit, need: Need, now: int) -> WaybillError:
+def _over_limit(limit: BudgetLimit, need: HoldRequest, now: int) -> WaybillError:
     """A key's limit is a 402 and any other budget a 403, as OpenRouter types them."""
     until = ends_at(limit.reset, now)
     again = "" if until is None else f" It begins anew at {moment(until)}."

@@ -35,7 +35,7 @@ class Payment:
 
 
 @dataclass(frozen=True, slots=True)
-class Booked:
+class BookedPayment:
     """What became of a payment, and what the workspace has now."""
 
     is_new: bool  # False: it had been booked before
@@ -49,7 +49,7 @@ def fee_of(nanos: int, settings: Settings) -> int:
     return min(max(rounded, nanos_from_usd(settings.topup_fee_minimum_usd)), nanos)
 
 
-def add(connection: Connection, payment: Payment) -> Booked:
+def add(connection: Connection, payment: Payment) -> BookedPayment:
     """Book a payment, once per reference.
 
     Raises InvalidRequestError for an amount that cannot be meant, NotFoundError for an unknown
@@ -73,10 +73,10 @@ def add(connection: Connection, payment: Payment) -> Booked:
         if payment.fee_nanos:
             entries.append(ledger.fee(nanos=payment.fee_nanos, **named))
         ledger.append(connection, entries)
-    return Booked(booked is None, _totals(connection, payment.workspace_id))
+    return BookedPayment(booked is None, _totals(connection, payment.workspace_id))
 
 
-def withdraw(connection: Connection, payment: Payment) -> Booked:
+def withdraw(connection: Connection, payment: Payment) -> BookedPayment:
     """Book money that went back to the payer, once per reference; the balance may go below zero."""
     _check_amount(payment.nanos)
     _lock(connection, payment.workspace_id)
@@ -89,7 +89,7 @@ def withdraw(connection: Connection, payment: Payment) -> Booked:
             reference=payment.reference,
         )
         ledger.append(connection, [entry])
-    return Booked(booked is None, _totals(connection, payment.workspace_id))
+    return BookedPayment(booked is None, _totals(connection, payment.workspace_id))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from broker.credentials.records import (
     create,
     delete,
     find,
-    page,
+    list_credentials,
     refuse_many,
     rotate,
 )
@@ -27,7 +27,7 @@ __all__ = [
     "create",
     "delete",
     "find",
-    "page",
+    "list_credentials",
     "refuse_many",
     "rotate",
 ]

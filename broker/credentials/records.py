@@ -96,7 +96,7 @@ def find(connection: Connection, credential_id: str) -> Any | None:
     ).first()
 
 
-def page(
+def list_credentials(
     connection: Connection, which: CredentialFilter, *, offset: int = 0, limit: int = 100
 ) -> tuple[Sequence[Any], int]:
     """Return keys in the order in which they are tried, and how many there are in all."""
@@ -160,7 +160,7 @@ def version(connection: Connection) -> tuple[int, int]:
 
 def everything(connection: Connection) -> Sequence[Any]:
     """Return all rows, each workspace's and provider's in the order in which they are tried."""
-    return page(connection, CredentialFilter(None), limit=2**31 - 1)[0]
+    return list_credentials(connection, CredentialFilter(None), limit=2**31 - 1)[0]
 
 
 SEALED: tuple[tuple[Any, str, tuple[str, ...]], ...] = (

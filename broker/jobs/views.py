@@ -12,7 +12,7 @@ from broker.jobs.privacy import Store
 from broker.jobs.reports import JobReport
 from broker.jobs.states import JobState
 from broker.money import usd
-from broker.pricing import listed
+from broker.pricing import render_prices
 from broker.routing import Plan, PlanStep
 
 
@@ -64,7 +64,7 @@ def _place(planned: PlanStep) -> Json:
         "model": endpoint.model,
         "native_model": endpoint.native,
         "reason": planned.reason,
-        "pricing": listed(endpoint.price),
+        "pricing": render_prices(endpoint.price),
     }
 
 

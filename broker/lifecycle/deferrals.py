@@ -12,8 +12,8 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from broker import routing
 from broker.billing import ledger
-from broker.billing.funds import FundsCheck, Need, Payer
-from broker.billing.ledger import Held
+from broker.billing.funds import FundsCheck, HoldRequest, Payer
+from broker.billing.ledger import HeldJob
 from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch.fair_queue import flow_of
 from broker.jobs.states import JobState
@@ -54,7 +54,7 @@ class JobPosition(Protocol):
     position: int
 
 
-class MovableJob(JobPosition, Held, Protocol):
+class MovableJob(JobPosition, HeldJob, Protocol):
     """A row of `jobs` with its plan, and with what its workspace may spend."""
 
     attempts_used: int
@@ -201,7 +201,11 @@ def _move(
         here = quotes[row.position] if row.position < len(quotes) else 0
         more = max(quote - max(row.hold_nanos, here), 0)
         is_here = place.position == row.position
-        if is_here or not more or isinstance(purse.take(Payer.of(row), Need(more, more)), int):
+        if (
+            is_here
+            or not more
+            or isinstance(purse.take(Payer.of(row), HoldRequest(more, more)), int)
+        ):
             more = 0 if is_here else more
             return _Move(wish, row, place, plan[place.position].provider, more)
         closed.add(place.position)

@@ -6,14 +6,14 @@ from typing import Any, Protocol
 
 import orjson
 
-from broker.billing.ledger import Held
+from broker.billing.ledger import HeldJob
 from broker.completion import Failure, Json
 from broker.jobs.states import JobState
 from broker.lifecycle.claims import ClaimedJob
 from broker.usage import Consumption
 
 
-class EndingJob(Held, Protocol):
+class EndingJob(HeldJob, Protocol):
     """A row of `jobs` with what its end is about: its hold, and who hears of it."""
 
     webhook: str | None

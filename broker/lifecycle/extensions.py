@@ -7,8 +7,8 @@ from typing import Protocol
 from sqlalchemy import Connection, bindparam, select, update
 
 from broker.billing import ledger
-from broker.billing.funds import FundsCheck, Need, Payer
-from broker.billing.ledger import Held
+from broker.billing.funds import FundsCheck, HoldRequest, Payer
+from broker.billing.ledger import HeldJob
 from broker.completion import Failure
 from broker.jobs.states import JobState
 from broker.lifecycle.claims import ClaimedJob
@@ -21,7 +21,7 @@ _jobs = table(Job)
 _workspaces = table(Workspace)
 
 
-class FailingJob(Held, Protocol):
+class FailingJob(HeldJob, Protocol):
     """A row of `jobs` whose attempt has failed, with what its workspace may spend."""
 
     attempt: int
@@ -93,7 +93,7 @@ def _affordable(wish: Extension, row: FailingJob, purse: FundsCheck) -> tuple[in
     """Return the first place from the wished one on that can be paid for, and what it needs."""
     for place in range(wish.decision.position, len(wish.job.plan)):
         more = max(_quote(wish.job, place) - _covered(wish.job, row.hold_nanos), 0)
-        if not more or isinstance(purse.take(Payer.of(row), Need(more, more)), int):
+        if not more or isinstance(purse.take(Payer.of(row), HoldRequest(more, more)), int):
             return place, more
     return None, 0
 

@@ -265,7 +265,7 @@ def _thin(connection: Connection, ids: Collection[str]) -> None:
         )
     ).all()
     if rows:
-        thin = [{"of_id": row.id, "b": events.thinned(row.payload)} for row in rows]
+        thin = [{"of_id": row.id, "b": events.reduce_payload(row.payload)} for row in rows]
         connection.execute(_THINNER, thin)
 
 

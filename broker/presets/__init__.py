@@ -4,36 +4,36 @@ A body refers to one by `"model": "@preset/slug"`, `"model": "author/model@prese
 `"preset": "slug"` (openrouter.ai/docs/guides/features/presets). `merging` is pure, `store` keeps.
 """
 
-from broker.presets.merging import Content, asked, captured, is_prompted, merged
+from broker.presets.merging import PresetContent, capture, find_slug, is_prompted, merge
 from broker.presets.store import (
     NewVersion,
     PresetChoice,
     PresetName,
     StoredPreset,
     choose_many,
-    content,
     delete_many,
     find,
+    get_content,
     list_presets,
+    list_versions,
     save_many,
-    versions,
 )
 
 __all__ = [
-    "Content",
     "NewVersion",
     "PresetChoice",
+    "PresetContent",
     "PresetName",
     "StoredPreset",
-    "asked",
-    "captured",
+    "capture",
     "choose_many",
-    "content",
     "delete_many",
     "find",
+    "find_slug",
+    "get_content",
     "is_prompted",
     "list_presets",
-    "merged",
+    "list_versions",
+    "merge",
     "save_many",
-    "versions",
 ]

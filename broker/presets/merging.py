@@ -21,28 +21,28 @@ KEPT = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class PresetContent:
     """One version of a preset."""
 
     config: Json
     system_prompt: str | None = None
 
 
-def asked(body: Json) -> str | None:
+def find_slug(body: Json) -> str | None:
     """Return the slug of the preset that a body refers to. Raises InvalidRequestError."""
     named, model = body.get("preset"), body.get("model")
     slug = model.partition(MARK)[2] if isinstance(model, str) and MARK in model else None
     if named is None:
-        return checked(slug, "model") if slug is not None else None
+        return check_slug(slug, "model") if slug is not None else None
     if slug is not None and slug != named:
         raise InvalidRequestError(
             f"`model` names the preset {slug!r} and `preset` names {named!r}: name one.",
             param="preset",
         )
-    return checked(named, "preset")
+    return check_slug(named, "preset")
 
 
-def checked(slug: object, param: str) -> str:
+def check_slug(slug: object, param: str) -> str:
     """Return a slug. Raises InvalidRequestError for what can be none."""
     if not isinstance(slug, str) or not SLUG.fullmatch(slug):
         raise InvalidRequestError(
@@ -53,16 +53,16 @@ def checked(slug: object, param: str) -> str:
     return slug
 
 
-def captured(body: Json) -> Content:
+def capture(body: Json) -> PresetContent:
     """Return what a preset made of this body holds: its settings, and its leading system prompt."""
     model = body.get("model")
     if isinstance(model, str) and MARK in model:
         raise InvalidRequestError("A preset cannot be made of another preset.", param="model")
     config = {name: value for name, value in body.items() if name in KEPT and value is not None}
-    return Content(config, _system_prompt(body))
+    return PresetContent(config, _system_prompt(body))
 
 
-def merged(body: Json, content: Content) -> Json:
+def merge(body: Json, content: PresetContent) -> Json:
     """Return a body with its preset: what the body says itself stands, field by field.
 
     A body with a system message of its own has that one, else it gets the preset's.

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.ids import new_id
-from broker.presets.merging import Content
+from broker.presets.merging import PresetContent
 from broker.storage.tables import Preset, PresetVersion, table
 
 MOST = 1_000  # of one workspace
@@ -26,8 +26,8 @@ class StoredPreset:
     version: Any
 
     @property
-    def content(self) -> Content:
-        return Content(orjson.loads(self.version.config), self.version.system_prompt)
+    def content(self) -> PresetContent:
+        return PresetContent(orjson.loads(self.version.config), self.version.system_prompt)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class NewVersion:
 
     name: PresetName
     api_key_id: str
-    content: Content
+    content: PresetContent
     now: int
 
 
@@ -73,7 +73,7 @@ def find(
     return None if row is None else StoredPreset(preset, row)
 
 
-def content(connection: Connection, workspace_id: str, slug: str) -> Content:
+def get_content(connection: Connection, workspace_id: str, slug: str) -> PresetContent:
     """Return what a preset holds. Raises NotFoundError for one that there is not."""
     found = find(connection, workspace_id, slug)
     if found is None:
@@ -93,7 +93,7 @@ def list_presets(
     return connection.execute(query).all(), count
 
 
-def versions(
+def list_versions(
     connection: Connection, workspace_id: str, slug: str, limit: int, offset: int
 ) -> tuple[Sequence[Any], int]:
     """Return one page of a preset's versions, newest first, and how many there are."""
@@ -110,7 +110,7 @@ def save_many(connection: Connection, wishes: Sequence[NewVersion]) -> list[Exce
 
 
 def _save(connection: Connection, wish: NewVersion) -> Exception | None:
-    known = _locked(connection, wish.name)
+    known = _lock(connection, wish.name)
     if known is None and (refusal := _full(connection, wish.name.workspace_id)):
         return refusal
     preset_id = known.id if known else new_id("preset_")
@@ -151,7 +151,7 @@ def choose_many(connection: Connection, choices: Sequence[PresetChoice]) -> list
 
 
 def _chosen(connection: Connection, choice: PresetChoice) -> Exception | None:
-    known = _locked(connection, choice.name)
+    known = _lock(connection, choice.name)
     name = choice.name
     if known is None or not find(connection, name.workspace_id, name.slug, choice.version):
         return NotFoundError(f"There is no version {choice.version} of {choice.name.slug!r}.")
@@ -165,7 +165,7 @@ def delete_many(connection: Connection, names: Sequence[PresetName]) -> list[boo
 
 
 def _delete(connection: Connection, name: PresetName) -> bool:
-    known = _locked(connection, name)
+    known = _lock(connection, name)
     if known is None:
         return False
     connection.execute(delete(_versions).where(_versions.c.preset_id == known.id))
@@ -173,7 +173,7 @@ def _delete(connection: Connection, name: PresetName) -> bool:
     return True
 
 
-def _locked(connection: Connection, name: PresetName) -> Any | None:
+def _lock(connection: Connection, name: PresetName) -> Any | None:
     return connection.execute(
         select(_presets)
         .where(_presets.c.workspace_id == name.workspace_id, _presets.c.slug == name.slug)

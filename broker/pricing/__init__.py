@@ -3,16 +3,16 @@
 In reading order: `price` (of an endpoint), `costs` (of a usage), `demand` (a call's likely usage).
 """
 
-from broker.pricing.costs import byok_fee, charge, cost, listed, search_cost
+from broker.pricing.costs import byok_fee, charge, cost, render_prices, search_cost
 from broker.pricing.demand import (
     LIKELY_PICTURE_TOKENS,
     AnswerBounds,
     Demand,
     demand,
+    describe,
     likely_cost,
     most_cost,
     speech_tokens,
-    words,
 )
 from broker.pricing.price import BATCH_TIER, FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
 
@@ -29,10 +29,10 @@ __all__ = [
     "charge",
     "cost",
     "demand",
+    "describe",
     "likely_cost",
-    "listed",
     "most_cost",
+    "render_prices",
     "search_cost",
     "speech_tokens",
-    "words",
 ]

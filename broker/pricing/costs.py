@@ -128,7 +128,7 @@ IF_OWN = {
 """OpenRouter's names for what is priced by the token; `image_output` there is a picture."""
 
 
-def listed(price: Price) -> Json:
+def render_prices(price: Price) -> Json:
     """Return the prices under OpenRouter's names, each in US dollars per token, picture or call.
 
     What has no price of its own is left out. `overrides` are the prices of long prompts.

@@ -85,7 +85,7 @@ def demand(body: Json, operation: Operation, sent: Sent, limits: AnswerBounds) -
     )
 
 
-def words(usage: Usage, why: str) -> str:
+def describe(usage: Usage, why: str) -> str:
     """Say what a call may consume; `why` tells where the output comes from."""
     told = [f"{usage.input:,} input tokens"] if usage.input else []
     told += [f"{usage.output:,} output tokens ({why})"] if usage.output else []
@@ -117,7 +117,7 @@ def most_cost(price: Price, expected: Demand) -> int:
     dearer = tier if price.percent(tier) > WHOLE else None
     tokens = max(
         cost(
-            _at_shares_of(price, _dearest(each, caches_an_hour=expected.caches_an_hour)),
+            _at_shares_of(price, _highest_rates(each, caches_an_hour=expected.caches_an_hour)),
             usage,
             tier=dearer,
         )
@@ -137,7 +137,7 @@ def _at_shares_of(price: Price, rates: Price) -> Price:
     )
 
 
-def _dearest(rates: Price, *, caches_an_hour: bool) -> Price:
+def _highest_rates(rates: Price, *, caches_an_hour: bool) -> Price:
     """Return prices at which no kind of token is cheaper than what it may turn out to be."""
     written = [rates.cache_write or 0, (rates.cache_write_1h or 0) if caches_an_hour else 0]
     given = max(rates.prompt, rates.cache_read or 0, *written)

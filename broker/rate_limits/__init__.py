@@ -5,31 +5,31 @@
 """
 
 from broker.rate_limits.job_limits import (
-    Coming,
+    DueJob,
     Postponed,
-    coming,
+    find_due_jobs,
+    find_over_limit,
     free_limits,
     free_per_day,
     limits_of,
     postpone_many,
-    without_place,
 )
 from broker.rate_limits.limiter import Limiter, connect
 from broker.rate_limits.rules import LimitKind, RateLimit, RateLimitRefusal, error_of
 
 __all__ = [
-    "Coming",
+    "DueJob",
     "LimitKind",
     "Limiter",
     "Postponed",
     "RateLimit",
     "RateLimitRefusal",
-    "coming",
     "connect",
     "error_of",
+    "find_due_jobs",
+    "find_over_limit",
     "free_limits",
     "free_per_day",
     "limits_of",
     "postpone_many",
-    "without_place",
 ]

@@ -104,19 +104,19 @@ _POSTPONE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Coming:
+class DueJob:
     """A job whose time has come, and what its key and workspace allow at a time."""
 
     job_id: str
     limits: Sequence[RateLimit]
 
 
-def coming(connection: Connection, now: int) -> list[Coming]:
+def find_due_jobs(connection: Connection, now: int) -> list[DueJob]:
     """Return the jobs that are due and may have to wait, oldest first."""
-    return [Coming(row.id, _limits(row)) for row in connection.execute(_COMING, {"now": now})]
+    return [DueJob(row.id, _limits(row)) for row in connection.execute(_COMING, {"now": now})]
 
 
-async def without_place(limiter: Limiter, due: Sequence[Coming], now: int) -> list[str]:
+async def find_over_limit(limiter: Limiter, due: Sequence[DueJob], now: int) -> list[str]:
     """Count these jobs as open; return those for which there is no place now."""
     full: set[RateLimit] = set()
     waiting = []

@@ -143,7 +143,7 @@ YOUNG_MS = 60_000  # a job that is not in the database yet may still be on its w
 _jobs = table(Job)
 _INACTIVE = {state.value for state in INACTIVE}
 Result = TypeVar("Result")
-Limits = SharedLimits | LocalLimits
+LimitStore = SharedLimits | LocalLimits
 
 log = structlog.get_logger()
 
@@ -193,7 +193,7 @@ class Limiter:
         return await self._ask(lambda kept: kept.count(limit, now))
 
     async def _take(
-        self, kept: Limits, limits: Sequence[RateLimit], member: str, now: int
+        self, kept: LimitStore, limits: Sequence[RateLimit], member: str, now: int
     ) -> RateLimitRefusal | None:
         """Take where the limits are kept; what Redis lets in is known here too, should it go."""
         refusal = await kept.take(limits, member, now)
@@ -204,12 +204,12 @@ class Limiter:
     async def _drop_ended(self, limit: RateLimit, now: int) -> bool:
         """Uncount what is open no more; return whether there was any."""
         counted = await self._ask(lambda kept: kept.taken(limit, now))
-        gone = await self._database.read(_ended, counted, now)
+        gone = await self._database.read(_find_inactive, counted, now)
         await self._local.drop(limit, gone, now)
         await self._ask(lambda kept: kept.drop(limit, gone, now))
         return bool(gone)
 
-    async def _ask(self, question: Callable[[Limits], Awaitable[Result]]) -> Result:
+    async def _ask(self, question: Callable[[LimitStore], Awaitable[Result]]) -> Result:
         if time.monotonic() >= self._away_until:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS):
@@ -220,7 +220,7 @@ class Limiter:
         return await question(self._local)
 
 
-def _ended(connection: Connection, counted: Mapping[str, int], now: int) -> list[str]:
+def _find_inactive(connection: Connection, counted: Mapping[str, int], now: int) -> list[str]:
     """Return those jobs that wait for nothing any more, and those that never came to be."""
     query = select(_jobs.c.id, _jobs.c.state).where(_jobs.c.id.in_(counted))
     states = {row.id: row.state for row in connection.execute(query)}

@@ -49,7 +49,7 @@ def admit(
     _refuse_receiver(body, inside)
     named, own = routing.requested_models(body), principal.own_keys
     served = catalog.endpoints(named, wish.operation, own.providers, _requirements(body, named))
-    endpoints = access.permitted(
+    endpoints = access.filter_endpoints(
         principal, workspace_credentials.restrict_choice(served, named, own)
     )
     circumstances = replace(now, fits=task_fit())
@@ -85,7 +85,7 @@ def _refuse_receiver(body: Json, inside: str | None) -> None:
 
 def _refuse_preset(body: Json) -> None:
     """Raise for a preset that nobody has merged: it would be passed over in silence."""
-    if presets.asked(body) is not None:
+    if presets.find_slug(body) is not None:
         raise InvalidRequestError(
             "Presets are for chat: completions, jobs and lines of a batch. Name a model here.",
             param="preset" if body.get("preset") else "model",

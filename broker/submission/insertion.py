@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 from sqlalchemy import Connection, bindparam, insert, select
 
 from broker.billing import ledger
-from broker.billing.funds import FundsCheck, Need
+from broker.billing.funds import FundsCheck, HoldRequest
 from broker.errors import IdempotencyMismatchError
 from broker.lifecycle import coalescing
 from broker.queues import FOLLOWING_LANE
@@ -140,9 +140,9 @@ def _row_of(job: NewJob, leader: str) -> JobColumns:
     return {**job.row, "lane": lane, "coalesced_with": leader}
 
 
-def _need(job: NewJob) -> Need:
+def _need(job: NewJob) -> HoldRequest:
     held_for = job.held_for
-    return Need(job.row["hold_nanos"], job.least_nanos, held_for.bound, held_for.likely)
+    return HoldRequest(job.row["hold_nanos"], job.least_nanos, held_for.bound, held_for.likely)
 
 
 def _replay(job: NewJob, known: KnownKeys) -> Submitted | Exception | None:

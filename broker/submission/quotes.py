@@ -70,8 +70,8 @@ def quotes(
     return Quotes(
         tuple(nanos),
         tuple(least),
-        pricing.words(first.likely, "as asked" if is_asked else "a likely answer"),
-        pricing.words(first.most, "as asked" if is_asked else "max_tokens is not set"),
+        pricing.describe(first.likely, "as asked" if is_asked else "a likely answer"),
+        pricing.describe(first.most, "as asked" if is_asked else "max_tokens is not set"),
     )
 
 

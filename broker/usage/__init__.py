@@ -11,12 +11,12 @@ from broker.usage.analytics import (
     LISTS,
     METRICS,
     Condition,
-    Question,
-    query,
+    UsageQuery,
+    run_query,
 )
 from broker.usage.periods import Reset, ends_at, starts_at
 from broker.usage.rollups import Consumer, Consumption, add
-from broker.usage.sums import Activity, KeyUsage, activity, key_usage, spent
+from broker.usage.sums import ActivityFilter, KeyUsage, key_usage, list_activity, sum_spent
 
 __all__ = [
     "DIMENSIONS",
@@ -24,18 +24,18 @@ __all__ = [
     "GRANULARITIES",
     "LISTS",
     "METRICS",
-    "Activity",
+    "ActivityFilter",
     "Condition",
     "Consumer",
     "Consumption",
     "KeyUsage",
-    "Question",
     "Reset",
-    "activity",
+    "UsageQuery",
     "add",
     "ends_at",
     "key_usage",
-    "query",
-    "spent",
+    "list_activity",
+    "run_query",
     "starts_at",
+    "sum_spent",
 ]

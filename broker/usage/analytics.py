@@ -104,7 +104,7 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class UsageQuery:
     """What is asked. Names are those of the tables above, checked by whoever asks."""
 
     metrics: Sequence[str]
@@ -120,7 +120,7 @@ class Question:
     limit: int = 1_000
 
 
-def query(connection: Connection, asked: Question) -> Sequence[Any]:
+def run_query(connection: Connection, asked: UsageQuery) -> Sequence[Any]:
     """Return rows as mappings: `date` (ms, with a granularity), dimensions, metrics."""
     period, bucket = GRANULARITIES[asked.granularity or "day"]
     columns: dict[str, Any] = {}
@@ -151,7 +151,7 @@ def _condition(each: Condition) -> Any:
     return FILTERS[each.operator](_rollups.c[DIMENSIONS[each.dimension][1]], each.value)
 
 
-def _order(asked: Question, known: Mapping[str, Any], columns: Mapping[str, Any]) -> list[Any]:
+def _order(asked: UsageQuery, known: Mapping[str, Any], columns: Mapping[str, Any]) -> list[Any]:
     if asked.order_by is not None:
         wanted = known[asked.order_by]
         first = [wanted.asc() if asked.ascending else wanted.desc()]

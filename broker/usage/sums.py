@@ -33,7 +33,7 @@ class KeyUsage:
         return int(getattr(self, name)) + own
 
 
-def spent(
+def sum_spent(
     connection: Connection,
     reset: Reset,
     now: int,
@@ -97,7 +97,7 @@ SUMMED = (
 
 
 @dataclass(frozen=True, slots=True)
-class Activity:
+class ActivityFilter:
     """Which activity is asked for. None means: all."""
 
     now: int
@@ -117,7 +117,7 @@ class Activity:
         return self.today - DAYS * DAY_MS
 
 
-def activity(connection: Connection, wanted: Activity) -> Sequence[Any]:
+def list_activity(connection: Connection, wanted: ActivityFilter) -> Sequence[Any]:
     """Return rows of (starts_at, model, provider[, workspace_id], sums), newest day first."""
     names = ["starts_at", "model", "provider"] + ["workspace_id"] * wanted.by_workspace
     by = [_rollups.c[name] for name in names]

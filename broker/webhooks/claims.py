@@ -43,7 +43,7 @@ class PacedEndpoint(Protocol):
 Row = TypeVar("Row", bound=Sendable)
 
 
-def paced(
+def pace(
     connection: Connection, rows: Sequence[Row], endpoints: Mapping[str, PacedEndpoint], now: int
 ) -> list[Row]:
     """Return the rows that may be sent now; put the others off to when their turn comes."""
@@ -239,7 +239,7 @@ def _take(
     if closed:
         connection.execute(_CANCEL, {"ids": closed, "now": now})
     open_rows = [row for row in rows if row.id not in closed]
-    allowed = paced(connection, open_rows, endpoints, now)
+    allowed = pace(connection, open_rows, endpoints, now)
     if not allowed:
         return []
     lease = {"owner": claim.owner, "lease_expires": now + claim.lease_ms}
@@ -248,12 +248,12 @@ def _take(
     kept = connection.execute(_SECRETS, {"ids": sorted(own)})
     secrets: dict[str, WorkspaceSecret] = {row.workspace_id: row for row in kept}
     return [
-        _claimed(row, endpoints.get(row.endpoint_id or ""), secrets.get(row.workspace_id), now)
+        _build_claim(row, endpoints.get(row.endpoint_id or ""), secrets.get(row.workspace_id), now)
         for row in allowed
     ]
 
 
-def _claimed(
+def _build_claim(
     row: DueDelivery,
     endpoint: OpenEndpoint | None,
     workspace_secret: WorkspaceSecret | None,

@@ -33,7 +33,7 @@ class DeliveryReport:
     attempts: Sequence[Any]
 
 
-def waiting(connection: Connection) -> Sequence[Any]:
+def count_waiting(connection: Connection) -> Sequence[Any]:
     """Return (state, deliveries, the oldest one's due time) of everything not yet ended."""
     states = [DeliveryState.PENDING.value, DeliveryState.RUNNING.value]
     query = (
@@ -132,7 +132,7 @@ def _redeliver(connection: Connection, wish: Redelivery) -> Any:
             f"Webhook endpoint {row.endpoint_id} is disabled or deleted: enable it first."
         )
     connection.execute(
-        update(_deliveries).where(_deliveries.c.id == row.id).values(_anew(wish.now))
+        update(_deliveries).where(_deliveries.c.id == row.id).values(_restart_columns(wish.now))
     )
     return _row(connection, wish)
 
@@ -167,10 +167,10 @@ def _replay(connection: Connection, wish: DeliveryReplay) -> int:
         statement = statement.where(_deliveries.c.created_at >= wish.since)
     if wish.until is not None:
         statement = statement.where(_deliveries.c.created_at < wish.until)
-    return int(connection.execute(statement.values(_anew(wish.now))).rowcount)
+    return int(connection.execute(statement.values(_restart_columns(wish.now))).rowcount)
 
 
-def _anew(now: int) -> dict[str, Any]:
+def _restart_columns(now: int) -> dict[str, Any]:
     """The columns of a delivery at the beginning of the schedule."""
     return {
         "state": DeliveryState.PENDING.value,

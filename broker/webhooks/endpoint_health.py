@@ -46,7 +46,7 @@ _DISABLE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class HealthSign:
     """What one attempt says of its endpoint."""
 
     endpoint_id: str
@@ -55,7 +55,7 @@ class Sign:
     gone: bool = False
 
 
-def note(connection: Connection, signs: Sequence[Sign]) -> None:
+def record_health(connection: Connection, signs: Sequence[HealthSign]) -> None:
     """Keep endpoints' health. A healthy endpoint that took a delivery costs one question."""
     if not signs:
         return
@@ -73,7 +73,7 @@ def note(connection: Connection, signs: Sequence[Sign]) -> None:
         _note(connection, row, [sign for sign in signs if sign.endpoint_id == row.id])
 
 
-def _note(connection: Connection, row: Any, signs: Sequence[Sign]) -> None:
+def _note(connection: Connection, row: Any, signs: Sequence[HealthSign]) -> None:
     now = signs[-1].now
     if any(sign.gone for sign in signs):
         _disable(connection, row, now, GONE)

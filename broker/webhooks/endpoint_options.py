@@ -39,7 +39,7 @@ class EndpointOptions:
     rate_limit: int | None = None  # deliveries a minute; None = as fast as it takes them
 
 
-def new_endpoint(
+def build_endpoint(
     wish: EndpointOptions, workspace_id: str, seal: Encryption, now: int
 ) -> tuple[dict[str, Any], str]:
     """Return the row for `create_many` and the secret, shown this once. Raises InvalidRequestError.
@@ -53,12 +53,12 @@ def new_endpoint(
         for name in ("url", "description", "events", "payload", "scheme", "headers", "rate_limit")
     }
     columns, secret = new_secret_columns(wish.signature, seal)
-    row = changes(asked, seal) | columns
+    row = endpoint_columns(asked, seal) | columns
     fixed = {"id": new_id("whep_"), "workspace_id": workspace_id, "created_at": now}
     return row | fixed | {"paced_until": 0, "disabled": False}, secret
 
 
-def changes(asked: Mapping[str, Any], seal: Encryption) -> dict[str, Any]:
+def endpoint_columns(asked: Mapping[str, Any], seal: Encryption) -> dict[str, Any]:
     """Return the columns of an endpoint for what is asked of it. Raises InvalidRequestError.
 
     `asked` may have url, description, events, payload, scheme, headers, rate_limit, disabled.
@@ -69,7 +69,7 @@ def changes(asked: Mapping[str, Any], seal: Encryption) -> dict[str, Any]:
     if "events" in asked:
         columns["events"] = orjson.dumps(check_events(asked["events"])).decode()
     if "headers" in asked:
-        given = _checked_headers(asked["headers"])
+        given = _check_headers(asked["headers"])
         columns["headers"] = seal.close(orjson.dumps(given).decode()) if given else ""
     for name, kind in (("payload", PayloadKind), ("scheme", Scheme)):
         if name in asked:
@@ -123,7 +123,7 @@ def check_events(events: Sequence[str], *, param: str = "events") -> list[str]:
     return list(dict.fromkeys(events))
 
 
-def _checked_headers(given: Mapping[str, str]) -> dict[str, str]:
+def _check_headers(given: Mapping[str, str]) -> dict[str, str]:
     if len(given) > MAX_HEADERS:
         raise InvalidRequestError(f"At most {MAX_HEADERS} headers can be added.", param="headers")
     for name, value in given.items():

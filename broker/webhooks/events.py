@@ -83,7 +83,7 @@ class WebhookEvent:
     id: str = field(default_factory=lambda: new_id("evt_"))
 
 
-class Subject(Protocol):
+class EventSubject(Protocol):
     """What something happened to: a row of `jobs` or `batches`."""
 
     id: str
@@ -91,17 +91,19 @@ class Subject(Protocol):
     webhook: str | None
 
 
-def job_event(job: Subject, state: str, now: int, *, is_line: bool = False) -> WebhookEvent:
+def job_event(job: EventSubject, state: str, now: int, *, is_line: bool = False) -> WebhookEvent:
     """Return the event of a job that came to this state."""
     return _event("job", job, state, now, is_line=is_line)
 
 
-def batch_event(batch: Subject, state: str, now: int) -> WebhookEvent:
+def batch_event(batch: EventSubject, state: str, now: int) -> WebhookEvent:
     """Return the event of a batch that ended in this state."""
     return _event("batch", batch, state, now, is_line=False)
 
 
-def _event(kind: str, subject: Subject, state: str, now: int, *, is_line: bool) -> WebhookEvent:
+def _event(
+    kind: str, subject: EventSubject, state: str, now: int, *, is_line: bool
+) -> WebhookEvent:
     data = {"id": subject.id, "object": kind, "status": state}
     return WebhookEvent(
         subject.workspace_id, f"{kind}.{state}", subject.id, now, data, subject.webhook, is_line
@@ -119,7 +121,7 @@ def body(event: WebhookEvent, scheme: Scheme, document: Json | None = None) -> b
     return orjson.dumps({"type": event.type, **moment, "data": document or event.data})
 
 
-def thinned(sent: bytes) -> bytes:
+def reduce_payload(sent: bytes) -> bytes:
     """Return a body that held a whole object with what names it only."""
     told: Json = orjson.loads(sent)
     data = {name: told["data"].get(name) for name in ("id", "object", "status")}

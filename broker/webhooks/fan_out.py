@@ -65,7 +65,7 @@ def fan_out(connection: Connection, events: Sequence[WebhookEvent]) -> int:
     listening = defaultdict(list)
     for row in found:
         listening[row.workspace_id].append(row)
-    return len(_insert(connection, _addressed(events, listening)))
+    return len(_insert(connection, _address(events, listening)))
 
 
 def send_to(connection: Connection, events: Mapping[str, WebhookEvent]) -> list[str]:
@@ -83,7 +83,7 @@ def _insert(connection: Connection, sent: Sequence[tuple[WebhookEvent, _Receiver
     return [row["id"] for row in rows]
 
 
-def _addressed(
+def _address(
     events: Sequence[WebhookEvent], listening: Mapping[str, Sequence[Any]]
 ) -> list[tuple[WebhookEvent, _Receiver]]:
     return [

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from broker.storage.tables import Delivery, DeliveryAttempt, table
 from broker.webhooks.claims import ClaimedDelivery, ClaimNext, claim_next_many
-from broker.webhooks.endpoint_health import Sign, note
+from broker.webhooks.endpoint_health import HealthSign, record_health
 from broker.webhooks.events import DeliveryState
 from broker.webhooks.schedule import Delivered, Exhausted, Following, HandedBack, RetryAt
 
@@ -70,7 +70,7 @@ def record_many(connection: Connection, endings: Sequence[DeliveryEnding]) -> Se
     if live:
         connection.execute(_END, [_end(ending) for ending in live])
         connection.execute(_INSERT_ATTEMPTS, [_attempt(ending) for ending in live])
-        note(connection, [sign for ending in live if (sign := _sign(ending)) is not None])
+        record_health(connection, [sign for ending in live if (sign := _sign(ending)) is not None])
     following = _claim_following(connection, live)
     return [
         Recorded(lives, following.get(end.delivery.id) if lives else None)
@@ -128,13 +128,13 @@ def _attempt(ending: DeliveryEnding) -> dict[str, Any]:
     }
 
 
-def _sign(ending: DeliveryEnding) -> Sign | None:
+def _sign(ending: DeliveryEnding) -> HealthSign | None:
     """What the attempt says of its endpoint's health."""
     following, endpoint_id = ending.following, ending.delivery.endpoint_id
     if endpoint_id is None or isinstance(following, HandedBack):
         return None
     is_gone = isinstance(following, Exhausted) and following.gone
-    return Sign(endpoint_id, ending.now, ok=isinstance(following, Delivered), gone=is_gone)
+    return HealthSign(endpoint_id, ending.now, ok=isinstance(following, Delivered), gone=is_gone)
 
 
 RESCUE_GROUP = 500

@@ -8,7 +8,7 @@ import typer
 from sqlalchemy import Connection
 
 from api.accounts.views import audit_entry
-from broker.accounts.audit import AuditFilter, entries
+from broker.accounts.audit import AuditFilter, list_entries
 from cli.database import local_database
 
 PAGE = 1_000
@@ -31,7 +31,7 @@ def _newest(connection: Connection, action: str | None, count: int) -> Iterator[
     after = None
     while count > 0:
         which = AuditFilter(None, action=action)
-        page = entries(connection, which, limit=min(PAGE, count), after=after)
+        page = list_entries(connection, which, limit=min(PAGE, count), after=after)
         if not page:
             return
         yield from page

@@ -121,7 +121,7 @@ def _set(credential_id: str, *, disabled: bool) -> None:
 
 
 def _every_row(connection: Any) -> Any:
-    return own.page(connection, CredentialFilter(None), limit=10_000)
+    return own.list_credentials(connection, CredentialFilter(None), limit=10_000)
 
 
 def _use(row: Any) -> str:

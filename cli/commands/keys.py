@@ -6,7 +6,7 @@ import orjson
 import typer
 
 from broker import accounts
-from broker.accounts import CallerKind, KnownKey, LimitReset, Scope
+from broker.accounts import CallerKind, LimitReset, ListedKey, Scope
 from broker.accounts.audit import CLI
 from broker.administration import keys as administration
 from broker.administration.keys import KeyOptions
@@ -93,7 +93,7 @@ def set_scopes(
     """Set what an inference key may do besides submitting jobs and reading its own."""
     columns = {"scopes": orjson.dumps(scopes or []).decode()}
     with local_database() as database, database.transaction() as connection:
-        row = accounts.key_record(connection, key_id)
+        row = accounts.find_key(connection, key_id)
         if row is not None:
             administration.change(connection, CLI, row, columns)
     if row is None:
@@ -106,7 +106,7 @@ def set_scopes(
 def disable(key_id: Annotated[str, typer.Argument(help="Key id (key_…).")]) -> None:
     """Disable a key: it stops working within a second. Jobs it submitted go on."""
     with local_database() as database, database.transaction() as connection:
-        row = accounts.key_record(connection, key_id)
+        row = accounts.find_key(connection, key_id)
         if row is not None:
             administration.change(connection, CLI, row, {"disabled": True})
     if row is None:
@@ -115,7 +115,7 @@ def disable(key_id: Annotated[str, typer.Argument(help="Key id (key_…).")]) ->
     typer.echo(f"{key_id} is disabled")
 
 
-def _state(key: KnownKey) -> str:
+def _state(key: ListedKey) -> str:
     if key.disabled:
         return "disabled"
     return "expired" if key.expires_at is not None and key.expires_at <= now_ms() else "active"

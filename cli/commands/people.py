@@ -51,7 +51,7 @@ def forget(
             if not yes:
                 typer.confirm(f"Forget everything {place.name} has asked and was told?", abort=True)
             with database.transaction() as connection:
-                administration.forget(connection, CLI, place)
+                administration.delete_contents(connection, CLI, place)
     except WaybillError as error:
         complain(str(error))
         raise typer.Exit(1) from None
@@ -204,7 +204,7 @@ def remove_member(workspace: Where, who: Who) -> None:
     try:
         with local_database() as database, database.transaction() as connection:
             place = workspace_row(connection, workspace)
-            user = people.found(connection, who)
+            user = people.get_user(connection, who)
             administration.remove_members(connection, CLI, place.id, [user.id])
     except WaybillError as error:
         raise _ended(error) from None

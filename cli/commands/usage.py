@@ -43,7 +43,7 @@ def usage(
     with local_database() as database:
         chosen = None if workspace is None else database.read_now(workspace_id, workspace)
         start = now - now % DAY_MS - (days - 1) * DAY_MS
-        rows = database.read_now(sums.query, _question(by, start, now, chosen))
+        rows = database.read_now(sums.run_query, _question(by, start, now, chosen))
     lines = [(_name(row, by), *[row[name] for name in METRICS]) for row in rows]
     if as_csv:
         writer = csv.writer(sys.stdout)
@@ -59,10 +59,10 @@ def usage(
     (console if console.is_terminal else Console(width=PIPE_WIDTH)).print(table)
 
 
-def _question(by: By, start: int, now: int, workspace_id: str | None) -> sums.Question:
+def _question(by: By, start: int, now: int, workspace_id: str | None) -> sums.UsageQuery:
     granularity = by.value if by in (By.DAY, By.MONTH) else None
     dimension = {By.KEY: "api_key_id"}.get(by, by.value)
-    return sums.Question(
+    return sums.UsageQuery(
         metrics=METRICS,
         start=start,
         end=now + 1,

@@ -15,7 +15,7 @@ from sqlalchemy import Boolean, Integer, LargeBinary, insert, update
 from sqlmodel import SQLModel
 
 from api.app import create_app
-from broker.accounts import CallerKind, hash_key, key_record
+from broker.accounts import CallerKind, find_key, hash_key
 from broker.ids import new_id
 from tests.api.conftest import Api, running, settings_for
 from tests.stacks import NewDatabase
@@ -118,7 +118,7 @@ def object_of(api: Api, name: str, workspace_id: str) -> str:
 
 
 def row_of_key(connection: Any, key: str) -> Any:
-    return key_record(connection, hash_key(key))
+    return find_key(connection, hash_key(key))
 
 
 def insert_row(api: Api, name: str, prefix: str, workspace_id: str) -> str:

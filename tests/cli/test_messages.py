@@ -81,7 +81,7 @@ def test_a_mistake_of_ours_keeps_its_traceback(monkeypatch):
     def broken():
         raise RuntimeError("ours")
 
-    monkeypatch.setattr("cli.commands.settings.in_force", broken)
+    monkeypatch.setattr("cli.commands.settings.load_configuration", broken)
     assert isinstance(CliRunner().invoke(app, ["settings"]).exception, RuntimeError)
 
 

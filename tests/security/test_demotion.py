@@ -66,7 +66,7 @@ async def test_a_demoted_administrator_does_not_promote_themselves_back(api):
     await ada.becomes(Role.VIEWER)  # and the key was used a moment ago: no waiting
     assert (await ada.promote_herself()).status_code == 403
     with api.database.transaction() as connection:
-        assert members.role_of(connection, ada.workspace, ada.id) is Role.VIEWER
+        assert members.find_role(connection, ada.workspace, ada.id) is Role.VIEWER
 
 
 async def test_a_member_who_is_removed_has_no_management_key_any_more(api):

@@ -38,7 +38,7 @@ async def test_keys_that_may_read_all_jobs_share_calls(api):
 @pytest.mark.parametrize("scopes", ["[]", '["jobs"]'])
 async def test_the_cache_gives_a_key_its_own_answers_only(api, scopes):
     digests = [accounts.hash_key(api.key(scopes=scopes)) for _ in range(2)]
-    found = api.database.read_now(accounts.find_credentials, digests)
+    found = api.database.read_now(accounts.find_keys_by_hash, digests)
     callers = [found[digest].principal for digest in digests]
     assert all((Scope.JOBS in each.scopes) == ("jobs" in scopes) for each in callers)
     names = {response_cache.key(each, "chat", CHAT) for each in callers}

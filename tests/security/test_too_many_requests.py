@@ -121,7 +121,7 @@ async def test_streams_of_a_key_are_counted_until_they_end(api: Api) -> None:
     key, other = api.key(), api.key()
     with api.database.transaction() as connection:
         digest = accounts.hash_key(key)
-        principal: Principal = accounts.find_credentials(connection, [digest])[digest].principal
+        principal: Principal = accounts.find_keys_by_hash(connection, [digest])[digest].principal
     path = f"/jobs/{submit(api.database, principal, body={'stream': True})}/events"
     reading = [asyncio.create_task(api.ask("GET", path, key)) for _ in range(2)]
     streams = api.app.state.services.open_streams

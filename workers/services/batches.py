@@ -147,7 +147,7 @@ class BatchKeeper:
 
     async def _take_group(self, row: Any) -> Taken:
         principal = await self._database.read(
-            accounts.principal_of, row.workspace_id, row.api_key_id
+            accounts.find_principal, row.workspace_id, row.api_key_id
         )
         left = None
         if row.max_cost_nanos is not None:

@@ -37,7 +37,7 @@ async def chain_entries(context: WorkerContext) -> None:
         sealed = await context.database.write_grouped(ledger.chain_many, now_ms(), patient=True)
         if sealed.ended:
             await _count(context, sealed)
-        if sealed.entries < ledger.SEAL_GROUP:
+        if sealed.entries < ledger.CHAIN_GROUP:
             return
 
 
@@ -102,8 +102,8 @@ class Dispatcher:
 
     async def _hold_back(self, now: int) -> None:
         """Let jobs for later wait on while their key has as many open ones as it may."""
-        due = await self._context.database.read(rate_limits.coming, now)
-        if waiting := await rate_limits.without_place(self._context.limiter, due, now):
+        due = await self._context.database.read(rate_limits.find_due_jobs, now)
+        if waiting := await rate_limits.find_over_limit(self._context.limiter, due, now):
             postponed = rate_limits.Postponed(waiting, now)
             await self._context.database.write_grouped(
                 rate_limits.postpone_many, postponed, patient=True

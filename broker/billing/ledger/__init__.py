@@ -9,10 +9,10 @@ everybody, and nothing can drift.
 """
 
 from broker.billing.ledger.balances import NOTHING, LedgerTotals, balance, key_totals, lock, totals
-from broker.billing.ledger.chain import SEAL_GROUP, Chained, chain_many
+from broker.billing.ledger.chain import CHAIN_GROUP, Chained, chain_many
 from broker.billing.ledger.entries import (
-    Booked,
-    Held,
+    BookedJob,
+    HeldJob,
     append,
     extend,
     fee,
@@ -27,12 +27,12 @@ from broker.billing.ledger.entries import (
 from broker.billing.ledger.verification import Flaw, Verdict, verify
 
 __all__ = [
+    "CHAIN_GROUP",
     "NOTHING",
-    "SEAL_GROUP",
-    "Booked",
+    "BookedJob",
     "Chained",
     "Flaw",
-    "Held",
+    "HeldJob",
     "LedgerTotals",
     "Verdict",
     "append",

@@ -35,7 +35,7 @@ def link(previous: str, sequence: int, entry: Any) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-SEAL_GROUP = 100  # entries a look: a few milliseconds
+CHAIN_GROUP = 100  # entries a look: a few milliseconds
 ENDINGS = frozenset({"settle", "release"})  # one of them a job, as it ends
 
 _entries = table(LedgerEntry)
@@ -45,7 +45,7 @@ _UNSEALED = (
     select(_entries)
     .where(_entries.c.sequence.is_(None))
     .order_by(_entries.c.workspace_id, _entries.c.id)
-    .limit(SEAL_GROUP)
+    .limit(CHAIN_GROUP)
 )
 _ACCOUNTS = (
     select(_accounts)

@@ -18,7 +18,7 @@ from broker.storage.tables import LedgerEntry, table
 _INSERT = insert(table(LedgerEntry))
 
 
-class Booked(Protocol):
+class BookedJob(Protocol):
     """A job as the books know it: a row of `jobs`."""
 
     id: str
@@ -26,7 +26,7 @@ class Booked(Protocol):
     api_key_id: str
 
 
-class Held(Booked, Protocol):
+class HeldJob(BookedJob, Protocol):
     """One for which something is held."""
 
     hold_nanos: int
@@ -39,23 +39,23 @@ def hold(job: Mapping[str, Any]) -> dict[str, Any]:
     return entry | _held(job["hold_nanos"])
 
 
-def extend(job: Booked, *, attempt: int, nanos: int, now: int) -> dict[str, Any]:
+def extend(job: BookedJob, *, attempt: int, nanos: int, now: int) -> dict[str, Any]:
     """Hold `nanos` more for a job whose attempt moves to a dearer endpoint."""
     return _of_job("extend", job, now) | {"attempt": attempt} | _held(nanos)
 
 
-def settle(job: Held, *, cost_nanos: int, now: int) -> dict[str, Any]:
+def settle(job: HeldJob, *, cost_nanos: int, now: int) -> dict[str, Any]:
     """Charge what the answer cost, whatever was held."""
     held = job.hold_nanos
     return _of_job("settle", job, now) | {"amount_nanos": held - cost_nanos, "held_nanos": -held}
 
 
-def release(job: Held, *, now: int) -> dict[str, Any]:
+def release(job: HeldJob, *, now: int) -> dict[str, Any]:
     """Give the hold of a job back that ended without an answer."""
     return _of_job("release", job, now) | _held(-job.hold_nanos)
 
 
-def refund(job: Booked, *, nanos: int, now: int) -> dict[str, Any]:
+def refund(job: BookedJob, *, nanos: int, now: int) -> dict[str, Any]:
     """Give back what a job cost; once a job."""
     return _of_job("refund", job, now) | {"amount_nanos": nanos}
 
@@ -92,7 +92,7 @@ def _held(nanos: int) -> dict[str, int]:
     return {"amount_nanos": -nanos, "held_nanos": nanos}
 
 
-def _of_job(kind: str, job: Booked, now: int) -> dict[str, Any]:
+def _of_job(kind: str, job: BookedJob, now: int) -> dict[str, Any]:
     of_job = {"api_key_id": job.api_key_id, "job_id": job.id}
     return _entry(kind, job.workspace_id, now) | of_job
 

@@ -112,7 +112,8 @@ async def test_what_waybill_itself_lacks_is_told_as_such(
     async def fails(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(api.app.state.services.database, "write", fails)
+    for name in ("write", "write_grouped"):
+        monkeypatch.setattr(api.app.state.services.database, name, fails)
     answer = await api.ask(
         "POST",
         "/chat/completions",

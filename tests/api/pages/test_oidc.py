@@ -118,7 +118,7 @@ async def sign_in(browser, provider, **changed):
 
 
 def known(api, email="ada@example.com"):
-    return api.database.read_now(users.user, email)
+    return api.database.read_now(users.find_user, email)
 
 
 def make_user(api):
@@ -149,7 +149,7 @@ async def test_a_stranger_joins_the_workspace_that_was_set(api, browser, provide
     workspace = api.workspace("acme")
     assert (await sign_in(browser, provider)).status_code == 303
     user = known(api)
-    assert api.database.read_now(members.role_of, workspace, user.id) is Role.VIEWER
+    assert api.database.read_now(members.find_role, workspace, user.id) is Role.VIEWER
 
 
 async def test_a_stranger_is_not_let_in_where_none_is_set(api, browser, provider):

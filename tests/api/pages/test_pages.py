@@ -177,8 +177,8 @@ async def test_the_first_user_comes_by_a_link_that_works_once(api, browser):
     made = await send(browser, "/welcome", f"/welcome?token={link}", password=PASSWORD, **fields)
     assert made.headers["location"] == "/account"
     assert "administer this installation" in (await browser.get("/account")).text
-    user = api.database.read_now(users.user, "ada@example.com")
-    role = api.database.read_now(members.role_of, DEFAULT_WORKSPACE, user.id)
+    user = api.database.read_now(users.find_user, "ada@example.com")
+    role = api.database.read_now(members.find_role, DEFAULT_WORKSPACE, user.id)
     assert (user.is_operator, role) == (True, Role.OWNER)
     for used in (link, spare):
         assert (await browser.get(f"/welcome?token={used}")).status_code == 403

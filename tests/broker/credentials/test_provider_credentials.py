@@ -63,7 +63,9 @@ def test_keys_are_tried_in_the_order_in_which_they_came(database, caller, keep):
     assert [key.id for key in mine.by_provider["anthropic"]] == ids[:2]
     assert mine.unconfigured == {"anthropic", "openai"}
     assert live(database, lit={"openai"}).armed(caller).own_keys.unconfigured == {"anthropic"}
-    rows, total = database.read_now(credentials.page, CredentialFilter({caller.workspace_id}))
+    rows, total = database.read_now(
+        credentials.list_credentials, CredentialFilter({caller.workspace_id})
+    )
     assert ([row.id for row in rows], total) == (ids, 3)
 
 
@@ -149,7 +151,7 @@ def test_what_no_key_opens_stops_a_rotation_before_anything_changed(database, ke
     before = database.read_now(credentials.find, foreign.id).sealed
     with pytest.raises(UnavailableError), database.transaction() as connection:
         credentials.rotate(connection, NEW)
-    rows, _ = database.read_now(credentials.page, CredentialFilter(None))
+    rows, _ = database.read_now(credentials.list_credentials, CredentialFilter(None))
     assert before in {row.sealed for row in rows}
     assert OLD.open(rows[0].sealed) == SECRET
 

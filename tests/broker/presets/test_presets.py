@@ -4,12 +4,12 @@ import pytest
 
 from broker import presets
 from broker.errors import InvalidRequestError, NotFoundError
-from broker.presets import Content, NewVersion, PresetChoice, PresetName
+from broker.presets import NewVersion, PresetChoice, PresetContent, PresetName
 from tests.factories import NOW, make_principal, run
 
 HELLO = {"role": "user", "content": "hello"}
 RULES = {"role": "system", "content": "Be brief."}
-KEPT = Content({"model": "acme/small", "temperature": 0.1, "max_tokens": 9}, "Be brief.")
+KEPT = PresetContent({"model": "acme/small", "temperature": 0.1, "max_tokens": 9}, "Be brief.")
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ KEPT = Content({"model": "acme/small", "temperature": 0.1, "max_tokens": 9}, "Be
     ],
 )
 def test_how_a_body_refers_to_one(body, slug):
-    assert presets.asked(body) == slug
+    assert presets.find_slug(body) == slug
 
 
 @pytest.mark.parametrize(
@@ -38,27 +38,27 @@ def test_how_a_body_refers_to_one(body, slug):
 )
 def test_what_cannot_be_one_is_refused(body):
     with pytest.raises(InvalidRequestError):
-        presets.asked(body)
+        presets.find_slug(body)
 
 
 def test_what_is_kept_of_a_body():
     body = {"messages": [RULES, HELLO], "stream": True, "user": "u", **KEPT.config, "top_p": None}
-    assert presets.captured(body) == KEPT
-    assert presets.captured({"messages": [HELLO]}) == Content({}, None)
+    assert presets.capture(body) == KEPT
+    assert presets.capture({"messages": [HELLO]}) == PresetContent({}, None)
     parts = {"role": "developer", "content": [{"type": "text", "text": "Be brief."}]}
-    assert presets.captured({"messages": [parts]}).system_prompt == "Be brief."
+    assert presets.capture({"messages": [parts]}).system_prompt == "Be brief."
 
 
 def test_what_a_body_says_itself_stands():
     body = {"model": "acme/large@preset/mail", "messages": [HELLO], "temperature": 0.9}
-    assert presets.merged(body, KEPT) == {
+    assert presets.merge(body, KEPT) == {
         "model": "acme/large",
         "messages": [RULES, HELLO],
         "temperature": 0.9,
         "max_tokens": 9,
     }
     own = {"role": "system", "content": "Be long."}
-    merged = presets.merged({"preset": "mail", "messages": [own, HELLO]}, KEPT)
+    merged = presets.merge({"preset": "mail", "messages": [own, HELLO]}, KEPT)
     assert merged["messages"] == [own, HELLO]
     assert merged["model"] == "acme/small"
     assert "preset" not in merged
@@ -70,17 +70,17 @@ def wish(caller, content=KEPT, *, slug="mail", now=NOW):
 
 def test_versions_follow_each_other_and_any_can_be_chosen(database, caller):
     # Given three versions, two of them written in one group
-    later = Content({"model": "acme/large"})
+    later = PresetContent({"model": "acme/large"})
     run(database, presets.save_many, wish(caller), wish(caller, later, now=NOW + 1))
-    run(database, presets.save_many, wish(caller, Content({"seed": 3}), now=NOW + 2))
+    run(database, presets.save_many, wish(caller, PresetContent({"seed": 3}), now=NOW + 2))
 
     def found(version=None):
         return database.read_now(presets.find, caller.workspace_id, "mail", version)
 
-    assert found().content == Content({"seed": 3})
+    assert found().content == PresetContent({"seed": 3})
     assert found(2).content == later
     assert found(4) is None
-    rows, total = database.read_now(presets.versions, caller.workspace_id, "mail", 2, 0)
+    rows, total = database.read_now(presets.list_versions, caller.workspace_id, "mail", 2, 0)
     assert ([row.version for row in rows], total) == ([3, 2], 3)
     # When the first is chosen, then calls get it, and the next is still the fourth
     name = PresetName(caller.workspace_id, "mail")

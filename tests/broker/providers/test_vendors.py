@@ -29,8 +29,8 @@ def declared_quirks():
     """Every quirk that any adapter declares, by the package or module that declares it."""
     found = {}
     for each in pkgutil.walk_packages(workers.adapters.__path__, "workers.adapters."):
-        if each.name.endswith("quirks"):
-            quirk = importlib.import_module(each.name).Quirk
+        quirk = getattr(importlib.import_module(each.name), "Quirk", None)
+        if quirk is not None and quirk.__module__ == each.name:
             assert issubclass(quirk, StrEnum)
             found[each.name] = {str(member) for member in quirk}
     return found
@@ -48,9 +48,8 @@ def known_quirks(wire):
 
 
 def _together(quirks_module, adapter_module):
-    """workers.adapters.x.quirks goes with workers.adapters.x.adapter; x_quirks with x."""
-    stem = quirks_module.removesuffix("quirks").rstrip("._")
-    return adapter_module == stem or adapter_module.startswith(f"{stem}.")
+    """The modules of a wire share its package."""
+    return quirks_module.rpartition(".")[0] == adapter_module.rpartition(".")[0]
 
 
 def environment(vendor):

@@ -2,8 +2,7 @@ import pytest
 
 from broker import routing
 from broker.errors import InvalidRequestError
-from broker.routing import preferences
-from broker.routing.preferences import Variant
+from broker.routing.preferences import Variant, split_variant
 
 
 @pytest.mark.parametrize(
@@ -51,4 +50,4 @@ def test_a_body_without_usable_models_is_refused_by_field(body, param):
     ],
 )
 def test_a_suffix_that_routes_is_told_from_a_name(slug, base, variant):
-    assert preferences.split_variant(slug) == (base, variant)
+    assert split_variant(slug) == (base, variant)

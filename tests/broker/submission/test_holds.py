@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from broker import pricing
 from broker.billing.budgets import BudgetLimit, Scope
-from broker.billing.funds import FundsCheck, Need, Payer
+from broker.billing.funds import FundsCheck, HoldRequest, Payer
 from broker.billing.ledger import LedgerTotals
 from broker.completion import Usage
 from broker.errors import WaybillError
@@ -231,7 +231,7 @@ def test_what_is_charged_passes_a_purse_by_one_call_at_most(history, price, purs
 
 @pytest.mark.parametrize("kind", ["credit", "key", "budget"])
 def test_no_job_that_may_cost_something_is_taken_where_nothing_is_left(kind):
-    need = Need(1_000_000, 0)
+    need = HoldRequest(1_000_000, 0)
     refusal = purse_of(kind, 0, 0, 0).take(payer_of(kind), need)
     assert isinstance(refusal, WaybillError)
     assert refusal.metadata["reason"] == "weight_exceeds_budget"
@@ -240,7 +240,7 @@ def test_no_job_that_may_cost_something_is_taken_where_nothing_is_left(kind):
 
 @pytest.mark.parametrize("kind", ["credit", "key", "budget"])
 def test_a_job_that_probably_costs_nothing_holds_all_that_is_left(kind):
-    purse, need = purse_of(kind, 7, 0, 0), Need(1_000_000, 0)
+    purse, need = purse_of(kind, 7, 0, 0), HoldRequest(1_000_000, 0)
     assert purse.take(payer_of(kind), need) == 7
     assert isinstance(purse.take(payer_of(kind), need), WaybillError)
 
@@ -248,12 +248,12 @@ def test_a_job_that_probably_costs_nothing_holds_all_that_is_left(kind):
 @pytest.mark.parametrize("kind", ["credit", "key", "budget"])
 def test_free_jobs_are_taken_where_nothing_is_left(kind):
     purse = purse_of(kind, 0, 0, 0)
-    assert [purse.take(payer_of(kind), Need(0, 0)) for _ in range(3)] == [0, 0, 0]
+    assert [purse.take(payer_of(kind), HoldRequest(0, 0)) for _ in range(3)] == [0, 0, 0]
 
 
 def take(kind, most, charged, held, wanted):
     """Ask a purse with that much spent and held, as a submission does."""
-    need = Need(wanted.nanos[0], wanted.least[0], wanted.bound, wanted.likely)
+    need = HoldRequest(wanted.nanos[0], wanted.least[0], wanted.bound, wanted.likely)
     return purse_of(kind, most, charged, held).take(payer_of(kind), need)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import event, func, insert, select
 from broker import submission, usage
 from broker.lifecycle.retries import GiveUp
 from broker.storage.tables import UsageRollup
-from broker.usage import Activity, Condition, KeyUsage, Question, Reset, ends_at, starts_at
+from broker.usage import ActivityFilter, Condition, KeyUsage, Reset, UsageQuery, ends_at, starts_at
 from broker.usage.periods import DAY_MS, HOUR_MS
 from broker.usage.rollups import COUNTED
 from tests.factories import (
@@ -84,8 +84,8 @@ def test_sums_are_written_once_last_and_in_one_order(database, caller):
 
 
 def ask(database, *metrics, **more):
-    question = Question(metrics, start=0, end=NOW + 40 * DAY_MS, **more)
-    return [dict(row) for row in database.read_now(usage.query, question)]
+    question = UsageQuery(metrics, start=0, end=NOW + 40 * DAY_MS, **more)
+    return [dict(row) for row in database.read_now(usage.run_query, question)]
 
 
 def test_an_answer_counts_in_its_hour_day_and_month(database, caller):
@@ -154,7 +154,7 @@ def test_activity_shows_the_last_thirty_completed_days(database, caller):
     for days in (0, 1, 30, 31):
         answer(database, caller, now=NOW - days * DAY_MS)
     # Then neither today nor the 31st day is there
-    rows = database.read_now(usage.activity, Activity(NOW, [caller.workspace_id]))
+    rows = database.read_now(usage.list_activity, ActivityFilter(NOW, [caller.workspace_id]))
     today = NOW - NOW % DAY_MS
     assert [row.starts_at for row in rows] == [today - DAY_MS, today - 30 * DAY_MS]
     assert (rows[0].requests, rows[0].cost_nanos) == (1, 300)
@@ -164,9 +164,12 @@ def test_activity_of_one_key_is_not_anothers(database, caller):
     other = make_principal(database)
     answer(database, caller, now=NOW - DAY_MS)
     answer(database, other, now=NOW - DAY_MS)
-    wanted = Activity(NOW, None, key_hash=caller.api_key_id)
-    assert len(database.read_now(usage.activity, wanted)) == 1
-    assert len(database.read_now(usage.activity, Activity(NOW, None, by_workspace=True))) == 2
+    wanted = ActivityFilter(NOW, None, key_hash=caller.api_key_id)
+    assert len(database.read_now(usage.list_activity, wanted)) == 1
+    assert (
+        len(database.read_now(usage.list_activity, ActivityFilter(NOW, None, by_workspace=True)))
+        == 2
+    )
 
 
 def test_what_a_keys_own_accounts_were_charged_is_told_apart(database, caller):

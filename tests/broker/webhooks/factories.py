@@ -21,7 +21,7 @@ LEASE = 60_000
 
 def make_endpoint(database, workspace_id, *, url=URL, now=NOW, **wish):
     """Insert an endpoint; return its row."""
-    row, _ = webhooks.new_endpoint(EndpointOptions(url, **wish), workspace_id, SEAL, now)
+    row, _ = webhooks.build_endpoint(EndpointOptions(url, **wish), workspace_id, SEAL, now)
     [made] = run(database, webhooks.create_many, row)
     return made
 

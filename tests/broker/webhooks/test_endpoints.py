@@ -29,13 +29,15 @@ DAY = 24 * 3_600_000
 
 
 def change(database, caller, endpoint_id, **values):
-    wish = EndpointChange(caller.workspace_id, endpoint_id, NOW, webhooks.changes(values, SEAL))
+    wish = EndpointChange(
+        caller.workspace_id, endpoint_id, NOW, webhooks.endpoint_columns(values, SEAL)
+    )
     [row] = run(database, webhooks.update_many, wish)
     return row
 
 
 def test_an_endpoint_keeps_its_secret_sealed():
-    row, secret = webhooks.new_endpoint(
+    row, secret = webhooks.build_endpoint(
         EndpointOptions(URL, headers={"authorization": "Bearer x"}), "ws_1", SEAL, NOW
     )
     assert secret.startswith("whsec_")
@@ -49,7 +51,7 @@ def test_an_endpoint_keeps_its_secret_sealed():
 
 def test_a_v1a_endpoint_shows_its_public_key():
     wish = EndpointOptions(URL, signature=SignatureKind.V1A)
-    row, secret = webhooks.new_endpoint(wish, "ws_1", SEAL, NOW)
+    row, secret = webhooks.build_endpoint(wish, "ws_1", SEAL, NOW)
     assert secret.startswith("whsk_")
     assert row["public_key"].startswith("whpk_")
 
@@ -176,5 +178,5 @@ def test_a_test_event_passes_every_filter_but_not_a_closed_door(database, caller
 def test_what_cannot_be_is_refused_with_its_field(wrong):
     wish = EndpointOptions(**({"url": URL} | wrong))
     with pytest.raises(InvalidRequestError) as refusal:
-        webhooks.new_endpoint(wish, "ws_1", SEAL, NOW)
+        webhooks.build_endpoint(wish, "ws_1", SEAL, NOW)
     assert refusal.value.param in wrong

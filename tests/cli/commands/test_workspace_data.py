@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from broker.accounts import workspace
+from broker.accounts import find_workspace
 from broker.billing import ledger
 from broker.clock import now_ms
 from broker.lifecycle import retention
@@ -76,7 +76,7 @@ def test_nothing_is_forgotten_unless_it_is_meant(database, command, acme):
     caller, _, _ = acme
     result = command("workspaces", "forget", "acme", given="n\n")
     assert (result.exit_code, "Forget everything" in result.output) == (1, True)
-    assert database.read_now(workspace, caller.workspace_id).settings is None
+    assert database.read_now(find_workspace, caller.workspace_id).settings is None
     assert count(database, AuditEntry) == 0
 
 
@@ -86,7 +86,7 @@ def test_what_is_forgotten_is_gone_from_the_export_and_the_books_stay(
     caller, done, waiting = acme
     before = balance(database, caller.workspace_id)
     assert command("workspaces", "forget", "acme", "--yes").exit_code == 0
-    row = database.read_now(workspace, caller.workspace_id)
+    row = database.read_now(find_workspace, caller.workspace_id)
     wished = retention.settings_of(row)["forget_before"]
     assert abs(wished - now_ms()) < 60_000
     # As the running worker does it, a moment after the job's end

@@ -14,7 +14,7 @@ from broker.batches import BatchOptions, Inspector, Options, new_batch, reports
 from broker.batches.reading import GROUP_LINES
 from broker.clock import now_ms
 from broker.ids import new_id
-from broker.presets import Content, NewVersion, PresetName
+from broker.presets import NewVersion, PresetContent, PresetName
 from broker.providers.endpoint_stats import NO_SNAPSHOT, Circuit, EndpointStats, Snapshot
 from broker.rate_limits import Limiter, LimitKind, RateLimit
 from broker.requests.operations import Operation
@@ -356,7 +356,7 @@ async def test_lines_name_presets_as_chats_do(tools):
 def keep_preset(tools, batch_id, slug, config, system_prompt=None):
     row = row_of(tools, batch_id)
     name = PresetName(row.workspace_id, slug)
-    kept = NewVersion(name, row.api_key_id, Content(config, system_prompt), now_ms())
+    kept = NewVersion(name, row.api_key_id, PresetContent(config, system_prompt), now_ms())
     assert run(tools.database, presets.save_many, kept) == [None]
 
 

@@ -41,7 +41,7 @@ async def test_ended_jobs_are_counted_by_their_final_status(database, redis):
 
 async def test_more_entries_than_go_into_one_look_are_sealed_at_once(database, redis):
     caller = make_principal(database)
-    jobs = [submit(database, caller) for _ in range(ledger.SEAL_GROUP + 1)]
+    jobs = [submit(database, caller) for _ in range(ledger.CHAIN_GROUP + 1)]
     await dispatcher.chain_entries(SimpleNamespace(database=database, redis=redis))
     assert count(database, LedgerEntry) == len(jobs)
     with database.transaction() as connection:
