@@ -63,6 +63,16 @@ def ordinary(lane: str) -> str:
     return lane if lane in set(Lane) else Lane.BATCH.value
 
 
+def flow_of(workspace_id: str, batch_id: str | None, priority: int) -> str:
+    """Return the line a job waits in: those of one workspace, batch and priority, oldest first."""
+    return f"{workspace_id}/{batch_id or ''}/{priority}"
+
+
+def batch_of(line: str) -> str | None:
+    """Return the batch of the jobs in a flow, or None."""
+    return line.split("/")[1] or None
+
+
 def queue_name(provider: str, lane: Lane) -> str:
     return f"{provider}.{lane.value}"
 

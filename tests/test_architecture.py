@@ -108,3 +108,70 @@ def test_functions_are_small_enough_to_read():
 def test_functions_take_few_parameters():
     many = {name for name, node in functions() if parameters(node) > MAX_PARAMETERS}
     assert many == set(MANY_PARAMETERS)
+
+
+def writes_state(node):
+    """Return whether a call is `….values(state=…)` or `….values({"state": …})`."""
+    if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+        return False
+    if node.func.attr != "values":
+        return False
+    keys = [key for each in node.args for key in ast.walk(each) if isinstance(key, ast.Constant)]
+    return "state" in {keyword.arg for keyword in node.keywords} | {key.value for key in keys}
+
+
+def names_another_table(node):
+    """Return whether a call chain begins with an insert or updates a table other than jobs."""
+    starts = [
+        (getattr(each.func, "id", getattr(each.func, "attr", "")), ast.unparse(each.args[0]))
+        for each in ast.walk(node)
+        if isinstance(each, ast.Call) and each.args
+    ]
+    return any(
+        name == "insert" or (name == "update" and not re.search(r"\b(_?jobs|Job)\b", table))
+        for name, table in starts
+    )
+
+
+JOB_UPDATE_TEXT = re.compile(r"\bupdate\s+jobs\s+set\b", re.IGNORECASE)
+
+
+def changes_of_job_states(tree):
+    """Yield the lines at which a module may change the state of jobs without their guards."""
+    for node in ast.walk(tree):
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        is_update = writes_state(node) and not names_another_table(node.func)
+        if is_update or (is_text and JOB_UPDATE_TEXT.search(node.value)):
+            yield node.lineno
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "update(_jobs).where(a == b).values(state='queued', error=None)",
+        "update(table(Job)).values({'state': bindparam('state')} | other)",
+        "connection.execute(text('UPDATE jobs SET x = 1'))",
+        "_BEGUN.where(a == b).values(state='queued')",
+    ],
+)
+def test_a_change_of_a_job_state_is_found(code):
+    assert list(changes_of_job_states(ast.parse(code))) == [1]
+
+
+@pytest.mark.parametrize(
+    "code", ["update(_batches).values(state='ended')", "update(_jobs).values(kept='result')"]
+)
+def test_another_update_is_no_change_of_a_job_state(code):
+    assert list(changes_of_job_states(ast.parse(code))) == []
+
+
+def test_job_states_change_by_guarded_transitions_only():
+    found = {name_of(p) for p in sources() if [*changes_of_job_states(ast.parse(p.read_text()))]}
+    assert found == {"broker/lifecycle/transitions.py"}
+    # And no other package builds such a transition
+    importers = {
+        name_of(path)
+        for path in sources()
+        if "lifecycle.transitions" in path.read_text() and path.parent.name != "lifecycle"
+    }
+    assert importers == set()

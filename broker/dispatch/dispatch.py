@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, bindparam, func, or_, select, update
+from sqlalchemy import Connection, bindparam, func, or_, select
 
 from broker.dispatch.due import DUE, DUE_GROUP, HEADS, NEXT_IN_LINE, DueJob, Head, waiting_providers
-from broker.dispatch.fair_queue import FairTurns, Flow, batch_of
+from broker.dispatch.fair_queue import FairTurns, Flow
 from broker.dispatch.queue_depth import Feeding
-from broker.jobs.states import WAITING, JobState
-from broker.queues import NATIVE_LANE, REDISPATCH_MS, Lane, Ready
+from broker.jobs.states import JobState
+from broker.lifecycle import mark_published
+from broker.queues import NATIVE_LANE, REDISPATCH_MS, Lane, Ready, batch_of
 from broker.storage.tables import Batch, Job, Workspace, table
 
 MOST_LINES = 1_000  # looked at in one turn; the next turn begins where this one ended
@@ -45,12 +46,6 @@ _RUNNING_LINES = (
         _jobs.c.lane != NATIVE_LANE,  # there the provider paces them, for hours
     )
     .group_by(_jobs.c.batch_id)
-)
-_DISPATCHED = (
-    update(_jobs)
-    # no IN here: SQLAlchemy cannot run it for many rows at once
-    .where(_jobs.c.id == bindparam("of_job"), or_(*[_jobs.c.state == state for state in WAITING]))
-    .values(state=JobState.QUEUED.value, dispatch_at=bindparam("again_at"))
 )
 
 
@@ -85,8 +80,7 @@ def _dispatch(connection: Connection, look: Due) -> list[Ready]:
     lanes = [{"lane": lane.value, "now": look.now} for lane in Lane]
     chosen: list[DueJob] = [row for lane in lanes for row in connection.execute(DUE, lane)]
     chosen += _feed(connection, look)
-    if chosen:
-        connection.execute(_DISPATCHED, [_again(row, look.now) for row in chosen])
+    mark_published(connection, {row.id: _again_at(row, look.now) for row in chosen})
     return [Ready(row.id, row.provider, row.lane) for row in chosen]
 
 
@@ -200,10 +194,10 @@ class _Source:
         return self._read.pop() if self._read else None
 
 
-def _again(row: DueJob, now: int) -> dict[str, Any]:
-    """Say when a job is looked at again that nobody claims.
+def _again_at(row: DueJob, now: int) -> int:
+    """Return when a job is published again unless it has been claimed by then.
 
-    One that is in no line after as long as it has waited, 15 s at least.
+    A job in no flow is published again after as long as it has waited, 15 s at least.
     """
     patience = FED_PATIENCE_MS if row.line else max(REDISPATCH_MS, now - row.available_at)
-    return {"of_job": row.id, "again_at": min(now + patience, max(row.deadline_at, now + 1))}
+    return min(now + patience, max(row.deadline_at, now + 1))

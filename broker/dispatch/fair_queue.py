@@ -13,15 +13,6 @@ Item = TypeVar("Item")
 Item_co = TypeVar("Item_co", covariant=True)
 
 
-def flow_of(workspace_id: str, batch_id: str | None, priority: int) -> str:
-    """Return the line a job waits in: those of one workspace, batch and priority, oldest first."""
-    return f"{workspace_id}/{batch_id or ''}/{priority}"
-
-
-def batch_of(line: str) -> str | None:
-    return line.split("/")[1] or None
-
-
 class Source(Protocol[Item_co]):
     """A line's jobs, in order."""
 

@@ -7,6 +7,7 @@ scheduled ──► queued ──► running ──► completed
     │           │              └───► needs_review   (sent, then silence; policy `hold`)
     │           │                                   (running → scheduled: out of a provider's batch)
     └───────────┴──► cancelled | expired | failed   needs_review ──► queued | failed | cancelled
+    └───────────┴──► completed                      (coalesced: with the answer of its primary)
 """
 
 from enum import StrEnum
@@ -25,10 +26,22 @@ class JobState(StrEnum):
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.SCHEDULED: frozenset(
-        {JobState.QUEUED, JobState.CANCELLED, JobState.EXPIRED, JobState.FAILED}
+        {
+            JobState.QUEUED,
+            JobState.COMPLETED,
+            JobState.CANCELLED,
+            JobState.EXPIRED,
+            JobState.FAILED,
+        }
     ),
     JobState.QUEUED: frozenset(
-        {JobState.RUNNING, JobState.CANCELLED, JobState.EXPIRED, JobState.FAILED}
+        {
+            JobState.RUNNING,
+            JobState.COMPLETED,
+            JobState.CANCELLED,
+            JobState.EXPIRED,
+            JobState.FAILED,
+        }
     ),
     JobState.RUNNING: frozenset(
         {

@@ -1,12 +1,13 @@
-"""The only writer of a job's state after its submission.
+"""The only package that changes a job's state after its submission.
 
-Claim, defer, record, rescue, cancel, expire, reopen: each is one guarded statement. It names the
-states it may start from, and a running job's also the attempt number, so that a worker thought dead
-cannot finish another's attempt. Rows that do not match were moved by somebody else: their caller
-learns it and stops quietly.
+Every update is guarded (`transitions`): it names the states that it may start from, and that of a
+running job also the attempt number, so that a worker thought dead cannot finish another's attempt.
+A function first locks the jobs that its caller names. Jobs that another process has moved
+meanwhile are left out of the update, and the function's result says so. The update must then match
+every job that is left, or the transaction is undone.
 """
 
-from broker.lifecycle.claims import Claim, ClaimedJob, claim_many
+from broker.lifecycle.claims import Claim, ClaimedJob, claim_many, claim_waiting, mark_published
 from broker.lifecycle.deferrals import Deferral, defer_many
 from broker.lifecycle.endings import Cancellation, Reopening, cancel_many, expire_many, reopen_many
 from broker.lifecycle.ends import error_json
@@ -29,12 +30,14 @@ __all__ = [
     "Rescue",
     "cancel_many",
     "claim_many",
+    "claim_waiting",
     "decide",
     "defer_many",
     "error_json",
     "expire_many",
     "extend_many",
     "is_dearer",
+    "mark_published",
     "record_many",
     "renew_many",
     "reopen_many",

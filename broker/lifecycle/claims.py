@@ -1,15 +1,16 @@
 """queued → running: take jobs under a lease, opening an attempt for each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Connection, bindparam, case, insert, select, update
+from sqlalchemy import Connection, bindparam, case, insert, select
 
 from broker import routing
 from broker.jobs.states import JobState
 from broker.lifecycle.retries import OnUnknown
+from broker.lifecycle.transitions import UNCLAIMED, apply, of_job, transition
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import Operation
 from broker.routing import Plan
@@ -94,15 +95,13 @@ class Body(Protocol):
 
 def _claim_statement() -> Any:
     return (
-        update(_jobs)
+        transition(JobState.RUNNING, JobState.QUEUED)
         .where(
             _jobs.c.id.in_(_IDS),
-            _jobs.c.state == JobState.QUEUED.value,
             _jobs.c.available_at <= bindparam("now"),
             _jobs.c.deadline_at > bindparam("now"),
         )
         .values(
-            state=JobState.RUNNING.value,
             attempt=_jobs.c.attempt + 1,
             attempts_used=_jobs.c.attempts_used + 1,
             tries_here=_jobs.c.tries_here + 1,
@@ -117,8 +116,23 @@ def _claim_statement() -> Any:
 
 
 _CLAIM = _claim_statement()
+_PUBLISH = of_job(transition(JobState.QUEUED, *UNCLAIMED)).values(dispatch_at=bindparam("again_at"))
+_QUEUE_SCHEDULED = transition(JobState.QUEUED, JobState.SCHEDULED).where(_jobs.c.id.in_(_IDS))
 _BODIES = select(*columns(Body, _payloads)).where(_payloads.c.job_id.in_(_IDS))
 _INSERT_ATTEMPTS = insert(_attempts)
+
+
+def mark_published(connection: Connection, again_at: Mapping[str, int]) -> None:
+    """Queue waiting jobs, which the caller has locked and is about to publish.
+
+    `again_at` is by job id: when the dispatcher publishes the job again unless it has been claimed
+    by then (Unix milliseconds).
+    """
+    apply(
+        connection,
+        _PUBLISH,
+        [{"of_job": job_id, "again_at": at} for job_id, at in again_at.items()],
+    )
 
 
 def claim_many(connection: Connection, claims: Sequence[Claim]) -> Sequence[ClaimedJob | None]:
@@ -151,6 +165,12 @@ def claim_many(connection: Connection, claims: Sequence[Claim]) -> Sequence[Clai
     )
     # a doubled id in one group is answered once: popping leaves the second with None
     return [claimed.pop(claim.job_id, None) for claim in claims]
+
+
+def claim_waiting(connection: Connection, claims: Sequence[Claim]) -> list[ClaimedJob]:
+    """Claim those of these jobs that wait, also the scheduled ones; all claims have one owner."""
+    connection.execute(_QUEUE_SCHEDULED, {"ids": [claim.job_id for claim in claims]})
+    return [job for job in claim_many(connection, claims) if job is not None]
 
 
 def claimed_job(row: JobToRun, body: Body, *, queued_ms: int = 0) -> ClaimedJob:

@@ -15,6 +15,7 @@ from broker.errors import InvalidRequestError
 from broker.ids import generation_id
 from broker.jobs.states import WAITING, JobState
 from broker.lifecycle.ends import Ended, EndingJob
+from broker.lifecycle.transitions import UNCLAIMED, apply, change, of_job, transition
 from broker.requests.operations import Operation
 from broker.storage.tables import CoalescedJob, Generation, Job, JobPayload, columns, table
 from broker.usage import Consumer, Consumption
@@ -126,29 +127,19 @@ _FOLLOWERS = (
     .order_by(_jobs.c.id)
     .with_for_update(of=_jobs)
 )
-_COMPLETE = (
-    update(_jobs)
-    .where(_jobs.c.id == bindparam("of_job"))
-    .values(state=JobState.COMPLETED.value, ended_at=bindparam("now"), started_at=bindparam("now"))
+_COMPLETE = of_job(transition(JobState.COMPLETED, *UNCLAIMED)).values(
+    ended_at=bindparam("now"), started_at=bindparam("now")
 )
 _STORE = (
     update(_payloads)
     .where(_payloads.c.job_id == bindparam("of_job"))
     .values(response=bindparam("response"))
 )
-_LEAD = (
-    update(_jobs)
-    .where(_jobs.c.id == bindparam("of_job"))
-    .values(
-        lane=bindparam("in_lane"), dispatch_at=bindparam("now"), coalesced_with=bindparam("leader")
-    )
+_LEAD = of_job(change(*UNCLAIMED)).values(
+    lane=bindparam("in_lane"), dispatch_at=bindparam("now"), coalesced_with=bindparam("leader")
 )
 _LEAD_ON = update(_members).where(_members.c.job_id == bindparam("of_job")).values(leads=True)
-_FOLLOW = (
-    update(_jobs)
-    .where(_jobs.c.id == bindparam("of_job"))
-    .values(coalesced_with=bindparam("leader"))
-)
+_FOLLOW = of_job(change(*UNCLAIMED)).values(coalesced_with=bindparam("leader"))
 
 
 def carry(connection: Connection, ended: Sequence[Ended]) -> list[Ended]:
@@ -180,7 +171,7 @@ def _answer(connection: Connection, leader: Ended, followers: Sequence[Follower]
     leader_id, now = leader.job.id, leader.now
     response, generation = _answered(connection, leader_id)
     ids = [row.id for row in followers]
-    connection.execute(_COMPLETE, [{"of_job": id_, "now": now} for id_ in ids])
+    apply(connection, _COMPLETE, [{"of_job": id_, "now": now} for id_ in ids])
     connection.execute(
         _STORE,
         [{"of_job": id_, "response": _as_own(response, id_, leader_id)} for id_ in ids],
@@ -225,9 +216,10 @@ def _free(generation: Json, job_id: str, now: int) -> dict[str, Any]:
 def _lead_on(connection: Connection, followers: Sequence[Follower], now: int) -> None:
     """Queue the oldest follower in its own lane; the others wait for that one now."""
     first, *others = followers
-    connection.execute(
-        _LEAD, [{"of_job": first.id, "in_lane": first.lane, "now": now, "leader": first.id}]
+    apply(
+        connection,
+        _LEAD,
+        [{"of_job": first.id, "in_lane": first.lane, "now": now, "leader": first.id}],
     )
     connection.execute(_LEAD_ON, [{"of_job": first.id}])
-    if others:
-        connection.execute(_FOLLOW, [{"of_job": other.id, "leader": first.id} for other in others])
+    apply(connection, _FOLLOW, [{"of_job": other.id, "leader": first.id} for other in others])

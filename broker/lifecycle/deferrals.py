@@ -8,18 +8,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import orjson
-from sqlalchemy import Connection, bindparam, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select
 
 from broker import routing
 from broker.billing import ledger
 from broker.billing.funds import FundsCheck, HoldRequest, Payer
 from broker.billing.ledger import HeldJob
 from broker.completion import AttemptOutcome, ErrorType
-from broker.dispatch.fair_queue import flow_of
 from broker.jobs.states import JobState
+from broker.lifecycle.transitions import apply, change, of_attempt, transition
 from broker.providers.endpoint_stats import EndpointKey
 from broker.providers.pacing import Busy
-from broker.queues import REDISPATCH_MS, Ready, ordinary
+from broker.queues import REDISPATCH_MS, Ready, flow_of, ordinary
 from broker.routing.waiting import Congestion, StepChoice, best_step
 from broker.storage.tables import Attempt, Job, JobPayload, Workspace, columns, table
 
@@ -92,21 +92,16 @@ _FAILED = (
     )
     .distinct()
 )
-_DEFER = (
-    update(_jobs)
-    .where(_jobs.c.id == bindparam("of_job"))
-    .values(
-        {
-            name: bindparam(name)
-            for name in (
-                *("provider", "position", "available_at", "dispatch_at", "line", "hold_nanos"),
-                *("waiting_for", "waiting_since"),
-                *("attempt", "attempts_used", "tries_here", "started_at"),
-            )
-        }
-        | {"state": JobState.QUEUED.value, "lease_owner": None, "lease_expires_at": None}
+_WAIT: dict[str, Any] = {
+    name: bindparam(name)
+    for name in (
+        *("provider", "position", "available_at", "dispatch_at", "line", "hold_nanos"),
+        *("waiting_for", "waiting_since"),
+        *("attempt", "attempts_used", "tries_here", "started_at"),
     )
-)
+} | {"lease_owner": None, "lease_expires_at": None}
+_DEFER = of_attempt(change(JobState.QUEUED)).values(_WAIT)
+_UNCLAIM = of_attempt(transition(JobState.QUEUED, JobState.RUNNING)).values(_WAIT)
 _TAKE_BACK = delete(_attempts).where(
     _attempts.c.job_id == bindparam("of_job"), _attempts.c.number == bindparam("of_number")
 )
@@ -144,8 +139,10 @@ def _write(connection: Connection, moves: Sequence["_Move"]) -> None:
     if not moves:
         return
     ledger.append(connection, [move.extension() for move in moves if move.more])
-    connection.execute(_DEFER, [move.columns() for move in moves])
     claimed = [move for move in moves if move.wish.attempt is not None]
+    apply(connection, _UNCLAIM, [move.columns() for move in claimed])
+    waiting = [move for move in moves if move.wish.attempt is None]
+    apply(connection, _DEFER, [move.columns() for move in waiting])
     if claimed:
         back = [{"of_job": move.row.id, "of_number": move.wish.attempt} for move in claimed]
         connection.execute(_TAKE_BACK, back)
@@ -173,6 +170,7 @@ class _Move:
         attempt = row.attempt - claimed
         return {
             "of_job": row.id,
+            "of_attempt": row.attempt,
             "provider": self.provider,
             "position": place.position,
             "available_at": at,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import orjson
-from sqlalchemy import Connection, bindparam, select, text, update
+from sqlalchemy import Connection, bindparam, select, text
 
 from broker.billing import ledger
 from broker.completion import ErrorType
@@ -13,7 +13,8 @@ from broker.errors import ConflictError, NotFoundError
 from broker.jobs.states import TERMINAL, JobState, sources
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.ends import Ended, EndingJob
-from broker.lifecycle.records import END_JOB, job_end
+from broker.lifecycle.records import END_VALUES, end_values
+from broker.lifecycle.transitions import apply, change, of_attempt, of_job, transition
 from broker.queues import REDISPATCH_MS, Ready, ordinary
 from broker.storage.tables import Job, columns, table
 
@@ -26,6 +27,7 @@ class OpenJob(EndingJob, Protocol):
     """A row of `jobs` that may end without an attempt's end."""
 
     state: str
+    attempt: int
     waiting_for: str | None
 
 
@@ -42,6 +44,13 @@ _OVERDUE = (
     .limit(EXPIRE_GROUP)
     .with_for_update(skip_locked=True)
 )
+
+
+_REQUEST_CANCELLATION = of_attempt(change(JobState.RUNNING)).values(cancel_requested=True)
+_END_UNCLAIMED = {
+    state: of_job(transition(state, *(set(sources(state)) - {JobState.RUNNING}))).values(END_VALUES)
+    for state in (JobState.CANCELLED, JobState.EXPIRED)
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +80,12 @@ def cancel_many(
     rows = {key: row for row in found if (key := (row.id, row.workspace_id)) in asked}
     results = [_cancellation(rows.get((wish.job_id, wish.workspace_id)), wish) for wish in wishes]
     _end_unclaimed(connection, rows.values(), JobState.CANCELLED, now)
-    running = [row.id for row in rows.values() if row.state == JobState.RUNNING.value]
-    if running:
-        connection.execute(
-            update(_jobs).where(_jobs.c.id.in_(running)).values(cancel_requested=True)
-        )
+    running = [row for row in rows.values() if row.state == JobState.RUNNING.value]
+    apply(
+        connection,
+        _REQUEST_CANCELLATION,
+        [{"of_job": row.id, "of_attempt": row.attempt} for row in running],
+    )
     return results
 
 
@@ -123,8 +133,8 @@ def _end_unclaimed(
     may_end = {source.value for source in sources(state)} - {JobState.RUNNING.value}
     ending = [row for row in rows if row.state in may_end]
     if ending:
-        ends = [job_end(row.id, state, now, error(row)) for row in ending]
-        connection.execute(END_JOB, ends)
+        ends = [end_values(row.id, state, now, error(row)) for row in ending]
+        apply(connection, _END_UNCLAIMED[state], ends)
         ledger.append(connection, [ledger.release(row, now=now) for row in ending])
         announce(connection, [Ended(row, state, now) for row in ending])
     return len(ending)
@@ -140,18 +150,13 @@ class ReviewedJob(Protocol):
     lane: str
 
 
-_REOPEN = (
-    update(_jobs)
-    .where(_jobs.c.id == bindparam("of_job"), _jobs.c.state == JobState.NEEDS_REVIEW.value)
-    .values(
-        state=JobState.QUEUED.value,
-        lane=bindparam("in_lane"),
-        error=None,
-        attempts_used=0,
-        tries_here=0,
-        available_at=bindparam("now"),
-        dispatch_at=bindparam("again_at"),
-    )
+_REOPEN = of_job(transition(JobState.QUEUED, JobState.NEEDS_REVIEW)).values(
+    lane=bindparam("in_lane"),
+    error=None,
+    attempts_used=0,
+    tries_here=0,
+    available_at=bindparam("now"),
+    dispatch_at=bindparam("again_at"),
 )
 
 
@@ -186,8 +191,7 @@ def reopen_many(connection: Connection, wishes: Sequence[Reopening]) -> Sequence
         for wish, result in zip(wishes, results, strict=True)
         if isinstance(result, Ready)
     ]
-    if reopened:
-        connection.execute(_REOPEN, reopened)
+    apply(connection, _REOPEN, reopened)
     return results
 
 

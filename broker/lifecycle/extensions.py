@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select
 
 from broker.billing import ledger
 from broker.billing.funds import FundsCheck, HoldRequest, Payer
@@ -14,6 +14,7 @@ from broker.jobs.states import JobState
 from broker.lifecycle.claims import ClaimedJob
 from broker.lifecycle.records import decide
 from broker.lifecycle.retries import Decision, Retry
+from broker.lifecycle.transitions import apply, change, of_attempt
 from broker.routing import Plan
 from broker.storage.tables import Job, Workspace, columns, table
 
@@ -37,9 +38,7 @@ _RUNNING = (
     .order_by(_jobs.c.id)
     .with_for_update(of=_jobs)
 )
-_HOLD_MORE = (
-    update(_jobs).where(_jobs.c.id == bindparam("of_job")).values(hold_nanos=bindparam("hold"))
-)
+_HOLD_MORE = of_attempt(change(JobState.RUNNING)).values(hold_nanos=bindparam("hold"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +80,11 @@ def extend_many(connection: Connection, wishes: Sequence[Extension]) -> Sequence
         place, more = _affordable(wish, row, purse)
         if more:
             entries.append(ledger.extend(row, attempt=row.attempt, nanos=more, now=wish.now))
-            holds.append({"of_job": row.id, "hold": row.hold_nanos + more})
+            of_attempt_ = {"of_job": row.id, "of_attempt": row.attempt}
+            holds.append(of_attempt_ | {"hold": row.hold_nanos + more})
         decisions.append(_otherwise(wish) if place is None else _moved(wish.decision, place))
     ledger.append(connection, entries)
-    if holds:
-        connection.execute(_HOLD_MORE, holds)
+    apply(connection, _HOLD_MORE, holds)
     return decisions
 
 

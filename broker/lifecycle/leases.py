@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from sqlalchemy import Connection, bindparam, select, update
+from sqlalchemy import Connection, bindparam, select
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
 from broker.jobs.states import JobState
 from broker.lifecycle.claims import Body, JobToRun, claimed_job
 from broker.lifecycle.records import Failed, decide, record_many
 from broker.lifecycle.retries import Retry
+from broker.lifecycle.transitions import apply, change, of_attempt
 from broker.queues import Lane, Ready, ordinary
 from broker.storage.tables import Job, JobPayload, columns, table
 
@@ -43,9 +44,8 @@ _HELD = (
     .with_for_update()
 )
 _PUBLISHED = (
-    update(_jobs)
+    change(JobState.QUEUED)
     .where(
-        _jobs.c.state == JobState.QUEUED.value,
         _jobs.c.lane.in_([lane.value for lane in Lane]),
         _jobs.c.dispatch_at > bindparam("now"),
         _jobs.c.available_at <= bindparam("now"),
@@ -53,8 +53,8 @@ _PUBLISHED = (
     .values(dispatch_at=_jobs.c.available_at)
 )
 _RENEW = (
-    update(_jobs)
-    .where(_jobs.c.id.in_(bindparam("ids", expanding=True)))
+    of_attempt(change(JobState.RUNNING))
+    .where(_jobs.c.lease_owner == bindparam("owner"))
     .values(lease_expires_at=bindparam("expires"))
 )
 
@@ -86,8 +86,9 @@ def _renew(connection: Connection, beat: Heartbeat) -> Renewal:
         _HELD, {"ids": sorted(beat.attempts), "owner": beat.owner}
     )
     held = {row.id: row for row in found if beat.attempts[row.id] == row.attempt}
-    if held:
-        connection.execute(_RENEW, {"ids": sorted(held), "expires": beat.expires_at})
+    lease = {"owner": beat.owner, "expires": beat.expires_at}
+    renewed = [{"of_job": row.id, "of_attempt": row.attempt} | lease for row in held.values()]
+    apply(connection, _RENEW, renewed)
     return Renewal(
         called_off=[row.id for row in held.values() if row.cancel_requested],
         lost=[job_id for job_id in beat.attempts if job_id not in held],

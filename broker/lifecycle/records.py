@@ -1,6 +1,7 @@
 """running → completed | failed | queued again | …: how an attempt ended and what follows."""
 
 import random
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
@@ -9,12 +10,13 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from broker.billing import ledger
 from broker.completion import AttemptOutcome, Failure, Timings
-from broker.jobs.states import TERMINAL, JobState
+from broker.jobs.states import INACTIVE, TERMINAL, JobState
 from broker.lifecycle import retries
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.claims import ClaimedJob
 from broker.lifecycle.ends import Ended, EndingJob, error_json, storable, stored
 from broker.lifecycle.retries import Decision, GiveUp, Retry
+from broker.lifecycle.transitions import UNCLAIMED, apply, of_attempt, transition
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, ordinary
 from broker.storage import files
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table
@@ -115,24 +117,17 @@ _END_ATTEMPT = (
     )
 )
 _INSERT_GENERATIONS = insert(_generations)
-END_JOB = (
-    update(_jobs)
-    .where(_jobs.c.id == bindparam("of_job"))
-    .values(
-        state=bindparam("state"),
-        error=bindparam("error"),
-        ended_at=bindparam("ended_at"),
-        **_NO_LEASE,
-    )
-)
-_REQUEUE_JOB = (
-    update(_jobs)
-    .where(_jobs.c.id == bindparam("of_job"))
-    .values(
+END_VALUES = {"error": bindparam("error"), "ended_at": bindparam("ended_at")} | _NO_LEASE
+"""The columns that every end of a job sets, see `end_values`."""
+
+_END_JOB = {
+    state: of_attempt(transition(state, JobState.RUNNING)).values(END_VALUES) for state in INACTIVE
+}
+_REQUEUE_JOB = {
+    state: of_attempt(transition(state, JobState.RUNNING)).values(
         {
             name: bindparam(name)
             for name in (
-                "state",
                 "provider",
                 "lane",
                 "position",
@@ -145,7 +140,8 @@ _REQUEUE_JOB = (
         | _NO_LEASE
         | _NO_WAIT
     )
-)
+    for state in UNCLAIMED
+}
 _STORE_ANSWER = (
     update(_payloads)
     .where(_payloads.c.job_id == bindparam("of_job"))
@@ -243,9 +239,7 @@ def _record_finished(
 ) -> None:
     if not endings:
         return
-    connection.execute(
-        END_JOB, [job_end(end.job.id, JobState.COMPLETED, end.now) for end in endings]
-    )
+    _end_jobs(connection, [(end, JobState.COMPLETED, None) for end in endings])
     connection.execute(_INSERT_GENERATIONS, [stored(end.generation) for end in endings])
     connection.execute(
         _STORE_ANSWER,
@@ -262,18 +256,15 @@ def _record_finished(
 def _record_failed(
     connection: Connection, endings: Sequence[Failed], rows: Mapping[str, RunningJob]
 ) -> None:
-    requeues = [_requeue(end, end.decision) for end in endings if isinstance(end.decision, Retry)]
-    if requeues:
-        connection.execute(_REQUEUE_JOB, requeues)
+    retried = [(end, end.decision) for end in endings if isinstance(end.decision, Retry)]
+    for state, statement in _REQUEUE_JOB.items():
+        here = [(end, retry) for end, retry in retried if _waits_as(end.job.lane) is state]
+        apply(connection, statement, [_requeue(end, retry) for end, retry in here])
     stopped = [(end, end.decision.state) for end in endings if isinstance(end.decision, GiveUp)]
     if not stopped:
         return
-    connection.execute(
-        END_JOB,
-        [
-            job_end(end.job.id, state, end.now, error_json(end.job, end.failure))
-            for end, state in stopped
-        ],
+    _end_jobs(
+        connection, [(end, state, error_json(end.job, end.failure)) for end, state in stopped]
     )
     logs = [
         {"of_job": end.job.id, "response": None, "events": end.events}
@@ -304,7 +295,7 @@ def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:
     tries = job.tries_here - free if retry.position == job.position else 0
     return {
         "of_job": job.id,
-        "state": _waits_as(job.lane).value,
+        "of_attempt": job.attempt,
         "provider": job.plan[retry.position].provider,
         "lane": ordinary(job.lane),
         "position": retry.position,
@@ -335,6 +326,17 @@ def _dispatch_at(end: Failed, available: int) -> int:
     return end.job.created_at  # at its next look, in the job's old place among the waiting
 
 
-def job_end(job_id: str, state: JobState, now: int, error: str | None = None) -> dict[str, Any]:
+def _end_jobs(connection: Connection, ends: Sequence[tuple[Ending, JobState, str | None]]) -> None:
+    """End running jobs: each with its state and its error (JSON)."""
+    by_state: dict[JobState, list[dict[str, Any]]] = defaultdict(list)
+    for end, state, error in ends:
+        values = end_values(end.job.id, state, end.now, error)
+        by_state[state].append(values | {"of_attempt": end.job.attempt})
+    for state, rows in by_state.items():
+        apply(connection, _END_JOB[state], rows)
+
+
+def end_values(job_id: str, state: JobState, now: int, error: str | None) -> dict[str, Any]:
+    """Return the parameters of an update that ends a job; `error` is JSON."""
     ended = now if state in TERMINAL else None
-    return {"of_job": job_id, "state": state.value, "error": error, "ended_at": ended}
+    return {"of_job": job_id, "error": error, "ended_at": ended}

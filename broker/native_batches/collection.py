@@ -5,12 +5,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select
 
 from broker import routing
 from broker.ids import new_id
-from broker.jobs.states import WAITING, JobState
-from broker.lifecycle import Claim, ClaimedJob, claim_many
+from broker.jobs.states import WAITING
+from broker.lifecycle import Claim, ClaimedJob, claim_waiting
 from broker.native_batches.steps import NativeBatchState
 from broker.queues import NATIVE_LANE
 from broker.storage.tables import Job, JobPayload, NativeBatch, NativeLine, table
@@ -49,11 +49,6 @@ _WAITING = (
     .limit(LOOK_GROUP)
 )
 _PLANS = select(_payloads.c.job_id, _payloads.c.plan).where(_payloads.c.job_id.in_(_IDS))
-_WAKE = (
-    update(_jobs)
-    .where(_jobs.c.id.in_(_IDS), _jobs.c.state == JobState.SCHEDULED.value)
-    .values(state=JobState.QUEUED.value)
-)
 _INSERT_BATCH = insert(_batches)
 _INSERT_LINES = insert(_lines)
 
@@ -127,9 +122,8 @@ def _make(connection: Connection, rows: Sequence[Any], look: Collect) -> str | N
     """Claim the jobs for a new batch; None where another process was faster with all of them."""
     batch_id = new_id("nb_")
     ids = [row.id for row in rows]
-    connection.execute(_WAKE, {"ids": ids})
     claims = [Claim(id_, batch_id, look.now, FOREVER_MS) for id_ in ids]
-    jobs = [job for job in claim_many(connection, claims) if job is not None]
+    jobs = claim_waiting(connection, claims)
     if not jobs:
         return None
     connection.execute(_INSERT_BATCH, _row(batch_id, jobs, look))

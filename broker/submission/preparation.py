@@ -13,7 +13,6 @@ from broker.accounts import Principal, Scope, access
 from broker.billing.funds import Payer
 from broker.clock import now_ms
 from broker.completion import Json
-from broker.dispatch.fair_queue import flow_of
 from broker.errors import InvalidRequestError, WaybillError
 from broker.ids import new_job_id
 from broker.jobs.privacy import store_of
@@ -21,7 +20,7 @@ from broker.jobs.states import JobState
 from broker.lifecycle import coalescing
 from broker.money import usd
 from broker.providers.endpoints import Endpoint
-from broker.queues import REDISPATCH_MS, Lane
+from broker.queues import REDISPATCH_MS, Lane, flow_of
 from broker.requests.operations import STREAMED
 from broker.routing import (
     ORDINARY,

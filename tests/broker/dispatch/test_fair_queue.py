@@ -5,7 +5,8 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.dispatch.fair_queue import FairTurns, Flow, batch_of, flow_of
+from broker.dispatch.fair_queue import FairTurns, Flow
+from broker.queues import batch_of, flow_of
 
 
 class Backlog:

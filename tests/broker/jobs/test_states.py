@@ -4,8 +4,8 @@ from broker.jobs.states import INACTIVE, TERMINAL, TRANSITIONS, JobState, source
 
 S = JobState
 ALLOWED = {
-    S.SCHEDULED: {S.QUEUED, S.CANCELLED, S.EXPIRED, S.FAILED},
-    S.QUEUED: {S.RUNNING, S.CANCELLED, S.EXPIRED, S.FAILED},
+    S.SCHEDULED: {S.QUEUED, S.COMPLETED, S.CANCELLED, S.EXPIRED, S.FAILED},
+    S.QUEUED: {S.RUNNING, S.COMPLETED, S.CANCELLED, S.EXPIRED, S.FAILED},
     S.RUNNING: set(S) - {S.RUNNING},
     S.NEEDS_REVIEW: {S.QUEUED, S.FAILED, S.CANCELLED},
 }
@@ -28,8 +28,8 @@ def test_sources_are_the_ways_in():
     }
 
 
-def test_only_a_running_job_completes():
-    assert sources(S.COMPLETED) == (S.RUNNING,)
+def test_a_running_job_completes_and_a_waiting_one_that_shares_its_answer():
+    assert sources(S.COMPLETED) == (S.SCHEDULED, S.QUEUED, S.RUNNING)
 
 
 def test_every_state_leads_to_an_end():
