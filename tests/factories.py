@@ -74,6 +74,12 @@ def run(database, function, *items):
         return list(function(connection, items))
 
 
+def write(database, function, *arguments):
+    """Run a storage function in a transaction; return its result."""
+    with database.transaction() as connection:
+        return function(connection, *arguments)
+
+
 def submit(database, principal, **options):
     """Submit one job and return its id."""
     [submitted] = run(database, submission.submit_many, make_new_job(principal, **options))

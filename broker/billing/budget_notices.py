@@ -1,6 +1,6 @@
-"""Tells a workspace when a budget, or a key's own limit, is half spent, nearly spent, spent.
+"""Announce to a workspace that a budget, or the limit of a key, reached a threshold.
 
-Once per period each.
+Each threshold is announced once in a period.
 """
 
 from collections.abc import Sequence
@@ -21,25 +21,21 @@ THRESHOLDS = (50, 80, 100)  # per cent
 _notices = table(BudgetNotice)
 
 
-def notify_many(connection: Connection, nows: Sequence[int]) -> Sequence[int]:
-    """Announce the thresholds that spending has reached since; return how many.
+def announce_thresholds(connection: Connection, now: int) -> int:
+    """Announce the thresholds that spending has newly reached; return their number.
 
-    The leader looks every few seconds, so that nobody who settles has to. Where spending leaps over
-    several thresholds at once, only the highest is told.
+    The leader calls this every few seconds, so that settlements need not. If spending passed
+    several thresholds of a budget since, only the highest is announced.
     """
-    return [_notify(connection, now) for now in nows]
-
-
-def _notify(connection: Connection, now: int) -> int:
     limits = budgets.limits_of(connection, None, soft=True)
     budgets.fill(connection, limits, now)
     limits += budgets.limits_of_used_keys(connection, now)
     reached = [(limit, at) for limit in limits if (at := _threshold_of(limit))]
-    told = _announced(connection, [limit for limit, _ in reached])
+    announced = _announced(connection, [limit for limit, _ in reached])
     due = [
         (limit, threshold)
         for limit, threshold in reached
-        if threshold > told.get((limit.id, starts_at(limit.reset, now)), 0)
+        if threshold > announced.get((limit.id, starts_at(limit.reset, now)), 0)
     ]
     if due:
         rows = [_row(limit, threshold, now) for limit, threshold in due]
@@ -53,14 +49,14 @@ def _threshold_of(limit: BudgetLimit) -> int:
 
 
 def _announced(connection: Connection, limits: Sequence[BudgetLimit]) -> dict[tuple[str, int], int]:
-    """The highest threshold that was announced, by budget and beginning of its period."""
+    """Return the highest announced threshold by budget id and start of the period."""
     query = select(_notices.c.budget_id, _notices.c.starts_at, _notices.c.threshold).where(
         _notices.c.budget_id.in_([limit.id for limit in limits])
     )
-    told: dict[tuple[str, int], int] = {}
+    announced: dict[tuple[str, int], int] = {}
     for budget_id, start, threshold in connection.execute(query):
-        told[budget_id, start] = max(threshold, told.get((budget_id, start), 0))
-    return told
+        announced[budget_id, start] = max(threshold, announced.get((budget_id, start), 0))
+    return announced
 
 
 def _row(limit: BudgetLimit, threshold: int, now: int) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """Limits on spending in a period: of a workspace, of a member, of a key.
 
-All that apply must hold. What is spent comes from the rollups, what is held from the ledger: there
-is no counter that could drift.
+A job must fit every limit that applies. Spending comes from the usage rollups and holds come from
+the ledger, so that there is no counter that could drift.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
@@ -16,7 +16,7 @@ from broker.billing import ledger
 from broker.errors import InvalidRequestError
 from broker.ids import new_id
 from broker.money import usd
-from broker.storage.tables import ApiKey, Budget, UsageRollup, table
+from broker.storage.tables import ApiKey, Budget, UsageRollup, columns, table
 from broker.usage import Reset, starts_at
 from broker.usage.periods import DAY_MS
 
@@ -26,7 +26,7 @@ _keys = table(ApiKey)
 
 
 class Scope(StrEnum):
-    """Whom a budget limits."""
+    """The kinds of subjects that a budget limits."""
 
     WORKSPACE = "workspace"
     MEMBER = "member"  # all keys that stand for a user, in one workspace
@@ -35,7 +35,7 @@ class Scope(StrEnum):
 
 @dataclass(slots=True)
 class BudgetLimit:
-    """A budget, or a key's own limit, and where it stands. Nano-dollars."""
+    """A budget, or the limit of a key, with its spending and holds in nano-dollars."""
 
     id: str
     workspace_id: str
@@ -44,8 +44,8 @@ class BudgetLimit:
     reset: Reset
     nanos: int
     soft: bool = False
-    byok: bool = False  # what providers charge the caller's own accounts counts too
-    key_ids: Collection[str] | None = None  # whose spending counts; None = the whole workspace's
+    byok: bool = False  # charges to the caller's own provider accounts count too
+    key_ids: Collection[str] | None = None  # of the keys that count; None = all of the workspace
     created_at: int = 0
     updated_at: int = 0
     spent: int = 0
@@ -53,11 +53,41 @@ class BudgetLimit:
 
     @property
     def left(self) -> int:
+        """The amount that may still be held; negative after an overrun."""
         return self.nanos - self.spent - self.held
 
     def applies_to(self, workspace_id: str, api_key_id: str) -> bool:
-        mine = self.key_ids is None or api_key_id in self.key_ids
-        return mine and self.workspace_id == workspace_id
+        """Return whether a job of this workspace and key counts against the limit."""
+        counts = self.key_ids is None or api_key_id in self.key_ids
+        return counts and self.workspace_id == workspace_id
+
+
+class BudgetRow(NamedTuple):
+    """A row of `budgets`."""
+
+    id: str
+    workspace_id: str
+    scope: str
+    subject_id: str  # the id of the workspace, user or key
+    reset: str
+    limit_nanos: int
+    soft: bool  # announces thresholds, but refuses nothing
+    created_at: int  # Unix milliseconds
+    updated_at: int
+
+
+class _KeyLimit(NamedTuple):
+    """The columns of `api_keys` that limit the spending of a key."""
+
+    id: str
+    workspace_id: str
+    limit_nanos: int
+    limit_reset: str | None
+    include_byok_in_limit: bool
+
+
+_SELECT = select(*columns(BudgetRow, _budgets))
+_SELECT_KEY_LIMITS = select(*columns(_KeyLimit, _keys)).where(_keys.c.limit_nanos.is_not(None))
 
 
 def limits_of(
@@ -69,23 +99,23 @@ def limits_of(
 ) -> list[BudgetLimit]:
     """Return the budgets of these workspaces (None: of all), and the limits of these keys.
 
-    Without their sums, see `fill`. Soft budgets only where they are asked for.
+    Their sums are zero until `fill` reads them. With `soft`, soft budgets are included.
     """
-    query = select(_budgets).order_by(_budgets.c.id)
+    query = _SELECT.order_by(_budgets.c.id)
     if workspace_ids is not None:
         query = query.where(_budgets.c.workspace_id.in_(workspace_ids))
     if not soft:
         query = query.where(_budgets.c.soft.is_(False))
-    found = [limit_of_budget(connection, row) for row in connection.execute(query).all()]
+    found = _read(connection, query)
     return found + _key_limits(connection, key_ids)
 
 
 def budgets_of_keys(
     connection: Connection, workspaces: Mapping[str, str], now: int
 ) -> dict[str, list[BudgetLimit]]:
-    """Return the budgets, soft ones too, that apply to each key, and where they stand.
+    """Return the budgets that apply to each key, soft ones included, with their sums.
 
-    `workspaces` says of each key's id whose it is. A key's own limit is not among them.
+    `workspaces` maps the ids of keys to their workspaces. The limits of the keys are not included.
     """
     limits = limits_of(connection, set(workspaces.values()), soft=True)
     fill(connection, limits, now)
@@ -95,7 +125,12 @@ def budgets_of_keys(
     }
 
 
-def limit_of_budget(connection: Connection, row: Any) -> BudgetLimit:
+def _read(connection: Connection, query: Any) -> list[BudgetLimit]:
+    rows = [BudgetRow(*row) for row in connection.execute(query)]
+    return [_limit_of_budget(connection, row) for row in rows]
+
+
+def _limit_of_budget(connection: Connection, row: BudgetRow) -> BudgetLimit:
     scope = Scope(row.scope)
     key_ids: Collection[str] | None = None
     if scope is Scope.KEY:
@@ -117,7 +152,7 @@ def limit_of_budget(connection: Connection, row: Any) -> BudgetLimit:
 
 
 def _keys_of(connection: Connection, workspace_id: str, user_id: str) -> frozenset[str]:
-    """Return the keys that stand for a member, deleted ones included: what they spent counts."""
+    """Return the ids of a member's keys, deleted ones included: their spending counts."""
     query = select(_keys.c.id).where(
         _keys.c.workspace_id == workspace_id, _keys.c.created_by == user_id
     )
@@ -127,11 +162,11 @@ def _keys_of(connection: Connection, workspace_id: str, user_id: str) -> frozens
 def _key_limits(connection: Connection, key_ids: Collection[str]) -> list[BudgetLimit]:
     if not key_ids:
         return []
-    query = select(_keys).where(_keys.c.id.in_(key_ids), _keys.c.limit_nanos.is_not(None))
-    return [_limit_of_key(row) for row in connection.execute(query)]
+    query = _SELECT_KEY_LIMITS.where(_keys.c.id.in_(key_ids))
+    return [_limit_of_key(_KeyLimit(*row)) for row in connection.execute(query)]
 
 
-def _limit_of_key(row: Any) -> BudgetLimit:
+def _limit_of_key(row: _KeyLimit) -> BudgetLimit:
     return BudgetLimit(
         row.id,
         row.workspace_id,
@@ -145,16 +180,14 @@ def _limit_of_key(row: Any) -> BudgetLimit:
 
 
 def limits_of_used_keys(connection: Connection, now: int) -> list[BudgetLimit]:
-    """Return the own limits of keys that were used today or yesterday, with what is spent."""
+    """Return the limits of the keys that were used today or yesterday, with their spending."""
     used = exists().where(
         _rollups.c.api_key_id == _keys.c.id,
         _rollups.c.period == "day",
         _rollups.c.starts_at >= starts_at(Reset.DAILY, now) - DAY_MS,
     )
-    query = select(_keys).where(
-        _keys.c.limit_nanos.is_not(None), _keys.c.deleted_at.is_(None), used
-    )
-    limits = [_limit_of_key(row) for row in connection.execute(query.order_by(_keys.c.id))]
+    query = _SELECT_KEY_LIMITS.where(_keys.c.deleted_at.is_(None), used).order_by(_keys.c.id)
+    limits = [_limit_of_key(_KeyLimit(*row)) for row in connection.execute(query)]
     known = usage.key_usage(connection, [each.id for each in limits], now)
     for limit in limits:
         limit.spent = known[limit.id].in_period(limit.reset, byok=limit.byok)
@@ -162,7 +195,7 @@ def limits_of_used_keys(connection: Connection, now: int) -> list[BudgetLimit]:
 
 
 def fill(connection: Connection, limits: Sequence[BudgetLimit], now: int) -> None:
-    """Look up what is spent in each limit's period and held for open jobs."""
+    """Read the spending in the period of each limit, and the holds of open jobs."""
     held = ledger.totals(connection, [each.workspace_id for each in limits])
     counted = {id_ for each in limits for id_ in each.key_ids or ()}
     of_keys = ledger.key_totals(connection, counted)
@@ -187,61 +220,60 @@ ORDER = (Reset.DAILY, Reset.WEEKLY, Reset.MONTHLY, Reset.LIFETIME)
 
 @dataclass(frozen=True, slots=True)
 class BudgetRequest:
-    """What a budget is to be; `nanos` and `soft` do not name it."""
+    """A budget to create or change; all fields but `nanos` and `soft` identify it."""
 
     workspace_id: str
     scope: Scope
     subject_id: str
     reset: Reset
-    nanos: int
+    nanos: int  # the limit in nano-dollars
     soft: bool
-    now: int
+    now: int  # Unix milliseconds
 
 
-def put_budget(connection: Connection, wish: BudgetRequest) -> BudgetLimit:
-    """Make a budget, or change the one of the same subject and period.
+def put_budget(connection: Connection, request: BudgetRequest) -> BudgetLimit:
+    """Create a budget, or change the one of the same subject and period; return it with sums.
 
-    Raises InvalidRequestError where a longer period would allow less than a shorter one: OpenRouter
-    wants budgets to shrink strictly with their interval, and such a pair is always a mistake.
+    Raises InvalidRequestError if a longer period would allow less than a shorter one. OpenRouter
+    requires that budgets shrink strictly with their interval, and such a pair is a mistake.
     """
-    same = _conditions(wish.workspace_id, wish.scope, wish.subject_id)
-    others = connection.execute(select(_budgets).where(*same, _budgets.c.soft == wish.soft)).all()
-    _check_order(wish, {Reset(row.reset): row.limit_nanos for row in others})
-    values = {"limit_nanos": wish.nanos, "soft": wish.soft, "updated_at": wish.now}
-    this = (*same, _budgets.c.reset == wish.reset.value)
+    same = _conditions(request.workspace_id, request.scope, request.subject_id)
+    others = connection.execute(_SELECT.where(*same, _budgets.c.soft == request.soft)).all()
+    _check_order(request, {Reset(row.reset): row.limit_nanos for row in others})
+    values = {"limit_nanos": request.nanos, "soft": request.soft, "updated_at": request.now}
+    this = (*same, _budgets.c.reset == request.reset.value)
     if not connection.execute(update(_budgets).where(*this).values(values)).rowcount:
         connection.execute(
             insert(_budgets).values(
                 id=new_id("bud_"),
-                workspace_id=wish.workspace_id,
-                scope=wish.scope.value,
-                subject_id=wish.subject_id,
-                reset=wish.reset.value,
-                created_at=wish.now,
+                workspace_id=request.workspace_id,
+                scope=request.scope.value,
+                subject_id=request.subject_id,
+                reset=request.reset.value,
+                created_at=request.now,
                 **values,
             )
         )
-    row = connection.execute(select(_budgets).where(*this)).one()
-    limit = limit_of_budget(connection, row)
-    fill(connection, [limit], wish.now)
+    [limit] = _read(connection, _SELECT.where(*this))
+    fill(connection, [limit], request.now)
     return limit
 
 
-def _check_order(wish: BudgetRequest, others: dict[Reset, int]) -> None:
+def _check_order(request: BudgetRequest, others: dict[Reset, int]) -> None:
     for reset, nanos in others.items():
-        is_longer = ORDER.index(reset) > ORDER.index(wish.reset)
-        wrong = nanos <= wish.nanos if is_longer else nanos >= wish.nanos
-        if wrong and reset is not wish.reset:
+        is_longer = ORDER.index(reset) > ORDER.index(request.reset)
+        wrong = nanos <= request.nanos if is_longer else nanos >= request.nanos
+        if wrong and reset is not request.reset:
             raise InvalidRequestError(
-                f"limit_usd: a {wish.reset} budget of {usd(wish.nanos):g} USD does not go with the "
-                f"{reset} one of {usd(nanos):g}: a longer period must allow more.",
+                f"limit_usd: a {request.reset} budget of {usd(request.nanos):g} USD conflicts with "
+                f"the {reset} one of {usd(nanos):g}: a longer period must allow more.",
                 param="limit_usd",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class BudgetName:
-    """Which budget."""
+    """The identity of a budget."""
 
     workspace_id: str
     scope: Scope
@@ -249,26 +281,24 @@ class BudgetName:
     reset: Reset
 
 
-def find_budget(connection: Connection, name: BudgetName) -> Any | None:
-    """Return a budget's row."""
+def find_budget(connection: Connection, name: BudgetName) -> BudgetRow | None:
+    """Return a budget, or None if there is none of this name."""
     same = _conditions(name.workspace_id, name.scope, name.subject_id)
-    return connection.execute(
-        select(_budgets).where(*same, _budgets.c.reset == name.reset.value)
-    ).first()
+    row = connection.execute(_SELECT.where(*same, _budgets.c.reset == name.reset.value)).first()
+    return None if row is None else BudgetRow(*row)
 
 
 def remove_budget(connection: Connection, name: BudgetName) -> bool:
-    """Remove a budget; tell whether there was one."""
+    """Remove a budget; return whether there was one."""
     same = _conditions(name.workspace_id, name.scope, name.subject_id)
     gone = connection.execute(delete(_budgets).where(*same, _budgets.c.reset == name.reset.value))
     return bool(gone.rowcount)
 
 
 def workspace_budgets(connection: Connection, workspace_id: str, now: int) -> list[BudgetLimit]:
-    """Return a workspace's budgets of every scope and where they stand, shortest period first."""
-    query = select(_budgets).where(_budgets.c.workspace_id == workspace_id)
-    rows = connection.execute(query.order_by(_budgets.c.scope.desc(), _budgets.c.id)).all()
-    limits = [limit_of_budget(connection, row) for row in rows]
+    """Return all budgets of a workspace with their sums, shortest period first."""
+    query = _SELECT.where(_budgets.c.workspace_id == workspace_id)
+    limits = _read(connection, query.order_by(_budgets.c.scope.desc(), _budgets.c.id))
     fill(connection, limits, now)
     return sorted(limits, key=lambda each: (each.scope, each.subject_id, ORDER.index(each.reset)))
 

@@ -1,4 +1,4 @@
-"""May this be held? One answer from balance, key limit and budgets, under the workspace's lock."""
+"""Check that an amount may be held: balance, key limit and budgets under one workspace lock."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ from broker.errors import BudgetExceededError, InsufficientCreditsError, Waybill
 from broker.money import usd
 from broker.usage import ends_at
 
-COME_BACK_SECONDS = 5  # for holds to become settlements
+RETRY_AFTER_SECONDS = 5  # until open holds are probably settled
 
 
-class Paying(Protocol):
-    """A row of `jobs`, with what its workspace may spend."""
+class PayingJob(Protocol):
+    """A row of `jobs` with the `unlimited` flag of its workspace."""
 
     workspace_id: str
     api_key_id: str
@@ -27,7 +27,7 @@ class Paying(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Payer:
-    """Whose money it is."""
+    """The workspace and key that pay for a job."""
 
     workspace_id: str
     api_key_id: str
@@ -35,37 +35,37 @@ class Payer:
     budgeted: bool  # there may be limits besides the balance
 
     @classmethod
-    def of(cls, job: Paying) -> "Payer":
-        """Return who pays for a job that is to hold more: whatever limits there are now count."""
+    def of(cls, job: PayingJob) -> "Payer":
+        """Return the payer of a job whose hold is extended; all present limits count."""
         return cls(job.workspace_id, job.api_key_id, job.unlimited, budgeted=True)
 
 
 @dataclass(frozen=True, slots=True)
 class HoldRequest:
-    """The amount that a job needs held, and the least that suffices."""
+    """The amount that a job should hold, and the least that suffices, in nano-dollars."""
 
-    nanos: int  # an upper bound of what it costs
-    least: int  # what it probably costs
-    bound: str = "a fallback"  # what the bound stands for, in words
-    likely: str = "a fallback"
+    nanos: int  # an upper bound of the cost
+    least: int  # the likely cost
+    bound: str = "a fallback"  # the reason of the bound, for messages
+    likely: str = "a fallback"  # the reason of the likely cost
 
     def fits(self, left: int, held: int) -> bool:
-        """Whether it may be held: in full, or as the only job, if it probably is covered."""
+        """Return whether it fits: in full, or at its likely cost if nothing else is held."""
         return left >= self.nanos or (held <= 0 and self.would_fit(left))
 
     def would_fit(self, left: int) -> bool:
-        """Whether it may be held where nothing else is: something must be left to hold."""
+        """Return whether the likely cost would fit if nothing else were held."""
         return left > 0 and left >= self.least
 
-    def words(self, *, in_flight: bool) -> str:
-        """Say what it may cost: the bound where only that is too much, or nothing is likely."""
+    def describe(self, *, in_flight: bool) -> str:
+        """Return a sentence about the bound, if only that is too high, or the likely cost."""
         use_bound = in_flight or not self.least
         nanos, why = (self.nanos, self.bound) if use_bound else (self.least, self.likely)
         return f"This job may cost {usd(nanos):.6f} USD ({why})"
 
 
 class FundsCheck:
-    """What payers may still hold, until the transaction ends."""
+    """The amounts that payers may still hold, valid until the transaction ends."""
 
     def __init__(
         self, balances: dict[str, LedgerTotals], limits: list[BudgetLimit], now: int
@@ -77,10 +77,10 @@ class FundsCheck:
 
     @classmethod
     def open(cls, connection: Connection, payers: Iterable[Payer], now: int) -> "FundsCheck":
-        """Lock and look up what limits these payers: nothing, for those whom nothing limits."""
-        everybody = list(payers)
-        counted = {each.workspace_id for each in everybody if not each.unlimited}
-        budgeted = [each for each in everybody if each.budgeted]
+        """Lock and read the balances and limits of these payers; unlimited ones cost no query."""
+        all_payers = list(payers)
+        counted = {each.workspace_id for each in all_payers if not each.unlimited}
+        budgeted = [each for each in all_payers if each.budgeted]
         ledger.lock(connection, counted | {each.workspace_id for each in budgeted})
         limits: list[BudgetLimit] = []
         if budgeted:
@@ -91,11 +91,11 @@ class FundsCheck:
         return cls(ledger.totals(connection, counted), limits, now)
 
     def take(self, payer: Payer, need: HoldRequest) -> int | WaybillError:
-        """Hold what is needed and return how much that is, or say what does not allow it.
+        """Return the amount to hold in nano-dollars, or the error that refuses it.
 
-        Where the likely cost is left but the bound is not, the job may go while nothing else is
-        held: then all that is left is held for it. So what is charged passes a limit by one call
-        at most, and by no more than its bound.
+        If the likely cost fits but the bound does not, the job may run while nothing else is held,
+        and it holds all that remains. Charges therefore exceed a limit by one call at most, and by
+        no more than its bound.
         """
         limits = [
             limit
@@ -122,7 +122,7 @@ class FundsCheck:
     def _no_credit(self, workspace_id: str, need: HoldRequest) -> WaybillError:
         left, held = self._left[workspace_id], self._held[workspace_id]
         in_flight = need.would_fit(left + held)
-        message = f"{need.words(in_flight=in_flight)} and {usd(left):.6f} are left"
+        message = f"{need.describe(in_flight=in_flight)} and {usd(left):.6f} are left"
         if in_flight:
             error = InsufficientCreditsError(
                 f"{message}, as {usd(held):.6f} are held for jobs that have not ended: try again "
@@ -133,7 +133,7 @@ class FundsCheck:
                     "remedy_hint": "retry_after_settlement",
                 },
             )
-            error.headers["Retry-After"] = str(COME_BACK_SECONDS)
+            error.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
             return error
         return InsufficientCreditsError(
             f"{message}: add credits, lower max_tokens, or choose a cheaper model.",
@@ -146,13 +146,13 @@ class FundsCheck:
 
 
 def _over_limit(limit: BudgetLimit, need: HoldRequest, now: int) -> WaybillError:
-    """A key's limit is a 402 and any other budget a 403, as OpenRouter types them."""
+    """Return the error for a full limit: 402 for a key and 403 for a budget, as OpenRouter does."""
     until = ends_at(limit.reset, now)
-    again = "" if until is None else f" It begins anew at {moment(until)}."
+    again = "" if until is None else f" It is reset at {moment(until)}."
     whose = "this key" if limit.scope is Scope.KEY else f"the {limit.scope}"
     in_flight = need.would_fit(limit.nanos - limit.spent)
     message = (
-        f"{need.words(in_flight=in_flight)}, and the {limit.reset} limit of {whose}, "
+        f"{need.describe(in_flight=in_flight)}, and the {limit.reset} limit of {whose}, "
         f"{usd(limit.nanos):g} USD, has {usd(max(limit.left, 0)):.6f} left "
         f"({usd(limit.spent):.6f} spent, {usd(limit.held):.6f} held for open jobs).{again}"
     )
@@ -171,5 +171,5 @@ def _over_limit(limit: BudgetLimit, need: HoldRequest, now: int) -> WaybillError
     kind = InsufficientCreditsError if limit.scope is Scope.KEY else BudgetExceededError
     error = kind(message, metadata=metadata)
     if in_flight:
-        error.headers["Retry-After"] = str(COME_BACK_SECONDS)
+        error.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return error

@@ -1,12 +1,12 @@
-"""Prepaid credit: payments in, fees, payments back, refunds of single jobs. Cold paths.
+"""Prepaid credit: payments, fees, withdrawals and refunds of single jobs.
 
-Whatever takes payments calls `add` with the payer's own reference for it: reported again, the same
-payment changes nothing.
+A payment is booked by `add` with the payer's own reference. A payment that is reported again
+changes nothing.
 """
 
 from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Any
+from typing import Protocol
 
 from sqlalchemy import Connection, func, select
 
@@ -16,7 +16,7 @@ from broker.money import NANOS_PER_USD, nanos_from_usd, usd
 from broker.settings import Settings
 from broker.storage.tables import Job, LedgerEntry, Workspace, table
 
-MOST_USD = 10_000_000  # of one payment: more is a unit confused with another
+MOST_USD = 10_000_000  # of one payment; a larger amount is a wrong unit
 
 _entries = table(LedgerEntry)
 _jobs = table(Job)
@@ -25,10 +25,10 @@ _workspaces = table(Workspace)
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """Money that came in for a workspace."""
+    """A payment of a workspace, in nano-dollars."""
 
     workspace_id: str
-    nanos: int  # what was paid; the fee is taken from it
+    nanos: int  # before the fee
     reference: str
     now: int
     fee_nanos: int = 0
@@ -36,14 +36,14 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class BookedPayment:
-    """What became of a payment, and what the workspace has now."""
+    """The result of booking a payment, with the totals of the workspace afterwards."""
 
     is_new: bool  # False: it had been booked before
     totals: ledger.LedgerTotals
 
 
 def fee_of(nanos: int, settings: Settings) -> int:
-    """Return the platform's part of a payment: a percentage, at least so much, at most all."""
+    """Return the fee in nano-dollars: a percentage, at least the configured minimum."""
     share = Decimal(nanos) * Decimal(settings.topup_fee_percent) / 100
     rounded = int(share.quantize(Decimal(1), ROUND_HALF_UP))
     return min(max(rounded, nanos_from_usd(settings.topup_fee_minimum_usd)), nanos)
@@ -52,56 +52,60 @@ def fee_of(nanos: int, settings: Settings) -> int:
 def add(connection: Connection, payment: Payment) -> BookedPayment:
     """Book a payment, once per reference.
 
-    Raises InvalidRequestError for an amount that cannot be meant, NotFoundError for an unknown
-    workspace, ConflictError where the reference was booked with another amount.
+    Raises InvalidRequestError for an amount out of range, NotFoundError for an unknown
+    workspace, ConflictError if the reference was booked with another amount.
     """
     _check_amount(payment.nanos)
     _lock(connection, payment.workspace_id)
-    booked = _find(connection, payment.workspace_id, "topup", payment.reference)
-    if booked is not None and booked.amount_nanos != payment.nanos:
+    booked = _find_amount(connection, payment.workspace_id, "topup", payment.reference)
+    if booked is not None and booked != payment.nanos:
         raise ConflictError(
-            f"Reference {payment.reference!r} was booked with {usd(booked.amount_nanos):g} USD: "
-            "another payment needs another reference."
+            f"Reference {payment.reference!r} was booked with {usd(booked):g} USD: "
+            "use another reference for another payment."
         )
     if booked is None:
-        named: dict[str, Any] = {
-            "workspace_id": payment.workspace_id,
-            "reference": payment.reference,
-            "now": payment.now,
-        }
-        entries = [ledger.topup(nanos=payment.nanos, **named)]
+        entries = [_entry(ledger.topup, payment, payment.nanos)]
         if payment.fee_nanos:
-            entries.append(ledger.fee(nanos=payment.fee_nanos, **named))
+            entries.append(_entry(ledger.fee, payment, payment.fee_nanos))
         ledger.append(connection, entries)
     return BookedPayment(booked is None, _totals(connection, payment.workspace_id))
 
 
 def withdraw(connection: Connection, payment: Payment) -> BookedPayment:
-    """Book money that went back to the payer, once per reference; the balance may go below zero."""
+    """Book money returned to the payer, once per reference; the balance may become negative."""
     _check_amount(payment.nanos)
     _lock(connection, payment.workspace_id)
-    booked = _find(connection, payment.workspace_id, "withdrawal", payment.reference)
+    booked = _find_amount(connection, payment.workspace_id, "withdrawal", payment.reference)
     if booked is None:
-        entry = ledger.withdrawal(
-            workspace_id=payment.workspace_id,
-            nanos=payment.nanos,
-            now=payment.now,
-            reference=payment.reference,
-        )
-        ledger.append(connection, [entry])
+        ledger.append(connection, [_entry(ledger.withdrawal, payment, payment.nanos)])
     return BookedPayment(booked is None, _totals(connection, payment.workspace_id))
+
+
+class _Entry(Protocol):
+    def __call__(
+        self, *, workspace_id: str, nanos: int, now: int, reference: str
+    ) -> ledger.NewEntry: ...
+
+
+def _entry(kind: _Entry, payment: Payment, nanos: int) -> ledger.NewEntry:
+    return kind(
+        workspace_id=payment.workspace_id,
+        nanos=nanos,
+        now=payment.now,
+        reference=payment.reference,
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Refund:
-    """What a workspace got back for a job; 0 if it had it back before."""
+    """The refund of a job in nano-dollars; 0 if it was refunded before."""
 
     workspace_id: str
     nanos: int
 
 
 def refund(connection: Connection, job_id: str, now: int) -> Refund:
-    """Give a workspace back what a job cost it, once.
+    """Return the cost of a job to its workspace, once.
 
     Raises NotFoundError, or ConflictError for a job that was not charged.
     """
@@ -137,14 +141,17 @@ def _lock(connection: Connection, workspace_id: str) -> None:
     ledger.lock(connection, [workspace_id])
 
 
-def _find(connection: Connection, workspace_id: str, kind: str, reference: str) -> Any | None:
+def _find_amount(
+    connection: Connection, workspace_id: str, kind: str, reference: str
+) -> int | None:
+    """Return the amount of a booked payment in nano-dollars, or None if it is not booked."""
     return connection.execute(
-        select(_entries).where(
+        select(_entries.c.amount_nanos).where(
             _entries.c.workspace_id == workspace_id,
             _entries.c.kind == kind,
             _entries.c.reference == reference,
         )
-    ).first()
+    ).scalar_one_or_none()
 
 
 def _totals(connection: Connection, workspace_id: str) -> ledger.LedgerTotals:

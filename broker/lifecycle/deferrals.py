@@ -158,7 +158,7 @@ class _Move:
     provider: str
     more: int
 
-    def extension(self) -> dict[str, Any]:
+    def extension(self) -> ledger.NewEntry:
         """Hold more for a place; no attempt has led there, so the place numbers the entry."""
         number = -1 - self.place.position
         return ledger.extend(self.row, attempt=number, nanos=self.more, now=self.wish.now)

@@ -281,7 +281,7 @@ def _record_failed(
     )
 
 
-def _closed(end: Failed, row: RunningJob) -> dict[str, Any]:
+def _closed(end: Failed, row: RunningJob) -> ledger.NewEntry:
     """Return what becomes of the hold: given back, less what was shown and is paid for."""
     if end.generation is None:
         return ledger.release(row, now=end.now)

@@ -128,7 +128,7 @@ def _insert(connection: Connection, jobs: Sequence[NewJob]) -> Mapping[str, str]
     rows = [_row_of(job, leader_of[job.id]) if job.shares else job.row for job in jobs]
     connection.execute(_INSERT_JOBS, rows)
     connection.execute(_INSERT_PAYLOADS, [job.payload for job in jobs])
-    ledger.append(connection, [ledger.hold(job.row) for job in jobs])
+    ledger.append(connection, [_hold(job) for job in jobs])
     if joining:
         coalescing.enter(connection, joining, leader_of)
     return leader_of
@@ -138,6 +138,17 @@ def _row_of(job: NewJob, leader: str) -> JobColumns:
     """Return the row of a job that shares its call; a follower waits in a lane without queues."""
     lane = job.row["lane"] if leader == job.id else FOLLOWING_LANE
     return {**job.row, "lane": lane, "coalesced_with": leader}
+
+
+def _hold(job: NewJob) -> ledger.NewEntry:
+    row = job.row
+    return ledger.hold(
+        job_id=row["id"],
+        workspace_id=row["workspace_id"],
+        api_key_id=row["api_key_id"],
+        nanos=row["hold_nanos"],
+        now=row["created_at"],
+    )
 
 
 def _need(job: NewJob) -> HoldRequest:

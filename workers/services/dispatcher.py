@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from broker import rate_limits
 from broker.billing import ledger
-from broker.billing.budget_notices import notify_many
+from broker.billing.budget_notices import announce_thresholds
 from broker.clock import now_ms
 from broker.dispatch.dispatch import Due, Memory, dispatch_many
 from broker.dispatch.due import waiting_providers
@@ -34,24 +34,24 @@ log = structlog.get_logger()
 async def chain_entries(context: WorkerContext) -> None:
     """Chain what was booked since the last look, and count the jobs that ended with it."""
     for _ in range(CHAIN_LOOKS):
-        sealed = await context.database.write_grouped(ledger.chain_many, now_ms(), patient=True)
-        if sealed.ended:
-            await _count(context, sealed)
-        if sealed.entries < ledger.CHAIN_GROUP:
+        chained = await context.database.write(ledger.chain_entries, patient=True)
+        if chained.ended:
+            await _count(context, chained)
+        if chained.entries < ledger.CHAIN_GROUP:
             return
 
 
-async def _count(context: WorkerContext, sealed: ledger.Chained) -> None:
-    ends = await context.database.read(reports.ends, sealed.ended)
+async def _count(context: WorkerContext, chained: ledger.Chained) -> None:
+    ends = await context.database.read(reports.ends, chained.ended)
     try:
         await signals.count_ended(context.redis, ends)
     except (RedisError, OSError) as error:  # a count that is lost stays lost
-        log.info("metrics.not_counted", jobs=len(sealed.ended), error=str(error))
+        log.info("metrics.not_counted", jobs=len(chained.ended), error=str(error))
 
 
 async def announce_budgets(context: WorkerContext) -> None:
     """Announce the thresholds that spending has reached."""
-    await context.database.write_grouped(notify_many, now_ms())
+    await context.database.write(announce_thresholds, now_ms())
 
 
 TICK_SECONDS = 0.25

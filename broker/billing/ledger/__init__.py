@@ -1,18 +1,20 @@
-"""The append-only ledger: what was paid in, what is held for open jobs, what was charged.
+"""The append-only ledger of payments, holds and charges.
 
-`entries` (what may be booked), `balances` (what is left), `chain` (numbers and chains entries, and
-adds them up), `verification` (recomputes everything).
+`entries` (the kinds of entries), `balances` (sums), `chain` (numbers, hashes and adds up entries),
+`verification` (recomputes all of it).
 
-A workspace's totals are its `ledger_accounts` row, which covers the chained entries, plus whatever
-is not chained yet: a few seconds of entries. So the hot path only inserts: no row is updated by
-everybody, and nothing can drift.
+The totals of a workspace are its `ledger_accounts` row, which covers the chained entries, plus the
+entries of the last seconds that are not chained yet. The hot path only inserts, so that no row is
+updated by every request and no counter can drift.
 """
 
 from broker.billing.ledger.balances import NOTHING, LedgerTotals, balance, key_totals, lock, totals
-from broker.billing.ledger.chain import CHAIN_GROUP, Chained, chain_many
+from broker.billing.ledger.chain import CHAIN_GROUP, Chained, chain_entries
 from broker.billing.ledger.entries import (
     BookedJob,
+    EntryKind,
     HeldJob,
+    NewEntry,
     append,
     extend,
     fee,
@@ -24,20 +26,22 @@ from broker.billing.ledger.entries import (
     topup,
     withdrawal,
 )
-from broker.billing.ledger.verification import Flaw, Verdict, verify
+from broker.billing.ledger.verification import Flaw, Verification, verify
 
 __all__ = [
     "CHAIN_GROUP",
     "NOTHING",
     "BookedJob",
     "Chained",
+    "EntryKind",
     "Flaw",
     "HeldJob",
     "LedgerTotals",
-    "Verdict",
+    "NewEntry",
+    "Verification",
     "append",
     "balance",
-    "chain_many",
+    "chain_entries",
     "extend",
     "fee",
     "grant",

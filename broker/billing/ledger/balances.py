@@ -1,8 +1,8 @@
-"""What is left: the sealed totals of an account, plus the entries that are not sealed yet."""
+"""Balances: the chained totals of an account, plus the entries that are not chained yet."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from sqlalchemy import ColumnElement, Connection, bindparam, case, func, select, union_all
 
@@ -16,7 +16,7 @@ _IDS: Any = bindparam("ids", expanding=True)
 
 @dataclass(frozen=True, slots=True)
 class LedgerTotals:
-    """What entries add up to, in nano-dollars."""
+    """Sums of ledger entries, in nano-dollars."""
 
     credited: int = 0  # paid in and granted, less fees and withdrawals
     spent: int = 0  # charged for jobs, less refunds
@@ -24,7 +24,7 @@ class LedgerTotals:
 
     @property
     def available(self) -> int:
-        """What may still be held: the balance."""
+        """The balance: the amount that may still be held."""
         return self.credited - self.spent - self.held
 
     def __add__(self, other: "LedgerTotals") -> "LedgerTotals":
@@ -36,17 +36,28 @@ class LedgerTotals:
 NOTHING = LedgerTotals()
 
 
-def entry_totals(entry: Any) -> LedgerTotals:
-    """What one entry adds."""
+class EntryAmounts(Protocol):
+    """The amounts of a ledger entry, in nano-dollars."""
+
+    @property
+    def job_id(self) -> str | None: ...
+    @property
+    def amount_nanos(self) -> int: ...
+    @property
+    def held_nanos(self) -> int: ...
+
+
+def entry_totals(entry: EntryAmounts) -> LedgerTotals:
+    """Return the amounts that one entry adds to its accounts."""
     if entry.job_id is None:
         return LedgerTotals(credited=entry.amount_nanos)
     return LedgerTotals(spent=-entry.amount_nanos - entry.held_nanos, held=entry.held_nanos)
 
 
 def _statement(account: ColumnElement[Any]) -> Any:
-    """One statement, so that an entry is seen either sealed or not, and never in both places."""
+    """Return one statement over both, so that each entry counts once while it is chained."""
     of_job = _entries.c.job_id.is_not(None)
-    unsealed = (
+    unchained = (
         select(
             account.label("id"),
             func.sum(case((of_job, 0), else_=_entries.c.amount_nanos)),
@@ -56,10 +67,10 @@ def _statement(account: ColumnElement[Any]) -> Any:
         .where(_entries.c.sequence.is_(None), account.in_(_IDS))
         .group_by(account)
     )
-    sealed = select(
+    chained = select(
         _accounts.c.id, _accounts.c.credited_nanos, _accounts.c.spent_nanos, _accounts.c.held_nanos
     ).where(_accounts.c.id.in_(_IDS))
-    return union_all(sealed, unsealed)
+    return union_all(chained, unchained)
 
 
 _OF_WORKSPACES = _statement(_entries.c.workspace_id)
@@ -67,12 +78,12 @@ _OF_KEYS = _statement(_entries.c.api_key_id)
 
 
 def totals(connection: Connection, workspace_ids: Iterable[str]) -> dict[str, LedgerTotals]:
-    """Return the totals of those workspaces; of one without entries, nothing."""
+    """Return the totals of workspaces by id; zero for one without entries."""
     return _totals(connection, _OF_WORKSPACES, workspace_ids)
 
 
 def key_totals(connection: Connection, key_ids: Iterable[str]) -> dict[str, LedgerTotals]:
-    """Return what those keys spent and hold."""
+    """Return the totals of API keys by id: their spending and holds."""
     return _totals(connection, _OF_KEYS, key_ids)
 
 
@@ -87,15 +98,15 @@ def _totals(connection: Connection, statement: Any, ids: Iterable[str]) -> dict[
 
 
 def balance(connection: Connection, workspace_id: str) -> int:
-    """Return what the workspace may still spend: credits less costs less open holds."""
+    """Return the balance in nano-dollars: credits less costs less open holds."""
     return totals(connection, [workspace_id])[workspace_id].available
 
 
 def lock(connection: Connection, workspace_ids: Iterable[str]) -> None:
-    """Keep others from holding anything of these workspaces until the commit.
+    """Lock the balances of workspaces against other holds until the commit.
 
-    PostgreSQL locks the workspace rows, in id order (settling goes on meanwhile: a foreign key's
-    check asks for less); SQLite has one writer anyway.
+    PostgreSQL locks the workspace rows in id order. Settlements are not blocked, because the check
+    of a foreign key takes a weaker lock. SQLite has one writer.
     """
     ids = sorted(set(workspace_ids))
     if ids:

@@ -1,4 +1,4 @@
-"""Number new entries, chain them to the ones before, and add them to their accounts."""
+"""Number new entries, chain them by hash, and add them to their accounts."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,12 +9,29 @@ import orjson
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from broker.billing.ledger.balances import NOTHING, LedgerTotals, entry_totals
-from broker.storage.tables import LedgerAccount, LedgerEntry, table
+from broker.storage.tables import LedgerAccount, LedgerEntry, columns, table
 
-FIRST = ""  # what stands before the first entry of a workspace
+FIRST = ""  # the hash before the first entry of a workspace
 
 
-def link(previous: str, sequence: int, entry: Any) -> str:
+class EntryRow(NamedTuple):
+    """A row of `ledger_entries`."""
+
+    id: str
+    workspace_id: str
+    api_key_id: str | None
+    job_id: str | None
+    kind: str
+    attempt: int
+    amount_nanos: int
+    held_nanos: int
+    reference: str | None
+    created_at: int  # Unix milliseconds
+    sequence: int | None  # None until the entry is chained
+    hash: str | None  # likewise
+
+
+def link(previous: str, sequence: int, entry: EntryRow) -> str:
     """Return SHA-256, in hex, over the previous hash and this entry as a JSON list."""
     content = orjson.dumps(
         [
@@ -35,14 +52,14 @@ def link(previous: str, sequence: int, entry: Any) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-CHAIN_GROUP = 100  # entries a look: a few milliseconds
-ENDINGS = frozenset({"settle", "release"})  # one of them a job, as it ends
+CHAIN_GROUP = 100  # entries in one transaction: a few milliseconds
+ENDINGS = frozenset({"settle", "release"})  # each terminal job has one of them
 
 _entries = table(LedgerEntry)
 _accounts = table(LedgerAccount)
 _TURN = select(func.pg_try_advisory_xact_lock(72_618_312))  # any number, the same everywhere
-_UNSEALED = (
-    select(_entries)
+_UNCHAINED = (
+    select(*columns(EntryRow, _entries))
     .where(_entries.c.sequence.is_(None))
     .order_by(_entries.c.workspace_id, _entries.c.id)
     .limit(CHAIN_GROUP)
@@ -53,7 +70,7 @@ _ACCOUNTS = (
     .order_by(_accounts.c.id)
     .with_for_update()
 )
-_SEAL = (
+_CHAIN = (
     update(_entries)
     .where(_entries.c.id == bindparam("of_entry"))
     .values(sequence=bindparam("sequence"), hash=bindparam("hash"))
@@ -68,7 +85,7 @@ _UPDATE_ACCOUNTS = (
 
 
 class Chained(NamedTuple):
-    """How many entries a look sealed, and which jobs' ends were among them."""
+    """The number of entries that were chained, and the jobs whose end is among them."""
 
     entries: int = 0
     ended: Sequence[str] = ()
@@ -76,7 +93,7 @@ class Chained(NamedTuple):
 
 @dataclass(slots=True)
 class _Account:
-    """An account on its way from what it was to what it will be."""
+    """A ledger account while entries are added to it."""
 
     id: str
     workspace_id: str
@@ -95,41 +112,35 @@ class _Account:
         }
 
 
-def chain_many(connection: Connection, looks: Sequence[int]) -> Sequence[Chained]:
-    """Seal up to SEAL_GROUP entries a look.
-
-    One seals at a time: who finds another at it does nothing.
-    """
-    return [_chain(connection) for _ in looks]
-
-
-def _chain(connection: Connection) -> Chained:
+def chain_entries(connection: Connection) -> Chained:
+    """Chain up to CHAIN_GROUP entries; do nothing while another process chains."""
     if connection.dialect.name == "postgresql" and not connection.execute(_TURN).scalar_one():
         return Chained()
-    entries = connection.execute(_UNSEALED).all()
+    entries = [EntryRow(*row) for row in connection.execute(_UNCHAINED)]
     if not entries:
         return Chained()
     accounts = _load(connection, entries)
-    sealed = []
+    chained = []
     for entry in entries:
         account = accounts[entry.workspace_id]
         account.sequence += 1
         account.hash = link(account.hash, account.sequence, entry)
-        sealed.append({"of_entry": entry.id, "sequence": account.sequence, "hash": account.hash})
-        for id_ in _touched(entry):
+        chained.append({"of_entry": entry.id, "sequence": account.sequence, "hash": account.hash})
+        for id_ in _accounts_of(entry):
             accounts[id_].totals += entry_totals(entry)
-    connection.execute(_SEAL, sealed)
+    connection.execute(_CHAIN, chained)
     _save(connection, list(accounts.values()))
-    return Chained(len(sealed), [entry.job_id for entry in entries if entry.kind in ENDINGS])
+    ended = [entry.job_id for entry in entries if entry.kind in ENDINGS and entry.job_id]
+    return Chained(len(chained), ended)
 
 
-def _touched(entry: Any) -> list[str]:
-    """The accounts that an entry adds to: its workspace's, and its key's."""
+def _accounts_of(entry: EntryRow) -> list[str]:
+    """Return the ids of an entry's accounts: its workspace's, and its key's."""
     return [entry.workspace_id, *([entry.api_key_id] if entry.api_key_id else [])]
 
 
-def _load(connection: Connection, entries: Sequence[Any]) -> dict[str, _Account]:
-    owner = {id_: entry.workspace_id for entry in entries for id_ in _touched(entry)}
+def _load(connection: Connection, entries: Sequence[EntryRow]) -> dict[str, _Account]:
+    owner = {id_: entry.workspace_id for entry in entries for id_ in _accounts_of(entry)}
     accounts = {id_: _Account(id_, owner[id_]) for id_ in sorted(owner)}
     for row in connection.execute(_ACCOUNTS, {"ids": list(accounts)}):
         totals = LedgerTotals(row.credited_nanos, row.spent_nanos, row.held_nanos)

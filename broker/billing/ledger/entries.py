@@ -1,14 +1,15 @@
-"""What may be booked. Amounts are signed nano-dollars; a balance is the sum of its entries.
+"""Ledger entries to book. Amounts are signed nano-dollars; a balance is the sum of its entries.
 
-Of a job: a *hold* (negative) at its submission, an *extend* (negative) where a fallback is dearer,
-then a *settle* (the holds less the cost) or a *release* (the holds); a *refund* gives a cost back.
-So an ended job's entries sum to minus its cost, and uniqueness (`tables.LedgerEntry`) makes a
-second charge impossible. Of a workspace: *topup* and its *fee*, *grant* (the operator's own,
-signed) and *withdrawal* (money that went back to the payer), each with the payer's reference.
+Of a job: a *hold* (negative) at its submission, an *extend* (negative) if a fallback costs more,
+then a *settle* (the holds less the cost) or a *release* (the holds). A *refund* returns a cost.
+The entries of a terminal job sum to minus its cost. Unique indexes (`tables.LedgerEntry`) make a
+second charge impossible. Of a workspace: *topup* and its *fee*, *grant* (the operator's own credit,
+signed) and *withdrawal* (money returned to the payer), each with the payer's reference.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection, insert
 
@@ -18,8 +19,37 @@ from broker.storage.tables import LedgerEntry, table
 _INSERT = insert(table(LedgerEntry))
 
 
+class EntryKind(StrEnum):
+    """The kinds of ledger entries, as the database stores them."""
+
+    HOLD = "hold"
+    EXTEND = "extend"
+    SETTLE = "settle"
+    RELEASE = "release"
+    REFUND = "refund"
+    TOPUP = "topup"
+    FEE = "fee"
+    GRANT = "grant"
+    WITHDRAWAL = "withdrawal"
+
+
+class NewEntry(NamedTuple):
+    """A ledger entry to be written. Amounts in nano-dollars, times in Unix milliseconds."""
+
+    id: str
+    workspace_id: str
+    kind: EntryKind
+    created_at: int
+    amount_nanos: int = 0  # change of the balance
+    held_nanos: int = 0  # change of the open holds
+    api_key_id: str | None = None  # None for an entry of the workspace
+    job_id: str | None = None  # None for an entry of the workspace
+    attempt: int = 0  # of an extension
+    reference: str | None = None  # the payer's id of a payment
+
+
 class BookedJob(Protocol):
-    """A job as the books know it: a row of `jobs`."""
+    """A row of `jobs` with the columns that an entry names."""
 
     id: str
     workspace_id: str
@@ -27,86 +57,93 @@ class BookedJob(Protocol):
 
 
 class HeldJob(BookedJob, Protocol):
-    """One for which something is held."""
+    """A job with an open hold, in nano-dollars."""
 
     hold_nanos: int
 
 
-def hold(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Hold what a job (the columns of its row, which is about to be written) may cost."""
-    entry = _entry("hold", job["workspace_id"], job["created_at"])
-    entry |= {"api_key_id": job["api_key_id"], "job_id": job["id"]}
-    return entry | _held(job["hold_nanos"])
+def hold(*, job_id: str, workspace_id: str, api_key_id: str, nanos: int, now: int) -> NewEntry:
+    """Hold the most that a job may cost."""
+    return NewEntry(
+        new_id("led_"),
+        workspace_id,
+        EntryKind.HOLD,
+        now,
+        amount_nanos=-nanos,
+        held_nanos=nanos,
+        api_key_id=api_key_id,
+        job_id=job_id,
+    )
 
 
-def extend(job: BookedJob, *, attempt: int, nanos: int, now: int) -> dict[str, Any]:
-    """Hold `nanos` more for a job whose attempt moves to a dearer endpoint."""
-    return _of_job("extend", job, now) | {"attempt": attempt} | _held(nanos)
+def extend(job: BookedJob, *, attempt: int, nanos: int, now: int) -> NewEntry:
+    """Hold `nanos` more for a job that moves to an endpoint that costs more."""
+    entry = _of_job(EntryKind.EXTEND, job, now, amount_nanos=-nanos, held_nanos=nanos)
+    return entry._replace(attempt=attempt)
 
 
-def settle(job: HeldJob, *, cost_nanos: int, now: int) -> dict[str, Any]:
-    """Charge what the answer cost, whatever was held."""
+def settle(job: HeldJob, *, cost_nanos: int, now: int) -> NewEntry:
+    """Charge the cost of an answer and end the hold."""
     held = job.hold_nanos
-    return _of_job("settle", job, now) | {"amount_nanos": held - cost_nanos, "held_nanos": -held}
+    return _of_job(EntryKind.SETTLE, job, now, amount_nanos=held - cost_nanos, held_nanos=-held)
 
 
-def release(job: HeldJob, *, now: int) -> dict[str, Any]:
-    """Give the hold of a job back that ended without an answer."""
-    return _of_job("release", job, now) | _held(-job.hold_nanos)
+def release(job: HeldJob, *, now: int) -> NewEntry:
+    """Return the hold of a job that ended without an answer."""
+    held = job.hold_nanos
+    return _of_job(EntryKind.RELEASE, job, now, amount_nanos=held, held_nanos=-held)
 
 
-def refund(job: BookedJob, *, nanos: int, now: int) -> dict[str, Any]:
-    """Give back what a job cost; once a job."""
-    return _of_job("refund", job, now) | {"amount_nanos": nanos}
+def refund(job: BookedJob, *, nanos: int, now: int) -> NewEntry:
+    """Return the cost of a job; possible once for each job."""
+    return _of_job(EntryKind.REFUND, job, now, amount_nanos=nanos)
 
 
-def topup(*, workspace_id: str, nanos: int, now: int, reference: str) -> dict[str, Any]:
-    return _entry("topup", workspace_id, now) | {"amount_nanos": nanos, "reference": reference}
+def topup(*, workspace_id: str, nanos: int, now: int, reference: str) -> NewEntry:
+    """Add a payment."""
+    return _of_workspace(EntryKind.TOPUP, workspace_id, now, nanos, reference)
 
 
-def fee(*, workspace_id: str, nanos: int, now: int, reference: str) -> dict[str, Any]:
-    """The platform's part of a top-up with the same reference."""
-    return _entry("fee", workspace_id, now) | {"amount_nanos": -nanos, "reference": reference}
+def fee(*, workspace_id: str, nanos: int, now: int, reference: str) -> NewEntry:
+    """Take the platform's fee for the top-up with the same reference."""
+    return _of_workspace(EntryKind.FEE, workspace_id, now, -nanos, reference)
 
 
-def grant(
-    *, workspace_id: str, nanos: int, now: int, reference: str | None = None
-) -> dict[str, Any]:
-    """Credit of the operator's own; negative to correct one."""
-    return _entry("grant", workspace_id, now) | {"amount_nanos": nanos, "reference": reference}
+def grant(*, workspace_id: str, nanos: int, now: int, reference: str | None = None) -> NewEntry:
+    """Add credit of the operator's own; a negative amount corrects an earlier grant."""
+    return _of_workspace(EntryKind.GRANT, workspace_id, now, nanos, reference)
 
 
-def withdrawal(*, workspace_id: str, nanos: int, now: int, reference: str) -> dict[str, Any]:
-    """Money that went back to whoever had paid it in."""
-    entry = _entry("withdrawal", workspace_id, now)
-    return entry | {"amount_nanos": -nanos, "reference": reference}
+def withdrawal(*, workspace_id: str, nanos: int, now: int, reference: str) -> NewEntry:
+    """Take money that was returned to the payer."""
+    return _of_workspace(EntryKind.WITHDRAWAL, workspace_id, now, -nanos, reference)
 
 
-def append(connection: Connection, entries: Sequence[dict[str, Any]]) -> None:
-    """Write entries. Raises IntegrityError where something would be booked twice."""
+def append(connection: Connection, entries: Sequence[NewEntry]) -> None:
+    """Write entries. Raises IntegrityError for an entry that is booked already."""
     if entries:
-        connection.execute(_INSERT, entries)
+        rows = [each._asdict() | {"kind": str(each.kind)} for each in entries]
+        connection.execute(_INSERT, rows)
 
 
-def _held(nanos: int) -> dict[str, int]:
-    return {"amount_nanos": -nanos, "held_nanos": nanos}
+def _of_job(
+    kind: EntryKind, job: BookedJob, now: int, *, amount_nanos: int, held_nanos: int = 0
+) -> NewEntry:
+    return NewEntry(
+        new_id("led_"),
+        job.workspace_id,
+        kind,
+        now,
+        amount_nanos=amount_nanos,
+        held_nanos=held_nanos,
+        api_key_id=job.api_key_id,
+        job_id=job.id,
+    )
 
 
-def _of_job(kind: str, job: BookedJob, now: int) -> dict[str, Any]:
-    of_job = {"api_key_id": job.api_key_id, "job_id": job.id}
-    return _entry(kind, job.workspace_id, now) | of_job
-
-
-def _entry(kind: str, workspace_id: str, now: int) -> dict[str, Any]:
-    return {
-        "id": new_id("led_"),
-        "workspace_id": workspace_id,
-        "api_key_id": None,
-        "job_id": None,
-        "kind": kind,
-        "attempt": 0,
-        "amount_nanos": 0,
-        "held_nanos": 0,
-        "reference": None,
-        "created_at": now,
-    }
+def _of_workspace(
+    kind: EntryKind, workspace_id: str, now: int, amount_nanos: int, reference: str | None
+) -> NewEntry:
+    return NewEntry(
+        new_id("led_"), workspace_id, kind, now, amount_nanos=amount_nanos, reference=reference
+    )

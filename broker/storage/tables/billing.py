@@ -16,7 +16,7 @@ KINDS = (
 class LedgerEntry(SQLModel, table=True):
     """One immutable signed amount. A workspace's balance is the sum of its entries.
 
-    Only `sequence` and `hash` are written later, once, by `ledger.chain_many`.
+    Only `sequence` and `hash` are written later, once, by `ledger.chain_entries`.
     """
 
     __tablename__: ClassVar[Any] = "ledger_entries"
@@ -70,9 +70,9 @@ class LedgerEntry(SQLModel, table=True):
 
 
 class LedgerAccount(SQLModel, table=True):
-    """What the sealed entries of a workspace, or of one of its keys, add up to.
+    """The sums of the chained entries of a workspace, or of one of its keys.
 
-    A workspace's row is also the head of its chain. Written by `ledger.chain_many` only.
+    A workspace's row is also the head of its chain. Written by `ledger.chain_entries` only.
     """
 
     __tablename__: ClassVar[Any] = "ledger_accounts"

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from broker import accounts
 from broker.billing import budgets
-from broker.billing.budget_notices import notify_many
+from broker.billing.budget_notices import announce_thresholds
 from broker.billing.budgets import BudgetRequest, Scope
 from broker.errors import BudgetExceededError, InsufficientCreditsError, InvalidRequestError
 from broker.jobs.states import JobState
@@ -33,6 +33,7 @@ from tests.factories import (
     record,
     run,
     submit_and_claim,
+    write,
 )
 
 
@@ -225,14 +226,14 @@ def test_each_threshold_is_told_once_a_period(database, caller):
     told = []
     for cost in (4 * HOLD, 2 * HOLD, 0, 3 * HOLD, 2 * HOLD, 5 * HOLD):
         spend(database, caller, cost)
-        told.append(run(database, notify_many, NOW)[0])
+        told.append(write(database, announce_thresholds, NOW))
     # Then each is announced once, and again in the next period
     assert told == [0, 1, 0, 1, 1, 0]
     sent = [orjson.loads(row.payload)["data"] for row in deliveries(database)]
     assert [each["threshold_percent"] for each in sent] == [50, 80, 100]
     assert sent[0]["spend_usd"] == pytest.approx(6e-6)
     spend(database, caller, 6 * HOLD, now=NOW + DAY_MS)
-    assert run(database, notify_many, NOW + DAY_MS) == [1]
+    assert write(database, announce_thresholds, NOW + DAY_MS) == 1
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ def test_a_share_of_a_budget_is_told_when_it_is_spent_and_not_before(database, c
     """A rule for more than 99 % went off at 40 cents of 15 dollars (bifrost#5770)."""
     caller = limit(database, caller, 15 * 10**9)
     spend(database, caller, cents * 10**7)
-    assert run(database, notify_many, NOW) == [told]
+    assert write(database, announce_thresholds, NOW) == told
 
 
 def test_a_keys_own_limit_is_told_like_a_budget(database, caller):
@@ -252,7 +253,7 @@ def test_a_keys_own_limit_is_told_like_a_budget(database, caller):
     for days, cost in ((0, 4 * HOLD), (0, 4 * HOLD), (0, HOLD // 2), (1, 5 * HOLD), (2, HOLD)):
         now = NOW + days * DAY_MS
         spend(database, caller, cost, now=now)
-        told += [run(database, notify_many, now + more)[0] for more in (0, 2_000)]
+        told += [write(database, announce_thresholds, now + more) for more in (0, 2_000)]
     assert told == [0, 0, 1, 0, 0, 0, 1, 0, 0, 0]
     first, second = (orjson.loads(row.payload)["data"] for row in deliveries(database))
     assert (first["scope"], first["subject_id"], first["object"]) == (
@@ -271,7 +272,7 @@ def test_what_the_callers_own_account_paid_counts_where_the_limit_says_so(databa
     ending = finished(job, cost=1)
     generation = {**ending.generation, "byok_cost_nanos": HOLD}
     record(database, dataclasses.replace(ending, generation=generation))
-    assert run(database, notify_many, NOW) == [0]
+    assert write(database, announce_thresholds, NOW) == 0
     with database.transaction() as connection:
         accounts.change_key(connection, caller.api_key_id, {"include_byok_in_limit": True})
-    assert run(database, notify_many, NOW) == [1]
+    assert write(database, announce_thresholds, NOW) == 1

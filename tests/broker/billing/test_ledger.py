@@ -26,7 +26,9 @@ def booked(workspace_id, job_id="job_1"):
     job = {"id": job_id, "workspace_id": workspace_id, "api_key_id": None, "hold_nanos": 400}
     row = SimpleNamespace(**job)
     return {
-        "hold": ledger.hold(job | {"created_at": NOW}),
+        "hold": ledger.hold(
+            job_id=job_id, workspace_id=workspace_id, api_key_id=None, nanos=400, now=NOW
+        ),
         "settle": ledger.settle(row, cost_nanos=150, now=NOW),
         "release": ledger.release(row, now=NOW),
     }
@@ -66,7 +68,7 @@ def test_grants_may_repeat_and_unknown_kinds_may_not_be_booked(database, workspa
     append(database, *again)
     assert balance(database, workspace_id) == 1_010
     with pytest.raises(IntegrityError):
-        append(database, again[0] | {"id": "led_x", "kind": "gift"})
+        append(database, again[0]._replace(id="led_x", kind="gift"))
 
 
 def test_amounts_of_thousands_of_dollars_fit(database, workspace_id):
@@ -99,7 +101,9 @@ def test_an_open_submission_does_not_hold_up_settling(postgres, empty_postgres_u
 def test_an_ended_job_has_cost_its_price_or_nothing(held, cost):
     job = {"id": "j", "workspace_id": "w", "api_key_id": "k", "hold_nanos": held}
     row = SimpleNamespace(**job)
-    hold = ledger.hold(job | {"created_at": NOW})["amount_nanos"]
-    settle = ledger.settle(row, cost_nanos=cost, now=NOW)["amount_nanos"]
-    release = ledger.release(row, now=NOW)["amount_nanos"]
+    hold = ledger.hold(
+        job_id="j", workspace_id="w", api_key_id="k", nanos=held, now=NOW
+    ).amount_nanos
+    settle = ledger.settle(row, cost_nanos=cost, now=NOW).amount_nanos
+    release = ledger.release(row, now=NOW).amount_nanos
     assert (hold + settle, hold + release) == (-cost, 0)

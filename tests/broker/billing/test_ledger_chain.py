@@ -14,16 +14,16 @@ from tests.factories import (
     finished,
     make_principal,
     record,
-    run,
     submit,
     submit_and_claim,
+    write,
 )
 
 ENTRIES = LedgerEntry.__table__
 
 
 def seal(database):
-    return run(database, ledger.chain_many, NOW)[0].entries
+    return write(database, ledger.chain_entries).entries
 
 
 def flaws(database):
@@ -101,7 +101,7 @@ def test_a_removed_entry_is_missed(database, busy, where):
 
 def test_a_slipped_in_entry_does_not_fit(database, busy):
     gift = ledger.grant(workspace_id=busy.workspace_id, nanos=10**9, now=NOW)
-    change(database, insert(ENTRIES).values(**gift, sequence=5, hash="0" * 64))
+    change(database, insert(ENTRIES).values(**gift._asdict(), sequence=5, hash="0" * 64))
     assert flaws(database)[0].where == gift["id"]
 
 
@@ -138,7 +138,7 @@ def test_who_finds_another_sealing_does_nothing(postgres, empty_postgres_url, co
     submit(postgres, caller)
     other = connect(empty_postgres_url)
     with postgres.transaction() as connection:
-        assert ledger.chain_many(connection, [NOW])[0].entries == 2
+        assert ledger.chain_entries(connection).entries == 2
         # When another looks meanwhile, then it leaves the entries alone
         assert seal(other) == 0
     assert seal(other) == 0
