@@ -1,20 +1,73 @@
-"""How background tasks are ended."""
+"""Background services: steps that run at an interval until they are stopped."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
-HEARD_SECONDS = 0.2
+import structlog
+from redis.exceptions import RedisError
+from sqlalchemy.exc import SQLAlchemyError
+
+CANCEL_AGAIN_SECONDS = 0.2
+OUTAGES = (OSError, RedisError, SQLAlchemyError)
+"""Errors of a database, a Redis or a disk that is away. They are logged without a traceback."""
+
+log = structlog.get_logger()
+
+
+class Service:
+    """A step that runs again and again, with a pause of `interval` seconds after each run.
+
+    A step that raises is logged as `service.failed`, and runs again after the pause. A service with
+    `is_leader` runs its step only while that returns True; several processes may have the service,
+    and one of them does its work.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        interval: float,
+        step: Callable[[], Awaitable[object]],
+        *,
+        is_leader: Callable[[], Awaitable[bool]] | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.name = name
+        self._interval = interval
+        self._step = step
+        self._is_leader = is_leader
+        self._sleep = sleep
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to run the step, at once for the first time. Call it on the running loop."""
+        self._task = asyncio.create_task(self._run(), name=self.name)
+
+    async def stop(self) -> None:
+        """Cancel the step that is running, and wait until it has ended."""
+        if self._task is not None:
+            await end_tasks([self._task])
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                if self._is_leader is None or await self._is_leader():
+                    await self._step()
+            except OUTAGES as error:
+                log.warning("service.failed", service=self.name, error=str(error))
+            except Exception:
+                log.exception("service.failed", service=self.name)
+            await self._sleep(self._interval)
 
 
 async def end_tasks(tasks: Iterable["asyncio.Task[Any]"]) -> None:
     """Cancel tasks until each has ended.
 
-    Once is not enough: redis-py loses a cancellation that arrives just as its answer does, and the
-    loop that asked goes on as if nothing had been said.
+    One cancellation is not enough: redis-py loses one that arrives together with its answer, and
+    the task continues.
     """
-    going = set(tasks)
-    while going:
-        for task in going:
+    running = set(tasks)
+    while running:
+        for task in running:
             task.cancel()
-        _, going = await asyncio.wait(going, timeout=HEARD_SECONDS)
+        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_SECONDS)

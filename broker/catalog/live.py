@@ -9,9 +9,8 @@ from itertools import chain
 from typing import TypeVar
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from broker.background import end_tasks
+from broker.background import Service
 from broker.catalog import imports
 from broker.catalog.declared import declared_model
 from broker.catalog.lookup import Catalog
@@ -176,17 +175,16 @@ class LiveCatalog:
         self._providers = providers
         self._database = database
         self._clock = clock
-        self._task: asyncio.Task[None] | None = None
+        self._service = Service("catalog", LOOK_SECONDS, self._reload)
         self._local: Sequence[Offer] = ()
         self._seen = database.read_now(imports.version), self._slot()
         self.current = self._load()
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="catalog")
+        self._service.start()
 
     async def close(self) -> None:
-        if self._task is not None:
-            await end_tasks([self._task])
+        await self._service.stop()
 
     async def refresh(self) -> bool:
         """Load again if something has changed; return whether it had."""
@@ -213,13 +211,6 @@ class LiveCatalog:
     def _slot(self) -> int:
         return self._clock() // GRID_MS
 
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(LOOK_SECONDS)
-            try:
-                if await self.refresh():
-                    log.info("catalog.loaded", models=len(self.current.models))
-            except SQLAlchemyError as error:
-                log.info("catalog.not_read", error=str(error))
-            except Exception:
-                log.exception("catalog.unreadable")
+    async def _reload(self) -> None:
+        if await self.refresh():
+            log.info("catalog.loaded", models=len(self.current.models))

@@ -4,17 +4,15 @@ So that no job asks the database for them. Keys are opened when they are first u
 memory only.
 """
 
-import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
 import orjson
-import structlog
 
 from broker.accounts import Principal
-from broker.background import end_tasks
+from broker.background import Service
 from broker.credentials import records
 from broker.routing.workspace_credentials import WorkspaceCredential, WorkspaceCredentials
 from broker.security.encryption import Encryption
@@ -22,8 +20,6 @@ from broker.security.redaction import learn
 from broker.storage.database import Database
 
 REFRESH_SECONDS = 1.0
-
-log = structlog.get_logger()
 
 
 class LiveCredentials:
@@ -37,15 +33,16 @@ class LiveCredentials:
         self._of: dict[str, dict[str, list[WorkspaceCredential]]] = {}  # by workspace and provider
         self._sealed: dict[str, str] = {}
         self._open: dict[str, str] = {}
-        self._task: asyncio.Task[None] | None = None
+        self._on_change: Callable[[], None] = lambda: None
+        self._service = Service("credentials", REFRESH_SECONDS, self._reload)
 
     def start(self, on_change: Callable[[], None] = lambda: None) -> None:
-        """Follow the changes from now on; `on_change` is told of each."""
-        self._task = asyncio.create_task(self._run(on_change), name="credentials")
+        """Follow the changes from now on, and call `on_change` after each."""
+        self._on_change = on_change
+        self._service.start()
 
     async def close(self) -> None:
-        if self._task is not None:
-            await end_tasks([self._task])
+        await self._service.stop()
 
     async def refresh(self) -> bool:
         """Read again if anything has changed; return whether it had."""
@@ -86,14 +83,9 @@ class LiveCredentials:
         """Return the providers of which any workspace has a key."""
         return frozenset(slug for each in self._of.values() for slug in each)
 
-    async def _run(self, on_change: Callable[[], None]) -> None:
-        while True:
-            try:
-                if await self.refresh():
-                    on_change()
-            except Exception as error:  # noqa: BLE001  # the next look is near
-                log.warning("credentials.not_read", error=str(error))
-            await asyncio.sleep(REFRESH_SECONDS)
+    async def _reload(self) -> None:
+        if await self.refresh():
+            self._on_change()
 
     def _take(self, rows: Sequence[Any]) -> None:
         known: dict[str, dict[str, list[WorkspaceCredential]]] = defaultdict(

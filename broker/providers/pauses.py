@@ -5,14 +5,12 @@ providers reads them once a second. A job of a paused provider waits in the data
 another endpoint of its plan; calls that have begun end normally.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-import structlog
 from sqlalchemy import Connection, select
 
-from broker.background import end_tasks
+from broker.background import Service
 from broker.providers.pacing import Busy, Cause
 from broker.storage.database import Database
 from broker.storage.tables import PausedProvider, columns, table
@@ -20,8 +18,6 @@ from broker.storage.tables import PausedProvider, columns, table
 REFRESH_SECONDS = 1.0
 LOOK_AGAIN_MS = 2_000
 """Milliseconds until a job of a paused provider is looked at again."""
-
-log = structlog.get_logger()
 
 _paused = table(PausedProvider)
 
@@ -49,16 +45,15 @@ class LivePauses:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._providers: frozenset[str] = frozenset()
-        self._task: asyncio.Task[None] | None = None
+        self._service = Service("provider-pauses", REFRESH_SECONDS, self.refresh)
 
     async def start(self) -> None:
         """Read the pauses, and follow their changes from now on."""
         await self.refresh()
-        self._task = asyncio.create_task(self._run(), name="provider-pauses")
+        self._service.start()
 
     async def close(self) -> None:
-        if self._task is not None:
-            await end_tasks([self._task])
+        await self._service.stop()
 
     async def refresh(self) -> None:
         rows = await self._database.read(read_pauses)
@@ -75,11 +70,3 @@ class LivePauses:
         """Return, for each paused provider, what its jobs wait for."""
         until = now + LOOK_AGAIN_MS
         return {each: Busy(each, Cause.PAUSED, until) for each in self._providers}
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(REFRESH_SECONDS)
-            try:
-                await self.refresh()
-            except Exception as error:  # noqa: BLE001  # the next look is near
-                log.warning("provider_pauses.not_read", error=str(error))

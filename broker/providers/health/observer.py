@@ -12,9 +12,8 @@ from typing import Any
 import orjson
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
-from broker.background import end_tasks
+from broker.background import Service
 from broker.clock import now_ms
 from broker.providers.endpoint_stats import NO_SNAPSHOT, Circuit, EndpointKey, Pause, Snapshot
 from broker.providers.health import breaker as breakers
@@ -44,14 +43,13 @@ class Observer:
         self._judges = judges
         self._clock = clock
         self._history = History()
-        self._task: asyncio.Task[None] | None = None
+        self._service = Service("observer", REFRESH_SECONDS, self.refresh)
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="observer")
+        self._service.start()
 
     async def close(self) -> None:
-        if self._task is not None:
-            await end_tasks([self._task])
+        await self._service.stop()
 
     async def refresh(self) -> None:
         """Read what is new, judge it, and make the next snapshot. Raises RedisError."""
@@ -76,16 +74,6 @@ class Observer:
                 seen = self._history.recovered(endpoint, now, since=breaker.since)
                 stats[endpoint] = replace(stats[endpoint], since_recovery=seen)
         return Snapshot(history.with_circuits(stats, known, paused, in_flight, now), now)
-
-    async def _run(self) -> None:
-        while True:
-            try:
-                await self.refresh()
-            except (RedisError, OSError) as error:
-                log.info("health.not_read", error=str(error))
-            except Exception:  # what is written there is not only ours
-                log.exception("health.unreadable")
-            await asyncio.sleep(REFRESH_SECONDS)
 
     async def _read(
         self, now: int
