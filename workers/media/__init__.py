@@ -1,6 +1,7 @@
-"""Makes a chat body fit the endpoint it goes to.
+"""Attachments of a chat body, in the form that the endpoint accepts.
 
-What a provider does not fetch is fetched here, and files its model cannot take are read as text.
+URLs that a provider does not fetch are fetched here. Files that its model does not accept are read
+as text.
 """
 
 from workers.media.documents import Annotator, create_pdf_reader

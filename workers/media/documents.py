@@ -1,4 +1,4 @@
-"""Text of PDFs and text files with its annotations, as OpenRouter's `file-parser` has it."""
+"""Text of PDFs and text files, and its annotations (OpenRouter's `file-parser` plugin)."""
 
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,11 +15,11 @@ from workers.sandbox.pool import Sandbox, SandboxError
 PARSE_SECONDS = 20.0
 
 ReadPdf: TypeAlias = Callable[[bytes], Awaitable[list[str]]]
-"""Returns the text of each page. Raises UnfitError for what cannot be read in full."""
+"""Function that returns the text of each page. Raises UnfitError where it cannot."""
 
 
 def create_pdf_reader(sandbox: Sandbox, workspace_id: str) -> ReadPdf:
-    """Return what reads a workspace's PDFs."""
+    """Return the function that reads a workspace's PDFs."""
     return partial(_read, sandbox, workspace_id)
 
 
@@ -39,7 +39,7 @@ _UNSAFE = str.maketrans({'"': "'", "<": "(", ">": ")", "\n": " ", "\r": " "})
 
 @dataclass(frozen=True, slots=True)
 class ReadFile:
-    """A file's text, in pieces: an opening, the pages, an end."""
+    """A file's text in pieces: an opening tag, the pages, a closing tag."""
 
     pieces: Sequence[str]
     name: str
@@ -57,18 +57,18 @@ async def read_file(
     known: Mapping[str, Sequence[str]],
     read_pdf: ReadPdf,
 ) -> ReadFile:
-    """Return a PDF's or text file's text; `known` holds earlier parsings by hash.
+    """Return the text of a PDF or text file. `known` has earlier texts by hash.
 
-    Raises UnfitError for a file of another kind, or without text.
+    Raises UnfitError for another kind of file, or one without text.
     """
-    if sniff(content) == PDF and family(mime) != "text":  # a text may speak of PDFs
+    if sniff(content) == PDF and family(mime) != "text":  # a text may contain the signature
         return await _read_pdf(content, _make_safe(name or "document.pdf"), known, read_pdf)
     if mime == PDF:
-        raise UnfitError("A file is said to be a PDF, and is none.")
+        raise UnfitError("A file is declared as a PDF but is not one. Correct its media type.")
     text = _decode_text(content, mime)
     if text is None:
         raise UnfitError(
-            f"A file of type {mime or 'unknown'} cannot be read as text, and the model takes no "
+            f"A file of type {mime or 'unknown'} cannot be read as text, and the model accepts no "
             "files: send a PDF or plain text, or choose a model with `file` input."
         )
     name = _make_safe(name or "document.txt")
@@ -105,7 +105,7 @@ def _decode_text(content: bytes, mime: str | None) -> str | None:
 
 
 def _make_safe(name: str) -> str:
-    """Return a name that cannot end the line or the tag it stands in."""
+    """Return a name without characters that end the line or the tag around it."""
     return name.translate(_UNSAFE)[:200]
 
 
@@ -119,7 +119,7 @@ def annotation(file: ReadFile) -> Json:
 
 
 def known_files(messages: Sequence[Any]) -> Mapping[str, Sequence[str]]:
-    """Return the texts of files that earlier turns carry in annotations, by hash."""
+    """Return the texts of files in the annotations of earlier turns, by hash."""
     found: dict[str, Sequence[str]] = {}
     for message in messages:
         annotations = message.get("annotations") if isinstance(message, dict) else None
@@ -141,7 +141,7 @@ def _texts(content: Any) -> list[str]:
 
 
 class Annotator:
-    """Adds annotations to an answer: to its first chunk, and to the whole message."""
+    """Adder of annotations to an answer: to its first chunk, and to the whole message."""
 
     def __init__(self, annotations: Sequence[Json]) -> None:
         self._annotations = list(annotations)

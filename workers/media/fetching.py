@@ -1,4 +1,4 @@
-"""Fetch attachments through the guard, and bound the bytes a worker process holds."""
+"""Fetching of attachments through the guard, and a bound on the bytes in a worker's memory."""
 
 import asyncio
 from collections import Counter
@@ -20,14 +20,14 @@ HEADERS = {"user-agent": "Waybill (media fetcher)", "accept": "*/*"}
 
 @dataclass(frozen=True, slots=True)
 class FetchedMedia:
-    """What was at a URL."""
+    """The content of a URL."""
 
     content: bytes
     mime: str | None = None  # as its server stated it, lower-case, without parameters
 
 
 class FetchError(Exception):
-    """Nothing was fetched; the text says why, for the caller."""
+    """The fetch failed. The text has the reason for the caller."""
 
     def __init__(self, message: str, *, too_large: bool = False) -> None:
         super().__init__(message)
@@ -38,7 +38,7 @@ Fetch: TypeAlias = Callable[[str], Awaitable[FetchedMedia]]
 
 
 class Fetcher:
-    """Fetches one URL a call. Raises FetchError."""
+    """Client that fetches one URL for each call. Raises FetchError."""
 
     def __init__(self, settings: Settings) -> None:
         self._policy = Policy(networks=settings.allowed_networks)
@@ -48,7 +48,7 @@ class Fetcher:
 
     async def __call__(self, url: str) -> FetchedMedia:
         try:
-            parse(url, self._policy)  # as it was written, before any other parser tidies it
+            parse(url, self._policy)  # as it was written, before another parser changes it
             async with self._free, self._client.stream("GET", url, headers=HEADERS) as response:
                 return await self._read(response, url)
         except RefusedError as refusal:
@@ -95,12 +95,12 @@ SMALL_BYTES = 256 * 1024
 
 
 def body_size(body: bytes) -> int:
-    """Return what a call holds for the body of its job."""
+    """Return the bytes to count for the body of a job."""
     return len(body) if len(body) >= SMALL_BYTES else 0
 
 
 class MediaReservation:
-    """The bytes that one call holds."""
+    """The bytes that one call reserves."""
 
     def __init__(self, room: "MediaMemory", workspace_id: str, size: int) -> None:
         self._room = room
@@ -109,14 +109,14 @@ class MediaReservation:
         self.granted = asyncio.get_running_loop().create_future()
 
     def shrink(self, size: int) -> None:
-        """Give back what is not needed after all."""
+        """Release the bytes above `size`."""
         self._room.resize(self, min(size, self.size))
 
 
 class MediaMemory:
-    """Shared by the calls of a worker, in the order in which they come.
+    """The memory for attachments that all calls of a worker share, in their order.
 
-    One workspace never takes more than half while it has calls in flight, so that others find room.
+    A workspace with calls in flight gets at most half, so that others find room.
     """
 
     def __init__(self, most: int) -> None:
@@ -126,14 +126,14 @@ class MediaMemory:
 
     @property
     def held(self) -> int:
-        """Bytes that are held now."""
+        """Return the bytes that are reserved now."""
         return self._held.total()
 
     @asynccontextmanager
     async def hold(self, workspace_id: str, size: int) -> AsyncIterator[MediaReservation]:
-        """Wait until there is room for `size` bytes, and hold them meanwhile.
+        """Reserve `size` bytes for the block, when there is room.
 
-        What is larger than all room has it alone.
+        A reservation that is larger than all the room gets it alone.
         """
         reservation = MediaReservation(self, workspace_id, size)
         self._waiting.append(reservation)
@@ -148,7 +148,7 @@ class MediaMemory:
                 self.resize(reservation, 0)
 
     def resize(self, reservation: MediaReservation, size: int) -> None:
-        """Hold fewer bytes for a call."""
+        """Change the bytes of a reservation."""
         self._held[reservation.workspace_id] += size - reservation.size
         reservation.size = size
         if not self._held[reservation.workspace_id]:

@@ -1,4 +1,4 @@
-"""The media type of attachments, read from their first bytes and checked."""
+"""Detection and checks of the media type of attachments."""
 
 import base64
 from dataclasses import replace
@@ -9,7 +9,7 @@ from workers.media.fetching import FetchedMedia
 
 
 class UnfitError(Exception):
-    """Nothing was sent; `failure` says why."""
+    """The request cannot be sent. `failure` has the reason."""
 
     def __init__(self, message: str, error_type: ErrorType = ErrorType.INVALID_REQUEST) -> None:
         super().__init__(message)
@@ -17,7 +17,7 @@ class UnfitError(Exception):
 
 
 def unfit(medium: MediaKind, message: str, image_error: ErrorType) -> UnfitError:
-    """Return the error, by the name that images have for it where it is one."""
+    """Return the error, with the error type of images for an image."""
     if medium is MediaKind.IMAGE:
         return UnfitError(message, image_error)
     return UnfitError(message)
@@ -27,7 +27,7 @@ def unfit(medium: MediaKind, message: str, image_error: ErrorType) -> UnfitError
 # knows neither HEIF nor half of MP3's headers. Neither finds a PDF behind other bytes.
 PDF = "application/pdf"
 HEAD_CHARACTERS = 1024  # of base64: enough for every signature
-_PDF_WITHIN = 1024  # readers find the header anywhere in here (ISO 32000, annex H)
+_PDF_WITHIN = 1024  # readers accept the header within these bytes (ISO 32000, annex H)
 _STARTS = (
     (b"\x89PNG\r\n\x1a\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
@@ -56,7 +56,7 @@ _BRANDS = {
 
 
 def sniff(content: bytes) -> str | None:
-    """Return the media type of an image, PDF, sound or film, or None for anything else."""
+    """Return the media type of an image, PDF, audio or video, or None for anything else."""
     if content[:4] == b"RIFF":
         return _RIFF.get(content[8:12])
     if content[4:8] == b"ftyp":
@@ -68,7 +68,7 @@ def sniff(content: bytes) -> str | None:
 
 
 def sniff_base64(data: str) -> str | None:
-    """Return what `sniff` tells of the bytes in a canonical base64."""
+    """Return the media type of the bytes in canonical base64, as `sniff` does."""
     return sniff(base64.b64decode(data[:HEAD_CHARACTERS]))
 
 
@@ -79,14 +79,14 @@ def family(mime: str | None) -> str:
 IMAGES = frozenset(
     {"image/png", "image/jpeg", "image/gif", "image/webp", "image/heic", "image/heif"}
 )
-"""What some provider takes; which of them takes what, it says itself."""
+"""Image types that some providers accept."""
 
 OPAQUE = frozenset({"application/octet-stream", "binary/octet-stream", "application/download"})
-"""What servers state that do not know what they send."""
+"""Types of servers that do not know the type."""
 
 
 def check_fetched_type(media: AttachedMedia, fetched: FetchedMedia) -> str | None:
-    """Return the media type of what was fetched. Raises UnfitError where it is something else."""
+    """Return the media type of fetched media. Raises UnfitError where it is of another kind."""
     stated = None if fetched.mime in OPAQUE else fetched.mime
     found = sniff(fetched.content)
     match media.medium:
@@ -99,15 +99,15 @@ def check_fetched_type(media: AttachedMedia, fetched: FetchedMedia) -> str | Non
 
 
 def check_attachment(media: AttachedMedia, field: str) -> AttachedMedia:
-    """Return an attachment that came with its bytes, under their true type.
+    """Return an attachment with its bytes, with their actual type.
 
-    Raises UnfitError, which names the field, where the data of an image is something else.
+    Raises UnfitError, which names the field, where the data of an image is not an image.
     """
     if media.medium is not MediaKind.IMAGE or media.data is None:
         return media
     found = sniff_base64(media.data)
     if found is None and family(media.mime) == "image":
-        return media  # a kind we do not know: the provider may
+        return media  # an unknown format, which the provider may accept
     if found is None or family(found) != "image":
         actual = found or media.mime
         of_type = f"of type {actual}" if actual else "of an unknown type"
@@ -125,7 +125,7 @@ def _image_type(stated: str | None, found: str | None) -> str:
         return found
     if not contradicted and "image" in (family(found), family(stated)):
         raise UnfitError(
-            f"Images of type {found or stated} are not taken: send PNG, JPEG, GIF or WebP.",
+            f"Images of type {found or stated} are not supported: send PNG, JPEG, GIF or WebP.",
             ErrorType.UNSUPPORTED_IMAGE_FORMAT,
         )
     raise UnfitError(
@@ -144,7 +144,7 @@ def _document_type(expected: str | None, stated: str | None, found: str | None) 
             ErrorType.INVALID_REQUEST,
         )
     if stated == PDF:
-        raise UnfitError("What was fetched is stated to be a PDF, and is none.")
+        raise UnfitError("The fetched file is declared as a PDF but is not one.")
     return found or stated or expected
 
 

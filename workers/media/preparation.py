@@ -1,4 +1,4 @@
-"""Make a chat body fit the endpoint it goes to."""
+"""Adaptation of a chat body's attachments to an endpoint."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ from workers.media.formats import UnfitError, check_attachment, check_fetched_ty
 from workers.media.rules import Rules, Way, is_usual, media_part, text_part
 
 MAX_FETCHED_BYTES = 100_000_000
-"""Of all that one request has fetched for it."""
+"""Bytes that are fetched for one request, in total."""
 
 AT_ONCE = 4
 """URLs of one request that are fetched at the same time."""
@@ -26,7 +26,7 @@ AT_ONCE = 4
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A body that fits, and the annotations that its answer will carry."""
+    """An adapted body, and the annotations for its answer."""
 
     body: Json
     annotations: Sequence[Json] = ()
@@ -45,8 +45,8 @@ async def prepare(
 ) -> Prepared | Failure:
     """Fit `body` to a model that takes `modalities` (None = unknown) behind `adapter`'s wire.
 
-    What is not text is fetched, read as text or put into its one form, wherever the endpoint needs
-    it; `body` is left as it was. A Failure is the request's own fault, and nothing was sent.
+    Attachments are fetched, read as text or converted, where the endpoint needs it. `body` is not
+    changed. A Failure means that the request is invalid; nothing was sent.
     """
     if next(media_parts(body), None) is None:
         return Prepared(body)
@@ -72,13 +72,13 @@ async def prepare(
 
 
 def most_fetched(body: Json, largest: int) -> int:
-    """Return how many bytes may be fetched for a body at most; one URL has `largest`."""
+    """Return the most bytes that a body may need to fetch. One URL has up to `largest`."""
     urls = sum(_may_be_fetched(part) for part in media_parts(body))
     return min(urls * largest, MAX_FETCHED_BYTES)
 
 
 def _may_be_fetched(part: Json) -> bool:
-    """Tell by the beginnings of its texts: the data of a part may be large."""
+    """Return whether a text of the part begins as a URL. The data of a part may be large."""
     texts = [*part.values()]
     for held in part.values():
         texts += held.values() if isinstance(held, dict) else ()
@@ -90,7 +90,7 @@ _Position = tuple[int, int]  # a message, and a part of its content
 
 
 def _positions(messages: Sequence[Any]) -> Iterator[tuple[_Position, Json]]:
-    """Yield the content parts that are not text, with their places."""
+    """Yield the content parts that are not text, with their positions."""
     for row, message in enumerate(messages):
         content = message.get("content") if isinstance(message, dict) else None
         for column, part in enumerate(content if isinstance(content, list) else ()):
@@ -117,7 +117,7 @@ class _Fitted:
 
 
 class _Preparation:
-    """The work on one body."""
+    """The preparation of one body."""
 
     def __init__(
         self,
@@ -141,9 +141,9 @@ class _Preparation:
             media = replace(media, medium=MediaKind(family(media.mime)))  # a file that is an image
         match self._rules.way(media):
             case Way.AS_IS:
-                true = check_attachment(media, _field(position))
-                unchanged = true is media and is_usual(media, part)
-                return _Fitted(part if unchanged else media_part(true, part))
+                typed = check_attachment(media, _field(position))
+                unchanged = typed is media and is_usual(media, part)
+                return _Fitted(part if unchanged else media_part(typed, part))
             case Way.BYTES:
                 fetched, mime = await self._get(media)
                 data = base64.b64encode(fetched.content).decode()

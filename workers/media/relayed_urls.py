@@ -1,4 +1,4 @@
-"""Check the URLs in a body that the provider fetches itself."""
+"""Check of the URLs in a body that the provider fetches itself."""
 
 import asyncio
 import re
@@ -16,12 +16,12 @@ from workers.egress.transport import resolve
 READ = ("messages", "input", "prompt", "tools", "image", "images")
 """Fields of a body in which a provider looks for something to fetch."""
 UNREAD = ("function", "parameters", "text", "arguments", "metadata", "annotations", "citations")
-"""Names below them that hold text, a schema, or what an earlier answer referred to."""
+"""Names below them with text, a schema, or references of an earlier answer."""
 IS_A_URL = re.compile(r"(?:.*[_-])?ur[li]", re.IGNORECASE)
 MAY_BE_A_URL = re.compile(r"(?:.*[_-])?(?:data|image|file|audio|video)", re.IGNORECASE)
 SCHEME = re.compile(r"(?!data:)[a-z][a-z0-9+.-]{0,20}:([/\\]?)", re.IGNORECASE)
 BASE64 = re.compile(r"[A-Za-z0-9+/=]*")
-HEAD = 64  # characters that tell whether a string is a URL
+HEAD = 64  # characters that decide whether a string is a URL
 CHECKED_AT_ONCE = 8
 RESOLVE_SECONDS = 5.0
 
@@ -43,7 +43,7 @@ async def refuse_private_urls(
 ) -> Failure | None:
     """Return the failure of a body with a URL that its provider must not fetch, or None.
 
-    `networks` are those that the operator allows; `opens` begin what only this provider opens.
+    `networks` are those that the operator allows; `opens` are prefixes only this provider opens.
     """
     urls = [url for url in dict.fromkeys(_urls(body)) if not url.startswith(opens or ("\0",))]
     if not urls:
@@ -65,7 +65,7 @@ async def refuse_private_urls(
 
 
 def _urls(body: Json) -> Iterator[str]:
-    """Yield every URL in a body that a provider may fetch, however deep it is."""
+    """Yield every URL in a body that a provider may fetch, at any depth."""
     waiting: list[tuple[str, Any]] = [(name, body[name]) for name in READ if name in body]
     while waiting:
         name, value = waiting.pop()
@@ -78,7 +78,7 @@ def _urls(body: Json) -> Iterator[str]:
 
 
 def _is_url(name: str, value: str) -> bool:
-    """Tell whether a string is a URL; data and names of files have no slash after a colon.
+    """Return whether a string is a URL. Data and file names have no slash after a colon.
 
     Data in base64 may begin with two slashes, as a URL without a scheme does.
     """
@@ -93,7 +93,7 @@ def _is_url(name: str, value: str) -> bool:
 
 
 def _head(value: str) -> str:
-    """Return the beginning of a string as readers of URLs see it.
+    """Return the beginning of a string as URL parsers read it.
 
     They ignore whitespace and control characters before a URL, and line breaks and tabs inside it.
     """
@@ -113,7 +113,7 @@ async def _check(url: str, policy: Policy, ask: Resolve | None) -> None:
 
 
 async def _is_private(base_url: str, ask: Resolve) -> bool:
-    """Tell whether a provider is on a network of the operator's."""
+    """Return whether a provider is on a private network."""
     literal = _is_literally_public(base_url)
     if literal is not None:
         return not literal
@@ -125,7 +125,7 @@ async def _is_private(base_url: str, ask: Resolve) -> bool:
 
 @lru_cache(maxsize=1_000)
 def _is_literally_public(base_url: str) -> bool | None:
-    """Tell whether an address is public, as far as its text does; None where it is a name."""
+    """Return whether the host of a URL is public, or None where DNS has to decide."""
     try:
         target = parse(base_url, Policy(http=True, any_port=True))
     except RefusedError:

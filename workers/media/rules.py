@@ -1,4 +1,4 @@
-"""Decide how each attachment reaches one endpoint: as it is, as bytes, or as text. Pure."""
+"""Rules for the form of an attachment at an endpoint: unchanged, as bytes, or as text."""
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -22,16 +22,16 @@ _WEB = ("https://", "http://")
 
 
 class Way(Enum):
-    """What has to be done with an attachment."""
+    """The form in which an attachment is sent."""
 
     AS_IS = auto()
     BYTES = auto()  # fetched, then sent along
-    TEXT = auto()  # read here; the model sees its text
+    TEXT = auto()  # read here, and sent as text
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What an endpoint takes: by its wire, its model and its vendor."""
+    """The rules of an endpoint, by its wire, its model and its vendor."""
 
     adapter: Adapter
     modalities: frozenset[str] | None = None  # of the model; None = unknown
@@ -39,7 +39,7 @@ class Rules:
     quirks: frozenset[str] = frozenset()
 
     def way(self, media: AttachedMedia) -> Way:
-        """Decide about one attachment. Raises UnfitError where there is no way."""
+        """Return the form for an attachment. Raises UnfitError where there is none."""
         if media.medium is MediaKind.DOCUMENT and not self._takes_natively(media):
             return Way.TEXT
         if not self._takes(MODALITIES[media.medium]):
@@ -51,7 +51,7 @@ class Rules:
         return modality in self.adapter.accepts and (known is None or modality in known)
 
     def _takes_natively(self, media: AttachedMedia) -> bool:
-        """Whether a file goes as it is. Where nothing is known of the model, its text is safer."""
+        """Return whether a file is sent unchanged. For an unknown model, text is safer."""
         readable = _is_readable(media)
         able = self._takes("file")
         sure = able and (self.modalities is not None or self.adapter.reads_files or not readable)
@@ -75,7 +75,7 @@ class Rules:
 
 
 def _is_readable(media: AttachedMedia) -> bool:
-    """Whether its text could be extracted, as far as its type tells."""
+    """Return whether the text of a file can be extracted, judging by its type."""
     mime = media.mime or PDF
     return media.file_id is None and (mime.startswith("text/") or mime in READABLE)
 
@@ -95,13 +95,13 @@ _USUAL = {
 
 
 def text_part(text: str, part: Json) -> Json:
-    """Return a text in the place of `part`, with its cache marker."""
+    """Return a text part that replaces `part`, with its cache marker."""
     kept = {"cache_control": part["cache_control"]} if part.get("cache_control") else {}
     return {"type": "text", "text": text, **kept}
 
 
 def is_usual(media: AttachedMedia, part: Json) -> bool:
-    """Whether a part has the form that `media_part` would give it, and perhaps more in it."""
+    """Return whether a part already has the form of `media_part`, with or without more fields."""
     held = part.get(_TYPES[media.medium])
     if media.rewritten or not isinstance(held, dict):
         return False
@@ -111,7 +111,7 @@ def is_usual(media: AttachedMedia, part: Json) -> bool:
 
 
 def media_part(media: AttachedMedia, part: Json) -> Json:
-    """Return the attachment that `part` held, in its one form."""
+    """Return an attachment, which replaces `part`, in the usual form."""
     kept = {name: part[name] for name in KEPT if part.get(name)}
     match media.medium:
         case MediaKind.IMAGE:

@@ -1,8 +1,8 @@
-"""POST /audio/transcriptions, /audio/speech: words from sound, and sound from words.
+"""POST /audio/transcriptions and /audio/speech.
 
 Rules: OpenAI API reference, "Create transcription" (multipart), "Create speech" (raw audio back).
-A transcription's sound travels in the job's body as `input_audio: {data, format}` (OpenRouter's
-JSON form); it becomes a form only here.
+The body of a transcription job has the audio as `input_audio: {data, format}` (OpenRouter's JSON
+form). Only this module makes a multipart form of it.
 """
 
 import base64
@@ -26,12 +26,12 @@ from workers.operations.base import (
     with_vendor_address,
 )
 
-SPOKEN = {
+AUDIO_TYPES = {
     "mp3": "audio/mpeg", "opus": "audio/ogg", "aac": "audio/aac", "flac": "audio/flac",
     "wav": "audio/wav", "pcm": "audio/pcm",
 }  # fmt: skip
-PLAIN = ("text", "srt", "vtt")
-A_WEEK = 7 * 24 * 3600  # seconds: no sound that is sent lasts so long
+TEXT_FORMATS = ("text", "srt", "vtt")
+LONGEST_AUDIO_SECONDS = 7 * 24 * 3600  # a week; a longer duration is wrong
 
 
 class OpenAiTranscriptions(OperationAdapter):
@@ -49,7 +49,7 @@ class OpenAiTranscriptions(OperationAdapter):
         )
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Document:
-        if request.body.get("response_format") in PLAIN:
+        if request.body.get("response_format") in TEXT_FORMATS:
             text = body.decode(errors="replace")
             return Document({"text": text, "response_format": request.body["response_format"]})
         parsed = parse_answer(body)
@@ -70,13 +70,13 @@ def _usage(raw: Any) -> Usage | None:
         )
     if isinstance(raw, dict) and raw.get("type") == "duration":
         seconds = raw.get("seconds")
-        if isinstance(seconds, int | float) and 0 <= seconds < A_WEEK:
+        if isinstance(seconds, int | float) and 0 <= seconds < LONGEST_AUDIO_SECONDS:
             return Usage(input=0, output=0, input_audio_ms=round(seconds * 1000))
     return read_usage(raw)
 
 
 def _build_form(request: CompletionRequest, boundary: str) -> bytes:
-    """Return the multipart body (RFC 7578): the fields, then the sound."""
+    """Return the multipart body (RFC 7578): the fields, then the audio."""
     audio: Json = request.body["input_audio"]
     uri = read_sound(audio["data"])
     sound = base64.b64decode(uri.data)
@@ -87,7 +87,7 @@ def _build_form(request: CompletionRequest, boundary: str) -> bytes:
     ]
     head = (
         f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="audio.{kind}"\r\n'
-        f"Content-Type: {SPOKEN.get(kind, 'application/octet-stream')}\r\n\r\n"
+        f"Content-Type: {AUDIO_TYPES.get(kind, 'application/octet-stream')}\r\n\r\n"
     )
     return b"".join([*parts, head.encode(), sound, f"\r\n--{boundary}--\r\n".encode()])
 
@@ -100,7 +100,7 @@ def _field(boundary: str, name: str, value: Any) -> bytes:
 
 
 def _quote(name: str) -> str:
-    """Return a name that cannot end the line or the quotes it stands in (HTML, "form-data")."""
+    """Escape a name that stands in quotes (HTML standard, "multipart/form-data")."""
     return name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
@@ -117,8 +117,8 @@ class OpenAiSpeech(OperationAdapter):
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         if not body:
-            raise MalformedAnswerError("no sound in the answer")
-        kind = SPOKEN.get(str(request.body.get("response_format") or "mp3"), "audio/mpeg")
+            raise MalformedAnswerError("no audio in the answer")
+        kind = AUDIO_TYPES.get(str(request.body.get("response_format") or "mp3"), "audio/mpeg")
         sound = Media(new_id("file_"), kind, body)
         return Document(
             {"object": "audio.speech", "file_id": sound.id, "media_type": kind}, media=[sound]

@@ -1,4 +1,4 @@
-"""The interface of operations other than chat, and how OpenAI's wire addresses them."""
+"""The interface of operations other than chat, and the addresses of OpenAI's wire."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -74,12 +74,16 @@ def build_json_request(
 
 
 def with_vendor_address(upstream: Upstream) -> Upstream:
-    """Return the upstream with the address its vendor gives OpenAI's endpoints."""
+    """Return the upstream with the vendor's address of OpenAI's endpoints."""
     return with_azure_address(upstream) if upstream.wire == AZURE else upstream
 
 
 def parse_answer(body: bytes) -> Json:
-    """Return the answer. Raises ProviderFailureError for an error inside a 200 (OpenRouter)."""
+    """Parse an answer.
+
+    Raises MalformedAnswerError for no JSON object, and ProviderFailureError for an error inside a
+    200 (OpenRouter).
+    """
     parsed = parse_object(body)
     error: Any = parsed.get("error")
     if error and "data" not in parsed and "choices" not in parsed:

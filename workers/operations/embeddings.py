@@ -1,8 +1,8 @@
 """POST /embeddings: OpenAI's shape over OpenAI's, Gemini's and Cohere's wires.
 
 Rules: OpenAI API reference, "Create embeddings"; Gemini API, "batchEmbedContents"; Vertex AI,
-"Text embeddings"; Cohere API v2, "Embed". Vectors go to the caller as the provider sent them, in
-the encoding that was asked for.
+"Text embeddings"; Cohere API v2, "Embed". Vectors are passed on as the provider sent them, in
+the requested encoding.
 """
 
 import base64
@@ -28,7 +28,7 @@ FLOAT_BYTES = 4
 
 
 def read_inputs(request: CompletionRequest) -> list[Any]:
-    """Return the inputs as a list; one string, or one list of tokens, is a list of one."""
+    """Return the inputs as a list. A string, or a list of tokens, is one input."""
     given = request.body.get("input")
     if isinstance(given, list) and not (given and isinstance(given[0], int)):
         return given
@@ -36,7 +36,7 @@ def read_inputs(request: CompletionRequest) -> list[Any]:
 
 
 def build_embeddings(request: CompletionRequest, found: Sequence[Any]) -> Json:
-    """Return OpenAI's embedding list, encoded as the request asks."""
+    """Return OpenAI's list of embeddings, in the encoding of the request."""
     packed = request.body.get("encoding_format") == "base64"
     return {
         "object": "list",
@@ -48,9 +48,10 @@ def build_embeddings(request: CompletionRequest, found: Sequence[Any]) -> Json:
 
 
 def _encode(vector: Any, *, packed: bool) -> Any:
-    """Return a vector in the wanted encoding, whichever the provider chose.
+    """Return a vector in the requested encoding, from either encoding.
 
-    OpenAI's base64 is the little-endian 32-bit floats one after the other.
+    OpenAI's base64 is a sequence of little-endian 32-bit floats.
+    Raises MalformedAnswerError for anything else.
     """
     if isinstance(vector, str):
         return vector if packed else _floats(vector)
@@ -104,15 +105,15 @@ class OpenAiEmbeddings(OperationAdapter):
         )
 
     def _vector(self, given: Any) -> Any:
-        """Return a vector as the vendor gave it: a list of numbers, or OpenAI's base64."""
+        """Return the vendor's vector as a list of numbers or as OpenAI's base64."""
         return given
 
 
 class Int8Embeddings(OpenAiEmbeddings):
-    """Vectors of signed bytes, which are the default of Perplexity and its only exact encoding.
+    """Embeddings as signed bytes, Perplexity's default and its only exact encoding.
 
-    Source: docs.perplexity.ai/docs/embeddings/best-practices. The caller gets the bytes as the
-    numbers they are: a common scale does not change a cosine similarity.
+    Source: docs.perplexity.ai/docs/embeddings/best-practices. The caller gets the bytes as
+    numbers. A common scale does not change a cosine similarity.
     """
 
     def build_request(self, request: CompletionRequest, upstream: Upstream) -> HttpRequest:
@@ -128,7 +129,7 @@ class Int8Embeddings(OpenAiEmbeddings):
 
 
 def _usage(raw: Any) -> Usage | None:
-    """Voyage counts only a total: for an embedding that is the input."""
+    """Return the usage. Voyage states only the total, which is the input of an embedding."""
     if isinstance(raw, dict) and raw.get("prompt_tokens") is None and raw.get("total_tokens"):
         return Usage(input=raw["total_tokens"], output=0)
     return read_usage(raw)

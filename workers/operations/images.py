@@ -1,4 +1,4 @@
-"""POST /images/generations: OpenAI's wire, Gemini models that draw, and Imagen."""
+"""POST /images/generations: OpenAI's wire, Gemini's image models, and Imagen."""
 
 import base64
 import binascii
@@ -38,7 +38,7 @@ SIGNATURES = {
     b"GIF8": "image/gif",
 }
 ASKS_FOR_BYTES = ("dall-e",)
-"""Models that answer with a passing URL unless told otherwise; newer ones refuse the field."""
+"""Models that answer with an expiring URL by default. Newer models refuse the field."""
 
 
 class OpenAiImages(OperationAdapter):
@@ -68,7 +68,7 @@ class OpenAiImages(OperationAdapter):
 
 
 def _store_image(entry: Json, media: list[Media]) -> Json:
-    """Replace the bytes of an image by the id they are stored under."""
+    """Return the entry with a file id for its bytes. Append the bytes to `media`."""
     kept = {name: value for name, value in entry.items() if name != "b64_json"}
     if entry.get("b64_json"):
         image = read_image(entry["b64_json"])
@@ -78,7 +78,7 @@ def _store_image(entry: Json, media: list[Media]) -> Json:
 
 
 def read_image(encoded: str) -> Media:
-    """Return an image with the type its first bytes say."""
+    """Return an image, with the type of its first bytes."""
     try:
         content = base64.b64decode(encoded, validate=True)
     except (binascii.Error, ValueError):
@@ -88,7 +88,7 @@ def read_image(encoded: str) -> Media:
 
 
 def _usage(raw: Any) -> Usage | None:
-    """Image models count in the Responses API's words."""
+    """Return the usage. Image models use the Responses API's names."""
     if not isinstance(raw, dict):
         return None
     given = raw.get("input_tokens_details") or {}
@@ -107,12 +107,12 @@ _RATIOS = {
     "1024x1536": "2:3", "1792x1024": "16:9", "1024x1792": "9:16", "1024x768": "4:3",
     "768x1024": "3:4",
 }  # fmt: skip
-"""Sizes of OpenAI's as the ratios that Google asks for; others go by their own names."""
-_SHOWN = 300  # characters of what the model said instead of drawing
+"""Google's aspect ratios for OpenAI's sizes. Other sizes are sent unchanged."""
+_MESSAGE_LIMIT = 300  # characters of the model's text in a failure
 
 
 class GeminiImages(OperationAdapter):
-    """A chat that is asked for images only, or a prediction where the model is an Imagen."""
+    """A chat with only images as its output, or a prediction where the model is an Imagen."""
 
     operation = Operation.IMAGES
     wires = ("gemini",)
@@ -156,30 +156,30 @@ def _as_chat(request: CompletionRequest) -> CompletionRequest:
 
 
 def _build_document(
-    media: Sequence[Media], request: CompletionRequest, told: Completion
+    media: Sequence[Media], request: CompletionRequest, completion: Completion
 ) -> Document:
     drawn: Json = {"data": [{"file_id": image.id} for image in media]}
     if "response_format" in request.body:
         drawn["response_format"] = request.body["response_format"]
     return Document(
         body=drawn,
-        usage=told.usage,
-        upstream_id=told.upstream_id,
-        upstream_model=told.upstream_model,
+        usage=completion.usage,
+        upstream_id=completion.upstream_id,
+        upstream_model=completion.upstream_model,
         media=media,
     )
 
 
 def _no_image_failure(completion: Completion) -> ProviderFailureError:
-    """Return the end of a call that brought no image: final, with its reason, and billed."""
+    """Return the failure of an answer without an image. It is final and billed."""
     choice = completion.choices[0]
     message, reason = choice["message"], choice.get("native_finish_reason")
-    said = as_text(message.get("refusal")) or as_text(message.get("content")).strip()
-    told = f": {said[:_SHOWN]}" if said else "."
+    stated = as_text(message.get("refusal")) or as_text(message.get("content")).strip()
+    reason_text = f": {stated[:_MESSAGE_LIMIT]}" if stated else "."
     blocked = choice.get("finish_reason") == "content_filter"
     why = "The image was blocked" if blocked else "The model made no image"
     return _image_failure(
-        f"{why} ({reason or 'no reason given'}){told}", completion.usage, blocked=blocked
+        f"{why} ({reason or 'no reason given'}){reason_text}", completion.usage, blocked=blocked
     )
 
 
@@ -203,7 +203,7 @@ def _build_prediction(request: CompletionRequest, upstream: Upstream) -> HttpReq
 
 
 def _ratio(size: object) -> str | None:
-    """Return an aspect ratio; `auto` leaves it to the model."""
+    """Return the aspect ratio, or None for `auto`, where the model decides."""
     if not isinstance(size, str) or size == "auto":
         return None
     return _RATIOS.get(size, size)
@@ -216,8 +216,10 @@ def _read_prediction(payload: Json, request: CompletionRequest) -> Document:
         reasons = [
             reason for each in predictions if (reason := text_field(each, "raiFilteredReason"))
         ]
-        told = " ".join(reasons) or "the provider gives no reason"
-        raise _image_failure(f"The image was blocked: {told[:_SHOWN]}", None, blocked=True)
+        reason_text = " ".join(reasons) or "the provider gives no reason"
+        raise _image_failure(
+            f"The image was blocked: {reason_text[:_MESSAGE_LIMIT]}", None, blocked=True
+        )
     media = [read_image(data) for data in encoded]
     return _build_document(
         media,

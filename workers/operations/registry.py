@@ -1,4 +1,4 @@
-"""The operations Waybill serves besides chat, by operation and wire."""
+"""The adapters of the operations other than chat, by operation and wire."""
 
 from collections.abc import Mapping
 
@@ -36,13 +36,13 @@ OPERATIONS: Mapping[tuple[Operation, str], OperationAdapter] = {
 VARIANTS: Mapping[tuple[Operation, str], OperationAdapter] = {
     (Operation.EMBEDDINGS, OpenAiQuirk.INT8_EMBEDDINGS): Int8Embeddings(),
 }
-"""Adapters for vendors whose declared quirk makes one operation another on their wire."""
+"""Adapters of an operation for vendors with a quirk."""
 
 
 def operation_adapter(
     operation: Operation, wire: str, quirks: frozenset[str]
 ) -> OperationAdapter | None:
-    """Return who translates an operation, or None where the wire does not serve it."""
+    """Return the adapter of an operation, or None where the wire does not have it."""
     if (operation, wire) not in OPERATIONS:
         return None
     variants = (VARIANTS.get((operation, quirk)) for quirk in quirks)

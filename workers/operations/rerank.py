@@ -1,4 +1,4 @@
-"""POST /rerank: documents ordered by their relevance to a query.
+"""POST /rerank: order documents by their relevance to a query.
 
 Rules: Cohere API v2, "Rerank"; Voyage AI, "Reranker"; Jina and Together follow Cohere's shape.
 """
@@ -25,7 +25,7 @@ class OpenAiRerank(OperationAdapter):
 
     def read_response(self, body: bytes, request: CompletionRequest) -> Document:
         parsed = parse_answer(body)
-        # Voyage answers under OpenAI's name for a list, the others under Cohere's
+        # Voyage has OpenAI's name for the list, the others Cohere's
         name = "results" if "results" in parsed else "data"
         results = [_result(entry, request) for entry in require_list(parsed, name)]
         return Document(

@@ -65,8 +65,8 @@ def read_texts(payload: Any, request: CompletionRequest) -> Completion:
     payload = require_success(payload)
     return Completion(
         choices=[
-            _whole_choice(choice, span)
-            for span, choice in enumerate(require_list(payload, "choices"))
+            _whole_choice(choice, position)
+            for position, choice in enumerate(require_list(payload, "choices"))
         ],
         usage=read_answer_usage(find_usage(payload), request),
         upstream_id=text_field(payload, "id"),
@@ -76,10 +76,10 @@ def read_texts(payload: Any, request: CompletionRequest) -> Completion:
     )
 
 
-def _whole_choice(choice: Json, span: int) -> Json:
+def _whole_choice(choice: Json, position: int) -> Json:
     index = choice.get("index")
     return {
-        "index": index if isinstance(index, int) else span,
+        "index": index if isinstance(index, int) else position,
         "message": {"role": "assistant", "content": _text(choice)},
         "logprobs": choice.get("logprobs"),
         "finish_reason": finish_reason(choice.get("finish_reason"), called=False),
