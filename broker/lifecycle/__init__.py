@@ -11,7 +11,7 @@ from broker.lifecycle.claims import Claim, ClaimedJob, claim_many, claim_waiting
 from broker.lifecycle.deferrals import Deferral, defer_many
 from broker.lifecycle.endings import Cancellation, Reopening, cancel_many, expire_many, reopen_many
 from broker.lifecycle.ends import error_json
-from broker.lifecycle.extensions import Extension, extend_many, is_dearer
+from broker.lifecycle.extensions import Extension, extend_many, needs_extension
 from broker.lifecycle.leases import Heartbeat, Renewal, Rescue, renew_many, rescue_many
 from broker.lifecycle.records import Ending, Failed, Finished, decide, record_many
 
@@ -36,8 +36,8 @@ __all__ = [
     "error_json",
     "expire_many",
     "extend_many",
-    "is_dearer",
     "mark_published",
+    "needs_extension",
     "record_many",
     "renew_many",
     "reopen_many",

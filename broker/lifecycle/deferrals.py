@@ -1,6 +1,6 @@
-"""queued → queued, running → queued: a job that cannot be sent now waits, at no cost to it.
+"""Deferrals: a job that cannot be sent now waits (queued → queued, running → queued).
 
-No attempt is spent and none stays on record: a claim that came to nothing is taken back whole.
+A deferral costs no attempt: the attempt that a claim opened is deleted.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -12,10 +12,11 @@ from sqlalchemy import Connection, bindparam, delete, select
 
 from broker import routing
 from broker.billing import ledger
-from broker.billing.funds import FundsCheck, HoldRequest, Payer
+from broker.billing.funds import FundsCheck, Payer
 from broker.billing.ledger import HeldJob
 from broker.completion import AttemptOutcome, ErrorType
 from broker.jobs.states import JobState
+from broker.lifecycle.step_costs import StepCosts
 from broker.lifecycle.transitions import apply, change, of_attempt, transition
 from broker.providers.endpoint_stats import EndpointKey
 from broker.providers.pacing import Busy
@@ -31,18 +32,18 @@ _MOVABLE = (JobState.QUEUED.value, JobState.RUNNING.value)
 _IDS: Any = bindparam("ids", expanding=True)
 
 PASSING = frozenset({ErrorType.RATE_LIMIT_EXCEEDED.value, ErrorType.PROVIDER_OVERLOADED.value})
-"""Failures that say nothing about an endpoint a while later."""
+"""Errors after which an endpoint may be tried again a while later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deferral:
-    """A job that found its provider busy; `attempt` where it had been claimed already."""
+    """A job whose provider is busy."""
 
     job_id: str
     now: int
-    busy: Busy | None  # what turned it away; None where it only came to the wrong queue
-    congestion: Congestion
-    attempt: int | None = None
+    busy: Busy | None  # why it cannot be sent; None if it only came to the wrong queue
+    congestion: Congestion  # what else is busy
+    attempt: int | None = None  # None for a job that is not claimed
 
 
 class JobPosition(Protocol):
@@ -102,35 +103,36 @@ _WAIT: dict[str, Any] = {
 } | {"lease_owner": None, "lease_expires_at": None}
 _DEFER = of_attempt(change(JobState.QUEUED)).values(_WAIT)
 _UNCLAIM = of_attempt(transition(JobState.QUEUED, JobState.RUNNING)).values(_WAIT)
-_TAKE_BACK = delete(_attempts).where(
+_DELETE_ATTEMPTS = delete(_attempts).where(
     _attempts.c.job_id == bindparam("of_job"), _attempts.c.number == bindparam("of_number")
 )
 
 
-def defer_many(connection: Connection, wishes: Sequence[Deferral]) -> Sequence[Ready | None]:
-    """Let jobs wait for their provider, or move them on to an endpoint that is free sooner.
+def defer_many(connection: Connection, deferrals: Sequence[Deferral]) -> Sequence[Ready | None]:
+    """Let jobs wait for their provider, or move them to a plan step that is free sooner.
 
-    A dearer endpoint holds more first, or is no choice. Returns what is to be published at once:
-    jobs that moved to a free endpoint.
+    A step that costs more than is held extends the hold; a step that cannot be paid is left out.
+    Returns the jobs that moved to a free endpoint, to be published at once; None for the others.
     """
-    ids = sorted({wish.job_id for wish in wishes})
+    ids = sorted({deferral.job_id for deferral in deferrals})
     rows: dict[str, MovableJob] = {row.id: row for row in connection.execute(_FOUND, {"ids": ids})}
-    failed = _failed(connection, [row.id for row in rows.values() if row.attempt])
-    purse = _funds(connection, rows.values(), wishes)  # locks workspaces before jobs, as others do
+    failed = _failed_endpoints(connection, [row.id for row in rows.values() if row.attempt])
+    now = max(deferral.now for deferral in deferrals)
+    funds = _funds(connection, rows.values(), now)  # locks workspaces before jobs, as others do
     locked: dict[str, JobPosition] = {
         row.id: row for row in connection.execute(_LOCKED, {"ids": ids})
     }
     results: list[Ready | None] = []
     moves: list[_Move] = []
-    for wish in wishes:
-        row = rows.pop(wish.job_id, None)
-        if row is None or not _is_of(wish, row) or not _unmoved(row, locked.get(row.id)):
+    for deferral in deferrals:
+        row = rows.pop(deferral.job_id, None)
+        if row is None or not _applies_to(deferral, row) or _has_moved(row, locked.get(row.id)):
             results.append(None)
             continue
-        move = _move(wish, row, failed.get(row.id, frozenset()), purse)
+        move = _choose_move(deferral, row, failed.get(row.id, frozenset()), funds)
         moves.append(move)
-        goes_now = move.place.at <= wish.now
-        results.append(Ready(row.id, move.provider, ordinary(row.lane)) if goes_now else None)
+        is_free = move.step.at <= deferral.now
+        results.append(Ready(row.id, move.provider, ordinary(row.lane)) if is_free else None)
     _write(connection, moves)
     return results
 
@@ -139,102 +141,96 @@ def _write(connection: Connection, moves: Sequence["_Move"]) -> None:
     if not moves:
         return
     ledger.append(connection, [move.extension() for move in moves if move.more])
-    claimed = [move for move in moves if move.wish.attempt is not None]
+    claimed = [move for move in moves if move.deferral.attempt is not None]
     apply(connection, _UNCLAIM, [move.columns() for move in claimed])
-    waiting = [move for move in moves if move.wish.attempt is None]
+    waiting = [move for move in moves if move.deferral.attempt is None]
     apply(connection, _DEFER, [move.columns() for move in waiting])
     if claimed:
-        back = [{"of_job": move.row.id, "of_number": move.wish.attempt} for move in claimed]
-        connection.execute(_TAKE_BACK, back)
+        attempts = [{"of_job": each.row.id, "of_number": each.row.attempt} for each in claimed]
+        connection.execute(_DELETE_ATTEMPTS, attempts)
 
 
 @dataclass(frozen=True, slots=True)
 class _Move:
-    """Where a job goes, and what more it holds for that."""
+    """The plan step that a deferred job goes to, and how many nano-dollars more it holds there."""
 
-    wish: Deferral
+    deferral: Deferral
     row: MovableJob
-    place: StepChoice
+    step: StepChoice
     provider: str
     more: int
 
     def extension(self) -> ledger.NewEntry:
-        """Hold more for a place; no attempt has led there, so the place numbers the entry."""
-        number = -1 - self.place.position
-        return ledger.extend(self.row, attempt=number, nanos=self.more, now=self.wish.now)
+        """Return the ledger entry that extends the hold.
+
+        No attempt has led to the step, so a negative number that names the step identifies it.
+        """
+        number = -1 - self.step.position
+        return ledger.extend(self.row, attempt=number, nanos=self.more, now=self.deferral.now)
 
     def columns(self) -> dict[str, Any]:
-        row, now, place = self.row, self.wish.now, self.place
-        claimed = self.wish.attempt is not None
-        at = min(place.at, row.deadline_at)
+        row, now, step = self.row, self.deferral.now, self.step
+        claimed = self.deferral.attempt is not None
+        at = min(step.at, row.deadline_at)
         attempt = row.attempt - claimed
         return {
             "of_job": row.id,
             "of_attempt": row.attempt,
             "provider": self.provider,
-            "position": place.position,
+            "position": step.position,
             "available_at": at,
             "dispatch_at": at if at > now else now + REDISPATCH_MS,
             "line": flow_of(row.workspace_id, row.batch_id, row.priority),
             "hold_nanos": row.hold_nanos + self.more,
-            "waiting_for": None if place.busy is None else _told(place.busy),
+            "waiting_for": None if step.busy is None else _waiting_for(step.busy),
             "waiting_since": row.waiting_since or row.available_at,
             "attempt": attempt,
             "attempts_used": row.attempts_used - claimed,
-            "tries_here": row.tries_here - claimed if place.position == row.position else 0,
+            "tries_here": row.tries_here - claimed if step.position == row.position else 0,
             "started_at": row.started_at if attempt else None,
         }
 
 
-def _move(
-    wish: Deferral, row: MovableJob, failed: Collection[EndpointKey], purse: FundsCheck
+def _choose_move(
+    deferral: Deferral, row: MovableJob, failed: Collection[EndpointKey], funds: FundsCheck
 ) -> _Move:
-    """Choose the soonest place that can be paid for."""
+    """Choose the soonest plan step that can be paid; the job's present step always can."""
     plan = routing.decode(row.plan)
-    quotes: list[int] = orjson.loads(row.quotes or "[]")
-    closed = {place for place in range(len(plan)) if plan[place].key in failed}
+    costs = StepCosts(orjson.loads(row.quotes or "[]"), row.position, row.hold_nanos)
+    payer, congestion = Payer.of(row), _congestion(deferral)
+    closed = {position for position in range(len(plan)) if plan[position].key in failed}
     while True:
-        place = best_step(plan, row.position, _known(wish), wish.now, closed)
-        quote = quotes[place.position] if place.position < len(quotes) else 0
-        here = quotes[row.position] if row.position < len(quotes) else 0
-        more = max(quote - max(row.hold_nanos, here), 0)
-        is_here = place.position == row.position
-        if (
-            is_here
-            or not more
-            or isinstance(purse.take(Payer.of(row), HoldRequest(more, more)), int)
-        ):
-            more = 0 if is_here else more
-            return _Move(wish, row, place, plan[place.position].provider, more)
-        closed.add(place.position)
+        step = best_step(plan, row.position, congestion, deferral.now, closed)
+        more = costs.reserve(step.position, payer, funds)
+        if more is not None:
+            return _Move(deferral, row, step, plan[step.position].provider, more)
+        closed.add(step.position)
 
 
-def _funds(
-    connection: Connection, rows: Iterable[MovableJob], wishes: Sequence[Deferral]
-) -> FundsCheck:
-    """Open the purses of those whose jobs may move to a dearer place."""
-    dearer = [
+def _funds(connection: Connection, rows: Iterable[MovableJob], now: int) -> FundsCheck:
+    """Load the balances of the workspaces whose jobs may move to a more expensive plan step."""
+    expensive = [
         row for row in rows if max(orjson.loads(row.quotes or "[]"), default=0) > row.hold_nanos
     ]
-    return FundsCheck.open(connection, map(Payer.of, dearer), max(wish.now for wish in wishes))
+    return FundsCheck.open(connection, map(Payer.of, expensive), now)
 
 
-def _unmoved(row: MovableJob, locked: JobPosition | None) -> bool:
-    """Tell whether a row is still as it was read before the locks were taken."""
-    return locked is not None and (row.state, row.attempt, row.position) == (
+def _has_moved(row: MovableJob, locked: JobPosition | None) -> bool:
+    """Return whether a job has changed since it was read, before the locks were taken."""
+    return locked is None or (row.state, row.attempt, row.position) != (
         *(locked.state, locked.attempt, locked.position),
     )
 
 
-def _is_of(wish: Deferral, row: MovableJob) -> bool:
-    if wish.attempt is None:
+def _applies_to(deferral: Deferral, row: MovableJob) -> bool:
+    if deferral.attempt is None:
         return row.state == JobState.QUEUED.value
-    return row.state == JobState.RUNNING.value and row.attempt == wish.attempt
+    return row.state == JobState.RUNNING.value and row.attempt == deferral.attempt
 
 
-def _known(wish: Deferral) -> Congestion:
-    """All that is known to be busy, what turned this job away included."""
-    busy, known = wish.busy, wish.congestion
+def _congestion(deferral: Deferral) -> Congestion:
+    """Return everything that is known to be busy, including what the job was deferred for."""
+    busy, known = deferral.busy, deferral.congestion
     if busy is None:
         return Congestion()
     if busy.model is None:
@@ -242,8 +238,8 @@ def _known(wish: Deferral) -> Congestion:
     return replace(known, endpoints={**known.endpoints, (busy.provider, busy.model): busy})
 
 
-def _failed(connection: Connection, ids: Collection[str]) -> dict[str, set[EndpointKey]]:
-    """Return the endpoints that have let these jobs down, by job."""
+def _failed_endpoints(connection: Connection, ids: Collection[str]) -> dict[str, set[EndpointKey]]:
+    """Return by job the endpoints at which its attempts have failed."""
     found: dict[str, set[EndpointKey]] = {}
     if ids:
         for row in connection.execute(_FAILED, {"ids": list(ids)}):
@@ -251,7 +247,7 @@ def _failed(connection: Connection, ids: Collection[str]) -> dict[str, set[Endpo
     return found
 
 
-def _told(busy: Busy) -> str:
-    """What the job waits for, as it is shown to its owner: JSON."""
-    told = {"reason": busy.cause.value, "provider": busy.provider, "until": busy.until}
-    return orjson.dumps(told | ({"model": busy.model} if busy.model else {})).decode()
+def _waiting_for(busy: Busy) -> str:
+    """Return the JSON of `jobs.waiting_for`: the reason, provider, model and time of the wait."""
+    reason = {"reason": busy.cause.value, "provider": busy.provider, "until": busy.until}
+    return orjson.dumps(reason | ({"model": busy.model} if busy.model else {})).decode()

@@ -1,4 +1,4 @@
-"""A fallback to a dearer endpoint holds more first, or is skipped."""
+"""Extensions of holds before a fallback to a more expensive endpoint."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,13 +7,14 @@ from typing import Protocol
 from sqlalchemy import Connection, bindparam, select
 
 from broker.billing import ledger
-from broker.billing.funds import FundsCheck, HoldRequest, Payer
+from broker.billing.funds import FundsCheck, Payer
 from broker.billing.ledger import HeldJob
 from broker.completion import Failure
 from broker.jobs.states import JobState
 from broker.lifecycle.claims import ClaimedJob
 from broker.lifecycle.records import decide
 from broker.lifecycle.retries import Decision, Retry
+from broker.lifecycle.step_costs import StepCosts
 from broker.lifecycle.transitions import apply, change, of_attempt
 from broker.routing import Plan
 from broker.storage.tables import Job, Workspace, columns, table
@@ -43,7 +44,7 @@ _HOLD_MORE = of_attempt(change(JobState.RUNNING)).values(hold_nanos=bindparam("h
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """A running job whose failed attempt is to be followed by one at a dearer endpoint."""
+    """A running job whose failed attempt may be followed by one at a more expensive endpoint."""
 
     job: ClaimedJob
     failure: Failure
@@ -51,66 +52,59 @@ class Extension:
     now: int
 
 
-def is_dearer(job: ClaimedJob, decision: Decision) -> bool:
-    """Tell whether what follows may cost more than is held."""
-    if not isinstance(decision, Retry):
-        return False
-    return _quote(job, decision.position) > _covered(job, job.hold_nanos)
-
-
-def extend_many(connection: Connection, wishes: Sequence[Extension]) -> Sequence[Decision]:
-    """Hold what the next endpoint needs; return what follows now.
-
-    Endpoints that cannot be afforded are skipped. Where none is left, what follows is what would
-    have if the plan had ended at the attempt that failed.
-    """
-    ledger.lock(connection, {wish.job.workspace_id for wish in wishes})  # before jobs, as others do
-    found = connection.execute(_RUNNING, {"ids": sorted({wish.job.id for wish in wishes})})
-    rows: dict[tuple[str, int], FailingJob] = {(row.id, row.attempt): row for row in found}
-    purse = FundsCheck.open(
-        connection, map(Payer.of, rows.values()), max(wish.now for wish in wishes)
+def needs_extension(job: ClaimedJob, decision: Decision) -> bool:
+    """Return whether what follows may cost more than is held."""
+    return (
+        isinstance(decision, Retry) and _costs(job, job.hold_nanos).missing(decision.position) > 0
     )
+
+
+def extend_many(connection: Connection, extensions: Sequence[Extension]) -> Sequence[Decision]:
+    """Extend holds for the next endpoints of jobs; return what follows now.
+
+    Plan steps that cannot be paid are skipped. If none is left, the decision is made as if the plan
+    had ended with the attempt that failed.
+    """
+    # workspaces are locked before jobs, as everywhere
+    ledger.lock(connection, {each.job.workspace_id for each in extensions})
+    found = connection.execute(_RUNNING, {"ids": sorted({each.job.id for each in extensions})})
+    rows: dict[tuple[str, int], FailingJob] = {(row.id, row.attempt): row for row in found}
+    now = max(each.now for each in extensions)
+    funds = FundsCheck.open(connection, map(Payer.of, rows.values()), now)
     decisions: list[Decision] = []
     entries, holds = [], []
-    for wish in wishes:
-        row = rows.pop((wish.job.id, wish.job.attempt), None)
-        if row is None:  # no longer this attempt's: recording it will tell
-            decisions.append(wish.decision)
+    for each in extensions:
+        row = rows.pop((each.job.id, each.job.attempt), None)
+        if row is None:  # another attempt runs: `record_many` will not find this one either
+            decisions.append(each.decision)
             continue
-        place, more = _affordable(wish, row, purse)
+        step, more = _reserve(each, row, funds)
         if more:
-            entries.append(ledger.extend(row, attempt=row.attempt, nanos=more, now=wish.now))
-            of_attempt_ = {"of_job": row.id, "of_attempt": row.attempt}
-            holds.append(of_attempt_ | {"hold": row.hold_nanos + more})
-        decisions.append(_otherwise(wish) if place is None else _moved(wish.decision, place))
+            entries.append(ledger.extend(row, attempt=row.attempt, nanos=more, now=each.now))
+            hold = row.hold_nanos + more
+            holds.append({"of_job": row.id, "of_attempt": row.attempt, "hold": hold})
+        decisions.append(_decide_without_fallback(each) if step is None else step)
     ledger.append(connection, entries)
     apply(connection, _HOLD_MORE, holds)
     return decisions
 
 
-def _affordable(wish: Extension, row: FailingJob, purse: FundsCheck) -> tuple[int | None, int]:
-    """Return the first place from the wished one on that can be paid for, and what it needs."""
-    for place in range(wish.decision.position, len(wish.job.plan)):
-        more = max(_quote(wish.job, place) - _covered(wish.job, row.hold_nanos), 0)
-        if not more or isinstance(purse.take(Payer.of(row), HoldRequest(more, more)), int):
-            return place, more
+def _reserve(extension: Extension, row: FailingJob, funds: FundsCheck) -> tuple[Retry | None, int]:
+    """Return the first retry from the decided plan step on that can be paid, and what it adds."""
+    decision = extension.decision
+    costs, payer = _costs(extension.job, row.hold_nanos), Payer.of(row)
+    for position in range(decision.position, len(extension.job.plan)):
+        more = costs.reserve(position, payer, funds)
+        if more is not None:
+            return decision if position == decision.position else Retry(position), more
     return None, 0
 
 
-def _moved(decision: Retry, place: int) -> Retry:
-    return decision if place == decision.position else Retry(place)
-
-
-def _otherwise(wish: Extension) -> Decision:
-    job = wish.job
+def _decide_without_fallback(extension: Extension) -> Decision:
+    job = extension.job
     tried = Plan(job.plan.steps[: job.position + 1])
-    return decide(replace(job, plan=tried), wish.failure, wish.now)
+    return decide(replace(job, plan=tried), extension.failure, extension.now)
 
 
-def _covered(job: ClaimedJob, held: int) -> int:
-    """Return what the hold stands for: the whole quote of the place that it was accepted for."""
-    return max(held, _quote(job, job.position))
-
-
-def _quote(job: ClaimedJob, place: int) -> int:
-    return job.quotes[place] if place < len(job.quotes) else 0
+def _costs(job: ClaimedJob, hold_nanos: int) -> StepCosts:
+    return StepCosts(job.quotes, job.position, hold_nanos)

@@ -30,7 +30,7 @@ from broker.lifecycle import (
     decide,
     error_json,
     extend_many,
-    is_dearer,
+    needs_extension,
     record_many,
 )
 from broker.lifecycle.retries import Decision, GiveUp, Retry
@@ -243,7 +243,7 @@ async def _affordable(
     context: WorkerContext, job: ClaimedJob, failure: Failure, decision: Decision
 ) -> Decision:
     """Hold more where the next endpoint is dearer; what cannot be paid for is passed over."""
-    if not isinstance(decision, Retry) or not is_dearer(job, decision):
+    if not isinstance(decision, Retry) or not needs_extension(job, decision):
         return decision
     wish = Extension(job, failure, decision, now_ms())
     return await context.database.write_grouped(extend_many, wish)

@@ -13,7 +13,7 @@ from broker.billing.budget_notices import announce_thresholds
 from broker.billing.budgets import BudgetRequest, Scope
 from broker.errors import BudgetExceededError, InsufficientCreditsError, InvalidRequestError
 from broker.jobs.states import JobState
-from broker.lifecycle import Extension, decide, extend_many, is_dearer
+from broker.lifecycle import Extension, decide, extend_many, needs_extension
 from broker.lifecycle.retries import GiveUp
 from broker.money import usd
 from broker.storage.tables import ApiKey, Delivery
@@ -117,7 +117,7 @@ def test_a_dearer_fallback_does_not_pass_a_budget_either(database, caller):
     job = submit_and_claim(database, caller, places=places, more=500)
     ending = failed(job)
     decision = decide(job, ending.failure, NOW)
-    assert is_dearer(job, decision)
+    assert needs_extension(job, decision)
     [decision] = run(database, extend_many, Extension(job, ending.failure, decision, NOW))
     record(database, dataclasses.replace(ending, decision=decision))
     row = job_row(database, job.id)

@@ -23,7 +23,7 @@ from broker.lifecycle import (
     decide,
     expire_many,
     extend_many,
-    is_dearer,
+    needs_extension,
     record_many,
     rescue_many,
 )
@@ -78,7 +78,7 @@ def _run(database, new, dice):
     while job is not None and dice.random() < 2 * ODDS:
         ending = failed(job)
         decision = decide(job, ending.failure, NOW)
-        if is_dearer(job, decision):
+        if needs_extension(job, decision):
             [decision] = _again(
                 database, extend_many, Extension(job, ending.failure, decision, NOW)
             )

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from broker.completion import AttemptOutcome, ErrorType
-from broker.lifecycle import Extension, decide, extend_many, is_dearer
+from broker.lifecycle import Extension, decide, extend_many, needs_extension
 from broker.lifecycle.retries import GiveUp, Retry
 from tests.factories import (
     HOLD,
@@ -31,7 +31,7 @@ BUSY = failure(AttemptOutcome.REJECTED, ErrorType.RATE_LIMIT_EXCEEDED)
 def fall_back(database, job, why=BUSY):
     """What a worker does about a failure: decide, hold more if need be, record."""
     decision = decide(job, why, NOW)
-    if is_dearer(job, decision):
+    if needs_extension(job, decision):
         [decision] = run(database, extend_many, Extension(job, why, decision, NOW))
     assert record(database, failed(job, why=why, decision=decision)) == [True]
     return decision

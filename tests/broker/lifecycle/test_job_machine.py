@@ -41,7 +41,7 @@ from broker.lifecycle import (
     defer_many,
     expire_many,
     extend_many,
-    is_dearer,
+    needs_extension,
     record_many,
     renew_many,
     reopen_many,
@@ -202,7 +202,7 @@ class JobMachine(RuleBasedStateMachine):
     def fails(self, job, why):
         """What a worker does: decide, hold more for a dearer endpoint, record."""
         decision = decide(job, why, self.now)
-        if is_dearer(job, decision):
+        if needs_extension(job, decision):
             decision = self.step(extend_many, Extension(job, why, decision, self.now))
         self.record(job, failed(job, now=self.now, why=why, decision=decision))
 
