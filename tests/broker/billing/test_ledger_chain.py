@@ -102,7 +102,7 @@ def test_a_removed_entry_is_missed(database, busy, where):
 def test_a_slipped_in_entry_does_not_fit(database, busy):
     gift = ledger.grant(workspace_id=busy.workspace_id, nanos=10**9, now=NOW)
     change(database, insert(ENTRIES).values(**gift._asdict(), sequence=5, hash="0" * 64))
-    assert flaws(database)[0].where == gift["id"]
+    assert flaws(database)[0].where == gift.id
 
 
 def test_totals_that_were_touched_are_named(database, busy):
