@@ -1,7 +1,7 @@
-"""The guard around requests to addresses that callers choose: media to fetch, webhooks to call.
+"""Guard for requests to addresses that callers choose: media to fetch and webhooks.
 
-A caller's URL may name our own network, a cloud's metadata service or a neighbour's printer. So
-only global addresses are reached, unless the operator lists a network (`WAYBILL_ALLOWED_NETWORKS`).
+A caller's URL may name our own network or a cloud's metadata service. So only global addresses are
+reachable, unless the operator lists a network (`WAYBILL_ALLOWED_NETWORKS`).
 """
 
 from broker.security.egress import Network, Policy, RefusedError, Target, is_allowed, parse

@@ -1,4 +1,4 @@
-"""Bounds on an answer's size and time, and messages for connections that failed."""
+"""Bounds on the size and time of an answer, and messages for failed connections."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -10,12 +10,12 @@ import httpx
 
 
 class TooLargeError(Exception):
-    """The answer is longer than its reader will take; what was read until here is good."""
+    """The answer is longer than the limit. The bytes before the limit are valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """How much of an answer is read, and how long all of it may take."""
+    """Limits of an answer: its bytes, and the seconds for all of it."""
 
     max_bytes: int
     seconds: float
@@ -23,7 +23,7 @@ class Bounds:
 
 @asynccontextmanager
 async def until(deadline: float, bounds: Bounds) -> AsyncIterator[None]:
-    """Raise httpx.TransportError for what goes wrong inside, without saying where it went."""
+    """Raise httpx.TransportError for failures inside the block, without addresses in its text."""
     try:
         async with asyncio.timeout_at(deadline):
             yield
@@ -34,7 +34,7 @@ async def until(deadline: float, bounds: Bounds) -> AsyncIterator[None]:
 
 
 def _without_address(error: Exception) -> httpx.TransportError:
-    """Return an error that tells the kind of failure; aiohttp's own texts hold addresses."""
+    """Return an error with the kind of failure. aiohttp's own texts have addresses."""
     cause = error.__cause__ or error
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
         return httpx.ConnectError("the host's certificate is not valid for its name")
@@ -48,7 +48,7 @@ def _without_address(error: Exception) -> httpx.TransportError:
 
 
 class BoundedStream(httpx.AsyncByteStream):
-    """A body that ends with TooLargeError where it grows too long, after what was allowed."""
+    """A body that raises TooLargeError after the allowed bytes where it has more."""
 
     def __init__(self, stream: httpx.AsyncByteStream, bounds: Bounds, deadline: float) -> None:
         self._stream = stream

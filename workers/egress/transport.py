@@ -1,8 +1,9 @@
-"""The one way out to addresses that callers choose: an httpx transport that cannot be misled.
+"""httpx transport for addresses that callers choose.
 
-A name is resolved once; every answer must pass, and the connection goes to just these addresses,
-so that an answer that changes between check and connect (DNS rebinding) changes nothing. Host
-header, SNI and certificate check keep the name. No redirects, proxies, cookies or environment.
+It resolves a name once, checks every address, and connects only to these. So a DNS answer that
+changes between the check and the connection (DNS rebinding) has no effect. The Host header, SNI and
+the certificate check use the name. It follows no redirects and uses no proxies, cookies or
+environment variables.
 """
 
 import asyncio
@@ -24,7 +25,7 @@ from workers.egress.bounds import BoundedStream, Bounds, until
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
 _checked: ContextVar[Sequence[Address]] = ContextVar("checked")
-"""The addresses this request may connect to; aiohttp's resolver reads it in the same context."""
+"""The addresses that this request may connect to. The resolver reads it in the same context."""
 
 
 def create_guarded_client(
@@ -36,7 +37,7 @@ def create_guarded_client(
 ) -> httpx.AsyncClient:
     """Return a client whose requests all pass the guard.
 
-    It raises RefusedError, httpx.TransportError and, in the middle of a body, TooLargeError.
+    Its requests raise RefusedError, httpx.TransportError and, within a body, TooLargeError.
     """
     transport = GuardedTransport(policy, bounds, verify=verify, connections=connections)
     return httpx.AsyncClient(  # the transport bounds the time
@@ -49,13 +50,13 @@ def create_guarded_client(
 
 
 def resolve(host: str, port: int) -> Sequence[Address]:
-    """Ask the system's resolver, which blocks. Raises OSError where there is no such name."""
+    """Resolve a name with the system's resolver, which blocks. Raises OSError where it fails."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     return [ip_address(address[0]) for *_, address in found]
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """See the module."""
+    """See the module's docstring."""
 
     def __init__(
         self,
@@ -69,8 +70,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         self._policy = policy
         self._bounds = bounds
         self._resolve = resolve or self._ask
-        # One thread for each connection: a name whose server does not answer holds its thread for
-        # many seconds, and asyncio's own few are everybody's.
+        # One thread for each connection: a DNS server that does not answer blocks its thread for
+        # many seconds, and all of the process share asyncio's few threads.
         self._resolvers = ThreadPoolExecutor(connections, thread_name_prefix="resolver")
         self._connections = connections
         self._tls = verify or httpx.create_ssl_context(trust_env=False)
@@ -90,7 +91,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         async with until(deadline, self._bounds):
             await self._check(str(request.url))
             response = await self._inner.handle_async_request(request)
-        # A body is handed on as it came: unpacking could make any size of it.
+        # The body is not decompressed, because it could become arbitrarily large.
         response.headers.pop("content-encoding", None)
         assert isinstance(response.stream, httpx.AsyncByteStream)
         response.stream = BoundedStream(response.stream, self._bounds, deadline)
@@ -107,7 +108,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     async def _check(self, url: str) -> None:
         target = parse(url, self._policy)
         if target.address is not None:
-            return  # judged already, and connected to as it stands
+            return  # an IP address, which `parse` has checked
         try:
             addresses = await self._resolve(target.host, target.port)
         except (OSError, UnicodeError):
@@ -119,7 +120,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
 
 class _CheckedAddresses(AbstractResolver):
-    """Answers with what was checked, whatever the name is by now."""
+    """Resolver that returns the checked addresses, without another DNS query."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -138,4 +139,4 @@ class _CheckedAddresses(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing."""

@@ -1,7 +1,7 @@
 """POST /completions: OpenAI's legacy text completion, on the vendors that still serve it.
 
-Rules: OpenAI API reference, "Completions (legacy)". A text is read as the content of a chat's
-message; `workers.attempt.response_bodies` gives it to the caller as a text again.
+Rules: OpenAI API reference, "Completions (legacy)". A text is read as the content of a chat
+message, and `workers.attempt.response_bodies` converts it back for the caller.
 """
 
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ class OpenAiCompletions(OperationAdapter):
 
 
 class TextStream(OpenAiStreamReader):
-    """Reads a streamed text completion: a chat's stream, with `text` in place of `delta`."""
+    """Reader of a streamed text completion: a chat's stream with `text` instead of `delta`."""
 
     __slots__ = ()
 
@@ -47,7 +47,7 @@ class TextStream(OpenAiStreamReader):
         return super()._addition(choice, payload)
 
     def _requested_choices(self) -> int:
-        """Return how many texts come: `n` for each prompt of a list of prompts."""
+        """Return the number of texts: `n` for each prompt of a list of prompts."""
         prompt = self._request.body.get("prompt")
         each = super()._requested_choices()
         if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int):
@@ -55,7 +55,7 @@ class TextStream(OpenAiStreamReader):
         return each
 
     def _new_choice(self, index: int, payload: Json) -> ChoiceStream:
-        """Return a choice whose text stays as it is: thoughts are not looked for in it."""
+        """Return a choice whose text is not searched for thoughts."""
         del payload
         return ChoiceStream(index, "", thinking=False)
 

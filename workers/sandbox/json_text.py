@@ -1,4 +1,4 @@
-"""Repair JSON that a model nearly wrote, and check it against a caller's JSON Schema."""
+"""Repair of a model's invalid JSON, and a check against a caller's JSON Schema."""
 
 import json
 import re
@@ -15,19 +15,19 @@ _HALVES = re.compile("[\ud800-\udfff]")
 
 
 def repair(text: str, schema: Mapping[str, Any] | None) -> tuple[str, str | None]:
-    """Return the JSON that was meant, and what is still wrong with it (None = nothing)."""
+    """Return the repaired JSON, and the remaining violation (None = it is valid)."""
     try:
         repaired, value = _read(text)
         violation = None if schema is None else _find_violation(value, schema)
     except RecursionError:
         return text, "it is nested too deeply"
     except ValueError:
-        return text, "it is no JSON"
+        return text, "it is not JSON"
     return repaired, None if violation is None else _storable(violation)
 
 
 def _read(text: str) -> tuple[str, Any]:
-    """Return the JSON that was meant, and its value. Raises ValueError where there is none."""
+    """Return the repaired JSON and its value. Raises ValueError where there is none."""
     try:
         return text, json.loads(text)
     except ValueError:
@@ -38,23 +38,23 @@ def _read(text: str) -> tuple[str, Any]:
 
 
 def _storable(text: str) -> str:
-    """Replace halves of surrogate pairs, which neither JSON nor a database can hold."""
+    """Replace halves of surrogate pairs, which neither JSON nor a database accepts."""
     return _HALVES.sub("\ufffd", text)
 
 
 def _repair_value(text: str) -> Any:
-    """Return the object or array that a text was to be, or None: prose is not made into one."""
+    """Return the object or array in a text, or None. Prose is not converted into one."""
     value = json_repair.loads(text)
     return value if isinstance(value, dict | list) and value else None
 
 
 def _find_violation(value: Any, schema: Mapping[str, Any]) -> str | None:
-    """Return what about a value violates its schema; an invalid schema is violated by nothing."""
+    """Return the first violation of the schema, or None. An invalid schema has no violations."""
     try:
         error = best_match(_Validator(schema, registry=_NOWHERE).iter_errors(value))
     except (MemoryError, RecursionError):
         raise
-    except Exception:  # noqa: BLE001  # a caller's schema may be anything
+    except Exception:  # noqa: BLE001  # a caller's schema can raise anything
         return None
     return None if error is None else f"{error.json_path}: {error.message}"
 
@@ -66,7 +66,7 @@ def _check_nothing(*_: Any) -> Iterator[Any]:
 def _check_additional_properties(
     validator: Any, closed: Any, instance: Any, schema: Mapping[str, Any]
 ) -> Iterator[Any] | tuple[()]:
-    """Check `additionalProperties`, unless names are given by patterns, which are not tried."""
+    """Check `additionalProperties`, unless the schema has patterns, which are not evaluated."""
     check: Callable[..., Any] = Draft202012Validator.VALIDATORS["additionalProperties"]
     named_by_pattern = "patternProperties" in schema
     return () if named_by_pattern else check(validator, closed, instance, schema)

@@ -1,4 +1,4 @@
-"""Read the text of a PDF, page by page."""
+"""Extraction of the text of a PDF, page by page."""
 
 import logging
 from io import BytesIO
@@ -11,19 +11,19 @@ logging.getLogger("pypdf").setLevel(logging.ERROR)  # it warns about every untid
 
 
 class UnreadablePdfError(Exception):
-    """The text of a PDF cannot be read; the message says why and what to do."""
+    """The text of a PDF cannot be read. The message has the reason and the remedy."""
 
 
 def extract_pages(content: bytes, max_pages: int = MAX_PAGES) -> list[str]:
-    """Return the text of each page. Raises UnreadablePdfError for what cannot be read in full."""
+    """Return the text of each page. Raises UnreadablePdfError where a page cannot be read."""
     try:
         return _read_pages(PdfReader(BytesIO(content)), max_pages)
     except (UnreadablePdfError, MemoryError):
         raise
     except Exception as error:  # a broken file can make the library fail in any way
         raise UnreadablePdfError(
-            "The PDF cannot be read: it is damaged, cut off, or in a form that is not known. Send "
-            "it anew, or its text."
+            "The PDF cannot be read: it is damaged, cut off, or in an unknown form. Send "
+            "it again, or send its text."
         ) from error
 
 
@@ -36,5 +36,5 @@ def _read_pages(reader: PdfReader, max_pages: int) -> list[str]:
 
 
 def _clean(text: str) -> str:
-    """Drop what JSON or a database cannot hold: halves of surrogate pairs and NUL."""
+    """Remove halves of surrogate pairs and NUL, which JSON or a database refuse."""
     return text.replace("\x00", "").encode("utf-8", "replace").decode().strip()

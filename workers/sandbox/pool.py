@@ -1,10 +1,9 @@
-"""Run computation on callers' data in processes that can be killed.
+"""Pool of processes for computation on callers' data, which can be killed.
 
 A caller chooses the input of a JSON Schema check, of a JSON repair and of a PDF's text extraction.
 Each of these can take hours or gigabytes for a few kilobytes of input, and a thread cannot be
-stopped. So they run in a few processes with a limit of memory; whatever exceeds its time is killed.
-Each workspace has a share of the processes: what one of them sends delays its own work, and no
-other's.
+stopped. So they run in a few processes with a memory limit, and are killed at their time limit.
+Each workspace has a share of the processes, so that it delays only its own work.
 """
 
 import asyncio
@@ -30,22 +29,22 @@ MEMORY_BYTES = 1_500_000_000
 """Address space of one process; about 250 MB of it are the interpreter and its libraries."""
 
 CPU_SECONDS = 900
-"""Processor time of one process in all: the kernel ends what nobody is left to stop."""
+"""Processor time of one process in total. The kernel ends a process whose worker is gone."""
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 TASKS_PER_PROCESS = 200
-"""A process is replaced after so many tasks, so that what its libraries keep does not add up."""
+"""Tasks after which a process is replaced, because its libraries accumulate memory."""
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 
 class SandboxError(Exception):
-    """The computation did not end well; the text says why, in words for the caller."""
+    """The computation failed. The text has the reason for the caller."""
 
 
 class Sandbox:
-    """The processes of one worker. They start when the first computation comes."""
+    """The processes of one worker. They start with the first computation."""
 
     def __init__(self, *, processes: int = PROCESSES, per_workspace: int = PER_WORKSPACE) -> None:
         self._processes = processes
@@ -64,9 +63,9 @@ class Sandbox:
     ) -> Result:
         """Return what `function` returns in another process.
 
-        The time counts from the moment at which the computation begins. Cancelling this call kills
-        the process. Raises SandboxError where time or memory are used up or no process can be
-        started, and whatever `function` raises.
+        The time counts from the start of the computation. Cancelling this call kills the process.
+        Raises SandboxError where time or memory are used up or no process can be started, and the
+        exceptions of `function`.
         """
         async with self._changed:
             await self._changed.wait_for(lambda: self._has_room(workspace_id))
@@ -94,7 +93,7 @@ class Sandbox:
                 self._changed.notify_all()
 
     def close(self) -> None:
-        """Kill what still runs."""
+        """Kill the running computations."""
         if self._pool is not None:
             self._pool.stop()  # type: ignore[no-untyped-call]
             self._pool.join()
@@ -118,17 +117,17 @@ class Sandbox:
 
 
 def _confine(parent: int, memory: int) -> None:
-    """Limit this process, and have it end with the worker, however that ends."""
+    """Limit this process, and make the kernel end it together with the worker."""
     _lower(resource.RLIMIT_AS, memory)
     _lower(resource.RLIMIT_CPU, CPU_SECONDS)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it ended before the kernel was told
+        if os.getppid() != parent:  # the worker ended before prctl
             sys.exit(1)
 
 
 def _lower(kind: int, most: int) -> None:
-    """Lower a limit, to no more than what this process may have."""
+    """Lower a limit to `most`, or to the hard limit where that is lower."""
     hard = resource.getrlimit(kind)[1]
     if hard != resource.RLIM_INFINITY:
         most = min(most, hard)

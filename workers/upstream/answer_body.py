@@ -1,4 +1,4 @@
-"""Read the body of a provider's answer: its form, its end, and the deadlines it must keep."""
+"""Reading of the body of a provider's answer, its end, and its deadlines."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ _DECODER = json.JSONDecoder(strict=False)
 
 
 def find_usage(body: bytes, name: str) -> Any:
-    """Return the last object that `name` holds in a body, which need not be JSON as a whole."""
+    """Return the last object in the field `name` of a body, which may be invalid JSON, or None."""
     text = body.decode("utf-8", "replace")
     for found in reversed(list(re.finditer(rf'"{re.escape(name)}"\s*:\s*(?={{)', text))):
         try:
@@ -55,12 +55,12 @@ BROKEN_OFF = (TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError)
 
 
 class AnswerTooLargeError(Exception):
-    """The provider sent more than we are willing to hold."""
+    """The provider sent more bytes than the limit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Timeouts in seconds: for the first byte, between bytes, and in all."""
+    """Timeouts in seconds: for the first byte, between bytes, and in total."""
 
     first_byte: float
     idle: float
@@ -68,7 +68,7 @@ class Deadlines:
 
 
 class Stopwatch:
-    """Measures one call and ends it when a deadline passes."""
+    """Timer of one call, which ends the call when a deadline passes."""
 
     def __init__(self, deadlines: Deadlines) -> None:
         self._deadlines = deadlines
@@ -76,7 +76,7 @@ class Stopwatch:
         self._timeout = asyncio.timeout(min(deadlines.first_byte, deadlines.total))
         self.first_token_ms: int | None = None
         self.sent = False  # from then on the provider may bill
-        self.answered = False  # the head of its answer has come
+        self.answered = False  # the head of the answer has come
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -86,19 +86,19 @@ class Stopwatch:
                 yield
 
     def byte(self) -> None:
-        """Bytes arrived: the next ones are due within the idle gap."""
+        """Note that bytes arrived. The next ones are due within the idle timeout."""
         self.answered = True
         loop = asyncio.get_running_loop()
         self._timeout.reschedule(loop.time() + min(self._deadlines.idle, self._left()))
 
     def end_within(self, seconds: float) -> float:
-        """Return the loop's time until which more is waited for: the answer stands already."""
+        """Limit the wait after a complete answer. Return its end as the loop's time."""
         until = asyncio.get_running_loop().time() + min(seconds, max(self._left(), 0.0))
         self._timeout.reschedule(until + 1.0)
         return until
 
     def token(self) -> None:
-        """A chunk with content arrived."""
+        """Note that a chunk with content arrived."""
         if self.first_token_ms is None:
             self.first_token_ms = self.elapsed_ms()
 
@@ -113,12 +113,12 @@ class Stopwatch:
 
 
 def is_event_stream(headers: Mapping[str, str]) -> bool:
-    """Tell a streamed answer by its content type, whatever was requested."""
+    """Return whether the content type is that of a stream."""
     return _media_type(headers) in _EVENT_STREAMS
 
 
 def looks_like_events(body: bytes) -> bool:
-    """Tell server-sent events that came under another content type."""
+    """Return whether a body is server-sent events, independent of its content type."""
     return body[:64].lstrip().startswith(_EVENT_FIELDS)
 
 
@@ -127,8 +127,8 @@ async def read_body(
 ) -> bytes:
     """Read a body of at most `most` bytes; a longer one is cut or refused.
 
-    A JSON document that is complete stands, even where the connection breaks off after it or stays
-    open. Whitespace after it does not extend the time that the connection has to end.
+    A complete JSON document is accepted, even where the connection breaks off after it or stays
+    open. Whitespace after it does not extend the time for the end of the connection.
     """
     body = bytearray()
     may_end_early = _is_json(response.headers) and "content-length" not in response.headers
@@ -203,7 +203,7 @@ def _is_json(headers: Mapping[str, str]) -> bool:
 
 
 def _is_document(body: bytearray) -> bool:
-    """Tell whether the bytes so far are a whole JSON object."""
+    """Return whether the bytes so far are a whole JSON object."""
     if not body.rstrip().endswith(b"}"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""Assemble chunks into one answer: the response of a stream that is stored and polled."""
+"""Assembly of chunks into one answer, which is stored and can be fetched later."""
 
 import io
 from collections.abc import Callable, Mapping, Sequence
@@ -10,32 +10,32 @@ from broker.completion import Chunk, Completion, Json, Usage
 TEXTS = ("content", "reasoning", "refusal")
 
 _APPENDED = frozenset({"images", "annotations"})
-"""Lists whose entries are whole, whatever index they carry."""
+"""Lists whose entries are whole, even with an index."""
 
 _STATED_ONCE = frozenset(
     {"role", "id", "type", "name", "index", "format", "mime_type", "expires_at", "signature"}
 )
-"""Texts that are not continued: a later one replaces an earlier one."""
+"""Texts that are not continued. A later one replaces an earlier one."""
 
 _LATEST = ("usage", "upstream_id", "upstream_model", "system_fingerprint", "service_tier")
 
 
 class Assembly:
-    """Collects the chunks of one streamed answer, and shows what they say as it comes.
+    """Collector of the chunks of one streamed answer, which also shows them to the caller.
 
-    What says nothing yet (a role, an empty text) is shown together with the first chunk that does:
-    until then the attempt can be made again elsewhere without anybody noticing.
+    Chunks without content (a role, an empty text) are held back until the first one with content.
+    Until then the attempt can be repeated elsewhere unnoticed.
     """
 
     def __init__(self, show: Callable[[Chunk], None]) -> None:
         self._show = show
-        self._silent: list[Chunk] | None = []  # chunks not shown yet; None once one said something
+        self._silent: list[Chunk] | None = []  # chunks held back; None once one had content
         self._choices: dict[int, _Choice] = {}
         self._answer = Completion(choices=())
         self.is_counted = False  # the provider has stated the usage beside its text
 
     def add(self, chunk: Chunk) -> bool:
-        """Take a chunk in; return whether it says something."""
+        """Add a chunk. Return whether it has content."""
         self._collect(chunk)
         if not chunk.choices:
             return False
@@ -51,7 +51,7 @@ class Assembly:
         return True
 
     def count(self, usage: Usage | None) -> None:
-        """Note the usage that was stated so far, for an answer that may go no further."""
+        """Note the usage stated so far, for an answer that may end here."""
         if usage is not None and self._answer.usage is None:
             self._answer = replace(self._answer, usage=usage)
 
@@ -61,7 +61,7 @@ class Assembly:
         return self._answer.usage
 
     def completion(self) -> Completion:
-        """Return the answer as far as it has come."""
+        """Return the answer so far."""
         choices = [self._choices[index].json() for index in sorted(self._choices)]
         return replace(self._answer, choices=choices)
 
@@ -125,7 +125,7 @@ class _Choice:
 
 
 class _Growing:
-    """A JSON object that grows delta by delta: texts and lists get longer, objects are merged."""
+    """A JSON object that grows delta by delta. Texts and lists are extended, objects merged."""
 
     def __init__(self) -> None:
         self._fields: dict[str, Any] = {}
@@ -158,14 +158,14 @@ class _Growing:
 
 
 class _Text:
-    """A text, joined only when it is asked for."""
+    """A text that is joined when it is read."""
 
     def __init__(self) -> None:
         self.pieces = io.StringIO()  # a list of pieces would take many times their size
 
 
 class _Entries:
-    """A list: entries with an index grow under it, and are stored without it; others are added."""
+    """A list. Entries with an index grow and lose the index; others are appended."""
 
     def __init__(self) -> None:
         self._indexed: dict[int, _Growing] = {}

@@ -58,11 +58,11 @@ MISSHAPEN = (
     *(TypeError, ValueError, LookupError, AttributeError),
     *(ArithmeticError, RecursionError),
 )
-"""What a translator raises over a shape that nobody foresaw."""
+"""Exceptions that an adapter raises for an unforeseen shape."""
 
 
 class _Transport(AiohttpTransport):
-    """The transport, whose answers are unpacked with a bound."""
+    """The transport, with bounded decompression of answers."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await super().handle_async_request(request)
@@ -75,11 +75,11 @@ class _Transport(AiohttpTransport):
 
 
 class Wire:
-    """The worker's way to providers: an httpx transport, and a client around it for rare calls.
+    """The connections to providers: an httpx transport, and a client around it for rare calls.
 
-    Completions go by the transport itself: what a client adds (cookies, redirects, merged
-    defaults) no provider's call needs, and it costs as much as all else that is sent. The transport
-    is aiohttp's, whose pool stays fast when it is large.
+    Completions use the transport directly. They need nothing that a client adds (cookies,
+    redirects, merged defaults), and it costs as much time as the rest of a call. The transport is
+    aiohttp's, whose pool stays fast when it is large.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -97,7 +97,7 @@ class Wire:
         connector = aiohttp.TCPConnector(
             limit=self._most, keepalive_timeout=60, ssl=httpx.create_ssl_context(trust_env=False)
         )
-        # one caller's cookies are not another's
+        # callers must not share cookies
         return aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -109,7 +109,7 @@ class Wire:
 
     @asynccontextmanager
     async def sent(self, built: HttpRequest) -> AsyncIterator[httpx.Response]:
-        """Send a request; the response's body is yet to be read.
+        """Send a request. Yield the response with its body unread.
 
         Raises httpx.HTTPError, and SecondAnswerError at the end.
         """
@@ -146,7 +146,7 @@ async def call(
     on_headers: Callable[[Mapping[str, str]], None],
     assembly: Assembly,
 ) -> Completion | Document | Failure:
-    """Send `request`, return the whole answer; a stream's grows in `assembly` as it comes."""
+    """Send `request` and return the whole answer. A streamed one also grows in `assembly`."""
     built = build_request(adapter, request, upstream)
     if isinstance(built, Failure):
         return built
@@ -179,7 +179,7 @@ async def call(
 
 
 class _UnreadableError(Exception):
-    """An answer came that cannot be used; its cause says why."""
+    """An answer that cannot be used. Its cause has the reason."""
 
     def __init__(self, usage: Usage | None) -> None:
         super().__init__()
@@ -194,7 +194,7 @@ async def _answer(
     most: int,
     assembly: Assembly,
 ) -> Completion | Document:
-    """Read a 2xx answer in the form that it has, which is not always the one requested.
+    """Read a 2xx answer in its form, which may differ from the requested one.
 
     Raises _UnreadableError for an answer that cannot be used.
     """
@@ -219,14 +219,14 @@ async def _answer(
 def build_request(
     adapter: Adapter | OperationAdapter, request: CompletionRequest, upstream: Upstream
 ) -> HttpRequest | Failure:
-    """Translate the request; what cannot be translated was never sent."""
+    """Translate the request. Return a Failure where that is impossible."""
     try:
         return adapter.build_request(request, upstream)
     except ProviderFailureError as error:
         return error.failure
     except MISSHAPEN as error:
         log.exception("upstream.untranslatable", provider=upstream.slug)
-        message = f"The request cannot be put into {upstream.slug}'s terms: {error}"
+        message = f"The request cannot be translated for {upstream.slug}: {error}"
         return Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message[:500])
 
 
@@ -236,7 +236,7 @@ def _replay(
     request: CompletionRequest,
     assembly: Assembly,
 ) -> Completion:
-    """Read events that came whole, under the content type of something else."""
+    """Read events in a body with another content type."""
     reader = adapter.create_stream_reader(request)
     for chunk in (*reader.feed(body), *reader.close()):
         assembly.add(chunk)
@@ -244,7 +244,7 @@ def _replay(
 
 
 def _unreadable(upstream: Upstream, error: BaseException | None, usage: Usage | None) -> Failure:
-    """Return the failure of an answer that was made, is billed, and cannot be used."""
+    """Return the failure of an answer that is billed but cannot be used."""
     what = "an answer of an unknown shape"
     if isinstance(error, MalformedAnswerError):
         what = f"an answer we cannot use: {error}"
@@ -267,7 +267,7 @@ def _unknown(error_type: ErrorType, message: str) -> Failure:
 
 
 def _late(upstream: Upstream, watch: Stopwatch) -> Failure:
-    """Return the failure of a call whose time was up."""
+    """Return the failure of a call that timed out."""
     if watch.sent:
         message = f"{upstream.slug} fell silent after {watch.elapsed_ms()} ms."
         return _unknown(ErrorType.TIMEOUT, message)
@@ -276,9 +276,9 @@ def _late(upstream: Upstream, watch: Stopwatch) -> Failure:
 
 
 def _unwritable(upstream: Upstream) -> Failure:
-    """Return the failure of a request whose head cannot be written. It never repeats the error.
+    """Return the failure of a request whose head cannot be written.
 
-    The error of the HTTP client quotes the header, which may be the one with the key.
+    It does not repeat the HTTP client's error, which quotes the header and so perhaps the key.
     """
     message = (
         f"The request to {upstream.slug} cannot be written: a header or the address holds a "
@@ -288,7 +288,7 @@ def _unwritable(upstream: Upstream) -> Failure:
 
 
 def _transport_failure(upstream: Upstream, error: Exception, *, sent: bool) -> Failure:
-    """Tell a request that never left from one that may have been served."""
+    """Return the failure of a broken connection: NOT_SENT, or UNKNOWN where it was sent."""
     never_left, message = describe(error, upstream.slug, sent=sent)
     outcome = AttemptOutcome.NOT_SENT if never_left else AttemptOutcome.UNKNOWN
     log.info("upstream.transport_error", provider=upstream.slug, error=repr(error)[:500])

@@ -1,4 +1,4 @@
-"""Connections to providers: whether a request was sent, and why a connection failed."""
+"""Connections to providers: the state of a request, and messages for failed connections."""
 
 import contextlib
 import socket
@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _owners: WeakKeyDictionary[ResponseHandler, object] = WeakKeyDictionary()
-"""The request whose answer is read from each connection, or was last."""
+"""The last request on each connection."""
 
 _exchange: ContextVar["Exchange | None"] = ContextVar("exchange", default=None)
 _on_sent: ContextVar[Callable[[], None] | None] = ContextVar("on_sent", default=None)
 
 
 class StaleConnectionError(aiohttp.ClientConnectionError):
-    """A kept connection had more to read before anything was sent on it."""
+    """A kept connection had bytes to read before the request was sent."""
 
 
 class SecondAnswerError(aiohttp.ClientError):
-    """Two answers came on a kept connection: which is whose cannot be told."""
+    """Two answers came on a kept connection, and neither can be assigned to the request."""
 
 
 class Exchange:
@@ -97,7 +97,7 @@ class ReportingRequest(aiohttp.ClientRequest):
             if _has_more(protocol):
                 log.warning("upstream.second_answer", url=str(self.url.origin()))
                 conn.close()
-                raise StaleConnectionError("the connection had an answer that nobody asked for")
+                raise StaleConnectionError("the connection had an answer without a request")
             if (exchange := _exchange.get()) is not None:
                 exchange.begin(protocol)
         response = await super().send(conn)
@@ -131,7 +131,7 @@ HEADER_LIMIT = 64 * 1024
 
 
 def describe(error: Exception, slug: str, *, sent: bool) -> tuple[bool, str]:
-    """Return whether the request never left, and a sentence that says what happened.
+    """Return whether the request was never sent, and a sentence with the reason.
 
     The transport maps several errors to one (a dropped connection and a failed connect both become
     ConnectTimeout), so the cause decides; `sent` says that bytes of the request were written.
@@ -148,7 +148,7 @@ def _why_unreached(cause: BaseException) -> str:
     if isinstance(cause, aiohttp.InvalidURL | httpx.InvalidURL | httpx.UnsupportedProtocol):
         return "its address is not valid, see `base_url`"
     if isinstance(cause, StaleConnectionError):
-        return "its kept connection had an answer that nobody asked for, and was closed"
+        return "its kept connection had an answer without a request, and was closed"
     if isinstance(cause, aiohttp.ConnectionTimeoutError):
         return "it did not accept the connection in time"
     if isinstance(cause, aiohttp.ClientConnectorCertificateError):
@@ -170,7 +170,7 @@ def _why_broken(cause: BaseException) -> str:
     if _is_too_long_a_header(cause):
         return f"sent a header line of more than {HEADER_LIMIT} bytes"
     if isinstance(cause, SecondAnswerError):
-        return "sent two answers on one connection: which is to this request cannot be told"
+        return "sent two answers on one connection, so neither can be assigned to this request"
     if isinstance(cause, aiohttp.ServerDisconnectedError):
         return "dropped the connection before it answered"
     if isinstance(cause, aiohttp.ClientPayloadError):
@@ -194,7 +194,7 @@ def _is_too_long_a_header(cause: BaseException) -> bool:
 
 
 def _system_words(error: OSError) -> str:
-    """Return the operating system's words for an error, which have no address of ours."""
+    """Return the operating system's message of an error, without addresses."""
     if isinstance(error, ConnectionRefusedError):
         return "the connection was refused"
     if isinstance(error, ConnectionResetError):

@@ -1,4 +1,4 @@
-"""Decompress providers' answers piece by piece, with a bound on the size."""
+"""Decompression of providers' answers piece by piece, with a bound on the size."""
 
 import asyncio
 import zlib
@@ -17,7 +17,10 @@ _GZIP_BEGINS = b"\x1f"
 
 
 def decompress(response: httpx.Response) -> None:
-    """Have a response give its body unpacked. Raises httpx.DecodingError for too many codings."""
+    """Replace a response's body by the decompressed one.
+
+    Raises httpx.DecodingError for too many codings.
+    """
     stated = response.headers.get("content-encoding", "").lower()
     codings = [coding.strip() for coding in stated.split(",")]
     known = [coding for coding in codings if coding in _GZIP or coding == "deflate"]
@@ -31,7 +34,7 @@ def decompress(response: httpx.Response) -> None:
 
 
 class _Unpacked(httpx.AsyncByteStream):
-    """A body without its codings, the last one that was applied first."""
+    """A body with its codings removed, in reverse order of their application."""
 
     def __init__(self, packed: httpx.AsyncByteStream, codings: Sequence[str]) -> None:
         self._packed = packed
@@ -59,7 +62,7 @@ class _Unpacked(httpx.AsyncByteStream):
 
 
 class _Level:
-    """One coding taken off."""
+    """The removal of one coding."""
 
     def __init__(self, *, is_gzip: bool) -> None:
         self._is_gzip = is_gzip
@@ -67,12 +70,12 @@ class _Level:
         self._is_new = True
 
     def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what these bytes unpack to; an empty piece where a step brought nothing."""
+        """Yield the decompressed pieces. A piece may be empty."""
         is_full = False
         while data or is_full:
             if self._unzip.eof:
                 if not (self._is_gzip and data.startswith(_GZIP_BEGINS)):
-                    return  # what follows the end is not part of the answer
+                    return  # bytes after the end are not part of the answer
                 self._unzip = zlib.decompressobj(_GZIP_WINDOW)
             piece = self._step(data)
             is_full = len(piece) == PIECE_BYTES
@@ -86,5 +89,5 @@ class _Level:
         except zlib.error as error:
             if self._is_gzip or not is_new:
                 raise httpx.DecodingError(str(error)) from error
-        self._unzip = zlib.decompressobj(-zlib.MAX_WBITS)  # many servers send it without its head
+        self._unzip = zlib.decompressobj(-zlib.MAX_WBITS)  # many servers send deflate without its header
         return self._step(data)

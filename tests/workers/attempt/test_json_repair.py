@@ -181,7 +181,7 @@ async def test_a_schema_that_takes_for_ever_costs_its_sender_only(sandbox, monke
     [
         ("[" * 3_000 + "]" * 3_000, {}, "it is nested too deeply"),
         ("[" * 3_000, None, "it is nested too deeply"),
-        ("no JSON", None, "it is no JSON"),
+        ("no JSON", None, "it is not JSON"),
     ],
 )
 def test_what_cannot_be_read_stays_as_it_came(text, schema, said):
