@@ -34,7 +34,7 @@ from workers.media.fetching import MediaMemory
 from workers.operations.base import OperationAdapter
 from workers.operations.registry import operation_adapter
 from workers.sandbox.pool import Sandbox
-from workers.upstream.client import Wire
+from workers.upstream.client import ProviderClient
 
 BATCH_CLAIMS = 32
 """How many batch jobs are claimed together. The loop and the writer are done with so many before
@@ -84,7 +84,7 @@ class WorkerContext:
     recorder: Recorder
     observer: Observer
     publisher: CeleryPublisher
-    wire: Wire
+    wire: ProviderClient
     fetch: Fetcher
     media_room: MediaMemory
     files: FileStore
@@ -140,7 +140,7 @@ def open_context(settings: Settings) -> WorkerContext:
         recorder=Recorder(redis, worker_id),
         observer=Observer(redis, judges=True),
         publisher=CeleryPublisher(settings.transport),
-        wire=Wire(settings),
+        wire=ProviderClient(settings),
         fetch=Fetcher(settings),
         media_room=MediaMemory(settings.worker_media_bytes),
         files=file_store(settings),

@@ -12,7 +12,7 @@ from broker.settings import Settings
 from tests.workers.upstream.provider_socket import Provider, ask
 from workers.adapters.base import HttpRequest
 from workers.native_batches import calls
-from workers.upstream.client import Wire
+from workers.upstream.client import ProviderClient
 
 MOST = 2_000_000
 LARGE = b"\0" * 100_000_000
@@ -53,7 +53,7 @@ async def test_an_answer_is_unpacked_up_to_its_bound(name: str, request_: Comple
 async def test_a_batch_file_is_unpacked_line_by_line(name: str) -> None:
     body, coding = BOMBS[name]
     provider = Provider([f"content-encoding: {coding}"], [body])
-    wire = Wire(Settings())
+    wire = ProviderClient(Settings())
     async with provider.serving() as address:
         request = HttpRequest(address, {"content-length": "0"}, b"", method="GET")
         tracemalloc.start()
@@ -85,7 +85,7 @@ async def test_what_is_packed_arrives_whole(coding: str, packed) -> None:
     content = packed(body)
     pieces = [content[start : start + 997] for start in range(0, len(content), 997)]
     provider = Provider([f"content-encoding: {coding}"], pieces)
-    wire = Wire(Settings())
+    wire = ProviderClient(Settings())
     async with provider.serving() as address:
         request = HttpRequest(address, {"content-length": "0"}, b"", method="GET")
         assert await calls.fetch(wire.client, request) == body

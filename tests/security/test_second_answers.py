@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from broker.completion import AttemptOutcome, Completion, CompletionRequest, Failure
 from broker.settings import Settings
 from tests.workers.upstream.provider_socket import ask
-from workers.upstream.client import Wire
+from workers.upstream.client import ProviderClient
 
 REQUEST = CompletionRequest({"messages": [{"role": "user", "content": "hi"}]}, "m")
 
@@ -72,7 +72,7 @@ class Doubling:
             writer.close()
 
 
-async def asked(address: str, wire: Wire) -> Completion | Failure:
+async def asked(address: str, wire: ProviderClient) -> Completion | Failure:
     found = (await ask(address, "openai", REQUEST, transport=wire)).answer
     assert isinstance(found, Completion | Failure)
     return found
@@ -93,7 +93,7 @@ def text(found: Completion | Failure) -> str:
     ids=["at once", "while nobody asks", "garbage"],
 )
 async def test_what_came_before_a_request_is_not_its_answer(pieces: list[bytes]) -> None:
-    provider, wire = Doubling([pieces]), Wire(Settings())
+    provider, wire = Doubling([pieces]), ProviderClient(Settings())
     async with provider.serving() as address:
         with capture_logs() as lines:
             assert text(await asked(address, wire)) == "yours"
@@ -111,7 +111,7 @@ async def test_what_came_before_a_request_is_not_its_answer(pieces: list[bytes])
 
 async def test_two_answers_to_a_request_on_a_kept_connection_are_nobodys() -> None:
     provider = Doubling([[answer("yours")], [answer("STRANGER") + answer("second")]])
-    wire = Wire(Settings())
+    wire = ProviderClient(Settings())
     async with provider.serving() as address:
         assert text(await asked(address, wire)) == "yours"
         found = await asked(address, wire)
@@ -124,7 +124,7 @@ async def test_two_answers_to_a_request_on_a_kept_connection_are_nobodys() -> No
 
 
 async def test_a_connection_is_kept_where_each_request_has_one_answer() -> None:
-    provider, wire = Doubling([[answer(f"{n}")] for n in range(5)]), Wire(Settings())
+    provider, wire = Doubling([[answer(f"{n}")] for n in range(5)]), ProviderClient(Settings())
     async with provider.serving() as address:
         assert [text(await asked(address, wire)) for _ in range(5)] == list("01234")
         assert provider.connections == 1

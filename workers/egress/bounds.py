@@ -22,7 +22,7 @@ class Bounds:
 
 
 @asynccontextmanager
-async def until(deadline: float, bounds: Bounds) -> AsyncIterator[None]:
+async def enforce_deadline(deadline: float, bounds: Bounds) -> AsyncIterator[None]:
     """Raise httpx.TransportError for failures inside the block, without addresses in its text."""
     try:
         async with asyncio.timeout_at(deadline):
@@ -59,7 +59,7 @@ class BoundedStream(httpx.AsyncByteStream):
         left = self._bounds.max_bytes
         pieces = aiter(self._stream)
         while True:
-            async with until(self._deadline, self._bounds):
+            async with enforce_deadline(self._deadline, self._bounds):
                 piece = await anext(pieces, None)
             if piece is None:
                 return

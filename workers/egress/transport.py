@@ -20,7 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from httpx_aiohttp import AiohttpTransport
 
 from broker.security.egress import Address, Policy, parse
-from workers.egress.bounds import BoundedStream, Bounds, until
+from workers.egress.bounds import BoundedStream, Bounds, enforce_deadline
 
 Resolve = Callable[[str, int], Awaitable[Sequence[Address]]]
 
@@ -88,7 +88,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         deadline = asyncio.get_running_loop().time() + self._bounds.seconds
-        async with until(deadline, self._bounds):
+        async with enforce_deadline(deadline, self._bounds):
             await self._check(str(request.url))
             response = await self._inner.handle_async_request(request)
         # The body is not decompressed, because it could become arbitrarily large.

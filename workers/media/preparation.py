@@ -141,7 +141,7 @@ class _Preparation:
             media = replace(media, medium=MediaKind(family(media.mime)))  # a file that is an image
         match self._rules.way(media):
             case Way.AS_IS:
-                typed = check_attachment(media, _field(position))
+                typed = check_attachment(media, _name_field(position))
                 unchanged = typed is media and is_usual(media, part)
                 return _Fitted(part if unchanged else media_part(typed, part))
             case Way.BYTES:
@@ -183,12 +183,12 @@ def _read_part(part: Json, position: _Position) -> AttachedMedia | None:
     except ValueError as problem:
         kind = MEDIA_PARTS[part["type"]]
         raise UnfitError(
-            f"{_field(position)}: the data of the {kind} cannot be read: {problem}.",
+            f"{_name_field(position)}: the data of the {kind} cannot be read: {problem}.",
             ErrorType.INVALID_IMAGE if kind == "image" else ErrorType.INVALID_REQUEST,
         ) from None
 
 
-def _field(position: _Position) -> str:
+def _name_field(position: _Position) -> str:
     """Return the name of a content part in a body."""
     row, column = position
     return f"messages.{row}.content.{column}"

@@ -30,7 +30,7 @@ from workers.attempt.recording import finish, record_failure
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.context import ProviderRoute, WorkerContext
 from workers.upstream.answer_body import Deadlines, Stopwatch, find_usage
-from workers.upstream.client import MISSHAPEN
+from workers.upstream.client import SHAPE_ERRORS
 
 NOT_IN_TIME = Failure(
     AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, "The provider took no batch with it in time."
@@ -142,7 +142,7 @@ def _read(run: JobRun, route: ProviderRoute, answer: bytes) -> Completion | Docu
         read = adapter.read_response(answer, request)
     except ProviderFailureError as error:
         return error.failure
-    except (MalformedAnswerError, *MISSHAPEN) as error:
+    except (MalformedAnswerError, *SHAPE_ERRORS) as error:
         log.warning("native_batch.misshapen_answer", job=run.job.id, error=str(error)[:200])
         return Failure(
             AttemptOutcome.UNKNOWN,

@@ -118,15 +118,15 @@ class Sandbox:
 
 def _confine(parent: int, memory: int) -> None:
     """Limit this process, and make the kernel end it together with the worker."""
-    _lower(resource.RLIMIT_AS, memory)
-    _lower(resource.RLIMIT_CPU, CPU_SECONDS)
+    _lower_limit(resource.RLIMIT_AS, memory)
+    _lower_limit(resource.RLIMIT_CPU, CPU_SECONDS)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # the worker ended before prctl
             sys.exit(1)
 
 
-def _lower(kind: int, most: int) -> None:
+def _lower_limit(kind: int, most: int) -> None:
     """Lower a limit to `most`, or to the hard limit where that is lower."""
     hard = resource.getrlimit(kind)[1]
     if hard != resource.RLIM_INFINITY:

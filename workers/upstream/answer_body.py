@@ -41,7 +41,7 @@ LAST_EVENT_SECONDS = 0.5
 CONNECTION_END_SECONDS = 0.05
 """Seconds to wait for the connection's proper end, so that it can be used again."""
 
-_PATIENCE = {
+_WAITS = {
     Stage.FINISHED: LATE_USAGE_SECONDS,
     Stage.COUNTED: LAST_EVENT_SECONDS,
     Stage.OVER: CONNECTION_END_SECONDS,
@@ -50,7 +50,7 @@ _EVENT_STREAMS = frozenset({"text/event-stream", "application/vnd.amazon.eventst
 _EVENT_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 _BUFFER = 16 * 1024  # bytes; a shorter piece is all that has come so far
 
-BROKEN_OFF = (TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError)
+CONNECTION_ERRORS = (TimeoutError, httpx.HTTPError, aiohttp.ClientError, OSError)
 """Exceptions raised where the connection ends before its answer."""
 
 
@@ -85,7 +85,7 @@ class Stopwatch:
             async with self._timeout:
                 yield
 
-    def byte(self) -> None:
+    def note_bytes(self) -> None:
         """Note that bytes arrived. The next ones are due within the idle timeout."""
         self.answered = True
         loop = asyncio.get_running_loop()
@@ -97,7 +97,7 @@ class Stopwatch:
         self._timeout.reschedule(until + 1.0)
         return until
 
-    def token(self) -> None:
+    def note_content(self) -> None:
         """Note that a chunk with content arrived."""
         if self.first_token_ms is None:
             self.first_token_ms = self.elapsed_ms()
@@ -138,7 +138,7 @@ async def read_body(
         while (piece := await _next(pieces, until)) is not None:
             is_padding = until is not None and not piece.strip()
             if not is_padding:
-                watch.byte()
+                watch.note_bytes()
             body += piece
             if len(body) > most:
                 if cut:
@@ -148,7 +148,7 @@ async def read_body(
                 continue
             is_whole = may_end_early and len(piece) < _BUFFER and _is_document(body)
             until = watch.end_within(LAST_EVENT_SECONDS) if is_whole else None
-    except BROKEN_OFF:
+    except CONNECTION_ERRORS:
         if not (may_end_early and _is_document(body)):
             raise
     return bytes(body[:most])
@@ -170,10 +170,10 @@ async def read_stream(
             _take(chunks, watch, assembly)
             before, stage = stage, reader.stage
             if stage is Stage.OPEN:
-                watch.byte()
+                watch.note_bytes()
             elif chunks or stage is not before:
-                until = watch.end_within(_PATIENCE[stage])
-    except BROKEN_OFF:
+                until = watch.end_within(_WAITS[stage])
+    except CONNECTION_ERRORS:
         if stage is Stage.OPEN:
             raise
     finally:
@@ -190,7 +190,7 @@ async def _next(pieces: AsyncIterator[bytes], until: float | None) -> bytes | No
 def _take(chunks: list[Chunk], watch: Stopwatch, assembly: Assembly) -> None:
     for chunk in chunks:
         if assembly.add(chunk):
-            watch.token()
+            watch.note_content()
 
 
 def _media_type(headers: Mapping[str, str]) -> str:

@@ -43,7 +43,7 @@ class Assembly:
             self._show(chunk)
             return True
         self._silent.append(chunk)
-        if not any(_says_something(choice) for choice in chunk.choices):
+        if not any(_has_content(choice) for choice in chunk.choices):
             return False
         held, self._silent = self._silent, None
         for each in held:
@@ -190,7 +190,7 @@ def _plain(value: Any) -> Any:
     return value.json() if isinstance(value, _Growing | _Entries) else value
 
 
-def _says_something(choice: Json) -> bool:
+def _has_content(choice: Json) -> bool:
     """Tell an addition to the answer from its mere opening."""
     said = (choice.get("delta") or {}).items()
     return bool(

@@ -43,18 +43,23 @@ from workers.upstream.answer_body import (
     read_stream,
 )
 from workers.upstream.assembly import Assembly
-from workers.upstream.connection import HEADER_LIMIT, ReportingRequest, describe, follow_exchange
+from workers.upstream.connection import (
+    HEADER_LIMIT,
+    ReportingRequest,
+    describe_failure,
+    follow_exchange,
+)
 from workers.upstream.decompression import decompress
 
 MAX_ERROR_BYTES = 64 * 1024
 MOST_HEADERS = 1_000  # header lines of an answer
 
-CARRIED = {"accept-encoding": "gzip, deflate", "user-agent": "Waybill"}
+DEFAULT_HEADERS = {"accept-encoding": "gzip, deflate", "user-agent": "Waybill"}
 """Headers of every request, unless an adapter or a provider's row says otherwise."""
 
 log = structlog.get_logger()
 
-MISSHAPEN = (
+SHAPE_ERRORS = (
     *(TypeError, ValueError, LookupError, AttributeError),
     *(ArithmeticError, RecursionError),
 )
@@ -74,7 +79,7 @@ class _Transport(AiohttpTransport):
         return response
 
 
-class Wire:
+class ProviderClient:
     """The connections to providers: an httpx transport, and a client around it for rare calls.
 
     Completions use the transport directly. They need nothing that a client adds (cookies,
@@ -108,7 +113,7 @@ class Wire:
         )
 
     @asynccontextmanager
-    async def sent(self, built: HttpRequest) -> AsyncIterator[httpx.Response]:
+    async def send(self, built: HttpRequest) -> AsyncIterator[httpx.Response]:
         """Send a request. Yield the response with its body unread.
 
         Raises httpx.HTTPError, and SecondAnswerError at the end.
@@ -116,7 +121,7 @@ class Wire:
         request = httpx.Request(
             built.method,
             _url(built.url),
-            headers={**CARRIED, **built.headers},
+            headers={**DEFAULT_HEADERS, **built.headers},
             content=built.body,
             extensions={"timeout": self._timeout.as_dict()},
         )
@@ -136,7 +141,7 @@ _url = lru_cache(maxsize=4_096)(httpx.URL)
 
 
 async def call(
-    wire: Wire,
+    wire: ProviderClient,
     adapter: Adapter | OperationAdapter,
     request: CompletionRequest,
     upstream: Upstream,
@@ -151,31 +156,31 @@ async def call(
     if isinstance(built, Failure):
         return built
     try:
-        async with watch.running(), wire.sent(built) as response:
-            watch.byte()
+        async with watch.running(), wire.send(built) as response:
+            watch.note_bytes()
             if not response.is_success:
                 body = await read_body(response, watch, MAX_ERROR_BYTES, cut=True)
                 return adapter.read_error(response.status_code, response.headers, body)
             on_headers(response.headers)
-            return await _answer(response, adapter, request, watch, max_bytes, assembly)
+            return await _read_answer(response, adapter, request, watch, max_bytes, assembly)
     except TimeoutError:
-        return _late(upstream, watch)
+        return _timeout_failure(upstream, watch)
     except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError) as error:
         return _transport_failure(upstream, error, sent=watch.sent)
     except ProviderFailureError as error:
         return error.failure
     except CutOffError as error:
-        return _unknown(
+        return _unknown_failure(
             ErrorType.PROVIDER_UNAVAILABLE,
             f"{upstream.slug} sent an answer that is not complete: {error}.",
         )
     except _UnreadableError as error:
-        return _unreadable(upstream, error.__cause__, error.usage)
-    except MISSHAPEN as error:
+        return _unreadable_failure(upstream, error.__cause__, error.usage)
+    except SHAPE_ERRORS as error:
         if watch.sent:
-            return _unreadable(upstream, error, None)
+            return _unreadable_failure(upstream, error, None)
         log.exception("upstream.unwritable", provider=upstream.slug)
-        return _unwritable(upstream)
+        return _unwritable_failure(upstream)
 
 
 class _UnreadableError(Exception):
@@ -186,7 +191,7 @@ class _UnreadableError(Exception):
         self.usage = usage
 
 
-async def _answer(
+async def _read_answer(
     response: httpx.Response,
     adapter: Adapter | OperationAdapter,
     request: CompletionRequest,
@@ -211,7 +216,7 @@ async def _answer(
         return adapter.read_response(body, request)
     except CutOffError:
         raise
-    except (MalformedAnswerError, AnswerTooLargeError, *MISSHAPEN) as error:
+    except (MalformedAnswerError, AnswerTooLargeError, *SHAPE_ERRORS) as error:
         stated = adapter.read_usage(find_usage(body, adapter.usage_name))
         raise _UnreadableError(stated or assembly.completion().usage) from error
 
@@ -224,7 +229,7 @@ def build_request(
         return adapter.build_request(request, upstream)
     except ProviderFailureError as error:
         return error.failure
-    except MISSHAPEN as error:
+    except SHAPE_ERRORS as error:
         log.exception("upstream.untranslatable", provider=upstream.slug)
         message = f"The request cannot be translated for {upstream.slug}: {error}"
         return Failure(AttemptOutcome.NOT_SENT, ErrorType.INVALID_REQUEST, message[:500])
@@ -243,7 +248,9 @@ def _replay(
     return assembly.completion()
 
 
-def _unreadable(upstream: Upstream, error: BaseException | None, usage: Usage | None) -> Failure:
+def _unreadable_failure(
+    upstream: Upstream, error: BaseException | None, usage: Usage | None
+) -> Failure:
     """Return the failure of an answer that is billed but cannot be used."""
     what = "an answer of an unknown shape"
     if isinstance(error, MalformedAnswerError):
@@ -262,20 +269,20 @@ def _unreadable(upstream: Upstream, error: BaseException | None, usage: Usage | 
     )
 
 
-def _unknown(error_type: ErrorType, message: str) -> Failure:
+def _unknown_failure(error_type: ErrorType, message: str) -> Failure:
     return Failure(AttemptOutcome.UNKNOWN, error_type, message)
 
 
-def _late(upstream: Upstream, watch: Stopwatch) -> Failure:
+def _timeout_failure(upstream: Upstream, watch: Stopwatch) -> Failure:
     """Return the failure of a call that timed out."""
     if watch.sent:
         message = f"{upstream.slug} fell silent after {watch.elapsed_ms()} ms."
-        return _unknown(ErrorType.TIMEOUT, message)
+        return _unknown_failure(ErrorType.TIMEOUT, message)
     message = f"{upstream.slug} could not be reached within {watch.elapsed_ms()} ms."
     return Failure(AttemptOutcome.NOT_SENT, ErrorType.TIMEOUT, message)
 
 
-def _unwritable(upstream: Upstream) -> Failure:
+def _unwritable_failure(upstream: Upstream) -> Failure:
     """Return the failure of a request whose head cannot be written.
 
     It does not repeat the HTTP client's error, which quotes the header and so perhaps the key.
@@ -289,7 +296,7 @@ def _unwritable(upstream: Upstream) -> Failure:
 
 def _transport_failure(upstream: Upstream, error: Exception, *, sent: bool) -> Failure:
     """Return the failure of a broken connection: NOT_SENT, or UNKNOWN where it was sent."""
-    never_left, message = describe(error, upstream.slug, sent=sent)
+    never_left, message = describe_failure(error, upstream.slug, sent=sent)
     outcome = AttemptOutcome.NOT_SENT if never_left else AttemptOutcome.UNKNOWN
     log.info("upstream.transport_error", provider=upstream.slug, error=repr(error)[:500])
     return Failure(outcome, ErrorType.PROVIDER_UNAVAILABLE, message[:500])

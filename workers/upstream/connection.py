@@ -130,7 +130,7 @@ HEADER_LIMIT = 64 * 1024
 """Bytes that one line of an answer's header may have."""
 
 
-def describe(error: Exception, slug: str, *, sent: bool) -> tuple[bool, str]:
+def describe_failure(error: Exception, slug: str, *, sent: bool) -> tuple[bool, str]:
     """Return whether the request was never sent, and a sentence with the reason.
 
     The transport maps several errors to one (a dropped connection and a failed connect both become
@@ -162,7 +162,7 @@ def _why_unreached(cause: BaseException) -> str:
             return f"the name {cause.host} could not be resolved"
         if isinstance(reason, ssl.SSLError):
             return f"the TLS handshake with {host} failed"
-        return f"{host}: {_system_words(reason)}"
+        return f"{host}: {_system_message(reason)}"
     return "the connection failed"
 
 
@@ -180,7 +180,7 @@ def _why_broken(cause: BaseException) -> str:
     if isinstance(cause, aiohttp.ClientResponseError | HttpProcessingError):
         return "sent an answer that is not valid HTTP"
     if isinstance(cause, OSError):
-        return f"dropped the connection: {_system_words(cause)}"
+        return f"dropped the connection: {_system_message(cause)}"
     return "dropped the connection"
 
 
@@ -193,7 +193,7 @@ def _is_too_long_a_header(cause: BaseException) -> bool:
     return False
 
 
-def _system_words(error: OSError) -> str:
+def _system_message(error: OSError) -> str:
     """Return the operating system's message of an error, without addresses."""
     if isinstance(error, ConnectionRefusedError):
         return "the connection was refused"

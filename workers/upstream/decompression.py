@@ -89,5 +89,7 @@ class _Level:
         except zlib.error as error:
             if self._is_gzip or not is_new:
                 raise httpx.DecodingError(str(error)) from error
-        self._unzip = zlib.decompressobj(-zlib.MAX_WBITS)  # many servers send deflate without its header
+        self._unzip = zlib.decompressobj(
+            -zlib.MAX_WBITS
+        )  # many servers send deflate without its header
         return self._step(data)

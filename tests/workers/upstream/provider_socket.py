@@ -15,7 +15,7 @@ from workers.adapters.registry import ADAPTERS
 from workers.context import AttemptAnswer
 from workers.upstream.answer_body import Deadlines, Stopwatch
 from workers.upstream.assembly import Assembly
-from workers.upstream.client import Wire, call
+from workers.upstream.client import ProviderClient, call
 
 
 class End(Enum):
@@ -114,11 +114,11 @@ async def ask(
     *,
     idle: float = 30.0,
     most: int = 1_000_000,
-    transport: Wire | None = None,
+    transport: ProviderClient | None = None,
 ) -> Called:
     """Call the provider as a worker does."""
     shown: list[Chunk] = []
-    used = transport or Wire(Settings())
+    used = transport or ProviderClient(Settings())
     try:
         answer = await call(
             used,

@@ -9,7 +9,7 @@ from broker.settings import Settings
 from tests.workers.adapters.streams import COUNTED, REQUEST, STREAMS
 from tests.workers.upstream.provider_socket import End, Provider, ask
 from workers.upstream.answer_body import LATE_USAGE_SECONDS
-from workers.upstream.client import Wire
+from workers.upstream.client import ProviderClient
 
 WIRES = pytest.mark.parametrize("wire", STREAMS)
 ENDS = pytest.mark.parametrize("end", End, ids=lambda end: end.name.lower())
@@ -110,7 +110,7 @@ async def test_a_stream_that_is_cut_in_its_text_is_no_answer(wire):
 async def test_a_connection_that_ends_properly_is_used_again(wire):
     stream = STREAMS[wire]
     provider = Provider([f"content-type: {stream.content_type}"], [stream.whole])
-    transport = Wire(Settings())
+    transport = ProviderClient(Settings())
     async with provider.serving() as address:
         for _ in range(3):
             check_whole((await ask(address, wire, REQUEST, transport=transport)).answer)

@@ -10,7 +10,7 @@ import pytest
 from aiohttp.client_reqrep import ConnectionKey
 from aiohttp.http_exceptions import BadStatusLine, LineTooLong, TransferEncodingError
 
-from workers.upstream.connection import describe
+from workers.upstream.connection import describe_failure
 
 KEY = ConnectionKey("api.example", 443, True, True, None, None, None)
 JARGON = re.compile(
@@ -68,7 +68,9 @@ BROKEN = [
 
 @pytest.mark.parametrize(("error", "words"), UNREACHED, ids=lambda each: type(each).__name__)
 def test_a_provider_that_was_not_reached(error, words):
-    never_left, message = describe(caused(httpx.ConnectError(str(error)), error), "p", sent=True)
+    never_left, message = describe_failure(
+        caused(httpx.ConnectError(str(error)), error), "p", sent=True
+    )
     assert never_left
     assert words in message
     assert message.startswith("p could not be reached: ")
@@ -77,8 +79,8 @@ def test_a_provider_that_was_not_reached(error, words):
 
 @pytest.mark.parametrize(("error", "words"), BROKEN, ids=lambda each: type(each).__name__)
 def test_a_connection_that_broke(error, words):
-    never_left, message = describe(error, "p", sent=True)
+    never_left, message = describe_failure(error, "p", sent=True)
     assert not never_left
     assert words in message
     assert not JARGON.search(message), message
-    assert describe(error, "p", sent=False)[0]
+    assert describe_failure(error, "p", sent=False)[0]

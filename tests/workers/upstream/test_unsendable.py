@@ -12,14 +12,14 @@ from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
 from workers.upstream.answer_body import Deadlines, Stopwatch
 from workers.upstream.assembly import Assembly
-from workers.upstream.client import Wire, call
+from workers.upstream.client import ProviderClient, call
 
 BODY = {"messages": [{"role": "user", "content": "x"}]}
 KEY = "sk-nl-secret-0123456789"
 
 
 async def attempt(upstream, *, seconds=5.0):
-    wire = Wire(Settings(connect_timeout_seconds=seconds))
+    wire = ProviderClient(Settings(connect_timeout_seconds=seconds))
     watch = Stopwatch(Deadlines(seconds, seconds, seconds))
     try:
         answer = await call(
