@@ -30,12 +30,14 @@ class Service:
         step: Callable[[], Awaitable[object]],
         *,
         is_leader: Callable[[], Awaitable[bool]] | None = None,
+        close: Callable[[], Awaitable[None]] | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.name = name
         self._interval = interval
         self._step = step
         self._is_leader = is_leader
+        self._close = close
         self._sleep = sleep
         self._task: asyncio.Task[None] | None = None
 
@@ -44,9 +46,11 @@ class Service:
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self) -> None:
-        """Cancel the step that is running, and wait until it has ended."""
+        """Cancel the step that is running, wait until it has ended, and call `close`."""
         if self._task is not None:
             await end_tasks([self._task])
+        if self._close is not None:
+            await self._close()
 
     async def _run(self) -> None:
         while True:
@@ -58,6 +62,11 @@ class Service:
             except Exception:
                 log.exception("service.failed", service=self.name)
             await self._sleep(self._interval)
+
+
+async def stop_services(services: Iterable[Service]) -> None:
+    """Stop services, all at the same time."""
+    await asyncio.gather(*(service.stop() for service in services))
 
 
 async def end_tasks(tasks: Iterable["asyncio.Task[Any]"]) -> None:

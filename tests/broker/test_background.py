@@ -156,6 +156,25 @@ async def test_stop_cancels_the_running_step(clock: Clock) -> None:
     assert clock.pauses == []
 
 
+async def test_stop_closes_a_service_after_its_step(clock: Clock) -> None:
+    order: list[str] = []
+
+    async def step() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            order.append("step")
+
+    async def close() -> None:
+        order.append("close")
+
+    service = Service("counting", 7.5, step, close=close, sleep=clock.sleep)
+    service.start()
+    await asyncio.sleep(0)
+    await service.stop()
+    assert order == ["step", "close"]
+
+
 async def test_stop_before_start_does_nothing(clock: Clock) -> None:
     runs: list[int] = []
 

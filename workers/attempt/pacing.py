@@ -1,11 +1,9 @@
 """Provider limits for one job: send it now, defer it, or move it on; learn from answers."""
 
-import asyncio
 import contextlib
 from collections.abc import Iterator, Mapping
 
 import structlog
-from redis.exceptions import RedisError
 
 from broker.clock import now_ms
 from broker.completion import ErrorType, Failure, Json
@@ -140,13 +138,7 @@ def pause_if_exhausted(context: WorkerContext, job: ClaimedJob, headers: Mapping
 
 
 async def share_pauses(context: WorkerContext) -> None:
-    """Exchange pauses with the other processes, again and again."""
-    while True:
-        now = now_ms()
-        news = context.throttles.news()
-        try:
-            known = await exchange_pauses(context.redis, news, now)
-            context.throttles.heard(known, now)
-        except (RedisError, OSError) as error:
-            log.info("pacing.pauses_unshared", error=str(error))
-        await asyncio.sleep(EXCHANGE_SECONDS)
+    """Exchange pauses with the other processes, once."""
+    now = now_ms()
+    known = await exchange_pauses(context.redis, context.throttles.news(), now)
+    context.throttles.heard(known, now)

@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 from sqlalchemy.exc import OperationalError
 
-from broker.background import end_tasks
+from broker.background import Service, end_tasks
 from broker.clock import now_ms
 from broker.ids import new_id
 from broker.native_batches import (
@@ -36,25 +36,20 @@ log = structlog.get_logger()
 
 
 class NativeBatchKeeper:
-    """The loop of one process."""
+    """The native batches that one process takes steps of."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self._steps: set[asyncio.Task[None]] = set()
 
-    async def run(self) -> None:
-        """Collect and step, for ever."""
-        try:
-            while True:
-                try:
-                    await self.look()
-                except Exception as error:  # noqa: BLE001  # a look may fail; the next one is near
-                    log.warning("native_batch.look_failed", error=str(error))
-                await asyncio.sleep(
-                    min(TICK_SECONDS, self._context.settings.native_batch_poll_seconds)
-                )
-        finally:
-            await end_tasks(self._steps)
+    def services(self) -> list[Service]:
+        """Return the loop of this part. Every process may run it."""
+        interval = min(TICK_SECONDS, self._context.settings.native_batch_poll_seconds)
+        return [Service("native-batches", interval, self.look, close=self.close)]
+
+    async def close(self) -> None:
+        """Cancel the steps that are running."""
+        await end_tasks(self._steps)
 
     async def look(self) -> None:
         """Make batches of what has waited long enough; begin the steps that are due."""

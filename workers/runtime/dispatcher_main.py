@@ -2,11 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Coroutine
 from functools import partial
-from typing import Any
 
-from broker.background import end_tasks
+from broker.background import Service, stop_services
 from broker.settings import Settings
 from workers.attempt.credentials import add_credential_providers
 from workers.context import WorkerContext, open_context
@@ -25,23 +23,22 @@ async def run_dispatcher(settings: Settings) -> None:
     context.observer.start()
     context.credentials.start(partial(add_credential_providers, context))
     await context.pauses.start()
-    services = [
-        asyncio.create_task(each, name=name) for name, each in background_services(context).items()
-    ]
+    services = background_services(context)
+    for service in services:
+        service.start()
     await stop.wait()
-    await end_tasks(services)
+    await stop_services(services)
     await context.close()
 
 
-def background_services(context: WorkerContext) -> dict[str, Coroutine[Any, Any, None]]:
-    """Return what is done besides taking jobs, each to be run for as long as the process lives.
+def background_services(context: WorkerContext) -> list[Service]:
+    """Return the services that run beside the jobs, as long as the process lives.
 
-    Any number of processes may have them: they agree among themselves on who leads, or takes a
-    step.
+    Several processes may have them: they elect a leader, or take a step under a lease.
     """
-    return {
-        "dispatcher": Dispatcher(context).run(),
-        "batches": BatchKeeper(context).run(),
-        "native-batches": NativeBatchKeeper(context).run(),
-        "forgetting": RetentionService(context).run(),
-    }
+    return [
+        *Dispatcher(context).services(),
+        *BatchKeeper(context).services(),
+        *NativeBatchKeeper(context).services(),
+        *RetentionService(context).services(),
+    ]

@@ -7,15 +7,14 @@ a thread of its own.
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any
 
 import structlog
 import uvloop
 from redis.exceptions import RedisError
 
-from broker.background import end_tasks
+from broker.background import Service, end_tasks, stop_services
 from broker.clock import now_ms
 from broker.events import signals
 from broker.lifecycle import Heartbeat, renew_many
@@ -25,11 +24,13 @@ from broker.settings import Settings
 from workers.attempt.credentials import add_credential_providers
 from workers.attempt.endpoint_stats import forget_changed_credentials
 from workers.attempt.execution import run_job
-from workers.attempt.pacing import defer, share_pauses
+from workers.attempt.pacing import EXCHANGE_SECONDS, defer, share_pauses
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.context import AttemptAnswer, WorkerContext, open_context
 from workers.runtime.dispatcher_main import background_services
 from workers.services.webhook_delivery import Deliverer
+
+LISTEN_AGAIN_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -51,7 +52,8 @@ class Runtime:
         self._thread = threading.Thread(target=self._loop.run_forever, name="loop", daemon=True)
         self._context: WorkerContext
         self._deliverer: Deliverer
-        self._services: list[asyncio.Task[None]] = []
+        self._services: list[Service] = []
+        self._interruption: asyncio.Task[None] | None = None
         self._draining = False
 
     def start(self) -> None:
@@ -96,15 +98,15 @@ class Runtime:
         self._context.recorder.later(partial(forget_changed_credentials, self._context))
         self._context.credentials.start(partial(add_credential_providers, self._context))
         await self._context.pauses.start()
-        self._serve("heartbeat", self._beat())
-        self._serve("called-off", self._listen())
-        self._serve("pauses", share_pauses(self._context))
+        self._services = [
+            Service("heartbeat", settings.heartbeat_seconds, self._beat),
+            Service("cancellations", LISTEN_AGAIN_SECONDS, self._listen),
+            Service("pauses", EXCHANGE_SECONDS, partial(share_pauses, self._context)),
+        ]
         if self._dispatch:
-            for name, service in background_services(self._context).items():
-                self._serve(name, service)
-
-    def _serve(self, name: str, service: Coroutine[Any, Any, None]) -> None:
-        self._services.append(self._loop.create_task(service, name=name))
+            self._services += background_services(self._context)
+        for service in self._services:
+            service.start()
 
     async def _run_bundle(self, queue: str, job_ids: Sequence[str]) -> None:
         provider, lane = split_queue_name(queue)
@@ -141,41 +143,28 @@ class Runtime:
         return True
 
     async def _beat(self) -> None:
-        """Renew the leases of what runs here, and tell that this worker is there."""
-        while True:
-            await self._beat_once()
-            await asyncio.sleep(self._settings.heartbeat_seconds)
-
-    async def _beat_once(self) -> None:
+        """Report this worker as alive, and renew the leases of its jobs."""
         context = self._context
         expires = now_ms() + int(self._settings.lease_seconds * 1000)
-        try:
-            if self._is_consuming():
-                await signals.report_alive(context.redis, context.worker_id, time.time())
-            elif not self._draining:
-                log.error("worker.not_consuming", worker=context.worker_id)
-            renewal = await context.database.write_grouped(
-                renew_many, Heartbeat(context.worker_id, expires, dict(context.held))
-            )
-            for job_id in renewal.called_off:
-                self._cancel(job_id, waits=True)
-            for job_id in renewal.lost:
-                self._let_go(job_id)
-        except Exception as error:  # noqa: BLE001  # a beat may fail; the next one is near
-            log.warning("worker.heartbeat_failed", error=str(error))
+        if self._is_consuming():
+            await signals.report_alive(context.redis, context.worker_id, time.time())
+        elif not self._draining:
+            log.error("worker.not_consuming", worker=context.worker_id)
+        renewal = await context.database.write_grouped(
+            renew_many, Heartbeat(context.worker_id, expires, dict(context.held))
+        )
+        for job_id in renewal.called_off:
+            self._cancel(job_id, waits=True)
+        for job_id in renewal.lost:
+            self._let_go(job_id)
 
     async def _listen(self) -> None:
-        """Stop jobs whose callers cancelled them, as soon as it is heard."""
-        while True:
-            try:
-                async with self._context.redis.pubsub() as pubsub:
-                    await pubsub.subscribe(signals.CALLED_OFF_CHANNEL)
-                    async for message in pubsub.listen():
-                        if message["type"] == "message":
-                            self._cancel(*signals.read_cancellation(message["data"]))
-            except (RedisError, OSError) as error:
-                log.info("worker.not_listening", error=str(error))
-                await asyncio.sleep(1)
+        """Stop jobs when their callers cancel them. Returns only when the subscription ends."""
+        async with self._context.redis.pubsub() as pubsub:
+            await pubsub.subscribe(signals.CALLED_OFF_CHANNEL)
+            async for message in pubsub.listen():
+                if message["type"] == "message":
+                    self._cancel(*signals.read_cancellation(message["data"]))
 
     def _cancel(self, job_id: str, waits: bool) -> None:
         if job_id not in self._context.held:
@@ -202,7 +191,7 @@ class Runtime:
         self._draining = True
         self._deliverer.drain()
         log.info("worker.draining", running=len(self._context.running))
-        self._serve("interrupt", self._interrupt_late())
+        self._interruption = self._loop.create_task(self._interrupt_late(), name="interrupt")
 
     async def _interrupt_late(self) -> None:
         """Hand back what has not finished in time; a stream that has begun has longer.
@@ -223,7 +212,9 @@ class Runtime:
 
     async def _stop(self) -> None:
         await self._deliverer.aclose()
-        await end_tasks(self._services)
+        await stop_services(self._services)
+        if self._interruption is not None:
+            await end_tasks([self._interruption])
         context = self._context
         try:
             await signals.report_gone(context.redis, context.worker_id)

@@ -9,7 +9,7 @@ import orjson
 import structlog
 
 from broker import accounts, batches
-from broker.background import end_tasks
+from broker.background import Service, end_tasks
 from broker.batches import (
     Advance,
     Assembler,
@@ -48,7 +48,7 @@ log = structlog.get_logger()
 
 
 class BatchKeeper:
-    """The loop of one process that may lead."""
+    """The open batches, brought forward by one process. One process at a time is the leader."""
 
     def __init__(self, context: WorkerContext) -> None:
         settings = self._settings = context.settings
@@ -64,22 +64,17 @@ class BatchKeeper:
         self._busy: dict[str, asyncio.Task[None]] = {}
         self._rest_until: dict[str, float] = {}
 
-    async def run(self) -> None:
-        """Look again and again, as long as this process leads."""
-        sweep_at = 0.0
-        try:
-            while True:
-                try:
-                    if await self._election.is_leader():
-                        await self.look()
-                        if time.monotonic() >= sweep_at:
-                            await self.sweep()
-                            sweep_at = time.monotonic() + SWEEP_SECONDS
-                except Exception as error:  # noqa: BLE001  # a look may fail; the next one is near
-                    log.warning("batches.failed", error=str(error))
-                await asyncio.sleep(TICK_SECONDS)
-        finally:
-            await end_tasks(list(self._busy.values()))
+    def services(self) -> list[Service]:
+        """Return the loops of this part. The leader runs them."""
+        is_leader = self._election.is_leader
+        return [
+            Service("batches", TICK_SECONDS, self.look, is_leader=is_leader, close=self.close),
+            Service("expired-files", SWEEP_SECONDS, self.sweep, is_leader=is_leader),
+        ]
+
+    async def close(self) -> None:
+        """Cancel the steps that are running."""
+        await end_tasks(list(self._busy.values()))
 
     async def look(self) -> None:
         """Begin to bring forward every open batch that nobody here is busy with."""

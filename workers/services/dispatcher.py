@@ -10,6 +10,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from broker import rate_limits
+from broker.background import Service
 from broker.billing import ledger
 from broker.billing.budget_notices import announce_thresholds
 from broker.clock import now_ms
@@ -59,28 +60,25 @@ LOOK_BACK_SECONDS = 2.0  # between looks for lost workers and passed deadlines
 
 
 class Dispatcher:
-    """The loop of one process that may lead."""
+    """The dispatcher of one process. One process at a time is the leader."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self._election = LeaderElection(context.redis, "dispatcher", context.worker_id)
         self._memory = Memory()  # of turns: each look goes on where the last one ended
 
-    async def run(self) -> None:
-        """Look again and again, as long as this process leads."""
-        loop = asyncio.get_running_loop()
-        look_back_at = 0.0
-        while True:
-            try:
-                if await self._election.is_leader():
-                    await self.dispatch()
-                    await chain_entries(self._context)
-                    if loop.time() >= look_back_at:
-                        await self.look_back()
-                        look_back_at = loop.time() + LOOK_BACK_SECONDS
-            except Exception as error:  # noqa: BLE001  # a look may fail; the next one is near
-                log.warning("dispatcher.failed", error=str(error))
-            await asyncio.sleep(TICK_SECONDS)
+    def services(self) -> list[Service]:
+        """Return the loops of this part. The leader runs them."""
+        is_leader = self._election.is_leader
+        return [
+            Service("dispatcher", TICK_SECONDS, self.dispatch_and_chain, is_leader=is_leader),
+            Service("rescue", LOOK_BACK_SECONDS, self.look_back, is_leader=is_leader),
+        ]
+
+    async def dispatch_and_chain(self) -> None:
+        """Publish what is due, then chain the new ledger entries."""
+        await self.dispatch()
+        await chain_entries(self._context)
 
     async def dispatch(self) -> None:
         """Publish what is due: jobs and webhook deliveries, looked up in one transaction."""

@@ -1,11 +1,9 @@
 """Delete in the background what is not to be kept. Any number may run; one at a time leads."""
 
 import asyncio
-import time
-
-import structlog
 
 from broker import native_batches
+from broker.background import Service
 from broker.batches import Removal, remove_many, reports
 from broker.clock import now_ms
 from broker.events.job_events import fence_key, stream_key
@@ -19,28 +17,27 @@ TICK_SECONDS = 1.0
 RETIRE_SECONDS = 30.0  # between looks for what has become too old
 GROUP = 20  # batches deleted at a time
 
-log = structlog.get_logger()
-
 
 class RetentionService:
-    """The loop of one process that may lead."""
+    """The deletions of one process. One process at a time is the leader."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self._election = LeaderElection(context.redis, "forgetting", context.worker_id)
 
-    async def run(self) -> None:
-        """Forget, for ever: a group at a time, so that nobody waits for it."""
-        retire_at = 0.0
+    def services(self) -> list[Service]:
+        """Return the loops of this part. The leader runs them."""
+        is_leader = self._election.is_leader
+        return [
+            Service("retention", TICK_SECONDS, self.tidy, is_leader=is_leader),
+            Service("retention-age", RETIRE_SECONDS, self.retire_all, is_leader=is_leader),
+        ]
+
+    async def retire_all(self) -> None:
+        """Delete everything that is too old, a group at a time, with pauses for other writers."""
         while True:
-            try:
-                if await self._election.is_leader():
-                    await self.tidy()
-                    if time.monotonic() >= retire_at:
-                        more = await self.retire()
-                        retire_at = 0.0 if more else time.monotonic() + RETIRE_SECONDS
-            except Exception as error:  # noqa: BLE001  # a look may fail; the next one is near
-                log.warning("forgetting.failed", error=str(error))
+            if not await self.retire():
+                return
             await asyncio.sleep(TICK_SECONDS)
 
     async def tidy(self) -> None:
