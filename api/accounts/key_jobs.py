@@ -24,7 +24,7 @@ async def cancel(services: Services, row: Any) -> Json:
     left as it is.
     """
     await asyncio.sleep(FRESH_SECONDS)
-    write, owner = services.database.write, row.workspace_id
+    write, owner = services.database.write_grouped, row.workspace_id
     batches = await services.database.read(keys.list_open_batches, row)
     stops = [Stop(each, StopReason.CANCELLED, now_ms(), owner) for each in batches]
     stopped = await asyncio.gather(

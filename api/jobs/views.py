@@ -39,7 +39,10 @@ async def _notices(services: Services, row: Any) -> Json:
     told: Json = {} if row.webhook is None else {"webhook": orjson.Fragment(row.webhook)}
     if row.state in INACTIVE:
         rows = await services.database.read(
-            *(webhooks.list_deliveries, row.workspace_id, MAX_DELIVERIES, None),
+            webhooks.list_deliveries,
+            row.workspace_id,
+            MAX_DELIVERIES,
+            None,
             webhooks.DeliveryFilter(subject_id=row.id),
         )
         told["deliveries"] = [views.job_delivery(each) for each in reversed(rows)]

@@ -90,8 +90,11 @@ async def list_webhook_deliveries(
     services = services_of(request)
     principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     rows = await services.database.read(
-        *(webhooks.list_deliveries, principal.workspace_id, limit + 1),
-        *(created.after(after), wanted),
+        webhooks.list_deliveries,
+        principal.workspace_id,
+        limit + 1,
+        created.after(after),
+        wanted,
     )
     rows = created.within(rows)
     page = rows[:limit]

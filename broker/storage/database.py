@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple
 
 import structlog
 from sqlalchemy import Connection
@@ -35,6 +35,7 @@ from broker.storage.write_lock import WriteLock
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
 WriteFunction = Callable[[Connection, Sequence[Item]], Sequence[Result | Exception]]
 
 GROUP_SIZE = 512
@@ -76,7 +77,10 @@ class Database:
         return self.engine.dialect.name == "sqlite"
 
     async def write(
-        self, function: Callable[..., Result], *arguments: Any, patient: bool = False
+        self,
+        function: Callable[[Connection, *Arguments], Result],
+        *arguments: *Arguments,
+        patient: bool = False,
     ) -> Result:
         """Run `function(connection, *arguments)` in a transaction; return after the commit.
 
@@ -104,12 +108,16 @@ class Database:
         self._hand_in(_Write(function, item, patient, loop, future))
         return await future
 
-    async def read(self, function: Callable[..., Result], *arguments: Any) -> Result:
+    async def read(
+        self, function: Callable[[Connection, *Arguments], Result], *arguments: *Arguments
+    ) -> Result:
         """Run `function(connection, *arguments)` on a reader thread."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._readers, self.read_now, function, *arguments)
 
-    def read_now(self, function: Callable[..., Result], *arguments: Any) -> Result:
+    def read_now(
+        self, function: Callable[[Connection, *Arguments], Result], *arguments: *Arguments
+    ) -> Result:
         """Run `function(connection, *arguments)` in this thread, on one snapshot of the data."""
         with self._reading.connect() as connection:
             if self.is_sqlite:
