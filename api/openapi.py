@@ -9,38 +9,10 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI
-from pydantic import BaseModel
-from pydantic.json_schema import models_json_schema
 
-from api.accounts.schemas import (
-    AppCodeRequest,
-    CodeExchange,
-    CredentialChanges,
-    CredentialRequest,
-    KeyChanges,
-    KeyRequest,
-    MembersRequest,
-    UserChanges,
-    UserRequest,
-    WorkspaceChanges,
-    WorkspaceRequest,
-)
-from api.batches.schemas import BatchRequest, RetryRequest
-from api.billing.schemas import BudgetBody, CheckoutRequest, TopUp
-from api.comparisons.schemas import CompareRequest
+from api.core.bodies import REFERENCE
 from api.core.errors import is_own_route
-from api.core.openapi_bodies import REFERENCE
-from api.jobs.schemas import JobRequest
-from api.usage.schemas import AnalyticsQuery
-from api.webhooks.schemas import (
-    EndpointChanges,
-    EndpointRequest,
-    EndpointRotationRequest,
-    ReplayRequest,
-    RotationRequest,
-)
 from broker.completion import Json
-from broker.requests.bodies import SCHEMAS
 
 DESCRIPTION = """
 One OpenAI-compatible API over every provider.
@@ -133,12 +105,13 @@ def complete(app: FastAPI) -> None:
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    schemas.update(component_schemas(), Error=ENVELOPE, Problem=PROBLEM)
+    schemas.update(Error=ENVELOPE, Problem=PROBLEM)
     components["securitySchemes"] = {"key": KEY}
     document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     examples = read_examples()
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
+            hoist_body(operation, schemas)
             add_examples(operation, examples.get(f"{method.upper()} {path}", {}))
             operation["responses"].pop("422", None)  # a parameter that is wrong is a 400 here
             operation["responses"]["default"] = _error_of(path)
@@ -159,50 +132,20 @@ def _error_of(path: str) -> dict[str, Any]:
     return {"description": "What went wrong.", "content": {media: {"schema": reference}}}
 
 
-_MODELS: list[type[BaseModel]] = [
-    *SCHEMAS.values(),
-    JobRequest,
-    BatchRequest,
-    RetryRequest,
-    CompareRequest,
-    EndpointRequest,
-    EndpointChanges,
-    EndpointRotationRequest,
-    RotationRequest,
-    ReplayRequest,
-    KeyRequest,
-    KeyChanges,
-    WorkspaceRequest,
-    WorkspaceChanges,
-    MembersRequest,
-    UserRequest,
-    UserChanges,
-    AppCodeRequest,
-    CodeExchange,
-    CredentialRequest,
-    CredentialChanges,
-    TopUp,
-    CheckoutRequest,
-    BudgetBody,
-    AnalyticsQuery,
-]
+def hoist_body(operation: Json, schemas: Json) -> None:
+    """Move the schema of an operation's body, and the schemas it refers to, to the components.
 
-_NAMES, _SCHEMAS = models_json_schema(
-    [(model, "validation") for model in _MODELS], ref_template=REFERENCE
-)
-
-
-def component_schemas() -> dict[str, Any]:
-    """Return the schemas that the descriptions below refer to.
-
-    What is left out of changes stays as it is: their fields have no defaults.
+    A field that is absent from changes stays as it is, so their fields have no defaults.
     """
-    schemas: dict[str, Any] = _SCHEMAS["$defs"]
-    for name, schema in schemas.items():
-        if name.endswith("Changes"):
-            for field in schema["properties"].values():
-                field.pop("default", None)
-    return schemas
+    for content in operation.get("requestBody", {}).get("content", {}).values():
+        schema = dict(content["schema"])
+        found = schema.pop("$defs", {}) | {schema["title"]: schema}
+        for name, each in found.items():
+            if name.endswith("Changes"):
+                for field in each["properties"].values():
+                    field.pop("default", None)
+        schemas.update(found)
+        content["schema"] = {"$ref": REFERENCE.format(model=schema["title"])}
 
 
 EXAMPLES = Path(__file__).with_name("examples")

@@ -2,29 +2,30 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from api.accounts import views
 from api.accounts.schemas import AuditQuery
 from api.core import request as reading
+from api.core.bodies import Route
+from api.core.dependencies import Admin, ServicesDep
 from api.core.errors import json_response
 from api.core.scope import all_or_own
-from api.core.services import services_of
 from broker.accounts import audit
 from broker.accounts.audit import AuditFilter
 
-router = APIRouter(tags=["audit"])
+router = APIRouter(route_class=Route, tags=["audit"])
 
 
 @router.get("/audit")
-async def list_audit_entries(request: Request, query: Annotated[AuditQuery, Query()]) -> Response:
+async def list_audit_entries(
+    services: ServicesDep, principal: Admin, query: Annotated[AuditQuery, Query()]
+) -> Response:
     """List administrative actions, newest first.
 
     A key of the installation sees all workspaces', and the installation's own.
     """
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
     which = AuditFilter(
         await all_or_own(services, principal, query.workspace_id),
         action=query.action,

@@ -3,16 +3,16 @@
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from starlette.responses import Response
 
-from api.accounts.schemas import BYOK_BODY, BYOK_CHANGES_BODY, CredentialChanges, CredentialRequest
+from api.accounts.schemas import ByokBody, ByokChangesBody, CredentialChanges, CredentialId
 from api.accounts.views import iso
-from api.core import request as reading
-from api.core.auth import actor_of
+from api.core.bodies import Route
+from api.core.dependencies import Admin, CallingActor, ServicesDep
 from api.core.errors import json_response
 from api.core.scope import all_or_own, workspace_of
-from api.core.services import Services, services_of
+from api.core.services import Services
 from broker import accounts, credentials
 from broker.accounts import Principal
 from broker.administration import carry_out
@@ -23,28 +23,26 @@ from broker.credentials.records import label_of, read_key
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.providers import configuration
 
-router = APIRouter(tags=["byok"])
+router = APIRouter(route_class=Route, tags=["byok"])
 LISTS = ("allowed_models", "allowed_user_ids")
 DECLARED = ("declared_region", "declared_zdr")
 
 
-@router.post("/byok", status_code=201, openapi_extra=BYOK_BODY)
-async def create_provider_key(request: Request) -> Response:
+@router.post("/byok", status_code=201)
+async def create_provider_key(
+    services: ServicesDep, principal: Admin, actor: CallingActor, body: ByokBody
+) -> Response:
     """Keep a provider's key: it is sealed, and in no answer ever again."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    wanted = await reading.read_body(request, services, CredentialRequest)
-    if wanted.provider not in configuration.for_own_keys(services.settings):
+    if body.provider not in configuration.for_own_keys(services.settings):
         raise InvalidRequestError(
-            f"provider: {wanted.provider!r} is no provider that could be called here with a key "
+            f"provider: {body.provider!r} is no provider that could be called here with a key "
             "alone: GET /api/v1/providers names them.",
             param="provider",
         )
-    owner = await workspace_of(services, principal, wanted.workspace_id)
-    columns = await _columns(services, owner, wanted)
+    owner = await workspace_of(services, principal, body.workspace_id)
+    columns = await _columns(services, owner, body)
     sealed, label = columns.pop("sealed"), columns.pop("label")
-    wish = NewCredential(owner, wanted.provider, sealed, label, columns)
-    actor = actor_of(request, principal)
+    wish = NewCredential(owner, body.provider, sealed, label, columns)
     row = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, wish)
     )
@@ -53,15 +51,14 @@ async def create_provider_key(request: Request) -> Response:
 
 @router.get("/byok")
 async def list_provider_keys(
-    request: Request,
+    services: ServicesDep,
+    principal: Admin,
     offset: Annotated[int, Query(ge=0, le=1_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
     workspace_id: str | None = None,
     provider: str | None = None,
 ) -> Response:
     """List keys in the order in which they are tried."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
     which = CredentialFilter(await all_or_own(services, principal, workspace_id), provider)
     rows, total = await services.database.read(_page, which, offset, limit)
     data = [await _shown(services, row) for row in rows]
@@ -69,22 +66,24 @@ async def list_provider_keys(
 
 
 @router.get("/byok/{id}")
-async def get_provider_key(request: Request, id: str) -> Response:  # noqa: A002  # OpenRouter's name
+async def get_provider_key(
+    services: ServicesDep, principal: Admin, credential_id: CredentialId
+) -> Response:
     """Show a key's record; the key itself is not in it."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    return await _answer(services, await _find(services, principal, id))
+    return await _answer(services, await _find(services, principal, credential_id))
 
 
-@router.patch("/byok/{id}", openapi_extra=BYOK_CHANGES_BODY)
-async def change_provider_key(request: Request, id: str) -> Response:  # noqa: A002
+@router.patch("/byok/{id}")
+async def change_provider_key(
+    services: ServicesDep,
+    principal: Admin,
+    actor: CallingActor,
+    body: ByokChangesBody,
+    credential_id: CredentialId,
+) -> Response:
     """Change a key: what is not named stays. It is felt everywhere within a second."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    wanted = await reading.read_body(request, services, CredentialChanges)
-    row = await _find(services, principal, id)
-    changes = await _columns(services, row.workspace_id, wanted)
-    actor = actor_of(request, principal)
+    row = await _find(services, principal, credential_id)
+    changes = await _columns(services, row.workspace_id, body)
     changed = await carry_out(
         services.database, lambda connection: administration.change(connection, actor, row, changes)
     )
@@ -92,12 +91,11 @@ async def change_provider_key(request: Request, id: str) -> Response:  # noqa: A
 
 
 @router.delete("/byok/{id}")
-async def delete_provider_key(request: Request, id: str) -> Response:  # noqa: A002
+async def delete_provider_key(
+    services: ServicesDep, principal: Admin, actor: CallingActor, credential_id: CredentialId
+) -> Response:
     """Forget a key. Jobs that were to use it go on with the next one."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    row = await _find(services, principal, id)
-    actor = actor_of(request, principal)
+    row = await _find(services, principal, credential_id)
     await carry_out(
         services.database, lambda connection: administration.delete(connection, actor, row)
     )

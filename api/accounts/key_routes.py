@@ -9,25 +9,24 @@ from starlette.responses import Response
 
 from api.accounts import key_jobs, views
 from api.accounts.schemas import (
-    APP_CODE_BODY,
-    CODE_EXCHANGE_BODY,
-    KEY_BODY,
-    KEY_CHANGES_BODY,
+    AppCodeBody,
     AppCodeRequest,
-    CodeExchange,
+    CodeExchangeBody,
+    KeyBody,
     KeyChanges,
+    KeyRef,
     KeyRequest,
     milliseconds,
 )
 from api.accounts.views import KeyStatus, iso
 from api.core import request as reading
-from api.core.auth import actor_of
+from api.core.bodies import NO_KEY, Route
+from api.core.dependencies import Admin, AdminMember, Caller, CallingActor, ServicesDep
 from api.core.errors import json_response
-from api.core.openapi_bodies import NO_KEY
 from api.core.scope import all_or_own, workspace_of
-from api.core.services import Services, services_of
+from api.core.services import Services
 from broker import accounts, rate_limits, usage
-from broker.accounts import CallerKind, KeyFilter, Principal, Role, users
+from broker.accounts import CallerKind, KeyFilter, Principal, users
 from broker.administration import apps, carry_out
 from broker.administration import keys as administration
 from broker.administration.apps import Grant
@@ -40,27 +39,24 @@ from broker.money import nanos_from_usd
 from broker.rate_limits import LimitKind
 from broker.requests.bodies import validated
 
-router = APIRouter(tags=["keys"])
+router = APIRouter(route_class=Route, tags=["keys"])
 PAGE = 100
 
 
 @router.get("/key")
-async def get_current_key(request: Request) -> Response:
+async def get_current_key(services: ServicesDep, principal: Caller) -> Response:
     """Show the key that asks: what it may do, what it has spent, what is left of its limit."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     if principal.kind is CallerKind.SESSION:
         raise NotFoundError("You are signed in without a key: see /keys.")
     row = await services.database.read(accounts.find_key, principal.api_key_id)
     return json_response({"data": await _shown(services, row, await _free(services, principal))})
 
 
-@router.post("/keys", status_code=201, openapi_extra=KEY_BODY)
-async def create_key(request: Request) -> Response:
+@router.post("/keys", status_code=201)
+async def create_key(
+    services: ServicesDep, principal: Admin, actor: CallingActor, wanted: KeyBody
+) -> Response:
     """Make a key. The key itself is in this answer, and in no other."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    wanted = await reading.read_body(request, services, KeyRequest)
     if wanted.everywhere and not principal.everywhere:
         raise PermissionDeniedError("Only a key of the whole installation makes another.")
     if wanted.everywhere and wanted.kind is not CallerKind.MANAGEMENT:
@@ -73,7 +69,6 @@ async def create_key(request: Request) -> Response:
         "created_by": await _creator(services, principal, owner, wanted),
     }
     wish = KeyOptions(owner, columns.pop("name"), wanted.kind, columns)
-    actor = actor_of(request, principal)
     made = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, wish)
     )
@@ -83,15 +78,14 @@ async def create_key(request: Request) -> Response:
 
 @router.get("/keys")
 async def list_keys(
-    request: Request,
+    services: ServicesDep,
+    principal: Admin,
     offset: Annotated[int, Query(ge=0)] = 0,
     include_disabled: bool = False,
     include_expired: bool = True,
     workspace_id: str | None = None,
 ) -> Response:
     """List keys, newest first: the workspace's own, or with a key of the installation, all."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
     which = KeyFilter(
         await all_or_own(services, principal, workspace_id),
         include_disabled=include_disabled,
@@ -104,25 +98,22 @@ async def list_keys(
 
 
 @router.get("/keys/{hash}")
-async def get_key(request: Request, hash: str) -> Response:  # noqa: A002  # OpenRouter's name
+async def get_key(services: ServicesDep, principal: Admin, key_ref: KeyRef) -> Response:
     """Show a key, by its hash or id."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    row = await _find(services, principal, hash)
+    row = await _find(services, principal, key_ref)
     return json_response({"data": await _shown(services, row)})
 
 
-@router.patch("/keys/{hash}", openapi_extra=KEY_CHANGES_BODY)
-async def change_key(request: Request, hash: str) -> Response:  # noqa: A002
+@router.patch("/keys/{hash}")
+async def change_key(
+    request: Request, services: ServicesDep, principal: Admin, actor: CallingActor, key_ref: KeyRef
+) -> Response:
     """Change a key: what is not named stays. It is felt everywhere within a second."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
     body = await reading.read_json(request, services.settings.max_body_bytes)
     changes = _columns(validated(KeyChanges, body).model_dump(exclude_unset=True))
-    row = await _find(services, principal, hash)
+    row = await _find(services, principal, key_ref)
     if "workspace_id" in changes:
         changes["workspace_id"] = await workspace_of(services, principal, changes["workspace_id"])
-    actor = actor_of(request, principal)
     changed = await carry_out(
         services.database, lambda connection: administration.change(connection, actor, row, changes)
     )
@@ -131,8 +122,10 @@ async def change_key(request: Request, hash: str) -> Response:  # noqa: A002
 
 @router.delete("/keys/{hash}")
 async def delete_key(
-    request: Request,
-    hash: str,  # noqa: A002
+    services: ServicesDep,
+    principal: Admin,
+    actor: CallingActor,
+    key_ref: KeyRef,
     jobs: Literal["keep", "cancel"] = "keep",
 ) -> Response:
     """Delete a key: it stops working within a second.
@@ -141,10 +134,7 @@ async def delete_key(
     (`cancelled` says how many). `left` lists what it made that was still there, to review: keys,
     webhook endpoints, presets, batches, and how many jobs had not begun. The audit log has it, too.
     """
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    row = await _find(services, principal, hash)
-    actor = actor_of(request, principal)
+    row = await _find(services, principal, key_ref)
     left = await carry_out(
         services.database, lambda connection: administration.delete(connection, actor, row)
     )
@@ -237,15 +227,14 @@ def _columns(asked: Json) -> Json:
     return columns
 
 
-app_code_router = APIRouter(prefix="/auth/keys", tags=["apps"])
+app_code_router = APIRouter(route_class=Route, prefix="/auth/keys", tags=["apps"])
 
 
-@app_code_router.post("/code", openapi_extra=APP_CODE_BODY)
-async def create_app_code(request: Request) -> Response:
+@app_code_router.post("/code")
+async def create_app_code(
+    services: ServicesDep, principal: AdminMember, actor: CallingActor, wanted: AppCodeBody
+) -> Response:
     """Make a code without a browser: with a management key, or signed in."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request, Role.MEMBER)
-    wanted = await reading.read_body(request, services, AppCodeRequest)
     host = apps.check_callback(wanted.callback_url)
     owner = await workspace_of(services, principal, wanted.workspace_id)
     user_id = principal.user_id if principal.kind is CallerKind.SESSION else None
@@ -253,18 +242,17 @@ async def create_app_code(request: Request) -> Response:
         owner, user_id, wanted.key_label or host, columns_of(wanted),
         wanted.code_challenge, wanted.code_challenge_method,
     )  # fmt: skip
-    actor = actor_of(request, principal)
     code = await carry_out(
         services.database, lambda connection: apps.grant_code(connection, actor, grant)
     )
     return json_response({"data": {"id": code, "app_id": 0, "created_at": iso(now_ms())}})
 
 
-@app_code_router.post("", openapi_extra=CODE_EXCHANGE_BODY | NO_KEY)
-async def exchange_app_code(request: Request) -> Response:
+@app_code_router.post("", openapi_extra=NO_KEY)
+async def exchange_app_code(
+    request: Request, services: ServicesDep, wanted: CodeExchangeBody
+) -> Response:
     """Exchange a code for a key. No key is needed: the code and its verifier are the proof."""
-    services = services_of(request)
-    wanted = await reading.read_body(request, services, CodeExchange)
     address = request.client.host if request.client else None
     made, user_id = await carry_out(
         services.database,

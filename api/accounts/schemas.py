@@ -4,8 +4,9 @@ The names are OpenRouter's, with ours beside them.
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
+from fastapi import Depends, Path
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -17,7 +18,7 @@ from pydantic import (
     field_validator,
 )
 
-from api.core.openapi_bodies import body
+from api.core.bodies import JsonBody
 from api.core.request import AuditCursor
 from broker.accounts import CallerKind, LimitReset, Role, Scope
 from broker.jobs.privacy import Store
@@ -35,6 +36,16 @@ Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern
 Patterns = Annotated[list[Pattern], Field(max_length=1_000)]
 Scopes = Annotated[list[Scope], Field(max_length=len(Scope))]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00]*$")]
+
+
+WorkspaceRef: TypeAlias = Annotated[
+    str, Path(alias="id", description="The id or the slug of the workspace.")
+]
+UserRef: TypeAlias = Annotated[str, Path(description="The id or the e-mail address of the user.")]
+KeyRef: TypeAlias = Annotated[str, Path(alias="hash", description="The hash or the id of the key.")]
+CredentialId: TypeAlias = Annotated[
+    str, Path(alias="id", description="The id of the provider key (`byok_…`).")
+]
 
 
 class Closed(BaseModel):
@@ -175,23 +186,41 @@ def milliseconds(moment: datetime | None) -> int | None:
     return None if moment is None else int(moment.timestamp() * 1000)
 
 
-KEY_BODY = body(KeyRequest, {"name": "ci", "limit": 25, "limit_reset": "monthly"})
+KeyBody: TypeAlias = Annotated[
+    KeyRequest, Depends(JsonBody(KeyRequest, {"name": "ci", "limit": 25, "limit_reset": "monthly"}))
+]
 
-KEY_CHANGES_BODY = body(KeyChanges, {"disabled": True})
+KeyChangesBody: TypeAlias = Annotated[KeyChanges, Depends(JsonBody(KeyChanges, {"disabled": True}))]
 
-WORKSPACE_BODY = body(WorkspaceRequest, {"name": "Research", "slug": "research"})
+WorkspaceBody: TypeAlias = Annotated[
+    WorkspaceRequest, Depends(JsonBody(WorkspaceRequest, {"name": "Research", "slug": "research"}))
+]
 
-WORKSPACE_CHANGES_BODY = body(WorkspaceChanges, {"requests_per_minute": 600})
+WorkspaceChangesBody: TypeAlias = Annotated[
+    WorkspaceChanges, Depends(JsonBody(WorkspaceChanges, {"requests_per_minute": 600}))
+]
 
-MEMBERS_BODY = body(MembersRequest, {"user_ids": ["usr_…"], "role": "member"})
+MembersBody: TypeAlias = Annotated[
+    MembersRequest, Depends(JsonBody(MembersRequest, {"user_ids": ["usr_…"], "role": "member"}))
+]
 
-USER_BODY = body(UserRequest, {"email": "ada@example.com", "name": "Ada Lovelace"})
+UserBody: TypeAlias = Annotated[
+    UserRequest,
+    Depends(JsonBody(UserRequest, {"email": "ada@example.com", "name": "Ada Lovelace"})),
+]
 
-USER_CHANGES_BODY = body(UserChanges, {"disabled": True})
+UserChangesBody: TypeAlias = Annotated[
+    UserChanges, Depends(JsonBody(UserChanges, {"disabled": True}))
+]
 
-APP_CODE_BODY = body(AppCodeRequest, {"callback_url": "https://app.example.com/callback"})
+AppCodeBody: TypeAlias = Annotated[
+    AppCodeRequest,
+    Depends(JsonBody(AppCodeRequest, {"callback_url": "https://app.example.com/callback"})),
+]
 
-CODE_EXCHANGE_BODY = body(CodeExchange, {"code": "…", "code_verifier": "…"})
+CodeExchangeBody: TypeAlias = Annotated[
+    CodeExchange, Depends(JsonBody(CodeExchange, {"code": "…", "code_verifier": "…"}))
+]
 
 
 Listed = Annotated[list[Id], Field(max_length=1_000)]
@@ -223,6 +252,13 @@ class CredentialRequest(CredentialChanges):
     workspace_id: Id | None = None
 
 
-BYOK_BODY = body(CredentialRequest, {"provider": "anthropic", "key": "sk-ant-…", "name": "prod"})
+ByokBody: TypeAlias = Annotated[
+    CredentialRequest,
+    Depends(
+        JsonBody(CredentialRequest, {"provider": "anthropic", "key": "sk-ant-…", "name": "prod"})
+    ),
+]
 
-BYOK_CHANGES_BODY = body(CredentialChanges, {"disabled": True})
+ByokChangesBody: TypeAlias = Annotated[
+    CredentialChanges, Depends(JsonBody(CredentialChanges, {"disabled": True}))
+]

@@ -1,25 +1,23 @@
 """/workspaces and their members; /organization/members: everyone."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from api.accounts import views
 from api.accounts.schemas import (
-    MEMBERS_BODY,
-    WORKSPACE_BODY,
-    WORKSPACE_CHANGES_BODY,
-    MembersRequest,
-    WorkspaceChanges,
-    WorkspaceRequest,
+    MembersBody,
+    WorkspaceBody,
+    WorkspaceChangesBody,
+    WorkspaceRef,
 )
-from api.core import request as reading
-from api.core.auth import actor_of
+from api.core.bodies import Route
+from api.core.dependencies import Admin, AdminViewer, CallingActor, ServicesDep, require_operator
 from api.core.errors import json_response
 from api.core.scope import workspace_of
-from api.core.services import Services, services_of
+from api.core.services import Services
 from broker import accounts
 from broker.accounts import Principal, Role, users
 from broker.accounts import users as members
@@ -28,7 +26,7 @@ from broker.administration import workspaces as administration
 from broker.completion import Json
 from broker.errors import PermissionDeniedError
 
-router = APIRouter(tags=["workspaces"])
+router = APIRouter(route_class=Route, tags=["workspaces"])
 IN_SETTINGS = (
     *("default_text_model", "default_image_model", "default_provider_sort"),
     *("store", "retention_days"),
@@ -36,24 +34,20 @@ IN_SETTINGS = (
 OPERATORS_ONLY = ("unlimited", "weight", "requests_per_minute", "max_concurrent_jobs", "settings")
 """What a workspace must not grant itself."""
 
+WorkspacesOperator: TypeAlias = Annotated[Principal, Depends(require_operator("makes workspaces"))]
+MembersOperator: TypeAlias = Annotated[Principal, Depends(require_operator("sees everyone"))]
+
 Offset = Annotated[int, Query(ge=0)]
 Limit = Annotated[int, Query(ge=1, le=100)]
 
 
-@router.post("/workspaces", status_code=201, openapi_extra=WORKSPACE_BODY)
-async def create_workspace(request: Request) -> Response:
+@router.post("/workspaces", status_code=201)
+async def create_workspace(
+    services: ServicesDep, _: WorkspacesOperator, actor: CallingActor, body: WorkspaceBody
+) -> Response:
     """Make a workspace (with a management key of the installation)."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    if not principal.everywhere:
-        raise PermissionDeniedError(
-            "Only a management key of the installation makes workspaces: `waybill keys create "
-            "--everywhere` makes one."
-        )
-    asked = (await reading.read_body(request, services, WorkspaceRequest)).model_dump(
-        exclude_unset=True
-    )
-    actor, columns = actor_of(request, principal), _columns(asked, None)
+    asked = body.model_dump(exclude_unset=True)
+    columns = _columns(asked, None)
     row = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, columns)
     )
@@ -61,10 +55,10 @@ async def create_workspace(request: Request) -> Response:
 
 
 @router.get("/workspaces")
-async def list_workspaces(request: Request, offset: Offset = 0, limit: Limit = 50) -> Response:
+async def list_workspaces(
+    services: ServicesDep, principal: AdminViewer, offset: Offset = 0, limit: Limit = 50
+) -> Response:
     """List the workspaces in reach, oldest first."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request, Role.VIEWER)
     ids = await services.database.read(_in_reach, principal)
     rows, total = await services.database.read(_workspace_page, ids, offset, limit)
     data = [views.workspace(row) for row in rows]
@@ -72,29 +66,31 @@ async def list_workspaces(request: Request, offset: Offset = 0, limit: Limit = 5
 
 
 @router.get("/workspaces/{id}")
-async def get_workspace(request: Request, id: str) -> Response:  # noqa: A002  # OpenRouter's name
+async def get_workspace(
+    services: ServicesDep, principal: AdminViewer, workspace_ref: WorkspaceRef
+) -> Response:
     """Show a workspace, by its id or slug."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request, Role.VIEWER)
-    row = await _find(services, principal, id)
+    row = await _find(services, principal, workspace_ref)
     return json_response({"data": views.workspace(row)})
 
 
-@router.patch("/workspaces/{id}", openapi_extra=WORKSPACE_CHANGES_BODY)
-async def change_workspace(request: Request, id: str) -> Response:  # noqa: A002
+@router.patch("/workspaces/{id}")
+async def change_workspace(
+    services: ServicesDep,
+    principal: Admin,
+    actor: CallingActor,
+    body: WorkspaceChangesBody,
+    workspace_ref: WorkspaceRef,
+) -> Response:
     """Change a workspace: what is not named stays."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    asked = (await reading.read_body(request, services, WorkspaceChanges)).model_dump(
-        exclude_unset=True
-    )
-    row = await _find(services, principal, id)
+    asked = body.model_dump(exclude_unset=True)
+    row = await _find(services, principal, workspace_ref)
     own = [name for name in OPERATORS_ONLY if name in asked]
     if own and not principal.everywhere:
         raise PermissionDeniedError(
             f"{own[0]}: only a management key of the installation may set it.", param=own[0]
         )
-    actor, columns = actor_of(request, principal), _columns(asked, row.settings)
+    columns = _columns(asked, row.settings)
     changed = await carry_out(
         services.database, lambda connection: administration.change(connection, actor, row, columns)
     )
@@ -102,17 +98,16 @@ async def change_workspace(request: Request, id: str) -> Response:  # noqa: A002
 
 
 @router.delete("/workspaces/{id}")
-async def delete_workspace(request: Request, id: str) -> Response:  # noqa: A002
+async def delete_workspace(
+    services: ServicesDep, principal: Admin, actor: CallingActor, workspace_ref: WorkspaceRef
+) -> Response:
     """Close a workspace without active keys. Its jobs and its books stay."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    row = await _find(services, principal, id)
+    row = await _find(services, principal, workspace_ref)
     if not (principal.everywhere or principal.role is Role.OWNER):
         raise PermissionDeniedError(
             "Deleting a workspace needs the role owner, or a management key of the installation; "
             f"yours is {principal.role.value}."
         )
-    actor = actor_of(request, principal)
     await carry_out(
         services.database, lambda connection: administration.delete(connection, actor, row)
     )
@@ -120,17 +115,16 @@ async def delete_workspace(request: Request, id: str) -> Response:  # noqa: A002
 
 
 @router.delete("/workspaces/{id}/data", status_code=202)
-async def forget_workspace_data(request: Request, id: str) -> Response:  # noqa: A002
+async def forget_workspace_data(
+    services: ServicesDep, principal: Admin, actor: CallingActor, workspace_ref: WorkspaceRef
+) -> Response:
     """Forget all that its ended jobs asked and were told: soon, in small pieces; books stay."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    row = await _find(services, principal, id)
+    row = await _find(services, principal, workspace_ref)
     if not (principal.everywhere or principal.role is Role.OWNER):
         raise PermissionDeniedError(
             "Having a workspace's data forgotten needs the role owner, or a management key of the "
             f"installation; yours is {principal.role.value}."
         )
-    actor = actor_of(request, principal)
     await carry_out(
         services.database, lambda connection: administration.delete_contents(connection, actor, row)
     )
@@ -139,75 +133,73 @@ async def forget_workspace_data(request: Request, id: str) -> Response:  # noqa:
 
 @router.get("/workspaces/{id}/members")
 async def list_workspace_members(
-    request: Request,
-    id: str,  # noqa: A002
+    services: ServicesDep,
+    principal: AdminViewer,
+    workspace_ref: WorkspaceRef,
     offset: Offset = 0,
     limit: Limit = 50,
 ) -> Response:
     """List a workspace's members with their roles."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request, Role.VIEWER)
-    row = await _find(services, principal, id)
+    row = await _find(services, principal, workspace_ref)
     return json_response(await _members(services, row.id, offset, limit))
 
 
-@router.post("/workspaces/{id}/members/add", openapi_extra=MEMBERS_BODY)
-async def add_workspace_members(request: Request, id: str) -> Response:  # noqa: A002
+@router.post("/workspaces/{id}/members/add")
+async def add_workspace_members(
+    services: ServicesDep,
+    principal: Admin,
+    actor: CallingActor,
+    body: MembersBody,
+    workspace_ref: WorkspaceRef,
+) -> Response:
     """Make users members, or give members another role.
 
     `user_ids` are ids; a management key of the installation may name e-mail addresses, too.
     """
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    wanted = await reading.read_body(request, services, MembersRequest)
-    row = await _find(services, principal, id)
-    actor, by = actor_of(request, principal), _rank(principal)
+    row = await _find(services, principal, workspace_ref)
+    by = _rank(principal)
     await carry_out(
         services.database,
         lambda connection: administration.add_members(
             connection,
             actor,
             row.id,
-            wanted.user_ids,
-            wanted.role,
+            body.user_ids,
+            body.role,
             by=by,
             by_address=principal.everywhere,
         ),
     )
     shown = await _members(services, row.id, 0, 100)
-    added = [each for each in shown["data"] if each["user_id"] in wanted.user_ids]
+    added = [each for each in shown["data"] if each["user_id"] in body.user_ids]
     return json_response({"data": added, "added_count": len(added)})
 
 
-@router.post("/workspaces/{id}/members/remove", openapi_extra=MEMBERS_BODY)
-async def remove_workspace_members(request: Request, id: str) -> Response:  # noqa: A002
+@router.post("/workspaces/{id}/members/remove")
+async def remove_workspace_members(
+    services: ServicesDep,
+    principal: Admin,
+    actor: CallingActor,
+    body: MembersBody,
+    workspace_ref: WorkspaceRef,
+) -> Response:
     """Take users out of a workspace."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    wanted = await reading.read_body(request, services, MembersRequest)
-    row = await _find(services, principal, id)
-    actor, by = actor_of(request, principal), _rank(principal)
+    row = await _find(services, principal, workspace_ref)
+    by = _rank(principal)
     await carry_out(
         services.database,
         lambda connection: administration.remove_members(
-            connection, actor, row.id, wanted.user_ids, by=by
+            connection, actor, row.id, body.user_ids, by=by
         ),
     )
-    return json_response({"removed_count": len(wanted.user_ids)})
+    return json_response({"removed_count": len(body.user_ids)})
 
 
 @router.get("/organization/members")
 async def list_organization_members(
-    request: Request, offset: Offset = 0, limit: Limit = 50
+    services: ServicesDep, _: MembersOperator, offset: Offset = 0, limit: Limit = 50
 ) -> Response:
     """List everyone who may sign in (with a management key of the installation)."""
-    services = services_of(request)
-    principal = await services.keyring.administrator(request)
-    if not principal.everywhere:
-        raise PermissionDeniedError(
-            "Only a management key of the installation sees everyone: `waybill keys create "
-            "--everywhere` makes one."
-        )
     rows, total = await services.database.read(user_page, offset, limit)
     data = [views.organization_member(row) for row in rows]
     return json_response({"data": data, "total_count": total})

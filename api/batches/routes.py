@@ -3,18 +3,20 @@
 import asyncio
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from api.batches import create
 from api.batches import results as batch_results
-from api.batches.schemas import BATCH_BODY, BATCH_RETRY_BODY, RetryRequest
+from api.batches.schemas import BATCH_BODY, BatchRetryBody
 from api.core import request as reading
+from api.core.bodies import Route
+from api.core.dependencies import Caller, IdempotencyKey, Runner, ServicesDep
 from api.core.errors import json_response
 from api.core.request import BatchCursor, Moment
-from api.core.services import Services, services_of
+from api.core.services import Services
 from api.files.routes import listed
-from broker.accounts import Principal, Scope, access
+from broker.accounts import Principal, Scope
 from broker.batches import (
     BatchPage,
     BatchReport,
@@ -30,30 +32,28 @@ from broker.batches.view import batch as view
 from broker.clock import now_ms
 from broker.errors import NotFoundError
 
-router = APIRouter(prefix="/batches", tags=["batches"])
+router = APIRouter(route_class=Route, prefix="/batches", tags=["batches"])
 
 
 @router.post(
     "",
-    openapi_extra=BATCH_BODY,
+    dependencies=[Depends(BATCH_BODY)],
     response_description="Accepted, with `input_file_id`.",
     responses={202: {"description": "Accepted, with `requests`."}},
 )
-async def create_batch(request: Request) -> Response:
+async def create_batch(request: Request, services: ServicesDep, principal: Runner) -> Response:
     """Accept a batch: it is safe once this answers, and validated after that.
 
     With `input_file_id` 200, as OpenAI; with `requests` 202, as OpenRouter. `dry_run` only tells
     what would be done.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
-    access.check_runs(principal)
     return await create.create(request, services, principal)
 
 
 @router.get("")
 async def list_batches(
-    request: Request,
+    services: ServicesDep,
+    principal: Caller,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: BatchCursor | None = None,
     status: Annotated[list[BatchState] | None, Query()] = None,
@@ -64,8 +64,6 @@ async def list_batches(
 
     `status` may be repeated. Times are Unix seconds or ISO 8601.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     wanted = BatchPage(
         principal.workspace_id,
         limit + 1,
@@ -82,7 +80,8 @@ async def list_batches(
 
 @router.get("/{batch_id}")
 async def get_batch(
-    request: Request,
+    services: ServicesDep,
+    principal: Caller,
     batch_id: str,
     results: bool | None = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
@@ -95,8 +94,6 @@ async def get_batch(
     `complete_until` of the first page of the look before; a few lines come twice, none is missed.
     A batch whose requests came in the body brings all its results once it has ended.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     found = await _find(services, principal, batch_id)
     if results:
         since = reading.milliseconds(ended_after, "ended_after")
@@ -109,33 +106,30 @@ async def get_batch(
 
 
 @router.post("/{batch_id}/cancel")
-async def cancel_batch(request: Request, batch_id: str) -> Response:
+async def cancel_batch(services: ServicesDep, principal: Caller, batch_id: str) -> Response:
     """Let no more lines begin; what is done is kept, and the files are written as ever."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     await _check_own(services, principal, batch_id)
     stop = Stop(batch_id, StopReason.CANCELLED, now_ms(), principal.workspace_id)
     await services.database.write_grouped(stop_many, stop)
     return json_response(view(await _find(services, principal, batch_id)))
 
 
-@router.post("/{batch_id}/retry", status_code=202, openapi_extra=BATCH_RETRY_BODY)
-async def retry_batch(request: Request, batch_id: str) -> Response:
+@router.post("/{batch_id}/retry", status_code=202)
+async def retry_batch(
+    services: ServicesDep,
+    principal: Runner,
+    body: BatchRetryBody,
+    key: IdempotencyKey,
+    batch_id: str,
+) -> Response:
     """Run the lines that failed once more: a new batch, linked by `retry_of`."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
-    access.check_runs(principal)
-    wanted = await reading.read_body(request, services, RetryRequest, or_nothing=True)
     found = await _find(services, principal, batch_id)
-    key = reading.idempotency_key(request)
-    return await create.retry(services, principal, found, wanted, key)
+    return await create.retry(services, principal, found, body, key)
 
 
 @router.delete("/{batch_id}")
-async def delete_batch(request: Request, batch_id: str) -> Response:
+async def delete_batch(services: ServicesDep, principal: Caller, batch_id: str) -> Response:
     """Forget a batch that has ended, with its files; 409 while it has not."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     await _check_own(services, principal, batch_id)
     removal = Removal(batch_id, principal.workspace_id)
     for file_id in await services.database.write_grouped(remove_many, removal):

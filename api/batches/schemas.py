@@ -1,11 +1,12 @@
 """The body of POST /batches, apart from `requests`, which are read as they come in."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
+from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.core.openapi_bodies import CHAT_EXAMPLE, body
-from api.jobs.schemas import Metadata
+from api.core.bodies import DescribedBody, JsonBody
+from api.jobs.schemas import CHAT_EXAMPLE, Metadata
 from api.webhooks.schemas import JobWebhook, Url
 from broker.batches import OnError
 
@@ -51,7 +52,7 @@ class RetryRequest(BaseModel):
     max_cost: Annotated[float, Field(gt=0)] | None = None
 
 
-BATCH_BODY = body(
+BATCH_BODY = DescribedBody(
     BatchRequest,
     {
         "endpoint": "/v1/chat/completions",
@@ -59,4 +60,6 @@ BATCH_BODY = body(
     },
 )
 
-BATCH_RETRY_BODY = body(RetryRequest, {}, required=False)
+BatchRetryBody: TypeAlias = Annotated[
+    RetryRequest, Depends(JsonBody(RetryRequest, {}, required=False))
+]

@@ -1,28 +1,21 @@
 """/credits: payments and balances. /workspaces/{id}/budgets: what may be spent in a period."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from api.billing import stripe_checkout
-from api.billing.schemas import (
-    BUDGET_BODY,
-    CHECKOUT_BODY,
-    STRIPE_EVENT_BODY,
-    TOP_UP_BODY,
-    BudgetBody,
-    CheckoutRequest,
-    TopUp,
-)
+from api.billing.schemas import MOST_BYTES, STRIPE_EVENT, BudgetBody, CheckoutBody, TopUpBody
 from api.core import request as reading
 from api.core.auth import actor_of
+from api.core.bodies import NO_KEY, Route
+from api.core.dependencies import Caller, CallingActor, ServicesDep
 from api.core.errors import json_response
-from api.core.openapi_bodies import NO_KEY
 from api.core.scope import workspace_of
-from api.core.services import Services, services_of
-from broker.accounts import CallerKind, Role
+from api.core.services import Services
+from broker.accounts import CallerKind, Principal, Role
 from broker.accounts.audit import Actor
 from broker.administration import billing, carry_out
 from broker.administration import billing as administration
@@ -33,21 +26,30 @@ from broker.clock import moment, now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError, NotFoundError, PermissionDeniedError
 from broker.money import nanos_from_usd, usd
-from broker.requests.bodies import validated
 from broker.storage.database import Database
 from broker.usage import Reset, ends_at
 
-MOST_BYTES = 1_000_000  # of a message about a payment
 STRIPE = Actor("stripe", "Stripe")
 
-credits_router = APIRouter(tags=["credits"])
+
+async def require_bookkeeper(principal: Caller) -> Principal:
+    """Return a caller that may book payments. Raises PermissionDeniedError."""
+    if principal.kind is not CallerKind.MANAGEMENT or not principal.everywhere:
+        raise PermissionDeniedError(
+            "Only a management key of the whole installation may book payments; on the server, "
+            "`waybill credits add` does."
+        )
+    return principal
+
+
+Bookkeeper: TypeAlias = Annotated[Principal, Depends(require_bookkeeper)]
+
+credits_router = APIRouter(route_class=Route, tags=["credits"])
 
 
 @credits_router.get("/credits")
-async def get_credits(request: Request) -> Response:
+async def get_credits(services: ServicesDep, principal: Caller) -> Response:
     """Show the workspace's credit, use, open holds and balance, in US dollars."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     totals = await services.database.read(ledger.totals, [principal.workspace_id])
     standing = _standing(totals[principal.workspace_id]) | {"unlimited": principal.unlimited}
     return json_response({"data": standing})
@@ -56,51 +58,39 @@ async def get_credits(request: Request) -> Response:
 @credits_router.post(
     "/credits",
     status_code=201,
-    openapi_extra=TOP_UP_BODY,
     responses={200: {"description": "Booked before, under the same reference."}},
 )
-async def add_credits(request: Request) -> Response:
+async def add_credits(
+    services: ServicesDep, principal: Bookkeeper, actor: CallingActor, body: TopUpBody
+) -> Response:
     """Book a payment for a workspace; the same reference again changes nothing.
 
     For management keys of the whole installation: who pays does not also say that they paid.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
-    if principal.kind is not CallerKind.MANAGEMENT or not principal.everywhere:
-        raise PermissionDeniedError(
-            "Only a management key of the whole installation may book payments; on the server, "
-            "`waybill credits add` does."
-        )
-    wanted = await reading.read_body(request, services, TopUp)
-    nanos = nanos_from_usd(wanted.amount)
+    nanos = nanos_from_usd(body.amount)
     fee = payments.fee_of(nanos, services.settings)
-    workspace_id = wanted.workspace_id or principal.workspace_id
-    payment = Payment(workspace_id, nanos, wanted.reference, now_ms(), fee)
-    actor = actor_of(request, principal)
+    workspace_id = body.workspace_id or principal.workspace_id
+    payment = Payment(workspace_id, nanos, body.reference, now_ms(), fee)
     booked = await carry_out(
         services.database, lambda connection: billing.add_credit(connection, actor, payment)
     )
-    told = {"workspace_id": workspace_id, "reference": wanted.reference, "fee": usd(fee)}
+    told = {"workspace_id": workspace_id, "reference": body.reference, "fee": usd(fee)}
     status = 201 if booked.is_new else 200
     return json_response({"data": told | _standing(booked.totals)}, status)
 
 
-@credits_router.post("/credits/checkout", status_code=201, openapi_extra=CHECKOUT_BODY)
-async def create_checkout(request: Request) -> Response:
+@credits_router.post("/credits/checkout", status_code=201)
+async def create_checkout(services: ServicesDep, principal: Caller, body: CheckoutBody) -> Response:
     """Return the URL of a page where the workspace's credit can be paid (Stripe Checkout)."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
-    wanted = validated(CheckoutRequest, await reading.read_json(request, MOST_BYTES))
     provider = stripe_checkout.provider(services.settings)
-    cents = round(wanted.amount * 100)
-    url = await provider.checkout(principal.workspace_id, cents, wanted.return_url)
+    cents = round(body.amount * 100)
+    url = await provider.checkout(principal.workspace_id, cents, body.return_url)
     return json_response({"data": {"url": url}}, 201)
 
 
-@credits_router.post("/credits/stripe", openapi_extra=STRIPE_EVENT_BODY | NO_KEY)
-async def receive_stripe_event(request: Request) -> Response:
+@credits_router.post("/credits/stripe", dependencies=[Depends(STRIPE_EVENT)], openapi_extra=NO_KEY)
+async def receive_stripe_event(request: Request, services: ServicesDep) -> Response:
     """Book what Stripe says was paid: signed by it, and once however often it says so."""
-    services = services_of(request)
     provider = stripe_checkout.provider(services.settings)
     body = await reading.read_bytes(request, MOST_BYTES)
     paid = provider.paid(body, request.headers.get("stripe-signature", ""))
@@ -122,7 +112,9 @@ def _standing(totals: ledger.LedgerTotals) -> Json:
     }
 
 
-budgets_router = APIRouter(prefix="/workspaces/{workspace_ref}/budgets", tags=["budgets"])
+budgets_router = APIRouter(
+    route_class=Route, prefix="/workspaces/{workspace_ref}/budgets", tags=["budgets"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +134,12 @@ class Place:
 
 async def place(
     request: Request,
-    workspace_ref: str,
+    services: ServicesDep,
+    workspace_ref: Annotated[str, Path(description="The id or the slug of the workspace.")],
     scope: Scope = Scope.WORKSPACE,
     subject_id: str | None = None,
 ) -> Place:
     """Find the workspace. Raises where the caller may not look, or change where that is asked."""
-    services = services_of(request)
     least = Role.VIEWER if request.method == "GET" else Role.ADMIN
     principal = await services.keyring.administrator(request, least)
     workspace_id = await workspace_of(services, principal, workspace_ref)
@@ -182,18 +174,16 @@ async def get_budget(here: Here, interval: Reset) -> Response:
     raise _missing(interval)
 
 
-@budgets_router.put("/{interval}", openapi_extra=BUDGET_BODY)
-async def put_budget(request: Request, here: Here, interval: Reset) -> Response:
+@budgets_router.put("/{interval}")
+async def put_budget(here: Here, body: BudgetBody, interval: Reset) -> Response:
     """Make or change a budget. From within a second on it holds for every new job."""
-    body = await reading.read_json(request, here.services.settings.max_body_bytes)
-    wanted = validated(BudgetBody, body)
     wish = BudgetRequest(
         workspace_id=here.workspace_id,
         scope=here.scope,
         subject_id=here.subject_id,
         reset=interval,
-        nanos=nanos_from_usd(wanted.limit_usd),
-        soft=wanted.soft,
+        nanos=nanos_from_usd(body.limit_usd),
+        soft=body.soft,
         now=now_ms(),
     )
     limit = await carry_out(

@@ -7,11 +7,12 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
 from api.comparisons import views
-from api.comparisons.schemas import COMPARISON_BODY, CompareRequest
-from api.core import request as reading
+from api.comparisons.schemas import CompareRequest, ComparisonBody
+from api.core.bodies import Route
+from api.core.dependencies import Caller, IdempotencyKey, ServicesDep
 from api.core.errors import json_response
 from api.core.rate_limits import within_limits
-from api.core.services import Services, services_of
+from api.core.services import Services
 from api.jobs import submit
 from api.jobs import submit as repeats
 from broker.accounts import Principal, Scope
@@ -21,18 +22,16 @@ from broker.queues import Lane
 from broker.submission import JobOptions, NewJob, comparisons
 from broker.submission.comparisons import CELL, Cell
 
-router = APIRouter(prefix="/compare", tags=["compare"])
+router = APIRouter(route_class=Route, prefix="/compare", tags=["compare"])
 
 BREATH = 50  # jobs that are prepared before others have their turn
 
 
-@router.post("", status_code=202, openapi_extra=COMPARISON_BODY)
-async def create_comparison(request: Request) -> Response:
+@router.post("", status_code=202)
+async def create_comparison(
+    services: ServicesDep, principal: Caller, wanted: ComparisonBody, key: IdempotencyKey
+) -> Response:
     """Ask `models` the same `prompt` or `prompts`. Answers 202 with the table to come back to."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
-    wanted = await reading.read_body(request, services, CompareRequest)
-    key = reading.idempotency_key(request)
     comparison_id = comparisons.comparison_id(principal.workspace_id, key)
     jobs = await _prepare(services, principal, wanted, comparison_id, key)
     await within_limits(
@@ -49,12 +48,12 @@ async def create_comparison(request: Request) -> Response:
 @router.get("/{comparison_id}")
 async def get_comparison(
     request: Request,
+    services: ServicesDep,
+    principal: Caller,
     comparison_id: str,
     format: Annotated[Literal["json", "csv"] | None, Query()] = None,  # noqa: A002
 ) -> Response:
     """Show a comparison as it is now: JSON, or CSV by `?format=csv` or `Accept: text/csv`."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     cells = await _cells(services, principal, comparison_id)
     asked = format or ("csv" if "text/csv" in request.headers.get("accept", "") else "json")
     if asked == "json":

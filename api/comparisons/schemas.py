@@ -1,10 +1,11 @@
 """The body of POST /compare."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
+from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from api.core.openapi_bodies import body
+from api.core.bodies import JsonBody
 from api.jobs.schemas import Metadata
 
 MAX_MODELS = 16
@@ -56,6 +57,12 @@ class CompareRequest(BaseModel):
         return [[*begin, {"role": "user", "content": prompt}] for prompt in prompts]
 
 
-COMPARISON_BODY = body(
-    CompareRequest, {"models": ["acme/small", "acme/large"], "prompt": "Why is the sky blue?"}
-)
+ComparisonBody: TypeAlias = Annotated[
+    CompareRequest,
+    Depends(
+        JsonBody(
+            CompareRequest,
+            {"models": ["acme/small", "acme/large"], "prompt": "Why is the sky blue?"},
+        )
+    ),
+]

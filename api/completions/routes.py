@@ -4,20 +4,18 @@ Each call is a job whose caller waits, streams, or comes back later. POST /route
 that a request would get now; nothing is written, sent, or charged.
 """
 
-from collections.abc import Callable, Coroutine
-from typing import Any
-
 import orjson
 from fastapi import APIRouter
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from api.completions.call import answer_call
+from api.completions.schemas import LATER, describe_call
 from api.completions.transcription_form import read_sound_form
 from api.core import request as reading
+from api.core.bodies import DirectRoute, Route
+from api.core.dependencies import Caller, ServicesDep
 from api.core.errors import json_response
-from api.core.openapi_bodies import LATER, body_of
 from api.core.services import Services, services_of
 from api.jobs import submit
 from broker import routing
@@ -27,18 +25,10 @@ from broker.money import usd
 from broker.requests.operations import Operation
 from broker.submission import JobOptions
 
-
-class DirectRoute(APIRoute):
-    """Calls its endpoint as it is: there are no parameters to find, and no result to serialize."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        return self.endpoint
+chat_router = APIRouter(route_class=DirectRoute, tags=["chat"])
 
 
-chat_router = APIRouter(tags=["chat"], route_class=DirectRoute)
-
-
-@chat_router.post("/chat/completions", openapi_extra=body_of(Operation.CHAT), responses=LATER)
+@chat_router.post("/chat/completions", dependencies=describe_call(Operation.CHAT), responses=LATER)
 async def create_chat_completion(request: Request) -> Response:
     """Create a chat completion: answered, streamed, or accepted for later (`Prefer`)."""
     services = services_of(request)
@@ -47,17 +37,19 @@ async def create_chat_completion(request: Request) -> Response:
     return await answer_call(request, services, principal, body, Operation.CHAT)
 
 
-operations_router = APIRouter(tags=["operations"], route_class=DirectRoute)
+operations_router = APIRouter(route_class=DirectRoute, tags=["operations"])
 
 
-@operations_router.post("/embeddings", openapi_extra=body_of(Operation.EMBEDDINGS), responses=LATER)
+@operations_router.post(
+    "/embeddings", dependencies=describe_call(Operation.EMBEDDINGS), responses=LATER
+)
 async def create_embeddings(request: Request) -> Response:
     """Turn texts into vectors."""
     return await _serve_json(request, Operation.EMBEDDINGS)
 
 
 @operations_router.post(
-    "/completions", openapi_extra=body_of(Operation.COMPLETIONS), responses=LATER
+    "/completions", dependencies=describe_call(Operation.COMPLETIONS), responses=LATER
 )
 async def create_completion(request: Request) -> Response:
     """Continue a text: answered or streamed (OpenAI's legacy API, on vendors that have it)."""
@@ -67,29 +59,31 @@ async def create_completion(request: Request) -> Response:
 @operations_router.post(
     "/images/generations",
     name="create_image_generation",
-    openapi_extra=body_of(Operation.IMAGES),
+    dependencies=describe_call(Operation.IMAGES),
     responses=LATER,
 )
-@operations_router.post("/images", openapi_extra=body_of(Operation.IMAGES), responses=LATER)
+@operations_router.post("/images", dependencies=describe_call(Operation.IMAGES), responses=LATER)
 async def create_image(request: Request) -> Response:
     """Make pictures from a prompt; they are kept, and given as signed links and base64."""
     return await _serve_json(request, Operation.IMAGES)
 
 
-@operations_router.post("/rerank", openapi_extra=body_of(Operation.RERANK), responses=LATER)
+@operations_router.post("/rerank", dependencies=describe_call(Operation.RERANK), responses=LATER)
 async def rerank_documents(request: Request) -> Response:
     """Order documents by their relevance to a query."""
     return await _serve_json(request, Operation.RERANK)
 
 
-@operations_router.post("/audio/speech", openapi_extra=body_of(Operation.SPEECH), responses=LATER)
+@operations_router.post(
+    "/audio/speech", dependencies=describe_call(Operation.SPEECH), responses=LATER
+)
 async def create_speech(request: Request) -> Response:
     """Speak a text: raw sound back."""
     return await _serve_json(request, Operation.SPEECH)
 
 
 @operations_router.post(
-    "/audio/transcriptions", openapi_extra=body_of(Operation.TRANSCRIPTIONS), responses=LATER
+    "/audio/transcriptions", dependencies=describe_call(Operation.TRANSCRIPTIONS), responses=LATER
 )
 async def create_transcription(request: Request) -> Response:
     """Write down what is said: a form with a `file` (OpenAI), or JSON with `input_audio`."""
@@ -115,14 +109,12 @@ async def _serve_body(
     return await answer_call(request, services, principal, body, operation)
 
 
-plan_router = APIRouter(tags=["jobs"])
+plan_router = APIRouter(route_class=Route, tags=["jobs"])
 
 
-@plan_router.post("/route", openapi_extra=body_of(Operation.CHAT))
-async def plan_route(request: Request) -> Response:
+@plan_router.post("/route", dependencies=describe_call(Operation.CHAT))
+async def plan_route(request: Request, services: ServicesDep, principal: Caller) -> Response:
     """Show who would serve a chat body, in which order and why, and what would be held for it."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     body = await reading.read_json(request, services.settings.max_body_bytes)
     job = await submit.prepare_job(request, services, principal, body, JobOptions())
     quotes = orjson.loads(job.payload["quotes"])

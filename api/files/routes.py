@@ -9,12 +9,15 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 import orjson
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response, StreamingResponse
 
+from api.core.bodies import Route
+from api.core.dependencies import Caller, ServicesDep
 from api.core.errors import json_response
 from api.core.request import FileCursor
-from api.core.services import Services, services_of
+from api.core.services import Services
+from api.files.schemas import FILE_FORM
 from api.files.uploads import Draft, FileForm, read_file_form, uploading
 from broker.accounts import Principal, Scope
 from broker.batches.creation import check_size, delete_files_many
@@ -25,26 +28,6 @@ from broker.storage import files
 from broker.storage.files import FilePage, Purpose
 from broker.storage.files.records import UPLOADED
 
-FILE_FORM = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["purpose", "file"],
-                    "properties": {
-                        "purpose": {"type": "string", "example": "batch"},
-                        "expires_after[anchor]": {"type": "string", "enum": ["created_at"]},
-                        "expires_after[seconds]": {"type": "integer"},
-                        "file": {"type": "string", "format": "binary"},
-                    },
-                }
-            }
-        },
-    }
-}
-
 SHORTEST_SECONDS, LONGEST_SECONDS = 3600, 30 * 86400
 DAY_SECONDS = 86_400
 BATCH_INPUT_SECONDS = 30 * 86400  # how long an input is kept that names no other time
@@ -52,18 +35,16 @@ BATCH_INPUT_SECONDS = 30 * 86400  # how long an input is kept that names no othe
 SHAPE = {"_shape": "openai"}
 """Fields that OpenRouter's SDK expects in a file, in a list and in a deletion."""
 
-router = APIRouter(prefix="/files", tags=["files"])
+router = APIRouter(route_class=Route, prefix="/files", tags=["files"])
 
 
-@router.post("", openapi_extra=FILE_FORM)
-async def upload_file(request: Request) -> Response:
+@router.post("", dependencies=[Depends(FILE_FORM)])
+async def upload_file(request: Request, services: ServicesDep, principal: Caller) -> Response:
     """Keep a file: a form with `file`, and perhaps `purpose` and `expires_after[seconds]`.
 
     A file without a `purpose` is `user_data`. The input of a batch is checked as it comes in:
     `status_details` says what is wrong with it.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     _refuse_provider(request)
     settings = services.settings
     async with uploading(services, principal, settings.max_file_bytes) as (draft, quota):
@@ -77,7 +58,8 @@ async def upload_file(request: Request) -> Response:
 
 @router.get("")
 async def list_files(
-    request: Request,
+    services: ServicesDep,
+    principal: Caller,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
     after: FileCursor | None = None,
     after_id: FileCursor | None = None,
@@ -89,8 +71,6 @@ async def list_files(
 
     `after_id` and `cursor` are other clients' names for `after`.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     start = after or after_id or cursor
     owner = principal.owner_filter(Scope.FILES)
     wanted = FilePage(principal.workspace_id, limit + 1, start, purpose, order == "asc", owner)
@@ -101,18 +81,14 @@ async def list_files(
 
 
 @router.get("/{file_id}")
-async def get_file(request: Request, file_id: str) -> Response:
+async def get_file(services: ServicesDep, principal: Caller, file_id: str) -> Response:
     """Show a file: its size, purpose, and until when it is kept."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     return json_response(view(await _find(services, principal, file_id)))
 
 
 @router.delete("/{file_id}")
-async def delete_file(request: Request, file_id: str) -> Response:
+async def delete_file(services: ServicesDep, principal: Caller, file_id: str) -> Response:
     """Delete a file; one that an unfinished batch reads stays."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     await _find(services, principal, file_id)
     if not await services.database.write_grouped(delete_files_many, file_id):
         raise ConflictError(f"File {file_id} is the input of a batch that has not ended.")
@@ -122,14 +98,17 @@ async def delete_file(request: Request, file_id: str) -> Response:
 
 @router.get("/{file_id}/content")
 async def get_file_content(
-    request: Request, file_id: str, expires: int = 0, signature: str = ""
+    request: Request,
+    services: ServicesDep,
+    file_id: str,
+    expires: int = 0,
+    signature: str = "",
 ) -> Response:
     """Give a stored file: to its workspace's key, or to whoever has a link that still holds.
 
     It is a download; a type that browsers run or render (a page, SVG) is told as
     `application/octet-stream`.
     """
-    services = services_of(request)
     if services.signer.holds(file_id, expires, signature):
         row = await services.database.read(files.find, file_id, None, now_ms())
     else:

@@ -8,10 +8,12 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from api.core import request as reading
+from api.core.bodies import Route
+from api.core.dependencies import Caller, ServicesDep
 from api.core.errors import json_response
 from api.core.headers import attribution
 from api.core.request import ANY_METADATA, METADATA, JobCursor
-from api.core.services import Services, services_of
+from api.core.services import Services
 from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit, views
 from api.jobs.schemas import JOB_BODY, JobRequest
 from api.jobs.streaming import log_response
@@ -29,17 +31,15 @@ from broker.queues import Lane
 from broker.requests.bodies import validated
 from broker.submission import JobOptions
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(route_class=Route, prefix="/jobs", tags=["jobs"])
 
 
-@router.post("", status_code=202, openapi_extra=JOB_BODY)
-async def submit_job(request: Request) -> Response:
+@router.post("", status_code=202, dependencies=[Depends(JOB_BODY)])
+async def submit_job(request: Request, services: ServicesDep, principal: Caller) -> Response:
     """Submit a job: `{endpoint, body, …}`, or simply a chat body.
 
     Answers 202 with the job and where to come back for it.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     body = await reading.read_json(request, services.settings.max_body_bytes)
     is_wrapped = "messages" not in body
     wanted = validated(JobRequest, body if is_wrapped else _wrapped(body))
@@ -79,7 +79,8 @@ def job_search(  # one parameter a filter, so that the API's description has the
 
 @router.get("")
 async def list_jobs(
-    request: Request,
+    services: ServicesDep,
+    principal: Caller,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: JobCursor | None = None,
     search: Annotated[JobSearch, Depends(job_search)] = EVERY_JOB,
@@ -89,8 +90,6 @@ async def list_jobs(
 
     `metadata[name]=value` finds the jobs that carry it, any number of such pairs.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     search = replace(search, owner=principal.owner_filter(Scope.JOBS))
     rows = await services.database.read(
         reports.jobs, principal.workspace_id, limit + 1, after, search
@@ -108,13 +107,13 @@ async def list_jobs(
 
 
 @router.get("/{job_id}")
-async def get_job(request: Request, job_id: str) -> Response:
+async def get_job(
+    request: Request, services: ServicesDep, principal: Caller, job_id: str
+) -> Response:
     """Show a job: status, answer or error, usage, attempts, plan.
 
     With `Prefer: wait=N` the response waits up to N seconds for the job to end.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     found = await actions.find_job(services, principal, job_id)
     headers = responses.job_headers(job_id)
     wait = reading.preference(request).wait
@@ -131,14 +130,12 @@ async def get_job(request: Request, job_id: str) -> Response:
 
 
 @router.delete("/{job_id}")
-async def delete_job(request: Request, job_id: str) -> Response:
+async def delete_job(services: ServicesDep, principal: Caller, job_id: str) -> Response:
     """Delete the prompt, answer, events and files of a job that has ended.
 
     Its usage and cost stay on record, and `GET /jobs/{id}` shows them. A job that has not ended
     is refused with 409: cancel it first.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     await actions.check_visible(services, principal, job_id)
     await delete_after_delivery.delete(services, principal, job_id)
     return json_response({"id": job_id, "object": "job", "deleted": True})
@@ -150,7 +147,10 @@ async def delete_job(request: Request, job_id: str) -> Response:
     responses={202: {"description": "It runs: its worker is told to stop."}},
 )
 async def cancel_job(
-    request: Request, job_id: str, await_usage: Annotated[bool, Query()] = True
+    services: ServicesDep,
+    principal: Caller,
+    job_id: str,
+    await_usage: Annotated[bool, Query()] = True,
 ) -> Response:
     """Call a job off. Nothing more of a running one is told as soon as its worker hears of it.
 
@@ -158,8 +158,6 @@ async def cancel_job(
     the usage that the provider states; with `await_usage=false` it is cut at once, and costs what
     was held for it if it may have reasoned unseen.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     await actions.check_visible(services, principal, job_id)
     state = await actions.cancel(services, principal, job_id, waits=await_usage)
     found = await actions.find_job(services, principal, job_id)
@@ -172,10 +170,8 @@ async def cancel_job(
 
 
 @router.post("/{job_id}/retry", status_code=202)
-async def retry_job(request: Request, job_id: str) -> Response:
+async def retry_job(services: ServicesDep, principal: Caller, job_id: str) -> Response:
     """Try a job again that needs review: it was sent, and perhaps billed, without an answer."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     await actions.check_visible(services, principal, job_id)
     await actions.retry(services, principal, job_id)
     found = await actions.find_job(services, principal, job_id)
@@ -189,14 +185,16 @@ async def retry_job(request: Request, job_id: str) -> Response:
     responses={204: {"description": "The last event has been read already."}},
 )
 async def follow_job(
-    request: Request, job_id: str, after: Annotated[int | None, Query(ge=0)] = None
+    request: Request,
+    services: ServicesDep,
+    principal: Caller,
+    job_id: str,
+    after: Annotated[int | None, Query(ge=0)] = None,
 ) -> Response:
     """Follow a job's numbered events (SSE), from the start or from `Last-Event-ID` or `after`.
 
     Whoever has the last event already gets 204: a browser's EventSource then stops coming back.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     found = await actions.find_job(services, principal, job_id)
     last = _resume_point(request, after)
     if await services.database.read(reports.is_read, found, last):

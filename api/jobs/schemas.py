@@ -11,8 +11,9 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from api.core.openapi_bodies import CHAT_EXAMPLE, body
+from api.core.bodies import DescribedBody
 from api.webhooks.schemas import JobWebhook, Moment, Url
+from broker.completion import Json
 from broker.jobs.privacy import Store
 from broker.lifecycle.retries import OnUnknown
 from broker.queues import Lane
@@ -26,6 +27,11 @@ Metadata = Annotated[
     Field(max_length=16),
 ]
 
+
+CHAT_EXAMPLE: Json = {
+    "model": "acme/small",
+    "messages": [{"role": "user", "content": "Say hello in one sentence."}],
+}
 
 MOST_URGENT = 100
 
@@ -74,4 +80,6 @@ class JobRequest(BaseModel):
     callback_url: Url | None = None  # short for webhook.url
 
 
-JOB_BODY = body(JobRequest, {"body": CHAT_EXAMPLE, "webhook": {"url": "https://example.com/hooks"}})
+JOB_BODY = DescribedBody(
+    JobRequest, {"body": CHAT_EXAMPLE, "webhook": {"url": "https://example.com/hooks"}}
+)

@@ -11,9 +11,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import Connection, text
 from starlette.responses import Response
 
+from api.core.bodies import KEY_OPTIONAL, Route
+from api.core.dependencies import ServicesDep
 from api.core.errors import json_response
-from api.core.openapi_bodies import KEY_OPTIONAL
-from api.core.services import Services, services_of
+from api.core.services import Services
 from api.monitoring.metrics import (
     Measured,
     fold_labels,
@@ -30,14 +31,13 @@ from broker.providers.endpoint_stats import WHOLE_PROVIDER, Circuit, Snapshot
 from broker.providers.health import counts
 from broker.providers.health.recorder import TOTALS
 
-router = APIRouter(tags=["health"])
+router = APIRouter(route_class=Route, tags=["health"])
 PATIENCE_SECONDS = 3.0
 
 
 @router.get("/health")
-async def get_health(request: Request) -> Response:
+async def get_health(services: ServicesDep) -> Response:
     """Tell which parts answer, and which providers are out: always 200, for people and pages."""
-    services = services_of(request)
     checks = await _checks(services)
     out = _out(services.observer.snapshot)
     is_well = not out and all(check["ok"] for check in checks.values())
@@ -53,9 +53,9 @@ async def check_liveness() -> Response:
 
 
 @router.get("/health/ready")
-async def check_readiness(request: Request) -> Response:
+async def check_readiness(services: ServicesDep) -> Response:
     """Check the database, the queue, and that at least one worker takes jobs."""
-    checks = await _checks(services_of(request))
+    checks = await _checks(services)
     is_ready = all(check["ok"] for check in checks.values())
     body = {"status": "ready" if is_ready else "not ready", "checks": checks}
     return json_response(body, 200 if is_ready else 503)
@@ -116,9 +116,8 @@ _lock = asyncio.Lock()
 
 
 @router.get("/metrics", openapi_extra=KEY_OPTIONAL)
-async def get_metrics(request: Request) -> Response:
+async def get_metrics(request: Request, services: ServicesDep) -> Response:
     """Tell jobs by status and lane, queue age, attempts, deliveries, every endpoint's health."""
-    services = services_of(request)
     _allow(request, services.settings.metrics_token)
     state = request.app.state
     async with _lock:

@@ -4,16 +4,17 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from api.core import request as reading
-from api.core.auth import actor_of
+from api.core.bodies import Route
+from api.core.dependencies import CallingActor, PresetCaller, ServicesDep
 from api.core.errors import json_response
-from api.core.openapi_bodies import body, object_body
-from api.core.services import services_of
+from api.core.services import Services
+from api.presets.schemas import PRESET_BODY, PresetChoiceBody
 from broker import presets
-from broker.accounts import Scope
+from broker.accounts import Principal
 from broker.administration import carry_out
 from broker.administration import presets as administration
 from broker.clock import now_ms
@@ -24,27 +25,17 @@ from broker.presets.merging import check_slug
 from broker.requests.bodies import SCHEMAS, validated
 from broker.requests.operations import Operation
 
-PRESET_BODY = body(
-    SCHEMAS[Operation.CHAT],
-    {
-        "model": "acme/small",
-        "messages": [{"role": "system", "content": "Answer in one sentence."}],
-        "temperature": 0.2,
-    },
-)
-PRESET_CHOICE_BODY = object_body({"version": 1})
-
-router = APIRouter(prefix="/presets", tags=["presets"])
+router = APIRouter(route_class=Route, prefix="/presets", tags=["presets"])
 Limit = Annotated[int, Query(ge=1, le=100)]
 Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
 Version = Annotated[int, Path(ge=1, le=1_000_000_000)]
 
 
 @router.get("")
-async def list_presets(request: Request, limit: Limit = 50, offset: Offset = 0) -> Response:
+async def list_presets(
+    services: ServicesDep, principal: PresetCaller, limit: Limit = 50, offset: Offset = 0
+) -> Response:
     """List the workspace's presets, by slug."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.PRESETS)
     rows, total = await services.database.read(
         presets.list_presets, principal.workspace_id, limit, offset
     )
@@ -52,18 +43,16 @@ async def list_presets(request: Request, limit: Limit = 50, offset: Offset = 0) 
 
 
 @router.get("/{slug}")
-async def get_preset(request: Request, slug: str) -> Response:
+async def get_preset(services: ServicesDep, principal: PresetCaller, slug: str) -> Response:
     """Show a preset with the version that calls get."""
-    return json_response({"data": await _shown(request, slug)})
+    return json_response({"data": await _shown(services, principal, slug)})
 
 
 @router.get("/{slug}/versions")
 async def list_preset_versions(
-    request: Request, slug: str, limit: Limit = 50, offset: Offset = 0
+    services: ServicesDep, principal: PresetCaller, slug: str, limit: Limit = 50, offset: Offset = 0
 ) -> Response:
     """List a preset's versions, newest first."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.PRESETS)
     rows, total = await services.database.read(
         presets.list_versions, principal.workspace_id, slug, limit, offset
     )
@@ -73,21 +62,21 @@ async def list_preset_versions(
 
 
 @router.get("/{slug}/versions/{version}")
-async def get_preset_version(request: Request, slug: str, version: Version) -> Response:
+async def get_preset_version(
+    services: ServicesDep, principal: PresetCaller, slug: str, version: Version
+) -> Response:
     """Show one version of a preset."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.PRESETS)
     found = await services.database.read(presets.find, principal.workspace_id, slug, version)
     if found is None:
         raise NotFoundError(f"There is no version {version} of a preset {slug!r}.")
     return json_response({"data": _version(found.version)})
 
 
-@router.post("/{slug}/chat/completions", openapi_extra=PRESET_BODY)
-async def save_preset(request: Request, slug: str) -> Response:
+@router.post("/{slug}/chat/completions", dependencies=[Depends(PRESET_BODY)])
+async def save_preset(
+    request: Request, services: ServicesDep, principal: PresetCaller, actor: CallingActor, slug: str
+) -> Response:
     """Keep a chat body's model, system prompt and parameters under a slug: its next version."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.PRESETS)
     body = await reading.read_json(request, services.settings.max_body_bytes)
     validated(SCHEMAS[Operation.CHAT], body if body.get("messages") else body | _ANYTHING)
     name = PresetName(principal.workspace_id, check_slug(slug, "slug"))
@@ -95,41 +84,39 @@ async def save_preset(request: Request, slug: str) -> Response:
     if not content.config and content.system_prompt is None:
         raise InvalidRequestError("There is nothing in this body that a preset keeps.")
     wish = NewVersion(name, principal.api_key_id, content, now_ms())
-    actor = actor_of(request, principal)
     await carry_out(
         services.database, lambda connection: administration.save(connection, actor, wish)
     )
-    return json_response({"data": await _shown(request, slug)})
+    return json_response({"data": await _shown(services, principal, slug)})
 
 
 _ANYTHING: Json = {"messages": [{"role": "user", "content": ""}]}
 """Stands for messages, which a preset does not keep."""
 
 
-@router.patch("/{slug}", openapi_extra=PRESET_CHOICE_BODY)
-async def choose_preset_version(request: Request, slug: str) -> Response:
+@router.patch("/{slug}")
+async def choose_preset_version(
+    services: ServicesDep,
+    principal: PresetCaller,
+    actor: CallingActor,
+    body: PresetChoiceBody,
+    slug: str,
+) -> Response:
     """Let calls get another version: `{"version": 1}`."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.PRESETS)
-    body = await reading.read_json(request, services.settings.max_body_bytes)
-    version = body.get("version")
-    if not isinstance(version, int) or isinstance(version, bool) or body.keys() != {"version"}:
-        raise InvalidRequestError('version: send {"version": N}.', param="version")
     name = PresetName(principal.workspace_id, slug)
-    choice, actor = PresetChoice(name, version, now_ms()), actor_of(request, principal)
+    choice = PresetChoice(name, body.version, now_ms())
     await carry_out(
         services.database, lambda connection: administration.choose(connection, actor, choice)
     )
-    return json_response({"data": await _shown(request, slug)})
+    return json_response({"data": await _shown(services, principal, slug)})
 
 
 @router.delete("/{slug}")
-async def delete_preset(request: Request, slug: str) -> Response:
+async def delete_preset(
+    services: ServicesDep, principal: PresetCaller, actor: CallingActor, slug: str
+) -> Response:
     """Delete a preset with all its versions."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.PRESETS)
     name = PresetName(principal.workspace_id, slug)
-    actor = actor_of(request, principal)
     if not await carry_out(
         services.database, lambda connection: administration.delete(connection, actor, name)
     ):
@@ -137,9 +124,7 @@ async def delete_preset(request: Request, slug: str) -> Response:
     return json_response({"deleted": True})
 
 
-async def _shown(request: Request, slug: str) -> Json:
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.PRESETS)
+async def _shown(services: Services, principal: Principal, slug: str) -> Json:
     found = await services.database.read(presets.find, principal.workspace_id, slug)
     if found is None:
         raise _absent(slug)

@@ -5,18 +5,19 @@ import io
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
 
-from api.core import request as reading
+from api.core.bodies import Route
+from api.core.dependencies import Caller, ServicesDep
 from api.core.errors import json_response
 from api.core.scope import UsageScope, usage_scope
-from api.core.services import Services, services_of
+from api.core.services import Services
 from api.jobs import delete_after_delivery
 from api.usage import views
-from api.usage.schemas import ANALYTICS_BODY, AnalyticsFilter, AnalyticsQuery
+from api.usage.schemas import ActivityQuery, AnalyticsBody, AnalyticsFilter, AnalyticsQuery
 from broker import usage
 from broker.accounts import Principal, Scope
 from broker.clock import moment, now_ms
@@ -30,40 +31,36 @@ from broker.money import usd
 from broker.spreadsheets import cell
 from broker.usage import Condition, UsageQuery
 
-router = APIRouter(tags=["usage"])
+router = APIRouter(route_class=Route, tags=["usage"])
 
 
 @router.get("/activity")
-async def get_activity(  # OpenRouter's filters
+async def get_activity(
     request: Request,
-    date: str | None = None,
-    api_key_hash: str | None = None,
-    user_id: str | None = None,
-    workspace_id: str | None = None,
-    group_by: Literal["workspace"] | None = None,
-    format: Literal["json", "csv"] = "json",  # noqa: A002
+    services: ServicesDep,
+    principal: Caller,
+    query: Annotated[ActivityQuery, Query()],
 ) -> Response:
     """Show the last 30 completed UTC days: one row per day, model and provider."""
-    services = services_of(request)
-    scope = usage_scope(await services.keyring.principal(request), workspace_id)
-    wanted = usage.ActivityFilter(
+    scope = usage_scope(principal, query.workspace_id)
+    by_workspace = query.group_by is not None
+    activity = usage.ActivityFilter(
         now_ms(),
         scope.workspace_ids,
         scope.key_ids,
-        key_hash=api_key_hash,
-        user_id=user_id,
-        day=None if date is None else _day(date),
-        by_workspace=group_by is not None,
+        key_hash=query.api_key_hash,
+        user_id=query.user_id,
+        day=None if query.date is None else _day(query.date),
+        by_workspace=by_workspace,
     )
-    rows = await services.database.read(usage.list_activity, wanted)
-    shown = [_activity(row, by_workspace=group_by is not None) for row in rows]
-    return _csv("activity", shown) if _wants_csv(request, format) else _data(shown)
+    rows = await services.database.read(usage.list_activity, activity)
+    shown = [_activity(row, by_workspace=by_workspace) for row in rows]
+    return _csv("activity", shown) if _wants_csv(request, query.format) else _data(shown)
 
 
 @router.get("/analytics/meta")
-async def get_analytics_meta(request: Request) -> Response:
+async def get_analytics_meta(_: Caller) -> Response:
     """List what POST /analytics/query understands."""
-    await services_of(request).keyring.principal(request)
     metrics = [
         {
             "name": name,
@@ -85,15 +82,15 @@ async def get_analytics_meta(request: Request) -> Response:
     return _data(told | {"granularities": granularities, "operators": operators})
 
 
-@router.post("/analytics/query", openapi_extra=ANALYTICS_BODY)
+@router.post("/analytics/query")
 async def query_analytics(
     request: Request,
+    services: ServicesDep,
+    principal: Caller,
+    asked: AnalyticsBody,
     format: Literal["json", "csv"] = "json",  # noqa: A002
 ) -> Response:
     """Answer a question about usage from the sums kept by hour, day and month."""
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
-    asked = await reading.read_body(request, services, AnalyticsQuery)
     wanted = analytics_query(asked, usage_scope(principal, asked.workspace_id), now_ms())
     began = time.monotonic()
     found = await services.database.read(usage.run_query, wanted)
@@ -156,27 +153,24 @@ def _csv(name: str, rows: Sequence[Json]) -> Response:
     return Response(text.getvalue(), headers=headers, media_type="text/csv")
 
 
-generations_router = APIRouter(tags=["generations"])
+generations_router = APIRouter(route_class=Route, tags=["generations"])
 
 
 @generations_router.get("/generation")
-async def get_generation(request: Request, id: str) -> Response:  # noqa: A002  # OpenRouter's name
+async def get_generation(services: ServicesDep, principal: Caller, id: str) -> Response:  # noqa: A002  # OpenRouter's name
     """Show one generation: there from the moment its completion is answered."""
-    services = services_of(request)
-    found = await _report(await services.keyring.principal(request), services, id)
+    found = await _report(principal, services, id)
     if found.generation is None:
         raise NotFoundError(f"There is no generation {id}.", param="id")
     return json_response({"data": views.generation(found)})
 
 
 @generations_router.get("/generation/content")
-async def get_generation_content(request: Request, id: str) -> Response:  # noqa: A002
+async def get_generation_content(services: ServicesDep, principal: Caller, id: str) -> Response:  # noqa: A002
     """Show what was asked and answered, or how it failed, as far as it is kept.
 
     The prompt of a preset is shown to keys with the scope `presets`.
     """
-    services = services_of(request)
-    principal = await services.keyring.principal(request)
     found = await _report(principal, services, id)
     if found.job.kept == Kept.NOTHING:
         raise delete_after_delivery.gone_error(found.job.id)

@@ -1,14 +1,28 @@
 """The body of POST /analytics/query: a question about usage."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
+from fastapi import Depends
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from api.core.openapi_bodies import body
+from api.core.bodies import JsonBody
 
 MOST_VALUES = 500
 """In the list of a filter: the database takes no statement of any length."""
 Value = Annotated[str, StringConstraints(max_length=500)] | float
+
+
+class ActivityQuery(BaseModel):
+    """The filters of GET /activity (OpenRouter's)."""
+
+    date: str | None = Field(None, description="One day, as YYYY-MM-DD (UTC).")
+    api_key_hash: str | None = Field(None, description="The usage of the key with this hash.")
+    user_id: str | None = Field(None, description="The usage of the keys that this user made.")
+    workspace_id: str | None = Field(None, description="The usage of this workspace.")
+    group_by: Literal["workspace"] | None = Field(
+        None, description="`workspace` gives a row for each workspace."
+    )
+    format: Literal["json", "csv"] = Field("json", description="`csv` answers with a table.")
 
 
 class AnalyticsFilter(BaseModel):
@@ -48,12 +62,17 @@ class AnalyticsQuery(BaseModel):
     workspace_id: str | None = None
 
 
-ANALYTICS_BODY = body(
+AnalyticsBody: TypeAlias = Annotated[
     AnalyticsQuery,
-    {
-        "metrics": ["request_count", "total_usage"],
-        "dimensions": ["model"],
-        "granularity": "day",
-        "filters": [{"field": "model", "operator": "eq", "value": "acme/small"}],
-    },
-)
+    Depends(
+        JsonBody(
+            AnalyticsQuery,
+            {
+                "metrics": ["request_count", "total_usage"],
+                "dimensions": ["model"],
+                "granularity": "day",
+                "filters": [{"field": "model", "operator": "eq", "value": "acme/small"}],
+            },
+        )
+    ),
+]

@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Self
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from api.core import request as reading
+from api.core.bodies import Route
+from api.core.dependencies import ServicesDep, WebhookCaller
 from api.core.errors import json_response
 from api.core.request import DeliveryCursor
-from api.core.services import Services, services_of
+from api.core.services import Services
 from api.webhooks import views
-from api.webhooks.schemas import REPLAY_BODY, ReplayRequest
+from api.webhooks.schemas import ReplayBody
 from broker import webhooks
-from broker.accounts import Principal, Scope
+from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.errors import ConflictError
 from broker.webhooks import DeliveryFilter, DeliveryReplay, DeliveryState, Redelivery
@@ -55,7 +57,7 @@ def _first_id(moment: float | None) -> str | None:
     return "dlv_" + "".join(_ALPHABET[milliseconds >> bits & 31] for bits in _TIME_BITS)
 
 
-router = APIRouter(prefix="/deliveries", tags=["webhooks"])
+router = APIRouter(route_class=Route, prefix="/deliveries", tags=["webhooks"])
 
 
 def _wanted(
@@ -80,15 +82,14 @@ def _created(
 
 @router.get("")
 async def list_webhook_deliveries(
-    request: Request,
+    services: ServicesDep,
+    principal: WebhookCaller,
     wanted: Annotated[DeliveryFilter, Depends(_wanted)],
     created: Annotated[CreationRange, Depends(_created)],
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: DeliveryCursor | None = None,
 ) -> Response:
     """List deliveries, newest first; `after` is the last id of the page before."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     rows = await services.database.read(
         webhooks.list_deliveries,
         principal.workspace_id,
@@ -109,12 +110,11 @@ async def list_webhook_deliveries(
     )
 
 
-@router.post("/replay", status_code=202, openapi_extra=REPLAY_BODY)
-async def replay_webhook_deliveries(request: Request) -> Response:
+@router.post("/replay", status_code=202)
+async def replay_webhook_deliveries(
+    services: ServicesDep, principal: WebhookCaller, wanted: ReplayBody
+) -> Response:
     """Send again, under the same webhook-ids, what never arrived, or everything of a range."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
-    wanted = await reading.read_body(request, services, ReplayRequest, or_nothing=True)
     if wanted.endpoint_id is not None:
         await _check_open(services, principal, wanted.endpoint_id)
     replay = DeliveryReplay(
@@ -130,10 +130,10 @@ async def replay_webhook_deliveries(request: Request) -> Response:
 
 
 @router.get("/{delivery_id}")
-async def get_webhook_delivery(request: Request, delivery_id: str) -> Response:
+async def get_webhook_delivery(
+    services: ServicesDep, principal: WebhookCaller, delivery_id: str
+) -> Response:
     """Show a delivery: what is sent, every attempt, and what came back."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     found = await services.database.read(
         webhooks.find_delivery, principal.workspace_id, delivery_id
     )
@@ -141,10 +141,10 @@ async def get_webhook_delivery(request: Request, delivery_id: str) -> Response:
 
 
 @router.post("/{delivery_id}/redeliver", status_code=202)
-async def resend_webhook_delivery(request: Request, delivery_id: str) -> Response:
+async def resend_webhook_delivery(
+    services: ServicesDep, principal: WebhookCaller, delivery_id: str
+) -> Response:
     """Send a delivery again, now, under the same webhook-id."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     wish = Redelivery(principal.workspace_id, delivery_id, now_ms())
     row = await services.database.write_grouped(webhooks.redeliver_many, wish)
     return json_response(views.delivery(row), 202)

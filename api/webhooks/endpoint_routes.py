@@ -2,27 +2,23 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from starlette.responses import Response
 
-from api.core import request as reading
-from api.core.auth import actor_of
+from api.core.bodies import Route
+from api.core.dependencies import CallingActor, ServicesDep, WebhookCaller
 from api.core.errors import json_response
-from api.core.services import Services, services_of
+from api.core.services import Services
 from api.webhooks import views
 from api.webhooks.schemas import (
-    ENDPOINT_BODY,
-    ENDPOINT_CHANGES_BODY,
-    ENDPOINT_ROTATION_BODY,
-    ROTATION_BODY,
-    EndpointChanges,
-    EndpointRequest,
-    EndpointRotationRequest,
-    RotationRequest,
+    EndpointBody,
+    EndpointChangesBody,
+    EndpointRotationBody,
+    RotationBody,
 )
 from api.webhooks.urls import check_receiver
 from broker import webhooks
-from broker.accounts import Principal, Role, Scope
+from broker.accounts import Principal, Role
 from broker.administration import carry_out
 from broker.administration import webhooks as administration
 from broker.clock import now_ms
@@ -38,19 +34,17 @@ from broker.webhooks import (
     SignatureKind,
 )
 
-router = APIRouter(prefix="/endpoints", tags=["webhooks"])
+router = APIRouter(route_class=Route, prefix="/endpoints", tags=["webhooks"])
 
 
-@router.post("", status_code=201, openapi_extra=ENDPOINT_BODY)
-async def create_webhook_endpoint(request: Request) -> Response:
+@router.post("", status_code=201)
+async def create_webhook_endpoint(
+    services: ServicesDep, principal: WebhookCaller, actor: CallingActor, wanted: EndpointBody
+) -> Response:
     """Make an endpoint. Its secret is in this answer, and in no other."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
-    wanted = await reading.read_body(request, services, EndpointRequest)
     check_receiver(wanted.url, services.settings.allowed_networks, param="url")
     wish = EndpointOptions(**dict(wanted))
     row, secret = webhooks.build_endpoint(wish, principal.workspace_id, services.seal, now_ms())
-    actor = actor_of(request, principal)
     made = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, row)
     )
@@ -58,36 +52,36 @@ async def create_webhook_endpoint(request: Request) -> Response:
 
 
 @router.get("")
-async def list_webhook_endpoints(request: Request) -> Response:
+async def list_webhook_endpoints(services: ServicesDep, principal: WebhookCaller) -> Response:
     """List the workspace's endpoints, oldest first."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     rows = await services.database.read(webhooks.list_endpoints, principal.workspace_id)
     shown = [views.endpoint(row, services.seal) for row in rows]
     return json_response({"object": "list", "data": shown})
 
 
 @router.get("/{endpoint_id}")
-async def get_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
+async def get_webhook_endpoint(
+    services: ServicesDep, principal: WebhookCaller, endpoint_id: str
+) -> Response:
     """Show an endpoint, and since when it fails or why it is disabled."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     row = await _find(services, principal, endpoint_id)
     return json_response(views.endpoint(row, services.seal))
 
 
-@router.patch("/{endpoint_id}", openapi_extra=ENDPOINT_CHANGES_BODY)
-async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
+@router.patch("/{endpoint_id}")
+async def change_webhook_endpoint(
+    services: ServicesDep,
+    principal: WebhookCaller,
+    actor: CallingActor,
+    body: EndpointChangesBody,
+    endpoint_id: str,
+) -> Response:
     """Change an endpoint, disable it (what waits for it is cancelled), or enable it again.
 
     Another `url` gets a new secret, shown in this answer only, and of the headers only those that
     are sent along: what was given for one receiver is not shown to another.
     """
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
-    asked = (await reading.read_body(request, services, EndpointChanges)).model_dump(
-        exclude_unset=True
-    )
+    asked = body.model_dump(exclude_unset=True)
     if "url" in asked:
         check_receiver(asked["url"], services.settings.allowed_networks, param="url")
     if asked.get("scheme") is Scheme.OPENROUTER:
@@ -99,7 +93,6 @@ async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
         webhooks.endpoint_columns(asked, services.seal),
         {kind.value: columns for kind, (columns, _) in fresh.items()},
     )
-    actor = actor_of(request, principal)
     row = await carry_out(
         services.database, lambda connection: administration.change(connection, actor, change)
     )
@@ -110,31 +103,32 @@ async def change_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
 
 
 @router.delete("/{endpoint_id}")
-async def delete_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
+async def delete_webhook_endpoint(
+    services: ServicesDep, principal: WebhookCaller, actor: CallingActor, endpoint_id: str
+) -> Response:
     """Delete an endpoint; what waits for it is cancelled."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
-    actor = actor_of(request, principal)
     await carry_out(
         services.database, lambda connection: administration.delete(connection, actor, name)
     )
     return json_response({"id": endpoint_id, "object": "webhook_endpoint", "deleted": True})
 
 
-@router.post("/{endpoint_id}/rotate", openapi_extra=ENDPOINT_ROTATION_BODY)
-async def rotate_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
+@router.post("/{endpoint_id}/rotate")
+async def rotate_webhook_endpoint(
+    services: ServicesDep,
+    principal: WebhookCaller,
+    actor: CallingActor,
+    wanted: EndpointRotationBody,
+    endpoint_id: str,
+) -> Response:
     """Give an endpoint a new secret, shown in this answer only; the one before signs too."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
-    wanted = await reading.read_body(request, services, EndpointRotationRequest, or_nothing=True)
     row = await _find(services, principal, endpoint_id)
     kind = wanted.signature or SignatureKind(row.signature)
     _check_signature(Scheme(row.scheme), kind, param="signature")
     columns, secret = webhooks.new_secret_columns(kind, services.seal)
     overlap = wanted.overlap_seconds * 1000
     rotation = Rotation(principal.workspace_id, endpoint_id, now_ms(), columns, overlap)
-    actor = actor_of(request, principal)
     rotated = await carry_out(
         services.database, lambda connection: administration.rotate(connection, actor, rotation)
     )
@@ -142,10 +136,10 @@ async def rotate_webhook_endpoint(request: Request, endpoint_id: str) -> Respons
 
 
 @router.post("/{endpoint_id}/test", status_code=202)
-async def test_webhook_endpoint(request: Request, endpoint_id: str) -> Response:
+async def test_webhook_endpoint(
+    services: ServicesDep, principal: WebhookCaller, endpoint_id: str
+) -> Response:
     """Send an endpoint an `endpoint.test`, whatever its filter; answers with the delivery."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
     delivery_id = await services.database.write_grouped(webhooks.send_test_many, name)
     found = await services.database.read(
@@ -169,14 +163,14 @@ def _check_signature(scheme: Scheme, kind: SignatureKind, *, param: str) -> None
         raise InvalidRequestError("The openrouter scheme signs with v1 only.", param=param)
 
 
-secret_router = APIRouter(prefix="/secret", tags=["webhooks"])
+secret_router = APIRouter(route_class=Route, prefix="/secret", tags=["webhooks"])
 
 
 @secret_router.get("")
-async def get_webhook_secret(request: Request) -> Response:
+async def get_webhook_secret(
+    services: ServicesDep, principal: WebhookCaller, actor: CallingActor
+) -> Response:
     """Show the workspace's secret to its members; it is made when first asked for or needed."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
     if not principal.role.reaches(Role.MEMBER):
         raise PermissionDeniedError(
             "Whoever has the secret can forge deliveries: it needs the role member or a higher one."
@@ -187,7 +181,6 @@ async def get_webhook_secret(request: Request) -> Response:
         columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
         fresh = NewWorkspaceSecret(workspace_id, columns["secret"], now_ms())
         row = await services.database.write_grouped(webhooks.ensure_workspace_secrets, fresh)
-    actor = actor_of(request, principal)
     await carry_out(
         services.database,
         lambda connection: administration.note_reading(connection, actor, workspace_id),
@@ -195,16 +188,14 @@ async def get_webhook_secret(request: Request) -> Response:
     return json_response(views.workspace_secret(row, services.seal))
 
 
-@secret_router.post("/rotate", openapi_extra=ROTATION_BODY)
-async def rotate_webhook_secret(request: Request) -> Response:
+@secret_router.post("/rotate")
+async def rotate_webhook_secret(
+    services: ServicesDep, principal: WebhookCaller, actor: CallingActor, wanted: RotationBody
+) -> Response:
     """Replace the workspace's secret; the one before signs too until its overlap ends."""
-    services = services_of(request)
-    principal = await services.keyring.with_scope(request, Scope.WEBHOOKS)
-    wanted = await reading.read_body(request, services, RotationRequest, or_nothing=True)
     columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
     overlap = wanted.overlap_seconds * 1000
     fresh = NewWorkspaceSecret(principal.workspace_id, columns["secret"], now_ms(), overlap)
-    actor = actor_of(request, principal)
     row = await carry_out(
         services.database,
         lambda connection: administration.rotate_workspace(connection, actor, fresh),

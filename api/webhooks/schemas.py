@@ -2,8 +2,9 @@
 
 import math
 import time
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
+from fastapi import Depends
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -14,7 +15,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
-from api.core.openapi_bodies import body
+from api.core.bodies import JsonBody
 from broker.webhooks import PayloadKind, Scheme, SignatureKind
 
 MAX_OVERLAP_SECONDS = 30 * 86_400
@@ -102,14 +103,32 @@ class JobWebhook(_Closed):
     events: Events = []
 
 
-ENDPOINT_BODY = body(
-    EndpointRequest, {"url": "https://example.com/hooks", "events": ["job.completed", "job.failed"]}
-)
+EndpointBody: TypeAlias = Annotated[
+    EndpointRequest,
+    Depends(
+        JsonBody(
+            EndpointRequest,
+            {"url": "https://example.com/hooks", "events": ["job.completed", "job.failed"]},
+        )
+    ),
+]
 
-ENDPOINT_CHANGES_BODY = body(EndpointChanges, {"disabled": False})
+EndpointChangesBody: TypeAlias = Annotated[
+    EndpointChanges, Depends(JsonBody(EndpointChanges, {"disabled": False}))
+]
 
-ENDPOINT_ROTATION_BODY = body(EndpointRotationRequest, {"overlap_seconds": 3600}, required=False)
+EndpointRotationBody: TypeAlias = Annotated[
+    EndpointRotationRequest,
+    Depends(JsonBody(EndpointRotationRequest, {"overlap_seconds": 3600}, required=False)),
+]
 
-ROTATION_BODY = body(RotationRequest, {"overlap_seconds": 3600}, required=False)
+RotationBody: TypeAlias = Annotated[
+    RotationRequest, Depends(JsonBody(RotationRequest, {"overlap_seconds": 3600}, required=False))
+]
 
-REPLAY_BODY = body(ReplayRequest, {"since": 1_780_000_000, "only_missing": True}, required=False)
+ReplayBody: TypeAlias = Annotated[
+    ReplayRequest,
+    Depends(
+        JsonBody(ReplayRequest, {"since": 1_780_000_000, "only_missing": True}, required=False)
+    ),
+]

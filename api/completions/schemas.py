@@ -1,0 +1,34 @@
+"""Bodies and answers of calls, as the OpenAPI document describes them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import Depends
+from fastapi.params import Depends as Dependency
+
+from api.core.bodies import DescribedBody
+from api.jobs.schemas import CHAT_EXAMPLE
+from broker.completion import Json
+from broker.requests.bodies import SCHEMAS
+from broker.requests.operations import Operation
+
+EXAMPLES: dict[Operation, Json] = {
+    Operation.CHAT: CHAT_EXAMPLE,
+    Operation.COMPLETIONS: {"model": "acme/base", "prompt": "Once upon a time"},
+    Operation.EMBEDDINGS: {"model": "acme/embed", "input": ["first text", "second text"]},
+    Operation.IMAGES: {"model": "acme/paint", "prompt": "A lighthouse at dawn"},
+    Operation.RERANK: {"model": "acme/rank", "query": "capital of France", "documents": ["Paris"]},
+    Operation.TRANSCRIPTIONS: {
+        "model": "acme/listen", "input_audio": {"data": "UklGRg==", "format": "wav"},
+    },
+    Operation.SPEECH: {"model": "acme/speak", "input": "Hello.", "voice": "alloy"},
+}  # fmt: skip
+
+LATER: dict[int | str, dict[str, Any]] = {
+    202: {"description": "Accepted, for `Prefer: respond-async`, or `wait=N` that has passed."}
+}
+
+
+def describe_call(operation: Operation) -> Sequence[Dependency]:
+    """Return the dependencies that describe the body of an operation."""
+    return [Depends(DescribedBody(SCHEMAS[operation], EXAMPLES[operation]))]

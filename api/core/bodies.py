@@ -1,0 +1,107 @@
+"""JSON bodies of requests: read into a model after authentication, and described in OpenAPI.
+
+FastAPI's own body parameters would read a body of any size before the caller is authenticated.
+"""
+
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, Generic, TypeVar
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api.core.dependencies import ServicesDep
+from api.core.request import read_json
+from broker.completion import Json
+from broker.requests.bodies import validated
+
+REFERENCE = "#/components/schemas/{model}"
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class _ModelBody(Generic[Body]):
+    """A body with a model and an example. Without `required` it may be absent."""
+
+    media_type = "application/json"
+
+    def __init__(self, model: type[Body], example: Json, *, required: bool = True) -> None:
+        self.model = model
+        self.example = example
+        self.required = required
+
+    def openapi(self) -> Json:
+        """Return the OpenAPI request body; its schema has its own `$defs`."""
+        schema = self.model.model_json_schema(ref_template=REFERENCE)
+        content = {self.media_type: {"schema": schema, "example": self.example}}
+        return {"requestBody": {"required": self.required, "content": content}}
+
+
+class DescribedBody(_ModelBody[Body]):
+    """A dependency that describes a JSON body which its route reads itself."""
+
+    async def __call__(self) -> None:
+        """Read nothing."""
+
+
+class DescribedForm(DescribedBody[Body]):
+    """A dependency that describes a form which its route reads itself."""
+
+    media_type = "multipart/form-data"
+
+
+class JsonBody(_ModelBody[Body]):
+    """A dependency that reads a JSON body into its model.
+
+    A route names it after its caller, so that the caller is authenticated first.
+    """
+
+    def __init__(
+        self,
+        model: type[Body],
+        example: Json,
+        *,
+        required: bool = True,
+        max_bytes: int | None = None,
+    ) -> None:
+        super().__init__(model, example, required=required)
+        self.max_bytes = max_bytes
+
+    async def __call__(self, request: Request, services: ServicesDep) -> Body:
+        """Return the body. Raises InvalidRequestError that names the field."""
+        most = self.max_bytes or services.settings.max_body_bytes
+        body = await read_json(request, most, or_nothing=not self.required)
+        return validated(self.model, body)
+
+
+class Route(APIRoute):
+    """A route whose OpenAPI operation has the body that a dependency of it describes."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **details: Any) -> None:
+        super().__init__(path, endpoint, **details)
+        for body in _described_bodies(self.dependant):
+            self.openapi_extra = body.openapi() | (self.openapi_extra or {})
+
+
+class DirectRoute(Route):
+    """A route that calls its endpoint with the request, without dependencies or serialization.
+
+    Its dependencies only describe its parameters.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return the endpoint itself."""
+        return self.endpoint
+
+
+def _described_bodies(dependant: Dependant) -> Iterator[_ModelBody[Any]]:
+    for each in dependant.dependencies:
+        if isinstance(each.call, _ModelBody):
+            yield each.call
+        yield from _described_bodies(each)
+
+
+NO_KEY: Json = {"security": []}
+KEY_OPTIONAL: Json = {"security": [{}, {"key": []}]}
