@@ -44,7 +44,7 @@ class Change:
 
     @property
     def name(self) -> str:
-        """How `--force` names it: provider:author/slug."""
+        """Return its name for `--force`: provider:author/slug."""
         return ":".join(self.key)
 
 
@@ -164,7 +164,7 @@ SETS = ("input_modalities", "supported_parameters")
 
 @dataclass(frozen=True, slots=True)
 class ImportedOffer:
-    """What an import said of an endpoint, from when on (Unix ms)."""
+    """The facts and prices of an endpoint in an import, and from when they hold (Unix ms)."""
 
     source: str
     effective_from: int

@@ -31,13 +31,13 @@ class Model:
 
     @property
     def retired(self) -> bool:
-        """Whether every endpoint of it is retired."""
+        """Return whether every endpoint of it is retired."""
         return bool(self.endpoints) and all(each.retired for each in self.endpoints)
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What a source says of a model at a provider. None: the source does not say."""
+    """The facts that a source states about a model at a provider. None means not stated."""
 
     endpoint: Endpoint  # its modalities and parameters None where the source does not say
     name: str | None = None

@@ -31,7 +31,7 @@ USUAL = ("max_tokens", "top_p", "stop", "seed", "frequency_penalty", "presence_p
 
 
 class NotThatFormatError(ValueError):
-    """What was read is not models.dev's list."""
+    """The document is not models.dev's list."""
 
 
 def read(body: Any, namer: Namer) -> Iterator[Listing]:

@@ -64,7 +64,7 @@ USUAL_OUTPUTS = frozenset({"text"})
 
 @dataclass(frozen=True, slots=True)
 class ListingFilter:
-    """What a caller wants to see; None and empty mean: whatever."""
+    """The filter of a listing; None and empty select everything."""
 
     q: str | None = None
     category: str | None = None

@@ -21,7 +21,7 @@ ANYBODY = "*"
 
 @dataclass(frozen=True, slots=True)
 class Abilities:
-    """What a model can do. None: not known."""
+    """The capabilities of a model. None means unknown."""
 
     input: tuple[str, ...] | None = None
     output: tuple[str, ...] | None = None
@@ -77,7 +77,7 @@ TERMS = ("trains", "retention_days", "zdr")
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Where a vendor is at home."""
+    """The web pages of a vendor."""
 
     privacy: str | None = None
     terms: str | None = None

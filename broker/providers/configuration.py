@@ -18,7 +18,7 @@ _SCHEME = re.compile(r"^https?://")
 
 
 class VendorConfiguration(NamedTuple):
-    """Whether a vendor can be called with what the environment says, and else what is missing."""
+    """The state of a vendor in this environment: configured, or what is missing."""
 
     lit: bool
     why_not: str | None = None

@@ -1,6 +1,6 @@
-"""What is known of an endpoint's recent behaviour: plain values that routing weighs. Pure.
+"""Recent statistics of endpoints, as plain values that routing weighs. Pure.
 
-`broker.providers.health` gathers them; None everywhere means: nothing seen yet.
+`broker.providers.health` gathers them; None means that nothing was measured yet.
 """
 
 from dataclasses import dataclass, field, replace

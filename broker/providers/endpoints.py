@@ -10,7 +10,7 @@ from broker.requests.operations import Interface
 
 @dataclass(frozen=True, slots=True)
 class DataPolicy:
-    """What a provider does with what it is sent. None: it is not known, so expect the worst."""
+    """A provider's use of prompts. None means unknown, and counts as the worst."""
 
     trains: bool | None = None  # uses it to train models
     retention_days: int | None = None  # keeps it this long; 0 = not at all
@@ -18,7 +18,7 @@ class DataPolicy:
 
     @property
     def collects(self) -> bool:
-        """Whether it may store and train, as OpenRouter's `data_collection: deny` means it."""
+        """Return whether it may store or train (OpenRouter's `data_collection: deny`)."""
         return self.trains is not False
 
 
@@ -53,11 +53,11 @@ class Endpoint:
 
     @property
     def is_byok(self) -> bool:
-        """Whether it is called with the caller's own key, on an account that is not ours."""
+        """Return whether it is called with the caller's own key, on an account that is not ours."""
         return self.credential is not None
 
     def takes(self, modalities: frozenset[str]) -> bool:
-        """Whether these input modalities may be sent to it."""
+        """Return whether these input modalities may be sent to it."""
         return self.input_modalities is None or modalities <= self.input_modalities
 
     def lacks(self, wanted: frozenset[str]) -> frozenset[str]:

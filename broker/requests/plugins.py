@@ -79,7 +79,7 @@ def _refuse_server_tools(tools: Any) -> None:
 
 
 class Engine(StrEnum):
-    """How a PDF reaches the model."""
+    """The engine that prepares a PDF for the model."""
 
     NATIVE = "native"  # as it is, to models that take files
     TEXT = "pdf-text"  # its text, extracted here

@@ -1,10 +1,10 @@
-"""Which endpoints may serve a request, in which order, and why. Pure: values in, values out.
+"""Plan which endpoints serve a request, in which order, and why. Pure.
 
 Reading order, each standing on the ones before it:
 
-requirements  what a request requires of an endpoint
+requirements  the capabilities that a request requires of an endpoint
 fields        reads the fields of a body that concern routing
-preferences   what its caller prefers, and the suffixes of slugs
+preferences   the caller's preferences, and the suffixes of slugs
 filters       hard conditions, and the error when nothing is left
 candidates    who is left, with cost, speed and health as expected
 ordering      shares of the traffic and all other orders, with the reason for each step

@@ -41,7 +41,7 @@ GOOD_CODER = 0.66
 
 @dataclass(frozen=True, slots=True)
 class AutoOptions:
-    """What a router may choose from; `*` in a pattern stands for anything."""
+    """The models that the auto router may choose; `*` in a pattern stands for anything."""
 
     task: str = "chat"
     allowed: Sequence[str] = ()  # none: every model in the table of fits

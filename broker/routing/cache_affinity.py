@@ -1,4 +1,4 @@
-"""Which provider's prompt cache knows a conversation: remembered in Redis until it has been idle.
+"""Remember in Redis which provider's prompt cache holds a conversation.
 
 A worker writes it with the events of an answer that used or filled a cache; the API reads it, with
 one GET, for requests that go on with a conversation. Source: OpenRouter's docs, "Prompt caching"

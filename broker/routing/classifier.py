@@ -1,4 +1,4 @@
-"""What kind of task a chat is, without asking a model. Pure, and quick: it looks for signs.
+"""Classify the task of a chat by patterns in its text, without a model. Pure and fast.
 
 Kinds are the columns of `broker/catalog/task_fit.toml`.
 """

@@ -1,4 +1,4 @@
-"""Which jobs go into a provider's own half-price batch, and where in their plan. Pure.
+"""Choose the jobs for native batches, and the plan step. Pure.
 
 A batch API is declared: `batches` of a vendor (`catalog/vendors.toml`) or of a `[[providers]]`
 table names it, `BATCHED` says what it takes. The workers' translators are in `native_batches`.
@@ -28,7 +28,7 @@ BATCHED: dict[str, frozenset[Operation]] = {
 
 
 class NativeColumns(TypedDict, total=False):
-    """What the lane changes in a job's row."""
+    """The columns of a job's row that the lane `native` changes."""
 
     lane: str
     position: int
@@ -43,7 +43,7 @@ def in_batch(price: Price) -> Price:
 
 
 def takes(api: str | None, operation: Operation) -> bool:
-    """Whether this batch API (None: there is none) takes the operation."""
+    """Return whether this batch API (None: there is none) takes the operation."""
     return api is not None and operation in BATCHED.get(api, ())
 
 

@@ -88,7 +88,7 @@ PRECISION = {"fp32": 3, "bf16": 3, "fp16": 3, "fp8": 2, "mxfp8": 2, "int8": 2}
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What decides among candidates that are equally fit: smaller keys first."""
+    """The sort keys of candidates that are equally fit; smaller keys come first."""
 
     keys: Sequence[Any]
     reasons: Sequence[str]

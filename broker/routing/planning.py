@@ -1,4 +1,4 @@
-"""Which endpoints may serve a request, in which order, and why."""
+"""Plan which endpoints serve a request, in which order, and why."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,7 +29,7 @@ MAX_STEPS = 12
 
 @dataclass(frozen=True, slots=True)
 class RoutingRequest:
-    """What is asked for: models, first choice first, what the request needs, what is preferred."""
+    """A request to route: models in order, requirements and preferences."""
 
     models: Sequence[str]
     requirements: Requirements = NO_REQUIREMENTS
@@ -39,7 +39,7 @@ class RoutingRequest:
 
 @dataclass(frozen=True, slots=True)
 class RoutingContext:
-    """What a plan depends on besides what was asked."""
+    """The inputs of a plan besides the request."""
 
     snapshot: Snapshot = NO_SNAPSHOT
     affinity: Mapping[str, str] = field(

@@ -37,7 +37,7 @@ NOT_OPTIONS = frozenset(
 
 
 class Sort(StrEnum):
-    """What alone decides the order."""
+    """The single criterion that decides the order."""
 
     PRICE = "price"
     THROUGHPUT = "throughput"

@@ -1,4 +1,4 @@
-"""What a request requires of an endpoint, read from its body. Pure: nothing is decoded."""
+"""Read from a body what it requires of an endpoint. Pure: nothing is decoded."""
 
 import sys
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ LIKELY_OUTPUT = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Requirements:
-    """What a request cannot be served without, and how large it is."""
+    """The capabilities that a request requires, and its size."""
 
     modalities: frozenset[str] = frozenset()  # input beside text
     outputs: frozenset[str] = frozenset()  # output; of a chat at least text

@@ -1,4 +1,4 @@
-"""Where a job waits that cannot be sent now: at its place of the plan, or at a sooner one. Pure."""
+"""Choose the plan step at which a job waits that cannot be sent now. Pure."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +15,13 @@ ABSENT_MS = 30_000
 
 
 def absent(provider: str, now: int) -> Busy:
-    """What a job of a provider waits for that is not configured: that somebody brings it back."""
+    """Return the wait reason for a provider that was removed from the configuration."""
     return Busy(provider, Cause.NOT_CONFIGURED, now + ABSENT_MS)
 
 
 @dataclass(frozen=True, slots=True)
 class Congestion:
-    """What is known to be busy, in Unix milliseconds."""
+    """The times until which providers and endpoints are busy, in Unix milliseconds."""
 
     providers: Mapping[str, Busy] = field(default_factory=dict)
     endpoints: Mapping[EndpointKey, Busy] = field(default_factory=dict)

@@ -1,7 +1,7 @@
-"""Which keys of its own a caller brings to which provider, and what that makes of a plan. Pure.
+"""Apply a workspace's credentials for providers to a plan. Pure.
 
 The order is OpenRouter's (its docs, "BYOK"): prioritised keys, the installation's own, fallback
-keys; whoever brings a key is served with it first, even against `provider.order`.
+keys; a caller's own key comes first, even against `provider.order`.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ class WorkspaceCredential:
     allowed_user_ids: frozenset[str] | None = None
 
     def is_for(self, api_key_id: str, user_id: str | None) -> bool:
-        """Whether this caller may use it."""
+        """Return whether this caller may use it."""
         by_key = self.allowed_key_ids is None or api_key_id in self.allowed_key_ids
         return by_key and (self.allowed_user_ids is None or user_id in self.allowed_user_ids)
 
@@ -39,7 +39,7 @@ class WorkspaceCredential:
         return self.allowed_models is None or model in self.allowed_models
 
     def rules_out_shared(self, model: str) -> bool:
-        """Whether the installation's key must not be used: also once this one was refused."""
+        """Return whether the installation's key is forbidden, also after this one was refused."""
         if self.disabled and not self.is_refused:
             return False
         return self.is_byok_only or (self.is_required and self.covers(model))
@@ -47,7 +47,7 @@ class WorkspaceCredential:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceCredentials:
-    """What one caller brings along."""
+    """The credentials of one caller."""
 
     by_provider: Mapping[str, Sequence[WorkspaceCredential]] = field(
         default_factory=dict
@@ -64,7 +64,7 @@ class WorkspaceCredentials:
         )
 
     def allows_shared(self, endpoint: Endpoint) -> bool:
-        """Whether the installation's key may serve this caller here."""
+        """Return whether the installation's key may serve this caller here."""
         keys = self.by_provider.get(endpoint.provider, ())
         ruled_out = any(each.rules_out_shared(endpoint.model) for each in keys)
         return endpoint.provider not in self.unconfigured and not ruled_out
@@ -75,7 +75,7 @@ class WorkspaceCredentials:
         return [each for each in keys if not each.disabled and each.covers(endpoint.model)]
 
     def may_call(self, endpoint: Endpoint) -> bool:
-        """Whether a request of this caller's can leave for an endpoint, with whichever key."""
+        """Return whether this caller has any key for an endpoint."""
         return self.allows_shared(endpoint) or bool(self.serving(endpoint))
 
 

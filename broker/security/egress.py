@@ -70,14 +70,14 @@ _FEW = 2  # `::` and `::1` are addresses of their own, not compatible ones
 
 
 def is_allowed(address: Address, networks: Sequence[Network] = ()) -> bool:
-    """Whether `address` is global, or in one of `networks`; so must be what it carries inside."""
+    """Return whether `address`, and an address embedded in it, is global or in `networks`."""
     return _is_reachable(address, networks) and all(
         _is_reachable(inner, networks) for inner in embedded(address)
     )
 
 
 def is_listed(address: Address, networks: Sequence[Network]) -> bool:
-    """Whether the operator has listed the address itself, or the IPv4 address it is a form of."""
+    """Return whether the operator has listed the address or the IPv4 address embedded in it."""
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return _is_in(address, networks) or (mapped is not None and _is_in(mapped, networks))
 
@@ -129,7 +129,7 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What an operator permits beyond https on its usual ports to global addresses."""
+    """The URLs that an operator permits besides https on its usual ports to global addresses."""
 
     networks: Sequence[Network] = ()  # reached whatever they are, by http too and on any port
     http: bool = False

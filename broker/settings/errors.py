@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, said in the words of the one who wrote it."""
+"""Describe what is wrong with a configuration, by the names its writer used."""
 
 from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches

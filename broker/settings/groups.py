@@ -50,7 +50,7 @@ Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode, BeforeVali
 
 
 class Storage(_Group):
-    """Where data is kept, and how messages travel."""
+    """Storage of data, and the transport of messages."""
 
     data_dir: Path = Path(".waybill")
     """Holds the SQLite file, Valkey's append-only file, stored files, logs and keys."""
@@ -198,7 +198,7 @@ class Serving(_Group):
 
 
 class Jobs(_Group):
-    """What holds for a job that does not say otherwise."""
+    """Defaults for jobs."""
 
     default_max_attempts: int = Field(5, ge=1)
     """Attempts of a job that names no `max_attempts`."""
@@ -211,7 +211,7 @@ class Jobs(_Group):
 
 
 class Privacy(_Group):
-    """What is kept of prompts and answers once a job has ended."""
+    """Retention of prompts and answers after the end of a job."""
 
     store: Literal["full", "result_only", "none"] = "full"
     """`result_only` drops prompts, `none` answers too once fetched; workspaces have their own."""
@@ -270,7 +270,7 @@ class Workers(_Group):
     worker_id: str = ""
     """Who holds the leases of this worker process; empty = made at its start."""
     dispatch: bool = True
-    """Whether this worker may lead the dispatching."""
+    """Return whether this worker may lead the dispatching."""
     worker_lane: Literal["", "interactive", "batch"] = ""
     """The only lane whose jobs this worker takes; empty = all. `waybill up` has workers of each."""
     worker_concurrency: int = Field(1_000, ge=1)

@@ -57,7 +57,7 @@ class _Row(BaseModel):
 
 
 class DataPolicyRow(_Row):
-    """What a provider does with what it is sent; left out = not known."""
+    """A provider's use of prompts; a field that is left out means unknown."""
 
     trains: bool | None = None
     retention_days: int | None = Field(None, ge=0)
@@ -122,7 +122,7 @@ class PriceRow(_Row):
 
 
 class TierRow(PriceRow):
-    """What prompts of at least this many tokens cost; what it does not name stays as it is."""
+    """The prices of prompts of at least this many tokens; other prices stay as they are."""
 
     min_prompt_tokens: int = Field(ge=1)
 

@@ -200,10 +200,10 @@ class Database:
 
 
 class _Groups:
-    """What waits for the writer, as groups: the urgent alone, then all that waits, in turns.
+    """Group the writes that wait: urgent ones alone, then all, in turns.
 
-    While another process waits for us, what is patient comes in small groups after a pause: such
-    processes work for callers, and a batch's lines would always be there before them.
+    While another process waits for SQLite's lock, patient writes come in small groups after a
+    pause: other processes work for callers, and the lines of a batch would always come first.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What an attempt says about its endpoint, and the circuit breaker as a value. Pure."""
+"""The verdict on an endpoint after an attempt, and the circuit breaker as a value. Pure."""
 
 import re
 from dataclasses import dataclass, replace
@@ -106,7 +106,7 @@ class Breaker:
 
     @property
     def is_troubled(self) -> bool:
-        """Whether a success would change it."""
+        """Return whether a success would change it."""
         return bool(self.until or self.refusals)
 
     def circuit(self, now: int) -> Circuit:

@@ -36,7 +36,7 @@ Errand = Callable[[], Coroutine[Any, Any, None]]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What one attempt showed of its endpoint. None where it showed nothing of the kind."""
+    """The measurements of one attempt. None where it measured nothing of the kind."""
 
     endpoint: EndpointKey
     verdict: Verdict

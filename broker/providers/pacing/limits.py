@@ -36,7 +36,7 @@ class ProviderLimits:
 
     @property
     def batch_calls_a_second(self) -> int:
-        """How evenly batch jobs are spread over the minute; 0 = as they come."""
+        """Return the batch calls that may start in a second; 0 means no limit."""
         return -(-self.requests_per_minute // 60)
 
     @property

@@ -29,7 +29,7 @@ log = structlog.get_logger()
 
 
 class Pacer:
-    """Who may call which provider now, for one process."""
+    """Grant calls to providers, for one process."""
 
     def __init__(
         self, redis: Redis, process: str, limits: Mapping[str, ProviderLimits], *, most: int

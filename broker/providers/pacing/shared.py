@@ -1,4 +1,4 @@
-"""What all processes share in Redis: calls in flight, rates, load, and pauses found out."""
+"""State of pacing that all processes share in Redis: calls in flight, rates, load, pauses."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -173,7 +173,7 @@ class SlotRequest:
 
 @dataclass(frozen=True, slots=True)
 class LaneGrant:
-    """What one lane got: calls it may begin, and why not more."""
+    """The calls that a lane may start, and the reason why not more."""
 
     given: int
     cause: Cause | None = None
@@ -201,7 +201,7 @@ TYPICAL_CALL_MS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is in flight at a provider, from all processes."""
+    """The calls in flight at a provider, of all processes."""
 
     in_flight: int = 0
     call_ms: int = TYPICAL_CALL_MS

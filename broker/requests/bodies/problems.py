@@ -1,4 +1,4 @@
-"""What is wrong with a body, said so that its writer finds the place."""
+"""Describe what is wrong with a body, and where."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -20,7 +20,7 @@ StoredFileRow: TypeAlias = Any  # a row of `files`
 
 
 class Purpose(StrEnum):
-    """What a file is for: OpenAI's words, and one for what answers refer to."""
+    """The purpose of a file: OpenAI's names, and one for the media of answers."""
 
     BATCH = "batch"
     BATCH_OUTPUT = "batch_output"
@@ -38,7 +38,7 @@ UPLOADED = tuple(each for each in Purpose if each not in {Purpose.BATCH_OUTPUT, 
 
 @dataclass(frozen=True, slots=True)
 class FilePage:
-    """Which files of a workspace are asked for; `after` is the last id of the page before."""
+    """The files of a workspace to list; `after` is the last id of the page before."""
 
     workspace_id: str
     limit: int
@@ -115,7 +115,7 @@ def page(connection: Connection, wanted: FilePage) -> Sequence[StoredFileRow]:
 
 
 def _is_of(api_key_id: str) -> Any:
-    """Whether a file belongs to this key, or to a job of it."""
+    """Return whether a file belongs to this key, or to a job of it."""
     of_job = exists().where(_jobs.c.id == _files.c.job_id, _jobs.c.api_key_id == api_key_id)
     return or_(_files.c.api_key_id == api_key_id, of_job)
 

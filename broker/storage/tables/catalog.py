@@ -61,7 +61,7 @@ class Preset(SQLModel, table=True):
 
 
 class PresetVersion(SQLModel, table=True):
-    """What a preset holds. Never changed: a change is another version."""
+    """A version of a preset. It never changes: a change is another version."""
 
     __tablename__: ClassVar[Any] = "preset_versions"
 

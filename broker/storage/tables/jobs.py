@@ -138,7 +138,7 @@ class Attempt(SQLModel, table=True):
 
 
 class Generation(SQLModel, table=True):
-    """What a job's successful attempt produced: usage and cost. One a job at most."""
+    """Usage and cost of a job's successful attempt; at most one for each job."""
 
     __tablename__: ClassVar[Any] = "generations"
     __table_args__: ClassVar[Any] = (Index("ix_generations_workspace", "workspace_id", "id"),)

@@ -9,7 +9,7 @@ from broker.storage.tables.columns import big, partial_index
 
 
 class WebhookEndpoint(SQLModel, table=True):
-    """Where a workspace wants its events sent. Secrets are sealed (see `sealing`)."""
+    """A webhook endpoint of a workspace. Secrets are encrypted."""
 
     __tablename__: ClassVar[Any] = "webhook_endpoints"
 
@@ -36,7 +36,7 @@ class WebhookEndpoint(SQLModel, table=True):
 
 
 class WebhookSecret(SQLModel, table=True):
-    """What signs deliveries to the URLs that a workspace's jobs name. Sealed."""
+    """The secret that signs deliveries to the URLs of a workspace's jobs. Encrypted."""
 
     __tablename__: ClassVar[Any] = "webhook_secrets"
 
