@@ -81,15 +81,28 @@ RECONNECT_SECONDS = 0.5
 log = structlog.get_logger()
 
 
-def _to_nobody(*_: Any, **__: Any) -> None:
-    """Answer a message whose sender has gone."""
+def abandon_messages(channel: Any) -> None:
+    """Leave the messages of a lost connection where they are.
+
+    Kombu's virtual channels (Redis) put unacknowledged messages back when they are collected, and
+    acknowledge a message by the connection that it came by (`kombu.transport.virtual.base`). Both
+    fail on a lost connection, and the error ends the worker. Messages are hints: the jobs that run
+    continue, the dispatcher publishes the others again, and a doubled message is harmless.
+    """
+    channel.do_restore = False
+    channel.basic_ack = channel.basic_reject = _ignore
+
+
+def _ignore(*_: Any, **__: Any) -> None:
+    """Do nothing, in place of an acknowledgement."""
 
 
 def _declare(connection: Any, queue: Any) -> None:
-    """Declare a queue on RabbitMQ; where it has another type, delete it and declare it anew.
+    """Declare a queue on RabbitMQ; where it has another type, delete it and declare it again.
 
-    RabbitMQ refuses to change the type of a queue (406). What was on it is dropped: messages are
-    hints, and the dispatcher publishes the jobs again. A deletion may take effect a moment later.
+    RabbitMQ refuses to change the type of a queue (406). The messages of the old queue are dropped:
+    messages are hints, and the dispatcher publishes the jobs again. A deletion can take effect a
+    moment later, so the declaration is repeated.
     """
     for left in reversed(range(DECLARE_TRIES)):
         try:
@@ -107,16 +120,25 @@ def _declare(connection: Any, queue: Any) -> None:
 
 
 class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
-    """Sends buffered task events in one message per interval, from its own thread only.
+    """Celery's consumer with buffered events, new queues at run time and a bounded prefetch.
 
-    Celery publishes them after each step of each task, which costs more than all its other
-    handling of the task, and delays the next one. Flower sees the same events, a little later. A
-    full buffer would be sent by whichever pool thread filled it, on the connection that this
-    thread reads: on RabbitMQ both then wait for each other. So the buffer never fills in practice.
+    Task events are sent in one message per interval, from this thread only. Celery publishes them
+    after each step of each task, which costs more than all its other handling of the task. Flower
+    sees the same events, a little later. A full buffer is sent by the pool thread that fills it, on
+    the connection that this thread reads; on RabbitMQ the two then wait for each other. The buffer
+    is therefore so large that it does not fill.
+
+    Messages are acknowledged late, when their bundle has ended. An acknowledgement at hand-over
+    would not count running bundles against the prefetch limit, and would not make
+    `abandon_messages` needless, because prefetched messages are still unacknowledged.
     """
 
     class Blueprint(CeleryConsumer.Blueprint):  # type: ignore[misc]  # Celery has no types
-        """Leave out delayed delivery: nothing is delayed in the transport."""
+        """Celery's steps without delayed delivery.
+
+        Celery declares a chain of exchanges and queues for it where a queue is a quorum queue.
+        Nothing is delayed in the transport here.
+        """
 
         default_steps: ClassVar[list[str]] = [
             step for step in CeleryConsumer.Blueprint.default_steps if step != DELAYED_DELIVERY
@@ -128,21 +150,25 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        # what runs as a connection is lost goes on: that is decided, and no news each time
+        # Celery warns at each lost connection that running tasks continue; they are meant to
         warnings.simplefilter("ignore", CPendingDeprecationWarning)
-        self._offered = set(self.app.amqp.queues.consume_from)
+        self._added = set(self.app.amqp.queues.consume_from)
         self._sweep_at = 0.0
         if self.hub:
             self.hub.call_repeatedly(FLUSH_SECONDS, self._tick)
 
     @classmethod
     def is_consuming(cls) -> bool:
-        """Tell whether the consumer's loop turns; it is assumed to until it has turned once."""
+        """Return whether the consumer's loop runs. True until it has run for the first time."""
         ticked = cls._ticked_at
         return ticked is None or time.monotonic() - ticked < FROZEN_SECONDS
 
     def update_strategies(self) -> None:
-        """Prepare the queues. Celery calls this first when it begins to consume."""
+        """Limit the prefetch and declare the queues.
+
+        Celery's `Tasks` step calls this first, and then sets `initial_prefetch_count` for the
+        channel. That count is one per pool thread, and quorum queues apply it to each queue.
+        """
         if self._transport == "amqp":
             consumer: Any = self  # Celery has no types
             consumer.initial_prefetch_count = min(
@@ -153,13 +179,16 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
         super().update_strategies()
 
     def ensure_connected(self, conn: Any) -> Any:
-        """Connect, however long that takes. Celery's pauses grow to half a minute; these do not."""
+        """Connect, however long that takes, with constant pauses.
 
-        def failed(error: Exception, _pause: float) -> None:
+        Celery's pauses grow to half a minute (`Connection.ensure_connection`: `interval_max`).
+        """
+
+        def log_failure(error: Exception, _pause: float) -> None:
             log.warning("worker.no_transport", error=str(error))
 
         conn.ensure_connection(
-            failed,
+            log_failure,
             interval_start=RECONNECT_SECONDS,
             interval_step=0,
             interval_max=RECONNECT_SECONDS,
@@ -170,25 +199,30 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
         return conn
 
     def on_connection_error_before_connected(self, exc: Exception) -> None:
-        """Say what is wrong and wait a moment: the transport is there and refuses."""
+        """Log the error and pause: the transport accepts connections and refuses commands.
+
+        Celery tries again at once.
+        """
         log.warning("worker.no_transport", error=str(exc))
         time.sleep(RECONNECT_SECONDS)
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Let go of a lost connection, and of the messages that came by it.
+        """Close a lost connection without its messages, see `abandon_messages`.
 
-        On Redis, Kombu would put them back and acknowledge them by that same connection, and end
-        the worker over it. Messages are hints: what runs goes on, and doubles do no harm.
+        Celery reconnects at once, also when the transport accepts connections and then refuses
+        each command. The pause keeps that from being a busy loop.
         """
         for channel in getattr(self.connection.transport, "channels", ()):
-            channel.do_restore = False
-            channel.basic_ack = channel.basic_reject = _to_nobody
+            abandon_messages(channel)
         log.warning("worker.transport_lost", error=str(exc))
         super().on_connection_error_after_connected(exc)
-        time.sleep(RECONNECT_SECONDS)  # in vain, while the transport is there and refuses
+        time.sleep(RECONNECT_SECONDS)
 
     def on_send_event_buffered(self) -> None:
-        """Leave the event in the buffer."""
+        """Leave the event in the buffer until `_tick` sends it.
+
+        Celery's own method flushes the buffer after each event.
+        """
 
     def _tick(self) -> None:
         if self.event_dispatcher:
@@ -203,15 +237,15 @@ class Consumer(CeleryConsumer):  # type: ignore[misc]  # Celery has no types
         return str(self.conninfo.transport.driver_type)
 
     def _take_from_new(self) -> None:
-        """Begin to take from queues that are new, in this thread, which reads the connection.
+        """Begin to take from new queues, in the thread that reads the connection.
 
-        Each queue is offered once: one that was cancelled since is not taken up again.
+        Each queue is added once. A queue that was cancelled since is not added again.
         """
-        new = [name for name in type(self).wanted() if name not in self._offered]
+        new = [name for name in type(self).wanted() if name not in self._added]
         if not self.task_consumer or not new:
             return
         for name in new:
-            self._offered.add(name)
+            self._added.add(name)
             self.add_task_queue(self.app.amqp.queues[name].name)
 
     def _sweep_unacked(self) -> None:
