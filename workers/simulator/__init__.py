@@ -1,7 +1,7 @@
-"""A provider for demos, tests and load: it speaks the providers' wires; the model name says how.
+"""A simulated provider for demos, tests and load tests, with the providers' wires.
 
-It is an optional part (the extra `simulator`): it needs orjson and uvicorn, and imports nothing of
-Waybill, so that it does not share the mistakes it is to find.
+It is an optional part (the extra `simulator`). It needs orjson and uvicorn. It imports nothing of
+Waybill, so that it does not share the mistakes that it has to find.
 
 Read in this order: `behaviour` (options in a model name), `wire` (a call, its answer, the interface
 of a provider API), `replies`, `specimens` and `media` (text, tool arguments, images and sounds),

@@ -1,4 +1,4 @@
-"""Read and check a call of the Messages API."""
+"""Reading and checks of a call of the Messages API."""
 
 from collections.abc import Iterator
 from hashlib import blake2b
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import orjson
 
-from workers.simulator.replies import count_tokens, inline, linked, sign
+from workers.simulator.replies import count_tokens, inline, read_link, sign
 from workers.simulator.wire import Attachment, AttachmentKind, Head, Json, Request, Tool, invalid
 
 ATTACHMENT_TOKENS: Final = 85
@@ -38,7 +38,7 @@ def attachments_of(blocks: list[Json]) -> tuple[Attachment, ...]:
 
 
 def weight(block: Json) -> int:
-    """Return the tokens of a block; earlier thoughts are not counted."""
+    """Return the tokens of a block. Earlier thoughts are not counted."""
     match block.get("type"):
         case "text":
             return count_tokens(block["text"])
@@ -60,7 +60,7 @@ def _attachment(block: Json) -> Attachment:
         case "base64":
             return inline(source["media_type"], source["data"])
         case "url":
-            return linked(source["url"], kind)
+            return read_link(source["url"], kind)
         case "text":
             return Attachment(kind, source["media_type"], len(source["data"].encode()))
         case "file":
@@ -70,17 +70,17 @@ def _attachment(block: Json) -> Attachment:
     raise ValueError(source["type"])
 
 
-REMEMBERED: Final = 10_000  # prefixes; then it begins anew
+REMEMBERED: Final = 10_000  # prefixes; then it starts again
 
 
 class PromptCache:
-    """Prefixes of prompts. There is no least length, so that short tests can show it at work."""
+    """Cached prefixes of prompts. They have no minimum length, for the sake of short tests."""
 
     def __init__(self) -> None:
         self._seen: set[bytes] = set()
 
     def look(self, call: Json) -> tuple[int, int]:
-        """Return how many tokens are read from the cache and how many are written to it."""
+        """Return the tokens read from the cache and the tokens written to it."""
         digest, tokens, read, marked = blake2b(call["model"].encode(), digest_size=16), 0, 0, 0
         new: list[bytes] = []
         for block in whole_prompt(call):
@@ -162,13 +162,13 @@ def _check_messages(messages: object) -> None:
 
 
 def _check_thoughts(messages: list[Json]) -> None:
-    for number, block in _numbered(messages, "assistant"):
+    for number, block in _number_blocks(messages, "assistant"):
         if block["type"] == "thinking" and block["signature"] != sign(block["thinking"]):
             raise invalid(f"messages.{number}: Invalid `signature` in `thinking` block")
 
 
 def _check_results(messages: list[Json]) -> None:
-    """A result answers a call of the message before, and every call has one."""
+    """Check that each result has a call in the message before, and each call a result."""
     for before, message in pairwise(messages):
         called = {each["id"] for each in _of_type(before, "tool_use")}
         answered = {each["tool_use_id"] for each in _of_type(message, "tool_result")}
@@ -178,7 +178,7 @@ def _check_results(messages: list[Json]) -> None:
             raise invalid("messages: `tool_use` ids were found without `tool_result` blocks")
 
 
-def _numbered(messages: list[Json], role: str) -> Iterator[tuple[int, Json]]:
+def _number_blocks(messages: list[Json], role: str) -> Iterator[tuple[int, Json]]:
     for number, message in enumerate(messages):
         if message["role"] == role:
             yield from ((number, block) for block in blocks_of(message["content"]))
@@ -192,7 +192,7 @@ THINKING: Final = ("enabled", "adaptive")
 
 
 def understand(call: Json, cache: PromptCache) -> Request:
-    last = _last_said(call["messages"])
+    last = _last_user_blocks(call["messages"])
     choice = call.get("tool_choice") or {}
     cached, caching = cache.look(call)
     return Request(
@@ -212,7 +212,7 @@ def understand(call: Json, cache: PromptCache) -> Request:
     )
 
 
-def _last_said(messages: list[Json]) -> list[Json]:
+def _last_user_blocks(messages: list[Json]) -> list[Json]:
     """Return the blocks of the last user message that has more than tool results."""
     for message in reversed(messages):
         said = [each for each in blocks_of(message["content"]) if each["type"] != "tool_result"]
@@ -252,6 +252,6 @@ def _tool_results(last: Json) -> tuple[str, ...]:
 
 
 def _format(call: Json) -> Any:
-    """Return the schema asked for: `output_config.format`, in the beta `output_format`."""
-    asked = (call.get("output_config") or {}).get("format") or call.get("output_format")
-    return asked["schema"] if asked else "text"
+    """Return the requested schema: `output_config.format`, or `output_format` of the beta."""
+    requested = (call.get("output_config") or {}).get("format") or call.get("output_format")
+    return requested["schema"] if requested else "text"

@@ -33,7 +33,7 @@ TYPES: Final[dict[RefusalKind, str]] = {
     "context_length": "invalid_request_error",
     "unknown_model": "not_found_error",
 }
-WORDS: Final[dict[RefusalKind, str]] = {  # where Anthropic has words of its own
+WORDS: Final[dict[RefusalKind, str]] = {  # where Anthropic has its own words
     "rate_limited": "This request would exceed your organization's rate limit",
     "server_error": "Internal server error: the simulator had an error",
     "overloaded": "Overloaded",
@@ -66,7 +66,7 @@ def message(request: Request, reply: Reply) -> Object:
 
 
 def opening(request: Request) -> Object:
-    """Return a message that says nothing yet."""
+    """Return a message without content."""
     return {
         "id": f"msg_{uuid4().hex}",
         "type": "message",
@@ -100,7 +100,7 @@ def stop_reason(reply: Reply) -> str:
 
 
 def usage(request: Request, written: int) -> Object:
-    """Return what was read and written; what the cache has to do with is not in the input."""
+    """Return the usage. The input does not include cached tokens."""
     return {
         "input_tokens": request.tokens - request.cached - request.caching,
         "cache_creation_input_tokens": request.caching,
@@ -114,7 +114,7 @@ def usage(request: Request, written: int) -> Object:
     }
 
 
-Block = tuple[Object, list[Object]]  # as it starts, and what is added to it
+Block = tuple[Object, list[Object]]  # its start, and the deltas
 
 
 def event(data: Json) -> bytes:
@@ -122,7 +122,7 @@ def event(data: Json) -> bytes:
 
 
 def events(request: Request, reply: Reply) -> Iterator[Json]:
-    """Return start, blocks, delta with the usage so far, stop; a ping after the first start."""
+    """Return the events: start, a ping, the blocks, the delta with the usage, and stop."""
     message = opening(request)
     if reply.usage:
         message["usage"] = usage(request, 1)
@@ -166,7 +166,7 @@ def _thinking(reasoning: str) -> Block:
 
 
 def _tool_use(call: ToolCall) -> Block:
-    """Return a call piece by piece; an input without fields never sends a byte."""
+    """Return a call in pieces. An input without fields has no piece."""
     written = ["", *pieces(call.arguments)] if call.arguments != "{}" else [""]
     deltas: list[Object] = [{"type": "input_json_delta", "partial_json": each} for each in written]
     return tool_use(call, {}), deltas

@@ -1,4 +1,4 @@
-"""The simulator as a bare ASGI application: no framework between the socket and the answer."""
+"""The simulator as an ASGI application without a framework."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final
@@ -17,7 +17,7 @@ from workers.simulator.http import (
     Scope,
     Send,
 )
-from workers.simulator.media_operations import stored
+from workers.simulator.media_operations import find_image
 from workers.simulator.model_calls import generate, wire_at
 from workers.simulator.openai_shapes import model_list
 
@@ -26,7 +26,7 @@ Handler = Callable[[Exchange, Counters], Awaitable[None]]
 
 
 def create_app(counters: Counters | None = None) -> Application:
-    """Return a simulator with counters of its own."""
+    """Return a simulator with its own counters."""
     counted = counters or Counters()
     batches = BatchRoutes()
 
@@ -65,8 +65,8 @@ async def reset(exchange: Exchange, counters: Counters) -> None:
 
 
 async def elsewhere(exchange: Exchange, _counters: Counters) -> None:
-    """Answer with a generated image, or that there is nothing."""
-    if exchange.method == "GET" and (image := stored(exchange.path)):
+    """Answer with a generated image, or with 404."""
+    if exchange.method == "GET" and (image := find_image(exchange.path)):
         await exchange.answer(200, image, content=b"image/png")
         return
     message = f"Invalid URL ({exchange.method} {exchange.path})"
@@ -83,7 +83,7 @@ ROUTES: Final[dict[tuple[str, str], Handler]] = {
 
 
 def configuration(host: str, port: int, counters: Counters | None = None) -> uvicorn.Config:
-    """Return how the simulator is served; only so served it can break connections."""
+    """Return the server's configuration, without which connections cannot be broken."""
     return uvicorn.Config(
         create_app(counters),
         host=host,
@@ -97,7 +97,7 @@ def configuration(host: str, port: int, counters: Counters | None = None) -> uvi
         server_header=False,
         date_header=False,
         proxy_headers=False,
-        timeout_keep_alive=75,  # longer than clients keep a connection: no races on idle ones
+        timeout_keep_alive=75,  # longer than clients keep an idle connection
         timeout_graceful_shutdown=1,  # a stalled call would never end by itself
     )
 

@@ -1,4 +1,4 @@
-"""The simulator in a thread of this process, on a port of its own: for tests."""
+"""The simulator in a thread of this process, on a free port, for tests."""
 
 import socket
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from workers.simulator.counters import Counters
 
 @dataclass(frozen=True, slots=True)
 class Simulator:
-    """A simulator that is running."""
+    """A running simulator."""
 
     host: str
     port: int
@@ -30,7 +30,7 @@ def running(host: str = "127.0.0.1") -> Iterator[Simulator]:
     """Run a simulator on a free port for as long as the block lasts."""
     counters = Counters()
     with socket.create_server((host, 0), backlog=2048) as listener:
-        # It listens already, so clients may connect at once; nobody has to wait for the thread.
+        # It listens already, so clients can connect before the thread has started.
         server = uvicorn.Server(configuration(host, 0, counters))
         thread = Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

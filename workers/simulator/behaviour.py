@@ -1,4 +1,4 @@
-"""Options in a model name: `sim` and dash-separated words in any order, `sim-tok50-lat200`."""
+"""Options in a model name: `sim` and words after dashes in any order, `sim-tok50-lat200`."""
 
 import re
 from dataclasses import dataclass, replace
@@ -8,23 +8,23 @@ from typing import Any, Final
 
 
 class Style(StrEnum):
-    """What the answer is made of."""
+    """The content of an answer."""
 
     PLAIN = "plain"
     ECHO = "echo"  # the last user message
-    WORDS = "words"  # how many words it has
+    WORDS = "words"  # the number of its words
     STORY = "story"  # a canned paragraph
-    JSON = "json"  # an object fitting the asked-for schema
+    JSON = "json"  # an object that fits the requested schema
     NULL = "null"  # neither text nor a tool call
 
 
 class Fault(StrEnum):
-    """What goes wrong, always, with every call."""
+    """A fault of every call."""
 
     RATE_LIMITED = "429"
     SERVER_ERROR = "500"
     OVERLOADED = "503"
-    OVERLOADED_529 = "529"  # as Anthropic says it
+    OVERLOADED_529 = "529"  # Anthropic's status
     UNAUTHORIZED = "401"
     BAD_REQUEST = "400"
     CONTEXT = "context"  # 400 context_length_exceeded
@@ -39,19 +39,19 @@ class Fault(StrEnum):
 
 
 class BatchFate(StrEnum):
-    """What becomes of a whole batch."""
+    """The outcome of a whole batch."""
 
     EXPIRE = "batchexpire"  # half of its lines are not run in time
-    DROP = "batchdrop"  # accepted, but the connection is reset before anything is said
+    DROP = "batchdrop"  # accepted, but the connection is reset before the answer
     LOSE = "batchlose"  # the connection is reset, and nothing was accepted
-    MUTE = "batchmute"  # accepted, but nothing is said until the client goes
+    MUTE = "batchmute"  # accepted, without an answer until the client goes
     NO_FILE = "batchnofile"  # it completes, and never names its files of results
     QUOTA = "batchquota"  # the first one fails: too many tokens wait already
 
 
 @dataclass(frozen=True, slots=True)
 class Behaviour:
-    """A model name, understood."""
+    """The parsed options of a model name."""
 
     style: Style = Style.PLAIN
     fault: Fault | None = None
@@ -59,11 +59,11 @@ class Behaviour:
     chunk_ms: int = 0  # between the chunks of a stream
     tokens: int | None = None  # exact length of the answer
     retry_after: int | None = None  # seconds, on 429, 503 and 529
-    tool_calls: int = 0  # how many of the offered tools to call
+    tool_calls: int = 0  # number of offered tools to call
     flaky_percent: int = 0
     fail_first: int = 0  # calls with the same body that fail before one works
     reasoning: bool = False
-    image: bool = False  # images are drawn where they are asked for
+    image: bool = False  # answer with images where requested
     usage: bool = True
     batch_ms: int = 0  # until a batch ends
     batch_fail_percent: int = 0  # of its lines
@@ -116,7 +116,7 @@ LISTED: Final = (
 
 @lru_cache(maxsize=4096)
 def parse(model: str) -> Behaviour:
-    """Return what `model` asks for. Raises UnknownModelError."""
+    """Return the behaviour that a model name requests. Raises UnknownModelError."""
     name, *options = model.split("-")
     if name != "sim":
         raise UnknownModelError(f"The model `{model}` does not exist: only `sim-…` is served here")

@@ -1,4 +1,4 @@
-"""Counters of calls: the proof that a prompt was sent exactly n times."""
+"""Counters of calls, which prove that a prompt was sent exactly n times."""
 
 import time
 from collections import Counter, deque
@@ -9,14 +9,14 @@ REMEMBERED_SECONDS: Final = 3600
 
 
 class Counters:
-    """Counts the calls of one simulator process."""
+    """Counter of the calls of one simulator process."""
 
     def __init__(self, remembered_bytes: int = REMEMBERED_BYTES) -> None:
         self._limit = remembered_bytes
         self.reset()
 
     def reset(self) -> None:
-        """Forget everything but the calls that are still in flight."""
+        """Clear all counts except the calls in flight."""
         self.total = 0
         self.in_flight = getattr(self, "in_flight", 0)
         self.peak_in_flight = self.in_flight
@@ -25,10 +25,10 @@ class Counters:
         self._seconds: deque[list[int]] = deque(maxlen=REMEMBERED_SECONDS)
         self._bodies: dict[bytes, int] = {}
         self._held = 0
-        self.forgotten = 0  # calls whose bodies had to make room for newer ones
+        self.forgotten = 0  # calls whose bodies were dropped for newer ones
 
     def enter(self, model: str, body: bytes) -> int:
-        """Count a call in; return how often this body has been seen, this time included."""
+        """Count a call. Return the number of calls with this body so far."""
         self.total += 1
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)

@@ -1,4 +1,4 @@
-"""Calls refused and answers broken on purpose."""
+"""Refusals of calls and broken answers."""
 
 import re
 from collections.abc import Awaitable, Callable
@@ -30,9 +30,9 @@ WAITABLE: Final = frozenset({429, 503, 529})
 
 
 def refusal_due(behaviour: Behaviour, body: bytes, number: int) -> ErrorReply | None:
-    """Return how the `number`-th call (from 1) with this body is refused, if it is.
+    """Return the refusal of the `number`-th call (from 1) with this body, if it is refused.
 
-    The same body and number always have the same fate, so that a run can be repeated.
+    The same body and number always have the same result, so that a run can be repeated.
     """
     refusal = REFUSALS.get(behaviour.fault) if behaviour.fault else None
     if number <= behaviour.fail_first:
@@ -45,7 +45,7 @@ def refusal_due(behaviour: Behaviour, body: bytes, number: int) -> ErrorReply | 
 
 
 def key_refusal(head: Head) -> ErrorReply | None:
-    """Return how a call with this key is refused: `…refused401…` with a 401 that echoes it."""
+    """Return the refusal of a call by its key: `…refused401…` gives a 401 that echoes it."""
     given = head.header(b"authorization") or head.header(b"x-api-key")
     match = REFUSED_KEY.search(given)
     if match is None:
@@ -99,7 +99,7 @@ async def half(exchange: Exchange, wire: Wire, request: Request, reply: Reply) -
 
 
 async def huge(exchange: Exchange, wire: Wire, request: Request, reply: Reply) -> None:
-    """Send 100 MB that begin like an answer: one endless string, in a stream one endless line."""
+    """Send 100 MB that begin as an answer: one long string, or one long line of a stream."""
     await exchange.begin(content=wire.content(request))
     await exchange.write(_before_text(_whole(wire, request, reply), reply))
     for _ in range(HUGE_BYTES // len(HUGE_PIECE)):

@@ -1,4 +1,4 @@
-"""Read a call of `generateContent`."""
+"""Reading of a call of `generateContent`."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
@@ -11,7 +11,7 @@ from workers.simulator.wire import Attachment, Json, Request, Tool, invalid
 
 
 def field(owner: Json, name: str) -> Any:
-    """Return a field by its camelCase name, whichever way it is spelt."""
+    """Return a field by its camelCase name, in camelCase or snake_case."""
     return owner[name] if name in owner else owner.get(snake(name))
 
 
@@ -50,11 +50,11 @@ def attachments_of(parts: Iterable[Json]) -> tuple[Attachment, ...]:
 
 def results_of(parts: Iterable[Json]) -> tuple[str, ...]:
     answers = [field(part, "functionResponse") for part in parts]
-    return tuple(_told(answer["response"]) for answer in answers if answer)
+    return tuple(_response_text(answer["response"]) for answer in answers if answer)
 
 
 def weight(part: Json) -> int:
-    """Return the tokens of a part; earlier thoughts are not counted."""
+    """Return the tokens of a part. Earlier thoughts are not counted."""
     if part.get("thought"):
         return 0
     if "text" in part:
@@ -73,8 +73,8 @@ def _attachment(part: Json) -> Attachment | None:
     return None
 
 
-def _told(response: Json) -> str:
-    """Return what a function answered: its one output as it is, more as JSON."""
+def _response_text(response: Json) -> str:
+    """Return the text of a function response: its only output, or all of it as JSON."""
     values: list[Any] = list(response.values())
     if len(values) == 1 and next(iter(response)) in OUTPUTS and isinstance(values[0], str):
         return values[0]
@@ -101,10 +101,10 @@ UNSIGNED: Final = ("skip_thought_signature_validator", "context_engineering_is_t
 
 
 def understand(model: str, call: Json, *, stream: bool) -> Request:
-    """Raises RefusedError, and what a wrong shape raises."""
+    """Read a call. Raises RefusedError, or any error of a wrong shape."""
     contents = _contents(call)
     config = field(call, "generationConfig") or {}
-    last = _last_said(contents)
+    last = _last_user_parts(contents)
     thinking = field(config, "thinkingConfig") or {}
     modalities = field(config, "responseModalities") or ()
     shown = bool(field(thinking, "includeThoughts"))
@@ -152,7 +152,7 @@ def _limit(config: Json) -> int | None:
     return None if limit is None else int(limit)
 
 
-def _last_said(contents: list[Json]) -> list[Json]:
+def _last_user_parts(contents: list[Json]) -> list[Json]:
     """Return the parts of the last user content that has more than function responses."""
     for content in reversed(contents):
         parts = [each for each in content["parts"] if not field(each, "functionResponse")]
@@ -168,17 +168,17 @@ def _whole_prompt(call: Json, contents: list[Json]) -> Iterator[Json]:
 
 
 def _tools(call: Json) -> tuple[str | None, tuple[Tool, ...]]:
-    """Return which function has to be called, and those that may be."""
+    """Return the function that must be called, and those that may be called."""
     config = field(field(call, "toolConfig") or {}, "functionCallingConfig") or {}
     mode = str(config.get("mode") or "AUTO").upper()
     if mode == "NONE":
         return None, ()
     allowed = field(config, "allowedFunctionNames") if mode in ("ANY", "VALIDATED") else None
-    tools = [tool for tool in _declared(call) if not allowed or tool.name in allowed]
+    tools = [tool for tool in _read_declarations(call) if not allowed or tool.name in allowed]
     return ("" if mode == "ANY" else None), tuple(tools)
 
 
-def _declared(call: Json) -> Iterator[Tool]:
+def _read_declarations(call: Json) -> Iterator[Tool]:
     offered = call.get("tools") or ()
     for group in (offered,) if isinstance(offered, Mapping) else offered:
         for each in field(group, "functionDeclarations") or ():

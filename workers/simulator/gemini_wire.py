@@ -37,7 +37,7 @@ STATUSES: Final[dict[RefusalKind, tuple[int, str]]] = {
     "unknown_model": (404, "NOT_FOUND"),
 }
 VERTEX_UNAUTHORIZED: Final = (401, "UNAUTHENTICATED")
-WORDS: Final[dict[RefusalKind, str]] = {  # where Google has words of its own
+WORDS: Final[dict[RefusalKind, str]] = {  # where Google has its own words
     "rate_limited": "You exceeded your current quota, please check your plan and billing details.",
     "server_error": "An internal error has occurred: the simulator had an error.",
     "overloaded": "The model is overloaded. Please try again later.",
@@ -49,7 +49,7 @@ WORDS: Final[dict[RefusalKind, str]] = {  # where Google has words of its own
 
 
 def status(refusal: ErrorReply, *, vertex: bool) -> tuple[int, str]:
-    """Return the number and the name; a wrong key is 400 at AI Studio and 401 at Vertex AI."""
+    """Return the status and its name. A wrong key is 400 at AI Studio and 401 at Vertex AI."""
     if vertex and refusal.kind == "unauthorized":
         return VERTEX_UNAUTHORIZED
     return STATUSES[refusal.kind]
@@ -86,25 +86,25 @@ Object = dict[str, Any]
 def whole(request: Request, reply: Reply, *, vertex: bool) -> Object:
     parts = _thoughts(request, reply, pieced=False)
     if reply.text is not None:
-        parts.append({"text": reply.text} | _signed(reply))
-    parts += _made(reply)
+        parts.append({"text": reply.text} | _sign(reply))
+    parts += _build_parts(reply)
     chunk = _chunk(parts) | {"modelVersion": request.model, "responseId": uuid4().hex}
     chunk["candidates"][0]["finishReason"] = _finish_reason(reply)
-    return chunk | _usage(request, reply, _said(reply), vertex=vertex)
+    return chunk | _usage(request, reply, _output_tokens(reply), vertex=vertex)
 
 
 def chunks(request: Request, reply: Reply, *, vertex: bool) -> Iterator[Object]:
-    """Return a part a chunk, each with the usage so far, and one that only says the end."""
+    """Return a chunk for each part, with the usage so far, and a last one with the end."""
     head: Object = {"modelVersion": request.model, "responseId": uuid4().hex}
     for part in _thoughts(request, reply, pieced=True):
         yield _chunk([part]) | _usage(request, reply, 0, vertex=vertex) | head
-    said = 0
-    for part in [*({"text": piece} for piece in pieces(reply.text or "")), *_made(reply)]:
-        said += count_tokens(part["text"]) if "text" in part else 0
-        yield _chunk([part]) | _usage(request, reply, said, vertex=vertex) | head
-    end = _chunk([{"text": ""} | _signed(reply)] if reply.text is not None else [])
+    sent = 0
+    for part in [*({"text": piece} for piece in pieces(reply.text or "")), *_build_parts(reply)]:
+        sent += count_tokens(part["text"]) if "text" in part else 0
+        yield _chunk([part]) | _usage(request, reply, sent, vertex=vertex) | head
+    end = _chunk([{"text": ""} | _sign(reply)] if reply.text is not None else [])
     end["candidates"][0]["finishReason"] = _finish_reason(reply)
-    yield end | _usage(request, reply, _said(reply), vertex=vertex) | head
+    yield end | _usage(request, reply, _output_tokens(reply), vertex=vertex) | head
 
 
 def _chunk(parts: list[Object]) -> Object:
@@ -113,18 +113,18 @@ def _chunk(parts: list[Object]) -> Object:
 
 
 def _thoughts(request: Request, reply: Reply, *, pieced: bool) -> list[Object]:
-    """Return the reasoning where it is to be shown; thought of it was all the same."""
+    """Return the parts of the reasoning, where it is shown."""
     if not reply.reasoning or not request.detail:
         return []
     told = pieces(reply.reasoning) if pieced else [reply.reasoning]
     return [{"text": each, "thought": True} for each in told]
 
 
-def _made(reply: Reply) -> list[Object]:
-    """Return function calls and images; only the first of parallel calls is signed."""
+def _build_parts(reply: Reply) -> list[Object]:
+    """Return function calls and images. Only the first of parallel calls is signed."""
     calls = [_function_call(call) for call in reply.calls]
     if calls:
-        calls[0] |= _signed(reply)
+        calls[0] |= _sign(reply)
     drawn = [{"mimeType": "image/png", "data": b64encode(each).decode()} for each in reply.images]
     return [*calls, *({"inlineData": data} for data in drawn)]
 
@@ -133,7 +133,7 @@ def _function_call(call: ToolCall) -> Object:
     return {"functionCall": {"name": call.name, "args": orjson.loads(call.arguments)}}
 
 
-def _signed(reply: Reply) -> Object:
+def _sign(reply: Reply) -> Object:
     return {"thoughtSignature": sign(reply.reasoning)} if reply.reasoning else {}
 
 
@@ -141,18 +141,18 @@ def _finish_reason(reply: Reply) -> str:
     return "MAX_TOKENS" if reply.truncated else "STOP"
 
 
-def _said(reply: Reply) -> int:
+def _output_tokens(reply: Reply) -> int:
     return reply.tokens - reply.reasoning_tokens
 
 
-def _usage(request: Request, reply: Reply, said: int, *, vertex: bool) -> Object:
-    """Return the usage when `said` tokens are out; thoughts are not among them."""
+def _usage(request: Request, reply: Reply, sent: int, *, vertex: bool) -> Object:
+    """Return the usage after `sent` output tokens, which do not include thoughts."""
     if not reply.usage:
         return {}
     usage: Object = {
         "promptTokenCount": request.tokens,
-        "candidatesTokenCount": said,
-        "totalTokenCount": request.tokens + said + reply.reasoning_tokens,
+        "candidatesTokenCount": sent,
+        "totalTokenCount": request.tokens + sent + reply.reasoning_tokens,
         "promptTokensDetails": [{"modality": "TEXT", "tokenCount": request.tokens}],
     }
     if reply.reasoning_tokens:
@@ -190,7 +190,7 @@ class Gemini(Wire):
         return status(refusal, vertex=self.vertex)[0]
 
     def headers(self, refusal: ErrorReply) -> tuple[Header, ...]:
-        """Return nothing: Google says in the body when to come back."""
+        """Return no headers, because Google states the time to wait in the body."""
         del refusal
         return ()
 
@@ -208,7 +208,7 @@ class Gemini(Wire):
 
 
 class GeminiEvents(Gemini):
-    """A stream of events, with the line ends Google has. Errors have its media type too."""
+    """A stream of events, with Google's line ends. Errors have its media type too."""
 
     stream = True
     refusal_content = EVENTS

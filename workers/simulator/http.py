@@ -29,7 +29,7 @@ class Connection(Protocol):
 
 
 class Exchange:
-    """An ASGI call, with the verbs the simulator needs."""
+    """An ASGI call, with the actions of the simulator."""
 
     __slots__ = ("_receive", "_send", "method", "path", "scope")
 
@@ -75,7 +75,7 @@ class Exchange:
         await self._send({"type": "http.response.body", "body": data, "more_body": False})
 
     async def pause(self, milliseconds: int) -> None:
-        """Wait. Raises ClientGoneError as soon as the client goes."""
+        """Wait. Raises ClientGoneError when the client goes away."""
         if milliseconds:
             try:
                 async with asyncio.timeout(milliseconds / 1000):
@@ -130,7 +130,7 @@ class BreakableProtocol(HttpToolsProtocol):
         self.transport.close()
 
     def reset(self) -> None:
-        """Reset the connection; what was not sent yet is lost."""
+        """Reset the connection. Unsent data is lost."""
         connection: socket.socket = self.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         self.transport.abort()
@@ -144,7 +144,7 @@ class Upload:
 
 
 def json_object(body: bytes) -> Json:
-    """Return what a JSON body says. Raises RefusedError."""
+    """Parse a JSON body as an object. Raises RefusedError."""
     try:
         call = orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -1,4 +1,4 @@
-"""Small PNG files and short sounds, generated here."""
+"""Generated small PNG files and short sounds."""
 
 import struct
 import wave
@@ -13,11 +13,11 @@ from zlib import compress, crc32
 SIDE: Final = 16  # pixels
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 DEPTH, TRUECOLOUR = 8, 2
-TOKENS: Final = 258  # what Gemini takes for a small image
+TOKENS: Final = 258  # Gemini's tokens of a small image
 
 
 def colour_of(text: str) -> str:
-    """Return six hexadecimal digits; another text, most likely another colour."""
+    """Return the colour of a text as six hexadecimal digits."""
     return blake2b(text.encode(), digest_size=3).hexdigest()
 
 
@@ -60,7 +60,7 @@ def wav(text: str) -> bytes:
 
 
 def seconds(data: bytes) -> float:
-    """Return how long a sound lasts; a guess where it is not a WAV file."""
+    """Return the duration of a sound. It is a guess where it is not a WAV file."""
     try:
         with wave.open(BytesIO(data), "rb") as reader:
             return reader.getnframes() / reader.getframerate()

@@ -12,14 +12,14 @@ from workers.simulator.openai_wire import Operation
 from workers.simulator.replies import count_tokens
 from workers.simulator.wire import JSON, Head, Json, Reply, Request, invalid
 
-PLACE: Final = "/_images/"  # where the files are served
+IMAGE_PATH: Final = "/_images/"  # the path of the files
 SUFFIX: Final = ".png"
 MOST: Final = 10
 FORMS: Final = ("b64_json", "url")
 
 
 class Images(Operation):
-    """Squares of a few pixels, whatever size is asked for; each in another colour."""
+    """Images: small squares of different colours, for every requested size."""
 
     def understand(self, call: Json, head: Head) -> Request:
         prompt, number = required_text(call, "prompt"), call.get("n") or 1
@@ -28,16 +28,16 @@ class Images(Operation):
         form = call.get("response_format") or FORMS[0]
         if form not in FORMS:
             raise invalid("Invalid value for 'response_format'")
-        place = f"http://{head.header(b'host')}{PLACE}" if form == "url" else None
+        url = f"http://{head.header(b'host')}{IMAGE_PATH}" if form == "url" else None
         tokens = count_tokens(prompt)
-        return Request(call["model"], text=prompt, tokens=tokens, detail=(number, place))
+        return Request(call["model"], text=prompt, tokens=tokens, detail=(number, url))
 
     def answer(self, request: Request, reply: Reply) -> bytes:
-        number, place = request.detail
+        number, url = request.detail
         colours = [colour_of(f"{request.text}\0{index}") for index in range(number)]
         whole: dict[str, Any] = {
             "created": int(time.time()),
-            "data": [_image(colour, place) for colour in colours],
+            "data": [_image(colour, url) for colour in colours],
             "output_format": "png",
             "size": f"{SIDE}x{SIDE}",
         }
@@ -46,19 +46,19 @@ class Images(Operation):
         return orjson.dumps(whole)
 
 
-def stored(path: str) -> bytes | None:
+def find_image(path: str) -> bytes | None:
     """Return the file at a path, if there is one."""
-    if not (path.startswith(PLACE) and path.endswith(SUFFIX)):
+    if not (path.startswith(IMAGE_PATH) and path.endswith(SUFFIX)):
         return None
     try:
-        return square(path.removeprefix(PLACE).removesuffix(SUFFIX))
+        return square(path.removeprefix(IMAGE_PATH).removesuffix(SUFFIX))
     except ValueError:
         return None
 
 
-def _image(colour: str, place: str | None) -> dict[str, str]:
-    if place:
-        return {"url": place + colour + SUFFIX}
+def _image(colour: str, url: str | None) -> dict[str, str]:
+    if url:
+        return {"url": url + colour + SUFFIX}
     return {"b64_json": b64encode(square(colour)).decode()}
 
 
@@ -77,7 +77,7 @@ LONGEST: Final = 4096  # characters
 
 
 class Speech(Operation):
-    """A tone as long as the text: bare samples where `pcm` is asked for, else a WAV file."""
+    """Speech: a tone as long as the text, as bare samples for `pcm`, otherwise as a WAV file."""
 
     def understand(self, call: Json, head: Head) -> Request:
         del head
@@ -103,17 +103,17 @@ FORMATS: Final = ("json", "text", "verbose_json")
 
 
 class Transcriptions(Operation):
-    """Nothing is heard: the transcript tells the name and the size of the file."""
+    """Transcriptions: the text is the name and the size of the file."""
 
     def read(self, head: Head, body: bytes) -> Request:
         fields, files = form(head.header(b"content-type"), body)
         if "model" not in fields or "file" not in files:
             raise invalid("A model and a file are required")
-        form_asked = fields.get("response_format", "json")
-        if form_asked not in FORMATS:
+        requested_form = fields.get("response_format", "json")
+        if requested_form not in FORMATS:
             raise invalid("Invalid value for 'response_format'")
         language = fields.get("language", "en")
-        return Request(fields["model"], detail=(files["file"], form_asked, language))
+        return Request(fields["model"], detail=(files["file"], requested_form, language))
 
     def understand(self, call: Json, head: Head) -> Request:
         raise NotImplementedError  # a form is read, not JSON
@@ -122,13 +122,13 @@ class Transcriptions(Operation):
         return TEXT if request.detail[1] == "text" else JSON
 
     def answer(self, request: Request, reply: Reply) -> bytes:
-        file, asked, language = request.detail
+        file, requested, language = request.detail
         text = transcript(file)
-        if asked == "text":
+        if requested == "text":
             return f"{text}\n".encode()
         length = round(seconds(file.data), 3)
         whole: dict[str, Any] = {"text": text}
-        if asked == "verbose_json":
+        if requested == "verbose_json":
             whole |= _verbose(text, length, language)
         if reply.usage:
             whole["usage"] = {"type": "duration", "seconds": length}

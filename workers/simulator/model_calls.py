@@ -1,4 +1,4 @@
-"""One call to a model, from its path and body to the last byte, whatever the wire."""
+"""One call to a model, from its path and body to the last byte, for all wires."""
 
 import re
 from typing import Final
@@ -16,11 +16,11 @@ from workers.simulator.replies import compose
 from workers.simulator.text_operations import CohereRerank, Completions, Embeddings, Rerank
 from workers.simulator.wire import ErrorReply, RefusedError, Reply, Request, Wire
 
-UNREADABLE = "(unreadable)"  # the model a call is counted under when its body says none
+UNREADABLE = "(unreadable)"  # the counted model of a call whose body names none
 
 
 async def generate(exchange: Exchange, wire: Wire, counters: Counters) -> None:
-    """Answer, or break, one call; a client that goes away ends it."""
+    """Answer or break one call. It ends when the client goes away."""
     body = await exchange.body()
     try:
         request = wire.read(exchange, body)
@@ -31,7 +31,7 @@ async def generate(exchange: Exchange, wire: Wire, counters: Counters) -> None:
         return
     number = counters.enter(request.model, body)
     try:
-        behaviour = understood(request.model)
+        behaviour = parse_behaviour(request.model)
         await exchange.pause(behaviour.latency_ms)
         if refusal := key_refusal(exchange) or refusal_due(behaviour, body, number):
             await refuse(exchange, wire, refusal)
@@ -45,7 +45,7 @@ async def generate(exchange: Exchange, wire: Wire, counters: Counters) -> None:
         counters.leave()
 
 
-def understood(model: str) -> Behaviour:
+def parse_behaviour(model: str) -> Behaviour:
     try:
         return parse(model)
     except UnknownModelError as error:
@@ -108,7 +108,7 @@ GEMINI: Final = re.compile(
 
 
 def wire_at(exchange: Exchange) -> Wire | None:
-    """Return what answers a POST to a path, if anything does."""
+    """Return the wire at the path of a POST, if there is one."""
     if wire := WIRES.get(exchange.path):
         return wire
     if azure := AZURE.fullmatch(exchange.path):

@@ -9,7 +9,7 @@ from uuid import uuid4
 import orjson
 
 from workers.simulator.behaviour import LISTED
-from workers.simulator.replies import inline, linked, pieces
+from workers.simulator.replies import inline, pieces, read_link
 from workers.simulator.wire import (
     Attachment,
     ErrorReply,
@@ -34,7 +34,7 @@ ERRORS: Final[dict[RefusalKind, tuple[str, str | None, str | None]]] = {
 
 
 class OpenAIWire(Wire):
-    """A wire that says errors as OpenAI does."""
+    """A wire with OpenAI's errors."""
 
     def refuse(self, refusal: ErrorReply) -> bytes:
         return orjson.dumps(envelope(refusal))
@@ -60,7 +60,7 @@ def text_of(content: Any) -> str:
 
 
 def attachments_of(content: Any) -> tuple[Attachment, ...]:
-    """Return what is not text. Raises ValueError where it is of no kind there is."""
+    """Return the attachments of a content. Raises ValueError for an unknown kind."""
     if not isinstance(content, list):
         return ()
     return tuple(_attachment(part) for part in content if part["type"] not in ("text", "refusal"))
@@ -69,19 +69,19 @@ def attachments_of(content: Any) -> tuple[Attachment, ...]:
 def _attachment(part: Json) -> Attachment:
     match part["type"]:
         case "image_url":
-            return linked(part["image_url"]["url"], "image")
+            return read_link(part["image_url"]["url"], "image")
         case "video_url":
-            return linked(part["video_url"]["url"], "video")
+            return read_link(part["video_url"]["url"], "video")
         case "input_audio":
             sound = part["input_audio"]
             if isinstance(sound, str):  # Mistral's; a data URI or bare base64
-                return linked(sound, "sound") if ":" in sound[:8] else inline("audio", sound)
+                return read_link(sound, "sound") if ":" in sound[:8] else inline("audio", sound)
             return inline(f"audio/{sound['format']}", sound["data"])
         case "file":
             file = part["file"]
-            return linked(file.get("file_data") or file["file_id"], "document")
+            return read_link(file.get("file_data") or file["file_id"], "document")
         case "document_url":
-            return linked(part["document_url"], "document")
+            return read_link(part["document_url"], "document")
     raise ValueError(part["type"])
 
 
@@ -146,7 +146,7 @@ def _deltas(reply: Reply) -> Iterator[Object]:
 
 
 def _images(reply: Reply) -> list[Object]:
-    """Return images as OpenRouter sends them, for OpenAI's chat has none."""
+    """Return images in OpenRouter's shape, because OpenAI's chat has none."""
     addresses = [f"data:image/png;base64,{b64encode(image).decode()}" for image in reply.images]
     return [
         {"type": "image_url", "index": index, "image_url": {"url": address}}

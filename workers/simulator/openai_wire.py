@@ -31,18 +31,18 @@ class Operation(OpenAIWire):
 
     @abstractmethod
     def understand(self, call: Json, head: Head) -> Request:
-        """Return the request. May raise RefusedError, and what a wrong shape raises."""
+        """Return the request. Raises RefusedError, or any error of a wrong shape."""
 
     def events(self, request: Request, reply: Reply) -> Iterable[bytes]:
         yield self.answer(request, reply)
 
 
-ATTACHMENT_TOKENS: Final = 85  # what OpenAI takes for an image of low detail
+ATTACHMENT_TOKENS: Final = 85  # OpenAI's tokens of an image of low detail
 DONE: Final = b"data: [DONE]\n\n"
 
 
 class OpenAIChat(OpenAIWire):
-    """POST /v1/chat/completions. Reasoning is sent as DeepSeek does: `reasoning_content`."""
+    """POST /v1/chat/completions. The field of reasoning is DeepSeek's `reasoning_content`."""
 
     def read(self, head: Head, body: bytes) -> Request:
         del head
@@ -73,17 +73,17 @@ def _messages(call: Json) -> list[Json]:
 
 def _request(call: Json, messages: list[Json]) -> Request:
     roles = [message["role"] for message in messages]
-    asked = "user" in roles
-    last = len(roles) - 1 - roles[::-1].index("user") if asked else 0
+    requested = "user" in roles
+    last = len(roles) - 1 - roles[::-1].index("user") if requested else 0
     texts = [text_of(message.get("content")) for message in messages]
     carried = [attachments_of(message.get("content")) for message in messages]
     return Request(
         model=call["model"],
         stream=bool(call.get("stream")),
         stream_usage=bool((call.get("stream_options") or {}).get("include_usage")),
-        text=texts[last] if asked else "",
+        text=texts[last] if requested else "",
         tokens=sum(map(count_tokens, texts)) + ATTACHMENT_TOKENS * sum(map(len, carried)),
-        attachments=carried[last] if asked else (),
+        attachments=carried[last] if requested else (),
         tools=_tools(call),
         forced_tool=_forced_tool(call.get("tool_choice")),
         tool_results=_tool_results(messages),
@@ -124,7 +124,7 @@ def _tool_results(messages: list[Json]) -> tuple[str, ...]:
     return tuple(results)
 
 
-def _format(asked: Any) -> Any:
-    if not asked or asked["type"] == "text":
+def _format(requested: Any) -> Any:
+    if not requested or requested["type"] == "text":
         return "text"
-    return asked["json_schema"]["schema"] if asked["type"] == "json_schema" else "json"
+    return requested["json_schema"]["schema"] if requested["type"] == "json_schema" else "json"

@@ -1,4 +1,4 @@
-"""Compose the simulator's replies. A token is taken to be four characters, rounded up."""
+"""Composition of the simulator's replies. A token is four characters, rounded up."""
 
 from base64 import b64decode, b64encode
 from binascii import Error
@@ -24,7 +24,7 @@ def sign(text: str) -> str:
 
 
 def genuine(signature: str) -> bool:
-    """Tell whether a simulator signed this, whatever the text was."""
+    """Return whether a simulator made this signature, for any text."""
     try:
         data = b64decode(signature, validate=True)
     except (Error, ValueError):
@@ -45,13 +45,13 @@ def kind_of(media_type: str) -> AttachmentKind:
 
 
 def inline(media_type: str, data: str) -> Attachment:
-    """Return what was sent whole, as base64 (of either alphabet)."""
+    """Return an attachment that was sent as base64 (either alphabet)."""
     size = len(data) * 3 // 4 - data[-2:].count("=")
     return Attachment(kind_of(media_type), media_type, size)
 
 
-def linked(address: str, kind: AttachmentKind) -> Attachment:
-    """Return what is at an address; a data URI carries it and says its own kind."""
+def read_link(address: str, kind: AttachmentKind) -> Attachment:
+    """Return the attachment of a URL. A data URI has its data and its type."""
     if not address.startswith("data:"):
         return Attachment(kind, address)
     head, _, data = address.partition(",")
@@ -59,14 +59,14 @@ def linked(address: str, kind: AttachmentKind) -> Attachment:
     return inline(media_type, data)
 
 
-def described(attachments: Iterable[Attachment]) -> str:
+def describe(attachments: Iterable[Attachment]) -> str:
     """Return `2 images (image/png, 68 bytes; https://…) and 1 document (…)`."""
     groups: dict[AttachmentKind, list[str]] = {}
     for each in attachments:
         size = "" if each.size is None else f", {each.size} bytes"
         groups.setdefault(each.kind, []).append(each.what + size)
-    told = [_group(kind, groups[kind]) for kind in ORDER if kind in groups]
-    return " and ".join([", ".join(told[:-1]), told[-1]] if told[1:] else told)
+    answers = [_group(kind, groups[kind]) for kind in ORDER if kind in groups]
+    return " and ".join([", ".join(answers[:-1]), answers[-1]] if answers[1:] else answers)
 
 
 def _group(kind: AttachmentKind, members: list[str]) -> str:
@@ -103,8 +103,8 @@ def compose(request: Request, behaviour: Behaviour) -> Reply:
         return Reply(None, reasoning, calls, False, spent + thought, thought, behaviour.usage)
     if behaviour.style is Style.NULL:
         return Reply(None, reasoning, (), False, thought, thought, behaviour.usage)
-    text = _sized(_text(request, behaviour), behaviour.tokens)
-    kept = _limited(text, request.max_tokens)
+    text = _fit_length(_text(request, behaviour), behaviour.tokens)
+    kept = _apply_limit(text, request.max_tokens)
     images = (square(colour_of(request.text)),) if behaviour.image and request.images else ()
     spent = count_tokens(kept) + thought + TOKENS * len(images)
     cut = len(kept) < len(text)
@@ -112,7 +112,7 @@ def compose(request: Request, behaviour: Behaviour) -> Reply:
 
 
 def pieces(text: str) -> list[str]:
-    """Cut a text into its tokens, as a stream carries them."""
+    """Split a text into tokens, as a stream does."""
     return [
         text[start : start + CHARACTERS_PER_TOKEN]
         for start in range(0, len(text), CHARACTERS_PER_TOKEN)
@@ -143,7 +143,7 @@ def _plain(request: Request) -> str:
     opening = " ".join(words[:FIRST_WORDS]).rstrip(".,;:!?") + ("…" * (len(words) > FIRST_WORDS))
     seen = ""
     if request.attachments:
-        seen = f" I also received {described(request.attachments)}."
+        seen = f" I also received {describe(request.attachments)}."
     return (
         f"You wrote “{opening}”.{seen} This is a simulated answer: no real model was called, "
         "but everything on the way here and back was real."
@@ -170,7 +170,7 @@ def _call(tool: Tool, request: Request) -> ToolCall:
     return ToolCall(f"call_sim{next(_serial):08d}", tool.name, arguments)
 
 
-def _sized(text: str, tokens: int | None) -> str:
+def _fit_length(text: str, tokens: int | None) -> str:
     if tokens is None:
         return text
     length = tokens * CHARACTERS_PER_TOKEN
@@ -178,5 +178,5 @@ def _sized(text: str, tokens: int | None) -> str:
     return (padded * (length // len(padded) + 1))[:length]
 
 
-def _limited(text: str, tokens: int | None) -> str:
+def _apply_limit(text: str, tokens: int | None) -> str:
     return text if tokens is None else text[: max(tokens, 0) * CHARACTERS_PER_TOKEN]

@@ -1,4 +1,4 @@
-"""A plausible value for a JSON schema: tool arguments and structured answers."""
+"""Plausible values for a JSON schema, for tool arguments and structured answers."""
 
 from collections.abc import Callable, Mapping
 from math import ceil, inf
@@ -8,8 +8,8 @@ from workers.simulator.wire import invalid
 
 Schema = Mapping[str, Any]
 
-DEEPEST: Final = 8  # a schema may refer to itself; below this only what it requires is made
-LONGEST: Final = 50  # items of an array, whatever it asks for
+DEEPEST: Final = 8  # a schema may refer to itself; deeper values have only required fields
+LONGEST: Final = 50  # items of an array, at most
 PLACES: Final = frozenset({"city", "location", "place", "country", "town", "destination"})
 SAYINGS: Final = {
     "name": "Ada",
@@ -34,7 +34,7 @@ FORMATS: Final = {
 
 
 def specimen(schema: Schema, prompt: str) -> Any:
-    """Return a value fitting `schema`, flavoured with the prompt; patterns are not looked at.
+    """Return a value that fits `schema`, with words of the prompt. Patterns are ignored.
 
     Raises RefusedError where the schema is none.
     """
@@ -50,7 +50,7 @@ class _Source:
         self.prompt = prompt
 
     def resolve(self, reference: str) -> Schema:
-        """Follow a reference inside the document; whatever else fits anything."""
+        """Resolve a reference inside the document. Another reference fits anything."""
         node: Any = self.root
         for part in reference.removeprefix("#").strip("/").split("/"):
             if part:
@@ -78,7 +78,7 @@ def _value(schema: Any, name: str, source: _Source, depth: int) -> Any:
     if branches := schema.get("anyOf") or schema.get("oneOf"):
         return _value(_branch(branches, depth), name, source, depth + 1)
     if parts := schema.get("allOf"):
-        return _value(_merged(schema, parts, source), name, source, depth + 1)
+        return _value(_merge(schema, parts, source), name, source, depth + 1)
     return MAKERS[_type(schema)](schema, name, source, depth)
 
 
@@ -90,13 +90,13 @@ def _type(schema: Schema) -> str:
 
 
 def _branch(branches: list[Any], depth: int) -> Any:
-    """Return the first branch that is not null; deep down null, which ends a recursion."""
+    """Return the first branch that is not null, or null in great depth to end a recursion."""
     nulls = [branch for branch in branches if branch.get("type") == "null"]
     values = [branch for branch in branches if branch.get("type") != "null"]
     return (nulls + values if depth > DEEPEST else values + nulls)[0]
 
 
-def _merged(schema: Schema, parts: list[Any], source: _Source) -> Schema:
+def _merge(schema: Schema, parts: list[Any], source: _Source) -> Schema:
     merged: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
     for part in parts:
         whole = source.resolve(part["$ref"]) if "$ref" in part else part

@@ -18,11 +18,11 @@ from workers.simulator.openai_wire import DONE, Operation
 from workers.simulator.replies import count_tokens, pieces
 from workers.simulator.wire import ErrorReply, Head, Json, Reply, Request, invalid
 
-DEFAULT_LIMIT = 16  # tokens, as OpenAI has it
+DEFAULT_LIMIT = 16  # tokens, OpenAI's default
 
 
 class Completions(OpenAIWire):
-    """One prompt a call: a text, or tokens, of which nothing can be said but their number."""
+    """Text completions with one prompt for each call: a text, or a list of tokens."""
 
     def read(self, head: Head, body: bytes) -> Request:
         del head
@@ -48,14 +48,18 @@ class Completions(OpenAIWire):
         yield DONE
 
 
-def _prompt(asked: Any) -> tuple[str, int]:
+def _prompt(requested: Any) -> tuple[str, int]:
     """Return the text of a prompt and its tokens."""
-    if isinstance(asked, list) and len(asked) == 1 and not isinstance(asked[0], int):
-        asked = asked[0]
-    if isinstance(asked, str):
-        return asked, count_tokens(asked)
-    if asked and isinstance(asked, list) and all(isinstance(token, int) for token in asked):
-        return f"{len(asked)} tokens", len(asked)
+    if isinstance(requested, list) and len(requested) == 1 and not isinstance(requested[0], int):
+        requested = requested[0]
+    if isinstance(requested, str):
+        return requested, count_tokens(requested)
+    if (
+        requested
+        and isinstance(requested, list)
+        and all(isinstance(token, int) for token in requested)
+    ):
+        return f"{len(requested)} tokens", len(requested)
     raise invalid("Invalid value for 'prompt': one text or one list of tokens can be completed")
 
 
@@ -89,7 +93,7 @@ Input = str | list[int]
 
 
 class Embeddings(Operation):
-    """Vectors of unit length; the same input has the same vector, always."""
+    """Embeddings: vectors of unit length, always the same for the same input."""
 
     def understand(self, call: Json, head: Head) -> Request:
         del head
@@ -107,7 +111,7 @@ class Embeddings(Operation):
     def answer(self, request: Request, reply: Reply) -> bytes:
         inputs, dimensions, encoding = request.detail
         data = [
-            {"object": "embedding", "index": index, "embedding": _encoded(each, encoding)}
+            {"object": "embedding", "index": index, "embedding": _encode(each, encoding)}
             for index, each in enumerate(vector(_key(each), dimensions) for each in inputs)
         ]
         whole: dict[str, Any] = {"object": "list", "data": data, "model": request.model}
@@ -123,13 +127,13 @@ def vector(key: bytes, dimensions: int) -> tuple[float, ...]:
     return tuple(number / length for number in raw)
 
 
-def _inputs(asked: Any) -> list[Input]:
-    """Return one input or many: texts, or lists of tokens."""
-    if isinstance(asked, str) or (asked and isinstance(asked[0], int)):
-        asked = [asked]
-    if not asked or len(asked) > MOST_INPUTS or not all(map(_valid, asked)):
+def _inputs(requested: Any) -> list[Input]:
+    """Return the inputs, which are texts or lists of tokens."""
+    if isinstance(requested, str) or (requested and isinstance(requested[0], int)):
+        requested = [requested]
+    if not requested or len(requested) > MOST_INPUTS or not all(map(_valid, requested)):
         raise invalid("Invalid value for 'input': texts or lists of tokens, none empty")
-    inputs: list[Input] = asked
+    inputs: list[Input] = requested
     return inputs
 
 
@@ -147,16 +151,16 @@ def _key(each: Input) -> bytes:
     return each.encode() if isinstance(each, str) else orjson.dumps(each)
 
 
-def _encoded(numbers: tuple[float, ...], encoding: str) -> tuple[float, ...] | str:
+def _encode(numbers: tuple[float, ...], encoding: str) -> tuple[float, ...] | str:
     if encoding == "float":
         return numbers
     return b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
 
 
 class Rerank(Operation):
-    """A document's score is the share of the query's words that it has."""
+    """Reranking: a document's score is its share of the query's words."""
 
-    tells_documents = True  # unless it is asked not to
+    returns_documents = True  # the default of `return_documents`
 
     def understand(self, call: Json, head: Head) -> Request:
         del head
@@ -165,9 +169,9 @@ class Rerank(Operation):
         if not documents:
             raise invalid("Missing required parameter: 'documents'")
         most = call.get("top_n") or call.get("top_k") or len(documents)
-        told = bool(call.get("return_documents", self.tells_documents))
+        return_documents = bool(call.get("return_documents", self.returns_documents))
         tokens = sum(map(count_tokens, documents)) + count_tokens(query)
-        detail = (documents, int(most), told)
+        detail = (documents, int(most), return_documents)
         return Request(call["model"], text=query, tokens=tokens, detail=detail)
 
     def answer(self, request: Request, reply: Reply) -> bytes:
@@ -182,9 +186,9 @@ class Rerank(Operation):
 
 
 class CohereRerank(Rerank):
-    """The same in Cohere's words."""
+    """Reranking in Cohere's shape."""
 
-    tells_documents = False
+    returns_documents = False
 
     def answer(self, request: Request, reply: Reply) -> bytes:
         meta: dict[str, Any] = {"api_version": {"version": "2"}}
@@ -203,12 +207,12 @@ def score(query: str, document: str) -> float:
 
 
 def _results(request: Request) -> list[dict[str, Any]]:
-    documents, most, told = request.detail
+    documents, most, return_documents = request.detail
     scores = [score(request.text, document) for document in documents]
     order = sorted(range(len(documents)), key=lambda index: -scores[index])
     return [
         {"index": index, "relevance_score": scores[index]}
-        | ({"document": {"text": documents[index]}} if told else {})
+        | ({"document": {"text": documents[index]}} if return_documents else {})
         for index in order[:most]
     ]
 

@@ -30,15 +30,15 @@ AttachmentKind = Literal["image", "document", "sound", "video"]
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """What a message carries beside its text."""
+    """An attachment of a message."""
 
     kind: AttachmentKind
-    what: str  # its media type, or its address where only that was sent
-    size: int | None = None  # bytes, where it was sent whole
+    what: str  # its media type, or its URL where it was sent as a URL
+    size: int | None = None  # bytes, where its data was sent
 
 
 class Request(NamedTuple):
-    """What the behaviours need to know of a call."""
+    """The fields of a call that the behaviours need."""
 
     model: str
     stream: bool = False
@@ -47,19 +47,19 @@ class Request(NamedTuple):
     tokens: int = 0  # of the whole prompt
     attachments: tuple[Attachment, ...] = ()  # of the last user message
     tools: tuple[Tool, ...] = ()
-    forced_tool: str | None = None  # a name, or "" for whichever
+    forced_tool: str | None = None  # a name, or "" for any
     tool_results: tuple[str, ...] = ()  # where the last messages are tools' results
     format: Json | Literal["text", "json"] = "text"  # a schema, or
     max_tokens: int | None = None
-    thoughts: bool = False  # the reasoning was asked for
-    images: bool = False  # images were asked for
+    thoughts: bool = False  # reasoning was requested
+    images: bool = False  # images were requested
     cached: int = 0  # of the tokens, those read from the prompt cache
     caching: int = 0  # of the tokens, those written to it
-    detail: Any = None  # what only the wire itself understands
+    detail: Any = None  # data of the wire itself
 
 
 class Reply(NamedTuple):
-    """What to answer, whatever the wire."""
+    """The content of an answer, for every wire."""
 
     text: str | None
     reasoning: str = ""
@@ -93,7 +93,7 @@ class ErrorReply:
 
 
 class RefusedError(Exception):
-    """The request cannot be answered as it is."""
+    """The request is refused."""
 
     def __init__(self, refusal: ErrorReply) -> None:
         super().__init__(refusal.message)
@@ -121,13 +121,13 @@ class Head(Protocol):
 
 
 class Wire(ABC):
-    """One provider API. Stateless: a wire reads and writes, the behaviours are not its business."""
+    """One provider API. It is stateless and only reads requests and writes answers."""
 
     refusal_content: ClassVar[bytes] = JSON
 
     @abstractmethod
     def read(self, head: Head, body: bytes) -> Request:
-        """Understand a call. Raises RefusedError."""
+        """Read a call. Raises RefusedError."""
 
     @abstractmethod
     def refuse(self, refusal: ErrorReply) -> bytes:
@@ -153,7 +153,7 @@ class Wire(ABC):
         return refusal.status
 
     def headers(self, refusal: ErrorReply) -> tuple[Header, ...]:
-        """Return what an error answer says in its headers."""
+        """Return the headers of an error answer."""
         if refusal.retry_after is None:
             return ()
         return ((b"retry-after", b"%d" % refusal.retry_after),)

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workers.simulator.behaviour import parse
-from workers.simulator.replies import STORY, compose, count_tokens, inline, linked, pieces
+from workers.simulator.replies import STORY, compose, count_tokens, inline, pieces, read_link
 from workers.simulator.wire import Attachment, Request
 
 
@@ -53,7 +53,7 @@ def test_nothing_is_received_where_nothing_is_attached():
 def test_the_size_of_base64_is_known_undecoded(data):
     assert inline("image/png", b64encode(data).decode()).size == len(data)
     address = f"data:image/png;base64,{b64encode(data).decode()}"
-    assert linked(address, "document") == Attachment("image", "image/png", len(data))
+    assert read_link(address, "document") == Attachment("image", "image/png", len(data))
 
 
 @pytest.mark.parametrize(

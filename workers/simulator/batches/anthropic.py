@@ -35,7 +35,7 @@ def _line(request: Object) -> Line:
 
 
 def show(batch: SimulatedBatch, counters: Counters) -> Object:
-    """Return the batch as it is now; all counts but one stay 0 until its end."""
+    """Return the current batch. All counts except `processing` stay 0 until its end."""
     ended = batch.is_over
     return {
         "id": batch.id,

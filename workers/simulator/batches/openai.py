@@ -50,7 +50,7 @@ def _line(raw: bytes) -> Line:
 
 
 def show(batch: SimulatedBatch, store: Store, counters: Counters) -> Object:
-    """Return the batch as it is now; what has ended gets its files."""
+    """Return the current batch. Create the files of an ended one."""
     body: Object = {
         "id": batch.id,
         "object": "batch",
@@ -80,7 +80,7 @@ QUOTA: Object = {
 
 
 def _lacks_quota(batch: SimulatedBatch, store: Store) -> bool:
-    """The first batch of such a model is refused, the later ones are not."""
+    """Refuse the first batch of a model with this behaviour, and no later one."""
     if batch.fate is not BatchFate.QUOTA:
         return False
     return next(iter(store.batches)) == batch.id

@@ -24,13 +24,13 @@ PAGE: Final = 20
 
 
 class BatchRoutes:
-    """The batch APIs of one simulator, with what they remember."""
+    """The batch APIs of one simulator, with their state."""
 
     def __init__(self) -> None:
         self._store = Store()
 
     def at(self, exchange: Exchange) -> Handler | None:
-        """Return what answers this call, if a batch API does."""
+        """Return the handler of this call, if a batch API has one."""
         if exchange.path == "/_batches":
             return self._overview
         match = PATHS.fullmatch(exchange.path)
@@ -96,8 +96,8 @@ class BatchRoutes:
         after = (query.get("after") or query.get("after_id") or [None])[0]
         prefix = "msgbatch_" if _is_anthropic(exchange) else "batch_"
         known = [each for each in self._store.batches.values() if each.id.startswith(prefix)][::-1]
-        place = next((n + 1 for n, each in enumerate(known) if each.id == after), 0)
-        page = known[place : place + PAGE]
+        position = next((n + 1 for n, each in enumerate(known) if each.id == after), 0)
+        page = known[position : position + PAGE]
         await _answer(
             exchange,
             {
@@ -105,7 +105,7 @@ class BatchRoutes:
                 "data": [self._shown(each, counters) for each in page],
                 "first_id": page[0].id if page else None,
                 "last_id": page[-1].id if page else None,
-                "has_more": place + PAGE < len(known),
+                "has_more": position + PAGE < len(known),
             },
         )
 

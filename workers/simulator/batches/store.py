@@ -1,4 +1,4 @@
-"""A provider's memory: uploaded files, and batches with their lines."""
+"""A provider's state: uploaded files, and batches with their lines."""
 
 import time
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ class Line(NamedTuple):
 
 
 class Done(NamedTuple):
-    """A line and its answer; a status of 0 means that it was never run."""
+    """A line and its answer. A status of 0 means that it was not run."""
 
     line: Line
     status: int
@@ -32,12 +32,12 @@ class Done(NamedTuple):
 
 @dataclass(slots=True)
 class SimulatedBatch:
-    """A batch on its way."""
+    """A batch."""
 
     id: str
     lines: Sequence[Line]
-    head: Head  # of the call that made it
-    about: Any = None  # what only its API understands
+    head: Head  # of the call that created it
+    about: Any = None  # data of its API
     created_at: float = field(default_factory=time.time)
     cancelled_at: float | None = None
     results: list[Done] | None = None
@@ -59,14 +59,14 @@ class SimulatedBatch:
 
     @property
     def stopped(self) -> bool:
-        """Whether it ends with lines that were never run."""
+        """Return whether it ends with lines that were not run."""
         return self.cancelled_at is not None or self.fate is BatchFate.EXPIRE
 
     def _age_ms(self) -> float:
         return (time.time() - self.created_at) * 1000
 
     def done(self, counters: Counters) -> list[Done]:
-        """Return all lines with their answers, in another order than they came in."""
+        """Return all lines with their answers, in another order than the input."""
         if self.results is None:
             run = len(self.lines) // 2 if self.stopped else len(self.lines)
             self.results = [
@@ -95,7 +95,7 @@ class SimulatedBatch:
 
 @dataclass(slots=True)
 class Store:
-    """One provider's memory."""
+    """The state of one provider."""
 
     files: dict[str, bytes] = field(default_factory=dict)
     batches: dict[str, SimulatedBatch] = field(default_factory=dict)
