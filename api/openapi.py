@@ -163,13 +163,17 @@ def add_examples(operation: Json, answers: Json) -> None:
     """Give an operation of the document the examples of its answers."""
     for status, response in operation["responses"].items():
         if by_media := answers.get(status):
-            response["content"] = {media: _content(each) for media, each in by_media.items()}
+            described = response.get("content", {})
+            response["content"] = {
+                media: _content(each, described.get(media, {}).get("schema"))
+                for media, each in by_media.items()
+            }
 
 
-def _content(answer: Any) -> Json:
+def _content(answer: Any, schema: Json | None) -> Json:
     match answer:
         case None:  # bytes: nothing to show
             return {"schema": {"type": "string", "format": "binary"}}
         case str():
             return {"schema": {"type": "string"}, "example": answer}
-    return {"schema": {"type": "object"}, "example": answer}
+    return {"schema": schema or {"type": "object"}, "example": answer}

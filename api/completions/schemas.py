@@ -7,6 +7,8 @@ from fastapi import Depends
 from fastapi.params import Depends as Dependency
 
 from api.core.bodies import DescribedBody
+from api.core.dependencies import CALL_HEADERS
+from api.jobs.response_schemas import Job
 from api.jobs.schemas import CHAT_EXAMPLE
 from broker.completion import Json
 from broker.requests.bodies import SCHEMAS
@@ -25,10 +27,13 @@ EXAMPLES: dict[Operation, Json] = {
 }  # fmt: skip
 
 LATER: dict[int | str, dict[str, Any]] = {
-    202: {"description": "Accepted, for `Prefer: respond-async`, or `wait=N` that has passed."}
+    202: {
+        "model": Job,
+        "description": "Accepted, for `Prefer: respond-async`, or `wait=N` that has passed.",
+    }
 }
 
 
 def describe_call(operation: Operation) -> Sequence[Dependency]:
-    """Return the dependencies that describe the body of an operation."""
-    return [Depends(DescribedBody(SCHEMAS[operation], EXAMPLES[operation]))]
+    """Return the dependencies that describe the body and the headers of an operation."""
+    return [Depends(DescribedBody(SCHEMAS[operation], EXAMPLES[operation])), *CALL_HEADERS]

@@ -108,3 +108,57 @@ async def read_idempotency_key(
 
 
 IdempotencyKey: TypeAlias = Annotated[str | None, Depends(read_idempotency_key)]
+
+
+def describe_header(alias: str, description: str) -> Callable[[str | None], Awaitable[None]]:
+    """Return a dependency that describes a header which its route reads itself."""
+
+    async def describe(
+        _: Annotated[str | None, Header(alias=alias, description=description)] = None,
+    ) -> None:
+        """Read nothing."""
+
+    return describe
+
+
+PREFER = Depends(
+    describe_header(
+        "Prefer",
+        "`wait=N` waits at most N seconds for the job to end; `respond-async` answers 202 at once "
+        "(RFC 7240).",
+    )
+)
+LAST_EVENT_ID = Depends(
+    describe_header("Last-Event-ID", "The number of the last event received: the stream goes on.")
+)
+CALL_HEADERS = (
+    PREFER,
+    Depends(read_idempotency_key),
+    Depends(describe_header("X-Store", "What is stored: `full`, `result_only` or `none`.")),
+    Depends(
+        describe_header("X-Coalesce", "`true` shares one call among identical concurrent jobs.")
+    ),
+    Depends(
+        describe_header(
+            "X-Cancel-On-Disconnect",
+            "`true` cancels the job when the caller disconnects; `now` does not wait for the "
+            "provider's usage.",
+        )
+    ),
+    Depends(describe_header("X-Session-Id", "The session: it keeps to one endpoint's cache.")),
+    Depends(
+        describe_header(
+            "X-OpenRouter-Metadata", "`enabled` adds `openrouter_metadata` to the answer."
+        )
+    ),
+    Depends(
+        describe_header(
+            "X-OpenRouter-Cache", "`true` answers an earlier identical request from the cache."
+        )
+    ),
+    Depends(describe_header("X-OpenRouter-Cache-TTL", "Seconds that a cached answer may be used.")),
+    Depends(describe_header("X-OpenRouter-Cache-Clear", "`true` asks for a fresh answer.")),
+    Depends(describe_header("HTTP-Referer", "The site of the app that calls.")),
+    Depends(describe_header("X-Title", "The name of the app that calls.")),
+)
+"""Descriptions of the headers of a call."""

@@ -9,13 +9,14 @@ from starlette.responses import Response
 
 from api.core import request as reading
 from api.core.bodies import Route
-from api.core.dependencies import Caller, ServicesDep
+from api.core.dependencies import LAST_EVENT_ID, PREFER, Caller, ServicesDep, read_idempotency_key
 from api.core.errors import json_response
 from api.core.headers import attribution
 from api.core.request import ANY_METADATA, METADATA, JobCursor
 from api.core.services import Services
 from api.jobs import actions, call_timeout, delete_after_delivery, responses, submit, views
-from api.jobs.schemas import JOB_BODY, JobRequest
+from api.jobs.response_schemas import CancelledJob, DeletedJob, Job, JobPage
+from api.jobs.schemas import JOB_BODY, JobId, JobRequest
 from api.jobs.streaming import log_response
 from api.webhooks.urls import own_webhook
 from broker.accounts import Principal, Scope
@@ -34,7 +35,12 @@ from broker.submission import JobOptions
 router = APIRouter(route_class=Route, prefix="/jobs", tags=["jobs"])
 
 
-@router.post("", status_code=202, dependencies=[Depends(JOB_BODY)])
+@router.post(
+    "",
+    status_code=202,
+    response_model=Job,
+    dependencies=[Depends(JOB_BODY), Depends(read_idempotency_key)],
+)
 async def submit_job(request: Request, services: ServicesDep, principal: Caller) -> Response:
     """Submit a job: `{endpoint, body, …}`, or simply a chat body.
 
@@ -77,7 +83,7 @@ def job_search(  # one parameter a filter, so that the API's description has the
     )
 
 
-@router.get("")
+@router.get("", response_model=JobPage)
 async def list_jobs(
     services: ServicesDep,
     principal: Caller,
@@ -106,9 +112,9 @@ async def list_jobs(
     )
 
 
-@router.get("/{job_id}")
+@router.get("/{job_id}", response_model=Job, dependencies=[PREFER])
 async def get_job(
-    request: Request, services: ServicesDep, principal: Caller, job_id: str
+    request: Request, services: ServicesDep, principal: Caller, job_id: JobId
 ) -> Response:
     """Show a job: status, answer or error, usage, attempts, plan.
 
@@ -129,8 +135,8 @@ async def get_job(
     return delete_after_delivery.after_response(services, found.job, response)
 
 
-@router.delete("/{job_id}")
-async def delete_job(services: ServicesDep, principal: Caller, job_id: str) -> Response:
+@router.delete("/{job_id}", response_model=DeletedJob)
+async def delete_job(services: ServicesDep, principal: Caller, job_id: JobId) -> Response:
     """Delete the prompt, answer, events and files of a job that has ended.
 
     Its usage and cost stay on record, and `GET /jobs/{id}` shows them. A job that has not ended
@@ -143,13 +149,14 @@ async def delete_job(services: ServicesDep, principal: Caller, job_id: str) -> R
 
 @router.post(
     "/{job_id}/cancel",
+    response_model=CancelledJob,
     response_description="Called off.",
-    responses={202: {"description": "It runs: its worker is told to stop."}},
+    responses={202: {"model": CancelledJob, "description": "It runs: its worker stops it."}},
 )
 async def cancel_job(
     services: ServicesDep,
     principal: Caller,
-    job_id: str,
+    job_id: JobId,
     await_usage: Annotated[bool, Query()] = True,
 ) -> Response:
     """Call a job off. Nothing more of a running one is told as soon as its worker hears of it.
@@ -169,8 +176,8 @@ async def cancel_job(
     return json_response(shown | {"cancellation": cancellation}, 202, responses.job_headers(job_id))
 
 
-@router.post("/{job_id}/retry", status_code=202)
-async def retry_job(services: ServicesDep, principal: Caller, job_id: str) -> Response:
+@router.post("/{job_id}/retry", status_code=202, response_model=Job)
+async def retry_job(services: ServicesDep, principal: Caller, job_id: JobId) -> Response:
     """Try a job again that needs review: it was sent, and perhaps billed, without an answer."""
     await actions.check_visible(services, principal, job_id)
     await actions.retry(services, principal, job_id)
@@ -182,13 +189,14 @@ async def retry_job(services: ServicesDep, principal: Caller, job_id: str) -> Re
 
 @router.get(
     "/{job_id}/events",
+    dependencies=[LAST_EVENT_ID],
     responses={204: {"description": "The last event has been read already."}},
 )
 async def follow_job(
     request: Request,
     services: ServicesDep,
     principal: Caller,
-    job_id: str,
+    job_id: JobId,
     after: Annotated[int | None, Query(ge=0)] = None,
 ) -> Response:
     """Follow a job's numbered events (SSE), from the start or from `Last-Event-ID` or `after`.

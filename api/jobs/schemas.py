@@ -1,7 +1,8 @@
 """The body of POST /jobs: a request for later, with what may be asked of its execution."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
+from fastapi import Path
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -32,6 +33,8 @@ CHAT_EXAMPLE: Json = {
     "model": "acme/small",
     "messages": [{"role": "user", "content": "Say hello in one sentence."}],
 }
+
+JobId: TypeAlias = Annotated[str, Path(description="The id of the job (`job_…`).")]
 
 MOST_URGENT = 100
 

@@ -1,0 +1,165 @@
+"""Answers of the routes under /jobs, as the OpenAPI document describes them.
+
+Times are Unix seconds, amounts US dollars, durations milliseconds.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from broker.jobs.privacy import Kept, Store
+from broker.jobs.states import JobState
+from broker.lifecycle.retries import OnUnknown
+from broker.queues import Lane
+from broker.requests.operations import Operation
+
+
+class JobUrls(BaseModel):
+    """Paths of a job."""
+
+    self: str = Field(description="The job.")
+    events: str = Field(description="The job's events.")
+    cancel: str = Field(description="The route that cancels the job.")
+
+
+class WaitingFor(BaseModel, extra="allow"):
+    """What a queued job waits for."""
+
+    reason: str = Field(description="Why the job waits, e.g. `rate_limit`.")
+    until: float | None = Field(description="The time when it is tried again, if that is known.")
+
+
+class JobFailure(BaseModel, extra="allow"):
+    """Why a job failed."""
+
+    message: str = Field(description="What went wrong.")
+
+
+class JobSummary(BaseModel):
+    """A job as lists show it."""
+
+    id: str = Field(description="The id of the job (`job_…`).")
+    object: str = Field(description="`job`.")
+    status: JobState = Field(description="The state of the job.")
+    endpoint: Operation = Field(description="The operation that the job runs.")
+    model: str = Field(description="The slug of the requested model.")
+    provider: str = Field(description="The provider of the current or last plan step.")
+    lane: Lane = Field(description="The queue lane.")
+    priority: int = Field(description="Jobs of a workspace with a higher priority start first.")
+    stream: bool = Field(description="Whether the answer is streamed.")
+    created_at: float = Field(description="The time of submission.")
+    available_at: float = Field(description="The time from which the job may start.")
+    deadline: float | None = Field(description="The time at which a job that waits expires.")
+    started_at: float | None = Field(description="The start of the first attempt.")
+    ended_at: float | None = Field(description="The time of the end.")
+    attempt: int = Field(description="The number of the current or last attempt; 0 before it.")
+    max_attempts: int = Field(description="The most attempts that the job may have.")
+    on_unknown: OnUnknown = Field(description="What happens when a provider does not answer.")
+    store: Store = Field(description="What is stored of the prompt and the answer.")
+    kept: Kept | None = Field(
+        description="What is still stored: null for everything, `result` without the prompt."
+    )
+    urls: JobUrls = Field(description="Paths of the job.")
+    error: JobFailure | None = Field(
+        None, description="Why the job failed; absent without an error."
+    )
+    waiting_for: WaitingFor | None = Field(None, description="What a queued job waits for.")
+
+
+class ListedJob(JobSummary):
+    """A job of a list, with its cost."""
+
+    cost: float | None = Field(description="The cost; null while nothing was charged.")
+
+
+class JobPage(BaseModel):
+    """A page of jobs, newest first."""
+
+    object: str = Field(description="`list`.")
+    data: list[ListedJob] = Field(description="The jobs.")
+    first_id: str | None = Field(description="The id of the first job of the page.")
+    last_id: str | None = Field(description="The last id: `after` of the next page.")
+    has_more: bool = Field(description="Whether there is a next page.")
+
+
+class JobUsage(BaseModel, extra="allow"):
+    """Tokens and cost of a job."""
+
+    prompt_tokens: int = Field(description="Tokens of the prompt, cached ones included.")
+    completion_tokens: int = Field(description="Tokens of the answer.")
+    total_tokens: int = Field(description="The sum of both.")
+    cost: float = Field(description="The cost that the workspace was charged.")
+    is_byok: bool = Field(description="Whether a provider key of the workspace was used.")
+
+
+class JobAttempt(BaseModel):
+    """One attempt of a job."""
+
+    number: int = Field(description="1 for the first attempt.")
+    provider: str = Field(description="The provider that was called.")
+    model: str = Field(description="The model that was called.")
+    credential_id: str | None = Field(description="The provider key of the workspace, if one.")
+    outcome: str | None = Field(description="How the attempt ended; null while it runs.")
+    http_status: int | None = Field(description="The status that the provider answered.")
+    error_type: str | None = Field(description="The type of the error.")
+    error_message: str | None = Field(description="The message of the error.")
+    worker: str | None = Field(description="The worker process that ran the attempt.")
+    started_at: float | None = Field(description="The time of the start.")
+    queued_ms: int | None = Field(description="The time that the job waited before the attempt.")
+    first_token_ms: int | None = Field(description="The time to the first token of a stream.")
+    duration_ms: int | None = Field(description="The time that the attempt took.")
+    cost: float = Field(description="The cost of the attempt.")
+
+
+class JobPlanStep(BaseModel):
+    """An endpoint that a job may try."""
+
+    provider: str = Field(description="The slug of the provider.")
+    model: str = Field(description="The slug of the model.")
+    native_model: str = Field(description="The provider's own name of the model.")
+    reason: str = Field(description="Why the endpoint is at this position.")
+    is_byok: bool = Field(description="Whether a provider key of the workspace is used.")
+    pricing: dict[str, Any] = Field(description="Prices per unit, as strings.")
+
+
+class JobRouting(BaseModel, extra="allow"):
+    """How the plan of a job was made."""
+
+    strategy: str = Field(description="How the endpoints were ordered.")
+    seed: int | None = Field(description="The seed of the random order.")
+    excluded: list[dict[str, Any]] = Field(description="Endpoints that were left out, and why.")
+    notes: list[str] = Field(description="Remarks on the plan.")
+
+
+class Job(JobSummary):
+    """A job with its answer, its attempts and its plan."""
+
+    queue_position: int | None = Field(description="Jobs ahead of it; null unless it is queued.")
+    usage: JobUsage | None = Field(description="Tokens and cost, once something was charged.")
+    attempts: list[JobAttempt] = Field(description="The attempts, in order.")
+    plan: list[JobPlanStep] = Field(description="The endpoints to try, in order.")
+    routing: JobRouting = Field(description="How the plan was made.")
+    metadata: dict[str, str] = Field(description="The caller's own names and values.")
+    coalesced_with: str | None = Field(description="The identical job that is called.")
+    generation_id: str | None = Field(None, description="The id of the generation.")
+    response: dict[str, Any] | None = Field(description="The answer of a completed job.")
+    webhook: dict[str, Any] | None = Field(None, description="The job's own webhook.")
+    deliveries: list[dict[str, Any]] | None = Field(
+        None, description="Webhook deliveries about a job that has ended."
+    )
+
+
+class CancelledJob(Job):
+    """A job that was cancelled."""
+
+    cancellation: dict[str, Any] | None = Field(
+        None, description="How a running job is stopped: `await_usage` and the most `seconds`."
+    )
+
+
+class DeletedJob(BaseModel):
+    """The job whose content was deleted."""
+
+    id: str = Field(description="The id of the job.")
+    object: str = Field(description="`job`.")
+    deleted: bool = Field(description="True.")
