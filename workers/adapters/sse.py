@@ -41,7 +41,7 @@ class SseDecoder:
             self._hold(data)
             return []
         if self._partial:
-            data = self._joined() + data
+            data = self._join_partial() + data
         lines = data.splitlines()
         self._skip_lf = data.endswith(b"\r")
         rest = b"" if data.endswith((b"\n", b"\r")) else lines.pop()
@@ -51,7 +51,7 @@ class SseDecoder:
 
     def close(self) -> list[ServerSentEvent]:
         """Return the event that was still open when the bytes ended, if there was one."""
-        return self._take([self._joined(), b""])
+        return self._take([self._join_partial(), b""])
 
     def _take(self, lines: list[bytes]) -> list[ServerSentEvent]:
         events: list[ServerSentEvent] = []
@@ -87,7 +87,7 @@ class SseDecoder:
         if rest:
             self._partial.append(rest)
 
-    def _joined(self) -> bytes:
+    def _join_partial(self) -> bytes:
         line = b"".join(self._partial)
         self._partial.clear()
         return line

@@ -152,15 +152,15 @@ class Annotator:
         if not self._pending or not chunk.choices:
             return chunk
         self._pending = False
-        return replace(chunk, choices=self._added(chunk.choices, "delta"))
+        return replace(chunk, choices=self._add_to(chunk.choices, "delta"))
 
     def answer(self, answer: AnyAnswer) -> AnyAnswer:
         """Return the answer, with the annotations if it is a completion."""
         if not self._annotations or not isinstance(answer, Completion):
             return answer
-        return replace(answer, choices=self._added(answer.choices, "message"))
+        return replace(answer, choices=self._add_to(answer.choices, "message"))
 
-    def _added(self, choices: Sequence[Json], name: str) -> list[Json]:
+    def _add_to(self, choices: Sequence[Json], name: str) -> list[Json]:
         added = []
         for choice in choices:
             annotated = choice.get(name) or {}

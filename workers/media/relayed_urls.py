@@ -9,8 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Json
-from broker.security.egress import Address, Network, Policy, RefusedError, is_allowed, parse
-from broker.security.egress import Target as Asked
+from broker.security.egress import Address, Network, Policy, RefusedError, Target, is_allowed, parse
 from workers.egress.transport import resolve
 
 READ = ("messages", "input", "prompt", "tools", "image", "images")
@@ -119,7 +118,7 @@ async def _is_private(base_url: str, ask: Resolve) -> bool:
         return not literal
     parts = urlsplit(base_url)
     host = parts.hostname or ""
-    addresses = await _addresses(Asked(parts.scheme, host, parts.port or 443), ask)
+    addresses = await _addresses(Target(parts.scheme, host, parts.port or 443), ask)
     return not addresses or not all(map(is_allowed, addresses))
 
 
@@ -139,7 +138,7 @@ def _is_local_name(host: str) -> bool:
     return "." not in host or host.endswith((".localhost", ".lan", ".home.arpa"))
 
 
-async def _addresses(target: Asked, ask: Resolve) -> Sequence[Address]:
+async def _addresses(target: Target, ask: Resolve) -> Sequence[Address]:
     try:
         return await ask(target.host, target.port)
     except (OSError, UnicodeError, TimeoutError):

@@ -202,7 +202,7 @@ def understand(call: Json, cache: PromptCache) -> Request:
         tokens=sum(map(weight, whole_prompt(call))),
         attachments=attachments_of(last),
         tools=_tools(call, choice),
-        forced_tool=_forced_tool(choice),
+        forced_tool=_read_forced_tool(choice),
         tool_results=_tool_results(call["messages"][-1]),
         format=_format(call),
         max_tokens=call["max_tokens"],
@@ -215,9 +215,9 @@ def understand(call: Json, cache: PromptCache) -> Request:
 def _last_user_blocks(messages: list[Json]) -> list[Json]:
     """Return the blocks of the last user message that has more than tool results."""
     for message in reversed(messages):
-        said = [each for each in blocks_of(message["content"]) if each["type"] != "tool_result"]
-        if message["role"] == "user" and said:
-            return said
+        found = [each for each in blocks_of(message["content"]) if each["type"] != "tool_result"]
+        if message["role"] == "user" and found:
+            return found
     return []
 
 
@@ -234,7 +234,7 @@ def _tools(call: Json, choice: Json) -> tuple[Tool, ...]:
     return tools
 
 
-def _forced_tool(choice: Json) -> str | None:
+def _read_forced_tool(choice: Json) -> str | None:
     match choice.get("type"):
         case "tool":
             return str(choice["name"])

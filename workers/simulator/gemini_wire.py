@@ -116,8 +116,8 @@ def _thoughts(request: Request, reply: Reply, *, pieced: bool) -> list[Object]:
     """Return the parts of the reasoning, where it is shown."""
     if not reply.reasoning or not request.detail:
         return []
-    told = pieces(reply.reasoning) if pieced else [reply.reasoning]
-    return [{"text": each, "thought": True} for each in told]
+    thoughts = pieces(reply.reasoning) if pieced else [reply.reasoning]
+    return [{"text": each, "thought": True} for each in thoughts]
 
 
 def _build_parts(reply: Reply) -> list[Object]:

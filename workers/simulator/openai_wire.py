@@ -85,7 +85,7 @@ def _request(call: Json, messages: list[Json]) -> Request:
         tokens=sum(map(count_tokens, texts)) + ATTACHMENT_TOKENS * sum(map(len, carried)),
         attachments=carried[last] if requested else (),
         tools=_tools(call),
-        forced_tool=_forced_tool(call.get("tool_choice")),
+        forced_tool=_read_forced_tool(call.get("tool_choice")),
         tool_results=_tool_results(messages),
         format=_format(call.get("response_format")),
         max_tokens=_max_tokens(call),
@@ -108,7 +108,7 @@ def _tools(call: Json) -> tuple[Tool, ...]:
     )
 
 
-def _forced_tool(choice: Any) -> str | None:
+def _read_forced_tool(choice: Any) -> str | None:
     if isinstance(choice, Mapping):
         name: str = choice["function"]["name"]
         return name

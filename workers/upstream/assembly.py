@@ -191,17 +191,17 @@ def _plain(value: Any) -> Any:
 
 
 def _has_content(choice: Json) -> bool:
-    """Tell an addition to the answer from its mere opening."""
-    said = (choice.get("delta") or {}).items()
+    """Return whether a choice adds to the answer, more than its role."""
+    delta = (choice.get("delta") or {}).items()
     return bool(
         choice.get("finish_reason")
         or choice.get("logprobs")
-        or any(value for name, value in said if name != "role")
+        or any(value for name, value in delta if name != "role")
     )
 
 
 def _block(detail: Json) -> tuple[Any, Any]:
-    """Details that belong together carry the same type and index; encrypted ones stand alone."""
+    """Return the key of a detail's block. Each encrypted detail is a block of its own."""
     if detail.get("type") == "reasoning.encrypted":
         return ("encrypted", id(detail))
     return detail.get("type"), detail.get("index")

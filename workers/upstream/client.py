@@ -1,8 +1,8 @@
-"""One call to a provider: the only place that sends what an adapter built.
+"""One call to a provider: send the request that an adapter built, and read the answer.
 
-Every way it can end becomes a Failure or the answer; nothing is retried here. What matters most is
-telling whether the request left: only one that did not may be sent again without the risk of a
-second bill.
+A call returns the answer or a Failure, and is not retried here. A Failure states whether the
+request was sent. Only a request that was not sent can be repeated without the risk of a second
+charge.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping

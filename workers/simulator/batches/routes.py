@@ -89,7 +89,7 @@ class BatchRoutes:
             await exchange.stall()
         if batch.fate in {BatchFate.DROP, BatchFate.LOSE}:
             await exchange.reset()
-        await _answer(exchange, self._shown(batch, counters))
+        await _answer(exchange, self._show(batch, counters))
 
     async def _list(self, exchange: Exchange, counters: Counters) -> None:
         query = parse_qs(exchange.scope["query_string"].decode())
@@ -102,7 +102,7 @@ class BatchRoutes:
             exchange,
             {
                 "object": "list",
-                "data": [self._shown(each, counters) for each in page],
+                "data": [self._show(each, counters) for each in page],
                 "first_id": page[0].id if page else None,
                 "last_id": page[-1].id if page else None,
                 "has_more": position + PAGE < len(known),
@@ -114,7 +114,7 @@ class BatchRoutes:
         if batch is None:
             await _missing(exchange)
             return
-        await _answer(exchange, self._shown(batch, counters))
+        await _answer(exchange, self._show(batch, counters))
 
     async def _cancel(self, exchange: Exchange, counters: Counters) -> None:
         await exchange.body()
@@ -124,7 +124,7 @@ class BatchRoutes:
             return
         if not batch.is_over:
             batch.cancelled_at = time.time()
-        await _answer(exchange, self._shown(batch, counters))
+        await _answer(exchange, self._show(batch, counters))
 
     async def _results(self, exchange: Exchange, counters: Counters) -> None:
         batch = self._store.batches.get(_id(exchange))
@@ -133,7 +133,7 @@ class BatchRoutes:
             return
         await exchange.answer(200, anthropic.results(batch, counters))
 
-    def _shown(self, batch: SimulatedBatch, counters: Counters) -> dict[str, Any]:
+    def _show(self, batch: SimulatedBatch, counters: Counters) -> dict[str, Any]:
         if batch.id.startswith("msgbatch_"):
             return anthropic.show(batch, counters)
         return openai.show(batch, self._store, counters)
