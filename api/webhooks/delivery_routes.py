@@ -22,7 +22,7 @@ from broker import webhooks
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.errors import ConflictError
-from broker.webhooks import DeliveryFilter, DeliveryReplay, DeliveryState, Redelivery
+from broker.webhooks import DeliveryFilter, DeliveryReplay, DeliveryState
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # of ULIDs: github.com/ulid/spec
 _TIME_BITS = range(45, -1, -5)
@@ -125,7 +125,7 @@ async def replay_webhook_deliveries(
         until=reading.milliseconds(wanted.until, "until"),
         only_missing=wanted.only_missing,
     )
-    count = await services.database.write_grouped(webhooks.replay_many, replay)
+    count = await services.database.write(webhooks.replay, replay)
     return json_response({"object": "webhook_replay", "deliveries": count}, 202)
 
 
@@ -145,8 +145,9 @@ async def resend_webhook_delivery(
     services: ServicesDep, principal: WebhookCaller, delivery_id: str
 ) -> Response:
     """Send a delivery again, now, under the same webhook-id."""
-    wish = Redelivery(principal.workspace_id, delivery_id, now_ms())
-    row = await services.database.write_grouped(webhooks.redeliver_many, wish)
+    row = await services.database.write(
+        webhooks.redeliver, principal.workspace_id, delivery_id, now_ms()
+    )
     return json_response(views.delivery(row), 202)
 
 

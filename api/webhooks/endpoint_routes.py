@@ -26,7 +26,6 @@ from broker.completion import Json
 from broker.errors import InvalidRequestError, PermissionDeniedError
 from broker.webhooks import (
     EndpointChange,
-    EndpointName,
     EndpointOptions,
     NewWorkspaceSecret,
     Rotation,
@@ -107,9 +106,8 @@ async def delete_webhook_endpoint(
     services: ServicesDep, principal: WebhookCaller, actor: CallingActor, endpoint_id: str
 ) -> Response:
     """Delete an endpoint; what waits for it is cancelled."""
-    name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
-    await carry_out(
-        services.database, lambda connection: administration.delete(connection, actor, name)
+    await services.database.write(
+        administration.delete, actor, principal.workspace_id, endpoint_id, now_ms()
     )
     return json_response({"id": endpoint_id, "object": "webhook_endpoint", "deleted": True})
 
@@ -140,8 +138,9 @@ async def test_webhook_endpoint(
     services: ServicesDep, principal: WebhookCaller, endpoint_id: str
 ) -> Response:
     """Send an endpoint an `endpoint.test`, whatever its filter; answers with the delivery."""
-    name = EndpointName(principal.workspace_id, endpoint_id, now_ms())
-    delivery_id = await services.database.write_grouped(webhooks.send_test_many, name)
+    delivery_id = await services.database.write(
+        webhooks.send_test, principal.workspace_id, endpoint_id, now_ms()
+    )
     found = await services.database.read(
         webhooks.find_delivery, principal.workspace_id, delivery_id
     )
@@ -180,7 +179,7 @@ async def get_webhook_secret(
     if row is None:
         columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
         fresh = NewWorkspaceSecret(workspace_id, columns["secret"], now_ms())
-        row = await services.database.write_grouped(webhooks.ensure_workspace_secrets, fresh)
+        row = await services.database.write(webhooks.ensure_workspace_secret, fresh)
     await carry_out(
         services.database,
         lambda connection: administration.note_reading(connection, actor, workspace_id),

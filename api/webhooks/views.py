@@ -64,7 +64,7 @@ def delivery(row: Any) -> Json:
 def whole_delivery(report: DeliveryReport) -> Json:
     """A delivery with what is sent and every attempt."""
     return delivery(report.delivery) | {
-        "payload": orjson.Fragment(report.delivery.payload),
+        "payload": orjson.Fragment(report.payload),
         "attempts": [_attempt(row) for row in report.attempts],
     }
 

@@ -1,4 +1,4 @@
-"""Webhook endpoints and secrets administered, each act with its entry in the audit log."""
+"""Administer webhook endpoints and secrets, each change with its audit entry."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,27 +8,26 @@ from sqlalchemy import Connection
 from broker import webhooks
 from broker.accounts import audit
 from broker.accounts.audit import Act, Actor
-from broker.administration.changes import only
 from broker.completion import Json
-from broker.webhooks import EndpointChange, EndpointName, NewWorkspaceSecret, Rotation
+from broker.webhooks import EndpointChange, EndpointRow, NewWorkspaceSecret, Rotation, SecretRow
 
 NOT_AUDITED = ("headers", "public_key")
-"""Columns that say a receiver's credentials, or nothing to people."""
+"""Columns that hold credentials of the receiver, or that mean nothing to people."""
 
 
-def create(connection: Connection, actor: Actor, columns: Mapping[str, Any]) -> Any:
-    """Make an endpoint and return its row."""
-    row = only(webhooks.create_many(connection, [columns]))
+def create(connection: Connection, actor: Actor, columns: Mapping[str, Any]) -> EndpointRow:
+    """Create an endpoint and return its row."""
+    row = webhooks.create_endpoint(connection, columns)
     act = Act("webhooks.create", row.id, row.workspace_id, after=_audit_fields(columns))
     audit.note(connection, actor, act)
     return row
 
 
-def change(connection: Connection, actor: Actor, wanted: EndpointChange) -> Any:
+def change(connection: Connection, actor: Actor, wanted: EndpointChange) -> EndpointRow:
     """Change an endpoint and return its row."""
     found = webhooks.find_endpoint(connection, wanted.workspace_id, wanted.endpoint_id)
-    row = only(webhooks.update_many(connection, [wanted]))
-    before, after = audit.difference(found._mapping, _audit_fields(wanted.values))  # noqa: SLF001
+    row = webhooks.update_endpoint(connection, wanted)
+    before, after = audit.difference(found._asdict(), _audit_fields(wanted.values))
     if row.secret != found.secret:
         after = {**after, "renewed": "signature and headers"}
     act = Act("webhooks.update", row.id, row.workspace_id, before, after)
@@ -36,32 +35,34 @@ def change(connection: Connection, actor: Actor, wanted: EndpointChange) -> Any:
     return row
 
 
-def delete(connection: Connection, actor: Actor, name: EndpointName) -> None:
-    """Delete an endpoint; what waits for it is cancelled."""
-    row = only(webhooks.delete_many(connection, [name]))
-    told = {"url": row.url, "description": row.description}
-    audit.note(connection, actor, Act("webhooks.delete", row.id, row.workspace_id, before=told))
+def delete(
+    connection: Connection, actor: Actor, workspace_id: str, endpoint_id: str, now: int
+) -> None:
+    """Delete an endpoint and cancel its pending deliveries."""
+    row = webhooks.delete_endpoint(connection, workspace_id, endpoint_id, now)
+    details = {"url": row.url, "description": row.description}
+    audit.note(connection, actor, Act("webhooks.delete", row.id, row.workspace_id, before=details))
 
 
-def rotate(connection: Connection, actor: Actor, rotation: Rotation) -> Any:
+def rotate(connection: Connection, actor: Actor, rotation: Rotation) -> EndpointRow:
     """Give an endpoint a new secret and return its row."""
-    row = only(webhooks.rotate_many(connection, [rotation]))
-    told = {"signature": row.signature, "overlap_ms": rotation.overlap_ms}
-    audit.note(connection, actor, Act("webhooks.rotate", row.id, row.workspace_id, after=told))
+    row = webhooks.rotate_endpoint(connection, rotation)
+    details = {"signature": row.signature, "overlap_ms": rotation.overlap_ms}
+    audit.note(connection, actor, Act("webhooks.rotate", row.id, row.workspace_id, after=details))
     return row
 
 
-def rotate_workspace(connection: Connection, actor: Actor, fresh: NewWorkspaceSecret) -> Any:
+def rotate_workspace(connection: Connection, actor: Actor, fresh: NewWorkspaceSecret) -> SecretRow:
     """Give a workspace a new secret for the URLs that its jobs name; return its row."""
-    row = only(webhooks.rotate_workspace_secrets(connection, [fresh]))
-    told = {"overlap_ms": fresh.overlap_ms}
-    act = Act("webhooks.rotate", fresh.workspace_id, fresh.workspace_id, after=told)
+    row = webhooks.rotate_workspace_secret(connection, fresh)
+    details = {"overlap_ms": fresh.overlap_ms}
+    act = Act("webhooks.rotate", fresh.workspace_id, fresh.workspace_id, after=details)
     audit.note(connection, actor, act)
     return row
 
 
 def note_reading(connection: Connection, actor: Actor, workspace_id: str) -> None:
-    """Note that somebody was shown the workspace's secret."""
+    """Record that a person read the secret of the workspace."""
     audit.note(connection, actor, Act("webhooks.read_secret", workspace_id, workspace_id))
 
 

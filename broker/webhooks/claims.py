@@ -139,8 +139,19 @@ class DueDelivery(Sendable, Protocol):
     failures: int
 
 
+class SigningSecrets(Protocol):
+    """The encrypted secrets that sign."""
+
+    @property
+    def secret(self) -> str: ...
+    @property
+    def previous_secret(self) -> str | None: ...
+    @property
+    def previous_until(self) -> int | None: ...
+
+
 class Signing(Protocol):
-    """A row with the sealed secrets that sign."""
+    """A row with the encrypted secrets that sign."""
 
     secret: str
     previous_secret: str | None
@@ -280,8 +291,8 @@ def _build_claim(
     )
 
 
-def valid_secrets(row: Signing, now: int) -> Iterator[str]:
-    """The sealed secrets that sign now: the present one first, then the one it replaces."""
+def valid_secrets(row: SigningSecrets, now: int) -> Iterator[str]:
+    """Yield the encrypted secrets that sign now: the present one, then the one it replaces."""
     yield row.secret
     if row.previous_secret is not None and now < (row.previous_until or 0):
         yield row.previous_secret

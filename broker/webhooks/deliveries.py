@@ -1,23 +1,58 @@
-"""Deliveries listed, and delivered | exhausted | cancelled → pending at their owner's request."""
+"""List deliveries; restart them: delivered | exhausted | cancelled → pending."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, or_, select, update
 
 from broker.errors import ConflictError, NotFoundError
-from broker.storage.tables import Delivery, DeliveryAttempt, WebhookEndpoint, table
+from broker.storage.tables import Delivery, DeliveryAttempt, WebhookEndpoint, columns, table
 from broker.webhooks.events import MISSING, DeliveryState
 
 _deliveries = table(Delivery)
 _attempts = table(DeliveryAttempt)
-_LISTED = [column for column in _deliveries.c if column.name != "payload"]
+
+
+class DeliveryRow(NamedTuple):
+    """A row of `deliveries` without its payload. Times in Unix milliseconds."""
+
+    id: str
+    event_id: str  # the webhook-id
+    workspace_id: str
+    endpoint_id: str | None
+    url: str | None  # of a job's own webhook
+    receiver: str
+    event_type: str
+    subject_id: str
+    is_full: bool
+    state: str  # see `events.DeliveryState`
+    attempt: int  # number of the latest attempt
+    failures: int
+    next_at: int
+    dispatch_at: int
+    created_at: int
+    ended_at: int | None
+
+
+class AttemptRow(NamedTuple):
+    """A row of `delivery_attempts`."""
+
+    delivery_id: str
+    number: int
+    started_at: int  # Unix milliseconds
+    duration_ms: int | None  # None: the worker was lost
+    status: int | None  # HTTP
+    error: str | None
+    body: str | None  # of the answer, truncated
+
+
+_LISTED = columns(DeliveryRow, _deliveries)
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """Which deliveries a list is to have; None = any."""
+    """A filter for a list of deliveries; None = any."""
 
     endpoint_id: str | None = None
     state: DeliveryState | None = None
@@ -27,10 +62,11 @@ class DeliveryFilter:
 
 @dataclass(frozen=True, slots=True)
 class DeliveryReport:
-    """A delivery with its attempts, in order: rows of `deliveries` and `delivery_attempts`."""
+    """A delivery with its payload and its attempts, in order."""
 
-    delivery: Any
-    attempts: Sequence[Any]
+    delivery: DeliveryRow
+    payload: bytes  # JSON
+    attempts: Sequence[AttemptRow]
 
 
 def count_waiting(connection: Connection) -> Sequence[Any]:
@@ -50,28 +86,31 @@ def list_deliveries(
     limit: int,
     after: str | None = None,
     wanted: DeliveryFilter | None = None,
-) -> Sequence[Any]:
-    """Return a workspace's deliveries, newest first, without payloads; `after` is the last seen."""
+) -> Sequence[DeliveryRow]:
+    """Return a workspace's deliveries, newest first; `after` is the last id seen."""
     query = select(*_LISTED).where(_deliveries.c.workspace_id == workspace_id)
     for column, value in _filters(wanted or DeliveryFilter()):
         if value is not None:
             query = query.where(column == value)
     if after is not None:
         query = query.where(_deliveries.c.id < after)
-    return connection.execute(query.order_by(_deliveries.c.id.desc()).limit(limit)).all()
+    page = query.order_by(_deliveries.c.id.desc()).limit(limit)
+    return [DeliveryRow(*row) for row in connection.execute(page)]
 
 
 def find_delivery(connection: Connection, workspace_id: str, delivery_id: str) -> DeliveryReport:
     """Return a delivery with its payload and attempts. Raises NotFoundError."""
     row = connection.execute(
-        select(_deliveries).where(
+        select(*_LISTED, _deliveries.c.payload).where(
             _deliveries.c.id == delivery_id, _deliveries.c.workspace_id == workspace_id
         )
     ).first()
     if row is None:
         raise NotFoundError(f"There is no delivery {delivery_id}.")
-    query = select(_attempts).where(_attempts.c.delivery_id == delivery_id)
-    return DeliveryReport(row, connection.execute(query.order_by(_attempts.c.number)).all())
+    query = select(*columns(AttemptRow, _attempts)).where(_attempts.c.delivery_id == delivery_id)
+    found = connection.execute(query.order_by(_attempts.c.number))
+    attempts = [AttemptRow(*each) for each in found]
+    return DeliveryReport(DeliveryRow(*row[:-1]), row.payload, attempts)
 
 
 def _filters(wanted: DeliveryFilter) -> list[tuple[Any, Any]]:
@@ -88,17 +127,8 @@ _ENDED = (*MISSING, DeliveryState.DELIVERED)
 
 
 @dataclass(frozen=True, slots=True)
-class Redelivery:
-    """A wish to send one delivery again, now."""
-
-    workspace_id: str
-    delivery_id: str
-    now: int
-
-
-@dataclass(frozen=True, slots=True)
 class DeliveryReplay:
-    """A wish to send again what was created from `since` on and before `until`."""
+    """The deliveries to send again: created from `since` on and before `until` (Unix ms)."""
 
     workspace_id: str
     now: int
@@ -108,40 +138,34 @@ class DeliveryReplay:
     only_missing: bool = True  # else what was delivered, too
 
 
-def redeliver_many(connection: Connection, wishes: Sequence[Redelivery]) -> Sequence[Any]:
-    """Start deliveries anew, under the same webhook-id; return their rows.
+def redeliver(connection: Connection, workspace_id: str, delivery_id: str, now: int) -> DeliveryRow:
+    """Restart the schedule of a delivery under the same webhook-id; return its row.
 
-    One whose attempt is under way is left alone.
+    A delivery whose attempt is running stays as it is. Raises NotFoundError, or ConflictError if
+    its endpoint is disabled or deleted.
     """
-    return [_redeliver(connection, wish) for wish in wishes]
-
-
-def replay_many(connection: Connection, wishes: Sequence[DeliveryReplay]) -> Sequence[int]:
-    """Start all these deliveries anew; return how many."""
-    return [_replay(connection, wish) for wish in wishes]
-
-
-def _redeliver(connection: Connection, wish: Redelivery) -> Any:
-    row = _row(connection, wish)
-    if row is None:
-        return NotFoundError(f"There is no delivery {wish.delivery_id}.")
+    row = _lock(connection, workspace_id, delivery_id)
     if row.state == DeliveryState.RUNNING.value:
         return row
     if row.endpoint_id is not None and not _is_open(connection, row.endpoint_id):
-        return ConflictError(
+        raise ConflictError(
             f"Webhook endpoint {row.endpoint_id} is disabled or deleted: enable it first."
         )
     connection.execute(
-        update(_deliveries).where(_deliveries.c.id == row.id).values(_restart_columns(wish.now))
+        update(_deliveries).where(_deliveries.c.id == row.id).values(_restart_columns(now))
     )
-    return _row(connection, wish)
+    return _lock(connection, workspace_id, delivery_id)
 
 
-def _row(connection: Connection, wish: Redelivery) -> Any | None:
-    query = select(_deliveries).where(
-        _deliveries.c.id == wish.delivery_id, _deliveries.c.workspace_id == wish.workspace_id
+def _lock(connection: Connection, workspace_id: str, delivery_id: str) -> DeliveryRow:
+    """Return a delivery, locked until the commit. Raises NotFoundError."""
+    query = select(*_LISTED).where(
+        _deliveries.c.id == delivery_id, _deliveries.c.workspace_id == workspace_id
     )
-    return connection.execute(query.with_for_update()).first()
+    row = connection.execute(query.with_for_update()).first()
+    if row is None:
+        raise NotFoundError(f"There is no delivery {delivery_id}.")
+    return DeliveryRow(*row)
 
 
 def _is_open(connection: Connection, endpoint_id: str) -> bool:
@@ -151,27 +175,28 @@ def _is_open(connection: Connection, endpoint_id: str) -> bool:
     return connection.execute(query).first() is not None
 
 
-def _replay(connection: Connection, wish: DeliveryReplay) -> int:
-    states = MISSING if wish.only_missing else _ENDED
+def replay(connection: Connection, which: DeliveryReplay) -> int:
+    """Restart the schedules of these deliveries; return their number."""
+    states = MISSING if which.only_missing else _ENDED
     usable = select(_endpoints.c.id).where(
-        _endpoints.c.workspace_id == wish.workspace_id, _endpoints.c.disabled.is_(False)
+        _endpoints.c.workspace_id == which.workspace_id, _endpoints.c.disabled.is_(False)
     )
     statement = update(_deliveries).where(
-        _deliveries.c.workspace_id == wish.workspace_id,
+        _deliveries.c.workspace_id == which.workspace_id,
         _deliveries.c.state.in_([state.value for state in states]),
         or_(_deliveries.c.endpoint_id.is_(None), _deliveries.c.endpoint_id.in_(usable)),
     )
-    if wish.endpoint_id is not None:
-        statement = statement.where(_deliveries.c.receiver == wish.endpoint_id)
-    if wish.since is not None:
-        statement = statement.where(_deliveries.c.created_at >= wish.since)
-    if wish.until is not None:
-        statement = statement.where(_deliveries.c.created_at < wish.until)
-    return int(connection.execute(statement.values(_restart_columns(wish.now))).rowcount)
+    if which.endpoint_id is not None:
+        statement = statement.where(_deliveries.c.receiver == which.endpoint_id)
+    if which.since is not None:
+        statement = statement.where(_deliveries.c.created_at >= which.since)
+    if which.until is not None:
+        statement = statement.where(_deliveries.c.created_at < which.until)
+    return int(connection.execute(statement.values(_restart_columns(which.now))).rowcount)
 
 
 def _restart_columns(now: int) -> dict[str, Any]:
-    """The columns of a delivery at the beginning of the schedule."""
+    """Return the columns of a delivery at the start of the schedule."""
     return {
         "state": DeliveryState.PENDING.value,
         "failures": 0,

@@ -67,19 +67,8 @@ _PUBLISHED = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DueDeliveries:
-    """A look at what is due."""
-
-    now: int
-
-
-def due_many(connection: Connection, looks: Sequence[DueDeliveries]) -> Sequence[list[str]]:
-    """Mark due deliveries as published and return their ids: as many as each receiver may have."""
-    return [_due(connection, look.now) for look in looks]
-
-
-def _due(connection: Connection, now: int) -> list[str]:
+def publish_due(connection: Connection, now: int) -> list[str]:
+    """Mark due deliveries as published, within each receiver's room, and return their ids."""
     found = connection.execute(_DUE_RECEIVERS, {"now": now})
     receivers = [Receiver(*row) for row in found]
     random.shuffle(receivers)  # where there are too many for one look, none is always the last

@@ -1,125 +1,107 @@
-"""A workspace's webhook endpoints and its own secret: made, changed, rotated, tested, deleted."""
+"""Webhook endpoints of a workspace, and its own secret: create, change, rotate, test, delete."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from broker.errors import ConflictError, NotFoundError
-from broker.storage.tables import WebhookEndpoint, WebhookSecret, table
+from broker.storage.tables import WebhookEndpoint, WebhookSecret, columns, table
 from broker.webhooks.endpoint_health import cancel_pending
 from broker.webhooks.events import TEST, WebhookEvent
 from broker.webhooks.fan_out import send_to
 
-MAX_ENDPOINTS = 100  # of a workspace: each may be one more row in the transaction of a job's end
-OVERLAP_MS = 24 * 3600 * 1000  # how long the secret before also signs
+MAX_ENDPOINTS = 100  # of a workspace: each may add a row to the transaction of a job's end
+OVERLAP_MS = 24 * 3600 * 1000  # time in which the previous secret also signs
 
 _endpoints = table(WebhookEndpoint)
 
 
-@dataclass(frozen=True, slots=True)
-class EndpointName:
-    """One endpoint of a workspace, to be deleted or tested."""
+class EndpointRow(NamedTuple):
+    """A row of `webhook_endpoints`. Times in Unix milliseconds."""
 
+    id: str
     workspace_id: str
-    endpoint_id: str
-    now: int
+    url: str
+    description: str
+    events: str  # JSON list; empty = all
+    payload: str  # see `events.PayloadKind`
+    scheme: str  # see `events.Scheme`
+    signature: str  # see `events.SignatureKind`
+    secret: str  # encrypted
+    public_key: str | None  # of a `v1a` secret
+    previous_secret: str | None  # encrypted
+    previous_until: int | None
+    headers: str  # encrypted JSON, "" = none
+    rate_limit: int | None  # deliveries a minute
+    paced_until: int
+    disabled: bool
+    disabled_reason: str | None
+    disabled_at: int | None
+    failing_since: int | None
+    created_at: int
+
+
+_SELECT = select(*columns(EndpointRow, _endpoints))
 
 
 @dataclass(frozen=True, slots=True)
 class EndpointChange:
-    """New values of an endpoint's columns, see `endpoint_wishes.changes`."""
+    """New values of an endpoint's columns, see `endpoint_options.endpoint_columns`."""
 
     workspace_id: str
     endpoint_id: str
     now: int
     values: Mapping[str, Any]
     secrets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By kind of signature, the columns of the secret that another URL gets."""
+    """By kind of signature: the columns of the new secret that is used if the URL changes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """A new sealed secret for an endpoint; the one before signs too until its overlap ends."""
+    """A new encrypted secret; the previous one also signs until the overlap ends."""
 
     workspace_id: str
     endpoint_id: str
     now: int
-    values: Mapping[str, Any]  # secret (sealed), public_key, signature: see `new_secret_columns`
+    values: Mapping[str, Any]  # secret (encrypted), public_key, signature: see `new_secret_columns`
     overlap_ms: int = OVERLAP_MS
 
 
-_Wish = TypeVar("_Wish", EndpointName, EndpointChange, Rotation)
+def create_endpoint(connection: Connection, row: Mapping[str, Any]) -> EndpointRow:
+    """Insert an endpoint (see `endpoint_options.build_endpoint`) and return its row.
 
-
-def create_many(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> Sequence[Any]:
-    """Insert endpoints (see `endpoint_wishes.new_endpoint`) and return their rows.
-
-    A workspace that has its MAX_ENDPOINTS gets a ConflictError.
+    Raises ConflictError if the workspace has MAX_ENDPOINTS already.
     """
-    return [_create(connection, row) for row in rows]
-
-
-def list_endpoints(connection: Connection, workspace_id: str) -> Sequence[Any]:
-    """Return the rows of a workspace's endpoints, oldest first."""
-    mine = select(_endpoints).where(_endpoints.c.workspace_id == workspace_id)
-    return connection.execute(mine.order_by(_endpoints.c.id)).all()
-
-
-def find_endpoint(connection: Connection, workspace_id: str, endpoint_id: str) -> Any:
-    """Return an endpoint's row. Raises NotFoundError."""
-    found = connection.execute(_mine(workspace_id, endpoint_id)).first()
-    if found is None:
-        raise _unknown(endpoint_id)
-    return found
-
-
-def update_many(connection: Connection, changes: Sequence[EndpointChange]) -> Sequence[Any]:
-    """Change endpoints and return their rows. Disabling one cancels what it had yet to be sent."""
-    return _each(connection, changes, _change)
-
-
-def rotate_many(connection: Connection, rotations: Sequence[Rotation]) -> Sequence[Any]:
-    """Give endpoints new secrets and return their rows."""
-    return _each(connection, rotations, _rotate)
-
-
-def delete_many(connection: Connection, names: Sequence[EndpointName]) -> Sequence[Any]:
-    """Delete endpoints; what they had yet to be sent is cancelled. Returns their last rows."""
-    return _each(connection, names, _delete)
-
-
-def send_test_many(connection: Connection, names: Sequence[EndpointName]) -> Sequence[Any]:
-    """Send endpoints an `endpoint.test`; return the deliveries' ids. A disabled one refuses."""
-    return _each(connection, names, _test)
-
-
-def _each(
-    connection: Connection,
-    wishes: Sequence[_Wish],
-    carry_out: Callable[[Connection, _Wish, Any], Any],
-) -> Sequence[Any]:
-    results: list[Any] = []
-    for wish in wishes:
-        row = _row(connection, wish.workspace_id, wish.endpoint_id)
-        unknown = row is None
-        results.append(_unknown(wish.endpoint_id) if unknown else carry_out(connection, wish, row))
-    return results
-
-
-def _create(connection: Connection, row: Mapping[str, Any]) -> Any:
     mine = _endpoints.c.workspace_id == row["workspace_id"]
     count = connection.execute(select(func.count()).select_from(_endpoints).where(mine))
     if count.scalar_one() >= MAX_ENDPOINTS:
-        return ConflictError(
+        raise ConflictError(
             f"A workspace has at most {MAX_ENDPOINTS} webhook endpoints: delete one first."
         )
     connection.execute(insert(_endpoints).values(row))
-    return _row(connection, row["workspace_id"], row["id"])
+    return _lock(connection, row["workspace_id"], row["id"])
 
 
-def _change(connection: Connection, change: EndpointChange, row: Any) -> Any:
+def list_endpoints(connection: Connection, workspace_id: str) -> Sequence[EndpointRow]:
+    """Return the endpoints of a workspace, oldest first."""
+    mine = _SELECT.where(_endpoints.c.workspace_id == workspace_id)
+    return [EndpointRow(*row) for row in connection.execute(mine.order_by(_endpoints.c.id))]
+
+
+def find_endpoint(connection: Connection, workspace_id: str, endpoint_id: str) -> EndpointRow:
+    """Return an endpoint. Raises NotFoundError."""
+    return _read(connection, _mine(workspace_id, endpoint_id), endpoint_id)
+
+
+def update_endpoint(connection: Connection, change: EndpointChange) -> EndpointRow:
+    """Change an endpoint and return its row; disabling it cancels its pending deliveries.
+
+    Raises NotFoundError. Another URL gets another secret and no headers, because both were given
+    to the earlier receiver.
+    """
+    row = _lock(connection, change.workspace_id, change.endpoint_id)
     values = dict(change.values)
     if values.get("disabled") is True and not row.disabled:
         values |= {"disabled_at": change.now, "disabled_reason": "disabled by its owner"}
@@ -128,16 +110,21 @@ def _change(connection: Connection, change: EndpointChange, row: Any) -> Any:
         values |= {"disabled_at": None, "disabled_reason": None, "failing_since": None}
     if "url" in values:
         values["failing_since"] = None
-    if values.get("url", row.url) != row.url:  # secret and headers were given for the other one
+    if values.get("url", row.url) != row.url:
         dropped = {"headers": "", "previous_secret": None, "previous_until": None}
         values = {**dropped, **change.secrets[row.signature], **values}
     if values:
         connection.execute(update(_endpoints).where(_endpoints.c.id == row.id).values(values))
-    return _row(connection, change.workspace_id, row.id)
+    return _lock(connection, change.workspace_id, row.id)
 
 
-def _rotate(connection: Connection, rotation: Rotation, row: Any) -> Any:
-    if row.secret == rotation.values["secret"]:  # written already, by a try that seemed to fail
+def rotate_endpoint(connection: Connection, rotation: Rotation) -> EndpointRow:
+    """Give an endpoint a new secret and return its row. Raises NotFoundError.
+
+    A rotation that was written already, by a try that seemed to fail, changes nothing.
+    """
+    row = _lock(connection, rotation.workspace_id, rotation.endpoint_id)
+    if row.secret == rotation.values["secret"]:
         return row
     earlier = {
         "previous_secret": row.secret,
@@ -146,44 +133,67 @@ def _rotate(connection: Connection, rotation: Rotation, row: Any) -> Any:
     connection.execute(
         update(_endpoints).where(_endpoints.c.id == row.id).values({**rotation.values, **earlier})
     )
-    return _row(connection, rotation.workspace_id, row.id)
+    return _lock(connection, rotation.workspace_id, row.id)
 
 
-def _delete(connection: Connection, name: EndpointName, row: Any) -> Any:
-    cancel_pending(connection, [row.id], name.now)
+def delete_endpoint(
+    connection: Connection, workspace_id: str, endpoint_id: str, now: int
+) -> EndpointRow:
+    """Delete an endpoint, cancel its pending deliveries, return its last row.
+
+    Raises NotFoundError.
+    """
+    row = _lock(connection, workspace_id, endpoint_id)
+    cancel_pending(connection, [row.id], now)
     connection.execute(delete(_endpoints).where(_endpoints.c.id == row.id))
     return row
 
 
-def _test(connection: Connection, name: EndpointName, row: Any) -> str | Exception:
+def send_test(connection: Connection, workspace_id: str, endpoint_id: str, now: int) -> str:
+    """Create a delivery of `endpoint.test` and return its id.
+
+    Raises NotFoundError, or ConflictError for a disabled endpoint.
+    """
+    row = _lock(connection, workspace_id, endpoint_id)
     if row.disabled:
-        return ConflictError(f"Webhook endpoint {row.id} is disabled: enable it first.")
+        raise ConflictError(f"Webhook endpoint {row.id} is disabled: enable it first.")
     data = {"id": row.id, "object": "webhook_endpoint"}
-    event = WebhookEvent(name.workspace_id, TEST, row.id, name.now, data)
+    event = WebhookEvent(workspace_id, TEST, row.id, now, data)
     return send_to(connection, {row.id: event})[0]
 
 
-def _row(connection: Connection, workspace_id: str, endpoint_id: str) -> Any:
-    """Return an endpoint's row, kept from others until the commit; None where there is none."""
-    return connection.execute(_mine(workspace_id, endpoint_id).with_for_update()).first()
+def _lock(connection: Connection, workspace_id: str, endpoint_id: str) -> EndpointRow:
+    """Return an endpoint, locked until the commit. Raises NotFoundError."""
+    return _read(connection, _mine(workspace_id, endpoint_id).with_for_update(), endpoint_id)
+
+
+def _read(connection: Connection, query: Any, endpoint_id: str) -> EndpointRow:
+    row = connection.execute(query).first()
+    if row is None:
+        raise NotFoundError(f"There is no webhook endpoint {endpoint_id}.")
+    return EndpointRow(*row)
 
 
 def _mine(workspace_id: str, endpoint_id: str) -> Any:
-    return select(_endpoints).where(
-        _endpoints.c.id == endpoint_id, _endpoints.c.workspace_id == workspace_id
-    )
-
-
-def _unknown(endpoint_id: str) -> NotFoundError:
-    return NotFoundError(f"There is no webhook endpoint {endpoint_id}.")
+    return _SELECT.where(_endpoints.c.id == endpoint_id, _endpoints.c.workspace_id == workspace_id)
 
 
 _secrets = table(WebhookSecret)
 
 
+class SecretRow(NamedTuple):
+    """A row of `webhook_secrets`."""
+
+    workspace_id: str
+    secret: str  # encrypted
+    previous_secret: str | None  # encrypted
+    previous_until: int | None  # Unix milliseconds
+    created_at: int
+
+
 @dataclass(frozen=True, slots=True)
 class NewWorkspaceSecret:
-    """A fresh sealed secret for a workspace (`new_secret_columns(V1, seal)` makes one)."""
+    """A new encrypted secret for a workspace (`new_secret_columns(V1, …)` makes one)."""
 
     workspace_id: str
     sealed: str
@@ -191,49 +201,37 @@ class NewWorkspaceSecret:
     overlap_ms: int = OVERLAP_MS
 
 
-def ensure_workspace_secrets(
-    connection: Connection, wishes: Sequence[NewWorkspaceSecret]
-) -> Sequence[Any]:
-    """Return the rows of the workspaces' secrets; one that has none takes what is given."""
-    return [_ensure(connection, wish) for wish in wishes]
-
-
-def rotate_workspace_secrets(
-    connection: Connection, wishes: Sequence[NewWorkspaceSecret]
-) -> Sequence[Any]:
-    """Replace workspaces' secrets and return their rows; the ones before sign too for a while."""
-    return [_rotate_secret(connection, wish) for wish in wishes]
-
-
-def _ensure(connection: Connection, wish: NewWorkspaceSecret) -> Any:
-    found = find_workspace_secret(connection, wish.workspace_id)
+def ensure_workspace_secret(connection: Connection, fresh: NewWorkspaceSecret) -> SecretRow:
+    """Return the secret of a workspace; store the new one if it has none."""
+    found = find_workspace_secret(connection, fresh.workspace_id)
     if found is not None:
         return found
-    connection.execute(  # a twin that was faster makes this a conflict, and the next try finds it
+    connection.execute(  # a concurrent insert makes this a conflict, and the next try finds it
         insert(_secrets).values(
-            workspace_id=wish.workspace_id, secret=wish.sealed, created_at=wish.now
+            workspace_id=fresh.workspace_id, secret=fresh.sealed, created_at=fresh.now
         )
     )
-    return find_workspace_secret(connection, wish.workspace_id)
+    return SecretRow(fresh.workspace_id, fresh.sealed, None, None, fresh.now)
 
 
-def _rotate_secret(connection: Connection, wish: NewWorkspaceSecret) -> Any:
-    present = _ensure(connection, wish)
-    if present.secret != wish.sealed:
-        connection.execute(
-            update(_secrets)
-            .where(_secrets.c.workspace_id == wish.workspace_id)
-            .values(
-                secret=wish.sealed,
-                previous_secret=present.secret,
-                previous_until=wish.now + wish.overlap_ms,
-                created_at=wish.now,
-            )
-        )
-    return find_workspace_secret(connection, wish.workspace_id)
+def rotate_workspace_secret(connection: Connection, fresh: NewWorkspaceSecret) -> SecretRow:
+    """Replace the secret of a workspace; the previous one also signs until the overlap ends."""
+    present = ensure_workspace_secret(connection, fresh)
+    if present.secret == fresh.sealed:
+        return present
+    rotated = SecretRow(
+        fresh.workspace_id, fresh.sealed, present.secret, fresh.now + fresh.overlap_ms, fresh.now
+    )
+    connection.execute(
+        update(_secrets)
+        .where(_secrets.c.workspace_id == fresh.workspace_id)
+        .values(rotated._asdict())
+    )
+    return rotated
 
 
-def find_workspace_secret(connection: Connection, workspace_id: str) -> Any | None:
-    """Return the row of a workspace's secret, None before it was ever needed."""
-    mine = select(_secrets).where(_secrets.c.workspace_id == workspace_id)
-    return connection.execute(mine).first()
+def find_workspace_secret(connection: Connection, workspace_id: str) -> SecretRow | None:
+    """Return the secret of a workspace, or None before it is first needed."""
+    mine = select(*columns(SecretRow, _secrets)).where(_secrets.c.workspace_id == workspace_id)
+    row = connection.execute(mine).first()
+    return None if row is None else SecretRow(*row)

@@ -143,27 +143,16 @@ LOST = "The worker that made this attempt was lost before it could report: it ma
 _attempts = table(DeliveryAttempt)
 
 
-@dataclass(frozen=True, slots=True)
-class RescueDeliveries:
-    """A look for deliveries whose worker fell silent; `owner` names one known to be dead."""
+def rescue(connection: Connection, now: int, owner: str | None = None) -> int:
+    """Make lost deliveries due at once, under the same webhook-id; return their number.
 
-    now: int
-    owner: str | None = None
-
-
-def rescue_many(connection: Connection, rescues: Sequence[RescueDeliveries]) -> Sequence[int]:
-    """Make lost deliveries due at once, under the same webhook-id; return how many.
-
-    At most RESCUE_GROUP are looked at: as many as that mean there may be more.
+    Lost are the deliveries whose lease expired, or those of `owner`, a worker that is known to be
+    dead. One call rescues at most RESCUE_GROUP: if it returns as many, there may be more.
     """
-    return [_rescue(connection, rescue) for rescue in rescues]
-
-
-def _rescue(connection: Connection, rescue: RescueDeliveries) -> int:
     lost = (
-        _deliveries.c.lease_expires_at < rescue.now
-        if rescue.owner is None
-        else _deliveries.c.lease_owner == rescue.owner
+        _deliveries.c.lease_expires_at < now
+        if owner is None
+        else _deliveries.c.lease_owner == owner
     )
     rows = connection.execute(
         select(_deliveries.c.id, _deliveries.c.attempt)
@@ -178,20 +167,22 @@ def _rescue(connection: Connection, rescue: RescueDeliveries) -> int:
             .where(_deliveries.c.id.in_([row.id for row in rows]))
             .values(
                 state=DeliveryState.PENDING.value,
-                next_at=rescue.now,
-                dispatch_at=rescue.now,
+                next_at=now,
+                dispatch_at=now,
                 lease_owner=None,
                 lease_expires_at=None,
             )
         )
-        connection.execute(insert(_attempts), [_lost_attempt(row, rescue.now) for row in rows])
+        connection.execute(
+            insert(_attempts), [_lost_attempt(row.id, row.attempt, now) for row in rows]
+        )
     return len(rows)
 
 
-def _lost_attempt(row: Any, now: int) -> dict[str, Any]:
+def _lost_attempt(delivery_id: str, attempt: int, now: int) -> dict[str, Any]:
     return {
-        "delivery_id": row.id,
-        "number": row.attempt,
+        "delivery_id": delivery_id,
+        "number": attempt,
         "started_at": now,  # when it began is lost with the worker
         "duration_ms": None,
         "status": None,

@@ -60,8 +60,7 @@ def hand_back(config: Settings, worker_id: str) -> int:
         while handed := rescue_many(connection, [Rescue(now_ms(), owner=worker_id)])[0]:
             jobs += len(handed)
     with database.transaction() as connection:
-        lost = records.RescueDeliveries(now_ms(), owner=worker_id)
-        while records.rescue_many(connection, [lost])[0]:
+        while records.rescue(connection, now_ms(), worker_id):
             pass
     database.close()
     return jobs

@@ -119,9 +119,7 @@ class Dispatcher:
         }
 
     async def _dispatch_deliveries(self, now: int) -> None:
-        deliveries = await self._context.database.write_grouped(
-            due.due_many, due.DueDeliveries(now)
-        )
+        deliveries = await self._context.database.write(due.publish_due, now)
         self._context.publisher.publish_deliveries(deliveries)
 
     async def look_back(self) -> None:
@@ -130,8 +128,7 @@ class Dispatcher:
         rescued = await self._context.database.write_grouped(rescue_many, Rescue(now))
         if rescued:
             log.warning("dispatcher.rescued", jobs=len(rescued))
-        lost = records.RescueDeliveries(now)
-        if deliveries := await self._context.database.write_grouped(records.rescue_many, lost):
+        if deliveries := await self._context.database.write(records.rescue, now):
             log.warning("dispatcher.rescued", deliveries=deliveries)
         await self._context.database.write_grouped(expire_many, now)
         await announce_budgets(self._context)

@@ -15,7 +15,7 @@ from broker.storage.database import Database
 from broker.webhooks import signing
 from broker.webhooks.claims import ClaimedDelivery, valid_secrets
 from broker.webhooks.endpoint_options import new_secret_columns
-from broker.webhooks.endpoints import NewWorkspaceSecret, ensure_workspace_secrets
+from broker.webhooks.endpoints import NewWorkspaceSecret, ensure_workspace_secret
 from broker.webhooks.events import SignatureKind
 from workers.adapters.errors.retry_after import seconds
 from workers.egress import Bounds, Policy, RefusedError, TooLargeError, create_guarded_client, parse
@@ -48,8 +48,8 @@ class HeaderSigner:
     async def _first_secrets(self, workspace_id: str, now: int) -> list[str]:
         """Give the workspace its secret, now that one of its jobs names a URL."""
         columns, _ = new_secret_columns(SignatureKind.V1, self._seal)
-        wish = NewWorkspaceSecret(workspace_id, columns["secret"], now)
-        row = await self._database.write_grouped(ensure_workspace_secrets, wish)
+        fresh = NewWorkspaceSecret(workspace_id, columns["secret"], now)
+        row = await self._database.write(ensure_workspace_secret, fresh)
         return list(valid_secrets(row, now))
 
 

@@ -9,10 +9,9 @@ from broker.storage.tables import Delivery, DeliveryAttempt, WebhookEndpoint
 from broker.webhooks import EndpointOptions, claims, due, records
 from broker.webhooks import records as leases
 from broker.webhooks.claims import ClaimDelivery, ClaimNext
-from broker.webhooks.due import DueDeliveries
-from broker.webhooks.records import DeliveryEnding, RescueDeliveries
+from broker.webhooks.records import DeliveryEnding
 from broker.webhooks.schedule import follow
-from tests.factories import NOW, run
+from tests.factories import NOW, run, write
 
 SEAL = Encryption(b"the key of these tests")
 URL = "https://shop.example/hook"
@@ -22,8 +21,7 @@ LEASE = 60_000
 def make_endpoint(database, workspace_id, *, url=URL, now=NOW, **wish):
     """Insert an endpoint; return its row."""
     row, _ = webhooks.build_endpoint(EndpointOptions(url, **wish), workspace_id, SEAL, now)
-    [made] = run(database, webhooks.create_many, row)
-    return made
+    return write(database, webhooks.create_endpoint, row)
 
 
 def endpoint_row(database, endpoint_id):
@@ -71,8 +69,7 @@ def claim_next(database, receiver, *, now=NOW, count=1):
 
 
 def look(database, *, now=NOW):
-    [ids] = run(database, due.due_many, DueDeliveries(now))
-    return ids
+    return write(database, due.publish_due, now)
 
 
 def end(claimed, status=200, *, now=NOW, chance=0.0, **more):
@@ -94,5 +91,4 @@ def attempt(database, delivery_id, status=200, *, now=NOW):
 
 
 def rescue(database, *, now, owner=None):
-    [rescued] = run(database, leases.rescue_many, RescueDeliveries(now, owner))
-    return rescued
+    return write(database, leases.rescue, now, owner)

@@ -8,7 +8,6 @@ from broker.errors import ConflictError, NotFoundError
 from broker.webhooks import (
     DeliveryFilter,
     DeliveryReplay,
-    Redelivery,
     fan_out,
     job_event,
     job_webhook,
@@ -22,8 +21,7 @@ from broker.webhooks.due import (
     PUBLISH_AGAIN_MS,
     RECEIVERS_AT_ONCE,
     SHARED,
-    DueDeliveries,
-    due_many,
+    publish_due,
 )
 from broker.webhooks.records import LOST, record_many
 from broker.webhooks.schedule import GIVE_UP_MS, HandedBack
@@ -44,7 +42,7 @@ from tests.broker.webhooks.factories import (
     tell,
     tries,
 )
-from tests.factories import NOW, make_principal, run
+from tests.factories import NOW, make_principal, run, write
 
 S, M, H, DAY = 1_000, 60_000, 3_600_000, 24 * 3_600_000
 
@@ -78,9 +76,9 @@ def test_a_jobs_own_webhook_is_signed_with_the_workspaces_secret(database, calle
     tell(database, caller.workspace_id, webhook=own, now=NOW + 1)
     first, second = deliveries(database)
     assert claim(database, first.id).secrets == ()  # it has none yet: its worker makes one
-    run(
+    write(
         database,
-        webhooks.ensure_workspace_secrets,
+        webhooks.ensure_workspace_secret,
         webhooks.NewWorkspaceSecret(caller.workspace_id, SEAL.close("whsec_x"), NOW),
     )
     [sealed] = claim(database, second.id, now=NOW + 1).secrets
@@ -282,9 +280,7 @@ def test_a_lane_takes_its_next_delivery_as_it_records_the_last(database, caller,
 async def test_two_dispatchers_at_once_publish_nothing_twice(url, database, connect, caller):
     make_endpoint(database, caller.workspace_id)
     ids = make_deliveries(database, caller, 10)
-    looks = [
-        each.write_grouped(due_many, DueDeliveries(NOW)) for each in (connect(url), connect(url))
-    ]
+    looks = [each.write(publish_due, NOW) for each in (connect(url), connect(url))]
     published = [id_ for found in await asyncio.gather(*looks) for id_ in found]
     assert sorted(published) == sorted(ids)
 
@@ -304,9 +300,7 @@ def test_a_rate_limit_spaces_deliveries(database, caller):
 def test_a_delivery_whose_endpoint_closed_meanwhile_is_cancelled(database, caller, endpoint):
     [id_] = make_deliveries(database, caller, 1)
     claimed = claim(database, id_)
-    run(
-        database, webhooks.delete_many, webhooks.EndpointName(caller.workspace_id, endpoint.id, NOW)
-    )
+    write(database, webhooks.delete_endpoint, caller.workspace_id, endpoint.id, NOW)
     record(database, end(claimed, 500))
     assert claim(database, id_, now=NOW + DAY) is None
     assert delivery(database).state == "cancelled"
@@ -317,9 +311,7 @@ def test_redelivery_starts_the_schedule_anew(database, caller, status):
     tell(database, caller.workspace_id, webhook=job_webhook("https://me.example/"))
     row = delivery(database)
     attempt(database, row.id, status)
-    [again] = run(
-        database, webhooks.redeliver_many, Redelivery(caller.workspace_id, row.id, NOW + 5)
-    )
+    again = write(database, webhooks.redeliver, caller.workspace_id, row.id, NOW + 5)
     assert (again.state, again.failures, again.event_id) == ("pending", 0, row.event_id)
     assert look(database, now=NOW + 5) == [row.id]
     attempt(database, row.id, 200, now=NOW + 5)
@@ -330,10 +322,10 @@ def test_redelivery_is_refused_where_it_cannot_arrive(database, caller, endpoint
     [id_] = make_deliveries(database, caller, 1)
     attempt(database, id_, 410)
     stranger = make_principal(database).workspace_id
-    [closed] = run(database, webhooks.redeliver_many, Redelivery(caller.workspace_id, id_, NOW))
-    [unknown] = run(database, webhooks.redeliver_many, Redelivery(stranger, id_, NOW))
-    assert isinstance(closed, ConflictError)
-    assert isinstance(unknown, NotFoundError)
+    with pytest.raises(ConflictError):
+        write(database, webhooks.redeliver, caller.workspace_id, id_, NOW)
+    with pytest.raises(NotFoundError):
+        write(database, webhooks.redeliver, stranger, id_, NOW)
 
 
 def test_replays_of_a_range_and_of_all_that_is_missing(database, caller, endpoint):
@@ -346,18 +338,18 @@ def test_replays_of_a_range_and_of_all_that_is_missing(database, caller, endpoin
     attempt(database, exhausted, 410, now=late)
     assert delivery(database, id=cancelled).state == "cancelled"
     everything = DeliveryReplay(caller.workspace_id, late)
-    assert run(database, webhooks.replay_many, everything) == [0]  # its endpoint is disabled
+    assert write(database, webhooks.replay, everything) == 0  # its endpoint is disabled
     enable = webhooks.EndpointChange(caller.workspace_id, endpoint.id, late, {"disabled": False})
-    run(database, webhooks.update_many, enable)
+    write(database, webhooks.update_endpoint, enable)
     # When what is missing is replayed from the second hour on, then the range with the delivered
     later = DeliveryReplay(caller.workspace_id, late, endpoint.id, since=NOW + 2 * H)
-    assert run(database, webhooks.replay_many, later) == [1]
-    assert run(database, webhooks.replay_many, everything) == [1]
+    assert write(database, webhooks.replay, later) == 1
+    assert write(database, webhooks.replay, everything) == 1
     both = DeliveryReplay(caller.workspace_id, late, until=NOW + H, only_missing=False)
-    assert run(database, webhooks.replay_many, both) == [1]
+    assert write(database, webhooks.replay, both) == 1
     # Then each waits for a first attempt again
     assert {row.state for row in deliveries(database)} == {"pending"}
-    assert run(database, webhooks.replay_many, DeliveryReplay("ws_other", late)) == [0]
+    assert write(database, webhooks.replay, DeliveryReplay("ws_other", late)) == 0
 
 
 def test_deliveries_are_listed_newest_first_and_found(database, caller, endpoint):

@@ -5,7 +5,6 @@ from broker.errors import ConflictError, InvalidRequestError, NotFoundError, Una
 from broker.security.encryption import Encryption
 from broker.webhooks import (
     EndpointChange,
-    EndpointName,
     EndpointOptions,
     NewWorkspaceSecret,
     Rotation,
@@ -23,7 +22,7 @@ from tests.broker.webhooks.factories import (
     make_endpoint,
     tell,
 )
-from tests.factories import NOW, make_principal, run
+from tests.factories import NOW, make_principal, write
 
 DAY = 24 * 3_600_000
 
@@ -32,8 +31,7 @@ def change(database, caller, endpoint_id, **values):
     wish = EndpointChange(
         caller.workspace_id, endpoint_id, NOW, webhooks.endpoint_columns(values, SEAL)
     )
-    [row] = run(database, webhooks.update_many, wish)
-    return row
+    return write(database, webhooks.update_endpoint, wish)
 
 
 def test_an_endpoint_keeps_its_secret_sealed():
@@ -63,7 +61,7 @@ def test_endpoints_are_listed_found_changed_and_deleted(database, caller):
     assert change(database, caller, first.id, events=["job.*"], rate_limit=5).events == '["job.*"]'
     found = database.read_now(webhooks.find_endpoint, caller.workspace_id, first.id)
     assert (found.rate_limit, found.url) == (5, URL)
-    run(database, webhooks.delete_many, EndpointName(caller.workspace_id, first.id, NOW))
+    write(database, webhooks.delete_endpoint, caller.workspace_id, first.id, NOW)
     with pytest.raises(NotFoundError):
         database.read_now(webhooks.find_endpoint, caller.workspace_id, first.id)
 
@@ -73,23 +71,23 @@ def test_a_workspace_has_so_many_endpoints_and_no_more(database, caller, monkeyp
     make_endpoint(database, caller.workspace_id)
     make_endpoint(database, make_principal(database).workspace_id)
     second = make_endpoint(database, caller.workspace_id)
-    assert isinstance(make_endpoint(database, caller.workspace_id), ConflictError)
-    name = EndpointName(caller.workspace_id, second.id, NOW)
-    run(database, webhooks.delete_many, name)
+    with pytest.raises(ConflictError):
+        make_endpoint(database, caller.workspace_id)
+    write(database, webhooks.delete_endpoint, caller.workspace_id, second.id, NOW)
     assert make_endpoint(database, caller.workspace_id).id
 
 
 def test_strangers_find_nothing(database, caller):
     endpoint = make_endpoint(database, caller.workspace_id)
     stranger = make_principal(database).workspace_id
-    name = EndpointName(stranger, endpoint.id, NOW)
-    results = [
-        *run(database, webhooks.update_many, EndpointChange(stranger, endpoint.id, NOW, {})),
-        *run(database, webhooks.rotate_many, Rotation(stranger, endpoint.id, NOW, {})),
-        *run(database, webhooks.send_test_many, name),
-        *run(database, webhooks.delete_many, name),
-    ]
-    assert all(isinstance(result, NotFoundError) for result in results)
+    for function, *arguments in (
+        (webhooks.update_endpoint, EndpointChange(stranger, endpoint.id, NOW, {})),
+        (webhooks.rotate_endpoint, Rotation(stranger, endpoint.id, NOW, {})),
+        (webhooks.send_test, stranger, endpoint.id, NOW),
+        (webhooks.delete_endpoint, stranger, endpoint.id, NOW),
+    ):
+        with pytest.raises(NotFoundError):
+            write(database, function, *arguments)
     assert database.read_now(webhooks.list_endpoints, stranger) == []
     assert endpoint_row(database, endpoint.id)
 
@@ -98,7 +96,7 @@ def test_rotation_leaves_the_old_secret_for_a_while(database, caller):
     endpoint = make_endpoint(database, caller.workspace_id)
     columns, new = webhooks.new_secret_columns(SignatureKind.V1A, SEAL)
     rotation = Rotation(caller.workspace_id, endpoint.id, NOW, columns)
-    [row] = run(database, webhooks.rotate_many, rotation)
+    row = write(database, webhooks.rotate_endpoint, rotation)
     assert row.signature == "v1a"
     valid = [SEAL.open(each) for each in valid_secrets(row, NOW + DAY - 1)]
     assert valid == [new, SEAL.open(endpoint.secret)]
@@ -110,7 +108,7 @@ def test_a_rotation_that_is_written_twice_leaves_the_old_secret(database, caller
     columns, new = webhooks.new_secret_columns(SignatureKind.V1, SEAL)
     rotation = Rotation(caller.workspace_id, endpoint.id, NOW, columns)
     for _ in range(2):
-        [row] = run(database, webhooks.rotate_many, rotation)
+        row = write(database, webhooks.rotate_endpoint, rotation)
     valid = [SEAL.open(each) for each in valid_secrets(row, NOW)]
     assert valid == [new, SEAL.open(endpoint.secret)]
 
@@ -120,10 +118,10 @@ def test_a_workspaces_secret_is_made_once_and_rotates(database, caller):
         return NewWorkspaceSecret(caller.workspace_id, sealed, now)
 
     assert database.read_now(webhooks.find_workspace_secret, caller.workspace_id) is None
-    [a] = run(database, webhooks.ensure_workspace_secrets, wish("one"))
-    [b] = run(database, webhooks.ensure_workspace_secrets, wish("two"))
+    a = write(database, webhooks.ensure_workspace_secret, wish("one"))
+    b = write(database, webhooks.ensure_workspace_secret, wish("two"))
     assert a.secret == b.secret == "one"
-    [row] = run(database, webhooks.rotate_workspace_secrets, wish("three"))
+    row = write(database, webhooks.rotate_workspace_secret, wish("three"))
     assert list(valid_secrets(row, NOW)) == ["three", "one"]
     assert list(valid_secrets(row, NOW + DAY)) == ["three"]
 
@@ -141,18 +139,18 @@ def test_disabling_cancels_what_waits_and_enabling_forgives(database, caller):
 def test_deleting_cancels_what_waits(database, caller):
     endpoint = make_endpoint(database, caller.workspace_id)
     tell(database, caller.workspace_id)
-    run(database, webhooks.delete_many, EndpointName(caller.workspace_id, endpoint.id, NOW))
+    write(database, webhooks.delete_endpoint, caller.workspace_id, endpoint.id, NOW)
     assert delivery(database).state == "cancelled"
 
 
 def test_a_test_event_passes_every_filter_but_not_a_closed_door(database, caller):
     endpoint = make_endpoint(database, caller.workspace_id, events=["batch.failed"])
-    name = EndpointName(caller.workspace_id, endpoint.id, NOW)
-    [delivery_id] = run(database, webhooks.send_test_many, name)
+    name = (caller.workspace_id, endpoint.id, NOW)
+    delivery_id = write(database, webhooks.send_test, *name)
     assert delivery(database, id=delivery_id).event_type == "endpoint.test"
     change(database, caller, endpoint.id, disabled=True)
-    [refusal] = run(database, webhooks.send_test_many, name)
-    assert isinstance(refusal, ConflictError)
+    with pytest.raises(ConflictError):
+        write(database, webhooks.send_test, *name)
     assert len(deliveries(database)) == 1
 
 

@@ -35,6 +35,7 @@ from tests.factories import (
     run,
     submit,
     submit_and_claim,
+    write,
 )
 
 UNKNOWN = failure(AttemptOutcome.UNKNOWN, ErrorType.TIMEOUT)
@@ -219,7 +220,7 @@ def test_openrouters_envelope(database, caller):
 def test_what_a_disabled_endpoint_misses_is_kept_for_a_replay(database, caller):
     endpoint = make_endpoint(database, caller.workspace_id)
     change = webhooks.EndpointChange(caller.workspace_id, endpoint.id, NOW, {"disabled": True})
-    run(database, webhooks.update_many, change)
+    write(database, webhooks.update_endpoint, change)
     complete(database, caller)
     assert delivery(database).state == "cancelled"
 

@@ -16,7 +16,7 @@ from broker.webhooks import (
     find_workspace_secret,
     job_webhook,
     new_secret_columns,
-    rotate_many,
+    rotate_endpoint,
 )
 from broker.webhooks.due import AT_ONCE
 from tests.broker.webhooks.factories import (
@@ -30,7 +30,7 @@ from tests.broker.webhooks.factories import (
     tell,
     tries,
 )
-from tests.factories import make_principal, run
+from tests.factories import make_principal, write
 from tests.workers.services.receiver import answer, receiving
 from workers.services.webhook_delivery import INTERRUPTED, Deliverer
 from workers.services.webhook_request import MAX_ANSWER_BYTES, HeaderSigner, WebhookClient
@@ -328,7 +328,11 @@ async def test_a_rotated_secret_signs_beside_the_new_one(database, caller, clock
     async with receiving(OK) as receiver:
         endpoint = make_endpoint(database, caller.workspace_id, url=receiver.url)
         columns, new = new_secret_columns(SignatureKind.V1, SEAL)
-        run(database, rotate_many, Rotation(caller.workspace_id, endpoint.id, clock.now, columns))
+        write(
+            database,
+            rotate_endpoint,
+            Rotation(caller.workspace_id, endpoint.id, clock.now, columns),
+        )
         happen(database, caller, clock)
         await run_due(hands(), database, clock)
         [request] = receiver.heard
