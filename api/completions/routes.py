@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.completions.call import answer_call
+from api.completions.response_schemas import ChatCompletion
 from api.completions.schemas import LATER, describe_call
 from api.completions.transcription_form import read_sound_form
 from api.core import request as reading
@@ -28,7 +29,12 @@ from broker.submission import JobOptions
 chat_router = APIRouter(route_class=DirectRoute, tags=["chat"])
 
 
-@chat_router.post("/chat/completions", dependencies=describe_call(Operation.CHAT), responses=LATER)
+@chat_router.post(
+    "/chat/completions",
+    response_model=ChatCompletion,
+    dependencies=describe_call(Operation.CHAT),
+    responses=LATER,
+)
 async def create_chat_completion(request: Request) -> Response:
     """Create a chat completion: answered, streamed, or accepted for later (`Prefer`)."""
     services = services_of(request)
