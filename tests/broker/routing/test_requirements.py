@@ -131,7 +131,7 @@ def test_endpoints_that_cannot_take_it_are_left_out():
         ]
     }
     seeing = plan(["a/one"], served, "image")
-    assert {place.endpoint.provider for place in seeing.places} == {"sees", "unknown"}
+    assert {place.endpoint.provider for place in seeing.steps} == {"sees", "unknown"}
     assert [(each.provider, each.code) for each in seeing.excluded] == [("blind", "modality")]
     assert len(plan(["a/one"], served)) == 3
 
@@ -139,7 +139,7 @@ def test_endpoints_that_cannot_take_it_are_left_out():
 def test_a_fallback_model_may_take_it():
     served = {"a/one": [endpoint("x", {"text"})], "b/two": [endpoint("y", {"image"}, "b/two")]}
     seeing = plan(["a/one", "b/two"], served, "image")
-    assert [place.endpoint.model for place in seeing.places] == ["b/two"]
+    assert [place.endpoint.model for place in seeing.steps] == ["b/two"]
 
 
 def test_when_none_can_the_error_says_what_and_who_could():

@@ -42,7 +42,7 @@ def test_an_endpoint_that_let_the_job_down_is_no_choice():
 
 
 def test_without_fallbacks_a_job_waits():
-    alone = Plan(THREE.places[:1])
+    alone = Plan(THREE.steps[:1])
     assert best_step(alone, 0, busy(alpha=60_000), NOW).at == NOW + 60_000
 
 
