@@ -73,8 +73,8 @@ def test_a_full_context_in_sglangs_words_goes_to_the_next_model():  # litellm 10
 
 
 def test_one_error_disables_nobody():  # new-api 6095
-    evidence = snapshot(a=seen(uptime=0.0, attempts=1), b=seen(uptime=1.0, attempts=1))
-    assert firsts([at("a"), at("b")], evidence=evidence, draws=500)["a"] > 0.1
+    stats = snapshot(a=seen(uptime=0.0, attempts=1), b=seen(uptime=1.0, attempts=1))
+    assert firsts([at("a"), at("b")], stats=stats, draws=500)["a"] > 0.1
 
 
 def test_no_endpoint_that_works_is_skipped_on_the_way():  # new-api 2899
@@ -89,7 +89,7 @@ def test_one_that_is_shut_off_is_not_asked_again_while_others_can_serve():  # ne
     endpoints = [at(slug, usd) for slug, usd in (("a", 0.01), ("b", 1.0), ("c", 1.0))]
     for sort in (None, Sort.PRICE):
         for seed in range(1, 40):
-            plan = planned(endpoints, evidence=snapshot(a=OPEN_CIRCUIT), seed=seed, sort=sort)
+            plan = planned(endpoints, stats=snapshot(a=OPEN_CIRCUIT), seed=seed, sort=sort)
             assert order(plan)[-1] == "a"
 
 
@@ -101,6 +101,6 @@ def test_one_that_was_shut_off_comes_back_by_itself():  # new-api 5420; one-api 
     later = NOW + breaker.COOL_DOWN_MS
     assert circuit.takes_probe(later)
     recovering = EndpointStats(circuit=circuit.circuit(later))
-    asked = firsts([at("a", 0.01), at("b")], evidence=snapshot(a=recovering), draws=500)
+    asked = firsts([at("a", 0.01), at("b")], stats=snapshot(a=recovering), draws=500)
     assert 0.05 < asked["a"] < 0.2  # some try it, most do not
     assert breaker.probed(circuit, later, well=True).circuit(later) is Circuit.CLOSED
