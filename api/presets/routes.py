@@ -20,7 +20,7 @@ from broker.administration import presets as administration
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError, NotFoundError
-from broker.presets import NewVersion, PresetChoice, PresetName, StoredPreset
+from broker.presets import NewVersion, PresetName, StoredPreset
 from broker.presets.merging import check_slug
 from broker.requests.bodies import SCHEMAS, validated
 from broker.requests.operations import Operation
@@ -104,10 +104,7 @@ async def choose_preset_version(
 ) -> Response:
     """Let calls get another version: `{"version": 1}`."""
     name = PresetName(principal.workspace_id, slug)
-    choice = PresetChoice(name, body.version, now_ms())
-    await carry_out(
-        services.database, lambda connection: administration.choose(connection, actor, choice)
-    )
+    await services.database.write(administration.choose, actor, name, body.version, now_ms())
     return json_response({"data": await _shown(services, principal, slug)})
 
 

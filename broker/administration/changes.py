@@ -1,7 +1,7 @@
-"""How an administrative change is written: whole, with its audit entry, or not at all."""
+"""Write an administrative change together with its audit entry."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
@@ -14,19 +14,11 @@ Change = Callable[[Connection], Result]
 
 
 async def carry_out(database: Database, change: Change[Result]) -> Result:
-    """Run `change(connection)` in a transaction. Raises ConflictError for a name that is taken."""
+    """Run `change(connection)` in a transaction. Raises ConflictError if a name is taken."""
     try:
         return await database.write(change)
     except IntegrityError as error:
         raise _conflict_of(error) from error
-
-
-def only(results: Sequence[Any]) -> Any:
-    """Return what came of a grouped write of one item. Raises what it refused the item with."""
-    [result] = results
-    if isinstance(result, Exception):
-        raise result
-    return result
 
 
 def _conflict_of(error: IntegrityError) -> Exception:

@@ -1,31 +1,29 @@
-"""Presets changed, each act with its entry in the audit log; what is in them is not noted."""
+"""Change presets, each change with its audit entry, which leaves out the content."""
 
 from sqlalchemy import Connection
 
 from broker import presets
 from broker.accounts import audit
 from broker.accounts.audit import Act, Actor
-from broker.administration.changes import only
-from broker.presets import NewVersion, PresetChoice, PresetName
+from broker.presets import NewVersion, PresetName
 
 
-def save(connection: Connection, actor: Actor, wish: NewVersion) -> None:
-    """Keep a new version, which calls get from now on."""
-    only(presets.save_many(connection, [wish]))
-    _note(connection, actor, "presets.save", wish.name)
+def save(connection: Connection, actor: Actor, new: NewVersion) -> None:
+    """Save a version, which calls use from now on."""
+    presets.save(connection, new)
+    _note(connection, actor, "presets.save", new.name)
 
 
-def choose(connection: Connection, actor: Actor, choice: PresetChoice) -> None:
-    """Let calls get another version."""
-    only(presets.choose_many(connection, [choice]))
-    act = Act("presets.choose", choice.name.slug, choice.name.workspace_id,
-              after={"version": choice.version})  # fmt: skip
+def choose(connection: Connection, actor: Actor, name: PresetName, version: int, now: int) -> None:
+    """Let calls use another version."""
+    presets.choose(connection, name, version, now)
+    act = Act("presets.choose", name.slug, name.workspace_id, after={"version": version})
     audit.note(connection, actor, act)
 
 
 def delete(connection: Connection, actor: Actor, name: PresetName) -> bool:
     """Delete a preset with all its versions; return whether there was one."""
-    was_there: bool = only(presets.delete_many(connection, [name]))
+    was_there = presets.delete(connection, name)
     if was_there:
         _note(connection, actor, "presets.delete", name)
     return was_there

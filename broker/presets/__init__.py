@@ -7,27 +7,29 @@ A body refers to one by `"model": "@preset/slug"`, `"model": "author/model@prese
 from broker.presets.merging import PresetContent, capture, find_slug, is_prompted, merge
 from broker.presets.store import (
     NewVersion,
-    PresetChoice,
     PresetName,
+    PresetRow,
     StoredPreset,
-    choose_many,
-    delete_many,
+    VersionRow,
+    choose,
+    delete,
     find,
     get_content,
     list_presets,
     list_versions,
-    save_many,
+    save,
 )
 
 __all__ = [
     "NewVersion",
-    "PresetChoice",
     "PresetContent",
     "PresetName",
+    "PresetRow",
     "StoredPreset",
+    "VersionRow",
     "capture",
-    "choose_many",
-    "delete_many",
+    "choose",
+    "delete",
     "find",
     "find_slug",
     "get_content",
@@ -35,5 +37,5 @@ __all__ = [
     "list_presets",
     "list_versions",
     "merge",
-    "save_many",
+    "save",
 ]

@@ -6,13 +6,12 @@
 
 from broker.rate_limits.job_limits import (
     DueJob,
-    Postponed,
     find_due_jobs,
     find_over_limit,
     free_limits,
     free_per_day,
     limits_of,
-    postpone_many,
+    postpone,
 )
 from broker.rate_limits.limiter import Limiter, connect
 from broker.rate_limits.rules import LimitKind, RateLimit, RateLimitRefusal, error_of
@@ -21,7 +20,6 @@ __all__ = [
     "DueJob",
     "LimitKind",
     "Limiter",
-    "Postponed",
     "RateLimit",
     "RateLimitRefusal",
     "connect",
@@ -31,5 +29,5 @@ __all__ = [
     "free_limits",
     "free_per_day",
     "limits_of",
-    "postpone_many",
+    "postpone",
 ]

@@ -130,23 +130,12 @@ async def find_over_limit(limiter: Limiter, due: Sequence[DueJob], now: int) -> 
     return waiting
 
 
-@dataclass(frozen=True, slots=True)
-class Postponed:
-    """Jobs that wait for a place, and when that was."""
-
-    job_ids: Sequence[str]
-    now: int
-
-
-def postpone_many(connection: Connection, groups: Sequence[Postponed]) -> Sequence[None]:
-    """Have the dispatcher look at these jobs a little later."""
-    rows = [
-        {"of_job": job_id, "again_at": each.now + LOOK_AGAIN_MS}
-        for each in groups
-        for job_id in sorted(each.job_ids)
-    ]
-    connection.execute(_POSTPONE, rows)
-    return [None] * len(groups)
+def postpone(connection: Connection, job_ids: Sequence[str], now: int) -> None:
+    """Let the dispatcher consider these jobs again after LOOK_AGAIN_MS."""
+    again_at = now + LOOK_AGAIN_MS
+    rows = [{"of_job": job_id, "again_at": again_at} for job_id in sorted(job_ids)]
+    if rows:
+        connection.execute(_POSTPONE, rows)
 
 
 def _limits(row: Any) -> Sequence[RateLimit]:

@@ -102,10 +102,7 @@ class Dispatcher:
         """Let jobs for later wait on while their key has as many open ones as it may."""
         due = await self._context.database.read(rate_limits.find_due_jobs, now)
         if waiting := await rate_limits.find_over_limit(self._context.limiter, due, now):
-            postponed = rate_limits.Postponed(waiting, now)
-            await self._context.database.write_grouped(
-                rate_limits.postpone_many, postponed, patient=True
-            )
+            await self._context.database.write(rate_limits.postpone, waiting, now, patient=True)
 
     async def _rooms(self, now: int) -> dict[str, int]:
         """Return how many jobs may wait on each provider's queues; asks for the busy ones only."""

@@ -4,8 +4,8 @@ import pytest
 
 from broker import presets
 from broker.errors import InvalidRequestError, NotFoundError
-from broker.presets import NewVersion, PresetChoice, PresetContent, PresetName
-from tests.factories import NOW, make_principal, run
+from broker.presets import NewVersion, PresetContent, PresetName
+from tests.factories import NOW, make_principal, write
 
 HELLO = {"role": "user", "content": "hello"}
 RULES = {"role": "system", "content": "Be brief."}
@@ -69,10 +69,11 @@ def wish(caller, content=KEPT, *, slug="mail", now=NOW):
 
 
 def test_versions_follow_each_other_and_any_can_be_chosen(database, caller):
-    # Given three versions, two of them written in one group
+    # Given three versions, one after the other
     later = PresetContent({"model": "acme/large"})
-    run(database, presets.save_many, wish(caller), wish(caller, later, now=NOW + 1))
-    run(database, presets.save_many, wish(caller, PresetContent({"seed": 3}), now=NOW + 2))
+    write(database, presets.save, wish(caller))
+    write(database, presets.save, wish(caller, later, now=NOW + 1))
+    write(database, presets.save, wish(caller, PresetContent({"seed": 3}), now=NOW + 2))
 
     def found(version=None):
         return database.read_now(presets.find, caller.workspace_id, "mail", version)
@@ -84,20 +85,21 @@ def test_versions_follow_each_other_and_any_can_be_chosen(database, caller):
     assert ([row.version for row in rows], total) == ([3, 2], 3)
     # When the first is chosen, then calls get it, and the next is still the fourth
     name = PresetName(caller.workspace_id, "mail")
-    assert run(database, presets.choose_many, PresetChoice(name, 1, NOW + 3)) == [None]
+    write(database, presets.choose, name, 1, NOW + 3)
     assert found().content == KEPT
-    run(database, presets.save_many, wish(caller, later, now=NOW + 4))
+    write(database, presets.save, wish(caller, later, now=NOW + 4))
     assert found().version.version == 4
-    [refusal] = run(database, presets.choose_many, PresetChoice(name, 9, NOW))
-    assert isinstance(refusal, NotFoundError)
+    with pytest.raises(NotFoundError):
+        write(database, presets.choose, name, 9, NOW)
 
 
 def test_a_preset_is_its_workspaces_own(database, caller):
     stranger = make_principal(database, name="stranger")
-    run(database, presets.save_many, wish(caller), wish(caller, slug="chat"))
+    write(database, presets.save, wish(caller))
+    write(database, presets.save, wish(caller, slug="chat"))
     assert database.read_now(presets.find, stranger.workspace_id, "mail") is None
-    assert run(database, presets.delete_many, PresetName(stranger.workspace_id, "mail")) == [False]
+    assert write(database, presets.delete, PresetName(stranger.workspace_id, "mail")) is False
     rows, total = database.read_now(presets.list_presets, caller.workspace_id, 1, 1)
     assert ([row.slug for row in rows], total) == (["mail"], 2)
-    assert run(database, presets.delete_many, PresetName(caller.workspace_id, "mail")) == [True]
+    assert write(database, presets.delete, PresetName(caller.workspace_id, "mail")) is True
     assert database.read_now(presets.find, caller.workspace_id, "mail") is None

@@ -22,7 +22,7 @@ from broker.settings import Settings
 from broker.storage import files
 from broker.storage.files import Purpose, file_store
 from broker.storage.tables import Batch, JobPayload
-from tests.factories import finished, job_row, make_principal, record, run
+from tests.factories import finished, job_row, make_principal, record, run, write
 from workers.services.batches import BatchKeeper
 from workers.services.retention import RetentionService
 
@@ -357,7 +357,7 @@ def keep_preset(tools, batch_id, slug, config, system_prompt=None):
     row = row_of(tools, batch_id)
     name = PresetName(row.workspace_id, slug)
     kept = NewVersion(name, row.api_key_id, PresetContent(config, system_prompt), now_ms())
-    assert run(tools.database, presets.save_many, kept) == [None]
+    write(tools.database, presets.save, kept)
 
 
 async def test_files_whose_time_is_over_are_deleted_but_not_from_under_a_batch(tools):
