@@ -1,6 +1,6 @@
-"""Every setting with its default, in groups; the text below a setting is its documentation.
+"""Declare every setting with its default, in groups; the text below a setting documents it.
 
-`docs/reference/configuration.md` is made of them (`waybill settings --markdown`).
+`waybill settings --markdown` writes `docs/reference/configuration.md` from them.
 """
 
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -27,7 +27,7 @@ SCHEMES = {
     "broker_url": ("amqp", "amqps", "pyamqp", "redis", "rediss", "redis+socket"),
 }
 SHORTEST_KEY = 16
-"""Characters of a key that nobody guesses; ours have more than forty."""
+"""The fewest characters of a bootstrap key; generated keys have more than forty."""
 
 
 class _Group(BaseModel):
@@ -35,13 +35,13 @@ class _Group(BaseModel):
 
 
 def _is_origin(text: str) -> bool:
-    """Tell whether the text is a web origin as browsers send it (RFC 6454, section 6.2)."""
+    """Return whether the text is a web origin as browsers send it (RFC 6454, section 6.2)."""
     parts = urlsplit(text)
     return text == f"{parts.scheme}://{parts.netloc}" and bool(parts.netloc)
 
 
 def _networks(value: Any) -> Any:
-    """Read a comma-separated list, as the environment has it; waybill.toml may have a list."""
+    """Read networks from a comma-separated string (environment) or a list (waybill.toml)."""
     items = value.split(",") if isinstance(value, str) else value
     return tuple(ip_network(str(item).strip(), strict=False) for item in items if str(item))
 
@@ -53,24 +53,24 @@ class Storage(_Group):
     """Storage of data, and the transport of messages."""
 
     data_dir: Path = Path(".waybill")
-    """Holds the SQLite file, Valkey's append-only file, stored files, logs and keys."""
+    """The directory of the SQLite file, Valkey's append-only file, stored files, logs and keys."""
     database_url: str = ""
     """`postgresql://…`; empty = SQLite in `data_dir`."""
     redis_url: str = ""
-    """Events, limits, live statistics; empty = the embedded Valkey."""
+    """Redis or Valkey, for events, limits and endpoint stats; empty = the embedded Valkey."""
     valkey_memory_mb: int = Field(1_024, ge=64)
-    """The most memory that the embedded Valkey takes. When it is full, it drops what expires first:
-    events of streams and counts of limits, never queues."""
+    """The memory limit of the embedded Valkey, in MB. When it is full, it drops stream events and
+    counts of limits, never queues."""
     broker_url: str = ""
     """Celery's transport, `redis://…` or `amqp://…`; empty = `redis_url`."""
     secret_key: str = ""
-    """Signs links and encrypts stored secrets; empty = one is made in `data_dir`."""
+    """The key that signs links and encrypts stored secrets; empty = generated in `data_dir`."""
     old_secret_keys: Annotated[tuple[str, ...], NoDecode] = ()
-    """Earlier secret keys, comma-separated, until `waybill credentials rotate` has run."""
+    """Earlier secret keys, comma-separated; needed until `waybill credentials rotate` has run."""
     bootstrap_key: str = ""
     """An API key that exists from the first start, with unlimited credit; 16 characters or more."""
     sqlite_synchronous: Literal["full", "normal"] = "full"
-    """`full` survives a power cut, `normal` a crash of the program."""
+    """`full` survives a power cut; `normal` survives only a crash of the program."""
 
     @field_validator("data_dir")
     @classmethod
@@ -129,59 +129,59 @@ class Storage(_Group):
 
 
 class Files(_Group):
-    """Uploaded files and what answers refer to."""
+    """Uploaded files, and the media of answers."""
 
     files_url: str = ""
-    """Where files are kept, e.g. `s3://bucket/path`; empty = `data_dir/files`."""
+    """The location of files, e.g. `s3://bucket/path`; empty = `data_dir/files`."""
     files_options: dict[str, Any] = {}
     """Options of fsspec for `files_url`, e.g. `{"endpoint_url": …, "key": …, "secret": …}`."""
     max_file_bytes: int = Field(512_000_000, ge=1_000)
     """The largest file that may be uploaded."""
     workspace_files: int = Field(10_000, ge=0)
-    """Uploaded files that a workspace may keep; more is a 413; 0 = no limit."""
+    """The most uploaded files of a workspace; one more gets a 413; 0 = no limit."""
     workspace_file_bytes: int = Field(100_000_000_000, ge=0)
-    """The bytes of all of them; more is a 413; 0 = no limit."""
+    """The most bytes of all uploaded files of a workspace; more gets a 413; 0 = no limit."""
     uploads_per_minute: int = Field(600, ge=0)
-    """Uploads that a workspace may begin in a minute at an API process; more is a 429; 0 = any."""
+    """Uploads of a workspace in a minute, for each API process; more gets a 429; 0 = no limit."""
     upload_days: int = Field(0, ge=0)
-    """Uploads without `expires_after` are kept so long, inputs of batches 30 days at most; 0 = they
-    are kept until they are deleted."""
+    """Days until an upload without `expires_after` is deleted; inputs of batches after 30 days at
+    most; 0 = never."""
 
 
 class Serving(_Group):
-    """The API, and what it lets callers do."""
+    """The API, and limits on its callers."""
 
     public_url: WebUrl = "http://127.0.0.1:8080"
-    """How callers reach the API, for links that are given out; default: where it listens."""
+    """The API's address for callers, used in links; the default is the address where it listens."""
     host: str = "127.0.0.1"
-    """Where the API and Flower listen."""
+    """The address on which the API and Flower listen."""
     port: int = Field(8080, ge=0, le=65535)
     """The API's port."""
     flower_port: int = Field(5555, ge=0, le=65535)
     """Flower's port."""
     flower_basic_auth: str = Field("", pattern=FLOWER_LOGIN)
-    """`user:password` that Flower asks for, or `off`; empty = none where `host` is loopback, else
-    one is made in `data_dir`."""
+    """`user:password` for Flower, or `off`; empty = no login when `host` is loopback, else one that
+    is generated in `data_dir`."""
     metrics_token: str = ""
-    """When set, `GET /metrics` wants it as a bearer token."""
+    """When set, `GET /metrics` requires it as a bearer token."""
     max_body_bytes: int = Field(10_000_000, ge=1_000)
-    """The largest request body; more is a 413."""
+    """The largest request body, in bytes; a larger one gets a 413."""
     sync_timeout_seconds: float = Field(600, gt=0)
-    """Seconds until a waiting call is answered 504, with `Retry-After` and the job's id,
-    and its job goes on. A stream waits as long for its job to be sent."""
+    """Seconds until a waiting call gets a 504 with `Retry-After` and the job's id; the job goes on.
+    A stream waits this long for its job to start."""
     keep_alive_seconds: float = Field(10, gt=0)
-    """Between comment lines on an idle stream."""
+    """Seconds between comment lines on an idle stream."""
     trusted_proxies: Networks = ()
-    """Networks of the proxies in front, e.g. `10.0.0.5,172.18.0.0/16`: callers' addresses, scheme
-    and host are read from their `X-Forwarded-For`, `-Proto` and `-Host`, and from nobody else's."""
+    """Networks of your reverse proxies, e.g. `10.0.0.5,172.18.0.0/16`. Only their headers
+    `X-Forwarded-For`, `-Proto` and `-Host` are used."""
     streams_per_key: int = Field(2_000, ge=0)
-    """Streams that a key may have open at an API process; more is a 429; 0 = no limit."""
+    """The most open streams of a key, for each API process; more gets a 429; 0 = no limit."""
     refusals_per_minute: int = Field(3_000, ge=0)
-    """Requests of a key, or of an address without a valid one, that may be refused (400, 401, 403,
-    404 and the like) in a minute at an API process; more is a 429; 0 = no limit."""
+    """The most refused requests (400, 401, 403, 404, …) of a key, or of an address without a valid
+    key, in a minute for each API process; more gets a 429; 0 = no limit."""
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
-    """Web pages that may call the API from a browser: `https://app.example.com`, comma-separated,
-    or `*` for any; empty = none."""
+    """Origins of web pages that may call the API from a browser, e.g. `https://app.example.com`,
+    comma-separated, or `*` for all; empty = none."""
 
     @field_validator("cors_origins", mode="before")
     @classmethod
@@ -201,57 +201,59 @@ class Jobs(_Group):
     """Defaults for jobs."""
 
     default_max_attempts: int = Field(5, ge=1)
-    """Attempts of a job that names no `max_attempts`."""
+    """The most attempts of a job without `max_attempts`."""
     default_deadline_seconds: float = Field(24 * 3600, gt=0)
-    """Until a job that names no deadline expires."""
+    """Seconds until a job without a deadline expires."""
     likely_completion_tokens: int = Field(1_000, ge=1)
-    """Output tokens that a job without `max_tokens` probably has."""
+    """Estimated output tokens of a job without `max_tokens`."""
     most_held_completion_tokens: int = Field(16_384, ge=1)
-    """Output tokens that it has at most, where the model's own maximum is not known."""
+    """Output tokens held for a job without `max_tokens` when the model has no known maximum."""
 
 
 class Privacy(_Group):
     """Retention of prompts and answers after the end of a job."""
 
     store: Literal["full", "result_only", "none"] = "full"
-    """`result_only` drops prompts, `none` answers too once fetched; workspaces have their own."""
+    """`result_only` deletes prompts; `none` also fetched answers. Workspaces can override it."""
     fetched_answer_seconds: float = Field(60.0, ge=0)
-    """With `none`: how long an answer can be fetched again, as its connection may have broken."""
+    """With `none`: seconds for which an answer can be fetched again, in case the connection
+    broke."""
     retention_days: int = Field(0, ge=0)
-    """Prompts, answers and files are kept so long; 0 = for ever; workspaces have their own."""
+    """Days until prompts, answers and files are deleted; 0 = never. Workspaces can override it."""
 
 
 class Payments(_Group):
     """Prepaid credit."""
 
     topup_fee_percent: Dollars = "0"
-    """Taken of every payment; OpenRouter takes 5.5."""
+    """The fee on every payment, in percent (OpenRouter: 5.5)."""
     topup_fee_minimum_usd: Dollars = "0"
-    """The least that is taken of a payment, where a fee is."""
+    """The smallest fee on a payment, in USD, when there is a fee."""
     byok_fee_percent: Dollars = "0"
-    """Charged of what a provider bills to a workspace's own key."""
+    """The fee on calls with a workspace's credential, in percent of the price."""
     stripe_api_key: str = ""
-    """`sk_…`: payments by Stripe Checkout; needs the extra `waybill-broker[stripe]`."""
+    """Stripe's secret key (`sk_…`), for Stripe Checkout; needs the extra `waybill-
+    broker[stripe]`."""
     stripe_webhook_secret: str = ""
-    """`whsec_…` of Stripe's endpoint for `POST /api/v1/credits/stripe`."""
+    """The signing secret (`whsec_…`) of Stripe's endpoint for `POST /api/v1/credits/stripe`."""
     stripe_api_base: str = ""
-    """Where Stripe's API is, for tests."""
+    """The address of Stripe's API, for tests."""
 
 
 class Limits(_Group):
-    """Limits of models that cost nothing."""
+    """Limits of free models."""
 
     free_requests_per_minute: int = Field(20, ge=0)
-    """Of `:free` models, for a workspace; 0 = no limit."""
+    """Requests to `:free` models in a minute for each workspace; 0 = no limit."""
     free_requests_per_day: int = Field(1_000, ge=0)
-    """Of `:free` models, for a workspace and a UTC day; a workspace may have its own."""
+    """Requests to `:free` models in a UTC day for a workspace without a limit of its own."""
 
 
 class SignIn(_Group):
     """Signing in through an OpenID Connect provider."""
 
     oidc_issuer: str = ""
-    """OpenID provider for sign-in, such as `https://accounts.example.com`."""
+    """The OpenID provider for sign-in, e.g. `https://accounts.example.com`."""
     oidc_client_id: str = ""
     """OIDC client ID."""
     oidc_client_secret: str = ""
@@ -259,42 +261,42 @@ class SignIn(_Group):
     oidc_label: str = "your organisation"
     """The label of the sign-in button."""
     oidc_workspace: str = ""
-    """Slug of the workspace that strangers join; empty = nobody is let in."""
+    """The slug of the workspace that new users join; empty = new users cannot sign in."""
     oidc_role: Literal["admin", "member", "viewer"] = "member"
-    """The role that strangers get there."""
+    """The role of new users in that workspace."""
 
 
 class Workers(_Group):
     """Worker processes."""
 
     worker_id: str = ""
-    """Who holds the leases of this worker process; empty = made at its start."""
+    """The name under which this worker process holds leases; empty = generated at its start."""
     dispatch: bool = True
-    """Return whether this worker may lead the dispatching."""
+    """Let this worker run the dispatcher."""
     worker_lane: Literal["", "interactive", "batch"] = ""
-    """The only lane whose jobs this worker takes; empty = all. `waybill up` has workers of each."""
+    """The only lane of this worker; empty = all. `waybill up` runs workers for each lane."""
     worker_concurrency: int = Field(1_000, ge=1)
-    """Calls in flight in one worker process."""
+    """The most calls in flight in one worker process."""
     worker_media_bytes: int = Field(500_000_000, ge=1_000_000)
-    """Attachments and large bodies of the calls in flight in one worker process; further ones wait.
-    They take up to three times this in memory. A workspace has half of it at most."""
+    """The most bytes of attachments and large bodies in flight in one worker process; more wait.
+    They use up to three times this in memory. A workspace gets half of it at most."""
     lease_seconds: float = Field(60, gt=0)
-    """How long a worker that falls silent keeps its jobs."""
+    """Seconds for which a worker keeps its jobs without a heartbeat."""
     heartbeat_seconds: float = Field(15, gt=0)
-    """Between a worker's signs of life; half of `lease_seconds` at most."""
+    """Seconds between heartbeats; half of `lease_seconds` at most."""
     soft_shutdown_seconds: float = Field(20, ge=0)
-    """How long running calls may go on once a worker is asked to stop."""
+    """Seconds for which running calls may go on after a worker was told to stop."""
     stream_drain_seconds: float = Field(120, ge=0)
-    """The same for streams that have begun to answer; the API waits as long for open answers."""
+    """The same for streams that have started; the API waits this long for open answers."""
     cancel_drain_seconds: float = Field(10, ge=0)
-    """Seconds for which a cancelled call is read on for the usage of its provider; 0 = none.
-    Without that usage a call that may have reasoned unseen costs what was held."""
+    """Seconds for which Waybill reads on after a call was cancelled, to get its usage; 0 = none.
+    Without the usage, a call that may have hidden reasoning costs its hold."""
     event_ttl_seconds: int = Field(24 * 3600, ge=60)
-    """Seconds for which Redis keeps the events of a running stream; 60 after its end."""
+    """Seconds for which Redis keeps the events of a running stream; 60 after the stream's end."""
 
     @model_validator(mode="after")
     def _signs_in_time(self) -> Self:
-        """Two signs of life in each lease: one may be late, and nobody takes the job."""
+        """Require two heartbeats in each lease, so that one may be late."""
         if self.heartbeat_seconds > self.lease_seconds / 2:
             raise ValueError(
                 f"heartbeat_seconds ({self.heartbeat_seconds:g}) must be half of "
@@ -304,40 +306,39 @@ class Workers(_Group):
 
 
 class Calls(_Group):
-    """Calls to providers, and to the URLs that callers name."""
+    """Calls to providers and to callers' URLs."""
 
     connect_timeout_seconds: float = Field(10, gt=0)
-    """To reach a provider."""
+    """Seconds to connect to a provider."""
     first_byte_timeout_seconds: float = Field(300, gt=0)
-    """From sending a request to the first byte of its answer."""
+    """Seconds from sending a request to the first byte of its answer."""
     idle_timeout_seconds: float = Field(120, gt=0)
-    """The longest gap inside an answer."""
+    """The longest gap inside an answer, in seconds."""
     total_timeout_seconds: float = Field(1800, gt=0)
-    """One attempt, from sending to the last byte."""
+    """Seconds for one attempt, from sending to the last byte."""
     max_answer_bytes: int = Field(50_000_000, ge=1_000)
-    """The largest answer of a provider."""
+    """The largest answer of a provider, in bytes."""
     max_media_bytes: int = Field(20_000_000, ge=1_000)
-    """The largest image or file that is fetched by URL."""
+    """The largest image or file that is fetched by URL, in bytes."""
     allowed_networks: Networks = ()
-    """Private networks that callers' URLs may point into, e.g. `10.1.0.0/16,fd00::/8`."""
+    """Private networks to which callers' URLs may point, e.g. `10.1.0.0/16,fd00::/8`."""
 
 
 class NativeBatches(_Group):
-    """Half-price batches at the providers that have them."""
+    """Native batches: half-price batches at providers."""
 
     native_batch_wait_seconds: float = Field(30, ge=0)
-    """How long jobs gather for one batch at a provider."""
+    """Seconds for which jobs are collected for one native batch."""
     native_batch_max_lines: int = Field(1_000, ge=1)
-    """Jobs in one batch at a provider."""
+    """The most jobs in one native batch."""
     native_batch_max_bytes: int = Field(50_000_000, ge=1_000)
-    """Bytes in one batch at a provider."""
+    """The most bytes in one native batch."""
     native_batch_poll_seconds: float = Field(10, gt=0)
-    """Until the first look at a batch; later looks are rarer."""
+    """Seconds until a native batch is polled first; later polls are rarer."""
     native_batch_doubt_seconds: float = Field(300, ge=0)
-    """How long to look for a batch whose creation timed out, before `on_unknown`
-    applies."""
+    """Seconds to search for a batch whose creation timed out, before `on_unknown` applies."""
     native_batch_reserve_seconds: float = Field(3600, ge=0)
-    """Left before the deadline for jobs that a batch did not answer; half the
-    time at most."""
+    """Seconds reserved before the deadline for jobs that a batch did not answer; half the time at
+    most."""
     native_batch_min_deadline_seconds: float = Field(4 * 3600, ge=0)
-    """How far off a deadline must be for `prefer: "cheapest"`."""
+    """The fewest seconds until a deadline for `prefer: "cheapest"`."""
