@@ -179,13 +179,13 @@ def _shape_errors(app: FastAPI) -> None:
 
     @app.exception_handler(ClientDisconnect)
     async def hung_up(request: Request, _: ClientDisconnect) -> Response:
-        """The caller is gone in the middle of a body: nobody reads this."""
+        """Answer a caller who disconnected in the middle of a body; nobody reads it."""
         log.info("api.caller_hung_up", path=request.url.path)
         return Response(status_code=400)
 
     @app.exception_handler(DataError)
     async def unstorable(request: Request, error: DataError) -> Response:
-        """A value of the caller's that PostgreSQL does not take: an id with a NUL in it, say."""
+        """Refuse a value that PostgreSQL does not take, such as an id with a NUL."""
         log.warning("api.unstorable", path=request.url.path, error=str(error.orig))
         if "\0" in request.url.path:  # an id that nothing can have
             return error_response(request, NotFoundError(f"There is no {request.url.path!r}."))

@@ -17,11 +17,11 @@ def nanos_from_usd(value: str | float | Decimal) -> int:
 
 
 def usd(nanos: int) -> float:
-    """An amount as the JSON number that API objects show."""
+    """Convert an amount to the JSON number that API objects show."""
     return nanos / NANOS_PER_USD
 
 
 def usd_text(nanos: int | Decimal) -> str:
-    """An amount as the decimal string that price fields show, without an exponent."""
+    """Convert an amount to the decimal string of price fields, without an exponent."""
     text = f"{Decimal(nanos) / NANOS_PER_USD:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -25,7 +25,7 @@ class KeyStatus:
 
 
 def key(row: Any, standing: KeyStatus) -> Json:
-    """A key's record; the key itself is not in it."""
+    """Render a key's record without the key itself."""
     return {
         "hash": row.hash,
         "id": row.id,

@@ -136,7 +136,7 @@ def _media_type(request: Request, stored: str) -> str:
 
 
 def view(row: Any) -> Json:
-    """A file as OpenAI shows it. Times are Unix seconds."""
+    """Render a file in OpenAI's shape. Times are Unix seconds."""
     problems = None if row.problems is None else orjson.loads(row.problems)
     return SHAPE | {
         "id": row.id,
@@ -153,7 +153,7 @@ def view(row: Any) -> Json:
 
 
 def listed(data: list[Json], *, has_more: bool) -> Json:
-    """A page of a list in OpenAI's shape."""
+    """Render a page of a list in OpenAI's shape."""
     return {
         "object": "list",
         "data": data,

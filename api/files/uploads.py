@@ -69,7 +69,7 @@ class Draft:
         return self._digest.hexdigest()
 
     def findings(self) -> Findings:
-        """What is to be said of it as a batch's input, once all is written."""
+        """Return the notes on it as a batch's input, once it is written."""
         return self._inspector.findings()
 
     def keep(self) -> None:
@@ -126,7 +126,7 @@ async def uploading(
 
 @contextlib.asynccontextmanager
 async def drafting(store: FileStore, most: int) -> AsyncIterator[Draft]:
-    """A draft of which nothing stays unless it came into use."""
+    """Open a draft that is deleted unless it came into use."""
     draft = Draft(store, most)
     try:
         yield draft

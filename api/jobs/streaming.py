@@ -78,7 +78,7 @@ class ChunkStream:
             self._fail(event.number, *failure(orjson.loads(event.data)))
 
     def _break_off(self, number: int) -> None:
-        """The answer begins anew: what was shown cannot be taken back, so this stream ends here."""
+        """End this stream: the answer starts again, and sent chunks cannot be taken back."""
         where = job_urls(self.job_id)["self"]
         self._fail(
             number,

@@ -21,7 +21,7 @@ WITH_MEDIA = frozenset({Operation.IMAGES.value, Operation.SPEECH.value})
 
 
 def cost(row: Any) -> float | None:
-    """What a listed job cost in US dollars; None while nothing was charged."""
+    """Return the cost of a listed job in US dollars; None while nothing was charged."""
     return None if row.cost_nanos is None else usd(row.cost_nanos)
 
 

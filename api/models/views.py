@@ -21,7 +21,7 @@ TOOL_CHOICES = ("auto", "none", "required", "function")
 
 
 def model(entry: Model, *, available: bool) -> Json:
-    """A model as GET /models shows it; prices are its cheapest endpoint's, in US dollars."""
+    """Render a model for GET /models; prices are its cheapest endpoint's, in US dollars."""
     limits = [each for each in entry.endpoints if each.context_length] or entry.endpoints
     roomiest = max(limits, key=lambda each: each.context_length or 0, default=None)
     return {
@@ -54,7 +54,7 @@ def model(entry: Model, *, available: bool) -> Json:
 
 
 def model_with_endpoints(entry: Model, endpoints: list[Json]) -> Json:
-    """A model as GET /models/{author}/{slug}/endpoints shows it."""
+    """Render a model for GET /models/{author}/{slug}/endpoints."""
     return {
         "id": entry.slug,
         "name": entry.name,
@@ -79,7 +79,7 @@ def _architecture(entry: Model) -> Json:
 def endpoint(
     entry: Model, each: Endpoint, provider: str, snapshot: Snapshot, *, available: bool
 ) -> Json:
-    """An endpoint with what is known of its last half hour; `provider` is its display name."""
+    """Render an endpoint with its stats of 30 minutes; `provider` is its display name."""
     parameters = each.supported_parameters or frozenset(entry.supported_parameters or ())
     chooses = "tool_choice" in parameters or each.supported_parameters is None
     return {

@@ -11,7 +11,7 @@ from broker.webhooks import DeliveryReport, DeliveryState
 
 
 def endpoint(row: Any, seal: Encryption) -> Json:
-    """An endpoint without its secret; of its headers the names, since values may be secrets."""
+    """Render an endpoint without its secret and without the values of its headers."""
     return {
         "id": row.id,
         "object": "webhook_endpoint",
@@ -43,7 +43,7 @@ def workspace_secret(row: Any, seal: Encryption) -> Json:
 
 
 def delivery(row: Any) -> Json:
-    """A delivery as lists show it: without its payload. `event_id` is its `webhook-id`."""
+    """Render a delivery for lists, without its payload. `event_id` is its `webhook-id`."""
     waits = row.state == DeliveryState.PENDING.value
     return {
         "id": row.id,
@@ -62,7 +62,7 @@ def delivery(row: Any) -> Json:
 
 
 def whole_delivery(report: DeliveryReport) -> Json:
-    """A delivery with what is sent and every attempt."""
+    """Render a delivery with its payload and every attempt."""
     return delivery(report.delivery) | {
         "payload": orjson.Fragment(report.payload),
         "attempts": [_attempt(row) for row in report.attempts],
@@ -70,7 +70,7 @@ def whole_delivery(report: DeliveryReport) -> Json:
 
 
 def job_delivery(row: Any) -> Json:
-    """A delivery as its job shows it."""
+    """Render a delivery for its job."""
     names = ("id", "status", "event_type", "endpoint_id", "url", "attempt")
     shown = delivery(row)
     return {name: shown[name] for name in names}

@@ -57,7 +57,7 @@ def hash_key(key: str) -> str:
 
 
 def mask(key: str) -> str:
-    """A key as lists show it: enough to recognise, too little to use."""
+    """Return a key's label for lists: enough to recognise it, too little to use it."""
     shown = len(KEY_PREFIX) + 3 if key.startswith(KEY_PREFIX) else 9
     return f"{key[:shown]}…{key[-4:]}" if len(key) > 16 else "…"  # noqa: PLR2004
 

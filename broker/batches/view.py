@@ -19,7 +19,7 @@ ENDED_AT = {
 
 
 def batch(report: BatchReport) -> Json:
-    """A batch as GET /batches/{id} shows it. Times are Unix seconds, money US dollars."""
+    """Render a batch for GET /batches/{id}. Times are Unix seconds, money US dollars."""
     row, totals = report.row, report.totals
     options = orjson.loads(row.options)
     return {

@@ -63,7 +63,7 @@ class CredentialRefusal:
 
 
 def label_of(key: str) -> str:
-    """A key as lists show it: enough to recognise, too little to use."""
+    """Return a credential's label for lists: enough to recognise it, too little to use it."""
     return f"{key[:SHOWN]}…{key[-SHOWN:]}" if len(key) > LONG else "…"
 
 

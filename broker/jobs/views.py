@@ -17,7 +17,7 @@ from broker.routing import Plan, PlanStep
 
 
 def job(report: JobReport) -> Json:
-    """A job as GET /jobs/{id} shows it."""
+    """Render a job for GET /jobs/{id}."""
     row, payload = report.job, report.payload
     extra = orjson.loads(payload.extra) if payload.extra else {}
     body = job_summary(row) | {
@@ -69,7 +69,7 @@ def _place(planned: PlanStep) -> Json:
 
 
 def job_summary(row: Any) -> Json:
-    """A job as lists show it: without bodies."""
+    """Render a job for lists, without bodies."""
     body: Json = {
         "id": row.id,
         "object": "job",
@@ -100,7 +100,7 @@ def job_summary(row: Any) -> Json:
 
 
 def _waiting_for(stored: str) -> Json:
-    """What keeps a job from its provider, and until when (Unix seconds)."""
+    """Render the reason for which a job waits, and until when (Unix seconds)."""
     told: Json = orjson.loads(stored)
     return told | {"until": seconds(told["until"])}
 

@@ -54,5 +54,5 @@ def stored(columns: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def storable(text: str) -> str:
-    """A provider's words without what PostgreSQL or JSON refuse: NUL and half surrogate pairs."""
+    """Remove from a provider's text what PostgreSQL or JSON refuse: NUL, lone surrogates."""
     return text.replace("\0", "").encode(errors="replace").decode()

@@ -193,7 +193,7 @@ def _ended(end: Ending, row: RunningJob) -> Ended | None:
 
 
 def _cancelled(ending: Ending) -> Ending:
-    """A job that its caller cancelled is not tried again."""
+    """End a job that its caller cancelled instead of retrying it."""
     if isinstance(ending, Failed) and isinstance(ending.decision, Retry):
         return replace(ending, decision=GiveUp(JobState.CANCELLED))
     return ending

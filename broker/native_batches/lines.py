@@ -59,7 +59,7 @@ def open_count(connection: Connection, batch_id: str) -> int:
 
 
 def _held(query: Any, batch_id: str) -> Any:
-    """The jobs of a batch whose attempt is still its own: all others were booked, or rescued."""
+    """Return the jobs of a batch whose attempt is still open in this batch."""
     return query.select_from(_lines.join(_jobs, _jobs.c.id == _lines.c.job_id)).where(
         _lines.c.native_batch_id == batch_id,
         _jobs.c.state == JobState.RUNNING.value,

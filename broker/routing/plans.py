@@ -54,7 +54,7 @@ MOST_EXCLUSIONS = 50
 
 
 def encode(planned: Plan) -> bytes:
-    """A plan as the JSON that is stored with its job; `decode` reads it back."""
+    """Encode a plan as the JSON that is stored with its job; `decode` reads it back."""
     details: Json = {
         "places": [_encode_step(each) for each in planned.steps],
         "strategy": planned.strategy,

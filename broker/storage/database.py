@@ -150,7 +150,7 @@ class Database:
             self._waiting.put(write)
 
     def _run(self) -> None:
-        """The writer thread: take what waits, write it, answer, until closed."""
+        """Run the writer thread: take what waits, write it, answer, until closed."""
         groups = _Groups(self._waiting, self._turns)
         while (group := groups.take()) is not None:
             self._write_group(group)
@@ -189,7 +189,7 @@ class Database:
 
     @contextlib.contextmanager
     def _begin(self, connection: Connection) -> Iterator[None]:
-        """A transaction that takes SQLite's write lock at once, not halfway through."""
+        """Begin a transaction; take SQLite's write lock at its start, not at the first write."""
         if self._turns is None:
             with connection.begin():
                 yield

@@ -112,7 +112,7 @@ def _extra(body: Json, wish: JobOptions) -> str | None:
 
 
 def _word(value: Any) -> str | None:
-    """A caller's own word for something, as it is kept: PostgreSQL takes no NUL."""
+    """Return a caller's own label as it is stored: without NUL, which PostgreSQL refuses."""
     return value.replace("\0", "")[:MAX_WORD] or None if isinstance(value, str) else None
 
 

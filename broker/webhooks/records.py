@@ -129,7 +129,7 @@ def _attempt(ending: DeliveryEnding) -> dict[str, Any]:
 
 
 def _sign(ending: DeliveryEnding) -> HealthSign | None:
-    """What the attempt says of its endpoint's health."""
+    """Return the verdict of the attempt on its endpoint's health."""
     following, endpoint_id = ending.following, ending.delivery.endpoint_id
     if endpoint_id is None or isinstance(following, HandedBack):
         return None

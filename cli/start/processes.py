@@ -236,7 +236,7 @@ class Child:
 
 
 def program(command: Sequence[str]) -> Launch:
-    """A child that is a program of its own."""
+    """Start a child process that runs another program."""
 
     async def launch(environment: Mapping[str, str]) -> Running:
         return await asyncio.create_subprocess_exec(
@@ -250,7 +250,7 @@ def program(command: Sequence[str]) -> Launch:
 
 
 def part(name: str, function: Callable[..., None], /, **arguments: Any) -> Launch:
-    """A child that runs one of our own functions."""
+    """Start a child process that runs a function."""
 
     async def launch(environment: Mapping[str, str]) -> Running:
         return await fork(name, function, arguments, environment)

@@ -227,7 +227,7 @@ class Supervisor:
         return 0
 
     async def _died(self, child: Child) -> None:
-        """A dead worker's jobs need not wait for their leases: nobody can hold them any more."""
+        """End the leases of a dead worker, so that its jobs need not wait for them."""
         worker_id = child.started.get("WAYBILL_WORKER_ID")
         if worker_id is None:
             return

@@ -121,7 +121,7 @@ def _step(
 
 
 def _is_bad(seen: Seen, answer: AttemptAnswer, key: EndpointKey) -> bool:
-    """A credential is judged by refusals only: whoever answers 500 has let us in."""
+    """Judge a credential by refusals only: a provider that answers 500 has accepted it."""
     if key[1] == WHOLE_PROVIDER:
         return isinstance(answer, Failure) and refuses_credential(answer)
     return seen.verdict is Verdict.FAILED

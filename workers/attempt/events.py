@@ -95,7 +95,7 @@ class AttemptEvents:
         self._untold = []
 
     def packed(self) -> bytes | None:
-        """The whole log for the database; None where the database can tell it by itself."""
+        """Return the whole log for the database; None when its rows are enough to rebuild it."""
         return self._log.packed(self._untold) if self._job.stream else None
 
     def tell(self) -> None:

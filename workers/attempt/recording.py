@@ -106,7 +106,7 @@ async def _ending(context: WorkerContext, run: JobRun, answer: Completion | Docu
 
 
 def _facts(job: ClaimedJob) -> Json:
-    """What the last event says of a job with a generation."""
+    """Return the data of the last event of a job with a generation."""
     return {"generation_id": generation_id(job.id), "queued_ms": job.queued_ms}
 
 

@@ -113,7 +113,7 @@ async def _opened(http: httpx.AsyncClient, call: HttpRequest) -> httpx.Response:
 
 
 def _refusal(status: int, headers: httpx.Headers, body: bytes) -> Exception:
-    """A 4xx is the provider's own no; a 5xx may come from something in between, after its yes."""
+    """Tell a refusal (4xx) from an unconfirmed creation (5xx, perhaps from a proxy)."""
     failure = read_error(status, headers, body)
     if status in _REFUSED:
         return RefusedCallError(failure)

@@ -119,7 +119,7 @@ class NativeBatchKeeper:
         return await self._context.database.write_grouped(save_many, save)
 
     def _bytes_at(self) -> dict[str, int]:
-        """A body grows when it is put into a line: half of what the API takes is collected."""
+        """Collect half of what the API takes, since a body grows when it becomes a line."""
         return {
             slug: BATCH_APIS[route.batches].max_bytes // 2
             for slug, route in self._context.routes.items()

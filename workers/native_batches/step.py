@@ -169,7 +169,7 @@ class Step:
         await self._again(state=NativeBatchState.IN_DOUBT.value, error=UNCONFIRMED_CREATION.message)
 
     async def _watch_for(self, found: Any) -> None:
-        """A batch that nobody waits for any more is called off, should it appear after all."""
+        """Cancel a batch for which nobody waits any more, should it appear after all."""
         if found and self._api.marks:
             for each in found:
                 await self._cancel(each.id)

@@ -125,7 +125,7 @@ async def _read(response: httpx.Response) -> ReceiverAnswer:
 
 
 def _text(pieces: list[bytes]) -> str | None:
-    """The beginning of a body as text that databases store."""
+    """Return the beginning of a body as text that databases store."""
     text = b"".join(pieces)[: 4 * KEPT_CHARACTERS].decode(errors="replace").replace("\0", "")
     return text[:KEPT_CHARACTERS] or None
 

@@ -118,7 +118,7 @@ def _parquet_writer(path: Path, columns: Sequence[str]) -> Iterator[Callable[[Ro
 
 
 def _without_nulls(arrow: Any, schema: Any) -> Any:
-    """A column in which nothing has come yet holds text."""
+    """Give columns without values the type of text."""
     return arrow.schema(
         [
             field.with_type(arrow.string()) if arrow.types.is_null(field.type) else field
