@@ -10,7 +10,7 @@ from broker.accounts import Principal
 from broker.billing import ledger
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
 from broker.ids import generation_id
-from broker.lifecycle import Cancellation, Claim, Failed, Finished, Rescue
+from broker.lifecycle import Cancellation, Claim, Failed, Finished
 from broker.pricing import Price
 from broker.providers.endpoints import Endpoint
 from broker.settings import Settings
@@ -139,8 +139,7 @@ def cancel(database, job_id, workspace_id, *, now=NOW):
 
 
 def rescue(database, *, now, owner=None):
-    [requeued] = run(database, lifecycle.rescue_many, Rescue(now, owner))
-    return requeued
+    return write(database, lifecycle.rescue, now, owner)
 
 
 def job_row(database, job_id):

@@ -6,7 +6,7 @@ from typing import Any
 from api.core.auth import FRESH_SECONDS
 from api.core.services import Services
 from broker.administration import keys
-from broker.batches.endings import Stop, stop_many
+from broker.batches.endings import stop_batch
 from broker.batches.vocabulary import StopReason
 from broker.clock import now_ms
 from broker.completion import Json
@@ -24,17 +24,16 @@ async def cancel(services: Services, row: Any) -> Json:
     left as it is.
     """
     await asyncio.sleep(FRESH_SECONDS)
-    write, owner = services.database.write_grouped, row.workspace_id
+    write, cancel_one = services.database.write, services.database.write_grouped
+    owner = row.workspace_id
     batches = await services.database.read(keys.list_open_batches, row)
-    stops = [Stop(each, StopReason.CANCELLED, now_ms(), owner) for each in batches]
-    stopped = await asyncio.gather(
-        *(write(stop_many, each) for each in stops), return_exceptions=True
-    )
+    stops = [write(stop_batch, each, StopReason.CANCELLED, now_ms(), owner) for each in batches]
+    stopped = await asyncio.gather(*stops, return_exceptions=True)
     count = 0
     while jobs := await services.database.read(keys.list_waiting_jobs, row, GROUP):
         wishes = [Cancellation(each, owner, now_ms()) for each in jobs]
         ended = await asyncio.gather(
-            *(write(cancel_many, each) for each in wishes), return_exceptions=True
+            *(cancel_one(cancel_many, each) for each in wishes), return_exceptions=True
         )
         count += _done(ended)
     return {"jobs": count, "batches": _done(stopped)}

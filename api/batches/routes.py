@@ -21,12 +21,10 @@ from broker.batches import (
     BatchPage,
     BatchReport,
     BatchState,
-    Removal,
-    Stop,
     StopReason,
-    remove_many,
+    endings,
     reports,
-    stop_many,
+    stop_batch,
 )
 from broker.batches.view import batch as view
 from broker.clock import now_ms
@@ -109,8 +107,9 @@ async def get_batch(
 async def cancel_batch(services: ServicesDep, principal: Caller, batch_id: str) -> Response:
     """Let no more lines begin; what is done is kept, and the files are written as ever."""
     await _check_own(services, principal, batch_id)
-    stop = Stop(batch_id, StopReason.CANCELLED, now_ms(), principal.workspace_id)
-    await services.database.write_grouped(stop_many, stop)
+    await services.database.write(
+        stop_batch, batch_id, StopReason.CANCELLED, now_ms(), principal.workspace_id
+    )
     return json_response(view(await _find(services, principal, batch_id)))
 
 
@@ -131,8 +130,9 @@ async def retry_batch(
 async def delete_batch(services: ServicesDep, principal: Caller, batch_id: str) -> Response:
     """Forget a batch that has ended, with its files; 409 while it has not."""
     await _check_own(services, principal, batch_id)
-    removal = Removal(batch_id, principal.workspace_id)
-    for file_id in await services.database.write_grouped(remove_many, removal):
+    for file_id in await services.database.write(
+        endings.delete_batch, batch_id, principal.workspace_id
+    ):
         await asyncio.to_thread(services.files.delete, file_id)
     return json_response(
         {

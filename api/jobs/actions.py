@@ -11,7 +11,7 @@ from broker.errors import ConflictError, NotFoundError
 from broker.events import signals
 from broker.jobs import reports
 from broker.jobs.states import JobState
-from broker.lifecycle import Cancellation, Reopening, cancel_many, reopen_many
+from broker.lifecycle import Cancellation, cancel_many, reopen
 
 
 async def find_job(services: Services, principal: Principal, job_id: str) -> reports.JobReport:
@@ -45,8 +45,7 @@ async def cancel(
 
 async def retry(services: Services, principal: Principal, job_id: str) -> None:
     """Queue a job that waits for review again."""
-    wish = Reopening(job_id, principal.workspace_id, now_ms())
-    job = await services.database.write_grouped(reopen_many, wish)
+    job = await services.database.write(reopen, job_id, principal.workspace_id, now_ms())
     services.publisher.publish(job.provider, job.lane, [job.job_id])
 
 

@@ -14,7 +14,7 @@ from broker.errors import GoneError
 from broker.events.job_events import Event, fence_key, stream_key
 from broker.jobs.privacy import Store
 from broker.lifecycle import retention
-from broker.lifecycle.retention import Deletion, Fetched
+from broker.lifecycle.retention import Fetched
 
 
 def after_response(services: Services, job: Any, response: Response) -> Response:
@@ -46,8 +46,7 @@ async def after_stream(
 
 async def delete(services: Services, principal: Principal, job_id: str) -> None:
     """Delete what is kept of an ended job. Raises NotFoundError or ConflictError."""
-    wish = Deletion(job_id, principal.workspace_id, now_ms())
-    await services.database.write_grouped(retention.delete_many, wish)
+    await services.database.write(retention.delete, job_id, principal.workspace_id, now_ms())
     await services.redis.delete(stream_key(job_id), fence_key(job_id))
 
 

@@ -9,15 +9,12 @@ batch), `results` and `assembly` (the result files), `endings` (stopping, ending
 from broker.batches.assembly import Assembler
 from broker.batches.creation import BatchOptions, Created, NewBatch, create_many, new_batch
 from broker.batches.endings import (
-    Advance,
     BatchEnd,
-    Removal,
-    Stop,
-    begin_finalizing_many,
-    cancel_jobs_many,
-    end_many,
-    remove_many,
-    stop_many,
+    begin_finalizing,
+    cancel_jobs,
+    delete_batch,
+    end_batch,
+    stop_batch,
 )
 from broker.batches.intake import Group, Taken, budget, give_back, let_in, take_in_many
 from broker.batches.lines import Findings, Inspector
@@ -26,7 +23,6 @@ from broker.batches.reports import BatchPage, BatchReport
 from broker.batches.vocabulary import BatchState, OnError, Options, StopReason, Wait
 
 __all__ = [
-    "Advance",
     "Assembler",
     "BatchEnd",
     "BatchOptions",
@@ -41,21 +37,19 @@ __all__ = [
     "OnError",
     "Options",
     "Reader",
-    "Removal",
-    "Stop",
     "StopReason",
     "Taken",
     "Wait",
-    "begin_finalizing_many",
+    "begin_finalizing",
     "budget",
-    "cancel_jobs_many",
+    "cancel_jobs",
     "create_many",
-    "end_many",
+    "delete_batch",
+    "end_batch",
     "give_back",
     "let_in",
     "new_batch",
     "options_of",
-    "remove_many",
-    "stop_many",
+    "stop_batch",
     "take_in_many",
 ]

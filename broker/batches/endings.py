@@ -1,4 +1,4 @@
-"""→ cancelling, finalizing, ended: how a batch stops, and the transaction in which it ends."""
+"""The last transitions of a batch: cancelling, finalizing and the terminal states; its deletion."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,25 +19,7 @@ _batches = table(Batch)
 _lines = table(BatchLine)
 _files = table(StoredFile)
 _RUNNING = (BatchState.VALIDATING.value, BatchState.IN_PROGRESS.value)
-CALL_OFF_GROUP = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """No more lines of a batch are to begin. `workspace_id` is given where a caller asks."""
-
-    batch_id: str
-    reason: StopReason
-    now: int
-    workspace_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Advance:
-    """A batch to be brought a step forward by whoever leads."""
-
-    batch_id: str
-    now: int
+CANCEL_GROUP = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,78 +34,64 @@ class BatchEnd:
     problems: Sequence[Json] = ()  # OpenAI's shape: code, line, message, param
 
 
-@dataclass(frozen=True, slots=True)
-class Removal:
-    """A caller's wish that a batch be forgotten."""
+def stop_batch(
+    connection: Connection,
+    batch_id: str,
+    reason: StopReason,
+    now: int,
+    workspace_id: str | None = None,
+) -> BatchState:
+    """Let no more lines of a batch begin; return its state now.
 
-    batch_id: str
-    workspace_id: str
-
-
-def stop_many(connection: Connection, stops: Sequence[Stop]) -> Sequence[BatchState | Exception]:
-    """Let no more lines of these batches begin; return the state each is in now."""
-    return [_stop(connection, stop) for stop in stops]
-
-
-def _stop(connection: Connection, stop: Stop) -> BatchState | Exception:
-    row = _locked(connection, stop.batch_id)
-    if row is None or stop.workspace_id not in {None, row.workspace_id}:
-        return NotFoundError(f"There is no batch {stop.batch_id}.")
+    `workspace_id` is that of the caller, if one requests it. Raises NotFoundError, or ConflictError
+    for a batch that has ended otherwise.
+    """
+    row = _lock(connection, batch_id)
+    if row is None or workspace_id not in {None, row.workspace_id}:
+        raise NotFoundError(f"There is no batch {batch_id}.")
     if row.state not in _RUNNING:
         if row.state in {BatchState.CANCELLING.value, BatchState.CANCELLED.value}:
             return BatchState(row.state)
-        return ConflictError(f"Batch {row.id} is {row.state}; it can no longer be cancelled.")
+        raise ConflictError(f"Batch {row.id} is {row.state}; it can no longer be cancelled.")
     connection.execute(
         update(_batches)
         .where(_batches.c.id == row.id)
         .values(
             state=BatchState.CANCELLING.value,
-            stop_reason=stop.reason.value,
+            stop_reason=reason.value,
             waits_for=None,
-            cancelling_at=stop.now,
+            cancelling_at=now,
         )
     )
     return BatchState.CANCELLING
 
 
-def begin_finalizing_many(connection: Connection, steps: Sequence[Advance]) -> Sequence[bool]:
-    """Mark batches whose lines have all ended: their files are written next."""
-    return [_begin_finalizing(connection, step) for step in steps]
-
-
-def _begin_finalizing(connection: Connection, step: Advance) -> bool:
+def begin_finalizing(connection: Connection, batch_id: str, now: int) -> bool:
+    """Mark a batch whose jobs have all ended: its files come next. False if it was not open."""
     marked = connection.execute(
         update(_batches)
         .where(
-            _batches.c.id == step.batch_id,
+            _batches.c.id == batch_id,
             _batches.c.state.in_((*_RUNNING, BatchState.CANCELLING.value)),
         )
-        .values(state=BatchState.FINALIZING.value, finalizing_at=step.now, waits_for=None)
+        .values(state=BatchState.FINALIZING.value, finalizing_at=now, waits_for=None)
     )
     return bool(marked.rowcount)
 
 
-def cancel_jobs_many(connection: Connection, steps: Sequence[Advance]) -> Sequence[int]:
-    """Cancel waiting jobs of these batches, a group of each; return how many."""
-    return [_cancel_jobs(connection, step) for step in steps]
-
-
-def _cancel_jobs(connection: Connection, step: Advance) -> int:
-    row = _locked(connection, step.batch_id)
-    waiting = waiting_jobs(connection, step.batch_id, CALL_OFF_GROUP)
+def cancel_jobs(connection: Connection, batch_id: str, now: int) -> int:
+    """Cancel a group of a batch's jobs that wait; return how many there were."""
+    row = _lock(connection, batch_id)
+    waiting = waiting_jobs(connection, batch_id, CANCEL_GROUP)
     if waiting:
-        wishes = [Cancellation(job_id, row.workspace_id, step.now) for job_id in waiting]
-        cancel_many(connection, wishes)
+        cancellations = [Cancellation(job_id, row.workspace_id, now) for job_id in waiting]
+        cancel_many(connection, cancellations)
     return len(waiting)
 
 
-def end_many(connection: Connection, ends: Sequence[BatchEnd]) -> Sequence[bool]:
-    """Write last states: files, totals and webhooks in one transaction, once for each batch."""
-    return [_end(connection, end) for end in ends]
-
-
-def _end(connection: Connection, end: BatchEnd) -> bool:
-    row = _locked(connection, end.batch_id)
+def end_batch(connection: Connection, end: BatchEnd) -> bool:
+    """Write a batch's last state, files, totals and webhooks; False if it has ended before."""
+    row = _lock(connection, end.batch_id)
     if row is None or BatchState(row.state) in ENDED:
         return False
     saved = [file for file in (end.output, end.errors) if file is not None]
@@ -132,7 +100,7 @@ def _end(connection: Connection, end: BatchEnd) -> bool:
         connection.execute(insert(_files), saved)
     counted = totals(connection, row)
     counted = replace(counted, failed=counted.total - counted.completed, running=0)
-    problems = [*end.problems, *_stopped(row.stop_reason)]
+    problems = [*end.problems, *_stop_error(row.stop_reason)]
     connection.execute(
         update(_batches)
         .where(_batches.c.id == row.id)
@@ -152,30 +120,24 @@ def _end(connection: Connection, end: BatchEnd) -> bool:
     return True
 
 
-def _stopped(reason: str | None) -> list[Json]:
-    """Say in the batch's own errors why it stopped, unless its owner or the clock did it."""
+def _stop_error(reason: str | None) -> list[Json]:
+    """Return the batch's error for a stop, none if its owner or its deadline stopped it."""
     if reason is None or reason in {StopReason.CANCELLED.value, StopReason.EXPIRED.value}:
         return []
     message = StopReason(reason).of_batch
     return [{"code": reason, "line": None, "message": message, "param": None}]
 
 
-def remove_many(
-    connection: Connection, removals: Sequence[Removal]
-) -> Sequence[list[str] | Exception]:
-    """Forget batches that have ended; return the ids of their files, whose bytes go next.
+def delete_batch(connection: Connection, batch_id: str, workspace_id: str) -> list[str]:
+    """Delete a batch that has ended; return the ids of its files, whose bytes are to be deleted.
 
-    The jobs that the lines became stay: the books refer to them.
+    The jobs of its lines stay: the ledger refers to them. Raises NotFoundError or ConflictError.
     """
-    return [_remove(connection, removal) for removal in removals]
-
-
-def _remove(connection: Connection, removal: Removal) -> list[str] | Exception:
-    row = _locked(connection, removal.batch_id)
-    if row is None or row.workspace_id != removal.workspace_id:
-        return NotFoundError(f"There is no batch {removal.batch_id}.")
+    row = _lock(connection, batch_id)
+    if row is None or row.workspace_id != workspace_id:
+        raise NotFoundError(f"There is no batch {batch_id}.")
     if BatchState(row.state) in OPEN:
-        return ConflictError(
+        raise ConflictError(
             f"Batch {row.id} is {row.state}: cancel it, and delete it once it has ended."
         )
     own = [row.output_file_id, row.error_file_id, row.input_file_id if row.inline else None]
@@ -186,7 +148,7 @@ def _remove(connection: Connection, removal: Removal) -> list[str] | Exception:
     return files
 
 
-def _locked(connection: Connection, batch_id: str) -> Any:
+def _lock(connection: Connection, batch_id: str) -> Any:
     return connection.execute(
         select(_batches).where(_batches.c.id == batch_id).with_for_update()
     ).first()

@@ -41,7 +41,7 @@ DUE = (
         _jobs.c.state.in_(WAITING),
         _jobs.c.lane == bindparam("lane"),
         _jobs.c.dispatch_at <= bindparam("now"),
-        _jobs.c.deadline_at > bindparam("now"),  # `expire_many` ends the others
+        _jobs.c.deadline_at > bindparam("now"),  # `expire` ends the others
         _jobs.c.line.is_(None),
     )
     .order_by(_jobs.c.dispatch_at, _jobs.c.id)

@@ -9,10 +9,10 @@ every job that is left, or the transaction is undone.
 
 from broker.lifecycle.claims import Claim, ClaimedJob, claim_many, claim_waiting, mark_published
 from broker.lifecycle.deferrals import Deferral, defer_many
-from broker.lifecycle.endings import Cancellation, Reopening, cancel_many, expire_many, reopen_many
+from broker.lifecycle.endings import Cancellation, cancel_many, expire, reopen
 from broker.lifecycle.ends import error_json
 from broker.lifecycle.extensions import Extension, extend_many, needs_extension
-from broker.lifecycle.leases import Heartbeat, Renewal, Rescue, renew_many, rescue_many
+from broker.lifecycle.leases import Renewal, renew, rescue
 from broker.lifecycle.records import Ending, Failed, Finished, decide, record_many
 
 __all__ = [
@@ -24,22 +24,19 @@ __all__ = [
     "Extension",
     "Failed",
     "Finished",
-    "Heartbeat",
     "Renewal",
-    "Reopening",
-    "Rescue",
     "cancel_many",
     "claim_many",
     "claim_waiting",
     "decide",
     "defer_many",
     "error_json",
-    "expire_many",
+    "expire",
     "extend_many",
     "mark_published",
     "needs_extension",
     "record_many",
-    "renew_many",
-    "reopen_many",
-    "rescue_many",
+    "renew",
+    "reopen",
+    "rescue",
 ]

@@ -1,4 +1,4 @@
-"""waiting → cancelled | expired, needs_review → queued: transitions with no attempt in flight."""
+"""Transitions of jobs that no worker runs: cancellation, expiry, reopening after a review."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ _END_UNCLAIMED = {
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """A caller's wish to end a job."""
+    """A caller's request to end a job."""
 
     job_id: str
     workspace_id: str
@@ -63,22 +63,26 @@ class Cancellation:
 
 
 def cancel_many(
-    connection: Connection, wishes: Sequence[Cancellation]
+    connection: Connection, cancellations: Sequence[Cancellation]
 ) -> Sequence[JobState | Exception]:
-    """Cancel what waits at once, ask the worker to stop what runs; a job that ended is a conflict.
+    """Cancel waiting jobs at once; request the workers of running ones to stop.
 
-    Returns the state the job is in now: RUNNING when its worker has yet to stop.
+    Each result is the job's state now, RUNNING until its worker has stopped, or a NotFoundError or
+    ConflictError.
     """
-    now = wishes[0].now
-    asked = {(wish.job_id, wish.workspace_id) for wish in wishes}
+    now = cancellations[0].now
+    requested = {(each.job_id, each.workspace_id) for each in cancellations}
     found: Iterable[OpenJob] = connection.execute(
         select(*_OPEN)
-        .where(_jobs.c.id.in_([wish.job_id for wish in wishes]))
+        .where(_jobs.c.id.in_([each.job_id for each in cancellations]))
         .order_by(_jobs.c.id)
         .with_for_update()
     )
-    rows = {key: row for row in found if (key := (row.id, row.workspace_id)) in asked}
-    results = [_cancellation(rows.get((wish.job_id, wish.workspace_id)), wish) for wish in wishes]
+    rows = {key: row for row in found if (key := (row.id, row.workspace_id)) in requested}
+    results = [
+        _cancelled_state(rows.get((each.job_id, each.workspace_id)), each.job_id)
+        for each in cancellations
+    ]
     _end_unclaimed(connection, rows.values(), JobState.CANCELLED, now)
     running = [row for row in rows.values() if row.state == JobState.RUNNING.value]
     apply(
@@ -89,34 +93,30 @@ def cancel_many(
     return results
 
 
-def _cancellation(row: OpenJob | None, wish: Cancellation) -> JobState | Exception:
+def _cancelled_state(row: OpenJob | None, job_id: str) -> JobState | Exception:
     if row is None:
-        return NotFoundError(f"There is no job {wish.job_id}.")
+        return NotFoundError(f"There is no job {job_id}.")
     state = JobState(row.state)
     if state is JobState.CANCELLED or state is JobState.RUNNING:
         return state
     if state in TERMINAL:
-        return ConflictError(f"Job {wish.job_id} is {state.value}; it can no longer be cancelled.")
+        return ConflictError(f"Job {job_id} is {state.value}; it can no longer be cancelled.")
     return JobState.CANCELLED
 
 
-def expire_many(connection: Connection, nows: Sequence[int]) -> Sequence[int]:
-    """End waiting jobs whose deadline has passed; return how many."""
-    return [_expire(connection, now) for now in nows]
-
-
-def _expire(connection: Connection, now: int) -> int:
+def expire(connection: Connection, now: int) -> int:
+    """End waiting jobs whose deadline has passed; return how many there were."""
     rows: Sequence[OpenJob] = connection.execute(_OVERDUE, {"now": now}).all()
-    return _end_unclaimed(connection, rows, JobState.EXPIRED, now, _expiry)
+    return _end_unclaimed(connection, rows, JobState.EXPIRED, now, _expiry_error)
 
 
-def _expiry(row: OpenJob) -> str:
-    """Return the error of a job whose deadline passed: with what it had waited for, if anything."""
+def _expiry_error(row: OpenJob) -> str:
+    """Return the error (JSON) of a job whose deadline passed, with the reason of its wait."""
     message = "The job's deadline passed."
     if row.waiting_for is not None:
-        told = orjson.loads(row.waiting_for)
-        reason = told["reason"].replace("_", " ")
-        message = f"The job's deadline passed while it waited for {told['provider']} ({reason})."
+        wait = orjson.loads(row.waiting_for)
+        reason = wait["reason"].replace("_", " ")
+        message = f"The job's deadline passed while it waited for {wait['provider']} ({reason})."
     return orjson.dumps(
         {"error_type": ErrorType.DEADLINE_EXCEEDED.value, "message": message}
     ).decode()
@@ -129,7 +129,7 @@ def _end_unclaimed(
     now: int,
     error: Callable[[OpenJob], str | None] = lambda _: None,
 ) -> int:
-    """End those of `rows` that nobody runs, giving their holds back; return how many."""
+    """End those of `rows` that no worker runs, and release their holds; return how many."""
     may_end = {source.value for source in sources(state)} - {JobState.RUNNING.value}
     ending = [row for row in rows if row.state in may_end]
     if ending:
@@ -160,46 +160,27 @@ _REOPEN = of_job(transition(JobState.QUEUED, JobState.NEEDS_REVIEW)).values(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Reopening:
-    """A caller's decision to try a job again although it may have been billed upstream."""
+def reopen(connection: Connection, job_id: str, workspace_id: str, now: int) -> Ready:
+    """Queue a job that waits for review, although it may have been billed; the caller publishes it.
 
-    job_id: str
-    workspace_id: str
-    now: int
-
-
-def reopen_many(connection: Connection, wishes: Sequence[Reopening]) -> Sequence[Ready | Exception]:
-    """Queue jobs that wait for review; the caller publishes what comes back."""
-    rows: dict[str, ReviewedJob] = {
-        row.id: row
-        for row in connection.execute(
-            select(*columns(ReviewedJob, _jobs))
-            .where(_jobs.c.id.in_([wish.job_id for wish in wishes]))
-            .order_by(_jobs.c.id)
-            .with_for_update()
-        )
-    }
-    results = [_reopened(rows.get(wish.job_id), wish) for wish in wishes]
-    reopened = [
-        {
-            "of_job": wish.job_id,
-            "in_lane": result.lane,
-            "now": wish.now,
-            "again_at": wish.now + REDISPATCH_MS,
-        }
-        for wish, result in zip(wishes, results, strict=True)
-        if isinstance(result, Ready)
-    ]
-    apply(connection, _REOPEN, reopened)
-    return results
-
-
-def _reopened(row: ReviewedJob | None, wish: Reopening) -> Ready | Exception:
-    if row is None or row.workspace_id != wish.workspace_id:
-        return NotFoundError(f"There is no job {wish.job_id}.")
+    Raises NotFoundError, or ConflictError for a job in another state.
+    """
+    row: ReviewedJob | None = connection.execute(
+        select(*columns(ReviewedJob, _jobs))
+        .where(_jobs.c.id == job_id, _jobs.c.workspace_id == workspace_id)
+        .with_for_update()
+    ).first()
+    if row is None:
+        raise NotFoundError(f"There is no job {job_id}.")
     if row.state != JobState.NEEDS_REVIEW.value:
-        return ConflictError(
-            f"Job {wish.job_id} is {row.state}; only a job that needs review can be retried."
+        raise ConflictError(
+            f"Job {job_id} is {row.state}; only a job that needs review can be retried."
         )
-    return Ready(row.id, row.provider, ordinary(row.lane))
+    lane = ordinary(row.lane)
+    again_at = now + REDISPATCH_MS
+    apply(
+        connection,
+        _REOPEN,
+        [{"of_job": job_id, "in_lane": lane, "now": now, "again_at": again_at}],
+    )
+    return Ready(row.id, row.provider, lane)

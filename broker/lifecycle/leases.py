@@ -1,4 +1,4 @@
-"""Signs of life, and what becomes of jobs whose worker gives none."""
+"""Leases: their renewal, and the rescue of jobs whose worker was lost."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ class HeldJob(Protocol):
 
 
 class LostJob(JobToRun, Body, HeldJob, Protocol):
-    """One whose worker fell silent."""
+    """A row of `jobs` whose worker was lost, with its body."""
 
 
 _HELD = (
@@ -60,65 +60,40 @@ _RENEW = (
 
 
 @dataclass(frozen=True, slots=True)
-class Heartbeat:
-    """A worker's sign of life for the jobs it runs: what it dropped keeps its lease no longer."""
-
-    owner: str
-    expires_at: int
-    attempts: Mapping[str, int]  # attempt number by job id
-
-
-@dataclass(frozen=True, slots=True)
 class Renewal:
-    """What a worker learns by its sign of life."""
+    """The answer to a heartbeat."""
 
     called_off: Sequence[str]  # jobs whose callers cancelled them
     lost: Sequence[str]  # jobs that are no longer this attempt's
 
 
-def renew_many(connection: Connection, beats: Sequence[Heartbeat]) -> Sequence[Renewal]:
-    """Extend the leases of these attempts, as far as they are still their workers'."""
-    return [_renew(connection, beat) for beat in beats]
+def renew(
+    connection: Connection, owner: str, expires_at: int, attempts: Mapping[str, int]
+) -> Renewal:
+    """Extend the leases of a worker's attempts (numbers by job id), if they are still its own.
 
-
-def _renew(connection: Connection, beat: Heartbeat) -> Renewal:
-    found: Iterable[HeldJob] = connection.execute(
-        _HELD, {"ids": sorted(beat.attempts), "owner": beat.owner}
-    )
-    held = {row.id: row for row in found if beat.attempts[row.id] == row.attempt}
-    lease = {"owner": beat.owner, "expires": beat.expires_at}
+    A job that a worker no longer names keeps its lease no longer.
+    """
+    found: Iterable[HeldJob] = connection.execute(_HELD, {"ids": sorted(attempts), "owner": owner})
+    held = {row.id: row for row in found if attempts[row.id] == row.attempt}
+    lease = {"owner": owner, "expires": expires_at}
     renewed = [{"of_job": row.id, "of_attempt": row.attempt} | lease for row in held.values()]
     apply(connection, _RENEW, renewed)
     return Renewal(
         called_off=[row.id for row in held.values() if row.cancel_requested],
-        lost=[job_id for job_id in beat.attempts if job_id not in held],
+        lost=[job_id for job_id in attempts if job_id not in held],
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Rescue:
-    """A look for jobs whose worker fell silent; `owner` names a worker known to be dead."""
+def rescue(connection: Connection, now: int, owner: str | None = None) -> list[Ready]:
+    """End the attempts of lost workers as `unknown`; `retries.decide` chooses what follows.
 
-    now: int
-    owner: str | None = None
-
-
-def rescue_many(connection: Connection, rescues: Sequence[Rescue]) -> Sequence[list[Ready]]:
-    """End the attempts of lost workers as `unknown` and let `retries.decide` say what follows.
-
-    Returns the jobs that are queued again; the dispatcher publishes them. At most RESCUE_GROUP jobs
-    are looked at: as many as that mean there may be more. What was published and not claimed yet
-    is published again too: a dead worker takes the messages it had fetched with it.
+    `owner` names a worker that is known to be dead; without it, expired leases tell. Returns the
+    jobs that are queued again, at most RESCUE_GROUP: if there are so many, there may be more. The
+    dispatcher publishes them. It also publishes again what was published and not claimed yet: a
+    dead worker takes the messages that it had fetched with it.
     """
-    return [_rescue(connection, rescue) for rescue in rescues]
-
-
-def _rescue(connection: Connection, rescue: Rescue) -> list[Ready]:
-    lost = (
-        _jobs.c.lease_expires_at < rescue.now
-        if rescue.owner is None
-        else _jobs.c.lease_owner == rescue.owner
-    )
+    lost = _jobs.c.lease_expires_at < now if owner is None else _jobs.c.lease_owner == owner
     rows: Sequence[LostJob] = connection.execute(
         select(*columns(LostJob, _jobs, _payloads))
         .join(_payloads, _payloads.c.job_id == _jobs.c.id)
@@ -127,11 +102,11 @@ def _rescue(connection: Connection, rescue: Rescue) -> list[Ready]:
         .limit(RESCUE_GROUP)
         .with_for_update(of=_jobs, skip_locked=True)
     ).all()
-    endings = [_lost_attempt(row, rescue.now) for row in rows]
+    endings = [_lost_attempt(row, now) for row in rows]
     if endings:
         record_many(connection, endings)
-    if endings or rescue.owner is not None:
-        connection.execute(_PUBLISHED, {"now": rescue.now})
+    if endings or owner is not None:
+        connection.execute(_PUBLISHED, {"now": now})
     return [
         Ready(end.job.id, end.job.plan[end.decision.position].provider, ordinary(end.job.lane))
         for end in endings

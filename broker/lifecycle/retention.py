@@ -1,6 +1,7 @@
-"""Takes away what is not to be kept of ended jobs: a few rows at a time, usage and ledger stay.
+"""Retention: deletion of what ended jobs are not to keep, a few rows at a time.
 
-Each step is guarded by what the row says is still there, so that any number may be taken at once.
+Usage and ledger stay. Each step is guarded by what the row still keeps, so that several processes
+may take steps at once.
 """
 
 from collections.abc import Collection, Sequence
@@ -62,66 +63,31 @@ class Fetched:
     now: int
 
 
-@dataclass(frozen=True, slots=True)
-class Tidying:
-    """A look at what need not be kept: of what was fetched, what was so by then."""
+def delete(connection: Connection, job_id: str, workspace_id: str, now: int) -> bool:
+    """Delete prompt, answer, event log and files of an ended job; return whether any were kept.
 
-    now: int
-    fetched_before: int
-
-
-@dataclass(frozen=True, slots=True)
-class Retirement:
-    """A workspace's wish that nothing be kept of jobs that ended by then."""
-
-    workspace_id: str
-    before: int
-    now: int
-    anonymous: bool = False  # nor is it to be known for whom they asked
-
-
-@dataclass(frozen=True, slots=True)
-class Deletion:
-    """A caller's request to delete what is kept of a job."""
-
-    job_id: str
-    workspace_id: str
-    now: int
-
-
-def delete_many(
-    connection: Connection, deletions: Sequence[Deletion]
-) -> Sequence[bool | Exception]:
-    """Delete prompts, answers, event logs and files of ended jobs; False where none was kept.
-
-    The result for an unknown job is a NotFoundError. For a job that has not ended, and for a line
-    of a batch that still writes its result files, it is a ConflictError.
+    Raises NotFoundError, or ConflictError for a job that has not ended and for a line of a batch
+    that has yet to write its result files.
     """
-    return [_delete(connection, deletion) for deletion in deletions]
-
-
-def _delete(connection: Connection, deletion: Deletion) -> bool | Exception:
     row: _DeletableJob | None = connection.execute(
-        select(*_DELETABLE).where(
-            _jobs.c.id == deletion.job_id, _jobs.c.workspace_id == deletion.workspace_id
-        )
+        select(*_DELETABLE).where(_jobs.c.id == job_id, _jobs.c.workspace_id == workspace_id)
     ).first()
     if row is None:
-        return NotFoundError(f"There is no job {deletion.job_id}.")
+        raise NotFoundError(f"There is no job {job_id}.")
     if JobState(row.state) not in TERMINAL:
-        return ConflictError(
+        raise ConflictError(
             f"Job {row.id} is {row.state.replace('_', ' ')}: cancel it, or wait until it has ended."
         )
     if row.batch_id is not None and not connection.scalar(
         select(_batches.c.ended_at.is_not(None)).where(_batches.c.id == row.batch_id)
     ):
-        return ConflictError(
+        raise ConflictError(
             f"Job {row.id} is a line of {row.batch_id}, which has not ended: cancel the batch, or "
             "wait until its results are written."
         )
     if row.kept == Kept.NOTHING.value:
         return False
-    _forget(connection, [row.id], Kept.NOTHING, deletion.now)
+    _empty(connection, [row.id], Kept.NOTHING, now)
     _thin(connection, [row.id])
     return True
 
@@ -145,16 +111,12 @@ def fetched_many(connection: Connection, fetches: Sequence[Fetched]) -> Sequence
     return [each.job_id in ids for each in fetches]
 
 
-def tidy_many(connection: Connection, looks: Sequence[Tidying]) -> Sequence[list[str]]:
-    """Take the next steps of jobs that keep less than everything; return those that are forgotten.
+def tidy(connection: Connection, now: int, fetched_before: int) -> list[str]:
+    """Delete what ended jobs are not to keep, a group at a time; return the ids of those now empty.
 
-    Prompts go soon after the end. What keeps nothing goes a moment after it was fetched, once it
-    was delivered in full, its batch has ended, or a day has passed.
+    Prompts go soon after the end. A job that keeps nothing is emptied once its answer was fetched
+    before `fetched_before`, it was delivered in full, its batch has ended, or a day has passed.
     """
-    return [_tidy(connection, look.now, look.fetched_before) for look in looks]
-
-
-def _tidy(connection: Connection, now: int, fetched_before: int) -> list[str]:
     asked = select(_jobs.c.id).where(*(_jobs.c.store.is_not(None), _jobs.c.kept.is_(None), _ENDED))
     ids = connection.execute(asked.limit(GROUP)).scalars().all()
     _mark(connection, ids, Kept.RESULT)
@@ -174,7 +136,7 @@ def _tidy(connection: Connection, now: int, fetched_before: int) -> list[str]:
         .limit(GROUP)
     ).all()
     gone = [row.id for row in over]
-    _forget(connection, gone, Kept.NOTHING, now + LINK_SECONDS * 1000)
+    _empty(connection, gone, Kept.NOTHING, now + LINK_SECONDS * 1000)
     _thin(connection, gone)
     _expire_batch_files(connection, {row.batch_id for row in over if row.batch_id}, now + DAY_MS)
     return gone
@@ -201,31 +163,31 @@ def _batch_has_ended() -> Any:
     return exists().where(_batches.c.id == _jobs.c.batch_id, _batches.c.ended_at.is_not(None))
 
 
-def retire_many(connection: Connection, wishes: Sequence[Retirement]) -> Sequence[bool]:
-    """Forget a group of each workspace's old jobs and files; True where there may be more."""
-    return [_retire(connection, wish) for wish in wishes]
+def retire(
+    connection: Connection, workspace_id: str, before: int, now: int, *, anonymous: bool = False
+) -> bool:
+    """Empty a group of a workspace's jobs that ended by `before`, and delete as old files.
 
-
-def _retire(connection: Connection, wish: Retirement) -> bool:
+    `anonymous` also deletes the end users, sessions and apps of these jobs. Returns whether there
+    may be more.
+    """
     old = select(_jobs.c.id).where(
-        *(_jobs.c.workspace_id == wish.workspace_id, _jobs.c.ended_at <= wish.before),
+        *(_jobs.c.workspace_id == workspace_id, _jobs.c.ended_at <= before),
         *(_ENDED, _SOMETHING_KEPT),
     )
     ids = connection.execute(old.limit(GROUP)).scalars().all()
-    _forget(connection, ids, Kept.NOTHING, wish.now)
+    _empty(connection, ids, Kept.NOTHING, now)
     _thin(connection, ids)
-    if wish.anonymous and ids:
+    if anonymous and ids:
         nobody = dict.fromkeys(("end_user", "session_id", "app"))
         connection.execute(update(_jobs).where(_jobs.c.id.in_(ids)).values(nobody))
     files = select(_files.c.id).where(
-        *(_files.c.workspace_id == wish.workspace_id, _files.c.created_at <= wish.before),
-        or_(_files.c.expires_at.is_(None), _files.c.expires_at > wish.now),
+        *(_files.c.workspace_id == workspace_id, _files.c.created_at <= before),
+        or_(_files.c.expires_at.is_(None), _files.c.expires_at > now),
     )
     expiring = connection.execute(files.limit(GROUP)).scalars().all()
     if expiring:  # the sweep deletes them, unless an open batch still reads them
-        connection.execute(
-            update(_files).where(_files.c.id.in_(expiring)).values(expires_at=wish.now)
-        )
+        connection.execute(update(_files).where(_files.c.id.in_(expiring)).values(expires_at=now))
     return GROUP in (len(ids), len(expiring))
 
 
@@ -234,7 +196,7 @@ def workspaces(connection: Connection) -> Sequence[Any]:
     return connection.execute(select(_workspaces.c.id, _workspaces.c.settings)).all()
 
 
-def _forget(connection: Connection, ids: Collection[str], kept: Kept, files_until: int) -> None:
+def _empty(connection: Connection, ids: Collection[str], kept: Kept, files_until: int) -> None:
     """Take prompts, answers, event logs and metadata away."""
     if not ids:
         return

@@ -50,14 +50,14 @@ def prepare(config: Settings) -> Welcome:
 def hand_back(config: Settings, worker_id: str) -> int:
     """Let others do what a dead worker held; return how many jobs that were."""
     from broker.clock import now_ms
-    from broker.lifecycle import Rescue, rescue_many
+    from broker.lifecycle import rescue
     from broker.storage.database import Database
     from broker.webhooks import records
 
     database = Database(config.database)
     jobs = 0
     with database.transaction() as connection:
-        while handed := rescue_many(connection, [Rescue(now_ms(), owner=worker_id)])[0]:
+        while handed := rescue(connection, now_ms(), owner=worker_id):
             jobs += len(handed)
     with database.transaction() as connection:
         while records.rescue(connection, now_ms(), worker_id):

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from broker.background import Service, end_tasks, stop_services
 from broker.clock import now_ms
 from broker.events import signals
-from broker.lifecycle import Heartbeat, renew_many
+from broker.lifecycle import renew
 from broker.providers.pacing import Busy, Permit
 from broker.queues import Lane, queue_names, split_queue_name
 from broker.settings import Settings
@@ -150,8 +150,8 @@ class Runtime:
             await signals.report_alive(context.redis, context.worker_id, time.time())
         elif not self._draining:
             log.error("worker.not_consuming", worker=context.worker_id)
-        renewal = await context.database.write_grouped(
-            renew_many, Heartbeat(context.worker_id, expires, dict(context.held))
+        renewal = await context.database.write(
+            renew, context.worker_id, expires, dict(context.held)
         )
         for job_id in renewal.called_off:
             self._cancel(job_id, waits=True)

@@ -11,14 +11,12 @@ import structlog
 from broker import accounts, batches
 from broker.background import Service, end_tasks
 from broker.batches import (
-    Advance,
     Assembler,
     BatchEnd,
     BatchState,
     Group,
     OnError,
     Reader,
-    Stop,
     StopReason,
     Taken,
     Wait,
@@ -176,7 +174,7 @@ class BatchKeeper:
         return False
 
     async def _stop(self, row: Any, reason: StopReason) -> bool:
-        await self._database.write_grouped(batches.stop_many, Stop(row.id, reason, now_ms()))
+        await self._database.write(batches.stop_batch, row.id, reason, now_ms())
         log.info("batch.stops", batch=row.id, reason=reason.value)
         return True
 
@@ -189,15 +187,13 @@ class BatchKeeper:
         if not found["duplicates"] and found["unreadable"] < row.lines_total:
             return False
         end = BatchEnd(row.id, BatchState.FAILED, now_ms(), problems=found["listed"])
-        return await self._database.write_grouped(batches.end_many, end)
+        return await self._database.write(batches.end_batch, end)
 
     # --- cancelling ------------------------------------------------------------------------------
 
     async def _cancel(self, row: Any) -> None:
         """End what waits; what runs may end by itself: it is paid for anyway."""
-        while await self._database.write_grouped(
-            batches.cancel_jobs_many, Advance(row.id, now_ms())
-        ):
+        while await self._database.write(batches.cancel_jobs, row.id, now_ms()):
             pass
         await self._finish_if_done(row)
 
@@ -208,9 +204,7 @@ class BatchKeeper:
             age = (now_ms() - row.created_at) / 1000
             self._rest(row, min(age * PATIENCE, LONGEST_REST_SECONDS))
             return
-        if await self._database.write_grouped(
-            batches.begin_finalizing_many, Advance(row.id, now_ms())
-        ):
+        if await self._database.write(batches.begin_finalizing, row.id, now_ms()):
             again = await self._again(row)
             if again is not None:
                 await self._finish(again)
@@ -220,7 +214,7 @@ class BatchKeeper:
         output, errors = await asyncio.to_thread(self._assembler.write, row)
         state = await self._database.read(reports.last_state, row)
         end = BatchEnd(row.id, state, now_ms(), self._file(row, output), self._file(row, errors))
-        if await self._database.write_grouped(batches.end_many, end):
+        if await self._database.write(batches.end_batch, end):
             log.info("batch.ended", batch=row.id, state=state.value, lines=row.lines_total)
 
     def _file(self, row: Any, written: Written) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from broker.dispatch.dispatch import Due, Memory, dispatch_many
 from broker.dispatch.due import waiting_providers
 from broker.events import signals
 from broker.jobs import reports
-from broker.lifecycle import Rescue, expire_many, rescue_many
+from broker.lifecycle import expire, rescue
 from broker.providers.pacing import NO_LOAD, read_loads, room
 from broker.queues import Lane, Ready
 from broker.routing.waiting import absent
@@ -122,12 +122,12 @@ class Dispatcher:
     async def look_back(self) -> None:
         """Rescue what silent workers held, and end the jobs whose deadline has passed."""
         now = now_ms()
-        rescued = await self._context.database.write_grouped(rescue_many, Rescue(now))
+        rescued = await self._context.database.write(rescue, now)
         if rescued:
             log.warning("dispatcher.rescued", jobs=len(rescued))
         if deliveries := await self._context.database.write(records.rescue, now):
             log.warning("dispatcher.rescued", deliveries=deliveries)
-        await self._context.database.write_grouped(expire_many, now)
+        await self._context.database.write(expire, now)
         await announce_budgets(self._context)
 
     def _publish(self, jobs: list[Ready]) -> None:

@@ -1,15 +1,15 @@
 """Delete in the background what is not to be kept. Any number may run; one at a time leads."""
 
 import asyncio
+from functools import partial
 
 from broker import native_batches
 from broker.background import Service
-from broker.batches import Removal, remove_many, reports
+from broker.batches import delete_batch, reports
 from broker.clock import now_ms
 from broker.events.job_events import fence_key, stream_key
 from broker.jobs import privacy
 from broker.lifecycle import retention
-from broker.lifecycle.retention import Retirement, Tidying
 from workers.context import WorkerContext
 from workers.services.leader_election import LeaderElection
 
@@ -43,8 +43,8 @@ class RetentionService:
     async def tidy(self) -> None:
         """Take the next step of jobs that keep less than everything; also in Redis."""
         now, patience = now_ms(), self._context.settings.fetched_answer_seconds
-        look = Tidying(now, now - int(patience * 1000))
-        gone = await self._context.database.write_grouped(retention.tidy_many, look)
+        fetched_before = now - int(patience * 1000)
+        gone = await self._context.database.write(retention.tidy, now, fetched_before)
         if gone:
             keys = [key for job_id in gone for key in (stream_key(job_id), fence_key(job_id))]
             await self._context.redis.delete(*keys)
@@ -58,8 +58,10 @@ class RetentionService:
             settings = retention.settings_of(row)
             before = privacy.deleted_before(settings, days, now)
             if before is not None:
-                wish = Retirement(row.id, before, now, before == settings.get("forget_before"))
-                more |= await self._context.database.write_grouped(retention.retire_many, wish)
+                more |= await self._context.database.write(
+                    partial(retention.retire, anonymous=before == settings.get("forget_before")),
+                    *(row.id, before, now),
+                )
                 more |= await self._retire_batches(row.id, before)
         return more
 
@@ -67,7 +69,7 @@ class RetentionService:
         """Delete old batches as their owner would; tell whether there may be more."""
         found = await self._context.database.read(reports.ended_before, workspace_id, before, GROUP)
         for batch_id in found:
-            removal = Removal(batch_id, workspace_id)
-            for file_id in await self._context.database.write_grouped(remove_many, removal):
+            deleted = await self._context.database.write(delete_batch, batch_id, workspace_id)
+            for file_id in deleted:
                 await asyncio.to_thread(self._context.files.delete, file_id)
         return len(found) == GROUP

@@ -7,11 +7,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from api.batches import create
-from broker.batches import BatchEnd, BatchState, create_many, end_many, reports
+from broker.batches import BatchEnd, BatchState, create_many, end_batch, reports
 from broker.clock import now_ms
 from broker.errors import UnavailableError
 from broker.storage.tables import Batch
-from tests.factories import count, run
+from tests.factories import count, write
 
 LINE = {"custom_id": "a", "body": {"messages": [{"role": "user", "content": "hi"}]}}
 BATCH = {"model": "acme/small", "requests": [LINE]}
@@ -77,7 +77,7 @@ async def test_a_retry_that_is_asked_for_again_needs_its_lines_no_more(api, tmp_
     # Given the retry of a batch
     key = api.key()
     first = (await api.ask("POST", "/batches", key, json=BATCH)).json()
-    run(api.database, end_many, BatchEnd(first["id"], BatchState.FAILED, now_ms()))
+    write(api.database, end_batch, BatchEnd(first["id"], BatchState.FAILED, now_ms()))
 
     async def again(name, **body):
         headers = {"Idempotency-Key": name}

@@ -1,14 +1,14 @@
 """Makes batches and moves their lines, without any file: time is a number, never the clock."""
 
 from broker import batches
-from broker.batches import BatchOptions, Group, Options, Stop, StopReason, new_batch, reports
+from broker.batches import BatchOptions, Group, Options, StopReason, new_batch, reports
 from broker.batches.intake import ReadLine
 from broker.ids import new_id
 from broker.queues import Lane
 from broker.requests.operations import Operation
 from broker.storage import files
 from broker.storage.files import Purpose
-from tests.factories import HOLD, NOW, claim_one, finished, make_new_job, record, run
+from tests.factories import HOLD, NOW, claim_one, finished, make_new_job, record, run, write
 
 LINE_BYTES = 100
 
@@ -61,8 +61,7 @@ def complete(database, job_id, *, cost=300):
 
 
 def stop(database, batch_id, reason=StopReason.CANCELLED, workspace_id=None):
-    [state] = run(database, batches.stop_many, Stop(batch_id, reason, NOW, workspace_id))
-    return state
+    return write(database, batches.stop_batch, batch_id, reason, NOW, workspace_id)
 
 
 def batch_row(database, batch_id):

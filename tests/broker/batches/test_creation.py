@@ -9,7 +9,7 @@ from broker.requests.operations import Operation
 from broker.storage.files import Purpose
 from broker.storage.tables import Batch, StoredFile
 from tests.broker.batches.factories import make_file
-from tests.factories import NOW, count, make_principal, run
+from tests.factories import NOW, count, make_principal, run, write
 
 
 def create(database, caller, file_id, **wish):
@@ -78,6 +78,6 @@ def test_a_file_stays_as_long_as_a_batch_reads_it(database, caller):
         assert delete_files_many(connection, [read, other]) == [False, True]
     assert isinstance(create(database, caller, other), InvalidRequestError)
     # And once the batch has ended, so may its own be
-    run(database, batches.end_many, BatchEnd(batch_id, BatchState.FAILED, NOW))
+    write(database, batches.end_batch, BatchEnd(batch_id, BatchState.FAILED, NOW))
     assert run(database, delete_files_many, read) == [True]
     assert count(database, StoredFile) == 0

@@ -5,7 +5,7 @@ import pytest
 from sqlalchemy import select
 
 from broker import batches
-from broker.batches import BatchEnd, BatchState, Removal, StopReason, reports
+from broker.batches import BatchEnd, BatchState, StopReason, reports
 from broker.batches.view import usage
 from broker.errors import ConflictError, NotFoundError
 from broker.storage.tables import BatchLine, Delivery
@@ -28,15 +28,14 @@ from tests.factories import (
     job_row,
     make_principal,
     record,
-    run,
+    write,
 )
 
 WEBHOOK = '{"url":"https://example.com/hook","events":[]}'
 
 
 def end(database, batch_id, state=BatchState.COMPLETED):
-    [done] = run(database, batches.end_many, BatchEnd(batch_id, state, NOW))
-    return done
+    return write(database, batches.end_batch, BatchEnd(batch_id, state, NOW))
 
 
 def test_a_batch_ends_once_and_says_so_once(database, caller):
@@ -105,13 +104,13 @@ def test_stopping_ends_what_waits_and_leaves_what_runs(database, caller):
     claimed = claim_one(database, running)
     # When it is cancelled
     assert stop(database, batch_id) is BatchState.CANCELLING
-    assert run(database, batches.cancel_jobs_many, batches.Advance(batch_id, NOW)) == [1]
+    assert write(database, batches.cancel_jobs, batch_id, NOW) == 1
     # Then the waiting line gives its hold back, and the running one may finish
     assert job_row(database, waiting).state == "cancelled"
     assert sum(entries(database, waiting).values()) == 0
     assert database.read_now(reports.unfinished, batch_id)
     record(database, failed(claimed))  # queued again: called off at the next look
-    assert run(database, batches.cancel_jobs_many, batches.Advance(batch_id, NOW)) == [1]
+    assert write(database, batches.cancel_jobs, batch_id, NOW) == 1
     assert not database.read_now(reports.unfinished, batch_id)
     row = batch_row(database, batch_id)
     assert database.read_now(reports.last_state, row) is BatchState.CANCELLED
@@ -126,9 +125,9 @@ def test_lines_in_a_providers_own_batch_are_called_off_too(database, caller):
     with database.transaction() as connection:
         connection.exec_driver_sql("UPDATE jobs SET lane = 'native'")
     stop(database, batch_id)
-    assert run(database, batches.cancel_jobs_many, batches.Advance(batch_id, NOW)) == [1]
+    assert write(database, batches.cancel_jobs, batch_id, NOW) == 1
     assert job_row(database, job_id).cancel_requested
-    assert run(database, batches.cancel_jobs_many, batches.Advance(batch_id, NOW)) == [0]
+    assert write(database, batches.cancel_jobs, batch_id, NOW) == 0
 
 
 def test_cancelling_twice_is_no_error_but_too_late_is(database, caller):
@@ -136,15 +135,17 @@ def test_cancelling_twice_is_no_error_but_too_late_is(database, caller):
     assert [stop(database, batch_id), stop(database, batch_id)] == [BatchState.CANCELLING] * 2
     other = make_batch(database, caller)
     end(database, other)
-    assert isinstance(stop(database, other), ConflictError)
+    with pytest.raises(ConflictError):
+        stop(database, other)
 
 
 def test_a_strangers_batch_is_not_there(database, caller):
     batch_id = make_batch(database, caller)
     stranger = make_principal(database).workspace_id
-    assert isinstance(stop(database, batch_id, workspace_id=stranger), NotFoundError)
-    [refused] = run(database, batches.remove_many, Removal(batch_id, stranger))
-    assert isinstance(refused, NotFoundError)
+    with pytest.raises(NotFoundError):
+        stop(database, batch_id, workspace_id=stranger)
+    with pytest.raises(NotFoundError):
+        write(database, batches.delete_batch, batch_id, stranger)
     assert database.read_now(reports.find, stranger, batch_id) is None
     assert batch_row(database, batch_id).state == "validating"
 
@@ -162,11 +163,10 @@ def test_a_batch_says_why_it_stopped(database, caller, reason):
 
 def test_only_a_batch_that_has_ended_is_forgotten(database, caller):
     batch_id, _ = taken_in(database, caller)
-    removal = Removal(batch_id, caller.workspace_id)
-    [refused] = run(database, batches.remove_many, removal)
-    assert isinstance(refused, ConflictError)
+    with pytest.raises(ConflictError):
+        write(database, batches.delete_batch, batch_id, caller.workspace_id)
     assert len(lines_of(database, batch_id)) == 3
     end(database, batch_id)
-    assert run(database, batches.remove_many, removal) == [[]]
+    assert write(database, batches.delete_batch, batch_id, caller.workspace_id) == []
     assert count(database, BatchLine) == 0
     assert batch_row(database, batch_id) is None

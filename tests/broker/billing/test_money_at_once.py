@@ -17,15 +17,14 @@ from broker.lifecycle import (
     Cancellation,
     Claim,
     Extension,
-    Rescue,
     cancel_many,
     claim_many,
     decide,
-    expire_many,
+    expire,
     extend_many,
     needs_extension,
     record_many,
-    rescue_many,
+    rescue,
 )
 from broker.storage.database import Database
 from broker.submission import submit_many
@@ -40,7 +39,6 @@ from tests.factories import (
     finished,
     make_new_job,
     make_principal,
-    run,
     write,
 )
 
@@ -63,7 +61,7 @@ def work(url, callers, seed):
         for result, job in zip(_again(database, submit_many, *jobs), jobs, strict=True):
             if not isinstance(result, WaybillError):
                 _run(database, job, dice)
-        _again(database, expire_many, dice.choice([NOW, LATE + 1]))
+        asyncio.run(database.write(expire, dice.choice([NOW, LATE + 1])))
         asyncio.run(database.write(ledger.chain_entries))
     database.close()
 
@@ -132,8 +130,8 @@ def test_the_books_hold_after_processes_that_worked_at_once(database, url):
     for worker in workers:
         worker.join(90)
     assert [worker.exitcode for worker in workers] == [0] * PROCESSES
-    run(database, rescue_many, Rescue(LATE + LEASE + 1))
-    run(database, expire_many, LATE + 1)
+    write(database, rescue, LATE + LEASE + 1)
+    write(database, expire, LATE + 1)
     while write(database, ledger.chain_entries).entries:
         pass
     # Then everything adds up, and nothing is held for what ended

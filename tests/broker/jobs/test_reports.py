@@ -7,7 +7,7 @@ from broker.events.job_events import Event
 from broker.jobs import reports
 from broker.jobs.reports import JobSearch
 from broker.jobs.states import INACTIVE, JobState
-from broker.lifecycle import Deferral, defer_many, expire_many
+from broker.lifecycle import Deferral, defer_many, expire
 from broker.lifecycle.retries import GiveUp, OnUnknown, Retry
 from broker.providers.pacing import Busy, Cause
 from broker.queues import Lane
@@ -26,6 +26,7 @@ from tests.factories import (
     run,
     submit,
     submit_and_claim,
+    write,
 )
 
 COMPLETED = JobSearch(state=JobState.COMPLETED)
@@ -198,7 +199,7 @@ def test_a_job_cancelled_while_it_waits_for_a_retry_ends_after_what_was_told(dat
 
 def test_a_job_that_expires_while_it_waits_for_a_retry_ends_after_what_was_told(database, caller):
     job_id = retried(database, caller, deadline=NOW + 70_000)
-    assert run(database, expire_many, NOW + 70_000) == [1]
+    assert write(database, expire, NOW + 70_000) == 1
     assert told(database, caller, job_id) == ["started", "retrying", "expired"]
 
 

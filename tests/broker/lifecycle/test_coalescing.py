@@ -37,6 +37,7 @@ from tests.factories import (
     record,
     run,
     submit,
+    write,
 )
 
 BODY = {"model": "acme/small", "messages": [{"role": "user", "content": "the same"}]}
@@ -175,7 +176,7 @@ def test_a_followers_deadline_is_its_own(database):
     principal = make_principal(database)
     leader = join(database, principal).job_id
     hasty = join(database, principal, deadline=NOW + 1_000).job_id
-    run(database, lifecycle.expire_many, NOW + 1_000)
+    write(database, lifecycle.expire, NOW + 1_000)
     assert states(database, leader, hasty) == ["queued", "expired"]
 
 

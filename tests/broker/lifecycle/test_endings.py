@@ -5,12 +5,11 @@ from broker.errors import ConflictError, NotFoundError
 from broker.jobs.states import JobState
 from broker.lifecycle import (
     Cancellation,
-    Heartbeat,
     Renewal,
     cancel_many,
-    expire_many,
+    expire,
     record_many,
-    renew_many,
+    renew,
 )
 from broker.lifecycle.retries import GiveUp, OnUnknown, Retry
 from broker.queues import Lane
@@ -31,6 +30,7 @@ from tests.factories import (
     run,
     submit,
     submit_and_claim,
+    write,
 )
 
 RELEASED = {"hold": -HOLD, "release": HOLD}
@@ -87,7 +87,7 @@ def test_a_running_job_is_called_off_at_its_workers_next_sign_of_life(database, 
     assert cancel(database, job.id, caller.workspace_id) is JobState.RUNNING
     # When its worker gives a sign of life
     held = {job.id: job.attempt, other.id: other.attempt}
-    [renewal] = run(database, renew_many, Heartbeat("worker-1", NOW + 1, held))
+    renewal = write(database, renew, "worker-1", NOW + 1, held)
     # Then it hears of it, and stopping ends the job without a charge
     assert renewal == Renewal(called_off=[job.id], lost=[])
     stopped = failure(AttemptOutcome.CANCELLED, ErrorType.UNMAPPED)
@@ -137,8 +137,8 @@ def test_waiting_jobs_past_their_deadline_expire(database, caller):
     running = submit_and_claim(database, caller, deadline=deadline)
     later = submit(database, caller, deadline=deadline + 1)
     # When their deadline passes
-    assert run(database, expire_many, deadline - 1) == [0]
-    assert run(database, expire_many, deadline) == [4]
+    assert write(database, expire, deadline - 1) == 0
+    assert write(database, expire, deadline) == 4
     # Then they end with their holds released; what runs may finish
     for job_id in waiting:
         row = job_row(database, job_id)
@@ -147,4 +147,4 @@ def test_waiting_jobs_past_their_deadline_expire(database, caller):
         assert entries(database, job_id) == RELEASED
     assert job_row(database, running.id).state == "running"
     assert job_row(database, later).state == "queued"
-    assert run(database, expire_many, deadline, deadline) == [0, 0]
+    assert write(database, expire, deadline) == 0

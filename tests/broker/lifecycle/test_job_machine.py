@@ -17,12 +17,14 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from broker import lifecycle
 from broker.billing import budgets, ledger
 from broker.billing.budgets import BudgetRequest, Scope
 from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch.dispatch import Due, dispatch_many
 from broker.errors import (
     BudgetExceededError,
+    ConflictError,
     IdempotencyMismatchError,
     InsufficientCreditsError,
 )
@@ -32,20 +34,16 @@ from broker.lifecycle import (
     Claim,
     Deferral,
     Extension,
-    Heartbeat,
-    Reopening,
-    Rescue,
     cancel_many,
     claim_many,
     decide,
     defer_many,
-    expire_many,
+    expire,
     extend_many,
     needs_extension,
     record_many,
-    renew_many,
-    reopen_many,
-    rescue_many,
+    renew,
+    rescue,
 )
 from broker.lifecycle.retries import OnUnknown
 from broker.providers.pacing import Busy, Cause
@@ -97,6 +95,9 @@ class JobMachine(RuleBasedStateMachine):
 
     def act(self, function, *items):
         return factories.run(self.database, function, *items)
+
+    def write(self, function, *arguments):
+        return factories.write(self.database, function, *arguments)
 
     def assert_no_trace(self):
         assert promises.take_picture(self.database) == self.picture
@@ -266,8 +267,9 @@ class JobMachine(RuleBasedStateMachine):
     @rule(job_id=jobs)
     def reopen(self, job_id):
         row = self.picture.jobs[job_id]
-        [result] = self.act(reopen_many, Reopening(job_id, row.workspace_id, self.now))
-        if isinstance(result, Exception):
+        try:
+            self.write(lifecycle.reopen, job_id, row.workspace_id, self.now)
+        except ConflictError:
             assert row.state != "needs_review"
             self.assert_no_trace()
         else:
@@ -275,18 +277,16 @@ class JobMachine(RuleBasedStateMachine):
 
     @rule(owner=OWNERS, job_id=jobs)
     def sign_of_life(self, owner, job_id):
-        self.act(
-            renew_many,
-            Heartbeat(owner, self.now + LEASE, {job_id: self.picture.jobs[job_id].attempt}),
-        )
+        attempts = {job_id: self.picture.jobs[job_id].attempt}
+        self.write(renew, owner, self.now + LEASE, attempts)
 
     @rule(owner=st.none() | OWNERS)
     def lost_workers_are_noticed(self, owner):
-        self.act(rescue_many, Rescue(self.now, owner))
+        self.write(rescue, self.now, owner)
 
     @rule()
     def deadlines_are_looked_at(self):
-        self.act(expire_many, self.now)
+        self.write(expire, self.now)
 
     @rule()
     def entries_are_sealed(self):
@@ -329,8 +329,10 @@ class JobMachine(RuleBasedStateMachine):
             if not open_jobs:
                 return
             self.now += LEASE + 1
-            self.step(rescue_many, Rescue(self.now))
-            self.step(expire_many, self.now)
+            self.write(rescue, self.now)
+            self.the_promises_hold()
+            self.write(expire, self.now)
+            self.the_promises_hold()
             for job in self.step(dispatch_many, Due(self.now, CONCURRENCY)):
                 claimed = self.step(claim_many, Claim(job.job_id, "worker-3", self.now, LEASE))
                 if claimed:

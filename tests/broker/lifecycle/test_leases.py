@@ -1,4 +1,4 @@
-from broker.lifecycle import Heartbeat, renew_many
+from broker.lifecycle import renew
 from broker.lifecycle.retries import OnUnknown
 from broker.queues import Ready
 from tests.factories import (
@@ -11,8 +11,8 @@ from tests.factories import (
     entries,
     job_row,
     rescue,
-    run,
     submit_and_claim,
+    write,
 )
 
 TWO = [("alpha", "acme/small"), ("beta", "acme/large")]
@@ -20,8 +20,7 @@ TWO = [("alpha", "acme/small"), ("beta", "acme/large")]
 
 def beat(database, *jobs, owner="worker-1", now):
     held = {job.id: job.attempt for job in jobs}
-    [renewal] = run(database, renew_many, Heartbeat(owner, now + LEASE, held))
-    return renewal
+    return write(database, renew, owner, now + LEASE, held)
 
 
 def test_a_worker_hears_that_its_job_is_anothers_now(database, caller):

@@ -7,7 +7,7 @@ from sqlalchemy import insert, select, update
 from broker.jobs import privacy
 from broker.jobs.states import JobState
 from broker.lifecycle import retention
-from broker.lifecycle.retention import Fetched, Retirement, Tidying
+from broker.lifecycle.retention import Fetched
 from broker.lifecycle.retries import GiveUp
 from broker.storage.tables import Batch, Delivery, Job, JobPayload, StoredFile
 from tests.factories import (
@@ -24,6 +24,7 @@ from tests.factories import (
     run,
     submit,
     submit_and_claim,
+    write,
 )
 
 DAY = privacy.DAY_MS
@@ -43,11 +44,11 @@ def done(database, caller, *, now=NOW, **wish):
 
 
 def tidy(database, now=NOW):
-    return run(database, retention.tidy_many, Tidying(now, now - MINUTE))[0]
+    return write(database, retention.tidy, now, now - MINUTE)
 
 
 def retire(database, caller, before, now=NOW):
-    return run(database, retention.retire_many, Retirement(caller.workspace_id, before, now))[0]
+    return write(database, retention.retire, caller.workspace_id, before, now)
 
 
 def deliver(database, job, *, state="delivered", full=True):

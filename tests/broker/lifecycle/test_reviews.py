@@ -1,8 +1,8 @@
 import pytest
 
+from broker import lifecycle
 from broker.completion import AttemptOutcome, ErrorType
 from broker.errors import ConflictError, NotFoundError
-from broker.lifecycle import Reopening, reopen_many
 from broker.lifecycle.retries import OnUnknown
 from broker.queues import Ready
 from tests.factories import (
@@ -17,9 +17,9 @@ from tests.factories import (
     job_row,
     make_principal,
     record,
-    run,
     submit,
     submit_and_claim,
+    write,
 )
 
 
@@ -32,8 +32,7 @@ def held(database, caller):
 
 
 def reopen(database, job_id, workspace_id):
-    [result] = run(database, reopen_many, Reopening(job_id, workspace_id, NOW + 9))
-    return result
+    return write(database, lifecycle.reopen, job_id, workspace_id, NOW + 9)
 
 
 def test_a_reopened_job_is_tried_again_and_charged_once(database, caller, held):
@@ -49,16 +48,19 @@ def test_a_reopened_job_is_tried_again_and_charged_once(database, caller, held):
 
 def test_only_its_owner_reopens_a_job_and_only_one_under_review(database, caller, held):
     stranger = make_principal(database).workspace_id
-    assert isinstance(reopen(database, held, stranger), NotFoundError)
+    with pytest.raises(NotFoundError):
+        reopen(database, held, stranger)
     assert job_row(database, held).state == "needs_review"
     running = submit_and_claim(database, caller)
     for job_id in (running.id, submit(database, caller)):
-        assert isinstance(reopen(database, job_id, caller.workspace_id), ConflictError)
+        with pytest.raises(ConflictError):
+            reopen(database, job_id, caller.workspace_id)
     assert job_row(database, running.id).state == "running"
 
 
 def test_a_job_reopened_twice_is_queued_once(database, caller, held):
     reopen(database, held, caller.workspace_id)
     claim_one(database, held, now=NOW + 9)
-    assert isinstance(reopen(database, held, caller.workspace_id), ConflictError)
+    with pytest.raises(ConflictError):
+        reopen(database, held, caller.workspace_id)
     assert attempts(database, held) == [(1, "unknown"), (2, None)]

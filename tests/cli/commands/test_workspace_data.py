@@ -9,7 +9,6 @@ from broker.accounts import find_workspace
 from broker.billing import ledger
 from broker.clock import now_ms
 from broker.lifecycle import retention
-from broker.lifecycle.retention import Retirement
 from broker.storage.tables import AuditEntry
 from tests.factories import (
     HOLD,
@@ -19,9 +18,9 @@ from tests.factories import (
     job_row,
     make_principal,
     record,
-    run,
     submit,
     submit_and_claim,
+    write,
 )
 
 ANSWER = b'{"answer": "forty-two"}'
@@ -91,7 +90,7 @@ def test_what_is_forgotten_is_gone_from_the_export_and_the_books_stay(
     assert abs(wished - now_ms()) < 60_000
     # As the running worker does it, a moment after the job's end
     end = job_row(database, done).ended_at
-    run(database, retention.retire_many, Retirement(row.id, max(wished, end), now_ms()))
+    write(database, retention.retire, row.id, max(wished, end), now_ms())
     command("workspaces", "export", "acme", str(tmp_path))
     jobs = {each["id"]: each for each in lines(tmp_path / "jobs.jsonl")}
     assert (jobs[done]["request"], jobs[done].get("response")) == (None, None)

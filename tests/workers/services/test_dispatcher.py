@@ -8,7 +8,7 @@ import pytest
 
 from broker import accounts
 from broker.clock import now_ms
-from broker.lifecycle import expire_many
+from broker.lifecycle import expire
 from broker.lifecycle.retries import Retry
 from broker.providers.pacing import Throttles
 from broker.providers.pauses import LivePauses
@@ -22,8 +22,8 @@ from tests.factories import (
     job_row,
     make_principal,
     record,
-    run,
     submit,
+    write,
 )
 from workers.services.dispatcher import Dispatcher
 
@@ -80,7 +80,7 @@ async def test_without_a_fallback_they_wait_and_say_what_for(redis, database, la
     row = job_row(database, job_id)
     assert orjson.loads(row.waiting_for)["reason"] == "not_configured"
     # And the error tells it, should nobody bring the provider back
-    run(database, expire_many, row.deadline_at)
+    write(database, expire, row.deadline_at)
     ended = job_row(database, job_id)
     assert ended.state == "expired"
     assert "waited for gone (not configured)" in orjson.loads(ended.error)["message"]
