@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query
 from starlette.responses import Response
 
 from api.accounts import views
+from api.accounts.response_schemas import AuditPage
 from api.accounts.schemas import AuditQuery
 from api.core import request as reading
 from api.core.bodies import Route
@@ -18,7 +19,7 @@ from broker.accounts.audit import AuditFilter
 router = APIRouter(route_class=Route, tags=["audit"])
 
 
-@router.get("/audit")
+@router.get("/audit", response_model=AuditPage)
 async def list_audit_entries(
     services: ServicesDep, principal: Admin, query: Annotated[AuditQuery, Query()]
 ) -> Response:

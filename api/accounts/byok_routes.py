@@ -6,6 +6,7 @@ import orjson
 from fastapi import APIRouter, Query
 from starlette.responses import Response
 
+from api.accounts.response_schemas import Deleted
 from api.accounts.schemas import ByokBody, ByokChangesBody, CredentialChanges, CredentialId
 from api.accounts.views import iso
 from api.core.bodies import Route
@@ -90,7 +91,7 @@ async def change_provider_key(
     return await _answer(services, changed)
 
 
-@router.delete("/byok/{id}")
+@router.delete("/byok/{id}", response_model=Deleted)
 async def delete_provider_key(
     services: ServicesDep, principal: Admin, actor: CallingActor, credential_id: CredentialId
 ) -> Response:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from api.accounts import views
+from api.accounts.response_schemas import PasswordLink, UserAnswer, UserPage, UserWithLink
 from api.accounts.schemas import UserBody, UserChangesBody, UserRef
 from api.accounts.workspace_routes import Limit, Offset, user_page
 from api.core.bodies import Route
@@ -22,7 +23,7 @@ UsersOperator: TypeAlias = Annotated[Principal, Depends(require_operator("handle
 router = APIRouter(route_class=Route, prefix="/users", tags=["users"])
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, response_model=UserWithLink)
 async def create_user(
     services: ServicesDep, _: UsersOperator, actor: CallingActor, body: UserBody
 ) -> Response:
@@ -49,7 +50,7 @@ async def create_user(
     return json_response({"data": views.user(row), "link": link}, 201)
 
 
-@router.get("")
+@router.get("", response_model=UserPage)
 async def list_users(
     services: ServicesDep, _: UsersOperator, offset: Offset = 0, limit: Limit = 50
 ) -> Response:
@@ -58,14 +59,14 @@ async def list_users(
     return json_response({"data": [views.user(row) for row in rows], "total_count": total})
 
 
-@router.get("/{user_id}")
+@router.get("/{user_id}", response_model=UserAnswer)
 async def get_user(services: ServicesDep, _: UsersOperator, user_id: UserRef) -> Response:
     """Show a user, by id or e-mail address."""
     row = await services.database.read(users.get_user, user_id)
     return json_response({"data": views.user(row)})
 
 
-@router.patch("/{user_id}")
+@router.patch("/{user_id}", response_model=UserAnswer)
 async def change_user(
     services: ServicesDep,
     _: UsersOperator,
@@ -81,7 +82,7 @@ async def change_user(
     return json_response({"data": views.user(row)})
 
 
-@router.post("/{user_id}/link", status_code=201)
+@router.post("/{user_id}/link", status_code=201, response_model=PasswordLink)
 async def create_user_link(
     services: ServicesDep, _: UsersOperator, actor: CallingActor, user_id: UserRef
 ) -> Response:

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query
 from starlette.responses import Response
 
 from api.accounts import views
+from api.accounts.response_schemas import AddedMembers, Deleted, MemberPage, RemovedMembers
 from api.accounts.schemas import (
     MembersBody,
     WorkspaceBody,
@@ -97,7 +98,7 @@ async def change_workspace(
     return json_response({"data": views.workspace(changed)})
 
 
-@router.delete("/workspaces/{id}")
+@router.delete("/workspaces/{id}", response_model=Deleted)
 async def delete_workspace(
     services: ServicesDep, principal: Admin, actor: CallingActor, workspace_ref: WorkspaceRef
 ) -> Response:
@@ -131,7 +132,7 @@ async def forget_workspace_data(
     return json_response({"accepted": True}, 202)
 
 
-@router.get("/workspaces/{id}/members")
+@router.get("/workspaces/{id}/members", response_model=MemberPage)
 async def list_workspace_members(
     services: ServicesDep,
     principal: AdminViewer,
@@ -144,7 +145,7 @@ async def list_workspace_members(
     return json_response(await _members(services, row.id, offset, limit))
 
 
-@router.post("/workspaces/{id}/members/add")
+@router.post("/workspaces/{id}/members/add", response_model=AddedMembers)
 async def add_workspace_members(
     services: ServicesDep,
     principal: Admin,
@@ -175,7 +176,7 @@ async def add_workspace_members(
     return json_response({"data": added, "added_count": len(added)})
 
 
-@router.post("/workspaces/{id}/members/remove")
+@router.post("/workspaces/{id}/members/remove", response_model=RemovedMembers)
 async def remove_workspace_members(
     services: ServicesDep,
     principal: Admin,

@@ -17,6 +17,7 @@ from api.core.dependencies import Caller, ServicesDep
 from api.core.errors import json_response
 from api.core.request import FileCursor
 from api.core.services import Services
+from api.files.response_schemas import DeletedFile, StoredFile, StoredFilePage
 from api.files.schemas import FILE_FORM
 from api.files.uploads import Draft, FileForm, read_file_form, uploading
 from broker.accounts import Principal, Scope
@@ -38,7 +39,7 @@ SHAPE = {"_shape": "openai"}
 router = APIRouter(route_class=Route, prefix="/files", tags=["files"])
 
 
-@router.post("", dependencies=[Depends(FILE_FORM)])
+@router.post("", dependencies=[Depends(FILE_FORM)], response_model=StoredFile)
 async def upload_file(request: Request, services: ServicesDep, principal: Caller) -> Response:
     """Keep a file: a form with `file`, and perhaps `purpose` and `expires_after[seconds]`.
 
@@ -56,7 +57,7 @@ async def upload_file(request: Request, services: ServicesDep, principal: Caller
     return json_response(view(await _find(services, principal, draft.id)))
 
 
-@router.get("")
+@router.get("", response_model=StoredFilePage)
 async def list_files(
     services: ServicesDep,
     principal: Caller,
@@ -80,13 +81,13 @@ async def list_files(
     return json_response(SHAPE | page | {"cursor": next_page})
 
 
-@router.get("/{file_id}")
+@router.get("/{file_id}", response_model=StoredFile)
 async def get_file(services: ServicesDep, principal: Caller, file_id: str) -> Response:
     """Show a file: its size, purpose, and until when it is kept."""
     return json_response(view(await _find(services, principal, file_id)))
 
 
-@router.delete("/{file_id}")
+@router.delete("/{file_id}", response_model=DeletedFile)
 async def delete_file(services: ServicesDep, principal: Caller, file_id: str) -> Response:
     """Delete a file; one that an unfinished batch reads stays."""
     await _find(services, principal, file_id)

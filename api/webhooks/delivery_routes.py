@@ -17,6 +17,12 @@ from api.core.errors import json_response
 from api.core.request import DeliveryCursor
 from api.core.services import Services
 from api.webhooks import views
+from api.webhooks.response_schemas import (
+    WebhookDelivery,
+    WebhookDeliveryDetails,
+    WebhookDeliveryPage,
+    WebhookReplay,
+)
 from api.webhooks.schemas import ReplayBody
 from broker import webhooks
 from broker.accounts import Principal
@@ -80,7 +86,7 @@ def _created(
     return CreationRange.of_seconds(since, until)
 
 
-@router.get("")
+@router.get("", response_model=WebhookDeliveryPage)
 async def list_webhook_deliveries(
     services: ServicesDep,
     principal: WebhookCaller,
@@ -110,7 +116,7 @@ async def list_webhook_deliveries(
     )
 
 
-@router.post("/replay", status_code=202)
+@router.post("/replay", status_code=202, response_model=WebhookReplay)
 async def replay_webhook_deliveries(
     services: ServicesDep, principal: WebhookCaller, wanted: ReplayBody
 ) -> Response:
@@ -129,7 +135,7 @@ async def replay_webhook_deliveries(
     return json_response({"object": "webhook_replay", "deliveries": count}, 202)
 
 
-@router.get("/{delivery_id}")
+@router.get("/{delivery_id}", response_model=WebhookDeliveryDetails)
 async def get_webhook_delivery(
     services: ServicesDep, principal: WebhookCaller, delivery_id: str
 ) -> Response:
@@ -140,7 +146,7 @@ async def get_webhook_delivery(
     return json_response(views.whole_delivery(found))
 
 
-@router.post("/{delivery_id}/redeliver", status_code=202)
+@router.post("/{delivery_id}/redeliver", status_code=202, response_model=WebhookDelivery)
 async def resend_webhook_delivery(
     services: ServicesDep, principal: WebhookCaller, delivery_id: str
 ) -> Response:

@@ -10,6 +10,14 @@ from api.core.dependencies import CallingActor, ServicesDep, WebhookCaller
 from api.core.errors import json_response
 from api.core.services import Services
 from api.webhooks import views
+from api.webhooks.response_schemas import (
+    DeletedWebhookEndpoint,
+    WebhookDeliveryDetails,
+    WebhookEndpoint,
+    WebhookEndpointList,
+    WebhookEndpointWithSecret,
+    WebhookSecret,
+)
 from api.webhooks.schemas import (
     EndpointBody,
     EndpointChangesBody,
@@ -36,7 +44,7 @@ from broker.webhooks import (
 router = APIRouter(route_class=Route, prefix="/endpoints", tags=["webhooks"])
 
 
-@router.post("", status_code=201)
+@router.post("", status_code=201, response_model=WebhookEndpointWithSecret)
 async def create_webhook_endpoint(
     services: ServicesDep, principal: WebhookCaller, actor: CallingActor, wanted: EndpointBody
 ) -> Response:
@@ -50,7 +58,7 @@ async def create_webhook_endpoint(
     return json_response(_with_secret(services, made, secret), 201)
 
 
-@router.get("")
+@router.get("", response_model=WebhookEndpointList)
 async def list_webhook_endpoints(services: ServicesDep, principal: WebhookCaller) -> Response:
     """List the workspace's endpoints, oldest first."""
     rows = await services.database.read(webhooks.list_endpoints, principal.workspace_id)
@@ -58,7 +66,7 @@ async def list_webhook_endpoints(services: ServicesDep, principal: WebhookCaller
     return json_response({"object": "list", "data": shown})
 
 
-@router.get("/{endpoint_id}")
+@router.get("/{endpoint_id}", response_model=WebhookEndpoint)
 async def get_webhook_endpoint(
     services: ServicesDep, principal: WebhookCaller, endpoint_id: str
 ) -> Response:
@@ -67,7 +75,7 @@ async def get_webhook_endpoint(
     return json_response(views.endpoint(row, services.seal))
 
 
-@router.patch("/{endpoint_id}")
+@router.patch("/{endpoint_id}", response_model=WebhookEndpointWithSecret)
 async def change_webhook_endpoint(
     services: ServicesDep,
     principal: WebhookCaller,
@@ -101,7 +109,7 @@ async def change_webhook_endpoint(
     return json_response(views.endpoint(row, services.seal))
 
 
-@router.delete("/{endpoint_id}")
+@router.delete("/{endpoint_id}", response_model=DeletedWebhookEndpoint)
 async def delete_webhook_endpoint(
     services: ServicesDep, principal: WebhookCaller, actor: CallingActor, endpoint_id: str
 ) -> Response:
@@ -112,7 +120,7 @@ async def delete_webhook_endpoint(
     return json_response({"id": endpoint_id, "object": "webhook_endpoint", "deleted": True})
 
 
-@router.post("/{endpoint_id}/rotate")
+@router.post("/{endpoint_id}/rotate", response_model=WebhookEndpointWithSecret)
 async def rotate_webhook_endpoint(
     services: ServicesDep,
     principal: WebhookCaller,
@@ -133,7 +141,7 @@ async def rotate_webhook_endpoint(
     return json_response(_with_secret(services, rotated, secret))
 
 
-@router.post("/{endpoint_id}/test", status_code=202)
+@router.post("/{endpoint_id}/test", status_code=202, response_model=WebhookDeliveryDetails)
 async def test_webhook_endpoint(
     services: ServicesDep, principal: WebhookCaller, endpoint_id: str
 ) -> Response:
@@ -165,7 +173,7 @@ def _check_signature(scheme: Scheme, kind: SignatureKind, *, param: str) -> None
 secret_router = APIRouter(route_class=Route, prefix="/secret", tags=["webhooks"])
 
 
-@secret_router.get("")
+@secret_router.get("", response_model=WebhookSecret)
 async def get_webhook_secret(
     services: ServicesDep, principal: WebhookCaller, actor: CallingActor
 ) -> Response:
@@ -187,7 +195,7 @@ async def get_webhook_secret(
     return json_response(views.workspace_secret(row, services.seal))
 
 
-@secret_router.post("/rotate")
+@secret_router.post("/rotate", response_model=WebhookSecret)
 async def rotate_webhook_secret(
     services: ServicesDep, principal: WebhookCaller, actor: CallingActor, wanted: RotationBody
 ) -> Response:
