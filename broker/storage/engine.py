@@ -10,15 +10,21 @@ SQLITE_BUSY_MS = 30_000
 
 
 class _SQLiteCompiler(SQLiteCompiler):
-    """SQLAlchemy's own, which also writes the hint that a query has for a table: INDEXED BY."""
+    """SQLAlchemy's compiler for SQLite, which also writes table hints (`INDEXED BY …`).
+
+    The queries of `dispatch.due` and `rate_limits.job_limits` name the partial index that they
+    need, since SQLite's planner may choose another. `Select.with_hint` is SQLAlchemy's way to name
+    it, but its compiler for SQLite drops the hint, and `text()` would give up typed statements. A
+    test fails once SQLAlchemy writes the hint itself: then this class can go.
+    """
 
     def get_from_hint_text(self, _table: Any, text: str | None) -> str | None:
         return text
 
 
 def create(url: str, sqlite_synchronous: str) -> Engine:
-    """Create the engine of a database; `sqlite_synchronous` is SQLite's pragma."""
-    # errors are logged, and what callers wrote must not be
+    """Create the engine of a database URL. `sqlite_synchronous` is the value of SQLite's pragma."""
+    # errors are logged, and must not contain what callers wrote
     common: dict[str, Any] = {"pool_size": READ_THREADS + 2, "hide_parameters": True}
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True, **common)
@@ -43,7 +49,7 @@ def create(url: str, sqlite_synchronous: str) -> Engine:
 
 
 def for_reading(engine: Engine) -> Engine:
-    """Return the same connections for reading: all statements of a function see one moment."""
+    """Return the engine for reading, in which all statements of a transaction see one snapshot."""
     if engine.dialect.name == "sqlite":
         return engine  # a transaction in WAL mode is one; see `read_now`
     return engine.execution_options(isolation_level="REPEATABLE READ")

@@ -1,9 +1,10 @@
 """Columns and indexes as tables share them, and the columns that a query reads."""
 
-from typing import Any, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, get_args, get_type_hints
 
 from sqlalchemy import BigInteger, Column, Index, text
-from sqlmodel import SQLModel
+from sqlmodel import AutoString, SQLModel
 
 
 def big(*, nullable: bool = False, default: int | None = None, key: bool = False) -> Any:
@@ -26,9 +27,30 @@ def table(model: type[SQLModel]) -> Any:
 def columns(row: type, *tables: Any) -> list[Any]:
     """Return the columns that a type of row names, each of the first table that has it.
 
-    Such a type is a protocol: what is read are SQLAlchemy's own rows, which nothing converts, and
-    mypy sees who reads a column that was not asked for.
+    Such a type is a protocol: queries return SQLAlchemy's own rows, which nothing converts, so mypy
+    reports each use of a column that the query does not select. Raises TypeError where the declared
+    type is not the column's type: then mypy would check the wrong type.
     """
-    return [
-        next(table.c[name] for table in tables if name in table.c) for name in get_type_hints(row)
-    ]
+    found = []
+    for name, declared in get_type_hints(row).items():
+        column = next(table.c[name] for table in tables if name in table.c)
+        held = _python_type(column)
+        if _value_type(declared) is not held:
+            raise TypeError(
+                f"{row.__qualname__}.{name} is declared as {declared}, and the column {column} "
+                f"holds {held.__name__}"
+            )
+        found.append(column)
+    return found
+
+
+def _python_type(column: Any) -> type:
+    """Return the Python type of a column's values; SQLModel's own type of text does not name it."""
+    kind = column.type
+    return kind.impl_instance.python_type if isinstance(kind, AutoString) else kind.python_type
+
+
+def _value_type(declared: Any) -> Any:
+    """Return a declared type without `None`: `int` of `int | None`."""
+    members = [each for each in get_args(declared) if each is not NoneType]
+    return members[0] if len(members) == 1 and isinstance(declared, UnionType) else declared

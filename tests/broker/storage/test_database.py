@@ -7,6 +7,7 @@ import time
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 
 from broker.errors import ConflictError, UnavailableError
@@ -432,6 +433,11 @@ def test_a_hint_of_the_index_to_use_reaches_sqlite(sqlite_url, connect):
     hinted = select(Job.id).with_hint(Job.__table__, "INDEXED BY ix_none", "sqlite")
     with database.transaction() as connection, pytest.raises(OperationalError, match="ix_none"):
         connection.execute(hinted)
+
+
+def test_sqlalchemy_does_not_write_the_hint_itself():
+    hinted = select(Job.id).with_hint(Job.__table__, "INDEXED BY ix_none", "sqlite")
+    assert "INDEXED BY" not in str(hinted.compile(dialect=sqlite.dialect()))
 
 
 async def test_write_undoes_what_a_refused_function_wrote(database):
