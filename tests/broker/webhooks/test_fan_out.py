@@ -6,7 +6,7 @@ from broker import webhooks
 from broker.completion import AttemptOutcome, ErrorType
 from broker.jobs import reports
 from broker.jobs.views import job as job_view
-from broker.lifecycle import Rescue, expire_many, record_many, rescue_many
+from broker.lifecycle import expire, record_many, rescue
 from broker.lifecycle.retries import OnUnknown
 from broker.webhooks import PayloadKind, Scheme
 from tests.broker.webhooks.factories import (
@@ -90,7 +90,7 @@ def call_off_running(database, caller):
 
 def run_out(database, caller):
     job_id = submit(database, caller, deadline=NOW + 10)
-    run(database, expire_many, NOW + 20_000)
+    write(database, expire, NOW + 20_000)
     return job_id
 
 
@@ -102,7 +102,7 @@ def fall_silent(database, caller):
 
 def lose_the_worker(database, caller):
     job = submit_and_claim(database, caller, on_unknown=OnUnknown.FAIL)
-    run(database, rescue_many, Rescue(NOW + 100_000))
+    write(database, rescue, NOW + 100_000)
     return job.id
 
 
