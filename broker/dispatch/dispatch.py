@@ -51,7 +51,7 @@ _RUNNING_LINES = (
 
 @dataclass(slots=True)
 class Memory:
-    """Whose turn it is at each provider: kept by whoever leads, and new with a new leader."""
+    """The state of the fair turns at each provider. A new leader begins with an empty one."""
 
     turns: dict[QueueKey, FairTurns] = field(default_factory=dict)
     after: dict[QueueKey, str] = field(default_factory=dict)  # the last line looked at

@@ -1,4 +1,4 @@
-"""What waits to be published, as the dispatcher asks for it: by an index, whatever the backlog.
+"""Queries for jobs that wait to be published. Indexes keep their cost independent of the backlog.
 
 Jobs in no line are found by `dispatch_at`. Those in line are never searched: from one provider, and
 one line, to the next is a step in the index `ix_jobs_line`.

@@ -1,8 +1,9 @@
-"""Whose job is next: weighted turns of workspaces, then of their batches, then by age. Pure.
+"""The fair queue: weighted turns of workspaces, then of their batches, then by age. Pure.
 
-Workspaces take turns by stride scheduling (Waldspurger and Weihl, 1995): each carries how far it
-has been served, a job moves it on by one over its weight, and who is furthest behind is next. Who
-comes anew starts level with the others: idling earns no credit.
+Workspaces take turns by stride scheduling (Waldspurger and Weihl, 1995). Each has a counter of how
+far it has been served, to which a job adds one divided by the weight. The workspace with the lowest
+counter is next. A new workspace starts at the lowest counter of the others, so that idling earns no
+credit.
 """
 
 from collections.abc import Iterable, Mapping
@@ -62,7 +63,7 @@ class FairTurns:
         return chosen
 
     def _meet(self, waiting: Mapping[str, list[Flow[Item]]]) -> None:
-        """Forget who is gone; let who is new start level with who is furthest behind."""
+        """Drop workspaces that wait no more; start new ones at the lowest counter of the others."""
         known = {each: self.served[each] for each in waiting if each in self.served}
         start = min(known.values(), default=0.0)
         self.served = {each: known.get(each, start) for each in waiting}

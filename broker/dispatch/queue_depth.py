@@ -1,8 +1,8 @@
-"""How far ahead queues are fed: what was taken from them since the last look, and as much again.
+"""The target depth of queues: twice what workers took since the last look. Pure.
 
-Free slots at a provider do not say that workers come to use them. A feed that follows what is taken
-doubles as long as all of it is, and stays shallow where the workers are what is slow: so that
-nothing waits behind a long queue, and little is lost with a worker. Pure.
+Free slots at a provider do not mean that workers use them. The depth doubles while workers take all
+jobs, and stays low while the workers are slow. So no job waits behind a long queue, and a lost
+worker takes few messages with it.
 """
 
 from dataclasses import dataclass, field

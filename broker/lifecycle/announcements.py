@@ -1,4 +1,4 @@
-"""What follows from ends, in their transaction: deliveries to whoever wants them, and usage."""
+"""The consequences of ended jobs, in the same transaction: webhook deliveries and usage."""
 
 from collections.abc import Sequence
 

@@ -25,7 +25,7 @@ _IDS: Any = bindparam("ids", expanding=True)
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A worker's wish to run a job now."""
+    """A worker's request to run a job now."""
 
     job_id: str
     owner: str  # the worker process
@@ -198,7 +198,7 @@ def claimed_job(row: JobToRun, body: Body, *, queued_ms: int = 0) -> ClaimedJob:
 
 
 def _queued_ms(row: JobToRun, now: int) -> int:
-    """How long the job was ready to run: `waiting_since` tells where it was put off meanwhile."""
+    """Return how long the job was ready to run, deferrals included (`waiting_since`)."""
     since = row.available_at if row.waiting_since is None else row.waiting_since
     return max(now - since, 0)
 

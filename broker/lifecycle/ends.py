@@ -23,7 +23,7 @@ class EndingJob(HeldJob, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """A job in which nothing more happens by itself."""
+    """The event that a job reached a terminal state, or needs review."""
 
     job: EndingJob
     state: JobState

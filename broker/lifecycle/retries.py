@@ -1,4 +1,4 @@
-"""What follows when an attempt did not succeed: one pure table.
+"""The decision after a failed attempt, as one pure table.
 
 A decision is a value; `broker.lifecycle` carries it out.
 """
@@ -24,7 +24,7 @@ class OnUnknown(StrEnum):
 
 
 class Reaction(StrEnum):
-    """What a kind of failure calls for."""
+    """A way to react to a kind of failure."""
 
     MOVE_ON = "move_on"  # the next endpoint at once; alone, the same one after a wait
     AGAIN_ONCE = "again_once"  # the same endpoint once more, then the next
@@ -81,7 +81,7 @@ Decision: TypeAlias = Retry | GiveUp
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What `decide` weighs, besides the failure."""
+    """The facts that `decide` considers besides the failure."""
 
     plan: Plan
     position: int  # of the attempt that failed
