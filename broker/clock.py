@@ -1,4 +1,4 @@
-"""The one place that reads the time. All stored times are integers: Unix milliseconds, UTC."""
+"""The only module that reads the time. All stored times are integers: Unix milliseconds, UTC."""
 
 import time
 from datetime import UTC, datetime
@@ -9,10 +9,10 @@ def now_ms() -> int:
 
 
 def moment(ms: int) -> str:
-    """Unix milliseconds as ISO 8601 in UTC, to the second."""
+    """Return Unix milliseconds as ISO 8601 in UTC, to the second."""
     return datetime.fromtimestamp(ms // 1000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def seconds(ms: int | None) -> int | None:
-    """Unix milliseconds as the Unix seconds that API objects show."""
+    """Return Unix milliseconds as the Unix seconds that API objects show."""
     return None if ms is None else ms // 1000

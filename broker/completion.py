@@ -1,4 +1,4 @@
-"""The words every part shares: what is asked of a provider and what came of it.
+"""Shared types: requests to providers, their answers, usage and failures.
 
 A request and an answer keep OpenAI's chat shape (the field's common tongue) as plain JSON objects;
 what Waybill itself reasons about (usage, outcomes, failures) has types. Nothing here does anything.
@@ -87,20 +87,20 @@ OWN_ERROR_TYPES = frozenset(
 
 
 class AttemptOutcome(StrEnum):
-    """How an attempt ended: a closed set."""
+    """The outcome of an attempt: a closed set."""
 
     OK = "ok"
     REJECTED = "rejected"  # the provider answered with an error: normally unbilled
     NOT_SENT = "not_sent"  # the request never left: safe to send again
     UNKNOWN = "unknown"  # sent, then silence or a cut: perhaps billed upstream
     INTERRUPTED = "interrupted"  # our shutdown; costs the job no attempt
-    CANCELLED = "cancelled"  # the caller called it off
+    CANCELLED = "cancelled"  # the caller cancelled it
     SKIPPED = "skipped"  # its endpoint's circuit was open: nothing was sent; costs no attempt
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one generation consumed. Tokens unless said otherwise; None: the provider did not say.
+    """The usage of one generation, in tokens unless noted. None: the provider did not state it.
 
     The wholes (`input`, `cache_read`, `cache_write`, `output`) never overlap, but for `cache_both`.
     """
@@ -147,7 +147,7 @@ class CompletionRequest:
     body: Json  # OpenAI's body for the operation, validated; without our own routing fields
     model: str  # the provider's native model name
     stream: bool = False
-    quirks: frozenset[str] = frozenset()  # the provider's, for whoever reads the answer
+    quirks: frozenset[str] = frozenset()  # the provider's, for the reader of the answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ class VendorConfiguration(NamedTuple):
 
 
 def configuration_of(vendor: Vendor, environ: Mapping[str, str]) -> VendorConfiguration:
-    """Tell whether `vendor` can be called, and if not, which variables to set."""
+    """Return whether `vendor` can be called, and if not, which variables to set."""
     missing = list(_missing(vendor, environ))
     return (
         VendorConfiguration(lit=False, why_not=f"set {' and '.join(missing)}")
@@ -226,13 +226,13 @@ def _row_url(
 def _row_key(row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str]) -> str | None:
     if row.api_key is None:
         return key_of(vendor, environ) if vendor else None
-    place = f"api_key of provider {row.slug!r} in waybill.toml"
+    source = f"api_key of provider {row.slug!r} in waybill.toml"
     try:
         if row.api_key.startswith(ENV_PREFIX):
             name = row.api_key.removeprefix(ENV_PREFIX)
-            return clean_secret(environ.get(name, ""), f"{name} ({place})") or None
+            return clean_secret(environ.get(name, ""), f"{name} ({source})") or None
         if row.api_key.startswith(FILE_PREFIX):
-            return read_secret_file(row.api_key.removeprefix(FILE_PREFIX), place) or None
+            return read_secret_file(row.api_key.removeprefix(FILE_PREFIX), source) or None
     except InvalidSecretError as error:
         raise SystemExit(f"waybill: {error}") from None
     return row.api_key

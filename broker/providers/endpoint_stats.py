@@ -11,15 +11,15 @@ EndpointKey: TypeAlias = tuple[str, str]
 """(provider slug, model slug)."""
 
 WHOLE_PROVIDER = "*"
-"""In place of the model: what holds for all of a provider's endpoints (its credential)."""
+"""Instead of a model: all endpoints of a provider, as its credential concerns them."""
 
 
 class PauseReason(StrEnum):
     """Why an endpoint is left alone for a while."""
 
     RATE_LIMITED = "rate_limited"  # it answered 429
-    NOTHING_LEFT = "nothing_left"  # an answer's headers said that its limit is used up
-    ASKED_TO_WAIT = "asked_to_wait"  # it failed, and said when to come back
+    NOTHING_LEFT = "nothing_left"  # the headers of an answer state that its limit is used up
+    ASKED_TO_WAIT = "asked_to_wait"  # it failed, with a time to retry after
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,13 +73,13 @@ NOTHING_KNOWN = EndpointStats()
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The evidence of all endpoints at one moment, as routing reads it (no network)."""
+    """The stats of all endpoints at one moment. Reading them needs no network."""
 
     endpoints: dict[EndpointKey, EndpointStats] = field(default_factory=dict)
     taken_at: int = 0  # Unix ms
 
     def of(self, provider: str, model: str) -> EndpointStats:
-        """Return an endpoint's evidence; one never tried shares its provider's own."""
+        """Return an endpoint's stats; one never tried has the stats of its provider."""
         known = self.endpoints.get((provider, model))
         return known or self.endpoints.get((provider, WHOLE_PROVIDER), NOTHING_KNOWN)
 

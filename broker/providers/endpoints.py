@@ -44,7 +44,7 @@ class Endpoint:
     expires: str | None = None  # ISO date of its retirement there, if announced
     retired: bool = False  # nobody is led to it; who names it may still try
     distillable: bool = False  # its license is known to let other models be trained on its text
-    batched: bool = False  # the provider has a batch API that takes what is asked
+    batched: bool = False  # the provider has a batch API for this operation
     credential: str | None = None  # the caller's own key to call it with; None = the installation's
 
     @property

@@ -54,12 +54,12 @@ def check(body: Json) -> None:
 
 
 def _refuse_unknown(plugins: Any) -> None:
-    for place, plugin in enumerate(plugins if isinstance(plugins, list) else ()):
+    for position, plugin in enumerate(plugins if isinstance(plugins, list) else ()):
         if not isinstance(plugin, dict) or plugin.get("id") in KNOWN or not is_on(plugin):
             continue
         id_ = str(plugin.get("id"))
         why = NO_WEB if id_.startswith("web") else "leave it out"
-        field = f"plugins.{place}.id"
+        field = f"plugins.{position}.id"
         raise InvalidRequestError(
             f"{field}: there is no plugin {id_[:64]!r} here ({why}). There are {', '.join(KNOWN)}.",
             param=field,
@@ -67,10 +67,10 @@ def _refuse_unknown(plugins: Any) -> None:
 
 
 def _refuse_server_tools(tools: Any) -> None:
-    for place, tool in enumerate(tools if isinstance(tools, list) else ()):
+    for position, tool in enumerate(tools if isinstance(tools, list) else ()):
         kind = str(tool.get("type")) if isinstance(tool, dict) else ""
         if kind.startswith(SERVER_TOOL):
-            field = f"tools.{place}.type"
+            field = f"tools.{position}.type"
             raise InvalidRequestError(
                 f"{field}: {kind[:64]!r} runs on OpenRouter's servers, and is not here. Give the "
                 "model a tool of type `function`, and run it yourself.",

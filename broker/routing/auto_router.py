@@ -27,7 +27,7 @@ ROUTERS = {
 
 
 def names_free_model(slug: str) -> bool:
-    """Tell whether a name asks for what is free: `…:free`, or the router of free models."""
+    """Return whether a name requests a free model: `…:free`, or the router of free models."""
     return slug.endswith(f":{FREE}") or ROUTERS.get(slug) == FREE
 
 
@@ -59,7 +59,7 @@ ANY_CHOICE = AutoOptions()
 
 
 def auto_options(body: Json, task: str) -> AutoOptions:
-    """Read a body's wishes for a router. Raises InvalidRequestError that names the field."""
+    """Read a body's options for a router. Raises InvalidRequestError that names the field."""
     plugin = _plugin(body.get("plugins"))
     where = f"plugins.{plugin['id']}." if plugin else ""
     given = {name: (body[name], name) for name in IN_BODY if body.get(name) is not None}
@@ -131,7 +131,7 @@ class Router:
     def choose(
         self, served: Mapping[str, Sequence[Endpoint]]
     ) -> tuple[list[str], Json, list[Exclusion]]:
-        """Return slugs, best first, what is told of the choice, and who could not be chosen."""
+        """Return the chosen slugs, best first, the note for the plan, and the exclusions."""
         options, excluded = self._options(served)
         ranked, why = self._rank(options)
         ranked.sort(key=lambda option: option.health)  # stable: what fails now goes last

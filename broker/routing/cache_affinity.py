@@ -20,14 +20,14 @@ NO_AFFINITY: Mapping[str, str] = {}
 
 
 def key(workspace_id: str, body: Json) -> str | None:
-    """Return where a body's conversation is remembered; None where nothing tells it from others."""
+    """Return the Redis key of a body's conversation, or None if the body identifies none."""
     identity = _session(body) or _beginning(body)
     digest = _digest(workspace_id, identity) if identity else None
     return f"waybill:warm:{digest.hex()}" if digest else None
 
 
 def session_seed(batch_id: str, body: Json) -> int:
-    """Return the dice of a batch's line: those of one session fall alike, to share its cache.
+    """Return the routing seed of a batch line. Lines of one session share it, and so a cache.
 
     Lines are planned before any of them has an answer to remember. 0: the line names no session.
     """
@@ -49,14 +49,14 @@ def _digest(owner: str, identity: Any) -> bytes | None:
 
 
 def may_know(body: Json) -> bool:
-    """Tell whether an earlier request of this conversation may have warmed a cache."""
+    """Return whether an earlier request of this conversation may have filled a prompt cache."""
     if _session(body):
         return True
     return any(each.get("role") == "assistant" for each in _messages(body))
 
 
 def used_cache(usage: Usage, request: bytes) -> bool:
-    """Tell whether an answer used or filled a cache, or its caller named a session."""
+    """Return whether an answer used or filled a cache, or its caller named a session."""
     return bool(usage.cache_read or usage.cache_write) or b'"session_id"' in request
 
 

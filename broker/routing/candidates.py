@@ -1,4 +1,4 @@
-"""An endpoint that may serve a request, and what is to be expected of it there."""
+"""An endpoint that may serve a request, with its expected cost, speed and health."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from broker.routing.preferences import NO_PREFERENCES, Preferences
 from broker.routing.requirements import Requirements
 
 PROBE_EVERY = 10
-"""One plan in so many asks an endpoint that may have recovered in its usual place."""
+"""One plan of this many keeps an endpoint that may have recovered in its usual position."""
 
 CACHED_SHARE = 0.9
-"""How much of a conversation's prompt its warm cache holds: all but the newest message."""
+"""The share of a conversation's prompt that the prompt cache holds: all but the newest message."""
 
 PRIOR_ATTEMPTS = 5
 """How many attempts a longer memory weighs as, when the last five minutes saw few."""
@@ -71,7 +71,7 @@ class Assessor:
         )
 
     def health(self, endpoint: Endpoint) -> int:
-        """Return whether it may be called, as `Candidate.health` has it."""
+        """Return the endpoint's health on the scale of `Candidate.health`."""
         return self._health(self.snapshot.of(endpoint.provider, endpoint.model))[0]
 
     def _health(self, stats: EndpointStats) -> tuple[int, tuple[str, ...]]:
@@ -98,7 +98,7 @@ class Assessor:
         return lacking
 
     def _unmet(self, stats: EndpointStats) -> Sequence[str]:
-        """Say what was measured and is not as preferred; what was not measured may be."""
+        """Return the measured values that miss a preference, in words."""
         speed, wait = throughput(stats), latency(stats)
         unmet = []
         for name, least in self.preferences.min_throughput.items():

@@ -78,7 +78,7 @@ def _prefers_cheapest(body: Json) -> bool:
 
 
 def _native_step(plan: Plan) -> int | None:
-    """Return the first place of the first model whose provider batches this operation."""
+    """Return the first step of the first model whose provider batches this operation."""
     for step in range(len(plan)):
         if plan[step].model != plan[0].model:
             return None

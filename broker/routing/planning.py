@@ -24,7 +24,7 @@ from broker.routing.preferences import (
 from broker.routing.requirements import NO_REQUIREMENTS, Requirements
 
 MAX_STEPS = 12
-"""How many endpoints of one model a plan holds: more than a job has attempts."""
+"""The most endpoints of one model in a plan. It is more than a job has attempts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +65,10 @@ def plan(
     endpoints: Mapping[str, Sequence[Endpoint]],
     context: RoutingContext = ORDINARY,
 ) -> Plan:
-    """Return the endpoints that may serve `ask`, in the order to try them.
+    """Return the endpoints that may serve `request`, in the order to try them.
 
-    `endpoints` holds what each name in `ask.models` can be served by, and where one of them is a
-    router (`waybill/auto`) what it may choose from; a fallback model that nobody serves is passed
+    `endpoints` holds the endpoints of each name in `request.models`, and those that a router
+    (`waybill/auto`) may choose from; a fallback model that nobody serves is passed
     over. The same arguments give the same plan. Raises NoEndpointError that says what left nothing.
     """
     chosen = _choose_models(request, endpoints, context)

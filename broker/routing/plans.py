@@ -13,7 +13,7 @@ from broker.routing.filters import Exclusion
 
 @dataclass(frozen=True, slots=True)
 class PlanStep:
-    """A place in a plan, with the reason for it."""
+    """One endpoint in a plan, with the reason for its position."""
 
     endpoint: Endpoint
     reason: str
@@ -25,8 +25,8 @@ class Plan:
 
     steps: Sequence[PlanStep]
     excluded: Sequence[Exclusion] = ()
-    strategy: str = "balanced"  # what ordered the places
-    seed: int = 0  # of the dice: the same request, evidence and seed give the same plan
+    strategy: str = "balanced"  # what ordered the steps
+    seed: int = 0  # the same request, stats and seed give the same plan
     notes: Sequence[str] = ()  # what in the request had no effect
     choice: Json | None = None  # an auto router's: what it saw, chose, and why
 
@@ -37,20 +37,20 @@ class Plan:
         return len(self.steps)
 
     def keeping(self, kept: Sequence[int], code: str) -> "Plan":
-        """Return the plan with these places only; `code` says why the others have none."""
+        """Return the plan with these steps only; the others are excluded with `code`."""
         left = [each for n, each in enumerate(self.steps) if n not in kept]
         out = (Exclusion(each.endpoint.provider, each.endpoint.model, code) for each in left)
         return replace(self, steps=[self.steps[n] for n in kept], excluded=(*self.excluded, *out))
 
     def next_model(self, position: int) -> int | None:
-        """Return the first later place that serves another model, if there is one."""
+        """Return the first later position with another model, or None."""
         model = self[position].model
         later = range(position + 1, len(self.steps))
         return next((step for step in later if self[step].model != model), None)
 
 
 MOST_EXCLUSIONS = 50
-"""A stored plan names no more of those that have no place in it."""
+"""The most exclusions that a stored plan names."""
 
 
 def encode(planned: Plan) -> bytes:

@@ -18,7 +18,7 @@ QUANTIZATIONS = frozenset(
 PRICED = frozenset({"prompt", "completion", "request", "image", "audio"})
 
 
-MOST = 1e9  # USD: dearer than anything
+MOST = 1e9  # USD: more than any price
 
 NOT_OPTIONS = frozenset(
     {
@@ -51,7 +51,7 @@ PARTITIONS = ("model", "none")
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """A caller's wishes, checked. The defaults are OpenRouter's."""
+    """A caller's checked preferences. The defaults are OpenRouter's."""
 
     order: Sequence[str] = ()  # provider slugs, first choice first
     only: frozenset[str] | None = None
@@ -74,7 +74,7 @@ NO_PREFERENCES = Preferences()
 
 
 def preferences(body: Json) -> Preferences:
-    """Read a body's wishes. Raises InvalidRequestError that names the field."""
+    """Read a body's preferences. Raises InvalidRequestError that names the field."""
     found = _provider(body.get("provider"))
     found |= _route(body.get("route"), found)
     found |= _strategy(body.get("routing"), found)

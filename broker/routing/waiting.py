@@ -8,7 +8,7 @@ from broker.providers.pacing.limits import Busy, Cause
 from broker.routing.plans import Plan
 
 WORTH_MOVING_MS = 250
-"""An earlier place in the plan is the better one: it is left only for a gain that can be felt."""
+"""A job leaves its step only for one that is free at least this much earlier."""
 
 ABSENT_MS = 30_000
 """How long to wait before looking again for a provider that is not configured."""
@@ -51,9 +51,9 @@ def best_step(
     now: int,
     closed: Collection[int] = (),
 ) -> StepChoice:
-    """Return where the job is served soonest; its present place unless another is clearly sooner.
+    """Return the step that is free soonest: the present one unless another is clearly sooner.
 
-    Positions that are `closed` are no choice.
+    Positions in `closed` are not chosen.
     """
     here = _step(plan, position, congestion, now)
     others = [

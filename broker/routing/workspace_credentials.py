@@ -98,7 +98,7 @@ def restrict_choice(
 
 
 def plan_credentials(plan: Plan, own: WorkspaceCredentials) -> Plan:
-    """Return the plan with a place for each key that may be used. Raises NoEndpointError.
+    """Return the plan with a step for each usable key. Raises NoEndpointError if none is left.
 
     Within each model the caller's prioritised keys go first, and fallback keys last.
     """
@@ -130,7 +130,7 @@ FIRST, SHARED, LAST = range(3)
 
 
 def _ways(step: PlanStep, own: WorkspaceCredentials) -> Iterator[tuple[int, PlanStep]]:
-    """Yield the ways to call an endpoint: its rank, and the place."""
+    """Yield the ways to call an endpoint: the rank and the plan step."""
     for key in own.serving(step.endpoint):
         endpoint = replace(step.endpoint, credential=key.id, batched=False)
         reason = f"{step.reason}, with your key {key.name}"

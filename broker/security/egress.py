@@ -44,7 +44,7 @@ METADATA = (
     IPv4Network("168.63.129.16/32"),  # Azure
     IPv6Network("fd00:ec2::254/128"),  # Amazon
 )
-"""Services that give a machine's credentials to whoever asks from it: no setting allows them."""
+"""Services that give a machine's credentials to every program on it: no setting allows them."""
 
 GLOBAL_V6 = IPv6Network("2000::/3")
 """All that is assigned as global unicast. Outside lie loopback, mapped and NAT64 addresses,
@@ -143,7 +143,7 @@ class Policy:
             self.judge_port(target)
 
     def judge_port(self, target: "Target") -> None:
-        """Raise RefusedError for a scheme or port that no public host may be asked on."""
+        """Raise RefusedError for a scheme or port that is not allowed for public hosts."""
         if target.scheme == "http" and not self.http:
             raise RefusedError("only https:// is requested")
         if self.any_port:

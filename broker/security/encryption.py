@@ -1,7 +1,7 @@
 """Secrets at rest: encrypted with a key made from the installation's secret key.
 
-Fernet (github.com/fernet/spec) authenticates what it encrypts, so a sealed text that was changed,
-or sealed by another installation, does not open.
+Fernet (github.com/fernet/spec) authenticates what it encrypts, so a text that was changed,
+or encrypted by another installation, is refused.
 """
 
 import base64
@@ -23,14 +23,14 @@ class Encryption:
         return self._fernet.encrypt(secret.encode()).decode()
 
     def open(self, sealed: str) -> str:
-        """Return the secret. Raises UnavailableError where another key sealed it."""
+        """Return the secret. Raises UnavailableError if another key encrypted it."""
         try:
             return self._fernet.decrypt(sealed.encode()).decode()
         except InvalidToken:
             raise _not_ours() from None
 
     def renew(self, sealed: str) -> str:
-        """Seal a secret anew, with the newest key. Raises UnavailableError as `open` does."""
+        """Encrypt a secret again with the newest key. Raises UnavailableError as `open` does."""
         try:
             return self._fernet.rotate(sealed.encode()).decode()
         except InvalidToken:

@@ -25,7 +25,7 @@ class Signer:
         return f"{path}?expires={expires}&signature={self._signature(name, expires)}"
 
     def holds(self, name: str, expires: int, signature: str) -> bool:
-        """Tell whether the signature is ours and has not expired."""
+        """Return whether the signature is ours and has not expired."""
         expected = self._signature(name, expires)
         return expires > time.time() and is_same(expected, signature)
 

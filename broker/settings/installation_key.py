@@ -23,7 +23,7 @@ def signing_key(settings: Settings) -> bytes:
 
 
 def older_keys(settings: Settings) -> list[bytes]:
-    """Return what was `secret_key` before: it opens what was sealed then, until it is rotated."""
+    """Return the former secret keys. They decrypt what is not rotated to the new key yet."""
     return [key.encode() for key in settings.old_secret_keys]
 
 

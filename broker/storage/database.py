@@ -284,7 +284,7 @@ def _by_function(group: list[_Write]) -> dict[WriteFunction[Any, Any], list[_Wri
 
 
 def _is_conflict(error: DBAPIError) -> bool:
-    """Tell collisions with another writer from the rest.
+    """Return whether the error is a collision with another writer.
 
     PostgreSQL: a serialisation failure, a deadlock, or a row that another process inserted first
     (the next try sees it: that is how an idempotency key finds its job). SQLite has none.
@@ -299,7 +299,7 @@ def is_disk_full(error: DBAPIError) -> bool:
 
 
 def _is_locked(error: Exception) -> bool:
-    """Tell that another process did not give SQLite's lock up for SQLITE_BUSY_MS."""
+    """Return whether another process kept SQLite's lock for SQLITE_BUSY_MS."""
     return isinstance(error, DBAPIError) and "database is locked" in str(error.orig)
 
 

@@ -13,7 +13,7 @@ class Verdict(StrEnum):
 
     OK = "ok"
     FAILED = "failed"  # counts against the endpoint
-    LIMITED = "limited"  # 429: too much asked of it, not a fault
+    LIMITED = "limited"  # 429: too many requests, not a fault
     EXCUSED = "excused"  # the request's own fault, or nobody's
 
 
@@ -46,14 +46,14 @@ _WHOLE_ACCOUNT = re.compile(
     r"|not (enabled|activated|verified))",
     re.IGNORECASE,
 )
-"""A 403 that would be answered to whatever is asked with this key."""
+"""Texts of a 403 that refuses the key itself, not one request."""
 
 
 def verdict(failure: Failure) -> Verdict:
     """Return what a failed attempt says about its endpoint.
 
-    The error type is asked before the status: providers send an empty account as 400 or 429, and a
-    prompt that is too long as 500.
+    The error type is checked before the status: providers report an empty account as 400 or 429,
+    and a prompt that is too long as 500.
     """
     if failure.outcome in _OURS or failure.http_status == _CALLER_LEFT:
         return Verdict.EXCUSED
@@ -67,7 +67,7 @@ def verdict(failure: Failure) -> Verdict:
 
 
 def refuses_credential(failure: Failure) -> bool:
-    """Tell whether the provider refused our key or account (401, 402), not this request.
+    """Return whether the provider refused our key or account (401, 402), not this request.
 
     A 403 is as often about one model or one prompt: it counts where its words are about the
     account, so that nobody who asks for what the account may not use takes the rest from others.
@@ -75,8 +75,8 @@ def refuses_credential(failure: Failure) -> bool:
     if failure.outcome is not AttemptOutcome.REJECTED:
         return False
     if failure.error_type is ErrorType.PERMISSION_DENIED:
-        said = f"{failure.provider_code} {failure.message} {failure.raw}"
-        return _WHOLE_ACCOUNT.search(said) is not None
+        text = f"{failure.provider_code} {failure.message} {failure.raw}"
+        return _WHOLE_ACCOUNT.search(text) is not None
     return failure.error_type in _CREDENTIAL
 
 
@@ -101,7 +101,7 @@ class Breaker:
     since: int = 0  # closed again since: earlier failures are forgiven
     probe_until: int = 0  # a probe is under way, or was lost when this has passed
     refusals: int = 0  # of a credential, in a row
-    credential: str = ""  # a fingerprint: another key begins anew
+    credential: str = ""  # a fingerprint: another key starts from zero
     why: str = ""  # for people
 
     @property
@@ -115,7 +115,7 @@ class Breaker:
         return Circuit.OPEN if now < self.until else Circuit.HALF_OPEN
 
     def takes_probe(self, now: int) -> bool:
-        """Tell whether a call may go through as the probe."""
+        """Return whether a call may go through as the probe."""
         return self.circuit(now) is Circuit.HALF_OPEN and self.probe_until <= now
 
 
@@ -123,7 +123,7 @@ CLOSED = Breaker()
 
 
 def is_too_bad(ok: int, failed: int) -> bool:
-    """Tell whether these attempts open a circuit. A single failure never does."""
+    """Return whether these attempts open a circuit. A single failure never does."""
     seen = ok + failed
     return any(seen >= least and failed >= share * seen for least, share in THRESHOLDS)
 
@@ -154,8 +154,8 @@ def extended(breaker: Breaker, now: int, retry_after_ms: int) -> Breaker:
     """Keep an open circuit open for as long as its provider now asks."""
     if breaker.circuit(now) is not Circuit.OPEN:
         return breaker
-    asked = now + min(retry_after_ms, LONGEST_RETRY_AFTER_MS)
-    return replace(breaker, until=max(breaker.until, asked))
+    until = now + min(retry_after_ms, LONGEST_RETRY_AFTER_MS)
+    return replace(breaker, until=max(breaker.until, until))
 
 
 def probing(breaker: Breaker, now: int, lease_ms: int) -> Breaker:
@@ -166,7 +166,7 @@ def probing(breaker: Breaker, now: int, lease_ms: int) -> Breaker:
 def probed(
     breaker: Breaker, now: int, *, well: bool | None, retry_after_ms: int = 0, why: str = ""
 ) -> Breaker:
-    """Say how the probe went; None where it said nothing of the endpoint (the next one may)."""
+    """Record the result of a probe. None: it showed nothing, and the next call may probe."""
     if well is None:
         return replace(breaker, probe_until=0)
     if well:
@@ -184,5 +184,5 @@ def refused(breaker: Breaker, now: int, *, credential: str, why: str) -> Breaker
 
 
 def is_settled(breaker: Breaker, now: int) -> bool:
-    """Tell whether it can be forgotten: closed, with nothing left to remember."""
+    """Return whether it can be deleted: closed, with no recent opening or refusal."""
     return not breaker.until and not breaker.refusals and now - breaker.since > FORGIVEN_MS

@@ -1,4 +1,4 @@
-"""Counts of many spans of time → the evidence of every endpoint. Pure.
+"""Turn the counts of many spans of time into the stats of every endpoint. Pure.
 
 Spans that can no longer change are added up once, so a look costs what is still being written.
 """
@@ -40,9 +40,9 @@ class History:
 
     def __init__(self) -> None:
         self._spans: dict[tuple[str, int], Span] = {}
-        self._evidence: dict[EndpointKey, EndpointStats] = {}
+        self._stats: dict[EndpointKey, EndpointStats] = {}
         self._closed: dict[EndpointKey, _Sums] = {}  # over the spans that cannot change any more
-        self._changed: set[EndpointKey] = set()  # since their evidence was made
+        self._changed: set[EndpointKey] = set()  # since their stats were computed
         self._written: tuple[list[int], list[int]] = ([], [])  # the spans that still can
 
     def wanted(self, now: int) -> list[tuple[Resolution, int]]:
@@ -61,7 +61,7 @@ class History:
             self._changed |= {key for key, counts in span.items() if before.get(key) != counts}
             self._spans[each.name, start] = span
         kept = {(each.name, start) for each in RESOLUTIONS for start in each.starts(now)}
-        self._spans = {place: span for place, span in self._spans.items() if place in kept}
+        self._spans = {key: span for key, span in self._spans.items() if key in kept}
 
     def lately(self, endpoint: EndpointKey, now: int, *, since: int) -> list[tuple[int, int]]:
         """Return how many attempts succeeded and failed after `since`: just now, … in 30 s.
@@ -85,17 +85,17 @@ class History:
         return self._endpoints(MOMENTS, MOMENTS.starts(now))
 
     def stats(self, now: int) -> dict[EndpointKey, EndpointStats]:
-        """Return what is known by counts: made anew where they changed, or a window moved on."""
+        """Return the stats by endpoint; computed again where counts or windows changed."""
         written = (MINUTES.open(now), HOURS.open(now))
         if written != self._written:
             self._written = written
-            self._closed, self._evidence = {}, {}
+            self._closed, self._stats = {}, {}
             minutes = self._endpoints(MINUTES, MINUTES.starts(now))
             self._changed = minutes | self._endpoints(HOURS, HOURS.starts(now))
         for endpoint in self._changed:
-            self._evidence[endpoint] = self._of(endpoint, now)
+            self._stats[endpoint] = self._of(endpoint, now)
         self._changed = set()
-        return self._evidence
+        return self._stats
 
     def _endpoints(self, resolution: Resolution, starts: Iterable[int]) -> set[EndpointKey]:
         spans = (self._spans.get((resolution.name, start), {}) for start in starts)
@@ -167,20 +167,20 @@ def with_circuits(
 
     A disabled credential opens the circuits of all its provider's endpoints that are known.
     """
-    told = dict(stats)
+    found = dict(stats)
     disabled = {provider for provider, model in circuits if model == WHOLE_PROVIDER}
     theirs = {endpoint for endpoint in stats if endpoint[0] in disabled} if disabled else set()
     for endpoint in {*circuits, *pauses, *in_flight, *theirs}:
         known = stats.get(endpoint, NOTHING_KNOWN)
-        asked = replace(known, in_flight=in_flight.get(endpoint, 0))
+        changed = replace(known, in_flight=in_flight.get(endpoint, 0))
         pause = pauses.get(endpoint)
         if pause is not None and pause.until > now:
-            asked = replace(_paused(asked, pause.until, Circuit.CLOSED, now), pause=pause)
+            changed = replace(_paused(changed, pause.until, Circuit.CLOSED, now), pause=pause)
         for key in (endpoint, (endpoint[0], WHOLE_PROVIDER)):
             if (breaker := circuits.get(key)) is not None:
-                asked = _paused(asked, breaker.until, _shown(breaker, now), now)
-        told[endpoint] = asked
-    return told
+                changed = _paused(changed, breaker.until, _shown(breaker, now), now)
+        found[endpoint] = changed
+    return found
 
 
 def _shown(breaker: Breaker, now: int) -> Circuit:
@@ -191,7 +191,7 @@ def _shown(breaker: Breaker, now: int) -> Circuit:
 
 
 def _paused(known: EndpointStats, until: int, circuit: Circuit, now: int) -> EndpointStats:
-    """Return the evidence with the later pause and the worse circuit."""
+    """Return the stats with the later pause and the worse circuit."""
     later = max(known.paused_until, until if until > now else 0)
     worse = max(circuit, known.circuit, key=_RANK.index)
     return replace(known, paused_until=later, circuit=worse)

@@ -1,6 +1,6 @@
 """A worker's side: counts what its calls saw, and sends what has gathered in one round trip.
 
-Nothing waits for it: a job's answer is told first. A count that is lost with Redis stays lost.
+Nothing waits for it: a job's answer is published first. A count that is lost with Redis stays lost.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ IN_FLIGHT = f"{PREFIX}in-flight"
 MOST_ENDPOINTS = 5_000  # that one process counts by their names
 TOTALS = f"{PREFIX}totals"  # attempts since the beginning, for counters that never fall
 PAUSE_SECONDS = 0.2  # between two sendings: attempts of that time go together
-REPORT_SECONDS = 5.0  # calls in flight are told at least so often
+REPORT_SECONDS = 5.0  # calls in flight are reported at least so often
 
 log = structlog.get_logger()
 

@@ -52,7 +52,7 @@ class Cause(StrEnum):
 
     CONCURRENCY = "concurrency"  # all slots of the provider are taken
     RATE_LIMIT = "rate_limit"  # its configured requests or tokens per minute are used up
-    PROVIDER_PAUSE = "provider_pause"  # it answered 429, or said that nothing is left
+    PROVIDER_PAUSE = "provider_pause"  # it answered 429, or stated that nothing is left
     INTERACTIVE_FIRST = "interactive_first"  # a batch job behind interactive ones
     PAUSED = "paused_by_operator"  # `waybill providers pause`
     NOT_CONFIGURED = "not_configured"  # the provider, or its key, was taken out of the settings
@@ -70,7 +70,7 @@ class Busy:
 
 FIRST_PAUSE_MS = 500
 LONGEST_PAUSE_MS = 300_000
-"""A provider that asks for hours is asked again after five minutes, by one call."""
+"""A provider that asks for hours gets one call after five minutes."""
 LONGEST_GUESS_MS = 5_000
 """The most that repeated 429s add to a wait that the provider states."""
 RETRY_MS = 250  # between looks, for what waits behind the one call that tries

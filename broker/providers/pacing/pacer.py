@@ -21,7 +21,7 @@ from broker.providers.pacing.shared import ADMIT, SlotAnswer, SlotRequest, answe
 from broker.queues import Lane
 
 ANSWER_SECONDS = 0.5  # what Redis may take
-AWAY_SECONDS = 2.0  # not asked again for so long
+AWAY_SECONDS = 2.0  # no request is sent again for so long
 LOOK_SECONDS = 0.05  # between questions while somebody waits
 IDLE_SECONDS = 1.0
 

@@ -261,13 +261,13 @@ if tonumber(ARGV[2]) > known then
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 """
-"""The later of two moments stands: who heard of the earlier one does not take the other back."""
+"""The later end of two pauses is kept, in whichever order they are stored."""
 
 
 async def exchange_pauses(
     redis: Redis, news: Mapping[EndpointKey, Pause], now: int
 ) -> list[tuple[EndpointKey, Pause]]:
-    """Tell these pauses and return all that are known, in one round trip. Raises RedisError."""
+    """Publish these pauses and return all that are known, in one round trip. Raises RedisError."""
     pipeline = redis.pipeline(transaction=False)
     for endpoint, pause in news.items():
         what = (pause.until, pause.reason.value, KEPT_SECONDS)

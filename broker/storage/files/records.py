@@ -101,7 +101,7 @@ def find(
 
 
 def page(connection: Connection, wanted: FilePage) -> Sequence[StoredFileRow]:
-    """Return files of a workspace, newest first unless asked otherwise."""
+    """Return files of a workspace, newest first unless `oldest_first` is set."""
     order = _files.c.id if wanted.oldest_first else _files.c.id.desc()
     query = select(_files).where(_files.c.workspace_id == wanted.workspace_id).order_by(order)
     if wanted.api_key_id is not None:

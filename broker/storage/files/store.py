@@ -165,7 +165,7 @@ def checked(file_id: str) -> str:
 
 
 def refusal(error: OSError) -> UnavailableError:
-    """Return what a caller is told whose file the store did not take."""
+    """Return the error for a caller whose file could not be stored."""
     log.error("files.not_written", error=str(error))
     if error.errno in FULL:
         return StorageFullError(
