@@ -57,7 +57,7 @@ AttemptAnswer: TypeAlias = Completion | Document | Failure
 
 @dataclass(frozen=True, slots=True)
 class ProviderRoute:
-    """How to speak to one provider."""
+    """The adapter, the connection data and the limits of one provider."""
 
     chat: Adapter
     upstream: Upstream

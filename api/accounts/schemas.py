@@ -64,7 +64,7 @@ Ahead = Annotated[AwareDatetime, AfterValidator(_ahead)]
 
 
 class KeyChanges(Closed):
-    """What is to change of a key; a field that is absent stays as it is, null takes it away."""
+    """Changes of a key; an absent field stays as it is, null removes it."""
 
     name: Name = ""
     disabled: StrictBool = False
@@ -92,7 +92,7 @@ class KeyRequest(KeyChanges):
 
 
 class WorkspaceChanges(Closed):
-    """What is to change of a workspace; a field that is absent stays as it is."""
+    """Changes of a workspace; an absent field stays as it is."""
 
     name: Name = ""
     slug: Slug = ""
@@ -115,7 +115,7 @@ class WorkspaceRequest(WorkspaceChanges):
 
 
 class MembersRequest(Closed):
-    """Who is to be added (with a role) or removed."""
+    """The users to add (with a role) or to remove."""
 
     user_ids: Annotated[list[Id], Field(min_length=1, max_length=100)]
     role: Role = Role.MEMBER
@@ -170,7 +170,7 @@ class CodeExchange(Closed):
 
 
 class AuditQuery(BaseModel):
-    """Which entries of the audit log; `since` and `until` are Unix seconds."""
+    """A filter of the audit log; `since` and `until` are Unix seconds."""
 
     limit: Annotated[int, Field(ge=1, le=1000)] = 100
     after: AuditCursor | None = None  # the last id of the page before
@@ -228,7 +228,7 @@ Models = Annotated[list[Pattern], Field(max_length=1_000)]
 
 
 class CredentialChanges(Closed):
-    """What is to change of a key; a field that is absent stays as it is, null takes it away."""
+    """Changes of a key; an absent field stays as it is, null removes it."""
 
     name: Name | None = None
     key: Annotated[str, StringConstraints(min_length=1, max_length=10_000)] = ""

@@ -17,7 +17,7 @@ from broker.usage import KeyUsage, Reset, ends_at
 
 @dataclass(frozen=True, slots=True)
 class KeyStatus:
-    """What a key has spent, and the budgets that apply to it, at a moment."""
+    """The spending of a key, and the budgets that apply to it, at one time."""
 
     usage: KeyUsage
     budgets: Sequence[BudgetLimit]

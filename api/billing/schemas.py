@@ -25,7 +25,7 @@ class TopUp(BaseModel):
 
 
 class CheckoutRequest(BaseModel):
-    """How much is to be paid on the payment provider's page, and where it leads back to."""
+    """The amount to pay on the payment provider's page, and the URLs to return to."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -47,7 +47,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class CacheOptions:
-    """What the caller's headers ask."""
+    """The caller's cache headers."""
 
     key: str
     ttl_seconds: int

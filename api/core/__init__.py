@@ -1,1 +1,1 @@
-"""What all features of the API share."""
+"""Modules that all features of the API share."""

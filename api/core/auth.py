@@ -216,7 +216,7 @@ def refuse_viewers(request: Request, principal: Principal) -> None:
 
 
 def is_same_origin(request: Request) -> bool:
-    """Whether a browser says that one of our own pages sends this (Fetch Metadata, or Origin)."""
+    """Return whether one of our own pages sent this (Fetch Metadata, or Origin)."""
     site = request.headers.get("sec-fetch-site")
     if site is not None:
         return site == "same-origin"

@@ -47,7 +47,7 @@ async def within_limits(
 
 
 async def _is_replay(services: Services, job: NewJob) -> bool:
-    """Whether the job's idempotency key is known: then nothing new will be made."""
+    """Return whether the job's idempotency key is known, so that no job will be created."""
     if job.row["idempotency_key"] is None:
         return False
     return await services.database.read(insertion.is_known, job.row)

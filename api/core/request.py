@@ -33,7 +33,7 @@ BodyT = TypeVar("BodyT", bound=BaseModel)
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """What the caller's `Prefer` header asks (RFC 7240)."""
+    """The caller's `Prefer` header (RFC 7240)."""
 
     respond_async: bool = False
     wait: float | None = None  # seconds

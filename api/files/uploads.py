@@ -137,7 +137,7 @@ async def drafting(store: FileStore, most: int) -> AsyncIterator[Draft]:
 
 @dataclass(slots=True)
 class FileForm:
-    """What a form said about its file."""
+    """The fields of a form beside its file."""
 
     fields: dict[str, str]
     filename: str | None = None

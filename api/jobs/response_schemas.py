@@ -23,7 +23,7 @@ class JobUrls(BaseModel):
 
 
 class WaitingFor(BaseModel, extra="allow"):
-    """What a queued job waits for."""
+    """The reason for which a queued job waits."""
 
     reason: str = Field(description="Why the job waits, e.g. `rate_limit`.")
     until: float | None = Field(description="The time when it is tried again, if that is known.")
@@ -123,7 +123,7 @@ class JobPlanStep(BaseModel):
 
 
 class JobRouting(BaseModel, extra="allow"):
-    """How the plan of a job was made."""
+    """The plan of a job, and how it was made."""
 
     strategy: str = Field(description="How the endpoints were ordered.")
     seed: int | None = Field(description="The seed of the random order.")

@@ -1,4 +1,4 @@
-"""What all pages share: rendering, forms that only our pages can send, links, the visitor."""
+"""Shared parts of the pages: rendering, CSRF-safe forms, links, the signed-in user."""
 
 import re
 import secrets

@@ -63,7 +63,7 @@ class EndpointRequest(_Closed):
 
 
 class EndpointChanges(_Closed):
-    """What is to change of an endpoint; a field that is absent stays as it is."""
+    """Changes of an endpoint; an absent field stays as it is."""
 
     url: Url = ""
     description: Description = ""
@@ -88,7 +88,7 @@ class EndpointRotationRequest(RotationRequest):
 
 
 class ReplayRequest(_Closed):
-    """Which deliveries to send again: created from `since` on and before `until`."""
+    """A range of deliveries to send again: created from `since` on and before `until`."""
 
     endpoint_id: str | None = None
     since: Moment | None = None
@@ -97,7 +97,7 @@ class ReplayRequest(_Closed):
 
 
 class JobWebhook(_Closed):
-    """Where a single job's end is told."""
+    """The webhook of a single job."""
 
     url: Url
     events: Events = []

@@ -1,4 +1,4 @@
-"""What a caller may send, and where it may go: the hard filters that come with a key."""
+"""Authorize requests, and restrict their routing, by the rules of an API key."""
 
 from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
@@ -60,7 +60,7 @@ def bounds(principal: Principal) -> Json:
 
 
 def allows_model(patterns: Sequence[str], slug: str) -> bool:
-    """Whether a slug is among the allowed ones; `acme/*` stands for many.
+    """Return whether a slug is allowed; `acme/*` stands for many.
 
     A variant (`acme/small:free`) is allowed where it or its model is.
     """
@@ -109,5 +109,5 @@ def _of_providers(
 
 
 def _is_among(allowed: frozenset[str], provider: str) -> bool:
-    """Whether a provider is allowed: itself, or the one it is a region or variant of."""
+    """Return whether a provider is allowed: itself, or the one it is a variant of."""
     return provider in allowed or provider.partition("/")[0] in allowed

@@ -23,7 +23,7 @@ _entries = table(AuditEntry)
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts: a key's or a user's id (`cli` for whoever has the database), and from where."""
+    """The id of the key or user that acts (`cli` for commands on the database), and its address."""
 
     id: str
     label: str | None = None
@@ -35,7 +35,7 @@ CLI = Actor("cli", "command line")
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What was done to what; `before` and `after` hold only what changed."""
+    """One change of one object; `before` and `after` hold only changed fields."""
 
     action: str  # keys.create
     object_id: str
@@ -70,7 +70,7 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Jso
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries a list shows."""
+    """A filter of audit entries."""
 
     workspace_ids: Collection[str] | None  # None = all, and the installation's
     action: str | None = None  # keys.create, or keys for all about keys

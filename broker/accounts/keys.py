@@ -26,7 +26,7 @@ def new_key() -> str:
 
 
 def is_mistyped(key: str) -> bool:
-    """Whether a key has our form and a checksum that does not fit: no such key was ever made.
+    """Return whether a key has our form but a wrong checksum, so that it never existed.
 
     Keys of another form (chosen as WAYBILL_BOOTSTRAP_KEY, or made before there were checksums) have
     none, and only a look-up can tell.
@@ -156,7 +156,7 @@ def find_key(connection: Connection, hash_or_id: str) -> Any | None:
 
 @dataclass(frozen=True, slots=True)
 class KeyFilter:
-    """Which keys a list shows."""
+    """A filter of keys."""
 
     workspace_ids: Collection[str] | None  # None = of all workspaces
     include_disabled: bool = False

@@ -1,4 +1,4 @@
-"""Who is calling, and what they may do: a key's row and its workspace's, read together."""
+"""Identify the caller and its rights: a key and its workspace, read together."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ _BY_HASH = _KNOWN.where(
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """How often, and how many at a time; None = no limit."""
+    """The limits of requests in a time, and of jobs at one time; None = no limit."""
 
     requests_per_minute: int | None = None
     max_concurrent_jobs: int | None = None
@@ -59,7 +59,7 @@ NO_LIMITS = RequestLimits()
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who is calling: the key and the workspace that pays."""
+    """The caller: the key, and the workspace that pays."""
 
     workspace_id: str
     api_key_id: str
@@ -80,7 +80,7 @@ class Principal:
 
     @property
     def actor(self) -> str:
-        """Who did it, for the audit log."""
+        """Return the actor for the audit log."""
         return self.user_id or "" if self.kind is CallerKind.SESSION else self.api_key_id
 
     def owner_filter(self, scope: Scope) -> str | None:
@@ -88,11 +88,11 @@ class Principal:
         return None if scope in self.scopes else self.api_key_id
 
     def sees(self, api_key_id: str | None, scope: Scope) -> bool:
-        """Whether the caller sees what belongs to this key."""
+        """Return whether the caller may read the objects of this key."""
         return self.owner_filter(scope) in (None, api_key_id)
 
     def administers(self, workspace_id: str) -> bool:
-        """Whether this workspace is in reach of what the caller may administer."""
+        """Return whether the caller may administer this workspace."""
         return self.everywhere or self.workspace_id == workspace_id
 
 
@@ -163,7 +163,7 @@ def _principal(row: Any) -> Principal:
 
 
 def _maker_left(row: Any) -> bool:
-    """Whether a management key's maker may do nothing any more where the key belongs.
+    """Return whether the maker of a management key lost all rights where the key belongs.
 
     Inference keys belong to their workspace and continue.
     """

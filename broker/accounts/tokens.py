@@ -25,7 +25,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What a token stands for."""
+    """The meaning of a token."""
 
     purpose: Purpose
     user_id: str | None

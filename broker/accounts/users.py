@@ -15,7 +15,7 @@ from broker.storage.tables import Member, User, Workspace, table
 
 
 class Role(StrEnum):
-    """What a member may do in a workspace; each may also do what those below it may."""
+    """The role of a member in a workspace; each role includes the ones below it."""
 
     OWNER = "owner"  # name owners, delete the workspace
     ADMIN = "admin"  # keys, members, limits, settings
@@ -23,7 +23,7 @@ class Role(StrEnum):
     VIEWER = "viewer"  # look
 
     def reaches(self, least: "Role") -> bool:
-        """Whether this role may do what `least` may."""
+        """Return whether this role includes the role `least`."""
         return _RANK[self] >= _RANK[least]
 
 
@@ -31,7 +31,7 @@ _RANK = {role: rank for rank, role in enumerate(reversed(Role))}
 
 
 class CallerKind(StrEnum):
-    """How a caller showed who they are."""
+    """The kind of proof with which a caller signed in."""
 
     INFERENCE = "inference"  # a key that runs completions
     MANAGEMENT = "management"  # a key that administers, and runs none
@@ -127,7 +127,7 @@ def hash_password(password: str) -> str:
 
 
 def verify_password(stored: str | None, password: str) -> bool:
-    """Whether it is the password; as slow where there is none, so that nobody can tell."""
+    """Return whether it is the password; it is as slow when there is none."""
     try:
         return _hasher.verify(stored or _NOBODYS_HASH, password) and stored is not None
     except (VerificationError, InvalidHashError):

@@ -1,4 +1,4 @@
-"""What administrators do, each act whole and with its entry in the audit log."""
+"""Administrative changes, each in one transaction with its entry in the audit log."""
 
 from broker.administration.changes import carry_out
 

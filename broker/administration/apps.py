@@ -27,7 +27,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What a user allows an app: a key of this workspace, with these columns."""
+    """A user's grant to an app: a key of this workspace, with these columns."""
 
     workspace_id: str
     user_id: str | None

@@ -47,7 +47,7 @@ _STARTED = ("validating", "in_progress")  # of `batches.BatchState`: lines may s
 
 
 class RemainingObjects(TypedDict):
-    """What a key made that is still there: ids, slugs of presets, and how much waits to run."""
+    """Objects that a deleted key leaves: ids, slugs of presets, the number of waiting jobs."""
 
     keys: Sequence[str]
     webhook_endpoints: Sequence[str]

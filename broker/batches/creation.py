@@ -90,7 +90,7 @@ _INSERT = insert(_batches)
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """What a caller asks of a batch as a whole."""
+    """The caller's options for a whole batch."""
 
     endpoint: Operation
     completion_window: str = "24h"

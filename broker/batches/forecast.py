@@ -1,4 +1,4 @@
-"""What a batch would cost and how long it would take, without doing any of it. Blocking."""
+"""Forecast the cost and the duration of a batch without running it. Blocking."""
 
 from collections import Counter
 from collections.abc import Mapping

@@ -57,7 +57,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """How many lines of a group are in, and what the next one waits for."""
+    """The number of inserted lines of a group, and the reason why the next one waits."""
 
     lines: int
     waits_for: StopReason | Wait | None = None

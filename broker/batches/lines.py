@@ -113,7 +113,7 @@ LONGEST_LINE = 20_000_000  # bytes
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What an inspection found. Kept as JSON in `files.problems` where something is wrong."""
+    """The findings of an inspection. Stored as JSON in `files.problems` when there are problems."""
 
     lines: int
     unreadable: int

@@ -26,7 +26,7 @@ _WAITING_OR_RUNNING = [state.value for state in JobState if state not in INACTIV
 
 @dataclass(frozen=True, slots=True)
 class BatchTotals:
-    """What a batch has done. Lines are counted by custom_id, money and tokens by job."""
+    """The totals of a batch. Lines are counted by custom_id, money and tokens by job."""
 
     total: int
     completed: int
@@ -50,7 +50,7 @@ class BatchTotals:
 
 @dataclass(frozen=True, slots=True)
 class BatchPage:
-    """Which batches of a workspace are asked for, newest first. Times are Unix milliseconds."""
+    """A page of a workspace's batches, newest first. Times are Unix milliseconds."""
 
     workspace_id: str
     limit: int

@@ -59,12 +59,12 @@ class StopReason(StrEnum):
 
     @property
     def of_line(self) -> str:
-        """What the error file says of a line that was not run; its code is `batch_<reason>`."""
+        """Return the error of a line that was not run; its code is `batch_<reason>`."""
         return f"This request was not run{_WHY[self]}."
 
     @property
     def of_batch(self) -> str:
-        """What the batch's own errors say."""
+        """Return the message of an error of the batch."""
         return f"The batch stopped{_WHY[self]}."
 
 
@@ -91,7 +91,7 @@ class OnError(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a batch is asked to do with its lines. Kept as JSON in `batches.options`."""
+    """The options of a batch for its lines. Stored as JSON in `batches.options`."""
 
     metadata: Json | None = None
     on_error: OnError = OnError.CONTINUE

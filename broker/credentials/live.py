@@ -1,4 +1,4 @@
-"""What a process knows of all workspaces' own keys: read again within a second of any change.
+"""Keep all workspaces' credentials in memory; read them again within a second of a change.
 
 So that no job asks the database for them. Keys are opened when they are first used, and kept in
 memory only.
@@ -75,7 +75,7 @@ class LiveCredentials:
         return self._open[credential_id]
 
     def rules_out_shared(self, workspace_id: str, provider: str, model: str) -> bool:
-        """Whether this workspace has asked that the installation's key be not used here."""
+        """Return whether this workspace forbids the installation's key here."""
         keys = self._of.get(workspace_id, {}).get(provider, ())
         return any(each.rules_out_shared(model) for each in keys)
 

@@ -46,7 +46,7 @@ class NewCredential:
 
 @dataclass(frozen=True, slots=True)
 class CredentialFilter:
-    """Which keys a list shows."""
+    """A filter of credentials."""
 
     workspace_ids: Collection[str] | None  # None = of all workspaces
     provider: str | None = None

@@ -1,4 +1,4 @@
-"""What is due to be published: jobs whose time has come, batch lines, and messages that were lost.
+"""Publish what is due: jobs, batch lines, and messages that were lost.
 
 One column answers all three: `dispatch_at` is when the dispatcher next publishes a waiting job,
 unless a worker has claimed it by then. Jobs in a *line* (batch jobs, and those that found their

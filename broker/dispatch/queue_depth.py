@@ -13,7 +13,7 @@ GROWTH = 2
 
 @dataclass(slots=True)
 class Feeding:
-    """What was left on each provider's queues at the last look."""
+    """The depth of each provider's queues at the last poll."""
 
     left: dict[str, int] = field(default_factory=dict)
 

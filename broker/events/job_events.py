@@ -134,7 +134,7 @@ def stream_key(job_id: str) -> str:
 
 
 def fence_key(job_id: str) -> str:
-    """Where the number of the attempt is kept that may write a job's log."""
+    """Return the Redis key with the number of the attempt that may write a job's log."""
     return f"waybill:fence:{job_id}"
 
 

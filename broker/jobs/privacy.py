@@ -1,4 +1,4 @@
-"""What is kept of a job's prompt and answer, and how it is asked for. Pure.
+"""Decide what is stored of a job's prompt and answer. Pure.
 
 The strictest wish counts: the workspace's setting (or the installation's), the job's own, and
 OpenAI's `store: false`, which means that the prompt is not to be kept.
@@ -14,7 +14,7 @@ DAY_MS = 86_400_000
 
 
 class Store(StrEnum):
-    """What is kept once a job has ended, from most to least."""
+    """The storage policies for ended jobs, from most to least."""
 
     FULL = "full"
     RESULT_ONLY = "result_only"  # the answer, not the prompt
@@ -22,7 +22,7 @@ class Store(StrEnum):
 
 
 class Kept(StrEnum):
-    """What is still there of an ended job's bodies; a job of which all is there has no word."""
+    """The stored parts of an ended job's bodies; None when all are stored."""
 
     RESULT = "result"  # the prompt is gone
     NOTHING = "nothing"  # both are

@@ -23,7 +23,7 @@ _payloads = table(JobPayload)
 
 @dataclass(frozen=True, slots=True)
 class JobSearch:
-    """What the jobs have in common; None and empty mean anything."""
+    """A filter of jobs; None and empty select everything."""
 
     state: JobState | None = None
     model: str | None = None
@@ -63,7 +63,7 @@ def narrow(query: Select[Any], search: JobSearch, dialect: str) -> Select[Any]:
 
 
 def _says(path: tuple[str, str], value: str, dialect: str) -> Any:
-    """Whether the job's `extra` has this text at this path."""
+    """Return the condition that a job's `extra` has this text at this path."""
     if dialect == "postgresql":
         extra = _payloads.c.extra  # JSONB refuses a NUL, and one such job would end every search
         readable = case((extra.contains(r"\u0000", autoescape=True), None), else_=extra)

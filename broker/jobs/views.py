@@ -35,7 +35,7 @@ def job(report: JobReport) -> Json:
 
 
 def plan(planned: Plan) -> Json:
-    """How a job is routed: the places to try, in order, and who has none; prices per token."""
+    """Render the plan of a job: its steps, and the providers left out; prices per token."""
     return {
         "plan": [_place(each) for each in planned.steps],
         "routing": {

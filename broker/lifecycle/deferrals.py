@@ -47,7 +47,7 @@ class Deferral:
 
 
 class JobPosition(Protocol):
-    """Where a job stands: a row of `jobs` with whatever a move changes first."""
+    """The position of a job in its plan: the columns of `jobs` that a move changes."""
 
     id: str
     state: str

@@ -94,7 +94,7 @@ class Situation:
 
     @property
     def has_next(self) -> bool:
-        """Whether the plan has a later place."""
+        """Return whether the plan has a later step."""
         return self.position + 1 < len(self.plan)
 
 

@@ -46,7 +46,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """What a step came to. With `release` the lease is given back."""
+    """The result of a step. With `release` the lease is given back."""
 
     batch_id: str
     owner: str
@@ -56,7 +56,7 @@ class Save:
 
 @dataclass(frozen=True, slots=True)
 class Glance:
-    """Whether there is anything to do, found out without writing."""
+    """The work that is due, read without writing."""
 
     waiting: bool  # jobs wait to be collected
     due: int  # batches whose next step is due

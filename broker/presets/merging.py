@@ -1,4 +1,4 @@
-"""What a preset keeps of a body, and what a body takes from its preset. Pure."""
+"""Merge presets into bodies, and make presets of bodies. Pure."""
 
 import re
 from collections.abc import Mapping

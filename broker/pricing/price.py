@@ -1,4 +1,4 @@
-"""What an endpoint asks for: integers, each with its unit.
+"""Prices of an endpoint: integers, each with its unit.
 
 A price is nano-dollars per *million* tokens, so that every list price is a whole number
 (0.0375 USD per million = 37_500_000).
@@ -52,7 +52,7 @@ class Price:
 
     @property
     def is_free(self) -> bool:
-        """Whether everything costs nothing, however much it is. A search tool is no part of it."""
+        """Return whether everything is free; search tools are not counted."""
         return not self.as_stated and not any(
             getattr(each, name) for each in (self, *(t.price for t in self.tiers)) for name in COSTS
         )

@@ -1,4 +1,4 @@
-"""What a limit is, and what came of asking. Pure."""
+"""Limits on requests, and the result of a check. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -34,7 +34,7 @@ def find(connection: Connection, workspace_id: str, key: str) -> Mapping[str, An
 
 
 def is_known(connection: Connection, row: Mapping[str, Any]) -> bool:
-    """Whether the idempotency key of a job (its row is given) was used before."""
+    """Return whether the idempotency key of a job (its row is given) was used before."""
     return bool(known_keys(connection, [row]))
 
 

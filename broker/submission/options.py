@@ -1,4 +1,4 @@
-"""What is asked of a job, what was decided about it, and what became of its submission."""
+"""Types of a submission: the options of a job, the decisions about it, and the result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from broker.submission.quotes import Quotes
 
 @dataclass(frozen=True, slots=True)
 class JobOptions:
-    """What a caller may ask of a job beyond its body. Times are Unix milliseconds."""
+    """The options of a job besides its body. Times are Unix milliseconds."""
 
     operation: Operation = Operation.CHAT
     lane: Lane = Lane.INTERACTIVE
@@ -106,7 +106,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class Submitted:
-    """What became of a submission."""
+    """The result of a submission."""
 
     job_id: str
     replayed: bool  # the idempotency key was known: this is the earlier job

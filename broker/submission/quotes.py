@@ -1,4 +1,4 @@
-"""What is held for a job at each place of its plan, and why that much. Pure.
+"""Quote the hold of a job at each step of its plan. Pure.
 
 Two sums are computed. `nanos` is an upper bound of the charge: it counts every byte as a token and
 the longest answer that was asked for, or that the model gives. `least` is what the job probably

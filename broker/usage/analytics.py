@@ -28,7 +28,7 @@ def _share(part: str, *whole: str) -> ColumnElement[Any]:
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """What is measured, how it is computed, and how to show it."""
+    """A metric: its computation and its format."""
 
     label: str
     expression: ColumnElement[Any]
@@ -105,7 +105,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class UsageQuery:
-    """What is asked. Names are those of the tables above, checked by whoever asks."""
+    """A query. Names are those of the tables above; the caller has checked them."""
 
     metrics: Sequence[str]
     start: int  # Unix milliseconds; periods that begin then or later

@@ -9,7 +9,7 @@ DAY_MS = 24 * HOUR_MS
 
 
 class Reset(StrEnum):
-    """How often a limit begins anew."""
+    """The period after which a limit is reset."""
 
     DAILY = "daily"
     WEEKLY = "weekly"

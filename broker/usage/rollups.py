@@ -28,7 +28,7 @@ COUNTED = (
 
 
 class Consumer(Protocol):
-    """Whose usage it is: a row of `jobs`."""
+    """The job that used: a row of `jobs`."""
 
     workspace_id: str
     api_key_id: str

@@ -15,7 +15,7 @@ _PERIOD = {Reset.DAILY: "day", Reset.WEEKLY: "day"}  # months otherwise
 
 @dataclass(frozen=True, slots=True)
 class KeyUsage:
-    """What a key spent, in nano-dollars: in all, today, this week, this month (UTC)."""
+    """The spending of a key in nano-dollars: in all, today, this week, this month (UTC)."""
 
     total: int = 0
     daily: int = 0
@@ -98,7 +98,7 @@ SUMMED = (
 
 @dataclass(frozen=True, slots=True)
 class ActivityFilter:
-    """Which activity is asked for. None means: all."""
+    """A filter of activity. None selects everything."""
 
     now: int
     workspace_ids: Collection[str] | None = None

@@ -47,7 +47,7 @@ _DISABLE = (
 
 @dataclass(frozen=True, slots=True)
 class HealthSign:
-    """What one attempt says of its endpoint."""
+    """The verdict of one attempt on its endpoint."""
 
     endpoint_id: str
     now: int

@@ -1,4 +1,4 @@
-"""What a caller may ask of an endpoint or of a job's own webhook, checked and made into columns."""
+"""Check the options of webhook endpoints and job webhooks, and convert them to columns."""
 
 import re
 from collections.abc import Mapping, Sequence

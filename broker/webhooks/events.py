@@ -84,7 +84,7 @@ class WebhookEvent:
 
 
 class EventSubject(Protocol):
-    """What something happened to: a row of `jobs` or `batches`."""
+    """The subject of an event: a row of `jobs` or `batches`."""
 
     id: str
     workspace_id: str

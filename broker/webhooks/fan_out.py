@@ -40,7 +40,7 @@ _LISTENING_IN = _LISTENING.where(
 
 @dataclass(frozen=True, slots=True)
 class _Receiver:
-    """Where an event goes, and in which form."""
+    """The destination and the form of an event."""
 
     name: str  # see `tables.Delivery.receiver`
     endpoint_id: str | None = None

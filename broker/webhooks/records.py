@@ -38,7 +38,7 @@ _END = (
 
 @dataclass(frozen=True, slots=True)
 class DeliveryEnding:
-    """How one attempt ended."""
+    """The end of one attempt."""
 
     delivery: ClaimedDelivery
     started_at: int
@@ -52,7 +52,7 @@ class DeliveryEnding:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What became of an ending."""
+    """The result of recording an end."""
 
     is_live: bool  # False: the attempt was no longer the delivery's
     following: ClaimedDelivery | None = None  # the next one of its lane

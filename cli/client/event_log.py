@@ -31,7 +31,7 @@ class LogEvent:
 
     @property
     def text(self) -> str:
-        """What a chunk adds to the answer."""
+        """Return the text that a chunk adds to the answer."""
         choices: list[Any] = self.data.get("choices") or []
         return "".join(
             choice.get("text") or choice.get("delta", {}).get("content") or "" for choice in choices

@@ -73,7 +73,7 @@ def configured(environ: Mapping[str, str] = os.environ) -> Server:
 
 
 def url_file(data_dir: Path) -> Path:
-    """Where `waybill up` tells commands its address while it runs."""
+    """Return the file in which a running `waybill up` keeps its address."""
     return data_dir / "url"
 
 
@@ -83,7 +83,7 @@ def running_at(data_dir: Path) -> str:
 
 
 def key_file(data_dir: Path) -> Path:
-    """Where `waybill up` leaves commands the key that it made at its first start."""
+    """Return the file with the key that `waybill up` made at its first start."""
     return data_dir / "api_key"
 
 

@@ -44,7 +44,7 @@ MODEL = "waybill-check"
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of a check; the text says what is wrong and what to do."""
+    """The result of a check; the text says what is wrong and what to do."""
 
     is_well: bool
     text: str

@@ -20,7 +20,7 @@ METRICS = ("request_count", "failure_count", "prompt_tokens", "completion_tokens
 
 
 class By(StrEnum):
-    """What a line stands for."""
+    """The grouping of the usage table."""
 
     MODEL = "model"
     PROVIDER = "provider"

@@ -17,7 +17,7 @@ EXAMPLE_ADDRESS = "127.0.0.1:9100"  # the simulator's, in examples/waybill.toml
 
 
 def demo_file(data_dir: Path) -> Path:
-    """Where `waybill up --demo` keeps its configuration, if there is no other."""
+    """Return the demo's configuration file, which is used when there is no other."""
     return data_dir / "demo.toml"
 
 

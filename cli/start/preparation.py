@@ -10,7 +10,7 @@ from broker.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class Welcome:
-    """What is told once, at the first start."""
+    """The facts that are printed once, at the first start."""
 
     api_key: str | None
     first_user: str | None  # a link

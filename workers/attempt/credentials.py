@@ -54,7 +54,7 @@ def _skipped(why: str) -> Failure:
 
 
 def is_about_the_account(answer: AttemptAnswer) -> bool:
-    """Whether an answer speaks of the key's account (401, 402, 403, 429), not of the provider."""
+    """Return whether an answer is about the key's account (401, 402, 403, 429)."""
     return isinstance(answer, Failure) and (
         refuses_credential(answer) or answer.error_type in _ABOUT_THE_ACCOUNT
     )

@@ -22,7 +22,7 @@ JSON_FORMATS = ("json_object", "json_schema")
 
 @dataclass(frozen=True, slots=True)
 class JsonRepair:
-    """What a body asks of its answer."""
+    """The JSON that a body requires of its answer."""
 
     schema: Json | None = None
     must_fit: bool = False  # else a failed attempt

@@ -15,7 +15,7 @@ from workers.attempt.cost import AttemptCost
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What all bodies of one attempt have in common."""
+    """The fields that all bodies of one attempt share."""
 
     id: str
     created: int

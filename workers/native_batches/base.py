@@ -48,7 +48,7 @@ class BatchPage:
 
 @dataclass(frozen=True, slots=True)
 class LineResult:
-    """What became of a line: the provider's ordinary answer to it, or why there is none."""
+    """The result of a line: the provider's ordinary answer, or the reason for none."""
 
     custom_id: str
     answer: bytes | None = None
@@ -57,7 +57,7 @@ class LineResult:
 
 @dataclass(frozen=True, slots=True)
 class BatchProgress:
-    """How far a batch is. `why_not` says why an ended one did not answer all of its lines."""
+    """The progress of a batch. `why_not` says why an ended one left lines unanswered."""
 
     ended: bool
     completed: int = 0

@@ -34,7 +34,7 @@ _OK = range(200, 300)
 
 
 class JsonlFiles(BatchApi):
-    """What APIs of this kind share."""
+    """The shared part of batch APIs that take JSONL files."""
 
     path: ClassVar[str] = "/batches"
 

@@ -24,7 +24,7 @@ NO_ROOM = Failure(
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """What goes into a batch, and what does not, with why."""
+    """The lines that go into a batch, and those that do not, with the reasons."""
 
     within: Sequence[bytes]
     without: Sequence[tuple[Called, Failure]]

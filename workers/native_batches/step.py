@@ -52,7 +52,7 @@ class LostLeaseError(Exception):
 
 
 class Step:
-    """What one process does with a batch that it has leased."""
+    """One step of a batch under the lease of this process."""
 
     def __init__(self, context: WorkerContext, row: Any) -> None:
         self._context = context

@@ -61,7 +61,7 @@ HEADERS = {"content-type": "application/json", "user-agent": "Waybill-Webhooks/1
 
 @dataclass(frozen=True, slots=True)
 class ReceiverAnswer:
-    """What came of a POST."""
+    """The result of a POST."""
 
     status: int | None = None
     error: str | None = None  # why there is no whole answer

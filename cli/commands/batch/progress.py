@@ -17,7 +17,7 @@ RECENT = 15  # looks that the rate is taken over
 
 
 class Pace:
-    """How fast lines end, and when the last will have: from the latest looks."""
+    """Estimate from the latest polls how fast lines end, and when the last one will."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[float, int]] = []

@@ -135,7 +135,7 @@ class SourceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LineDefaults:
-    """What is asked of every line that does not say it itself."""
+    """Defaults for lines that do not set a field."""
 
     model: str | None = None
     template: str | None = None  # of a table's rows

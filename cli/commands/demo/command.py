@@ -90,7 +90,7 @@ def _outcome(tally: Tally, total: int, jobs: list[Json]) -> str:
 
 @contextlib.contextmanager
 def _sigterm_as_ctrl_c() -> Iterator[None]:
-    """Whoever stops the demo politely gets its processes and files cleaned up too."""
+    """Treat SIGTERM like Ctrl-C, so that processes and files are cleaned up."""
 
     def interrupt(_number: int, _frame: Any) -> None:
         raise KeyboardInterrupt
@@ -107,7 +107,7 @@ Place = tuple[str, str]  # provider, model
 
 @dataclass
 class Ledger:
-    """What happened at one place."""
+    """The calls and costs at one provider."""
 
     answered: int = 0  # jobs that got their answer here
     attempts: int = 0

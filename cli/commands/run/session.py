@@ -20,7 +20,7 @@ from cli.commands.run.results import Part, Results, RunError, RunState, result_o
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How to run."""
+    """Options of a run."""
 
     wish: Json = field(default_factory=dict)  # fields of POST /batches
     retry_failed: bool = False
@@ -29,7 +29,7 @@ class RunOptions:
 
 @dataclass
 class Tally:
-    """What has come of a sitting."""
+    """The counts of a session."""
 
     done: int = 0
     failed: int = 0
