@@ -78,12 +78,8 @@ def glance(connection: Connection, now: int) -> Glance:
     )
 
 
-def hurry_many(connection: Connection, nows: Sequence[int]) -> Sequence[int]:
-    """Make the next step due of batches that hold jobs which were called off; return how many."""
-    return [_hurry(connection, now) for now in nows]
-
-
-def _hurry(connection: Connection, now: int) -> int:
+def hurry(connection: Connection, now: int) -> int:
+    """Make the next step due of batches that hold cancelled jobs; return how many there were."""
     late = (_batches.c.state.in_(OPEN), _batches.c.next_poll_at > now)
     hurried = connection.execute(
         update(_batches).where(*late, _batches.c.id.in_(_CALLED_OFF)).values(next_poll_at=now)
@@ -141,12 +137,8 @@ GROUP = 20  # batches deleted in one transaction, with their lines
 _lines = table(NativeLine)
 
 
-def forget_many(connection: Connection, nows: Sequence[int]) -> Sequence[bool]:
-    """Delete a group of batches whose time is over; True where there may be more."""
-    return [_forget(connection, now) for now in nows]
-
-
-def _forget(connection: Connection, now: int) -> bool:
+def delete_old(connection: Connection, now: int) -> bool:
+    """Delete a group of batches that ended KEEP_MS ago or earlier; True if there may be more."""
     over = select(_batches.c.id).where(
         _batches.c.state == NativeBatchState.ENDED.value, _batches.c.ended_at <= now - KEEP_MS
     )

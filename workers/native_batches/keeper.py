@@ -20,7 +20,7 @@ from broker.native_batches import (
     Take,
     collect_many,
     glance,
-    hurry_many,
+    hurry,
     save_many,
     take_many,
 )
@@ -57,7 +57,7 @@ class NativeBatchKeeper:
         if seen.waiting:
             await self.collect()
         if seen.called_off:
-            await self._context.database.write_grouped(hurry_many, now_ms())
+            await self._context.database.write(hurry, now_ms())
         for _ in range(min(seen.due, HANDS - len(self._steps))):
             step = asyncio.create_task(self.step())
             self._steps.add(step)

@@ -52,7 +52,7 @@ class RetentionService:
     async def retire(self) -> bool:
         """Forget a group of every workspace's old jobs; tell whether there may be more."""
         now = now_ms()
-        more = await self._context.database.write_grouped(native_batches.forget_many, now)
+        more = await self._context.database.write(native_batches.delete_old, now)
         days = self._context.settings.retention_days
         for row in await self._context.database.read(retention.workspaces):
             settings = retention.settings_of(row)

@@ -27,6 +27,7 @@ from tests.factories import (
     record,
     rescue,
     run,
+    write,
 )
 
 DAY = 86_400_000
@@ -167,7 +168,7 @@ def test_a_cancellation_does_not_wait_for_the_next_look(database):
     assert not database.read_now(native_batches.glance, NOW + WAIT).called_off
     cancel(database, job, principal.workspace_id)
     assert database.read_now(native_batches.glance, NOW + WAIT).called_off
-    assert run(database, native_batches.hurry_many, NOW + WAIT) == [1]
+    assert write(database, native_batches.hurry, NOW + WAIT) == 1
     assert take(database).id == batch_id
 
 
@@ -213,10 +214,10 @@ def test_the_lines_stay_on_record_for_a_while_after_the_end(database):
     take(database)
     save(database, batch_id, state="ended", ended_at=NOW)
     # Given a batch that has ended, and one that has not
-    assert run(database, native_batches.forget_many, NOW + KEEP_MS - 1) == [False]
+    assert write(database, native_batches.delete_old, NOW + KEEP_MS - 1) is False
     assert sorted(on_record()) == sorted([(batch_id, job, 1), (running, other, 1)])
     # When its time is over, it goes with its lines
-    assert run(database, native_batches.forget_many, NOW + KEEP_MS) == [False]
+    assert write(database, native_batches.delete_old, NOW + KEEP_MS) is False
     assert on_record() == [(running, other, 1)]
     left = database.read_now(
         lambda c: c.execute(select(NativeBatch.__table__.c.id)).scalars().all()
