@@ -29,10 +29,11 @@ def declared_quirks():
     """Every quirk that any adapter declares, by the package or module that declares it."""
     found = {}
     for each in pkgutil.walk_packages(workers.adapters.__path__, "workers.adapters."):
-        quirk = getattr(importlib.import_module(each.name), "Quirk", None)
-        if quirk is not None and quirk.__module__ == each.name:
-            assert issubclass(quirk, StrEnum)
-            found[each.name] = {str(member) for member in quirk}
+        for name, quirks in vars(importlib.import_module(each.name)).items():
+            if name.endswith("Quirk") and quirks.__module__ == each.name:
+                assert issubclass(quirks, StrEnum)
+                found[each.name] = {str(member) for member in quirks}
+    assert found
     return found
 
 
