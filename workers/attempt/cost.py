@@ -137,7 +137,7 @@ def _deviates(job: ClaimedJob, computed: int, stated: int | None) -> bool:
 
 
 def may_hide(job: ClaimedJob) -> bool:
-    """Tell whether its provider may do more for this call than its caller sees coming."""
+    """Return whether the provider may bill more for this call than its caller sees."""
     supported = job.endpoint.supported_parameters
     reasons = supported is None or "reasoning" in known(supported)
     return reasons or job.endpoint.price.reasoning is not None or not job.stream
@@ -149,7 +149,7 @@ def bill_unanswered(run: JobRun, failure: Failure, fee: str) -> Json | None:
         return _stated(run, Completion(choices=(), usage=failure.usage), fee)
     if failure.outcome is AttemptOutcome.CANCELLED or was_cut_by_deadline(run, failure):
         return _ended_by_caller(run, fee)
-    if run.story.shown and failure.error_type is not ErrorType.WORKER_LOST:
+    if run.events.shown and failure.error_type is not ErrorType.WORKER_LOST:
         return _shown(run, fee)
     return None
 
@@ -162,10 +162,10 @@ def _ended_by_caller(run: JobRun, fee: str) -> Json | None:
     if isinstance(last, Failure):  # it would have failed anyhow
         if last.answered and last.usage is not None:
             return _stated(run, Completion(choices=(), usage=last.usage), fee)
-        return _shown(run, fee) if run.story.shown else None
+        return _shown(run, fee) if run.events.shown else None
     if not run.watch.sent or (run.job.stream and not run.watch.answered):
         return None
-    is_counted = run.heard is not None and run.heard.is_counted
+    is_counted = run.assembly is not None and run.assembly.is_counted
     if may_hide(run.job) and not is_counted:
         return _shown(run, fee) | {"cost_nanos": run.job.hold_nanos, "usage_estimated": True}
     return _shown(run, fee)
@@ -179,7 +179,7 @@ def _stated(run: JobRun, answer: Completion | Document, fee: str) -> Json:
 
 def _shown(run: JobRun, fee: str) -> Json:
     """Bill what came; an estimate of ours is no reason to pass a limit."""
-    part = Completion(choices=()) if run.heard is None else run.heard.completion()
+    part = Completion(choices=()) if run.assembly is None else run.assembly.completion()
     answer = completed_usage(run.request, part)
     receipt = AttemptCost.of(run.job, run.request, answer, fee=fee)
     generation = receipt.generation(run.job, answer, run.timings)

@@ -35,21 +35,23 @@ def upstream_of(
     endpoint, known = job.endpoint, context.credentials
     if endpoint.credential is None:
         if known.rules_out_shared(job.workspace_id, *endpoint.key):
-            return _skipped(f"Only the workspace's own keys may call {endpoint.provider}.")
+            return _skip_failure(f"Only the workspace's own keys may call {endpoint.provider}.")
         if not route.is_shared:
-            return _skipped(f"Provider {endpoint.provider!r} is not configured at this worker.")
+            return _skip_failure(
+                f"Provider {endpoint.provider!r} is not configured at this worker."
+            )
         return route.upstream
     try:
         secret = known.secret(endpoint.credential)
     except UnavailableError as error:
         log.warning("credential.sealed", credential=endpoint.credential, error=str(error))
-        return _skipped(str(error))
+        return _skip_failure(str(error))
     if secret is None:
-        return _skipped(f"The key {endpoint.credential} is disabled or deleted.")
+        return _skip_failure(f"The key {endpoint.credential} is disabled or deleted.")
     return replace(route.upstream, api_key=secret, headers={})
 
 
-def _skipped(why: str) -> Failure:
+def _skip_failure(why: str) -> Failure:
     return Failure(AttemptOutcome.SKIPPED, ErrorType.AUTHENTICATION, why)
 
 

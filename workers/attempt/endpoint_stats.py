@@ -88,7 +88,7 @@ def _seen(run: JobRun, answer: AttemptAnswer) -> Seen:
 
 
 def was_cut_by_deadline(run: JobRun, failure: Failure) -> bool:
-    """Tell whether it was the job's own deadline that cut the call."""
+    """Return whether the job's own deadline ended the call."""
     is_late = run.job.deadline_at - now_ms() < OWN_HASTE_MS
     return failure.error_type is ErrorType.TIMEOUT and is_late
 

@@ -21,24 +21,26 @@ FENCE_SECONDS = 24 * 3600
 class AttemptEvents:
     """The event log of one job, carried on by one attempt."""
 
-    def __init__(self, job: ClaimedJob, writer: EventWriter, log: LogPacker, told: int) -> None:
+    def __init__(
+        self, job: ClaimedJob, writer: EventWriter, log: LogPacker, last_number: int
+    ) -> None:
         self._job = job
         self._writer = writer
         self._log = log  # a streamed job's whole log: it is stored when the job ends
         self._page_ends: deque[int] = deque(maxlen=job_events.KEPT_PAGES)
-        self._number = told
-        self._untold: list[Event] = []
+        self._number = last_number
+        self._pending: list[Event] = []
         self.shown = False  # a chunk of this attempt has gone out
 
     @classmethod
     async def open(cls, job: ClaimedJob, writer: EventWriter, redis: Redis) -> "AttemptEvents":
-        """Begin this attempt's part of the log, after what earlier attempts have told."""
-        log, told, is_closed = await _past(job, redis)
-        story = cls(job, writer, log, told)
+        """Begin this attempt's part of the log, after the events of earlier attempts."""
+        log, last_number, is_closed = await _past(job, redis)
+        events = cls(job, writer, log, last_number)
         if job.stream and job.attempt > 1 and not is_closed:
-            story._add(job_events.RETRYING, {"attempt": job.attempt - 1, "outcome": "unknown"})
+            events._add(job_events.RETRYING, {"attempt": job.attempt - 1, "outcome": "unknown"})
         endpoint = job.endpoint
-        story._add(
+        events._add(
             job_events.STARTED,
             {
                 "attempt": job.attempt,
@@ -47,17 +49,17 @@ class AttemptEvents:
                 "queued_ms": job.queued_ms,
             },
         )
-        story.tell()
-        return story
+        events.publish_pending()
+        return events
 
     def chunk(self, body: Json) -> None:
-        """Tell one chunk at once."""
+        """Publish one chunk at once."""
         self.shown = True
         self._add(job_events.CHUNK, body)
-        self.tell()
+        self.publish_pending()
 
     def usage(self, body: Json) -> None:
-        """Prepare the chunk with the usage: it is sent together with the end."""
+        """Prepare the chunk with the usage. It is published together with the end."""
         self._add(job_events.USAGE, body)
 
     def retrying(self, failure: Failure, retry: Retry, endpoint: Endpoint) -> None:
@@ -89,44 +91,44 @@ class AttemptEvents:
             data["error"] = orjson.Fragment(error)
         self._add(status, data)
 
-    def take_back(self) -> None:
-        """Forget what was prepared and not yet told."""
-        self._number -= len(self._untold)
-        self._untold = []
+    def discard_pending(self) -> None:
+        """Discard the events that were prepared and not yet published."""
+        self._number -= len(self._pending)
+        self._pending = []
 
-    def packed(self) -> bytes | None:
-        """Return the whole log for the database; None when its rows are enough to rebuild it."""
-        return self._log.packed(self._untold) if self._job.stream else None
+    def pack(self) -> bytes | None:
+        """Return the whole log for the database; None where the database can derive it."""
+        return self._log.packed(self._pending) if self._job.stream else None
 
-    def tell(self) -> None:
-        """Send what was prepared."""
-        if not self._untold:
+    def publish_pending(self) -> None:
+        """Publish the events that were prepared."""
+        if not self._pending:
             return
         if self._job.stream:
             self._keep()
         else:
-            self._writer.emit(self._job.id, self._untold, attempt=None)
-        self._untold = []
+            self._writer.emit(self._job.id, self._pending, attempt=None)
+        self._pending = []
 
     def _keep(self) -> None:
-        """Send what was prepared, and add it to the log."""
-        if self._log.add(self._untold):
+        """Publish the events that were prepared, and add them to the log."""
+        if self._log.add(self._pending):
             self._page_ends.append(self._number)
         is_full = len(self._page_ends) == job_events.KEPT_PAGES
         self._writer.emit(
             self._job.id,
-            self._untold,
+            self._pending,
             attempt=self._job.attempt,
             forget_below=self._page_ends[0] if is_full else 0,
         )
 
     def _add(self, type_: str, data: Json) -> None:
         self._number += 1
-        self._untold.append(Event(self._number, type_, orjson.dumps(data)))
+        self._pending.append(Event(self._number, type_, orjson.dumps(data)))
 
 
 async def _past(job: ClaimedJob, redis: Redis) -> tuple[LogPacker, int, bool]:
-    """Return what earlier attempts told, their last number, and whether they told their end.
+    """Return the log of earlier attempts, their last number, and whether they published their end.
 
     Only a streamed job has chunks to remember. For the others two events an attempt are known
     without asking (see `reports.past_events`).
@@ -139,9 +141,9 @@ async def _past(job: ClaimedJob, redis: Redis) -> tuple[LogPacker, int, bool]:
     last: Event | None = None
     try:
         past = job_events.take_over(redis, job.id, job.attempt, ttl_seconds=FENCE_SECONDS)
-        async for told in past:
-            log.add(told)
-            last = told[-1]
+        async for page in past:
+            log.add(page)
+            last = page[-1]
     except RedisError:
         return LogPacker(), job_events.first_number(job.attempt) - 1, False
     if last is not None and _is_closed(last, job):
@@ -150,7 +152,7 @@ async def _past(job: ClaimedJob, redis: Redis) -> tuple[LogPacker, int, bool]:
 
 
 def _is_closed(last: Event, job: ClaimedJob) -> bool:
-    """Return whether the attempt before told its own end: it writes nothing after that."""
+    """Return whether the previous attempt published its own end. It writes nothing after that."""
     if last.type != job_events.RETRYING:
         return False
     return bool(orjson.loads(last.data)["attempt"] == job.attempt - 1)

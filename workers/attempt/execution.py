@@ -74,7 +74,7 @@ async def _carry_out(context: WorkerContext, permit: Permit, run: JobRun) -> Fai
     """
     answer: AttemptAnswer | None = None
     try:
-        with pacing.counted(context, run.job):
+        with pacing.count_call(context, run.job):
             answer = await skip_open_circuits(context, run) or await attempt(context, run)
             pacing.learn(context, permit, run.job, answer)
         record_outcome(context, run, answer)
@@ -86,13 +86,13 @@ async def _carry_out(context: WorkerContext, permit: Permit, run: JobRun) -> Fai
         if not run.watch.sent:
             raise
         log.exception("attempt.crashed", job=run.job.id, attempt=run.job.attempt)
-        run.story.take_back()
+        run.events.discard_pending()
         return answer if isinstance(answer, Failure) else crash_failure(run, answer)
 
 
 def crash_failure(run: JobRun, answer: Completion | Document | None) -> Failure:
     """Return the failure of a call whose answer could not be handled here."""
-    source = answer or run.heard
+    source = answer or run.assembly
     return Failure(
         AttemptOutcome.UNKNOWN,
         ErrorType.SERVER,
@@ -116,21 +116,21 @@ def hold_lease(context: WorkerContext, job: ClaimedJob) -> Iterator[None]:
 
 async def claim(context: WorkerContext, job_id: str, lane: Lane) -> ClaimedJob | None:
     lease_ms = int(context.settings.lease_seconds * 1000)
-    wish = Claim(job_id, context.worker_id, now_ms(), lease_ms)
-    return await context.database.write_grouped(claim_many, wish, patient=lane is Lane.BATCH)
+    request = Claim(job_id, context.worker_id, now_ms(), lease_ms)
+    return await context.database.write_grouped(claim_many, request, patient=lane is Lane.BATCH)
 
 
 async def open_events(context: WorkerContext, job: ClaimedJob) -> JobRun:
     """Open the job's event log at this attempt."""
     body: Json = orjson.loads(job.request)
     request = request_of(job, body)
-    story = await AttemptEvents.open(job, context.events, context.redis)
+    events = await AttemptEvents.open(job, context.events, context.redis)
     watch = Stopwatch(_deadlines(context, job))
     options = body.get("stream_options") or {}
     return JobRun(
         job,
         request,
-        story,
+        events,
         watch,
         plugins=body.get("plugins"),
         usage_apart=bool(options.get("include_usage")),
@@ -155,11 +155,11 @@ async def attempt(context: WorkerContext, run: JobRun) -> AttemptAnswer:
     task = asyncio.create_task(_call(context, run))
     context.running[job.id] = stoppable = asyncio.shield(task)
     try:
-        return _redacted(await stoppable)
+        return _redact(await stoppable)
     except asyncio.CancelledError:
         run.last = await _stop_call(context, run, task)
         if run.last is not None and job.id not in context.called_off:
-            return _redacted(run.last)  # it ended just as it was to be stopped
+            return _redact(run.last)  # it ended just as it was to be stopped
         return _stop_failure(context, job, sent=run.watch.sent)
     finally:
         task.cancel()
@@ -168,7 +168,7 @@ async def attempt(context: WorkerContext, run: JobRun) -> AttemptAnswer:
             context.streaming.discard(job.id)
 
 
-def _redacted(answer: AttemptAnswer) -> AttemptAnswer:
+def _redact(answer: AttemptAnswer) -> AttemptAnswer:
     return redact_failure(answer) if isinstance(answer, Failure) else answer
 
 
@@ -187,7 +187,7 @@ async def _stop_call(
 
 
 async def _call(context: WorkerContext, run: JobRun) -> AttemptAnswer:
-    """Send the request; a stream's chunks are told as they come."""
+    """Send the request. A stream's chunks are published as they come."""
     endpoint = run.job.endpoint
     route = context.routes.get(endpoint.provider)
     if route is None:
@@ -201,10 +201,10 @@ async def _call(context: WorkerContext, run: JobRun) -> AttemptAnswer:
         return upstream
     adapter = route.adapter(run.job.operation)
     if adapter is None:
-        return _unserved(run.job)
+        return _unserved_failure(run.job)
     run.request = replace(run.request, quirks=upstream.quirks)
-    async with _reserve_memory(context, run) as place:
-        annotator = await _fit(context, run, route, place)
+    async with _reserve_memory(context, run) as reservation:
+        annotator = await _fit(context, run, route, reservation)
         if isinstance(annotator, Failure):
             return annotator
         refused = await refuse_private_urls(
@@ -241,10 +241,10 @@ async def _send_prepared(
     def show(chunk: Chunk) -> None:
         if run.job.stream and run.job.id not in context.called_off:
             # an answer may come as a stream although none was requested
-            run.story.chunk(envelope.chunk(annotator.chunk(chunk)))
+            run.events.chunk(envelope.chunk(annotator.chunk(chunk)))
             context.streaming.add(run.job.id)
 
-    run.heard = Assembly(show)
+    run.assembly = Assembly(show)
     with context.recorder.in_flight(run.job.endpoint.key):
         return await call(
             context.wire,
@@ -254,14 +254,14 @@ async def _send_prepared(
             run.watch,
             max_bytes=context.settings.max_answer_bytes,
             on_headers=lambda headers: pacing.pause_if_exhausted(context, run.job, headers),
-            assembly=run.heard,
+            assembly=run.assembly,
         )
 
 
 async def _fit(
-    context: WorkerContext, run: JobRun, route: ProviderRoute, place: MediaReservation | None
+    context: WorkerContext, run: JobRun, route: ProviderRoute, reservation: MediaReservation | None
 ) -> Annotator | Failure:
-    """Make a chat's body fit the endpoint; what its files said is told with the answer."""
+    """Make a chat's body fit the endpoint. The text of its files is returned with the answer."""
     if run.job.operation is not Operation.CHAT:
         return Annotator(())
     prepared = await prepare(
@@ -276,12 +276,12 @@ async def _fit(
     if isinstance(prepared, Failure):
         return prepared
     run.request = replace(run.request, body=prepared.body)
-    if place is not None:
-        place.shrink(body_size(run.job.request) + prepared.fetched)
+    if reservation is not None:
+        reservation.shrink(body_size(run.job.request) + prepared.fetched)
     return Annotator(prepared.annotations)
 
 
-def _unserved(job: ClaimedJob) -> Failure:
+def _unserved_failure(job: ClaimedJob) -> Failure:
     return Failure(
         AttemptOutcome.NOT_SENT,
         ErrorType.NOT_FOUND,
@@ -290,7 +290,7 @@ def _unserved(job: ClaimedJob) -> Failure:
 
 
 def _stop_failure(context: WorkerContext, job: ClaimedJob, *, sent: bool) -> Failure:
-    """Say why this attempt was stopped from our side: called off, or a shutdown.
+    """Return the failure of an attempt that a cancellation or a shutdown stopped.
 
     A shutdown after the request was sent leaves its billing open, as silence does: who asked not to
     be tried again after that is not.

@@ -24,7 +24,7 @@ ROUTING_FIELDS = frozenset(
 
 def request_of(job: ClaimedJob, body: Json) -> CompletionRequest:
     """Return what the job's endpoint is asked: the body without what speaks to Waybill."""
-    shortened = _shortened(body, job)
+    shortened = _shorten(body, job)
     asked = {name: value for name, value in shortened.items() if name not in ROUTING_FIELDS}
     if asked.get("service_tier") == BATCH_TIER:
         del asked["service_tier"]
@@ -36,7 +36,7 @@ def request_of(job: ClaimedJob, body: Json) -> CompletionRequest:
     )
 
 
-def _shortened(body: Json, job: ClaimedJob) -> Json:
+def _shorten(body: Json, job: ClaimedJob) -> Json:
     """Return a chat's body without its middle, where it is too long and may be compressed."""
     room = job.endpoint.context_length
     is_chat = job.operation is Operation.CHAT
@@ -51,11 +51,11 @@ class JobRun:
 
     job: ClaimedJob
     request: CompletionRequest
-    story: AttemptEvents
+    events: AttemptEvents
     watch: Stopwatch
     plugins: Any = None  # the body's, which no provider sees
     usage_apart: bool = False  # the caller set `stream_options.include_usage`
-    heard: Assembly | None = None  # a stream's answer as far as it has come
+    assembly: Assembly | None = None  # a stream's answer as far as it has come
     last: Completion | Document | Failure | None = None  # what came after the caller's cancellation
     probes: set[EndpointKey] = field(default_factory=set)  # half-open circuits this call decides
     batched: ClassVar[bool] = False  # the answer comes out of the provider's own batch

@@ -14,10 +14,10 @@ PROBE_MS = 60_000  # a probe that has not ended by then is thought lost
 
 
 async def skip_open_circuits(context: WorkerContext, run: JobRun) -> Failure | None:
-    """Say why the job should rather go to its plan's next place, at no cost; None = call here.
+    """Return the reason to go to the next plan step, at no cost; None to call this endpoint.
 
-    Where no later place is better, an open circuit is tried all the same: the job has nothing to
-    lose. In memory, but for the rare call that might be a half-open circuit's probe.
+    An open circuit is tried where no later plan step is better. Only a call that may be the probe
+    of a half-open circuit asks Redis; the rest is in memory.
     """
     shut = _open_circuits(context, run)
     if not shut or not _is_better_later(context, run):

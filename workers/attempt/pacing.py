@@ -38,14 +38,14 @@ async def defer_if_blocked(context: WorkerContext, permit: Permit, job: ClaimedJ
     The latter happens with doubled messages: the permit in hand is not for the job's provider.
     """
     provider = job.endpoint.provider
-    busy = _paused(context, job) if provider in context.routes else absent(provider, now_ms())
+    busy = _find_pause(context, job) if provider in context.routes else absent(provider, now_ms())
     if busy is None and provider == permit.provider:
         return False
     await defer(context, Lane(ordinary(job.lane)), job.id, busy, attempt=job.attempt)
     return True
 
 
-def _paused(context: WorkerContext, job: ClaimedJob) -> Busy | None:
+def _find_pause(context: WorkerContext, job: ClaimedJob) -> Busy | None:
     """Return what keeps a job from its endpoint: an operator, or what 429s and headers said."""
     now = now_ms()
     if job.endpoint.provider in context.pauses:
@@ -74,8 +74,8 @@ async def defer(
     `attempt` is that of its claim, where it was claimed already: it is taken back.
     """
     now = now_ms()
-    wish = Deferral(job_id, now, busy, congestion(context, lane, now), attempt)
-    moved = await context.database.write_grouped(defer_many, wish)
+    request = Deferral(job_id, now, busy, congestion(context, lane, now), attempt)
+    moved = await context.database.write_grouped(defer_many, request)
     if moved is not None:
         context.publisher.publish(moved.provider, moved.lane, [moved.job_id])
 
@@ -101,7 +101,7 @@ def expect(context: WorkerContext, permit: Permit, body: Json) -> None:
 
 
 @contextlib.contextmanager
-def counted(context: WorkerContext, job: ClaimedJob) -> Iterator[None]:
+def count_call(context: WorkerContext, job: ClaimedJob) -> Iterator[None]:
     """Count a call of the job's endpoint for as long as this lasts."""
     context.throttles.began(job.endpoint.key)
     try:

@@ -53,7 +53,7 @@ log = structlog.get_logger()
 async def finish(
     context: WorkerContext, run: JobRun, answer: Completion | Document
 ) -> Failure | None:
-    """Store the answer with its cost and settlement, then tell whoever waits.
+    """Store the answer with its cost and settlement, then publish its end.
 
     An answer that cannot be stored is the provider's failure: it is returned as one.
     """
@@ -62,7 +62,7 @@ async def finish(
         recorded = await record(context, ending)
     except UNSTORABLE as error:
         log.warning("answer.unstorable", job=run.job.id, error=str(error)[:500])
-        run.story.take_back()
+        run.events.discard_pending()
         return Failure(
             AttemptOutcome.UNKNOWN,
             ErrorType.PROVIDER_UNAVAILABLE,
@@ -71,12 +71,12 @@ async def finish(
             usage=answer.usage,
         )
     if recorded:
-        run.story.tell()
+        run.events.publish_pending()
     return None
 
 
 async def _ending(context: WorkerContext, run: JobRun, answer: Completion | Document) -> Finished:
-    """Prepare what is written and what is told at the end of a job that brought an answer."""
+    """Prepare the record and the events of an attempt with an answer."""
     job = run.job
     receipt = AttemptCost.of(
         job, run.request, answer, batched=run.batched, fee=context.settings.byok_fee_percent
@@ -88,8 +88,8 @@ async def _ending(context: WorkerContext, run: JobRun, answer: Completion | Docu
     envelope = Envelope.of(job)
     response = orjson.dumps(envelope.body(answer, receipt))
     if job.stream:
-        run.story.usage(envelope.usage_chunk(receipt, apart=run.usage_apart))
-    run.story.end(
+        run.events.usage(envelope.usage_chunk(receipt, apart=run.usage_apart))
+    run.events.end(
         "completed",
         _facts(job),
         response=None if job.stream else response,
@@ -100,18 +100,18 @@ async def _ending(context: WorkerContext, run: JobRun, answer: Completion | Docu
         generation=receipt.generation(job, answer, run.timings),
         response=response,
         timings=run.timings,
-        events=run.story.packed(),
+        events=run.events.pack(),
         files=saved,
     )
 
 
 def _facts(job: ClaimedJob) -> Json:
-    """Return the data of the last event of a job with a generation."""
+    """Return the fields of the last event of a job with a generation."""
     return {"generation_id": generation_id(job.id), "queued_ms": job.queued_ms}
 
 
 def _remember(context: WorkerContext, job: ClaimedJob, usage: Usage) -> None:
-    """Note which endpoint's cache knows this conversation now: told with the job's end."""
+    """Note which endpoint's cache holds this conversation now."""
     if not cache_affinity.used_cache(usage, job.request):
         return
     key = cache_affinity.key(job.workspace_id, orjson.loads(job.request))
@@ -166,7 +166,7 @@ def _save(context: WorkerContext, media: Media) -> None:
 async def fail(context: WorkerContext, run: JobRun, failure: Failure) -> None:
     """Record a failed attempt and do what follows: queue it again, or end the job."""
     job = run.job
-    decided = decide(job, failure, now_ms(), shown=run.story.shown)
+    decided = decide(job, failure, now_ms(), shown=run.events.shown)
     affordable = await _affordable(context, job, failure, decided)
     decision = await record_failure(context, run, failure, affordable)
     if decision is None:
@@ -193,7 +193,7 @@ async def record_failure(
     *,
     announced: bool = True,
 ) -> Decision | None:
-    """Write an attempt without an answer and what follows, then tell it; None as in `record`.
+    """Write an attempt without an answer and what follows, then publish it; None as in `record`.
 
     Returned is what does follow: a caller may have cancelled the job since `decision` was made.
     """
@@ -202,7 +202,7 @@ async def record_failure(
     if isinstance(decision, GiveUp) and decision.state in TERMINAL:
         generation = _bill(context, run, failure)
     _prepare(run, failure, decision, generation)
-    events = None if isinstance(decision, Retry) else run.story.packed()
+    events = None if isinstance(decision, Retry) else run.events.pack()
     recorded = await record(
         context,
         Failed(
@@ -212,9 +212,9 @@ async def record_failure(
     if not isinstance(recorded, Failed):
         return None
     if recorded.decision != decision:
-        run.story.take_back()
+        run.events.discard_pending()
         _prepare(run, failure, recorded.decision, generation)
-    run.story.tell()
+    run.events.publish_pending()
     return recorded.decision
 
 
@@ -231,12 +231,12 @@ def _bill(context: WorkerContext, run: JobRun, failure: Failure) -> Json | None:
 
 
 def _prepare(run: JobRun, failure: Failure, decision: Decision, generation: Json | None) -> None:
-    """Prepare what is told of an attempt without an answer."""
+    """Prepare the events of an attempt without an answer."""
     if isinstance(decision, Retry):
-        run.story.retrying(failure, decision, run.job.plan[decision.position])
+        run.events.retrying(failure, decision, run.job.plan[decision.position])
         return
     facts = {} if generation is None else _facts(run.job)
-    run.story.end(decision.state.value, facts, error=error_json(run.job, failure))
+    run.events.end(decision.state.value, facts, error=error_json(run.job, failure))
 
 
 async def _affordable(
@@ -245,5 +245,5 @@ async def _affordable(
     """Hold more where the next endpoint is dearer; what cannot be paid for is passed over."""
     if not isinstance(decision, Retry) or not needs_extension(job, decision):
         return decision
-    wish = Extension(job, failure, decision, now_ms())
-    return await context.database.write_grouped(extend_many, wish)
+    request = Extension(job, failure, decision, now_ms())
+    return await context.database.write_grouped(extend_many, request)

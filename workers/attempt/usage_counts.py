@@ -75,7 +75,7 @@ def _is_within(usage: Usage, name: str, most: int) -> bool:
 
 
 def counts_nothing(usage: Usage, answer: Completion | Document) -> bool:
-    """Tell whether a provider counts no tokens at all for an answer that has text."""
+    """Return whether a provider counts no tokens at all for an answer that has text."""
     counted = (usage.prompt_tokens, usage.completion_tokens, usage.cost_nanos, usage.input_audio_ms)
     return not any(counted) and any(_texts(answer))
 

@@ -99,7 +99,7 @@ async def book_answer(
         raise
     except Exception:
         log.exception("native_batch.line_crashed", job=run.job.id)
-        run.story.take_back()
+        run.events.discard_pending()
         failure = crash_failure(run, None)
     if failure is not None:
         await _end(context, run, failure, Retry(0))

@@ -67,7 +67,7 @@ async def lines(
 async def _pieces(http: httpx.AsyncClient, call: HttpRequest) -> AsyncIterator[bytes]:
     try:
         async with asyncio.timeout(CALL_SECONDS):
-            response = await _opened(http, call)
+            response = await _open(http, call)
             try:
                 if response.status_code not in _OK:
                     raise _refusal(response.status_code, response.headers, await _cut(response))
@@ -94,7 +94,7 @@ async def _cut(response: httpx.Response) -> bytes:
     return bytes(body[:MAX_ERROR_BYTES])
 
 
-async def _opened(http: httpx.AsyncClient, call: HttpRequest) -> httpx.Response:
+async def _open(http: httpx.AsyncClient, call: HttpRequest) -> httpx.Response:
     """Send a request; its answer's body is yet to be read."""
     sent = asyncio.Event()
     try:

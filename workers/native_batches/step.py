@@ -183,8 +183,8 @@ class Step:
 
     async def _poll(self, upstream_id: str) -> None:
         try:
-            told = await self._fetch(self._api.poll(upstream_id, self._known_route.upstream))
-            progress = self._api.progress(told)
+            answer = await self._fetch(self._api.poll(upstream_id, self._known_route.upstream))
+            progress = self._api.progress(answer)
         except RefusedCallError as error:
             if error.failure.http_status == GONE:
                 return await self._end_in_doubt(GONE_UPSTREAM)
@@ -231,8 +231,8 @@ class Step:
     async def _book(self, progress: BatchProgress) -> None:
         """Book the results, a group at a time; those that were booked before are passed over."""
         group: list[LineResult] = list(progress.inline)
-        for place in progress.files:
-            call = self._api.results(place, self._known_route.upstream)
+        for name in progress.files:
+            call = self._api.results(name, self._known_route.upstream)
             most = self._context.settings.max_answer_bytes
             async for line in lines(self._context.wire.client, call, max_bytes=most):
                 group.append(self._api.result(line))

@@ -21,7 +21,7 @@ class LeaderElection:
         self._me = holder.encode()
 
     async def is_leader(self) -> bool:
-        """Take or keep the lead; tell whether it is ours. Ask more often than every LEAD_MS."""
+        """Take or keep the lease. Return whether it is ours. Call it within LEADERSHIP_MS."""
         redis = self._redis
         try:
             if await redis.set(self._key, self._me, nx=True, px=LEADERSHIP_MS):

@@ -46,8 +46,8 @@ def test_pieces_are_paid(price, body, answer, nanos):
 
 def test_prices_by_the_token_count_no_pieces():
     job = SimpleNamespace(endpoint=make_endpoint(prompt=10**6))
-    receipt = AttemptCost.of(job, CompletionRequest(TWO_PICTURES, "m"), DRAWN)
-    assert receipt.usage.input_images is None
+    cost = AttemptCost.of(job, CompletionRequest(TWO_PICTURES, "m"), DRAWN)
+    assert cost.usage.input_images is None
     assert Price(prompt=10**6) == job.endpoint.price
 
 
@@ -68,8 +68,8 @@ def test_prices_by_the_token_count_no_pieces():
 def test_whatever_a_model_wrote_is_estimated_where_nobody_counted(message):
     begun = Completion([{"index": 0, "finish_reason": None, "message": message}])
     job = SimpleNamespace(endpoint=make_endpoint(completion=10**6))
-    receipt = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), begun)
-    assert (receipt.usage.output, receipt.cost_nanos) == (100, 100)
+    cost = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), begun)
+    assert (cost.usage.output, cost.cost_nanos) == (100, 100)
 
 
 def test_pictures_that_were_shown_are_paid_though_the_answer_was_cut_off():
@@ -96,11 +96,11 @@ SILENT = Completion([{"index": 0, "finish_reason": "stop", "message": {"content"
 def test_zeros_beside_text_are_no_count(answer, usage, is_estimated):
     job = SimpleNamespace(endpoint=make_endpoint(prompt=10**6, completion=10**6))
     request = CompletionRequest({"messages": [{"role": "user", "content": "y" * 400}]}, "m")
-    receipt = AttemptCost.of(job, request, replace(answer, usage=usage))
-    assert receipt.usage.estimated is is_estimated
+    cost = AttemptCost.of(job, request, replace(answer, usage=usage))
+    assert cost.usage.estimated is is_estimated
     if is_estimated:
-        assert receipt.usage.output == 100
-        assert receipt.cost_nanos > 0
+        assert cost.usage.output == 100
+        assert cost.cost_nanos > 0
 
 
 @pytest.mark.parametrize(
@@ -135,9 +135,9 @@ WRITTEN = [{"index": 0, "finish_reason": "stop", "message": {"content": "x" * 40
 def test_searches_cost_apart_and_are_shown():
     job = SimpleNamespace(endpoint=make_endpoint(prompt=10**9, web_search=10_000_000))
     answer = Completion(WRITTEN, Usage(input=1, output=1, searches=3))
-    receipt = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
-    assert (receipt.cost_nanos, receipt.search_nanos) == (30_001_000, 30_000_000)
-    told = usage_json(receipt)
+    cost = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
+    assert (cost.cost_nanos, cost.search_nanos) == (30_001_000, 30_000_000)
+    told = usage_json(cost)
     assert told["cost_details"] == {"web_search_cost": 0.03}
     assert told["server_tool_use"] == {"web_search_requests": 3}
 
@@ -152,8 +152,8 @@ def test_searches_cost_apart_and_are_shown():
 def test_a_providers_own_statement_checks_the_cost(stated, deviates):
     job = SimpleNamespace(id="job_1", endpoint=make_endpoint(prompt=10**12))
     answer = Completion(WRITTEN, Usage(input=1, output=1, cost_nanos=stated))
-    receipt = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
-    assert (receipt.cost_nanos, receipt.deviates) == (1_000_000, deviates)
+    cost = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
+    assert (cost.cost_nanos, cost.deviates) == (1_000_000, deviates)
 
 
 SOUND = {"input_audio": {"data": "A" * 32_000, "format": "mp3"}}  # 24 kB: about 3 seconds
@@ -200,9 +200,9 @@ def test_no_statement_makes_a_cost_that_cannot_be_stored(stated, as_stated):
     assert set(COUNTS) == WHOLES.keys() | DETAILS.keys()
     job = SimpleNamespace(id="job_1", endpoint=make_endpoint(**DEAR, as_stated=as_stated))
     answer = Completion(WRITTEN, Usage(**stated))
-    receipt = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
-    assert 0 <= receipt.cost_nanos < 2**63
-    assert orjson.loads(orjson.dumps(usage_json(receipt)))
+    cost = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
+    assert 0 <= cost.cost_nanos < 2**63
+    assert orjson.loads(orjson.dumps(usage_json(cost)))
 
 
 @pytest.mark.parametrize("name", sorted(DETAILS))
@@ -217,5 +217,5 @@ def test_a_detail_that_cannot_be_true_counts_as_not_stated(name, count):
 def test_searches_that_nobody_can_have_made_are_not_charged():
     job = SimpleNamespace(id="job_1", endpoint=make_endpoint(prompt=10**6, web_search=5_000_000))
     answer = Completion(WRITTEN, Usage(input=1, output=1, searches=10**12))
-    receipt = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
-    assert (receipt.cost_nanos, receipt.usage.searches) == (1, None)
+    cost = AttemptCost.of(job, CompletionRequest({"messages": []}, "m"), answer)
+    assert (cost.cost_nanos, cost.usage.searches) == (1, None)

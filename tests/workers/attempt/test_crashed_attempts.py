@@ -71,7 +71,7 @@ def stub(monkeypatch):
         SimpleNamespace(
             defer_if_blocked=_none,
             expect=lambda *_: None,
-            counted=lambda *_: contextlib.nullcontext(),
+            count_call=lambda *_: contextlib.nullcontext(),
             learn=lambda *_: None,
         ),
     )

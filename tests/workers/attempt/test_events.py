@@ -7,7 +7,7 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from broker.events import job_events
-from workers.attempt import events as story
+from workers.attempt import events
 
 
 @pytest.mark.parametrize("lost", ["empty", "unreachable"])
@@ -23,7 +23,7 @@ async def test_a_lost_log_goes_on_far_above_what_was_told(monkeypatch, lost: str
     writer = SimpleNamespace(emit=lambda _job, new, **_: told.extend(new))
     endpoint = SimpleNamespace(provider="up", model="acme/small")
     job = SimpleNamespace(id="job_1", attempt=3, stream=True, endpoint=endpoint, queued_ms=0)
-    await story.AttemptEvents.open(job, writer, redis=None)
+    await events.AttemptEvents.open(job, writer, redis=None)
     first = job_events.first_number(3)
     assert [(each.number, each.type) for each in told] == [
         (first, job_events.RETRYING),

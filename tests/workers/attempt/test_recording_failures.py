@@ -36,9 +36,12 @@ async def test_a_job_that_was_cancelled_as_its_attempt_failed_is_told_as_cancell
     # Given an attempt that fails in a way that is tried again
     caller, tools = make_principal(database), Tools(database)
     job = replace(submit_and_claim(database, caller), stream=stream)
-    story = await AttemptEvents.open(job, tools.events, redis=None)
+    events = await AttemptEvents.open(job, tools.events, redis=None)
     run = SimpleNamespace(
-        job=job, story=story, heard=None, timings=SimpleNamespace(first_token_ms=1, duration_ms=2)
+        job=job,
+        events=events,
+        assembly=None,
+        timings=SimpleNamespace(first_token_ms=1, duration_ms=2),
     )
     # When its caller cancels the job, and the worker has yet to hear of it
     cancel(database, job.id, caller.workspace_id)
@@ -59,13 +62,13 @@ async def test_a_cancelled_stream_is_charged_by_estimate_no_more_than_its_hold(d
         job.endpoint, price=Price(completion=10_000_000), supported_parameters=frozenset()
     )
     job = replace(job, plan=Plan((replace(job.plan.steps[0], endpoint=endpoint),)))
-    story = await AttemptEvents.open(job, tools.events, redis=None)
-    heard = Assembly(lambda _: story.chunk({"choices": []}))
-    heard.add(Chunk(choices=[{"index": 0, "delta": {"content": "four" * length}}]))
+    events = await AttemptEvents.open(job, tools.events, redis=None)
+    assembly = Assembly(lambda _: events.chunk({"choices": []}))
+    assembly.add(Chunk(choices=[{"index": 0, "delta": {"content": "four" * length}}]))
     run = SimpleNamespace(
         job=job,
-        story=story,
-        heard=heard,
+        events=events,
+        assembly=assembly,
         request=CompletionRequest({"messages": []}, "m/one", stream=True),
         timings=SimpleNamespace(first_token_ms=1, duration_ms=2),
         watch=SimpleNamespace(sent=True, answered=True),
