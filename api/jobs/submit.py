@@ -70,7 +70,7 @@ def admit_job(
     job = admission.admit(
         body,
         wish,
-        services.credentials.armed(principal),
+        services.credentials.with_credentials(principal),
         services.catalog,
         services.settings,
         inside=inside,

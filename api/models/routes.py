@@ -50,7 +50,7 @@ async def find_offer(request: Request, services: ServicesDep) -> Offer:
         principal = await services.keyring.principal(request)
     except AuthenticationError:
         return shared
-    own = services.credentials.armed(principal).own_keys
+    own = services.credentials.with_credentials(principal).own_keys
     if not own.by_provider:
         return shared
     served = {

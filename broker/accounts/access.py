@@ -14,7 +14,7 @@ def check_runs(principal: Principal) -> None:
     """Raise PermissionDeniedError for a caller that runs no inference."""
     if principal.kind is not CallerKind.INFERENCE:
         raise PermissionDeniedError(
-            "Whoever administers runs no inference with it: use an inference key."
+            "This is not an inference key: use an inference key to run jobs."
         )
 
 
@@ -45,7 +45,7 @@ def filter_endpoints(
 
 
 def bounds(principal: Principal) -> Json:
-    """Return what besides a request decides whose answer a caller may be given.
+    """Return the restrictions that decide with whom a caller may share an answer.
 
     `owner` is the key itself where it may read its own jobs only: no other key's call is shared
     with it. Keys that may read all jobs of their workspace share among themselves.

@@ -69,7 +69,7 @@ _USED = update(_keys).where(_keys.c.id == bindparam("key_id")).values(last_used_
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made: the only time it can be read."""
+    """A new key; its text cannot be read again."""
 
     id: str
     key: str
@@ -190,7 +190,7 @@ def change_key(connection: Connection, key_id: str, changes: Mapping[str, Any]) 
 
 @dataclass(frozen=True, slots=True)
 class KeyUse:
-    """A key that was used lately."""
+    """A use of a key."""
 
     key_id: str
     at: int
@@ -204,5 +204,5 @@ def mark_used_many(connection: Connection, used: Sequence[KeyUse]) -> Sequence[N
 
 
 def delete_key(connection: Connection, key_id: str) -> None:
-    """Close a key for good; its row stays, for what it spent."""
+    """Delete a key; its row stays because its spending counts."""
     change_key(connection, key_id, {"deleted_at": now_ms(), "disabled": True})

@@ -84,7 +84,7 @@ class Principal:
         return self.user_id or "" if self.kind is CallerKind.SESSION else self.api_key_id
 
     def owner_filter(self, scope: Scope) -> str | None:
-        """Return the key whose things alone the caller sees, or None where it sees all."""
+        """Return the key whose objects the caller may see, or None if it may see all."""
         return None if scope in self.scopes else self.api_key_id
 
     def sees(self, api_key_id: str | None, scope: Scope) -> bool:
@@ -98,7 +98,7 @@ class Principal:
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key that exists, whether or not it still opens anything."""
+    """A key in the database, which may be disabled or expired."""
 
     principal: Principal
     disabled: bool
@@ -119,7 +119,7 @@ def find_keys_by_hash(connection: Connection, hashes: Sequence[str]) -> dict[str
 
 
 def authenticate(connection: Connection, key: str) -> Principal | None:
-    """Return whose key this is, or None where it opens nothing."""
+    """Return the caller of this key, or None if the key is not valid."""
     found = find_keys_by_hash(connection, [hash_key(key)]).get(hash_key(key))
     if found is None or found.disabled or found.maker_left or found.is_expired(now_ms()):
         return None
@@ -127,7 +127,7 @@ def authenticate(connection: Connection, key: str) -> Principal | None:
 
 
 def find_principal(connection: Connection, workspace_id: str, api_key_id: str) -> Principal:
-    """Return on whose behalf work goes on that was accepted earlier.
+    """Return the caller on whose behalf accepted work continues.
 
     The key may have been disabled or deleted since: its limits still hold, and its workspace pays.
     """

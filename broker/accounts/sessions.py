@@ -1,4 +1,4 @@
-"""Browsers that are signed in. The cookie's token is random; only its SHA-256 is kept."""
+"""Browser sessions. The token in the cookie is random; only its SHA-256 is stored."""
 
 from typing import Any
 
@@ -58,7 +58,7 @@ def find_session_principal(
 ) -> Principal | None:
     """Return who is signed in, acting in the `wanted` workspace (id or slug) or their first.
 
-    None where nobody is signed in, or where they have no place in that workspace.
+    None if nobody is signed in, or if the user is not a member of that workspace.
     """
     user = find_user_by_token(connection, token)
     if user is None:

@@ -19,7 +19,7 @@ _tokens = table(OneTimeToken)
 
 class Purpose(StrEnum):
     FIRST_USER = "first_user"  # make the first user
-    PASSWORD = "password"  # noqa: S105  # choose a password: an invitation, or a forgotten one
+    PASSWORD = "password"  # noqa: S105  # choose a password: an invitation, or a password reset
     APP = "app"  # an app's code, to be exchanged for a key (PKCE, RFC 7636)
 
 
@@ -34,7 +34,7 @@ class Token:
 
 
 def issue(connection: Connection, token: Token, seconds: int) -> str:
-    """Keep a token and return its text: the only time it can be read."""
+    """Store a token and return its text, which cannot be read again."""
     text, now = new_token(), now_ms()
     connection.execute(delete(_tokens).where(_tokens.c.expires_at < now - KEPT_MS))
     connection.execute(
@@ -52,7 +52,7 @@ def issue(connection: Connection, token: Token, seconds: int) -> str:
 
 
 def find(connection: Connection, text: str, purpose: Purpose) -> Token | None:
-    """Return what a token stands for, if it still works; it is not used up."""
+    """Return a valid token without using it up, or None."""
     row = connection.execute(select(_tokens).where(*_works(text, purpose))).first()
     if row is None:
         return None
@@ -61,7 +61,7 @@ def find(connection: Connection, text: str, purpose: Purpose) -> Token | None:
 
 
 def use(connection: Connection, text: str, purpose: Purpose) -> Token | None:
-    """Use a token up and return what it stands for; None where it works no more."""
+    """Use a token up and return it; None if it is not valid any more."""
     token = find(connection, text, purpose)
     used = update(_tokens).where(*_works(text, purpose)).values(used_at=now_ms())
     return token if connection.execute(used).rowcount else None

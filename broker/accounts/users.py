@@ -51,7 +51,7 @@ ALL_SCOPES = frozenset(Scope)
 
 
 class LimitReset(StrEnum):
-    """When a key's spending limit starts anew: at midnight UTC, weeks on Mondays."""
+    """The periods of a key's spending limit: they begin at midnight UTC, weeks on Mondays."""
 
     DAILY = "daily"
     WEEKLY = "weekly"
@@ -144,7 +144,7 @@ def check_password(password: str) -> None:
 
 
 def normalize_email(email: str) -> str:
-    """Return the address as it is kept. Raises InvalidRequestError for what is none."""
+    """Return the address as it is stored. Raises InvalidRequestError for an invalid one."""
     address = email.strip().lower()
     before, _, domain = address.rpartition("@")
     is_host = "." in domain.strip(".") or domain == "localhost"

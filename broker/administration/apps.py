@@ -1,7 +1,7 @@
 """Apps that ask a user for a key: the code they get, and the key they exchange it for.
 
-OpenRouter's flow (its docs, "OAuth PKCE"), by RFC 7636: whoever shows the code must also know the
-verifier that its challenge was made of.
+OpenRouter's flow (its docs, "OAuth PKCE"), by RFC 7636: the app that sends the code must also send
+the verifier of its challenge.
 """
 
 import base64
@@ -59,7 +59,7 @@ def check_callback(url: str) -> str:
 
 
 def grant_code(connection: Connection, actor: Actor, grant: Grant) -> str:
-    """Keep what was allowed, and return the code for it: it works once, for ten minutes."""
+    """Store a grant and return its code, which works once, for ten minutes."""
     details: Json = {
         "name": grant.name,
         "columns": grant.columns,
@@ -68,8 +68,8 @@ def grant_code(connection: Connection, actor: Actor, grant: Grant) -> str:
     }
     token = Token(Purpose.APP, grant.user_id, grant.workspace_id, details)
     code = tokens.issue(connection, token, CODE_SECONDS)
-    told = {"app": grant.name, **grant.columns}
-    act = Act("apps.allow", grant.name, grant.workspace_id, after=told)
+    granted = {"app": grant.name, **grant.columns}
+    act = Act("apps.allow", grant.name, grant.workspace_id, after=granted)
     audit.note(connection, actor, act)
     return code
 
@@ -77,7 +77,7 @@ def grant_code(connection: Connection, actor: Actor, grant: Grant) -> str:
 def exchange(
     connection: Connection, address: str | None, code: str, verifier: str | None, method: str | None
 ) -> tuple[NewKey, str | None]:
-    """Use a code up; return the key for it, and whose it is. Raises PermissionDeniedError."""
+    """Exchange a code for a key; return the key and its user. Raises PermissionDeniedError."""
     token = tokens.use(connection, code, Purpose.APP)
     if token is None or token.workspace_id is None:
         raise PermissionDeniedError("This code is unknown, was used, or has expired.", param="code")
@@ -87,7 +87,9 @@ def exchange(
         role = members.find_role(connection, token.workspace_id, token.user_id)
         may = user is not None and (user.is_operator or (role and role.reaches(Role.MEMBER)))
         if user is None or user.disabled or not may:
-            raise PermissionDeniedError("Whoever allowed this may not any more.", param="code")
+            raise PermissionDeniedError(
+                "The user who granted this code no longer has access.", param="code"
+            )
     columns = {**token.details["columns"], "created_by": token.user_id}
     wish = KeyOptions(token.workspace_id, token.details["name"], CallerKind.INFERENCE, columns)
     actor = Actor(token.user_id or "app", token.details["name"], address)
@@ -98,7 +100,7 @@ def _check_verifier(details: Json, verifier: str | None, method: str | None) -> 
     challenge = details["challenge"]
     if method is not None and challenge is not None and method != details["method"]:
         raise InvalidRequestError(
-            f"This code was asked for with {details['method']}.", param="code_challenge_method"
+            f"This code was requested with {details['method']}.", param="code_challenge_method"
         )
     if challenge is not None and not is_same(
         challenge, challenge_of(verifier or "", details["method"])

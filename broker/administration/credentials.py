@@ -1,6 +1,6 @@
-"""Workspaces' own keys of providers administered, each act with its audit entry.
+"""Administer workspace credentials, each change with its audit entry.
 
-The audit log tells whose key of which provider it was, and what may be done with it: never the key.
+The audit log names the workspace, the provider and the options, and never the secret.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ AUDITED = (
     "provider", "name", "label", "sort_order", "is_fallback", "is_required", "is_byok_only",
     "disabled", "allowed_models", "allowed_key_ids", "allowed_user_ids",
 )  # fmt: skip
-"""The columns that the audit log tells of."""
+"""The columns that the audit log records."""
 
 
 def create(connection: Connection, actor: Actor, wanted: NewCredential) -> Any:
-    """Keep a key and return its row."""
+    """Store a credential and return its row."""
     _check(wanted.columns)
     row = credentials.create(connection, wanted)
     audit.note(
@@ -46,7 +46,7 @@ def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str,
 
 
 def delete(connection: Connection, actor: Actor, row: Any) -> None:
-    """Forget a key."""
+    """Delete a credential."""
     if credentials.delete(connection, row.id):
         act = Act("credentials.delete", row.id, row.workspace_id, before=_audit_fields(row))
         audit.note(connection, actor, act)

@@ -78,7 +78,7 @@ def _waits(row: Any) -> Sequence[Any]:
 
 
 def list_remaining(connection: Connection, row: Any) -> RemainingObjects:
-    """Return what a key made that is still there."""
+    """Return the objects that a key created and that still exist."""
     waiting = select(func.count()).select_from(_jobs).where(*_waits(row))
     made = {
         action: connection.execute(
@@ -116,7 +116,7 @@ AUDITED = (
     "include_byok_in_limit", "requests_per_minute", "max_concurrent_jobs", "allowed_models",
     "allowed_providers", "scopes", "created_by", "expires_at", "workspace_id",
 )  # fmt: skip
-"""The columns that the audit log tells of."""
+"""The columns that the audit log records."""
 
 NO_SCOPES = "[]"
 
@@ -147,8 +147,8 @@ def create(connection: Connection, actor: Actor, wish: KeyOptions) -> NewKey:
     made = accounts.create_key(
         connection, wish.workspace_id, wish.name, kind=wish.kind.value, **columns
     )
-    told = {"name": wish.name, "kind": wish.kind.value, **columns}
-    act = Act("keys.create", made.id, wish.workspace_id, after=told)
+    details = {"name": wish.name, "kind": wish.kind.value, **columns}
+    act = Act("keys.create", made.id, wish.workspace_id, after=details)
     audit.note(connection, actor, act)
     return made
 
@@ -164,7 +164,7 @@ def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str,
     before, after = audit.difference(known, changes)
     audit.note(connection, actor, Act("keys.update", row.id, row.workspace_id, before, after))
     moved = changes.get("workspace_id", row.workspace_id)
-    if moved != row.workspace_id:  # both workspaces are told
+    if moved != row.workspace_id:  # both workspaces have an entry
         audit.note(connection, actor, Act("keys.update", row.id, moved, before, after))
     return _get_key(connection, row.id)
 
@@ -177,8 +177,8 @@ def delete(connection: Connection, actor: Actor, row: Any) -> RemainingObjects:
     left = list_remaining(connection, row)
     accounts.delete_key(connection, row.id)
     known = {name: getattr(row, name) for name in AUDITED}
-    told = {name: value for name, value in known.items() if value is not None}
-    act = Act("keys.delete", row.id, row.workspace_id, before=told, after={"left": left})
+    details = {name: value for name, value in known.items() if value is not None}
+    act = Act("keys.delete", row.id, row.workspace_id, before=details, after={"left": left})
     audit.note(connection, actor, act)
     return left
 

@@ -1,4 +1,4 @@
-"""Users administered: made, changed, invited; the first one; whom an OpenID provider sends."""
+"""Administer users: create, change, invite; the first user; users of an OpenID provider."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ def create(connection: Connection, actor: Actor, wanted: NewUser, **columns: Any
     user_id = users.create_user(
         connection, wanted.email, wanted.name, is_operator=wanted.is_operator, **columns
     )
-    told = {"email": wanted.email, "is_operator": wanted.is_operator}
-    audit.note(connection, actor, Act("users.create", user_id, None, after=told))
+    details = {"email": wanted.email, "is_operator": wanted.is_operator}
+    audit.note(connection, actor, Act("users.create", user_id, None, after=details))
     if wanted.workspace_id is not None:
         members.add_member(connection, wanted.workspace_id, user_id, wanted.role)
         act = Act("members.add", user_id, wanted.workspace_id, after={"role": wanted.role.value})
@@ -142,7 +142,8 @@ def _stranger(connection: Connection, who: OpenIdSubject, workspace_slug: str, r
     joined = find_workspace(connection, workspace_slug) if workspace_slug else None
     if joined is None or not who.email_verified:
         raise PermissionDeniedError(
-            f"{who.email or 'This person'} is no user here: ask an administrator for an invitation."
+            f"{who.email or 'This person'} is not a user here: "
+            "request an invitation from an administrator."
         )
     wanted = NewUser(who.email, who.name, workspace_id=joined.id, role=role)
     return create(connection, SYSTEM, wanted)
@@ -162,4 +163,4 @@ def get_user(connection: Connection, id_or_email: str) -> Any:
 
 
 def _link_error() -> PermissionDeniedError:
-    return PermissionDeniedError("This link has been used, or has expired: ask for another.")
+    return PermissionDeniedError("This link was used or has expired: request another one.")

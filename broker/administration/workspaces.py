@@ -1,4 +1,4 @@
-"""Workspaces and their members administered, each act with its audit entry."""
+"""Administer workspaces and their members, each change with its audit entry."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,8 +27,8 @@ def create(connection: Connection, actor: Actor, columns: Mapping[str, Any]) -> 
         connection, name, unlimited=unlimited, created_by=actor.id, **wanted
     )
     row = get_workspace(connection, made)
-    told = {"name": name, "slug": row.slug, "unlimited": unlimited, **wanted}
-    audit.note(connection, actor, Act("workspaces.create", made, made, after=told))
+    details = {"name": name, "slug": row.slug, "unlimited": unlimited, **wanted}
+    audit.note(connection, actor, Act("workspaces.create", made, made, after=details))
     return row
 
 
@@ -51,19 +51,19 @@ def delete(connection: Connection, actor: Actor, row: Any) -> None:
             f"This workspace has {len(active)} active keys: disable or delete them first."
         )
     accounts.delete_workspace(connection, row.id)
-    told = {"name": row.name, "slug": row.slug}
-    audit.note(connection, actor, Act("workspaces.delete", row.id, row.id, before=told))
+    details = {"name": row.name, "slug": row.slug}
+    audit.note(connection, actor, Act("workspaces.delete", row.id, row.id, before=details))
 
 
 def delete_contents(connection: Connection, actor: Actor, row: Any) -> None:
-    """Have everything forgotten that the workspace's ended jobs asked and were told, until now.
+    """Delete the prompts and answers of all terminal jobs of a workspace until now.
 
-    The leader of the workers does it in small pieces. Usage and ledger stay, with ids alone.
+    The leader of the workers deletes them in small groups. Usage and ledger stay.
     """
     settings = orjson.loads(row.settings) if row.settings else {}
     now = now_ms()
-    told = orjson.dumps({**settings, "forget_before": now}).decode()
-    accounts.change_workspace(connection, row.id, {"settings": told})
+    details = orjson.dumps({**settings, "forget_before": now}).decode()
+    accounts.change_workspace(connection, row.id, {"settings": details})
     act = Act("workspaces.forget", row.id, row.id, after={"forget_before": now})
     audit.note(connection, actor, act)
 
@@ -93,7 +93,7 @@ def add_members(
     by: Role = Role.OWNER,
     by_address: bool = False,
 ) -> None:
-    """Give users a role in a workspace; whoever acts cannot give more than their own.
+    """Give users a role in a workspace; the actor's own role is the highest that it may give.
 
     Ids are for anyone to give; e-mail addresses only with `by_address`. Everybody else is refused
     before an address is looked up, so that the answer does not tell who is a user.
@@ -101,7 +101,7 @@ def add_members(
     if not by_address and any("@" in each for each in user_ids):
         raise PermissionDeniedError(
             "Only a management key of the installation names users by e-mail address: ask the "
-            "person, or whoever runs the installation, for the id (usr_…).",
+            "person or the operator for the id (usr_…).",
             param="user_ids",
         )
     for user_id in user_ids:
@@ -113,8 +113,8 @@ def add_members(
             continue
         _check_owners(connection, workspace_id, before, role, by)
         members.add_member(connection, workspace_id, user.id, role)
-        told = None if before is None else {"role": before.value}
-        act = Act("members.add", user.id, workspace_id, told, {"role": role.value})
+        details = None if before is None else {"role": before.value}
+        act = Act("members.add", user.id, workspace_id, details, {"role": role.value})
         audit.note(connection, actor, act)
 
 

@@ -1,7 +1,7 @@
 """Keep all workspaces' credentials in memory; read them again within a second of a change.
 
-So that no job asks the database for them. Keys are opened when they are first used, and kept in
-memory only.
+Jobs need no database query for them. A credential is decrypted at its first use, and the secret is
+kept in memory only.
 """
 
 from collections import defaultdict
@@ -53,8 +53,8 @@ class LiveCredentials:
         self._version = version
         return True
 
-    def armed(self, principal: Principal) -> Principal:
-        """Return the caller with the keys that it may use."""
+    def with_credentials(self, principal: Principal) -> Principal:
+        """Return the caller with the credentials that it may use."""
         found = self._of.get(principal.workspace_id)
         if not found:
             return principal

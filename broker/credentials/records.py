@@ -35,7 +35,7 @@ _credentials = table(ProviderCredential)
 
 @dataclass(frozen=True, slots=True)
 class NewCredential:
-    """A key to keep."""
+    """A credential to store."""
 
     workspace_id: str
     provider: str
@@ -54,7 +54,7 @@ class CredentialFilter:
 
 @dataclass(frozen=True, slots=True)
 class CredentialRefusal:
-    """A provider's no to a key; `for_good` disables it."""
+    """A provider's refusal of a credential; `for_good` disables it."""
 
     credential_id: str
     why: str
@@ -133,7 +133,7 @@ def delete(connection: Connection, credential_id: str) -> bool:
 def refuse_many(
     connection: Connection, refusals: Sequence[CredentialRefusal]
 ) -> Sequence[Any | None]:
-    """Note what providers said; return the rows of keys that are disabled by it, here and now."""
+    """Record refusals; return the rows of the credentials that they newly disabled."""
     return [_refuse(connection, each) for each in refusals]
 
 

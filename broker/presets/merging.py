@@ -43,7 +43,7 @@ def find_slug(body: Json) -> str | None:
 
 
 def check_slug(slug: object, param: str) -> str:
-    """Return a slug. Raises InvalidRequestError for what can be none."""
+    """Return a valid slug. Raises InvalidRequestError for an invalid one."""
     if not isinstance(slug, str) or not SLUG.fullmatch(slug):
         raise InvalidRequestError(
             f"{param}: {slug!r} is no preset slug: a letter or digit, then up to 63 of a-z, 0-9, "
@@ -81,7 +81,7 @@ def merge(body: Json, content: PresetContent) -> Json:
 
 
 def is_prompted(body: Json, whole: Json) -> bool:
-    """Tell whether `whole`, a body merged with its preset, begins with the preset's prompt."""
+    """Return whether `whole`, a merged body, begins with the preset's prompt."""
     return len(whole.get("messages") or ()) > len(body.get("messages") or ())
 
 

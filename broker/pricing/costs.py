@@ -12,9 +12,9 @@ MS_PER_HOUR = 3_600_000
 
 
 def quote(price: Price, *, input_tokens: int, output_tokens: int) -> int:
-    """Return what such a call would cost without a warm cache; see `cost`, for plain tokens only.
+    """Return the cost of a call of plain tokens without cached input, in nano-dollars; see `cost`.
 
-    Every place of every plan is quoted, so that this goes the short way.
+    Every plan step is quoted, so this is a shortcut.
     """
     if price.as_stated:
         return 0

@@ -1,4 +1,4 @@
-"""Predicts what a call may consume, as usage: what is likely, and an upper bound. Pure."""
+"""Estimate the usage of a call: the likely usage, and an upper bound. Pure."""
 
 from dataclasses import dataclass, replace
 
@@ -52,7 +52,7 @@ class Demand:
 
 
 def demand(body: Json, operation: Operation, sent: Sent, limits: AnswerBounds) -> Demand:
-    """Return what a call may consume at an endpoint with these limits."""
+    """Return the likely and the highest consumption of a call at an endpoint with these bounds."""
     output = _output(body, operation, sent, limits)
     pictures = _pictures(body, operation, limits)
     spoken = body.get("input")
@@ -86,7 +86,7 @@ def demand(body: Json, operation: Operation, sent: Sent, limits: AnswerBounds) -
 
 
 def describe(usage: Usage, why: str) -> str:
-    """Say what a call may consume; `why` tells where the output comes from."""
+    """Describe a call's consumption for people; `why` names the source of the output tokens."""
     told = [f"{usage.input:,} input tokens"] if usage.input else []
     told += [f"{usage.output:,} output tokens ({why})"] if usage.output else []
     pieces = {
@@ -109,7 +109,7 @@ def likely_cost(price: Price, expected: Demand) -> int:
 
 
 def most_cost(price: Price, expected: Demand) -> int:
-    """Return a bound of what the call costs: every token at the dearest price that it may have."""
+    """Return a bound of what the call costs: every token at the highest price that it may have."""
     usage = expected.most
     rates = [price, *(t.price for t in price.tiers if t.min_prompt_tokens <= (usage.input or 0))]
     asked = expected.service_tier

@@ -20,7 +20,7 @@ def limits_of(
 ) -> Sequence[RateLimit]:
     """Return the limits of a new job (its row is given): its key's, its workspace's, free models'.
 
-    `is_free`: a free model was asked for, under whatever name, see `routing.names_free_model`.
+    `is_free`: the request names a free model, see `routing.names_free_model`.
 
     A job for later counts as a request, and as open once its time has come (`coming`).
     Nor is one open that goes into a provider's batch, where it waits for hours.
@@ -117,7 +117,7 @@ def find_due_jobs(connection: Connection, now: int) -> list[DueJob]:
 
 
 async def find_over_limit(limiter: Limiter, due: Sequence[DueJob], now: int) -> list[str]:
-    """Count these jobs as open; return those for which there is no place now."""
+    """Count these jobs as open; return the ids of those that exceed a limit now."""
     full: set[RateLimit] = set()
     waiting = []
     for job in due:

@@ -174,7 +174,7 @@ class Limiter:
         """Count a job against all its limits in one round trip, or say which is reached.
 
         Jobs that ended are not uncounted as they end: only where a limit seems full, the database
-        is asked which of its jobs are still open. So nothing leaks when a process dies.
+        is queried for the jobs that are still open. So nothing leaks when a process dies.
         """
         refusal = await self._ask(lambda kept: self._take(kept, limits, member, now))
         if refusal is None or refusal.limit.kind is not LimitKind.OPEN:

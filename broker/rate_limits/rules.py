@@ -23,7 +23,7 @@ class RateLimit:
     kind: LimitKind
     name: str
     most: int
-    told: str  # whose limit it is, for the caller
+    told: str  # the owner of the limit, for messages
 
     @property
     def window_ms(self) -> int:
@@ -44,7 +44,7 @@ RETRY_OPEN_SECONDS = 1
 def error_of(refusal: RateLimitRefusal, now: int, *, at_once: int = 1) -> RateLimitedError:
     """Return a refusal as the caller sees it: OpenRouter's headers (its docs, "Limits").
 
-    `at_once` is how many jobs were asked for in one request.
+    `at_once` is the number of jobs in one request.
     """
     limit, resets_at = refusal.limit, refusal.resets_at
     wait = RETRY_OPEN_SECONDS

@@ -1,4 +1,4 @@
-"""Usage: added up as it is settled, and read from those sums.
+"""Usage: sums that grow as jobs are settled.
 
 `periods` (pure: when hours, days, weeks and months begin, in UTC), `rollups` (the only writer),
 `sums` (spending in a window, usage by day), `analytics` (any question).

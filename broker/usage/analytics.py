@@ -1,4 +1,4 @@
-"""Any question about usage: metrics by up to two dimensions over time, from the rollups."""
+"""Query usage: metrics by up to two dimensions over time, from the rollups."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass

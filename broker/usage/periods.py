@@ -1,4 +1,4 @@
-"""When periods begin and end, in UTC; weeks begin on Monday (as OpenRouter's budgets do). Pure."""
+"""Begin and end of periods in UTC; weeks begin on Monday, as in OpenRouter's budgets. Pure."""
 
 from datetime import UTC, datetime
 from enum import StrEnum

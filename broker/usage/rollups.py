@@ -1,4 +1,4 @@
-"""Adds what was consumed to its hour, day and month, in the settling transaction: one upsert.
+"""Add usage to its hour, day and month in the settling transaction, by one upsert.
 
 Rows go in key order, so that two processes which add to the same ones wait and never deadlock.
 """
@@ -38,7 +38,7 @@ class Consumer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """The end of one job: what its answer consumed, or None where it brought none."""
+    """The end of one job with its generation, or None if it has none."""
 
     job: Consumer
     model: str
@@ -48,7 +48,7 @@ class Consumption:
 
     @classmethod
     def of(cls, job: Consumer, generation: Mapping[str, Any], now: int) -> "Consumption":
-        """Return what an answer consumed."""
+        """Return the consumption of an answer."""
         return cls(job, generation["model"], generation["provider"], now, generation)
 
 
@@ -64,7 +64,7 @@ _UPSERTS = {"sqlite": _upsert(sqlite.insert), "postgresql": _upsert(postgresql.i
 
 
 def add(connection: Connection, consumptions: Sequence[Consumption]) -> None:
-    """Add these ends to the sums they belong to."""
+    """Add consumptions to their sums."""
     if not consumptions:
         return
     sums: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * len(COUNTED))

@@ -27,7 +27,7 @@ class KeyUsage:
     byok_monthly: int = 0
 
     def in_period(self, reset: Reset, *, byok: bool) -> int:
-        """Return what was spent in the current period; with `byok`, at providers too."""
+        """Return the spending in the current period; with `byok`, with charges of providers."""
         name = "total" if reset is Reset.LIFETIME else reset.value
         own: int = getattr(self, f"byok_{name}") if byok else 0
         return int(getattr(self, name)) + own

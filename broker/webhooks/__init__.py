@@ -1,4 +1,4 @@
-"""Webhooks: a workspace's receivers are told what happened, at least once, signed.
+"""Webhooks: signed events for the receivers of a workspace, delivered at least once.
 
 Read in this order: `events`, `schedule`, `signing` (pure); `fan_out` (an event's deliveries, in the
 state change's transaction), `endpoint_options`, `endpoints`; then a delivery's life, of which these

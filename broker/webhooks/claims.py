@@ -46,7 +46,7 @@ Row = TypeVar("Row", bound=Sendable)
 def pace(
     connection: Connection, rows: Sequence[Row], endpoints: Mapping[str, PacedEndpoint], now: int
 ) -> list[Row]:
-    """Return the rows that may be sent now; put the others off to when their turn comes."""
+    """Return the rows that may be sent now; defer the others to their turn."""
     limited: defaultdict[str, list[Row]] = defaultdict(list)
     gaps: dict[str, float] = {}
     allowed: list[Row] = []
@@ -66,7 +66,7 @@ def pace(
 def _admit(
     connection: Connection, rows: Sequence[Row], endpoint_id: str, gap: float, now: int
 ) -> Sequence[Row]:
-    """Let one delivery through if it is time for it: two at once would be two in one gap."""
+    """Admit the deliveries whose time has come, one in each gap."""
     query = select(_endpoints.c.paced_until).where(_endpoints.c.id == endpoint_id)
     turn = max(connection.execute(query.with_for_update()).scalar_one(), now)
     turns = [(row, turn + int(place * gap)) for place, row in enumerate(rows)]
@@ -87,7 +87,7 @@ _PENDING = _deliveries.c.state == DeliveryState.PENDING.value
 
 @dataclass(frozen=True, slots=True)
 class ClaimDelivery:
-    """A worker's wish to send a delivery now."""
+    """A claim of one delivery by a worker."""
 
     delivery_id: str
     owner: str
@@ -97,7 +97,7 @@ class ClaimDelivery:
 
 @dataclass(frozen=True, slots=True)
 class ClaimNext:
-    """A worker's wish to send whatever is due next to a receiver that has just taken one."""
+    """A claim of the next due delivery of a receiver that has just accepted one."""
 
     receiver: str
     owner: str
@@ -225,7 +225,7 @@ def claim_many(
 def claim_next_many(
     connection: Connection, wishes: Sequence[ClaimNext]
 ) -> Sequence[ClaimedDelivery | None]:
-    """Take the due deliveries of these receivers that nobody was told of, oldest first."""
+    """Take the due deliveries of these receivers that are not published, oldest first."""
     now = max(wish.now for wish in wishes)
     rows: list[DueDelivery] = []
     for receiver, count in Counter(wish.receiver for wish in wishes).items():

@@ -87,7 +87,7 @@ def _note(connection: Connection, row: Any, signs: Sequence[HealthSign]) -> None
 
 
 def _disable(connection: Connection, row: Any, now: int, reason: str) -> None:
-    """Send the endpoint nothing more, and tell the workspace's others."""
+    """Disable the endpoint, and notify the other endpoints of the workspace."""
     connection.execute(_DISABLE, {"of_endpoint": row.id, "reason": reason, "at": now})
     cancel_pending(connection, [row.id], now)
     data = {

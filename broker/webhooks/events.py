@@ -47,7 +47,7 @@ class SignatureKind(StrEnum):
 class DeliveryState(StrEnum):
     PENDING = "pending"  # waits for its next attempt
     RUNNING = "running"  # an attempt is under way, under a lease
-    DELIVERED = "delivered"  # the receiver said 2xx
+    DELIVERED = "delivered"  # the receiver answered 2xx
     EXHAUSTED = "exhausted"  # every attempt failed
     CANCELLED = "cancelled"  # its endpoint was disabled or deleted
 
@@ -57,9 +57,9 @@ MISSING = (DeliveryState.EXHAUSTED, DeliveryState.CANCELLED)
 
 
 def is_wanted(event_type: str, wanted: Sequence[str], *, is_line: bool = False) -> bool:
-    """Tell whether a filter lets a type through: `job.*` what begins so, an empty one all.
+    """Return whether a filter accepts a type: `job.*` accepts all job events, an empty one all.
 
-    Lines of batches are thousands: an empty filter keeps them out, they are asked for by name.
+    An empty filter rejects the events of batch lines, which are many; a filter must name them.
     """
     if not wanted:
         return not is_line

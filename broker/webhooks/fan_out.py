@@ -69,7 +69,7 @@ def fan_out(connection: Connection, events: Sequence[WebhookEvent]) -> int:
 
 
 def send_to(connection: Connection, events: Mapping[str, WebhookEvent]) -> list[str]:
-    """Create one delivery for each endpoint id, whatever its filter; return their ids."""
+    """Create one delivery for each endpoint id, without its filter; return their ids."""
     rows = connection.execute(_LISTENING.where(_endpoints.c.id.in_(events))).all()
     return _insert(connection, [(events[row.id], _endpoint(row)) for row in rows])
 

@@ -19,7 +19,7 @@ DELAYS = (
 """Seconds before each attempt: from the event, then from the end of the attempt before."""
 
 JITTER = 0.1  # a delay is up to this part longer, so that what failed together comes back apart
-LONGEST_WAIT = 24 * _HOUR  # whatever a Retry-After asks for
+LONGEST_WAIT = 24 * _HOUR  # also if a Retry-After is longer
 GIVE_UP_MS = 5 * 24 * _HOUR * 1000
 GONE = 410
 
@@ -70,5 +70,5 @@ def follow(
 
 
 def is_given_up(failing_since: int | None, now: int) -> bool:
-    """Tell whether an endpoint has failed for so long that it is disabled."""
+    """Return whether an endpoint has failed for so long that it is disabled."""
     return failing_since is not None and now - failing_since >= GIVE_UP_MS

@@ -151,8 +151,8 @@ class BatchKeeper:
             catalog=self._catalog.current,
             snapshot=self._observer.snapshot.outlasting(MOMENTARY_MS),
         )
-        armed = self._credentials.armed(principal)
-        lines = await asyncio.to_thread(reader.group, row, armed)
+        with_credentials = self._credentials.with_credentials(principal)
+        lines = await asyncio.to_thread(reader.group, row, with_credentials)
         now = now_ms()
         allowed = await batches.let_in(self._limiter, lines, principal, self._settings, now)
         waits_for = Wait.LIMITS if len(allowed.lines) < len(lines) else None

@@ -55,7 +55,7 @@ def api():
         catalog=catalog.load(settings, lit, now=datetime(2026, 11, 25, tzinfo=UTC)),
         observer=SimpleNamespace(snapshot=SNAPSHOT),
         keyring=Keyring(),
-        credentials=SimpleNamespace(armed=lambda caller: caller),  # nobody brought a key
+        credentials=SimpleNamespace(with_credentials=lambda caller: caller),  # nobody brought a key
     )
     return TestClient(app, base_url="http://test")  # not entered: nothing is connected
 

@@ -59,10 +59,12 @@ def test_a_short_key_is_not_shown_in_part():
 
 def test_keys_are_tried_in_the_order_in_which_they_came(database, caller, keep):
     ids = [keep().id, keep().id, keep("openai").id]
-    mine = live(database).armed(caller).own_keys
+    mine = live(database).with_credentials(caller).own_keys
     assert [key.id for key in mine.by_provider["anthropic"]] == ids[:2]
     assert mine.unconfigured == {"anthropic", "openai"}
-    assert live(database, lit={"openai"}).armed(caller).own_keys.unconfigured == {"anthropic"}
+    assert live(database, lit={"openai"}).with_credentials(caller).own_keys.unconfigured == {
+        "anthropic"
+    }
     rows, total = database.read_now(
         credentials.list_credentials, CredentialFilter({caller.workspace_id})
     )
@@ -73,16 +75,16 @@ def test_another_workspace_has_none_of_it(database, keep):
     keep(is_required=True)
     stranger = make_principal(database, name="other")
     known = live(database)
-    assert known.armed(stranger) is stranger
+    assert known.with_credentials(stranger) is stranger
     assert not known.rules_out_shared(stranger.workspace_id, "anthropic", "a/m")
 
 
 def test_a_key_for_some_callers_is_not_there_for_others(database, caller, keep):
     keep(allowed_key_ids='["key_other"]')
     known = live(database)
-    assert not known.armed(caller).own_keys.providers
+    assert not known.with_credentials(caller).own_keys.providers
     other = Principal(caller.workspace_id, "key_other", unlimited=True)
-    assert known.armed(other).own_keys.providers == {"anthropic"}
+    assert known.with_credentials(other).own_keys.providers == {"anthropic"}
 
 
 def test_every_change_is_seen(database, keep):
@@ -118,7 +120,7 @@ def test_a_refusal_disables_a_key_once_and_says_why(database, caller, keep):
     assert refuse(database, row, for_good=True) is None  # the owner is told once
     known = live(database)
     assert known.secret(row.id) is None
-    assert known.armed(caller).own_keys.by_provider["anthropic"][0].is_refused
+    assert known.with_credentials(caller).own_keys.by_provider["anthropic"][0].is_refused
     with database.transaction() as connection:
         again = credentials.change(connection, row.id, {"disabled": False})
     assert (again.disabled, again.disabled_reason, again.last_error) == (False, None, None)

@@ -57,7 +57,7 @@ def tools(database, tmp_path, redis):
         redis=mock.AsyncMock(),
         limiter=Limiter(redis, database),
         worker_id="w",
-        credentials=SimpleNamespace(armed=lambda caller: caller),  # nobody brought a key
+        credentials=SimpleNamespace(with_credentials=lambda caller: caller),  # nobody brought a key
         observer=SimpleNamespace(snapshot=NO_SNAPSHOT),
     )
 
