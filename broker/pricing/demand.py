@@ -8,9 +8,11 @@ from broker.pricing.price import Price
 from broker.requests.content_sizes import Range, Sent, measure
 from broker.requests.operations import WITHOUT_OUTPUT, Operation
 from broker.requests.token_estimates import (
+    LIKELY_IMAGE_TOKENS,
     answers,
     likely_input_tokens,
     likely_sound_tokens,
+    most_image_tokens,
     most_input_tokens,
     most_sound_tokens,
     output_limit,
@@ -60,11 +62,12 @@ def demand(body: Json, operation: Operation, sent: Sent, limits: AnswerBounds) -
     requests = _requests(body, operation)
     many = answers(body)
 
-    def usage(which: int, given: int, sound: int) -> Usage:
+    def usage(which: int, given: int, sound: int, image: int) -> Usage:
         return Usage(
             input=given,
             output=output[which],
             input_audio=sound or None,
+            input_image=image or None,
             output_audio=output[which] if _speaks(body, operation) else None,
             output_image=output[which] if pictures[which] else None,
             input_audio_ms=sent.milliseconds[which],
@@ -78,8 +81,18 @@ def demand(body: Json, operation: Operation, sent: Sent, limits: AnswerBounds) -
 
     tier = body.get("service_tier")
     return Demand(
-        usage(0, likely_input_tokens(sent), likely_sound_tokens(sent)),
-        usage(1, most_input_tokens(sent, limits.native_model), most_sound_tokens(sent)),
+        usage(
+            0,
+            likely_input_tokens(sent),
+            likely_sound_tokens(sent),
+            sent.images * LIKELY_IMAGE_TOKENS,
+        ),
+        usage(
+            1,
+            most_input_tokens(sent, limits.native_model),
+            most_sound_tokens(sent),
+            most_image_tokens(sent, limits.native_model),
+        ),
         tier if isinstance(tier, str) else None,
         sent.caches_an_hour,
     )

@@ -42,19 +42,23 @@ def most_sound_tokens(sent: Sent) -> int:
     return sent.milliseconds.most * MOST_SOUND_TOKENS // 1000
 
 
-def most_input_tokens(sent: Sent, native_model: str) -> int:
-    """Return a count that no vendor exceeds: no tokenizer makes more tokens than UTF-8 bytes."""
+def most_image_tokens(sent: Sent, native_model: str) -> int:
+    """Return the most tokens of images, pages and films, which may have a price of their own."""
     of_image = next(
         (most for name, most in IMAGE_TOKENS.items() if name in native_model), MOST_IMAGE_TOKENS
     )
+    pages = sent.pages.most * MOST_PAGE_TOKENS
+    return sent.images * of_image + pages + sent.film_tokens.most
+
+
+def most_input_tokens(sent: Sent, native_model: str) -> int:
+    """Return a count that no vendor exceeds: no tokenizer makes more tokens than UTF-8 bytes."""
     return (
         sent.text_bytes
         + sent.token_ids
         + sent.messages * MOST_MESSAGE_TOKENS
-        + sent.images * of_image
-        + sent.pages.most * MOST_PAGE_TOKENS
+        + most_image_tokens(sent, native_model)
         + most_sound_tokens(sent)
-        + sent.film_tokens.most
         + sent.searches.most * MOST_SEARCH_TOKENS
         + MOST_OVERHEAD_TOKENS
     )

@@ -199,6 +199,15 @@ def test_no_bill_is_larger_than_the_hold(data, asked, price):
     assert held.least[0] <= held.nanos[0]
 
 
+def test_tokens_of_an_image_are_held_at_their_own_price():
+    image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    body = {"messages": [{"role": "user", "content": [image]}]}
+    price = Price(image_token=10**9)
+    usage = Usage(input=1_500, input_image=1_500)
+    held = quoted(Operation.CHAT, body, price)
+    assert 0 < pricing.cost(price, usage) <= held.nanos[0]
+
+
 @st.composite
 def histories(draw):
     """Return jobs that come and end in any order: (operation, body, bill), and when each ends."""
