@@ -1,13 +1,10 @@
 """The `waybill` command: a table of commands, each loaded when it is used."""
 
-import ast
 import os
 import sys
 from importlib import import_module
-from importlib.abc import InspectLoader
 from importlib.metadata import version as installed
-from importlib.util import find_spec
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -17,55 +14,157 @@ from broker.security.redaction import install_traceback_hook, redact
 from cli.environment import isolate, take_env_file
 from cli.messages import find_unknown_variables, sentence
 
-COMMANDS = {
-    "up": "cli.start.up:up",
-    "demo": "cli.commands.demo.command:demo",
-    "doctor": "cli.commands.doctor:doctor",
-    "settings": "cli.commands.settings:settings",
-    "submit": "cli.commands.submit:submit",
-    "route": "cli.commands.route:route",
-    "run": "cli.commands.run.command:run",
-    "jobs": "cli.commands.jobs:jobs",
-    "batch": "cli.commands.batch.command:batch",
-    "compare": "cli.commands.compare:compare",
-    "listen": "cli.commands.webhooks:listen",
-    "usage": "cli.commands.usage:usage",
-    "audit": "cli.commands.audit:audit",
-    "keys": "cli.commands.keys:keys",
-    "users": "cli.commands.people:users_",
-    "workspaces": "cli.commands.people:workspaces_",
-    "credentials": "cli.commands.credentials:credentials",
-    "credits": "cli.commands.credits:credits_",
-    "ledger": "cli.commands.ledger:ledger_",
-    "models": "cli.commands.models:models",
-    "catalog": "cli.commands.catalog:catalog",
-    "providers": "cli.commands.providers:providers",
-    "webhooks": "cli.commands.webhooks:webhooks",
-    "api": "cli.start.parts:api",
-    "worker": "cli.start.parts:worker",
-    "dispatcher": "cli.start.parts:dispatcher",
-    "flower": "cli.start.parts:flower",
-    "migrate": "cli.start.parts:migrate",
-    "simulate": "cli.start.parts:simulate",
-}
-"""Each word, and the function or Typer that it stands for, which says what it does."""
 
+class Command(NamedTuple):
+    """A command: the function or Typer that runs it, its panel in `--help`, and its help."""
+
+    target: str
+    panel: str
+    help: str
+
+
+COMMANDS = {
+    "up": Command(
+        "cli.start.up:up",
+        "Serve",
+        "Start Valkey, the API, workers and Flower on this machine; stop them with Ctrl-C.",
+    ),
+    "demo": Command(
+        "cli.commands.demo.command:demo",
+        "Serve",
+        "Start everything and run 122 prompts at simulated providers that fail often.",
+    ),
+    "api": Command("cli.start.parts:api", "Serve", "Serve the HTTP API."),
+    "worker": Command(
+        "cli.start.parts:worker",
+        "Serve",
+        "Take jobs from the queues, call providers and send webhooks.",
+    ),
+    "dispatcher": Command(
+        "cli.start.parts:dispatcher",
+        "Serve",
+        "Publish due jobs and recover lost ones, without running jobs.",
+    ),
+    "flower": Command(
+        "cli.start.parts:flower",
+        "Serve",
+        "Serve Flower, the page that shows workers, tasks and queues.",
+    ),
+    "migrate": Command(
+        "cli.start.parts:migrate",
+        "Serve",
+        "Migrate the database to the newest version; create an API key on the first start.",
+    ),
+    "simulate": Command(
+        "cli.start.parts:simulate",
+        "Serve",
+        "Serve simulated providers: the model name sets the behaviour, e.g. sim-lat250-tok50.",
+    ),
+    "submit": Command(
+        "cli.commands.submit:submit",
+        "Use",
+        "Submit a prompt as a durable job, and fetch its answer at any time.",
+    ),
+    "run": Command(
+        "cli.commands.run.command:run",
+        "Use",
+        "Run a file as a batch and write each result as soon as it is there.",
+    ),
+    "batch": Command("cli.commands.batch.command:batch", "Use", "Run files of prompts as batches."),
+    "compare": Command(
+        "cli.commands.compare:compare",
+        "Use",
+        "Send the same prompt to several models and compare answers, cost, latency and tokens.",
+    ),
+    "route": Command(
+        "cli.commands.route:route",
+        "Use",
+        "Show which endpoints would serve a prompt, without calling them.",
+    ),
+    "jobs": Command("cli.commands.jobs:jobs", "Use", "List, show, cancel and follow jobs."),
+    "listen": Command(
+        "cli.commands.webhooks:listen",
+        "Use",
+        "Receive webhooks on this machine, verify and print them. Ctrl-C ends it.",
+    ),
+    "keys": Command(
+        "cli.commands.keys:keys",
+        "Administer",
+        "Create, list and disable API keys. Works on the database; no server is needed.",
+    ),
+    "users": Command(
+        "cli.commands.people:users_",
+        "Administer",
+        "Create, list and disable users. Works on the database; no server is needed.",
+    ),
+    "workspaces": Command(
+        "cli.commands.people:workspaces_",
+        "Administer",
+        "Manage workspaces and their members. Works on the database.",
+    ),
+    "credentials": Command(
+        "cli.commands.credentials:credentials",
+        "Administer",
+        "Manage provider credentials of workspaces (BYOK). Works on the database.",
+    ),
+    "credits": Command(
+        "cli.commands.credits:credits_",
+        "Administer",
+        "Book and show prepaid credit. Works on the database; no server is needed.",
+    ),
+    "catalog": Command(
+        "cli.commands.catalog:catalog",
+        "Administer",
+        "Import models and prices. Nothing changes without --apply.",
+    ),
+    "providers": Command(
+        "cli.commands.providers:providers",
+        "Administer",
+        "List providers, check their keys, pause and resume them.",
+    ),
+    "webhooks": Command(
+        "cli.commands.webhooks:webhooks",
+        "Administer",
+        "List and create webhook endpoints; list and repeat deliveries.",
+    ),
+    "doctor": Command(
+        "cli.commands.doctor:doctor",
+        "Inspect",
+        "Check this machine's configuration and services; exit with 1 when something is wrong.",
+    ),
+    "settings": Command(
+        "cli.commands.settings:settings",
+        "Inspect",
+        "Show every setting with its value and its meaning.",
+    ),
+    "usage": Command(
+        "cli.commands.usage:usage",
+        "Inspect",
+        "Show usage and cost, most expensive first. Days begin at midnight UTC.",
+    ),
+    "models": Command(
+        "cli.commands.models:models", "Inspect", "List models with their endpoints and prices."
+    ),
+    "audit": Command(
+        "cli.commands.audit:audit", "Inspect", "Print the audit log as JSON lines, oldest first."
+    ),
+    "ledger": Command(
+        "cli.commands.ledger:ledger_",
+        "Inspect",
+        "Verify the append-only ledger. Works on the database; no server is needed.",
+    ),
+}
+"""All commands by name. Each module is loaded only when its command is used."""
 
 SERVERS = frozenset({"up", "api", "worker", "dispatcher", "flower", "migrate"})
-"""The words that start a part of Waybill; they say what they take from a `.env` file."""
+"""Commands that start a part of Waybill; they print what they read from a `.env` file."""
 
 
 class CommandGroup(TyperGroup):
-    """Shows every word at once, and loads the module of the one that is used."""
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        command = super().get_command(ctx, cmd_name)
-        if command is not None:
-            command.help = help_of(cmd_name)
-        return command
+    """List every command without loading its module; load the module of the one that is used."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command; what a person can mend ends in a sentence, not in a traceback."""
+        """Run a command. End with a sentence, not a traceback, for what a user can correct."""
         install_traceback_hook()
         isolate()
         try:
@@ -75,25 +174,25 @@ class CommandGroup(TyperGroup):
                 raise SystemExit(redact(error.code)) from None
             raise
         except Exception as error:
-            told = sentence(error)
-            if told is None:
+            message = sentence(error)
+            if message is None:
                 raise
-            print(f"waybill: {redact(told)}", file=sys.stderr, flush=True)
+            print(f"waybill: {redact(message)}", file=sys.stderr, flush=True)
             raise SystemExit(1) from None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[Any, Any, list[str]]:
         name, command, rest = super().resolve_command(ctx, args)
-        told = take_env_file()
-        if told and name in SERVERS:
-            print(f"waybill: {told}", file=sys.stderr, flush=True)
-        for told in find_unknown_variables(os.environ):
-            print(f"waybill: {told}", file=sys.stderr, flush=True)
+        message = take_env_file()
+        if message and name in SERVERS:
+            print(f"waybill: {message}", file=sys.stderr, flush=True)
+        for warning in find_unknown_variables(os.environ):
+            print(f"waybill: {warning}", file=sys.stderr, flush=True)
         return name, load_command(name) if name in COMMANDS else command, rest
 
 
 def load_command(word: str) -> Any:
-    """Import a word's module and return its command."""
-    module, _, name = COMMANDS[word].partition(":")
+    """Import the module of a command and return the command."""
+    module, _, name = COMMANDS[word].target.partition(":")
     found = getattr(import_module(module), name)
     if isinstance(found, typer.Typer):
         return get_group(found)
@@ -102,39 +201,21 @@ def load_command(word: str) -> Any:
     return get_command(alone)
 
 
-def help_of(word: str) -> str:
-    """Return what a word says of itself, as its module is written: importing all takes a second."""
-    module, _, name = COMMANDS[word].partition(":")
-    spec = find_spec(module)
-    assert spec is not None
-    assert isinstance(spec.loader, InspectLoader)
-    for statement in ast.parse(spec.loader.get_source(module) or "").body:
-        match statement:
-            case ast.FunctionDef(name=defined) if defined == name:
-                told = ast.get_docstring(statement) or ""
-                return told.partition("\n\n")[0].replace("\n", " ")
-            case ast.Assign(targets=[ast.Name(defined)], value=ast.Call(keywords=given)) if (
-                defined == name
-            ):
-                texts = (each.value for each in given if each.arg == "help")
-                return str(ast.literal_eval(next(texts)))
-    raise LookupError(COMMANDS[word])
-
-
 app = typer.Typer(
     name="waybill",
     cls=CommandGroup,
     help="A self-hosted broker for LLM completions. Start everything here with `waybill up`.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
 
-for _word in COMMANDS:
-    app.command(_word)(lambda: None)
+for _word, _command in COMMANDS.items():
+    app.command(_word, help=_command.help, rich_help_panel=_command.panel)(lambda: None)
 
 
-def _say_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> None:
     if wanted:
         typer.echo(f"waybill {installed('waybill-broker')}")
         raise typer.Exit
@@ -144,7 +225,9 @@ def _say_version(wanted: bool) -> None:
 def _waybill(
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_say_version, is_eager=True, help="Say which it is."),
+        typer.Option(
+            "-V", "--version", callback=_print_version, is_eager=True, help="Show the version."
+        ),
     ] = False,
 ) -> None:
-    """Take the options that stand before a word."""
+    """Take the options that stand before a command."""

@@ -16,9 +16,10 @@ PAGE = 1_000
 
 def audit(
     action: Annotated[
-        str | None, typer.Option(help="keys.create, or keys for all about keys.")
+        str | None,
+        typer.Option(help="An action, e.g. keys.create, or keys for all actions on keys."),
     ] = None,
-    last: Annotated[int, typer.Option(min=1, help="How many of the newest.")] = 1_000_000,
+    last: Annotated[int, typer.Option(min=1, help="Number of entries, newest first.")] = 1_000_000,
 ) -> None:
     """Print the audit log as JSON lines, oldest first."""
     with local_database() as database:

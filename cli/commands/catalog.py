@@ -72,13 +72,15 @@ def _answer(url: str, headers: dict[str, str]) -> Any:
 Listed = TypeVar("Listed")
 
 catalog = typer.Typer(
-    help="Import models and prices. Nothing changes before --apply.", no_args_is_help=True
+    help="Import models and prices. Nothing changes without --apply.", no_args_is_help=True
 )
 
 From = Annotated[str, typer.Option("--from", help="A URL, or a file: models.dev's api.json.")]
-Apply = Annotated[bool, typer.Option("--apply", help="Change the catalog; running APIs follow.")]
+Apply = Annotated[
+    bool, typer.Option("--apply", help="Change the catalog, also of running servers.")
+]
 Force = Annotated[
-    list[str] | None, typer.Option(help="Apply this doubtful change too: provider:author/slug.")
+    list[str] | None, typer.Option(help="Apply this suspicious change too: provider:author/slug.")
 ]
 Everything = Annotated[bool, typer.Option("--all", help="Show new endpoints and facts too.")]
 
@@ -90,7 +92,7 @@ def refresh(
     force: Force = None,
     everything: Everything = False,
 ) -> None:
-    """Show what models.dev would change, and change it with --apply.
+    """Show what models.dev would change; change it with --apply.
 
     A price that moved tenfold is held back until --force names it.
     """
@@ -104,7 +106,7 @@ def refresh(
 
 @catalog.command()
 def diff(source: From = MODELS_DEV, everything: Everything = False) -> None:
-    """Show what a refresh would change, and change nothing."""
+    """Show what a refresh would change, without changing anything."""
     refresh(source=source, apply=False, force=None, everything=everything)
 
 
@@ -114,7 +116,7 @@ def discover(
     apply: Apply = False,
     force: Force = None,
 ) -> None:
-    """Ask configured providers which models they have: a server of your own, a gateway.
+    """List the models that configured providers offer, such as your own server.
 
     A model whose price nobody tells is not taken; give it one in waybill.toml.
     """
@@ -145,7 +147,7 @@ def history(
     provider: Annotated[str, typer.Argument(help="Provider slug.")],
     model: Annotated[str, typer.Argument(help="Model slug.")],
 ) -> None:
-    """Show what imports said of an endpoint, and from when on it counted."""
+    """Show the imported facts of an endpoint, and since when they apply."""
     with open_database(to_write=False) as database:
         said = database.read_now(imports.history, provider, model)
     if said:
@@ -156,7 +158,7 @@ def history(
 
 @catalog.command()
 def undo() -> None:
-    """Undo the last import: prices are again what they were before it."""
+    """Undo the last import: prices return to what they were."""
     with open_database() as database, database.transaction() as connection:
         source = imports.undo(connection, now=now_ms())
         if source is not None:

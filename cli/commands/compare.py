@@ -26,7 +26,7 @@ def compare(
         str | None, typer.Argument(help="The prompt; - reads it from standard input.")
     ] = None,
     model: Annotated[
-        list[str] | None, typer.Option("-m", "--model", help="A model; repeat it for each.")
+        list[str] | None, typer.Option("-m", "--model", help="A model; repeat the option for each.")
     ] = None,
     file: Annotated[
         Path | None,
@@ -35,18 +35,20 @@ def compare(
             "--file",
             exists=True,
             dir_okay=False,
-            help='Prompts, one a line: text, or JSON ("…" or {"prompt": "…"}).',
+            help='Prompts, one on each line: text, or JSON ("…" or {"prompt": "…"}).',
         ),
     ] = None,
     system: Annotated[str | None, typer.Option(help="System message.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Length of the answers.")] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Output token limit of each answer.")
+    ] = None,
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", dir_okay=False, help="Where the table goes: .csv or .json."),
+        typer.Option("-o", "--output", dir_okay=False, help="Output file: .csv or .json."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the table as JSON.")] = False,
 ) -> None:
-    """Ask several models the same and compare answers, cost, latency and tokens."""
+    """Send the same prompt to several models and compare answers, cost, latency and tokens."""
     body = _body(prompt, model or [], file, system, max_tokens)
     with connected() as client:
         made = client.post("/compare", body, idempotency_key=uuid.uuid4().hex)

@@ -21,8 +21,7 @@ from cli.messages import complain
 from cli.output import Table, print_table
 
 credentials = typer.Typer(
-    help="Workspaces' own keys of providers (BYOK): add, list, disable, and seal anew. Works on "
-    "the database: no server has to run.",
+    help="Manage provider credentials of workspaces (BYOK). Works on the database.",
     no_args_is_help=True,
 )
 
@@ -31,7 +30,7 @@ credentials = typer.Typer(
 def add(
     provider: Annotated[str, typer.Argument(help="The provider's slug, e.g. openai.")],
     workspace: Annotated[str, typer.Option(help=NAMED)] = accounts.DEFAULT_WORKSPACE,
-    name: Annotated[str | None, typer.Option(help="What you call it.")] = None,
+    name: Annotated[str | None, typer.Option(help="A name for it.")] = None,
     model: Annotated[
         list[str] | None, typer.Option(help="Only for this model; may be repeated.")
     ] = None,
@@ -40,7 +39,7 @@ def add(
         bool, typer.Option(help="Never use the installation's key instead.")
     ] = False,
 ) -> None:
-    """Keep a key, read from a prompt or standard input; it is sealed, and never shown again."""
+    """Add a key, read from a prompt or standard input; it is encrypted and never shown again."""
     config = settings.load()
     if provider not in configuration.for_own_keys(config):
         complain(f"{provider!r} cannot be called: see `waybill providers list`")
@@ -64,7 +63,7 @@ def add(
 
 @credentials.command("list")
 def list_credentials() -> None:
-    """List the keys of every workspace, in the order in which they are tried."""
+    """List the credentials of every workspace, in the order of use."""
     with local_database() as database:
         rows, _ = database.read_now(_every_row)
     table = Table(
@@ -80,21 +79,21 @@ def list_credentials() -> None:
 
 @credentials.command()
 def disable(credential_id: Annotated[str, typer.Argument(help="Its id (byok_…).")]) -> None:
-    """Disable a key: no job uses it any more, within a second."""
+    """Disable a credential; jobs stop using it within a second."""
     _set(credential_id, disabled=True)
     typer.echo(f"{credential_id} is disabled")
 
 
 @credentials.command()
 def enable(credential_id: Annotated[str, typer.Argument(help="Its id (byok_…).")]) -> None:
-    """Enable a key again, e.g. one that its provider had refused."""
+    """Enable a credential again, e.g. after its provider refused it."""
     _set(credential_id, disabled=False)
     typer.echo(f"{credential_id} is enabled")
 
 
 @credentials.command()
 def rotate() -> None:
-    """Seal every secret in the database anew, with the WAYBILL_SECRET_KEY of now.
+    """Encrypt every secret in the database again with the current WAYBILL_SECRET_KEY.
 
     Before: put the old one into WAYBILL_OLD_SECRET_KEYS and restart everything with both. After:
     take it out again.

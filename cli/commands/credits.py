@@ -26,7 +26,8 @@ PIPE_WIDTH = 160
 MOST_WORKSPACES = 10_000
 
 credits_ = typer.Typer(
-    help="Prepaid credit. Works on the database: no server has to run.", no_args_is_help=True
+    help="Book and show prepaid credit. Works on the database; no server is needed.",
+    no_args_is_help=True,
 )
 Workspace = Annotated[str, typer.Argument(help=NAMED)]
 
@@ -60,7 +61,7 @@ def add(
     amount: Amount,
     reference: Annotated[
         str | None,
-        typer.Option(help="The payment's own id: the same one again changes nothing."),
+        typer.Option(help="The payment's id; a repeated id changes nothing."),
     ] = None,
 ) -> None:
     """Book a payment; the configured fee is taken from it."""
@@ -80,7 +81,7 @@ def withdraw(
     amount: Amount,
     reference: Annotated[str, typer.Option(help="The repayment's own id.")],
 ) -> None:
-    """Book money that went back to the payer."""
+    """Book a repayment to the payer."""
     with _books(workspace) as (connection, id_):
         payment = Payment(id_, nanos_from_usd(amount), reference, now_ms())
         booked = billing.withdraw_credit(connection, CLI, payment)
@@ -89,7 +90,7 @@ def withdraw(
 
 @credits_.command()
 def refund(job_id: Annotated[str, typer.Argument(help="Job id (job_…).")]) -> None:
-    """Give a workspace back what one job cost it; once."""
+    """Refund the cost of one job to its workspace, once."""
     with local_database() as database, _refusals(), database.transaction() as connection:
         nanos = billing.refund_job(connection, CLI, job_id, now_ms())
     typer.echo(f"{usd(nanos):.9f} USD given back" if nanos else "there was nothing to give back")
@@ -99,7 +100,7 @@ def refund(job_id: Annotated[str, typer.Argument(help="Job id (job_…).")]) -> 
 def show(
     workspace: Annotated[str | None, typer.Argument(help=f"Only this one. {NAMED}")] = None,
 ) -> None:
-    """Show what each workspace has paid in, spent, holds for open jobs, and has left."""
+    """Show payments, costs, holds and balance of each workspace."""
     with local_database() as database:
         chosen = None if workspace is None else database.read_now(workspace_id, workspace)
         known, _ = database.read_now(_workspaces)

@@ -202,7 +202,7 @@ CHECKS: tuple[tuple[str, Check], ...] = (
 
 
 def doctor() -> None:
-    """Check this machine's configuration and services; exit code 1 when something is wrong."""
+    """Check this machine's configuration and services; exit with 1 when something is wrong."""
     fine = True
     for name, is_well, finding in _findings():
         mark = typer.style("ok   ", fg="green") if is_well else typer.style("WRONG", fg="red")

@@ -17,7 +17,7 @@ from cli.client.event_log import LogEvent, follow
 from cli.messages import complain
 from cli.output import Table, answer_text, print_json, printable
 
-jobs = typer.Typer(help="Look at jobs, cancel them, follow them.", no_args_is_help=True)
+jobs = typer.Typer(help="List, show, cancel and follow jobs.", no_args_is_help=True)
 
 PIPE_WIDTH = 160
 
@@ -46,7 +46,7 @@ def _console() -> Console:
 @jobs.command("list")
 def list_jobs(
     status: Annotated[Status | None, typer.Option(help="Only jobs with this status.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Number of rows.")] = 20,
     after: Annotated[str | None, typer.Option(help="The last id of the page before.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -64,7 +64,7 @@ def list_jobs(
 
 @jobs.command()
 def show(job_id: JobId, as_json: AsJson = False) -> None:
-    """Show a job: its plan, its attempts, and what came of it."""
+    """Show a job: its plan, its attempts and its result."""
     with connected() as client:
         job = client.get(f"/jobs/{job_id}")
     if as_json:
@@ -76,7 +76,7 @@ def show(job_id: JobId, as_json: AsJson = False) -> None:
 
 @jobs.command()
 def cancel(job_id: JobId, as_json: AsJson = False) -> None:
-    """Call a job off. A running one stops as soon as its worker hears of it."""
+    """Cancel a job. A running one stops as soon as its worker is notified."""
     with connected() as client:
         job = client.post(f"/jobs/{job_id}/cancel")
     if as_json:

@@ -19,7 +19,7 @@ from cli.output import Table, day, print_table
 DAY_MS = 86_400_000
 
 keys = typer.Typer(
-    help="Make, list and disable API keys. Works on the database: no server has to run.",
+    help="Create, list and disable API keys. Works on the database; no server is needed.",
     no_args_is_help=True,
 )
 
@@ -29,16 +29,16 @@ def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     workspace: Annotated[str | None, typer.Option(help=NAMED)] = None,
     management: Annotated[
-        bool, typer.Option("--management", help="It administers, and runs no inference.")
+        bool, typer.Option("--management", help="A management key: it cannot run inference.")
     ] = False,
     everywhere: Annotated[
         bool, typer.Option("--everywhere", help="A management key of the whole installation.")
     ] = False,
     limit: Annotated[
-        float | None, typer.Option(min=0, max=1e9, help="US dollars it may spend.")
+        float | None, typer.Option(min=0, max=1e9, help="Spending limit in US dollars.")
     ] = None,
     reset: Annotated[
-        LimitReset | None, typer.Option(help="How often the limit starts anew (UTC).")
+        LimitReset | None, typer.Option(help="Period after which the limit is reset (UTC).")
     ] = None,
     days: Annotated[
         float | None, typer.Option(min=0, max=36_500, help="Days until it expires.")
@@ -47,7 +47,7 @@ def create(
         int | None, typer.Option(min=1, max=1_000_000, help="Requests per minute.")
     ] = None,
 ) -> None:
-    """Make a key and print it: the only time it can be read."""
+    """Create a key and print it; it is shown only this once."""
     if everywhere and workspace is not None:
         raise typer.BadParameter("a key of the whole installation is of no --workspace")
     columns = {
@@ -67,7 +67,7 @@ def create(
 
 @keys.command("list")
 def list_keys() -> None:
-    """List the keys of every workspace, oldest first; keys themselves are not kept."""
+    """List the keys of every workspace, oldest first, without the secrets."""
     with local_database() as database:
         known = database.read_now(accounts.list_keys)
     table = Table(
@@ -88,9 +88,9 @@ def list_keys() -> None:
 @keys.command("scopes")
 def set_scopes(
     key_id: Annotated[str, typer.Argument(help="Key id (key_…).")],
-    scopes: Annotated[list[Scope] | None, typer.Argument(help="None takes all away.")] = None,
+    scopes: Annotated[list[Scope] | None, typer.Argument(help="No scope removes all.")] = None,
 ) -> None:
-    """Set what an inference key may do besides submitting jobs and reading its own."""
+    """Set what an inference key may do besides running and reading its own jobs."""
     columns = {"scopes": orjson.dumps(scopes or []).decode()}
     with local_database() as database, database.transaction() as connection:
         row = accounts.find_key(connection, key_id)

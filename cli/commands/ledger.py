@@ -13,14 +13,14 @@ from cli.messages import complain
 SHOWN = 20
 
 ledger_ = typer.Typer(
-    help="The append-only ledger. Works on the database: no server has to run.",
+    help="Verify the append-only ledger. Works on the database; no server is needed.",
     no_args_is_help=True,
 )
 
 
 @ledger_.callback()
 def _group() -> None:
-    """Keep `verify` a word of its own, however few there are."""
+    """Keep `verify` a subcommand although it is the only one."""
 
 
 @ledger_.command()
@@ -28,7 +28,7 @@ def verify(
     workspace: Annotated[str | None, typer.Option(help=f"Only this one. {NAMED}")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
-    """Recompute chain, balances, jobs and usage; exit with 1 where they do not hold.
+    """Recompute chain, balances, jobs and usage; exit with 1 if they do not match.
 
     Keep the printed heads elsewhere: a later chain that does not contain them was rewritten.
     """

@@ -20,18 +20,18 @@ from cli.output import Table, day
 
 ALL = "all"
 HTTP_LIST = "GET /api/v1/models lists"
-models = typer.Typer(help="Look at models, their endpoints and prices.", no_args_is_help=True)
+models = typer.Typer(help="List models with their endpoints and prices.", no_args_is_help=True)
 
 
 @models.command("list")
 def list_models(
     q: Annotated[str | None, typer.Option("--query", "-q", help="Part of a name.")] = None,
     outputs: Annotated[
-        str, typer.Option("--output", help="What they give: text, image, embeddings, …, all.")
+        str, typer.Option("--output", help="Output modality: text, image, embeddings, …, all.")
     ] = "text",
     sort: Annotated[str | None, typer.Option(help="newest, pricing-low-to-high, …")] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Also what no configured provider serves.")
+        bool, typer.Option("--all", help="Include models that no configured provider serves.")
     ] = False,
 ) -> None:
     """List models with the price of their cheapest endpoint, in USD per million tokens."""
@@ -89,8 +89,8 @@ def _nothing(shown: Mapping[str, Model], q: str | None, outputs: str) -> str:
 
 
 @models.command()
-def show(name: Annotated[str, typer.Argument(help="A slug, or any other name of it.")]) -> None:
-    """Show a model: what it can do, and its endpoints with prices and a sample bill."""
+def show(name: Annotated[str, typer.Argument(help="A slug or another name of the model.")]) -> None:
+    """Show a model: capabilities, endpoints, prices and the cost of a sample call."""
     known = look_up_catalog(load_configuration())
     try:
         model = known.find(name)

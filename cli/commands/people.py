@@ -24,7 +24,7 @@ Where = Annotated[str, typer.Argument(help=NAMED)]
 
 def export(
     workspace: Where,
-    directory: Annotated[Path, typer.Argument(help="Where to write; made if it is not there.")],
+    directory: Annotated[Path, typer.Argument(help="Output directory; created if missing.")],
 ) -> None:
     """Write a workspace's jobs, generations and ledger as JSONL files."""
     try:
@@ -42,7 +42,7 @@ def export(
 
 def forget(
     workspace: Where,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
     """Forget prompts, answers, files and metadata of all that has ended; books and usage stay."""
     try:
@@ -61,11 +61,11 @@ def forget(
 LIMIT = 10_000
 
 users_ = typer.Typer(
-    help="Make, list and disable users. Works on the database: no server has to run.",
+    help="Create, list and disable users. Works on the database; no server is needed.",
     no_args_is_help=True,
 )
 workspaces_ = typer.Typer(
-    help="Make and list workspaces, and say who is in them. Works on the database.",
+    help="Manage workspaces and their members. Works on the database.",
     no_args_is_help=True,
 )
 
@@ -77,12 +77,12 @@ def create_user(
     email: Annotated[str, typer.Argument(help="E-mail address.")],
     name: Annotated[str, typer.Option(help="Name.")] = "",
     operator: Annotated[
-        bool, typer.Option("--operator", help="They administer the whole installation.")
+        bool, typer.Option("--operator", help="Make the user an operator of the installation.")
     ] = False,
     workspace: Annotated[str, typer.Option(help=NAMED)] = DEFAULT_WORKSPACE,
-    role: Annotated[Role, typer.Option(help="What they are there.")] = Role.MEMBER,
+    role: Annotated[Role, typer.Option(help="The role in the workspace.")] = Role.MEMBER,
 ) -> None:
-    """Make a user; print a link with which they choose a password, once, within a week."""
+    """Create a user; print a link to choose a password, valid once within a week."""
     try:
         with local_database() as database, database.transaction() as connection:
             place_id = workspace_id(connection, workspace)
@@ -116,7 +116,7 @@ def list_users() -> None:
 
 @users_.command("disable")
 def disable_user(who: Who) -> None:
-    """Disable a user: they are signed out at once. Their keys go on: see `waybill keys list`."""
+    """Disable a user and end their sessions. Their keys keep working: see `waybill keys list`."""
     try:
         with local_database() as database, database.transaction() as connection:
             row = people.change(connection, CLI, who, {"disabled": True})
@@ -127,7 +127,7 @@ def disable_user(who: Who) -> None:
 
 @users_.command("link")
 def link_user(who: Who) -> None:
-    """Print a link with which a user chooses a new password, once, within a week."""
+    """Print a link to choose a new password, valid once within a week."""
     try:
         with local_database() as database, database.transaction() as connection:
             token = people.invite(connection, CLI, who)
@@ -139,12 +139,12 @@ def link_user(who: Who) -> None:
 @workspaces_.command("create")
 def create_workspace(
     name: Annotated[str, typer.Argument(help="Name, e.g. of a department.")],
-    slug: Annotated[str | None, typer.Option(help="Short name; default: made of the name.")] = None,
-    unlimited: Annotated[
-        bool, typer.Option("--unlimited", help="It is never refused for lack of credit.")
-    ] = False,
+    slug: Annotated[
+        str | None, typer.Option(help="Short name; the default is derived from the name.")
+    ] = None,
+    unlimited: Annotated[bool, typer.Option("--unlimited", help="Unlimited credit.")] = False,
 ) -> None:
-    """Make a workspace and print its id."""
+    """Create a workspace and print its id."""
     columns = {"name": name, "unlimited": unlimited, **({} if slug is None else {"slug": slug})}
     try:
         with local_database() as database, database.transaction() as connection:
@@ -171,7 +171,7 @@ def list_workspaces() -> None:
 
 @workspaces_.command("members")
 def list_members(workspace: Where = DEFAULT_WORKSPACE) -> None:
-    """List who is in a workspace, and as what."""
+    """List the members of a workspace with their roles."""
     try:
         with local_database() as database:
             place = database.read_now(workspace_row, workspace)
@@ -188,7 +188,7 @@ def list_members(workspace: Where = DEFAULT_WORKSPACE) -> None:
 
 @workspaces_.command("add")
 def add_member(workspace: Where, who: Who, role: Role = Role.MEMBER) -> None:
-    """Make a user a member, or give a member another role."""
+    """Add a user to a workspace, or change a member's role."""
     try:
         with local_database() as database, database.transaction() as connection:
             place = workspace_row(connection, workspace)
@@ -200,7 +200,7 @@ def add_member(workspace: Where, who: Who, role: Role = Role.MEMBER) -> None:
 
 @workspaces_.command("remove")
 def remove_member(workspace: Where, who: Who) -> None:
-    """Take a user out of a workspace."""
+    """Remove a user from a workspace."""
     try:
         with local_database() as database, database.transaction() as connection:
             place = workspace_row(connection, workspace)

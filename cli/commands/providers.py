@@ -124,7 +124,7 @@ def read_paused(config: Settings) -> Mapping[str, Pause]:
 PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
 
 providers = typer.Typer(
-    help="Look at providers, try their keys, pause and resume them.", no_args_is_help=True
+    help="List providers, check their keys, pause and resume them.", no_args_is_help=True
 )
 providers.command()(pause)
 providers.command()(resume)
@@ -132,9 +132,11 @@ providers.command()(resume)
 
 @providers.command("list")
 def list_providers(
-    everybody: Annotated[bool, typer.Option("--all", help="Also those without a key.")] = False,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Include providers without a key.")
+    ] = False,
 ) -> None:
-    """List the providers that can be called, and those of whose configuration a part is missing."""
+    """List configured providers, and those that are partly configured."""
     from workers.context import routes  # noqa: PLC0415  # loads every adapter
 
     config = load_configuration()
@@ -151,7 +153,7 @@ def list_providers(
 
 @providers.command()
 def check(
-    slugs: Annotated[list[str] | None, typer.Argument(help="Only these.")] = None,
+    slugs: Annotated[list[str] | None, typer.Argument(help="Only these providers.")] = None,
 ) -> None:
     """Try the key of each provider with one free request; exit code 1 when one fails."""
     from cli.commands.provider_checks import PATIENCE_SECONDS, check  # noqa: PLC0415  # loads every adapter

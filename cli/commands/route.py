@@ -18,20 +18,23 @@ from cli.output import Table
 def route(
     prompt: Annotated[str, typer.Argument(help="The prompt; - reads it from standard input.")],
     model: Annotated[
-        str, typer.Option("-m", "--model", envvar="WAYBILL_MODEL", help="Slug, or waybill/auto.")
+        str,
+        typer.Option("-m", "--model", envvar="WAYBILL_MODEL", help="Model slug, or waybill/auto."),
     ],
-    explain: Annotated[bool, typer.Option("--explain", help="Say why, and who is out.")] = False,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Explain the order and the excluded endpoints.")
+    ] = False,
     fallback: Annotated[
         list[str] | None, typer.Option(help="Model to try next; may be repeated.")
     ] = None,
     sort: Annotated[str | None, typer.Option(help="price, throughput, latency or exacto.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Length of the answer.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Output token limit.")] = None,
     provider: Annotated[
-        str | None, typer.Option(help="Provider preferences as JSON, as a body has them.")
+        str | None, typer.Option(help="The `provider` object of a body, as JSON.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the plan as JSON.")] = False,
 ) -> None:
-    """Show where a prompt would go, without spending a cent."""
+    """Show which endpoints would serve a prompt, without calling them."""
     body = chat_body(
         sys.stdin.read() if prompt == "-" else prompt,
         model,

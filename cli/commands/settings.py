@@ -36,7 +36,7 @@ def settings(
         bool, typer.Option("--markdown", help="Print the reference page instead.")
     ] = False,
 ) -> None:
-    """Show every setting: what it is now, and what it means."""
+    """Show every setting with its value and its meaning."""
     if markdown:
         typer.echo(reference(), nl=False)
         return

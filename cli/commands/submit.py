@@ -20,10 +20,12 @@ def submit(
     model: Annotated[
         str, typer.Option("-m", "--model", envvar="WAYBILL_MODEL", help="Model slug.")
     ],
-    wait: Annotated[bool, typer.Option("--wait", help="Wait, and print the answer.")] = False,
-    stream: Annotated[bool, typer.Option("--stream", help="Print the answer as it comes.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the answer and print it.")] = False,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Print the answer while it is generated.")
+    ] = False,
     system: Annotated[str | None, typer.Option(help="System message.")] = None,
-    max_tokens: Annotated[int | None, typer.Option(min=1, help="Length of the answer.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Output token limit.")] = None,
     fallback: Annotated[
         list[str] | None, typer.Option(help="Model to try next; may be repeated.")
     ] = None,
@@ -31,7 +33,7 @@ def submit(
         bool, typer.Option("--json", help="Print the job (with --stream: its events) as JSON.")
     ] = False,
 ) -> None:
-    """Submit a prompt as a job. It is safe from then on: come back for the answer any time."""
+    """Submit a prompt as a durable job, and fetch its answer at any time."""
     body = chat_body(
         sys.stdin.read() if prompt == "-" else prompt,
         model,

@@ -33,12 +33,12 @@ class By(StrEnum):
 
 
 def usage(
-    by: Annotated[By, typer.Option(help="What a line stands for.")] = By.MODEL,
-    days: Annotated[int, typer.Option(min=1, help="How many days back, today included.")] = 30,
+    by: Annotated[By, typer.Option(help="Grouping of the rows.")] = By.MODEL,
+    days: Annotated[int, typer.Option(min=1, help="Number of days, including today.")] = 30,
     workspace: Annotated[str | None, typer.Option(help=f"Only this one. {NAMED}")] = None,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV.")] = False,
 ) -> None:
-    """Show what was used and what it cost, dearest first. Days begin at midnight UTC."""
+    """Show usage and cost, most expensive first. Days begin at midnight UTC."""
     now = now_ms()
     with local_database() as database:
         chosen = None if workspace is None else database.read_now(workspace_id, workspace)

@@ -21,11 +21,11 @@ from cli.output import Table, print_json
 PIPE_WIDTH = 200
 
 webhooks = typer.Typer(
-    help="Where events are sent, and what became of each delivery.", no_args_is_help=True
+    help="List and create webhook endpoints; list and repeat deliveries.", no_args_is_help=True
 )
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the raw object.")]
-Endpoint = Annotated[str | None, typer.Option(help="Only of this endpoint (whep_…).")]
+Endpoint = Annotated[str | None, typer.Option(help="Only deliveries of this endpoint (whep_…).")]
 
 
 @webhooks.command()
@@ -46,16 +46,16 @@ def endpoints(as_json: AsJson = False) -> None:
 
 @webhooks.command()
 def create(
-    url: Annotated[str, typer.Argument(help="Where events are sent: https://…")],
+    url: Annotated[str, typer.Argument(help="URL of the receiver: https://…")],
     event: Annotated[
         list[str] | None,
         typer.Option(help="Event type, e.g. job.failed or job.*; may be repeated."),
     ] = None,
-    full: Annotated[bool, typer.Option(help="Send whole jobs, not only ids and states.")] = False,
-    description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    full: Annotated[bool, typer.Option(help="Send whole jobs instead of ids and states.")] = False,
+    description: Annotated[str, typer.Option(help="A description.")] = "",
     as_json: AsJson = False,
 ) -> None:
-    """Make an endpoint and print its secret: the only time it can be read."""
+    """Create an endpoint and print its secret; it is shown only this once."""
     wanted: Json = {"url": url, "events": event or [], "description": description}
     wanted["payload"] = "full" if full else "thin"
     with connected() as client:
@@ -73,7 +73,7 @@ def deliveries(
     status: Annotated[DeliveryState | None, typer.Option(help="Only with this status.")] = None,
     event: Annotated[str | None, typer.Option(help="Only of this event type.")] = None,
     subject: Annotated[str | None, typer.Option(help="Only about this job (job_…).")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Number of rows.")] = 20,
     after: Annotated[str | None, typer.Option(help="The last id of the page before.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -96,7 +96,7 @@ def redeliver(
     delivery_id: Annotated[str, typer.Argument(help="Delivery id (dlv_…).")],
     as_json: AsJson = False,
 ) -> None:
-    """Send a delivery again, now, under the same webhook-id."""
+    """Send a delivery again now, with the same webhook-id."""
     with connected() as client:
         delivery = client.post(f"/webhooks/deliveries/{delivery_id}/redeliver")
     if as_json:
@@ -113,10 +113,10 @@ def replay(
     ] = None,
     until: Annotated[float | None, typer.Option(help="Created before; Unix seconds.")] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="What was delivered, too, not only what is missing.")
+        bool, typer.Option("--all", help="Repeat successful deliveries too.")
     ] = False,
 ) -> None:
-    """Send again what never arrived."""
+    """Send failed deliveries again."""
     asked = {"endpoint_id": endpoint, "since": since, "until": until}
     body: Json = {name: value for name, value in asked.items() if value is not None}
     with connected() as client:
@@ -163,7 +163,7 @@ def listen(
         typer.Option(help="whsec_…; may be repeated. Default: the workspace's, from WAYBILL_URL."),
     ] = None,
 ) -> None:
-    """Receive webhooks here and print them, saying what did not verify. Ctrl-C ends it."""
+    """Receive webhooks on this machine, verify and print them. Ctrl-C ends it."""
     try:
         inbox = Inbox(secret or [_workspace_secret()])
     except (ValueError, EmptyWebhookSecretError) as error:

@@ -73,7 +73,7 @@ def _refuse_without_tables(config: Settings) -> None:
 def worker(
     name: Annotated[str, typer.Option(help="Celery node name; must differ on one host.")] = "",
 ) -> None:
-    """Take jobs from the queues and call providers; send webhooks."""
+    """Take jobs from the queues, call providers and send webhooks."""
     from broker.providers import configuration
     from broker.queues import DELIVERIES_QUEUE, queue_names
     from workers.runtime.app import app, config
@@ -94,7 +94,7 @@ def _settle_down() -> None:
 
 
 def dispatcher() -> None:
-    """Publish what is due and rescue what was lost, without taking jobs."""
+    """Publish due jobs and recover lost ones, without running jobs."""
     from broker.logs import configure_logging
     from workers.runtime.dispatcher_main import run_dispatcher
 
@@ -147,7 +147,7 @@ def _await_worker(app: Any) -> None:
 
 
 def migrate() -> None:
-    """Bring the database to the newest version; on the first start, make an API key."""
+    """Migrate the database to the newest version; create an API key on the first start."""
     from broker import accounts
     from broker.migrations import migrate as bring_up_to_date
     from broker.storage.database import Database

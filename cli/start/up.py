@@ -39,13 +39,15 @@ def up(
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
     batch_workers: Annotated[
         int,
-        typer.Option(min=0, help="Worker processes for batches alone; 0: the others do them too."),
+        typer.Option(
+            min=0, help="Worker processes for batches only; 0: the other workers run them."
+        ),
     ] = 1,
-    flower: Annotated[bool, typer.Option(help="Serve Flower too.")] = True,
+    flower: Annotated[bool, typer.Option(help="Start Flower.")] = True,
     flower_port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="Port of Flower.")
     ] = None,
-    demo: Annotated[bool, typer.Option(help="Serve a simulated provider too.")] = False,
+    demo: Annotated[bool, typer.Option(help="Start a simulated provider.")] = False,
     simulator_port: Annotated[
         int,
         typer.Option(
@@ -56,7 +58,7 @@ def up(
         ),
     ] = parts.SIMULATOR_PORT,
 ) -> None:
-    """Start Valkey, the API, workers and Flower here; stop them with Ctrl-C."""
+    """Start Valkey, the API, workers and Flower on this machine; stop them with Ctrl-C."""
     config = settings.load()
     with _data_dir(config.data_dir):
         demo_file(config.data_dir).unlink(missing_ok=True)

@@ -45,7 +45,7 @@ def test_keys_are_listed_one_a_line_whatever_their_names(command, database):
 
 
 def test_usage_by_a_name_that_callers_chose(command, database, monkeypatch):
-    monkeypatch.setattr("cli.commands.usage.sums.query", lambda *_: [{"user": EVIL, **USED}])
+    monkeypatch.setattr("cli.commands.usage.sums.run_query", lambda *_: [{"user": EVIL, **USED}])
     said = command("usage", "--by", "user").stdout
     assert SHOWN in said
     assert controls(said) == set()
@@ -53,7 +53,7 @@ def test_usage_by_a_name_that_callers_chose(command, database, monkeypatch):
 
 @pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+evil", "@x"])
 def test_usage_as_csv_runs_nothing_in_a_spreadsheet(command, database, monkeypatch, name):
-    monkeypatch.setattr("cli.commands.usage.sums.query", lambda *_: [{"app": name, **USED}])
+    monkeypatch.setattr("cli.commands.usage.sums.run_query", lambda *_: [{"app": name, **USED}])
     _, row = csv.reader(io.StringIO(command("usage", "--by", "app", "--csv").stdout))
     assert row == [f"'{name}", "1", "0", "10", "9", "-0.5"]
 

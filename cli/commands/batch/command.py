@@ -30,14 +30,14 @@ from cli.commands.batch.table_files import TableError, is_table
 from cli.messages import complain
 from cli.output import print_json
 
-batch = typer.Typer(help="Files of prompts, run as batches.", no_args_is_help=True)
+batch = typer.Typer(help="Run files of prompts as batches.", no_args_is_help=True)
 
 BatchId = Annotated[str, typer.Argument(help="Batch id (batch_…).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the raw object.")]
 LINES = frozenset({"", ".jsonl", ".ndjson", ".json", ".txt"})  # what JSON lines may be called
 RESULTLESS = {"results": "false"}
 PATIENCE_SECONDS = 600.0  # that the server may be away while it is watched
-Watched = Annotated[bool, typer.Option("--watch", "-w", help="Stay, and show how far it is.")]
+Watched = Annotated[bool, typer.Option("--watch", "-w", help="Show the progress until the end.")]
 
 
 @batch.command()
@@ -46,12 +46,14 @@ def create(
     model: Model = None,
     template: TemplateText = None,
     max_cost: MaxCost = None,
-    window: Annotated[str, typer.Option(help="Time to finish in: 15m … 7d.")] = "24h",
+    window: Annotated[str, typer.Option(help="Time limit for the batch: 15m … 7d.")] = "24h",
     settings: BatchOptions = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it would be.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would run, without running it.")
+    ] = False,
     watched: Watched = False,
 ) -> None:
-    """Run a file as a batch: one request a line, or a row.
+    """Run a file as a batch: each line or row is a request.
 
     A line is a prompt or a request, as for `waybill run`. Prints the batch's id.
     """
@@ -67,7 +69,7 @@ def create(
 
 @batch.command()
 def status(batch_id: BatchId, as_json: AsJson = False) -> None:
-    """Say how far a batch is."""
+    """Show the progress of a batch."""
     with connected() as client:
         found = client.get(f"/batches/{batch_id}", RESULTLESS)
     if as_json:
@@ -78,7 +80,7 @@ def status(batch_id: BatchId, as_json: AsJson = False) -> None:
 
 @batch.command("list")
 def list_batches(
-    limit: Annotated[int, typer.Option(min=1, max=100, help="How many.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100, help="Number of rows.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List batches, newest first."""
@@ -93,7 +95,7 @@ def list_batches(
 
 @batch.command("watch")
 def watch_batch(batch_id: BatchId) -> None:
-    """Show a batch until it has ended: done, failed, rate, cost, and when it will be over."""
+    """Show a batch until it ends: done, failed, rate, cost and the estimated end."""
     _watch(batch_id)
 
 
@@ -105,10 +107,12 @@ def results(
     ] = Path("results.jsonl"),
     source: Annotated[
         Path | None,
-        typer.Option("--input", exists=True, dir_okay=False, help="The table it was made from."),
+        typer.Option(
+            "--input", exists=True, dir_okay=False, help="The table from which the batch was made."
+        ),
     ] = None,
 ) -> None:
-    """Write the results that there are, also while the batch runs.
+    """Write the available results, also while the batch runs.
 
     A table of answers has the columns of `--input` before its own.
     """
@@ -131,7 +135,7 @@ def results(
 
 @batch.command()
 def cancel(batch_id: BatchId, as_json: AsJson = False) -> None:
-    """Let no more lines begin. What is done is kept."""
+    """Cancel a batch: no more lines start; results so far are kept."""
     with connected() as client:
         found = client.post(f"/batches/{batch_id}/cancel")
     if as_json:
@@ -144,11 +148,11 @@ def cancel(batch_id: BatchId, as_json: AsJson = False) -> None:
 def retry(
     batch_id: BatchId,
     model: Annotated[
-        str | None, typer.Option("-m", "--model", help="Instead of each line's own.")
+        str | None, typer.Option("-m", "--model", help="Overrides the model of each line.")
     ] = None,
     watched: Watched = False,
 ) -> None:
-    """Run the lines that failed once more, as a new batch. Prints its id."""
+    """Run the failed lines again as a new batch, and print its id."""
     body = {} if model is None else {"model": model}
     with connected() as client:
         key = uuid.uuid4().hex

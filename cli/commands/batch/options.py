@@ -19,12 +19,12 @@ Source = Annotated[
 ]
 Model = Annotated[
     str | None,
-    typer.Option("-m", "--model", envvar="WAYBILL_MODEL", help="For lines that name none."),
+    typer.Option("-m", "--model", envvar="WAYBILL_MODEL", help="Model of lines that name none."),
 ]
 TemplateText = Annotated[
     str | None, typer.Option("--template", help="For tables: a prompt with {column} in it.")
 ]
-MaxCost = Annotated[float | None, typer.Option(help="US dollars, never passed by a batch.")]
+MaxCost = Annotated[float | None, typer.Option(help="Spending cap of the batch in US dollars.")]
 BatchOptions = Annotated[
     list[str] | None,
     typer.Option(

@@ -34,11 +34,11 @@ MOST_SECONDS = 90.0
 
 
 def demo(
-    keep: Annotated[bool, typer.Option("--keep", help="Stay up until Ctrl-C.")] = False,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep running until Ctrl-C.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Worker processes.")] = 1,
-    flower: Annotated[bool, typer.Option(help="Serve Flower too.")] = True,
+    flower: Annotated[bool, typer.Option(help="Start Flower.")] = True,
 ) -> None:
-    """See it work: start everything, run 122 prompts at simulated providers that fail a lot."""
+    """Start everything and run 122 prompts at simulated providers that fail often."""
     console = Console()
     with _sigterm_as_ctrl_c(), tempfile.TemporaryDirectory(prefix="waybill-demo-") as directory:
         house = DemoServer(Path(directory), flower=flower)

@@ -32,14 +32,17 @@ def run(
     source: Source,
     model: Model = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", dir_okay=False, help="Where results go, as JSONL.")
+        Path,
+        typer.Option("-o", "--output", dir_okay=False, help="Output file for results, as JSONL."),
     ] = Path("results.jsonl"),
     template: TemplateText = None,
     max_cost: MaxCost = None,
     settings: BatchOptions = None,
-    patience: Annotated[float, typer.Option(help="Seconds the server may be away.")] = 600.0,
+    patience: Annotated[
+        float, typer.Option(help="Seconds to wait for an unreachable server.")
+    ] = 600.0,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Run lines that failed before anew.")
+        bool, typer.Option("--retry-failed", help="Run lines that failed before again.")
     ] = False,
 ) -> None:
     """Run a file as a batch and write each result as soon as it is there.
