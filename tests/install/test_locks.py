@@ -16,7 +16,8 @@ NAMES = ["base", "build", *extras()]
 def test_every_locked_package_has_a_hash_and_the_version_of_the_constraints(name: str) -> None:
     text = (LOCKS / f"{name}.txt").read_text()
     found = pins(text)
-    assert found
+    # the simulator needs packages of the base only
+    assert bool(found) == (name != "simulator")
     assert "".join(found.values()) == text  # nothing stands beside the packages
     assert {exact(each) for each in found.values()} <= constraints()
     for each in found.values():

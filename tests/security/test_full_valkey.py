@@ -24,9 +24,7 @@ def test_jobs_submitted_while_it_is_full_run_once_there_is_room() -> None:
         _fill(redis)
         # When jobs are submitted
         accepted = [house.submit(prompt=f"Hello {number}") for number in range(JOBS)]
-        # Then each of them waits in the database
-        assert {house.job(job_id)["status"] for job_id in accepted} == {"queued"}
-        # and once there is room, each ends with one answer and one charge
+        # Then each of them ends with one answer and one charge, once there is room
         redis.delete("ballast")
         assert {house.await_job(each, seconds=60)["status"] for each in accepted} == {"completed"}
         house.await_idle()

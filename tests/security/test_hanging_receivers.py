@@ -7,6 +7,7 @@ from ipaddress import ip_network
 import pytest
 
 from broker.settings import Settings
+from broker.webhooks import endpoints
 from tests.broker.webhooks.factories import SEAL, look, make_endpoint, tell
 from tests.factories import make_principal
 from tests.workers.services.receiver import answer, receiving
@@ -64,8 +65,9 @@ async def until(look_at, seconds):
 
 
 async def test_hanging_receivers_of_one_tenant_do_not_delay_another(
-    database, deliverer, dispatched
+    database, deliverer, dispatched, monkeypatch
 ):
+    monkeypatch.setattr(endpoints, "MAX_ENDPOINTS", HANGING)
     hostile, other = make_principal(database), make_principal(database)
     async with receiving(60.0) as dead, receiving(OK) as healthy:
         # Given a workspace with 200 receivers that hang, and more for each than it may have at once

@@ -30,4 +30,4 @@ def test_chunks_that_were_sent_do_not_stay_in_memory() -> None:
     assert grown < CHUNKS * EACH
     [choice] = answer.completion().choices
     assert choice["message"]["content"].endswith(f"word{CHUNKS - 1} ")
-    assert len(story.packed() or b"") < CHUNKS * EACH
+    assert len(story.pack() or b"") < CHUNKS * EACH

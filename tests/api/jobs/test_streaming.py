@@ -94,7 +94,7 @@ class Scene:
     async def fail(self) -> None:
         failure = Failure(AttemptOutcome.INTERRUPTED, ErrorType.SERVER, "gone")
         self.stories[-1].retrying(failure, Retry(0), ENDPOINT)
-        self.stories[-1].tell()
+        self.stories[-1].publish_pending()
         await self.claim()
 
     def source(self, after: int) -> AsyncIterator[list[Event]]:
@@ -138,11 +138,11 @@ class Scene:
         story = self.stories[-1]
         self.write(story)
         story.end("completed", {})
-        row = {"job_id": "job_1", "request": b"", "plan": b"", "events": story.packed()}
+        row = {"job_id": "job_1", "request": b"", "plan": b"", "events": story.pack()}
         self.connection.execute(table(JobPayload).insert().values(row))
         self.payload.has_log = True
         self.job.state = JobState.COMPLETED.value
-        story.tell()
+        story.publish_pending()
 
     async def close(self) -> None:
         for reader in self.readers:
