@@ -47,7 +47,7 @@ TAGS = {
     "audit": "Who changed what, when, from where.",
     "health": "Whether this installation is well.",
 }
-"""What the document groups operations by."""
+"""The tags that group operations in the document."""
 
 KEY = {
     "type": "http",

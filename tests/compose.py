@@ -98,7 +98,7 @@ class Composition:
         return [f"--port={ports[name]}"] if name in ports else []
 
     def _environment(self, said: Mapping[str, Any]) -> dict[str, str]:
-        """What the file says, with this machine's servers where it names those of its network."""
+        """Return the file's settings, with this machine's servers in place of its network's."""
         here = {
             "WAYBILL_DATABASE_URL": self.database_url,
             "WAYBILL_REDIS_URL": self.redis_url,

@@ -1,4 +1,4 @@
-"""What many tests share: a running Waybill to be talked to from outside, a Valkey, a clock."""
+"""Fixtures that many tests share: a running Waybill, a Valkey, a clock."""
 
 import shutil
 from collections.abc import AsyncIterator, Iterator

@@ -156,7 +156,7 @@ def attempts(database, job_id):
 
 
 def entries(database, job_id):
-    """What the ledger says of a job: kind and amount, sorted."""
+    """Return the ledger entries of a job: kind and amount, sorted."""
     table = LedgerEntry.__table__
     query = select(table.c.kind, table.c.amount_nanos).filter_by(job_id=job_id)
     return dict(sorted(database.read_now(lambda c: c.execute(query).all())))

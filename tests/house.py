@@ -228,7 +228,7 @@ class House:
         return until(found, seconds, lambda: f"{self.job(job_id)}\nnot {wanted}\n{self.log()}")
 
     def calls(self, text: str = "") -> dict[str, Any]:
-        """What the simulator counted; `matching` are the calls with `text` in their body."""
+        """Return the simulator's counts; `matching` are the calls with `text` in their body."""
         url = f"http://127.0.0.1:{self.simulator_port}/_calls"
         return dict(httpx.get(url, params={"body_contains": text}).json())
 
@@ -314,7 +314,7 @@ def _model(provider: str, native: str) -> str:
 
 
 def role(process: psutil.Process) -> str:
-    """Which part of Waybill a process is: what follows `waybill`, or its program's name."""
+    """Return the role of a process: the text after `waybill`, or its program's name."""
     try:
         command = " ".join(process.cmdline()).strip("\0 ")
     except psutil.NoSuchProcess:  # it ends just now

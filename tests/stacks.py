@@ -53,7 +53,7 @@ def _listens(url: SplitResult) -> bool:
 
 @dataclass(frozen=True)
 class Stack:
-    """Where a house keeps its data: settings for its processes, and a look into its database."""
+    """The stores of a server: settings for its processes, and queries of its database."""
 
     database_url: str  # SQLAlchemy's
     settings: Mapping[str, str] = field(default_factory=dict)

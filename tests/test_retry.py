@@ -1,4 +1,4 @@
-"""What .ci/run does after a failed run: exactly the tests that failed, alone, once more."""
+"""`.ci/retry` runs exactly the failed tests, alone, once more."""
 
 import os
 import subprocess

@@ -37,7 +37,7 @@ from workers.sandbox.pool import Sandbox
 from workers.upstream.client import ProviderClient
 
 BATCH_CLAIMS = 32
-"""How many batch jobs are claimed together. The loop and the writer are done with so many before
+"""The number of batch jobs that are claimed together. The loop and the writer finish so many before
 an interactive job feels it, and each job that begins is one that ends a little later: this bounds
 what batches ask of a process at any moment, however many calls they have in flight."""
 

@@ -33,7 +33,7 @@ IN_SETTINGS = (
     *("store", "retention_days"),
 )
 OPERATORS_ONLY = ("unlimited", "weight", "requests_per_minute", "max_concurrent_jobs", "settings")
-"""What a workspace must not grant itself."""
+"""Settings that a workspace must not change itself."""
 
 WorkspacesOperator: TypeAlias = Annotated[Principal, Depends(require_operator("makes workspaces"))]
 MembersOperator: TypeAlias = Annotated[Principal, Depends(require_operator("sees everyone"))]
@@ -102,7 +102,7 @@ async def change_workspace(
 async def delete_workspace(
     services: ServicesDep, principal: Admin, actor: CallingActor, workspace_ref: WorkspaceRef
 ) -> Response:
-    """Close a workspace without active keys. Its jobs and its books stay."""
+    """Close a workspace without active keys. Its jobs and its ledger stay."""
     row = await _find(services, principal, workspace_ref)
     if not (principal.everywhere or principal.role is Role.OWNER):
         raise PermissionDeniedError(
@@ -119,11 +119,11 @@ async def delete_workspace(
 async def forget_workspace_data(
     services: ServicesDep, principal: Admin, actor: CallingActor, workspace_ref: WorkspaceRef
 ) -> Response:
-    """Forget all that its ended jobs asked and were told: soon, in small pieces; books stay."""
+    """Delete prompts and answers of its ended jobs, in the background; ledger and usage stay."""
     row = await _find(services, principal, workspace_ref)
     if not (principal.everywhere or principal.role is Role.OWNER):
         raise PermissionDeniedError(
-            "Having a workspace's data forgotten needs the role owner, or a management key of the "
+            "Deleting a workspace's data needs the role owner, or a management key of the "
             f"installation; yours is {principal.role.value}."
         )
     await carry_out(

@@ -13,7 +13,7 @@ from broker.clock import now_ms
 from broker.completion import Json
 
 SETTLING_MS = 5_000
-"""How long after a job's end, by the clock of its worker, everybody surely sees it."""
+"""The time in milliseconds after which every process sees a job's end, despite clock skew."""
 
 
 async def page(

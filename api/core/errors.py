@@ -94,7 +94,7 @@ ELSEWHERE = {
     "/responses": "OpenAI's Responses API is not here",
     "/messages": "Anthropic's Messages API is not here",
 }
-"""What callers know from others: the way is known, and does not lead here."""
+"""Paths of other APIs, with the answer for clients that try them here."""
 
 
 def answer_unrouted(app: FastAPI, request: Request, error: HTTPException) -> Response:

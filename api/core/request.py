@@ -157,7 +157,7 @@ METADATA = re.compile(r"metadata\[(.{1,64})\]")
 ANY_METADATA = "metadata[name]"
 
 PASSED_OVER = frozenset({"api-version", "beta", "use_rss", "use_rss_chat_links"})
-"""What clients made for OpenAI's, Anthropic's and OpenRouter's APIs send along."""
+"""Query parameters that clients of OpenAI, Anthropic and OpenRouter send; they are ignored."""
 
 
 async def check_query(request: Request) -> None:

@@ -22,7 +22,7 @@ OPERATIONS = (
     Operation.IMAGES,
     Operation.RERANK,
 )
-"""What a line may ask for."""
+"""The operations that a line may request."""
 
 
 class BatchState(StrEnum):

@@ -46,7 +46,7 @@ REACTIONS: dict[ErrorType, Reaction] = {
     ErrorType.UNMAPPED: Reaction.AGAIN_ONCE,
     ErrorType.WORKER_LOST: Reaction.AGAIN_ONCE,
 }
-"""Whatever is absent is the request's own fault: OTHER_MODEL."""
+"""An absent type is a fault of the request: OTHER_MODEL."""
 
 HOPELESS_ALONE = frozenset(
     {

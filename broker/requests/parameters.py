@@ -32,7 +32,7 @@ ALIASES = {
     "reasoning_effort": "reasoning",
     "include_reasoning": "reasoning",
 }
-"""How else an endpoint's list may name a parameter."""
+"""Other names of parameters in the lists of endpoints."""
 
 NEVER_DROPPED = frozenset({"max_tokens"})  # it bounds the cost
 ESSENTIAL = frozenset({"tools", "response_format", "web_search_options"})

@@ -18,7 +18,7 @@ CACHED_SHARE = 0.9
 """The share of a conversation's prompt that the prompt cache holds: all but the newest message."""
 
 PRIOR_ATTEMPTS = 5
-"""How many attempts a longer memory weighs as, when the last five minutes saw few."""
+"""The weight of older stats, in attempts, when the last five minutes had few."""
 
 MILLION = 1_000_000
 

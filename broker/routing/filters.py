@@ -202,7 +202,7 @@ def _of_providers(preferences: Preferences) -> Iterator[Filter]:
 
 
 FREE = Filter("free", "model", "an endpoint that is free", lambda each: each.price.is_free)
-"""What the suffix `:free` asks for."""
+"""The price limit of the suffix `:free`."""
 
 
 def _too_expensive(price: Price, preferences: Preferences) -> str | None:

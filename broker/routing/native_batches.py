@@ -15,7 +15,7 @@ from broker.requests.operations import Operation
 from broker.routing.plans import Plan
 
 USUAL_DISCOUNT_PERCENT = 50
-"""What all known batch APIs take off, where the catalog does not know better."""
+"""The discount of native batches when the catalog has none."""
 
 BATCHED: dict[str, frozenset[Operation]] = {
     "openai": frozenset({Operation.CHAT, Operation.EMBEDDINGS, Operation.COMPLETIONS}),

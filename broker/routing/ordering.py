@@ -23,7 +23,7 @@ FAILURE_WEIGHT = 4
 """An endpoint that serves half of its calls counts as sixteen times as dear."""
 
 FREE_SHARE = 0.01
-"""What is free counts as this part of the dearest price."""
+"""A free endpoint counts as this fraction of the highest price."""
 
 
 def shares(candidates: Sequence[Candidate], requirements: Requirements) -> list[float]:
@@ -83,7 +83,7 @@ Placed: TypeAlias = tuple[Candidate, str]
 """A candidate and why it stands where it stands."""
 
 PRECISION = {"fp32": 3, "bf16": 3, "fp16": 3, "fp8": 2, "mxfp8": 2, "int8": 2}
-"""How near a build is to the weights its author published; the rest are 1, an unknown one 2."""
+"""Ranks of quantizations by precision; others have 1, an unknown one 2."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ NOT_OPTIONS = frozenset(
         "best_of",
     }
 )
-"""What a job was planned and its cost was held for: a provider's options do not change it."""
+"""Fields that the plan and the hold depend on; options of a provider cannot change them."""
 
 
 class Sort(StrEnum):

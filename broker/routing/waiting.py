@@ -11,7 +11,7 @@ WORTH_MOVING_MS = 250
 """A job leaves its step only for one that is free at least this much earlier."""
 
 ABSENT_MS = 30_000
-"""How long to wait before looking again for a provider that is not configured."""
+"""The time until a provider that is not configured is looked up again."""
 
 
 def absent(provider: str, now: int) -> Busy:

@@ -155,7 +155,7 @@ class Policy:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Whom a URL asks: a name to resolve, or an address."""
+    """The target of a URL: a name to resolve, or an address."""
 
     scheme: str
     host: str  # lower-case ASCII

@@ -50,7 +50,7 @@ ROWS: Mapping[str, type[BaseModel]] = {
     "endpoints": EndpointRow,
     "tiers": TierRow,
 }
-"""What the tables of waybill.toml hold."""
+"""The models of the tables of waybill.toml."""
 
 
 def message_of(problem: Mapping[str, Any]) -> str:

@@ -53,7 +53,7 @@ class DeliveryState(StrEnum):
 
 
 MISSING = (DeliveryState.EXHAUSTED, DeliveryState.CANCELLED)
-"""What never arrived and is not tried again by itself."""
+"""States of deliveries that failed and are not retried automatically."""
 
 
 def is_wanted(event_type: str, wanted: Sequence[str], *, is_line: bool = False) -> bool:

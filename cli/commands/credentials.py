@@ -106,7 +106,7 @@ def rotate() -> None:
     except WaybillError as error:
         complain(f"{error} Nothing was changed.")
         raise typer.Exit(1) from None
-    typer.echo(f"{done} secrets are sealed anew; WAYBILL_OLD_SECRET_KEYS may go")
+    typer.echo(f"{done} secrets are encrypted again; WAYBILL_OLD_SECRET_KEYS can be removed")
 
 
 def _set(credential_id: str, *, disabled: bool) -> None:

@@ -79,7 +79,7 @@ def redis(config: Settings) -> str:
     version = server.get("valkey_version") or server.get("redis_version")
     if not keeps:
         raise CheckFailed(
-            f"{name} {version} forgets its queues when it is restarted: set `appendonly yes` there "
+            f"{name} {version} loses its queues when it restarts: set `appendonly yes` there "
             "(no job is lost without it, but the dispatcher has to publish them again)"
         )
     return f"{name} {version}, append-only file on"

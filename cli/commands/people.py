@@ -44,18 +44,20 @@ def forget(
     workspace: Where,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Forget prompts, answers, files and metadata of all that has ended; books and usage stay."""
+    """Delete prompts, answers, files and metadata of ended jobs; ledger and usage stay."""
     try:
         with local_database() as database:
             place = database.read_now(workspace_row, workspace)
             if not yes:
-                typer.confirm(f"Forget everything {place.name} has asked and was told?", abort=True)
+                typer.confirm(f"Delete all prompts and answers of {place.name}?", abort=True)
             with database.transaction() as connection:
                 administration.delete_contents(connection, CLI, place)
     except WaybillError as error:
         complain(str(error))
         raise typer.Exit(1) from None
-    typer.echo(f"{place.name}: a running worker forgets it in the next minutes, in small pieces")
+    typer.echo(
+        f"{place.name}: a running worker deletes the data in the next minutes, in small pieces"
+    )
 
 
 LIMIT = 10_000

@@ -115,9 +115,9 @@ def _refused(provider: Provider, adapter: Adapter, response: httpx.Response) -> 
             is_well=False, text=f"refuses the key ({status}): {told} {_remedy(provider)}"
         )
     if failure.error_type == ErrorType.PAYMENT_REQUIRED:
-        return Finding(is_well=False, text=f"wants money ({status}): {told} Add credit there.")
+        return Finding(is_well=False, text=f"requires payment ({status}): {told} Add credit there.")
     if failure.error_type == ErrorType.RATE_LIMIT_EXCEEDED:
-        return Finding(is_well=True, text="answers, but limits us just now (429)")
+        return Finding(is_well=True, text="answers, but is rate limited now (429)")
     return Finding(
         is_well=False, text=f"answers {status}: {told} Try again later, or check base_url."
     )

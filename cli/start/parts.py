@@ -21,7 +21,7 @@ WORKER_SECONDS = 15.0  # that Flower waits for a worker
 PING_SECONDS = 0.5
 INSPECT_MS = 5_000  # Flower asks once: a worker that is busy starting answers late
 SWITCH_SECONDS = 0.002
-"""How long a thread may keep the interpreter while another wants it: the loop that answers callers
+"""The time for which a thread may keep the interpreter: the loop that answers callers
 shares it with threads that write and publish. Python's 5 ms is felt in every answer; much less
 costs more in changing over than it saves (measured at 0.1, 0.5, 2 and 5 ms)."""
 GARBAGE_THRESHOLDS = (10_000, 20, 20)

@@ -1,4 +1,4 @@
-"""What administrators do to webhooks and money is in the audit log, without secrets."""
+"""Changes of webhooks and money are in the audit log, without secrets."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What callers get wrong is refused with a 4xx that names the field, and leaves nothing behind."""
+"""Bad input gets a 4xx that names the field, and leaves nothing behind."""
 
 import gzip
 from collections.abc import Iterator

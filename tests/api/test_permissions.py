@@ -1,4 +1,4 @@
-"""Who may change what: each route that changes something, and the least that it asks of a caller.
+"""Each route that changes something requires at least a certain role.
 
 The routes come from the OpenAPI document. A new one fails here until somebody says whom it serves;
 docs/how-to/manage-keys-and-people.md tells users the same.
@@ -90,7 +90,7 @@ ROUTES = {
     "POST /auth/keys/code": (GIVES, {}),
     "POST /auth/keys": (ANYONE, {}),
 }
-"""Whom a route serves, and a body that it would take."""
+"""A route's least role, and a body that it accepts."""
 
 document = create_app(settings_for(Path(tempfile.gettempdir()))).openapi()
 CHANGING = {

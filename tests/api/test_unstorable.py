@@ -1,4 +1,4 @@
-"""What the database does not take: a mistake of the caller's, or a trouble that passes."""
+"""Values that the database refuses are 400s; outages are 503s."""
 
 import pytest
 from sqlalchemy.exc import DataError, OperationalError

@@ -11,7 +11,7 @@ import orjson
 
 @dataclass(frozen=True)
 class Result:
-    """What one run of load measured."""
+    """The measurements of one run of load."""
 
     latencies_ms: list[float]  # sorted
     seconds: float

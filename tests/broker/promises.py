@@ -1,4 +1,4 @@
-"""What must be true of the database at any moment, whatever was done to it."""
+"""Check the invariants of the database, which hold at any time."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -137,7 +137,7 @@ def check_history(before, after):
 
 
 def check_story(database, picture, told):
-    """What readers were told keeps its number: the log only ever grows at its end."""
+    """Check that published events keep their numbers: the log only grows at its end."""
     for job_id, row in picture.jobs.items():
         report = database.read_now(reports.job, row.workspace_id, job_id)
         past = reports.past_events(report)

@@ -19,7 +19,7 @@ VERIFIER = "v" * 43
 
 @pytest.fixture(scope="module")
 def first_user_link(house: House) -> str:
-    """What `waybill up` printed."""
+    """Return the output of `waybill up`."""
     return re.findall(r"http://\S+/welcome\?token=\S+", house.log_path.read_text())[0]
 
 

@@ -1,4 +1,4 @@
-"""What the database says of every job, and the promises it must keep."""
+"""Read every job from the database, and check the promises."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -178,7 +178,7 @@ def test_ctrl_c_while_everything_is_still_imported(new: House) -> None:
 
 
 def _importing(pid: int) -> bool:
-    """Whether a fork server has begun with what it imports."""
+    """Return whether a fork server has begun its imports."""
     return any(
         "cli.start.preloaded" in " ".join(each.cmdline()) and os.getsid(each.pid) == each.pid
         for each in psutil.Process(pid).children()

@@ -1,4 +1,4 @@
-"""What a person can mend ends in a sentence, not in a traceback."""
+"""Errors that a user can correct end in a sentence, not in a traceback."""
 
 import subprocess
 import sys

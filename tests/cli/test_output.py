@@ -1,4 +1,4 @@
-"""What callers wrote is shown to operators as text, and written as text."""
+"""Text of callers is shown to operators as text, and written as text."""
 
 import csv
 import io

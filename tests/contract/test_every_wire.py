@@ -1,4 +1,4 @@
-"""What every wire must do, recordings or not: what is forgotten of a new one fails here."""
+"""Every wire meets the contract, also without recordings."""
 
 import json
 from pathlib import Path

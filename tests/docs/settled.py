@@ -51,6 +51,6 @@ def _configurations() -> Iterator[str]:
 
 
 def _environment(house: House) -> dict[str, str]:
-    """What a reader has set. The configuration is the directory's own, if a page shows one."""
+    """Return a reader's settings, with the configuration that a page shows."""
     kept = {name: value for name, value in house.environment.items() if name != "WAYBILL_CONFIG"}
     return kept | {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}"}

@@ -1,4 +1,4 @@
-"""What README, tutorials and how-to guides show is run as it stands, in order.
+"""The commands of README, tutorials and guides run as shown, in order.
 
 A block that cannot be run has a mark before it, which readers do not see:
 `<!-- not run: why -->`.

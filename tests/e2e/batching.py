@@ -1,4 +1,4 @@
-"""What tests of batches share: lines, files of them, and waiting for the end."""
+"""Helpers of tests of batches: lines, files, waiting for the end."""
 
 import json
 from collections.abc import Callable, Iterable

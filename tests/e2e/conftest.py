@@ -1,4 +1,4 @@
-"""What several end-to-end files share: houses, the SDK, a website, and receivers of webhooks."""
+"""Fixtures of end-to-end tests: servers, the SDK, a website, receivers of webhooks."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""What tests of `waybill run` share: the process, and what it has written."""
+"""Helpers of tests of `waybill run`: the process and its output."""
 
 import json
 import os

@@ -182,7 +182,7 @@ def test_a_batch_outlives_the_worker_that_made_it(batching):
 
 
 def native_states(house: House, jobs: list[str]) -> set[tuple[str, str | None]]:
-    """What is on record of the batches that hold these jobs: state, and the provider's name."""
+    """Return the state and provider of the native batches that hold these jobs."""
     marks = ", ".join("?" for _ in jobs)
     rows = house.ask(
         "SELECT state, upstream_id FROM native_batches WHERE id IN "
@@ -193,7 +193,7 @@ def native_states(house: House, jobs: list[str]) -> set[tuple[str, str | None]]:
 
 
 def lines_upstream(house: House, before: int) -> int:
-    """How many lines the provider has been sent in batches since it had so many of them."""
+    """Return the number of lines in the provider's batches after the first ones."""
     return sum(each["lines"] for each in upstream(house)[before:])
 
 

@@ -78,7 +78,7 @@ def paced() -> Iterator[PacedHouse]:
 
 
 def test_four_workers_keep_the_rate_and_use_it(paced: PacedHouse) -> None:
-    """What is over the limit waits, whatever the number of processes."""
+    """Calls over the limit wait, for any number of processes."""
     # Given more batch jobs than a provider takes in ten seconds
     paced.queue_many(14 * TWENTY, "paced/model", lane="batch", not_before=time.time() + 8)
     until(lambda: paced.seen("sim-tok1") > 0, 20, paced.log)

@@ -1,4 +1,4 @@
-"""What a provider does wrong is tried again, goes elsewhere, or ends in a clear error."""
+"""A provider's faults lead to a retry, a fallback or a clear error."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Where calls go, counted at the simulator; and what callers are told of it."""
+"""Calls are routed as requested, counted at the simulator."""
 
 from collections import Counter
 from typing import Any

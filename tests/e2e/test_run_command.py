@@ -60,7 +60,7 @@ def test_a_table_is_run_and_only_what_failed_is_run_anew(house: House, tmp_path:
     bad = {"custom_id": "bad", "prompt": "a line that fails", "model": "sim/sim-400"}
     source.write_text(f'"a line that is answered"\n{json.dumps(bad)}\n')
     said = run(house, source, code=1)
-    assert "1 lines failed: --retry-failed runs them anew" in said
+    assert "1 lines failed: --retry-failed runs them again" in said
     assert written(source)["bad"]["error"]["code"] == 400
     run(house, source, "--retry-failed", code=1)
     assert house.calls("a line that fails")["matching"] == 2

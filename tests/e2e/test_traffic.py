@@ -1,4 +1,4 @@
-"""Where a model's traffic goes among its providers, counted at the simulator."""
+"""A model's traffic is shared among its providers, counted at the simulator."""
 
 from collections import Counter
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What we send is verified by the public libraries, whichever secret is in force."""
+"""The public libraries verify deliveries with every valid secret."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Whatever bytes a batch's input or a table has, its lines are found or told to be wrong."""
+"""Arbitrary bytes of batch inputs and tables give lines or errors of lines."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Whatever bytes a provider streams: chunks or an error of the seam, within bounds."""
+"""Arbitrary bytes of a provider's stream give chunks or a documented error, within bounds."""
 
 import tracemalloc
 

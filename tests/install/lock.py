@@ -20,7 +20,7 @@ PYTHON = "3.11"
 """The Python of the image."""
 
 Pins = dict[str, str]
-"""What a lock says of each package, by name: its lines, as they stand in the file."""
+"""The lines of a lock for each package, by name."""
 
 _BLOCK = re.compile(r"^(?P<name>[\w.-]+)==.*?(?=^[\w.-]+==|\Z)", re.MULTILINE | re.DOTALL)
 

@@ -1,4 +1,4 @@
-"""Whatever one workspace asks of whatever route, it sees no id or text of another's."""
+"""A workspace sees no id or text of another's on any route."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

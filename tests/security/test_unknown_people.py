@@ -1,4 +1,4 @@
-"""Whoever administers a workspace learns by adding members who has an account elsewhere."""
+"""Attack: add members by e-mail to learn who has an account."""
 
 import pytest
 

@@ -45,7 +45,7 @@ from workers.attempt.retry_until_stored import retry_until_stored
 from workers.context import WorkerContext
 
 UNSTORABLE = (TypeError, OverflowError, DataError)
-"""What JSON and the databases raise over a value they cannot hold."""
+"""Errors of JSON and the databases for a value that they cannot store."""
 
 log = structlog.get_logger()
 

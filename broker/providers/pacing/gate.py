@@ -62,7 +62,7 @@ class _Bucket:
 
 
 PATIENCE_SECONDS = 0.5
-"""What waits longer goes back to the database, where fairness and deadlines are kept."""
+"""A job that waits longer returns to the database, which keeps fairness and deadlines."""
 
 LEAST_WAIT_MS = 100
 LONGEST_PLACE_MS = 5_000  # added to a wait for those who stand in line before it

@@ -12,7 +12,7 @@ from broker.providers.pacing.limits import Cause, ProviderLimits
 
 PREFIX = "waybill:pacing:"
 LEASE_MS = 6_000
-"""How long the slots of a process that fell silent stay taken."""
+"""The time for which the slots of a silent process stay taken."""
 
 ADMIT = """
 local ring, held_key, waiting_key = KEYS[1], KEYS[2], KEYS[3]

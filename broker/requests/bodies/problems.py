@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from broker.errors import InvalidRequestError
 
 UNION_FORMS = re.compile(r"str|constrained-str|Route|(list|literal|dict)\[.*|function-.*")
-"""How Pydantic names the members of a union that has no tags."""
+"""Pydantic's names for the members of a union without tags."""
 
 PATTERNS = {
     r"^[a-z0-9]+(-[a-z0-9]+)*$": "lower-case letters, digits and single hyphens, as my-team",
@@ -54,7 +54,7 @@ PLAIN = {
     "union_tag_invalid": "{tag!r} is none of {expected_tags}",
     "union_tag_not_found": "is needed",
 }
-"""What callers are told instead of Pydantic's words, which are about Python."""
+"""Messages for callers in place of Pydantic's, which speak of Python types."""
 
 
 def plainly(problem: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ class Purpose(StrEnum):
 
 
 UPLOADED = tuple(each for each in Purpose if each not in {Purpose.BATCH_OUTPUT, Purpose.JOB_OUTPUT})
-"""What a caller may upload a file for."""
+"""The purposes with which a caller may upload a file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def run(
         raise typer.Exit(1) from None
     summarise(sitting.tally, len(found) - failed - left, len(found), output, console)
     if failed:
-        say(console, f"{failed} lines failed: --retry-failed runs them anew")
+        say(console, f"{failed} lines failed: --retry-failed runs them again")
     if left:
         say(console, f"{left} lines were not run: the same command runs them, as a new batch")
     raise typer.Exit(1 if failed or left else 0)

@@ -40,7 +40,7 @@ class Part:
         if digest(found) != self.digest:
             asked = self.batch_id or "a batch"
             raise RunError(
-                f"the input is not the one that {asked} was made of: go on with that one, or "
+                f"the input is not the one of {asked}: continue with that input, or "
                 "choose another -o"
             )
         return found

@@ -112,7 +112,7 @@ async def offered(api, key, path="/models"):
 
 
 async def routed(api, key):
-    """Where the auto router sends what may only go to models of Meta."""
+    """Return the provider to which the auto router sends a request limited to models of Meta."""
     body = {"model": "openrouter/auto", "messages": [{"role": "user", "content": "hi"}], **AUTO}
     return await api.ask("POST", "/route", key, json=body)
 

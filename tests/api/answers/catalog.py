@@ -1,4 +1,4 @@
-"""What can be asked for: models, providers, presets."""
+"""Recorded answers of models, providers and presets."""
 
 from tests.api.answers.calls import CHAT
 from tests.api.answers.walking import Walk

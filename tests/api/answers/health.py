@@ -1,4 +1,4 @@
-"""Whether the installation is well, when a provider is not."""
+"""Recorded answers of /health when a provider fails."""
 
 from broker.providers.health.breaker import REFUSALS
 from tests.api.answers.calls import CHAT

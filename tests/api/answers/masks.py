@@ -1,4 +1,4 @@
-"""What is new each time, replaced by what is evidently made up, and long things cut.
+"""Replace values that change at every run by made-up ones, and shorten long ones.
 
 Two walks bring the same answers then. The ids of one operation's answers are counted from one.
 """

@@ -1,4 +1,4 @@
-"""What an answer is made of: its keys, and what kind of value each has, however deep."""
+"""Compute the shape of an answer: its keys and the kinds of their values, at every depth."""
 
 import json
 from typing import Any

@@ -25,7 +25,7 @@ SLIPS = [
 
 
 async def refused(api: Api, path: str, **query: str) -> tuple[str, str]:
-    """What is wrong with a query: the parameter, and the words."""
+    """Return the problem of a query: the parameter and the message."""
     answer = await api.ask("GET", path, api.manager(), params=query)
     assert answer.status_code == 400, answer.text
     told = answer.json()

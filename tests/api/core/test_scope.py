@@ -1,4 +1,4 @@
-"""Whose usage a caller may see."""
+"""Callers see the usage of their own scope."""
 
 import pytest
 

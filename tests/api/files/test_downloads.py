@@ -1,4 +1,4 @@
-"""What callers upload comes back as something to save, never as a page of ours."""
+"""Uploaded files are downloads, never pages of our origin."""
 
 from urllib.parse import unquote
 

@@ -1,4 +1,4 @@
-"""What was accepted once is found again by its key, whatever would be refused by now."""
+"""An accepted job is found by its idempotency key although it would be refused now."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What is no longer kept is said to be gone, wherever it is asked for: never a 500."""
+"""Deleted content returns 410 on every route, never 500."""
 
 import orjson
 import pytest

@@ -1,4 +1,4 @@
-"""What /metrics says, read back by Prometheus's own parser."""
+"""Prometheus's own parser reads /metrics."""
 
 from prometheus_client.parser import text_string_to_metric_families
 

@@ -36,7 +36,7 @@ class Provider(ThreadingHTTPServer):
         self.asked = {}
 
     def authorize(self, url):
-        """What a browser would be sent back with."""
+        """Return the query with which a browser would be sent back."""
         self.asked = {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
         return {"code": "the code", "state": self.asked["state"]}
 

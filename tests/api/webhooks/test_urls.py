@@ -1,4 +1,4 @@
-"""Which URLs of receivers are taken, by the rules of the guard that sends to them."""
+"""The URLs of receivers are accepted by the rules of the guard that sends to them."""
 
 from ipaddress import ip_network
 

@@ -52,7 +52,7 @@ PLACES = [("alpha", "m/one"), ("beta", "m/two")]
 
 
 def work(url, callers, seed):
-    """What one process does: submit for everybody, run them, end what is late, seal."""
+    """Run one process: submit for everybody, run jobs, end late ones, chain the ledger."""
     dice = random.Random(seed)
     database = Database(url, sqlite_synchronous="off")
     for _ in range(ROUNDS):

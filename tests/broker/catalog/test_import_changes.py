@@ -1,4 +1,4 @@
-"""What an import would change, and what it may not change unasked."""
+"""Imports show their changes, and apply suspicious ones only when forced."""
 
 import pytest
 from hypothesis import given

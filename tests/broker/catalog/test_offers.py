@@ -1,4 +1,4 @@
-"""Which of the known models are offered, suggested and chosen, and for which operation."""
+"""Known models are offered, suggested and chosen by operation."""
 
 import json
 import re

@@ -29,7 +29,7 @@ BUSY = failure(AttemptOutcome.REJECTED, ErrorType.RATE_LIMIT_EXCEEDED)
 
 
 def fall_back(database, job, why=BUSY):
-    """What a worker does about a failure: decide, hold more if need be, record."""
+    """Handle a failure as a worker does: decide, extend the hold if needed, record."""
     decision = decide(job, why, NOW)
     if needs_extension(job, decision):
         [decision] = run(database, extend_many, Extension(job, why, decision, NOW))

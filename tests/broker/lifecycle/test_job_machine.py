@@ -1,4 +1,4 @@
-"""Whatever callers, workers, crashes and doubled messages do, in any order, the promises hold."""
+"""The promises hold for any order of calls, crashes and duplicate messages."""
 
 import dataclasses
 from collections import defaultdict
@@ -201,7 +201,7 @@ class JobMachine(RuleBasedStateMachine):
             self.fails(job, failure(outcome, error_type, retry_after))
 
     def fails(self, job, why):
-        """What a worker does: decide, hold more for a dearer endpoint, record."""
+        """Act as a worker: decide, extend the hold for a more expensive endpoint, record."""
         decision = decide(job, why, self.now)
         if needs_extension(job, decision):
             decision = self.step(extend_many, Extension(job, why, decision, self.now))

@@ -1,4 +1,4 @@
-"""What is kept of a job: the strictest wish, dropped in steps, with usage and ledger left alone."""
+"""A job keeps what the strictest policy allows; usage and ledger stay."""
 
 import orjson
 import pytest

@@ -1,4 +1,4 @@
-"""What a preset keeps of a body, what a body takes from it, and versions in the database."""
+"""Presets merge into bodies, and have versions in the database."""
 
 import pytest
 

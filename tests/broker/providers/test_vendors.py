@@ -54,7 +54,7 @@ def _together(quirks_module, adapter_module):
 
 
 def environment(vendor):
-    """What lights `vendor` up, and no more."""
+    """Return the variables that configure `vendor`, and no more."""
     if vendor.local:
         return {vendor.address[0]: "x1"}
     options = [names[0] for names in vendor.needs.values()]

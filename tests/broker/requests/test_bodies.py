@@ -1,4 +1,4 @@
-"""What is said of a wrong body: in the words of JSON, not of Python."""
+"""Errors of bodies speak of JSON, not of Python."""
 
 from typing import Annotated
 

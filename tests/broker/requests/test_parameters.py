@@ -1,4 +1,4 @@
-"""What is dropped, what is required, what is preferred."""
+"""Parameters are dropped, required or preferred."""
 
 import pytest
 

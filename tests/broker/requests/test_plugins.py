@@ -1,4 +1,4 @@
-"""What OpenRouter has and Waybill has not is refused by name, unless it is turned off."""
+"""Plugins that Waybill lacks are refused by name, unless they are turned off."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Who is left out and why; and when nobody is left, what is said."""
+"""Filters exclude endpoints with a reason; the error names it when none is left."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Where traffic goes. The dice are seeded: these shares are the same at every run."""
+"""Traffic is shared among endpoints. Seeds are fixed, so that shares are the same at every run."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What callers may wish, and the field that is named when a wish cannot be read."""
+"""Preferences of callers are read; an error names the field."""
 
 import pytest
 

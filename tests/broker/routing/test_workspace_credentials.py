@@ -1,4 +1,4 @@
-"""Whose key calls an endpoint, and in which order: prioritised, the installation's, fallback."""
+"""Keys are used in order: prioritised, the installation's, fallback."""
 
 import pytest
 from hypothesis import given

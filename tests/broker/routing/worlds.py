@@ -25,7 +25,7 @@ def even(value):
 
 
 def seen(*, speed=None, wait=None, uptime=None, attempts=200, **more):
-    """What was measured of an endpoint: tokens/s, seconds to the first token, success share."""
+    """The stats of an endpoint: tokens/s, seconds to the first token, success rate."""
     return EndpointStats(
         uptime_5m=uptime,
         attempts_5m=attempts if uptime is not None else 0,
@@ -36,7 +36,7 @@ def seen(*, speed=None, wait=None, uptime=None, attempts=200, **more):
 
 
 def snapshot(**stats):
-    """What is known of the endpoints of MODEL, by provider."""
+    """Return the stats of the endpoints of MODEL, by provider."""
     return Snapshot({(slug, MODEL): each for slug, each in stats.items()}, taken_at=NOW)
 
 
@@ -57,7 +57,7 @@ def order(the_plan):
 
 
 def firsts(endpoints, *, draws=2_000, **options):
-    """Which share of many requests each provider is asked first by."""
+    """Return the share of many requests for which each provider is first."""
     count = Counter(order(planned(endpoints, seed=n, **options))[0] for n in range(1, draws + 1))
     return {each.provider: count[each.provider] / draws for each in endpoints}
 

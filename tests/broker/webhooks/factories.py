@@ -73,7 +73,7 @@ def look(database, *, now=NOW):
 
 
 def end(claimed, status=200, *, now=NOW, chance=0.0, **more):
-    """How an attempt ended, with what follows as a worker would decide."""
+    """Return the end of an attempt, with the decision of a worker."""
     following = more.pop("following", None) or follow(
         status, failures=claimed.failures, now=now, chance=chance
     )

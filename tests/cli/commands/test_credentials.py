@@ -123,7 +123,7 @@ def test_secrets_are_sealed_anew_with_another_secret_key(database, add, own, mon
     assert rows(database)[0].sealed == before
     # When the old one is at hand, then everything is sealed anew and it is needed no more
     monkeypatch.setenv("WAYBILL_OLD_SECRET_KEYS", "the first secret key of all")
-    assert own("rotate").stdout.startswith("1 secrets are sealed anew")
+    assert own("rotate").stdout.startswith("1 secrets are encrypted again")
     monkeypatch.delenv("WAYBILL_OLD_SECRET_KEYS")
     assert own("rotate").exit_code == 0
     assert rows(database)[0].sealed != before

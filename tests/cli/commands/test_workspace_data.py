@@ -74,7 +74,7 @@ def test_more_than_a_page_is_written_once_each(database, command, monkeypatch, t
 def test_nothing_is_forgotten_unless_it_is_meant(database, command, acme):
     caller, _, _ = acme
     result = command("workspaces", "forget", "acme", given="n\n")
-    assert (result.exit_code, "Forget everything" in result.output) == (1, True)
+    assert (result.exit_code, "Delete all prompts" in result.output) == (1, True)
     assert database.read_now(find_workspace, caller.workspace_id).settings is None
     assert count(database, AuditEntry) == 0
 

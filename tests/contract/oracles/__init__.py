@@ -1,4 +1,4 @@
-"""What each recording says, read without any of our adapters' code.
+"""Read recordings without the code of the adapters.
 
 One module per `api` of the recordings (`openai-chat` -> `openai_chat.py`) with one function:
 `expected(exchange) -> Expected`. Keep it as naive as the format allows: an oracle that shares an

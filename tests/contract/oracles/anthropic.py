@@ -1,4 +1,4 @@
-"""What a recording of Anthropic's Messages API says."""
+"""Read a recording of Anthropic's Messages API."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a recording of Cohere's chat says, version 2 or 1."""
+"""Read a recording of Cohere's chat, version 2 or 1."""
 
 import json
 from typing import Any

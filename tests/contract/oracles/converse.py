@@ -1,4 +1,4 @@
-"""What a recording of Amazon Bedrock's Converse or ConverseStream says."""
+"""Read a recording of Amazon Bedrock's Converse or ConverseStream."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""Which error types suit a recorded error answer: by its status, then by what it plainly says."""
+"""Return the error types that suit a recorded error, by its status and its text."""
 
 from broker.completion import ErrorType as T
 

@@ -1,4 +1,4 @@
-"""What a recording of Gemini's generateContent says, streamed as events or as an array."""
+"""Read a recording of Gemini's generateContent, streamed as events or as an array."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a recording of OpenAI's chat completions says, in any vendor's variation."""
+"""Read a recording of OpenAI's chat completions, in any vendor's variation."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Whatever shape an answer has, reading it raises the two errors of the seam and no other."""
+"""Reading an answer of any shape raises only the two documented errors."""
 
 import json
 from contextlib import suppress

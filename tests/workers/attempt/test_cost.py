@@ -1,4 +1,4 @@
-"""What has a price by the piece is counted by us: no provider tells how many there were."""
+"""Waybill counts what is priced by the piece, since providers do not."""
 
 from dataclasses import fields, replace
 from types import SimpleNamespace

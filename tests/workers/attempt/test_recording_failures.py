@@ -1,4 +1,4 @@
-"""What is told at the end of an attempt is what was written of it."""
+"""The event at the end of an attempt is what was stored."""
 
 from dataclasses import replace
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""What brings batches forward, on a real database and a real directory; no provider is called."""
+"""The service of batches, on a real database and directory; no provider is called."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What the leader lets go, and what it makes of jobs that cannot."""
+"""The leader publishes due jobs, and handles those that cannot run."""
 
 from types import SimpleNamespace
 from unittest import mock

@@ -62,7 +62,7 @@ def clock():
 
 @pytest.fixture
 def refused():
-    """What a deliverer would take no more."""
+    """Deliveries that a deliverer refuses."""
     return []
 
 
@@ -93,7 +93,7 @@ async def hands(database, clock, refused):
 
 
 async def run_due(deliverer, database, clock):
-    """What the dispatcher and a worker do together, until nothing is due any more."""
+    """Run dispatcher and worker together until nothing is due."""
     while ids := look(database, now=clock.now):
         await deliverer.send(ids)
         await asyncio.gather(*deliverer._lanes)

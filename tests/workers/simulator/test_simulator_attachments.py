@@ -1,4 +1,4 @@
-"""What each wire makes of images, documents and sounds in a message."""
+"""Each wire sends images, documents and sounds in its own form."""
 
 from base64 import b64encode
 

@@ -1,4 +1,4 @@
-"""What users of other gateways complain of, each a test that fails where it happens here."""
+"""Complaints about other gateways do not apply here."""
 
 import pytest
 

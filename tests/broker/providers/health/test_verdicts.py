@@ -1,4 +1,4 @@
-"""What counts against a provider, and what does not."""
+"""Verdicts count the faults of a provider only."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What workers see of endpoints, told as they tell it; and what an observer makes of it."""
+"""Record endpoint stats as workers do, and read them as an observer does."""
 
 from broker.providers.endpoint_stats import PauseReason
 from broker.providers.health import Observer, Recorder, Verdict

@@ -1,4 +1,4 @@
-"""What 429s teach. Time is a number."""
+"""The throttle learns from 429s. Time is a number."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What users of other gateways complained of: from an answer to where the job goes next."""
+"""Complaints about other gateways: each error answer leads to the right decision."""
 
 import orjson
 import pytest
