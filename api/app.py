@@ -74,25 +74,10 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        services = build(config)
-        app.state.services = services
-        services.news.start()
-        services.keyring.start()
-        services.observer.start()
-        services.live_catalog.start()
-        await services.local_models.start()
-        services.credentials.start()
+        services = app.state.services = build(config)
+        await _start(services)
         yield
-        await services.keyring.close()
-        await services.limiter.close()
-        await services.news.close()
-        await services.observer.close()
-        await services.local_models.close()
-        await services.live_catalog.close()
-        await services.credentials.close()
-        await services.redis.aclose()
-        services.publisher.close()
-        services.database.close()
+        await _stop(services)
 
     app = FastAPIOffline(  # its pages load no script from elsewhere
         title="Waybill",
@@ -105,17 +90,51 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
         redirect_slashes=False,  # `core.errors` does it, without the caller's Host header
         generate_unique_id_function=lambda route: route.name,
     )
+    _add_routes(app)
+    _add_middleware(app, config)
+    _shape_errors(app)
+    openapi.complete(app)
+    return app
+
+
+async def _start(services: Services) -> None:
+    services.news.start()
+    services.keyring.start()
+    services.observer.start()
+    services.live_catalog.start()
+    await services.local_models.start()
+    services.credentials.start()
+
+
+async def _stop(services: Services) -> None:
+    await services.keyring.close()
+    await services.limiter.close()
+    await services.news.close()
+    await services.observer.close()
+    await services.local_models.close()
+    await services.live_catalog.close()
+    await services.credentials.close()
+    await services.redis.aclose()
+    services.publisher.close()
+    services.database.close()
+
+
+def _add_routes(app: FastAPI) -> None:
+    """Serve every router below each prefix; document it once."""
     for prefix in PREFIXES:
-        documented = prefix == PREFIXES[0]  # once, though they answer under both
         for router in ROUTERS:
             app.include_router(
                 router,
                 prefix=prefix,
                 dependencies=[Depends(queries.check_query)],
-                include_in_schema=documented,
+                include_in_schema=prefix == PREFIXES[0],
             )
     for router in (monitoring.router, pages):
         app.include_router(router)
+
+
+def _add_middleware(app: FastAPI, config: settings.Settings) -> None:
+    """Add the middleware, from the innermost to the outermost."""
     app.add_middleware(StalledBodies)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(AtEnd)
@@ -123,11 +142,8 @@ def create_app(config: settings.Settings | None = None) -> FastAPI:
     if config.cors_origins:
         app.add_middleware(CrossOrigin, origins=config.cors_origins, prefixes=PREFIXES)
     app.add_middleware(RequestIds)
-    if config.trusted_proxies:  # the last one added is the outermost
+    if config.trusted_proxies:
         app.add_middleware(TrustedProxies, networks=config.trusted_proxies)
-    _shape_errors(app)
-    openapi.complete(app)
-    return app
 
 
 def build(config: settings.Settings) -> Services:

@@ -21,7 +21,6 @@ from api.core.scope import workspace_of
 from api.core.services import Services
 from broker import accounts
 from broker.accounts import Principal, Role, users
-from broker.accounts import users as members
 from broker.administration import carry_out
 from broker.administration import workspaces as administration
 from broker.completion import Json
@@ -46,7 +45,7 @@ Limit = Annotated[int, Query(ge=1, le=100)]
 async def create_workspace(
     services: ServicesDep, _: WorkspacesOperator, actor: CallingActor, body: WorkspaceBody
 ) -> Response:
-    """Make a workspace (with a management key of the installation)."""
+    """Create a workspace (with a management key of the installation)."""
     asked = body.model_dump(exclude_unset=True)
     columns = _columns(asked, None)
     row = await carry_out(
@@ -104,11 +103,7 @@ async def delete_workspace(
 ) -> Response:
     """Close a workspace without active keys. Its jobs and its ledger stay."""
     row = await _find(services, principal, workspace_ref)
-    if not (principal.everywhere or principal.role is Role.OWNER):
-        raise PermissionDeniedError(
-            "Deleting a workspace needs the role owner, or a management key of the installation; "
-            f"yours is {principal.role.value}."
-        )
+    _require_owner(principal, "Deleting a workspace")
     await carry_out(
         services.database, lambda connection: administration.delete(connection, actor, row)
     )
@@ -121,11 +116,7 @@ async def forget_workspace_data(
 ) -> Response:
     """Delete prompts and answers of its ended jobs, in the background; ledger and usage stay."""
     row = await _find(services, principal, workspace_ref)
-    if not (principal.everywhere or principal.role is Role.OWNER):
-        raise PermissionDeniedError(
-            "Deleting a workspace's data needs the role owner, or a management key of the "
-            f"installation; yours is {principal.role.value}."
-        )
+    _require_owner(principal, "Deleting a workspace's data")
     await carry_out(
         services.database, lambda connection: administration.delete_contents(connection, actor, row)
     )
@@ -206,6 +197,15 @@ async def list_organization_members(
     return json_response({"data": data, "total_count": total})
 
 
+def _require_owner(principal: Principal, action: str) -> None:
+    """Raise PermissionDeniedError unless the caller owns the workspace or is an operator."""
+    if not (principal.everywhere or principal.role is Role.OWNER):
+        raise PermissionDeniedError(
+            f"{action} needs the role owner, or a management key of the installation; "
+            f"yours is {principal.role.value}."
+        )
+
+
 async def _find(services: Services, principal: Principal, wanted: str) -> Any:
     found = await workspace_of(services, principal, wanted)
     return await services.database.read(accounts.find_workspace, found)
@@ -220,7 +220,7 @@ def _in_reach(connection: Any, principal: Principal) -> list[str] | None:
     if principal.everywhere:
         return None
     if principal.kind is accounts.CallerKind.SESSION:
-        return [each.id for each in members.list_memberships(connection, principal.user_id or "")]
+        return [each.id for each in users.list_memberships(connection, principal.user_id or "")]
     return [principal.workspace_id]
 
 
@@ -229,7 +229,7 @@ def _workspace_page(connection: Any, ids: list[str] | None, offset: int, limit: 
 
 
 def _member_page(connection: Any, workspace_id: str, offset: int, limit: int) -> Any:
-    return members.list_members(connection, workspace_id, offset=offset, limit=limit)
+    return users.list_members(connection, workspace_id, offset=offset, limit=limit)
 
 
 def user_page(connection: Any, offset: int, limit: int) -> Any:

@@ -20,8 +20,8 @@ from broker.jobs import reports
 from broker.jobs.reports import JobReport
 from broker.storage.database import Database
 
-LOOK_SECONDS = 2.0
-FORGET_SECONDS = 0.5
+CHECK_SECONDS = 2.0
+UNSUBSCRIBE_SECONDS = 0.5
 RECONNECT_SECONDS = 0.2
 INBOX_BYTES = 256 * 1024
 _ALWAYS = "waybill:api"  # keeps the connection subscribed when nobody waits
@@ -30,37 +30,37 @@ log = structlog.get_logger()
 
 
 class Listener:
-    """One waiter's inbox: lists of events, or None for "look for yourself"."""
+    """The inbox of one reader: lists of events, or None for "read the database"."""
 
     def __init__(self, job_id: str) -> None:
         self.job_id = job_id
         self._inbox: asyncio.Queue[tuple[list[Event] | None, int]] = asyncio.Queue()
         self._size = 0  # bytes
-        self._must_look = False  # None is in the inbox
+        self._must_check = False  # None is in the inbox
 
-    def hear(self, told: list[Event], size: int) -> None:
-        """Take news in. What a slow waiter has not read by then it has to read from the log."""
+    def receive(self, events: list[Event], size: int) -> None:
+        """Take events in. A slow reader reads what does not fit from the database."""
         if self._size + size > INBOX_BYTES and not self._inbox.empty():
             while not self._inbox.empty():
                 self._inbox.get_nowait()
-            self._size, self._must_look = 0, False
-            self.look()
+            self._size, self._must_check = 0, False
+            self.check_database()
             return
         self._size += size
-        self._inbox.put_nowait((told, size))
+        self._inbox.put_nowait((events, size))
 
-    def look(self) -> None:
-        """Have the waiter look for itself."""
-        if not self._must_look:
-            self._must_look = True
+    def check_database(self) -> None:
+        """Make the reader read the database."""
+        if not self._must_check:
+            self._must_check = True
             self._inbox.put_nowait((None, 0))
 
     async def next(self) -> list[Event] | None:
-        """Return the next news."""
-        told, size = await self._inbox.get()
+        """Return the next events, or None: the reader must read the database."""
+        events, size = await self._inbox.get()
         self._size -= size
-        self._must_look = self._must_look and told is not None
-        return told
+        self._must_check = self._must_check and events is not None
+        return events
 
 
 class JobSubscriptions:
@@ -77,7 +77,7 @@ class JobSubscriptions:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        for service in (self._receive(), self._look(), self._forget()):
+        for service in (self._receive(), self._find_ended(), self._unsubscribe()):
             self._tasks.add(asyncio.create_task(service))
 
     async def close(self) -> None:
@@ -85,7 +85,7 @@ class JobSubscriptions:
 
     @contextlib.contextmanager
     def listen(self, job_id: str) -> Iterator[Listener]:
-        """Hear of this job from about now on: look at its state once after entering."""
+        """Receive the events of a job from now on; read its state once after entering."""
         listener = Listener(job_id)
         self._listeners.setdefault(job_id, []).append(listener)
         self._unwanted.discard(job_id)
@@ -101,7 +101,7 @@ class JobSubscriptions:
 
     @contextlib.contextmanager
     def following(self, job_id: str, leader: str | None) -> Iterator[None]:
-        """Have the listeners of a job look for themselves once the job it follows has ended."""
+        """Wake the listeners of a job when the primary that it follows has ended."""
         if leader is None:
             yield
             return
@@ -117,12 +117,12 @@ class JobSubscriptions:
     async def end(self, listener: Listener, workspace_id: str, *, fresh: bool = False) -> Event:
         """Return the job's last event, once there is one; `fresh` as in `follow`."""
         if not fresh:
-            listener.look()
+            listener.check_database()
         while True:
-            told = await listener.next()
-            if told is not None and told[-1].is_end:
-                return told[-1]
-            if told is None:
+            events = await listener.next()
+            if events is not None and events[-1].is_end:
+                return events[-1]
+            if events is None:
                 report = await self._database.read(reports.job, workspace_id, listener.job_id)
                 if report is not None and report.job.state in job_events.ENDS:
                     return _end(report, reports.END_OF_LOST_LOG)
@@ -132,33 +132,33 @@ class JobSubscriptions:
     ) -> AsyncIterator[list[Event]]:
         """Yield the job's events above `after`, in order, none missing, none twice, to the end.
 
-        Whoever has seen the end already is told nothing more. With `latest` attempts that are
-        known to be given up at the beginning are left out.
+        A reader that has seen the end gets nothing more. `latest` leaves out attempts that failed
+        before.
         """
         last = after
-        listener.look()
+        listener.check_database()
         while True:
-            heard = await listener.next()
-            if heard is not None and heard[-1].number <= last:
+            received = await listener.next()
+            if received is not None and received[-1].number <= last:
                 continue
-            told = job_events.unbroken(heard or (), last)
-            if told:
-                last = told[-1].number
-                yield told
-                if told[-1].is_end:
+            events = job_events.unbroken(received or (), last)
+            if events:
+                last = events[-1].number
+                yield events
+                if events[-1].is_end:
                     return
                 continue
             report = await self._database.read(reports.job, workspace_id, listener.job_id)
             if report is None:
                 continue
             if report.job.state in job_events.ENDS:
-                async for told in self._to_the_end(report, last, seen=after, latest=latest):
-                    yield told
+                async for events in self._to_the_end(report, last, seen=after, latest=latest):
+                    yield events
                 return
-            async for told in self._so_far(report, last, latest=latest):
-                last = told[-1].number
-                yield told
-            if told and told[-1].is_end:  # it ended while it was asked about
+            async for events in self._so_far(report, last, latest=latest):
+                last = events[-1].number
+                yield events
+            if events and events[-1].is_end:  # it ended while its state was read
                 return
 
     async def _to_the_end(
@@ -168,13 +168,13 @@ class JobSubscriptions:
         if latest and last == 0 and report.payload.has_log:
             last = await self._database.read(StoredLog(report.job.id).latest_start)
         log = reports.log_of(report, last)
-        told: list[Event] = []
+        events: list[Event] = []
         while page := await self._database.read(log.page):
-            told = page
-            last = told[-1].number
-            yield told
-        is_whole = bool(told) and told[-1].is_end
-        if not is_whole and (told or last != seen):
+            events = page
+            last = events[-1].number
+            yield events
+        is_whole = bool(events) and events[-1].is_end
+        if not is_whole and (events or last != seen):
             # ended by other hands than its worker's, whose chunks the database never saw
             yield [_end(report, last + 1)]
 
@@ -183,20 +183,22 @@ class JobSubscriptions:
     ) -> AsyncIterator[list[Event]]:
         """Yield what is known above `last` without a gap of a job that has not ended."""
         if not report.job.stream:
-            if told := job_events.rest(reports.past_events(report), last):
-                yield told
+            if events := job_events.rest(reports.past_events(report), last):
+                yield events
             return
         job_id = report.job.id
         with contextlib.suppress(RedisError, OSError):
             if latest and last == 0:
-                async for told in job_events.kept(self._redis, job_id):
-                    starts = [each.number - 1 for each in told if each.type == job_events.RETRYING]
+                async for events in job_events.kept(self._redis, job_id):
+                    starts = [
+                        each.number - 1 for each in events if each.type == job_events.RETRYING
+                    ]
                     last = max([last, *starts])
             async for page in job_events.kept(self._redis, job_id, last):
-                if told := job_events.unbroken(page, last):
-                    last = told[-1].number
-                    yield told
-                if len(told) < len(page):
+                if events := job_events.unbroken(page, last):
+                    last = events[-1].number
+                    yield events
+                if len(events) < len(page):
                     # Redis lost events: they are read from the database at the end
                     return
 
@@ -214,10 +216,10 @@ class JobSubscriptions:
         with contextlib.suppress(RedisError, OSError):  # the connection is lost: see above
             await self._pubsub.subscribe(*wanted)
 
-    async def _forget(self) -> None:
+    async def _unsubscribe(self) -> None:
         """Unsubscribe from time to time, many at once."""
         while True:
-            await asyncio.sleep(FORGET_SECONDS)
+            await asyncio.sleep(UNSUBSCRIBE_SECONDS)
             unwanted, self._unwanted = self._unwanted, set()
             gone = [job_events.channel(job_id) for job_id in unwanted]
             if gone and self._pubsub is not None:
@@ -231,7 +233,7 @@ class JobSubscriptions:
             pubsub = redis.pubsub()
             try:
                 await self._read(pubsub)
-            except Exception as error:  # noqa: BLE001  # nobody would hear anything any more
+            except Exception as error:  # noqa: BLE001  # without it no reader gets events
                 log.info("news.disconnected", error=str(error))
             finally:
                 self._pubsub = None
@@ -244,7 +246,7 @@ class JobSubscriptions:
         self._pubsub = pubsub
         if self._listeners:
             await pubsub.subscribe(*map(job_events.channel, self._listeners))
-            self._wake(list(self._listeners))  # what was told until now was not heard
+            self._wake(list(self._listeners))  # events until now were missed
         async for message in pubsub.listen():
             if message["type"] == "message":
                 self._deliver(job_events.job_of(message["channel"].decode()), message["data"])
@@ -252,28 +254,28 @@ class JobSubscriptions:
     def _deliver(self, job_id: str, lines: bytes) -> None:
         listeners = self._listeners.get(job_id)
         if listeners and lines:
-            told = job_events.decode(lines)
+            events = job_events.decode(lines)
             for listener in listeners:
-                listener.hear(told, len(lines))
-            if told[-1].is_end:
+                listener.receive(events, len(lines))
+            if events[-1].is_end:
                 self._wake(self._followers.get(job_id, ()))
 
     def _wake(self, job_ids: Iterable[str]) -> None:
-        """Have the listeners of these jobs look for themselves."""
+        """Make the listeners of these jobs read the database."""
         for job_id in job_ids:
             for listener in self._listeners.get(job_id, ()):
-                listener.look()
+                listener.check_database()
 
-    async def _look(self) -> None:
-        """Find jobs whose end was not heard of: the message may have been lost."""
+    async def _find_ended(self) -> None:
+        """Find jobs that ended although no message arrived: it may have been lost."""
         while True:
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(CHECK_SECONDS)
             waiting = list(self._listeners)
             if not waiting:
                 continue
             try:
                 ended = await self._database.read(reports.settled, waiting)
-            except Exception as error:  # noqa: BLE001  # the next look is near
+            except Exception as error:  # noqa: BLE001  # the next check is soon
                 log.warning("news.look_failed", error=str(error))
                 continue
             self._wake(ended)

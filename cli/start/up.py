@@ -77,13 +77,13 @@ def up(
         _check_ports(host, ports)
         config = configuration.linking_to(config, configuration.address(host, port))
         os.environ["WAYBILL_PUBLIC_URL"] = config.public_url  # workers give links out, too
-        house = Supervisor(config, host, port)
-        house.plan_api()
-        house.plan_workers(workers, batch_workers)
-        house.plan_others(
+        supervisor = Supervisor(config, host, port)
+        supervisor.plan_api()
+        supervisor.plan_workers(workers, batch_workers)
+        supervisor.plan_others(
             flower=flower_port if flower else None, simulator=simulator_port if demo else None
         )
-        sys.exit(asyncio.run(house.run()))
+        sys.exit(asyncio.run(supervisor.run()))
 
 
 def demo_configuration(config: Settings, simulator_port: int) -> Settings:
@@ -235,7 +235,7 @@ class Supervisor:
             return
         try:
             jobs = await processes.call_in_fork(preparation.hand_back, self._config, worker_id)
-        except Exception as error:  # noqa: BLE001  # a full disk, say: the house goes on
+        except Exception as error:  # noqa: BLE001  # a full disk, say: the supervisor goes on
             why = str(error).partition("\n")[0]
             say(redact(f"what {child.name} held waits for its leases to end ({why})"))
             return

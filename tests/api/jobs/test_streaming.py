@@ -181,7 +181,7 @@ def check_chat(batches: list[list[Event]], stored: str) -> None:
 @pytest.fixture(autouse=True, scope="module")
 def frequent_looks() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(job_subscriptions, "LOOK_SECONDS", 0.02)
+        patch.setattr(job_subscriptions, "CHECK_SECONDS", 0.02)
         yield
 
 
