@@ -33,11 +33,23 @@ def printable(text: str, *, lines: bool = False) -> str:
     )
 
 
-def print_table(table: RichTable) -> None:
+def open_console() -> Console:
+    """Return a console as wide as the terminal, or wide enough for whole lines in a pipe."""
     console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
-    console.print(table)
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+
+
+def make_list(*columns: str) -> Table:
+    """Return an empty table with these columns; the first one is never wrapped."""
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
+    for number, column in enumerate(columns):
+        table.add_column(column, no_wrap=number == 0)
+    return table
+
+
+def print_table(table: RichTable) -> None:
+    """Print a table."""
+    open_console().print(table)
 
 
 def day(milliseconds: int) -> str:

@@ -21,10 +21,11 @@ from broker.catalog.priced import priced_slugs
 from broker.clock import now_ms
 from broker.providers.configuration import Provider, configured
 from broker.storage.database import Database
-from cli.commands.price_tables import console, show_changes, show_history
+from cli.commands.price_tables import show_changes, show_history
 from cli.commands.provider_checks import probe
 from cli.database import open_database
 from cli.messages import complain
+from cli.output import open_console
 from workers.adapters.registry import ADAPTERS
 
 MODELS_DEV = "https://models.dev/api.json"
@@ -135,7 +136,7 @@ def discover(
                 complain(str(error))
                 failed = True
                 continue
-            console().print(f"{slug} lists {len(listings)} models")
+            open_console().print(f"{slug} lists {len(listings)} models")
             _import(database, namer, listings, f"GET {slug}/models", apply=apply,
                     force=force or [], everything=True)  # fmt: skip
     if failed:
@@ -153,7 +154,9 @@ def history(
     if said:
         show_history(said)
     else:
-        console().print("no import has said anything of it: the price list of the package counts")
+        open_console().print(
+            "no import has said anything of it: the price list of the package counts"
+        )
 
 
 @catalog.command()
@@ -166,7 +169,7 @@ def undo() -> None:
     if source is None:
         complain("there is no import to undo")
         raise typer.Exit(1)
-    console().print(f"the import from {source} counts no more")
+    open_console().print(f"the import from {source} counts no more")
 
 
 def _import(
@@ -195,7 +198,7 @@ def _import(
             made = imports.apply(connection, taken, source=source, now=now_ms())
             told = {"source": source, "changes": len(taken)}
             audit.note(connection, CLI, Act("catalog.apply", made, None, after=told))
-    console().print(f"applied {len(taken)} changes; running processes follow within seconds")
+    open_console().print(f"applied {len(taken)} changes; running processes follow within seconds")
     if held:
         raise typer.Exit(1)
 

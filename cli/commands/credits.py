@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from sqlalchemy import Connection
 
 from broker import accounts, settings
@@ -20,9 +19,8 @@ from broker.errors import WaybillError
 from broker.money import NANOS_PER_USD, nanos_from_usd, usd
 from cli.database import NAMED, local_database, workspace_id
 from cli.messages import complain
-from cli.output import Table
+from cli.output import Table, print_table
 
-PIPE_WIDTH = 160
 MOST_WORKSPACES = 10_000
 
 credits_ = typer.Typer(
@@ -112,8 +110,7 @@ def show(
             left = "unlimited" if row.unlimited else f"{usd(has.available):.6f}"
             figures = [f"{usd(each):.6f}" for each in (has.credited, has.spent, has.held)]
             table.add_row(row.id, row.name, *figures, left)
-    console = Console()
-    (console if console.is_terminal else Console(width=PIPE_WIDTH)).print(table)
+    print_table(table)
 
 
 def _workspaces(connection: Connection) -> tuple[Sequence[Any], int]:

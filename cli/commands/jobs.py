@@ -1,6 +1,5 @@
 """`waybill jobs`: list, show, cancel and watch."""
 
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from enum import StrEnum
@@ -8,18 +7,17 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.text import Text
 
 from broker.completion import Json
 from cli.client.client import connected
 from cli.client.event_log import LogEvent, follow
 from cli.messages import complain
-from cli.output import Table, answer_text, print_json, printable
+from cli.output import Table, answer_text, make_list, open_console, print_json, printable
 
 jobs = typer.Typer(help="List, show, cancel and follow jobs.", no_args_is_help=True)
 
-PIPE_WIDTH = 160
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the raw object.")]
 JobId = Annotated[str, typer.Argument(help="Job id (job_…).")]
@@ -38,11 +36,6 @@ class Status(StrEnum):
     NEEDS_REVIEW = "needs_review"
 
 
-def _console() -> Console:
-    """Return a console as wide as the terminal; what goes into a pipe is not cut."""
-    return Console(width=None if sys.stdout.isatty() else PIPE_WIDTH)
-
-
 @jobs.command("list")
 def list_jobs(
     status: Annotated[Status | None, typer.Option(help="Only jobs with this status.")] = None,
@@ -57,7 +50,7 @@ def list_jobs(
     if as_json:
         print_json(page)
         return
-    _console().print(render_jobs(page["data"]))
+    open_console().print(render_jobs(page["data"]))
     if page["has_more"]:
         complain(f"there are more: --after {page['last_id']}")
 
@@ -71,7 +64,7 @@ def show(job_id: JobId, as_json: AsJson = False) -> None:
         print_json(job)
         return
     for part in render_job(job):
-        _console().print(part)
+        open_console().print(part)
 
 
 @jobs.command()
@@ -93,7 +86,7 @@ def watch(
     as_json: Annotated[bool, typer.Option("--json", help="Print events as JSON lines.")] = False,
 ) -> None:
     """Follow a job's event log from its beginning to its end."""
-    console = _console()
+    console = open_console()
     with connected() as client:
         for event in follow(client, job_id, on_gap=complain):
             if as_json:
@@ -120,7 +113,7 @@ COLOURS = {
 
 def render_jobs(jobs: Iterable[Json]) -> Table:
     """Return one row a job."""
-    table = _table("id", "status", "model", "provider", "tries", "age", "USD")
+    table = make_list("id", "status", "model", "provider", "tries", "age", "USD")
     for job in jobs:
         table.add_row(
             job["id"],
@@ -195,7 +188,7 @@ def _facts(job: Json) -> Table:
 
 
 def _plan(places: Sequence[Json]) -> Table:
-    table = _table("", "provider", "model", "its name there", "why")
+    table = make_list("", "provider", "model", "its name there", "why")
     for number, place in enumerate(places, start=1):
         table.add_row(
             str(number), place["provider"], place["model"], place["native_model"], place["reason"]
@@ -204,7 +197,9 @@ def _plan(places: Sequence[Json]) -> Table:
 
 
 def _attempts(attempts: Sequence[Json]) -> Table:
-    table = _table("", "provider", "outcome", "status", "queued", "first token", "took", "message")
+    table = make_list(
+        "", "provider", "outcome", "status", "queued", "first token", "took", "message"
+    )
     for attempt in attempts:
         status = attempt["http_status"]
         table.add_row(
@@ -217,13 +212,6 @@ def _attempts(attempts: Sequence[Json]) -> Table:
             _ms(attempt["duration_ms"]),
             attempt["error_message"] or "",
         )
-    return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
-    for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0)
     return table
 
 

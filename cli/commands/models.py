@@ -12,11 +12,11 @@ from broker.errors import WaybillError
 from broker.money import usd_text
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import Interface
-from cli.commands.price_tables import console, describe_price, sample_bill
+from cli.commands.price_tables import describe_price, sample_bill
 from cli.configuration import load_configuration
 from cli.database import look_up_catalog
 from cli.messages import complain
-from cli.output import Table, day
+from cli.output import Table, day, open_console
 
 ALL = "all"
 HTTP_LIST = "GET /api/v1/models lists"
@@ -47,10 +47,10 @@ def list_models(
         complain(error.message)
         raise typer.Exit(1) from None
     if not found:
-        console().print(_nothing(shown, q, outputs))
+        open_console().print(_nothing(shown, q, outputs))
         return
-    console().print(_table(found))
-    console().print(_counted(found, shown.values()))
+    open_console().print(_table(found))
+    open_console().print(_counted(found, shown.values()))
 
 
 def _table(found: Sequence[Model]) -> Table:
@@ -97,7 +97,7 @@ def show(name: Annotated[str, typer.Argument(help="A slug or another name of the
     except WaybillError as error:
         complain(error.message.replace(HTTP_LIST, "`waybill models list` lists"))
         raise typer.Exit(1) from None
-    console().print(_facts(model))
+    open_console().print(_facts(model))
     table = Table("provider", "its name there", "prices, USD per million tokens",
                   "1,000 in + 500 out, USD", "prompts", "", box=None, pad_edge=False)  # fmt: skip
     for each in model.endpoints:
@@ -112,7 +112,7 @@ def show(name: Annotated[str, typer.Argument(help="A slug or another name of the
             kept,
             state,
         )
-    console().print(table)
+    open_console().print(table)
 
 
 def _state(endpoint: Endpoint, known: Catalog) -> str:

@@ -4,21 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from rich.console import Console
-
 from broker.catalog.imports import Change, ImportedOffer, Kind
 from broker.completion import Usage
 from broker.money import usd_text
 from broker.pricing import Price, cost
-from cli.output import Table
+from cli.output import Table, open_console
 
-PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
 SHOWN = ("prompt", "completion", "cache_read", "cache_write", "reasoning", "audio")
-
-
-def console() -> Console:
-    made = Console()
-    return made if made.is_terminal else Console(width=PIPE_WIDTH)
 
 
 def show_changes(changes: Sequence[Change], *, everything: bool) -> None:
@@ -28,10 +20,10 @@ def show_changes(changes: Sequence[Change], *, everything: bool) -> None:
     for change in shown:
         table.add_row(change.name, change.kind.value, _difference(change), change.doubt or "")
     if shown:
-        console().print(table)
+        open_console().print(table)
     counted = Counter(change.kind for change in changes)
     said = ", ".join(f"{counted[kind]} {kind.value}" for kind in Kind if counted[kind])
-    console().print(said or "nothing would change")
+    open_console().print(said or "nothing would change")
 
 
 def show_history(said: Iterable[ImportedOffer]) -> None:
@@ -39,7 +31,7 @@ def show_history(said: Iterable[ImportedOffer]) -> None:
     for each in said:
         price = each.offer.endpoint.price if each.offer else None
         table.add_row(day(each.effective_from), each.source, describe_price(price))
-    console().print(table)
+    open_console().print(table)
 
 
 def describe_price(price: Price | None) -> str:

@@ -11,7 +11,6 @@ import httpx
 import typer
 from redis import Redis
 from redis.exceptions import RedisError
-from rich.console import Console
 
 from broker.accounts.audit import CLI
 from broker.administration import providers as administered
@@ -38,7 +37,7 @@ from cli.client.server import configured as server
 from cli.configuration import is_up_here, load_configuration
 from cli.database import local_database, look_up_catalog
 from cli.messages import complain
-from cli.output import Table
+from cli.output import Table, open_console
 
 PATIENCE_SECONDS = 3
 
@@ -121,8 +120,6 @@ def read_paused(config: Settings) -> Mapping[str, Pause]:
         return {row.provider: row for row in database.read_now(provider_pauses.read_pauses)}
 
 
-PIPE_WIDTH = 200  # nobody wraps a table that is read by a program
-
 providers = typer.Typer(
     help="List providers, check their keys, pause and resume them.", no_args_is_help=True
 )
@@ -145,10 +142,9 @@ def list_providers(
     table = Table("slug", "name", "wire", "status", "models", "base URL", box=None, pad_edge=False)
     for row in (*_configured_rows(config, known), *_unconfigured_rows(known, everybody=everybody)):
         table.add_row(*row)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPE_WIDTH)
-    console.print(table if table.row_count else "none: set e.g. OPENAI_API_KEY (--all lists them)")
+    open_console().print(
+        table if table.row_count else "none: set e.g. OPENAI_API_KEY (--all lists them)"
+    )
 
 
 @providers.command()

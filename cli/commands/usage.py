@@ -6,16 +6,14 @@ from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from broker import usage as sums
 from broker.clock import moment, now_ms
 from broker.spreadsheets import cell
 from broker.usage.periods import DAY_MS
 from cli.database import NAMED, local_database, workspace_id
-from cli.output import Table
+from cli.output import Table, print_table
 
-PIPE_WIDTH = 160
 METRICS = ("request_count", "failure_count", "prompt_tokens", "completion_tokens", "total_usage")
 
 
@@ -55,8 +53,7 @@ def usage(
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     for name, *counts, cost in lines:
         table.add_row(name or "-", *[f"{each:,}" for each in counts], f"{cost:.6f}")
-    console = Console()
-    (console if console.is_terminal else Console(width=PIPE_WIDTH)).print(table)
+    print_table(table)
 
 
 def _question(by: By, start: int, now: int, workspace_id: str | None) -> sums.UsageQuery:

@@ -1,6 +1,5 @@
 """`waybill webhooks`: endpoints and deliveries. `waybill listen`: a receiver that verifies."""
 
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,7 +7,6 @@ from typing import Annotated
 
 import orjson
 import typer
-from rich.console import Console
 from standardwebhooks import Webhook, WebhookVerificationError
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
@@ -16,9 +14,7 @@ from broker.completion import Json
 from broker.webhooks import DeliveryState
 from cli.client.client import connected
 from cli.messages import complain
-from cli.output import Table, print_json
-
-PIPE_WIDTH = 200
+from cli.output import Table, make_list, print_json, print_table
 
 webhooks = typer.Typer(
     help="List and create webhook endpoints; list and repeat deliveries.", no_args_is_help=True
@@ -36,12 +32,12 @@ def endpoints(as_json: AsJson = False) -> None:
     if as_json:
         print_json(page)
         return
-    table = _table("id", "URL", "events", "payload", "status")
+    table = make_list("id", "URL", "events", "payload", "status")
     for endpoint in page["data"]:
         state = endpoint["disabled_reason"] or "disabled" if endpoint["disabled"] else "enabled"
         events = ", ".join(endpoint["events"]) or "all"
         table.add_row(endpoint["id"], endpoint["url"], events, endpoint["payload"], state)
-    _print(table)
+    print_table(table)
 
 
 @webhooks.command()
@@ -86,7 +82,7 @@ def deliveries(
     if as_json:
         print_json(page)
         return
-    _print(_listing(page))
+    print_table(_listing(page))
     if page["has_more"]:
         complain(f"there are more: --after {page['last_id']}")
 
@@ -125,7 +121,7 @@ def replay(
 
 
 def _listing(page: Json) -> Table:
-    table = _table("id", "event", "about", "to", "status", "tries", "created")
+    table = make_list("id", "event", "about", "to", "status", "tries", "created")
     for delivery in page["data"]:
         table.add_row(
             delivery["id"],
@@ -137,17 +133,6 @@ def _listing(page: Json) -> Table:
             time.strftime("%m-%d %H:%M:%S", time.localtime(delivery["created_at"])),
         )
     return table
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
-    for number, column in enumerate(columns):
-        table.add_column(column, no_wrap=number == 0)
-    return table
-
-
-def _print(table: Table) -> None:
-    Console(width=None if sys.stdout.isatty() else PIPE_WIDTH).print(table)
 
 
 MAX_BYTES = 64_000_000
