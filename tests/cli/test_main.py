@@ -1,4 +1,4 @@
-"""`waybill`'s words: what the list of them says is what each says of itself."""
+"""The list of commands agrees with the commands, and loads none of them."""
 
 import inspect
 import subprocess
@@ -10,13 +10,13 @@ from cli.main import COMMANDS, load_command
 
 
 @pytest.mark.parametrize("word", COMMANDS)
-def test_a_word_is_described_as_it_describes_itself(word):
-    told = inspect.cleandoc(load_command(word).help).partition("\n\n")[0].replace("\n", " ")
-    assert COMMANDS[word].help == told
+def test_help_in_the_list_is_the_help_of_the_command(word):
+    described = inspect.cleandoc(load_command(word).help).partition("\n\n")[0].replace("\n", " ")
+    assert COMMANDS[word].help == described
 
 
 @pytest.mark.parametrize("words", [["jobs", "--help"], ["--help"]])
-def test_a_word_loads_no_other(words):
+def test_help_loads_no_other_command(words):
     heavy = "{'celery', 'sqlalchemy', 'fastapi', 'aiohttp'} & sys.modules.keys()"
     code = (
         f"import sys; sys.argv = ['waybill', *{words}]; import cli.main\n"
