@@ -154,7 +154,7 @@ async def test_an_error_over_a_line_of_a_batch_ends_that_line(database, monkeypa
 
     monkeypatch.setattr(booking, "repair_answer", crash)
     monkeypatch.setattr(booking, "_read", lambda *_: ANSWER)
-    await booking.book_answer(Tools(database), None, Called(job, 0, called_off=False), b"{}")
+    await booking.book_answer(Tools(database), None, Called(job, now_ms(), called_off=False), b"{}")
     assert _rows(database, Attempt.outcome, Attempt.error_type) == [("unknown", "server")]
     assert _rows(database, Job.state) == [("queued",)]
 
