@@ -225,7 +225,7 @@ def test_a_classic_queue_of_an_earlier_version_is_replaced(fleet: Fleet) -> None
         try:
             until(
                 lambda: rabbitmq_queues(older).get("sim.interactive", {}).get("type") == "quorum",
-                30,
+                90,  # the worker starts first
                 older.log,
             )
         finally:

@@ -6,7 +6,7 @@ import threading
 import time
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import Column, MetaData, String, Table, select, text
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.exc import OperationalError
 
@@ -440,20 +440,27 @@ def test_sqlalchemy_does_not_write_the_hint_itself():
     assert "INDEXED BY" not in str(hinted.compile(dialect=sqlite.dialect()))
 
 
-async def test_write_undoes_what_a_refused_function_wrote(database):
-    def insert(connection, name):
-        connection.exec_driver_sql("INSERT INTO names VALUES (:name)".replace(":name", f"'{name}'"))
+@pytest.fixture
+def names(database):
+    """A table of names in the database, which other tests share."""
+    table = Table("names", MetaData(), Column("name", String))
+    table.create(database.engine)
+    yield table
+    table.drop(database.engine)
+
+
+async def test_write_undoes_what_a_refused_function_wrote(database, names):
+    def add(connection, name):
+        connection.execute(names.insert().values(name=name))
         if name == "refused":
             raise ConflictError("No.")
         return name
 
-    with database.transaction() as connection:
-        connection.exec_driver_sql("CREATE TABLE names (name TEXT)")
-    names = ["first", "refused", "second"]
     results = await asyncio.gather(
-        *[database.write(insert, name) for name in names], return_exceptions=True
+        *[database.write(add, name) for name in ("first", "refused", "second")],
+        return_exceptions=True,
     )
     assert results[::2] == ["first", "second"]
     assert isinstance(results[1], ConflictError)
-    kept = database.read_now(lambda c: c.exec_driver_sql("SELECT name FROM names").scalars().all())
-    assert kept == ["first", "second"]
+    kept = database.read_now(lambda c: c.execute(select(names.c.name)).scalars().all())
+    assert sorted(kept) == ["first", "second"]
