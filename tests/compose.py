@@ -26,7 +26,7 @@ import yaml
 from dotenv import dotenv_values
 
 from cli.start.demonstration import write_configuration
-from tests.house import KEY, REPOSITORY, clean_environment, free_ports, until
+from tests.installation import KEY, REPOSITORY, clean_environment, free_ports, until
 from tests.stacks import database, redis_database
 
 FILE = REPOSITORY / "docker-compose.yml"

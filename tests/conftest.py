@@ -13,14 +13,14 @@ from broker.migrations import migrate
 from broker.storage.database import Database
 from tests import stacks
 from tests.factories import NOW
-from tests.house import House
+from tests.installation import Installation
 from tests.stacks import AT_SCALE, NewDatabase
 from tests.valkey import running_valkey
 
 structlog.configure([structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()])
 
 MODELS = Path(__file__).parent / "e2e/models.toml"
-HOUSES = ("house", "wires")
+SHARED = ("installation", "wires")
 """Fixtures that live as long as the run: all tests that share one run in one process, one after the
 other, so that it is started once; all others by file."""
 
@@ -34,31 +34,31 @@ file of few slow tests that began last would keep one of the run's processes bus
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         names = getattr(item, "fixturenames", ())
-        group = next((name for name in HOUSES if name in names), item.path.name)
+        group = next((name for name in SHARED if name in names), item.path.name)
         item.add_marker(pytest.mark.xdist_group(group))
     items.sort(key=_rank)
 
 
 def _rank(item: pytest.Item) -> int:
     """Return where a test stands in the order of a run: smaller goes first."""
-    if any(name in getattr(item, "fixturenames", ()) for name in HOUSES):
+    if any(name in getattr(item, "fixturenames", ()) for name in SHARED):
         return 0  # the longest group
     directory = item.path.relative_to(Path(__file__).parent).parts[0]
     return 1 + (SLOW.index(directory) if directory in SLOW else len(SLOW))
 
 
 @pytest.fixture(scope="session")
-def house() -> Iterator[House]:
+def installation() -> Iterator[Installation]:
     """One Waybill for all ordinary tests; whatever they did, at the end its books balance
     and its log holds no secret."""
-    with House(
+    with Installation(
         {"WAYBILL_KEEP_ALIVE_SECONDS": "0.4", "WAYBILL_FETCHED_ANSWER_SECONDS": "1"},
         config=MODELS.read_text(),
-    ) as house:
-        yield house
-        house.await_idle()
-        house.audit()
-        assert house.leaked() == []
+    ) as installation:
+        yield installation
+        installation.await_idle()
+        installation.audit()
+        assert installation.leaked() == []
 
 
 @pytest.fixture(scope="session")

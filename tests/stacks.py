@@ -1,7 +1,7 @@
-"""The two stacks that a house of the tests can stand on: the embedded one, and that of scale.
+"""The two stacks of an installation under test: the embedded one, and that of scale.
 
-`WAYBILL_TEST_STACK=scale` puts the tests on PostgreSQL, RabbitMQ and Redis; each house gets a
-database, a virtual host and a Redis server of its own, each test of a part a database.
+`WAYBILL_TEST_STACK=scale` runs the tests on PostgreSQL, RabbitMQ and Redis. Each installation gets
+its own database, virtual host and Redis server; each test of a part gets a database.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ class Stack:
 
 @contextlib.contextmanager
 def stack(data_dir: Path) -> Iterator[Stack]:
-    """A stack of its own for one house."""
+    """A stack of its own for one installation."""
     if not AT_SCALE:
         yield Stack(f"sqlite:///{data_dir / 'waybill.db'}")
         return

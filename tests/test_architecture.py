@@ -1,4 +1,4 @@
-"""The house rules that a machine can check; whoever needs an exception lists it with a reason."""
+"""The rules that a machine can check; whoever needs an exception lists it with a reason."""
 
 import ast
 import re

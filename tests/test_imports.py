@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterable, Iterator
 
-from tests.house import REPOSITORY
+from tests.installation import REPOSITORY
 
 PACKAGES = ("broker", "workers", "api", "cli")
 Graph = dict[str, set[str]]

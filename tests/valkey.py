@@ -10,7 +10,7 @@ from redis import Redis, RedisError
 
 from broker.settings import Settings
 from cli.start.valkey import valkey_command
-from tests.house import until
+from tests.installation import until
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from broker.ids import new_id
-from tests.house import House, chat
+from tests.installation import Installation, chat
 
 USER = {"role": "user", "content": "hi"}
 TEXT = {"type": "text", "text": ""}
@@ -21,15 +21,15 @@ for _ in range(400):
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_stored(house: House) -> Iterator[None]:
-    before = _stored(house)
+def nothing_is_stored(installation: Installation) -> Iterator[None]:
+    before = _stored(installation)
     yield
-    assert _stored(house) == before, "a refused request left something behind"
+    assert _stored(installation) == before, "a refused request left something behind"
 
 
-def _stored(house: House) -> list[int]:
+def _stored(installation: Installation) -> list[int]:
     tables = ("jobs", "job_payloads", "ledger_entries", "attempts")
-    return [house.ask(f"SELECT count(*) FROM {table}")[0][0] for table in tables]
+    return [installation.ask(f"SELECT count(*) FROM {table}")[0][0] for table in tables]
 
 
 def with_message(**message: Any) -> dict[str, Any]:
@@ -108,8 +108,10 @@ def with_part(**part: Any) -> dict[str, Any]:
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_wrong_field_is_named(house: House, change: dict[str, Any], param: str) -> None:
-    answer = house.http.post("/chat/completions", json=CHAT | change)
+def test_wrong_field_is_named(
+    installation: Installation, change: dict[str, Any], param: str
+) -> None:
+    answer = installation.http.post("/chat/completions", json=CHAT | change)
     check_envelope(answer, 400)
     assert answer.json()["error"]["param"] == param
     assert len(answer.text) < 1000
@@ -121,8 +123,8 @@ def test_wrong_field_is_named(house: House, change: dict[str, Any], param: str) 
     ids=lambda body: repr(body[:12]),
 )
 @pytest.mark.parametrize("route", ["/chat/completions", "/jobs"])
-def test_a_body_that_is_no_json_object(house: House, route: str, body: bytes) -> None:
-    answer = house.http.post(route, content=body)
+def test_a_body_that_is_no_json_object(installation: Installation, route: str, body: bytes) -> None:
+    answer = installation.http.post(route, content=body)
     assert answer.status_code == 400, answer.text
     told = answer.json()
     assert (told if route == "/jobs" else told["error"])["param"] == "body"
@@ -130,10 +132,10 @@ def test_a_body_that_is_no_json_object(house: House, route: str, body: bytes) ->
 
 @pytest.mark.parametrize("declared", [True, False], ids=["content-length", "chunked"])
 @pytest.mark.parametrize("route", ["/chat/completions", "/jobs"])
-def test_a_body_over_the_limit(house: House, route: str, declared: bool) -> None:
+def test_a_body_over_the_limit(installation: Installation, route: str, declared: bool) -> None:
     pieces = [b'{"messages": "', *[b"x" * 1_000_000] * 11, b'"}']
     content = b"".join(pieces) if declared else iter(pieces)
-    answer = house.http.post(route, content=content)
+    answer = installation.http.post(route, content=content)
     assert answer.status_code == 413, answer.text
     assert "10000000" in answer.text
 
@@ -172,23 +174,25 @@ def test_a_body_over_the_limit(house: House, route: str, declared: bool) -> None
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_wrong_field_of_a_job_is_named(house: House, wish: dict[str, Any], param: str) -> None:
-    answer = house.http.post("/jobs", json=wish)
+def test_wrong_field_of_a_job_is_named(
+    installation: Installation, wish: dict[str, Any], param: str
+) -> None:
+    answer = installation.http.post("/jobs", json=wish)
     check_problem(answer, 400)
     assert answer.json()["param"] == param
 
 
 @pytest.mark.parametrize("value", ["wait=-1", "wait=x", "wait=nan", "wait=inf", "wait=1e99"])
-def test_bad_prefer(house: House, value: str) -> None:
-    answer = house.http.post("/chat/completions", json=CHAT, headers={"Prefer": value})
+def test_bad_prefer(installation: Installation, value: str) -> None:
+    answer = installation.http.post("/chat/completions", json=CHAT, headers={"Prefer": value})
     check_envelope(answer, 400)
     assert answer.json()["error"]["param"] == "Prefer"
 
 
 @pytest.mark.parametrize("key", ["", '""', "k" * 256])
 @pytest.mark.parametrize("route", ["/chat/completions", "/jobs"])
-def test_bad_idempotency_key(house: House, route: str, key: str) -> None:
-    answer = house.http.post(route, json=CHAT, headers={"Idempotency-Key": key})
+def test_bad_idempotency_key(installation: Installation, route: str, key: str) -> None:
+    answer = installation.http.post(route, json=CHAT, headers={"Idempotency-Key": key})
     assert answer.status_code == 400
     assert "Idempotency-Key" in answer.text
 
@@ -202,52 +206,52 @@ def test_bad_idempotency_key(house: House, route: str, key: str) -> None:
         ("status=asleep", "status"),
     ],
 )
-def test_bad_query_of_the_list(house: House, query: str, param: str) -> None:
-    answer = house.http.get(f"/jobs?{query}")
+def test_bad_query_of_the_list(installation: Installation, query: str, param: str) -> None:
+    answer = installation.http.get(f"/jobs?{query}")
     check_problem(answer, 400)
     assert answer.json()["param"] == param
 
 
-def test_a_compressed_body_is_told_to_come_as_it_is(house: House) -> None:
+def test_a_compressed_body_is_told_to_come_as_it_is(installation: Installation) -> None:
     body = gzip.compress(b"{}")
     for path in ("/chat/completions", "/jobs", "/batches"):
-        answer = house.http.post(path, content=body, headers={"Content-Encoding": "gzip"})
+        answer = installation.http.post(path, content=body, headers={"Content-Encoding": "gzip"})
         assert answer.status_code == 415, answer.text
         assert "Content-Encoding: 'gzip'" in answer.text
 
 
-def test_messages_of_a_comparison(house: House) -> None:
-    answer = house.http.post("/compare", json={"models": ["a/b"], "messages": [USER]})
+def test_messages_of_a_comparison(installation: Installation) -> None:
+    answer = installation.http.post("/compare", json={"models": ["a/b"], "messages": [USER]})
     check_problem(answer, 400)
     assert "`prompt`" in answer.json()["detail"]
 
 
-def test_generation_without_its_id(house: House) -> None:
-    answer = house.http.get("/generation")
+def test_generation_without_its_id(installation: Installation) -> None:
+    answer = installation.http.get("/generation")
     check_envelope(answer, 400)
     assert answer.json()["error"]["param"] == "id"
 
 
-def test_unknown_generation(house: House) -> None:
-    check_envelope(house.http.get("/generation?id=gen-none"), 404)
+def test_unknown_generation(installation: Installation) -> None:
+    check_envelope(installation.http.get("/generation?id=gen-none"), 404)
 
 
 @pytest.mark.parametrize("job_id", ["job_none", "x", "%00", "job_' OR 1=1", "job_💥"])
 @pytest.mark.parametrize("method", ["GET /", "GET /events", "POST /cancel"])
-def test_unknown_job(house: House, method: str, job_id: str) -> None:
+def test_unknown_job(installation: Installation, method: str, job_id: str) -> None:
     verb, _, rest = method.partition(" ")
-    answer = house.http.request(verb, f"/jobs/{job_id}{rest.rstrip('/')}")
+    answer = installation.http.request(verb, f"/jobs/{job_id}{rest.rstrip('/')}")
     check_problem(answer, 404)
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/chat", "/chat/completions/x"])
-def test_unknown_route(house: House, path: str) -> None:
-    check_envelope(house.http.get(path), 404)
+def test_unknown_route(installation: Installation, path: str) -> None:
+    check_envelope(installation.http.get(path), 404)
 
 
 @pytest.mark.parametrize("path", ["/jobs/a/b/c", "/jobs/a/b"])
-def test_unknown_own_route(house: House, path: str) -> None:
-    check_problem(house.http.get(path), 404)
+def test_unknown_own_route(installation: Installation, path: str) -> None:
+    check_problem(installation.http.get(path), 404)
 
 
 @pytest.mark.parametrize("prefix", ["/api/v1", "/v1"])
@@ -260,28 +264,32 @@ def test_unknown_own_route(house: House, path: str) -> None:
         ("/model", "/models is meant, perhaps"),
     ],
 )
-def test_a_path_that_is_elsewhere(house: House, prefix: str, path: str, said: str) -> None:
-    answer = house.http.post(f"{house.url.removesuffix('/api/v1')}{prefix}{path}", json=CHAT)
+def test_a_path_that_is_elsewhere(
+    installation: Installation, prefix: str, path: str, said: str
+) -> None:
+    answer = installation.http.post(
+        f"{installation.url.removesuffix('/api/v1')}{prefix}{path}", json=CHAT
+    )
     check_envelope(answer, 404)
     assert said in answer.json()["error"]["message"]
 
 
-def test_wrong_method(house: House) -> None:
-    answer = house.http.get("/chat/completions")
+def test_wrong_method(installation: Installation) -> None:
+    answer = installation.http.get("/chat/completions")
     check_envelope(answer, 405)
     assert answer.headers["allow"] == "POST"
     assert "use POST" in answer.json()["error"]["message"]
-    jobs = house.http.put("/jobs")
+    jobs = installation.http.put("/jobs")
     check_problem(jobs, 405)
     assert set(jobs.headers["allow"].split(", ")) == {"GET", "POST"}
-    check_problem(house.http.put("/jobs/job_x"), 405)
+    check_problem(installation.http.put("/jobs/job_x"), 405)
 
 
 @pytest.mark.parametrize(
     "header", [{}, {"Authorization": "Basic abc"}, {"Authorization": "Bearer"}, {"X-Api-Key": "k"}]
 )
-def test_no_key(house: House, header: dict[str, str]) -> None:
-    with httpx.Client(base_url=house.url, headers=header) as client:
+def test_no_key(installation: Installation, header: dict[str, str]) -> None:
+    with httpx.Client(base_url=installation.url, headers=header) as client:
         refused = client.post("/chat/completions", json=CHAT)
         check_envelope(refused, 401)
         assert refused.headers["www-authenticate"] == "Bearer"

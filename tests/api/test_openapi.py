@@ -11,7 +11,7 @@ from schemathesis.checks import not_a_server_error
 from api.app import create_app
 from broker.settings import Settings
 from tests.e2e.hooks import Tenant, tenant_of
-from tests.house import House
+from tests.installation import Installation
 
 EXAMPLES = 15  # requests to each route
 ENDLESS = ("/events",)
@@ -25,14 +25,16 @@ OPERATIONS = {
 
 
 @pytest.fixture(scope="module")
-def tenant(house: House) -> Iterator[Tenant]:
+def tenant(installation: Installation) -> Iterator[Tenant]:
     """A workspace of its own: what is created here sends nobody else's jobs anywhere."""
-    with tenant_of(house, "fuzzed") as tenant:
+    with tenant_of(installation, "fuzzed") as tenant:
         yield tenant
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
-def test_no_request_breaks_the_server(house: House, tenant: Tenant, label: str) -> None:
+def test_no_request_breaks_the_server(
+    installation: Installation, tenant: Tenant, label: str
+) -> None:
     @given(case=OPERATIONS[label].as_strategy(), known=st.booleans())
     @settings(
         max_examples=EXAMPLES,
@@ -46,7 +48,7 @@ def test_no_request_breaks_the_server(house: House, tenant: Tenant, label: str) 
         if known and isinstance(case.body, dict) and "model" in case.body:
             case.body["model"] = "sim/sim-echo"  # else hardly a request is worth accepting
         headers = {**tenant.http.headers, "Prefer": "respond-async"}
-        answer = case.call(base_url=house.root, headers=headers, timeout=30)
+        answer = case.call(base_url=installation.root, headers=headers, timeout=30)
         case.validate_response(answer, checks=[not_a_server_error])
 
     survives()

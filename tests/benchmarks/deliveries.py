@@ -17,7 +17,7 @@ from broker.ids import new_job_id
 from broker.storage.database import Database
 from broker.webhooks import fan_out, job_event
 from tests.benchmarks import meters
-from tests.house import House, free_ports, until
+from tests.installation import Installation, free_ports, until
 
 COUNT = 10_000
 WARM_UP = 500
@@ -25,16 +25,16 @@ SECONDS = 600
 ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
-def measured(house: House) -> str:
+def measured(installation: Installation) -> str:
     """Return what it took, in a line."""
     with receiving() as (url, received):
-        made = house.http.post("/webhooks/endpoints", json={"url": url})
+        made = installation.http.post("/webhooks/endpoints", json={"url": url})
         assert made.status_code == 201, made.text
-        _deliver(house, received, WARM_UP)
-        before, began = meters.read(house), time.perf_counter()
-        _deliver(house, received, COUNT)
+        _deliver(installation, received, WARM_UP)
+        before, began = meters.read(installation), time.perf_counter()
+        _deliver(installation, received, COUNT)
         seconds = time.perf_counter() - began
-        cpu = meters.cpu_ms_per_call(before, meters.read(house), COUNT)
+        cpu = meters.cpu_ms_per_call(before, meters.read(installation), COUNT)
         doubled = received.value - COUNT - WARM_UP
     return (
         f"{COUNT:,} deliveries to a fast receiver: {COUNT / seconds:.0f} a second, CPU ms a "
@@ -43,10 +43,10 @@ def measured(house: House) -> str:
     )
 
 
-def _deliver(house: House, received: "Synchronized[int]", count: int) -> None:
+def _deliver(installation: Installation, received: "Synchronized[int]", count: int) -> None:
     """Create so many deliveries at once; return when all of them are on record."""
     goal = received.value + count
-    database = Database(house.database_url)
+    database = Database(installation.database_url)
     now = now_ms()
     jobs = [
         SimpleNamespace(id=new_job_id(), workspace_id=DEFAULT_WORKSPACE, webhook=None)
@@ -55,13 +55,19 @@ def _deliver(house: House, received: "Synchronized[int]", count: int) -> None:
     with database.transaction() as connection:
         fan_out(connection, [job_event(job, "completed", now) for job in jobs])
     database.close()
-    until(lambda: received.value >= goal, SECONDS, lambda: f"{received.value}\n{house.log()}")
-    until(lambda: _open(house) == 0, SECONDS, lambda: f"{_open(house)} are not on record")
+    until(
+        lambda: received.value >= goal, SECONDS, lambda: f"{received.value}\n{installation.log()}"
+    )
+    until(
+        lambda: _open(installation) == 0,
+        SECONDS,
+        lambda: f"{_open(installation)} are not on record",
+    )
 
 
-def _open(house: House) -> int:
+def _open(installation: Installation) -> int:
     query = "SELECT count(*) FROM deliveries WHERE state IN ('pending', 'running')"
-    return int(house.ask(query)[0][0])
+    return int(installation.ask(query)[0][0])
 
 
 @contextmanager

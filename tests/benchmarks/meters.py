@@ -1,8 +1,8 @@
-"""CPU time and memory of the house's processes, as the operating system accounts them."""
+"""CPU time and memory of the installation's processes, as the operating system accounts them."""
 
 from dataclasses import dataclass
 
-from tests.house import House
+from tests.installation import Installation
 
 PARTS = ("api", "worker", "valkey", "simulator")
 
@@ -15,11 +15,11 @@ class Reading:
     memory: dict[str, float]
 
 
-def read(house: House) -> Reading:
+def read(installation: Installation) -> Reading:
     cpu, memory = {}, {}
     for part in PARTS:
         cpu[part] = memory[part] = 0.0
-        for process in house.children(part):
+        for process in installation.children(part):
             times = process.cpu_times()
             cpu[part] += times.user + times.system
             memory[part] += process.memory_info().rss / 2**20

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from tests.benchmarks import batches, deliveries, meters
 from tests.benchmarks.load import Result, load
-from tests.house import KEY, House, chat
+from tests.installation import KEY, Installation, chat
 
 SYNC = ((1, 400), (16, 2_000), (64, 4_000), (256, 6_000))  # callers, calls
 MODELS = '[[models]]\nslug = "sim/{0}"\nendpoints = [{{ provider = "sim", model = "{0}" }}]\n'
@@ -34,19 +34,19 @@ def main() -> None:
     console.print(
         f"{platform.machine()}, {psutil.cpu_count()} cores, Python {platform.python_version()}"
     )
-    with House(SETTINGS, config=EXTRA, batch_workers=1) as house:
+    with Installation(SETTINGS, config=EXTRA, batch_workers=1) as installation:
         if arguments.webhooks:
-            console.print(deliveries.measured(house))
+            console.print(deliveries.measured(installation))
             return
         if arguments.batch:
-            console.print(batches.measured(house, arguments.batch))
+            console.print(batches.measured(installation, arguments.batch))
             return
-        sync_calls(house)
-        streams(house)
-        in_flight(house)
+        sync_calls(installation)
+        streams(installation)
+        in_flight(installation)
 
 
-def sync_calls(house: House) -> None:
+def sync_calls(installation: Installation) -> None:
     """Plain calls at rising concurrency, each beside the same load on the simulator alone."""
     table = Table(
         "callers",
@@ -65,10 +65,10 @@ def sync_calls(house: House) -> None:
         "failed",
         title="Plain calls (milliseconds)",
     )
-    measure(house, "sim", callers=16, calls=500)  # warm up
+    measure(installation, "sim", callers=16, calls=500)  # warm up
     for callers, calls in SYNC:
-        direct = call_directly(house, "sim", callers=callers, calls=calls)
-        result, cpu, peak = measure(house, "sim", callers=callers, calls=calls)
+        direct = call_directly(installation, "sim", callers=callers, calls=calls)
+        result, cpu, peak = measure(installation, "sim", callers=callers, calls=calls)
         over = [result.percentile(share) - direct.percentile(share) for share in (0.5, 0.95, 0.99)]
         table.add_row(
             str(callers), f"{result.rate:.0f}",
@@ -81,11 +81,11 @@ def sync_calls(house: House) -> None:
     console.print(table)
 
 
-def streams(house: House) -> None:
+def streams(installation: Installation) -> None:
     """200 streams of 100 chunks at once, 10 ms apart at the provider."""
     body = {"callers": 200, "calls": 600}
-    direct = call_directly(house, "sim-tok97-chunk10", stream=True, **body)
-    result, cpu, peak = measure(house, "sim-tok97-chunk10", stream=True, **body)
+    direct = call_directly(installation, "sim-tok97-chunk10", stream=True, **body)
+    result, cpu, peak = measure(installation, "sim-tok97-chunk10", stream=True, **body)
     console.print(
         f"200 streams of 100 chunks: {result.rate:.0f} streams/s (direct {direct.rate:.0f}), p50 "
         f"{result.percentile(0.5):.0f} ms (direct {direct.percentile(0.5):.0f}), CPU ms a stream: "
@@ -94,19 +94,21 @@ def streams(house: House) -> None:
     )
 
 
-def in_flight(house: House) -> None:
+def in_flight(installation: Installation) -> None:
     """1,000 calls in flight at once in one worker, against a provider that takes two seconds."""
-    result, _, peak = measure(house, "sim-lat2000", callers=1_000, calls=3_000)
+    result, _, peak = measure(installation, "sim-lat2000", callers=1_000, calls=3_000)
     console.print(
         f"1,000 in flight at a 2 s provider: {result.rate:.0f} jobs/s, p50 "
         f"{result.percentile(0.5):.0f} ms, p99 {result.percentile(0.99):.0f} ms, at the provider "
-        f"at once {house.calls()['peak_in_flight']}; peak MB: api {peak['api']:.0f}, worker "
+        f"at once {installation.calls()['peak_in_flight']}; peak MB: api {peak['api']:.0f}, worker "
         f"{peak['worker']:.0f}; failed {result.failures}"
     )
 
 
-def call_directly(house: House, native: str, *, callers: int, calls: int, **more: object) -> Result:
-    url = f"http://127.0.0.1:{house.simulator_port}/v1/chat/completions"
+def call_directly(
+    installation: Installation, native: str, *, callers: int, calls: int, **more: object
+) -> Result:
+    url = f"http://127.0.0.1:{installation.simulator_port}/v1/chat/completions"
     if more.get("stream"):
         more["stream_options"] = {"include_usage": True}
     body = chat(native, **more) | {"model": native}
@@ -114,24 +116,24 @@ def call_directly(house: House, native: str, *, callers: int, calls: int, **more
 
 
 def measure(
-    house: House, native: str, *, callers: int, calls: int, **more: object
+    installation: Installation, native: str, *, callers: int, calls: int, **more: object
 ) -> tuple[Result, dict[str, float], dict[str, float]]:
     """Return the result with CPU milliseconds per call and peak memory by part."""
-    before = meters.read(house)
-    with peak_memory(house) as peak:
-        url = f"{house.url}/chat/completions"
+    before = meters.read(installation)
+    with peak_memory(installation) as peak:
+        url = f"{installation.url}/chat/completions"
         result = asyncio.run(load(url, KEY, chat(native, **more), callers=callers, calls=calls))
-    return result, meters.cpu_ms_per_call(before, meters.read(house), calls), peak
+    return result, meters.cpu_ms_per_call(before, meters.read(installation), calls), peak
 
 
 @contextmanager
-def peak_memory(house: House) -> Iterator[dict[str, float]]:
-    peak = meters.read(house).memory
+def peak_memory(installation: Installation) -> Iterator[dict[str, float]]:
+    peak = meters.read(installation).memory
     over = threading.Event()
 
     def watch() -> None:
         while not over.is_set():
-            for part, memory in meters.read(house).memory.items():
+            for part, memory in meters.read(installation).memory.items():
                 peak[part] = max(peak[part], memory)
             time.sleep(0.2)
 

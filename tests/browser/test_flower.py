@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from cli.commands.demo.server import DemoServer
-from tests.house import until
+from tests.installation import until
 
 JOBS = 6
 WORKER = re.compile(r"(^|\s)worker-1@")  # and not batch-worker-1@
@@ -17,10 +17,10 @@ PATIENCE_MS = 60_000  # Flower hears of a worker some seconds after its own star
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoServer]:
-    house = DemoServer(tmp_path_factory.mktemp("flower"), flower=True)
-    with house.running(workers=1):
-        until(lambda: answers(f"{house.flower_url}"), 60, house.said)
-        yield house
+    demo = DemoServer(tmp_path_factory.mktemp("flower"), flower=True)
+    with demo.running(workers=1):
+        until(lambda: answers(f"{demo.flower_url}"), 60, demo.said)
+        yield demo
 
 
 def answers(url: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from tests.browser.test_people import VERIFIER
-from tests.house import KEY, House
+from tests.installation import KEY, Installation
 
 CALL = """async ([url, key, stream]) => {
   const body = {model: "sim/sim-words", stream, messages: [{role: "user", content: "Hello"}]};
@@ -49,31 +49,35 @@ def website() -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def open_house(website: str) -> Iterator[House]:
-    with House({"WAYBILL_CORS_ORIGINS": website}) as house:
-        yield house
+def open_installation(website: str) -> Iterator[Installation]:
+    with Installation({"WAYBILL_CORS_ORIGINS": website}) as installation:
+        yield installation
 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_allowed_page_runs_inference(
-    open_house: House, website: str, page: Page, *, stream: bool
+    open_installation: Installation, website: str, page: Page, *, stream: bool
 ) -> None:
     page.goto(website)
-    seen = page.evaluate(CALL, [open_house.url, KEY, stream])
+    seen = page.evaluate(CALL, [open_installation.url, KEY, stream])
     assert seen["status"] == 200
     assert seen["job"].startswith("job_")
     assert seen["request"].startswith("req_")
     assert ("data: [DONE]" in seen["text"]) is stream
 
 
-def test_an_allowed_page_exchanges_its_code(open_house: House, website: str, page: Page) -> None:
+def test_an_allowed_page_exchanges_its_code(
+    open_installation: Installation, website: str, page: Page
+) -> None:
     page.goto(website)
-    seen = page.evaluate(EXCHANGE, [open_house.url, VERIFIER])
+    seen = page.evaluate(EXCHANGE, [open_installation.url, VERIFIER])
     assert seen["status"] in {400, 403}
     assert "code" in seen["body"]["error"]["message"]
 
 
-def test_a_page_that_is_not_allowed_reads_nothing(house: House, website: str, page: Page) -> None:
+def test_a_page_that_is_not_allowed_reads_nothing(
+    installation: Installation, website: str, page: Page
+) -> None:
     page.goto(website)
     with pytest.raises(Exception, match="Failed to fetch"):
-        page.evaluate(CALL, [house.url, KEY, False])
+        page.evaluate(CALL, [installation.url, KEY, False])

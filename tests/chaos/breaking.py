@@ -1,4 +1,4 @@
-"""Breaks a random part of a house, in a random way, every few seconds."""
+"""Breaks a random part of an installation, in a random way, every few seconds."""
 
 import contextlib
 import random
@@ -13,7 +13,7 @@ import psutil
 import psycopg
 import redis
 
-from tests.house import House, role, until
+from tests.installation import Installation, role, until
 from tests.stacks import AT_SCALE, POSTGRES
 
 PARTS = ("api", "worker", "batch-worker")
@@ -24,8 +24,8 @@ DISPATCHER = "waybill:dispatcher"  # who leads
 class Breaker:
     """Does one thing at a time, and puts right what does not heal by itself."""
 
-    def __init__(self, house: House, seed: str) -> None:
-        self.house = house
+    def __init__(self, installation: Installation, seed: str) -> None:
+        self.installation = installation
         self.dice = random.Random(seed)
         self.done: Counter[str] = Counter()
         at_scale = [self.cut_postgresql, self.cut_rabbitmq, self.kill_redis]
@@ -76,14 +76,14 @@ class Breaker:
         return "killed valkey"
 
     def kill_fork_server(self) -> str:
-        assert self.house.process is not None
-        for each in psutil.Process(self.house.process.pid).children():
+        assert self.installation.process is not None
+        for each in psutil.Process(self.installation.process.pid).children():
             if "multiprocessing.forkserver" in " ".join(each.cmdline()):
                 each.kill()
         return "killed the fork server"
 
     def kill_everything(self) -> str:
-        process = self.house.process
+        process = self.installation.process
         assert process is not None
         family = psutil.Process(process.pid).children(recursive=True)
         for each in (psutil.Process(process.pid), *family):
@@ -91,27 +91,27 @@ class Breaker:
                 each.kill()
         process.wait(30)
         psutil.wait_procs(family, timeout=30)
-        self.house.start()
+        self.installation.start()
         return "killed everything"
 
     def cut_postgresql(self) -> str:
-        """End all connections to the house's own database."""
-        name = self.house.database_url.rpartition("/")[2]
+        """End all connections to the installation's own database."""
+        name = self.installation.database_url.rpartition("/")[2]
         ours = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
         with psycopg.connect(POSTGRES, autocommit=True) as admin:
             admin.execute(ours, (name,))
         return "cut PostgreSQL"
 
     def cut_rabbitmq(self) -> str:
-        """Close all connections to the house's own virtual host."""
-        host = urlsplit(self.house.stack.settings["WAYBILL_BROKER_URL"]).path.lstrip("/")
+        """Close all connections to the installation's own virtual host."""
+        host = urlsplit(self.installation.stack.settings["WAYBILL_BROKER_URL"]).path.lstrip("/")
         command = ["rabbitmqctl", "--quiet", "close_all_connections", "--vhost", host, "chaos"]
         subprocess.run(command, check=True, capture_output=True)
         return "cut RabbitMQ"
 
     def kill_redis(self) -> str:
-        """Kill the house's own Redis, and start an empty one in its place."""
-        port = urlsplit(self.house.redis_url).port
+        """Kill the installation's own Redis, and start an empty one in its place."""
+        port = urlsplit(self.installation.redis_url).port
         for each in psutil.Process().children():
             if role(each).startswith("redis-server") and str(port) in " ".join(each.cmdline()):
                 each.kill()
@@ -128,11 +128,11 @@ class Breaker:
                 each.terminate()
 
     def _part(self, name: str) -> psutil.Process:
-        found = [each for each in self.house.children("") if _is(each, name)]
+        found = [each for each in self.installation.children("") if _is(each, name)]
         return self.dice.choice(sorted(found, key=lambda each: each.pid))
 
     def _redis(self) -> redis.Redis:
-        return redis.Redis.from_url(self.house.redis_url, socket_timeout=2)
+        return redis.Redis.from_url(self.installation.redis_url, socket_timeout=2)
 
     def _redis_answers(self) -> bool:
         try:

@@ -13,7 +13,7 @@ import httpx
 
 from tests.chaos.following import Followed, follow
 from tests.e2e.batching import line
-from tests.house import KEY, House, chat
+from tests.installation import KEY, Installation, chat
 
 SOUND = ("sim", "sim-echo", "sim-lat500", "sim-lat2000", "sim-tok60-chunk50")
 FAULTY = (
@@ -43,12 +43,14 @@ class Notes:
 class Caller:
     """One caller with a die of their own."""
 
-    def __init__(self, house: House, notes: Notes, seed: str, key: str, hook: str) -> None:
-        self.house, self.notes, self.hook = house, notes, hook
+    def __init__(
+        self, installation: Installation, notes: Notes, seed: str, key: str, hook: str
+    ) -> None:
+        self.installation, self.notes, self.hook = installation, notes, hook
         self.is_limited = key != KEY
         self.dice = random.Random(seed)
         headers = {"Authorization": f"Bearer {key}"}
-        self.http = httpx.Client(base_url=house.url, headers=headers, timeout=40)
+        self.http = httpx.Client(base_url=installation.url, headers=headers, timeout=40)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
@@ -64,7 +66,7 @@ class Caller:
                 self.notes.done[deed.__name__] += 1
             except AWAY:
                 self.notes.done[f"{deed.__name__}: connection lost"] += 1
-            except Exception as error:  # a flaw of the house or of this caller
+            except Exception as error:  # a flaw of the installation or of this caller
                 self.notes.flaws.append(f"{deed.__name__}: {error!r}")
             time.sleep(self.dice.random() / 4)
 

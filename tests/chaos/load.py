@@ -7,22 +7,24 @@ from dataclasses import dataclass, field
 import httpx
 
 from tests.e2e.sse import Frame, read
-from tests.house import House, chat
+from tests.installation import Installation, chat
 
 
-def submit_many(house: House, count: int, native: str, **wish: object) -> list[str]:
+def submit_many(installation: Installation, count: int, native: str, **wish: object) -> list[str]:
     """Submit jobs, several at a time; return their ids. Each has a prompt of its own."""
     with ThreadPoolExecutor(8) as pool:
         return list(
-            pool.map(lambda n: house.submit(native, f"job number {n}.", **wish), range(count))
+            pool.map(
+                lambda n: installation.submit(native, f"job number {n}.", **wish), range(count)
+            )
         )
 
 
-def await_all(house: House, job_ids: list[str], seconds: float) -> list[dict]:
+def await_all(installation: Installation, job_ids: list[str], seconds: float) -> list[dict]:
     """Wait for all jobs to end, then check the books: none lost, none paid twice."""
-    house.await_idle(seconds)
-    jobs = [house.job(job_id) for job_id in job_ids]
-    house.audit(job_ids)
+    installation.await_idle(seconds)
+    jobs = [installation.job(job_id) for job_id in job_ids]
+    installation.audit(job_ids)
     return jobs
 
 
@@ -30,7 +32,7 @@ def await_all(house: House, job_ids: list[str], seconds: float) -> list[dict]:
 class Reader:
     """Someone who reads a stream in a thread of their own."""
 
-    house: House
+    installation: Installation
     native: str
     frames: list[Frame] = field(default_factory=list)
     job_id: str = ""
@@ -43,7 +45,7 @@ class Reader:
     def _run(self) -> None:
         body = chat(self.native, f"reader {id(self)}", stream=True)
         try:
-            with self.house.http.stream("POST", "/chat/completions", json=body) as answer:
+            with self.installation.http.stream("POST", "/chat/completions", json=body) as answer:
                 self.job_id = answer.headers["x-job-id"]
                 for frame in read(line + "\n" for line in answer.iter_lines()):
                     self.frames.append(frame)

@@ -4,27 +4,27 @@ import pytest
 
 from tests.chaos.load import Reader, await_all, submit_many
 from tests.e2e.sse import content, frames
-from tests.house import House, chat, until
+from tests.installation import Installation, chat, until
 
 pytestmark = pytest.mark.chaos
 
 
 def test_accepted_jobs_outlive_the_api() -> None:
-    with House() as house:
-        job_ids = submit_many(house, 100, "sim-lat500")
-        reader = Reader(house, "sim-tok60-chunk50")
+    with Installation() as installation:
+        job_ids = submit_many(installation, 100, "sim-lat500")
+        reader = Reader(installation, "sim-tok60-chunk50")
         until(lambda: len(reader.frames) > 5, 20, "the stream does not begin")
-        api = house.child("api").pid
-        house.kill("api")
-        until(lambda: house.await_child("api").pid != api, 20, "not started again")
-        house.await_ready()
+        api = installation.child("api").pid
+        installation.kill("api")
+        until(lambda: installation.await_child("api").pid != api, 20, "not started again")
+        installation.await_ready()
         reader.join(10)
         assert reader.broken_off, "a cut stream looked like a whole one"
         assert not reader.done
-        jobs = await_all(house, [*job_ids, reader.job_id], 60)
+        jobs = await_all(installation, [*job_ids, reader.job_id], 60)
         assert {job["status"] for job in jobs} == {"completed"}
-        assert house.calls()["total"] == 101
-        rest = house.http.get(
+        assert installation.calls()["total"] == 101
+        rest = installation.http.get(
             f"/jobs/{reader.job_id}/events",
             headers={"Last-Event-ID": str(reader.frames[-1].number)},
         )
@@ -33,15 +33,15 @@ def test_accepted_jobs_outlive_the_api() -> None:
 
 
 def test_an_idempotent_call_outlives_the_api() -> None:
-    with House() as house:
+    with Installation() as installation:
         body, headers = chat("sim-lat2000", "once"), {"Idempotency-Key": "outlive"}
-        accepted = house.http.post(
+        accepted = installation.http.post(
             "/chat/completions", json=body, headers=headers | {"Prefer": "respond-async"}
         )
-        house.kill("api")
-        house.await_ready()
-        answer = house.http.post("/chat/completions", json=body, headers=headers)
+        installation.kill("api")
+        installation.await_ready()
+        answer = installation.http.post("/chat/completions", json=body, headers=headers)
         assert answer.status_code == 200
         assert answer.headers["x-job-id"] == accepted.headers["x-job-id"]
-        assert house.calls("once")["matching"] == 1
-        house.audit()
+        assert installation.calls("once")["matching"] == 1
+        installation.audit()

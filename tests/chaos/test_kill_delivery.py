@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from tests.chaos.load import submit_many
-from tests.house import House, until
+from tests.installation import Installation, until
 
 pytestmark = pytest.mark.chaos
 
@@ -50,64 +50,67 @@ def receiving() -> Iterator[Receiver]:
         server.server_close()
 
 
-def states(house: House) -> Counter[str]:
-    return Counter(row.state for row in house.ask("SELECT state FROM deliveries"))
+def states(installation: Installation) -> Counter[str]:
+    return Counter(row.state for row in installation.ask("SELECT state FROM deliveries"))
 
 
-def listening(house: House, receiver: Receiver) -> None:
-    answer = house.http.post("/webhooks/endpoints", json={"url": receiver.url})
+def listening(installation: Installation, receiver: Receiver) -> None:
+    answer = installation.http.post("/webhooks/endpoints", json={"url": receiver.url})
     assert answer.status_code == 201, answer.text
 
 
 def test_what_was_posted_but_not_recorded_comes_again_under_its_id() -> None:
-    with receiving() as receiver, House() as house:
-        listening(house, receiver)
-        submit_many(house, 8, "sim")
-        until(lambda: len(receiver.ids) == 8, 30, lambda: f"not all posted\n{house.log()}")
+    with receiving() as receiver, Installation() as installation:
+        listening(installation, receiver)
+        submit_many(installation, 8, "sim")
+        until(lambda: len(receiver.ids) == 8, 30, lambda: f"not all posted\n{installation.log()}")
         posted = sorted(receiver.ids)
         # When the worker dies while the receiver has everything, and has yet to say so
-        house.kill("worker")
+        installation.kill("worker")
         receiver.open.set()
         # Then each comes once more, and is recorded
         until(
-            lambda: states(house) == {"delivered": 8},
+            lambda: states(installation) == {"delivered": 8},
             30,
-            lambda: f"{states(house)}\n{house.log()}",
+            lambda: f"{states(installation)}\n{installation.log()}",
         )
         assert sorted(receiver.ids) == sorted(posted * 2)
         query = "SELECT number, status, error FROM delivery_attempts ORDER BY delivery_id, number"
-        attempts = [tuple(row) for row in house.ask(query)]
+        attempts = [tuple(row) for row in installation.ask(query)]
         assert [(number, status) for number, status, _ in attempts] == [(1, None), (2, 204)] * 8
         assert all("lost" in error for _, _, error in attempts[::2])
 
 
 def test_every_ended_job_is_told_whatever_dies() -> None:
-    with receiving() as receiver, House() as house:
+    with receiving() as receiver, Installation() as installation:
         receiver.open.set()
-        listening(house, receiver)
-        job_ids = submit_many(house, 150, "sim-lat500")
-        until(lambda: len(receiver.ids) > 20, 30, lambda: f"no deliveries\n{house.log()}")
-        house.kill("worker")
-        house.await_idle(60)
+        listening(installation, receiver)
+        job_ids = submit_many(installation, 150, "sim-lat500")
+        until(lambda: len(receiver.ids) > 20, 30, lambda: f"no deliveries\n{installation.log()}")
+        installation.kill("worker")
+        installation.await_idle(60)
         until(
-            lambda: states(house) == {"delivered": 150},
+            lambda: states(installation) == {"delivered": 150},
             60,
-            lambda: f"{states(house)}\n{house.log()}",
+            lambda: f"{states(installation)}\n{installation.log()}",
         )
-        rows = house.ask("SELECT subject_id, event_id FROM deliveries")
+        rows = installation.ask("SELECT subject_id, event_id FROM deliveries")
         assert sorted(row.subject_id for row in rows) == sorted(job_ids)
         assert {row.event_id for row in rows} == set(receiver.ids)
-        house.audit(job_ids)
+        installation.audit(job_ids)
 
 
 def test_a_stop_hands_back_what_is_under_way() -> None:
-    with receiving() as receiver, House({"WAYBILL_SOFT_SHUTDOWN_SECONDS": "0"}) as house:
-        listening(house, receiver)
-        submit_many(house, 3, "sim")
-        until(lambda: len(receiver.ids) == 3, 30, lambda: f"not all posted\n{house.log()}")
-        assert house.stop() == 0
-        assert states(house) == {"pending": 3}
+    with (
+        receiving() as receiver,
+        Installation({"WAYBILL_SOFT_SHUTDOWN_SECONDS": "0"}) as installation,
+    ):
+        listening(installation, receiver)
+        submit_many(installation, 3, "sim")
+        until(lambda: len(receiver.ids) == 3, 30, lambda: f"not all posted\n{installation.log()}")
+        assert installation.stop() == 0
+        assert states(installation) == {"pending": 3}
         receiver.open.set()
-        house.start()
-        until(lambda: states(house) == {"delivered": 3}, 30, house.log)
+        installation.start()
+        until(lambda: states(installation) == {"delivered": 3}, 30, installation.log)
         assert Counter(Counter(receiver.ids).values()) == {2: 3}

@@ -4,17 +4,17 @@ import pytest
 
 from tests.chaos.load import Reader, await_all, submit_many
 from tests.e2e.sse import content, frames
-from tests.house import House, until
+from tests.installation import Installation, until
 
 pytestmark = pytest.mark.chaos
 
 
 def test_200_jobs_survive_their_worker() -> None:
-    with House() as house:
-        job_ids = submit_many(house, 200, "sim-lat4000")
-        until(lambda: house.calls()["in_flight"] == 200, 30, "not all are under way")
-        house.kill("worker")
-        jobs = await_all(house, job_ids, 60)
+    with Installation() as installation:
+        job_ids = submit_many(installation, 200, "sim-lat4000")
+        until(lambda: installation.calls()["in_flight"] == 200, 30, "not all are under way")
+        installation.kill("worker")
+        jobs = await_all(installation, job_ids, 60)
     assert {job["status"] for job in jobs} == {"completed"}
     assert {tuple(each["outcome"] for each in job["attempts"]) for job in jobs} == {
         ("unknown", "ok")
@@ -24,59 +24,59 @@ def test_200_jobs_survive_their_worker() -> None:
 
 def test_readers_and_policies_survive_the_worker() -> None:
     """A stream is never spliced of two answers, and nobody is left waiting for ever."""
-    with House({"WAYBILL_KEEP_ALIVE_SECONDS": "1"}) as house:
-        patient = Reader(house, "sim-tok60-chunk50")
+    with Installation({"WAYBILL_KEEP_ALIVE_SECONDS": "1"}) as installation:
+        patient = Reader(installation, "sim-tok60-chunk50")
         until(lambda: len(patient.frames) > 5, 20, "the stream does not begin")
-        once = house.submit("sim-lat20000", on_unknown="fail")
-        held = house.submit("sim-lat20000", on_unknown="hold")
-        last = house.submit("sim-tok60-chunk50", max_attempts=1, body={"stream": True})
+        once = installation.submit("sim-lat20000", on_unknown="fail")
+        held = installation.submit("sim-lat20000", on_unknown="hold")
+        last = installation.submit("sim-tok60-chunk50", max_attempts=1, body={"stream": True})
         for job_id in (once, held, last):
-            house.await_job(job_id, ["running"])
-        plain = house.http.post(
+            installation.await_job(job_id, ["running"])
+        plain = installation.http.post(
             "/chat/completions",
             json={"model": "sim/sim-lat2000", "messages": [{"role": "user", "content": "x"}]},
             headers={"Prefer": "wait=0.3", "Idempotency-Key": "plain"},
         )
-        seen = _events(house, last, 0.5)
+        seen = _events(installation, last, 0.5)
         assert seen, "the stream does not begin"
-        house.kill("worker")
+        installation.kill("worker")
         patient.join(30)
         assert patient.failed, "a stream whose worker died looked like a whole one"
-        assert house.await_job(once, seconds=20)["status"] == "failed"
-        assert house.await_job(held, seconds=20)["status"] == "needs_review"
-        assert house.await_job(last, seconds=20)["status"] == "failed"
+        assert installation.await_job(once, seconds=20)["status"] == "failed"
+        assert installation.await_job(held, seconds=20)["status"] == "needs_review"
+        assert installation.await_job(last, seconds=20)["status"] == "failed"
         # who comes back after chunks that only Redis had is told of the end too
-        told = house.http.get(
+        told = installation.http.get(
             f"/jobs/{last}/events", headers={"Last-Event-ID": str(seen)}, timeout=10
         )
         assert "event: failed" in told.text
-        answer = house.http.post(
+        answer = installation.http.post(
             "/chat/completions",
             json={"model": "sim/sim-lat2000", "messages": [{"role": "user", "content": "x"}]},
             headers={"Idempotency-Key": "plain"},
         )
         assert answer.status_code == 200
         assert answer.headers["x-job-id"] == plain.headers["x-job-id"]
-        house.await_idle(30)
-        log = frames(house.http.get(f"/jobs/{patient.job_id}/events", timeout=20).text)
+        installation.await_idle(30)
+        log = frames(installation.http.get(f"/jobs/{patient.job_id}/events", timeout=20).text)
         numbers = [frame.number for frame in log]
         assert numbers == sorted(set(numbers))
         (again,) = (place for place, frame in enumerate(log) if frame.name == "retrying")
         assert numbers[:again] == list(range(1, again + 1))
         assert numbers[again:] == list(range(numbers[again], numbers[again] + len(log) - again))
         second = log[max(i for i, frame in enumerate(log) if frame.name == "started") :]
-        stored = house.job(patient.job_id)["response"]["choices"][0]["message"]["content"]
+        stored = installation.job(patient.job_id)["response"]["choices"][0]["message"]["content"]
         assert content(second) == stored
-        house.audit()
+        installation.audit()
 
 
-def _events(house: House, job_id: str, seconds: float) -> int:
+def _events(installation: Installation, job_id: str, seconds: float) -> int:
     """Read a log for a while; return the number of the last event that came."""
     import httpx
 
     last = 0
     try:
-        with house.http.stream("GET", f"/jobs/{job_id}/events", timeout=seconds) as answer:
+        with installation.http.stream("GET", f"/jobs/{job_id}/events", timeout=seconds) as answer:
             for line in answer.iter_lines():
                 if line.startswith("id: "):
                     last = int(line[4:])

@@ -14,7 +14,7 @@ from redis import Redis, RedisError
 from broker.settings import Settings
 from cli.start.valkey import valkey_command
 from tests.chaos.load import await_all, submit_many
-from tests.house import House, chat, until
+from tests.installation import Installation, chat, until
 from tests.stacks import embedded_only
 
 pytestmark = [pytest.mark.chaos, embedded_only]
@@ -44,45 +44,45 @@ def fill(path: Path) -> None:
             pass
 
 
-def ask(house: House, prompt: str = "x" * 3000) -> httpx.Response:
-    return house.http.post("/chat/completions", json=chat("sim-echo", prompt))
+def ask(installation: Installation, prompt: str = "x" * 3000) -> httpx.Response:
+    return installation.http.post("/chat/completions", json=chat("sim-echo", prompt))
 
 
 def test_a_full_disk_is_borne() -> None:
-    house = House(batch_workers=1)
-    with small_disk(house.data_dir), house:
-        assert ask(house).status_code == 200
-        job_ids = submit_many(house, 5, "sim-lat4000")
-        until(lambda: house.calls()["in_flight"] == 5, 20, "not all are under way")
-        parts = {child.pid for child in house.children("")}
-        said = house.log_path.stat().st_size
+    installation = Installation(batch_workers=1)
+    with small_disk(installation.data_dir), installation:
+        assert ask(installation).status_code == 200
+        job_ids = submit_many(installation, 5, "sim-lat4000")
+        until(lambda: installation.calls()["in_flight"] == 5, 20, "not all are under way")
+        parts = {child.pid for child in installation.children("")}
+        said = installation.log_path.stat().st_size
         # When there is no room, while answers come that are paid for
         until_full = time.monotonic() + 12
         while time.monotonic() < until_full:
-            fill(house.data_dir / "filler")
-            refused = ask(house)
+            fill(installation.data_dir / "filler")
+            refused = ask(installation)
             assert refused.status_code == 507, refused.text
             assert refused.headers["retry-after"] == "30"
             assert refused.json()["error"]["metadata"]["error_type"] == "storage_full"
             time.sleep(0.2)
         # Then no part has died, and the log says what is wrong in few lines
-        log = house.log_path.read_text()[said:]
+        log = installation.log_path.read_text()[said:]
         assert "Traceback" not in log
         assert " died " not in log
         assert "disk is full" in log
         assert log.count("\n") < 60, log
-        assert {child.pid for child in house.children("")} >= parts
+        assert {child.pid for child in installation.children("")} >= parts
         # And with room again, work goes on by itself
-        (house.data_dir / "filler").unlink()
+        (installation.data_dir / "filler").unlink()
         freed = time.monotonic()
-        until(lambda: ask(house).status_code == 200, 20, "no answer")
+        until(lambda: ask(installation).status_code == 200, 20, "no answer")
         assert time.monotonic() - freed < BACK_SECONDS
-        jobs = await_all(house, job_ids, 90)
+        jobs = await_all(installation, job_ids, 90)
         assert {job["status"] for job in jobs} == {"completed"}
 
 
 class Valkey:
-    """A server that the test stops and starts, beside the house."""
+    """A server that the test stops and starts, beside the installation."""
 
     def __init__(self, directory: Path) -> None:
         self.settings = Settings(data_dir=directory)
@@ -112,16 +112,18 @@ def test_a_redis_that_was_away_is_used_at_once(away_seconds: float) -> None:
         server = Valkey(Path(directory))
         server.start()
         try:
-            with House({"WAYBILL_REDIS_URL": server.settings.redis}, batch_workers=1) as house:
-                assert ask(house).status_code == 200
-                workers = {child.pid for child in house.children("worker")}
+            with Installation(
+                {"WAYBILL_REDIS_URL": server.settings.redis}, batch_workers=1
+            ) as installation:
+                assert ask(installation).status_code == 200
+                workers = {child.pid for child in installation.children("worker")}
                 server.stop()
                 time.sleep(away_seconds)  # an outage, as long as that
                 server.start()
                 back = time.monotonic()
-                assert ask(house).status_code == 200
+                assert ask(installation).status_code == 200
                 assert time.monotonic() - back < BACK_SECONDS
-                assert {child.pid for child in house.children("worker")} == workers
-                assert "Traceback" not in house.log_path.read_text()
+                assert {child.pid for child in installation.children("worker")} == workers
+                assert "Traceback" not in installation.log_path.read_text()
         finally:
             server.stop()

@@ -12,30 +12,30 @@ import psutil
 import pytest
 
 from cli.client.server import DEFAULT_URL, configured
-from tests.house import REPOSITORY, House, clean_environment, role, until
+from tests.installation import REPOSITORY, Installation, clean_environment, role, until
 from tests.stacks import embedded_only
 
 pytestmark = [pytest.mark.chaos, embedded_only]
 
 
 @pytest.fixture(scope="module")
-def there() -> Iterator[House]:
-    with House() as house:
-        yield house
+def there() -> Iterator[Installation]:
+    with Installation() as installation:
+        yield installation
 
 
 @pytest.fixture
-def new() -> Iterator[House]:
-    house = House()
-    yield house
-    house.__exit__()
+def new() -> Iterator[Installation]:
+    installation = Installation()
+    yield installation
+    installation.__exit__()
 
 
-def refusal(house: House, **settings: str) -> str:
+def refusal(installation: Installation, **settings: str) -> str:
     """Run `up` where it cannot run; return the one line it says."""
     ended = subprocess.run(
-        [sys.executable, "-m", "cli", *house.arguments],
-        env=house.environment | settings,
+        [sys.executable, "-m", "cli", *installation.arguments],
+        env=installation.environment | settings,
         cwd=REPOSITORY,
         capture_output=True,
         text=True,
@@ -50,7 +50,7 @@ def refusal(house: House, **settings: str) -> str:
     return lines[-1] + said[said.rindex(lines[-1]) + len(lines[-1]) :].rstrip("\n")
 
 
-def test_a_taken_port(new: House) -> None:
+def test_a_taken_port(new: Installation) -> None:
     with socket.create_server(("127.0.0.1", new.port)):
         said = refusal(new)
     assert f"127.0.0.1:{new.port}" in said
@@ -58,12 +58,12 @@ def test_a_taken_port(new: House) -> None:
     assert "\n" not in said
 
 
-def test_a_taken_simulator_port(new: House) -> None:
+def test_a_taken_simulator_port(new: Installation) -> None:
     with socket.create_server(("127.0.0.1", new.simulator_port)):
         assert f":{new.simulator_port}" in refusal(new)
 
 
-def test_a_data_directory_that_cannot_be_made(new: House) -> None:
+def test_a_data_directory_that_cannot_be_made(new: Installation) -> None:
     occupied = new.directory / "file"
     occupied.write_text("")
     said = refusal(new, WAYBILL_DATA_DIR=str(occupied / "data"))
@@ -71,13 +71,13 @@ def test_a_data_directory_that_cannot_be_made(new: House) -> None:
     assert "\n" not in said
 
 
-def test_a_data_directory_with_a_path_too_long_for_a_socket(new: House) -> None:
+def test_a_data_directory_with_a_path_too_long_for_a_socket(new: Installation) -> None:
     said = refusal(new, WAYBILL_DATA_DIR=str(new.directory / ("d" * 100)))
     assert "too long" in said
     assert "\n" not in said
 
 
-def test_a_second_up_on_the_same_data(there: House, new: House) -> None:
+def test_a_second_up_on_the_same_data(there: Installation, new: Installation) -> None:
     said = refusal(new, WAYBILL_DATA_DIR=str(there.data_dir))
     assert str(there.data_dir) in said
     assert "another" in said
@@ -96,7 +96,7 @@ def test_a_second_up_on_the_same_data(there: House, new: House) -> None:
         ('[[models]]\nslug = "noslash"\nendpoints = [{provider="sim", model="m"}]\n', "slug"),
     ],
 )
-def test_a_wrong_configuration(new: House, text: str, told: str) -> None:
+def test_a_wrong_configuration(new: Installation, text: str, told: str) -> None:
     new.config.write_text(text)
     assert told in refusal(new)
 
@@ -104,15 +104,15 @@ def test_a_wrong_configuration(new: House, text: str, told: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("WAYBILL_PORT", "http"), ("WAYBILL_LEASE_SECONDS", "-1")]
 )
-def test_a_wrong_setting(new: House, name: str, value: str) -> None:
+def test_a_wrong_setting(new: Installation, name: str, value: str) -> None:
     assert name.removeprefix("WAYBILL_").lower() in refusal(new, **{name: value}).lower()
 
 
-def test_a_configuration_that_is_not_there(new: House) -> None:
+def test_a_configuration_that_is_not_there(new: Installation) -> None:
     assert "/nowhere.toml" in refusal(new, WAYBILL_CONFIG="/nowhere.toml")
 
 
-def test_a_worker_that_dies_is_started_again(there: House) -> None:
+def test_a_worker_that_dies_is_started_again(there: Installation) -> None:
     before = there.child("worker").pid
     there.kill("worker")
     until(lambda: there.await_child("worker").pid != before, 20, "not started again")
@@ -120,7 +120,7 @@ def test_a_worker_that_dies_is_started_again(there: House) -> None:
     assert there.await_job(there.submit("sim-echo"))["status"] == "completed"
 
 
-def test_the_parts_come_back_when_what_forks_them_is_killed(there: House) -> None:
+def test_the_parts_come_back_when_what_forks_them_is_killed(there: Installation) -> None:
     job_id = there.submit("sim-lat2000")
     until(lambda: there.job(job_id)["status"] == "running", 20, there.log)
     parts = {word: there.child(word).pid for word in ("api", "worker", "simulator")}
@@ -134,7 +134,7 @@ def test_the_parts_come_back_when_what_forks_them_is_killed(there: House) -> Non
     assert there.await_job(job_id)["status"] == "completed"
 
 
-def test_commands_are_told_its_address_while_it_runs(new: House) -> None:
+def test_commands_are_told_its_address_while_it_runs(new: Installation) -> None:
     new.start()
     environ = {"WAYBILL_DATA_DIR": str(new.data_dir)}
     assert configured(environ).url == f"http://127.0.0.1:{new.port}"
@@ -142,7 +142,7 @@ def test_commands_are_told_its_address_while_it_runs(new: House) -> None:
     assert configured(environ).url == DEFAULT_URL
 
 
-def test_commands_beside_it_see_its_environment(there: House, tmp_path: Path) -> None:
+def test_commands_beside_it_see_its_environment(there: Installation, tmp_path: Path) -> None:
     """The keys are set where `up` was started, not in this second terminal."""
     terminal = clean_environment() | {"WAYBILL_DATA_DIR": str(there.data_dir)}
 
@@ -159,7 +159,7 @@ def test_commands_beside_it_see_its_environment(there: House, tmp_path: Path) ->
     assert str(there.simulator_port) in run("providers", "list")
 
 
-def test_ctrl_c_while_everything_is_still_imported(new: House) -> None:
+def test_ctrl_c_while_everything_is_still_imported(new: Installation) -> None:
     up = subprocess.Popen(
         [sys.executable, "-m", "cli", *new.arguments],
         env=new.environment,
@@ -187,16 +187,16 @@ def _importing(pid: int) -> bool:
 
 def test_nothing_outlives_a_killed_up() -> None:
     """Orphans would hold the ports, and a second Valkey would write to the same file."""
-    with House() as house:
-        assert house.process is not None
-        family = psutil.Process(house.process.pid).children(recursive=True)
+    with Installation() as installation:
+        assert installation.process is not None
+        family = psutil.Process(installation.process.pid).children(recursive=True)
         try:
-            os.kill(house.process.pid, signal.SIGKILL)
-            house.process.wait(10)
+            os.kill(installation.process.pid, signal.SIGKILL)
+            installation.process.wait(10)
             _, alive = psutil.wait_procs(family, timeout=20)
             assert [role(each) for each in alive] == []
-            house.start()
-            assert house.await_job(house.submit("sim-echo"))["status"] == "completed"
+            installation.start()
+            assert installation.await_job(installation.submit("sim-echo"))["status"] == "completed"
         finally:
             for each in family:
                 if each.is_running():

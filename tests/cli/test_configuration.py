@@ -28,8 +28,10 @@ def test_what_is_configured_stays():
     assert linking_to(config, address("0.0.0.0", 9000)).public_url == "https://waybill.example.com"
 
 
-def test_an_invitation_leads_to_where_the_house_listens(command, database, tmp_path, monkeypatch):
-    # Given a house that was never started: it would listen where it is configured to
+def test_an_invitation_leads_to_where_the_installation_listens(
+    command, database, tmp_path, monkeypatch
+):
+    # Given an installation that was never started: it would listen where it is configured to
     monkeypatch.setenv("WAYBILL_PORT", "9001")
     assert "http://127.0.0.1:9001/welcome?" in command("users", "create", "a@example.com").stdout
     # When `waybill up --port 9002` runs, then there
@@ -40,7 +42,7 @@ def test_an_invitation_leads_to_where_the_house_listens(command, database, tmp_p
     assert linked.startswith("https://waybill.example.com/welcome?")
 
 
-def test_commands_find_the_house_that_runs_here(tmp_path):
+def test_commands_find_the_installation_that_runs_here(tmp_path):
     environ = {"WAYBILL_DATA_DIR": str(tmp_path)}
     assert configured(environ).url == DEFAULT_URL
     (tmp_path / "url").write_text("http://127.0.0.1:9002")

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.house import REPOSITORY
+from tests.installation import REPOSITORY
 
 PAGES = [
     REPOSITORY / "README.md",

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tests.docs.pages import Block
-from tests.house import REPOSITORY
+from tests.installation import REPOSITORY
 
 FILES = Path(__file__).with_name("files")  # what pages take for the reader's own
 SHELL = ["bash", "-euo", "pipefail", "-c"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.docs.pages import blocks
 from tests.docs.reader import Reader
-from tests.house import KEY, REPOSITORY, House
+from tests.installation import KEY, REPOSITORY, Installation
 
 SIMULATOR = "127.0.0.1:9100"
 ATTACHMENTS = REPOSITORY / "docs/how-to/send-images-and-documents.md"
@@ -16,9 +16,9 @@ ATTACHMENTS = REPOSITORY / "docs/how-to/send-images-and-documents.md"
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """A running house, and what its readers know of it."""
+    """A running installation, and what its readers know of it."""
 
-    house: House
+    installation: Installation
     addresses: Mapping[str, str]  # what pages show: what it is here
     environment: Mapping[str, str]
 
@@ -27,20 +27,20 @@ class Settled:
 
 
 @contextmanager
-def settled_house() -> Iterator[Settled]:
-    """Run a house; readers make what else they need, as the pages show."""
-    house = House()
-    simulator = f"127.0.0.1:{house.simulator_port}"
+def settled_installation() -> Iterator[Settled]:
+    """Run an installation; readers make what else they need, as the pages show."""
+    installation = Installation()
+    simulator = f"127.0.0.1:{installation.simulator_port}"
     addresses = {
-        "127.0.0.1:8080": f"127.0.0.1:{house.port}",
+        "127.0.0.1:8080": f"127.0.0.1:{installation.port}",
         SIMULATOR: simulator,
         "127.0.0.1:11434": simulator,  # Ollama
-        ".waybill/": f"{house.data_dir}/",
+        ".waybill/": f"{installation.data_dir}/",
     }
-    house.config.write_text("\n".join(_configurations()).replace(SIMULATOR, simulator))
-    with house:
-        (house.data_dir / "api_key").write_text(KEY)
-        yield Settled(house, addresses, _environment(house))
+    installation.config.write_text("\n".join(_configurations()).replace(SIMULATOR, simulator))
+    with installation:
+        (installation.data_dir / "api_key").write_text(KEY)
+        yield Settled(installation, addresses, _environment(installation))
 
 
 def _configurations() -> Iterator[str]:
@@ -50,7 +50,9 @@ def _configurations() -> Iterator[str]:
     yield from (block.text for block in blocks(ATTACHMENTS) if block.language == "toml")
 
 
-def _environment(house: House) -> dict[str, str]:
+def _environment(installation: Installation) -> dict[str, str]:
     """Return a reader's settings, with the configuration that a page shows."""
-    kept = {name: value for name, value in house.environment.items() if name != "WAYBILL_CONFIG"}
+    kept = {
+        name: value for name, value in installation.environment.items() if name != "WAYBILL_CONFIG"
+    }
     return kept | {"PATH": f"{Path(sys.executable).parent}:{kept['PATH']}"}

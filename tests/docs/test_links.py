@@ -5,7 +5,7 @@ import re
 import yaml
 
 from broker.providers.vendors import vendors
-from tests.house import REPOSITORY
+from tests.installation import REPOSITORY
 
 README = REPOSITORY / "README.md"
 LINK = re.compile(r"\](?:\(|: )(?!https?://|#|mailto:)([^)#\s]+)")

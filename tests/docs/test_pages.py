@@ -12,8 +12,8 @@ import pytest
 
 from tests.docs.pages import LANGUAGES, MARK, PAGES, blocks
 from tests.docs.reader import Reader
-from tests.docs.settled import Settled, settled_house
-from tests.house import REPOSITORY
+from tests.docs.settled import Settled, settled_installation
+from tests.installation import REPOSITORY
 
 FIRST = REPOSITORY / "docs/tutorials/first-ten-minutes.md"
 SAID = re.compile(r"^waybill: (\S.*?) +http", re.MULTILINE)
@@ -21,7 +21,7 @@ SAID = re.compile(r"^waybill: (\S.*?) +http", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def settled() -> Iterator[Settled]:
-    with settled_house() as settled:
+    with settled_installation() as settled:
         yield settled
 
 
@@ -35,10 +35,10 @@ def test_the_first_tutorial_kills_a_worker_and_its_job_is_answered(
 ) -> None:
     _follow(FIRST, settled.reader(tmp_path))
     slow = "SELECT outcome FROM attempts WHERE model = 'acme/slow' ORDER BY number"
-    assert [outcome for (outcome,) in settled.house.ask(slow)] == ["unknown", "ok"]
+    assert [outcome for (outcome,) in settled.installation.ask(slow)] == ["unknown", "ok"]
     for line in ("worker-1 died (signal SIGKILL)", "1 running jobs of worker-1 were handed back"):
         assert line in FIRST.read_text()
-        assert line in settled.house.log_path.read_text()
+        assert line in settled.installation.log_path.read_text()
 
 
 def _follow(page: Path, reader: Reader) -> None:
@@ -50,7 +50,7 @@ def _follow(page: Path, reader: Reader) -> None:
 def test_the_first_tutorial_shows_what_is_said_at_the_start(settled: Settled) -> None:
     shown = [name for name in SAID.findall(FIRST.read_text()) if name != "listening on"]
     assert shown == ["API", "Docs", "Flower", "Simulator", "First user"]
-    said = SAID.findall(settled.house.log_path.read_text())
+    said = SAID.findall(settled.installation.log_path.read_text())
     assert said == [name for name in shown if name != "Flower"]
 
 

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.house import REPOSITORY
+from tests.installation import REPOSITORY
 
 PAGE = REPOSITORY / "docs/explanation/threat-model.md"
 PLACE = re.compile(r"`(tests/[\w/.]+)`")

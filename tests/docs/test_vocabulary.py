@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house import REPOSITORY
+from tests.installation import REPOSITORY
 from tests.vocabulary import RETIRED, find_retired
 
 GLOSSARY = REPOSITORY / "docs/reference/glossary.md"

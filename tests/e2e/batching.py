@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from tests.house import House, chat, until
+from tests.installation import Installation, chat, until
 
 ENDED = {"completed", "failed", "expired", "cancelled"}
 Line = dict[str, Any]
@@ -21,33 +21,35 @@ def jsonl(lines: Iterable[Line]) -> bytes:
     return b"".join(json.dumps(each).encode() + b"\n" for each in lines)
 
 
-def create(house: House, lines: list[Line], status: int = 202, **wish: Any) -> dict[str, Any]:
+def create(
+    installation: Installation, lines: list[Line], status: int = 202, **wish: Any
+) -> dict[str, Any]:
     """Create a batch from requests in the body."""
     headers = {"Idempotency-Key": wish.pop("key")} if "key" in wish else {}
-    answer = house.http.post("/batches", json={**wish, "requests": lines}, headers=headers)
+    answer = installation.http.post("/batches", json={**wish, "requests": lines}, headers=headers)
     assert answer.status_code == status, answer.text
     return dict(answer.json())
 
 
-def look(house: House, batch_id: str, **query: Any) -> dict[str, Any]:
-    answer = house.http.get(f"/batches/{batch_id}", params=query)
+def look(installation: Installation, batch_id: str, **query: Any) -> dict[str, Any]:
+    answer = installation.http.get(f"/batches/{batch_id}", params=query)
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 
 
-def ended(house: House, batch_id: str, seconds: float = 30) -> dict[str, Any]:
+def ended(installation: Installation, batch_id: str, seconds: float = 30) -> dict[str, Any]:
     """Return the batch once it has ended."""
 
     def found() -> dict[str, Any] | None:
-        batch = look(house, batch_id, results="false")
+        batch = look(installation, batch_id, results="false")
         return batch if batch["status"] in ENDED else None
 
-    return until(found, seconds, lambda: f"{look(house, batch_id)}\n{house.log()}")
+    return until(found, seconds, lambda: f"{look(installation, batch_id)}\n{installation.log()}")
 
 
-def results(house: House, batch_id: str) -> dict[str, Line]:
+def results(installation: Installation, batch_id: str) -> dict[str, Line]:
     """Return the results of a batch by custom_id, each of which comes once."""
-    found = look(house, batch_id, results="true", limit=1000)["results"]
+    found = look(installation, batch_id, results="true", limit=1000)["results"]
     by_id = {each["custom_id"]: each for each in found}
     assert len(by_id) == len(found), "a custom_id comes twice"
     return by_id
@@ -57,9 +59,9 @@ def content(result: Line) -> str:
     return str(result["response"]["body"]["choices"][0]["message"]["content"])
 
 
-def lines_of(house: House, file_id: str) -> list[Line]:
+def lines_of(installation: Installation, file_id: str) -> list[Line]:
     """Return the lines of a file of results."""
-    text = house.http.get(f"/files/{file_id}/content").text
+    text = installation.http.get(f"/files/{file_id}/content").text
     return [json.loads(each) for each in text.splitlines()]
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.hooks import Receiver, Tenant, receiving, tenant_of
 from tests.e2e.wires import wired
-from tests.house import KEY, House
+from tests.installation import KEY, Installation
 from tests.workers.media.pdfs import make_pdf
 
 PNG = base64.b64decode(
@@ -37,16 +37,16 @@ FILES = {"/cat.png": PNG, "/paper.pdf": PDF, "/talk.wav": WAV}
 
 
 @pytest.fixture(scope="session")
-def wires() -> Iterator[House]:
-    """A house of many wires; whatever was asked of it, its books balance at the end."""
-    with wired() as house:
-        yield house
-        house.await_idle()
-        house.audit()
+def wires() -> Iterator[Installation]:
+    """An installation of many wires; whatever was asked of it, its books balance at the end."""
+    with wired() as installation:
+        yield installation
+        installation.await_idle()
+        installation.audit()
 
 
 @pytest.fixture(scope="session")
-def sdk(wires: House) -> Iterator[openai.OpenAI]:
+def sdk(wires: Installation) -> Iterator[openai.OpenAI]:
     with openai.OpenAI(base_url=wires.url, api_key=KEY, max_retries=0) as client:
         yield client
 
@@ -73,9 +73,9 @@ def website() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def hooked(house: House) -> House:
-    """The house, which may deliver to this machine: `--demo` lets it."""
-    return house
+def hooked(installation: Installation) -> Installation:
+    """The installation, which may deliver to this machine: `--demo` lets it."""
+    return installation
 
 
 @pytest.fixture(scope="session")
@@ -85,14 +85,14 @@ def receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def tenant(hooked: House, request: pytest.FixtureRequest) -> Iterator[Tenant]:
+def tenant(hooked: Installation, request: pytest.FixtureRequest) -> Iterator[Tenant]:
     """A workspace of this test's own."""
     with tenant_of(hooked, request.node.name) as tenant:
         yield tenant
 
 
 @pytest.fixture
-def stranger(hooked: House, request: pytest.FixtureRequest) -> Iterator[Tenant]:
-    """Another workspace of the same house."""
+def stranger(hooked: Installation, request: pytest.FixtureRequest) -> Iterator[Tenant]:
+    """Another workspace of the same installation."""
     with tenant_of(hooked, f"stranger to {request.node.name}") as tenant:
         yield tenant

@@ -1,4 +1,4 @@
-"""The code samples of a guide, taken out of its text and made to run against a house.
+"""The code samples of a guide, taken out of its text and made to run against an installation.
 
 Texts of guides lose their indentation when they are copied; it is put back from the syntax.
 """

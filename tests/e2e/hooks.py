@@ -13,7 +13,7 @@ import sqlalchemy
 from standardwebhooks import Webhook
 
 from broker.accounts import create_key, create_workspace
-from tests.house import ENDED, House, chat, until
+from tests.installation import ENDED, Installation, chat, until
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def receiving() -> Iterator[Receiver]:
 class Tenant:
     """A workspace nobody else writes to, through its key."""
 
-    house: House
+    installation: Installation
     http: httpx.Client
     workspace_id: str
 
@@ -133,7 +133,9 @@ class Tenant:
             shown = self.ask("GET", f"/webhooks/deliveries/{delivery_id}")
             return shown if shown["status"] == status else None
 
-        return until(found, 20, lambda: f"not {status}: {self.deliveries()}\n{self.house.log()}")
+        return until(
+            found, 20, lambda: f"not {status}: {self.deliveries()}\n{self.installation.log()}"
+        )
 
     def await_attempt(self, delivery_id: str) -> dict[str, Any]:
         """The first attempt of a delivery, once it is over."""
@@ -143,23 +145,25 @@ class Tenant:
             is_over = attempts and attempts[0]["duration_ms"] is not None
             return dict(attempts[0]) if is_over else None
 
-        return until(found, 20, lambda: f"no attempt: {self.deliveries()}\n{self.house.log()}")
+        return until(
+            found, 20, lambda: f"no attempt: {self.deliveries()}\n{self.installation.log()}"
+        )
 
     def await_deliveries(self, count: int, **filters: Any) -> list[dict[str, Any]]:
         def found() -> list[dict[str, Any]] | None:
             listed = self.deliveries(**filters)
             return listed if len(listed) >= count else None
 
-        return until(found, 20, lambda: f"{self.deliveries()}\n{self.house.log()}")
+        return until(found, 20, lambda: f"{self.deliveries()}\n{self.installation.log()}")
 
 
 @contextmanager
-def tenant_of(house: House, name: str) -> Iterator[Tenant]:
-    engine = sqlalchemy.create_engine(house.database_url)
+def tenant_of(installation: Installation, name: str) -> Iterator[Tenant]:
+    engine = sqlalchemy.create_engine(installation.database_url)
     with engine.begin() as connection:
         workspace_id = create_workspace(connection, name, unlimited=True)
         key = create_key(connection, workspace_id, name).key
     engine.dispose()
     headers = {"Authorization": f"Bearer {key}"}
-    with httpx.Client(base_url=house.url, headers=headers, timeout=30) as client:
-        yield Tenant(house, client, workspace_id)
+    with httpx.Client(base_url=installation.url, headers=headers, timeout=30) as client:
+        yield Tenant(installation, client, workspace_id)

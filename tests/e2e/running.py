@@ -7,17 +7,17 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from tests.house import KEY, REPOSITORY, House
+from tests.installation import KEY, REPOSITORY, Installation
 
 QUICK = "sim/sim-echo"
 
 
-def start(house: House, source: Path, *words: str) -> subprocess.Popen[str]:
+def start(installation: Installation, source: Path, *words: str) -> subprocess.Popen[str]:
     command = ["-m", "cli", "run", source, "-m", QUICK, "-o", output_of(source), *words]
     return subprocess.Popen(
         [sys.executable, *map(str, command)],
         cwd=REPOSITORY,
-        env=os.environ | {"WAYBILL_URL": house.root, "WAYBILL_API_KEY": KEY},
+        env=os.environ | {"WAYBILL_URL": installation.root, "WAYBILL_API_KEY": KEY},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

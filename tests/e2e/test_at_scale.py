@@ -21,7 +21,15 @@ from kombu import Connection, Exchange, Queue
 
 from tests import stacks
 from tests.benchmarks.load import load
-from tests.house import KEY, REPOSITORY, START_SECONDS, chat, clean_environment, free_ports, until
+from tests.installation import (
+    KEY,
+    REPOSITORY,
+    START_SECONDS,
+    chat,
+    clean_environment,
+    free_ports,
+    until,
+)
 from workers.simulator.background import running
 
 TRANSPORTS = ("amqp", "redis")

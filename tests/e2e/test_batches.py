@@ -19,16 +19,16 @@ from tests.e2e.batching import (
     look,
     results,
 )
-from tests.house import KEY, House, chat, until
+from tests.installation import KEY, Installation, chat, until
 
 
 @pytest.fixture
-def sdk(house: House) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=house.url, api_key=KEY, max_retries=0) as client:
+def sdk(installation: Installation) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=installation.url, api_key=KEY, max_retries=0) as client:
         yield client
 
 
-def test_upload_create_poll_download(sdk: openai.OpenAI, house: House) -> None:
+def test_upload_create_poll_download(sdk: openai.OpenAI, installation: Installation) -> None:
     # Given a file of three lines, of which one names no model that there is
     lines = [line("a", prompt="first"), line("b", prompt="second"), line("c", "sim-nowhere")]
     file = sdk.files.create(file=("in.jsonl", jsonl(lines)), purpose="batch")
@@ -55,7 +55,7 @@ def test_upload_create_poll_download(sdk: openai.OpenAI, house: House) -> None:
     assert {each["custom_id"]: content(each) for each in output} == {"a": "first", "b": "second"}
     assert all(each["response"]["status_code"] == 200 for each in output)
     assert batch.error_file_id is not None
-    (error,) = lines_of(house, batch.error_file_id)
+    (error,) = lines_of(installation, batch.error_file_id)
     assert (error["custom_id"], error["response"]["status_code"]) == ("c", 404)
     assert "sim-nowhere" in error["response"]["body"]["error"]["message"]
     # And the batch costs what its lines cost
@@ -66,62 +66,64 @@ def test_upload_create_poll_download(sdk: openai.OpenAI, house: House) -> None:
     assert batch.id in [each.id for each in sdk.batches.list(limit=5)]
 
 
-def test_inline_requests_in_any_order_of_keys(house: House) -> None:
+def test_inline_requests_in_any_order_of_keys(installation: Installation) -> None:
     body = {
         "requests": [{"custom_id": str(n), "body": chat("sim-echo", f"say {n}")} for n in range(3)],
         "endpoint": "/v1/chat/completions",
         "completion_window": "1h",
     }
-    answer = house.http.post("/batches", json=body)
+    answer = installation.http.post("/batches", json=body)
     assert answer.status_code == 202, answer.text
-    batch = ended(house, answer.json()["id"])
+    batch = ended(installation, answer.json()["id"])
     assert batch["status"] == "completed"
     # its results come with it, as OpenRouter's do
-    batch = look(house, batch["id"])
+    batch = look(installation, batch["id"])
     found = {each["custom_id"]: content(each) for each in batch["results"]}
     assert found == {"0": "say 0", "1": "say 1", "2": "say 2"}
     assert batch["usage"]["cost"] == pytest.approx(cost_of(batch["results"]))
 
 
-def test_any_model_and_fallback_on_any_line(house: House) -> None:
+def test_any_model_and_fallback_on_any_line(installation: Installation) -> None:
     lines = [
         line("words", "sim-words", "one two three"),
         line("fallback", models=["gone/sim", "spare/sim-echo"]) | {},
         {"custom_id": "default", "body": {"messages": chat()["messages"]}},
     ]
     del lines[1]["body"]["model"]
-    batch = ended(house, create(house, lines, model="sim/sim-echo")["id"])
-    found = results(house, batch["id"])
+    batch = ended(installation, create(installation, lines, model="sim/sim-echo")["id"])
+    found = results(installation, batch["id"])
     assert batch["request_counts"]["completed"] == 3, found
     assert content(found["words"]) == "Your prompt has 3 words."
     assert found["fallback"]["response"]["body"]["model"] == "spare/sim-echo"
     assert content(found["default"]) == "Hello"
 
 
-def test_results_are_there_while_it_runs(house: House) -> None:
+def test_results_are_there_while_it_runs(installation: Installation) -> None:
     lines = [line("slow", "sim-lat4000"), line("fast"), line("bad", "sim-nowhere")]
-    batch_id = create(house, lines)["id"]
-    until(lambda: "fast" in results(house, batch_id), 10, "no result comes")
-    seen = look(house, batch_id, results="true", limit=1)
+    batch_id = create(installation, lines)["id"]
+    until(lambda: "fast" in results(installation, batch_id), 10, "no result comes")
+    seen = look(installation, batch_id, results="true", limit=1)
     assert seen["status"] == "in_progress"
     assert (len(seen["results"]), seen["has_more"]) == (1, True)
-    after = look(house, batch_id, results="true", after=seen["last_line"])
+    after = look(installation, batch_id, results="true", after=seen["last_line"])
     names = {each["custom_id"] for each in [*seen["results"], *after["results"]]}
     assert names == {"fast", "bad"}
     for moment, there in ((seen["complete_until"], True), (time.time() + 60, False)):
-        since = look(house, batch_id, results="true", ended_after=moment)["results"]
+        since = look(installation, batch_id, results="true", ended_after=moment)["results"]
         assert ("fast" in [each["custom_id"] for each in since]) is there
     assert seen["request_counts"] == {"total": 3, "completed": 1, "failed": 1, "running": 1}
-    assert ended(house, batch_id)["request_counts"]["completed"] == 2
+    assert ended(installation, batch_id)["request_counts"]["completed"] == 2
 
 
-def test_a_file_that_is_no_jsonl_fails_whole(sdk: openai.OpenAI, house: House) -> None:
+def test_a_file_that_is_no_jsonl_fails_whole(
+    sdk: openai.OpenAI, installation: Installation
+) -> None:
     file = sdk.files.create(file=("in.jsonl", b"these are\nnot requests\n"), purpose="batch")
     assert file.status == "error"
     created = sdk.batches.create(
         input_file_id=file.id, endpoint="/v1/chat/completions", completion_window="24h"
     )
-    batch = ended(house, created.id)
+    batch = ended(installation, created.id)
     assert (batch["status"], batch["request_counts"]["failed"]) == ("failed", 2)
     errors = sdk.batches.retrieve(created.id).errors
     assert errors is not None
@@ -132,15 +134,20 @@ def test_a_file_that_is_no_jsonl_fails_whole(sdk: openai.OpenAI, house: House) -
     ]
 
 
-def test_a_custom_id_that_comes_twice_fails_the_batch_before_anything_is_run(house: House) -> None:
+def test_a_custom_id_that_comes_twice_fails_the_batch_before_anything_is_run(
+    installation: Installation,
+) -> None:
     prompt = "asked under one name twice"
-    batch = ended(house, create(house, [line("a", prompt=prompt), line("a", prompt=prompt)])["id"])
+    batch = ended(
+        installation,
+        create(installation, [line("a", prompt=prompt), line("a", prompt=prompt)])["id"],
+    )
     assert batch["status"] == "failed"
     assert [each["code"] for each in batch["errors"]["data"]] == ["duplicate_custom_id"]
-    assert house.calls(prompt)["matching"] == 0
+    assert installation.calls(prompt)["matching"] == 0
 
 
-def test_a_bad_line_fails_alone_and_all_bad_lines_are_told(house: House) -> None:
+def test_a_bad_line_fails_alone_and_all_bad_lines_are_told(installation: Installation) -> None:
     lines = [
         line("good"),
         {"custom_id": "empty"},
@@ -148,33 +155,33 @@ def test_a_bad_line_fails_alone_and_all_bad_lines_are_told(house: House) -> None
         {"custom_id": "where", "url": "/v1/nowhere", "body": {}},
         {"body": {}},
     ]
-    batch = ended(house, create(house, lines)["id"])
+    batch = ended(installation, create(installation, lines)["id"])
     assert (batch["status"], batch["request_counts"]["completed"]) == ("completed", 1)
-    errors = lines_of(house, batch["error_file_id"])
+    errors = lines_of(installation, batch["error_file_id"])
     assert [each["custom_id"] for each in errors] == ["empty", "hot", "where", None]
     assert {each["response"]["status_code"] for each in errors} == {400}
     assert "temperature" in errors[1]["response"]["body"]["error"]["message"]
 
 
-def test_a_line_of_a_failing_provider_tells_its_error(house: House) -> None:
-    batch = ended(house, create(house, [line("bad", "sim-400")])["id"])
-    (error,) = lines_of(house, batch["error_file_id"])
+def test_a_line_of_a_failing_provider_tells_its_error(installation: Installation) -> None:
+    batch = ended(installation, create(installation, [line("bad", "sim-400")])["id"])
+    (error,) = lines_of(installation, batch["error_file_id"])
     assert (error["custom_id"], error["response"]["status_code"]) == ("bad", 400)
     assert batch["output_file_id"] is None
 
 
-def test_a_dry_run_tells_and_writes_nothing(house: House) -> None:
-    before = house.http.get("/files", params={"purpose": "batch"}).json()
+def test_a_dry_run_tells_and_writes_nothing(installation: Installation) -> None:
+    before = installation.http.get("/files", params={"purpose": "batch"}).json()
     lines = [line("a", max_tokens=100), line("b", "sim-nowhere"), line("c", max_tokens=100)]
-    told = create(house, lines, status=200, dry_run=True)
+    told = create(installation, lines, status=200, dry_run=True)
     assert told["request_counts"] == {"total": 3, "valid": 2, "invalid": 1}
     assert [each["line"] for each in told["errors"]["data"]] == [2]
     assert told["cost"]["cap"] == told["cost"]["most"] > told["cost"]["likely"] > 0
     assert told["estimated_seconds"] >= 0
-    assert house.http.get("/files", params={"purpose": "batch"}).json() == before
-    file = house.http.post(
+    assert installation.http.get("/files", params={"purpose": "batch"}).json() == before
+    file = installation.http.post(
         "/files", data={"purpose": "batch"}, files={"file": ("in.jsonl", jsonl(lines))}
     ).json()
     body = {"input_file_id": file["id"], "endpoint": "/v1/chat/completions", "dry_run": True}
-    again = house.http.post("/batches", json=body).json()
+    again = installation.http.post("/batches", json=body).json()
     assert again["request_counts"] == told["request_counts"]

@@ -7,10 +7,10 @@ import pytest
 
 from tests.e2e.batching import content, cost_of, create, ended, line, lines_of, results
 from tests.e2e.wires import WIRES
-from tests.house import House
+from tests.installation import Installation
 
 
-def test_every_wire_answers_in_one_form(wires: House) -> None:
+def test_every_wire_answers_in_one_form(wires: Installation) -> None:
     lines = []
     for wire in WIRES:
         each = line(wire, prompt=f"say {wire}")
@@ -26,7 +26,7 @@ def test_every_wire_answers_in_one_form(wires: House) -> None:
     assert batch["usage"]["cost"] == pytest.approx(cost_of(found.values()))
 
 
-def test_every_operation_on_any_line(wires: House) -> None:
+def test_every_operation_on_any_line(wires: Installation) -> None:
     bodies = {
         "/v1/embeddings": {"model": "openai/sim", "input": "a text"},
         "/v1/completions": {"model": "openai/sim", "prompt": "Once"},

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.e2e.hooks import Receiver
-from tests.house import REPOSITORY, House, chat, clean_environment, free_ports, until
+from tests.installation import REPOSITORY, Installation, chat, clean_environment, free_ports, until
 
 CHEAP = 'prompt = "0.01", completion = "0.01"'
 DEAR = 'prompt = "10", completion = "10"'
@@ -73,25 +73,27 @@ def fragile() -> Iterator[Fragile]:
 
 
 @pytest.fixture(scope="module")
-def place(fragile: Fragile) -> Iterator[House]:
-    with House({"WAYBILL_ALLOWED_NETWORKS": "127.0.0.0/8"}, config=CONFIG) as house:
-        yield house
-        house.await_idle()
-        house.audit()
+def place(fragile: Fragile) -> Iterator[Installation]:
+    with Installation({"WAYBILL_ALLOWED_NETWORKS": "127.0.0.0/8"}, config=CONFIG) as installation:
+        yield installation
+        installation.await_idle()
+        installation.audit()
 
 
-def served_by(house: House, model: str = "duo/model") -> str:
-    answer = house.http.post("/chat/completions", json=chat() | {"model": model})
+def served_by(installation: Installation, model: str = "duo/model") -> str:
+    answer = installation.http.post("/chat/completions", json=chat() | {"model": model})
     assert answer.status_code == 200, answer.text
     return str(answer.json()["provider"])
 
 
-def circuits(house: House) -> dict[tuple[str, str | None], str]:
-    told = httpx.get(f"{house.root}/health").json()["providers"]
+def circuits(installation: Installation) -> dict[tuple[str, str | None], str]:
+    told = httpx.get(f"{installation.root}/health").json()["providers"]
     return {(each["provider"], each["model"]): each["circuit"] for each in told}
 
 
-def test_a_dead_provider_loses_its_traffic_and_wins_it_back(place: House, fragile: Fragile) -> None:
+def test_a_dead_provider_loses_its_traffic_and_wins_it_back(
+    place: Installation, fragile: Fragile
+) -> None:
     # Given a provider that serves
     assert {served_by(place) for _ in range(3)} == {"fragile"}
     # When it dies
@@ -115,7 +117,7 @@ def test_a_dead_provider_loses_its_traffic_and_wins_it_back(place: House, fragil
     until(lambda: {served_by(place) for _ in range(5)} == {"fragile"}, 10, place.log)
 
 
-def test_a_clients_bad_requests_open_nothing(place: House) -> None:
+def test_a_clients_bad_requests_open_nothing(place: Installation) -> None:
     for _ in range(12):
         assert place.http.post("/chat/completions", json=chat("sim-400")).status_code == 400
     time.sleep(1.5)  # a look and a half: what would open is open by now
@@ -124,7 +126,7 @@ def test_a_clients_bad_requests_open_nothing(place: House) -> None:
     assert 'waybill_attempts_total{model="sim/sim-400",provider="sim",verdict="excused"} 12' in text
 
 
-def test_a_refused_credential_is_said_loudly(place: House, receiver: Receiver) -> None:
+def test_a_refused_credential_is_said_loudly(place: Installation, receiver: Receiver) -> None:
     endpoint = {"url": receiver.url("/disabled"), "events": ["provider.disabled"]}
     assert place.http.post("/webhooks/endpoints", json=endpoint).status_code == 201
     for _ in range(3):

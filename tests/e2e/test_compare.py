@@ -8,25 +8,28 @@ import sys
 
 import pytest
 
-from tests.house import KEY, REPOSITORY, House, until
+from tests.installation import KEY, REPOSITORY, Installation, until
 
 MODELS = ["sim/sim-echo", "sim/sim-words", "sim/sim-400"]
 
 
-def ask(house: House, **body):
-    return house.http.post("/compare", json=body)
+def ask(installation: Installation, **body):
+    return installation.http.post("/compare", json=body)
 
 
-def awaited(house: House, comparison_id: str) -> dict:
+def awaited(installation: Installation, comparison_id: str) -> dict:
     def full():
-        table = house.http.get(f"/compare/{comparison_id}").json()
+        table = installation.http.get(f"/compare/{comparison_id}").json()
         return table if table["status"] == "completed" else None
 
-    return until(full, 30, house.log)
+    return until(full, 30, installation.log)
 
 
-def waybill(house: House, *arguments: str) -> subprocess.CompletedProcess:
-    environment = house.environment | {"WAYBILL_URL": house.root, "WAYBILL_API_KEY": KEY}
+def waybill(installation: Installation, *arguments: str) -> subprocess.CompletedProcess:
+    environment = installation.environment | {
+        "WAYBILL_URL": installation.root,
+        "WAYBILL_API_KEY": KEY,
+    }
     return subprocess.run(
         [sys.executable, "-m", "cli", "compare", *arguments],
         env=environment,
@@ -38,12 +41,12 @@ def waybill(house: House, *arguments: str) -> subprocess.CompletedProcess:
     )
 
 
-def test_every_model_answers_every_prompt(house: House) -> None:
+def test_every_model_answers_every_prompt(installation: Installation) -> None:
     prompts = ["one two three", "four five"]
-    made = ask(house, models=MODELS, prompts=prompts, metadata={"study": "1"})
+    made = ask(installation, models=MODELS, prompts=prompts, metadata={"study": "1"})
     assert made.status_code == 202, made.text
     assert made.headers["location"] == made.json()["urls"]["self"]
-    table = awaited(house, made.json()["id"])
+    table = awaited(installation, made.json()["id"])
     assert [row["prompt"] for row in table["rows"]] == prompts
     for row in table["rows"]:
         echo, words, refused = row["answers"]
@@ -59,18 +62,18 @@ def test_every_model_answers_every_prompt(house: House) -> None:
         (2, 0),
         (0, 2),
     ]
-    job = house.job(table["rows"][0]["answers"][0]["job_id"])
+    job = installation.job(table["rows"][0]["answers"][0]["job_id"])
     assert job["metadata"] == {"study": "1"}
 
 
-def test_the_table_as_csv(house: House) -> None:
-    made = ask(house, models=MODELS[:2], prompt='="hi", please\nnow').json()
-    awaited(house, made["id"])
+def test_the_table_as_csv(installation: Installation) -> None:
+    made = ask(installation, models=MODELS[:2], prompt='="hi", please\nnow').json()
+    awaited(installation, made["id"])
     for asked in (
         {"params": {"format": "csv"}},
         {"headers": {"Accept": "text/csv"}},
     ):
-        answer = house.http.get(f"/compare/{made['id']}", **asked)
+        answer = installation.http.get(f"/compare/{made['id']}", **asked)
         assert answer.headers["content-type"].startswith("text/csv")
         rows = list(csv.DictReader(io.StringIO(answer.text)))
         assert [row["model"] for row in rows] == MODELS[:2]
@@ -79,17 +82,19 @@ def test_the_table_as_csv(house: House) -> None:
         assert float(rows[0]["cost"]) > 0
 
 
-def test_the_same_key_gives_the_same_comparison(house: House) -> None:
+def test_the_same_key_gives_the_same_comparison(installation: Installation) -> None:
     body = {"models": MODELS[:2], "prompt": "once"}
     headers = {"Idempotency-Key": "compare-once"}
-    first, second = (house.http.post("/compare", json=body, headers=headers) for _ in range(2))
+    first, second = (
+        installation.http.post("/compare", json=body, headers=headers) for _ in range(2)
+    )
     assert first.json()["id"] == second.json()["id"]
     jobs = [
         {answer["job_id"] for answer in each.json()["rows"][0]["answers"]}
         for each in (first, second)
     ]
     assert jobs[0] == jobs[1]
-    other = house.http.post("/compare", json=body | {"prompt": "twice"}, headers=headers)
+    other = installation.http.post("/compare", json=body | {"prompt": "twice"}, headers=headers)
     assert other.status_code == 422
 
 
@@ -105,29 +110,33 @@ def test_the_same_key_gives_the_same_comparison(house: House) -> None:
         ({"models": ["sim/sim"], "prompt": "x", "body": {"temperature": 9}}, "temperature"),
     ],
 )
-def test_what_cannot_be_compared_is_refused_whole(house: House, body: dict, says: str) -> None:
-    before = house.http.get("/jobs").json()["first_id"]
-    answer = ask(house, **body)
+def test_what_cannot_be_compared_is_refused_whole(
+    installation: Installation, body: dict, says: str
+) -> None:
+    before = installation.http.get("/jobs").json()["first_id"]
+    answer = ask(installation, **body)
     assert answer.status_code in {400, 404}, answer.text
     assert says in answer.text
-    assert house.http.get("/jobs").json()["first_id"] == before
+    assert installation.http.get("/jobs").json()["first_id"] == before
 
 
-def test_nobody_sees_anothers_comparison(house: House) -> None:
-    assert house.http.get("/compare/cmp_nothing").status_code == 404
+def test_nobody_sees_anothers_comparison(installation: Installation) -> None:
+    assert installation.http.get("/compare/cmp_nothing").status_code == 404
 
 
-def test_on_the_command_line(house: House, tmp_path) -> None:
+def test_on_the_command_line(installation: Installation, tmp_path) -> None:
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("alpha beta\ngamma\n")
     out = tmp_path / "table.csv"
-    done = waybill(house, "-f", str(prompts), "-m", MODELS[0], "-m", MODELS[1], "-o", str(out))
+    done = waybill(
+        installation, "-f", str(prompts), "-m", MODELS[0], "-m", MODELS[1], "-o", str(out)
+    )
     assert done.returncode == 0, done.stderr
     assert "alpha beta" in done.stdout
     assert "In all" in done.stdout
     assert len(list(csv.DictReader(out.open()))) == 4
-    told = waybill(house, "one prompt", "-m", MODELS[0], "-m", MODELS[2], "--json")
+    told = waybill(installation, "one prompt", "-m", MODELS[0], "-m", MODELS[2], "--json")
     assert told.returncode == 1  # one of them failed
     table = json.loads(told.stdout)
     assert [each["answer"] for each in table["rows"][0]["answers"]] == ["one prompt", None]
-    assert waybill(house, "no models").returncode == 2
+    assert waybill(installation, "no models").returncode == 2

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from tests.compose import FILE, FLOWER_LOGIN, composed, env_file, run_prompts, services
-from tests.house import REPOSITORY
+from tests.installation import REPOSITORY
 from tests.stacks import own_stack, require_servers
 
 pytestmark = [pytest.mark.service, own_stack]

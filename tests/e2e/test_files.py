@@ -7,12 +7,12 @@ import openai
 import pytest
 
 from tests.e2e.batching import create, ended, jsonl, line
-from tests.house import KEY, House
+from tests.installation import KEY, Installation
 
 
 @pytest.fixture
-def sdk(house: House) -> Iterator[openai.OpenAI]:
-    with openai.OpenAI(base_url=house.url, api_key=KEY, max_retries=0) as client:
+def sdk(installation: Installation) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=installation.url, api_key=KEY, max_retries=0) as client:
         yield client
 
 
@@ -36,23 +36,23 @@ def test_a_file_comes_back_as_it_went(sdk: openai.OpenAI) -> None:
         sdk.files.content(file.id)
 
 
-def test_the_purpose_may_come_after_the_file(house: House) -> None:
+def test_the_purpose_may_come_after_the_file(installation: Installation) -> None:
     lines = jsonl([line("a"), line("b")])
     parts = [("file", ("in.jsonl", lines)), ("purpose", (None, "batch"))]
-    file = house.http.post("/files", files=parts).json()
+    file = installation.http.post("/files", files=parts).json()
     assert (file["purpose"], file["lines"], file["status"]) == ("batch", 2, "processed")
 
 
-def test_bad_lines_are_told_at_the_upload(house: House) -> None:
+def test_bad_lines_are_told_at_the_upload(installation: Installation) -> None:
     content = jsonl([line("a")]) + b"what\n" + jsonl([line("a")])
-    file = upload(house, content)
+    file = upload(installation, content)
     assert file["status"] == "error"
     assert "1 line cannot be read, 1 custom_id comes twice; line" in file["status_details"]
 
 
-def upload(house: House, content: bytes, status: int = 200, **fields: str) -> dict:
+def upload(installation: Installation, content: bytes, status: int = 200, **fields: str) -> dict:
     data = {"purpose": "batch", **fields}
-    answer = house.http.post("/files", data=data, files={"file": ("in.jsonl", content)})
+    answer = installation.http.post("/files", data=data, files={"file": ("in.jsonl", content)})
     assert answer.status_code == status, answer.text
     return dict(answer.json())
 
@@ -69,51 +69,55 @@ def upload(house: House, content: bytes, status: int = 200, **fields: str) -> di
         ),
     ],
 )
-def test_a_bad_field_is_named_and_nothing_is_kept(house: House, fields: dict, param: str) -> None:
-    before = stored(house)
-    refused = upload(house, jsonl([line("a")]), status=400, **fields)
+def test_a_bad_field_is_named_and_nothing_is_kept(
+    installation: Installation, fields: dict, param: str
+) -> None:
+    before = stored(installation)
+    refused = upload(installation, jsonl([line("a")]), status=400, **fields)
     assert refused["error"]["param"] == param
-    assert stored(house) == before
+    assert stored(installation) == before
 
 
-def stored(house: House) -> int:
-    return len([path for path in (house.data_dir / "files").rglob("*") if path.is_file()])
+def stored(installation: Installation) -> int:
+    return len([path for path in (installation.data_dir / "files").rglob("*") if path.is_file()])
 
 
-def test_an_empty_input_is_refused(house: House) -> None:
-    assert upload(house, b"\n\n", status=400)["error"]["param"] == "file"
+def test_an_empty_input_is_refused(installation: Installation) -> None:
+    assert upload(installation, b"\n\n", status=400)["error"]["param"] == "file"
 
 
-def test_what_is_no_form_is_refused(house: House) -> None:
-    assert house.http.post("/files", json={}).status_code == 400
+def test_what_is_no_form_is_refused(installation: Installation) -> None:
+    assert installation.http.post("/files", json={}).status_code == 400
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    cut = house.http.post("/files", content=b"--x\r\nContent-Dis", headers=headers)
+    cut = installation.http.post("/files", content=b"--x\r\nContent-Dis", headers=headers)
     assert cut.status_code == 400
     assert "form" in cut.json()["error"]["message"]
-    without = house.http.post("/files", files={"purpose": (None, "batch")})
+    without = installation.http.post("/files", files={"purpose": (None, "batch")})
     assert without.json()["error"]["param"] == "file"
 
 
-def test_a_form_brings_one_file_and_few_fields(house: House) -> None:
-    before = stored(house)
+def test_a_form_brings_one_file_and_few_fields(installation: Installation) -> None:
+    before = stored(installation)
     purpose = ("purpose", (None, "user_data"))
-    several = house.http.post("/files", files=[purpose, *[("file", ("a", b"aa"))] * 3])
+    several = installation.http.post("/files", files=[purpose, *[("file", ("a", b"aa"))] * 3])
     assert (several.status_code, several.json()["error"]["param"]) == (400, "file")
-    many = house.http.post("/files", files=[*[purpose] * 100, ("file", ("a", b"aa"))])
+    many = installation.http.post("/files", files=[*[purpose] * 100, ("file", ("a", b"aa"))])
     assert many.status_code == 400
-    assert stored(house) == before
+    assert stored(installation) == before
 
 
-def test_an_input_that_is_being_read_is_not_deleted(house: House) -> None:
-    batch = create(house, [line("a", "sim-lat1000")])
-    assert house.http.delete(f"/files/{batch['input_file_id']}").status_code == 409
-    ended(house, batch["id"])
-    assert house.http.delete(f"/files/{batch['input_file_id']}").status_code == 200
+def test_an_input_that_is_being_read_is_not_deleted(installation: Installation) -> None:
+    batch = create(installation, [line("a", "sim-lat1000")])
+    assert installation.http.delete(f"/files/{batch['input_file_id']}").status_code == 409
+    ended(installation, batch["id"])
+    assert installation.http.delete(f"/files/{batch['input_file_id']}").status_code == 200
 
 
-def test_a_stranger_sees_no_file(house: House) -> None:
-    file = upload(house, jsonl([line("a")]))
-    answer = house.http.get(f"/files/{file['id']}/content", headers={"Authorization": "Bearer no"})
+def test_a_stranger_sees_no_file(installation: Installation) -> None:
+    file = upload(installation, jsonl([line("a")]))
+    answer = installation.http.get(
+        f"/files/{file['id']}/content", headers={"Authorization": "Bearer no"}
+    )
     assert answer.status_code == 401
-    assert house.http.get("/files/file_nowhere").status_code == 404
-    assert json.loads(house.http.get("/files", params={"limit": 1}).text)["data"][0]["id"]
+    assert installation.http.get("/files/file_nowhere").status_code == 404
+    assert json.loads(installation.http.get("/files", params={"limit": 1}).text)["data"][0]["id"]

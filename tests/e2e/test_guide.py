@@ -16,7 +16,7 @@ import pytest
 
 from tests.e2e.conftest import PDF, PNG
 from tests.e2e.guide import indented, pointed_at, samples
-from tests.house import KEY, House
+from tests.installation import KEY, Installation
 
 GUIDE = Path(
     os.environ.get("WAYBILL_TEST_GUIDE")
@@ -108,28 +108,28 @@ print(answer.json()["choices"][0]["message"]["content"])
 
 
 @pytest.fixture(scope="module")
-def shop() -> Iterator[House]:
-    """A house that has the models of the guide."""
-    with House(config=MODELS) as house:
-        yield house
+def shop() -> Iterator[Installation]:
+    """An installation that has the models of the guide."""
+    with Installation(config=MODELS) as installation:
+        yield installation
 
 
 def guide_samples() -> list[str]:
     return samples(GUIDE.read_text(encoding="utf-8")) if GUIDE.exists() else []
 
 
-def program(sample: str, house: House) -> str:
+def program(sample: str, installation: Installation) -> str:
     """Return a Python sample as a program."""
-    changed = pointed_at(sample, house.url, KEY, PLACEHOLDERS)
+    changed = pointed_at(sample, installation.url, KEY, PLACEHOLDERS)
     path = "/completions" if '["text"]' in sample else "/chat/completions"
-    given = GIVEN.format(url=house.url, path=path, key=KEY)
+    given = GIVEN.format(url=installation.url, path=path, key=KEY)
     is_alone = "payload = " not in sample or "requests.post" in sample
     return "\n".join([given, indented(changed), "" if is_alone else SENT])
 
 
-def node_program(sample: str, house: House) -> str:
+def node_program(sample: str, installation: Installation) -> str:
     """Return a JavaScript sample as a program, with the quotes of its template put back."""
-    changed = pointed_at(sample, house.url, KEY, PLACEHOLDERS)
+    changed = pointed_at(sample, installation.url, KEY, PLACEHOLDERS)
     changed = changed.replace(
         "url: data:image/jpeg;base64,${base64Image}",
         "url: `data:image/jpeg;base64,${base64Image}`",
@@ -164,7 +164,7 @@ def run_python(source: str, directory: Path) -> str:
 
 
 @pytest.mark.parametrize("name", OWN)
-def test_a_sample_of_our_own_runs(shop: House, tmp_path: Path, name: str) -> None:
+def test_a_sample_of_our_own_runs(shop: Installation, tmp_path: Path, name: str) -> None:
     source = pointed_at(OWN[name], shop.url, KEY, PLACEHOLDERS)
     told = run_python(source, tmp_path)
     if name in {"stream", "fallbacks"}:
@@ -174,7 +174,7 @@ def test_a_sample_of_our_own_runs(shop: House, tmp_path: Path, name: str) -> Non
 @pytest.mark.skipif(not GUIDE.exists(), reason=f"no guide at {GUIDE} (set WAYBILL_TEST_GUIDE)")
 @pytest.mark.parametrize("place", range(9))
 def test_a_sample_of_the_guide_runs_as_it_is_written(
-    shop: House, tmp_path: Path, place: int
+    shop: Installation, tmp_path: Path, place: int
 ) -> None:
     found = guide_samples()
     assert len(found) == 9

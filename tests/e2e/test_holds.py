@@ -32,8 +32,8 @@ ENDLESS = {"model": "priced/chat", "messages": [{"role": "user", "content": "hi"
         ("/chat/completions", ENDLESS, 0.05, 0.13),
     ],
 )
-def test_calls_at_once_pass_a_balance_by_one_call_at_most(house, path, body, credit, bound):
-    office = Office(house, credit=credit)
+def test_calls_at_once_pass_a_balance_by_one_call_at_most(installation, path, body, credit, bound):
+    office = Office(installation, credit=credit)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         calls = [pool.submit(office.http.post, path, json=body) for _ in range(AT_ONCE)]
         statuses = {call.result().status_code for call in calls}
@@ -43,15 +43,15 @@ def test_calls_at_once_pass_a_balance_by_one_call_at_most(house, path, body, cre
     assert used["total_usage"] <= credit + bound
 
 
-def test_a_workspace_without_credit_speaks_nothing(house):
-    office = Office(house, credit=0.000001)
+def test_a_workspace_without_credit_speaks_nothing(installation):
+    office = Office(installation, credit=0.000001)
     answer = office.http.post("/audio/speech", json=SPEECH)
     assert answer.status_code == 402
     assert "4,000 characters" in answer.json()["error"]["message"]
 
 
-def test_a_keys_limit_holds_for_every_unit(house):
-    office = Office(house)
+def test_a_keys_limit_holds_for_every_unit(installation):
+    office = Office(installation)
     made = office.management.post(
         "/keys", json={"name": "small", "limit": 0.01, "workspace_id": office.id}
     )

@@ -6,77 +6,81 @@ import httpx
 import pytest
 
 from tests.e2e.sse import content, frames
-from tests.house import House, chat
+from tests.installation import Installation, chat
 
 
-def post(house: House, key: str, body: dict[str, object], **headers: str) -> httpx.Response:
-    return house.http.post(
+def post(
+    installation: Installation, key: str, body: dict[str, object], **headers: str
+) -> httpx.Response:
+    return installation.http.post(
         "/chat/completions", json=body, headers={"Idempotency-Key": key, **headers}
     )
 
 
-def test_the_same_body_gets_the_same_answer(house: House) -> None:
+def test_the_same_body_gets_the_same_answer(installation: Installation) -> None:
     body = chat("sim-echo", "asked twice")
-    first, second = post(house, "twice", body), post(house, '"twice"', body)
+    first, second = post(installation, "twice", body), post(installation, '"twice"', body)
     assert first.status_code == second.status_code == 200
     assert first.json() == second.json()
     assert first.headers["x-job-id"] == second.headers["x-job-id"]
     assert "idempotent-replayed" not in first.headers
     assert second.headers["idempotent-replayed"] == "true"
-    assert house.calls("asked twice")["matching"] == 1
-    house.audit([first.headers["x-job-id"]])
+    assert installation.calls("asked twice")["matching"] == 1
+    installation.audit([first.headers["x-job-id"]])
 
 
-def test_another_body_is_refused(house: House) -> None:
-    assert post(house, "mismatch", chat("sim-echo", "one")).status_code == 200
-    refused = post(house, "mismatch", chat("sim-echo", "other"))
+def test_another_body_is_refused(installation: Installation) -> None:
+    assert post(installation, "mismatch", chat("sim-echo", "one")).status_code == 200
+    refused = post(installation, "mismatch", chat("sim-echo", "other"))
     assert refused.status_code == 422
     assert refused.json()["error"]["param"] == "Idempotency-Key"
-    assert house.calls('"other"')["matching"] == 0
+    assert installation.calls('"other"')["matching"] == 0
 
 
-def test_other_options_are_another_request(house: House) -> None:
+def test_other_options_are_another_request(installation: Installation) -> None:
     asked = {"body": chat("sim-echo", "options")}
     headers = {"Idempotency-Key": "options"}
-    assert house.http.post("/jobs", json=asked, headers=headers).status_code == 202
-    again = house.http.post("/jobs", json=asked, headers=headers)
-    other = house.http.post("/jobs", json=asked | {"on_unknown": "fail"}, headers=headers)
+    assert installation.http.post("/jobs", json=asked, headers=headers).status_code == 202
+    again = installation.http.post("/jobs", json=asked, headers=headers)
+    other = installation.http.post("/jobs", json=asked | {"on_unknown": "fail"}, headers=headers)
     assert again.headers["idempotent-replayed"] == "true"
     assert other.status_code == 422
 
 
-def test_a_second_call_waits_for_the_first(house: House) -> None:
+def test_a_second_call_waits_for_the_first(installation: Installation) -> None:
     body = chat("sim-lat1000", "wait for me")
-    accepted = post(house, "waits", body, Prefer="respond-async")
-    answer = post(house, "waits", body)
+    accepted = post(installation, "waits", body, Prefer="respond-async")
+    answer = post(installation, "waits", body)
     assert accepted.status_code == 202
     assert answer.status_code == 200
     assert answer.headers["x-job-id"] == accepted.headers["x-job-id"]
-    assert house.calls("wait for me")["matching"] == 1
+    assert installation.calls("wait for me")["matching"] == 1
 
 
-def test_a_failure_is_replayed_too(house: House) -> None:
+def test_a_failure_is_replayed_too(installation: Installation) -> None:
     body = chat("sim-400", "fails once")
-    first, second = post(house, "fails", body), post(house, "fails", body)
+    first, second = post(installation, "fails", body), post(installation, "fails", body)
     assert first.status_code == second.status_code == 400
     assert first.json() == second.json()
-    assert house.calls("fails once")["matching"] == 1
+    assert installation.calls("fails once")["matching"] == 1
 
 
-def test_a_stream_is_replayed_whole(house: House) -> None:
+def test_a_stream_is_replayed_whole(installation: Installation) -> None:
     body = chat("sim-tok97-chunk5", "stream twice", stream=True)
-    first, second = post(house, "stream", body), post(house, "stream", body)
+    first, second = post(installation, "stream", body), post(installation, "stream", body)
     assert content(frames(first.text)) == content(frames(second.text))
     assert len(content(frames(second.text))) == 97 * 4
     assert frames(second.text)[-1].data == "[DONE]"
-    assert house.calls("stream twice")["matching"] == 1
+    assert installation.calls("stream twice")["matching"] == 1
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_20_calls_at_once_are_one_job(house: House, stream: bool) -> None:
+async def test_20_calls_at_once_are_one_job(installation: Installation, stream: bool) -> None:
     prompt = f"twenty at once, stream {stream}"
     body = chat("sim-tok97-chunk5", prompt, stream=stream)
-    async with httpx.AsyncClient(base_url=house.url, headers=house.headers, timeout=30) as client:
+    async with httpx.AsyncClient(
+        base_url=installation.url, headers=installation.headers, timeout=30
+    ) as client:
         answers = await asyncio.gather(
             *(
                 client.post("/chat/completions", json=body, headers={"Idempotency-Key": prompt})
@@ -89,16 +93,16 @@ async def test_20_calls_at_once_are_one_job(house: House, stream: bool) -> None:
         assert {len(content(frames(answer.text))) for answer in answers} == {97 * 4}
     else:
         assert len({answer.text for answer in answers}) == 1
-    assert house.calls(prompt)["matching"] == 1
-    house.audit([answers[0].headers["x-job-id"]])
+    assert installation.calls(prompt)["matching"] == 1
+    installation.audit([answers[0].headers["x-job-id"]])
 
 
-def test_jobs_know_the_key_too(house: House) -> None:
+def test_jobs_know_the_key_too(installation: Installation) -> None:
     headers = {"Idempotency-Key": "of a job"}
     body = {"body": chat("sim-echo", "job twice")}
-    first = house.http.post("/jobs", json=body, headers=headers).json()
-    second = house.http.post("/jobs", json=body, headers=headers).json()
+    first = installation.http.post("/jobs", json=body, headers=headers).json()
+    second = installation.http.post("/jobs", json=body, headers=headers).json()
     assert first["id"] == second["id"]
-    other = house.http.post("/jobs", json={"body": chat("sim-words")}, headers=headers)
+    other = installation.http.post("/jobs", json={"body": chat("sim-words")}, headers=headers)
     assert other.status_code == 422
     assert other.headers["content-type"] == "application/problem+json"

@@ -13,20 +13,22 @@ from broker import accounts
 from broker.security.signing import Signer
 from broker.storage.database import Database
 from tests.e2e.wires import GEMINI_LIKE
-from tests.house import House, until
+from tests.installation import Installation, until
 
 PNG = b"\x89PNG"
 ASKED = {"model": "openai/sim", "prompt": "A red square"}
 
 
-def draw(house: House, path: str = "/images/generations", **more: Any) -> list[dict[str, Any]]:
-    answer = house.http.post(path, json={**ASKED, **more})
+def draw(
+    installation: Installation, path: str = "/images/generations", **more: Any
+) -> list[dict[str, Any]]:
+    answer = installation.http.post(path, json={**ASKED, **more})
     assert answer.status_code == 200, answer.text
     return list(answer.json()["data"])
 
 
 @pytest.fixture(scope="module")
-def link(wires: House) -> httpx.URL:
+def link(wires: Installation) -> httpx.URL:
     [entry] = draw(wires, response_format="url")
     return httpx.URL(entry["url"])
 
@@ -61,13 +63,13 @@ def test_geminis_pictures_come_out_of_a_chat(sdk: openai.OpenAI, wire: str) -> N
 )
 @pytest.mark.parametrize("path", ["/images/generations", "/images"])
 def test_the_caller_chooses_the_form(
-    wires: House, path: str, wanted: str | None, given: set[str]
+    wires: Installation, path: str, wanted: str | None, given: set[str]
 ) -> None:
     [entry] = draw(wires, path, **({"response_format": wanted} if wanted else {}))
     assert set(entry) & {"url", "b64_json"} == given
 
 
-def test_bytes_stay_out_of_the_job(wires: House) -> None:
+def test_bytes_stay_out_of_the_job(wires: Installation) -> None:
     job = wires.http.post("/jobs", json={"endpoint": "/v1/images/generations", "body": ASKED})
     response = wires.await_job(job.json()["id"])["response"]
     [entry] = response["data"]
@@ -83,13 +85,13 @@ def test_a_link_needs_no_key(link: httpx.URL) -> None:
     assert httpx.get(link).content.startswith(PNG)
 
 
-def test_a_file_can_be_had_by_its_owners_key(wires: House, link: httpx.URL) -> None:
+def test_a_file_can_be_had_by_its_owners_key(wires: Installation, link: httpx.URL) -> None:
     bare = link.copy_with(query=None)
     assert wires.http.get(bare).content.startswith(PNG)
     assert httpx.get(bare).status_code == 401
 
 
-def test_a_changed_link_does_not_hold(wires: House, link: httpx.URL) -> None:
+def test_a_changed_link_does_not_hold(wires: Installation, link: httpx.URL) -> None:
     later = str(int(link.params["expires"]) + 3600)
     [other] = draw(wires, response_format="url", prompt="Another square")
     forged = link.params["signature"][:-2] + "AA"
@@ -102,7 +104,7 @@ def test_a_changed_link_does_not_hold(wires: House, link: httpx.URL) -> None:
         assert httpx.get(changed).status_code == 401
 
 
-def test_a_link_expires(wires: House, link: httpx.URL) -> None:
+def test_a_link_expires(wires: Installation, link: httpx.URL) -> None:
     assert 3500 < int(link.params["expires"]) - time.time() <= 3600
     file_id = link.path.split("/")[-2]
     signer = Signer((wires.data_dir / "secret_key").read_bytes())
@@ -111,7 +113,7 @@ def test_a_link_expires(wires: House, link: httpx.URL) -> None:
     assert httpx.get(over).status_code == 401
 
 
-def test_anothers_file_is_not_there(wires: House, link: httpx.URL) -> None:
+def test_anothers_file_is_not_there(wires: Installation, link: httpx.URL) -> None:
     database = Database(wires.database_url)
     with database.transaction() as connection:
         workspace = accounts.create_workspace(connection, "others", unlimited=True)
@@ -122,12 +124,12 @@ def test_anothers_file_is_not_there(wires: House, link: httpx.URL) -> None:
     assert httpx.get(link, headers=theirs).status_code == 200  # whoever has the link has the file
 
 
-def test_a_file_that_never_was_is_a_404(wires: House) -> None:
+def test_a_file_that_never_was_is_a_404(wires: Installation) -> None:
     for name in ("file_0123456789", "..%2F..%2Fwaybill.db", "x"):
         assert wires.http.get(f"/files/{name}/content").status_code == 404
 
 
-def test_a_job_outlives_its_files(wires: House) -> None:
+def test_a_job_outlives_its_files(wires: Installation) -> None:
     answer = wires.http.post("/images/generations", json={**ASKED, "prompt": "A lost square"})
     [entry] = answer.json()["data"]
     name = httpx.URL(entry["url"]).path.split("/")[-2]
@@ -139,16 +141,18 @@ def test_a_job_outlives_its_files(wires: House) -> None:
 
 
 def test_a_killed_worker_draws_again_and_is_paid_once() -> None:
-    with House() as house:
+    with Installation() as installation:
         asked = {"model": "sim/sim-lat2000", "prompt": "A red square"}
-        job = house.http.post("/jobs", json={"endpoint": "/v1/images/generations", "body": asked})
+        job = installation.http.post(
+            "/jobs", json={"endpoint": "/v1/images/generations", "body": asked}
+        )
         job_id = job.json()["id"]
-        until(lambda: house.calls()["in_flight"] == 1, 20, "the image is not under way")
-        house.kill("worker")
-        ended = house.await_job(job_id)
+        until(lambda: installation.calls()["in_flight"] == 1, 20, "the image is not under way")
+        installation.kill("worker")
+        ended = installation.await_job(job_id)
         assert [each["outcome"] for each in ended["attempts"]] == ["unknown", "ok"]
         [entry] = ended["response"]["data"]
         assert httpx.get(entry["url"]).content == base64.b64decode(entry["b64_json"])
-        files = [path for path in (house.data_dir / "files").rglob("*") if path.is_file()]
+        files = [path for path in (installation.data_dir / "files").rglob("*") if path.is_file()]
         assert [path.name for path in files] == [entry["file_id"]]
-        house.audit([job_id])
+        installation.audit([job_id])

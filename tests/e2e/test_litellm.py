@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.house import KEY, House
+from tests.installation import KEY, Installation
 
 PYTHON = os.environ.get("WAYBILL_TEST_LITELLM_PYTHON")
 SCRIPT = """
@@ -39,11 +39,11 @@ print(json.dumps([
 @pytest.mark.parametrize("provider", ["openrouter", "openai"])
 @pytest.mark.parametrize("options", [{"include_usage": True}, None])
 def test_litellm_gets_the_usage_and_cost_of_a_stream(
-    house: House, provider: str, options: dict[str, bool] | None
+    installation: Installation, provider: str, options: dict[str, bool] | None
 ) -> None:
     asked: dict[str, Any] = {
         "model": f"{provider}/sim/sim-echo",
-        "api_base": house.url,
+        "api_base": installation.url,
         "api_key": KEY,
     }
     if options is not None:

@@ -11,16 +11,16 @@ from openrouter.errors import PaymentRequiredResponseError
 
 from broker import accounts
 from broker.storage.database import Database
-from tests.house import chat
+from tests.installation import chat
 
 
 class Office:
     """A workspace with ten dollars or less, an inference key and a management key."""
 
-    def __init__(self, house, credit=10):
-        self.house = house
+    def __init__(self, installation, credit=10):
+        self.installation = installation
         self.name = f"office-{uuid.uuid4().hex[:8]}"
-        database = Database(house.stack.database_url)
+        database = Database(installation.stack.database_url)
         with database.transaction() as connection:
             self.id = accounts.create_workspace(connection, self.name, unlimited=False)
             self.key = accounts.create_key(connection, self.id, "inference")
@@ -39,7 +39,7 @@ class Office:
             "X-Title": "Tests",
             "HTTP-Referer": "https://t.example/x",
         }
-        return httpx.Client(base_url=self.house.url, headers=headers, timeout=60)
+        return httpx.Client(base_url=self.installation.url, headers=headers, timeout=60)
 
     def pay(self, amount, reference=None):
         body = {"amount": amount, "reference": reference or uuid.uuid4().hex}
@@ -49,12 +49,12 @@ class Office:
         return self.http.post("/chat/completions", json=chat("sim-echo", "Hello there", **more))
 
     def sdk(self, key):
-        return OpenRouter(api_key=key, server_url=self.house.url)
+        return OpenRouter(api_key=key, server_url=self.installation.url)
 
 
 @pytest.fixture(scope="module")
-def office(house):
-    office = Office(house)
+def office(installation):
+    office = Office(installation)
     yield office
     office.http.close()
     office.management.close()
@@ -82,9 +82,9 @@ def test_a_payment_is_booked_once_and_only_by_who_may(office):
     assert (wrong.status_code, wrong.json()["error"]["param"]) == (400, "amount")
 
 
-def test_who_cannot_pay_is_told_the_sum(house):
+def test_who_cannot_pay_is_told_the_sum(installation):
     # Given a workspace with a fraction of a cent
-    office = Office(house, credit=0.000001)
+    office = Office(installation, credit=0.000001)
     # When it asks for a long answer
     asked = {"model": "sim/sim", "messages": [{"role": "user", "content": "Hello"}]}
     with office.sdk(office.key.key) as client, pytest.raises(PaymentRequiredResponseError) as told:
@@ -156,9 +156,9 @@ def test_a_question_that_makes_no_sense_is_refused(office, change, param):
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
 
 
-def test_a_workspaces_budget_refuses_with_403(house):
+def test_a_workspaces_budget_refuses_with_403(installation):
     # Given a budget that is used up
-    office = Office(house)
+    office = Office(installation)
     where = f"/workspaces/{office.id}/budgets"
     put = office.management.put(f"{where}/daily", json={"limit_usd": 0.0000001})
     assert (put.status_code, put.json()["data"]["reset_interval"]) == (200, "daily")
@@ -176,7 +176,7 @@ def test_a_workspaces_budget_refuses_with_403(house):
     assert office.ask().status_code in (200, 403)  # a key is looked up once a second
 
 
-def test_strangers_set_no_budgets(office, house):
+def test_strangers_set_no_budgets(office, installation):
     body = {"limit_usd": 5}
     put = office.http.put(f"/workspaces/{office.id}/budgets/daily", json=body)
     assert put.status_code == 403

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.e2e.batching import cost_of, create, ended, results
-from tests.house import House, until
+from tests.installation import Installation, until
 
 MODELS = (
     *("sim-echo", "sim-echo-batchfail50", "sim-echo-batchexpire", "sim-echo-batchdrop"),
@@ -25,17 +25,19 @@ APIS = ("openai", "anthropic")
 
 
 @pytest.fixture(scope="module")
-def batching() -> Iterator[House]:
-    with batching_house() as house:
-        yield house
-        house.await_idle()
-        house.audit()
+def batching() -> Iterator[Installation]:
+    with batching_installation() as installation:
+        yield installation
+        installation.await_idle()
+        installation.audit()
 
 
-def batching_house(more: dict[str, str] | None = None) -> House:
-    house = House(SETTINGS | (more or {}))
-    house.config.write_text("\n".join([house.config.read_text(), *tables(house.simulator_port)]))
-    return house
+def batching_installation(more: dict[str, str] | None = None) -> Installation:
+    installation = Installation(SETTINGS | (more or {}))
+    installation.config.write_text(
+        "\n".join([installation.config.read_text(), *tables(installation.simulator_port)])
+    )
+    return installation
 
 
 def tables(port: int) -> list[str]:
@@ -54,21 +56,21 @@ def tables(port: int) -> list[str]:
     return made
 
 
-def submit(house: House, api: str, native: str, prompt: str, **more) -> str:
+def submit(installation: Installation, api: str, native: str, prompt: str, **more) -> str:
     body = {
         "model": f"half-{api}/{native}",
         "messages": [{"role": "user", "content": prompt}],
         "service_tier": "batch",
         "max_tokens": 50,
     }
-    answer = house.http.post("/jobs", json={"body": body | more.pop("body", {}), **more})
+    answer = installation.http.post("/jobs", json={"body": body | more.pop("body", {}), **more})
     assert answer.status_code == 202, answer.text
     return str(answer.json()["id"])
 
 
-def upstream(house: House) -> list[dict]:
+def upstream(installation: Installation) -> list[dict]:
     """The batches that the simulated provider has accepted."""
-    url = f"http://127.0.0.1:{house.simulator_port}/_batches"
+    url = f"http://127.0.0.1:{installation.simulator_port}/_batches"
     return list(httpx.get(url).json()["batches"])
 
 
@@ -181,10 +183,10 @@ def test_a_batch_outlives_the_worker_that_made_it(batching):
     assert_answered_by_their_batches(batching, jobs, before)
 
 
-def native_states(house: House, jobs: list[str]) -> set[tuple[str, str | None]]:
+def native_states(installation: Installation, jobs: list[str]) -> set[tuple[str, str | None]]:
     """Return the state and provider of the native batches that hold these jobs."""
     marks = ", ".join("?" for _ in jobs)
-    rows = house.ask(
+    rows = installation.ask(
         "SELECT state, upstream_id FROM native_batches WHERE id IN "
         f"(SELECT native_batch_id FROM native_lines WHERE job_id IN ({marks}))",
         *jobs,
@@ -192,19 +194,21 @@ def native_states(house: House, jobs: list[str]) -> set[tuple[str, str | None]]:
     return {(row[0], row[1]) for row in rows}
 
 
-def lines_upstream(house: House, before: int) -> int:
+def lines_upstream(installation: Installation, before: int) -> int:
     """Return the number of lines in the provider's batches after the first ones."""
-    return sum(each["lines"] for each in upstream(house)[before:])
+    return sum(each["lines"] for each in upstream(installation)[before:])
 
 
-def assert_answered_by_their_batches(house: House, jobs: list[str], before: int) -> None:
-    ended = [house.await_job(job, seconds=60) for job in jobs]
-    assert lines_upstream(house, before) == len(jobs)
+def assert_answered_by_their_batches(
+    installation: Installation, jobs: list[str], before: int
+) -> None:
+    ended = [installation.await_job(job, seconds=60) for job in jobs]
+    assert lines_upstream(installation, before) == len(jobs)
     for job in ended:
         assert [attempt["outcome"] for attempt in job["attempts"]] == ["ok"]
         usage = job["response"]["usage"]
         assert usage["cost"] == pytest.approx(cost_in_full(usage) / 2)
-    house.audit(jobs)
+    installation.audit(jobs)
 
 
 def test_a_batch_refused_for_want_of_quota_is_held_back_and_sent_again(batching):
@@ -215,19 +219,21 @@ def test_a_batch_refused_for_want_of_quota_is_held_back_and_sent_again(batching)
 
 
 def test_a_batch_whose_results_never_come_is_given_up_before_the_deadline() -> None:
-    house = batching_house({"WAYBILL_NATIVE_BATCH_MIN_DEADLINE_SECONDS": "1"})
-    with house:
+    installation = batching_installation({"WAYBILL_NATIVE_BATCH_MIN_DEADLINE_SECONDS": "1"})
+    with installation:
         # Given a provider that completes a batch and never names its file of results
         deadline = time.time() + 40
         native = "sim-echo-batchnofile"
-        held = submit(house, "openai", native, "hold", on_unknown="hold", deadline=deadline)
-        again = submit(house, "openai", native, "again", on_unknown="retry", deadline=deadline)
+        held = submit(installation, "openai", native, "hold", on_unknown="hold", deadline=deadline)
+        again = submit(
+            installation, "openai", native, "again", on_unknown="retry", deadline=deadline
+        )
         # Then its jobs go where their policy says, with time left to be done
-        assert house.await_job(held, seconds=60)["status"] == "needs_review"
-        done = house.await_job(again, seconds=60)
+        assert installation.await_job(held, seconds=60)["status"] == "needs_review"
+        done = installation.await_job(again, seconds=60)
         assert [attempt["outcome"] for attempt in done["attempts"]] == ["unknown", "ok"]
         assert done["ended_at"] < deadline
-        house.audit([again])
+        installation.audit([again])
 
 
 @pytest.mark.parametrize("api", APIS)

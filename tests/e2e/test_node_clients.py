@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.house import KEY, House
+from tests.installation import KEY, Installation
 
 MODULES = os.environ.get("WAYBILL_TEST_NODE_MODULES")
 NODE = shutil.which("node")
@@ -33,7 +33,7 @@ const messages = [{role: 'user', content: 'one two three'}];
 TELL = "console.log(JSON.stringify(told));"
 
 
-def told(house: House, directory: Path, *source: str) -> Any:
+def told(installation: Installation, directory: Path, *source: str) -> Any:
     """Run a script that imports the packages; return what it told."""
     assert MODULES is not None
     assert NODE is not None
@@ -42,7 +42,7 @@ def told(house: House, directory: Path, *source: str) -> Any:
     script.write_text("\n".join([*source, TELL]))
     done = subprocess.run(
         [NODE, str(script)],
-        env={"URL": house.url, "KEY": KEY, "PATH": os.environ["PATH"]},
+        env={"URL": installation.url, "KEY": KEY, "PATH": os.environ["PATH"]},
         capture_output=True,
         text=True,
         check=False,
@@ -52,7 +52,7 @@ def told(house: House, directory: Path, *source: str) -> Any:
     return json.loads(done.stdout)
 
 
-def test_openai_answers_and_streams(house: House, tmp_path: Path) -> None:
+def test_openai_answers_and_streams(installation: Installation, tmp_path: Path) -> None:
     source = """
     const whole = await client.chat.completions.create({model: 'sim/sim-echo', messages});
     const parts = [];
@@ -66,14 +66,14 @@ def test_openai_answers_and_streams(house: House, tmp_path: Path) -> None:
     const told = {whole: whole.choices[0].message.content, streamed: parts.join(''),
       same: JSON.stringify(whole.usage) === JSON.stringify(usage)};
     """
-    assert told(house, tmp_path, OPENAI, source) == {
+    assert told(installation, tmp_path, OPENAI, source) == {
         "whole": "one two three",
         "streamed": "one two three",
         "same": True,
     }
 
 
-def test_openai_streams_texts(house: House, tmp_path: Path) -> None:
+def test_openai_streams_texts(installation: Installation, tmp_path: Path) -> None:
     source = """
     const asked = {model: 'sim/sim-echo', prompt: 'one two three'};
     const parts = [], reasons = [];
@@ -83,10 +83,10 @@ def test_openai_streams_texts(house: House, tmp_path: Path) -> None:
     }
     const told = [parts.join(''), reasons];
     """
-    assert told(house, tmp_path, OPENAI, source) == ["one two three", ["stop"]]
+    assert told(installation, tmp_path, OPENAI, source) == ["one two three", ["stop"]]
 
 
-def test_openai_helpers_and_errors(house: House, tmp_path: Path) -> None:
+def test_openai_helpers_and_errors(installation: Installation, tmp_path: Path) -> None:
     source = """
     const runner = client.chat.completions.stream({model: 'sim/sim-echo', messages});
     const final = await runner.finalChatCompletion();
@@ -100,7 +100,7 @@ def test_openai_helpers_and_errors(house: House, tmp_path: Path) -> None:
       id: Boolean(request_id), status: error.status, param: error.param,
       kind: error instanceof OpenAI.NotFoundError};
     """
-    assert told(house, tmp_path, OPENAI, source) == {
+    assert told(installation, tmp_path, OPENAI, source) == {
         "text": "one two three",
         "total": True,
         "id": True,
@@ -110,7 +110,7 @@ def test_openai_helpers_and_errors(house: House, tmp_path: Path) -> None:
     }
 
 
-def test_openrouter_answers_and_streams(house: House, tmp_path: Path) -> None:
+def test_openrouter_answers_and_streams(installation: Installation, tmp_path: Path) -> None:
     source = """
     const asked = {model: 'sim/sim-echo', messages};
     const whole = await client.chat.send({chatRequest: asked});
@@ -123,7 +123,7 @@ def test_openrouter_answers_and_streams(house: House, tmp_path: Path) -> None:
     const told = {whole: whole.choices[0].message.content, streamed: parts.join(''),
       same: whole.usage.cost === cost && cost > 0};
     """
-    assert told(house, tmp_path, OPENROUTER, source) == {
+    assert told(installation, tmp_path, OPENROUTER, source) == {
         "whole": "one two three",
         "streamed": "one two three",
         "same": True,

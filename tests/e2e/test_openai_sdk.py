@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import openai
 import pytest
 
-from tests.house import KEY, House
+from tests.installation import KEY, Installation
 
 HELLO = [{"role": "user", "content": "one two three"}]
 WEATHER = {
@@ -29,8 +29,8 @@ PERSON = {
 
 
 @pytest.fixture(params=["/api/v1", "/v1"])
-def base_url(request: pytest.FixtureRequest, house: House) -> str:
-    return house.root + request.param
+def base_url(request: pytest.FixtureRequest, installation: Installation) -> str:
+    return installation.root + request.param
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from openrouter.errors import BadRequestResponseError
 from broker import accounts
 from broker.storage.database import Database
 from tests.e2e.conftest import WAV
-from tests.house import KEY, House, until
+from tests.installation import KEY, Installation, until
 
 HELLO = [{"role": "user", "content": "one two three"}]
 AUDIO = {"data": base64.b64encode(WAV).decode(), "format": "wav"}
@@ -32,7 +32,7 @@ class Clients(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def sdks(wires: House) -> Iterator[Clients]:
+def sdks(wires: Installation) -> Iterator[Clients]:
     database = Database(wires.stack.database_url)
     with database.transaction() as connection:
         office = accounts.create_workspace(connection, "sdk", unlimited=True)
@@ -360,7 +360,7 @@ def test_an_operation_of_the_sdk_works(sdks: Clients, check: Check) -> None:
     check(sdks)
 
 
-def test_every_operation_that_exists_here_is_tested(wires: House) -> None:
+def test_every_operation_that_exists_here_is_tested(wires: Installation) -> None:
     paths = wires.http.get(f"{wires.root}/openapi.json").json()["paths"]
     served = {
         (method.upper(), _anonymous(path.removeprefix("/api/v1")))

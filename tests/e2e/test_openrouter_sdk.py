@@ -6,14 +6,14 @@ import pytest
 from openrouter import OpenRouter
 from openrouter.errors import NotFoundResponseError, UnauthorizedResponseError
 
-from tests.house import KEY, House
+from tests.installation import KEY, Installation
 
 HELLO = [{"role": "user", "content": "one two three"}]
 
 
 @pytest.fixture
-def sdk(house: House) -> Iterator[OpenRouter]:
-    with OpenRouter(api_key=KEY, server_url=house.url) as client:
+def sdk(installation: Installation) -> Iterator[OpenRouter]:
+    with OpenRouter(api_key=KEY, server_url=installation.url) as client:
         yield client
 
 
@@ -47,9 +47,9 @@ def test_models(sdk: OpenRouter) -> None:
     assert "sim/sim-echo" in [model.id for model in sdk.models.list().result.data]
 
 
-def test_wrong_key(house: House) -> None:
+def test_wrong_key(installation: Installation) -> None:
     with (
-        OpenRouter(api_key="sk-wrong", server_url=house.url) as client,
+        OpenRouter(api_key="sk-wrong", server_url=installation.url) as client,
         pytest.raises(UnauthorizedResponseError),
     ):
         client.chat.send(model="sim/sim", messages=HELLO)

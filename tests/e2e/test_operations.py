@@ -11,7 +11,7 @@ from openai.types.audio.transcription import UsageTokens
 
 from tests.e2e.conftest import WAV as SOUND
 from tests.e2e.wires import GEMINI_LIKE
-from tests.house import House
+from tests.installation import Installation
 
 AUDIO = {"data": base64.b64encode(SOUND).decode(), "format": "wav"}
 BODIES: dict[str, dict[str, Any]] = {
@@ -57,7 +57,7 @@ def told(job: dict[str, Any]) -> Any:
 
 
 @every_operation
-def test_a_call_is_a_job_that_is_charged(wires: House, path: str) -> None:
+def test_a_call_is_a_job_that_is_charged(wires: Installation, path: str) -> None:
     asked = body(path)
     answer = wires.http.post(path, json=asked)
     whole = answered(answer)
@@ -81,7 +81,7 @@ def test_a_call_is_a_job_that_is_charged(wires: House, path: str) -> None:
 
 
 @every_operation
-def test_a_job_brings_the_same_answer(wires: House, path: str) -> None:
+def test_a_job_brings_the_same_answer(wires: Installation, path: str) -> None:
     submitted = wires.http.post("/jobs", json={"endpoint": f"/v1{path}", "body": body(path)})
     assert submitted.status_code == 202, submitted.text
     ended = wires.await_job(submitted.json()["id"])
@@ -89,7 +89,7 @@ def test_a_job_brings_the_same_answer(wires: House, path: str) -> None:
 
 
 @every_operation
-def test_a_call_need_not_wait(wires: House, path: str) -> None:
+def test_a_call_need_not_wait(wires: Installation, path: str) -> None:
     asked = {"json": body(path), "headers": {"Prefer": "respond-async"}}
     accepted = wires.http.post(path, **asked)
     assert accepted.status_code == 202
@@ -99,7 +99,7 @@ def test_a_call_need_not_wait(wires: House, path: str) -> None:
 
 
 @every_operation
-def test_the_same_key_is_the_same_job(wires: House, path: str) -> None:
+def test_the_same_key_is_the_same_job(wires: Installation, path: str) -> None:
     asked = body(path, user=f"once {path}")
     headers = {"Idempotency-Key": f"once {path}"}
     first, again = (wires.http.post(path, json=asked, headers=headers) for _ in "12")
@@ -141,7 +141,7 @@ def test_a_text_is_continued(sdk: openai.OpenAI, wire: str) -> None:
     assert tokens.choices[0].text == "3 tokens"
 
 
-def test_documents_are_ordered(wires: House) -> None:
+def test_documents_are_ordered(wires: Installation) -> None:
     asked = body("/rerank", top_n=2)
     answer = wires.http.post("/rerank", json=asked).json()
     assert [(each["index"], each["relevance_score"]) for each in answer["results"]] == [
@@ -177,13 +177,13 @@ def test_sound_is_written_down_as_the_caller_likes_it(sdk: openai.OpenAI) -> Non
 
 
 @pytest.mark.parametrize("name", ["talk", "", "talk.mp3"])
-def test_a_sounds_type_is_told_by_its_name_or_its_header(wires: House, name: str) -> None:
+def test_a_sounds_type_is_told_by_its_name_or_its_header(wires: Installation, name: str) -> None:
     upload = {"file": (name or "blob", SOUND, "audio/mpeg")}
     answer = wires.http.post("/audio/transcriptions", data={"model": "openai/sim"}, files=upload)
     assert answer.json()["text"].startswith("The file is called audio.mp3 ")
 
 
-def test_plain_text_through_json(wires: House) -> None:
+def test_plain_text_through_json(wires: Installation) -> None:
     asked = body("/audio/transcriptions", response_format="text")
     answer = wires.http.post("/audio/transcriptions", json=asked)
     assert answer.headers["content-type"].startswith("text/plain")
@@ -211,7 +211,9 @@ UNSERVED = [
 
 
 @pytest.mark.parametrize(("wire", "path"), UNSERVED)
-def test_what_no_provider_of_the_model_serves_is_a_404(wires: House, wire: str, path: str) -> None:
+def test_what_no_provider_of_the_model_serves_is_a_404(
+    wires: Installation, wire: str, path: str
+) -> None:
     answer = wires.http.post(path, json=body(path, wire))
     assert answer.status_code == 404, answer.text
     error = answer.json()["error"]
@@ -251,7 +253,9 @@ BAD = [
 
 
 @pytest.mark.parametrize(("path", "wrong", "field"), BAD)
-def test_a_wrong_field_is_named(wires: House, path: str, wrong: dict[str, Any], field: str) -> None:
+def test_a_wrong_field_is_named(
+    wires: Installation, path: str, wrong: dict[str, Any], field: str
+) -> None:
     answer = wires.http.post(path, json=body(path, **wrong))
     assert answer.status_code == 400, answer.text
     assert answer.json()["error"]["param"].startswith(field)
@@ -260,14 +264,14 @@ def test_a_wrong_field_is_named(wires: House, path: str, wrong: dict[str, Any], 
     assert job.json()["param"].startswith(f"body.{field}")
 
 
-def test_a_form_without_its_sound_is_refused(wires: House) -> None:
+def test_a_form_without_its_sound_is_refused(wires: Installation) -> None:
     empty = {"model": (None, "openai/sim")}
     answer = wires.http.post("/audio/transcriptions", files=empty)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "file"
 
 
-def test_a_form_that_is_too_large_is_refused(wires: House) -> None:
+def test_a_form_that_is_too_large_is_refused(wires: Installation) -> None:
     upload = {"file": ("talk.wav", bytes(10_000_001), "audio/wav")}
     answer = wires.http.post("/audio/transcriptions", data={"model": "openai/sim"}, files=upload)
     assert answer.status_code == 413
@@ -276,7 +280,7 @@ def test_a_form_that_is_too_large_is_refused(wires: House) -> None:
 
 @pytest.mark.parametrize("content", [b"nothing", b"--x\r\nno header\r\n\r\n"])
 @pytest.mark.parametrize("boundary", ["", "; boundary=x"])
-def test_a_form_that_is_none_is_refused(wires: House, content: bytes, boundary: str) -> None:
+def test_a_form_that_is_none_is_refused(wires: Installation, content: bytes, boundary: str) -> None:
     headers = {"Content-Type": f"multipart/form-data{boundary}"}
     answer = wires.http.post("/audio/transcriptions", content=content, headers=headers)
     assert answer.status_code == 400
@@ -284,7 +288,7 @@ def test_a_form_that_is_none_is_refused(wires: House, content: bytes, boundary: 
 
 
 @every_operation
-def test_a_providers_refusal_is_told(wires: House, path: str) -> None:
+def test_a_providers_refusal_is_told(wires: Installation, path: str) -> None:
     answer = wires.http.post(path, json=body(path) | {"model": "openai/sim-429-retry7"})
     assert answer.status_code == 429
     assert answer.headers["retry-after"] == "7"

@@ -1,4 +1,4 @@
-"""Keys that a workspace brings along, in a whole house: in turn, refused, and never to be seen."""
+"""Keys of workspaces: their order, refusals, and that nothing shows them."""
 
 import subprocess
 import sys
@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.e2e.hooks import Receiver
-from tests.house import REPOSITORY, House, chat, until
+from tests.installation import REPOSITORY, Installation, chat, until
 
 REFUSED = "wk-refused401-9f8e7d6c5b4a"
 LIMITED = "wk-refused429-1a2b3c4d5e6f"
@@ -15,19 +15,19 @@ GOOD = "wk-good-0011223344556677"
 
 @pytest.fixture(scope="module")
 def home():
-    """A house of its own, whose callers' keys pay a fee of ten per cent."""
-    with House(
+    """An installation of its own, whose callers' keys pay a fee of ten per cent."""
+    with Installation(
         {"WAYBILL_BYOK_FEE_PERCENT": "10", "WAYBILL_ALLOWED_NETWORKS": "127.0.0.0/8"}
-    ) as house:
-        yield house
-        house.await_idle()
-        house.audit()
+    ) as installation:
+        yield installation
+        installation.await_idle()
+        installation.audit()
 
 
-def command(house: House, *words: str, given: str = "") -> str:
+def command(installation: Installation, *words: str, given: str = "") -> str:
     done = subprocess.run(
         [sys.executable, "-m", "cli", "credentials", *words],
-        input=given, capture_output=True, text=True, cwd=REPOSITORY, env=house.environment,
+        input=given, capture_output=True, text=True, cwd=REPOSITORY, env=installation.environment,
         timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -35,21 +35,21 @@ def command(house: House, *words: str, given: str = "") -> str:
     return done.stdout
 
 
-def add(house: House, key: str, *words: str) -> str:
-    return command(house, "add", "sim", *words, given=f"{key}\n").split()[0]
+def add(installation: Installation, key: str, *words: str) -> str:
+    return command(installation, "add", "sim", *words, given=f"{key}\n").split()[0]
 
 
-def state_of(house: House, credential: str):
-    return house.ask("SELECT * FROM provider_credentials WHERE id = ?", credential)[0]
+def state_of(installation: Installation, credential: str):
+    return installation.ask("SELECT * FROM provider_credentials WHERE id = ?", credential)[0]
 
 
-def answered(house: House, prompt: str):
-    answer = house.http.post("/chat/completions", json=chat("sim-echo", prompt))
+def answered(installation: Installation, prompt: str):
+    answer = installation.http.post("/chat/completions", json=chat("sim-echo", prompt))
     assert answer.status_code == 200, answer.text
-    return answer.json(), house.http.get(f"/jobs/{answer.headers['X-Job-Id']}").json()
+    return answer.json(), installation.http.get(f"/jobs/{answer.headers['X-Job-Id']}").json()
 
 
-def test_keys_in_turn_refusals_money_and_silence(home: House, receiver: Receiver):
+def test_keys_in_turn_refusals_money_and_silence(home: Installation, receiver: Receiver):
     # Given a workspace with three keys, two of which the provider does not take
     endpoint = {"url": receiver.url("/keys"), "events": ["credential.disabled"]}
     assert home.http.post("/webhooks/endpoints", json=endpoint).status_code == 201
@@ -106,7 +106,7 @@ def test_keys_in_turn_refusals_money_and_silence(home: House, receiver: Receiver
     until(lambda: not answered(home, "And now?")[0]["usage"]["is_byok"], 10, "still its own key")
 
 
-def test_a_provider_that_only_a_workspace_can_call(home: House):
+def test_a_provider_that_only_a_workspace_can_call(home: Installation):
     # Given a key of a vendor that the installation has none of
     credential = command(home, "add", "groq", given=f"{GOOD}\n").split()[0]
     # Then its models are served to the workspace without a restart: the call leaves with that key

@@ -12,7 +12,7 @@ import pytest
 
 from tests.benchmarks.load import load
 from tests.e2e.hooks import tenant_of
-from tests.house import KEY, House, chat, until
+from tests.installation import KEY, Installation, chat, until
 
 PER_MINUTE = 1_200
 TWENTY = PER_MINUTE // 60  # a second
@@ -38,8 +38,8 @@ endpoints = [
 """
 
 
-class PacedHouse(House):
-    """A house whose providers have limits; each has a model name of its own at the simulator."""
+class PacedInstallation(Installation):
+    """An installation whose providers have limits and a simulated model each."""
 
     def __init__(self) -> None:
         super().__init__(workers=4)
@@ -72,12 +72,12 @@ class PacedHouse(House):
 
 
 @pytest.fixture(scope="module")
-def paced() -> Iterator[PacedHouse]:
-    with PacedHouse() as house:
-        yield house
+def paced() -> Iterator[PacedInstallation]:
+    with PacedInstallation() as installation:
+        yield installation
 
 
-def test_four_workers_keep_the_rate_and_use_it(paced: PacedHouse) -> None:
+def test_four_workers_keep_the_rate_and_use_it(paced: PacedInstallation) -> None:
     """Calls over the limit wait, for any number of processes."""
     # Given more batch jobs than a provider takes in ten seconds
     paced.queue_many(14 * TWENTY, "paced/model", lane="batch", not_before=time.time() + 8)
@@ -90,7 +90,7 @@ def test_four_workers_keep_the_rate_and_use_it(paced: PacedHouse) -> None:
     assert 0.9 * TWENTY * seconds <= calls <= 1.05 * TWENTY * seconds + TWENTY
 
 
-def test_a_job_over_the_limit_waits_unclaimed_and_says_what_for(paced: PacedHouse) -> None:
+def test_a_job_over_the_limit_waits_unclaimed_and_says_what_for(paced: PacedInstallation) -> None:
     """Backpressure has a name and a time."""
     answer = paced.call("rare/model")
     assert answer.status_code == 200
@@ -108,20 +108,20 @@ def test_a_job_over_the_limit_waits_unclaimed_and_says_what_for(paced: PacedHous
     assert paced.http.post(f"/jobs/{job_id}/cancel").json()["status"] == "cancelled"
 
 
-def test_an_expired_job_says_what_it_had_been_waiting_for(paced: PacedHouse) -> None:
+def test_an_expired_job_says_what_it_had_been_waiting_for(paced: PacedInstallation) -> None:
     paced.call("rare/model", models=["spare/sim-echo"])  # the minute is used up
     job = paced.await_job(paced.queue("rare/model", deadline=time.time() + 2))
     assert job["status"] == "expired"
     assert "waited for rare (rate limit)" in job["error"]["message"]
 
 
-def test_a_full_provider_is_passed_over_while_a_fallback_is_free(paced: PacedHouse) -> None:
+def test_a_full_provider_is_passed_over_while_a_fallback_is_free(paced: PacedInstallation) -> None:
     answers = [paced.call("rare/model", models=["spare/sim-echo"]) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200] * 3
     assert {answer.json()["provider"] for answer in answers[1:]} == {"spare"}
 
 
-def test_no_429_reaches_a_caller_while_a_fallback_serves(paced: PacedHouse) -> None:
+def test_no_429_reaches_a_caller_while_a_fallback_serves(paced: PacedInstallation) -> None:
     """The pause of one provider blocks no fallback, and is kept by all processes."""
     # Given a primary that answers nothing but 429, and a fallback
     url = f"{paced.url}/chat/completions"
@@ -137,7 +137,7 @@ def test_no_429_reaches_a_caller_while_a_fallback_serves(paced: PacedHouse) -> N
     assert 0 < paced.seen("sim-429-retry1-tok3") <= 2 * 32 + 4 * (seconds + 1)
 
 
-def test_interactive_calls_do_not_wait_for_a_batch(paced: PacedHouse) -> None:
+def test_interactive_calls_do_not_wait_for_a_batch(paced: PacedInstallation) -> None:
     """Interactive before batch."""
     # Given a provider of ten slots of 100 ms, and three seconds of batch jobs before it
     paced.queue_many(300, "narrow/model", lane="batch")
@@ -147,7 +147,9 @@ def test_interactive_calls_do_not_wait_for_a_batch(paced: PacedHouse) -> None:
     assert sorted(waits)[4] < 250, waits
 
 
-def test_another_workspaces_short_batch_is_done_long_before_a_long_one(paced: PacedHouse) -> None:
+def test_another_workspaces_short_batch_is_done_long_before_a_long_one(
+    paced: PacedInstallation,
+) -> None:
     with tenant_of(paced, f"short {uuid.uuid4().hex[:6]}") as other:
         mine = paced.queue_many(300, "narrow/model", lane="batch")
         theirs = [
@@ -166,7 +168,7 @@ def _ends(http: httpx.Client, job_ids: list[str]) -> list[Any]:
     return [http.get(f"/jobs/{job_id}").json()["ended_at"] for job_id in job_ids]
 
 
-def test_priority_orders_jobs_and_is_no_providers_business(paced: PacedHouse) -> None:
+def test_priority_orders_jobs_and_is_no_providers_business(paced: PacedInstallation) -> None:
     """Elsewhere `priority` was sent on as an unknown parameter (litellm#7144)."""
     job_id = paced.queue("spare/sim-echo", priority=7)
     assert paced.await_job(job_id)["priority"] == 7

@@ -5,19 +5,19 @@ from collections.abc import Iterator
 import pytest
 from openrouter import OpenRouter
 
-from tests.house import KEY, House, chat
+from tests.installation import KEY, Installation, chat
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 HELLO = {"role": "user", "content": "hello"}
 
 
 @pytest.fixture
-def sdk(house: House) -> Iterator[OpenRouter]:
-    with OpenRouter(api_key=KEY, server_url=house.url) as client:
+def sdk(installation: Installation) -> Iterator[OpenRouter]:
+    with OpenRouter(api_key=KEY, server_url=installation.url) as client:
         yield client
 
 
-def test_made_by_the_sdk_and_used_in_every_way(house: House, sdk: OpenRouter) -> None:
+def test_made_by_the_sdk_and_used_in_every_way(installation: Installation, sdk: OpenRouter) -> None:
     made = sdk.presets.create_presets_chat_completions(
         slug="mail", messages=[SYSTEM, HELLO], model="sim/sim-echo", temperature=0.5
     ).data
@@ -30,30 +30,34 @@ def test_made_by_the_sdk_and_used_in_every_way(house: House, sdk: OpenRouter) ->
         {"preset": "mail", "messages": [HELLO]},
         {"model": "spare/sim-echo@preset/mail", "messages": [HELLO]},
     ):
-        answer = house.http.post("/chat/completions", json=body)
+        answer = installation.http.post("/chat/completions", json=body)
         assert answer.status_code == 200, answer.text
         assert answer.json()["choices"][0]["message"]["content"] == "hello"
     assert answer.json()["model"] == "spare/sim-echo"
-    sent = house.calls("Be brief.")
+    sent = installation.calls("Be brief.")
     assert sent["matching"] == 3
-    accepted = house.http.post("/jobs", json={"body": {"preset": "mail", "messages": [HELLO]}})
-    assert house.await_job(accepted.json()["id"])["model"] == "sim/sim-echo"
+    accepted = installation.http.post(
+        "/jobs", json={"body": {"preset": "mail", "messages": [HELLO]}}
+    )
+    assert installation.await_job(accepted.json()["id"])["model"] == "sim/sim-echo"
 
 
-def test_versions(house: House) -> None:
+def test_versions(installation: Installation) -> None:
     for seed in (1, 2):
         body = chat("sim-echo", seed=seed)
-        made = house.http.post("/presets/versioned/chat/completions", json=body)
+        made = installation.http.post("/presets/versioned/chat/completions", json=body)
         assert made.json()["data"]["designated_version"]["version"] == seed
-    listed = house.http.get("/presets/versioned/versions").json()
+    listed = installation.http.get("/presets/versioned/versions").json()
     assert [each["config"]["seed"] for each in listed["data"]] == [2, 1]
     assert listed["total_count"] == 2
-    back = house.http.patch("/presets/versioned", json={"version": 1})
+    back = installation.http.patch("/presets/versioned", json={"version": 1})
     assert back.json()["data"]["designated_version"]["config"]["seed"] == 1
-    assert house.http.get("/presets/versioned/versions/2").json()["data"]["version"] == 2
-    assert "versioned" in [each["slug"] for each in house.http.get("/presets").json()["data"]]
-    assert house.http.delete("/presets/versioned").status_code == 200
-    assert house.http.get("/presets/versioned").status_code == 404
+    assert installation.http.get("/presets/versioned/versions/2").json()["data"]["version"] == 2
+    assert "versioned" in [
+        each["slug"] for each in installation.http.get("/presets").json()["data"]
+    ]
+    assert installation.http.delete("/presets/versioned").status_code == 200
+    assert installation.http.get("/presets/versioned").status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -73,7 +77,9 @@ def test_versions(house: House) -> None:
         ("DELETE", "/presets/nobody", None, 404),
     ],
 )
-def test_bad_input(house: House, method: str, path: str, body: dict | None, status: int) -> None:
-    answer = house.http.request(method, path, json=body)
+def test_bad_input(
+    installation: Installation, method: str, path: str, body: dict | None, status: int
+) -> None:
+    answer = installation.http.request(method, path, json=body)
     assert answer.status_code == status, answer.text
     assert answer.json()["error"]["message"]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.house import House, chat
+from tests.installation import Installation, chat
 
 HEALING = {"id": "response-healing"}
 PLACE = {
@@ -16,28 +16,28 @@ PLACE = {
 FORMAT = {"type": "json_schema", "json_schema": {"name": "place", "schema": PLACE}}
 
 
-def test_broken_json_comes_back_whole(house: House) -> None:
+def test_broken_json_comes_back_whole(installation: Installation) -> None:
     body = chat("sim-echo", '```json\n{"city": "Oslo"', plugins=[HEALING], response_format=FORMAT)
-    answer = house.http.post("/chat/completions", json=body)
+    answer = installation.http.post("/chat/completions", json=body)
     assert json.loads(answer.json()["choices"][0]["message"]["content"]) == {"city": "Oslo"}
 
 
-def test_an_answer_that_cannot_be_healed_is_sought_elsewhere(house: House) -> None:
+def test_an_answer_that_cannot_be_healed_is_sought_elsewhere(installation: Installation) -> None:
     plugins = [HEALING | {"retry": True}]
     body = chat("sim-echo", "I will not.", plugins=plugins, response_format=FORMAT)
-    answer = house.http.post("/chat/completions", json=body | {"models": ["sim/sim-json"]})
+    answer = installation.http.post("/chat/completions", json=body | {"models": ["sim/sim-json"]})
     assert answer.status_code == 200, answer.text
     assert answer.json()["model"] == "sim/sim-json"
     assert "city" in json.loads(answer.json()["choices"][0]["message"]["content"])
-    job = house.job(answer.headers["x-job-id"])
+    job = installation.job(answer.headers["x-job-id"])
     assert [each["outcome"] for each in job["attempts"]] == ["rejected", "rejected", "ok"]
-    house.audit([job["id"]])
+    installation.audit([job["id"]])
 
 
-def test_a_prompt_too_long_loses_its_middle(house: House) -> None:
+def test_a_prompt_too_long_loses_its_middle(installation: Installation) -> None:
     long = "begin " + "x" * 700_000 + " end"
     body = chat("sim-echo", long, transforms=["middle-out"])
-    told = house.http.post("/chat/completions", json=body).json()
+    told = installation.http.post("/chat/completions", json=body).json()
     text = told["choices"][0]["message"]["content"]
     assert text.startswith("begin x")
     assert text.endswith("x end")
@@ -52,7 +52,7 @@ def test_a_prompt_too_long_loses_its_middle(house: House) -> None:
         ({"transforms": ["inside-out"]}, "transforms"),
     ],
 )
-def test_what_is_not_there_is_refused(house: House, wrong: dict, param: str) -> None:
-    answer = house.http.post("/chat/completions", json=chat() | wrong)
+def test_what_is_not_there_is_refused(installation: Installation, wrong: dict, param: str) -> None:
+    answer = installation.http.post("/chat/completions", json=chat() | wrong)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == param

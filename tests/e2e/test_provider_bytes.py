@@ -9,7 +9,7 @@ import pytest
 
 from tests.e2e.cases.playback import Playback, Recording
 from tests.e2e.sse import content, frames
-from tests.house import House
+from tests.installation import Installation
 from tests.workers.adapters.streams import STREAMS, WireStream, sse
 
 PRICE = 'prompt = "1", completion = "2"'  # dollars per million tokens
@@ -78,7 +78,7 @@ def playback() -> Iterator[Playback]:
 
 
 @pytest.fixture(scope="module")
-def odd(playback: Playback) -> Iterator[House]:
+def odd(playback: Playback) -> Iterator[Installation]:
     tables = []
     for name in playback.recordings:
         wire = name.partition("-")[0] if "-" in name else "openai"
@@ -89,10 +89,10 @@ def odd(playback: Playback) -> Iterator[House]:
             f'[[models]]\nslug = "odd/{name}"\nmax_completion_tokens = 100\n'
             f'endpoints = [{{ provider = "{name}", model = "m", {PRICE} }}]\n'
         )
-    with House(config="".join(tables)) as house:
-        yield house
-        house.await_idle()
-        house.audit()
+    with Installation(config="".join(tables)) as installation:
+        yield installation
+        installation.await_idle()
+        installation.audit()
 
 
 def _said(body: bytes, before: str, after: str) -> bytes:
@@ -108,7 +108,7 @@ def _said(body: bytes, before: str, after: str) -> bytes:
     ("name", "text"),
     [("pair", "hi \U0001f60a there"), ("half", "hi \ufffd there"), ("nul", "hi \0there")],
 )
-def test_odd_json_is_stored_and_told(odd: House, name: str, text: str, stream: bool) -> None:
+def test_odd_json_is_stored_and_told(odd: Installation, name: str, text: str, stream: bool) -> None:
     slug = f"{'stream' if stream else 'json'}{name}"
     answer = odd.http.post("/chat/completions", json=asked(slug, stream=stream))
     assert answer.status_code == 200, answer.text
@@ -130,7 +130,7 @@ def asked(first: str, *others: str, **more: object) -> dict[str, Any]:
 
 
 @WIRES
-def test_a_stream_cut_before_its_text_falls_back(odd: House, wire: str) -> None:
+def test_a_stream_cut_before_its_text_falls_back(odd: Installation, wire: str) -> None:
     body = asked(f"{wire}-cut", f"{wire}-good", stream=True)
     answer = odd.http.post("/chat/completions", json=body)
     assert answer.status_code == 200, answer.text
@@ -141,7 +141,7 @@ def test_a_stream_cut_before_its_text_falls_back(odd: House, wire: str) -> None:
 
 
 @WIRES
-def test_a_stored_stream_has_its_text_and_usage(odd: House, wire: str) -> None:
+def test_a_stored_stream_has_its_text_and_usage(odd: Installation, wire: str) -> None:
     body = asked(f"{wire}-good", stream=True)
     job = odd.await_job(odd.http.post("/jobs", json={"body": body}).json()["id"])
     assert job["status"] == "completed"
@@ -151,7 +151,7 @@ def test_a_stored_stream_has_its_text_and_usage(odd: House, wire: str) -> None:
 
 
 @pytest.mark.parametrize("wire", ["anthropic", "gemini"])
-def test_a_stream_that_its_caller_ends_keeps_the_stated_input(odd: House, wire: str) -> None:
+def test_a_stream_that_its_caller_ends_keeps_the_stated_input(odd: Installation, wire: str) -> None:
     body = asked(f"{wire}-half", stream=True)
     job_id = odd.http.post("/jobs", json={"body": body}).json()["id"]
     with odd.http.stream("GET", f"/jobs/{job_id}/events", timeout=30) as answer:
@@ -166,7 +166,9 @@ def test_a_stream_that_its_caller_ends_keeps_the_stated_input(odd: House, wire: 
     odd.audit([job_id])
 
 
-def test_an_unreadable_answer_is_bought_once_and_paid(odd: House, playback: Playback) -> None:
+def test_an_unreadable_answer_is_bought_once_and_paid(
+    odd: Installation, playback: Playback
+) -> None:
     before = len(playback.recordings["unreadable"].requests)
     accepted = odd.http.post("/jobs", json={"body": asked("unreadable"), "max_attempts": 5})
     job = odd.await_job(accepted.json()["id"])
@@ -178,7 +180,7 @@ def test_an_unreadable_answer_is_bought_once_and_paid(odd: House, playback: Play
     odd.audit([job["id"]])
 
 
-def test_an_unreadable_answer_falls_back_once(odd: House) -> None:
+def test_an_unreadable_answer_falls_back_once(odd: Installation) -> None:
     body = asked("unreadable", "good")
     answer = odd.http.post("/chat/completions", json=body)
     assert answer.status_code == 200
@@ -189,7 +191,7 @@ def test_an_unreadable_answer_falls_back_once(odd: House) -> None:
     assert outcomes(job) == [("unreadable", "unknown"), ("unreadable2", "unknown")]
 
 
-def test_a_usage_of_zeros_beside_text_is_estimated(odd: House) -> None:
+def test_a_usage_of_zeros_beside_text_is_estimated(odd: Installation) -> None:
     accepted = odd.http.post("/jobs", json={"body": asked("zero", stream=True)})
     job = odd.await_job(accepted.json()["id"])
     assert job["response"]["usage"]["estimated"] is True

@@ -6,27 +6,27 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.house import REPOSITORY, House, until
+from tests.installation import REPOSITORY, Installation, until
 
 
 @pytest.fixture(scope="module")
-def pausing() -> Iterator[House]:
-    with House({"WAYBILL_SYNC_TIMEOUT_SECONDS": "30"}) as house:
-        yield house
-        house.await_idle()
-        house.audit()
+def pausing() -> Iterator[Installation]:
+    with Installation({"WAYBILL_SYNC_TIMEOUT_SECONDS": "30"}) as installation:
+        yield installation
+        installation.await_idle()
+        installation.audit()
 
 
-def waybill(house: House, *arguments: str) -> str:
+def waybill(installation: Installation, *arguments: str) -> str:
     ran = subprocess.run(
         [sys.executable, "-m", "cli", *arguments],
-        env=house.environment, cwd=REPOSITORY, capture_output=True, text=True, check=True,
+        env=installation.environment, cwd=REPOSITORY, capture_output=True, text=True, check=True,
     )  # fmt: skip
     return ran.stdout
 
 
 @pytest.fixture
-def sim_is_paused(pausing: House) -> Iterator[None]:
+def sim_is_paused(pausing: Installation) -> Iterator[None]:
     assert waybill(pausing, "providers", "pause", "sim", "--reason", "price change") == (
         "sim is paused.\n"
     )
@@ -34,12 +34,12 @@ def sim_is_paused(pausing: House) -> Iterator[None]:
     waybill(pausing, "providers", "resume", "sim")
 
 
-def waiting_for(house: House, job_id: str) -> dict | None:
-    return house.job(job_id).get("waiting_for")
+def waiting_for(installation: Installation, job_id: str) -> dict | None:
+    return installation.job(job_id).get("waiting_for")
 
 
 @pytest.mark.usefixtures("sim_is_paused")
-def test_jobs_of_a_paused_provider_wait_and_run_once_it_is_resumed(pausing: House) -> None:
+def test_jobs_of_a_paused_provider_wait_and_run_once_it_is_resumed(pausing: Installation) -> None:
     # Given jobs of a provider that is paused, with and without a fallback
     await_pause(pausing)
     alone = [pausing.submit(prompt=f"paused {n}") for n in range(3)]
@@ -58,24 +58,24 @@ def test_jobs_of_a_paused_provider_wait_and_run_once_it_is_resumed(pausing: Hous
     assert pausing.calls("paused ")["matching"] == len(alone)
 
 
-def await_pause(house: House) -> None:
+def await_pause(installation: Installation) -> None:
     """Wait until the worker has read the pause: a job that comes then waits."""
 
     def is_held() -> bool:
-        job_id = house.submit(prompt="is it paused?")
-        found = until(lambda: told(house, job_id), 10, house.log)
-        house.http.post(f"/jobs/{job_id}/cancel")
+        job_id = installation.submit(prompt="is it paused?")
+        found = until(lambda: told(installation, job_id), 10, installation.log)
+        installation.http.post(f"/jobs/{job_id}/cancel")
         return found == "waits"
 
-    until(is_held, 20, house.log)
+    until(is_held, 20, installation.log)
 
 
-def told(house: House, job_id: str) -> str | None:
-    job = house.job(job_id)
+def told(installation: Installation, job_id: str) -> str | None:
+    job = installation.job(job_id)
     return "waits" if job.get("waiting_for") else "ran" if job["status"] == "completed" else None
 
 
-def test_a_pause_is_in_the_audit_log_and_repeats_do_no_harm(pausing: House) -> None:
+def test_a_pause_is_in_the_audit_log_and_repeats_do_no_harm(pausing: Installation) -> None:
     waybill(pausing, "providers", "pause", "spare")
     assert waybill(pausing, "providers", "pause", "spare") == "spare was paused already.\n"
     waybill(pausing, "providers", "resume", "spare")
@@ -84,7 +84,7 @@ def test_a_pause_is_in_the_audit_log_and_repeats_do_no_harm(pausing: House) -> N
     assert [row[0] for row in noted] == ["providers.pause", "providers.resume"]
 
 
-def test_an_unknown_provider_is_not_paused(pausing: House) -> None:
+def test_an_unknown_provider_is_not_paused(pausing: Installation) -> None:
     with pytest.raises(subprocess.CalledProcessError) as refused:
         waybill(pausing, "providers", "pause", "nobody")
     assert "there is no provider 'nobody'" in refused.value.stderr

@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.cases.playback import Playback
 from tests.e2e.scripted import Script, answer, refusal, tables
-from tests.house import REPOSITORY, House, until
+from tests.installation import REPOSITORY, Installation, until
 
 PATIENCE = 4.0
 TOO_LARGE = (
@@ -53,10 +53,12 @@ def provider() -> Iterator[Playback]:
 
 
 @pytest.fixture(scope="module")
-def waybill(provider: Playback) -> Iterator[House]:
+def waybill(provider: Playback) -> Iterator[Installation]:
     config = "".join(tables(slug, provider.port) for slug in SCRIPTS)
-    with House({"WAYBILL_SYNC_TIMEOUT_SECONDS": f"{PATIENCE:g}"}, config=config) as house:
-        yield house
+    with Installation(
+        {"WAYBILL_SYNC_TIMEOUT_SECONDS": f"{PATIENCE:g}"}, config=config
+    ) as installation:
+        yield installation
 
 
 def body(slug, text="Hello", **more):

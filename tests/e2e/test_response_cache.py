@@ -4,14 +4,14 @@ import uuid
 
 import pytest
 
-from tests.house import House, chat
+from tests.installation import Installation, chat
 
 CACHE = {"X-OpenRouter-Cache": "true"}
 
 
-def ask(house: House, body: dict, **more: str):
+def ask(installation: Installation, body: dict, **more: str):
     headers = CACHE | {f"X-OpenRouter-Cache-{name}": value for name, value in more.items()}
-    answer = house.http.post("/chat/completions", json=body, headers=headers)
+    answer = installation.http.post("/chat/completions", json=body, headers=headers)
     assert answer.status_code == 200, answer.text
     return answer
 
@@ -20,9 +20,9 @@ def fresh(**more) -> dict:
     return chat("sim-echo", f"remember {uuid.uuid4()}", **more)
 
 
-def test_the_second_answer_is_free(house: House) -> None:
+def test_the_second_answer_is_free(installation: Installation) -> None:
     body = fresh()
-    first, second = ask(house, body), ask(house, body)
+    first, second = ask(installation, body), ask(installation, body)
     assert first.headers["x-openrouter-cache-status"] == "MISS"
     assert second.headers["x-openrouter-cache-status"] == "HIT"
     assert second.headers["x-openrouter-cache-source-id"] == first.json()["id"]
@@ -30,18 +30,20 @@ def test_the_second_answer_is_free(house: House) -> None:
     assert second.json()["choices"] == first.json()["choices"]
     assert second.json()["id"] != first.json()["id"]
     assert second.json()["usage"]["cost"] == second.json()["usage"]["total_tokens"] == 0
-    assert house.calls(body["messages"][0]["content"])["matching"] == 1
+    assert installation.calls(body["messages"][0]["content"])["matching"] == 1
     # the hit is a job and a generation like all others
-    generation = house.http.get("/generation", params={"id": second.json()["id"]}).json()["data"]
+    generation = installation.http.get("/generation", params={"id": second.json()["id"]}).json()[
+        "data"
+    ]
     assert generation["total_cost"] == 0
-    job = house.job(second.headers["x-job-id"])
+    job = installation.job(second.headers["x-job-id"])
     assert job["status"] == "completed"
-    house.audit([job["id"]])
+    installation.audit([job["id"]])
 
 
-def test_a_stream_is_replayed(house: House) -> None:
+def test_a_stream_is_replayed(installation: Installation) -> None:
     body = fresh(stream=True)
-    first, second = ask(house, body), ask(house, body)
+    first, second = ask(installation, body), ask(installation, body)
     assert second.headers["x-openrouter-cache-status"] == "HIT"
     assert second.text.count("data: ") == first.text.count("data: ")
     assert "[DONE]" in second.text
@@ -50,22 +52,22 @@ def test_a_stream_is_replayed(house: House) -> None:
     assert '"cost":0' in second.text
 
 
-def test_what_differs_misses(house: House) -> None:
+def test_what_differs_misses(installation: Installation) -> None:
     body = fresh()
-    ask(house, body)
+    ask(installation, body)
     for other in (body | {"temperature": 1}, body | {"stream": True}):
-        assert ask(house, other).headers["x-openrouter-cache-status"] == "MISS"
+        assert ask(installation, other).headers["x-openrouter-cache-status"] == "MISS"
     reordered = dict(reversed(body.items()))
-    assert ask(house, reordered).headers["x-openrouter-cache-status"] == "HIT"
-    assert ask(house, body, Clear="true").headers["x-openrouter-cache-status"] == "MISS"
-    plain = house.http.post("/chat/completions", json=body)
+    assert ask(installation, reordered).headers["x-openrouter-cache-status"] == "HIT"
+    assert ask(installation, body, Clear="true").headers["x-openrouter-cache-status"] == "MISS"
+    plain = installation.http.post("/chat/completions", json=body)
     assert "x-openrouter-cache-status" not in plain.headers
 
 
-def test_errors_are_not_kept(house: House) -> None:
+def test_errors_are_not_kept(installation: Installation) -> None:
     body = chat("sim-400", str(uuid.uuid4()))
     for _ in range(2):
-        answer = house.http.post("/chat/completions", json=body, headers=CACHE)
+        answer = installation.http.post("/chat/completions", json=body, headers=CACHE)
         assert answer.status_code == 400
         assert answer.headers["x-openrouter-cache-status"] == "MISS"
 
@@ -74,7 +76,7 @@ def test_errors_are_not_kept(house: House) -> None:
     "wrong",
     [{"X-OpenRouter-Cache": "perhaps"}, CACHE | {"X-OpenRouter-Cache-TTL": "86401"}],
 )
-def test_a_header_that_cannot_be_is_refused(house: House, wrong: dict) -> None:
-    answer = house.http.post("/chat/completions", json=fresh(), headers=wrong)
+def test_a_header_that_cannot_be_is_refused(installation: Installation, wrong: dict) -> None:
+    answer = installation.http.post("/chat/completions", json=fresh(), headers=wrong)
     assert answer.status_code == 400
     assert answer.json()["error"]["param"].startswith("X-OpenRouter-Cache")

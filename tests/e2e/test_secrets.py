@@ -15,7 +15,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from tests.e2e.cases.playback import Playback, Sent
 from tests.e2e.scripted import Script, answer, refusal, tables
-from tests.house import KEY, REPOSITORY, House, until
+from tests.installation import KEY, REPOSITORY, Installation, until
 
 SECRETS = {
     "of a variable": "vQ7-variable-0123456789",
@@ -69,7 +69,7 @@ def provider() -> Iterator[Playback]:
 
 
 @pytest.fixture(scope="module")
-def waybill(provider: Playback, tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def waybill(provider: Playback, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     file = tmp_path_factory.mktemp("keys") / "key"
     file.write_text(SECRETS["of a file"] + "\n")
     keys = {
@@ -90,12 +90,12 @@ def waybill(provider: Playback, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "WAYBILL_OIDC_CLIENT_SECRET": SECRETS["the sign-in secret"],
         "WAYBILL_DEFAULT_MAX_ATTEMPTS": "2",
     }
-    with House(settings, config=config) as house:
-        yield house
+    with Installation(settings, config=config) as installation:
+        yield installation
 
 
 @pytest.fixture(scope="module")
-def told(waybill: House, provider: Playback) -> dict[str, str]:
+def told(waybill: Installation, provider: Playback) -> dict[str, str]:
     """Use every secret, and return all that anybody can see of it afterwards."""
     seen = {}
     added = ("credentials", "add", "workspace")
@@ -162,7 +162,7 @@ def test_a_key_with_a_line_break_inside_is_refused_by_its_name(waybill, words):
     assert MARK not in shown
 
 
-def _call(waybill: House, slug: str, *, stream: bool) -> dict[str, str]:
+def _call(waybill: Installation, slug: str, *, stream: bool) -> dict[str, str]:
     """Make a call and return all that its caller can see of it."""
     body = {"model": f"t/{slug}", "messages": [{"role": "user", "content": "Hello"}]}
     answered = waybill.http.post("/chat/completions", json=body | {"stream": stream})
@@ -175,7 +175,7 @@ def _call(waybill: House, slug: str, *, stream: bool) -> dict[str, str]:
     }
 
 
-def _is_sent(waybill: House, provider: Playback) -> bool:
+def _is_sent(waybill: Installation, provider: Playback) -> bool:
     """Make a call; return whether it went out with the workspace's key."""
     body = {"model": "t/workspace", "messages": [{"role": "user", "content": "Hello"}]}
     waybill.http.post("/chat/completions", json=body)
@@ -183,7 +183,7 @@ def _is_sent(waybill: House, provider: Playback) -> bool:
     return f"Bearer {SECRETS['of a workspace']}" in sent
 
 
-def _command(waybill: House, *words: str, given: str = "", **environ: str) -> str:
+def _command(waybill: Installation, *words: str, given: str = "", **environ: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "cli", *words],
         input=given,
@@ -200,7 +200,7 @@ def _command(waybill: House, *words: str, given: str = "", **environ: str) -> st
     return done.stdout + done.stderr
 
 
-def _rows(waybill: House) -> str:
+def _rows(waybill: Installation) -> str:
     """Return every row of every table, as text."""
     engine = create_engine(waybill.database_url)
     with engine.connect() as connection:
@@ -214,7 +214,7 @@ def _rows(waybill: House) -> str:
     return "\n".join(shown)
 
 
-def _redis(waybill: House) -> str:
+def _redis(waybill: Installation) -> str:
     """Return every key of Redis with its value, as text."""
     with Redis.from_url(waybill.redis_url) as redis:
         readers: dict[bytes, Any] = {

@@ -8,7 +8,7 @@ import openai
 import pytest
 
 from tests.e2e.sse import Frame, frames
-from tests.house import House
+from tests.installation import Installation
 
 TEXT_WIRES = ("openai", "azure", "deployment")
 PROMPT = "one two three four"
@@ -18,7 +18,7 @@ def body(model: str = "openai/sim-echo", **more: Any) -> dict[str, Any]:
     return {"model": model, "prompt": PROMPT, "stream": True, **more}
 
 
-def stream(wires: House, asked: dict[str, Any], **headers: str) -> tuple[str, list[Frame]]:
+def stream(wires: Installation, asked: dict[str, Any], **headers: str) -> tuple[str, list[Frame]]:
     """Return the job of a stream and its frames, `[DONE]` left out."""
     answer = wires.http.post("/completions", json=asked, headers=headers)
     assert answer.status_code == 200, answer.text
@@ -35,7 +35,7 @@ def text(told: list[Frame]) -> str:
 @pytest.mark.parametrize("wire", TEXT_WIRES)
 @pytest.mark.parametrize("include_usage", [True, False])
 def test_a_text_is_streamed_to_the_sdk(
-    sdk: openai.OpenAI, wires: House, wire: str, include_usage: bool
+    sdk: openai.OpenAI, wires: Installation, wire: str, include_usage: bool
 ) -> None:
     asked = {"model": f"{wire}/sim-echo", "prompt": PROMPT}
     options = {"include_usage": include_usage}
@@ -51,7 +51,7 @@ def test_a_text_is_streamed_to_the_sdk(
     assert whole.usage.model_extra["cost"] > 0
 
 
-def test_the_stored_answer_is_what_was_streamed(wires: House) -> None:
+def test_the_stored_answer_is_what_was_streamed(wires: Installation) -> None:
     job_id, told = stream(wires, body())
     job = wires.await_job(job_id)
     assert job["response"]["object"] == "text_completion"
@@ -70,7 +70,7 @@ def test_the_stored_answer_is_what_was_streamed(wires: House) -> None:
     wires.audit([job_id])
 
 
-def test_the_log_is_resumed_and_ends(wires: House) -> None:
+def test_the_log_is_resumed_and_ends(wires: Installation) -> None:
     job_id, told = stream(wires, body())
     cut = told[2].number
     headers = {"Last-Event-ID": str(cut)}
@@ -80,13 +80,13 @@ def test_the_log_is_resumed_and_ends(wires: House) -> None:
     assert text(told[:3] + rest[:-1]) == PROMPT
 
 
-def test_it_goes_on_when_its_caller_hangs_up(wires: House) -> None:
+def test_it_goes_on_when_its_caller_hangs_up(wires: Installation) -> None:
     with wires.http.stream("POST", "/completions", json=body()) as answer:
         job_id = answer.headers["x-job-id"]
     assert wires.await_job(job_id)["response"]["choices"][0]["text"] == PROMPT
 
 
-def test_it_is_given_again(wires: House) -> None:
+def test_it_is_given_again(wires: Installation) -> None:
     key = {"Idempotency-Key": str(uuid.uuid4())}
     assert stream(wires, body(), **key) == stream(wires, body(), **key)
     cache = {"X-OpenRouter-Cache": "true"}
@@ -97,14 +97,14 @@ def test_it_is_given_again(wires: House) -> None:
     assert again[-1].json["usage"]["cost"] == 0
 
 
-def test_it_can_be_submitted_as_a_job(wires: House) -> None:
+def test_it_can_be_submitted_as_a_job(wires: Installation) -> None:
     job = wires.http.post("/jobs", json={"endpoint": "/v1/completions", "body": body()}).json()
     log = frames(wires.http.get(f"/jobs/{job['id']}/events", timeout=30).text)
     assert text([frame for frame in log if frame.name == "chunk"]) == PROMPT
     assert wires.await_job(job["id"])["response"]["choices"][0]["text"] == PROMPT
 
 
-def test_the_answer_can_be_fetched_later(wires: House) -> None:
+def test_the_answer_can_be_fetched_later(wires: Installation) -> None:
     headers = {"Prefer": "respond-async"}
     answer = wires.http.post("/completions", json=body(), headers=headers)
     assert answer.status_code == 202
@@ -112,7 +112,7 @@ def test_the_answer_can_be_fetched_later(wires: House) -> None:
     assert job["response"]["choices"][0]["text"] == PROMPT
 
 
-def test_metadata_is_in_the_last_chunk(wires: House) -> None:
+def test_metadata_is_in_the_last_chunk(wires: Installation) -> None:
     _, told = stream(wires, body(), **{"X-OpenRouter-Metadata": "enabled"})
     assert ["openrouter_metadata" in frame.json for frame in told] == [
         *[False] * (len(told) - 1),
@@ -121,7 +121,7 @@ def test_metadata_is_in_the_last_chunk(wires: House) -> None:
 
 
 @pytest.mark.parametrize("native", ["sim-errstream", "sim-cut"])
-def test_an_error_in_the_stream_has_the_form_of_a_text(wires: House, native: str) -> None:
+def test_an_error_in_the_stream_has_the_form_of_a_text(wires: Installation, native: str) -> None:
     job_id, told = stream(wires, body(f"openai/{native}", max_tokens=50))
     assert text(told[:-1])
     error = told[-1].json
@@ -132,14 +132,14 @@ def test_an_error_in_the_stream_has_the_form_of_a_text(wires: House, native: str
     assert wires.await_job(job_id)["status"] == "failed"
 
 
-def test_an_error_before_the_first_token_has_its_status(wires: House) -> None:
+def test_an_error_before_the_first_token_has_its_status(wires: Installation) -> None:
     answer = wires.http.post("/completions", json=body("openai/sim-429-retry7"))
     assert answer.status_code == 429
     assert json.loads(answer.text)["error"]["code"] == 429
 
 
 @pytest.mark.parametrize("wire", ["anthropic", "gemini", "mistral"])
-def test_a_wire_without_text_completions_is_refused(wires: House, wire: str) -> None:
+def test_a_wire_without_text_completions_is_refused(wires: Installation, wire: str) -> None:
     streamed = wires.http.post("/completions", json=body(f"{wire}/sim-echo"))
     plain = wires.http.post("/completions", json=body(f"{wire}/sim-echo", stream=False))
     assert streamed.status_code == plain.status_code == 404

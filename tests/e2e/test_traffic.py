@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.house import House, until
+from tests.installation import Installation, until
 
 MODEL = "trio/model"
 TRIO = {  # what each is at the simulator, and its price
@@ -18,8 +18,8 @@ TRIO = {  # what each is at the simulator, and its price
 CALLS = 24
 
 
-class Trio(House):
-    """A house with one model at three providers: dear and fast, cheap and slow, failing 30 %."""
+class Trio(Installation):
+    """One model at three providers: expensive and fast, cheap and slow, failing 30 %."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,22 +68,23 @@ def _body(model: str, wish: dict[str, Any], number: int) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def trio() -> Iterator[Trio]:
     """Each provider has been asked, and what was seen has reached the plans."""
-    with Trio() as house:
+    with Trio() as installation:
         for slug in TRIO:
-            house.traffic(calls=12, provider={"order": [slug]}, stream=True)
+            installation.traffic(calls=12, provider={"order": [slug]}, stream=True)
 
         def measured() -> bool:
             plans = {
-                sort: house.route(provider={"sort": sort}) for sort in ("throughput", "latency")
+                sort: installation.route(provider={"sort": sort})
+                for sort in ("throughput", "latency")
             }
             return not any(
                 "not measured" in each["reason"] for plan in plans.values() for each in plan
             )
 
-        until(measured, 20, house.log)
-        yield house
-        house.await_idle()
-        house.audit()
+        until(measured, 20, installation.log)
+        yield installation
+        installation.await_idle()
+        installation.audit()
 
 
 def test_without_a_wish_the_cheap_gets_most_and_the_failing_least(trio: Trio) -> None:

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.house import House, free_ports
+from tests.installation import Installation, free_ports
 
 NESTED = "[" * 300 + "]" * 300
 
@@ -46,7 +46,7 @@ class Provider(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def odd_house() -> Iterator[House]:
+def odd_installation() -> Iterator[Installation]:
     (port,) = free_ports(1)
     server = ThreadingHTTPServer(("127.0.0.1", port), Provider)
     threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -54,30 +54,30 @@ def odd_house() -> Iterator[House]:
     for name in ANSWERS:
         endpoint = f'provider = "odd", model = "{name}", prompt = "1"'
         tables += f'[[models]]\nslug = "sim/{name}"\nendpoints = [{{ {endpoint} }}]\n'
-    with House(config=tables) as house:
-        yield house
+    with Installation(config=tables) as installation:
+        yield installation
     server.shutdown()
 
 
-def test_counts_that_no_model_can_have_made_are_estimated(odd_house: House) -> None:
-    job = odd_house.await_job(odd_house.submit("huge-usage"))
+def test_counts_that_no_model_can_have_made_are_estimated(odd_installation: Installation) -> None:
+    job = odd_installation.await_job(odd_installation.submit("huge-usage"))
     assert job["status"] == "completed"
     assert job["response"]["usage"]["estimated"] is True
     assert job["usage"]["prompt_tokens"] < 100
     assert len(job["attempts"]) == 1
 
 
-def test_words_that_databases_refuse_are_cleaned(odd_house: House) -> None:
-    job = odd_house.await_job(odd_house.submit("odd-words"))
+def test_words_that_databases_refuse_are_cleaned(odd_installation: Installation) -> None:
+    job = odd_installation.await_job(odd_installation.submit("odd-words"))
     assert job["status"] == "completed"
     assert len(job["attempts"]) == 1
 
 
-def test_an_answer_that_cannot_be_written_is_bought_once(odd_house: House) -> None:
-    job = odd_house.await_job(odd_house.submit("nested", max_attempts=4))
+def test_an_answer_that_cannot_be_written_is_bought_once(odd_installation: Installation) -> None:
+    job = odd_installation.await_job(odd_installation.submit("nested", max_attempts=4))
     assert job["status"] == "failed"
     assert [attempt["outcome"] for attempt in job["attempts"]] == ["unknown"]
     assert "cannot be stored" in job["error"]["message"]
     assert job["usage"]["total_tokens"] == 2
     assert job["usage"]["cost"] == job["attempts"][0]["cost"] > 0
-    odd_house.audit([job["id"]])
+    odd_installation.audit([job["id"]])

@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from tests.e2e.sse import Frame, content, frames
-from tests.house import House, chat
+from tests.installation import Installation, chat
 
 EMPTY = {
     "index": 0,
@@ -28,8 +28,10 @@ FORMS: list[tuple[dict[str, Any], list[dict[str, Any]]]] = [
 TRICKY = 'It says {"choices":[],"usage":{"prompt_tokens":1}} and goes on.'
 
 
-def stream(house: House, body: dict[str, Any], **headers: str) -> list[Frame]:
-    answer = house.http.post("/chat/completions", json=body | {"stream": True}, headers=headers)
+def stream(installation: Installation, body: dict[str, Any], **headers: str) -> list[Frame]:
+    answer = installation.http.post(
+        "/chat/completions", json=body | {"stream": True}, headers=headers
+    )
     assert answer.status_code == 200, answer.text
     *told, done = frames(answer.text)
     assert done.data == "[DONE]"
@@ -39,10 +41,10 @@ def stream(house: House, body: dict[str, Any], **headers: str) -> list[Frame]:
 @pytest.mark.parametrize(("asked", "choices"), FORMS)
 @pytest.mark.parametrize("native", ["sim-echo", "sim-nousage", "sim-tools2", "sim-json"])
 def test_the_usage_comes_last_and_once(
-    house: House, native: str, asked: dict[str, Any], choices: list[dict[str, Any]]
+    installation: Installation, native: str, asked: dict[str, Any], choices: list[dict[str, Any]]
 ) -> None:
     tools = [{"type": "function", "function": {"name": "weather"}}]
-    *told, last = stream(house, chat(native, "one two", tools=tools, **asked))
+    *told, last = stream(installation, chat(native, "one two", tools=tools, **asked))
     assert last.json["choices"] == choices
     assert last.json["usage"]["total_tokens"] > 0
     assert last.json["usage"]["cost"] > 0
@@ -58,25 +60,27 @@ def finishes(frame: Frame) -> bool:
 
 @pytest.mark.parametrize(("asked", "choices"), [FORMS[0], FORMS[-1]])
 def test_an_answer_given_again_keeps_its_form(
-    house: House, asked: dict[str, Any], choices: list[dict[str, Any]]
+    installation: Installation, asked: dict[str, Any], choices: list[dict[str, Any]]
 ) -> None:
     body = chat("sim-echo", f"again {uuid.uuid4()}", **asked)
     cache = {"X-OpenRouter-Cache": "true"}
-    _, cached = stream(house, body, **cache), stream(house, body, **cache)
+    _, cached = stream(installation, body, **cache), stream(installation, body, **cache)
     assert (cached[-1].json["choices"], cached[-1].number) == (choices, 0)
     assert content(cached) == body["messages"][0]["content"]
     key = {"Idempotency-Key": str(uuid.uuid4())}
-    assert stream(house, body, **key) == stream(house, body, **key)
+    assert stream(installation, body, **key) == stream(installation, body, **key)
 
 
-def test_the_usage_has_no_id_in_a_compatible_stream_and_one_in_the_log(house: House) -> None:
+def test_the_usage_has_no_id_in_a_compatible_stream_and_one_in_the_log(
+    installation: Installation,
+) -> None:
     body = chat("sim-echo", "one two three", stream=True)
-    answer = house.http.post("/chat/completions", json=body)
+    answer = installation.http.post("/chat/completions", json=body)
     *told, last, done = frames(answer.text)
     assert done.data == "[DONE]"
     assert [frame.number for frame in told] == list(range(2, 2 + len(told)))
     assert last.number == 0
-    log = frames(house.http.get(f"/jobs/{answer.headers['x-job-id']}/events").text)
+    log = frames(installation.http.get(f"/jobs/{answer.headers['x-job-id']}/events").text)
     assert [frame.number for frame in log] == list(range(1, len(log) + 1))
     assert [frame.name for frame in log] == [
         "started",
@@ -86,11 +90,13 @@ def test_the_usage_has_no_id_in_a_compatible_stream_and_one_in_the_log(house: Ho
     assert log[-2].json == last.json
 
 
-def test_metadata_goes_into_the_chunk_with_the_usage_whatever_the_text_is(house: House) -> None:
+def test_metadata_goes_into_the_chunk_with_the_usage_whatever_the_text_is(
+    installation: Installation,
+) -> None:
     """The last chunk is known by its event's type, not by the bytes in it."""
     for asked, choices in (FORMS[0], FORMS[-1]):
         body = chat("sim-echo", TRICKY, **asked)
-        told = stream(house, body, **{"X-OpenRouter-Metadata": "enabled"})
+        told = stream(installation, body, **{"X-OpenRouter-Metadata": "enabled"})
         assert content(told) == TRICKY
         assert ["openrouter_metadata" in frame.json for frame in told] == [
             *[False] * (len(told) - 1),
@@ -99,8 +105,8 @@ def test_metadata_goes_into_the_chunk_with_the_usage_whatever_the_text_is(house:
         assert told[-1].json["choices"] == choices
 
 
-def test_a_caller_may_read_the_first_choice_of_each_chunk(house: House) -> None:
-    told = stream(house, chat("sim-echo", "one two three"))
+def test_a_caller_may_read_the_first_choice_of_each_chunk(installation: Installation) -> None:
+    told = stream(installation, chat("sim-echo", "one two three"))
     parts = [orjson.loads(frame.data)["choices"][0]["delta"]["content"] for frame in told[:-2]]
     assert "".join(parts) == "one two three"
     assert all("choices" in frame.json and frame.json["choices"] for frame in told)

@@ -1,4 +1,4 @@
-"""`waybill listen` and `waybill webhooks` against a running house."""
+"""`waybill listen` and `waybill webhooks` against a running installation."""
 
 import os
 import subprocess
@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.e2e.hooks import Receiver, Tenant
-from tests.house import REPOSITORY, clean_environment, free_ports, until
+from tests.installation import REPOSITORY, clean_environment, free_ports, until
 
 
 def environment(tenant: Tenant) -> dict[str, str]:
     key = tenant.http.headers["authorization"].removeprefix("Bearer ")
-    return clean_environment() | {"WAYBILL_URL": tenant.house.root, "WAYBILL_API_KEY": key}
+    return clean_environment() | {"WAYBILL_URL": tenant.installation.root, "WAYBILL_API_KEY": key}
 
 
 def waybill(tenant: Tenant, *words: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,7 @@
 import time
 
 from tests.e2e.hooks import Receiver, Tenant
-from tests.house import free_ports
+from tests.installation import free_ports
 
 
 def test_a_failed_attempt_is_on_record_and_followed_by_another(

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from tests.e2e.hooks import Receiver, Tenant
-from tests.house import chat
+from tests.installation import chat
 
 
 def test_a_job_tells_its_own_url(tenant: Tenant, receiver: Receiver) -> None:

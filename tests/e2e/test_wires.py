@@ -6,7 +6,7 @@ import openai
 import pytest
 
 from tests.e2e.wires import GEMINI_LIKE, OPENAI_LIKE, WIRES
-from tests.house import House
+from tests.installation import Installation
 
 REASONS = (*OPENAI_LIKE, "anthropic")
 """Gemini's thoughts are asked for by the version in a model's name, and `sim-…` has none: its
@@ -89,7 +89,7 @@ def test_parameters_that_a_wire_has_no_word_for_do_no_harm(sdk: openai.OpenAI, w
 
 
 @every_wire
-def test_the_answer_may_be_begun(wires: House, sdk: openai.OpenAI, wire: str) -> None:
+def test_the_answer_may_be_begun(wires: Installation, sdk: openai.OpenAI, wire: str) -> None:
     begun = f"Once upon a time at {wire}"
     messages = [*said("Tell me."), {"role": "assistant", "content": begun}]
     assert sdk.chat.completions.create(model=f"{wire}/sim-echo", messages=messages).choices
@@ -133,7 +133,7 @@ def test_anthropics_thinking_is_asked_for_and_hidden(sdk: openai.OpenAI) -> None
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_signed_reasoning_goes_back(wires: House, sdk: openai.OpenAI, stream: bool) -> None:
+def test_signed_reasoning_goes_back(wires: Installation, sdk: openai.OpenAI, stream: bool) -> None:
     """The simulator refuses a signature that it did not make, or that was changed.
 
     Anthropic's wire. Gemini's text signatures go back to models named `gemini-2.5` and later only;
@@ -170,7 +170,7 @@ def test_signed_reasoning_goes_back(wires: House, sdk: openai.OpenAI, stream: bo
 
 @pytest.mark.parametrize("wire", ["openai"])
 def test_unsigned_reasoning_goes_back_where_the_vendor_wants_it(
-    wires: House, sdk: openai.OpenAI, wire: str
+    wires: Installation, sdk: openai.OpenAI, wire: str
 ) -> None:
     """By the quirk `reasoning_content`; Mistral and Azure refuse it, so they are not sent it."""
     question = said("Why, and why again?")
@@ -194,7 +194,7 @@ def test_cache_marks_do_no_harm(sdk: openai.OpenAI, wire: str) -> None:
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_cached_prompt_is_cheaper_the_second_time(sdk: openai.OpenAI, stream: bool) -> None:
     """Anthropic's wire: the simulator's others have no cache."""
-    rules = f"The rules of house {stream}. " * 40  # 960 or 1000 characters
+    rules = f"The rules of guild {stream}. " * 40  # 960 or 1000 characters
     part = {"type": "text", "text": rules, "cache_control": {"type": "ephemeral"}}
     messages = [{"role": "system", "content": [part]}, *said("Go!!")]
     asked = {"model": "anthropic/sim-echo", "messages": messages}

@@ -13,7 +13,7 @@ import pytest
 
 from tests.e2e.conftest import PDF, PNG, WAV
 from tests.e2e.wires import GEMINI_LIKE, WIRES
-from tests.house import House
+from tests.installation import Installation
 from tests.workers.media.pdfs import data_uri, make_pdf
 
 every_wire = pytest.mark.parametrize("wire", WIRES)
@@ -124,7 +124,7 @@ def test_a_document_is_read_where_the_wire_takes_none(sdk: openai.OpenAI, wire: 
 
 @every_wire
 def test_annotations_go_back_and_spare_the_parsing(
-    wires: House, sdk: openai.OpenAI, wire: str
+    wires: Installation, sdk: openai.OpenAI, wire: str
 ) -> None:
     pdf = make_pdf(f"Page of {wire}")
     first = ask(sdk, f"{wire}/reads", file(data_uri(pdf))).model_dump(exclude_none=True)

@@ -8,7 +8,7 @@ import pydantic
 import pytest
 
 from tests.e2e.wires import GEMINI_LIKE, WIRES
-from tests.house import House
+from tests.installation import Installation
 
 every_wire = pytest.mark.parametrize("wire", WIRES)
 QUESTION = [{"role": "user", "content": "How is the weather in Bergen ?"}]
@@ -125,7 +125,7 @@ def test_one_call_at_a_time(sdk: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("wire", ["anthropic", *GEMINI_LIKE])
 def test_the_thoughts_behind_a_call_go_back_with_its_result(
-    wires: House, sdk: openai.OpenAI, wire: str
+    wires: Installation, sdk: openai.OpenAI, wire: str
 ) -> None:
     asked = {"model": f"{wire}/sim-reason-tools", "tools": TOOLS[:1], "temperature": 1}
     [choice] = sdk.chat.completions.create(messages=QUESTION, **asked).choices

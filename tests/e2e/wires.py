@@ -1,10 +1,10 @@
-"""A house whose providers speak different wires, all of them played by the simulator.
+"""An installation whose providers speak different wires, all of them played by the simulator.
 
 Not here, because the simulator does not speak them: Cohere's chat and Bedrock's Converse; recorded
 exchanges prove those (tests/contract). What a wire cannot do is said beside each test.
 """
 
-from tests.house import House
+from tests.installation import Installation
 
 OPENAI_LIKE = ("openai", "mistral", "azure", "deployment")
 GEMINI_LIKE = ("gemini", "array", "vertex")
@@ -56,17 +56,19 @@ NATIVE = (
 SEES = ("text", "image", "file", "audio")
 
 
-def wired(settings: dict[str, str] | None = None) -> House:
-    """Return a house, not yet started. Each wire has every model of NATIVE, `<wire>/sees`, which
-    takes all but films, and `<wire>/reads`, which takes text only and repeats it."""
-    house = House({"WAYBILL_DEFAULT_MAX_ATTEMPTS": "1", **(settings or {})})
-    root = f"http://127.0.0.1:{house.simulator_port}"
+def wired(settings: dict[str, str] | None = None) -> Installation:
+    """Return an installation, not yet started. Each wire has every model of NATIVE.
+
+    Besides, `<wire>/sees` takes all but films, and `<wire>/reads` takes only text and repeats it.
+    """
+    installation = Installation({"WAYBILL_DEFAULT_MAX_ATTEMPTS": "1", **(settings or {})})
+    root = f"http://127.0.0.1:{installation.simulator_port}"
     providers = PROVIDERS.format(root=root).replace("\nwire", '\napi_key = "any"\nwire')
     models = [_model(wire, native, native) for wire in WIRES for native in NATIVE]
     models += [_model(wire, "sees", "sim", SEES) for wire in WIRES]
     models += [_model(wire, "reads", "sim-echo", ("text",)) for wire in WIRES]
-    house.config.write_text("\n".join([house.config.read_text(), providers, *models]))
-    return house
+    installation.config.write_text("\n".join([installation.config.read_text(), providers, *models]))
+    return installation
 
 
 def _model(wire: str, name: str, native: str, modalities: tuple[str, ...] = ()) -> str:

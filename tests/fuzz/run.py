@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 
-from tests.house import REPOSITORY
+from tests.installation import REPOSITORY
 
 TIMES = 5
 

@@ -12,7 +12,7 @@ from broker.batches import Inspector
 from broker.batches.lines import LineError, read
 from cli.commands.batch.source import LineDefaults, SourceError, lines
 from tests.fuzz.drawing import cut, fuzzed, mutated, planted
-from tests.house import chat
+from tests.installation import chat
 
 LINE = {"custom_id": "a", "method": "POST", "url": "/v1/chat/completions", "body": chat()}
 FILE = b"".join(json.dumps(LINE | {"custom_id": f"c{n}"}).encode() + b"\n" for n in range(3))

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.drawing import JUNK, fuzzed, planted
-from tests.house import House, chat
+from tests.installation import Installation, chat
 
 CALL = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
@@ -65,22 +65,22 @@ VALUES = st.one_of(
 ).map(lambda value: bytes(each for each in value if each >= 32 and each != 127).strip())
 
 
-def post(house: House, path: str, body: Any, **headers: str) -> httpx.Response:
-    return house.http.post(
+def post(installation: Installation, path: str, body: Any, **headers: str) -> httpx.Response:
+    return installation.http.post(
         path, content=json.dumps(body), headers={"Content-Type": "application/json", **headers}
     )
 
 
 @fuzzed(60)
 @given(body=planted(RICH))
-def test_a_chat_is_accepted_or_refused_with_a_field(house: House, body: Any) -> None:
-    answer = post(house, "/chat/completions", body, Prefer="respond-async")
+def test_a_chat_is_accepted_or_refused_with_a_field(installation: Installation, body: Any) -> None:
+    answer = post(installation, "/chat/completions", body, Prefer="respond-async")
     assert answer.status_code < 500, answer.text
     assert answer.status_code != 400 or answer.json()["error"]["param"], answer.text
 
 
-def test_the_chat_that_is_changed_is_valid(house: House) -> None:
-    answer = post(house, "/chat/completions", RICH, Prefer="respond-async")
+def test_the_chat_that_is_changed_is_valid(installation: Installation) -> None:
+    answer = post(installation, "/chat/completions", RICH, Prefer="respond-async")
     assert answer.status_code == 202, answer.text
 
 
@@ -89,30 +89,32 @@ def test_the_chat_that_is_changed_is_valid(house: House) -> None:
 )
 @fuzzed(10)
 @given(body=JUNK)
-def test_any_json_is_accepted_or_refused(house: House, path: str, body: Any) -> None:
+def test_any_json_is_accepted_or_refused(installation: Installation, path: str, body: Any) -> None:
     for sent in (body, {"model": "sim/sim-echo", "body": body, "input": body, "prompt": body}):
-        answer = post(house, path, sent, Prefer="respond-async")
+        answer = post(installation, path, sent, Prefer="respond-async")
         assert answer.status_code < 500, answer.text
 
 
 @fuzzed(15)
 @given(content=st.binary(max_size=200) | st.builds(json.dumps, JUNK).map(str.encode))
-def test_any_file_is_kept_or_refused(house: House, content: bytes) -> None:
+def test_any_file_is_kept_or_refused(installation: Installation, content: bytes) -> None:
     file = {"file": ("input.jsonl", content)}
-    answer = house.http.post("/files", data={"purpose": "batch"}, files=file)
+    answer = installation.http.post("/files", data={"purpose": "batch"}, files=file)
     assert answer.status_code < 500, answer.text
     if answer.status_code < 300:
         wish = {"input_file_id": answer.json()["id"], "endpoint": "/v1/chat/completions"}
-        made = house.http.post("/batches", json={**wish, "completion_window": "24h"})
+        made = installation.http.post("/batches", json={**wish, "completion_window": "24h"})
         assert made.status_code < 500, made.text
 
 
 @pytest.mark.parametrize("path", ["/chat/completions", "/jobs", "/models", "/jobs/job_x/events"])
 @fuzzed(25)
 @given(headers=st.dictionaries(st.sampled_from(HEADERS), VALUES, min_size=1, max_size=3))
-def test_any_header_is_taken_or_refused(house: House, path: str, headers: dict[str, bytes]) -> None:
+def test_any_header_is_taken_or_refused(
+    installation: Installation, path: str, headers: dict[str, bytes]
+) -> None:
     if path == "/chat/completions":
-        answer = house.http.post(path, content=json.dumps(chat("sim-echo")), headers=headers)
+        answer = installation.http.post(path, content=json.dumps(chat("sim-echo")), headers=headers)
     else:
-        answer = house.http.get(path, headers=headers)
+        answer = installation.http.get(path, headers=headers)
     assert answer.status_code < 500, answer.text

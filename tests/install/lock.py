@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tomllib
 
-from tests.house import REPOSITORY
+from tests.installation import REPOSITORY
 
 LOCKS = REPOSITORY / "locks"
 PYTHON = "3.11"

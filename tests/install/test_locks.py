@@ -5,8 +5,8 @@ import tomllib
 
 import pytest
 
-from tests.house import REPOSITORY
 from tests.install.lock import LOCKS, constraints, exact, extras, pins
+from tests.installation import REPOSITORY
 
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 NAMES = ["base", "build", *extras()]

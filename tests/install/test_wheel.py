@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.house import REPOSITORY, clean_environment, free_ports, until
 from tests.install.decoys import VARIABLES, Decoys, make_decoys
+from tests.installation import REPOSITORY, clean_environment, free_ports, until
 
 pytestmark = [pytest.mark.install, pytest.mark.timeout(600)]
 

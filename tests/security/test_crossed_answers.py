@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.api.test_openapi import OPERATIONS
 from tests.e2e.hooks import Tenant, tenant_of
 from tests.fuzz.drawing import fuzzed
-from tests.house import House
+from tests.installation import Installation
 
 MARKER = "a-secret-of-workspace-a"
 
@@ -25,8 +25,8 @@ class Two:
 
 
 @pytest.fixture(scope="module")
-def two(house: House) -> Iterator[Two]:
-    with tenant_of(house, "owner") as owner, tenant_of(house, "other") as other:
+def two(installation: Installation) -> Iterator[Two]:
+    with tenant_of(installation, "owner") as owner, tenant_of(installation, "other") as other:
         body = {"model": "sim/sim-echo", "messages": [{"role": "user", "content": MARKER}]}
         job = owner.ended(body=body, metadata={"note": MARKER})
         line = {"custom_id": MARKER, "body": body}
@@ -46,14 +46,16 @@ def two(house: House) -> Iterator[Two]:
 
 
 @pytest.mark.parametrize("label", OPERATIONS)
-def test_no_answer_holds_anothers_id_or_text(house: House, two: Two, label: str) -> None:
+def test_no_answer_holds_anothers_id_or_text(
+    installation: Installation, two: Two, label: str
+) -> None:
     @fuzzed(3)
     @given(case=OPERATIONS[label].as_strategy(), chosen=st.sampled_from(two.theirs))
     def keeps_apart(case: schemathesis.Case, chosen: str) -> None:
         for name in case.path_parameters or {}:
             case.path_parameters[name] = chosen
         headers = {**two.other.http.headers, "Prefer": "respond-async"}
-        answer = case.call(base_url=house.root, headers=headers, timeout=30)
+        answer = case.call(base_url=installation.root, headers=headers, timeout=30)
         assert answer.status_code < 500, answer.text
         assert MARKER not in answer.text
         sent = f"{answer.request.url} {answer.request.body!r}"

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.house import House
+from tests.installation import Installation
 
 BILLED = {
     "prompt_tokens": 10,
@@ -59,7 +59,7 @@ def go_on() -> threading.Event:
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[House]:
+def installation() -> Iterator[Installation]:
     Vendor.go_on = threading.Event()
     with ThreadingHTTPServer(("127.0.0.1", 0), Vendor) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -73,79 +73,83 @@ def house() -> Iterator[House]:
                 f'endpoints = [{{ provider = "vendor", model = "{name}", prompt = "0", '
                 f'completion = "10"{more} }}]\n'
             )
-        with House({"WAYBILL_CANCEL_DRAIN_SECONDS": "2"}, config="".join(tables)) as house:
-            yield house
+        with Installation(
+            {"WAYBILL_CANCEL_DRAIN_SECONDS": "2"}, config="".join(tables)
+        ) as installation:
+            yield installation
             Vendor.go_on.set()
-            house.await_idle()
-            house.audit()
+            installation.await_idle()
+            installation.audit()
         server.shutdown()
 
 
-def begun(house: House, name: str, **wish: object) -> str:
+def begun(installation: Installation, name: str, **wish: object) -> str:
     """Submit a streamed job; return once its first words were told."""
     message = {"role": "user", "content": f"Think hard: {time.monotonic()}"}
     body = {"model": f"maker/{name}", "messages": [message], "stream": True}
-    answer = house.http.post("/jobs", json={"body": body, **wish})
+    answer = installation.http.post("/jobs", json={"body": body, **wish})
     job_id = str(answer.json()["id"])
-    with house.http.stream("GET", f"/jobs/{job_id}/events", timeout=30) as events:
+    with installation.http.stream("GET", f"/jobs/{job_id}/events", timeout=30) as events:
         assert any("two words" in line for line in events.iter_lines())
     return job_id
 
 
-def cancelled(house: House, job_id: str, then: Callable[[], None], **choice: str) -> dict[str, Any]:
-    answer = house.http.post(f"/jobs/{job_id}/cancel", params=choice)
+def cancelled(
+    installation: Installation, job_id: str, then: Callable[[], None], **choice: str
+) -> dict[str, Any]:
+    answer = installation.http.post(f"/jobs/{job_id}/cancel", params=choice)
     assert answer.status_code == 202, answer.text
     awaits = choice.get("await_usage") != "false"
     assert answer.json()["cancellation"] == {"await_usage": awaits, "seconds": 2 * awaits}
     then()
-    job = house.await_job(job_id)
+    job = installation.await_job(job_id)
     assert job["status"] == "cancelled"
     assert "response" not in job or job["response"] is None
     return job
 
 
-def test_reasoning_that_was_not_shown_is_paid_by_the_providers_own_count(house, go_on):
-    job = cancelled(house, begun(house, "hidden"), go_on.set)
+def test_reasoning_that_was_not_shown_is_paid_by_the_providers_own_count(installation, go_on):
+    job = cancelled(installation, begun(installation, "hidden"), go_on.set)
     assert job["usage"]["cost"] == COST
     assert job["usage"]["cost_basis"] == "provider"
     assert job["usage"]["completion_tokens_details"]["reasoning_tokens"] == 998
 
 
 @pytest.mark.parametrize("choice", [{}, {"await_usage": "false"}])
-def test_where_no_usage_comes_the_hold_is_paid(house, go_on, choice):
-    job = cancelled(house, begun(house, "silent"), lambda: None, **choice)
+def test_where_no_usage_comes_the_hold_is_paid(installation, go_on, choice):
+    job = cancelled(installation, begun(installation, "silent"), lambda: None, **choice)
     assert job["usage"]["cost"] == pytest.approx(HELD, rel=0.01)
     assert job["usage"]["cost_basis"] == "hold"
 
 
-def test_who_does_not_wait_for_the_usage_is_not_kept_waiting(house, go_on):
-    job_id = begun(house, "hidden")
-    job = cancelled(house, job_id, lambda: None, await_usage="false")
+def test_who_does_not_wait_for_the_usage_is_not_kept_waiting(installation, go_on):
+    job_id = begun(installation, "hidden")
+    job = cancelled(installation, job_id, lambda: None, await_usage="false")
     assert job["usage"]["cost_basis"] == "hold"
 
 
-def test_a_second_cancellation_does_not_cut_the_wait_short(house, go_on):
-    job_id = begun(house, "hidden")
-    house.http.post(f"/jobs/{job_id}/cancel")
-    job = cancelled(house, job_id, go_on.set)
+def test_a_second_cancellation_does_not_cut_the_wait_short(installation, go_on):
+    job_id = begun(installation, "hidden")
+    installation.http.post(f"/jobs/{job_id}/cancel")
+    job = cancelled(installation, job_id, go_on.set)
     assert job["usage"]["cost"] == COST
 
 
-def test_a_model_that_does_not_reason_costs_what_was_shown(house, go_on):
-    job = cancelled(house, begun(house, "plain"), lambda: None)
+def test_a_model_that_does_not_reason_costs_what_was_shown(installation, go_on):
+    job = cancelled(installation, begun(installation, "plain"), lambda: None)
     assert job["usage"]["cost"] == pytest.approx(2 * 10 / 10**6)
     assert job["usage"]["cost_basis"] == "estimate"
 
 
-def test_a_deadline_is_no_way_around_it(house, go_on):
-    job_id = begun(house, "silent", deadline=time.time() + 4)
-    job = house.await_job(job_id)
+def test_a_deadline_is_no_way_around_it(installation, go_on):
+    job_id = begun(installation, "silent", deadline=time.time() + 4)
+    job = installation.await_job(job_id)
     assert job["status"] == "failed"
     assert job["usage"]["cost_basis"] == "hold"
 
 
-def test_a_stream_that_its_provider_cuts_costs_what_was_shown(house):
-    job = house.await_job(begun(house, "cut"))
+def test_a_stream_that_its_provider_cuts_costs_what_was_shown(installation):
+    job = installation.await_job(begun(installation, "cut"))
     assert job["status"] == "failed"
     assert job["usage"]["cost"] == pytest.approx(2 * 10 / 10**6)
     assert job["usage"]["cost_basis"] == "estimate"

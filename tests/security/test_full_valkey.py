@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
-from tests.house import House, until
+from tests.installation import Installation, until
 from tests.stacks import AT_SCALE
 
 JOBS = 12
@@ -16,19 +16,21 @@ MEGABYTE = b"x" * 1_000_000
 @pytest.mark.skipif(AT_SCALE, reason="fills the embedded Valkey")
 def test_jobs_submitted_while_it_is_full_run_once_there_is_room() -> None:
     with (
-        House({"WAYBILL_VALKEY_MEMORY_MB": "64"}) as house,
-        Redis.from_url(house.redis_url) as redis,
+        Installation({"WAYBILL_VALKEY_MEMORY_MB": "64"}) as installation,
+        Redis.from_url(installation.redis_url) as redis,
     ):
         # Given a Valkey that is full of what does not expire
-        house.await_job(house.submit())
+        installation.await_job(installation.submit())
         _fill(redis)
         # When jobs are submitted
-        accepted = [house.submit(prompt=f"Hello {number}") for number in range(JOBS)]
+        accepted = [installation.submit(prompt=f"Hello {number}") for number in range(JOBS)]
         # Then each of them ends with one answer and one charge, once there is room
         redis.delete("ballast")
-        assert {house.await_job(each, seconds=60)["status"] for each in accepted} == {"completed"}
-        house.await_idle()
-        house.audit()
+        assert {installation.await_job(each, seconds=60)["status"] for each in accepted} == {
+            "completed"
+        }
+        installation.await_idle()
+        installation.audit()
 
 
 def _fill(redis: Redis) -> None:

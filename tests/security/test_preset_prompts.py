@@ -4,7 +4,7 @@ import pytest
 
 from tests.factories import job_row
 
-PROMPT = "the house's secret prompt"
+PROMPT = "the operator's secret prompt"
 SAVED = {"model": "acme/small", "messages": [{"role": "system", "content": PROMPT}]}
 SAID = [{"role": "user", "content": "hello"}]
 

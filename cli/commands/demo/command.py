@@ -41,12 +41,12 @@ def demo(
     """Start everything and run 122 prompts at simulated providers that fail often."""
     console = Console()
     with _sigterm_as_ctrl_c(), tempfile.TemporaryDirectory(prefix="waybill-demo-") as directory:
-        house = DemoServer(Path(directory), flower=flower)
+        demo_server = DemoServer(Path(directory), flower=flower)
         try:
             console.print("Starting Valkey, the API, workers and a simulated provider …")
-            with house.running(workers):
-                _show(house, Path(directory), console)
-                _say(console, next_steps(house, keep=keep))
+            with demo_server.running(workers):
+                _show(demo_server, Path(directory), console)
+                _say(console, next_steps(demo_server, keep=keep))
                 if keep:
                     threading.Event().wait()
                 console.print("Stopping …")
@@ -54,16 +54,16 @@ def demo(
             complain(str(error))
             raise typer.Exit(1) from None
         except ServerError as error:
-            complain(f"{error}. `waybill up` said:\n{house.said()}")
+            complain(f"{error}. `waybill up` said:\n{demo_server.said()}")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             raise typer.Exit(0 if keep else 130) from None
 
 
-def _show(house: DemoServer, directory: Path, console: Console) -> None:
+def _show(demo_server: DemoServer, directory: Path, console: Console) -> None:
     prompts = list(lines(PROMPTS, LineDefaults()))
-    console.print(f"{house.server.url} is ready. Running {len(prompts)} prompts as a batch:")
-    client = RetryingClient(house.server, patience=PATIENCE_SECONDS)
+    console.print(f"{demo_server.server.url} is ready. Running {len(prompts)} prompts as a batch:")
+    client = RetryingClient(demo_server.server, patience=PATIENCE_SECONDS)
     terms = RunOptions(most_seconds=MOST_SECONDS)
     with contextlib.closing(client), Results(directory / "results.jsonl") as results:
         sitting = RunSession(client, prompts, results, terms, console)
@@ -165,9 +165,12 @@ def report(jobs: Iterable[Json]) -> Table:
     return table
 
 
-def next_steps(house: DemoServer, *, keep: bool) -> str:
+def next_steps(demo_server: DemoServer, *, keep: bool) -> str:
     """Return where to look next, while the demo is up and after."""
-    url, read_on = house.server.url, "Read on    docs/tutorials/first-ten-minutes.md, step by step"
+    url, read_on = (
+        demo_server.server.url,
+        "Read on    docs/tutorials/first-ten-minutes.md, step by step",
+    )
     if not keep:
         return (
             "Look next  `waybill demo --keep` stays up: API docs, Flower, your own calls\n"
@@ -176,9 +179,9 @@ def next_steps(house: DemoServer, *, keep: bool) -> str:
     return "\n".join(
         [
             f"API docs   {url}/docs",
-            *([f"Flower     {house.flower_url}"] if house.flower_url else []),
+            *([f"Flower     {demo_server.flower_url}"] if demo_server.flower_url else []),
             f"Try        export WAYBILL_URL={url}",
-            f"           export WAYBILL_API_KEY={house.server.key}",
+            f"           export WAYBILL_API_KEY={demo_server.server.key}",
             "           waybill submit --stream -m acme/large 'Tell me a story'",
             "           waybill jobs list",
             read_on,

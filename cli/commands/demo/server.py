@@ -44,7 +44,7 @@ class DemoServer:
 
     @contextlib.contextmanager
     def running(self, workers: int) -> Iterator[None]:
-        """Run for as long as the block lasts, ready from its beginning. Raises HouseError."""
+        """Run for as long as the block lasts, ready from its beginning. Raises DemoServerError."""
         with self._log.open("wb") as log:
             process = subprocess.Popen(  # noqa: S603  # our own program
                 self._command(workers),

@@ -8,7 +8,7 @@ import httpx
 
 from tests.api.answers.walking import Caller, Walk
 from tests.e2e.conftest import WAV
-from tests.house import until
+from tests.installation import until
 
 CHAT = {
     "model": "acme/small",

@@ -12,7 +12,7 @@ UPDATE usage_rollups SET starts_at = starts_at - 86400000 WHERE period = 'day'
 
 def pay(walk: Walk) -> None:
     ask, workspace_id = walk.operator, walk.made["workspace"]
-    walk.house.await_idle()
+    walk.installation.await_idle()
     paid = {"workspace_id": workspace_id, "amount": 50, "reference": "inv-2026-0042"}
     for _ in ("new", "known"):
         ask("POST /credits", json=paid)
@@ -44,7 +44,7 @@ def look_at_use(walk: Walk) -> None:
     ask("GET /analytics/meta")
     for form in ("json", "csv"):
         ask("POST /analytics/query", json=question, params={"format": form})
-    engine = sqlalchemy.create_engine(walk.house.database_url)
+    engine = sqlalchemy.create_engine(walk.installation.database_url)
     with engine.begin() as connection:
         connection.exec_driver_sql(A_DAY_BEFORE)
     engine.dispose()

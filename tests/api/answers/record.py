@@ -11,7 +11,7 @@ from tests.api.answers.walking import Answers
 
 
 def record() -> None:
-    """Walk through a house and write what it answered, a file for each tag."""
+    """Walk through an installation and write what it answered, a file for each tag."""
     by_tag: dict[str, Answers] = defaultdict(dict)
     for operation, answered in answers().items():
         by_tag[OPERATIONS[operation]["tags"][0]][operation] = answered

@@ -1,4 +1,4 @@
-"""One walk through a house of its own, from its first workspace to its last goodbye."""
+"""One walk through an installation of its own, from its first workspace to its last goodbye."""
 
 import time
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.api.answers.masks import masked
 from tests.api.answers.walking import Answers, Caller, Walk
 from tests.api.billing.stripe import SECRET, pretended_stripe
 from tests.e2e.hooks import receiving
-from tests.house import House
+from tests.installation import Installation
 
 SIMULATOR = "127.0.0.1:9100"
 PARTS = (
@@ -29,7 +29,7 @@ PARTS = (
 
 
 def answers() -> Answers:
-    """Return what a house answers to everything, with all that is new each time made up."""
+    """Return what an installation answers to everything, with all that is new each time made up."""
     began = time.time()
     with _walk() as walk:
         for part in PARTS:
@@ -40,27 +40,31 @@ def answers() -> Answers:
 @contextmanager
 def _walk() -> Iterator[Walk]:
     with pretended_stripe() as (stripe, _), receiving() as receiver:
-        house = House({
+        installation = Installation({
             "WAYBILL_STRIPE_API_KEY": "sk_test_x",
             "WAYBILL_STRIPE_WEBHOOK_SECRET": SECRET,
             "WAYBILL_STRIPE_API_BASE": stripe,
         })  # fmt: skip
         written = Path(__file__).with_name("waybill.toml").read_text()
-        house.config.write_text(written.replace(SIMULATOR, f"127.0.0.1:{house.simulator_port}"))
+        installation.config.write_text(
+            written.replace(SIMULATOR, f"127.0.0.1:{installation.simulator_port}")
+        )
         collected: Answers = {}
-        with house, _client(house) as operator, _client(house) as caller:
-            operator.headers["Authorization"] = f"Bearer {operators_key(house)}"
+        with installation, _client(installation) as operator, _client(installation) as caller:
+            operator.headers["Authorization"] = f"Bearer {operators_key(installation)}"
             asking = (Caller(operator, collected), Caller(caller, collected))
-            yield Walk(house, receiver, *asking, collected)
+            yield Walk(installation, receiver, *asking, collected)
 
 
-def _client(house: House) -> httpx.Client:
-    return httpx.Client(base_url=house.root, timeout=30, headers={"User-Agent": "my-app/1.0"})
+def _client(installation: Installation) -> httpx.Client:
+    return httpx.Client(
+        base_url=installation.root, timeout=30, headers={"User-Agent": "my-app/1.0"}
+    )
 
 
-def operators_key(house: House) -> str:
+def operators_key(installation: Installation) -> str:
     """Make a management key of the whole installation."""
-    database = Database(house.database_url)
+    database = Database(installation.database_url)
     with database.transaction() as connection:
         made = accounts.create_key(
             connection, accounts.DEFAULT_WORKSPACE, "admin", kind="management", everywhere=True

@@ -1,4 +1,4 @@
-"""Asking a running house for all that the OpenAPI document names, and keeping what it answers."""
+"""Calls to every operation of the OpenAPI document, and a record of the answers."""
 
 import sqlite3
 import string
@@ -11,7 +11,7 @@ import httpx
 import psutil
 
 from tests.e2e.hooks import Receiver
-from tests.house import House, until
+from tests.installation import Installation, until
 
 Answers = dict[str, dict[str, dict[str, Any]]]
 """By operation, status and media type. Bytes are kept as None."""
@@ -72,9 +72,9 @@ class Caller:
 
 @dataclass
 class Walk:
-    """A walk through a house. Later parts use what earlier ones made."""
+    """A walk through an installation. Later parts use what earlier ones made."""
 
-    house: House
+    installation: Installation
     receiver: Receiver  # of webhooks
     operator: Caller  # with a management key of the installation
     caller: Caller  # with a key of a workspace, once there is one
@@ -84,7 +84,7 @@ class Walk:
     @contextmanager
     def nobody_works(self) -> Iterator[None]:
         """Let no job begin or go on meanwhile: what was just accepted is shown as it was."""
-        worker = self.house.child("worker")
+        worker = self.installation.child("worker")
         until(lambda: self._stopped(worker), 10, "something is written all the time")
         try:
             yield
@@ -100,9 +100,11 @@ class Walk:
         return True
 
     def _is_written(self) -> bool:
-        if not self.house.database_url.startswith("sqlite"):
-            return bool(self.house.ask(BUSY))
-        with closing(sqlite3.connect(self.house.data_dir / "waybill.db", timeout=0)) as database:
+        if not self.installation.database_url.startswith("sqlite"):
+            return bool(self.installation.ask(BUSY))
+        with closing(
+            sqlite3.connect(self.installation.data_dir / "waybill.db", timeout=0)
+        ) as database:
             try:
                 database.execute("BEGIN IMMEDIATE")
             except sqlite3.OperationalError:

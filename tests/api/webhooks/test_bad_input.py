@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.house import House, chat
+from tests.installation import Installation, chat
 
 FAR = "https://example.com/hooks"
 URLS = (
@@ -37,15 +37,15 @@ URLS = (
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_stored(house: House) -> Iterator[None]:
-    before = _stored(house)
+def nothing_is_stored(installation: Installation) -> Iterator[None]:
+    before = _stored(installation)
     yield
-    assert _stored(house) == before, "a refused request left something behind"
+    assert _stored(installation) == before, "a refused request left something behind"
 
 
-def _stored(house: House) -> list[int]:
+def _stored(installation: Installation) -> list[int]:
     tables = ("jobs", "webhook_endpoints", "webhook_secrets", "deliveries")
-    return [house.ask(f"SELECT count(*) FROM {table}")[0][0] for table in tables]
+    return [installation.ask(f"SELECT count(*) FROM {table}")[0][0] for table in tables]
 
 
 def check(answer: httpx.Response, param: str | None, status: int = 400) -> None:
@@ -57,13 +57,13 @@ def check(answer: httpx.Response, param: str | None, status: int = 400) -> None:
 
 @pytest.mark.parametrize("url", URLS, ids=lambda url: url[:40])
 @pytest.mark.parametrize("param", ["url", "webhook.url", "callback_url"])
-def test_a_wrong_url_is_named(house: House, url: str, param: str) -> None:
+def test_a_wrong_url_is_named(installation: Installation, url: str, param: str) -> None:
     if param == "url":
-        check(house.http.post("/webhooks/endpoints", json={"url": url}), param)
+        check(installation.http.post("/webhooks/endpoints", json={"url": url}), param)
         return
     wish = {"callback_url": url} if param == "callback_url" else {"webhook": {"url": url}}
-    check(house.http.post("/jobs", json={"body": chat(), **wish}), param)
-    check(house.http.post("/jobs", json=chat() | wish), param)  # beside a plain chat body
+    check(installation.http.post("/jobs", json={"body": chat(), **wish}), param)
+    check(installation.http.post("/jobs", json=chat() | wish), param)  # beside a plain chat body
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,10 @@ def test_a_wrong_url_is_named(house: House, url: str, param: str) -> None:
     ],
     ids=str,
 )
-def test_a_wrong_webhook_of_a_job(house: House, change: dict[str, Any], param: str) -> None:
-    check(house.http.post("/jobs", json={"body": chat(), **change}), param)
+def test_a_wrong_webhook_of_a_job(
+    installation: Installation, change: dict[str, Any], param: str
+) -> None:
+    check(installation.http.post("/jobs", json={"body": chat(), **change}), param)
 
 
 @pytest.mark.parametrize(
@@ -113,8 +115,8 @@ def test_a_wrong_webhook_of_a_job(house: House, change: dict[str, Any], param: s
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_a_wrong_endpoint(house: House, change: dict[str, Any], param: str) -> None:
-    check(house.http.post("/webhooks/endpoints", json={"url": FAR} | change), param)
+def test_a_wrong_endpoint(installation: Installation, change: dict[str, Any], param: str) -> None:
+    check(installation.http.post("/webhooks/endpoints", json={"url": FAR} | change), param)
 
 
 @pytest.mark.parametrize(
@@ -130,8 +132,10 @@ def test_a_wrong_endpoint(house: House, change: dict[str, Any], param: str) -> N
         ("until=inf", "until"),
     ],
 )
-def test_a_wrong_question_about_deliveries(house: House, query: str, param: str) -> None:
-    check(house.http.get(f"/webhooks/deliveries?{query}"), param)
+def test_a_wrong_question_about_deliveries(
+    installation: Installation, query: str, param: str
+) -> None:
+    check(installation.http.get(f"/webhooks/deliveries?{query}"), param)
 
 
 @pytest.mark.parametrize(
@@ -149,8 +153,8 @@ def test_a_wrong_question_about_deliveries(house: House, query: str, param: str)
     ],
     ids=str,
 )
-def test_a_wrong_wish(house: House, path: str, body: Any, param: str) -> None:
-    check(house.http.post(path, json=body), param)
+def test_a_wrong_wish(installation: Installation, path: str, body: Any, param: str) -> None:
+    check(installation.http.post(path, json=body), param)
 
 
 @pytest.mark.parametrize(
@@ -167,14 +171,14 @@ def test_a_wrong_wish(house: House, path: str, body: Any, param: str) -> None:
         ("GET", "/webhooks/nothing"),
     ],
 )
-def test_what_is_not_there(house: House, method: str, path: str) -> None:
+def test_what_is_not_there(installation: Installation, method: str, path: str) -> None:
     replays = path.endswith("/replay")
     body = {"endpoint_id": "whep_none"} if replays else {"disabled": False}
     json = body if replays or method == "PATCH" else None
-    check(house.http.request(method, path, json=json), None, 404)
+    check(installation.http.request(method, path, json=json), None, 404)
 
 
 @pytest.mark.parametrize("path", ["/endpoints", "/secret", "/deliveries", "/deliveries/dlv_x"])
-def test_no_key(house: House, path: str) -> None:
-    with httpx.Client(base_url=house.url) as client:
+def test_no_key(installation: Installation, path: str) -> None:
+    with httpx.Client(base_url=installation.url) as client:
         check(client.get(f"/webhooks{path}"), "Authorization", 401)

@@ -3,7 +3,7 @@
 from structlog.testing import capture_logs
 
 from broker.dispatch.publisher import CeleryPublisher
-from tests.house import until
+from tests.installation import until
 
 
 def test_what_cannot_be_sent_is_tried_again_and_holds_up_no_end(tmp_path):

@@ -16,7 +16,7 @@ from broker.storage.tables import Job, JobPayload, LedgerEntry
 from broker.storage.write_lock import WriteLock
 from broker.submission import submit_many
 from tests.factories import count, make_new_job, make_principal
-from tests.house import until
+from tests.installation import until
 
 
 class Gate:

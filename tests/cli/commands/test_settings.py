@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 from broker.settings import GROUPS, Settings
 from cli.commands.settings import reference
 from cli.main import app
-from tests.house import REPOSITORY
+from tests.installation import REPOSITORY
 
 
 def test_the_reference_page_is_what_the_settings_say():

@@ -14,7 +14,7 @@ from cli.start import processes
 from cli.start import processes as supervision
 from cli.start.processes import Child, ChildDiedError, part, program
 from cli.start.up import Supervisor
-from tests.house import until
+from tests.installation import until
 
 
 def stubborn(path):

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 
 from tests.e2e.cases.playback import Sent
-from tests.house import House
+from tests.installation import Installation
 
 
 def find(value: Any, path: str) -> Any:
@@ -63,7 +63,7 @@ def _collect_ids(block: dict[str, Any], ids: SentMessage) -> None:
 class Observation:
     """One call as its caller, its provider and its stored job show it."""
 
-    house: House
+    installation: Installation
     status: int
     text_body: str
     headers: httpx.Headers
@@ -86,7 +86,7 @@ class Observation:
     @cached_property
     def job(self) -> dict[str, Any]:
         job_id = self.headers.get("x-job-id") or self.headers["location"].rpartition("/")[2]
-        return self.house.await_job(job_id)
+        return self.installation.await_job(job_id)
 
     @cached_property
     def choices(self) -> list[dict[str, Any]]:
@@ -143,5 +143,5 @@ class Observation:
 
     @property
     def generation(self) -> dict[str, Any]:
-        answer = self.house.http.get("/generation", params={"id": self.job["generation_id"]})
+        answer = self.installation.http.get("/generation", params={"id": self.job["generation_id"]})
         return dict(answer.json()["data"])

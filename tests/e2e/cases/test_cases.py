@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.cases.observation import Observation, find, sent_messages
 from tests.e2e.cases.playback import Playback, Recording
-from tests.house import REPOSITORY, House
+from tests.installation import REPOSITORY, Installation
 from tests.stacks import own_stack
 
 FOLDER = Path(os.environ.get("WAYBILL_TEST_CASES", REPOSITORY / "../shared/cases"))
@@ -46,13 +46,13 @@ def playback() -> Iterator[Playback]:
 
 
 @pytest.fixture(scope="module")
-def waybill(playback: Playback) -> Iterator[House]:
-    house = House(
+def waybill(playback: Playback) -> Iterator[Installation]:
+    installation = Installation(
         {"NL_KEY": NEWLINE_KEY, "WAYBILL_DEFAULT_MAX_ATTEMPTS": "1"},
         config=_configuration(playback),
     )
-    with house:
-        yield house
+    with installation:
+        yield installation
 
 
 def _configuration(playback: Playback) -> str:
@@ -100,7 +100,7 @@ def _slug(name: str, place: int) -> str:
     return f"cases/{name.lower().replace('.', '-').replace('_', '-')}-{place}"
 
 
-def _call(house: House, case: Mapping[str, Any], model: str) -> Observation:
+def _call(installation: Installation, case: Mapping[str, Any], model: str) -> Observation:
     request = case["request"]
     body = dict(request["body"])
     path = request["path"].removeprefix("/api/v1")
@@ -110,9 +110,9 @@ def _call(house: House, case: Mapping[str, Any], model: str) -> Observation:
         body["model"] = model
     sent = {name: value.encode() for name, value in (request.get("headers") or {}).items()}
     began = time.monotonic()
-    answer = house.http.post(path, json=body, headers={**house.headers, **sent})
+    answer = installation.http.post(path, json=body, headers={**installation.headers, **sent})
     took = time.monotonic() - began
-    return Observation(house, answer.status_code, answer.text, answer.headers, took)
+    return Observation(installation, answer.status_code, answer.text, answer.headers, took)
 
 
 PLACES = [

@@ -17,7 +17,7 @@ from broker.completion import AttemptOutcome, Completion, Failure
 from broker.lifecycle.retries import OnUnknown, Retry, Situation, decide
 from broker.routing import Plan, PlanStep
 from tests.factories import make_endpoint
-from tests.house import REPOSITORY, until
+from tests.installation import REPOSITORY, until
 from workers.attempt.json_repair import JsonRepair, repair_answer, requested_repair
 from workers.sandbox import pool
 from workers.sandbox.json_text import repair

@@ -1,4 +1,4 @@
-"""A whole Waybill for tests: `waybill up --demo` in processes of its own, seen from outside."""
+"""An installation under test: `waybill up --demo` in its own processes, used from outside."""
 
 import os
 import re
@@ -53,8 +53,8 @@ SIMULATED = (
 )
 
 
-class House:
-    """One running Waybill. Its log is kept for the messages of failing tests."""
+class Installation:
+    """One running installation. Its log is kept for the messages of failing tests."""
 
     def __init__(
         self,
