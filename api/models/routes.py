@@ -1,4 +1,4 @@
-"""GET /models, /endpoints, /providers: the models served here, and the others that are known."""
+"""Routes of models, endpoints and providers: those served here, and all others that are known."""
 
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -13,6 +13,15 @@ from api.core.dependencies import Caller, ServicesDep
 from api.core.errors import json_response
 from api.core.services import Services
 from api.models import views
+from api.models.response_schemas import (
+    ModelAnswer,
+    ModelCount,
+    ModelEndpointList,
+    ModelEndpointsAnswer,
+    ModelPage,
+    OpenAiModelAnswer,
+    ProviderList,
+)
 from api.models.schemas import ModelQuery
 from broker.catalog import Model
 from broker.catalog.selection import ListingFilter, ordered, selected
@@ -29,11 +38,14 @@ Author: TypeAlias = Annotated[str, Path(description="The part of a model's slug 
 Slug: TypeAlias = Annotated[
     str, Path(description="The part of a model's slug after the `/`, perhaps with a variant.")
 ]
-Asked = Annotated[ModelQuery, Query()]
+QueryDep: TypeAlias = Annotated[ModelQuery, Query()]
+ShowAll: TypeAlias = Annotated[
+    bool, Query(alias="all", description="Whether to list those that are not configured, too.")
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class CallerCatalog:
     """The models and providers that a caller can reach.
 
     These are the installation's, and those that provider keys of the caller's workspace add.
@@ -43,9 +55,9 @@ class Offer:
     providers: Collection[str]
 
 
-async def find_offer(request: Request, services: ServicesDep) -> Offer:
+async def find_caller_catalog(request: Request, services: ServicesDep) -> CallerCatalog:
     """Return what the caller can reach. A key that is not valid adds nothing."""
-    shared = Offer(services.catalog.models, services.catalog.providers.keys())
+    shared = CallerCatalog(services.catalog.models, services.catalog.providers.keys())
     try:
         principal = await services.keyring.principal(request)
     except AuthenticationError:
@@ -58,191 +70,209 @@ async def find_offer(request: Request, services: ServicesDep) -> Offer:
         for slug, entry in services.catalog.reachable(own.providers).items()
         if (endpoints := tuple(each for each in entry.endpoints if own.may_call(each)))
     }
-    return Offer(served, services.catalog.providers.keys() | own.providers)
+    return CallerCatalog(served, services.catalog.providers.keys() | own.providers)
 
 
-OfferDep: TypeAlias = Annotated[Offer, Depends(find_offer)]
+CallerCatalogDep: TypeAlias = Annotated[CallerCatalog, Depends(find_caller_catalog)]
 
 
-@router.get("/models", openapi_extra=KEY_OPTIONAL)
+@router.get("/models", response_model=ModelPage, openapi_extra=KEY_OPTIONAL)
 async def list_models(
-    request: Request, services: ServicesDep, offer: OfferDep, asked: Asked
+    request: Request, services: ServicesDep, reachable: CallerCatalogDep, query: QueryDep
 ) -> Response:
     """List the models that the configured providers serve, and those of the caller's own keys.
 
-    `all=true` shows the others too. Nobody needs a key to look.
+    `all=true` lists all other known models, too. No key is needed.
     """
-    return _page(request, services, asked, asked.wanted(), offer)
+    return _page_response(request, services, query, query.listing_filter(), reachable)
 
 
-@router.get("/models/count", openapi_extra=KEY_OPTIONAL)
-async def count_models(services: ServicesDep, offer: OfferDep, asked: Asked) -> Response:
+@router.get("/models/count", response_model=ModelCount, openapi_extra=KEY_OPTIONAL)
+async def count_models(
+    services: ServicesDep, reachable: CallerCatalogDep, query: QueryDep
+) -> Response:
     """Count the models that `GET /models` would list, with the same filters."""
-    found = _selected(services, asked, asked.wanted(), offer)
+    found = _select_models(services, query, query.listing_filter(), reachable)
     return json_response({"data": {"count": len(found)}})
 
 
-@router.get("/models/user")
+@router.get("/models/user", response_model=ModelPage)
 async def list_usable_models(
     request: Request,
     services: ServicesDep,
     principal: Caller,
-    offer: OfferDep,
-    asked: Asked,
+    reachable: CallerCatalogDep,
+    query: QueryDep,
 ) -> Response:
     """List the models that the caller's key may use."""
-    wanted = replace(asked.wanted(), allowed=principal.allowed_models)
+    filters = replace(query.listing_filter(), allowed=principal.allowed_models)
     if principal.allowed_providers is not None:
-        allowed = wanted.providers & principal.allowed_providers
-        wanted = replace(wanted, providers=allowed or principal.allowed_providers)
-    return _page(request, services, asked, wanted, offer)
+        allowed = filters.providers & principal.allowed_providers
+        filters = replace(filters, providers=allowed or principal.allowed_providers)
+    return _page_response(request, services, query, filters, reachable)
 
 
-@router.get("/embeddings/models", openapi_extra=KEY_OPTIONAL)
+@router.get("/embeddings/models", response_model=ModelPage, openapi_extra=KEY_OPTIONAL)
 async def list_embedding_models(
-    request: Request, services: ServicesDep, offer: OfferDep, asked: Asked
+    request: Request, services: ServicesDep, reachable: CallerCatalogDep, query: QueryDep
 ) -> Response:
     """List the models that turn texts into vectors, with the filters of `GET /models`."""
-    wanted = replace(asked.wanted(), output_modalities=frozenset({"embeddings"}))
-    return _page(request, services, asked, wanted, offer)
+    filters = replace(query.listing_filter(), output_modalities=frozenset({"embeddings"}))
+    return _page_response(request, services, query, filters, reachable)
 
 
-@router.get("/model/{author}/{slug:path}", openapi_extra=KEY_OPTIONAL)
-async def get_model(services: ServicesDep, offer: OfferDep, author: Author, slug: Slug) -> Response:
-    """Show one model, by any of its names, with or without a variant's suffix."""
-    return json_response({"data": _shown(services, offer, f"{author}/{slug}")})
+@router.get("/model/{author}/{slug:path}", response_model=ModelAnswer, openapi_extra=KEY_OPTIONAL)
+async def get_model(
+    services: ServicesDep, reachable: CallerCatalogDep, author: Author, slug: Slug
+) -> Response:
+    """Return one model, by any of its names, with or without a variant's suffix."""
+    return json_response({"data": _render_model(services, reachable, f"{author}/{slug}")})
 
 
-@router.get("/models/{author}/{slug:path}/endpoints", openapi_extra=KEY_OPTIONAL)
+@router.get(
+    "/models/{author}/{slug:path}/endpoints",
+    response_model=ModelEndpointsAnswer,
+    openapi_extra=KEY_OPTIONAL,
+)
 async def list_model_endpoints(
     services: ServicesDep,
-    offer: OfferDep,
+    reachable: CallerCatalogDep,
     author: Author,
     slug: Slug,
-    show: Annotated[bool, Query(alias="all")] = False,
+    show: ShowAll = False,
 ) -> Response:
     """List a model's endpoints at the configured providers; `all=true` adds all others.
 
-    With `:free` after the name these are the endpoints that cost nothing.
+    With `:free` after the slug, only the endpoints that cost nothing are listed.
     """
     name = f"{author}/{slug}"
     entry = services.catalog.find(name)
-    served = offer.models.get(entry.slug, replace(entry, endpoints=()))
+    served = reachable.models.get(entry.slug, replace(entry, endpoints=()))
     shown = entry if show else served
-    endpoints = _of_variant(name, entry, shown.endpoints)
-    listed = _endpoints(services, offer, shown, endpoints)
-    return json_response({"data": views.model_with_endpoints(entry, listed)})
+    endpoints = _keep_variant(name, entry, shown.endpoints)
+    listed = _render_endpoints(services, reachable, shown, endpoints)
+    return json_response({"data": views.render_model_with_endpoints(entry, listed)})
 
 
-@router.get("/models/{author}/{slug:path}", openapi_extra=KEY_OPTIONAL)
+@router.get(
+    "/models/{author}/{slug:path}", response_model=OpenAiModelAnswer, openapi_extra=KEY_OPTIONAL
+)
 async def get_listed_model(
-    services: ServicesDep, offer: OfferDep, author: Author, slug: Slug
+    services: ServicesDep, reachable: CallerCatalogDep, author: Author, slug: Slug
 ) -> Response:
-    """Show one model as `GET /model/{author}/{slug}` does, and as OpenAI's SDKs read it."""
-    return _for_openai(_shown(services, offer, f"{author}/{slug}"))
+    """Return one model as `GET /model/{author}/{slug}` does, with the fields of OpenAI's object."""
+    return _openai_response(_render_model(services, reachable, f"{author}/{slug}"))
 
 
 @router.get("/models/{name}", include_in_schema=False)
-async def get_model_by_bare_name(services: ServicesDep, offer: OfferDep, name: str) -> Response:
-    """Show one model by a name without its author, as OpenAI's SDKs ask for it."""
-    return _for_openai(_shown(services, offer, name))
+async def get_model_by_bare_name(
+    services: ServicesDep, reachable: CallerCatalogDep, name: str
+) -> Response:
+    """Return one model by a name without its author, as OpenAI's SDKs request it."""
+    return _openai_response(_render_model(services, reachable, name))
 
 
-@router.get("/endpoints/zdr", openapi_extra=KEY_OPTIONAL)
-async def list_zdr_endpoints(services: ServicesDep, offer: OfferDep) -> Response:
-    """List the endpoints that keep nothing of what they are sent."""
+@router.get("/endpoints/zdr", response_model=ModelEndpointList, openapi_extra=KEY_OPTIONAL)
+async def list_zdr_endpoints(services: ServicesDep, reachable: CallerCatalogDep) -> Response:
+    """List the endpoints whose providers promise zero data retention (ZDR)."""
     found: list[Json] = []
-    for entry in ordered(offer.models.values(), None):
-        keeping_nothing = [each for each in entry.endpoints if each.data_policy.zdr]
-        found += _endpoints(services, offer, entry, keeping_nothing)
+    for entry in ordered(reachable.models.values(), None):
+        with_zdr = [each for each in entry.endpoints if each.data_policy.zdr]
+        found += _render_endpoints(services, reachable, entry, with_zdr)
     return json_response({"data": found})
 
 
-@router.get("/providers", openapi_extra=KEY_OPTIONAL)
+@router.get("/providers", response_model=ProviderList, openapi_extra=KEY_OPTIONAL)
 async def list_providers(
-    services: ServicesDep, offer: OfferDep, show: Annotated[bool, Query(alias="all")] = False
+    services: ServicesDep, reachable: CallerCatalogDep, show: ShowAll = False
 ) -> Response:
     """List the configured providers; `all=true` adds all that Waybill knows."""
-    names = _names(services)
+    names = _provider_names(services)
     snapshot = services.observer.snapshot
-    slugs = sorted(names if show else offer.providers)
+    slugs = sorted(names if show else reachable.providers)
     shown = [
-        views.provider(
-            slug, names[slug], pages_of(slug), snapshot, available=slug in offer.providers
+        views.render_provider(
+            slug, names[slug], pages_of(slug), snapshot, available=slug in reachable.providers
         )
         for slug in slugs
     ]
     return json_response({"data": shown})
 
 
-def _shown(services: Services, offer: Offer, name: str) -> Json:
-    """Return a model as it is shown. Raises UnknownModelError with the nearest names."""
+def _render_model(services: Services, reachable: CallerCatalog, name: str) -> Json:
+    """Render a model. Raises UnknownModelError with the nearest names."""
     entry = services.catalog.find(name)
-    offered = offer.models.get(entry.slug)
-    shown = views.model(offered or entry, available=offered is not None)
+    served = reachable.models.get(entry.slug)
+    shown = views.render_model(served or entry, available=served is not None)
     if entry.slug != name:
         shown["alias_target"] = {"slug": entry.slug, "name": entry.name}
     return shown
 
 
-def _for_openai(shown: Json) -> Response:
-    """Answer with a model in OpenRouter's envelope, beside the fields of OpenAI's object."""
+def _openai_response(shown: Json) -> Response:
+    """Return a model in OpenRouter's envelope, beside the fields of OpenAI's object."""
     return json_response({field: shown[field] for field in OPENAI_FIELDS} | {"data": shown})
 
 
-def _page(
-    request: Request, services: Services, asked: ModelQuery, wanted: ListingFilter, offer: Offer
+def _page_response(
+    request: Request,
+    services: Services,
+    query: ModelQuery,
+    filters: ListingFilter,
+    reachable: CallerCatalog,
 ) -> Response:
     found = ordered(
-        _selected(services, asked, wanted, offer), asked.sort, services.observer.snapshot
+        _select_models(services, query, filters, reachable), query.sort, services.observer.snapshot
     )
-    end = None if asked.limit is None else asked.offset + asked.limit
-    page = found[asked.offset : end]
+    end = None if query.limit is None else query.offset + query.limit
+    page = found[query.offset : end]
     following = None
     if end is not None and end < len(found):
-        query = request.url.include_query_params(offset=end).query
-        following = f"{request.url.path}?{query}"  # the Host header is the caller's
-    available = offer.models
+        changed = request.url.include_query_params(offset=end)
+        following = f"{request.url.path}?{changed.query}"  # the Host header is the caller's
+    available = reachable.models
     return json_response(
         {
             "object": "list",
-            "data": [views.model(entry, available=entry.slug in available) for entry in page],
+            "data": [
+                views.render_model(entry, available=entry.slug in available) for entry in page
+            ],
             "total_count": len(found),
             "links": {"next": following},
         }
     )
 
 
-def _selected(
-    services: Services, asked: ModelQuery, wanted: ListingFilter, offer: Offer
+def _select_models(
+    services: Services, query: ModelQuery, filters: ListingFilter, reachable: CallerCatalog
 ) -> list[Model]:
-    shown = services.catalog.everything if asked.all else offer.models
-    return selected(shown.values(), wanted, names=_names(services), now=int(time.time()))
+    shown = services.catalog.everything if query.all else reachable.models
+    return selected(shown.values(), filters, names=_provider_names(services), now=int(time.time()))
 
 
-def _of_variant(name: str, entry: Model, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
+def _keep_variant(name: str, entry: Model, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
     """Return the endpoints that a name's suffix leaves, if it is not part of the model's name."""
     is_free = name != entry.slug and split_variant(name)[1] is Variant.FREE
     return [each for each in endpoints if each.price.is_free or not is_free]
 
 
-def _endpoints(
-    services: Services, offer: Offer, entry: Model, endpoints: Iterable[Endpoint]
+def _render_endpoints(
+    services: Services, reachable: CallerCatalog, entry: Model, endpoints: Iterable[Endpoint]
 ) -> list[Json]:
-    names = _names(services)
+    names = _provider_names(services)
     return [
-        views.endpoint(
+        views.render_endpoint(
             entry,
             each,
             names.get(each.provider, each.provider),
             services.observer.snapshot,
-            available=each.provider in offer.providers,
+            available=each.provider in reachable.providers,
         )
         for each in endpoints
     ]
 
 
-def _names(services: Services) -> dict[str, str]:
+def _provider_names(services: Services) -> dict[str, str]:
     """Return display names by slug, of all vendors and of what else is configured."""
     known = {vendor.slug: vendor.name for vendor in vendors().values()}
     return known | {slug: each.name for slug, each in services.catalog.providers.items()}

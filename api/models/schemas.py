@@ -1,44 +1,58 @@
 """Query parameters of GET /models (OpenRouter's)."""
 
-from typing import Annotated
-
 from pydantic import BaseModel, ConfigDict, Field
 
 from broker.catalog.selection import USUAL_OUTPUTS, ListingFilter
 
-MOST = 1_000
+MAX_PAGE = 1_000
 ALL = "all"
-
-Page = Annotated[int, Field(ge=1, le=MOST)]
 
 
 class ModelQuery(BaseModel):
-    """Filters, order and page of a listing; lists are separated by commas."""
+    """Filters, order and page of a list of models. Commas separate the entries of a filter."""
 
     model_config = ConfigDict(extra="ignore")
 
-    q: str | None = Field(None, description="Part of a name or a slug.")
-    category: str | None = Field(None, description="A use case, e.g. programming.")
-    input_modalities: str | None = Field(None, description="All of these.")
-    output_modalities: str = Field(",".join(USUAL_OUTPUTS), description="One of these, or `all`.")
-    supported_parameters: str | None = Field(None, description="All of these.")
-    context: int | None = Field(None, ge=0, description="At least so many tokens.")
-    min_price: float | None = Field(None, ge=0, description="Prompt, USD per million tokens.")
-    max_price: float | None = Field(None, ge=0, description="Prompt, USD per million tokens.")
-    min_output_price: float | None = Field(None, ge=0, description="Completion, likewise.")
-    max_output_price: float | None = Field(None, ge=0, description="Completion, likewise.")
-    model_authors: str | None = None
+    q: str | None = Field(None, description="A part of the name or the slug.")
+    category: str | None = Field(None, description="A use case, e.g. `programming`.")
+    input_modalities: str | None = Field(None, description="The model takes all of these.")
+    output_modalities: str = Field(
+        ",".join(USUAL_OUTPUTS), description="The model returns one of these; `all` for any."
+    )
+    supported_parameters: str | None = Field(None, description="The model takes all of these.")
+    context: int | None = Field(None, ge=0, description="The least context length in tokens.")
+    min_price: float | None = Field(
+        None, ge=0, description="The least price of the prompt, in US dollars per million tokens."
+    )
+    max_price: float | None = Field(
+        None, ge=0, description="The highest price of the prompt, in US dollars per million tokens."
+    )
+    min_output_price: float | None = Field(
+        None, ge=0, description="The least price of the answer, in US dollars per million tokens."
+    )
+    max_output_price: float | None = Field(
+        None, ge=0, description="The highest price of the answer, in US dollars per million tokens."
+    )
+    model_authors: str | None = Field(None, description="Authors: the beginnings of slugs.")
     providers: str | None = Field(None, description="Slugs or names of providers.")
-    arch: str | None = Field(None, description="GPT, Claude, Gemini, Llama3, …")
-    zdr: bool = Field(default=False, description="Only with an endpoint that keeps nothing.")
-    min_age_days: int | None = Field(None, ge=0)
-    max_age_days: int | None = Field(None, ge=0)
-    sort: str | None = Field(None, description="newest, pricing-low-to-high, …")
-    offset: int = Field(0, ge=0)
-    limit: Page | None = None
-    all: bool = Field(default=False, description="Also what no configured provider serves.")
+    arch: str | None = Field(None, description="The tokenizer: `GPT`, `Claude`, `Gemini`, …")
+    zdr: bool = Field(
+        default=False, description="Only models with an endpoint that promises to store nothing."
+    )
+    min_age_days: int | None = Field(None, ge=0, description="The least days since publication.")
+    max_age_days: int | None = Field(None, ge=0, description="The most days since publication.")
+    sort: str | None = Field(
+        None, description="The order: `newest`, `pricing-low-to-high`, …; by slug without it."
+    )
+    offset: int = Field(0, ge=0, description="The number of models to skip.")
+    limit: int | None = Field(
+        None, ge=1, le=MAX_PAGE, description="The most models of a page; all without it."
+    )
+    all: bool = Field(
+        default=False, description="Whether to list models that no configured provider serves, too."
+    )
 
-    def wanted(self) -> ListingFilter:
+    def listing_filter(self) -> ListingFilter:
         """Return the filters."""
         outputs = _words(self.output_modalities)
         return ListingFilter(

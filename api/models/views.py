@@ -1,7 +1,7 @@
-"""Models, endpoints and providers as callers see them: OpenRouter's objects.
+"""Models, endpoints and providers in answers: OpenRouter's objects.
 
-Shapes: openrouter.ai/docs/api-reference (models, endpoints, providers). Ours besides: `available`,
-`data_policy`.
+Shapes: openrouter.ai/docs/api-reference (models, endpoints, providers). Waybill adds `available`,
+`data_policy` and `pause`.
 """
 
 from dataclasses import asdict
@@ -16,14 +16,14 @@ from broker.providers.endpoint_stats import Circuit, EndpointStats, Percentiles,
 from broker.providers.endpoints import Endpoint
 
 STATUS = {Circuit.CLOSED: 0, Circuit.HALF_OPEN: -1, Circuit.OPEN: -5}
-"""OpenRouter's endpoint status: 0 is well, less is worse."""
+"""OpenRouter's status of an endpoint: 0 is healthy; a lower number is worse."""
 TOOL_CHOICES = ("auto", "none", "required", "function")
 
 
-def model(entry: Model, *, available: bool) -> Json:
+def render_model(entry: Model, *, available: bool) -> Json:
     """Render a model for GET /models; prices are its cheapest endpoint's, in US dollars."""
     limits = [each for each in entry.endpoints if each.context_length] or entry.endpoints
-    roomiest = max(limits, key=lambda each: each.context_length or 0, default=None)
+    longest = max(limits, key=lambda each: each.context_length or 0, default=None)
     return {
         "id": entry.slug,
         "canonical_slug": entry.slug,
@@ -33,12 +33,12 @@ def model(entry: Model, *, available: bool) -> Json:
         "created": entry.created,
         "description": entry.description,
         "context_length": entry.context_length,
-        "architecture": _architecture(entry),
+        "architecture": _render_architecture(entry),
         "pricing": render_prices(cheapest(entry)),
         "top_provider": {
-            "context_length": roomiest.context_length if roomiest else entry.context_length,
+            "context_length": longest.context_length if longest else entry.context_length,
             "max_completion_tokens": entry.max_completion_tokens
-            or (roomiest.max_completion_tokens if roomiest else None),
+            or (longest.max_completion_tokens if longest else None),
             "is_moderated": False,
         },
         "per_request_limits": None,
@@ -53,19 +53,19 @@ def model(entry: Model, *, available: bool) -> Json:
     }
 
 
-def model_with_endpoints(entry: Model, endpoints: list[Json]) -> Json:
+def render_model_with_endpoints(entry: Model, endpoints: list[Json]) -> Json:
     """Render a model for GET /models/{author}/{slug}/endpoints."""
     return {
         "id": entry.slug,
         "name": entry.name,
         "created": entry.created,
         "description": entry.description,
-        "architecture": _architecture(entry),
+        "architecture": _render_architecture(entry),
         "endpoints": endpoints,
     }
 
 
-def _architecture(entry: Model) -> Json:
+def _render_architecture(entry: Model) -> Json:
     inputs, outputs = list(entry.input_modalities), list(entry.output_modalities)
     return {
         "modality": f"{'+'.join(inputs)}->{'+'.join(outputs)}",
@@ -76,7 +76,7 @@ def _architecture(entry: Model) -> Json:
     }
 
 
-def endpoint(
+def render_endpoint(
     entry: Model, each: Endpoint, provider: str, snapshot: Snapshot, *, available: bool
 ) -> Json:
     """Render an endpoint with its stats of 30 minutes; `provider` is its display name."""
@@ -100,48 +100,50 @@ def endpoint(
         "supports_diarization": False,
         "native_tools": {},
         "service_tier": None,
-        **_lately(snapshot.of(each.provider, entry.slug)),
+        **_render_stats(snapshot.of(each.provider, entry.slug)),
         "data_policy": asdict(each.data_policy),
         "available": available,
     }
 
 
-def _lately(stats: EndpointStats) -> Json:
-    """Uptime in per cent, latency in milliseconds to the first token, output tokens per second."""
+def _render_stats(stats: EndpointStats) -> Json:
+    """Render uptime in percent, milliseconds to the first token, output tokens per second."""
     return {
         "status": STATUS[stats.circuit],
-        "uptime_last_5m": _per_cent(stats.uptime_5m),
-        "uptime_last_30m": _per_cent(stats.uptime_30m),
-        "uptime_last_1d": _per_cent(stats.uptime_1d),
-        "pause": pause(stats),
-        "latency_last_30m": _percentiles(stats.latency_30m, 1_000),
-        "throughput_last_30m": _percentiles(stats.throughput_30m, 1),
+        "uptime_last_5m": _to_percent(stats.uptime_5m),
+        "uptime_last_30m": _to_percent(stats.uptime_30m),
+        "uptime_last_1d": _to_percent(stats.uptime_1d),
+        "pause": render_pause(stats),
+        "latency_last_30m": _render_percentiles(stats.latency_30m, 1_000),
+        "throughput_last_30m": _render_percentiles(stats.throughput_30m, 1),
     }
 
 
-def pause(stats: EndpointStats) -> Json | None:
-    """Return until when (Unix seconds) an endpoint is not called, and why."""
+def render_pause(stats: EndpointStats) -> Json | None:
+    """Render the pause of an endpoint, if there is one; its end in Unix seconds."""
     if stats.pause is None:
         return None
     return {"until": seconds(stats.pause.until), "reason": stats.pause.reason.value}
 
 
-def _per_cent(share: float | None) -> float | None:
+def _to_percent(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 2)
 
 
-def _percentiles(known: Percentiles | None, scale: int) -> Json | None:
+def _render_percentiles(known: Percentiles | None, scale: int) -> Json | None:
     if known is None:
         return None
     return {name: round(scale * value, 3) for name, value in asdict(known).items()}
 
 
-def provider(slug: str, name: str, pages: Pages, snapshot: Snapshot, *, available: bool) -> Json:
-    """Return a provider as GET /providers shows it; `pauses` are those of its models."""
+def render_provider(
+    slug: str, name: str, pages: Pages, snapshot: Snapshot, *, available: bool
+) -> Json:
+    """Render a provider for GET /providers; `pauses` are those of its models."""
     pauses = [
         {"model": model, **shown}
         for (owner, model), stats in sorted(snapshot.endpoints.items(), key=lambda each: each[0])
-        if owner == slug and (shown := pause(stats)) is not None
+        if owner == slug and (shown := render_pause(stats)) is not None
     ]
     return {
         "name": name,

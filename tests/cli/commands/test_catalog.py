@@ -127,7 +127,7 @@ def test_the_list_and_the_doctor_count_as_the_api_does(waybill):
     assert f"{shown}: " in (told := waybill("doctor").stdout)
     assert f"{others} of other kinds" in told
     offered = load(settings.load(), configured(settings.load())).models
-    assert shown == len(selected(offered.values(), ModelQuery().wanted(), names={}, now=0))
+    assert shown == len(selected(offered.values(), ModelQuery().listing_filter(), names={}, now=0))
     assert f"{shown + others} models" in waybill("models", "list", "--output", "all").stdout
     assert "text → embeddings" in waybill("models", "list", "--output", "embeddings").stdout
 
