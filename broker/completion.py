@@ -221,6 +221,10 @@ class Failure:
     usage: Usage | None = None  # what such an answer states
 
 
+AttemptAnswer: TypeAlias = Completion | Document | Failure
+"""The end of an attempt: an answer, or the reason why there is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Timings:
     """Milliseconds from the request's sending; None where it never came to that."""

@@ -2,37 +2,30 @@
 
 import asyncio
 import socket
-from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from redis.asyncio import Redis
 
-from broker.completion import Completion, Document, Failure
+from broker.completion import AttemptAnswer
 from broker.credentials import LiveCredentials
 from broker.dispatch.publisher import CeleryPublisher
 from broker.events.job_events import EventWriter
 from broker.ids import new_id
-from broker.providers.configuration import Provider, configured
+from broker.providers.configuration import configured
 from broker.providers.health import Observer, Recorder
-from broker.providers.pacing import Pacer, ProviderLimits, Throttles
+from broker.providers.pacing import Pacer, Throttles
 from broker.providers.pauses import LivePauses
 from broker.queues import Lane
 from broker.rate_limits import Limiter, connect
-from broker.requests.operations import Operation
 from broker.security.encryption import Encryption
 from broker.settings import Settings
 from broker.settings.installation_key import older_keys, signing_key
 from broker.storage.database import Database
 from broker.storage.files import FileStore, file_store
-from workers.adapters.base import Adapter, Upstream
-from workers.adapters.openai.quirks import OpenAiQuirk
-from workers.adapters.registry import ADAPTERS
 from workers.media import Fetcher
 from workers.media.fetching import MediaMemory
-from workers.operations.base import OperationAdapter
-from workers.operations.registry import operation_adapter
+from workers.provider_routes import ProviderRoute, build_routes
 from workers.sandbox.pool import Sandbox
 from workers.upstream.client import ProviderClient
 
@@ -50,26 +43,6 @@ class Lanes:
 
     def turn(self, lane: Lane) -> AbstractAsyncContextManager[None]:
         return nullcontext() if lane is Lane.INTERACTIVE else self._batch
-
-
-AttemptAnswer: TypeAlias = Completion | Document | Failure
-
-
-@dataclass(frozen=True, slots=True)
-class ProviderRoute:
-    """The adapter, the connection data and the limits of one provider."""
-
-    chat: Adapter
-    upstream: Upstream
-    limits: ProviderLimits
-    batches: str | None = None  # its batch API, see `native_batches`
-    is_shared: bool = True  # the installation can call it with a key of its own, or without one
-
-    def adapter(self, operation: Operation) -> Adapter | OperationAdapter | None:
-        """Return who translates this operation, or None where the provider does not serve it."""
-        if operation is Operation.CHAT:
-            return self.chat
-        return operation_adapter(operation, self.upstream.wire, self.upstream.quirks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +100,7 @@ def open_context(settings: Settings) -> WorkerContext:
     """Connect to everything an attempt uses; on the running loop."""
     redis = Redis.from_url(settings.redis)
     worker_id = settings.worker_id or f"{socket.gethostname()}:{new_id('')}"
-    known = routes(configured(settings))
+    known = build_routes(configured(settings))
     limits = {slug: route.limits for slug, route in known.items()}
     database = Database(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
     seal = Encryption(signing_key(settings), older_keys(settings))
@@ -150,48 +123,4 @@ def open_context(settings: Settings) -> WorkerContext:
         sandbox=Sandbox(),
         pauses=LivePauses(database),
         pacer=Pacer(redis, worker_id, limits, most=settings.worker_concurrency),
-    )
-
-
-def routes(providers: Mapping[str, Provider]) -> dict[str, ProviderRoute]:
-    """Return how to speak to each provider. Raises SystemExit for an unknown wire or quirk."""
-    return {slug: _route(provider) for slug, provider in providers.items()}
-
-
-def _route(provider: Provider) -> ProviderRoute:
-    adapter = ADAPTERS.get(provider.wire)
-    if adapter is None:
-        raise SystemExit(
-            f"waybill: provider {provider.slug!r} has wire {provider.wire!r}; "
-            f"known wires are {', '.join(sorted(ADAPTERS))}"
-        )
-    if (
-        unknown := provider.quirks
-        - adapter.quirks
-        - {OpenAiQuirk.INLINE_MEDIA}
-        - _of_another(provider)
-    ):
-        raise SystemExit(
-            f"waybill: provider {provider.slug!r} has quirk {min(unknown)!r}; its wire knows "
-            f"{', '.join(sorted(adapter.quirks)) or 'none'}"
-        )
-    return ProviderRoute(adapter, upstream_of(provider), provider.limits, provider.batches)
-
-
-def _of_another(provider: Provider) -> frozenset[str]:
-    """Return the quirks of a vendor's usual wire, where waybill.toml has it speak another."""
-    vendor = provider.vendor
-    return frozenset(() if vendor is None or vendor.wire == provider.wire else vendor.quirks)
-
-
-def upstream_of(provider: Provider) -> Upstream:
-    """Return the part of a provider that its adapter needs."""
-    return Upstream(
-        slug=provider.slug,
-        wire=provider.wire,
-        base_url=provider.base_url,
-        api_key=provider.api_key,
-        headers=provider.headers,
-        options=provider.options,
-        quirks=provider.quirks,
     )

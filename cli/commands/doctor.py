@@ -131,10 +131,10 @@ def credentials(config: Settings) -> str:
 
 def wires(config: Settings) -> str:
     """Check that every provider speaks a language we know, with deviations that we know."""
-    from workers.context import routes  # noqa: PLC0415  # loads every adapter
+    from workers.provider_routes import build_routes  # noqa: PLC0415  # loads every adapter
 
     known = provider_rows.configured(config)
-    routes(known)
+    build_routes(known)
     return ", ".join(sorted({provider.wire for provider in known.values()})) or "none needed"
 
 

@@ -15,7 +15,7 @@ from broker.providers.configuration import Provider, filled
 from workers.adapters.base import Adapter, HttpRequest
 from workers.adapters.bedrock.adapter import with_credentials
 from workers.adapters.registry import ADAPTERS
-from workers.context import routes, upstream_of
+from workers.provider_routes import build_routes, build_upstream
 
 PATIENCE_SECONDS = 10
 SHOWN = 160  # characters of a provider's own message
@@ -53,7 +53,7 @@ class Finding:
 def check(provider: Provider, http: httpx.Client) -> Finding:
     """Ask a provider for its models, or what its row names instead; failures are findings."""
     try:
-        routes({provider.slug: provider})
+        build_routes({provider.slug: provider})
     except SystemExit as refusal:
         return Finding(is_well=False, text=str(refusal).removeprefix("waybill: "))
     adapter = ADAPTERS[provider.wire]
@@ -69,7 +69,7 @@ def check(provider: Provider, http: httpx.Client) -> Finding:
 
 def probe(provider: Provider, adapter: Adapter) -> HttpRequest:
     """Build the GET that a check sends."""
-    upstream = upstream_of(provider)
+    upstream = build_upstream(provider)
     chat = adapter.build_request(CompletionRequest(body={"messages": []}, model=MODEL), upstream)
     url = _address(provider, chat.url)
     if provider.wire == "bedrock":  # a signature is for one address only

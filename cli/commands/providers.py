@@ -134,11 +134,11 @@ def list_providers(
     ] = False,
 ) -> None:
     """List configured providers, and those that are partly configured."""
-    from workers.context import routes  # noqa: PLC0415  # loads every adapter
+    from workers.provider_routes import build_routes  # noqa: PLC0415  # loads every adapter
 
     config = load_configuration()
     known = configured(config)
-    routes(known)
+    build_routes(known)
     table = Table("slug", "name", "wire", "status", "models", "base URL", box=None, pad_edge=False)
     for row in (*_configured_rows(config, known), *_unconfigured_rows(known, everybody=everybody)):
         table.add_row(*row)

@@ -20,11 +20,11 @@ def check(config: Settings) -> bool:
     """Tell whether there is a provider. Raises SystemExit for what API or worker would refuse."""
     from broker import catalog
     from broker.providers import configuration
-    from workers.context import routes
+    from workers.provider_routes import build_routes
 
     known = configuration.configured(config)
     catalog.load(config, known)
-    routes(known)
+    build_routes(known)
     return bool(known)
 
 

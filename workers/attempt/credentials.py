@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from broker import credentials, webhooks
 from broker.clock import now_ms
-from broker.completion import AttemptOutcome, ErrorType, Failure
+from broker.completion import AttemptAnswer, AttemptOutcome, ErrorType, Failure
 from broker.credentials import CredentialRefusal
 from broker.errors import UnavailableError
 from broker.lifecycle import ClaimedJob
@@ -16,7 +16,8 @@ from broker.providers import configuration
 from broker.providers.health import refuses_credential
 from broker.webhooks import WebhookEvent
 from workers.adapters.base import Upstream
-from workers.context import AttemptAnswer, ProviderRoute, WorkerContext, routes
+from workers.context import WorkerContext
+from workers.provider_routes import ProviderRoute, build_routes
 
 RECORD_AGAIN_MS = 10_000  # how often the same key's refusals are written down
 
@@ -109,7 +110,7 @@ def add_credential_providers(context: WorkerContext) -> None:
     wanted = context.credentials.providers() - context.routes.keys()
     if not wanted:
         return
-    known = routes(configuration.for_own_keys(context.settings))
+    known = build_routes(configuration.for_own_keys(context.settings))
     for slug in sorted(wanted & known.keys()):
         context.pacer.add(slug, known[slug].limits)
         context.routes[slug] = replace(known[slug], is_shared=False)

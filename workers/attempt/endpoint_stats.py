@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from broker import webhooks
 from broker.accounts import DEFAULT_WORKSPACE
 from broker.clock import now_ms
-from broker.completion import AttemptOutcome, Completion, ErrorType, Failure
+from broker.completion import AttemptAnswer, AttemptOutcome, Completion, ErrorType, Failure
 from broker.providers.endpoint_stats import WHOLE_PROVIDER, EndpointKey
 from broker.providers.health import (
     Breaker,
@@ -25,7 +25,8 @@ from broker.providers.health import (
 from broker.webhooks import WebhookEvent
 from workers.attempt import credentials
 from workers.attempt.job_run import JobRun
-from workers.context import AttemptAnswer, ProviderRoute, WorkerContext
+from workers.context import WorkerContext
+from workers.provider_routes import ProviderRoute
 
 OWN_HASTE_MS = 1_000  # a call cut by its own job's deadline says nothing of the endpoint
 

@@ -11,6 +11,7 @@ import structlog
 
 from broker.clock import now_ms
 from broker.completion import (
+    AttemptAnswer,
     AttemptOutcome,
     Chunk,
     Completion,
@@ -38,11 +39,12 @@ from workers.attempt.recording import fail, finish
 from workers.attempt.response_bodies import Envelope
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.attempt.usage_counts import credible
-from workers.context import AttemptAnswer, ProviderRoute, WorkerContext
+from workers.context import WorkerContext
 from workers.media import Annotator, create_pdf_reader, prepare, refuse_private_urls
 from workers.media.fetching import MediaReservation, body_size
 from workers.media.preparation import most_fetched
 from workers.operations.base import OperationAdapter
+from workers.provider_routes import ProviderRoute
 from workers.upstream.answer_body import Deadlines, Stopwatch
 from workers.upstream.assembly import Assembly
 from workers.upstream.client import call

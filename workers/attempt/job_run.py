@@ -4,7 +4,12 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from broker import routing
-from broker.completion import Completion, CompletionRequest, Document, Failure, Json, Timings
+from broker.completion import (
+    AttemptAnswer,
+    CompletionRequest,
+    Json,
+    Timings,
+)
 from broker.lifecycle import ClaimedJob
 from broker.pricing import BATCH_TIER
 from broker.providers.endpoint_stats import EndpointKey
@@ -56,7 +61,7 @@ class JobRun:
     plugins: Any = None  # the body's, which no provider sees
     usage_apart: bool = False  # the caller set `stream_options.include_usage`
     assembly: Assembly | None = None  # a stream's answer as far as it has come
-    last: Completion | Document | Failure | None = None  # what came after the caller's cancellation
+    last: AttemptAnswer | None = None  # what came after the caller's cancellation
     probes: set[EndpointKey] = field(default_factory=set)  # half-open circuits this call decides
     batched: ClassVar[bool] = False  # the answer comes out of the provider's own batch
 

@@ -6,10 +6,9 @@ from typing import Any
 
 import structlog
 
-from broker.completion import AttemptOutcome, Completion, ErrorType, Failure, Json
+from broker.completion import AttemptAnswer, AttemptOutcome, Completion, ErrorType, Failure, Json
 from broker.requests.plugins import RESPONSE_HEALING, find, is_on
 from workers.attempt.job_run import JobRun
-from workers.context import AttemptAnswer
 from workers.sandbox.json_text import repair
 from workers.sandbox.pool import Sandbox, SandboxError
 

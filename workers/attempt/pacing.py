@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import structlog
 
 from broker.clock import now_ms
-from broker.completion import ErrorType, Failure, Json
+from broker.completion import AttemptAnswer, ErrorType, Failure, Json
 from broker.lifecycle import ClaimedJob, Deferral, defer_many
 from broker.providers.endpoint_stats import EndpointKey, PauseReason
 from broker.providers.pacing import Busy, Cause, Permit, exchange_pauses
@@ -14,7 +14,7 @@ from broker.queues import Lane, ordinary
 from broker.requests import token_estimates
 from broker.routing.waiting import Congestion, absent
 from workers.adapters.errors.retry_after import until_reset
-from workers.context import AttemptAnswer, WorkerContext
+from workers.context import WorkerContext
 
 EXCHANGE_SECONDS = 0.5
 

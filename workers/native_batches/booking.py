@@ -8,9 +8,9 @@ import structlog
 
 from broker.clock import now_ms
 from broker.completion import (
+    AttemptAnswer,
     AttemptOutcome,
     Completion,
-    Document,
     ErrorType,
     Failure,
     Json,
@@ -28,7 +28,8 @@ from workers.attempt.job_run import JobRun, request_of
 from workers.attempt.json_repair import repair_answer
 from workers.attempt.recording import finish, record_failure
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
-from workers.context import ProviderRoute, WorkerContext
+from workers.context import WorkerContext
+from workers.provider_routes import ProviderRoute
 from workers.upstream.answer_body import Deadlines, Stopwatch, find_usage
 from workers.upstream.client import SHAPE_ERRORS
 
@@ -134,7 +135,7 @@ async def _run(context: WorkerContext, called: Called) -> BatchedRun:
     )
 
 
-def _read(run: JobRun, route: ProviderRoute, answer: bytes) -> Completion | Document | Failure:
+def _read(run: JobRun, route: ProviderRoute, answer: bytes) -> AttemptAnswer:
     adapter = route.adapter(run.job.operation)
     assert adapter is not None  # it built the line
     try:

@@ -11,10 +11,11 @@ from broker.native_batches import Called
 from broker.requests.operations import Operation
 from broker.requests.plugins import read_file_parser
 from workers.attempt.job_run import request_of
-from workers.context import ProviderRoute, WorkerContext
+from workers.context import WorkerContext
 from workers.media import create_pdf_reader, prepare, refuse_private_urls
 from workers.media.preparation import most_fetched
 from workers.native_batches.base import BatchApi
+from workers.provider_routes import ProviderRoute
 from workers.upstream.client import build_request
 
 NO_ROOM = Failure(

@@ -12,7 +12,7 @@ from broker.completion import AttemptOutcome, ErrorType, Failure
 from broker.native_batches import Called, NativeBatchState, Save, save_many
 from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError
-from workers.context import ProviderRoute, WorkerContext
+from workers.context import WorkerContext
 from workers.native_batches.base import BatchApi, BatchOrder, BatchProgress, LineResult
 from workers.native_batches.booking import (
     GONE_UPSTREAM,
@@ -35,6 +35,7 @@ from workers.native_batches.calls import (
 )
 from workers.native_batches.lines import bytes_of, lines_of
 from workers.native_batches.registry import BATCH_APIS
+from workers.provider_routes import ProviderRoute
 
 ALL_BATCHES = "batches at providers"
 """The name under which the lines of all workspaces share the room for attachments."""

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from broker.background import Service, end_tasks, stop_services
 from broker.clock import now_ms
+from broker.completion import AttemptAnswer
 from broker.events import signals
 from broker.lifecycle import renew
 from broker.providers.pacing import Busy, Permit
@@ -26,7 +27,7 @@ from workers.attempt.endpoint_stats import forget_changed_credentials
 from workers.attempt.execution import run_job
 from workers.attempt.pacing import EXCHANGE_SECONDS, defer, share_pauses
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
-from workers.context import AttemptAnswer, WorkerContext, open_context
+from workers.context import WorkerContext, open_context
 from workers.runtime.dispatcher_main import background_services
 from workers.services.webhook_delivery import Deliverer
 

@@ -15,6 +15,7 @@ import structlog
 from httpx_aiohttp import AiohttpTransport
 
 from broker.completion import (
+    AttemptAnswer,
     AttemptOutcome,
     Completion,
     CompletionRequest,
@@ -150,7 +151,7 @@ async def call(
     max_bytes: int,
     on_headers: Callable[[Mapping[str, str]], None],
     assembly: Assembly,
-) -> Completion | Document | Failure:
+) -> AttemptAnswer:
     """Send `request` and return the whole answer. A streamed one also grows in `assembly`."""
     built = build_request(adapter, request, upstream)
     if isinstance(built, Failure):

@@ -11,8 +11,8 @@ from broker.requests.operations import Operation
 from broker.routing import Plan, PlanStep, native_batches
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
-from workers.context import ProviderRoute
 from workers.native_batches.registry import BATCH_APIS
+from workers.provider_routes import ProviderRoute
 
 HOUR = 3_600_000
 

@@ -8,11 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 
-from broker.completion import Chunk, CompletionRequest
+from broker.completion import AttemptAnswer, Chunk, CompletionRequest
 from broker.settings import Settings
 from workers.adapters.base import Upstream
 from workers.adapters.registry import ADAPTERS
-from workers.context import AttemptAnswer
 from workers.upstream.answer_body import Deadlines, Stopwatch
 from workers.upstream.assembly import Assembly
 from workers.upstream.client import ProviderClient, call

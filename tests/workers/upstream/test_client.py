@@ -9,11 +9,11 @@ import httpx
 import pytest
 
 from broker.completion import (
+    AttemptAnswer,
     AttemptOutcome,
     Chunk,
     Completion,
     CompletionRequest,
-    Document,
     ErrorType,
     Failure,
 )
@@ -60,7 +60,7 @@ class Client:
 class Result:
     """The result of a call, with the chunks and the headers that were seen meanwhile."""
 
-    answer: Completion | Document | Failure
+    answer: AttemptAnswer
     chunks: list[Chunk] = field(default_factory=list)
     headers: list[Mapping[str, str]] = field(default_factory=list)
 
