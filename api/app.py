@@ -151,7 +151,7 @@ def build(config: settings.Settings) -> Services:
     database = Database(config.database, sqlite_synchronous=config.sqlite_synchronous)
     redis = Redis.from_url(config.redis)
     key = signing_key(config)
-    seal, known = Encryption(key, older_keys(config)), configuration.configured(config)
+    seal, known = Encryption(key, older_keys(config)), configuration.load_providers(config)
     live_catalog = LiveCatalog(config, known, database)
     return Services(
         settings=config,

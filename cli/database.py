@@ -19,7 +19,7 @@ from broker.administration import workspaces as administration
 from broker.catalog import Catalog, imports, load
 from broker.clock import now_ms
 from broker.migrations import migrate
-from broker.providers.configuration import configured
+from broker.providers.configuration import load_providers
 from broker.settings import Settings
 from broker.storage.database import Database
 from cli import data_directory
@@ -111,7 +111,7 @@ def look_up_catalog(config: Settings) -> Catalog:
 
     Without one that answers, no import counts.
     """
-    known = configured(config)
+    known = load_providers(config)
     found = asyncio.run(ask(local_servers(known.values())))
     listed = [offer for offers in found.values() for offer in offers]
     if _is_missing(config):

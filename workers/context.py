@@ -12,7 +12,7 @@ from broker.credentials import LiveCredentials
 from broker.dispatch.publisher import CeleryPublisher
 from broker.events.job_events import EventWriter
 from broker.ids import new_id
-from broker.providers.configuration import configured
+from broker.providers.configuration import load_providers
 from broker.providers.health import Observer, Recorder
 from broker.providers.pacing import Pacer, Throttles
 from broker.providers.pauses import LivePauses
@@ -100,7 +100,7 @@ def open_context(settings: Settings) -> WorkerContext:
     """Connect to everything an attempt uses; on the running loop."""
     redis = Redis.from_url(settings.redis)
     worker_id = settings.worker_id or f"{socket.gethostname()}:{new_id('')}"
-    known = build_routes(configured(settings))
+    known = build_routes(load_providers(settings))
     limits = {slug: route.limits for slug, route in known.items()}
     database = Database(settings.database, sqlite_synchronous=settings.sqlite_synchronous)
     seal = Encryption(signing_key(settings), older_keys(settings))
@@ -111,7 +111,7 @@ def open_context(settings: Settings) -> WorkerContext:
         redis=redis,
         events=EventWriter(redis, ttl_seconds=settings.event_ttl_seconds),
         recorder=Recorder(redis, worker_id),
-        observer=Observer(redis, judges=True),
+        observer=Observer(redis, opens_circuits=True),
         publisher=CeleryPublisher(settings.transport),
         wire=ProviderClient(settings),
         fetch=Fetcher(settings),

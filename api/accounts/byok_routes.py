@@ -34,7 +34,7 @@ async def create_provider_key(
     services: ServicesDep, principal: Admin, actor: CallingActor, body: ByokBody
 ) -> Response:
     """Keep a provider's key: it is sealed, and in no answer ever again."""
-    if body.provider not in configuration.for_own_keys(services.settings):
+    if body.provider not in configuration.load_byok_providers(services.settings):
         raise InvalidRequestError(
             f"provider: {body.provider!r} is no provider that could be called here with a key "
             "alone: GET /api/v1/providers names them.",

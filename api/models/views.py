@@ -100,7 +100,7 @@ def render_endpoint(
         "supports_diarization": False,
         "native_tools": {},
         "service_tier": None,
-        **_render_stats(snapshot.of(each.provider, entry.slug)),
+        **_render_stats(snapshot.find(each.provider, entry.slug)),
         "data_policy": asdict(each.data_policy),
         "available": available,
     }

@@ -146,6 +146,6 @@ async def _measured(services: Services) -> Measured:
         deliveries=await services.database.read(webhooks.count_waiting),
         workers=await signals.alive_workers(services.redis, time.time()),
         ended=await signals.ended(services.redis),
-        totals=fold_labels(counts.read(await client.hgetall(TOTALS)), known),
+        totals=fold_labels(counts.decode_counts(await client.hgetall(TOTALS)), known),
         snapshot=narrow_labels(services.observer.snapshot, known),
     )

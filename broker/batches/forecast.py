@@ -14,7 +14,7 @@ from broker.batches.reading import Reader, options_of, raw_lines
 from broker.completion import Json
 from broker.errors import WaybillError
 from broker.money import usd
-from broker.providers.configuration import configured
+from broker.providers.configuration import load_providers
 from broker.storage.database import Database
 from broker.storage.tables import Batch, Generation, table
 from broker.submission import NewJob
@@ -113,7 +113,7 @@ def typical_seconds(connection: Connection, providers: list[str]) -> dict[str, f
 
 
 def _seconds(sums: _Sums, typical: Mapping[str, float], reader: Reader, batch: Batch) -> float:
-    known = configured(reader.settings)
+    known = load_providers(reader.settings)
     slowest = 0.0
     for provider, count in sums.per_provider.items():
         calls = known[provider].limits.max_concurrency if provider in known else CALLS

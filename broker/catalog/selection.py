@@ -205,7 +205,7 @@ def _throughput(model: Model, snapshot: Snapshot) -> float:
 
 
 def _stats(model: Model, snapshot: Snapshot) -> list[EndpointStats]:
-    return [snapshot.of(each.provider, model.slug) for each in model.endpoints]
+    return [snapshot.find(each.provider, model.slug) for each in model.endpoints]
 
 
 SORTS: Mapping[str, Key] = {

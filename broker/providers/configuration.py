@@ -1,4 +1,4 @@
-"""Providers as configured: known vendors by environment variables, `waybill.toml` over them."""
+"""Load the providers of this installation from environment variables and `waybill.toml`."""
 
 import os
 import re
@@ -17,77 +17,80 @@ from broker.settings import ProviderRow, Settings
 _SCHEME = re.compile(r"^https?://")
 
 
-class VendorConfiguration(NamedTuple):
-    """The state of a vendor in this environment: configured, or what is missing."""
+class VariableCheck(NamedTuple):
+    """The check of a vendor's variables; `missing` is an instruction to set those it lacks."""
 
-    lit: bool
-    why_not: str | None = None
+    is_complete: bool
+    missing: str | None = None
 
 
-def configuration_of(vendor: Vendor, environ: Mapping[str, str]) -> VendorConfiguration:
-    """Return whether `vendor` can be called, and if not, which variables to set."""
-    missing = list(_missing(vendor, environ))
+def check_variables(vendor: Vendor, environ: Mapping[str, str]) -> VariableCheck:
+    """Return whether the variables of `vendor` suffice to call it, and if not, which to set."""
+    missing = list(_find_missing(vendor, environ))
     return (
-        VendorConfiguration(lit=False, why_not=f"set {' and '.join(missing)}")
+        VariableCheck(is_complete=False, missing=f"set {' and '.join(missing)}")
         if missing
-        else VendorConfiguration(True)
+        else VariableCheck(True)
     )
 
 
-def _missing(vendor: Vendor, environ: Mapping[str, str]) -> Iterator[str]:
+def _find_missing(vendor: Vendor, environ: Mapping[str, str]) -> Iterator[str]:
     if vendor.local:
-        if first(vendor.address, environ) is None:
+        if _find_first(vendor.address, environ) is None:
             yield f"{vendor.address[0]} to its address"
         return
-    if key_of(vendor, environ) is None:
-        yield _choice(vendor.key)
-    if first(vendor.address, environ) is None:
-        known = options_of(vendor, environ)
-        yield from (_choice(names) for option, names in vendor.needs.items() if option not in known)
+    if find_key(vendor, environ) is None:
+        yield _describe_choice(vendor.key)
+    if _find_first(vendor.address, environ) is None:
+        known = find_options(vendor, environ)
+        yield from (
+            _describe_choice(names) for option, names in vendor.needs.items() if option not in known
+        )
 
 
-def _choice(names: Variables) -> str:
-    """Say which variables would do, the usual one first."""
+def _describe_choice(names: Variables) -> str:
+    """Name the variables that would do, the usual one first."""
     best, *others = (name.replace(":", " + ") for name in names)
     # the last is the shortest of several ways to write one key
     return f"{best} (or {others[-1]})" if others else best
 
 
-def key_of(vendor: Vendor, environ: Mapping[str, str]) -> str | None:
+def find_key(vendor: Vendor, environ: Mapping[str, str]) -> str | None:
     """Return the vendor's API key, made of the first variables that are all set.
 
     Raises SystemExit for a value that cannot be sent.
     """
     for names in vendor.key:
-        parts = [_secret_of(name, environ) for name in names.split(":")]
+        parts = [_read_secret(name, environ) for name in names.split(":")]
         if all(parts):
             return ":".join(parts)
     return None
 
 
-def _secret_of(name: str, environ: Mapping[str, str]) -> str:
+def _read_secret(name: str, environ: Mapping[str, str]) -> str:
     try:
         return clean_secret(environ.get(name, ""), name)
     except InvalidSecretError as error:
         raise SystemExit(f"waybill: {error}") from None
 
 
-def options_of(vendor: Vendor, environ: Mapping[str, str]) -> dict[str, Any]:
+def find_options(vendor: Vendor, environ: Mapping[str, str]) -> dict[str, Any]:
     """Return the options that variables give."""
     found = {
-        option: first(names, environ) for option, names in {**vendor.takes, **vendor.needs}.items()
+        option: _find_first(names, environ)
+        for option, names in {**vendor.takes, **vendor.needs}.items()
     }
     return {option: value for option, value in found.items() if value}
 
 
-def url_of(vendor: Vendor, environ: Mapping[str, str]) -> str:
+def find_url(vendor: Vendor, environ: Mapping[str, str]) -> str:
     """Return the base URL, with its placeholders where no variable replaces it."""
-    given = first(vendor.address, environ)
-    return vendor.base_url if given is None else _completed(given, vendor)
+    given = _find_first(vendor.address, environ)
+    return vendor.base_url if given is None else _complete_address(given, vendor)
 
 
-def filled(template: str, options: Mapping[str, Any]) -> str:
-    """Put options into a URL; a placeholder whose option is not known stays."""
+def fill_placeholders(template: str, options: Mapping[str, Any]) -> str:
+    """Replace the placeholders of a URL by options; one whose option is unknown stays."""
 
     def value(found: re.Match[str]) -> str:
         given = options.get(found[1])
@@ -97,13 +100,13 @@ def filled(template: str, options: Mapping[str, Any]) -> str:
     return PLACEHOLDER.sub(value, template)
 
 
-def first(names: Variables, environ: Mapping[str, str]) -> str | None:
-    """Return the first variable that is set to something."""
+def _find_first(names: Variables, environ: Mapping[str, str]) -> str | None:
+    """Return the value of the first variable that is set to something."""
     values = (environ.get(name, "").strip() for name in names)
     return next((value for value in values if value), None)
 
 
-def _completed(given: str, vendor: Vendor) -> str:
+def _complete_address(given: str, vendor: Vendor) -> str:
     """Complete an address; a local server's may lack scheme, port and path (OLLAMA_HOST)."""
     if not vendor.local:
         return given.rstrip("/")
@@ -136,46 +139,50 @@ class Provider:
     vendor: Vendor | None = None
 
 
-def configured(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, Provider]:
+def load_providers(
+    settings: Settings, environ: Mapping[str, str] = os.environ
+) -> dict[str, Provider]:
     """Return the providers that can be called: those of waybill.toml and those with a key set.
 
     Raises SystemExit where a table of waybill.toml lacks what it needs.
     """
     learn(environ.get(name) for each in vendors().values() for name in each.key_variables)
     providers = {
-        vendor.slug: _from_environment(vendor, environ)
+        vendor.slug: _build_from_environment(vendor, environ)
         for vendor in vendors().values()
-        if configuration_of(vendor, environ).lit
+        if check_variables(vendor, environ).is_complete
     }
     for row in settings.providers:
-        providers[row.slug] = _from_row(row, vendors().get(row.slug), environ)
+        providers[row.slug] = _build_from_row(row, vendors().get(row.slug), environ)
     return providers
 
 
-def for_own_keys(
+def load_byok_providers(
     settings: Settings, environ: Mapping[str, str] = os.environ
 ) -> dict[str, Provider]:
-    """Return every provider that can be called with a key that a caller brings along.
+    """Return every provider that can be called with a key that a caller brings.
 
-    Those of `configured`, and known vendors of which nothing else is missing: without a key.
+    These are the providers of `load_providers`, and the known vendors that lack only a key.
     """
-    dark = {
-        vendor.slug: replace(_from_environment(vendor, environ), api_key=None)
+    unconfigured = {
+        vendor.slug: replace(_build_from_environment(vendor, environ), api_key=None)
         for vendor in vendors().values()
         if not vendor.local
-        and not placeholders(filled(url_of(vendor, environ), options_of(vendor, environ)))
+        and not placeholders(
+            fill_placeholders(find_url(vendor, environ), find_options(vendor, environ))
+        )
     }
-    return dark | configured(settings, environ)
+    return unconfigured | load_providers(settings, environ)
 
 
-def _from_environment(vendor: Vendor, environ: Mapping[str, str]) -> Provider:
-    options = options_of(vendor, environ)
+def _build_from_environment(vendor: Vendor, environ: Mapping[str, str]) -> Provider:
+    options = find_options(vendor, environ)
     return Provider(
         slug=vendor.slug,
         name=vendor.name,
         wire=vendor.wire,
-        base_url=filled(url_of(vendor, environ), options),
-        api_key=key_of(vendor, environ),
+        base_url=fill_placeholders(find_url(vendor, environ), options),
+        api_key=find_key(vendor, environ),
         options=options,
         quirks=frozenset(vendor.quirks),
         batches=vendor.batches,
@@ -183,14 +190,16 @@ def _from_environment(vendor: Vendor, environ: Mapping[str, str]) -> Provider:
     )
 
 
-def _from_row(row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str]) -> Provider:
-    options = {**(options_of(vendor, environ) if vendor else {}), **row.options}
+def _build_from_row(
+    row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str]
+) -> Provider:
+    options = {**(find_options(vendor, environ) if vendor else {}), **row.options}
     return Provider(
         slug=row.slug,
         name=vendor.name if vendor else row.slug,
         wire=row.wire or (vendor.wire if vendor else "openai"),
-        base_url=_row_url(row, vendor, options, environ),
-        api_key=_row_key(row, vendor, environ),
+        base_url=_find_row_url(row, vendor, options, environ),
+        api_key=_find_row_key(row, vendor, environ),
         headers=row.headers,
         options=options,
         quirks=frozenset(row.quirks) | frozenset(vendor.quirks if vendor else ()),
@@ -201,19 +210,19 @@ def _from_row(row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str
     )
 
 
-def _row_url(
+def _find_row_url(
     row: ProviderRow,
     vendor: Vendor | None,
     options: Mapping[str, Any],
     environ: Mapping[str, str],
 ) -> str:
     if row.base_url is not None:
-        return filled(row.base_url.rstrip("/"), options)
+        return fill_placeholders(row.base_url.rstrip("/"), options)
     if vendor is None:
         raise SystemExit(
             f"waybill: provider {row.slug!r} in waybill.toml is no known vendor: give it a base_url"
         )
-    url = filled(url_of(vendor, environ), options)
+    url = fill_placeholders(find_url(vendor, environ), options)
     if unknown := placeholders(url):
         variables = ", ".join(vendor.needs[option][0] for option in unknown)
         raise SystemExit(
@@ -223,9 +232,11 @@ def _row_url(
     return url
 
 
-def _row_key(row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str]) -> str | None:
+def _find_row_key(
+    row: ProviderRow, vendor: Vendor | None, environ: Mapping[str, str]
+) -> str | None:
     if row.api_key is None:
-        return key_of(vendor, environ) if vendor else None
+        return find_key(vendor, environ) if vendor else None
     source = f"api_key of provider {row.slug!r} in waybill.toml"
     try:
         if row.api_key.startswith(ENV_PREFIX):

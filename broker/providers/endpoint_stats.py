@@ -1,4 +1,4 @@
-"""Recent statistics of endpoints, as plain values that routing weighs. Pure.
+"""Recent statistics of endpoints, as plain values for routing. Pure.
 
 `broker.providers.health` gathers them; None means that nothing was measured yet.
 """
@@ -11,20 +11,20 @@ EndpointKey: TypeAlias = tuple[str, str]
 """(provider slug, model slug)."""
 
 WHOLE_PROVIDER = "*"
-"""Instead of a model: all endpoints of a provider, as its credential concerns them."""
+"""The model in the key of a credential's circuit: it concerns all endpoints of the provider."""
 
 
 class PauseReason(StrEnum):
-    """Why an endpoint is left alone for a while."""
+    """The reason for a pause of an endpoint."""
 
     RATE_LIMITED = "rate_limited"  # it answered 429
-    NOTHING_LEFT = "nothing_left"  # the headers of an answer state that its limit is used up
-    ASKED_TO_WAIT = "asked_to_wait"  # it failed, with a time to retry after
+    EXHAUSTED = "nothing_left"  # the headers of an answer reported that its limit is used up
+    RETRY_AFTER = "asked_to_wait"  # it failed with a `Retry-After`
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Until when an endpoint is not called (Unix ms), and why."""
+    """A time in which an endpoint is not called; `until` is in Unix ms."""
 
     until: int
     reason: PauseReason = PauseReason.RATE_LIMITED
@@ -40,7 +40,7 @@ class Circuit(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Percentiles:
-    """A measured distribution; a smaller p is better served callers' worst share."""
+    """A measured distribution: p90 is the value that 90 % of the calls reached or bettered."""
 
     p50: float
     p75: float
@@ -50,13 +50,13 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class EndpointStats:
-    """One endpoint as it behaved lately."""
+    """The recent behaviour of one endpoint."""
 
     uptime_5m: float | None = None  # share of attempts that succeeded, 0 to 1
     uptime_30m: float | None = None
     uptime_1d: float | None = None
-    attempts_5m: int = 0  # what the five-minute figures rest on
-    since_recovery: tuple[int, int] | None = None  # attempts that succeeded and failed since then
+    attempts_5m: int = 0  # the number of attempts in the five-minute figures
+    since_recovery: tuple[int, int] | None = None  # attempts that (succeeded, failed)
     latency_5m: Percentiles | None = None  # seconds to the first token
     latency_30m: Percentiles | None = None
     throughput_5m: Percentiles | None = None  # output tokens per second
@@ -65,10 +65,10 @@ class EndpointStats:
     in_flight: int = 0
     circuit: Circuit = Circuit.CLOSED
     paused_until: int = 0  # Unix ms: a rate limit or an open circuit ends then
-    pause: Pause | None = None  # what its limits ask for, the circuit apart
+    pause: Pause | None = None  # by its rate limits; circuits are not included
 
 
-NOTHING_KNOWN = EndpointStats()
+NO_STATS = EndpointStats()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,13 @@ class Snapshot:
     endpoints: dict[EndpointKey, EndpointStats] = field(default_factory=dict)
     taken_at: int = 0  # Unix ms
 
-    def of(self, provider: str, model: str) -> EndpointStats:
-        """Return an endpoint's stats; one never tried has the stats of its provider."""
+    def find(self, provider: str, model: str) -> EndpointStats:
+        """Return an endpoint's stats; one without any has the stats of its provider."""
         known = self.endpoints.get((provider, model))
-        return known or self.endpoints.get((provider, WHOLE_PROVIDER), NOTHING_KNOWN)
+        return known or self.endpoints.get((provider, WHOLE_PROVIDER), NO_STATS)
 
-    def outlasting(self, ms: int) -> "Snapshot":
-        """Return it as work for later should see it: what ends within `ms` is over already."""
+    def drop_ending_within(self, ms: int) -> "Snapshot":
+        """Return the snapshot without the pauses and open circuits that end within `ms`."""
         soon = self.taken_at + ms
         later = {
             endpoint: replace(known, circuit=Circuit.CLOSED, paused_until=0, pause=None)

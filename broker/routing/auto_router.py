@@ -214,7 +214,7 @@ class Router:
         """Return how long the fastest endpoint that can serve the request takes."""
         outputs, known = self.assessor.requirements.likely_output, self.assessor.snapshot
         times = (
-            duration(known.of(*each.key), outputs)
+            duration(known.find(*each.key), outputs)
             for each in endpoints
             if passes(each, self.conditions)
         )

@@ -48,7 +48,7 @@ class Assessor:
     probing: bool  # this request may be a probe
 
     def candidate(self, endpoint: Endpoint, rank: int) -> Candidate:
-        stats = self.snapshot.of(endpoint.provider, endpoint.model)
+        stats = self.snapshot.find(endpoint.provider, endpoint.model)
         is_cached = self.affinity.get(endpoint.model) == endpoint.provider
         health, illness = self._health(stats)
         lacking = self._lacking(endpoint)
@@ -72,7 +72,7 @@ class Assessor:
 
     def health(self, endpoint: Endpoint) -> int:
         """Return the endpoint's health on the scale of `Candidate.health`."""
-        return self._health(self.snapshot.of(endpoint.provider, endpoint.model))[0]
+        return self._health(self.snapshot.find(endpoint.provider, endpoint.model))[0]
 
     def _health(self, stats: EndpointStats) -> tuple[int, tuple[str, ...]]:
         waits = stats.paused_until > self.snapshot.taken_at

@@ -19,7 +19,7 @@ from broker.catalog.models import Listing
 from broker.catalog.names import Namer
 from broker.catalog.priced import priced_slugs
 from broker.clock import now_ms
-from broker.providers.configuration import Provider, configured
+from broker.providers.configuration import Provider, load_providers
 from broker.storage.database import Database
 from cli.commands.price_tables import show_changes, show_history
 from cli.commands.provider_checks import probe
@@ -121,7 +121,7 @@ def discover(
 
     A model whose price nobody tells is not taken; give it one in waybill.toml.
     """
-    known = configured(settings.load())
+    known = load_providers(settings.load())
     chosen = slugs or [each.slug for each in known.values() if each.wire == "openai"]
     if unknown := [slug for slug in chosen if slug not in known]:
         complain(f"no provider {unknown[0]!r} is configured: see `waybill providers list`")

@@ -41,7 +41,7 @@ def add(
 ) -> None:
     """Add a key, read from a prompt or standard input; it is encrypted and never shown again."""
     config = settings.load()
-    if provider not in configuration.for_own_keys(config):
+    if provider not in configuration.load_byok_providers(config):
         complain(f"{provider!r} cannot be called: see `waybill providers list`")
         raise typer.Exit(1)
     given = typer.prompt("Key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline()

@@ -101,7 +101,7 @@ def transport(config: Settings) -> str:
 
 def providers(config: Settings) -> str:
     """Check that somebody can be called."""
-    known = provider_rows.configured(config)
+    known = provider_rows.load_providers(config)
     if not known:
         if others := providers_of_server():
             return f"{', '.join(others)} at {configured().url}; none here"
@@ -133,7 +133,7 @@ def wires(config: Settings) -> str:
     """Check that every provider speaks a language we know, with deviations that we know."""
     from workers.provider_routes import build_routes  # noqa: PLC0415  # loads every adapter
 
-    known = provider_rows.configured(config)
+    known = provider_rows.load_providers(config)
     build_routes(known)
     return ", ".join(sorted({provider.wire for provider in known.values()})) or "none needed"
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from broker.completion import CompletionRequest, ErrorType
-from broker.providers.configuration import Provider, filled
+from broker.providers.configuration import Provider, fill_placeholders
 from workers.adapters.base import Adapter, HttpRequest
 from workers.adapters.bedrock.adapter import with_credentials
 from workers.adapters.registry import ADAPTERS
@@ -82,7 +82,7 @@ def _address(provider: Provider, chat_url: str) -> str:
     vendor = provider.vendor
     # what a row says of the vendor's own address says nothing of a proxy or a stand-in
     if vendor and vendor.probe and not _is_elsewhere(provider):
-        return filled(vendor.probe, provider.options)
+        return fill_placeholders(vendor.probe, provider.options)
     chat, models = LISTS.get(provider.wire, ("/chat/completions", "/models"))
     url = chat_url.replace(f"/deployments/{MODEL}", "")  # Azure's dated versions
     return url.replace(chat.replace("{model}", MODEL), models)
@@ -90,7 +90,9 @@ def _address(provider: Provider, chat_url: str) -> str:
 
 def _is_elsewhere(provider: Provider) -> bool:
     vendor = provider.vendor
-    return vendor is None or provider.base_url != filled(vendor.base_url, provider.options)
+    return vendor is None or provider.base_url != fill_placeholders(
+        vendor.base_url, provider.options
+    )
 
 
 def _listed(response: httpx.Response) -> str:

@@ -19,9 +19,9 @@ from broker.providers import pauses as provider_pauses
 from broker.providers.configuration import (
     ENV_PREFIX,
     Provider,
-    configuration_of,
-    configured,
-    key_of,
+    check_variables,
+    find_key,
+    load_providers,
 )
 from broker.providers.endpoint_stats import WHOLE_PROVIDER
 from broker.providers.health import circuits
@@ -51,7 +51,7 @@ def disabled(config: Settings) -> dict[str, str]:
             return {}
     return {
         provider: known.why
-        for (provider, model), known in circuits.read(stored).items()  # type: ignore[arg-type]
+        for (provider, model), known in circuits.decode_all(stored).items()  # type: ignore[arg-type]
         if model == WHOLE_PROVIDER and known.until
     }
 
@@ -75,7 +75,7 @@ def paused(config: Settings, now: int) -> dict[str, list[str]]:
 def enable(config: Settings, provider: str) -> None:
     """Take a provider whose key was just accepted back into service, where Redis answers."""
     with _connected(config) as connection, contextlib.suppress(RedisError, OSError):
-        connection.hdel(circuits.KEY, circuits.name((provider, WHOLE_PROVIDER)))
+        connection.hdel(circuits.KEY, circuits.encode_endpoint((provider, WHOLE_PROVIDER)))
 
 
 def _connected(config: Settings) -> contextlib.closing[Redis]:
@@ -94,7 +94,7 @@ def pause(
 
     Calls that have begun end normally. Its jobs wait, or go to another endpoint of their plan.
     """
-    known = configured(load_configuration())
+    known = load_providers(load_configuration())
     if slug not in known:
         complain(f"there is no provider {slug!r} here: the providers are {', '.join(known)}")
         raise typer.Exit(1)
@@ -137,7 +137,7 @@ def list_providers(
     from workers.provider_routes import build_routes  # noqa: PLC0415  # loads every adapter
 
     config = load_configuration()
-    known = configured(config)
+    known = load_providers(config)
     build_routes(known)
     table = Table("slug", "name", "wire", "status", "models", "base URL", box=None, pad_edge=False)
     for row in (*_configured_rows(config, known), *_unconfigured_rows(known, everybody=everybody)):
@@ -155,7 +155,7 @@ def check(
     from cli.commands.provider_checks import PATIENCE_SECONDS, check  # noqa: PLC0415  # loads every adapter
 
     config = load_configuration()
-    known = configured(config)
+    known = load_providers(config)
     wanted = slugs or list(known)
     _say_whose(config)
     fine = bool(wanted)
@@ -225,17 +225,17 @@ def _unconfigured_rows(
 ) -> Iterator[Sequence[str]]:
     """Yield the vendors that cannot be called; of those without a key only on request."""
     for vendor in vendors().values():
-        if vendor.slug in known or not (everybody or key_of(vendor, os.environ)):
+        if vendor.slug in known or not (everybody or find_key(vendor, os.environ)):
             continue
-        why_not = configuration_of(vendor, os.environ).why_not or ""
-        yield vendor.slug, vendor.name, vendor.wire, why_not, "", vendor.base_url
+        missing = check_variables(vendor, os.environ).missing or ""
+        yield vendor.slug, vendor.name, vendor.wire, missing, "", vendor.base_url
 
 
 def _absent(slug: str) -> str:
     vendor = vendors().get(slug)
     if vendor is None:
         return "unknown: `waybill providers list --all` lists what there is"
-    return f"not configured: {configuration_of(vendor, os.environ).why_not}"
+    return f"not configured: {check_variables(vendor, os.environ).missing}"
 
 
 def _say(slug: str, text: str, *, is_well: bool) -> None:

@@ -79,7 +79,7 @@ def worker(
     from workers.runtime.app import app, config
 
     _settle_down()
-    jobs = queue_names(configuration.configured(config), config.worker_lane)
+    jobs = queue_names(configuration.load_providers(config), config.worker_lane)
     queues = ",".join([*jobs, DELIVERIES_QUEUE])
     arguments = ["--quiet", "worker", "--loglevel=WARNING", "--without-mingle", "--without-gossip"]
     node = name or f"waybill-{os.getpid()}@%h"

@@ -22,7 +22,7 @@ def check(config: Settings) -> bool:
     from broker.providers import configuration
     from workers.provider_routes import build_routes
 
-    known = configuration.configured(config)
+    known = configuration.load_providers(config)
     catalog.load(config, known)
     build_routes(known)
     return bool(known)

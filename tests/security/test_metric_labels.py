@@ -9,7 +9,7 @@ from broker.providers.endpoint_stats import WHOLE_PROVIDER, EndpointStats, Snaps
 from broker.providers.health import recorder
 from broker.providers.health.breaker import Verdict
 from broker.providers.health.counts import OTHER
-from broker.providers.health.recorder import Recorder, Seen
+from broker.providers.health.recorder import Observation, Recorder
 
 LISTED = ("ollama", "acme/small")
 MADE_UP = [("ollama", f"made-up-{number}") for number in range(50)] + [("nobody", "any")]
@@ -38,10 +38,10 @@ def test_the_health_of_a_made_up_model_is_not_told(known: frozenset[tuple[str, s
 
 
 def test_a_process_counts_so_many_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "MOST_ENDPOINTS", 10)
+    monkeypatch.setattr(recorder, "MAX_ENDPOINTS", 10)
     counting = Recorder(SimpleNamespace(), "worker", clock=lambda: 0)
     for endpoint in MADE_UP:
-        counting.record(Seen(endpoint, Verdict.OK))
+        counting.record(Observation(endpoint, Verdict.OK))
     names = {field.rpartition(" ")[0] for _, _, field in counting._counts}
     assert len(names) == 12  # ten, and the others of two providers
     assert {f"ollama {OTHER}", f"nobody {OTHER}"} < names

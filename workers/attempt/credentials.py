@@ -110,7 +110,7 @@ def add_credential_providers(context: WorkerContext) -> None:
     wanted = context.credentials.providers() - context.routes.keys()
     if not wanted:
         return
-    known = build_routes(configuration.for_own_keys(context.settings))
+    known = build_routes(configuration.load_byok_providers(context.settings))
     for slug in sorted(wanted & known.keys()):
         context.pacer.add(slug, known[slug].limits)
         context.routes[slug] = replace(known[slug], is_shared=False)

@@ -15,12 +15,12 @@ from broker.completion import AttemptAnswer, AttemptOutcome, Completion, ErrorTy
 from broker.providers.endpoint_stats import WHOLE_PROVIDER, EndpointKey
 from broker.providers.health import (
     Breaker,
-    Seen,
+    Observation,
     Verdict,
     breaker,
     circuits,
+    judge_failure,
     refuses_credential,
-    verdict,
 )
 from broker.webhooks import WebhookEvent
 from workers.attempt import credentials
@@ -52,7 +52,9 @@ def record_outcome(context: WorkerContext, run: JobRun, answer: AttemptAnswer) -
         and credentials.is_about_the_account(answer)
     ):
         if not _was_skipped(answer):
-            context.recorder.later(partial(credentials.record_refusal, context, run.job, answer))
+            context.recorder.run_after_flush(
+                partial(credentials.record_refusal, context, run.job, answer)
+            )
         return
     seen = _seen(run, answer)
     if not _was_skipped(answer):
@@ -60,27 +62,27 @@ def record_outcome(context: WorkerContext, run: JobRun, answer: AttemptAnswer) -
     known, provider = context.observer.circuits, seen.endpoint[0]
     is_disabled = bool(known.get((provider, WHOLE_PROVIDER), breaker.CLOSED).until)
     if isinstance(answer, Failure) and refuses_credential(answer) and not is_disabled:
-        context.recorder.later(partial(_refused, context, provider, answer))
+        context.recorder.run_after_flush(partial(_refused, context, provider, answer))
     for key in judged_circuits(run):
-        if key in run.probes or known.get(key, breaker.CLOSED).is_troubled:
+        if key in run.probes or known.get(key, breaker.CLOSED).resets_on_success:
             step = _step(seen, answer, key, run)
-            context.recorder.later(partial(_change, context, key, step))
+            context.recorder.run_after_flush(partial(_change, context, key, step))
 
 
 def _was_skipped(answer: AttemptAnswer) -> bool:
     return isinstance(answer, Failure) and answer.outcome is AttemptOutcome.SKIPPED
 
 
-def _seen(run: JobRun, answer: AttemptAnswer) -> Seen:
+def _seen(run: JobRun, answer: AttemptAnswer) -> Observation:
     if isinstance(answer, Failure):
         excused = was_cut_by_deadline(run, answer)
-        return Seen(
+        return Observation(
             run.job.endpoint.key,
-            Verdict.EXCUSED if excused else verdict(answer),
+            Verdict.EXCUSED if excused else judge_failure(answer),
             kind=answer.error_type.value,
             retry_after_ms=int((answer.retry_after or 0) * 1000),
         )
-    return Seen(
+    return Observation(
         run.job.endpoint.key,
         Verdict.OK,
         first_token_ms=run.watch.first_token_ms,
@@ -102,7 +104,7 @@ def _speed(run: JobRun, answer: AttemptAnswer) -> float | None:
 
 
 def _step(
-    seen: Seen, answer: AttemptAnswer, key: EndpointKey, run: JobRun
+    seen: Observation, answer: AttemptAnswer, key: EndpointKey, run: JobRun
 ) -> Callable[[Breaker], Breaker]:
     """Return what this attempt does to a circuit that is not simply closed."""
     is_bad = _is_bad(seen, answer, key)
@@ -111,17 +113,23 @@ def _step(
     def step(known: Breaker) -> Breaker:
         now = now_ms()
         if seen.verdict is Verdict.OK:  # also one that was tried for want of a better place
-            return breaker.probed(known, now, well=True) if known.is_troubled else known
+            return (
+                breaker.record_probe(known, now, succeeded=True)
+                if known.resets_on_success
+                else known
+            )
         if key in run.probes:
             asked = seen.retry_after_ms
-            well = False if is_bad else None
-            return breaker.probed(known, now, well=well, retry_after_ms=asked, why=why)
-        return breaker.extended(known, now, seen.retry_after_ms) if is_bad else known
+            succeeded = False if is_bad else None
+            return breaker.record_probe(
+                known, now, succeeded=succeeded, retry_after_ms=asked, why=why
+            )
+        return breaker.extend_open(known, now, seen.retry_after_ms) if is_bad else known
 
     return step
 
 
-def _is_bad(seen: Seen, answer: AttemptAnswer, key: EndpointKey) -> bool:
+def _is_bad(seen: Observation, answer: AttemptAnswer, key: EndpointKey) -> bool:
     """Judge a credential by refusals only: a provider that answers 500 has accepted it."""
     if key[1] == WHOLE_PROVIDER:
         return isinstance(answer, Failure) and refuses_credential(answer)
@@ -146,7 +154,7 @@ async def _refused(context: WorkerContext, provider: str, failure: Failure) -> N
     before, after = await circuits.change(
         context.redis,
         (provider, WHOLE_PROVIDER),
-        lambda known: breaker.refused(known, now, credential=credential, why=why),
+        lambda known: breaker.record_refusal(known, now, credential=credential, why=why),
     )
     if before.until or not after.until:
         return

@@ -55,7 +55,7 @@ def _fingerprint(context: WorkerContext, provider: str) -> str:
 def _is_better_later(context: WorkerContext, run: JobRun) -> bool:
     plan, snapshot = run.job.plan, context.observer.snapshot
     later = (plan[place] for place in range(run.job.position + 1, len(plan)))
-    return any(snapshot.of(*each.key).circuit is not Circuit.OPEN for each in later)
+    return any(snapshot.find(*each.key).circuit is not Circuit.OPEN for each in later)
 
 
 async def _took_probe(context: WorkerContext, key: EndpointKey) -> bool:
@@ -65,7 +65,7 @@ async def _took_probe(context: WorkerContext, key: EndpointKey) -> bool:
             context.redis,
             key,
             lambda known: (
-                breaker.probing(known, now, PROBE_MS) if known.takes_probe(now) else known
+                breaker.start_probe(known, now, PROBE_MS) if known.allows_probe(now) else known
             ),
         )
     except (RedisError, OSError):

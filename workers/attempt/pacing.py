@@ -123,7 +123,7 @@ def learn(context: WorkerContext, permit: Permit, job: ClaimedJob, answer: Attem
         until = context.throttles.limited(endpoint, answer.retry_after, now_ms())
         log.info("endpoint.rate_limited", provider=endpoint[0], model=endpoint[1], until=until)
     elif answer.retry_after and is_ours and answer.error_type in OF_THE_ENDPOINT:
-        reason = PauseReason.ASKED_TO_WAIT
+        reason = PauseReason.RETRY_AFTER
         context.throttles.used_up(endpoint, answer.retry_after, now_ms(), reason)
 
 
@@ -134,7 +134,7 @@ def pause_if_exhausted(context: WorkerContext, job: ClaimedJob, headers: Mapping
     """
     reset = until_reset(headers)
     if reset is not None and not job.endpoint.is_byok:
-        context.throttles.used_up(job.endpoint.key, reset, now_ms(), PauseReason.NOTHING_LEFT)
+        context.throttles.used_up(job.endpoint.key, reset, now_ms(), PauseReason.EXHAUSTED)
 
 
 async def share_pauses(context: WorkerContext) -> None:

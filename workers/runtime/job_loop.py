@@ -96,7 +96,7 @@ class Runtime:
         self._deliverer = Deliverer.of(self._context)
         self._context.recorder.start()
         self._context.observer.start()
-        self._context.recorder.later(partial(forget_changed_credentials, self._context))
+        self._context.recorder.run_after_flush(partial(forget_changed_credentials, self._context))
         self._context.credentials.start(partial(add_credential_providers, self._context))
         await self._context.pauses.start()
         self._services = [

@@ -55,7 +55,9 @@ class BatchKeeper:
         self._store = context.files
         self._credentials = context.credentials
         self._election = LeaderElection(context.redis, "batches", context.worker_id)
-        self._catalog = LiveCatalog(settings, configuration.configured(settings), context.database)
+        self._catalog = LiveCatalog(
+            settings, configuration.load_providers(settings), context.database
+        )
         self._reader = Reader(context.files, self._catalog.current, settings, context.database)
         self._assembler = Assembler(context.database, context.files, settings.public_url)
         self._observer = context.observer
@@ -149,7 +151,7 @@ class BatchKeeper:
         reader = replace(
             self._reader,
             catalog=self._catalog.current,
-            snapshot=self._observer.snapshot.outlasting(MOMENTARY_MS),
+            snapshot=self._observer.snapshot.drop_ending_within(MOMENTARY_MS),
         )
         with_credentials = self._credentials.with_credentials(principal)
         lines = await asyncio.to_thread(reader.group, row, with_credentials)

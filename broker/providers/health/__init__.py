@@ -1,17 +1,25 @@
-"""The health of endpoints: counted by callers, shared through Redis, read as a snapshot.
+"""The health of endpoints: counted by workers, shared through Redis, read as a snapshot.
 
-counts      pure: where counts are kept, and distributions in a few whole numbers
-breaker     pure: what an attempt says about its endpoint; closed, open, half-open
-history     pure: counts of many moments → one `endpoint_stats.Snapshot`
-circuits    breakers in Redis: read, changed only as they were read
-recorder    a worker's side: counts attempts, sent together and off the path of a job
-observer    every process's side: the snapshot, refreshed in the background
+counts      pure: keys and fields of the counts in Redis, histograms
+breaker     pure: the verdict on an attempt, and the circuit breaker
+history     pure: from the counts of many spans to the stats of each endpoint
+circuits    circuit breakers in Redis, changed by compare-and-set
+recorder    counts the attempts of a worker and sends the counts together
+observer    refreshes the snapshot of each process in the background
 
-Redis holds nothing here that cannot be lost: without it the last snapshot stays in use.
+These data may be lost: without Redis the last snapshot stays in use.
 """
 
-from broker.providers.health.breaker import Breaker, Verdict, refuses_credential, verdict
+from broker.providers.health.breaker import Breaker, Verdict, judge_failure, refuses_credential
 from broker.providers.health.observer import Observer
-from broker.providers.health.recorder import Recorder, Seen
+from broker.providers.health.recorder import Observation, Recorder
 
-__all__ = ["Breaker", "Observer", "Recorder", "Seen", "Verdict", "refuses_credential", "verdict"]
+__all__ = [
+    "Breaker",
+    "Observation",
+    "Observer",
+    "Recorder",
+    "Verdict",
+    "judge_failure",
+    "refuses_credential",
+]

@@ -9,15 +9,15 @@ from broker.providers.endpoint_stats import Circuit
 
 
 class Verdict(StrEnum):
-    """An attempt as its endpoint's record has it."""
+    """The effect of an attempt on its endpoint's record."""
 
     OK = "ok"
     FAILED = "failed"  # counts against the endpoint
     LIMITED = "limited"  # 429: too many requests, not a fault
-    EXCUSED = "excused"  # the request's own fault, or nobody's
+    EXCUSED = "excused"  # the fault of the request or of Waybill, or of no one
 
 
-_AGAINST = frozenset(
+_FAILURES = frozenset(
     {
         ErrorType.AUTHENTICATION,
         ErrorType.PAYMENT_REQUIRED,
@@ -29,17 +29,17 @@ _AGAINST = frozenset(
         ErrorType.TIMEOUT,
     }
 )
-_AGAINST_BY_STATUS = frozenset({405, 421, 423, 426})  # statuses that have no error type
+_FAILURE_STATUSES = frozenset({405, 421, 423, 426})  # statuses that have no error type
 _CALLER_LEFT = 499
 _TOO_MANY = 429
-_OURS = frozenset({AttemptOutcome.CANCELLED, AttemptOutcome.INTERRUPTED, AttemptOutcome.SKIPPED})
+_EXCUSED = frozenset({AttemptOutcome.CANCELLED, AttemptOutcome.INTERRUPTED, AttemptOutcome.SKIPPED})
 _CREDENTIAL = frozenset({ErrorType.AUTHENTICATION, ErrorType.PAYMENT_REQUIRED})
 _WHOLE_ACCOUNT = re.compile(
     # Google (google.rpc.ErrorInfo reasons), OpenAI, Azure
     r"API_KEY_\w+_BLOCKED|CONSUMER_(SUSPENDED|INVALID)|SERVICE_DISABLED|ACCESS_TOKEN_SCOPE"
     r"|unsupported_country_region_territory|country, region, or territory|missing scopes"
     r"|virtual network/firewall|public access is disabled"
-    # xAI, Mistral and others, in prose: who is refused, and for good
+    # xAI, Mistral and others, in prose: a subject and a lasting refusal
     r"|\b(api[ -]?key|account|organi[sz]ation|team|project|workspace|subscription)\b"
     r"(?!.{0,80}\bmodel\b).{0,60}"
     r"\b(blocked|suspended|deactivated|disabled|banned|restricted"
@@ -49,28 +49,28 @@ _WHOLE_ACCOUNT = re.compile(
 """Texts of a 403 that refuses the key itself, not one request."""
 
 
-def verdict(failure: Failure) -> Verdict:
-    """Return what a failed attempt says about its endpoint.
+def judge_failure(failure: Failure) -> Verdict:
+    """Return the verdict of a failed attempt on its endpoint.
 
     The error type is checked before the status: providers report an empty account as 400 or 429,
     and a prompt that is too long as 500.
     """
-    if failure.outcome in _OURS or failure.http_status == _CALLER_LEFT:
+    if failure.outcome in _EXCUSED or failure.http_status == _CALLER_LEFT:
         return Verdict.EXCUSED
     if failure.error_type is ErrorType.RATE_LIMIT_EXCEEDED:
         return Verdict.LIMITED
     if failure.error_type is ErrorType.PROVIDER_OVERLOADED and failure.http_status == _TOO_MANY:
         return Verdict.LIMITED
-    if failure.outcome is AttemptOutcome.UNKNOWN or failure.error_type in _AGAINST:
+    if failure.outcome is AttemptOutcome.UNKNOWN or failure.error_type in _FAILURES:
         return Verdict.FAILED
-    return Verdict.FAILED if failure.http_status in _AGAINST_BY_STATUS else Verdict.EXCUSED
+    return Verdict.FAILED if failure.http_status in _FAILURE_STATUSES else Verdict.EXCUSED
 
 
 def refuses_credential(failure: Failure) -> bool:
     """Return whether the provider refused our key or account (401, 402), not this request.
 
-    A 403 is as often about one model or one prompt: it counts where its words are about the
-    account, so that nobody who asks for what the account may not use takes the rest from others.
+    A 403 is often about one model or one prompt. It counts only when its text is about the
+    account, so that requests for forbidden models cannot disable the provider for everyone.
     """
     if failure.outcome is not AttemptOutcome.REJECTED:
         return False
@@ -81,31 +81,31 @@ def refuses_credential(failure: Failure) -> bool:
 
 
 THRESHOLDS = ((5, 0.9), (20, 0.5))
-"""(attempts, share that failed): either opens. The few must be clear, the many need be half."""
+"""(attempts, share that failed): either opens a circuit. Few attempts need a larger share."""
 
 REFUSALS = 3  # of a credential, in a row
 COOL_DOWN_MS = 5_000
 LONGEST_COOL_DOWN_MS = 120_000
 CREDENTIAL_COOL_DOWN_MS = 60_000
 LONGEST_CREDENTIAL_COOL_DOWN_MS = 30 * 60_000
-LONGEST_RETRY_AFTER_MS = 3_600_000  # what a provider asks beyond this is not believed
-FORGIVEN_MS = 600_000  # closed for so long, earlier openings no longer count
+LONGEST_RETRY_AFTER_MS = 3_600_000  # a longer `Retry-After` is cut to this
+FORGIVEN_MS = 600_000  # after this time closed, earlier openings no longer count
 
 
 @dataclass(frozen=True, slots=True)
 class Breaker:
     """One circuit. Times are Unix milliseconds, 0 = never."""
 
-    until: int = 0  # open: no call before this; 0 = closed
+    until: int = 0  # no call before this; 0 = closed
     trips: int = 0  # openings in a row
-    since: int = 0  # closed again since: earlier failures are forgiven
-    probe_until: int = 0  # a probe is under way, or was lost when this has passed
+    since: int = 0  # the last closing: earlier failures do not count
+    probe_until: int = 0  # the running probe counts as lost after this
     refusals: int = 0  # of a credential, in a row
-    credential: str = ""  # a fingerprint: another key starts from zero
-    why: str = ""  # for people
+    credential: str = ""  # its fingerprint: a new key starts from zero
+    why: str = ""  # the reason of the last opening or refusal; stored in Redis
 
     @property
-    def is_troubled(self) -> bool:
+    def resets_on_success(self) -> bool:
         """Return whether a success would change it."""
         return bool(self.until or self.refusals)
 
@@ -114,7 +114,7 @@ class Breaker:
             return Circuit.CLOSED
         return Circuit.OPEN if now < self.until else Circuit.HALF_OPEN
 
-    def takes_probe(self, now: int) -> bool:
+    def allows_probe(self, now: int) -> bool:
         """Return whether a call may go through as the probe."""
         return self.circuit(now) is Circuit.HALF_OPEN and self.probe_until <= now
 
@@ -122,16 +122,16 @@ class Breaker:
 CLOSED = Breaker()
 
 
-def is_too_bad(ok: int, failed: int) -> bool:
-    """Return whether these attempts open a circuit. A single failure never does."""
+def exceeds_threshold(ok: int, failed: int) -> bool:
+    """Return whether these attempts open a circuit. A single failure never does so."""
     seen = ok + failed
     return any(seen >= least and failed >= share * seen for least, share in THRESHOLDS)
 
 
-def opened(breaker: Breaker, now: int, *, retry_after_ms: int = 0, why: str = "") -> Breaker:
-    """Open it, or keep it open for longer."""
+def open_circuit(breaker: Breaker, now: int, *, retry_after_ms: int = 0, why: str = "") -> Breaker:
+    """Return the breaker open, or open for longer."""
     is_credential = bool(breaker.credential)
-    base, most = (
+    base, longest = (
         (CREDENTIAL_COOL_DOWN_MS, LONGEST_CREDENTIAL_COOL_DOWN_MS)
         if is_credential
         else (COOL_DOWN_MS, LONGEST_COOL_DOWN_MS)
@@ -139,7 +139,7 @@ def opened(breaker: Breaker, now: int, *, retry_after_ms: int = 0, why: str = ""
     fresh = not breaker.until and now - breaker.since > FORGIVEN_MS
     trips = 1 if fresh else breaker.trips + 1
     cool_down = max(
-        min(base * 2 ** min(trips - 1, 16), most), min(retry_after_ms, LONGEST_RETRY_AFTER_MS)
+        min(base * 2 ** min(trips - 1, 16), longest), min(retry_after_ms, LONGEST_RETRY_AFTER_MS)
     )
     return replace(
         breaker,
@@ -150,39 +150,39 @@ def opened(breaker: Breaker, now: int, *, retry_after_ms: int = 0, why: str = ""
     )
 
 
-def extended(breaker: Breaker, now: int, retry_after_ms: int) -> Breaker:
-    """Keep an open circuit open for as long as its provider now asks."""
+def extend_open(breaker: Breaker, now: int, retry_after_ms: int) -> Breaker:
+    """Extend an open circuit by the `Retry-After` of its provider."""
     if breaker.circuit(now) is not Circuit.OPEN:
         return breaker
     until = now + min(retry_after_ms, LONGEST_RETRY_AFTER_MS)
     return replace(breaker, until=max(breaker.until, until))
 
 
-def probing(breaker: Breaker, now: int, lease_ms: int) -> Breaker:
-    """Let one call through; another may go once this one is lost."""
+def start_probe(breaker: Breaker, now: int, lease_ms: int) -> Breaker:
+    """Reserve the probe for one call; after `lease_ms` another call may be the probe."""
     return replace(breaker, probe_until=now + lease_ms)
 
 
-def probed(
-    breaker: Breaker, now: int, *, well: bool | None, retry_after_ms: int = 0, why: str = ""
+def record_probe(
+    breaker: Breaker, now: int, *, succeeded: bool | None, retry_after_ms: int = 0, why: str = ""
 ) -> Breaker:
-    """Record the result of a probe. None: it showed nothing, and the next call may probe."""
-    if well is None:
+    """Record the result of a probe. After None (no result) the next call may be the probe."""
+    if succeeded is None:
         return replace(breaker, probe_until=0)
-    if well:
+    if succeeded:
         return Breaker(since=now, trips=breaker.trips, credential=breaker.credential)
-    return opened(breaker, now, retry_after_ms=retry_after_ms, why=why)
+    return open_circuit(breaker, now, retry_after_ms=retry_after_ms, why=why)
 
 
-def refused(breaker: Breaker, now: int, *, credential: str, why: str) -> Breaker:
-    """Count a refusal of a credential; enough in a row disable it."""
+def record_refusal(breaker: Breaker, now: int, *, credential: str, why: str) -> Breaker:
+    """Count a refusal of a credential; REFUSALS in a row disable it."""
     known = breaker if breaker.credential == credential else Breaker(credential=credential)
     counted = replace(known, refusals=known.refusals + 1, why=why)
     if counted.until or counted.refusals < REFUSALS:
         return counted
-    return opened(counted, now, why=why)
+    return open_circuit(counted, now, why=why)
 
 
-def is_settled(breaker: Breaker, now: int) -> bool:
+def is_obsolete(breaker: Breaker, now: int) -> bool:
     """Return whether it can be deleted: closed, with no recent opening or refusal."""
     return not breaker.until and not breaker.refusals and now - breaker.since > FORGIVEN_MS

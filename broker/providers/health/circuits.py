@@ -1,7 +1,7 @@
-"""Breakers in Redis, one hash for all: read whole, changed only if still as they were read.
+"""Breakers in one hash of Redis, changed by compare-and-set.
 
-Changes are rare (an opening, a probe, a recovery), so two processes that see the same trouble agree
-by comparing and setting: the second finds it done.
+Changes are rare: an opening, a probe, a recovery. When two processes make the same change, the
+second finds it done.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from broker.providers.health.breaker import CLOSED, Breaker
 from broker.providers.health.counts import PREFIX
 
 KEY = f"{PREFIX}circuits"
-MOST_TRIES = 8
+MAX_TRIES = 8
 
 _SET_IF_UNCHANGED = """
 local found = redis.call('HGET', KEYS[1], ARGV[1]) or ''
@@ -24,20 +24,20 @@ if ARGV[3] == '' then redis.call('HDEL', KEYS[1], ARGV[1])
 else redis.call('HSET', KEYS[1], ARGV[1], ARGV[3]) end
 return false
 """
-"""Return false when it was set, else what is there now."""
+"""Return false when the value was set, else the current value."""
 
 
-def name(endpoint: EndpointKey) -> str:
+def encode_endpoint(endpoint: EndpointKey) -> str:
     return " ".join(endpoint)
 
 
-def endpoint_of(stored: bytes) -> EndpointKey:
+def decode_endpoint(stored: bytes) -> EndpointKey:
     provider, _, model = stored.decode().partition(" ")
     return provider, model
 
 
 def decode(stored: bytes) -> Breaker:
-    """Return a stored breaker; what an older or newer version wrote is closed."""
+    """Return a stored breaker; one of an incompatible version counts as closed."""
     try:
         return Breaker(**orjson.loads(stored)) if stored else CLOSED
     except (TypeError, ValueError):
@@ -48,8 +48,8 @@ def encode(breaker: Breaker) -> bytes:
     return b"" if breaker == CLOSED else orjson.dumps(breaker)
 
 
-def read(stored: Mapping[bytes, bytes]) -> dict[EndpointKey, Breaker]:
-    return {endpoint_of(field): decode(value) for field, value in stored.items()}
+def decode_all(stored: Mapping[bytes, bytes]) -> dict[EndpointKey, Breaker]:
+    return {decode_endpoint(field): decode(value) for field, value in stored.items()}
 
 
 async def change(
@@ -57,13 +57,13 @@ async def change(
 ) -> tuple[Breaker, Breaker]:
     """Apply `step` to an endpoint's breaker, atomically; return it as it was and as it is now.
 
-    `step` may be called more than once: it sees what others have made of the breaker meanwhile.
+    `step` is called again when another process has changed the breaker meanwhile.
     Raises RedisError.
     """
-    field = name(endpoint)
+    field = encode_endpoint(endpoint)
     client: Any = redis  # its annotations mix the sync and async clients
     found: bytes = await client.hget(KEY, field) or b""
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         before = decode(found)
         after = step(before)
         if after == before:
@@ -72,4 +72,4 @@ async def change(
         if current is None:
             return before, after
         found = current
-    return before, before  # others are quicker: the next look is near
+    return before, before  # other processes changed it each time; the next refresh tries again

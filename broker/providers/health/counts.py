@@ -11,57 +11,58 @@ PER_DOUBLING = 4
 LOWEST, HIGHEST = -16, 128  # 1/16 and 4 billion: more than any wait in ms or speed in tokens/s
 
 
-def bucket(value: float) -> int:
-    """Return the bucket of a measured value; what is not positive is as small as can be."""
+def find_bucket(value: float) -> int:
+    """Return the bucket of a measured value; values that are not positive are in the lowest."""
     if value <= 0:
         return LOWEST
     return min(max(math.floor(math.log2(value) * PER_DOUBLING), LOWEST), HIGHEST)
 
 
-def middle(number: int) -> float:
-    """Return the value that a bucket stands for: the middle of its range, logarithmically."""
+def find_middle(number: int) -> float:
+    """Return the logarithmic middle of a bucket's range."""
     return float(2.0 ** ((number + 0.5) / PER_DOUBLING))
 
 
-def percentiles(counts: Mapping[int, int], *, falling: bool = False) -> Percentiles | None:
-    """Return what a share of the measured values kept to; None where nothing was measured.
+def compute_percentiles(counts: Mapping[int, int], *, falling: bool = False) -> Percentiles | None:
+    """Return the percentiles of the measured values; None without any.
 
-    Of waits p90 is what 90 % stayed below; where more is better (`falling`), what 90 % exceeded.
+    p90 is the value that 90 % of the values stayed below, or, for values of which more is better
+    (`falling`), the value that 90 % exceeded.
     """
     total = sum(counts.values())
     if not total:
         return None
     ordered = sorted(counts, reverse=falling)
     return Percentiles(
-        *(_reached(counts, ordered, share * total) for share in (0.5, 0.75, 0.9, 0.99))
+        *(_find_quantile(counts, ordered, share * total) for share in (0.5, 0.75, 0.9, 0.99))
     )
 
 
-def _reached(counts: Mapping[int, int], ordered: list[int], rank: float) -> float:
+def _find_quantile(counts: Mapping[int, int], ordered: list[int], rank: float) -> float:
     passed = 0
     for number in ordered:
         passed += counts[number]
         if passed >= rank:
-            return middle(number)
-    return middle(ordered[-1])
+            return find_middle(number)
+    return find_middle(ordered[-1])
 
 
 PREFIX = "waybill:health:"
-LATE_MS = 5_000  # a span may still be written to this long after its end
+WRITABLE_MS = 5_000  # a span may still be written to this long after its end
 
 Counts: TypeAlias = dict[str, int]
-"""Codes and how often each was seen."""
+"""The number of occurrences of each code."""
 
 KIND, WAIT, SPEED = "k:", "t", "s"
 COST_DEVIATES = "c:deviates"
 
 OTHER = "other"
-"""In place of the model, or of the provider: all that are not told by themselves."""
+"""Instead of a model or a provider: all that are not counted by their names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Spans of one length, and how far back they are kept."""
+    """Spans of one length; `spans` of them are kept."""
 
     name: str
     span_ms: int
@@ -74,31 +75,31 @@ class Resolution:
         return moment - moment % self.span_ms
 
     def starts(self, now: int) -> list[int]:
-        """Return the beginnings of all spans that are kept, oldest first, the current one last."""
+        """Return the starts of all spans that are kept, the oldest first, the current one last."""
         current = self.start(now)
         return [current - self.span_ms * back for back in range(self.spans, -1, -1)]
 
-    def open(self, now: int) -> list[int]:
-        """Return the beginnings of the spans that may still be written to."""
-        return sorted({self.start(now - LATE_MS), self.start(now)})
+    def open_starts(self, now: int) -> list[int]:
+        """Return the starts of the spans that may still be written to."""
+        return sorted({self.start(now - WRITABLE_MS), self.start(now)})
 
     @property
     def lifetime_seconds(self) -> int:
-        return (self.span_ms * (self.spans + 1) + 2 * LATE_MS) // 1000
+        return (self.span_ms * (self.spans + 1) + 2 * WRITABLE_MS) // 1000
 
 
-MOMENTS = Resolution("moment", 5_000, 6)  # what breakers judge by
-MINUTES = Resolution("minute", 60_000, 30)  # everything routing weighs
-HOURS = Resolution("hour", 3_600_000, 24)  # uptime of a day
+MOMENTS = Resolution("moment", 5_000, 6)  # for circuit breakers
+MINUTES = Resolution("minute", 60_000, 30)  # for routing
+HOURS = Resolution("hour", 3_600_000, 24)  # for the uptime of a day
 RESOLUTIONS = (MOMENTS, MINUTES, HOURS)
 
 
-def field(endpoint: EndpointKey, code: str) -> str:
+def encode_field(endpoint: EndpointKey, code: str) -> str:
     provider, model = endpoint
     return f"{provider} {model} {code}"
 
 
-def read(stored: Mapping[bytes, bytes]) -> dict[EndpointKey, Counts]:
+def decode_counts(stored: Mapping[bytes, bytes]) -> dict[EndpointKey, Counts]:
     """Return the counts of one hash by endpoint."""
     found: dict[EndpointKey, Counts] = {}
     for name, value in stored.items():
@@ -109,13 +110,13 @@ def read(stored: Mapping[bytes, bytes]) -> dict[EndpointKey, Counts]:
 
 
 def is_total(field: str) -> bool:
-    """Tell whether a field counts attempts, not the buckets of a histogram."""
+    """Return whether a field counts attempts, not the buckets of a histogram."""
     code = field.rpartition(" ")[2]
     return code.isalpha() or code.startswith(KIND) or code == COST_DEVIATES
 
 
-def histogram(counts: Counts, letter: str) -> dict[int, int]:
-    """Return the histogram kept under this letter: counts by bucket."""
+def find_histogram(counts: Counts, letter: str) -> dict[int, int]:
+    """Return the histogram with this letter: counts by bucket."""
     return {
         int(code[1:]): seen
         for code, seen in counts.items()

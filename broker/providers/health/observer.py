@@ -1,7 +1,7 @@
-"""Everybody's side: the snapshot that routing and pages read, refreshed in the background.
+"""Refresh the snapshot of endpoint stats in the background, for routing and pages.
 
-One bounded read a second: the spans that are still written to, the circuits, the calls in flight.
-While Redis is away the last snapshot stands.
+Each second it reads the spans that can still change, the circuits and the calls in flight. Without
+Redis the last snapshot stays in use.
 """
 
 import asyncio
@@ -26,21 +26,21 @@ from broker.providers.pacing import shared
 
 REFRESH_SECONDS = 1.0
 SILENT_MS = 20_000  # a worker that has not reported for so long has nothing in flight
-GONE_MS = 3_600_000
+DELETE_AFTER_MS = 3_600_000
 
 log = structlog.get_logger()
 
 
 class Observer:
-    """Keeps a snapshot fresh. One that `judges` also opens the circuits it finds too bad."""
+    """Keeps a snapshot current. With `opens_circuits` it also opens and deletes circuits."""
 
     def __init__(
-        self, redis: Redis, *, judges: bool = False, clock: Callable[[], int] = now_ms
+        self, redis: Redis, *, opens_circuits: bool = False, clock: Callable[[], int] = now_ms
     ) -> None:
         self.snapshot: Snapshot = NO_SNAPSHOT
         self.circuits: Mapping[EndpointKey, Breaker] = {}
         self._redis = redis
-        self._judges = judges
+        self._opens_circuits = opens_circuits
         self._clock = clock
         self._history = History()
         self._service = Service("observer", REFRESH_SECONDS, self.refresh)
@@ -52,75 +52,85 @@ class Observer:
         await self._service.stop()
 
     async def refresh(self) -> None:
-        """Read what is new, judge it, and make the next snapshot. Raises RedisError."""
+        """Read counts, update circuits and build the next snapshot. Raises RedisError."""
         now = self._clock()
         known, paused, in_flight = await self._read(now)
-        if self._judges:
-            known |= await self._judge(known, paused, now)
-        self.snapshot = await asyncio.to_thread(self._picture, known, paused, in_flight, now)
+        if self._opens_circuits:
+            known |= await self._update_circuits(known, paused, now)
+        self.snapshot = await asyncio.to_thread(self._build_snapshot, known, paused, in_flight, now)
         self.circuits = known
 
-    def _picture(
+    def _build_snapshot(
         self,
         known: Mapping[EndpointKey, Breaker],
         paused: Mapping[EndpointKey, Pause],
         in_flight: Mapping[EndpointKey, int],
         now: int,
     ) -> Snapshot:
-        """Return all that is known now. In a thread: thousands of endpoints take a while."""
-        stats = dict(self._history.stats(now))
+        """Build the snapshot, in a thread: thousands of endpoints take a while."""
+        stats = dict(self._history.compute_stats(now))
         for endpoint, breaker in known.items():
             if breaker.since and endpoint in stats:
-                seen = self._history.recovered(endpoint, now, since=breaker.since)
+                seen = self._history.count_since(endpoint, now, since=breaker.since)
                 stats[endpoint] = replace(stats[endpoint], since_recovery=seen)
-        return Snapshot(history.with_circuits(stats, known, paused, in_flight, now), now)
+        return Snapshot(history.add_circuits(stats, known, paused, in_flight, now), now)
 
     async def _read(
         self, now: int
     ) -> tuple[dict[EndpointKey, Breaker], dict[EndpointKey, Pause], dict[EndpointKey, int]]:
-        wanted = self._history.wanted(now)
+        missing = self._history.find_missing_spans(now)
         pipeline = self._redis.pipeline(transaction=False)
-        for resolution, start in wanted:
+        for resolution, start in missing:
             pipeline.hgetall(resolution.key(start))
         for key in (circuits.KEY, shared.KEY, IN_FLIGHT):
             pipeline.hgetall(key)
-        *spans, kept, paused, reports = await pipeline.execute()
-        await asyncio.to_thread(self._take, dict(zip(wanted, spans, strict=True)), now)
-        await self._forget(reports, now)
-        return circuits.read(kept), shared.read_pauses(paused), _calls(reports, now)
+        *spans, breakers_by_field, paused, reports = await pipeline.execute()
+        await asyncio.to_thread(self._add_spans, dict(zip(missing, spans, strict=True)), now)
+        await self._delete_old_reports(reports, now)
+        return (
+            circuits.decode_all(breakers_by_field),
+            shared.read_pauses(paused),
+            _sum_calls(reports, now),
+        )
 
-    def _take(self, spans: Mapping[tuple[Resolution, int], Any], now: int) -> None:
-        self._history.take({place: counts.read(span) for place, span in spans.items()}, now)
+    def _add_spans(self, spans: Mapping[tuple[Resolution, int], Any], now: int) -> None:
+        self._history.add_spans(
+            {key: counts.decode_counts(span) for key, span in spans.items()}, now
+        )
 
-    async def _judge(
+    async def _update_circuits(
         self, known: Mapping[EndpointKey, Breaker], paused: Mapping[EndpointKey, Pause], now: int
     ) -> dict[EndpointKey, Breaker]:
-        """Open what failed too often, forget what has recovered; return what has changed."""
+        """Open the circuits of failing endpoints, delete obsolete ones; return the changed ones."""
         changed = {}
-        for endpoint in self._history.tried_lately(now):
+        for endpoint in self._history.find_recent_endpoints(now):
             breaker = known.get(endpoint, CLOSED)
             if breaker.circuit(now) is not Circuit.CLOSED:
                 continue
-            lately = self._history.lately(endpoint, now, since=breaker.since)
-            bad = [(ok, failed) for ok, failed in lately if breakers.is_too_bad(ok, failed)]
-            if bad:
-                ok, failed = bad[0]
+            recent = self._history.count_recent(endpoint, now, since=breaker.since)
+            failing = [
+                (ok, failed) for ok, failed in recent if breakers.exceeds_threshold(ok, failed)
+            ]
+            if failing:
+                ok, failed = failing[0]
                 why = f"{failed} of {ok + failed} recent attempts failed"
                 pause = paused.get(endpoint)
-                asked = max(pause.until - now, 0) if pause else 0
-                changed[endpoint] = await self._open(endpoint, now, asked, why)
+                retry_after_ms = max(pause.until - now, 0) if pause else 0
+                changed[endpoint] = await self._open_circuit(endpoint, now, retry_after_ms, why)
         for endpoint, breaker in known.items():
-            if breakers.is_settled(breaker, now):
+            if breakers.is_obsolete(breaker, now):
                 _, changed[endpoint] = await circuits.change(
-                    self._redis, endpoint, lambda b: CLOSED if breakers.is_settled(b, now) else b
+                    self._redis, endpoint, lambda b: CLOSED if breakers.is_obsolete(b, now) else b
                 )
         return changed
 
-    async def _open(self, endpoint: EndpointKey, now: int, asked_ms: int, why: str) -> Breaker:
+    async def _open_circuit(
+        self, endpoint: EndpointKey, now: int, retry_after_ms: int, why: str
+    ) -> Breaker:
         def step(breaker: Breaker) -> Breaker:
             if breaker.circuit(now) is not Circuit.CLOSED:
                 return breaker
-            return breakers.opened(breaker, now, retry_after_ms=asked_ms, why=why)
+            return breakers.open_circuit(breaker, now, retry_after_ms=retry_after_ms, why=why)
 
         before, after = await circuits.change(self._redis, endpoint, step)
         if before != after:
@@ -130,21 +140,25 @@ class Observer:
             )
         return after
 
-    async def _forget(self, reports: Mapping[bytes, bytes], now: int) -> None:
-        """Drop the reports of workers that are long gone."""
-        gone = [name for name, told in reports.items() if orjson.loads(told)["at"] < now - GONE_MS]
-        if gone:
+    async def _delete_old_reports(self, reports: Mapping[bytes, bytes], now: int) -> None:
+        """Delete the reports of workers that stopped long ago."""
+        old = [
+            name
+            for name, report in reports.items()
+            if orjson.loads(report)["at"] < now - DELETE_AFTER_MS
+        ]
+        if old:
             client: Any = self._redis
-            await client.hdel(IN_FLIGHT, *gone)
+            await client.hdel(IN_FLIGHT, *old)
 
 
-def _calls(reports: Mapping[bytes, bytes], now: int) -> dict[EndpointKey, int]:
+def _sum_calls(reports: Mapping[bytes, bytes], now: int) -> dict[EndpointKey, int]:
     total: dict[EndpointKey, int] = {}
-    for told in reports.values():
-        report = orjson.loads(told)
+    for stored in reports.values():
+        report = orjson.loads(stored)
         if report["at"] < now - SILENT_MS:
             continue
         for field, calls in report["calls"].items():
-            endpoint = circuits.endpoint_of(field.encode())
+            endpoint = circuits.decode_endpoint(field.encode())
             total[endpoint] = total.get(endpoint, 0) + calls
     return total

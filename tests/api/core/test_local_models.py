@@ -11,7 +11,7 @@ from broker.catalog import LiveCatalog
 from broker.catalog.discovered import MOST_LISTED
 from broker.errors import UnknownModelError
 from broker.migrations import migrate
-from broker.providers.configuration import configured
+from broker.providers.configuration import load_providers
 from broker.settings import Settings
 from broker.storage.database import Database
 
@@ -56,7 +56,7 @@ def server():
 
 
 def providers(server):
-    return configured(Settings(), {"VLLM_BASE_URL": server.url, "VLLM_API_KEY": "sk-local"})
+    return load_providers(Settings(), {"VLLM_BASE_URL": server.url, "VLLM_API_KEY": "sk-local"})
 
 
 @pytest.fixture(scope="module")

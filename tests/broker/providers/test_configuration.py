@@ -6,7 +6,7 @@ from broker.settings import ProviderRow, Settings
 
 def configured(*rows, **environ):
     settings = Settings.model_construct(providers=[ProviderRow(**row) for row in rows])
-    return configuration.configured(settings, environ)
+    return configuration.load_providers(settings, environ)
 
 
 def test_without_keys_nothing_is_configured():

@@ -12,7 +12,7 @@ from genai_prices import data_snapshot
 import workers.adapters
 from broker.catalog.names import Namer
 from broker.catalog.priced import priced_models
-from broker.providers.configuration import configuration_of, configured
+from broker.providers.configuration import check_variables, load_providers
 from broker.providers.vendors import placeholders, read_vendors, vendors
 from broker.settings import ProviderRow, Settings
 from workers.adapters.registry import ADAPTERS
@@ -62,7 +62,7 @@ def environment(vendor):
 
 
 def provider(vendor, environ=None):
-    return configured(Settings.model_construct(), environ or environment(vendor))[vendor.slug]
+    return load_providers(Settings.model_construct(), environ or environment(vendor))[vendor.slug]
 
 
 def test_there_are_enough():
@@ -108,10 +108,10 @@ def test_an_address_is_told_once():
 @ALL
 def test_it_lights_up(vendor):
     environ = environment(vendor)
-    assert configuration_of(vendor, environ) == (True, None)
-    lit = provider(vendor, environ)
-    assert placeholders(lit.base_url) == []
-    assert bool(lit.api_key) is not vendor.local
+    assert check_variables(vendor, environ) == (True, None)
+    configured = provider(vendor, environ)
+    assert placeholders(configured.base_url) == []
+    assert bool(configured.api_key) is not vendor.local
 
 
 @ALL
@@ -119,24 +119,24 @@ def test_without_any_of_its_variables_it_stays_dark_and_says_which(vendor):
     whole = environment(vendor)
     for missing in whole:
         environ = {name: value for name, value in whole.items() if name != missing}
-        lit, why_not = configuration_of(vendor, environ)
-        assert not lit
-        assert why_not.startswith("set ")
-        assert set(why_not.replace("(", "").replace(")", "").split()) & {
+        is_complete, message = check_variables(vendor, environ)
+        assert not is_complete
+        assert message.startswith("set ")
+        assert set(message.replace("(", "").replace(")", "").split()) & {
             missing,
             *next((names for names in vendor.needs.values() if missing in names), ()),
             *vendor.key_variables,
         }
-        assert vendor.slug not in configured(Settings.model_construct(), environ)
+        assert vendor.slug not in load_providers(Settings.model_construct(), environ)
 
 
 def test_what_is_missing_is_said_in_one_line():
-    found = configuration_of(vendors()["cloudflare"], {})
-    assert found.why_not == (
+    found = check_variables(vendors()["cloudflare"], {})
+    assert found.missing == (
         "set CLOUDFLARE_API_TOKEN (or CLOUDFLARE_API_KEY) and CLOUDFLARE_ACCOUNT_ID"
     )
-    found = configuration_of(vendors()["cloudflare"], {"CLOUDFLARE_API_KEY": "k"})
-    assert found.why_not == "set CLOUDFLARE_ACCOUNT_ID"
+    found = check_variables(vendors()["cloudflare"], {"CLOUDFLARE_API_KEY": "k"})
+    assert found.missing == "set CLOUDFLARE_ACCOUNT_ID"
 
 
 def test_options_fill_the_address():
@@ -187,7 +187,7 @@ def test_a_key_may_be_made_of_several_variables(environ, key):
 
 def test_half_a_key_is_none():
     environ = {"AWS_ACCESS_KEY_ID": "a", "AWS_REGION": "eu-west-1"}
-    assert not configuration_of(vendors()["amazon-bedrock"], environ).lit
+    assert not check_variables(vendors()["amazon-bedrock"], environ).is_complete
 
 
 @pytest.mark.parametrize(
@@ -205,14 +205,14 @@ def test_a_local_address_is_completed(given, url):
 
 def test_a_row_may_give_an_option_that_no_variable_does():
     row = ProviderRow(slug="cloudflare", api_key="k", options={"account": "acc"})
-    found = configured(Settings.model_construct(providers=[row]), {})["cloudflare"]
+    found = load_providers(Settings.model_construct(providers=[row]), {})["cloudflare"]
     assert "/accounts/acc/" in found.base_url
 
 
 def test_a_row_whose_address_stays_open_is_refused():
     row = ProviderRow(slug="cloudflare", api_key="k")
     with pytest.raises(SystemExit, match=r"options\.account .* CLOUDFLARE_ACCOUNT_ID"):
-        configured(Settings.model_construct(providers=[row]), {})
+        load_providers(Settings.model_construct(providers=[row]), {})
 
 
 def test_only_some_models_of_a_data_set_and_their_native_names():
@@ -231,7 +231,7 @@ def test_only_some_models_of_a_data_set_and_their_native_names():
         ("colour = 'red'\n", r"v\.colour: Unexpected keyword"),
         ("needs = 3\n", r"v\.needs"),
         ("probe = 'https://v/{account}'\n", "without a line in `needs`: account"),
-        ("local = true\n", "no variable would light it up"),
+        ("local = true\n", "no variable configures it"),
     ],
 )
 def test_a_row_that_is_wrong_is_named(row, problem):

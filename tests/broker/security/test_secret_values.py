@@ -107,4 +107,4 @@ def test_the_settings_of_a_row_do_not_show_its_secrets():
     row = ProviderRow(slug="mine", base_url="http://m", api_key=KEY, headers={"x-token": KEY})
     settings = Settings.model_construct(providers=[row])
     assert KEY not in repr(settings)
-    assert KEY not in repr(configuration.configured(settings, {}))
+    assert KEY not in repr(configuration.load_providers(settings, {}))

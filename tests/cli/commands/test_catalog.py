@@ -11,7 +11,7 @@ from api.models.schemas import ModelQuery
 from broker import settings
 from broker.catalog import load
 from broker.catalog.selection import selected
-from broker.providers.configuration import configured
+from broker.providers.configuration import load_providers
 
 GPT_4O = {"id": "gpt-4o", "name": "GPT-4o", "cost": {"input": 3, "output": 9}, "tool_call": True}
 ODD = {"id": "gpt-4o-mini", "name": "mini", "cost": {"input": 15, "output": 0.6}}
@@ -126,7 +126,7 @@ def test_the_list_and_the_doctor_count_as_the_api_does(waybill):
     shown, others = map(int, re.search(r"^(\d+) models; (\d+) more", listed, re.MULTILINE).groups())
     assert f"{shown}: " in (told := waybill("doctor").stdout)
     assert f"{others} of other kinds" in told
-    offered = load(settings.load(), configured(settings.load())).models
+    offered = load(settings.load(), load_providers(settings.load())).models
     assert shown == len(selected(offered.values(), ModelQuery().listing_filter(), names={}, now=0))
     assert f"{shown + others} models" in waybill("models", "list", "--output", "all").stdout
     assert "text → embeddings" in waybill("models", "list", "--output", "embeddings").stdout

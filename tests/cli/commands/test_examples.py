@@ -19,7 +19,7 @@ def models(monkeypatch, tmp_path):
     monkeypatch.setenv("WAYBILL_CONFIG", str(EXAMPLES / "waybill.toml"))
     monkeypatch.setenv("WAYBILL_DATA_DIR", str(tmp_path))
     config = settings.load()
-    return catalog.load(config, configuration.configured(config, {})).models
+    return catalog.load(config, configuration.load_providers(config, {})).models
 
 
 def test_every_prompt_can_be_run_with_the_demo_configuration(models):

@@ -5,7 +5,7 @@ from typer.testing import CliRunner
 from broker.catalog import Offer, imports
 from broker.catalog.imports import Change, Kind
 from broker.pricing import Price
-from broker.providers.configuration import configured
+from broker.providers.configuration import load_providers
 from broker.providers.endpoints import Endpoint
 from broker.providers.vendors import vendors
 from broker.settings import Settings
@@ -62,7 +62,7 @@ def found(environ, answer):
             raise answer
         return answer
 
-    [provider] = configured(Settings.model_construct(), environ).values()
+    [provider] = load_providers(Settings.model_construct(), environ).values()
     with httpx.Client(transport=httpx.MockTransport(handle)) as http:
         finding = check(provider, http)
     return finding, asked[0]

@@ -11,7 +11,7 @@ def test_the_demo_configuration_names_the_simulator_where_it_is(tmp_path, monkey
     write_configuration(path, 19_100)
     monkeypatch.setenv("WAYBILL_CONFIG", str(path))
     config = settings.load()
-    configured = configuration.configured(config, {})
+    configured = configuration.load_providers(config, {})
     assert configured
     assert {each.base_url for each in configured.values()} == {"http://127.0.0.1:19100/v1"}
     assert "acme/small" in catalog.load(config, configured).models

@@ -32,7 +32,7 @@ class Worker:
 
     def __init__(self, redis, clock, *, key="key-1"):
         self.redis, self.clock = redis, clock
-        self.observer = Observer(redis, judges=True, clock=clock)
+        self.observer = Observer(redis, opens_circuits=True, clock=clock)
         self.recorder = Recorder(redis, "worker-1", clock)
         upstream = SimpleNamespace(api_key=key, options={})
         self.routes = {"alpha": SimpleNamespace(upstream=upstream)}
@@ -71,7 +71,7 @@ class Worker:
         await self.observer.refresh()
 
     def circuit(self, key=ALPHA):
-        return self.observer.snapshot.of(*key).circuit
+        return self.observer.snapshot.find(*key).circuit
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def worker(redis, clock, monkeypatch):
 
 
 async def shut(worker, key=ALPHA):
-    await circuits.change(worker.redis, key, lambda b: breaker.opened(b, worker.clock()))
+    await circuits.change(worker.redis, key, lambda b: breaker.open_circuit(b, worker.clock()))
     await worker.observer.refresh()
 
 
@@ -123,7 +123,7 @@ async def test_a_probe_that_fails_opens_for_twice_as_long(worker, clock):
     clock.now += breaker.COOL_DOWN_MS
     await worker.ends(await worker.comes("alpha", "beta"), fails())
     assert worker.circuit() is Circuit.OPEN
-    assert worker.observer.snapshot.of(*ALPHA).paused_until == (
+    assert worker.observer.snapshot.find(*ALPHA).paused_until == (
         clock.now + 2 * breaker.COOL_DOWN_MS
     )
 

@@ -27,7 +27,7 @@ class Part:
     def start(self, *_: object) -> None:
         """Start nothing."""
 
-    def later(self, *_: object) -> None:
+    def run_after_flush(self, *_: object) -> None:
         """Run nothing."""
 
 

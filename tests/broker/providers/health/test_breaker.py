@@ -32,18 +32,18 @@ NOW = 1_800_000_000_000
     ],
 )
 def test_how_much_opens(ok, failed, opens):
-    assert breaker.is_too_bad(ok, failed) is opens
+    assert breaker.exceeds_threshold(ok, failed) is opens
 
 
 def test_open_then_half_open_then_closed():
-    opened = breaker.opened(CLOSED, NOW)
+    opened = breaker.open_circuit(CLOSED, NOW)
     assert opened.circuit(NOW) is Circuit.OPEN
     later = NOW + COOL_DOWN_MS
     assert opened.circuit(later) is Circuit.HALF_OPEN
-    probing = breaker.probing(opened, later, 60_000)
-    assert not probing.takes_probe(later + 59_999)  # one at a time
-    assert probing.takes_probe(later + 60_000)  # one that was lost blocks nobody for ever
-    closed = breaker.probed(probing, later, well=True)
+    probing = breaker.start_probe(opened, later, 60_000)
+    assert not probing.allows_probe(later + 59_999)  # one at a time
+    assert probing.allows_probe(later + 60_000)  # one that was lost blocks nobody for ever
+    closed = breaker.record_probe(probing, later, succeeded=True)
     assert closed.circuit(later) is Circuit.CLOSED
     assert closed.since == later  # what failed before is forgiven
 
@@ -51,7 +51,7 @@ def test_open_then_half_open_then_closed():
 def test_every_opening_in_a_row_doubles_the_cool_down():
     circuit, now, waits = CLOSED, NOW, []
     for _ in range(8):
-        circuit = breaker.probed(breaker.opened(circuit, now), now, well=None)
+        circuit = breaker.record_probe(breaker.open_circuit(circuit, now), now, succeeded=None)
         waits.append(circuit.until - now)
         now = circuit.until
     assert waits[:3] == [COOL_DOWN_MS, 2 * COOL_DOWN_MS, 4 * COOL_DOWN_MS]
@@ -60,41 +60,43 @@ def test_every_opening_in_a_row_doubles_the_cool_down():
 
 def test_a_long_quiet_time_makes_the_first_opening_first_again():
     worn = Breaker(since=NOW, trips=6)
-    assert breaker.opened(worn, NOW + 1).trips == 7
-    assert breaker.opened(worn, NOW + breaker.FORGIVEN_MS + 1).trips == 1
+    assert breaker.open_circuit(worn, NOW + 1).trips == 7
+    assert breaker.open_circuit(worn, NOW + breaker.FORGIVEN_MS + 1).trips == 1
 
 
 def test_retry_after_is_honoured():
-    assert breaker.opened(CLOSED, NOW, retry_after_ms=90_000).until == NOW + 90_000
+    assert breaker.open_circuit(CLOSED, NOW, retry_after_ms=90_000).until == NOW + 90_000
 
 
 @given(st.lists(st.tuples(st.integers(0, 20_000), st.integers(0, 300_000)), min_size=1))
 def test_a_later_end_replaces_an_earlier_one_and_never_the_other_way(steps):  # litellm#40130
-    circuit, now, latest = breaker.opened(CLOSED, NOW), NOW, 0
+    circuit, now, latest = breaker.open_circuit(CLOSED, NOW), NOW, 0
     for passed, retry_after in steps:
         now += passed
         if circuit.circuit(now) is Circuit.OPEN:
             latest = max(circuit.until, now + retry_after)
-            circuit = breaker.extended(circuit, now, retry_after)
+            circuit = breaker.extend_open(circuit, now, retry_after)
             assert circuit.until == latest
-        again = breaker.opened(circuit, now, retry_after_ms=retry_after)
+        again = breaker.open_circuit(circuit, now, retry_after_ms=retry_after)
         assert again.until >= max(circuit.until, now + retry_after)
 
 
 def test_a_credential_is_disabled_by_refusals_in_a_row_only():
     circuit = CLOSED
     for _ in range(REFUSALS - 1):
-        circuit = breaker.refused(circuit, NOW, credential="k1", why="401")
+        circuit = breaker.record_refusal(circuit, NOW, credential="k1", why="401")
     assert circuit.circuit(NOW) is Circuit.CLOSED
-    calmed = breaker.probed(circuit, NOW, well=True)
+    calmed = breaker.record_probe(circuit, NOW, succeeded=True)
     assert calmed.refusals == 0
-    disabled = breaker.refused(circuit, NOW, credential="k1", why="401")
+    disabled = breaker.record_refusal(circuit, NOW, credential="k1", why="401")
     assert disabled.circuit(NOW) is Circuit.OPEN
-    assert breaker.refused(circuit, NOW, credential="k2", why="401").refusals == 1  # another key
+    assert (
+        breaker.record_refusal(circuit, NOW, credential="k2", why="401").refusals == 1
+    )  # another key
 
 
 def test_what_has_recovered_is_forgotten():
-    recovered = breaker.probed(breaker.opened(CLOSED, NOW), NOW, well=True)
-    assert not breaker.is_settled(recovered, NOW + 1)
-    assert breaker.is_settled(recovered, NOW + breaker.FORGIVEN_MS + 1)
-    assert not breaker.is_settled(breaker.opened(CLOSED, NOW), NOW + 10**9)
+    recovered = breaker.record_probe(breaker.open_circuit(CLOSED, NOW), NOW, succeeded=True)
+    assert not breaker.is_obsolete(recovered, NOW + 1)
+    assert breaker.is_obsolete(recovered, NOW + breaker.FORGIVEN_MS + 1)
+    assert not breaker.is_obsolete(breaker.open_circuit(CLOSED, NOW), NOW + 10**9)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from broker.completion import AttemptOutcome, ErrorType, Failure
-from broker.providers.health import Verdict, refuses_credential, verdict
+from broker.providers.health import Verdict, judge_failure, refuses_credential
 from workers.adapters.errors import read_error
 
 OK_TO_BLAME = (500, 502, 503, 504, 529, 401, 402, 404, 405, 408, 410, 421, 423, 424, 426, 498)
@@ -18,23 +18,23 @@ def answered(status, body=b'{"error": {"message": "no"}}'):
 
 @pytest.mark.parametrize("status", OK_TO_BLAME)
 def test_what_a_provider_does_wrong_counts(status):
-    assert verdict(answered(status)) is Verdict.FAILED
+    assert judge_failure(answered(status)) is Verdict.FAILED
 
 
 @pytest.mark.parametrize("status", NOT_TO_BLAME)
 def test_what_a_request_does_wrong_does_not(status):
-    assert verdict(answered(status)) is Verdict.EXCUSED
+    assert judge_failure(answered(status)) is Verdict.EXCUSED
 
 
 def test_429_has_a_rule_of_its_own():
-    assert verdict(answered(429)) is Verdict.LIMITED
-    assert verdict(answered(429, b'{"error": {"message": "overloaded"}}')) is Verdict.LIMITED
+    assert judge_failure(answered(429)) is Verdict.LIMITED
+    assert judge_failure(answered(429, b'{"error": {"message": "overloaded"}}')) is Verdict.LIMITED
 
 
 def test_an_empty_account_that_is_sent_as_400_is_the_credential():  # litellm#37599
     body = b'{"error": {"message": "Your credit balance is too low to access the API."}}'
     failure = answered(400, body)
-    assert verdict(failure) is Verdict.FAILED
+    assert judge_failure(failure) is Verdict.FAILED
     assert refuses_credential(failure)
 
 
@@ -67,7 +67,7 @@ def test_a_403_is_about_the_account_where_it_says_so(said):
 
 def test_a_prompt_too_long_that_is_sent_as_500_is_the_requests_fault():
     body = b'{"error": {"message": "This model\'s maximum context length is 8192 tokens"}}'
-    assert verdict(answered(500, body)) is Verdict.EXCUSED
+    assert judge_failure(answered(500, body)) is Verdict.EXCUSED
 
 
 @pytest.mark.parametrize(
@@ -81,4 +81,4 @@ def test_a_prompt_too_long_that_is_sent_as_500_is_the_requests_fault():
     ],
 )
 def test_silence_counts_and_our_own_stops_do_not(outcome, expected):
-    assert verdict(Failure(outcome, ErrorType.PROVIDER_UNAVAILABLE, "…")) is expected
+    assert judge_failure(Failure(outcome, ErrorType.PROVIDER_UNAVAILABLE, "…")) is expected

@@ -15,7 +15,7 @@ async def told(redis, clock, *attempts, reporter="worker-1"):
             if each.verdict is Verdict.LIMITED:
                 throttles.limited(each.endpoint, wait, clock.now)
             else:
-                throttles.used_up(each.endpoint, wait, clock.now, PauseReason.ASKED_TO_WAIT)
+                throttles.used_up(each.endpoint, wait, clock.now, PauseReason.RETRY_AFTER)
     recorder.start()
     await recorder.close()
     if news := throttles.news():

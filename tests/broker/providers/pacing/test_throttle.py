@@ -113,9 +113,9 @@ def test_other_processes_hear_of_a_pause_once():
 
 def test_nothing_left_is_a_pause_without_a_429():
     throttles = Throttles()
-    throttles.used_up(HOT, 3.5, NOW, PauseReason.NOTHING_LEFT)
+    throttles.used_up(HOT, 3.5, NOW, PauseReason.EXHAUSTED)
     assert throttles.free_at(HOT, NOW) == NOW + 3_500
-    assert throttles.news() == {HOT: Pause(NOW + 3_500, PauseReason.NOTHING_LEFT)}
+    assert throttles.news() == {HOT: Pause(NOW + 3_500, PauseReason.EXHAUSTED)}
 
 
 def test_an_echo_with_an_hours_long_reset_is_no_longer_than_any_pause():

@@ -95,12 +95,12 @@ def test_one_that_is_shut_off_is_not_asked_again_while_others_can_serve():  # ne
 
 def test_one_that_was_shut_off_comes_back_by_itself():  # new-api 5420; one-api 1197, 1059, 1269
     circuit = breaker.CLOSED
-    assert not breaker.is_too_bad(0, 1)  # one error is none
-    circuit = breaker.opened(circuit, NOW)
-    assert not circuit.takes_probe(NOW + breaker.COOL_DOWN_MS - 1)
+    assert not breaker.exceeds_threshold(0, 1)  # one error is none
+    circuit = breaker.open_circuit(circuit, NOW)
+    assert not circuit.allows_probe(NOW + breaker.COOL_DOWN_MS - 1)
     later = NOW + breaker.COOL_DOWN_MS
-    assert circuit.takes_probe(later)
+    assert circuit.allows_probe(later)
     recovering = EndpointStats(circuit=circuit.circuit(later))
     asked = firsts([at("a", 0.01), at("b")], stats=snapshot(a=recovering), draws=500)
     assert 0.05 < asked["a"] < 0.2  # some try it, most do not
-    assert breaker.probed(circuit, later, well=True).circuit(later) is Circuit.CLOSED
+    assert breaker.record_probe(circuit, later, succeeded=True).circuit(later) is Circuit.CLOSED
