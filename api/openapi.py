@@ -1,7 +1,7 @@
-"""The OpenAPI document, completed: who may call, what the bodies are, how errors look.
+"""The OpenAPI document: FastAPI's description of the routes, completed.
 
-FastAPI describes the routes. What it cannot know it is told here: the bodies that routes read
-themselves, the key, what is answered, and the two shapes of an error.
+FastAPI does not know the bodies that routes read themselves, the API key, the examples and the two
+shapes of errors. They are added here.
 """
 
 from pathlib import Path
@@ -11,86 +11,56 @@ import orjson
 from fastapi import FastAPI
 
 from api.core.bodies import REFERENCE
-from api.core.errors import is_own_route
+from api.core.errors import ErrorBody, ProblemBody, is_own_route
 from broker.completion import Json
 
 DESCRIPTION = """
-One OpenAI-compatible API over every provider.
+One OpenAI-compatible API for all providers.
 
-- Send `Authorization: Bearer sk-wb-…` with everything but `/health`; models can be
-  looked at without.
+- Send `Authorization: Bearer sk-wb-…` with every request except `/health`. The routes of models
+  work without it, too.
 - The same routes are under `/api/v1` (OpenRouter's base) and `/v1` (OpenAI's).
-- `Idempotency-Key` makes any request that creates something safe to send again.
-- `Prefer: respond-async` turns a call into a job to come back for; `Prefer: wait=N` waits so long.
-- Every answer of a job carries `X-Job-Id` and `X-Generation-Id`.
+- `Idempotency-Key` makes it safe to repeat a request that creates something.
+- `Prefer: respond-async` accepts a call as a job whose answer is fetched later. `Prefer: wait=N`
+  waits N seconds for the answer.
+- Every answer of a job has the headers `X-Job-Id` and `X-Generation-Id`.
 """
 
 TAGS = {
     "chat": "Chat completions: answered, streamed, or accepted for later.",
-    "operations": "Everything else that models do: vectors, pictures, rankings, sound.",
-    "jobs": "Requests to come back for, each with its result, attempts and numbered events.",
+    "operations": "The other operations: embeddings, images, reranking, audio.",
+    "jobs": "Jobs, each with its answer, attempts and numbered events.",
     "batches": "Many requests at once, from a file or in the body.",
-    "compare": "The same prompts put to several models.",
-    "presets": "Named, versioned parts of a chat body: `@preset/slug` stands for one.",
-    "webhooks": "Endpoints that are told what became of jobs and batches, and every delivery.",
-    "files": "Inputs and results of batches, pictures and sound.",
-    "models": "What can be asked for here, at which providers and prices.",
-    "generations": "What a single completion consumed and cost.",
-    "credits": "What a workspace has paid in and spent.",
-    "usage": "What was used, by day or by any question.",
-    "budgets": "What may be spent in a day, a week, a month, or ever.",
-    "byok": "Keys of providers that a workspace brings along.",
+    "compare": "The same prompts sent to several models.",
+    "presets": "Named, versioned parts of a chat body. `@preset/slug` uses one.",
+    "webhooks": "Webhook endpoints for events of jobs and batches, and every delivery.",
+    "files": "Inputs and results of batches, images and audio.",
+    "models": "The models of this installation, with their providers and prices.",
+    "generations": "The usage and cost of a single completion.",
+    "credits": "The payments and the spending of a workspace.",
+    "usage": "Usage by day, or by any query.",
+    "budgets": "Spending limits for a day, a week, a month, or without end.",
+    "byok": "Provider keys that a workspace brings.",
     "keys": "Keys of this API, and their limits.",
-    "workspaces": "Who shares keys, jobs and credit.",
-    "users": "People who sign in.",
-    "apps": "Apps that are given a key by whoever uses them (PKCE).",
-    "audit": "Who changed what, when, from where.",
-    "health": "Whether this installation is well.",
+    "workspaces": "Workspaces, which share keys, jobs and credit, and their members.",
+    "users": "The people who can sign in.",
+    "apps": "Apps that a user gives a key (PKCE).",
+    "audit": "All administrative changes, with actor, time and address.",
+    "health": "The state of this installation.",
 }
 """The tags that group operations in the document."""
 
 KEY = {
     "type": "http",
     "scheme": "bearer",
-    "description": "A key of `waybill keys create` or `POST /keys`.",
+    "description": "A key from `waybill keys create` or `POST /keys`.",
 }
-ENVELOPE = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {
-        "error": {
-            "type": "object",
-            "required": ["code", "message"],
-            "properties": {
-                "code": {"type": "integer", "description": "The HTTP status."},
-                "message": {"type": "string", "description": "What is wrong, and what to do."},
-                "param": {"type": "string", "description": "The field that is to blame."},
-                "metadata": {
-                    "type": "object",
-                    "properties": {"error_type": {"type": "string"}},
-                    "additionalProperties": True,
-                },
-            },
-        }
-    },
-}
-PROBLEM = {
-    "type": "object",
-    "description": "Problem details (RFC 9457).",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string", "examples": ["urn:waybill:error:not_found"]},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What is wrong, and what to do."},
-        "param": {"type": "string", "description": "The field that is to blame."},
-    },
-    "additionalProperties": True,
-}
+ERRORS = {"4XX": "The request is refused.", "5XX": "Waybill or a provider failed."}
+"""The descriptions of errors by status range."""
 
 
 def complete(app: FastAPI) -> None:
-    """Have the application give out the completed document."""
+    """Make the application serve the completed document."""
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -105,7 +75,6 @@ def complete(app: FastAPI) -> None:
 def _completed(document: dict[str, Any]) -> dict[str, Any]:
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
-    schemas.update(Error=ENVELOPE, Problem=PROBLEM)
     components["securitySchemes"] = {"key": KEY}
     document["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
     examples = read_examples()
@@ -113,23 +82,36 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
         for method, operation in operations.items():
             hoist_body(operation, schemas)
             add_examples(operation, examples.get(f"{method.upper()} {path}", {}))
-            operation["responses"].pop("422", None)  # a parameter that is wrong is a 400 here
-            operation["responses"]["default"] = _error_of(path)
+            operation["responses"].pop("422", None)  # an invalid parameter is a 400 here
+            operation["responses"] |= _errors_of(path)
             if not path.startswith("/health"):
                 operation.setdefault("security", [{"key": []}])
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+    for model in (ErrorBody, ProblemBody):
+        _add_schema(model.model_json_schema(ref_template=REFERENCE), schemas)
     return document
 
 
-def _error_of(path: str) -> dict[str, Any]:
-    media, name = (
-        ("application/problem+json", "Problem")
+def _errors_of(path: str) -> Json:
+    """Return the responses for errors of a path, by status range."""
+    media, model = (
+        ("application/problem+json", ProblemBody)
         if is_own_route(path)
-        else ("application/json", "Error")
+        else ("application/json", ErrorBody)
     )
-    reference = {"$ref": f"#/components/schemas/{name}"}
-    return {"description": "What went wrong.", "content": {media: {"schema": reference}}}
+    schema = {"$ref": REFERENCE.format(model=model.__name__)}
+    return {
+        status: {"description": text, "content": {media: {"schema": schema}}}
+        for status, text in ERRORS.items()
+    }
+
+
+def _add_schema(schema: Json, schemas: Json) -> None:
+    """Add a schema, and the schemas that it defines, to the components."""
+    schema = dict(schema)
+    schemas |= schema.pop("$defs", {})
+    schemas[schema["title"]] = schema
 
 
 def hoist_body(operation: Json, schemas: Json) -> None:
@@ -139,12 +121,11 @@ def hoist_body(operation: Json, schemas: Json) -> None:
     """
     for content in operation.get("requestBody", {}).get("content", {}).values():
         schema = dict(content["schema"])
-        found = schema.pop("$defs", {}) | {schema["title"]: schema}
-        for name, each in found.items():
-            if name.endswith("Changes"):
+        for each in (schema, *schema.get("$defs", {}).values()):
+            if each["title"].endswith("Changes"):
                 for field in each["properties"].values():
                     field.pop("default", None)
-        schemas.update(found)
+        _add_schema(schema, schemas)
         content["schema"] = {"$ref": REFERENCE.format(model=schema["title"])}
 
 
@@ -152,7 +133,7 @@ EXAMPLES = Path(__file__).with_name("examples")
 
 
 def read_examples() -> Json:
-    """Return the answers: by operation (`GET /api/v1/jobs`), by status, by media type."""
+    """Return the example answers by operation (`GET /api/v1/jobs`), status and media type."""
     found: Json = {}
     for file in sorted(EXAMPLES.glob("*.json")):
         found |= orjson.loads(file.read_bytes())
@@ -160,7 +141,7 @@ def read_examples() -> Json:
 
 
 def add_examples(operation: Json, answers: Json) -> None:
-    """Give an operation of the document the examples of its answers."""
+    """Add the examples of its answers to an operation of the document."""
     for status, response in operation["responses"].items():
         if by_media := answers.get(status):
             described = response.get("content", {})
@@ -172,7 +153,7 @@ def add_examples(operation: Json, answers: Json) -> None:
 
 def _content(answer: Any, schema: Json | None) -> Json:
     match answer:
-        case None:  # bytes: nothing to show
+        case None:  # bytes have no example
             return {"schema": {"type": "string", "format": "binary"}}
         case str():
             return {"schema": {"type": "string"}, "example": answer}

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 from fastapi import FastAPI
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -31,13 +32,46 @@ LONGEST_MESSAGE, LONGEST_PARAM = 4_000, 256
 """Characters: a refusal may quote what was sent, which may be long."""
 
 
+class ErrorMetadata(BaseModel, extra="allow"):
+    """More about an error. Errors of providers have further fields, e.g. `provider_name`."""
+
+    error_type: str = Field(description="The kind of error, e.g. `rate_limit_exceeded`.")
+
+
+class ErrorDetails(BaseModel):
+    """Status, message and kind of an error."""
+
+    code: int = Field(description="The HTTP status.")
+    message: str = Field(description="What is wrong, and what to do.")
+    param: str | None = Field(None, description="The field that is wrong; absent if unknown.")
+    metadata: ErrorMetadata = Field(description="The kind of error, and more about it.")
+
+
+class ErrorBody(BaseModel):
+    """The body of an answer with a status of 400 or above (OpenRouter's shape)."""
+
+    error: ErrorDetails = Field(description="What went wrong.")
+
+
+class ProblemBody(BaseModel, extra="allow"):
+    """The body of an error of a route that only Waybill has: problem details (RFC 9457)."""
+
+    type: str = Field(
+        description="The kind of error as a URN.", examples=["urn:waybill:error:not_found"]
+    )
+    title: str = Field(description="The kind of error in words.")
+    status: int = Field(description="The HTTP status.")
+    detail: str = Field(description="What is wrong, and what to do.")
+    param: str | None = Field(None, description="The field that is wrong; absent if unknown.")
+
+
 def json_response(
     body: Any, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> Response:
     return Response(orjson.dumps(body), status, headers=headers, media_type="application/json")
 
 
-def problem(status: int, message: str, metadata: Json, param: str | None = None) -> Json:
+def build_problem(status: int, message: str, metadata: Json, param: str | None = None) -> Json:
     """Return RFC 9457 problem details."""
     error_type = metadata.get("error_type", "server")
     body: Json = {
@@ -52,7 +86,7 @@ def problem(status: int, message: str, metadata: Json, param: str | None = None)
 
 
 def is_own_route(path: str) -> bool:
-    """Tell Waybill's own routes, which answer with problems, from the compatible ones."""
+    """Return whether a path belongs to a route that only Waybill has; its errors are problems."""
     for prefix in PREFIXES:
         if path.startswith(prefix):
             return path.removeprefix(prefix).startswith(OWN_ROUTES)
@@ -81,7 +115,7 @@ def error_response(
     if isinstance(error, AuthenticationError):
         headers["WWW-Authenticate"] = "Bearer"
     if is_own_route(request.url.path):
-        body = problem(error.status, message, metadata, param)
+        body = build_problem(error.status, message, metadata, param)
         response = json_response(body, error.status, headers)
         response.headers["content-type"] = "application/problem+json"
         return response

@@ -1,14 +1,16 @@
 """Every refusal of Waybill's own has a documented type and says when to come back."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.exc import OperationalError
 from starlette.requests import Request
 
-from api.core.errors import error_response
+from api.core.errors import ErrorBody, ProblemBody, error_response
 from broker import errors
 from broker.completion import OWN_ERROR_TYPES, ErrorType
 from broker.errors import WaybillError, http_status
@@ -48,6 +50,16 @@ def test_each_refusal_answers_as_the_page_says(kind: type[WaybillError], path: s
         assert response.headers["Retry-After"] == stated[1]
     elif not again.startswith("`Retry-After`"):  # who raises it knows for how long
         assert "Retry-After" not in response.headers
+
+
+@pytest.mark.parametrize(
+    ("path", "model"), [("/api/v1/chat/completions", ErrorBody), ("/api/v1/jobs", ProblemBody)]
+)
+def test_the_documented_model_reads_an_error(path: str, model: type[BaseModel]) -> None:
+    request = Request({"type": "http", "path": path, "headers": []})
+    body = error_response(request, errors.InvalidRequestError("No.", param="model")).body
+    found = model.model_validate_json(bytes(body))
+    assert found.model_dump(mode="json", exclude_unset=True) == json.loads(bytes(body))
 
 
 @pytest.mark.parametrize("error_type", ErrorType)
