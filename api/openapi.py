@@ -108,10 +108,14 @@ def _errors_of(path: str) -> Json:
 
 
 def _add_schema(schema: Json, schemas: Json) -> None:
-    """Add a schema, and the schemas that it defines, to the components."""
+    """Add a schema, and the schemas that it defines, to the components.
+
+    Raises ValueError if the components have another schema with the same name.
+    """
     schema = dict(schema)
-    schemas |= schema.pop("$defs", {})
-    schemas[schema["title"]] = schema
+    for name, each in (schema.pop("$defs", {}) | {schema["title"]: schema}).items():
+        if schemas.setdefault(name, each) != each:
+            raise ValueError(f"Two schemas of the OpenAPI document have the name {name}.")
 
 
 def hoist_body(operation: Json, schemas: Json) -> None:

@@ -20,7 +20,7 @@ from broker.accounts.audit import Actor
 from broker.administration import billing, carry_out
 from broker.administration import billing as administration
 from broker.billing import budgets, ledger, payments
-from broker.billing.budgets import BudgetLimit, BudgetName, BudgetRequest, Scope
+from broker.billing.budgets import BudgetLimit, BudgetName, BudgetRequest, BudgetScope
 from broker.billing.payments import Payment
 from broker.clock import moment, now_ms
 from broker.completion import Json
@@ -124,7 +124,7 @@ class Place:
     services: Services
     actor: Actor
     workspace_id: str
-    scope: Scope
+    scope: BudgetScope
     subject_id: str
 
     @property
@@ -136,14 +136,14 @@ async def place(
     request: Request,
     services: ServicesDep,
     workspace_ref: Annotated[str, Path(description="The id or the slug of the workspace.")],
-    scope: Scope = Scope.WORKSPACE,
+    scope: BudgetScope = BudgetScope.WORKSPACE,
     subject_id: str | None = None,
 ) -> Place:
     """Find the workspace. Raises where the caller may not look, or change where that is asked."""
     least = Role.VIEWER if request.method == "GET" else Role.ADMIN
     principal = await services.keyring.administrator(request, least)
     workspace_id = await workspace_of(services, principal, workspace_ref)
-    if (scope is Scope.WORKSPACE) is not (subject_id is None):
+    if (scope is BudgetScope.WORKSPACE) is not (subject_id is None):
         raise InvalidRequestError(
             "subject_id: the id of the member or key, where scope is `member` or `key`.",
             param="subject_id",

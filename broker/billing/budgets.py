@@ -25,7 +25,7 @@ _rollups = table(UsageRollup)
 _keys = table(ApiKey)
 
 
-class Scope(StrEnum):
+class BudgetScope(StrEnum):
     """The kinds of subjects that a budget limits."""
 
     WORKSPACE = "workspace"
@@ -39,7 +39,7 @@ class BudgetLimit:
 
     id: str
     workspace_id: str
-    scope: Scope
+    scope: BudgetScope
     subject_id: str
     reset: Reset
     nanos: int
@@ -131,11 +131,11 @@ def _read(connection: Connection, query: Any) -> list[BudgetLimit]:
 
 
 def _limit_of_budget(connection: Connection, row: BudgetRow) -> BudgetLimit:
-    scope = Scope(row.scope)
+    scope = BudgetScope(row.scope)
     key_ids: Collection[str] | None = None
-    if scope is Scope.KEY:
+    if scope is BudgetScope.KEY:
         key_ids = {row.subject_id}
-    elif scope is Scope.MEMBER:
+    elif scope is BudgetScope.MEMBER:
         key_ids = _keys_of(connection, row.workspace_id, row.subject_id)
     return BudgetLimit(
         row.id,
@@ -170,7 +170,7 @@ def _limit_of_key(row: _KeyLimit) -> BudgetLimit:
     return BudgetLimit(
         row.id,
         row.workspace_id,
-        Scope.KEY,
+        BudgetScope.KEY,
         row.id,
         Reset(row.limit_reset or Reset.LIFETIME),
         row.limit_nanos,
@@ -223,7 +223,7 @@ class BudgetRequest:
     """A budget to create or change; all fields but `nanos` and `soft` identify it."""
 
     workspace_id: str
-    scope: Scope
+    scope: BudgetScope
     subject_id: str
     reset: Reset
     nanos: int  # the limit in nano-dollars
@@ -276,7 +276,7 @@ class BudgetName:
     """The identity of a budget."""
 
     workspace_id: str
-    scope: Scope
+    scope: BudgetScope
     subject_id: str
     reset: Reset
 
@@ -303,7 +303,7 @@ def workspace_budgets(connection: Connection, workspace_id: str, now: int) -> li
     return sorted(limits, key=lambda each: (each.scope, each.subject_id, ORDER.index(each.reset)))
 
 
-def _conditions(workspace_id: str, scope: Scope, subject_id: str) -> tuple[Any, ...]:
+def _conditions(workspace_id: str, scope: BudgetScope, subject_id: str) -> tuple[Any, ...]:
     return (
         _budgets.c.workspace_id == workspace_id,
         _budgets.c.scope == scope.value,

@@ -7,7 +7,7 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from broker.billing import budgets, ledger
-from broker.billing.budgets import BudgetLimit, Scope
+from broker.billing.budgets import BudgetLimit, BudgetScope
 from broker.billing.ledger import LedgerTotals
 from broker.clock import moment
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
@@ -149,7 +149,7 @@ def _over_limit(limit: BudgetLimit, need: HoldRequest, now: int) -> WaybillError
     """Return the error for a full limit: 402 for a key and 403 for a budget, as OpenRouter does."""
     until = ends_at(limit.reset, now)
     again = "" if until is None else f" It is reset at {moment(until)}."
-    whose = "this key" if limit.scope is Scope.KEY else f"the {limit.scope}"
+    whose = "this key" if limit.scope is BudgetScope.KEY else f"the {limit.scope}"
     in_flight = need.would_fit(limit.nanos - limit.spent)
     message = (
         f"{need.describe(in_flight=in_flight)}, and the {limit.reset} limit of {whose}, "
@@ -158,7 +158,9 @@ def _over_limit(limit: BudgetLimit, need: HoldRequest, now: int) -> WaybillError
     )
     metadata = {
         "reason": "in_flight_budget_exhausted" if in_flight else "weight_exceeds_budget",
-        "limit_source": "openrouter_key_limit" if limit.scope is Scope.KEY else "openrouter_budget",
+        "limit_source": "openrouter_key_limit"
+        if limit.scope is BudgetScope.KEY
+        else "openrouter_budget",
         "remedy_hint": "retry_after_settlement" if in_flight else "raise_limit_or_wait_for_reset",
         "budget": {
             "scope": limit.scope.value,
@@ -168,7 +170,7 @@ def _over_limit(limit: BudgetLimit, need: HoldRequest, now: int) -> WaybillError
             "resets_at": None if until is None else moment(until),
         },
     }
-    kind = InsufficientCreditsError if limit.scope is Scope.KEY else BudgetExceededError
+    kind = InsufficientCreditsError if limit.scope is BudgetScope.KEY else BudgetExceededError
     error = kind(message, metadata=metadata)
     if in_flight:
         error.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)

@@ -2,8 +2,10 @@
 
 import re
 
+import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from api.openapi import hoist_body
 from tests.api.answers.documented import DOCUMENT, OPERATIONS
 from tests.api.conftest import Api
 
@@ -38,3 +40,15 @@ async def test_what_is_said_to_need_a_key_refuses_those_who_have_none(api: Api) 
         if answer.status_code == 401:
             refused.add(operation)
     assert refused == {name for name, needs_key in KEYED.items() if needs_key}
+
+
+def test_a_budget_has_scopes_of_its_own() -> None:
+    schemas = DOCUMENT["components"]["schemas"]
+    assert schemas["BudgetScope"]["enum"] == ["workspace", "member", "key"]
+    assert schemas["Scope"]["enum"] == ["jobs", "files", "webhooks", "presets"]
+
+
+def test_two_schemas_cannot_have_one_name() -> None:
+    operation = {"requestBody": {"content": {"application/json": {"schema": {"title": "Scope"}}}}}
+    with pytest.raises(ValueError, match="the name Scope"):
+        hoist_body(operation, {"Scope": {"title": "Scope", "type": "string"}})

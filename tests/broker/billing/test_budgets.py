@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from broker import accounts
 from broker.billing import budgets
 from broker.billing.budget_notices import announce_thresholds
-from broker.billing.budgets import BudgetRequest, Scope
+from broker.billing.budgets import BudgetRequest, BudgetScope
 from broker.errors import BudgetExceededError, InsufficientCreditsError, InvalidRequestError
 from broker.jobs.states import JobState
 from broker.lifecycle import Extension, decide, extend_many, needs_extension
@@ -37,9 +37,11 @@ from tests.factories import (
 )
 
 
-def limit(database, caller, nanos, reset=Reset.DAILY, scope=Scope.WORKSPACE, subject=None, soft=0):
+def limit(
+    database, caller, nanos, reset=Reset.DAILY, scope=BudgetScope.WORKSPACE, subject=None, soft=0
+):
     """Set a budget; return the caller as the next look at its key shows it."""
-    subject = subject or {Scope.KEY: caller.api_key_id}.get(scope, caller.workspace_id)
+    subject = subject or {BudgetScope.KEY: caller.api_key_id}.get(scope, caller.workspace_id)
     wish = BudgetRequest(caller.workspace_id, scope, subject, reset, nanos, bool(soft), NOW)
     with database.transaction() as connection:
         budgets.put_budget(connection, wish)
@@ -127,7 +129,7 @@ def test_a_dearer_fallback_does_not_pass_a_budget_either(database, caller):
 def test_every_budget_that_applies_must_hold(database, caller):
     caller = limit(database, caller, 5 * HOLD, Reset.DAILY)
     caller = limit(database, caller, 6 * HOLD, Reset.MONTHLY)
-    caller = limit(database, caller, HOLD, Reset.LIFETIME, Scope.KEY)
+    caller = limit(database, caller, HOLD, Reset.LIFETIME, BudgetScope.KEY)
     spend(database, caller, HOLD)
     refusal = try_to_submit(database, caller)
     assert refusal.metadata["budget"]["scope"] == "key"
@@ -135,7 +137,7 @@ def test_every_budget_that_applies_must_hold(database, caller):
 
 
 def test_one_keys_budget_does_not_limit_another(database, caller):
-    limited = limit(database, caller, HOLD, scope=Scope.KEY)
+    limited = limit(database, caller, HOLD, scope=BudgetScope.KEY)
     spend(database, limited, HOLD)
     other = dataclasses.replace(limited, api_key_id="key_other")
     assert isinstance(try_to_submit(database, other), Submitted)
@@ -163,7 +165,7 @@ def test_a_members_budget_counts_all_their_keys(database, caller):
     with database.transaction() as connection:
         where = ApiKey.__table__.c.id == caller.api_key_id
         connection.execute(update(ApiKey.__table__).where(where).values(created_by="usr_1"))
-    caller = limit(database, caller, HOLD, scope=Scope.MEMBER, subject="usr_1")
+    caller = limit(database, caller, HOLD, scope=BudgetScope.MEMBER, subject="usr_1")
     # Then the member is limited and nobody else is
     spend(database, caller, HOLD)
     assert isinstance(try_to_submit(database, caller), BudgetExceededError)
@@ -186,15 +188,15 @@ def test_what_did_not_happen_is_given_back(database, caller):
     assert isinstance(try_to_submit(database, caller), Submitted)
 
 
-@pytest.mark.parametrize("scope", [Scope.WORKSPACE, Scope.KEY, Scope.MEMBER])
+@pytest.mark.parametrize("scope", [BudgetScope.WORKSPACE, BudgetScope.KEY, BudgetScope.MEMBER])
 async def test_fifty_at_once_never_pass_a_budget(url, database, connect, caller, scope):
     """Others check here and count there (litellm#34732, #26672), count in each process by itself
     (bifrost#3547), or skip the budget for the first requests ever of whom they do not know yet
     (litellm#40095)."""
-    if scope is Scope.MEMBER:
+    if scope is BudgetScope.MEMBER:
         with database.transaction() as connection:
             accounts.change_key(connection, caller.api_key_id, {"created_by": "usr_1"})
-    subject = "usr_1" if scope is Scope.MEMBER else None
+    subject = "usr_1" if scope is BudgetScope.MEMBER else None
     caller = limit(database, caller, 5 * HOLD, scope=scope, subject=subject)
     sides = [database, connect(url)]
     writes = [sides[n % 2].write_grouped(submit_many, make_new_job(caller)) for n in range(50)]

@@ -10,7 +10,7 @@ import multiprocessing
 import random
 
 from broker.billing import budgets, ledger
-from broker.billing.budgets import BudgetRequest, Scope
+from broker.billing.budgets import BudgetRequest, BudgetScope
 from broker.errors import WaybillError
 from broker.jobs.states import TERMINAL
 from broker.lifecycle import (
@@ -111,7 +111,7 @@ def _again(database, function, *items):
 def budgeted(database):
     """A caller whose workspace may spend BUDGET in a day."""
     caller = make_principal(database)
-    place = (caller.workspace_id, Scope.WORKSPACE, caller.workspace_id, Reset.DAILY)
+    place = (caller.workspace_id, BudgetScope.WORKSPACE, caller.workspace_id, Reset.DAILY)
     with database.transaction() as connection:
         budgets.put_budget(connection, BudgetRequest(*place, BUDGET, soft=False, now=NOW))
     return dataclasses.replace(caller, is_budgeted=True)
