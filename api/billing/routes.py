@@ -1,13 +1,29 @@
-"""/credits: payments and balances. /workspaces/{id}/budgets: what may be spent in a period."""
+"""/credits: payments and balances. /workspaces/{id}/budgets: spending limits for a period."""
 
 from dataclasses import dataclass
 from typing import Annotated, TypeAlias
 
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.responses import Response
 
 from api.billing import stripe_checkout
-from api.billing.schemas import MOST_BYTES, STRIPE_EVENT, BudgetBody, CheckoutBody, TopUpBody
+from api.billing.response_schemas import (
+    BookedCreditsAnswer,
+    BudgetAnswer,
+    BudgetList,
+    CheckoutAnswer,
+    CreditsAnswer,
+    DeletedBudget,
+    StripeReceipt,
+)
+from api.billing.schemas import (
+    MAX_BODY_BYTES,
+    STRIPE_EVENT,
+    STRIPE_SIGNATURE,
+    BudgetBody,
+    CheckoutBody,
+    TopUpBody,
+)
 from api.core import request as reading
 from api.core.auth import actor_of
 from api.core.bodies import NO_KEY, Route
@@ -17,8 +33,8 @@ from api.core.scope import workspace_of
 from api.core.services import Services
 from broker.accounts import CallerKind, Principal, Role
 from broker.accounts.audit import Actor
-from broker.administration import billing, carry_out
 from broker.administration import billing as administration
+from broker.administration import carry_out
 from broker.billing import budgets, ledger, payments
 from broker.billing.budgets import BudgetLimit, BudgetName, BudgetRequest, BudgetScope
 from broker.billing.payments import Payment
@@ -47,63 +63,77 @@ Bookkeeper: TypeAlias = Annotated[Principal, Depends(require_bookkeeper)]
 credits_router = APIRouter(route_class=Route, tags=["credits"])
 
 
-@credits_router.get("/credits")
+@credits_router.get("/credits", response_model=CreditsAnswer)
 async def get_credits(services: ServicesDep, principal: Caller) -> Response:
-    """Show the workspace's credit, use, open holds and balance, in US dollars."""
+    """Show the workspace's credit, costs, holds and balance, in US dollars."""
     totals = await services.database.read(ledger.totals, [principal.workspace_id])
-    standing = _standing(totals[principal.workspace_id]) | {"unlimited": principal.unlimited}
-    return json_response({"data": standing})
+    balance = _render_balance(totals[principal.workspace_id])
+    return json_response({"data": balance | {"unlimited": principal.unlimited}})
 
 
 @credits_router.post(
     "/credits",
     status_code=201,
-    responses={200: {"description": "Booked before, under the same reference."}},
+    response_model=BookedCreditsAnswer,
+    response_description="The payment was booked.",
+    responses={
+        200: {
+            "model": BookedCreditsAnswer,
+            "description": "The payment was booked before, under the same reference.",
+        }
+    },
 )
 async def add_credits(
     services: ServicesDep, principal: Bookkeeper, actor: CallingActor, body: TopUpBody
 ) -> Response:
-    """Book a payment for a workspace; the same reference again changes nothing.
+    """Book a payment for a workspace. A payment with a known reference is not booked again.
 
-    For management keys of the whole installation: who pays does not also say that they paid.
+    This needs a management key of the whole installation: a workspace cannot confirm its own
+    payments.
     """
     nanos = nanos_from_usd(body.amount)
     fee = payments.fee_of(nanos, services.settings)
     workspace_id = body.workspace_id or principal.workspace_id
     payment = Payment(workspace_id, nanos, body.reference, now_ms(), fee)
     booked = await carry_out(
-        services.database, lambda connection: billing.add_credit(connection, actor, payment)
+        services.database, lambda connection: administration.add_credit(connection, actor, payment)
     )
-    told = {"workspace_id": workspace_id, "reference": body.reference, "fee": usd(fee)}
+    data = {"workspace_id": workspace_id, "reference": body.reference, "fee": usd(fee)}
     status = 201 if booked.is_new else 200
-    return json_response({"data": told | _standing(booked.totals)}, status)
+    return json_response({"data": data | _render_balance(booked.totals)}, status)
 
 
-@credits_router.post("/credits/checkout", status_code=201)
+@credits_router.post("/credits/checkout", status_code=201, response_model=CheckoutAnswer)
 async def create_checkout(services: ServicesDep, principal: Caller, body: CheckoutBody) -> Response:
     """Return the URL of a page where the workspace's credit can be paid (Stripe Checkout)."""
-    provider = stripe_checkout.provider(services.settings)
+    provider = stripe_checkout.find_provider(services.settings)
     cents = round(body.amount * 100)
-    url = await provider.checkout(principal.workspace_id, cents, body.return_url)
+    url = await provider.create_page(principal.workspace_id, cents, body.return_url)
     return json_response({"data": {"url": url}}, 201)
 
 
-@credits_router.post("/credits/stripe", dependencies=[Depends(STRIPE_EVENT)], openapi_extra=NO_KEY)
+@credits_router.post(
+    "/credits/stripe",
+    response_model=StripeReceipt,
+    dependencies=[Depends(STRIPE_EVENT), STRIPE_SIGNATURE],
+    openapi_extra=NO_KEY,
+)
 async def receive_stripe_event(request: Request, services: ServicesDep) -> Response:
-    """Book what Stripe says was paid: signed by it, and once however often it says so."""
-    provider = stripe_checkout.provider(services.settings)
-    body = await reading.read_bytes(request, MOST_BYTES)
-    paid = provider.paid(body, request.headers.get("stripe-signature", ""))
+    """Book a payment that Stripe reports in a signed event. A repeated event has no effect."""
+    provider = stripe_checkout.find_provider(services.settings)
+    body = await reading.read_bytes(request, MAX_BODY_BYTES)
+    paid = provider.read_payment(body, request.headers.get("stripe-signature", ""))
     if paid is not None:
         fee = payments.fee_of(paid.nanos, services.settings)
         payment = Payment(paid.workspace_id, paid.nanos, paid.reference, now_ms(), fee)
         await carry_out(
-            services.database, lambda connection: billing.add_credit(connection, STRIPE, payment)
+            services.database,
+            lambda connection: administration.add_credit(connection, STRIPE, payment),
         )
     return json_response({"received": True})
 
 
-def _standing(totals: ledger.LedgerTotals) -> Json:
+def _render_balance(totals: ledger.LedgerTotals) -> Json:
     return {
         "total_credits": usd(totals.credited),
         "total_usage": usd(totals.spent),
@@ -118,8 +148,8 @@ budgets_router = APIRouter(
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """The workspace that a request is about, whose budget in it, and who asks."""
+class BudgetTarget:
+    """The subject of the budgets of a request: a workspace, or a member or key in it."""
 
     services: Services
     actor: Actor
@@ -132,14 +162,23 @@ class Place:
         return self.services.database
 
 
-async def place(
+async def find_target(
     request: Request,
     services: ServicesDep,
     workspace_ref: Annotated[str, Path(description="The id or the slug of the workspace.")],
-    scope: BudgetScope = BudgetScope.WORKSPACE,
-    subject_id: str | None = None,
-) -> Place:
-    """Find the workspace. Raises where the caller may not look, or change where that is asked."""
+    scope: Annotated[
+        BudgetScope,
+        Query(description="Whose budget: that of the workspace, of a member or of a key."),
+    ] = BudgetScope.WORKSPACE,
+    subject_id: Annotated[
+        str | None, Query(description="The id of the member or key; absent for the workspace.")
+    ] = None,
+) -> BudgetTarget:
+    """Return the subject of a request's budgets.
+
+    Raises NotFoundError for an unknown workspace, PermissionDeniedError for a caller that may not
+    see or change it, and InvalidRequestError for a `subject_id` that does not fit the scope.
+    """
     least = Role.VIEWER if request.method == "GET" else Role.ADMIN
     principal = await services.keyring.administrator(request, least)
     workspace_id = await workspace_of(services, principal, workspace_ref)
@@ -149,66 +188,69 @@ async def place(
             param="subject_id",
         )
     actor = actor_of(request, principal)
-    return Place(services, actor, workspace_id, scope, subject_id or workspace_id)
+    return BudgetTarget(services, actor, workspace_id, scope, subject_id or workspace_id)
 
 
-Here = Annotated[Place, Depends(place)]
+Target: TypeAlias = Annotated[BudgetTarget, Depends(find_target)]
+Interval: TypeAlias = Annotated[Reset, Path(description="The period of the budget.")]
 
 
-@budgets_router.get("")
-async def list_budgets(here: Here) -> Response:
-    """List the workspace's budgets of every scope, and where they stand."""
+@budgets_router.get("", response_model=BudgetList)
+async def list_budgets(target: Target) -> Response:
+    """List the workspace's budgets of every scope, with their spending."""
     now = now_ms()
-    limits = await here.database.read(budgets.workspace_budgets, here.workspace_id, now)
-    return json_response({"data": [_shown(each, now) for each in limits]})
+    limits = await target.database.read(budgets.workspace_budgets, target.workspace_id, now)
+    return json_response({"data": [_render_budget(each, now) for each in limits]})
 
 
-@budgets_router.get("/{interval}")
-async def get_budget(here: Here, interval: Reset) -> Response:
-    """Show one budget; `scope` and `subject_id` name a member's or a key's."""
+@budgets_router.get("/{interval}", response_model=BudgetAnswer)
+async def get_budget(target: Target, interval: Interval) -> Response:
+    """Show one budget. `scope` and `subject_id` select the budget of a member or key."""
     now = now_ms()
-    limits = await here.database.read(budgets.workspace_budgets, here.workspace_id, now)
+    limits = await target.database.read(budgets.workspace_budgets, target.workspace_id, now)
     for each in limits:
-        if (each.scope, each.subject_id, each.reset) == (here.scope, here.subject_id, interval):
-            return json_response({"data": _shown(each, now)})
-    raise _missing(interval)
+        if (each.scope, each.subject_id, each.reset) == (target.scope, target.subject_id, interval):
+            return json_response({"data": _render_budget(each, now)})
+    raise _missing_error(interval)
 
 
-@budgets_router.put("/{interval}")
-async def put_budget(here: Here, body: BudgetBody, interval: Reset) -> Response:
-    """Make or change a budget. From within a second on it holds for every new job."""
-    wish = BudgetRequest(
-        workspace_id=here.workspace_id,
-        scope=here.scope,
-        subject_id=here.subject_id,
+@budgets_router.put("/{interval}", response_model=BudgetAnswer)
+async def put_budget(target: Target, body: BudgetBody, interval: Interval) -> Response:
+    """Create or change a budget. It applies to every new job within a second."""
+    request = BudgetRequest(
+        workspace_id=target.workspace_id,
+        scope=target.scope,
+        subject_id=target.subject_id,
         reset=interval,
         nanos=nanos_from_usd(body.limit_usd),
         soft=body.soft,
         now=now_ms(),
     )
     limit = await carry_out(
-        here.database, lambda connection: administration.put_budget(connection, here.actor, wish)
+        target.database,
+        lambda connection: administration.put_budget(connection, target.actor, request),
     )
-    return json_response({"data": _shown(limit, wish.now)})
+    return json_response({"data": _render_budget(limit, request.now)})
 
 
-@budgets_router.delete("/{interval}")
-async def delete_budget(here: Here, interval: Reset) -> Response:
+@budgets_router.delete("/{interval}", response_model=DeletedBudget)
+async def delete_budget(target: Target, interval: Interval) -> Response:
     """Remove a budget."""
-    name = BudgetName(here.workspace_id, here.scope, here.subject_id, interval)
+    name = BudgetName(target.workspace_id, target.scope, target.subject_id, interval)
     removed = await carry_out(
-        here.database, lambda connection: administration.remove_budget(connection, here.actor, name)
+        target.database,
+        lambda connection: administration.remove_budget(connection, target.actor, name),
     )
     if not removed:
-        raise _missing(interval)
+        raise _missing_error(interval)
     return json_response({"deleted": True})
 
 
-def _missing(interval: Reset) -> NotFoundError:
+def _missing_error(interval: Interval) -> NotFoundError:
     return NotFoundError(f"There is no such {interval.value} budget.")
 
 
-def _shown(limit: BudgetLimit, now: int) -> Json:
+def _render_budget(limit: BudgetLimit, now: int) -> Json:
     until = ends_at(limit.reset, now)
     return {
         "id": limit.id,

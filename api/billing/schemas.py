@@ -6,22 +6,28 @@ from fastapi import Depends
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.core.bodies import DescribedBody, JsonBody
+from api.core.dependencies import describe_header
 
-MOST_BYTES = 1_000_000
-"""Bytes of a message about a payment."""
+MAX_BODY_BYTES = 1_000_000
+"""The most bytes of a body about a payment."""
 
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Dollars = Annotated[float, Field(strict=True, gt=0, le=10_000_000)]
 
 
 class TopUp(BaseModel):
-    """A payment that came in; the reference is the payer's own id for it."""
+    """A payment that was received."""
 
     model_config = ConfigDict(extra="forbid")
 
-    workspace_id: str | None = None  # default: the key's own
-    amount: Dollars
-    reference: Reference
+    workspace_id: str | None = Field(
+        None, description="The id of the workspace; by default the key's own."
+    )
+    amount: Dollars = Field(description="The amount in US dollars, before the fee.")
+    reference: Reference = Field(
+        description="Your own id of the payment. A payment with a known reference is not booked "
+        "again."
+    )
 
 
 class CheckoutRequest(BaseModel):
@@ -29,8 +35,12 @@ class CheckoutRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    amount: Annotated[float, Field(strict=True, ge=1, le=100_000)]
-    return_url: Annotated[str, StringConstraints(pattern=r"^https?://", max_length=2_000)]
+    amount: Annotated[float, Field(strict=True, ge=1, le=100_000)] = Field(
+        description="The amount in US dollars; it is rounded to cents."
+    )
+    return_url: Annotated[str, StringConstraints(pattern=r"^https?://", max_length=2_000)] = Field(
+        description="The URL that the page returns to, after a payment or without one."
+    )
 
 
 class StripeEvent(BaseModel):
@@ -42,12 +52,12 @@ class StripeEvent(BaseModel):
 
 
 class BudgetLimitRequest(BaseModel):
-    """A budget as it is to be. `soft` tells and never refuses."""
+    """A budget to create or change."""
 
     model_config = ConfigDict(extra="forbid")
 
-    limit_usd: Dollars
-    soft: bool = False
+    limit_usd: Dollars = Field(description="The limit for one period, in US dollars.")
+    soft: bool = Field(False, description="A soft budget sends events but refuses nothing.")
 
 
 TopUpBody: TypeAlias = Annotated[
@@ -60,10 +70,14 @@ CheckoutBody: TypeAlias = Annotated[
         JsonBody(
             CheckoutRequest,
             {"amount": 25, "return_url": "https://app.example.com/credits"},
-            max_bytes=MOST_BYTES,
+            max_bytes=MAX_BODY_BYTES,
         )
     ),
 ]
+
+STRIPE_SIGNATURE = Depends(
+    describe_header("Stripe-Signature", "Stripe's signature of the body, with its time.")
+)
 
 STRIPE_EVENT = DescribedBody(
     StripeEvent,

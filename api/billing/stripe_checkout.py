@@ -1,6 +1,6 @@
-"""Stripe Checkout as a payment provider: a page to pay on, and Stripe's word that it was paid.
+"""Stripe Checkout as a payment provider: pages to pay on, and signed events about payments.
 
-Needs the optional `stripe` package. What any payment provider has to bring is `PaymentProvider`.
+It needs the optional `stripe` package. `PaymentProvider` is the interface of any payment provider.
 """
 
 import asyncio
@@ -13,49 +13,50 @@ from broker.errors import InvalidRequestError, UnavailableError
 from broker.money import NANOS_PER_USD
 from broker.settings import Settings
 
-SIGNATURE_SECONDS = 300  # how old a message may be: Stripe's own default
+MAX_SIGNATURE_AGE_SECONDS = 300  # Stripe's own default
 NANOS_PER_CENT = NANOS_PER_USD // 100
 PAID_EVENTS = frozenset({"checkout.session.completed", "checkout.session.async_payment_succeeded"})
 
 
 @dataclass(frozen=True, slots=True)
-class Paid:
-    """A payment that has arrived; the reference is the provider's id for it."""
+class ReceivedPayment:
+    """A payment that the payment provider has received."""
 
     workspace_id: str
-    nanos: int
-    reference: str
+    nanos: int  # the amount in nano-dollars
+    reference: str  # the payment provider's id of the payment
 
 
 class PaymentProvider(Protocol):
-    """Takes payments. `paid` is called with what the provider posts to us."""
+    """A service that receives payments, and reports each by an event to `/credits/stripe`."""
 
-    async def checkout(self, workspace_id: str, cents: int, return_url: str) -> str:
-        """Return the URL of a page where this much can be paid."""
+    async def create_page(self, workspace_id: str, cents: int, return_url: str) -> str:
+        """Return the URL of a page where this amount can be paid."""
 
-    def paid(self, body: bytes, signature: str) -> Paid | None:
-        """Return the payment that a signed message reports, if it reports one.
+    def read_payment(self, body: bytes, signature: str) -> ReceivedPayment | None:
+        """Return the payment that a signed event reports, or None.
 
-        Raises InvalidRequestError where the signature is not the provider's.
+        Raises InvalidRequestError for a signature that is not the payment provider's.
         """
 
 
 class StripeCheckout:
-    """Pages of Stripe; the workspace travels in a session's metadata."""
+    """Stripe Checkout. The metadata of a session has the id of the workspace."""
 
     def __init__(self, settings: Settings) -> None:
-        self._stripe = _library()
+        self._stripe = _import_stripe()
         bases = {"api": settings.stripe_api_base} if settings.stripe_api_base else None
         self._client = self._stripe.StripeClient(settings.stripe_api_key, base_addresses=bases)
         self._secret = settings.stripe_webhook_secret
 
-    async def checkout(self, workspace_id: str, cents: int, return_url: str) -> str:
+    async def create_page(self, workspace_id: str, cents: int, return_url: str) -> str:
+        """Return the URL of a page where this amount can be paid."""
         price = {
             "currency": "usd",
             "unit_amount": cents,
             "product_data": {"name": "Prepaid credit"},
         }
-        asked = {
+        parameters = {
             "mode": "payment",
             "line_items": [{"price_data": price, "quantity": 1}],
             "success_url": return_url,
@@ -64,35 +65,38 @@ class StripeCheckout:
         }
         try:
             session = await asyncio.to_thread(
-                self._client.v1.checkout.sessions.create, params=asked
+                self._client.v1.checkout.sessions.create, params=parameters
             )
         except self._stripe.StripeError as error:
             raise UnavailableError(f"Stripe does not make a page: {error.user_message}.") from None
         return str(session.url)
 
-    def paid(self, body: bytes, signature: str) -> Paid | None:
-        # not `construct_event`: it refuses events of Stripe's second API, which may come too
+    def read_payment(self, body: bytes, signature: str) -> ReceivedPayment | None:
+        """Return the payment that a signed event reports, or None."""
+        # not `construct_event`: it refuses events of Stripe's second API, which may arrive too
         verify = self._stripe.WebhookSignature.verify_header
         try:
-            verify(body.decode(), signature, self._secret, SIGNATURE_SECONDS)
+            verify(body.decode(), signature, self._secret, MAX_SIGNATURE_AGE_SECONDS)
             event = orjson.loads(body)
         except (ValueError, self._stripe.SignatureVerificationError):
             raise InvalidRequestError(
                 "This message was not signed with WAYBILL_STRIPE_WEBHOOK_SECRET, or long ago.",
                 param="Stripe-Signature",
             ) from None
-        if event.get("type") not in PAID_EVENTS:  # of what others look like nothing is known
+        if event.get("type") not in PAID_EVENTS:  # other events may have any shape
             return None
         session = event["data"]["object"]
         workspace_id = (session.get("metadata") or {}).get("workspace_id")
         is_paid = session.get("payment_status") == "paid" and session.get("currency") == "usd"
         if not is_paid or workspace_id is None:
             return None
-        return Paid(workspace_id, session["amount_total"] * NANOS_PER_CENT, session["id"])
+        return ReceivedPayment(
+            workspace_id, session["amount_total"] * NANOS_PER_CENT, session["id"]
+        )
 
 
-def provider(settings: Settings) -> PaymentProvider:
-    """Return the configured payment provider. Raises InvalidRequestError where there is none."""
+def find_provider(settings: Settings) -> PaymentProvider:
+    """Return the configured payment provider. Raises InvalidRequestError if there is none."""
     if not settings.stripe_api_key or not settings.stripe_webhook_secret:
         raise InvalidRequestError(
             "Payments are not set up here: WAYBILL_STRIPE_API_KEY, WAYBILL_STRIPE_WEBHOOK_SECRET."
@@ -100,7 +104,7 @@ def provider(settings: Settings) -> PaymentProvider:
     return StripeCheckout(settings)
 
 
-def _library() -> Any:
+def _import_stripe() -> Any:
     try:
         import stripe  # noqa: PLC0415  # optional
     except ImportError:

@@ -18,7 +18,6 @@ NOT_COVERED = (
     "/api/v1/chat",
     "/api/v1/compare",
     "/api/v1/completions",
-    "/api/v1/credits",
     "/api/v1/embeddings",
     "/api/v1/endpoints",
     "/api/v1/files",

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from api.billing.stripe_checkout import Paid, StripeCheckout, provider
+from api.billing.stripe_checkout import ReceivedPayment, StripeCheckout, find_provider
 from broker.errors import InvalidRequestError
 from broker.settings import Settings
 from tests.api.billing.stripe import SECRET, event, pretended_stripe, signed
@@ -21,8 +21,8 @@ def settings(**more):
 
 def test_a_paid_session_is_a_payment_with_its_own_reference():
     body = event()
-    paid = StripeCheckout(settings()).paid(body, signed(body))
-    assert paid == Paid("ws_1", 25_500_000_000, "cs_test_1")
+    paid = StripeCheckout(settings()).read_payment(body, signed(body))
+    assert paid == ReceivedPayment("ws_1", 25_500_000_000, "cs_test_1")
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_a_paid_session_is_a_payment_with_its_own_reference():
     ],
 )
 def test_what_is_no_payment_of_ours_is_passed_over(body):
-    assert StripeCheckout(settings()).paid(body, signed(body)) is None
+    assert StripeCheckout(settings()).read_payment(body, signed(body)) is None
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_is_no_payment_of_ours_is_passed_over(body):
 )
 def test_what_stripe_did_not_sign_is_refused(signature):
     with pytest.raises(InvalidRequestError) as refusal:
-        StripeCheckout(settings()).paid(event(), signature)
+        StripeCheckout(settings()).read_payment(event(), signature)
     assert refusal.value.param == "Stripe-Signature"
 
 
@@ -64,7 +64,7 @@ def stripe_api():
 async def test_a_page_is_for_one_workspace_and_amount(stripe_api):
     base, asked = stripe_api
     checkout = StripeCheckout(settings(stripe_api_base=base))
-    url = await checkout.checkout("ws_1", 2_550, "https://app.example/credits")
+    url = await checkout.create_page("ws_1", 2_550, "https://app.example/credits")
     assert url == "https://pay.example/1"
     assert asked[0]["metadata[workspace_id]"] == ["ws_1"]
     assert asked[0]["line_items[0][price_data][unit_amount]"] == ["2550"]
@@ -163,4 +163,4 @@ async def test_a_message_that_stripe_did_not_sign_credits_nothing(selling, secre
 
 def test_without_settings_there_is_no_payment_provider():
     with pytest.raises(InvalidRequestError, match="WAYBILL_STRIPE_API_KEY"):
-        provider(Settings.model_construct())
+        find_provider(Settings.model_construct())

@@ -1,0 +1,98 @@
+"""Answers of the routes of credits and budgets, for the OpenAPI document.
+
+Amounts are US dollars, times ISO 8601.
+"""
+
+from pydantic import BaseModel, Field
+
+from broker.billing.budgets import BudgetScope
+from broker.usage import Reset
+
+
+class Balance(BaseModel):
+    """The credit and the spending of a workspace."""
+
+    total_credits: float = Field(description="The sum of all payments.")
+    total_usage: float = Field(description="The sum of all costs.")
+    held: float = Field(description="The sum of the holds of jobs that have not ended.")
+    balance: float = Field(description="Credit less costs and holds.")
+
+
+class Credits(Balance):
+    """The balance of the caller's workspace."""
+
+    unlimited: bool = Field(description="Whether the workspace needs no credit.")
+
+
+class CreditsAnswer(BaseModel):
+    """The balance of a workspace."""
+
+    data: Credits = Field(description="The balance.")
+
+
+class BookedCredits(Balance):
+    """A booked payment, and the balance after it."""
+
+    workspace_id: str = Field(description="The id of the workspace.")
+    reference: str = Field(description="The reference of the payment.")
+    fee: float = Field(description="The fee that was deducted from the payment.")
+
+
+class BookedCreditsAnswer(BaseModel):
+    """A booked payment."""
+
+    data: BookedCredits = Field(description="The payment, and the balance after it.")
+
+
+class CheckoutPage(BaseModel):
+    """A page of the payment provider."""
+
+    url: str = Field(description="The URL of the page.")
+
+
+class CheckoutAnswer(BaseModel):
+    """A page to pay on."""
+
+    data: CheckoutPage = Field(description="The page.")
+
+
+class StripeReceipt(BaseModel):
+    """A confirmation to Stripe."""
+
+    received: bool = Field(description="True.")
+
+
+class Budget(BaseModel):
+    """A budget, with the spending of the current period."""
+
+    id: str = Field(description="The id of the budget (`bud_…`).")
+    workspace_id: str = Field(description="The id of the workspace.")
+    scope: BudgetScope = Field(description="Whose spending is limited.")
+    subject_id: str = Field(description="The id of the workspace, member or key.")
+    reset_interval: Reset | None = Field(description="The period; null without end.")
+    limit_usd: float = Field(description="The limit for one period.")
+    spend_usd: float = Field(description="The costs of the current period.")
+    held_usd: float = Field(description="The holds of jobs that have not ended.")
+    remaining_usd: float = Field(description="The rest of the limit, at least 0.")
+    resets_at: str | None = Field(description="The end of the period; null without end.")
+    soft: bool = Field(description="Whether the budget sends events but refuses nothing.")
+    created_at: str = Field(description="The time of creation.")
+    updated_at: str = Field(description="The time of the last change.")
+
+
+class BudgetAnswer(BaseModel):
+    """One budget."""
+
+    data: Budget = Field(description="The budget.")
+
+
+class BudgetList(BaseModel):
+    """All budgets of a workspace."""
+
+    data: list[Budget] = Field(description="The budgets.")
+
+
+class DeletedBudget(BaseModel):
+    """A confirmation."""
+
+    deleted: bool = Field(description="True.")
