@@ -1,4 +1,4 @@
-"""Turn a request into an accepted batch: read, check, keep, write."""
+"""Create batches: read and check the request, store the input file, write the batch."""
 
 import asyncio
 from dataclasses import replace
@@ -9,7 +9,6 @@ from starlette.responses import Response
 
 from api.batches.read_body import REQUESTS, read_batch_body
 from api.batches.schemas import BatchRequest, RetryRequest
-from api.core import request as reading
 from api.core.errors import json_response
 from api.core.services import Services
 from api.files.uploads import Draft, uploading
@@ -44,17 +43,19 @@ from broker.storage.files import Purpose
 BATCH_INPUT_MS = 30 * 86_400_000
 
 
-async def create(request: Request, services: Services, principal: Principal) -> Response:
+async def create_batch(
+    request: Request, services: Services, principal: Principal, key: str | None
+) -> Response:
     """Answer POST /batches."""
     async with uploading(services, principal, MAX_BYTES) as (draft, _):
         fields = await read_batch_body(request, draft.write, MAX_BYTES)
         is_inline = fields.pop(REQUESTS, False)
         wanted = validated(BatchRequest, fields)
         _check_input(wanted, is_inline=is_inline)
-        await _check_own(services, principal, wanted.input_file_id)
-        wish = _batch_options(services, wanted, reading.idempotency_key(request))
+        await _check_visible(services, principal, wanted.input_file_id)
+        options = _batch_options(services, wanted, key)
         new = new_batch(
-            wish,
+            options,
             principal,
             now_ms(),
             input_file_id=wanted.input_file_id or draft.id,
@@ -62,14 +63,14 @@ async def create(request: Request, services: Services, principal: Principal) -> 
             inline=is_inline,
         )
         if is_inline:
-            new = await _with_file(new, draft)
+            new = await _with_input_file(new, draft)
         if wanted.dry_run:
-            return await _forecast(services, principal, new)
-        return await _accept(services, principal, new, draft, 202 if is_inline else 200)
+            return await _forecast_batch(services, principal, new)
+        return await _write_batch(services, principal, new, draft, 202 if is_inline else 200)
 
 
-async def _check_own(services: Services, principal: Principal, file_id: str | None) -> None:
-    """Raise InvalidRequestError for the file of another key, where the caller sees its own only."""
+async def _check_visible(services: Services, principal: Principal, file_id: str | None) -> None:
+    """Raise InvalidRequestError if the caller does not see this file."""
     owner = principal.owner_filter(Scope.FILES)
     if file_id is None or owner is None:
         return
@@ -78,7 +79,7 @@ async def _check_own(services: Services, principal: Principal, file_id: str | No
         usable_lines(None, now)
 
 
-async def retry(
+async def retry_batch(
     services: Services,
     principal: Principal,
     found: BatchReport,
@@ -92,13 +93,13 @@ async def retry(
             f"Batch {row.id} is {row.state}: its failed lines are known once it has ended."
         )
     async with uploading(services, principal, MAX_BYTES) as (draft, _):
-        wish = _retry_options(row, wanted, key)
+        options = _retry_options(row, wanted, key)
         content = f"failed lines, model {wanted.model}"
-        new = new_batch(wish, principal, now_ms(), input_file_id=draft.id, content=content)
+        new = new_batch(options, principal, now_ms(), input_file_id=draft.id, content=content)
         if await services.database.read(earlier, new.row) is None:
             await _write_failed_lines(services, row, wanted.model, draft)
-            new = await _with_file(new, draft)
-        return await _accept(services, principal, new, draft, 202)
+            new = await _with_input_file(new, draft)
+        return await _write_batch(services, principal, new, draft, 202)
 
 
 def _retry_options(row: Any, wanted: RetryRequest, key: str | None) -> BatchOptions:
@@ -108,7 +109,7 @@ def _retry_options(row: Any, wanted: RetryRequest, key: str | None) -> BatchOpti
         options=options_of(row),
         priority=row.priority,
         max_concurrency=row.max_concurrency,
-        max_cost_nanos=_nanos(wanted.max_cost) or row.max_cost_nanos,
+        max_cost_nanos=_to_nanos(wanted.max_cost) or row.max_cost_nanos,
         webhook=row.webhook,
         retry_of=row.id,
         idempotency_key=key,
@@ -134,8 +135,8 @@ async def _write_failed_lines(
         raise ConflictError(f"Every line of batch {row.id} was completed: nothing to run again.")
 
 
-async def _with_file(new: NewBatch, draft: Draft) -> NewBatch:
-    """Keep the draft as the input of this batch."""
+async def _with_input_file(new: NewBatch, draft: Draft) -> NewBatch:
+    """Store the draft as the input of this batch."""
     found = draft.findings()
     check_size(draft.size, found.lines, param=REQUESTS)
     await asyncio.to_thread(draft.keep)
@@ -152,7 +153,7 @@ async def _with_file(new: NewBatch, draft: Draft) -> NewBatch:
     return replace(new, own_file=file)
 
 
-async def _accept(
+async def _write_batch(
     services: Services, principal: Principal, new: NewBatch, draft: Draft, status: int
 ) -> Response:
     created = await draft.used_by(services.database, create_many, new)
@@ -165,16 +166,19 @@ async def _accept(
     return json_response(view(found), status, headers)
 
 
-async def _forecast(services: Services, principal: Principal, new: NewBatch) -> Response:
-    """Tell what a batch would do: nothing of it is written."""
+async def _forecast_batch(services: Services, principal: Principal, new: NewBatch) -> Response:
+    """Return the forecast of a batch. Nothing is written."""
     if new.own_file is None:
         file_id, now = new.row["input_file_id"], now_ms()
         file = await services.database.read(files.find, file_id, principal.workspace_id, now)
         usable_lines(file, now)
-    known = services.observer.snapshot
-    reader = Reader(services.files, services.catalog, services.settings, services.database, known)
-    told = await asyncio.to_thread(forecast, services.database, reader, new, principal)
-    return json_response(told)
+    snapshot = services.observer.snapshot
+    reader = Reader(
+        services.files, services.catalog, services.settings, services.database, snapshot
+    )
+    return json_response(
+        await asyncio.to_thread(forecast, services.database, reader, new, principal)
+    )
 
 
 def _check_input(wanted: BatchRequest, *, is_inline: bool) -> None:
@@ -189,7 +193,7 @@ def _batch_options(services: Services, wanted: BatchRequest, key: str | None) ->
     window_ms(wanted.completion_window)
     expires = wanted.output_expires_after
     return BatchOptions(
-        endpoint=_endpoint(wanted.endpoint),
+        endpoint=_read_operation(wanted.endpoint),
         completion_window=wanted.completion_window,
         options=Options(
             metadata=wanted.metadata,
@@ -202,13 +206,13 @@ def _batch_options(services: Services, wanted: BatchRequest, key: str | None) ->
         ),
         priority=wanted.priority,
         max_concurrency=wanted.max_concurrency,
-        max_cost_nanos=_nanos(wanted.max_cost),
+        max_cost_nanos=_to_nanos(wanted.max_cost),
         webhook=own_webhook(wanted.webhook, wanted.callback_url, networks),
         idempotency_key=key,
     )
 
 
-def _endpoint(path: str | None) -> Operation:
+def _read_operation(path: str | None) -> Operation:
     if path is None:
         return Operation.CHAT
     operation = operation_of(path)
@@ -218,5 +222,5 @@ def _endpoint(path: str | None) -> Operation:
     return operation
 
 
-def _nanos(dollars: float | None) -> int | None:
+def _to_nanos(dollars: float | None) -> int | None:
     return None if dollars is None else nanos_from_usd(dollars)

@@ -1,6 +1,6 @@
-"""The body of POST /batches, read as it comes: `requests` go to a file, the rest is kept.
+"""Read the body of POST /batches as it arrives: `requests` go to a file, the rest is returned.
 
-The fields may be in any order: what the lines need to know is looked up when they are taken in.
+The fields may be in any order, because the lines are checked only when the batch is processed.
 """
 
 import asyncio
@@ -17,17 +17,18 @@ from broker.completion import Json
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 
 REQUESTS = "requests"
-FRAME_BYTES = 50_000_000  # that the requests may have around what is kept of them
+FRAME_BYTES = 50_000_000
+"""The most bytes of a body besides its requests: white space and other fields."""
 
 
 async def read_batch_body(request: Request, write: Callable[[bytes], None], most: int) -> Json:
-    """Return the fields of a body; each of its `requests` is written as a line of JSON.
+    """Return the fields of a body; write each of its `requests` as a line of JSON.
 
-    Raises for what is no JSON object, and for what is too large.
+    Raises InvalidRequestError for a body that is no JSON object, and PayloadTooLargeError.
     """
     headers.refuse_encoded(request)
     fields: Json = {}
-    feeder = ijson.basic_parse_coro(_fields(fields, write), use_float=True)
+    feeder = ijson.basic_parse_coro(_read_fields(fields, write), use_float=True)
     size = 0
     try:
         async for piece in request.stream():
@@ -44,8 +45,10 @@ async def read_batch_body(request: Request, write: Callable[[bytes], None], most
 
 
 @ijson.coroutine  # type: ignore[untyped-decorator]
-def _fields(fields: Json, write: Callable[[bytes], None]) -> Generator[None, tuple[str, Any], None]:
-    """Follow the parser's events: a value of the object's at a time, a request at a time."""
+def _read_fields(
+    fields: Json, write: Callable[[bytes], None]
+) -> Generator[None, tuple[str, Any], None]:
+    """Consume the events of the parser: one field of the object, or one request, at a time."""
     event, _ = yield
     if event != "start_map":
         raise InvalidRequestError("The body must be a JSON object.", param="body")
@@ -55,7 +58,7 @@ def _fields(fields: Json, write: Callable[[bytes], None]) -> Generator[None, tup
             break
         event, value = yield
         if name != REQUESTS:
-            fields[name] = yield from _value(event, value)
+            fields[name] = yield from _build_value(event, value)
             continue
         if event != "start_array":
             raise InvalidRequestError("requests: must be a list.", param=REQUESTS)
@@ -64,25 +67,25 @@ def _fields(fields: Json, write: Callable[[bytes], None]) -> Generator[None, tup
             event, value = yield
             if event == "end_array":
                 break
-            line = yield from _value(event, value)
+            line = yield from _build_value(event, value)
             write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
     while True:
         yield
 
 
-def _value(event: str, value: Any) -> Generator[None, tuple[str, Any], Any]:
-    """Build the value that begins with this event."""
+def _build_value(event: str, value: Any) -> Generator[None, tuple[str, Any], Any]:
+    """Return the value that begins with this event."""
     builder = ObjectBuilder()
     builder.event(event, value)
-    depth = _step(event)
+    depth = _depth_change(event)
     while depth:
         event, value = yield
         builder.event(event, value)
-        depth += _step(event)
+        depth += _depth_change(event)
     return builder.value
 
 
-def _step(event: str) -> int:
+def _depth_change(event: str) -> int:
     if event.startswith("start_"):
         return 1
     return -1 if event.startswith("end_") else 0

@@ -1,4 +1,4 @@
-"""Results of a batch inside the batch: a page while it runs, or all once it has ended."""
+"""Results of a batch inside the batch: a page while it runs, or all of them after its end."""
 
 import functools
 from collections.abc import Iterator
@@ -16,12 +16,13 @@ SETTLING_MS = 5_000
 """The time in milliseconds after which every process sees a job's end, despite clock skew."""
 
 
-async def page(
+async def render_page(
     services: Services, found: BatchReport, after: int, limit: int, ended_after: int | None
 ) -> Json:
-    """Return a batch with those of its lines after this one that have ended.
+    """Render a batch with the results of at most `limit` lines after the line `after`.
 
-    `complete_until` is what to give as `ended_after` when looking for what has ended since.
+    `ended_after` (Unix ms) leaves out the lines that ended before. A later request for new results
+    sets it to the `complete_until` of this answer.
     """
     now = now_ms()
     read = functools.partial(reports.lines, ended_after=ended_after)
@@ -35,8 +36,8 @@ async def page(
     }
 
 
-def whole(services: Services, found: BatchReport) -> Iterator[bytes]:
-    """Yield a batch with all its results, as they are read. Blocking."""
+def render_whole(services: Services, found: BatchReport) -> Iterator[bytes]:
+    """Yield the JSON of a batch with all its results, as they are read. Blocking."""
     shown = view(found)
     del shown["results"]
     assembler = Assembler(services.database, services.files, services.settings.public_url)
@@ -49,9 +50,9 @@ def whole(services: Services, found: BatchReport) -> Iterator[bytes]:
 
 
 def _inline(shown: Json) -> Json:
-    """Return a result as OpenRouter has it inside a batch: what failed has no `response`.
+    """Turn a result of OpenAI's files into OpenRouter's form: an error has no `response`.
 
-    OpenAI's files, which `shown` is made for, have the error in the response's body.
+    OpenAI's files have the error in the body of the response.
     """
     response = shown["response"]
     body = None if response is None else response["body"]
@@ -59,7 +60,7 @@ def _inline(shown: Json) -> Json:
         return shown
     error: Json = shown["error"] if body is None else body["error"]
     metadata = error.get("metadata") or {}
-    told = {
+    inline = {
         "message": error["message"],
         "type": metadata.get("error_type") or str(error.get("code")),
         "param": error.get("param"),
@@ -67,5 +68,5 @@ def _inline(shown: Json) -> Json:
         "metadata": metadata,
     }
     if "error_type" in metadata:
-        told["error_type"] = metadata["error_type"]
-    return {**shown, "response": None, "error": told}
+        inline["error_type"] = metadata["error_type"]
+    return {**shown, "response": None, "error": inline}

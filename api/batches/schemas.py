@@ -1,4 +1,4 @@
-"""The body of POST /batches, apart from `requests`, which are read as they come in."""
+"""Bodies of the routes under /batches. `requests` are read as they arrive (`read_body`)."""
 
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -10,46 +10,81 @@ from api.jobs.schemas import CHAT_EXAMPLE, Metadata
 from api.webhooks.schemas import JobWebhook, Url
 from broker.batches import OnError
 
+ModelName = Annotated[str, Field(min_length=1)]
+UsdAmount = Annotated[float, Field(gt=0)]
+
 
 class ExpiresAfter(BaseModel):
+    """The time after which files are deleted."""
+
     model_config = ConfigDict(extra="forbid")
 
-    anchor: Literal["created_at"] = "created_at"
-    seconds: Annotated[int, Field(ge=3600, le=30 * 86400)]
+    anchor: Literal["created_at"] = Field(
+        "created_at", description="The moment from which `seconds` count."
+    )
+    seconds: int = Field(ge=3600, le=30 * 86400, description="The time in seconds.")
 
 
 class BatchRequest(BaseModel):
-    """OpenAI's fields, OpenRouter's (`model`, `provider`, `callback_url`), and our own."""
+    """A batch: fields of OpenAI, of OpenRouter (`model`, `provider`, …) and of Waybill."""
 
     model_config = ConfigDict(extra="forbid")
 
-    input_file_id: str | None = None
-    requests: list[dict[str, Any]] | None = Field(None, description="Instead of input_file_id.")
-    endpoint: str | None = None
-    completion_window: str = "24h"
-    metadata: Metadata | None = None
-    output_expires_after: ExpiresAfter | None = None
-    model: Annotated[str, Field(min_length=1)] | None = None  # for lines that name none
-    provider: dict[str, Any] | None = None
-    service_tier: str | None = None
-    max_cost: Annotated[float, Field(gt=0)] | None = None  # US dollars
-    priority: Annotated[int, Field(ge=-1000, le=1000)] = 0
-    max_concurrency: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    on_error: OnError = OnError.CONTINUE
-    dedupe: bool = False
-    dry_run: bool = False
-    webhook: JobWebhook | None = None
-    callback_url: Url | None = None  # short for webhook.url
+    input_file_id: str | None = Field(None, description="The uploaded file with the requests.")
+    requests: list[dict[str, Any]] | None = Field(
+        None, description="The requests themselves, in place of `input_file_id`."
+    )
+    endpoint: str | None = Field(
+        None, description="The operation of lines that name none, e.g. `/v1/embeddings`."
+    )
+    completion_window: str = Field(
+        "24h", description="The time that the batch may take: 15m to 7d."
+    )
+    metadata: Metadata | None = Field(None, description="Your own names and values.")
+    output_expires_after: ExpiresAfter | None = Field(
+        None, description="The time after which the result files are deleted."
+    )
+    model: ModelName | None = Field(None, description="The model of lines that name none.")
+    provider: dict[str, Any] | None = Field(
+        None, description="The routing preferences of lines that have none."
+    )
+    service_tier: str | None = Field(None, description="The service tier of lines that name none.")
+    max_cost: UsdAmount | None = Field(
+        None, description="The most that the batch may cost, in US dollars."
+    )
+    priority: int = Field(
+        0, ge=-1000, le=1000, description="Jobs of a workspace with a higher priority start first."
+    )
+    max_concurrency: int | None = Field(
+        None, ge=1, le=100_000, description="The most lines that run at the same time."
+    )
+    on_error: OnError = Field(
+        OnError.CONTINUE, description="What happens to the other lines when a line fails."
+    )
+    dedupe: bool = Field(default=False, description="Whether identical lines share one call.")
+    dry_run: bool = Field(
+        default=False, description="Whether to return a forecast and write nothing."
+    )
+    webhook: JobWebhook | None = Field(
+        None, description="The webhook that is sent when the batch ends."
+    )
+    callback_url: Url | None = Field(None, description="Short for `webhook.url`.")
 
 
 class RetryRequest(BaseModel):
-    """The body of POST /batches/{id}/retry: all of it is optional."""
+    """Options for the lines that run again."""
 
     model_config = ConfigDict(extra="forbid")
 
-    model: Annotated[str, Field(min_length=1)] | None = None  # instead of each line's own
-    completion_window: str | None = None
-    max_cost: Annotated[float, Field(gt=0)] | None = None
+    model: ModelName | None = Field(
+        None, description="The model of all lines, in place of their own."
+    )
+    completion_window: str | None = Field(
+        None, description="The time that the new batch may take; that of the first without it."
+    )
+    max_cost: UsdAmount | None = Field(
+        None, description="The most that the new batch may cost, in US dollars."
+    )
 
 
 BATCH_BODY = DescribedBody(

@@ -1,12 +1,13 @@
-"""/compare: the same prompts to several models, as jobs; a table that fills as they end."""
+"""Routes of comparisons: the same prompts at several models, as jobs; a table of their answers."""
 
 import asyncio
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from api.comparisons import views
+from api.comparisons.response_schemas import Comparison
 from api.comparisons.schemas import CompareRequest, ComparisonBody
 from api.core.bodies import Route
 from api.core.dependencies import Caller, IdempotencyKey, ServicesDep
@@ -14,7 +15,6 @@ from api.core.errors import json_response
 from api.core.rate_limits import within_limits
 from api.core.services import Services
 from api.jobs import submit
-from api.jobs import submit as repeats
 from broker.accounts import Principal, Scope
 from broker.completion import Json
 from broker.errors import NotFoundError, WaybillError
@@ -24,44 +24,50 @@ from broker.submission.comparisons import CELL, Cell
 
 router = APIRouter(route_class=Route, prefix="/compare", tags=["compare"])
 
-BREATH = 50  # jobs that are prepared before others have their turn
+JOBS_WITHOUT_PAUSE = 50  # jobs that are prepared before other tasks of the event loop run
+ComparisonId: TypeAlias = Annotated[str, Path(description="The id of the comparison (`cmp_…`).")]
+TableFormat: TypeAlias = Annotated[
+    Literal["json", "csv"] | None,
+    Query(description="The format of the answer; without it `Accept` decides."),
+]
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, response_model=Comparison)
 async def create_comparison(
-    services: ServicesDep, principal: Caller, wanted: ComparisonBody, key: IdempotencyKey
+    services: ServicesDep, principal: Caller, body: ComparisonBody, key: IdempotencyKey
 ) -> Response:
-    """Ask `models` the same `prompt` or `prompts`. Answers 202 with the table to come back to."""
+    """Send the same `prompt` or `prompts` to all `models`, as jobs.
+
+    The answer 202 has the table as it is now, and the path to fetch it again.
+    """
     comparison_id = comparisons.comparison_id(principal.workspace_id, key)
-    jobs = await _prepare(services, principal, wanted, comparison_id, key)
+    jobs = await _prepare(services, principal, body, comparison_id, key)
     await within_limits(
         services,
         jobs,
         lambda: services.database.write_grouped(comparisons.submit_together_many, jobs),
     )
     cells = await _cells(services, principal, comparison_id)
-    where = f"/api/v1/compare/{comparison_id}"
-    told = views.comparison(comparison_id, cells)
-    return json_response(told, 202, {"Location": where, "Retry-After": "1"})
+    shown = views.render_comparison(comparison_id, cells)
+    headers = {"Location": shown["urls"]["self"], "Retry-After": "1"}
+    return json_response(shown, 202, headers)
 
 
-@router.get("/{comparison_id}")
+@router.get("/{comparison_id}", response_model=Comparison)
 async def get_comparison(
     request: Request,
     services: ServicesDep,
     principal: Caller,
-    comparison_id: str,
-    format: Annotated[Literal["json", "csv"] | None, Query()] = None,  # noqa: A002
+    comparison_id: ComparisonId,
+    format: TableFormat = None,  # noqa: A002
 ) -> Response:
-    """Show a comparison as it is now: JSON, or CSV by `?format=csv` or `Accept: text/csv`."""
+    """Return a comparison as it is now: JSON, or CSV with `?format=csv` or `Accept: text/csv`."""
     cells = await _cells(services, principal, comparison_id)
-    asked = format or ("csv" if "text/csv" in request.headers.get("accept", "") else "json")
-    if asked == "json":
-        return json_response(views.comparison(comparison_id, cells))
-    name = f'attachment; filename="{comparison_id}.csv"'
-    table = views.table(cells)
-    headers = {"Content-Disposition": name}
-    return Response(table, media_type="text/csv; charset=utf-8", headers=headers)
+    chosen = format or ("csv" if "text/csv" in request.headers.get("accept", "") else "json")
+    if chosen == "json":
+        return json_response(views.render_comparison(comparison_id, cells))
+    headers = {"Content-Disposition": f'attachment; filename="{comparison_id}.csv"'}
+    return Response(views.render_csv(cells), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 async def _prepare(
@@ -78,18 +84,18 @@ async def _prepare(
             extra: Json = {CELL: {"row": row, "column": column}}
             if wanted.metadata:
                 extra["metadata"] = wanted.metadata
-            wish = JobOptions(
+            options = JobOptions(
                 lane=Lane.BATCH,
                 idempotency_key=key and f"{comparison_id}.{row}.{column}",
                 batch_id=comparison_id,
                 extra=extra,
             )
-            body = wanted.body | {"model": model, "messages": messages}
+            chat = wanted.body | {"model": model, "messages": messages}
             try:
-                jobs.append(submit.admit_job(services, principal, body, wish))
+                jobs.append(submit.admit_job(services, principal, chat, options))
             except WaybillError as refusal:
-                jobs.append(await repeats.find_earlier(services, principal, body, wish, refusal))
-            if len(jobs) % BREATH == 0:
+                jobs.append(await submit.find_earlier(services, principal, chat, options, refusal))
+            if len(jobs) % JOBS_WITHOUT_PAUSE == 0:
                 await asyncio.sleep(0)
     return jobs
 

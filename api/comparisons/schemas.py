@@ -15,28 +15,36 @@ Prompt = Annotated[str, Field(min_length=1)]
 
 
 class CompareRequest(BaseModel):
-    """Prompts, and the models that are to answer each of them."""
+    """Prompts, and the models that answer each of them."""
 
     model_config = ConfigDict(extra="forbid")
 
-    models: Annotated[list[Prompt], Field(min_length=1, max_length=MAX_MODELS)]
-    prompt: Prompt | None = None
-    prompts: Annotated[list[Prompt], Field(min_length=1, max_length=MAX_CELLS)] | None = None
-    system: Prompt | None = None
-    body: dict[str, Any] = {}  # more of the chat body, for every call
-    metadata: Metadata | None = None
+    models: list[Prompt] = Field(
+        min_length=1, max_length=MAX_MODELS, description="The slugs of the models."
+    )
+    prompt: Prompt | None = Field(None, description="A single prompt.")
+    prompts: Annotated[list[Prompt], Field(min_length=1, max_length=MAX_CELLS)] | None = Field(
+        None, description="Several prompts: a row for each."
+    )
+    system: Prompt | None = Field(None, description="The system prompt of every call.")
+    body: dict[str, Any] = Field(
+        {},
+        description="Further fields of the chat body for every call, or `messages` in place of "
+        "prompts.",
+    )
+    metadata: Metadata | None = Field(None, description="Your own names and values for the jobs.")
 
     @model_validator(mode="before")
     @classmethod
-    def _messages_inside(cls, asked: Any) -> Any:
-        if isinstance(asked, dict) and "messages" in asked:
+    def _refuse_messages(cls, value: Any) -> Any:
+        if isinstance(value, dict) and "messages" in value:
             raise ValueError("give `prompt` or `prompts`, or put `messages` into `body`")
-        return asked
+        return value
 
     @model_validator(mode="after")
-    def _one_way_to_ask(self) -> "CompareRequest":
-        asked = (self.prompt, self.prompts, self.body.get("messages"))
-        if sum(each is not None for each in asked) != 1:
+    def _check_consistency(self) -> "CompareRequest":
+        sources = (self.prompt, self.prompts, self.body.get("messages"))
+        if sum(each is not None for each in sources) != 1:
             raise ValueError("give one of `prompt`, `prompts` and `body.messages`")
         if self.system is not None and self.body.get("messages") is not None:
             raise ValueError("`system` goes with prompts; with `body.messages`, put it there")

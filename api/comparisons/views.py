@@ -1,10 +1,9 @@
-"""A comparison as its owner sees it: rows of answers, or the same as CSV."""
+"""Comparisons in answers: rows of answers as JSON, or cells as CSV."""
 
 import csv
 import io
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
 
 import orjson
 
@@ -22,13 +21,13 @@ COLUMNS = (
 )
 
 
-def comparison(comparison_id: str, cells: Sequence[Cell]) -> Json:
-    """Return the whole table. `cells` are in order, and at least one."""
-    answers = [answer(cell) for cell in cells]
+def render_comparison(comparison_id: str, cells: Sequence[Cell]) -> Json:
+    """Render the whole table. `cells` are in order, and there is at least one."""
+    answers = [render_cell(cell) for cell in cells]
     ended = sum(each["status"] in INACTIVE for each in answers)
     rows = [
         {"prompt": prompt_of(cells[group[0]]), "answers": [answers[at] for at in group]}
-        for group in _rows(cells)
+        for group in _group_rows(cells)
     ]
     return {
         "id": comparison_id,
@@ -36,27 +35,29 @@ def comparison(comparison_id: str, cells: Sequence[Cell]) -> Json:
         "status": "completed" if ended == len(cells) else "in_progress",
         "created_at": seconds(min(cell.job.created_at for cell in cells)),
         "counts": {"total": len(cells), "ended": ended},
-        "models": [_summary(model, answers) for model in dict.fromkeys(c.job.model for c in cells)],
+        "models": [
+            _summarize(model, answers) for model in dict.fromkeys(c.job.model for c in cells)
+        ],
         "rows": rows,
         "urls": {"self": f"/api/v1/compare/{comparison_id}"},
     }
 
 
-def table(cells: Sequence[Cell]) -> bytes:
-    """Return the cells as CSV, one a line."""
+def render_csv(cells: Sequence[Cell]) -> bytes:
+    """Render the cells as CSV, one in each line."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
     for cell in cells:
-        told = answer(cell)
-        error = (told["error"] or {}).get("message")
-        told |= {"row": cell.row + 1, "prompt": prompt_of(cell), "error": error}
-        writer.writerow([spreadsheets.cell(told.get(name)) for name in COLUMNS])
+        shown = render_cell(cell)
+        error = (shown["error"] or {}).get("message")
+        shown |= {"row": cell.row + 1, "prompt": prompt_of(cell), "error": error}
+        writer.writerow([spreadsheets.cell(shown.get(name)) for name in COLUMNS])
     return out.getvalue().encode()
 
 
-def answer(cell: Cell) -> Json:
-    """Return one cell: what the model said, what it cost, how long it took."""
+def render_cell(cell: Cell) -> Json:
+    """Render one cell: the answer of the model, its cost and its duration."""
     job = cell.job
     answered = job.cost_nanos is not None
     read, write = job.cache_read_tokens or 0, job.cache_write_tokens or 0
@@ -77,19 +78,19 @@ def answer(cell: Cell) -> Json:
 
 
 def prompt_of(cell: Cell) -> str:
-    """Return what was asked: the last user message, as text."""
+    """Return the last user message, as text."""
     messages = orjson.loads(cell.request)["messages"]
-    said = [each.get("content") for each in messages if each.get("role") == "user"]
-    last = said[-1] if said else ""
+    contents = [each.get("content") for each in messages if each.get("role") == "user"]
+    last = contents[-1] if contents else ""
     return last if isinstance(last, str) else orjson.dumps(last).decode()
 
 
-def _rows(cells: Sequence[Cell]) -> list[list[int]]:
-    """Return the places of each row's cells."""
+def _group_rows(cells: Sequence[Cell]) -> list[list[int]]:
+    """Return the indexes of each row's cells."""
     return [list(group) for _, group in groupby(range(len(cells)), lambda at: cells[at].row)]
 
 
-def _summary(model: str, answers: Sequence[Json]) -> Json:
+def _summarize(model: str, answers: Sequence[Json]) -> Json:
     mine = [each for each in answers if each["model"] == model]
     done = [each for each in mine if each["status"] == JobState.COMPLETED]
     return {
@@ -108,12 +109,12 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _text(response: bytes | None) -> str | None:
-    """Return what a completion says; tool calls as JSON."""
+    """Return the text of a completion; tool calls as JSON."""
     if response is None:
         return None
-    said: list[str] = []
+    texts: list[str] = []
     for choice in orjson.loads(response).get("choices") or ():
-        message: Any = choice.get("message") or {}
+        message: Json = choice.get("message") or {}
         calls = message.get("tool_calls")
-        said.append(message.get("content") or (orjson.dumps(calls).decode() if calls else ""))
-    return "\n".join(said)
+        texts.append(message.get("content") or (orjson.dumps(calls).decode() if calls else ""))
+    return "\n".join(texts)

@@ -1,4 +1,4 @@
-"""The body of POST /jobs: a request for later, with what may be asked of its execution."""
+"""The body of POST /jobs: a request, and options for its execution."""
 
 from typing import Annotated, Any, TypeAlias
 
@@ -62,25 +62,41 @@ Priority = Annotated[
 
 
 class JobRequest(BaseModel):
-    """One completion to be done. Times are Unix seconds."""
+    """A job to run. Times are Unix seconds."""
 
     model_config = ConfigDict(extra="forbid")
 
-    endpoint: Operation = Operation.CHAT
-    body: dict[str, Any]
-    lane: Lane | None = None  # default: interactive
-    priority: Priority = 0
-    """Among a workspace's waiting jobs: higher goes first. A lane's name sets the lane instead."""
-    not_before: Moment | None = None
-    deadline: Moment | None = None
-    max_cost: Annotated[float, Field(gt=0)] | None = None  # US dollars
-    max_attempts: Annotated[int, Field(ge=1, le=100)] | None = None
-    on_unknown: OnUnknown = OnUnknown.RETRY
-    coalesce: bool = False  # one call with the identical jobs of the workspace
-    store: Store | None = None  # of prompt and answer; the workspace's setting, if stricter
-    metadata: Metadata | None = None
-    webhook: JobWebhook | None = None
-    callback_url: Url | None = None  # short for webhook.url
+    endpoint: Operation = Field(Operation.CHAT, description="The operation to run.")
+    body: dict[str, Any] = Field(description="The body of the operation.")
+    lane: Lane | None = Field(None, description="The queue lane; `interactive` without it.")
+    priority: Priority = Field(
+        0, description="Jobs of a workspace with a higher priority start first; or a lane."
+    )
+    not_before: Moment | None = Field(None, description="The time from which the job may start.")
+    deadline: Moment | None = Field(
+        None, description="The time at which the job expires if it has no answer."
+    )
+    max_cost: float | None = Field(
+        None, gt=0, description="The most that the job may cost, in US dollars."
+    )
+    max_attempts: int | None = Field(
+        None, ge=1, le=100, description="The most attempts that the job may have."
+    )
+    on_unknown: OnUnknown = Field(
+        OnUnknown.RETRY,
+        description="What happens when a provider does not answer and may have charged the call.",
+    )
+    coalesce: bool = Field(
+        default=False, description="Whether identical concurrent jobs share one call."
+    )
+    store: Store | None = Field(
+        None, description="What is stored of prompt and answer, if the workspace allows so much."
+    )
+    metadata: Metadata | None = Field(None, description="Your own names and values.")
+    webhook: JobWebhook | None = Field(
+        None, description="The webhook that is sent when the job ends."
+    )
+    callback_url: Url | None = Field(None, description="Short for `webhook.url`.")
 
 
 JOB_BODY = DescribedBody(

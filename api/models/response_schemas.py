@@ -128,7 +128,7 @@ class ModelPage(BaseModel):
     object: str = Field(description="`list`.")
     data: list[ListedModel] = Field(description="The models.")
     total_count: int = Field(description="The number of models on all pages.")
-    links: PageLinks = Field(description="Paths of other pages.")
+    links: PageLinks = Field(description="The paths of other pages.")
 
 
 class NumberOfModels(BaseModel):

@@ -1,7 +1,7 @@
-"""/presets: named, versioned parts of a body. Shapes: OpenRouter's presets API."""
+"""Routes of presets: named, versioned parts of a body. Shapes: OpenRouter's presets API."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, TypeAlias
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Request
@@ -12,6 +12,13 @@ from api.core.bodies import Route
 from api.core.dependencies import CallingActor, PresetCaller, ServicesDep
 from api.core.errors import json_response
 from api.core.services import Services
+from api.presets.response_schemas import (
+    DeletedPreset,
+    PresetAnswer,
+    PresetList,
+    PresetVersionAnswer,
+    PresetVersionList,
+)
 from api.presets.schemas import PRESET_BODY, PresetChoiceBody
 from broker import presets
 from broker.accounts import Principal
@@ -20,18 +27,25 @@ from broker.administration import presets as administration
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.errors import InvalidRequestError, NotFoundError
-from broker.presets import NewVersion, PresetName, StoredPreset
+from broker.presets import NewVersion, PresetName
 from broker.presets.merging import check_slug
+from broker.presets.store import PresetRow, VersionRow
 from broker.requests.bodies import SCHEMAS, validated
 from broker.requests.operations import Operation
 
 router = APIRouter(route_class=Route, prefix="/presets", tags=["presets"])
-Limit = Annotated[int, Query(ge=1, le=100)]
-Offset = Annotated[int, Query(ge=0, le=1_000_000_000)]
-Version = Annotated[int, Path(ge=1, le=1_000_000_000)]
+MAX_NUMBER = 1_000_000_000  # what a column of PostgreSQL takes
+Limit: TypeAlias = Annotated[int, Query(ge=1, le=100, description="The most entries of a page.")]
+Offset: TypeAlias = Annotated[
+    int, Query(ge=0, le=MAX_NUMBER, description="The number of entries to skip.")
+]
+Slug: TypeAlias = Annotated[str, Path(description="The slug of the preset.")]
+Version: TypeAlias = Annotated[
+    int, Path(ge=1, le=MAX_NUMBER, description="The number of the version, from 1.")
+]
 
 
-@router.get("")
+@router.get("", response_model=PresetList)
 async def list_presets(
     services: ServicesDep, principal: PresetCaller, limit: Limit = 50, offset: Offset = 0
 ) -> Response:
@@ -39,106 +53,117 @@ async def list_presets(
     rows, total = await services.database.read(
         presets.list_presets, principal.workspace_id, limit, offset
     )
-    return json_response({"data": [_preset(row) for row in rows], "total_count": total})
+    return json_response({"data": [_render_preset(row) for row in rows], "total_count": total})
 
 
-@router.get("/{slug}")
-async def get_preset(services: ServicesDep, principal: PresetCaller, slug: str) -> Response:
-    """Show a preset with the version that calls get."""
-    return json_response({"data": await _shown(services, principal, slug)})
+@router.get("/{slug}", response_model=PresetAnswer)
+async def get_preset(services: ServicesDep, principal: PresetCaller, slug: Slug) -> Response:
+    """Return a preset with the version that calls use."""
+    return json_response({"data": await _render_current(services, principal, slug)})
 
 
-@router.get("/{slug}/versions")
+@router.get("/{slug}/versions", response_model=PresetVersionList)
 async def list_preset_versions(
-    services: ServicesDep, principal: PresetCaller, slug: str, limit: Limit = 50, offset: Offset = 0
+    services: ServicesDep,
+    principal: PresetCaller,
+    slug: Slug,
+    limit: Limit = 50,
+    offset: Offset = 0,
 ) -> Response:
     """List a preset's versions, newest first."""
     rows, total = await services.database.read(
         presets.list_versions, principal.workspace_id, slug, limit, offset
     )
     if not total:
-        raise _absent(slug)
-    return json_response({"data": [_version(row) for row in rows], "total_count": total})
+        raise _unknown_preset(slug)
+    return json_response({"data": [_render_version(row) for row in rows], "total_count": total})
 
 
-@router.get("/{slug}/versions/{version}")
+@router.get("/{slug}/versions/{version}", response_model=PresetVersionAnswer)
 async def get_preset_version(
-    services: ServicesDep, principal: PresetCaller, slug: str, version: Version
+    services: ServicesDep, principal: PresetCaller, slug: Slug, version: Version
 ) -> Response:
-    """Show one version of a preset."""
+    """Return one version of a preset."""
     found = await services.database.read(presets.find, principal.workspace_id, slug, version)
     if found is None:
         raise NotFoundError(f"There is no version {version} of a preset {slug!r}.")
-    return json_response({"data": _version(found.version)})
+    return json_response({"data": _render_version(found.version)})
 
 
-@router.post("/{slug}/chat/completions", dependencies=[Depends(PRESET_BODY)])
+@router.post(
+    "/{slug}/chat/completions",
+    response_model=PresetAnswer,
+    dependencies=[Depends(PRESET_BODY)],
+)
 async def save_preset(
-    request: Request, services: ServicesDep, principal: PresetCaller, actor: CallingActor, slug: str
+    request: Request,
+    services: ServicesDep,
+    principal: PresetCaller,
+    actor: CallingActor,
+    slug: Slug,
 ) -> Response:
-    """Keep a chat body's model, system prompt and parameters under a slug: its next version."""
+    """Save the model, system prompt and parameters of a chat body as the next version of a preset.
+
+    A preset that does not exist is created. Calls use the new version from now on.
+    """
     body = await reading.read_json(request, services.settings.max_body_bytes)
-    validated(SCHEMAS[Operation.CHAT], body if body.get("messages") else body | _ANYTHING)
+    validated(SCHEMAS[Operation.CHAT], body if body.get("messages") else body | _ANY_MESSAGES)
     name = PresetName(principal.workspace_id, check_slug(slug, "slug"))
     content = presets.capture(body)
     if not content.config and content.system_prompt is None:
         raise InvalidRequestError("There is nothing in this body that a preset keeps.")
-    wish = NewVersion(name, principal.api_key_id, content, now_ms())
+    new = NewVersion(name, principal.api_key_id, content, now_ms())
     await carry_out(
-        services.database, lambda connection: administration.save(connection, actor, wish)
+        services.database, lambda connection: administration.save(connection, actor, new)
     )
-    return json_response({"data": await _shown(services, principal, slug)})
+    return json_response({"data": await _render_current(services, principal, slug)})
 
 
-_ANYTHING: Json = {"messages": [{"role": "user", "content": ""}]}
-"""Stands for messages, which a preset does not keep."""
+_ANY_MESSAGES: Json = {"messages": [{"role": "user", "content": ""}]}
+"""Valid messages for the check of a body without any: a preset keeps none."""
 
 
-@router.patch("/{slug}")
+@router.patch("/{slug}", response_model=PresetAnswer)
 async def choose_preset_version(
     services: ServicesDep,
     principal: PresetCaller,
     actor: CallingActor,
     body: PresetChoiceBody,
-    slug: str,
+    slug: Slug,
 ) -> Response:
-    """Let calls get another version: `{"version": 1}`."""
+    """Choose the version that calls use."""
     name = PresetName(principal.workspace_id, slug)
     await services.database.write(administration.choose, actor, name, body.version, now_ms())
-    return json_response({"data": await _shown(services, principal, slug)})
+    return json_response({"data": await _render_current(services, principal, slug)})
 
 
-@router.delete("/{slug}")
+@router.delete("/{slug}", response_model=DeletedPreset)
 async def delete_preset(
-    services: ServicesDep, principal: PresetCaller, actor: CallingActor, slug: str
+    services: ServicesDep, principal: PresetCaller, actor: CallingActor, slug: Slug
 ) -> Response:
     """Delete a preset with all its versions."""
     name = PresetName(principal.workspace_id, slug)
     if not await carry_out(
         services.database, lambda connection: administration.delete(connection, actor, name)
     ):
-        raise _absent(slug)
+        raise _unknown_preset(slug)
     return json_response({"deleted": True})
 
 
-async def _shown(services: Services, principal: Principal, slug: str) -> Json:
+async def _render_current(services: Services, principal: Principal, slug: str) -> Json:
     found = await services.database.read(presets.find, principal.workspace_id, slug)
     if found is None:
-        raise _absent(slug)
-    return _with_version(found)
+        raise _unknown_preset(slug)
+    return _render_preset(found.preset) | {"designated_version": _render_version(found.version)}
 
 
-def _absent(slug: str) -> NotFoundError:
+def _unknown_preset(slug: str) -> NotFoundError:
     return NotFoundError(
         f"There is no preset {slug!r}: POST /api/v1/presets/{slug}/chat/completions makes one."
     )
 
 
-def _with_version(found: StoredPreset) -> Json:
-    return _preset(found.preset) | {"designated_version": _version(found.version)}
-
-
-def _preset(row: Any) -> Json:
+def _render_preset(row: PresetRow) -> Json:
     return {
         "id": row.id,
         "slug": row.slug,
@@ -149,12 +174,12 @@ def _preset(row: Any) -> Json:
         "designated_version_id": _version_id(row.id, row.version),
         "workspace_id": row.workspace_id,
         "creator_user_id": None,
-        "created_at": _moment(row.created_at),
-        "updated_at": _moment(row.updated_at),
+        "created_at": _iso_time(row.created_at),
+        "updated_at": _iso_time(row.updated_at),
     }
 
 
-def _version(row: Any) -> Json:
+def _render_version(row: VersionRow) -> Json:
     return {
         "id": _version_id(row.preset_id, row.version),
         "preset_id": row.preset_id,
@@ -162,8 +187,8 @@ def _version(row: Any) -> Json:
         "config": orjson.loads(row.config),
         "system_prompt": row.system_prompt,
         "creator_id": row.api_key_id,
-        "created_at": _moment(row.created_at),
-        "updated_at": _moment(row.created_at),
+        "created_at": _iso_time(row.created_at),
+        "updated_at": _iso_time(row.created_at),
     }
 
 
@@ -171,5 +196,5 @@ def _version_id(preset_id: str, version: int) -> str:
     return f"{preset_id}.{version}"
 
 
-def _moment(ms: int) -> str:
+def _iso_time(ms: int) -> str:
     return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="seconds")

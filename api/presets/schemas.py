@@ -1,4 +1,4 @@
-"""Bodies and answers of the routes under /presets."""
+"""Bodies of the routes under /presets."""
 
 from typing import Annotated, TypeAlias
 
@@ -20,7 +20,7 @@ PRESET_BODY = DescribedBody(
 
 
 class PresetChoiceRequest(BaseModel):
-    """The version that calls are to get."""
+    """The version that calls use from now on."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -44,63 +44,80 @@ Moment = Annotated[
 
 
 class _Closed(BaseModel):
-    """A field that is not known is refused: it was meant to do something."""
+    """A body in which an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class EndpointRequest(_Closed):
-    """A new endpoint. Without `events` it is sent all; `job.*` stands for all of a kind."""
+URL_HELP = "The URL that deliveries are sent to."
+DESCRIPTION_HELP = "Your own words."
+EVENTS_HELP = "The event types to deliver, e.g. `job.failed` or `job.*`; all if it is empty."
+PAYLOAD_HELP = "`thin` sends ids and the state, `full` the whole object."
+SCHEME_HELP = "The headers of a delivery: Standard Webhooks or OpenRouter's."
+SIGNATURE_HELP = "The signature: `v1` is HMAC-SHA256, `v1a` Ed25519."
+HEADERS_HELP = "Additional headers of every delivery. Their values are not shown again."
+RATE_LIMIT_HELP = "The most deliveries a minute."
+OVERLAP_HELP = "The seconds for which the previous secret signs, too."
 
-    url: Url
-    description: Description = ""
-    events: Events = []
-    payload: PayloadKind = PayloadKind.THIN
-    scheme: Scheme = Scheme.STANDARD
-    signature: SignatureKind = SignatureKind.V1
-    headers: dict[str, str] = {}
-    rate_limit: RateLimit | None = None
+
+class EndpointRequest(_Closed):
+    """A new webhook endpoint."""
+
+    url: Url = Field(description=URL_HELP)
+    description: Description = Field("", description=DESCRIPTION_HELP)
+    events: Events = Field([], description=EVENTS_HELP)
+    payload: PayloadKind = Field(PayloadKind.THIN, description=PAYLOAD_HELP)
+    scheme: Scheme = Field(Scheme.STANDARD, description=SCHEME_HELP)
+    signature: SignatureKind = Field(SignatureKind.V1, description=SIGNATURE_HELP)
+    headers: dict[str, str] = Field({}, description=HEADERS_HELP)
+    rate_limit: RateLimit | None = Field(None, description=RATE_LIMIT_HELP)
 
 
 class EndpointChanges(_Closed):
-    """Changes of an endpoint; an absent field stays as it is."""
+    """Changes of a webhook endpoint; an absent field stays as it is."""
 
-    url: Url = ""
-    description: Description = ""
-    events: Events = []
-    payload: PayloadKind = PayloadKind.THIN
-    scheme: Scheme = Scheme.STANDARD
-    headers: dict[str, str] = {}
-    rate_limit: RateLimit | None = None
-    disabled: StrictBool = False
+    url: Url = Field("", description=URL_HELP)
+    description: Description = Field("", description=DESCRIPTION_HELP)
+    events: Events = Field([], description=EVENTS_HELP)
+    payload: PayloadKind = Field(PayloadKind.THIN, description=PAYLOAD_HELP)
+    scheme: Scheme = Field(Scheme.STANDARD, description=SCHEME_HELP)
+    headers: dict[str, str] = Field({}, description=HEADERS_HELP)
+    rate_limit: RateLimit | None = Field(None, description=RATE_LIMIT_HELP)
+    disabled: StrictBool = Field(default=False, description="Whether nothing is delivered.")
 
 
 class RotationRequest(_Closed):
-    """A new secret; for `overlap_seconds` the one before signs too."""
+    """Options of a new secret."""
 
-    overlap_seconds: Annotated[int, Field(strict=True, ge=0, le=MAX_OVERLAP_SECONDS)] = 86_400
+    overlap_seconds: int = Field(
+        86_400, strict=True, ge=0, le=MAX_OVERLAP_SECONDS, description=OVERLAP_HELP
+    )
 
 
 class EndpointRotationRequest(RotationRequest):
-    """A new secret for an endpoint, of another kind if `signature` says so."""
+    """Options of a new secret of a webhook endpoint."""
 
-    signature: SignatureKind | None = None
+    signature: SignatureKind | None = Field(
+        None, description="The signature from now on; the present one without it."
+    )
 
 
 class ReplayRequest(_Closed):
-    """A range of deliveries to send again: created from `since` on and before `until`."""
+    """A range of deliveries to send again."""
 
-    endpoint_id: str | None = None
-    since: Moment | None = None
-    until: Moment | None = None
-    only_missing: StrictBool = True
+    endpoint_id: str | None = Field(None, description="Only deliveries to this webhook endpoint.")
+    since: Moment | None = Field(None, description="Only deliveries created at or after this time.")
+    until: Moment | None = Field(None, description="Only deliveries created before this time.")
+    only_missing: StrictBool = Field(
+        default=True, description="Whether to leave out deliveries that were received."
+    )
 
 
 class JobWebhook(_Closed):
-    """The webhook of a single job."""
+    """The webhook of a single job or batch."""
 
-    url: Url
-    events: Events = []
+    url: Url = Field(description=URL_HELP)
+    events: Events = Field([], description=EVENTS_HELP)
 
 
 EndpointBody: TypeAlias = Annotated[
