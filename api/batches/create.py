@@ -20,7 +20,7 @@ from broker.batches import (
     NewBatch,
     Options,
     Reader,
-    create_many,
+    insert_batch,
     new_batch,
     options_of,
     reports,
@@ -156,7 +156,7 @@ async def _with_input_file(new: NewBatch, draft: Draft) -> NewBatch:
 async def _write_batch(
     services: Services, principal: Principal, new: NewBatch, draft: Draft, status: int
 ) -> Response:
-    created = await draft.used_by(services.database, create_many, new)
+    created = await draft.used_by(services.database, insert_batch, new)
     draft.is_in_use = not created.replayed
     found = await services.database.read(reports.find, principal.workspace_id, created.batch_id)
     if found is None:

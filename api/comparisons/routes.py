@@ -45,7 +45,7 @@ async def create_comparison(
     await within_limits(
         services,
         jobs,
-        lambda: services.database.write_grouped(comparisons.submit_together_many, jobs),
+        lambda: services.database.write(comparisons.submit_together, jobs),
     )
     cells = await _cells(services, principal, comparison_id)
     shown = views.render_comparison(comparison_id, cells)

@@ -53,7 +53,7 @@ async def upload_file(request: Request, services: ServicesDep, principal: Caller
         row = _row(form, draft, principal, settings.upload_days)
         await asyncio.to_thread(draft.keep)
         upload = files.Upload(row, quota)
-        await draft.used_by(services.database, files.add_uploads_many, upload)
+        await draft.used_by(services.database, files.add_upload, upload)
     return json_response(view(await _find(services, principal, draft.id)))
 
 

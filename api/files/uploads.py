@@ -9,6 +9,7 @@ from typing import IO, Any, TypeVar
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+from sqlalchemy import Connection
 from starlette.requests import Request
 
 from api.core import headers
@@ -19,7 +20,7 @@ from broker.clock import now_ms
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 from broker.ids import new_id
 from broker.storage import files
-from broker.storage.database import Database, WriteFunction
+from broker.storage.database import Database
 from broker.storage.files import FileStore, Quota, refusal
 
 Item = TypeVar("Item")
@@ -80,7 +81,7 @@ class Draft:
             raise refusal(error) from None
 
     async def used_by(
-        self, database: Database, function: WriteFunction[Item, Result], item: Item
+        self, database: Database, function: Callable[[Connection, Item], Result], item: Item
     ) -> Result:
         """Write the row that refers to it. Raises what that raises.
 
@@ -88,7 +89,7 @@ class Draft:
         """
         self.is_in_use = True
         try:
-            return await database.write_grouped(function, item)
+            return await database.write(function, item)
         except Exception:
             self.is_in_use = await _may_have_row(database, self.id)
             raise

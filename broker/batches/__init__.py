@@ -7,7 +7,7 @@ batch), `results` and `assembly` (the result files), `endings` (stopping, ending
 """
 
 from broker.batches.assembly import Assembler
-from broker.batches.creation import BatchOptions, Created, NewBatch, create_many, new_batch
+from broker.batches.creation import BatchOptions, Created, NewBatch, insert_batch, new_batch
 from broker.batches.endings import (
     BatchEnd,
     begin_finalizing,
@@ -16,7 +16,7 @@ from broker.batches.endings import (
     end_batch,
     stop_batch,
 )
-from broker.batches.intake import Group, Taken, budget, give_back, let_in, take_in_many
+from broker.batches.intake import Group, Taken, budget, give_back, insert_lines, let_in
 from broker.batches.lines import Findings, Inspector
 from broker.batches.reading import Reader, options_of
 from broker.batches.reports import BatchPage, BatchReport
@@ -43,13 +43,13 @@ __all__ = [
     "begin_finalizing",
     "budget",
     "cancel_jobs",
-    "create_many",
     "delete_batch",
     "end_batch",
     "give_back",
+    "insert_batch",
+    "insert_lines",
     "let_in",
     "new_batch",
     "options_of",
     "stop_batch",
-    "take_in_many",
 ]

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select
 
 from broker.accounts import Principal, Scope
 from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, OPEN, BatchState, Options, window_ms
-from broker.errors import IdempotencyMismatchError, InvalidRequestError, WaybillError
+from broker.errors import IdempotencyMismatchError, InvalidRequestError
 from broker.ids import new_id
 from broker.requests.operations import Operation
 from broker.storage import files
@@ -156,24 +156,18 @@ def new_batch(
     return NewBatch(row)
 
 
-def create_many(
-    connection: Connection, wishes: Sequence[NewBatch]
-) -> Sequence[Created | Exception]:
-    """Insert batches; a known idempotency key gives the earlier batch instead."""
-    return [_create(connection, wish) for wish in wishes]
+def insert_batch(connection: Connection, new: NewBatch) -> Created:
+    """Insert a batch; a known idempotency key gives the earlier batch instead.
 
-
-def _create(connection: Connection, wish: NewBatch) -> Created | Exception:
-    row = wish.row
-    try:
-        if (known := earlier(connection, row)) is not None:
-            return known
-        if wish.own_file is not None:
-            connection.execute(insert(_files), [wish.own_file])
-        file = kept_input(connection, row["input_file_id"], row["workspace_id"])
-        lines = usable_lines(file, row["created_at"])
-    except WaybillError as error:
-        return error
+    Raises WaybillError for a batch that is refused.
+    """
+    row = new.row
+    if (known := earlier(connection, row)) is not None:
+        return known
+    if new.own_file is not None:
+        connection.execute(insert(_files), [new.own_file])
+    file = kept_input(connection, row["input_file_id"], row["workspace_id"])
+    lines = usable_lines(file, row["created_at"])
     connection.execute(_INSERT, [{**row, "lines_total": lines}])
     return Created(row["id"], replayed=False)
 

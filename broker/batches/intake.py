@@ -64,12 +64,8 @@ class Taken:
     jobs: frozenset[str] = field(default=frozenset(), compare=False)  # of these lines
 
 
-def take_in_many(connection: Connection, groups: Sequence[Group]) -> Sequence[Taken]:
-    """Turn lines into jobs. Nothing is done where the batch stopped or moved on meanwhile."""
-    return [_take_in(connection, group) for group in groups]
-
-
-def _take_in(connection: Connection, group: Group) -> Taken:
+def insert_lines(connection: Connection, group: Group) -> Taken:
+    """Insert lines and their jobs, unless the batch was stopped or its cursor has moved on."""
     batch = connection.execute(
         select(_batches).where(_batches.c.id == group.batch_id).with_for_update()
     ).first()

@@ -14,7 +14,7 @@ from broker.credentials.records import (
     delete,
     find,
     list_credentials,
-    refuse_many,
+    record_refusal,
     rotate,
 )
 
@@ -28,6 +28,6 @@ __all__ = [
     "delete",
     "find",
     "list_credentials",
-    "refuse_many",
+    "record_refusal",
     "rotate",
 ]

@@ -130,14 +130,8 @@ def delete(connection: Connection, credential_id: str) -> bool:
     return bool(done.rowcount)
 
 
-def refuse_many(
-    connection: Connection, refusals: Sequence[CredentialRefusal]
-) -> Sequence[Any | None]:
-    """Record refusals; return the rows of the credentials that they newly disabled."""
-    return [_refuse(connection, each) for each in refusals]
-
-
-def _refuse(connection: Connection, refusal: CredentialRefusal) -> Any | None:
+def record_refusal(connection: Connection, refusal: CredentialRefusal) -> Any | None:
+    """Record a refusal. Return the row of the credential if this disabled it."""
     why = refusal.why[:MOST_ERROR]
     values: dict[str, Any] = {"last_error": why, "last_error_at": refusal.now}
     if refusal.for_good:

@@ -67,16 +67,12 @@ class Due:
     memory: Memory = field(default_factory=Memory)
 
 
-def dispatch_many(connection: Connection, looks: Sequence[Due]) -> Sequence[list[Ready]]:
+def dispatch_due(connection: Connection, look: Due) -> list[Ready]:
     """Mark due jobs as published and return them for publishing.
 
     Jobs in no line all go; those in line only as far as there is room at their provider,
-    interactive ones first. Who crashes between this and the publishing is covered by a later look.
+    interactive ones first. A later look finds the jobs of a process that dies before it publishes.
     """
-    return [_dispatch(connection, look) for look in looks]
-
-
-def _dispatch(connection: Connection, look: Due) -> list[Ready]:
     lanes = [{"lane": lane.value, "now": look.now} for lane in Lane]
     chosen: list[DueJob] = [row for lane in lanes for row in connection.execute(DUE, lane)]
     chosen += _feed(connection, look)

@@ -13,7 +13,7 @@ it appear after all, it is called off there.
 Every step is taken under a lease on the row, so any number of processes may look.
 """
 
-from broker.native_batches.collection import Collect, collect_many
+from broker.native_batches.collection import Collect, collect_jobs
 from broker.native_batches.lines import (
     Called,
     ended_early,
@@ -23,25 +23,23 @@ from broker.native_batches.lines import (
     open_jobs,
 )
 from broker.native_batches.steps import (
+    RELEASED,
     Glance,
     NativeBatchState,
-    Save,
-    Take,
     delete_old,
     glance,
     hurry,
-    save_many,
-    take_many,
+    save_batch,
+    take_batch,
 )
 
 __all__ = [
+    "RELEASED",
     "Called",
     "Collect",
     "Glance",
     "NativeBatchState",
-    "Save",
-    "Take",
-    "collect_many",
+    "collect_jobs",
     "delete_old",
     "ended_early",
     "glance",
@@ -50,6 +48,6 @@ __all__ = [
     "open_among",
     "open_count",
     "open_jobs",
-    "save_many",
-    "take_many",
+    "save_batch",
+    "take_batch",
 ]

@@ -66,12 +66,8 @@ class Collect:
     paused: Collection[str] = ()  # providers whose jobs wait on
 
 
-def collect_many(connection: Connection, looks: Sequence[Collect]) -> Sequence[list[str]]:
-    """Claim the jobs of every group that is due; return the ids of the batches they are to be."""
-    return [_collect(connection, look) for look in looks]
-
-
-def _collect(connection: Connection, look: Collect) -> list[str]:
+def collect_jobs(connection: Connection, look: Collect) -> list[str]:
+    """Claim the jobs of every group that is due, and return the ids of their new batches."""
     waiting = connection.execute(_WAITING, {"now": look.now}).all()
     made = [
         _make(connection, rows, look)

@@ -1,6 +1,6 @@
 """A native batch's next step, taken under a lease; and the deletion of old native batches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -32,26 +32,10 @@ _CALLED_OFF = select(_jobs.c.lease_owner).where(
 )
 
 
+RELEASED: Mapping[str, None] = {"lease_owner": None, "lease_expires_at": None}
+"""The columns of a batch whose lease is given back."""
+
 OPEN = tuple(state.value for state in NativeBatchState if state is not NativeBatchState.ENDED)
-
-
-@dataclass(frozen=True, slots=True)
-class Take:
-    """An offer to take the next step of a batch that is due; `owner` is whoever takes this one."""
-
-    owner: str
-    now: int
-    lease_ms: int
-
-
-@dataclass(frozen=True, slots=True)
-class Save:
-    """The result of a step. With `release` the lease is given back."""
-
-    batch_id: str
-    owner: str
-    columns: Mapping[str, Any]
-    release: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,15 +76,11 @@ def _is_free(now: int) -> tuple[Any, ...]:
     return _batches.c.next_poll_at <= now, free
 
 
-def take_many(connection: Connection, takes: Sequence[Take]) -> Sequence[Any | None]:
-    """Return for each the row of a batch that is due and now leased, or None."""
-    return [_take(connection, take) for take in takes]
-
-
-def _take(connection: Connection, take: Take) -> Any | None:
+def take_batch(connection: Connection, owner: str, now: int, lease_ms: int) -> Any | None:
+    """Lease a batch whose next step is due to `owner`, and return its row; None if none is due."""
     found = connection.execute(
         select(_batches.c.id)
-        .where(_batches.c.state.in_(OPEN), *_is_free(take.now))
+        .where(_batches.c.state.in_(OPEN), *_is_free(now))
         .order_by(_batches.c.next_poll_at)
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -110,22 +90,19 @@ def _take(connection: Connection, take: Take) -> Any | None:
     return connection.execute(
         update(_batches)
         .where(_batches.c.id == found)
-        .values(lease_owner=take.owner, lease_expires_at=take.now + take.lease_ms)
+        .values(lease_owner=owner, lease_expires_at=now + lease_ms)
         .returning(*_batches.c)
     ).one()
 
 
-def save_many(connection: Connection, saves: Sequence[Save]) -> Sequence[bool]:
-    """Write what steps came to; False for whoever is not the leaseholder any more."""
-    return [_save(connection, save) for save in saves]
-
-
-def _save(connection: Connection, save: Save) -> bool:
-    released = {"lease_owner": None, "lease_expires_at": None} if save.release else {}
+def save_batch(
+    connection: Connection, batch_id: str, owner: str, columns: Mapping[str, Any]
+) -> bool:
+    """Set columns of a batch. Return False if `owner` has lost its lease."""
     written = connection.execute(
         update(_batches)
-        .where(_batches.c.id == save.batch_id, _batches.c.lease_owner == save.owner)
-        .values(**save.columns, **released)
+        .where(_batches.c.id == batch_id, _batches.c.lease_owner == owner)
+        .values(**columns)
     )
     return bool(written.rowcount)
 

@@ -44,16 +44,10 @@ def comparison_id(workspace_id: str, idempotency_key: str | None) -> str:
     return f"cmp_{digest[:26]}"
 
 
-def submit_together_many(
-    connection: Connection, groups: Sequence[Sequence[NewJob]]
-) -> Sequence[Sequence[Submitted]]:
-    """Insert all jobs of each group, or raise the first refusal and write none of them."""
-    return [_submit_together(connection, group) for group in groups]
-
-
-def _submit_together(connection: Connection, group: Sequence[NewJob]) -> list[Submitted]:
+def submit_together(connection: Connection, jobs: Sequence[NewJob]) -> list[Submitted]:
+    """Insert all jobs, or raise the first refusal and write none of them."""
     submitted: list[Submitted] = []
-    for result in submit_many(connection, group):
+    for result in submit_many(connection, jobs):
         if isinstance(result, Exception):
             raise result
         submitted.append(result)

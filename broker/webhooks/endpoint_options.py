@@ -42,7 +42,7 @@ class EndpointOptions:
 def build_endpoint(
     wish: EndpointOptions, workspace_id: str, seal: Encryption, now: int
 ) -> tuple[dict[str, Any], str]:
-    """Return the row for `create_many` and the secret, shown this once. Raises InvalidRequestError.
+    """Return the row of an endpoint and its secret, shown this once. Raises InvalidRequestError.
 
     Of a `v1a` secret the owner is shown the public key (a column) instead.
     """

@@ -5,7 +5,7 @@ from unittest import mock
 
 from broker import native_batches, submission
 from broker.native_batches import Collect
-from tests.factories import HOLD, NOW, SETTINGS, make_endpoint, run
+from tests.factories import HOLD, NOW, SETTINGS, make_endpoint, run, write
 
 WAIT = 30_000
 
@@ -26,8 +26,7 @@ def make_native(database, principal, *, model="acme/small", native=None, now=NOW
 
 def collect(database, *, now=NOW + WAIT, **limits):
     look = Collect(now, WAIT, **{"max_lines": 100, "max_bytes": 10**6, "reserve_ms": 0} | limits)
-    [made] = run(database, native_batches.collect_many, look)
-    return made
+    return write(database, native_batches.collect_jobs, look)
 
 
 def held(database, batch_id):

@@ -1,6 +1,5 @@
 """Calls with workspace credentials: choose the key, and handle its refusal."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import structlog
@@ -74,35 +73,31 @@ async def record_refusal(context: WorkerContext, job: ClaimedJob, failure: Failu
     context.refused_at[credential] = now
     why = f"{failure.http_status} {failure.error_type.value}: {failure.message[:300]}"
     log.warning("credential.refused", credential=credential, provider=job.endpoint.provider)
-    await context.database.write_grouped(
-        _refuse_many, CredentialRefusal(credential, why, for_good, now)
-    )
+    refusal = CredentialRefusal(credential, why, for_good, now)
+    await context.database.write(_record_refusal, refusal)
     await context.credentials.refresh()
 
 
-def _refuse_many(connection: Connection, refusals: Sequence[CredentialRefusal]) -> list[None]:
-    """Note refusals, and announce which keys they disabled."""
-    disabled = credentials.refuse_many(connection, refusals)
-    events = [
-        WebhookEvent(
-            row.workspace_id,
-            "credential.disabled",
-            row.id,
-            row.updated_at,
-            {
-                "id": row.id,
-                "object": "credential",
-                "provider": row.provider,
-                "name": row.name,
-                "label": row.label,
-                "reason": row.disabled_reason,
-            },
-        )
-        for row in disabled
-        if row is not None
-    ]
-    webhooks.fan_out(connection, events)
-    return [None] * len(refusals)
+def _record_refusal(connection: Connection, refusal: CredentialRefusal) -> None:
+    """Record a refusal, and announce the credential if this disabled it."""
+    row = credentials.record_refusal(connection, refusal)
+    if row is None:
+        return
+    event = WebhookEvent(
+        row.workspace_id,
+        "credential.disabled",
+        row.id,
+        row.updated_at,
+        {
+            "id": row.id,
+            "object": "credential",
+            "provider": row.provider,
+            "name": row.name,
+            "label": row.label,
+            "reason": row.disabled_reason,
+        },
+    )
+    webhooks.fan_out(connection, [event])
 
 
 def add_credential_providers(context: WorkerContext) -> None:

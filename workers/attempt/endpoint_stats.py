@@ -1,12 +1,11 @@
 """Record an attempt's outcome in the endpoint statistics and circuit breakers."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import orjson
 import structlog
-from sqlalchemy import Connection
 
 from broker import webhooks
 from broker.accounts import DEFAULT_WORKSPACE
@@ -166,11 +165,7 @@ async def _refused(context: WorkerContext, provider: str, failure: Failure) -> N
         now,
         {"provider": provider, "object": "provider", "reason": why},
     )
-    await context.database.write_grouped(_announce_many, event)
-
-
-def _announce_many(connection: Connection, events: Sequence[WebhookEvent]) -> list[int]:
-    return [webhooks.fan_out(connection, [event]) for event in events]
+    await context.database.write(webhooks.fan_out, [event])
 
 
 async def forget_changed_credentials(context: WorkerContext) -> None:

@@ -16,13 +16,11 @@ from broker.clock import now_ms
 from broker.ids import new_id
 from broker.native_batches import (
     Collect,
-    Save,
-    Take,
-    collect_many,
+    collect_jobs,
     glance,
     hurry,
-    save_many,
-    take_many,
+    save_batch,
+    take_batch,
 )
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE, retry_until_stored
 from workers.context import WorkerContext
@@ -75,7 +73,7 @@ class NativeBatchKeeper:
             bytes_at=self._bytes_at(),
             paused=self._context.pauses.providers,
         )
-        for batch_id in await self._context.database.write_grouped(collect_many, look):
+        for batch_id in await self._context.database.write(collect_jobs, look):
             log.info("native_batch.collected", batch=batch_id)
 
     async def step(self) -> None:
@@ -85,8 +83,8 @@ class NativeBatchKeeper:
         with it beside another that has taken the batch up.
         """
         context = self._context
-        offer = Take(new_id("step_"), now_ms(), self._lease_ms)
-        row: Any = await context.database.write_grouped(take_many, offer)
+        owner = new_id("step_")
+        row = await context.database.write(take_batch, owner, now_ms(), self._lease_ms)
         if row is None:
             return
         stepping = asyncio.create_task(Step(context, row).take())
@@ -115,8 +113,7 @@ class NativeBatchKeeper:
 
     async def _extend(self, row: Any) -> bool:
         lease = {"lease_expires_at": now_ms() + self._lease_ms}
-        save = Save(row.id, row.lease_owner, lease)
-        return await self._context.database.write_grouped(save_many, save)
+        return await self._context.database.write(save_batch, row.id, row.lease_owner, lease)
 
     def _bytes_at(self) -> dict[str, int]:
         """Collect half of what the API takes, since a body grows when it becomes a line."""

@@ -9,7 +9,7 @@ import structlog
 from broker import native_batches
 from broker.clock import now_ms
 from broker.completion import AttemptOutcome, ErrorType, Failure
-from broker.native_batches import Called, NativeBatchState, Save, save_many
+from broker.native_batches import RELEASED, Called, NativeBatchState, save_batch
 from broker.requests.operations import Operation
 from workers.adapters.base import HttpRequest, MalformedAnswerError
 from workers.context import WorkerContext
@@ -308,9 +308,11 @@ class Step:
         self._log.info("native_batch.ended")
 
     async def _save(self, *, release: bool = False, **columns: Any) -> None:
-        save = Save(self._row.id, self._row.lease_owner, columns, release)
-        if not await self._context.database.write_grouped(save_many, save):
-            raise LostLeaseError(self._row.id)
+        if release:
+            columns |= RELEASED
+        row, database = self._row, self._context.database
+        if not await database.write(save_batch, row.id, row.lease_owner, columns):
+            raise LostLeaseError(row.id)
 
     async def _cancel(self, upstream_id: str) -> None:
         try:

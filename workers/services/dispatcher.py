@@ -14,7 +14,7 @@ from broker.background import Service
 from broker.billing import ledger
 from broker.billing.budget_notices import announce_thresholds
 from broker.clock import now_ms
-from broker.dispatch.dispatch import Due, Memory, dispatch_many
+from broker.dispatch.dispatch import Due, Memory, dispatch_due
 from broker.dispatch.due import waiting_providers
 from broker.events import signals
 from broker.jobs import reports
@@ -89,7 +89,7 @@ class Dispatcher:
         await self._hold_back(now)
         context = self._context
         look = Due(now, await self._rooms(now), self._memory)
-        due = await context.database.write_grouped(dispatch_many, look, patient=True)
+        due = await context.database.write(dispatch_due, look, patient=True)
         self._publish([job for job in due if job.provider in context.routes])
         homeless = [job for job in due if job.provider not in context.routes]
         await asyncio.gather(*[self._defer(job, now) for job in homeless])

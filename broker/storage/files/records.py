@@ -174,18 +174,8 @@ def check_quota(connection: Connection, workspace_id: str, quota: Quota, size: i
         )
 
 
-def add_uploads_many(
-    connection: Connection, uploads: Sequence[Upload]
-) -> Sequence[PayloadTooLargeError | None]:
-    """Record uploads, each only where its workspace has room for it."""
-    results: list[PayloadTooLargeError | None] = []
-    for upload in uploads:
-        row = upload.row
-        try:
-            check_quota(connection, row["workspace_id"], upload.quota, row["bytes"])
-        except PayloadTooLargeError as refusal:
-            results.append(refusal)
-        else:
-            add(connection, [row])
-            results.append(None)
-    return results
+def add_upload(connection: Connection, upload: Upload) -> None:
+    """Record an upload. Raises PayloadTooLargeError if its workspace has no room for it."""
+    row = upload.row
+    check_quota(connection, row["workspace_id"], upload.quota, row["bytes"])
+    add(connection, [row])

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from api.batches import create
-from broker.batches import BatchEnd, BatchState, create_many, end_batch, reports
+from broker.batches import BatchEnd, BatchState, end_batch, insert_batch, reports
 from broker.clock import now_ms
 from broker.errors import UnavailableError
 from broker.storage.tables import Batch
@@ -27,12 +27,12 @@ async def test_whoever_is_cut_off_while_a_batch_is_written_leaves_its_input(
     # Given a batch that is being written
     entered, opened = threading.Event(), threading.Event()
 
-    def slowly(connection, wishes):
+    def slowly(connection, new):
         entered.set()
         assert opened.wait(10)
-        return create_many(connection, wishes)
+        return insert_batch(connection, new)
 
-    monkeypatch.setattr(create, "create_many", slowly)
+    monkeypatch.setattr(create, "insert_batch", slowly)
     asking = asyncio.create_task(api.ask("POST", "/batches", api.key(), json=BATCH))
     await asyncio.to_thread(entered.wait, 10)
     # When its caller goes away, or the server's grace is over
@@ -61,7 +61,7 @@ async def test_nothing_stays_of_a_batch_that_the_database_has_no_room_for(
     def full(*_):
         raise OperationalError("", {}, Exception("database or disk is full"))
 
-    monkeypatch.setattr(create, "create_many", full)
+    monkeypatch.setattr(create, "insert_batch", full)
     assert (await api.ask("POST", "/batches", api.key(), json=BATCH)).status_code == 507
     assert stored(tmp_path) == []
 

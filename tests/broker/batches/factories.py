@@ -8,7 +8,7 @@ from broker.queues import Lane
 from broker.requests.operations import Operation
 from broker.storage import files
 from broker.storage.files import Purpose
-from tests.factories import HOLD, NOW, claim_one, finished, make_new_job, record, run, write
+from tests.factories import HOLD, NOW, claim_one, finished, make_new_job, record, write
 
 LINE_BYTES = 100
 
@@ -19,7 +19,7 @@ def make_file(database, caller, *, lines=3, size=None, purpose=Purpose.BATCH, **
         lines=lines,
         **more,
     )
-    run(database, files.add_uploads_many, files.Upload(row, files.Quota(0, 0)))
+    write(database, files.add_upload, files.Upload(row, files.Quota(0, 0)))
     return row["id"]
 
 
@@ -28,7 +28,7 @@ def make_batch(database, caller, *, lines=3, options=None, **wish):
     file_id = make_file(database, caller, lines=lines)
     asked = BatchOptions(Operation.CHAT, options=options or Options(), **wish)
     new = new_batch(asked, caller, NOW, input_file_id=file_id)
-    [created] = run(database, batches.create_many, new)
+    created = write(database, batches.insert_batch, new)
     return created.batch_id
 
 
@@ -44,8 +44,7 @@ def bad_line(number):
 
 def take_in(database, batch_id, lines, *, budget=None, cursor=None):
     at = batch_row(database, batch_id).cursor if cursor is None else cursor
-    [taken] = run(database, batches.take_in_many, Group(batch_id, at, lines, budget, NOW))
-    return taken
+    return write(database, batches.insert_lines, Group(batch_id, at, lines, budget, NOW))
 
 
 def taken_in(database, caller, *, lines=3, hold=HOLD, **wish):

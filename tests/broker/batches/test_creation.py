@@ -14,8 +14,7 @@ from tests.factories import NOW, count, make_principal, run, write
 
 def create(database, caller, file_id, **wish):
     new = new_batch(BatchOptions(Operation.CHAT, **wish), caller, NOW, input_file_id=file_id)
-    [created] = run(database, batches.create_many, new)
-    return created
+    return write(database, batches.insert_batch, new)
 
 
 def test_a_key_gives_the_earlier_batch(database, caller):
@@ -23,8 +22,8 @@ def test_a_key_gives_the_earlier_batch(database, caller):
     first = create(database, caller, file_id, idempotency_key="k")
     again = create(database, caller, file_id, idempotency_key="k")
     assert (again.batch_id, again.replayed, count(database, Batch)) == (first.batch_id, True, 1)
-    other = create(database, caller, file_id, idempotency_key="k", priority=3)
-    assert isinstance(other, IdempotencyMismatchError)
+    with pytest.raises(IdempotencyMismatchError):
+        create(database, caller, file_id, idempotency_key="k", priority=3)
 
 
 def test_a_key_of_another_workspace_is_another_key(database, caller):
@@ -45,16 +44,17 @@ def test_a_key_of_another_workspace_is_another_key(database, caller):
     ],
 )
 def test_a_file_that_cannot_be_an_input_is_refused(database, caller, file, word):
-    refused = create(database, caller, make_file(database, caller, **file))
-    assert isinstance(refused, InvalidRequestError)
-    assert refused.param == "input_file_id"
-    assert word in refused.message
+    with pytest.raises(InvalidRequestError) as refused:
+        create(database, caller, make_file(database, caller, **file))
+    assert refused.value.param == "input_file_id"
+    assert word in refused.value.message
     assert count(database, Batch) == 0
 
 
 def test_a_file_of_another_workspace_is_not_there(database, caller):
     file_id = make_file(database, make_principal(database))
-    assert isinstance(create(database, caller, file_id), InvalidRequestError)
+    with pytest.raises(InvalidRequestError):
+        create(database, caller, file_id)
 
 
 @pytest.mark.parametrize(("text", "minutes"), [("15m", 15), ("24h", 1440), ("7d", 10080)])
@@ -76,7 +76,8 @@ def test_a_file_stays_as_long_as_a_batch_reads_it(database, caller):
     # When both are to be deleted, then the other is, and is no input any more
     with database.transaction() as connection:
         assert delete_files_many(connection, [read, other]) == [False, True]
-    assert isinstance(create(database, caller, other), InvalidRequestError)
+    with pytest.raises(InvalidRequestError):
+        create(database, caller, other)
     # And once the batch has ended, so may its own be
     write(database, batches.end_batch, BatchEnd(batch_id, BatchState.FAILED, NOW))
     assert run(database, delete_files_many, read) == [True]

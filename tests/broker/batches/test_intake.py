@@ -28,7 +28,7 @@ from tests.factories import (
     entries,
     job_row,
     make_principal,
-    run,
+    write,
 )
 
 
@@ -58,7 +58,7 @@ def test_a_group_is_whole_or_not_at_all(database, caller):
     batch_id = make_batch(database, caller)
     group = Group(batch_id, 0, [job_line(caller, batch_id, 1)], None, NOW)
     with contextlib.suppress(KeyboardInterrupt), database.transaction() as connection:
-        batches.take_in_many(connection, [group])
+        batches.insert_lines(connection, group)
         raise KeyboardInterrupt
     # Then nothing was taken in, and the next process begins where it began
     assert (count(database, Job), batch_row(database, batch_id).cursor) == (0, 0)
@@ -69,7 +69,7 @@ def test_who_comes_second_takes_nothing_in(database, caller):
     batch_id = make_batch(database, caller)
     groups = [Group(batch_id, 0, [job_line(caller, batch_id, 1)], None, NOW) for _ in range(2)]
     # Then only one of them has it
-    assert [taken.lines for taken in run(database, batches.take_in_many, *groups)] == [1, 0]
+    assert [write(database, batches.insert_lines, group).lines for group in groups] == [1, 0]
     assert count(database, Job) == 1
 
 

@@ -12,7 +12,7 @@ from broker.credentials import CredentialFilter, CredentialRefusal, LiveCredenti
 from broker.credentials.records import label_of, read_key
 from broker.errors import InvalidRequestError, UnavailableError
 from broker.security.encryption import Encryption
-from tests.factories import NOW, make_principal
+from tests.factories import NOW, make_principal, write
 
 SECRET = "sk-ant-very-secret-0123456789"
 OLD, NEW = Encryption(b"old key"), Encryption(b"new key", [b"old key"])
@@ -32,8 +32,7 @@ def keep(database, caller):
 
 def refuse(database, row, *, for_good, now=NOW):
     refusal = CredentialRefusal(row.id, "401 authentication", for_good, now)
-    with database.transaction() as connection:
-        return credentials.refuse_many(connection, [refusal])[0]
+    return write(database, credentials.record_refusal, refusal)
 
 
 def live(database, seal=OLD, lit=()):

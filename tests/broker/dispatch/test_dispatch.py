@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from broker.dispatch.dispatch import Due, Memory, dispatch_many
+from broker.dispatch.dispatch import Due, Memory, dispatch_due
 from broker.dispatch.queue_depth import LEAST_AHEAD
 from broker.lifecycle.retries import Retry
 from broker.queues import REDISPATCH_MS, Lane, Ready
@@ -20,6 +20,7 @@ from tests.factories import (
     run,
     submit,
     submit_and_claim,
+    write,
 )
 
 BETA = [("beta", "acme/small")]
@@ -28,7 +29,7 @@ BETA = [("beta", "acme/small")]
 def dispatch(database, *, now=NOW, memory=None, **rooms):
     """One look; returns the ids of what is to be published."""
     look = Due(now, rooms or {"alpha": 4}, memory or Memory())
-    [chosen] = run(database, dispatch_many, look)
+    chosen = write(database, dispatch_due, look)
     return [job.job_id for job in chosen]
 
 
@@ -89,7 +90,7 @@ def test_a_message_names_the_queue_the_job_is_on_now(database, caller):
     )
     record(database, failed(job, decision=Retry(1)))
     # When it is published again
-    [chosen] = run(database, dispatch_many, Due(NOW + REDISPATCH_MS, {}))
+    chosen = write(database, dispatch_due, Due(NOW + REDISPATCH_MS, {}))
     # Then it goes to the fallback's queue
     assert chosen == [Ready(job.id, "beta", "interactive")]
 
@@ -200,7 +201,7 @@ async def test_two_dispatchers_at_once_never_publish_a_job_twice(url, database, 
     look = Due(NOW + REDISPATCH_MS, {})
     # When both look at once
     chosen = await asyncio.gather(
-        *[side.write_grouped(dispatch_many, look) for side in (database, connect(url))]
+        *[side.write(dispatch_due, look) for side in (database, connect(url))]
     )
     # Then each job is published by one of them
     assert sorted(job.job_id for part in chosen for job in part) == sorted(ids)

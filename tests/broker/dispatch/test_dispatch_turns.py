@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from sqlalchemy import insert, update
 
-from broker.dispatch.dispatch import Due, Memory, dispatch_many
+from broker.dispatch.dispatch import Due, Memory, dispatch_due
 from broker.lifecycle import Deferral, defer_many
 from broker.providers.pacing import Busy, Cause
 from broker.queues import Lane
@@ -23,6 +23,7 @@ from tests.factories import (
     record,
     run,
     submit,
+    write,
 )
 
 
@@ -36,7 +37,7 @@ def queue(database, caller, count, **wish):
 
 def look(database, room, *, memory=None, now=NOW):
     due = Due(now, {"alpha": room}, memory or Memory())
-    [chosen] = run(database, dispatch_many, due)
+    chosen = write(database, dispatch_due, due)
     return [job.job_id for job in chosen]
 
 
@@ -181,7 +182,7 @@ def _steps(database, due):
     with database.transaction() as connection:
         raw = connection.connection.dbapi_connection
         raw.set_progress_handler(lambda: taken.update(steps=1), 10)
-        [chosen] = dispatch_many(connection, [due])
+        chosen = dispatch_due(connection, due)
         raw.set_progress_handler(None, 0)
     assert len(chosen) == 20
     return taken["steps"]

@@ -3,7 +3,7 @@
 import orjson
 
 from broker.completion import ErrorType
-from broker.dispatch.dispatch import Due, dispatch_many
+from broker.dispatch.dispatch import Due, dispatch_due
 from broker.jobs.states import JobState
 from broker.lifecycle import Deferral, defer_many
 from broker.lifecycle.retries import Retry
@@ -26,6 +26,7 @@ from tests.factories import (
     run,
     submit,
     submit_and_claim,
+    write,
 )
 
 TWO = [("alpha", "acme/small"), ("beta", "acme/large")]
@@ -66,8 +67,8 @@ def test_its_owner_sees_what_it_waits_for(database, caller):
 def test_the_dispatcher_publishes_it_in_time(database, caller):
     job_id = submit(database, caller)
     defer(database, job_id)
-    [early] = run(database, dispatch_many, Due(SOON - 1, {"alpha": 5}))
-    [due] = run(database, dispatch_many, Due(SOON, {"alpha": 5}))
+    early = write(database, dispatch_due, Due(SOON - 1, {"alpha": 5}))
+    due = write(database, dispatch_due, Due(SOON, {"alpha": 5}))
     assert (early, due) == ([], [Ready(job_id, "alpha", "interactive")])
 
 

@@ -87,13 +87,13 @@ async def test_a_database_that_is_away_for_a_moment_does_not_end_a_lease(
 ):
     renewals = []
 
-    def flaky(connection, saves):
+    def flaky(connection, *arguments):
         renewals.append(len(renewals) == 0)
         if renewals[-1]:
             raise OperationalError("", {}, Exception("away"))
-        return native_batches.save_many(connection, saves)
+        return native_batches.save_batch(connection, *arguments)
 
-    monkeypatch.setattr(keeper, "save_many", flaky)
+    monkeypatch.setattr(keeper, "save_batch", flaky)
     process = keeper_of(database, lease_seconds=60, heartbeat_seconds=0.01)
     going = asyncio.create_task(process.step())
     async with asyncio.timeout(10):

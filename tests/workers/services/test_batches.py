@@ -77,10 +77,10 @@ def make_batch(tools, lines, *, age_ms=0, **wish):
         lines=found.lines,
         problems=found.stored,
     )
-    run(tools.database, files.add_uploads_many, files.Upload(row, files.Quota(0, 0)))
+    write(tools.database, files.add_upload, files.Upload(row, files.Quota(0, 0)))
     asked = BatchOptions(Operation.CHAT, **wish)
     new = new_batch(asked, caller, now_ms() - age_ms, input_file_id=file_id)
-    [created] = run(tools.database, batches.create_many, new)
+    created = write(tools.database, batches.insert_batch, new)
     return created.batch_id
 
 
@@ -366,9 +366,9 @@ async def test_files_whose_time_is_over_are_deleted_but_not_from_under_a_batch(t
     old = new_id("file_")
     with tools.files.writing(old) as file:
         file.write(b"x")
-    run(
+    write(
         tools.database,
-        files.add_uploads_many,
+        files.add_upload,
         files.Upload(
             files.new_row(old, "ws", Purpose.VISION, 1, 0, expires_at=1), files.Quota(0, 0)
         ),

@@ -131,7 +131,7 @@ async def test_a_job_that_has_its_place_does_not_wait_for_itself(worker, databas
     job = submit(database, caller, now=now, not_before=now + 1_000)
     # Given a leader that dies between counting the job and publishing it
     killed = mock.patch(
-        "workers.services.dispatcher.dispatch_many", side_effect=RuntimeError("killed")
+        "workers.services.dispatcher.dispatch_due", side_effect=RuntimeError("killed")
     )
     with killed, pytest.raises(RuntimeError):
         await dispatched(worker, now + 2_000)
