@@ -1,12 +1,51 @@
-"""A closed-loop load generator: so many callers, each waiting for its answer before the next."""
+"""A closed-loop load generator: so many callers, each waiting for its answer before the next call.
+
+It works on the connections directly, because it shares a core with what it measures against.
+"""
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
+from typing import cast
+from urllib.parse import urlsplit
 
-import aiohttp
+import httptools
 import orjson
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it is sent, and the check of its answer."""
+
+    host: str
+    port: int
+    data: bytes
+    is_whole: Callable[[bytes], bool]
+
+    @classmethod
+    def post(cls, url: str, body: bytes, headers: dict[str, str]) -> "Request":
+        """Build a POST of a JSON body; the answer must be a completion or a stream with an end."""
+        parts = urlsplit(url)
+        lines = [
+            f"POST {parts.path} HTTP/1.1",
+            f"Host: {parts.netloc}",
+            "Content-Type: application/json",
+            f"Content-Length: {len(body)}",
+            *(f"{name}: {value}" for name, value in headers.items()),
+        ]
+        data = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+        is_whole = _is_whole_stream if orjson.loads(body).get("stream") else _is_whole_answer
+        return cls(parts.hostname or "", parts.port or 80, data, is_whole)
+
+
+def _is_whole_stream(text: bytes) -> bool:
+    return text.rstrip().endswith(b"[DONE]")
+
+
+def _is_whole_answer(text: bytes) -> bool:
+    return b'"usage"' in text
 
 
 @dataclass(frozen=True)
@@ -29,27 +68,94 @@ class Result:
 
 async def load(url: str, key: str, body: dict, *, callers: int, calls: int) -> Result:
     """Make `calls` calls with `callers` at once; anything but a whole 200 counts as a failure."""
-    data = orjson.dumps(body)
-    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
-    latencies: list[float] = []
-    failures = 0
-    tickets: Iterator[int] = iter(range(calls))
-
-    async def caller(session: aiohttp.ClientSession) -> None:
-        nonlocal failures
-        for _ in tickets:
-            began = time.perf_counter()
-            async with session.post(url, data=data, headers=headers) as answer:
-                text = await answer.read()
-                failures += answer.status != 200 or not _is_whole(text, body)
-            latencies.append((time.perf_counter() - began) * 1000)
-
-    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
-        began = time.perf_counter()
-        await asyncio.gather(*(caller(session) for _ in range(callers)))
-        seconds = time.perf_counter() - began
-    return Result(sorted(latencies), seconds, failures)
+    request = Request.post(url, orjson.dumps(body), {"Authorization": f"Bearer {key}"})
+    crew = Crew(request, iter(range(calls)))
+    began = time.perf_counter()
+    await crew.run(callers)
+    seconds = time.perf_counter() - began
+    return Result(sorted(crew.latencies_ms), seconds, crew.failures)
 
 
-def _is_whole(text: bytes, body: dict) -> bool:
-    return text.rstrip().endswith(b"[DONE]") if body.get("stream") else b'"usage"' in text
+class Crew:
+    """Callers of one request. They make calls until the tickets are used up or `stop` is called."""
+
+    def __init__(self, request: Request, tickets: Iterator[object] | None = None) -> None:
+        self.request = request
+        self.latencies_ms: list[float] = []  # of all calls, in the order of their ends
+        self.failures = 0
+        self._tickets = repeat(None) if tickets is None else tickets
+        self._stopping = False
+
+    async def run(self, callers: int) -> None:
+        """Make calls. Raises OSError where nothing accepts the connection."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(callers):
+                group.create_task(self._call())
+
+    def stop(self) -> None:
+        """Let every caller end after its present call."""
+        self._stopping = True
+
+    def take_ticket(self) -> bool:
+        """Return whether there is another call to make."""
+        return not self._stopping and next(self._tickets, self) is not self
+
+    def record(self, began: float, *, failed: bool) -> None:
+        self.latencies_ms.append((time.perf_counter() - began) * 1000)
+        self.failures += failed
+
+    async def _call(self) -> None:
+        """Make calls over one connection after another, as often as the server closes them."""
+        loop = asyncio.get_running_loop()
+        host, port = self.request.host, self.request.port
+        while self.take_ticket():
+            _, caller = await loop.create_connection(lambda: Caller(self), host, port)
+            await caller.closed
+
+
+class Caller(asyncio.Protocol):
+    """One connection of a caller, which was given a ticket for its first call."""
+
+    transport: asyncio.Transport
+
+    def __init__(self, crew: Crew) -> None:
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._crew = crew
+        self._parser = httptools.HttpResponseParser(self)
+        self._body: list[bytes] = []
+        self._began: float | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.transport.close()
+
+    def on_body(self, data: bytes) -> None:
+        self._body.append(data)
+
+    def on_message_complete(self) -> None:
+        assert self._began is not None  # no answer without a question
+        status, text = self._parser.get_status_code(), b"".join(self._body)
+        failed = status != 200 or not self._crew.request.is_whole(text)
+        self._crew.record(self._began, failed=failed)
+        self._began = None
+        self._body.clear()
+        if self._parser.should_keep_alive() and self._crew.take_ticket():
+            self._send()
+        else:
+            self.transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._began is not None:  # without an answer
+            self._crew.record(self._began, failed=True)
+        if not self.closed.done():
+            self.closed.set_result(None)
+
+    def _send(self) -> None:
+        self._began = time.perf_counter()
+        self.transport.write(self._crew.request.data)
