@@ -67,9 +67,9 @@ class Stack:
 
 
 @contextlib.contextmanager
-def stack(data_dir: Path) -> Iterator[Stack]:
+def stack(data_dir: Path, *, at_scale: bool = AT_SCALE) -> Iterator[Stack]:
     """A stack of its own for one installation."""
-    if not AT_SCALE:
+    if not at_scale:
         yield Stack(f"sqlite:///{data_dir / 'waybill.db'}")
         return
     with database() as postgres, virtual_host() as transport, redis_database() as redis_url:
