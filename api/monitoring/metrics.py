@@ -28,75 +28,84 @@ from broker.providers.vendors import vendors
 ENDPOINT = ("provider", "model")
 JOB = ("provider", "lane", "status")
 WINDOWS = ("5m", "30m")
+COLLECTIVE = (WHOLE_PROVIDER, OTHER)
+"""Labels in place of a model: the provider itself, and the sum of its unknown models."""
 
 
-@dataclass(frozen=True, eq=False)  # a registry wants what it can hash
-class Measured:
-    """Everything that is told, as it was at `now` (Unix ms)."""
+@dataclass(frozen=True, eq=False)  # a registry needs an object with a hash
+class Measurement:
+    """The values of all metrics at `now` (Unix milliseconds)."""
 
     now: int
     jobs: Sequence[Any]  # see `reports.counts`
-    deliveries: Sequence[Any]  # see `webhooks.waiting`
+    deliveries: Sequence[Any]  # see `webhooks.count_waiting`
     workers: int
-    ended: Sequence[tuple[str, str, str, int]]  # see `signals.ended`
+    ended: Sequence[tuple[str, str, str, int]]  # provider, lane, status, jobs
     totals: Mapping[EndpointKey, Counts]
     snapshot: Snapshot
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; prometheus-client calls this."""
-        yield from _jobs(self.jobs, self.now)
-        yield _ended(self.ended)
-        yield from _deliveries(self.deliveries, self.now)
-        yield _gauge("workers", "Workers that take jobs.", (), [((), self.workers)])
-        yield from _attempts(self.totals)
-        yield from _endpoints(self.snapshot.endpoints)
-        yield _pauses(self.snapshot.endpoints, self.now)
+        yield from _collect_jobs(self.jobs, self.now)
+        yield _collect_ended(self.ended)
+        yield from _collect_deliveries(self.deliveries, self.now)
+        yield _build_gauge("workers", "Workers that take jobs.", (), [((), self.workers)])
+        yield from _collect_attempts(self.totals)
+        yield from _collect_endpoints(self.snapshot.endpoints)
+        yield _collect_pauses(self.snapshot.endpoints, self.now)
 
 
-def render_metrics(measured: Measured) -> bytes:
-    """Return Prometheus's text format."""
+def render_metrics(measurement: Measurement) -> bytes:
+    """Return the metrics in Prometheus's text format."""
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(measured)
+    registry.register(measurement)
     return bytes(generate_latest(registry))
 
 
-def _gauge(
-    name: str, told: str, labels: Sequence[str], samples: Iterable[tuple[Sequence[str], float]]
+def _build_gauge(
+    name: str,
+    description: str,
+    labels: Sequence[str],
+    samples: Iterable[tuple[Sequence[str], float]],
 ) -> Metric:
-    family = GaugeMetricFamily(f"waybill_{name}", told, labels=labels)
+    family = GaugeMetricFamily(f"waybill_{name}", description, labels=labels)
     for values, value in samples:
         family.add_metric(values, value)
     return family
 
 
-def _jobs(rows: Sequence[Any], now: int) -> Iterator[Metric]:
-    held = [((provider, lane, state), count) for provider, lane, state, count, _ in rows]
-    yield _gauge("jobs", "Jobs that have not ended, in the database.", JOB, held)
+def _collect_jobs(rows: Sequence[Any], now: int) -> Iterator[Metric]:
+    open_jobs = [((provider, lane, state), count) for provider, lane, state, count, _ in rows]
+    yield _build_gauge("jobs", "Jobs that have not ended, in the database.", JOB, open_jobs)
     waiting = [
         ((provider, lane), max(now - oldest, 0) / 1000)
         for provider, lane, state, _, oldest in rows
         if state == JobState.QUEUED
     ]
-    told = "How long the oldest job that may run has waited."
-    yield _gauge("queue_age_seconds", told, ("provider", "lane"), waiting)
+    description = "How long the oldest job that may run has waited."
+    yield _build_gauge("queue_age_seconds", description, ("provider", "lane"), waiting)
 
 
-def _ended(rows: Sequence[tuple[str, str, str, int]]) -> Metric:
-    told = "Jobs that have ended, by their final status."
-    family = CounterMetricFamily("waybill_jobs_ended", told, labels=JOB)
+def _collect_ended(rows: Sequence[tuple[str, str, str, int]]) -> Metric:
+    description = "Jobs that have ended, by their final status."
+    family = CounterMetricFamily("waybill_jobs_ended", description, labels=JOB)
     for *kind, jobs in rows:
         family.add_metric(kind, jobs)
     return family
 
 
-def _deliveries(rows: Sequence[Any], now: int) -> Iterator[Metric]:
-    held = [((state,), count) for state, count, _ in rows]
-    yield _gauge("deliveries", "Webhook deliveries that have not ended.", ("status",), held)
+def _collect_deliveries(rows: Sequence[Any], now: int) -> Iterator[Metric]:
+    pending = [((state,), count) for state, count, _ in rows]
+    yield _build_gauge(
+        "deliveries", "Webhook deliveries that have not ended.", ("status",), pending
+    )
     late = [((state,), max(now - due, 0) / 1000) for state, _, due in rows]
-    yield _gauge("deliveries_late_seconds", "How late the oldest of them is.", ("status",), late)
+    yield _build_gauge(
+        "deliveries_late_seconds", "How late the oldest of them is.", ("status",), late
+    )
 
 
-def _attempts(totals: Mapping[EndpointKey, Counts]) -> Iterator[Metric]:
+def _collect_attempts(totals: Mapping[EndpointKey, Counts]) -> Iterator[Metric]:
     attempts = CounterMetricFamily(
         "waybill_attempts",
         "Attempts by what they say of the endpoint.",
@@ -122,42 +131,48 @@ def _attempts(totals: Mapping[EndpointKey, Counts]) -> Iterator[Metric]:
     yield deviations
 
 
-def _endpoints(endpoints: Mapping[EndpointKey, EndpointStats]) -> Iterator[Metric]:
+def _collect_endpoints(endpoints: Mapping[EndpointKey, EndpointStats]) -> Iterator[Metric]:
     known = sorted((key, each) for key, each in endpoints.items() if key[1] != WHOLE_PROVIDER)
-    yield _gauge(
+    yield _build_gauge(
         "endpoint_circuit",
         "0 closed, 0.5 half-open, 1 open.",
         ENDPOINT,
         [(key, _OPENNESS[each.circuit]) for key, each in known],
     )
-    yield _gauge(
+    yield _build_gauge(
         "provider_disabled",
         "1 while the provider refuses our credential.",
         ("provider",),
         [((key[0],), 1) for key, each in endpoints.items() if _is_disabled(key, each)],
     )
-    told = "Calls under way."
-    yield _gauge("endpoint_in_flight", told, ENDPOINT, [(key, e.in_flight) for key, e in known])
-    told = "Share of the last 5 minutes' attempts that were answered 429."
+    text = "Calls under way."
+    yield _build_gauge(
+        "endpoint_in_flight", text, ENDPOINT, [(key, e.in_flight) for key, e in known]
+    )
+    text = "Share of the last 5 minutes' attempts that were answered 429."
     limited = [(key, each.rate_limited_5m) for key, each in known]
-    yield _gauge("endpoint_rate_limited_ratio", told, ENDPOINT, limited)
-    told = "Share of attempts that succeeded."
-    yield _gauge("endpoint_uptime_ratio", told, (*ENDPOINT, "window"), _uptimes(known))
-    told = "Seconds to the first token of streams."
+    yield _build_gauge("endpoint_rate_limited_ratio", text, ENDPOINT, limited)
+    text = "Share of attempts that succeeded."
+    yield _build_gauge("endpoint_uptime_ratio", text, (*ENDPOINT, "window"), _list_uptimes(known))
+    text = "Seconds to the first token of streams."
     labels = (*ENDPOINT, "window", "quantile")
-    yield _gauge("endpoint_first_token_seconds", told, labels, _quantiles(known, "latency"))
-    told = "Output tokens a second, from request to end; quantile 0.9 is what 90 % exceeded."
-    yield _gauge("endpoint_tokens_per_second", told, labels, _quantiles(known, "throughput"))
+    yield _build_gauge(
+        "endpoint_first_token_seconds", text, labels, _list_quantiles(known, "latency")
+    )
+    text = "Output tokens a second, from request to end; quantile 0.9 is what 90 % exceeded."
+    yield _build_gauge(
+        "endpoint_tokens_per_second", text, labels, _list_quantiles(known, "throughput")
+    )
 
 
-def _pauses(endpoints: Mapping[EndpointKey, EndpointStats], now: int) -> Metric:
+def _collect_pauses(endpoints: Mapping[EndpointKey, EndpointStats], now: int) -> Metric:
     left = [
         ((*key, each.pause.reason.value), max(each.pause.until - now, 0) / 1000)
         for key, each in sorted(endpoints.items())
         if each.pause is not None
     ]
-    told = "Seconds until a paused endpoint is called again."
-    return _gauge("endpoint_pause_seconds", told, (*ENDPOINT, "reason"), left)
+    text = "Seconds until a paused endpoint is called again."
+    return _build_gauge("endpoint_pause_seconds", text, (*ENDPOINT, "reason"), left)
 
 
 _OPENNESS = {Circuit.CLOSED: 0.0, Circuit.HALF_OPEN: 0.5, Circuit.OPEN: 1.0}
@@ -169,7 +184,7 @@ def _is_disabled(key: EndpointKey, stats: EndpointStats) -> bool:
     return key[1] == WHOLE_PROVIDER and stats.circuit is not Circuit.CLOSED
 
 
-def _uptimes(known: Known) -> Iterator[tuple[Sequence[str], float]]:
+def _list_uptimes(known: Known) -> Iterator[tuple[Sequence[str], float]]:
     for key, each in known:
         for window in (*WINDOWS, "1d"):
             uptime = getattr(each, f"uptime_{window}")
@@ -177,26 +192,26 @@ def _uptimes(known: Known) -> Iterator[tuple[Sequence[str], float]]:
                 yield (*key, window), uptime
 
 
-def _quantiles(known: Known, what: str) -> Iterator[tuple[Sequence[str], float]]:
+def _list_quantiles(known: Known, measure: str) -> Iterator[tuple[Sequence[str], float]]:
     for key, each in known:
         for window in WINDOWS:
-            found: Percentiles | None = getattr(each, f"{what}_{window}")
+            found: Percentiles | None = getattr(each, f"{measure}_{window}")
             for quantile in ("50", "75", "90", "99") if found else ():
                 yield (*key, window, f"0.{quantile}"), getattr(found, f"p{quantile}")
 
 
-def known_endpoints(catalog: Catalog) -> frozenset[EndpointKey]:
-    """Return every endpoint that may be named, and the whole of every provider."""
+def find_known_endpoints(catalog: Catalog) -> frozenset[EndpointKey]:
+    """Return the endpoints that labels may name, and two collective ones for each provider."""
     models = catalog.everything.values()
     named = {endpoint.key for model in models for endpoint in model.endpoints}
     providers = {*catalog.providers, *vendors()}
-    return frozenset(named.union((slug, what) for slug in providers for what in _WHOLE))
+    return frozenset(named.union((slug, name) for slug in providers for name in COLLECTIVE))
 
 
 def fold_labels(
     totals: Mapping[EndpointKey, Counts], known: Collection[EndpointKey]
 ) -> dict[EndpointKey, Counts]:
-    """Return counts by known endpoint; those of a provider's other models are one sum."""
+    """Return the counts of known endpoints; those of a provider's other models are one sum."""
     found: dict[EndpointKey, Counter[str]] = {}
     for endpoint, counts in totals.items():
         provider = endpoint[0] if (endpoint[0], OTHER) in known else OTHER
@@ -206,9 +221,6 @@ def fold_labels(
 
 
 def narrow_labels(snapshot: Snapshot, known: Collection[EndpointKey]) -> Snapshot:
-    """Return what is known of endpoints that may be named."""
+    """Return the snapshot without the endpoints that labels may not name."""
     endpoints = {key: each for key, each in snapshot.endpoints.items() if key in known}
     return replace(snapshot, endpoints=endpoints)
-
-
-_WHOLE = (WHOLE_PROVIDER, OTHER)

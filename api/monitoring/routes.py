@@ -1,4 +1,4 @@
-"""/health: liveness and readiness of this process. /metrics: this installation for Prometheus."""
+"""/health: liveness and readiness of this process. /metrics: metrics for Prometheus."""
 
 import asyncio
 import hmac
@@ -9,19 +9,20 @@ from typing import Any
 from fastapi import APIRouter, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import Connection, text
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from api.core.bodies import KEY_OPTIONAL, Route
 from api.core.dependencies import ServicesDep
 from api.core.errors import json_response
 from api.core.services import Services
 from api.monitoring.metrics import (
-    Measured,
+    Measurement,
+    find_known_endpoints,
     fold_labels,
-    known_endpoints,
     narrow_labels,
     render_metrics,
 )
+from api.monitoring.response_schemas import Health, Liveness, Readiness
 from broker import webhooks
 from broker.clock import now_ms, seconds
 from broker.errors import AuthenticationError
@@ -32,47 +33,54 @@ from broker.providers.health import counts
 from broker.providers.health.recorder import TOTALS
 
 router = APIRouter(route_class=Route, tags=["health"])
-PATIENCE_SECONDS = 3.0
+CHECK_TIMEOUT_SECONDS = 3.0
 
 
-@router.get("/health")
+@router.get("/health", response_model=Health)
 async def get_health(services: ServicesDep) -> Response:
-    """Tell which parts answer, and which providers are out: always 200, for people and pages."""
-    checks = await _checks(services)
-    out = _out(services.observer.snapshot)
-    is_well = not out and all(check["ok"] for check in checks.values())
+    """Show which parts answer, and which circuits are not closed. The status is always 200."""
+    checks = await _run_checks(services)
+    circuits = _list_open_circuits(services.observer.snapshot)
+    is_ok = not circuits and all(check["ok"] for check in checks.values())
     return json_response(
-        {"status": "ok" if is_well else "degraded", "checks": checks, "providers": out}
+        {"status": "ok" if is_ok else "degraded", "checks": checks, "providers": circuits}
     )
 
 
-@router.get("/health/live")
+@router.get("/health/live", response_model=Liveness)
 async def check_liveness() -> Response:
-    """Answer as long as this process does."""
+    """Answer 200 while this process runs."""
     return json_response({"status": "live"})
 
 
-@router.get("/health/ready")
+@router.get(
+    "/health/ready",
+    response_model=Readiness,
+    responses={503: {"model": Readiness, "description": "A check fails."}},
+)
 async def check_readiness(services: ServicesDep) -> Response:
-    """Check the database, the queue, and that at least one worker takes jobs."""
-    checks = await _checks(services)
+    """Check the database, the queue and Redis, and that at least one worker runs."""
+    checks = await _run_checks(services)
     is_ready = all(check["ok"] for check in checks.values())
     body = {"status": "ready" if is_ready else "not ready", "checks": checks}
     return json_response(body, 200 if is_ready else 503)
 
 
-async def _checks(services: Services) -> dict[str, dict[str, object]]:
+async def _run_checks(services: Services) -> dict[str, dict[str, object]]:
     return {
         "database": await _check(services.database.read(_select_one)),
         "queue": await _check(asyncio.to_thread(services.publisher.check)),
         "events": await _check(services.redis.ping()),
-        "workers": await _workers(services),
+        "workers": await _check_workers(services),
     }
 
 
-def _out(snapshot: Snapshot) -> list[dict[str, object]]:
-    """Return the circuits that are not closed; without a model it is the provider's credential."""
-    shut = {key: e for key, e in snapshot.endpoints.items() if e.circuit is not Circuit.CLOSED}
+def _list_open_circuits(snapshot: Snapshot) -> list[dict[str, object]]:
+    """Return the circuits that are not closed.
+
+    `model` is None for a provider whose credential was refused; its endpoints are left out.
+    """
+    opened = {key: e for key, e in snapshot.endpoints.items() if e.circuit is not Circuit.CLOSED}
     return [
         {
             "provider": provider,
@@ -80,22 +88,22 @@ def _out(snapshot: Snapshot) -> list[dict[str, object]]:
             "circuit": stats.circuit.value,
             "until": seconds(stats.paused_until or None),
         }
-        for (provider, model), stats in sorted(shut.items(), key=lambda each: each[0])
-        if model == WHOLE_PROVIDER or (provider, WHOLE_PROVIDER) not in shut
+        for (provider, model), stats in sorted(opened.items(), key=lambda each: each[0])
+        if model == WHOLE_PROVIDER or (provider, WHOLE_PROVIDER) not in opened
     ]
 
 
 async def _check(answer: Awaitable[object]) -> dict[str, object]:
-    """Return whether a part answers in time, and what is wrong where it does not."""
+    """Return whether a part answers in time, and the error if it does not."""
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(CHECK_TIMEOUT_SECONDS):
             await answer
-    except Exception as error:  # noqa: BLE001  # whatever is wrong is the answer
+    except Exception as error:  # noqa: BLE001  # the error is the result of the check
         return {"ok": False, "error": str(error) or type(error).__name__}
     return {"ok": True}
 
 
-async def _workers(services: Services) -> dict[str, object]:
+async def _check_workers(services: Services) -> dict[str, object]:
     counted: list[int] = []
 
     async def count() -> None:
@@ -109,38 +117,39 @@ def _select_one(connection: Connection) -> None:
     connection.execute(text("SELECT 1"))
 
 
-FRESH_SECONDS = 5.0
-"""However often it is asked, the database is looked at once in this time."""
+MAX_METRICS_AGE_SECONDS = 5.0
+"""The metrics are measured again after this time, so that frequent requests cost no queries."""
 
 _lock = asyncio.Lock()
 
 
-@router.get("/metrics", openapi_extra=KEY_OPTIONAL)
+@router.get("/metrics", response_class=PlainTextResponse, openapi_extra=KEY_OPTIONAL)
 async def get_metrics(request: Request, services: ServicesDep) -> Response:
-    """Tell jobs by status and lane, queue age, attempts, deliveries, every endpoint's health."""
-    _allow(request, services.settings.metrics_token)
+    """Show metrics of jobs, queues, attempts, deliveries and endpoints in Prometheus's format."""
+    _check_token(request, services.settings.metrics_token)
     state = request.app.state
     async with _lock:
-        taken, body = getattr(state, "metrics", (0.0, b""))
-        if time.monotonic() - taken >= FRESH_SECONDS or not body:
-            body = render_metrics(await _measured(services))
+        measured_at, body = getattr(state, "metrics", (0.0, b""))
+        if time.monotonic() - measured_at >= MAX_METRICS_AGE_SECONDS or not body:
+            body = render_metrics(await _measure(services))
             state.metrics = (time.monotonic(), body)
     return Response(body, media_type=CONTENT_TYPE_LATEST)
 
 
-def _allow(request: Request, token: str) -> None:
+def _check_token(request: Request, token: str) -> None:
+    """Raise AuthenticationError without the configured token; an empty one allows everyone."""
     given = request.headers.get("authorization", "").removeprefix("Bearer ").strip()
     if token and not hmac.compare_digest(given.encode(), token.encode()):
         raise AuthenticationError(
-            "GET /metrics wants `Authorization: Bearer <WAYBILL_METRICS_TOKEN>`.",
+            "GET /metrics needs `Authorization: Bearer <WAYBILL_METRICS_TOKEN>`.",
             param="Authorization",
         )
 
 
-async def _measured(services: Services) -> Measured:
-    known = known_endpoints(services.catalog)
+async def _measure(services: Services) -> Measurement:
+    known = find_known_endpoints(services.catalog)
     client: Any = services.redis  # its annotations mix the sync and async clients
-    return Measured(
+    return Measurement(
         now=now_ms(),
         jobs=await services.database.read(reports.counts),
         deliveries=await services.database.read(webhooks.count_waiting),

@@ -1,11 +1,11 @@
-"""/activity, /analytics and /generation: usage by day, by any query, and of one completion."""
+"""/activity, /analytics and /generation: usage by day, by any query, and of one generation."""
 
 import csv
 import io
 import time
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response
@@ -17,7 +17,20 @@ from api.core.scope import UsageScope, usage_scope
 from api.core.services import Services
 from api.jobs import delete_after_delivery
 from api.usage import views
-from api.usage.schemas import ActivityQuery, AnalyticsBody, AnalyticsFilter, AnalyticsQuery
+from api.usage.response_schemas import (
+    ActivityAnswer,
+    AnalyticsAnswer,
+    AnalyticsNamesAnswer,
+    GenerationAnswer,
+    GenerationContentAnswer,
+)
+from api.usage.schemas import (
+    ActivityQuery,
+    AnalyticsBody,
+    AnalyticsFilter,
+    AnalyticsQuery,
+    TimeRange,
+)
 from broker import usage
 from broker.accounts import Principal, Scope
 from broker.clock import moment, now_ms
@@ -34,14 +47,14 @@ from broker.usage import Condition, UsageQuery
 router = APIRouter(route_class=Route, tags=["usage"])
 
 
-@router.get("/activity")
+@router.get("/activity", response_model=ActivityAnswer)
 async def get_activity(
     request: Request,
     services: ServicesDep,
     principal: Caller,
     query: Annotated[ActivityQuery, Query()],
 ) -> Response:
-    """Show the last 30 completed UTC days: one row per day, model and provider."""
+    """Show the usage of the last 30 complete UTC days, a row for each day, model and provider."""
     scope = usage_scope(principal, query.workspace_id)
     by_workspace = query.group_by is not None
     activity = usage.ActivityFilter(
@@ -50,17 +63,19 @@ async def get_activity(
         scope.key_ids,
         key_hash=query.api_key_hash,
         user_id=query.user_id,
-        day=None if query.date is None else _day(query.date),
+        day=None if query.date is None else _start_of(query.date),
         by_workspace=by_workspace,
     )
     rows = await services.database.read(usage.list_activity, activity)
-    shown = [_activity(row, by_workspace=by_workspace) for row in rows]
-    return _csv("activity", shown) if _wants_csv(request, query.format) else _data(shown)
+    shown = [_render_activity(row, by_workspace=by_workspace) for row in rows]
+    if _prefers_csv(request, query.format):
+        return _csv_response("activity", shown)
+    return json_response({"data": shown})
 
 
-@router.get("/analytics/meta")
+@router.get("/analytics/meta", response_model=AnalyticsNamesAnswer)
 async def get_analytics_meta(_: Caller) -> Response:
-    """List what POST /analytics/query understands."""
+    """List the metrics, dimensions, granularities and operators of `POST /analytics/query`."""
     metrics = [
         {
             "name": name,
@@ -78,45 +93,49 @@ async def get_analytics_meta(_: Caller) -> Response:
         {"name": each, "value_type": "array" if each in usage.LISTS else "scalar"}
         for each in usage.FILTERS
     ]
-    told = {"metrics": metrics, "dimensions": dimensions}
-    return _data(told | {"granularities": granularities, "operators": operators})
+    names = {
+        "metrics": metrics,
+        "dimensions": dimensions,
+        "granularities": granularities,
+        "operators": operators,
+    }
+    return json_response({"data": names})
 
 
-@router.post("/analytics/query")
+@router.post("/analytics/query", response_model=AnalyticsAnswer)
 async def query_analytics(
     request: Request,
     services: ServicesDep,
     principal: Caller,
-    asked: AnalyticsBody,
-    format: Literal["json", "csv"] = "json",  # noqa: A002
+    body: AnalyticsBody,
+    format: Annotated[  # noqa: A002
+        Literal["json", "csv"], Query(description="`csv` answers with a table.")
+    ] = "json",
 ) -> Response:
-    """Answer a question about usage from the sums kept by hour, day and month."""
-    wanted = analytics_query(asked, usage_scope(principal, asked.workspace_id), now_ms())
+    """Query usage, which is summed by hour, day and month."""
+    query = build_query(body, usage_scope(principal, body.workspace_id), now_ms())
     began = time.monotonic()
-    found = await services.database.read(usage.run_query, wanted)
-    rows = [_shown(row) for row in found[: asked.limit]]
-    if _wants_csv(request, format):
-        return _csv("analytics", rows)
+    found = await services.database.read(usage.run_query, query)
+    rows = [_render_row(row) for row in found[: body.limit]]
+    if _prefers_csv(request, format):
+        return _csv_response("analytics", rows)
     metadata = {
         "query_time_ms": round((time.monotonic() - began) * 1000, 3),
         "row_count": len(rows),
-        "truncated": len(found) > asked.limit,
+        "truncated": len(found) > body.limit,
     }
-    return _data({"data": rows, "metadata": metadata})
+    return json_response({"data": {"data": rows, "metadata": metadata}})
 
 
-def _data(data: Any) -> Response:
-    return json_response({"data": data})
-
-
-def _day(date: str) -> int:
+def _start_of(date: str) -> int:
+    """Return the start of a UTC day in Unix milliseconds."""
     try:
         return int(datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()) * 1000
     except ValueError:
         raise InvalidRequestError(f"date: {date!r} is not YYYY-MM-DD.", param="date") from None
 
 
-def _activity(row: Any, *, by_workspace: bool) -> Json:
+def _render_activity(row: Any, *, by_workspace: bool) -> Json:
     shown: Json = {
         "date": moment(row.starts_at)[:10],
         "model": row.model,
@@ -134,16 +153,16 @@ def _activity(row: Any, *, by_workspace: bool) -> Json:
     return shown | ({"workspace_id": row.workspace_id} if by_workspace else {})
 
 
-def _shown(row: Mapping[str, Any]) -> Json:
+def _render_row(row: Mapping[str, Any]) -> Json:
     return {name: moment(int(value)) if name == "date" else value for name, value in row.items()}
 
 
-def _wants_csv(request: Request, format_: str) -> bool:
+def _prefers_csv(request: Request, format_: str) -> bool:
     return format_ == "csv" or request.headers.get("accept", "").startswith("text/csv")
 
 
-def _csv(name: str, rows: Sequence[Json]) -> Response:
-    """Rows as a file; a cell that a spreadsheet would run as a formula is made text."""
+def _csv_response(name: str, rows: Sequence[Json]) -> Response:
+    """Return rows as a file. A cell that a spreadsheet would run as a formula becomes text."""
     text = io.StringIO()
     writer = csv.writer(text)
     if rows:
@@ -155,31 +174,39 @@ def _csv(name: str, rows: Sequence[Json]) -> Response:
 
 generations_router = APIRouter(route_class=Route, tags=["generations"])
 
+GenerationId: TypeAlias = Annotated[
+    str, Query(alias="id", description="The id of the generation (`gen-…`).")
+]
 
-@generations_router.get("/generation")
-async def get_generation(services: ServicesDep, principal: Caller, id: str) -> Response:  # noqa: A002  # OpenRouter's name
-    """Show one generation: there from the moment its completion is answered."""
-    found = await _report(principal, services, id)
+
+@generations_router.get("/generation", response_model=GenerationAnswer)
+async def get_generation(
+    services: ServicesDep, principal: Caller, generation_id: GenerationId
+) -> Response:
+    """Show one generation. It exists as soon as its completion is answered."""
+    found = await _find_report(principal, services, generation_id)
     if found.generation is None:
-        raise NotFoundError(f"There is no generation {id}.", param="id")
-    return json_response({"data": views.generation(found)})
+        raise NotFoundError(f"There is no generation {generation_id}.", param="id")
+    return json_response({"data": views.render_generation(found)})
 
 
-@generations_router.get("/generation/content")
-async def get_generation_content(services: ServicesDep, principal: Caller, id: str) -> Response:  # noqa: A002
-    """Show what was asked and answered, or how it failed, as far as it is kept.
+@generations_router.get("/generation/content", response_model=GenerationContentAnswer)
+async def get_generation_content(
+    services: ServicesDep, principal: Caller, generation_id: GenerationId
+) -> Response:
+    """Show the prompt and the answer or error of a generation, as far as they are stored.
 
-    The prompt of a preset is shown to keys with the scope `presets`.
+    Only keys with the scope `presets` see the prompt of a preset.
     """
-    found = await _report(principal, services, id)
+    found = await _find_report(principal, services, generation_id)
     if found.job.kept == Kept.NOTHING:
         raise delete_after_delivery.gone_error(found.job.id)
     shows = Scope.PRESETS in principal.scopes
-    response = json_response({"data": views.content(found, shows_presets=shows)})
+    response = json_response({"data": views.render_content(found, shows_presets=shows)})
     return delete_after_delivery.after_response(services, found.job, response)
 
 
-async def _report(principal: Principal, services: Services, generation: str) -> JobReport:
+async def _find_report(principal: Principal, services: Services, generation: str) -> JobReport:
     job_id = job_of_generation(generation)
     found = await services.database.read(reports.job, principal.workspace_id, job_id)
     is_hidden = found is None or not principal.sees(found.job.api_key_id, Scope.JOBS)
@@ -188,60 +215,60 @@ async def _report(principal: Principal, services: Services, generation: str) -> 
     return found
 
 
-DEFAULT_DAYS_MS = 30 * 24 * 3_600_000
+DEFAULT_RANGE_MS = 30 * 24 * 3_600_000
 
 
-def analytics_query(asked: AnalyticsQuery, scope: UsageScope, now: int) -> UsageQuery:
-    """Return what is asked, one row more than the limit. Raises InvalidRequestError."""
-    for name in asked.metrics:
-        _known("metrics", name, usage.METRICS)
-    for name in asked.dimensions:
-        _known("dimensions", name, usage.DIMENSIONS)
-    if asked.granularity is not None:
-        _known("granularity", asked.granularity, usage.GRANULARITIES)
-    order = asked.order_by
+def build_query(body: AnalyticsQuery, scope: UsageScope, now: int) -> UsageQuery:
+    """Return the query of a body, with one row more than its limit. Raises InvalidRequestError."""
+    for name in body.metrics:
+        _check_name("metrics", name, usage.METRICS)
+    for name in body.dimensions:
+        _check_name("dimensions", name, usage.DIMENSIONS)
+    if body.granularity is not None:
+        _check_name("granularity", body.granularity, usage.GRANULARITIES)
+    order = body.order_by
     if order is not None:
-        date = ["date"] if asked.granularity else []
-        _known("order_by.field", order.field, [*asked.metrics, *asked.dimensions, *date])
-    start, end = _range(asked, now)
+        date = ["date"] if body.granularity else []
+        _check_name("order_by.field", order.field, [*body.metrics, *body.dimensions, *date])
+    start, end = _range_of(body.time_range, now)
     return UsageQuery(
-        metrics=list(dict.fromkeys(asked.metrics)),
+        metrics=list(dict.fromkeys(body.metrics)),
         start=start,
         end=end,
         workspace_ids=scope.workspace_ids,
         key_ids=scope.key_ids,
-        dimensions=list(dict.fromkeys(asked.dimensions)),
-        conditions=[_condition(each) for each in asked.filters],
-        granularity=asked.granularity,
+        dimensions=list(dict.fromkeys(body.dimensions)),
+        conditions=[_condition(each) for each in body.filters],
+        granularity=body.granularity,
         order_by=None if order is None else order.field,
         ascending=order is not None and order.direction == "asc",
-        limit=asked.limit + 1,
+        limit=body.limit + 1,
     )
 
 
-def _range(asked: AnalyticsQuery, now: int) -> tuple[int, int]:
-    if asked.time_range is None:
-        return now - DEFAULT_DAYS_MS, now + 1
-    start, end = (
-        int(each.timestamp() * 1000) for each in (asked.time_range.start, asked.time_range.end)
-    )
+def _range_of(time_range: TimeRange | None, now: int) -> tuple[int, int]:
+    """Return start and end in Unix milliseconds; by default the last 30 days."""
+    if time_range is None:
+        return now - DEFAULT_RANGE_MS, now + 1
+    start, end = (int(each.timestamp() * 1000) for each in (time_range.start, time_range.end))
     if start >= end:
         raise InvalidRequestError("time_range: end must be after start.", param="time_range")
     return start, end
 
 
 def _condition(each: AnalyticsFilter) -> Condition:
-    _known("filters.field", each.field, usage.DIMENSIONS)
-    _known("filters.operator", each.operator, usage.FILTERS)
+    _check_name("filters.field", each.field, usage.DIMENSIONS)
+    _check_name("filters.operator", each.operator, usage.FILTERS)
     takes_list = each.operator in usage.LISTS
     if takes_list is not isinstance(each.value, list):
-        wanted = "a list" if takes_list else "one value"
+        form = "a list" if takes_list else "one value"
         raise InvalidRequestError(
-            f"filters.value: {each.operator} takes {wanted}.", param="filters.value"
+            f"filters.value: {each.operator} takes {form}.", param="filters.value"
         )
     return Condition(each.field, each.operator, each.value)
 
 
-def _known(param: str, name: str, names: Mapping[str, object] | Collection[str]) -> None:
+def _check_name(param: str, name: str, names: Collection[str]) -> None:
+    """Raise InvalidRequestError for a name that is not one of these."""
     if name not in names:
         raise InvalidRequestError(f"{param}: {name!r} is none of {', '.join(names)}.", param=param)

@@ -1,4 +1,4 @@
-"""The body of POST /analytics/query: a question about usage."""
+"""Queries of the routes of activity and analytics."""
 
 from typing import Annotated, Literal, TypeAlias
 
@@ -7,8 +7,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstrai
 
 from api.core.bodies import JsonBody
 
-MOST_VALUES = 500
-"""In the list of a filter: the database takes no statement of any length."""
+MAX_VALUES = 500
+"""The most values in the list of a filter. A database limits the length of statements."""
 Value = Annotated[str, StringConstraints(max_length=500)] | float
 
 
@@ -26,40 +26,64 @@ class ActivityQuery(BaseModel):
 
 
 class AnalyticsFilter(BaseModel):
+    """A filter of rollups."""
+
     model_config = ConfigDict(extra="forbid")
 
-    field: str
-    operator: str
-    value: Value | Annotated[list[Value], Field(max_length=MOST_VALUES)]
+    field: str = Field(description="The name of a dimension.")
+    operator: str = Field(description="The name of an operator, e.g. `eq`.")
+    value: Value | Annotated[list[Value], Field(max_length=MAX_VALUES)] = Field(
+        description="The value, or the list of values for `in` and `not_in`."
+    )
 
 
 class AnalyticsOrder(BaseModel):
+    """The order of rows."""
+
     model_config = ConfigDict(extra="forbid")
 
-    field: str
-    direction: Literal["asc", "desc"] = "desc"
+    field: str = Field(description="A metric or dimension of the query, or `date`.")
+    direction: Literal["asc", "desc"] = Field(
+        "desc", description="`asc` for the smallest first, `desc` for the largest."
+    )
 
 
 class TimeRange(BaseModel):
+    """A range of time."""
+
     model_config = ConfigDict(extra="forbid")
 
-    start: AwareDatetime
-    end: AwareDatetime
+    start: AwareDatetime = Field(description="The first moment of the range (ISO 8601).")
+    end: AwareDatetime = Field(description="The end of the range, which is not part of it.")
 
 
 class AnalyticsQuery(BaseModel):
-    """A question about usage; GET /analytics/meta lists what may be named."""
+    """A query of usage. `GET /analytics/meta` lists all names."""
 
     model_config = ConfigDict(extra="forbid")
 
-    metrics: Annotated[list[str], Field(min_length=1, max_length=20)]
-    dimensions: Annotated[list[str], Field(max_length=2)] = []
-    filters: Annotated[list[AnalyticsFilter], Field(max_length=20)] = []
-    granularity: str | None = None
-    time_range: TimeRange | None = None  # default: the last 30 days
-    order_by: AnalyticsOrder | None = None
-    limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
-    workspace_id: str | None = None
+    metrics: Annotated[list[str], Field(min_length=1, max_length=20)] = Field(
+        description="The names of the metrics."
+    )
+    dimensions: Annotated[list[str], Field(max_length=2)] = Field(
+        [], description="The names of the dimensions that rows are grouped by."
+    )
+    filters: Annotated[list[AnalyticsFilter], Field(max_length=20)] = Field(
+        [], description="The filters; a row passes all of them."
+    )
+    granularity: str | None = Field(
+        None, description="The period of a row, e.g. `day`; by default one row for the whole range."
+    )
+    time_range: TimeRange | None = Field(
+        None, description="The range of time; by default the last 30 days."
+    )
+    order_by: AnalyticsOrder | None = Field(
+        None, description="The order; by default by date, then the largest first metric first."
+    )
+    limit: Annotated[int, Field(ge=1, le=10_000)] = Field(1_000, description="The most rows.")
+    workspace_id: str | None = Field(
+        None, description="The id of a workspace; by default all that the key may see."
+    )
 
 
 AnalyticsBody: TypeAlias = Annotated[

@@ -1,4 +1,4 @@
-"""A generation as GET /generation shows it: OpenRouter's names; times in milliseconds."""
+"""Generations as GET /generation shows them: OpenRouter's names, durations in milliseconds."""
 
 from typing import Any
 
@@ -24,15 +24,15 @@ NOT_RECORDED: Json = dict.fromkeys(
     ("moderation_latency", "num_fetches", "num_search_results", "preset_id",
      "response_cache_source_id", "router", "web_search_engine")
 )  # fmt: skip
-"""Fields of OpenRouter's generation that its SDK insists on."""
+"""Fields of OpenRouter's generation that its SDK requires."""
 
 
-def generation(report: JobReport) -> Json:
+def render_generation(report: JobReport) -> Json:
     """Return the generation of a job that has one."""
     job, row = report.job, report.generation
     assert row is not None
-    told = orjson.loads(report.payload.response or b"{}")
-    usage = told.get("usage") or {}
+    response = orjson.loads(report.payload.response or b"{}")
+    usage = response.get("usage") or {}
     return {
         "id": row.id,
         "request_id": job.id,
@@ -58,7 +58,7 @@ def generation(report: JobReport) -> Json:
         "upstream_inference_cost": _upstream_cost(row, usage),
         "cache_discount": _cache_discount(report, row.cache_read_tokens or 0),
         "is_byok": row.is_byok,
-        "service_tier": told.get("service_tier"),
+        "service_tier": response.get("service_tier"),
         "data_region": "global",
         **_caller(job, orjson.loads(report.payload.extra or b"{}")),
         **NOT_RECORDED,
@@ -66,7 +66,7 @@ def generation(report: JobReport) -> Json:
 
 
 def _tokens(row: Any) -> Json:
-    """Return the counts; ours are the provider's own, so the native ones are the same."""
+    """Return the numbers of tokens. They are the provider's own, so the native ones are equal."""
     read, write = row.cache_read_tokens or 0, row.cache_write_tokens or 0
     prompt = (row.input_tokens or 0) + read + write
     return {
@@ -80,7 +80,7 @@ def _tokens(row: Any) -> Json:
 
 
 def _caller(job: Any, extra: Json) -> Json:
-    """Return who asked, and what they said of it."""
+    """Return the caller, and what the caller stated about the request."""
     origin = extra.get("origin") or {}
     return {
         "session_id": job.session_id,
@@ -95,27 +95,23 @@ def _caller(job: Any, extra: Json) -> Json:
     }
 
 
-def content(report: JobReport, *, shows_presets: bool) -> Json:
-    """Return what was asked and answered, as GET /generation/content shows it.
+def render_content(report: JobReport, *, shows_presets: bool) -> Json:
+    """Return the stored prompt, answer and error of a job, as GET /generation/content shows them.
 
-    Without `shows_presets`, what a preset put before the caller's messages is left out.
+    Without `shows_presets`, the message that a preset added before the caller's is left out.
     """
-    asked = orjson.loads(report.payload.request or b"{}")
+    request = orjson.loads(report.payload.request or b"{}")
     extra = orjson.loads(report.payload.extra or b"{}")
-    if extra.get("preset_prompt") and not shows_presets and asked.get("messages"):
-        asked["messages"] = asked["messages"][1:]
-    told = orjson.loads(report.payload.response or b"{}")
-    messages = [choice.get("message") or {} for choice in told.get("choices") or ()]
+    if extra.get("preset_prompt") and not shows_presets and request.get("messages"):
+        request["messages"] = request["messages"][1:]
+    choices = orjson.loads(report.payload.response or b"{}").get("choices") or []
+    messages = [choice.get("message") or {} for choice in choices]
     first = messages[0] if messages else {}
-    texts = [choice.get("text") for choice in told.get("choices") or () if choice.get("text")]
+    texts = [choice["text"] for choice in choices if choice.get("text")]
     error = orjson.loads(report.job.error) if report.job.error else None
     return {
         "id": generation_id(report.job.id),
-        "input": None
-        if not report.payload.request
-        else (
-            {"messages": asked["messages"]} if "messages" in asked else {"prompt": _prompt(asked)}
-        ),
+        "input": _input(request) if report.payload.request else None,
         "output": {
             "completion": first.get("content") or (texts[0] if texts else None),
             "reasoning": first.get("reasoning"),
@@ -124,9 +120,11 @@ def content(report: JobReport, *, shows_presets: bool) -> Json:
     }
 
 
-def _prompt(asked: Json) -> str:
-    given = next((asked[name] for name in ("prompt", "input", "query") if name in asked), "")
-    return given if isinstance(given, str) else orjson.dumps(given).decode()
+def _input(request: Json) -> Json:
+    if "messages" in request:
+        return {"messages": request["messages"]}
+    prompt = next((request[name] for name in ("prompt", "input", "query") if name in request), "")
+    return {"prompt": prompt if isinstance(prompt, str) else orjson.dumps(prompt).decode()}
 
 
 def _error(error: Json) -> Json:
@@ -159,7 +157,7 @@ def _upstream_cost(row: Any, usage: Json) -> Any:
 
 
 def _media(request: bytes, usage: Json) -> Json:
-    """Count what came and went beside text."""
+    """Count the parts of the prompt and the answer that are not text."""
     parts = [
         part.get("type")
         for message in orjson.loads(request or b"{}").get("messages") or ()
@@ -176,12 +174,12 @@ def _media(request: bytes, usage: Json) -> Json:
 
 
 def _cache_discount(report: JobReport, cached: int) -> float | None:
-    """Return what cached input saved, at the prices that the job was planned with."""
+    """Return the cost in US dollars that cached input saved, at the prices of the plan."""
     row = report.generation
     if not cached or row is None:
         return None
-    for place in routing.decode(report.payload.plan).steps:
-        endpoint = place.endpoint
+    for step in routing.decode(report.payload.plan).steps:
+        endpoint = step.endpoint
         if endpoint.key == (row.provider, row.model):
             full, read = endpoint.price.prompt, endpoint.price.cache_read
             return 0.0 if read is None else usd((full - read) * cached // 1_000_000)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from api.monitoring.metrics import fold_labels, known_endpoints, narrow_labels
+from api.monitoring.metrics import find_known_endpoints, fold_labels, narrow_labels
 from broker.providers.endpoint_stats import WHOLE_PROVIDER, EndpointStats, Snapshot
 from broker.providers.health import recorder
 from broker.providers.health.breaker import Verdict
@@ -18,7 +18,7 @@ MADE_UP = [("ollama", f"made-up-{number}") for number in range(50)] + [("nobody"
 @pytest.fixture
 def known() -> frozenset[tuple[str, str]]:
     models = {"acme/small": SimpleNamespace(endpoints=[SimpleNamespace(key=LISTED)])}
-    return known_endpoints(SimpleNamespace(everything=models, providers={"ollama": None}))
+    return find_known_endpoints(SimpleNamespace(everything=models, providers={"ollama": None}))
 
 
 def test_models_that_callers_make_up_are_one_label(known: frozenset[tuple[str, str]]) -> None:

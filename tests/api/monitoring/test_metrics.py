@@ -2,7 +2,7 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.monitoring.metrics import Measured, render_metrics
+from api.monitoring.metrics import Measurement, render_metrics
 from broker.providers.endpoint_stats import (
     WHOLE_PROVIDER,
     Circuit,
@@ -27,7 +27,7 @@ def samples(**more):
         "totals": {("alpha", "acme/small"): {"ok": 9, "failed": 1, "k:server": 1, "c:deviates": 2}},
         "snapshot": Snapshot(),
     } | more
-    families = text_string_to_metric_families(render_metrics(Measured(**told)).decode())
+    families = text_string_to_metric_families(render_metrics(Measurement(**told)).decode())
     return {
         (sample.name, *sorted(sample.labels.values())): sample.value
         for family in families
