@@ -139,7 +139,7 @@ async def _with_input_file(new: NewBatch, draft: Draft) -> NewBatch:
     """Store the draft as the input of this batch."""
     found = draft.findings()
     check_size(draft.size, found.lines, param=REQUESTS)
-    await asyncio.to_thread(draft.keep)
+    await asyncio.to_thread(draft.store)
     now = now_ms()
     file = files.new_row(
         *(draft.id, new.row["workspace_id"], Purpose.BATCH, draft.size, now),

@@ -22,7 +22,7 @@ from api.core.dependencies import Caller, IdempotencyKey, Runner, ServicesDep
 from api.core.errors import json_response
 from api.core.request import BatchCursor, Moment
 from api.core.services import Services
-from api.files.routes import listed
+from api.files.routes import render_page
 from broker.accounts import Principal, Scope
 from broker.batches import (
     BatchPage,
@@ -89,7 +89,7 @@ async def list_batches(
     )
     found = await services.database.read(reports.page, query)
     data = [view(each) for each in found[:limit]]
-    return json_response(listed(data, has_more=len(found) > limit))
+    return json_response(render_page(data, has_more=len(found) > limit))
 
 
 @router.get("/{batch_id}", response_model=BatchWithResults)

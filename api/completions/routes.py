@@ -10,7 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api.completions.call import answer_call
-from api.completions.response_schemas import ChatCompletion
+from api.completions.response_schemas import (
+    ChatCompletion,
+    DocumentRanking,
+    EmbeddingList,
+    GeneratedImages,
+    PlannedRoute,
+    TextCompletion,
+    Transcript,
+)
 from api.completions.schemas import LATER, describe_call
 from api.completions.transcription_form import read_sound_form
 from api.core import request as reading
@@ -36,7 +44,7 @@ chat_router = APIRouter(route_class=DirectRoute, tags=["chat"])
     responses=LATER,
 )
 async def create_chat_completion(request: Request) -> Response:
-    """Create a chat completion: answered, streamed, or accepted for later (`Prefer`)."""
+    """Create a chat completion: as an answer, a stream, or a job for later (`Prefer`)."""
     services = services_of(request)
     principal = await services.keyring.principal(request)
     body = await reading.read_json(request, services.settings.max_body_bytes)
@@ -47,7 +55,10 @@ operations_router = APIRouter(route_class=DirectRoute, tags=["operations"])
 
 
 @operations_router.post(
-    "/embeddings", dependencies=describe_call(Operation.EMBEDDINGS), responses=LATER
+    "/embeddings",
+    response_model=EmbeddingList,
+    dependencies=describe_call(Operation.EMBEDDINGS),
+    responses=LATER,
 )
 async def create_embeddings(request: Request) -> Response:
     """Turn texts into vectors."""
@@ -55,26 +66,40 @@ async def create_embeddings(request: Request) -> Response:
 
 
 @operations_router.post(
-    "/completions", dependencies=describe_call(Operation.COMPLETIONS), responses=LATER
+    "/completions",
+    response_model=TextCompletion,
+    dependencies=describe_call(Operation.COMPLETIONS),
+    responses=LATER,
 )
 async def create_completion(request: Request) -> Response:
-    """Continue a text: answered or streamed (OpenAI's legacy API, on vendors that have it)."""
+    """Continue a text: as an answer or a stream (OpenAI's legacy API, where a vendor has it)."""
     return await _serve_json(request, Operation.COMPLETIONS)
 
 
 @operations_router.post(
     "/images/generations",
     name="create_image_generation",
+    response_model=GeneratedImages,
     dependencies=describe_call(Operation.IMAGES),
     responses=LATER,
 )
-@operations_router.post("/images", dependencies=describe_call(Operation.IMAGES), responses=LATER)
+@operations_router.post(
+    "/images",
+    response_model=GeneratedImages,
+    dependencies=describe_call(Operation.IMAGES),
+    responses=LATER,
+)
 async def create_image(request: Request) -> Response:
-    """Make pictures from a prompt; they are kept, and given as signed links and base64."""
+    """Create images from a prompt. They are stored and returned as signed links and base64."""
     return await _serve_json(request, Operation.IMAGES)
 
 
-@operations_router.post("/rerank", dependencies=describe_call(Operation.RERANK), responses=LATER)
+@operations_router.post(
+    "/rerank",
+    response_model=DocumentRanking,
+    dependencies=describe_call(Operation.RERANK),
+    responses=LATER,
+)
 async def rerank_documents(request: Request) -> Response:
     """Order documents by their relevance to a query."""
     return await _serve_json(request, Operation.RERANK)
@@ -84,15 +109,18 @@ async def rerank_documents(request: Request) -> Response:
     "/audio/speech", dependencies=describe_call(Operation.SPEECH), responses=LATER
 )
 async def create_speech(request: Request) -> Response:
-    """Speak a text: raw sound back."""
+    """Create speech from a text. The answer is sound in the requested format."""
     return await _serve_json(request, Operation.SPEECH)
 
 
 @operations_router.post(
-    "/audio/transcriptions", dependencies=describe_call(Operation.TRANSCRIPTIONS), responses=LATER
+    "/audio/transcriptions",
+    response_model=Transcript,
+    dependencies=describe_call(Operation.TRANSCRIPTIONS),
+    responses=LATER,
 )
 async def create_transcription(request: Request) -> Response:
-    """Write down what is said: a form with a `file` (OpenAI), or JSON with `input_audio`."""
+    """Transcribe sound: a form with a `file` (OpenAI), or JSON with `input_audio`."""
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         return await _serve_json(request, Operation.TRANSCRIPTIONS)
     services = services_of(request)
@@ -118,15 +146,15 @@ async def _serve_body(
 plan_router = APIRouter(route_class=Route, tags=["jobs"])
 
 
-@plan_router.post("/route", dependencies=describe_call(Operation.CHAT))
+@plan_router.post("/route", response_model=PlannedRoute, dependencies=describe_call(Operation.CHAT))
 async def plan_route(request: Request, services: ServicesDep, principal: Caller) -> Response:
-    """Show who would serve a chat body, in which order and why, and what would be held for it."""
+    """Return the endpoints that would serve a chat body, in order, with reasons and holds."""
     body = await reading.read_json(request, services.settings.max_body_bytes)
     job = await submit.prepare_job(request, services, principal, body, JobOptions())
     quotes = orjson.loads(job.payload["quotes"])
     shown = views.plan(routing.decode(job.payload["plan"]))
-    for place, nanos, least in zip(shown["plan"], quotes, job.held_for.least, strict=True):
-        place["quote"], place["likely_cost"] = usd(nanos), usd(least)
+    for step, nanos, least in zip(shown["plan"], quotes, job.held_for.least, strict=True):
+        step["quote"], step["likely_cost"] = usd(nanos), usd(least)
     return json_response(
         {"object": "route", "model": job.row["model"], "provider": job.provider, **shown}
     )

@@ -1,4 +1,4 @@
-"""Bodies that are files: written to the store as they come in, never whole in memory."""
+"""Uploads: files are written to the store as they arrive, and never held in memory as a whole."""
 
 import asyncio
 import contextlib
@@ -31,16 +31,16 @@ MAX_FIELDS = 20
 
 
 class _DiscardedError(Exception):
-    """Leaves a file that is being written, so that nothing of it stays."""
+    """Aborts the writing of a file, so that nothing of it stays."""
 
 
 class Draft:
-    """A file that is being written; opened at its first byte. What is not awaited blocks."""
+    """A file that is being written; opened at its first byte. Synchronous methods block."""
 
     def __init__(self, store: FileStore, most: int) -> None:
         self.id = new_id("file_")
         self.size = 0
-        self.is_in_use = False  # a row refers to it, or perhaps does
+        self.is_in_use = False  # a row refers to it, or may refer to it
         self._store = store
         self._most = most
         self._stack = contextlib.ExitStack()
@@ -49,7 +49,7 @@ class Draft:
         self._digest = hashlib.sha256()
 
     def write(self, data: bytes, *, inspect: bool = True) -> None:
-        """Add bytes. Raises PayloadTooLargeError, or UnavailableError for a store without room."""
+        """Add bytes. Raises PayloadTooLargeError, and UnavailableError for a full store."""
         self.size += len(data)
         if self.size > self._most:
             raise PayloadTooLargeError(
@@ -70,11 +70,11 @@ class Draft:
         return self._digest.hexdigest()
 
     def findings(self) -> Findings:
-        """Return the notes on it as a batch's input, once it is written."""
+        """Return the findings about the input of a batch, after the last byte."""
         return self._inspector.findings()
 
-    def keep(self) -> None:
-        """Make it a file that is there for good. Raises UnavailableError."""
+    def store(self) -> None:
+        """Store the file permanently. Raises UnavailableError."""
         try:
             self._stack.close()
         except OSError as error:
@@ -83,9 +83,9 @@ class Draft:
     async def used_by(
         self, database: Database, function: Callable[[Connection, Item], Result], item: Item
     ) -> Result:
-        """Write the row that refers to it. Raises what that raises.
+        """Write the row that refers to the file. Raises the errors of the function.
 
-        Whoever is cut off meanwhile does not know whether there is one: then the bytes stay.
+        If the outcome of the write is unknown, the file is not deleted.
         """
         self.is_in_use = True
         try:
@@ -95,20 +95,20 @@ class Draft:
             raise
 
     def discard(self) -> None:
-        """Leave nothing of it; also once it was kept."""
+        """Delete the file, also after it was stored."""
         if self._file is None:
             return
         with contextlib.suppress(_DiscardedError, OSError), self._stack:  # closing writes the rest
             raise _DiscardedError
-        with contextlib.suppress(OSError):  # the reason to discard it is the one to tell
+        with contextlib.suppress(OSError):  # the error that led here is reported
             self._store.delete(self.id)
 
 
 async def _may_have_row(database: Database, file_id: str) -> bool:
-    """Tell whether a file has a row; it may, where the database does not answer."""
+    """Return whether a file has a row, or whether that is unknown."""
     try:
         return await database.read(files.find, file_id, None, now_ms()) is not None
-    except Exception:  # noqa: BLE001  # what is wrong with it was just told
+    except Exception:  # noqa: BLE001  # the caller raises the first error
         return True
 
 
@@ -116,7 +116,10 @@ async def _may_have_row(database: Database, file_id: str) -> bool:
 async def uploading(
     services: Services, principal: Principal, most: int
 ) -> AsyncIterator[tuple[Draft, Quota]]:
-    """Begin an upload where the workspace may. Raises PayloadTooLargeError or RateLimitedError."""
+    """Begin an upload within the workspace's limits.
+
+    Raises PayloadTooLargeError or RateLimitedError.
+    """
     settings = services.settings
     quota = Quota(settings.workspace_files, settings.workspace_file_bytes)
     with services.upload_turns.taken(principal.workspace_id):
@@ -127,7 +130,7 @@ async def uploading(
 
 @contextlib.asynccontextmanager
 async def drafting(store: FileStore, most: int) -> AsyncIterator[Draft]:
-    """Open a draft that is deleted unless it came into use."""
+    """Open a draft, which is deleted at the end unless it is in use."""
     draft = Draft(store, most)
     try:
         yield draft
@@ -137,8 +140,8 @@ async def drafting(store: FileStore, most: int) -> AsyncIterator[Draft]:
 
 
 @dataclass(slots=True)
-class FileForm:
-    """The fields of a form beside its file."""
+class UploadForm:
+    """The fields of a form besides its file."""
 
     fields: dict[str, str]
     filename: str | None = None
@@ -149,8 +152,8 @@ class FileForm:
         return self.filename is not None
 
 
-async def read_file_form(request: Request, draft: Draft) -> FileForm:
-    """Read a form whose part `file` goes to the draft. Raises for a form that is none."""
+async def read_file_form(request: Request, draft: Draft) -> UploadForm:
+    """Read a form, and write its part `file` to the draft. Raises InvalidRequestError."""
     headers.refuse_encoded(request)
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in options:
@@ -169,10 +172,10 @@ async def read_file_form(request: Request, draft: Draft) -> FileForm:
 
 
 class _FormReader:
-    """Follows a form's parts."""
+    """Reads the parts of a form from the parser's callbacks."""
 
     def __init__(self, draft: Draft, boundary: bytes) -> None:
-        self.form = FileForm({})
+        self.form = UploadForm({})
         self._draft = draft
         self._header: tuple[bytearray, bytearray] = (bytearray(), bytearray())
         self._part: dict[str, str] = {}

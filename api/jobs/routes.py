@@ -1,4 +1,4 @@
-"""/jobs: completions for later. Submit, list, look, cancel, and follow the event log."""
+"""Routes of jobs: submit, list, show, cancel, retry and delete jobs, and follow their events."""
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -31,6 +31,7 @@ from broker.money import nanos_from_usd
 from broker.queues import Lane
 from broker.requests.bodies import validated
 from broker.submission import JobOptions
+from broker.submission.admission import RECEIVER_FIELDS
 
 router = APIRouter(route_class=Route, prefix="/jobs", tags=["jobs"])
 
@@ -42,34 +43,41 @@ router = APIRouter(route_class=Route, prefix="/jobs", tags=["jobs"])
     dependencies=[Depends(JOB_BODY), Depends(read_idempotency_key)],
 )
 async def submit_job(request: Request, services: ServicesDep, principal: Caller) -> Response:
-    """Submit a job: `{endpoint, body, …}`, or simply a chat body.
+    """Submit a job: `{endpoint, body, …}`, or a chat body alone.
 
-    Answers 202 with the job and where to come back for it.
+    The answer 202 has the job and the paths to fetch it.
     """
     body = await reading.read_json(request, services.settings.max_body_bytes)
     is_wrapped = "messages" not in body
-    wanted = validated(JobRequest, body if is_wrapped else _wrapped(body))
+    wanted = validated(JobRequest, body if is_wrapped else _wrap(body))
     webhook = own_webhook(wanted.webhook, wanted.callback_url, services.settings.allowed_networks)
-    wish = replace(_wish(wanted, reading.idempotency_key(request), webhook), **attribution(request))
+    options = _job_options(wanted, reading.idempotency_key(request), webhook)
+    options = replace(options, **attribution(request))
     inside = "body" if is_wrapped else None
-    job = await submit.prepare_job(request, services, principal, wanted.body, wish, inside=inside)
+    job = await submit.prepare_job(
+        request, services, principal, wanted.body, options, inside=inside
+    )
     submitted = await submit.submit(services, job)
     preference = reading.Preference(respond_async=True)
     response = await responses.accepted_response(services, principal, submitted.job_id, preference)
     return responses.mark_replay(response, submitted)
 
 
-def job_search(  # one parameter a filter, so that the API's description has them
+def job_search(  # one parameter for each filter, so that the OpenAPI document has them
     request: Request,
-    status: JobState | None = None,
-    model: str | None = None,
-    api_key_id: str | None = None,
-    app: str | None = None,
-    user: str | None = None,
-    session_id: str | None = None,
-    trace_id: str | None = None,
+    status: Annotated[JobState | None, Query(description="The state.")] = None,
+    model: Annotated[str | None, Query(description="The slug of the requested model.")] = None,
+    api_key_id: Annotated[
+        str | None, Query(description="The id of the API key that submitted the job.")
+    ] = None,
+    app: Annotated[
+        str | None, Query(description="The app: its `X-Title`, or the host of its `HTTP-Referer`.")
+    ] = None,
+    user: Annotated[str | None, Query(description="The `user` of the body.")] = None,
+    session_id: Annotated[str | None, Query(description="The session.")] = None,
+    trace_id: Annotated[str | None, Query(description="The trace.")] = None,
 ) -> JobSearch:
-    """Read which jobs a list is to show."""
+    """Read the filters of a list of jobs."""
     pairs = [(METADATA.fullmatch(name), value) for name, value in request.query_params.items()]
     return JobSearch(
         state=status,
@@ -87,14 +95,19 @@ def job_search(  # one parameter a filter, so that the API's description has the
 async def list_jobs(
     services: ServicesDep,
     principal: Caller,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: JobCursor | None = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="The most jobs of a page.")] = 20,
+    after: Annotated[
+        JobCursor | None, Query(description="The last id of the previous page.")
+    ] = None,
     search: Annotated[JobSearch, Depends(job_search)] = EVERY_JOB,
-    _: Annotated[str | None, Query(alias=ANY_METADATA)] = None,  # read by `job_search`
+    _: Annotated[  # read by `job_search`
+        str | None,
+        Query(alias=ANY_METADATA, description="The value that the job has under this name."),
+    ] = None,
 ) -> Response:
-    """List the workspace's jobs, newest first; `after` is the last id of the page before.
+    """List the workspace's jobs, newest first.
 
-    `metadata[name]=value` finds the jobs that carry it, any number of such pairs.
+    `metadata[name]=value` selects the jobs with this pair; several pairs may be given.
     """
     search = replace(search, owner=principal.owner_filter(Scope.JOBS))
     rows = await services.database.read(
@@ -116,7 +129,7 @@ async def list_jobs(
 async def get_job(
     request: Request, services: ServicesDep, principal: Caller, job_id: JobId
 ) -> Response:
-    """Show a job: status, answer or error, usage, attempts, plan.
+    """Return a job: its state, answer or error, usage, attempts and plan.
 
     With `Prefer: wait=N` the response waits up to N seconds for the job to end.
     """
@@ -150,20 +163,22 @@ async def delete_job(services: ServicesDep, principal: Caller, job_id: JobId) ->
 @router.post(
     "/{job_id}/cancel",
     response_model=CancelledJob,
-    response_description="Called off.",
-    responses={202: {"model": CancelledJob, "description": "It runs: its worker stops it."}},
+    response_description="The job is cancelled.",
+    responses={202: {"model": CancelledJob, "description": "The worker of the job stops it."}},
 )
 async def cancel_job(
     services: ServicesDep,
     principal: Caller,
     job_id: JobId,
-    await_usage: Annotated[bool, Query()] = True,
+    await_usage: Annotated[
+        bool, Query(description="Whether the worker waits for the provider's usage.")
+    ] = True,
 ) -> Response:
-    """Call a job off. Nothing more of a running one is told as soon as its worker hears of it.
+    """Cancel a job. A running job ends when its worker is notified.
 
-    Its provider bills what it has done. With `await_usage` the call is read on for a while, for
-    the usage that the provider states; with `await_usage=false` it is cut at once, and costs what
-    was held for it if it may have reasoned unseen.
+    The provider charges what it has done. With `await_usage` the worker reads the call on for a
+    while, to receive the provider's usage. With `await_usage=false` it closes the call at once, and
+    the job costs its whole hold if the model may have reasoned without output.
     """
     await actions.check_visible(services, principal, job_id)
     state = await actions.cancel(services, principal, job_id, waits=await_usage)
@@ -178,7 +193,7 @@ async def cancel_job(
 
 @router.post("/{job_id}/retry", status_code=202, response_model=Job)
 async def retry_job(services: ServicesDep, principal: Caller, job_id: JobId) -> Response:
-    """Try a job again that needs review: it was sent, and perhaps billed, without an answer."""
+    """Run a job in the state `needs_review` again: it was sent, maybe charged, and not answered."""
     await actions.check_visible(services, principal, job_id)
     await actions.retry(services, principal, job_id)
     found = await actions.find_job(services, principal, job_id)
@@ -197,11 +212,13 @@ async def follow_job(
     services: ServicesDep,
     principal: Caller,
     job_id: JobId,
-    after: Annotated[int | None, Query(ge=0)] = None,
+    after: Annotated[
+        int | None, Query(ge=0, description="The number of the last event received.")
+    ] = None,
 ) -> Response:
     """Follow a job's numbered events (SSE), from the start or from `Last-Event-ID` or `after`.
 
-    Whoever has the last event already gets 204: a browser's EventSource then stops coming back.
+    A reader that has the last event gets 204, so that a browser's EventSource does not reconnect.
     """
     found = await actions.find_job(services, principal, job_id)
     last = _resume_point(request, after)
@@ -217,8 +234,8 @@ async def _events(
     services: Services, principal: Principal, job_id: str, after: int
 ) -> AsyncGenerator[list[Event]]:
     with services.news.listen(job_id) as listener:
-        async for told in services.news.follow(listener, principal.workspace_id, after=after):
-            yield told
+        async for events in services.news.follow(listener, principal.workspace_id, after=after):
+            yield events
 
 
 def _resume_point(request: Request, after: int | None) -> int:
@@ -232,14 +249,14 @@ def _resume_point(request: Request, after: int | None) -> int:
     return int(last)
 
 
-def _wrapped(body: Json) -> Json:
-    """Return a plain chat body as what it is short for."""
-    told: Json = {name: body.pop(name) for name in ("webhook", "callback_url") if name in body}
-    return {"body": body, **told}
+def _wrap(body: Json) -> Json:
+    """Return the body of a job for a chat body; its webhook becomes the job's."""
+    receiver: Json = {name: body.pop(name) for name in RECEIVER_FIELDS if name in body}
+    return {"body": body, **receiver}
 
 
-def _urgency(wanted: JobRequest) -> tuple[Lane, int]:
-    """Return lane and priority; `priority` may be either. Raises where two lanes are named."""
+def _read_priority(wanted: JobRequest) -> tuple[Lane, int]:
+    """Return lane and priority: `priority` may be either. Raises InvalidRequestError."""
     if not isinstance(wanted.priority, Lane):
         return wanted.lane or Lane.INTERACTIVE, wanted.priority
     if wanted.lane not in (None, wanted.priority):
@@ -250,9 +267,9 @@ def _urgency(wanted: JobRequest) -> tuple[Lane, int]:
     return wanted.priority, 0
 
 
-def _wish(wanted: JobRequest, key: str | None, webhook: str | None) -> JobOptions:
+def _job_options(wanted: JobRequest, key: str | None, webhook: str | None) -> JobOptions:
     extra: Json = {"metadata": wanted.metadata} if wanted.metadata else {}
-    lane, priority = _urgency(wanted)
+    lane, priority = _read_priority(wanted)
     return JobOptions(
         operation=wanted.endpoint,
         lane=lane,

@@ -45,5 +45,5 @@ async def _notices(services: Services, row: Any) -> Json:
             None,
             webhooks.DeliveryFilter(subject_id=row.id),
         )
-        told["deliveries"] = [views.job_delivery(each) for each in reversed(rows)]
+        told["deliveries"] = [views.render_job_delivery(each) for each in reversed(rows)]
     return told

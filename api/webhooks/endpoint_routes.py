@@ -1,8 +1,8 @@
-"""/webhooks/endpoints and /webhooks/secret: make, list, change, rotate, test, delete."""
+"""Routes of webhook endpoints and of the workspace's secret."""
 
-from typing import Any
+from typing import Annotated, TypeAlias
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from starlette.responses import Response
 
 from api.core.bodies import Route
@@ -40,18 +40,22 @@ from broker.webhooks import (
     Scheme,
     SignatureKind,
 )
+from broker.webhooks.endpoints import EndpointRow
 
 router = APIRouter(route_class=Route, prefix="/endpoints", tags=["webhooks"])
+EndpointId: TypeAlias = Annotated[
+    str, Path(description="The id of the webhook endpoint (`whep_…`).")
+]
 
 
 @router.post("", status_code=201, response_model=WebhookEndpointWithSecret)
 async def create_webhook_endpoint(
     services: ServicesDep, principal: WebhookCaller, actor: CallingActor, wanted: EndpointBody
 ) -> Response:
-    """Make an endpoint. Its secret is in this answer, and in no other."""
+    """Create an endpoint. Its secret is in this answer, and in no other."""
     check_receiver(wanted.url, services.settings.allowed_networks, param="url")
-    wish = EndpointOptions(**dict(wanted))
-    row, secret = webhooks.build_endpoint(wish, principal.workspace_id, services.seal, now_ms())
+    options = EndpointOptions(**dict(wanted))
+    row, secret = webhooks.build_endpoint(options, principal.workspace_id, services.seal, now_ms())
     made = await carry_out(
         services.database, lambda connection: administration.create(connection, actor, row)
     )
@@ -62,17 +66,17 @@ async def create_webhook_endpoint(
 async def list_webhook_endpoints(services: ServicesDep, principal: WebhookCaller) -> Response:
     """List the workspace's endpoints, oldest first."""
     rows = await services.database.read(webhooks.list_endpoints, principal.workspace_id)
-    shown = [views.endpoint(row, services.seal) for row in rows]
+    shown = [views.render_endpoint(row, services.seal) for row in rows]
     return json_response({"object": "list", "data": shown})
 
 
 @router.get("/{endpoint_id}", response_model=WebhookEndpoint)
 async def get_webhook_endpoint(
-    services: ServicesDep, principal: WebhookCaller, endpoint_id: str
+    services: ServicesDep, principal: WebhookCaller, endpoint_id: EndpointId
 ) -> Response:
-    """Show an endpoint, and since when it fails or why it is disabled."""
+    """Return an endpoint, with the time since when it fails or the reason why it is disabled."""
     row = await _find(services, principal, endpoint_id)
-    return json_response(views.endpoint(row, services.seal))
+    return json_response(views.render_endpoint(row, services.seal))
 
 
 @router.patch("/{endpoint_id}", response_model=WebhookEndpointWithSecret)
@@ -81,23 +85,23 @@ async def change_webhook_endpoint(
     principal: WebhookCaller,
     actor: CallingActor,
     body: EndpointChangesBody,
-    endpoint_id: str,
+    endpoint_id: EndpointId,
 ) -> Response:
-    """Change an endpoint, disable it (what waits for it is cancelled), or enable it again.
+    """Change an endpoint, disable it (its pending deliveries are cancelled), or enable it again.
 
-    Another `url` gets a new secret, shown in this answer only, and of the headers only those that
-    are sent along: what was given for one receiver is not shown to another.
+    A change of `url` creates a new secret, which is in this answer only. It deletes the additional
+    headers that the request does not repeat, so that no receiver gets the secrets of another.
     """
-    asked = body.model_dump(exclude_unset=True)
-    if "url" in asked:
-        check_receiver(asked["url"], services.settings.allowed_networks, param="url")
-    if asked.get("scheme") is Scheme.OPENROUTER:
+    changes = body.model_dump(exclude_unset=True)
+    if "url" in changes:
+        check_receiver(changes["url"], services.settings.allowed_networks, param="url")
+    if changes.get("scheme") is Scheme.OPENROUTER:
         row = await _find(services, principal, endpoint_id)
         _check_signature(Scheme.OPENROUTER, SignatureKind(row.signature), param="scheme")
     fresh = {kind: webhooks.new_secret_columns(kind, services.seal) for kind in SignatureKind}
     change = EndpointChange(
         *(principal.workspace_id, endpoint_id, now_ms()),
-        webhooks.endpoint_columns(asked, services.seal),
+        webhooks.endpoint_columns(changes, services.seal),
         {kind.value: columns for kind, (columns, _) in fresh.items()},
     )
     row = await carry_out(
@@ -106,14 +110,14 @@ async def change_webhook_endpoint(
     columns, secret = fresh[SignatureKind(row.signature)]
     if row.secret == columns["secret"]:
         return json_response(_with_secret(services, row, secret))
-    return json_response(views.endpoint(row, services.seal))
+    return json_response(views.render_endpoint(row, services.seal))
 
 
 @router.delete("/{endpoint_id}", response_model=DeletedWebhookEndpoint)
 async def delete_webhook_endpoint(
-    services: ServicesDep, principal: WebhookCaller, actor: CallingActor, endpoint_id: str
+    services: ServicesDep, principal: WebhookCaller, actor: CallingActor, endpoint_id: EndpointId
 ) -> Response:
-    """Delete an endpoint; what waits for it is cancelled."""
+    """Delete an endpoint. Its pending deliveries are cancelled."""
     await services.database.write(
         administration.delete, actor, principal.workspace_id, endpoint_id, now_ms()
     )
@@ -126,9 +130,9 @@ async def rotate_webhook_endpoint(
     principal: WebhookCaller,
     actor: CallingActor,
     wanted: EndpointRotationBody,
-    endpoint_id: str,
+    endpoint_id: EndpointId,
 ) -> Response:
-    """Give an endpoint a new secret, shown in this answer only; the one before signs too."""
+    """Replace the secret of an endpoint. Only this answer has the new one; both sign for a time."""
     row = await _find(services, principal, endpoint_id)
     kind = wanted.signature or SignatureKind(row.signature)
     _check_signature(Scheme(row.scheme), kind, param="signature")
@@ -143,25 +147,25 @@ async def rotate_webhook_endpoint(
 
 @router.post("/{endpoint_id}/test", status_code=202, response_model=WebhookDeliveryDetails)
 async def test_webhook_endpoint(
-    services: ServicesDep, principal: WebhookCaller, endpoint_id: str
+    services: ServicesDep, principal: WebhookCaller, endpoint_id: EndpointId
 ) -> Response:
-    """Send an endpoint an `endpoint.test`, whatever its filter; answers with the delivery."""
+    """Send the event `endpoint.test` to an endpoint, whatever its filter; return the delivery."""
     delivery_id = await services.database.write(
         webhooks.send_test, principal.workspace_id, endpoint_id, now_ms()
     )
     found = await services.database.read(
         webhooks.find_delivery, principal.workspace_id, delivery_id
     )
-    return json_response(views.whole_delivery(found), 202)
+    return json_response(views.render_delivery_details(found), 202)
 
 
-async def _find(services: Services, principal: Principal, endpoint_id: str) -> Any:
+async def _find(services: Services, principal: Principal, endpoint_id: str) -> EndpointRow:
     return await services.database.read(webhooks.find_endpoint, principal.workspace_id, endpoint_id)
 
 
-def _with_secret(services: Services, row: Any, secret: str) -> Json:
-    """Show the secret this once; a private key stays here, its public half is in the endpoint."""
-    shown = views.endpoint(row, services.seal)
+def _with_secret(services: Services, row: EndpointRow, secret: str) -> Json:
+    """Render an endpoint with its secret. A private key is not shown: the public key is."""
+    shown = views.render_endpoint(row, services.seal)
     return shown if row.public_key else shown | {"secret": secret}
 
 
@@ -177,7 +181,7 @@ secret_router = APIRouter(route_class=Route, prefix="/secret", tags=["webhooks"]
 async def get_webhook_secret(
     services: ServicesDep, principal: WebhookCaller, actor: CallingActor
 ) -> Response:
-    """Show the workspace's secret to its members; it is made when first asked for or needed."""
+    """Return the workspace's secret to a member; it is created at the first use."""
     if not principal.role.reaches(Role.MEMBER):
         raise PermissionDeniedError(
             "Whoever has the secret can forge deliveries: it needs the role member or a higher one."
@@ -192,14 +196,14 @@ async def get_webhook_secret(
         services.database,
         lambda connection: administration.note_reading(connection, actor, workspace_id),
     )
-    return json_response(views.workspace_secret(row, services.seal))
+    return json_response(views.render_secret(row, services.seal))
 
 
 @secret_router.post("/rotate", response_model=WebhookSecret)
 async def rotate_webhook_secret(
     services: ServicesDep, principal: WebhookCaller, actor: CallingActor, wanted: RotationBody
 ) -> Response:
-    """Replace the workspace's secret; the one before signs too until its overlap ends."""
+    """Replace the workspace's secret; the previous one signs too until the overlap ends."""
     columns, _ = webhooks.new_secret_columns(SignatureKind.V1, services.seal)
     overlap = wanted.overlap_seconds * 1000
     fresh = NewWorkspaceSecret(principal.workspace_id, columns["secret"], now_ms(), overlap)
@@ -207,4 +211,4 @@ async def rotate_webhook_secret(
         services.database,
         lambda connection: administration.rotate_workspace(connection, actor, fresh),
     )
-    return json_response(views.workspace_secret(row, services.seal))
+    return json_response(views.render_secret(row, services.seal))

@@ -1,4 +1,4 @@
-"""/webhooks: where a workspace's events go, what signs them, and what became of each delivery."""
+"""Routes of webhooks: endpoints, secrets and deliveries."""
 
 from fastapi import APIRouter
 

@@ -1,4 +1,4 @@
-"""Refuse webhook URLs that are plainly wrong when they are handed in."""
+"""Check webhook URLs when they are submitted."""
 
 from collections.abc import Sequence
 from ipaddress import ip_address
@@ -18,7 +18,10 @@ LOOPBACK = ip_address("127.0.0.1")
 
 
 def check_receiver(url: str, networks: Sequence[Network], *, param: str) -> None:
-    """Refuse a URL that no delivery could be sent to; `networks` are those the operator allows."""
+    """Raise InvalidRequestError for a URL that no delivery can be sent to.
+
+    `networks` are the private networks that the operator allows.
+    """
     webhooks.check_url(url, param=param)
     try:
         target = egress.parse(url, egress.Policy(networks))
@@ -34,7 +37,7 @@ def check_receiver(url: str, networks: Sequence[Network], *, param: str) -> None
 def own_webhook(
     own: JobWebhook | None, short: str | None, networks: Sequence[Network]
 ) -> str | None:
-    """Return a job's or batch's own receiver (JSON), given as `webhook` or `callback_url`."""
+    """Return the webhook of a job or batch as JSON, from `webhook` or `callback_url`."""
     if own is not None and short is not None:
         raise InvalidRequestError("Give `webhook` or `callback_url`.", param="callback_url")
     if own is not None:
@@ -48,24 +51,24 @@ def own_webhook(
 
 
 class _Receiver(BaseModel):
-    """The fields of a chat body that name its job's receiver."""
+    """The fields of a chat body with the webhook of its job."""
 
     webhook: JobWebhook | None = None
     callback_url: Url | None = None
 
 
 def take_webhook(body: Json, networks: Sequence[Network]) -> str | None:
-    """Take a job's own receiver out of a chat body, and return it as JSON."""
-    told = {name: body.pop(name) for name in RECEIVER_FIELDS if name in body}
-    if not told:
+    """Remove the webhook of a job from a chat body, and return it as JSON."""
+    found = {name: body.pop(name) for name in RECEIVER_FIELDS if name in body}
+    if not found:
         return None
-    wanted = validated(_Receiver, told)
-    return own_webhook(wanted.webhook, wanted.callback_url, networks)
+    receiver = validated(_Receiver, found)
+    return own_webhook(receiver.webhook, receiver.callback_url, networks)
 
 
-def _unreachable(why: str, param: str) -> InvalidRequestError:
+def _unreachable(reason: str, param: str) -> InvalidRequestError:
     return InvalidRequestError(
-        f"No webhook can be sent to this URL: {why}. Public hosts are reached by https://, others "
-        "where WAYBILL_ALLOWED_NETWORKS lists their network.",
+        f"No webhook can be sent to this URL: {reason}. Public hosts are reached by https://, "
+        "others where WAYBILL_ALLOWED_NETWORKS lists their network.",
         param=param,
     )

@@ -1,6 +1,4 @@
-"""Endpoints, secrets and deliveries as their owner sees them, made from rows."""
-
-from typing import Any
+"""Webhook endpoints, secrets and deliveries in answers."""
 
 import orjson
 
@@ -8,9 +6,11 @@ from broker.clock import seconds
 from broker.completion import Json
 from broker.security.encryption import Encryption
 from broker.webhooks import DeliveryReport, DeliveryState
+from broker.webhooks.deliveries import AttemptRow, DeliveryRow
+from broker.webhooks.endpoints import EndpointRow, SecretRow
 
 
-def endpoint(row: Any, seal: Encryption) -> Json:
+def render_endpoint(row: EndpointRow, encryption: Encryption) -> Json:
     """Render an endpoint without its secret and without the values of its headers."""
     return {
         "id": row.id,
@@ -22,7 +22,7 @@ def endpoint(row: Any, seal: Encryption) -> Json:
         "scheme": row.scheme,
         "signature": row.signature,
         "public_key": row.public_key,
-        "header_names": list(orjson.loads(seal.open(row.headers))) if row.headers else [],
+        "header_names": list(orjson.loads(encryption.open(row.headers))) if row.headers else [],
         "rate_limit": row.rate_limit,
         "disabled": row.disabled,
         "disabled_reason": row.disabled_reason,
@@ -33,18 +33,19 @@ def endpoint(row: Any, seal: Encryption) -> Json:
     }
 
 
-def workspace_secret(row: Any, seal: Encryption) -> Json:
+def render_secret(row: SecretRow, encryption: Encryption) -> Json:
+    """Render the secret of a workspace."""
     return {
         "object": "webhook_secret",
-        "secret": seal.open(row.secret),
+        "secret": encryption.open(row.secret),
         "previous_secret_until": seconds(row.previous_until),
         "created_at": seconds(row.created_at),
     }
 
 
-def delivery(row: Any) -> Json:
+def render_delivery(row: DeliveryRow) -> Json:
     """Render a delivery for lists, without its payload. `event_id` is its `webhook-id`."""
-    waits = row.state == DeliveryState.PENDING.value
+    is_pending = row.state == DeliveryState.PENDING.value
     return {
         "id": row.id,
         "object": "webhook_delivery",
@@ -55,28 +56,28 @@ def delivery(row: Any) -> Json:
         "endpoint_id": row.endpoint_id,
         "url": row.url,
         "attempt": row.attempt,
-        "next_attempt_at": seconds(row.next_at) if waits else None,
+        "next_attempt_at": seconds(row.next_at) if is_pending else None,
         "created_at": seconds(row.created_at),
         "ended_at": seconds(row.ended_at),
     }
 
 
-def whole_delivery(report: DeliveryReport) -> Json:
+def render_delivery_details(report: DeliveryReport) -> Json:
     """Render a delivery with its payload and every attempt."""
-    return delivery(report.delivery) | {
+    return render_delivery(report.delivery) | {
         "payload": orjson.Fragment(report.payload),
-        "attempts": [_attempt(row) for row in report.attempts],
+        "attempts": [_render_attempt(row) for row in report.attempts],
     }
 
 
-def job_delivery(row: Any) -> Json:
-    """Render a delivery for its job."""
+def render_job_delivery(row: DeliveryRow) -> Json:
+    """Render a delivery inside its job."""
     names = ("id", "status", "event_type", "endpoint_id", "url", "attempt")
-    shown = delivery(row)
+    shown = render_delivery(row)
     return {name: shown[name] for name in names}
 
 
-def _attempt(row: Any) -> Json:
+def _render_attempt(row: AttemptRow) -> Json:
     return {
         "number": row.number,
         "started_at": seconds(row.started_at),

@@ -1,4 +1,4 @@
-"""Bodies of requests, checked before anything is done. Unknown fields pass: providers know more."""
+"""Check bodies of requests. Unknown fields are accepted, because providers know more of them."""
 
 from typing import TypeVar
 

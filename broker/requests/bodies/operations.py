@@ -5,9 +5,10 @@ Of these only text completions can be streamed; `stream: true` is refused for th
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from broker.requests.bodies.chat import ChatRequest, StreamOptions
+from broker.requests.bodies.messages import OpenBody
 from broker.requests.data_uris import read_sound
 from broker.requests.operations import Operation
 
@@ -17,84 +18,131 @@ Text = Annotated[str, Field(min_length=1)]
 Tokens = Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, max_length=8192)]
 
 
-class _Open(BaseModel):
-    """Unknown fields pass: providers know more than we do."""
+class OperationRequest(OpenBody):
+    """The fields of every operation besides chat."""
 
-    model_config = ConfigDict(extra="allow", strict=True)
-
-    model: Slug | None = None
-    models: list[str] | None = None
-    user: str | None = None
-    coalesce: bool | None = None
-
-
-class EmbeddingRequest(_Open):
-    input: Text | Tokens | Annotated[list[Text | Tokens], Field(min_length=1, max_length=2048)]
-    dimensions: Positive | None = None
-    encoding_format: Literal["float", "base64"] | None = None
+    model: Slug | None = Field(None, description="The slug of the model.")
+    models: list[str] | None = Field(None, description="Slugs of models to try in this order.")
+    user: str | None = Field(None, description="Your id of the end user.")
+    coalesce: bool | None = Field(
+        None, description="Whether identical concurrent jobs share one call."
+    )
 
 
-class ImageRequest(_Open):
-    prompt: Annotated[str, Field(min_length=1, max_length=32_000)]
-    n: Annotated[int, Field(ge=1, le=10)] | None = None
-    size: str | None = None
-    quality: str | None = None
-    style: str | None = None
-    background: str | None = None
-    output_format: str | None = None
-    response_format: Literal["url", "b64_json"] | None = None
-    stream: Literal[False] | None = None
+class EmbeddingRequest(OperationRequest):
+    """Texts to turn into vectors."""
+
+    input: Text | Tokens | Annotated[list[Text | Tokens], Field(min_length=1, max_length=2048)] = (
+        Field(description="One text or several, or their tokens.")
+    )
+    dimensions: Positive | None = Field(None, description="The length of the vectors.")
+    encoding_format: Literal["float", "base64"] | None = Field(
+        None, description="The form of the vectors: numbers, or base64."
+    )
 
 
-class TextCompletionRequest(_Open):
-    prompt: str | list[str] | list[int] | list[list[int]]
-    max_tokens: Positive | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    n: Annotated[int, Field(ge=1, le=128)] | None = None
-    stop: str | list[str] | None = None
-    suffix: str | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
+class ImageRequest(OperationRequest):
+    """An image to create."""
+
+    prompt: Annotated[str, Field(min_length=1, max_length=32_000)] = Field(
+        description="The description of the image."
+    )
+    n: Annotated[int, Field(ge=1, le=10)] | None = Field(None, description="The number of images.")
+    size: str | None = Field(None, description="Width and height, e.g. `1024x1024`.")
+    quality: str | None = Field(None, description="The quality, e.g. `high`.")
+    style: str | None = Field(None, description="The style, e.g. `natural`.")
+    background: str | None = Field(None, description="`transparent`, `opaque` or `auto`.")
+    output_format: str | None = Field(None, description="`png`, `jpeg` or `webp`.")
+    response_format: Literal["url", "b64_json"] | None = Field(
+        None, description="The form of the images: a link, or base64; both without it."
+    )
+    stream: Literal[False] | None = Field(None, description="False: images are not streamed.")
 
 
-class RerankRequest(_Open):
-    query: Text
-    documents: Annotated[list[str | dict[str, Any]], Field(min_length=1, max_length=10_000)]
-    top_n: Positive | None = None
-    return_documents: bool | None = None
+class TextCompletionRequest(OperationRequest):
+    """A text to continue."""
+
+    prompt: str | list[str] | list[int] | list[list[int]] = Field(
+        description="One text or several, or their tokens."
+    )
+    max_tokens: Positive | None = Field(None, description="The most tokens of a continuation.")
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = Field(
+        None, description="The randomness: 0 picks the likeliest token."
+    )
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="The share of probability of the tokens to choose from."
+    )
+    n: Annotated[int, Field(ge=1, le=128)] | None = Field(
+        None, description="The number of continuations of each prompt."
+    )
+    stop: str | list[str] | None = Field(None, description="Texts that end the continuation.")
+    suffix: str | None = Field(None, description="The text after the continuation.")
+    stream: bool | None = Field(None, description="Whether the answer comes as server-sent events.")
+    stream_options: StreamOptions | None = Field(None, description="Options for the stream.")
 
 
-def _encoded(text: str) -> str:
-    """Refuse what is neither base64 nor a data URI; the text itself travels on."""
+class RerankRequest(OperationRequest):
+    """Documents to order by relevance."""
+
+    query: Text = Field(description="The text that the documents are compared with.")
+    documents: Annotated[list[str | dict[str, Any]], Field(min_length=1, max_length=10_000)] = (
+        Field(description="The documents: texts, or objects with `text`.")
+    )
+    top_n: Positive | None = Field(None, description="The most documents of the answer.")
+    return_documents: bool | None = Field(
+        None, description="Whether the answer repeats the documents."
+    )
+
+
+def _check_encoding(text: str) -> str:
+    """Raise ValueError for a text that is neither base64 nor a data URI; return it unchanged."""
     read_sound(text)
     return text
 
 
-class Sound(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True)
+class Sound(OpenBody):
+    """Sound to transcribe."""
 
-    data: Annotated[str, Field(min_length=1), AfterValidator(_encoded)]
-    format: str | None = None
-
-
-class TranscriptionRequest(_Open):
-    input_audio: Sound
-    language: str | None = None
-    prompt: str | None = None
-    response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] | None = None
-    temperature: Annotated[float, Field(ge=0, le=1)] | None = None
-    timestamp_granularities: list[Literal["word", "segment"]] | None = None
-    stream: Literal[False, "false"] | None = None  # a form has only texts
+    data: Annotated[str, Field(min_length=1), AfterValidator(_check_encoding)] = Field(
+        description="The bytes as base64, or a data URI."
+    )
+    format: str | None = Field(None, description="The format, e.g. `wav`.")
 
 
-class SpeechRequest(_Open):
-    input: Annotated[str, Field(min_length=1, max_length=4096)]
-    voice: str | dict[str, Any]
-    instructions: str | None = None
-    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = None
-    speed: Annotated[float, Field(ge=0.25, le=4)] | None = None
-    stream_format: Literal["audio"] | None = None
+class TranscriptionRequest(OperationRequest):
+    """Sound to turn into text."""
+
+    input_audio: Sound = Field(description="The sound.")
+    language: str | None = Field(None, description="The language of the sound (ISO 639-1).")
+    prompt: str | None = Field(None, description="A text that helps to recognize words.")
+    response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] | None = Field(
+        None, description="The form of the transcript."
+    )
+    temperature: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        None, description="The randomness: 0 picks the likeliest token."
+    )
+    timestamp_granularities: list[Literal["word", "segment"]] | None = Field(
+        None, description="The parts that get times, with `verbose_json`."
+    )
+    # a form has texts only: "false"
+    stream: Literal[False, "false"] | None = Field(
+        None, description="False: transcripts are not streamed."
+    )
+
+
+class SpeechRequest(OperationRequest):
+    """A text to speak."""
+
+    input: Annotated[str, Field(min_length=1, max_length=4096)] = Field(description="The text.")
+    voice: str | dict[str, Any] = Field(description="The voice, e.g. `alloy`.")
+    instructions: str | None = Field(None, description="How to speak.")
+    response_format: Literal["mp3", "opus", "aac", "flac", "wav", "pcm"] | None = Field(
+        None, description="The format of the sound; `mp3` without it."
+    )
+    speed: Annotated[float, Field(ge=0.25, le=4)] | None = Field(
+        None, description="The speed; 1 is normal."
+    )
+    stream_format: Literal["audio"] | None = Field(None, description="`audio`: the sound itself.")
 
 
 SCHEMAS: dict[Operation, type[BaseModel]] = {
