@@ -70,7 +70,7 @@ class Keyring:
         now = now_ms()
         if known.disabled:
             raise AuthenticationError("This API key is disabled.")
-        if known.maker_left:
+        if known.has_lost_creator:
             raise AuthenticationError(
                 "This management key ended with its maker, who is disabled or has left this "
                 "workspace: ask an administrator for another."

@@ -6,10 +6,10 @@ workspace's, read together), `access` (where its requests may go), `sessions` (b
 """
 
 from broker.accounts import sessions, tokens, users
-from broker.accounts import users as members
 from broker.accounts.keys import (
     KEY_PREFIX,
     KeyFilter,
+    KeyRow,
     KeyUse,
     ListedKey,
     NewKey,
@@ -38,6 +38,7 @@ from broker.accounts.principal import (
 from broker.accounts.users import ALL_SCOPES, CallerKind, LimitReset, Role, Scope
 from broker.accounts.workspaces import (
     DEFAULT_WORKSPACE,
+    WorkspaceRow,
     change_workspace,
     create_workspace,
     delete_workspace,
@@ -54,6 +55,7 @@ __all__ = [
     "NO_LIMITS",
     "CallerKind",
     "KeyFilter",
+    "KeyRow",
     "KeyUse",
     "LimitReset",
     "ListedKey",
@@ -63,6 +65,7 @@ __all__ = [
     "Role",
     "Scope",
     "StoredKey",
+    "WorkspaceRow",
     "authenticate",
     "change_key",
     "change_workspace",
@@ -84,7 +87,6 @@ __all__ = [
     "list_workspaces",
     "mark_used_many",
     "mask",
-    "members",
     "new_key",
     "sessions",
     "tokens",

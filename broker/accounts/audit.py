@@ -1,11 +1,11 @@
-"""The audit log: who changed what, when, from where. Rows are added, and never changed.
+"""The audit log: administrative changes with actor, time and address. Entries never change.
 
-`note` writes in the transaction of the change itself, so that neither is there without the other.
+`record` writes in the transaction of the change, so that both are committed or neither.
 """
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, insert, or_, select
@@ -13,12 +13,30 @@ from sqlalchemy import Connection, insert, or_, select
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.ids import new_id
-from broker.storage.tables import AuditEntry, table
+from broker.storage.tables import AuditEntry, columns, table
 
 SECRET_WORDS = ("secret", "password", "token", "hash", "sealed")
-"""A name with one of these in it is left out of what is noted."""
+"""A field whose name contains one of these is left out of the log."""
 
 _entries = table(AuditEntry)
+
+
+class AuditRow(NamedTuple):
+    """A row of `audit_entries`."""
+
+    id: str
+    workspace_id: str | None  # None: it concerns the installation
+    actor: str  # the id of a key or user; cli, system
+    actor_label: str | None  # the masked key, or the e-mail address
+    action: str  # keys.create
+    object_id: str
+    address: str | None
+    before: str | None  # JSON object: the changed fields
+    after: str | None
+    created_at: int  # Unix milliseconds
+
+
+_SELECT = select(*columns(AuditRow, _entries))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +52,8 @@ CLI = Actor("cli", "command line")
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
-    """One change of one object; `before` and `after` hold only changed fields."""
+class AuditedChange:
+    """A change of one object. `before` and `after` contain only the changed fields."""
 
     action: str  # keys.create
     object_id: str
@@ -44,26 +62,26 @@ class Act:
     after: Mapping[str, Any] | None = None
 
 
-def note(connection: Connection, actor: Actor, act: Act) -> None:
+def record(connection: Connection, actor: Actor, change: AuditedChange) -> None:
     """Add an entry, in the caller's transaction."""
     connection.execute(
         insert(_entries).values(
             id=new_id("aud_"),
-            workspace_id=act.workspace_id,
+            workspace_id=change.workspace_id,
             actor=actor.id,
             actor_label=actor.label,
-            action=act.action,
-            object_id=act.object_id,
+            action=change.action,
+            object_id=change.object_id,
             address=actor.address,
-            before=_text(act.before),
-            after=_text(act.after),
+            before=_text(change.before),
+            after=_text(change.after),
             created_at=now_ms(),
         )
     )
 
 
-def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Json, Json]:
-    """Return what changed: the old values and the new ones."""
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Json, Json]:
+    """Return the old and the new values of the fields of `after` that changed."""
     changed = [name for name in after if before.get(name) != after[name]]
     return {name: before.get(name) for name in changed}, {name: after[name] for name in changed}
 
@@ -82,9 +100,9 @@ class AuditFilter:
 
 def list_entries(
     connection: Connection, which: AuditFilter, *, limit: int, after: str | None = None
-) -> Sequence[Any]:
-    """Return entries, newest first; `after` is the last id seen."""
-    query = select(_entries).order_by(_entries.c.id.desc()).limit(limit)
+) -> Sequence[AuditRow]:
+    """Return entries, newest first; `after` is the last id of the page before."""
+    query = _SELECT.order_by(_entries.c.id.desc()).limit(limit)
     if which.workspace_ids is not None:
         query = query.where(_entries.c.workspace_id.in_(which.workspace_ids))
     if which.action is not None:
@@ -100,7 +118,7 @@ def list_entries(
         query = query.where(_entries.c.created_at < which.until)
     if after is not None:
         query = query.where(_entries.c.id < after)
-    return connection.execute(query).all()
+    return [AuditRow(*row) for row in connection.execute(query)]
 
 
 def _text(values: Mapping[str, Any] | None) -> str | None:

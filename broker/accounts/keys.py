@@ -5,13 +5,13 @@ import secrets
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, insert, or_, select, update
 
 from broker.clock import now_ms
 from broker.ids import new_id
-from broker.storage.tables import ApiKey, Workspace, table
+from broker.storage.tables import ApiKey, Workspace, columns, table
 
 KEY_PREFIX = "sk-wb-v1-"
 BODY_LENGTH = 43  # 62 ** 43 > 2 ** 256
@@ -20,16 +20,16 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 def new_key() -> str:
-    """Return a fresh API key."""
+    """Return a new API key."""
     body = "".join(secrets.choice(_ALPHABET) for _ in range(BODY_LENGTH))
     return KEY_PREFIX + body + _checksum(body)
 
 
 def is_mistyped(key: str) -> bool:
-    """Return whether a key has our form but a wrong checksum, so that it never existed.
+    """Return whether a key has Waybill's form but a wrong checksum, so that it never existed.
 
-    Keys of another form (chosen as WAYBILL_BOOTSTRAP_KEY, or made before there were checksums) have
-    none, and only a look-up can tell.
+    Other keys have no checksum: those chosen as WAYBILL_BOOTSTRAP_KEY, and those created before
+    there were checksums.
     """
     if not key.startswith(KEY_PREFIX):
         return False
@@ -47,12 +47,12 @@ def _checksum(body: str) -> str:
 
 
 def new_token() -> str:
-    """Return a fresh secret for a cookie or a link."""
+    """Return a new secret for a cookie or a link."""
     return secrets.token_urlsafe(32)
 
 
 def hash_key(key: str) -> str:
-    """Return what is stored of a key or a token."""
+    """Return the SHA-256 of a key or token, in hex."""
     return hashlib.sha256(key.encode()).hexdigest()
 
 
@@ -67,6 +67,35 @@ _workspaces = table(Workspace)
 _USED = update(_keys).where(_keys.c.id == bindparam("key_id")).values(last_used_at=bindparam("at"))
 
 
+class KeyRow(NamedTuple):
+    """A row of `api_keys`. Times are Unix milliseconds."""
+
+    id: str
+    workspace_id: str
+    name: str
+    label: str  # the key, masked
+    hash: str  # SHA-256 of the key, in hex
+    kind: str
+    everywhere: bool  # it administers the whole installation
+    disabled: bool
+    limit_nanos: int | None
+    limit_reset: str | None
+    include_byok_in_limit: bool
+    requests_per_minute: int | None
+    max_concurrent_jobs: int | None
+    allowed_models: str | None  # JSON list
+    allowed_providers: str | None  # JSON list
+    scopes: str | None  # JSON list; None = all
+    created_by: str | None  # the id of a user
+    expires_at: int | None
+    last_used_at: int | None
+    created_at: int
+    updated_at: int | None
+
+
+_SELECT = select(*columns(KeyRow, _keys)).where(_keys.c.deleted_at.is_(None))
+
+
 @dataclass(frozen=True, slots=True)
 class NewKey:
     """A new key; its text cannot be read again."""
@@ -77,7 +106,7 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:
-    """A key as `waybill keys list` shows it."""
+    """A key with the name of its workspace, as `waybill keys list` shows it."""
 
     id: str
     name: str
@@ -94,7 +123,7 @@ class ListedKey:
 def create_key(
     connection: Connection, workspace_id: str, name: str, *, key: str | None = None, **columns: Any
 ) -> NewKey:
-    """Insert a key (a fresh one, unless `key` gives it) and return it."""
+    """Insert a key (a new one unless `key` is given) and return it."""
     key = key or new_key()
     key_id = new_id("key_")
     now = now_ms()
@@ -144,14 +173,11 @@ def disable_key(connection: Connection, key_id: str) -> bool:
     return bool(done.rowcount)
 
 
-def find_key(connection: Connection, hash_or_id: str) -> Any | None:
-    """Return the row of the key with this hash or id."""
-    return connection.execute(
-        select(_keys).where(
-            or_(_keys.c.hash == hash_or_id, _keys.c.id == hash_or_id),
-            _keys.c.deleted_at.is_(None),
-        )
-    ).first()
+def find_key(connection: Connection, hash_or_id: str) -> KeyRow | None:
+    """Return the key with this hash or id, or None if there is none."""
+    wanted = or_(_keys.c.hash == hash_or_id, _keys.c.id == hash_or_id)
+    row = connection.execute(_SELECT.where(wanted)).first()
+    return None if row is None else KeyRow(*row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +192,9 @@ class KeyFilter:
 
 def find_keys(
     connection: Connection, which: KeyFilter, *, offset: int = 0, limit: int = 100
-) -> Sequence[Any]:
+) -> Sequence[KeyRow]:
     """Return a page of keys, newest first."""
-    query = select(_keys).where(_keys.c.deleted_at.is_(None))
+    query = _SELECT
     if which.workspace_ids is not None:
         query = query.where(_keys.c.workspace_id.in_(which.workspace_ids))
     if which.created_by is not None:
@@ -178,7 +204,7 @@ def find_keys(
     if not which.include_expired:
         query = query.where(or_(_keys.c.expires_at.is_(None), _keys.c.expires_at > now_ms()))
     newest_first = query.order_by(_keys.c.created_at.desc(), _keys.c.id.desc())
-    return connection.execute(newest_first.offset(offset).limit(limit)).all()
+    return [KeyRow(*row) for row in connection.execute(newest_first.offset(offset).limit(limit))]
 
 
 def change_key(connection: Connection, key_id: str, changes: Mapping[str, Any]) -> None:
@@ -197,8 +223,8 @@ class KeyUse:
 
 
 def mark_used_many(connection: Connection, used: Sequence[KeyUse]) -> Sequence[None]:
-    """Note when keys were last used."""
-    rows = sorted(used, key=lambda each: each.key_id)  # everyone locks in the same order
+    """Write when keys were last used."""
+    rows = sorted(used, key=lambda each: each.key_id)  # all transactions lock in the same order
     connection.execute(_USED, [{"key_id": each.key_id, "at": each.at} for each in rows])
     return [None] * len(used)
 

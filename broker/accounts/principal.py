@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection, and_, bindparam, exists, select
@@ -20,12 +20,55 @@ _budgets = table(Budget)
 _users = table(User)
 _members = table(Member)
 
-_KNOWN = (
+
+class _CallerRow(NamedTuple):
+    """A key, read together with its creator and its workspace."""
+
+    id: str
+    workspace_id: str
+    hash: str
+    label: str
+    kind: str
+    everywhere: bool
+    disabled: bool
+    has_limit: bool
+    requests_per_minute: int | None
+    max_concurrent_jobs: int | None
+    allowed_models: str | None  # JSON list
+    allowed_providers: str | None  # JSON list
+    scopes: str | None  # JSON list; None = all
+    created_by: str | None
+    expires_at: int | None
+    creator_disabled: bool | None
+    creator_is_operator: bool | None
+    creator_role: str | None  # in the key's workspace
+    unlimited: bool
+    has_budgets: bool
+    workspace_requests_per_minute: int | None
+    workspace_max_concurrent_jobs: int | None
+    settings: str | None  # JSON object of the workspace
+
+
+_SELECT = (
     select(
-        _keys,
-        _users.c.disabled.label("maker_disabled"),
-        _users.c.is_operator.label("maker_is_operator"),
-        _members.c.role.label("maker_role"),
+        _keys.c.id,
+        _keys.c.workspace_id,
+        _keys.c.hash,
+        _keys.c.label,
+        _keys.c.kind,
+        _keys.c.everywhere,
+        _keys.c.disabled,
+        _keys.c.limit_nanos.is_not(None).label("has_limit"),
+        _keys.c.requests_per_minute,
+        _keys.c.max_concurrent_jobs,
+        _keys.c.allowed_models,
+        _keys.c.allowed_providers,
+        _keys.c.scopes,
+        _keys.c.created_by,
+        _keys.c.expires_at,
+        _users.c.disabled.label("creator_disabled"),
+        _users.c.is_operator.label("creator_is_operator"),
+        _members.c.role.label("creator_role"),
         _workspaces.c.unlimited,
         exists().where(_budgets.c.workspace_id == _keys.c.workspace_id).label("has_budgets"),
         _workspaces.c.requests_per_minute.label("workspace_requests_per_minute"),
@@ -39,7 +82,7 @@ _KNOWN = (
         and_(_members.c.user_id == _users.c.id, _members.c.workspace_id == _keys.c.workspace_id),
     )
 )
-_BY_HASH = _KNOWN.where(
+_SELECT_BY_HASH = _SELECT.where(
     _keys.c.hash.in_(bindparam("hashes", expanding=True)),
     _keys.c.deleted_at.is_(None),
     _workspaces.c.deleted_at.is_(None),
@@ -67,15 +110,15 @@ class Principal:
     kind: CallerKind = CallerKind.INFERENCE
     role: Role = Role.MEMBER
     everywhere: bool = False  # administers every workspace
-    user_id: str | None = None  # whom the key stands for, or who is signed in
+    user_id: str | None = None  # the creator of the key, or the signed-in user
     label: str = ""  # the masked key, or the e-mail address
     limits: RequestLimits = NO_LIMITS  # of the key
     workspace_limits: RequestLimits = NO_LIMITS  # of all keys of the workspace together
-    is_budgeted: bool = False  # something besides the balance may limit what is spent
+    is_budgeted: bool = False  # a budget or a limit of the key may limit its spending
     allowed_models: tuple[str, ...] | None = None  # slugs and patterns; None = all
     allowed_providers: frozenset[str] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)  # of the workspace
-    own_keys: WorkspaceCredentials = NO_CREDENTIALS  # of providers, which it brings along
+    own_keys: WorkspaceCredentials = NO_CREDENTIALS  # keys of providers
     scopes: frozenset[Scope] = ALL_SCOPES
 
     @property
@@ -103,7 +146,7 @@ class StoredKey:
     principal: Principal
     disabled: bool
     expires_at: int | None
-    maker_left: bool = False  # a management key, whose maker is disabled or no member any more
+    has_lost_creator: bool = False  # a management key whose creator is disabled or no member now
 
     def is_expired(self, now: int) -> bool:
         return self.expires_at is not None and self.expires_at <= now
@@ -111,9 +154,10 @@ class StoredKey:
 
 def find_keys_by_hash(connection: Connection, hashes: Sequence[str]) -> dict[str, StoredKey]:
     """Return the keys with these hashes, by hash."""
-    rows = connection.execute(_BY_HASH, {"hashes": list(hashes)})
+    found = connection.execute(_SELECT_BY_HASH, {"hashes": list(hashes)})
+    rows = [_CallerRow(**row) for row in found.mappings()]
     return {
-        row.hash: StoredKey(_principal(row), row.disabled, row.expires_at, _maker_left(row))
+        row.hash: StoredKey(_principal(row), row.disabled, row.expires_at, _has_lost_creator(row))
         for row in rows
     }
 
@@ -121,7 +165,7 @@ def find_keys_by_hash(connection: Connection, hashes: Sequence[str]) -> dict[str
 def authenticate(connection: Connection, key: str) -> Principal | None:
     """Return the caller of this key, or None if the key is not valid."""
     found = find_keys_by_hash(connection, [hash_key(key)]).get(hash_key(key))
-    if found is None or found.disabled or found.maker_left or found.is_expired(now_ms()):
+    if found is None or found.disabled or found.has_lost_creator or found.is_expired(now_ms()):
         return None
     return found.principal
 
@@ -131,14 +175,14 @@ def find_principal(connection: Connection, workspace_id: str, api_key_id: str) -
 
     The key may have been disabled or deleted since: its limits still hold, and its workspace pays.
     """
-    row = connection.execute(_KNOWN.where(_keys.c.id == api_key_id)).first()
+    row = connection.execute(_SELECT.where(_keys.c.id == api_key_id)).mappings().first()
     if row is not None:
-        return _principal(row)
+        return _principal(_CallerRow(**row))
     query = select(_workspaces.c.unlimited).where(_workspaces.c.id == workspace_id)
     return Principal(workspace_id, api_key_id, bool(connection.execute(query).scalar()))
 
 
-def _principal(row: Any) -> Principal:
+def _principal(row: _CallerRow) -> Principal:
     kind = CallerKind(row.kind)
     providers = _list(row.allowed_providers)
     return Principal(
@@ -147,14 +191,14 @@ def _principal(row: Any) -> Principal:
         unlimited=row.unlimited,
         kind=kind,
         role=_role(row),
-        everywhere=row.everywhere and (row.created_by is None or bool(row.maker_is_operator)),
+        everywhere=row.everywhere and (row.created_by is None or bool(row.creator_is_operator)),
         user_id=row.created_by,
         label=row.label,
         limits=_limits(row.requests_per_minute, row.max_concurrent_jobs),
         workspace_limits=_limits(
             row.workspace_requests_per_minute, row.workspace_max_concurrent_jobs
         ),
-        is_budgeted=row.has_budgets or row.limit_nanos is not None,
+        is_budgeted=row.has_budgets or row.has_limit,
         allowed_models=_list(row.allowed_models),
         allowed_providers=None if providers is None else frozenset(providers),
         settings=_object(row.settings),
@@ -162,26 +206,28 @@ def _principal(row: Any) -> Principal:
     )
 
 
-def _maker_left(row: Any) -> bool:
-    """Return whether the maker of a management key lost all rights where the key belongs.
+def _has_lost_creator(row: _CallerRow) -> bool:
+    """Return whether the creator of a management key has no rights in its workspace any more.
 
-    Inference keys belong to their workspace and continue.
+    Inference keys belong to their workspace and continue to work.
     """
     if row.kind != CallerKind.MANAGEMENT.value or row.created_by is None:
         return False
-    if row.maker_disabled:
+    if row.creator_disabled:
         return True
-    return row.maker_role is None and not row.maker_is_operator
+    return row.creator_role is None and not row.creator_is_operator
 
 
-def _role(row: Any) -> Role:
-    """Return what a key may do: a management key, at most what its maker may do now."""
+def _role(row: _CallerRow) -> Role:
+    """Return the role of a key; a management key has at most the present role of its creator."""
     if row.kind != CallerKind.MANAGEMENT.value:
         return Role.MEMBER
-    if row.created_by is None or row.maker_is_operator:  # made on the server, or by an operator
+    if (
+        row.created_by is None or row.creator_is_operator
+    ):  # created on the server, or by an operator
         return Role.ADMIN
-    maker = Role(row.maker_role) if row.maker_role else Role.VIEWER
-    return Role.ADMIN if maker.reaches(Role.ADMIN) else maker
+    creator = Role(row.creator_role) if row.creator_role else Role.VIEWER
+    return Role.ADMIN if creator.reaches(Role.ADMIN) else creator
 
 
 def _limits(requests_per_minute: int | None, max_concurrent_jobs: int | None) -> RequestLimits:

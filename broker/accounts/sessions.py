@@ -1,13 +1,18 @@
 """Browser sessions. The token in the cookie is random; only its SHA-256 is stored."""
 
-from typing import Any
-
 from sqlalchemy import Connection, delete, insert, select
 
 from broker.accounts.keys import hash_key, new_token
 from broker.accounts.principal import Principal
-from broker.accounts.users import CallerKind, Role, change_user, list_memberships
-from broker.accounts.workspaces import find_workspace
+from broker.accounts.users import (
+    USER_COLUMNS,
+    CallerKind,
+    Role,
+    UserRow,
+    change_user,
+    list_memberships,
+)
+from broker.accounts.workspaces import DEFAULT_WORKSPACE, find_workspace
 from broker.clock import now_ms
 from broker.storage.tables import User, UserSession, table
 
@@ -18,7 +23,7 @@ _users = table(User)
 
 
 def open_session(connection: Connection, user_id: str, seconds: int = SESSION_SECONDS) -> str:
-    """Sign a user in; return the token for the cookie. Sessions that have ended are swept."""
+    """Sign a user in; return the token for the cookie. Expired sessions are deleted."""
     token, now = new_token(), now_ms()
     connection.execute(delete(_sessions).where(_sessions.c.expires_at <= now))
     connection.execute(
@@ -40,10 +45,10 @@ def close_sessions(connection: Connection, user_id: str) -> None:
     connection.execute(delete(_sessions).where(_sessions.c.user_id == user_id))
 
 
-def find_user_by_token(connection: Connection, token: str) -> Any | None:
-    """Return the row of who is signed in with this token."""
-    return connection.execute(
-        select(_users)
+def find_user_by_token(connection: Connection, token: str) -> UserRow | None:
+    """Return the user who is signed in with this token, or None."""
+    row = connection.execute(
+        select(*USER_COLUMNS)
         .join(_sessions, _sessions.c.user_id == _users.c.id)
         .where(
             _sessions.c.hash == hash_key(token),
@@ -51,28 +56,30 @@ def find_user_by_token(connection: Connection, token: str) -> Any | None:
             _users.c.disabled.is_(False),
         )
     ).first()
+    return None if row is None else UserRow(*row)
 
 
 def find_session_principal(
     connection: Connection, token: str, wanted: str | None = None
 ) -> Principal | None:
-    """Return who is signed in, acting in the `wanted` workspace (id or slug) or their first.
+    """Return the signed-in user as a caller in the `wanted` workspace (id or slug), or the first.
 
-    None if nobody is signed in, or if the user is not a member of that workspace.
+    Return None if nobody is signed in, or if the user is not a member of that workspace.
     """
     user = find_user_by_token(connection, token)
     if user is None:
         return None
-    for place in list_memberships(connection, user.id):
-        if wanted in (None, place.id, place.slug):
-            return _principal(user, place.id, place.unlimited, Role(place.role))
+    for membership in list_memberships(connection, user.id):
+        if wanted in (None, membership.id, membership.slug):
+            role = Role(membership.role)
+            return _principal(user, membership.id, membership.unlimited, role)
     if not user.is_operator:
         return None
-    row = find_workspace(connection, wanted or "ws_default")
-    return row and _principal(user, row.id, row.unlimited, Role.OWNER)
+    row = find_workspace(connection, wanted or DEFAULT_WORKSPACE)
+    return None if row is None else _principal(user, row.id, row.unlimited, Role.OWNER)
 
 
-def _principal(user: Any, workspace_id: str, unlimited: bool, role: Role) -> Principal:
+def _principal(user: UserRow, workspace_id: str, unlimited: bool, role: Role) -> Principal:
     return Principal(
         workspace_id=workspace_id,
         api_key_id=user.id,

@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import orjson
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from broker.accounts.keys import hash_key, new_token
 from broker.clock import now_ms
 from broker.completion import Json
 from broker.storage.tables import OneTimeToken, table
 
-KEPT_MS = 30 * 86_400_000  # what has ended is remembered this long
+KEPT_MS = 30 * 86_400_000  # for which expired tokens are kept
 
 _tokens = table(OneTimeToken)
 
@@ -25,7 +24,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """The meaning of a token."""
+    """A token without its text: its purpose, for whom it was issued, and what it stands for."""
 
     purpose: Purpose
     user_id: str | None
@@ -52,22 +51,26 @@ def issue(connection: Connection, token: Token, seconds: int) -> str:
 
 
 def find(connection: Connection, text: str, purpose: Purpose) -> Token | None:
-    """Return a valid token without using it up, or None."""
-    row = connection.execute(select(_tokens).where(*_works(text, purpose))).first()
+    """Return a valid token without using it, or None."""
+    row = connection.execute(
+        select(_tokens.c.user_id, _tokens.c.workspace_id, _tokens.c.details).where(
+            *_is_valid(text, purpose)
+        )
+    ).first()
     if row is None:
         return None
-    details = orjson.loads(row.details) if row.details else {}
-    return Token(purpose, row.user_id, row.workspace_id, details)
+    user_id, workspace_id, details = row
+    return Token(purpose, user_id, workspace_id, orjson.loads(details) if details else {})
 
 
 def use(connection: Connection, text: str, purpose: Purpose) -> Token | None:
-    """Use a token up and return it; None if it is not valid any more."""
+    """Mark a token as used and return it, or None if it is not valid."""
     token = find(connection, text, purpose)
-    used = update(_tokens).where(*_works(text, purpose)).values(used_at=now_ms())
+    used = update(_tokens).where(*_is_valid(text, purpose)).values(used_at=now_ms())
     return token if connection.execute(used).rowcount else None
 
 
-def _works(text: str, purpose: Purpose) -> tuple[Any, ...]:
+def _is_valid(text: str, purpose: Purpose) -> tuple[ColumnElement[bool], ...]:
     return (
         _tokens.c.hash == hash_key(text),
         _tokens.c.purpose == purpose.value,

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, insert, or_, select, update
 from broker.clock import now_ms
 from broker.errors import InvalidRequestError
 from broker.ids import new_id
-from broker.storage.tables import Member, User, Workspace, table
+from broker.storage.tables import Member, User, Workspace, columns, table
 
 
 class Role(StrEnum):
@@ -63,16 +63,35 @@ MAX_PASSWORD_LENGTH = 1_000
 
 _users = table(User)
 _hasher = PasswordHasher()
-_NOBODYS_HASH = (  # of no password: as slow to check as any other
+_UNMATCHED_HASH = (  # the hash of no password; it is as slow to check as any other
     f"$argon2id$v=19$m={_hasher.memory_cost},t={_hasher.time_cost},p={_hasher.parallelism}"
     f"${'A' * 22}${'A' * 43}"
 )
 
 
+class UserRow(NamedTuple):
+    """A row of `users`. Times are Unix milliseconds."""
+
+    id: str
+    email: str  # lower case
+    name: str
+    password_hash: str | None  # argon2id
+    oidc_issuer: str | None
+    oidc_subject: str | None
+    is_operator: bool  # of the whole installation
+    disabled: bool
+    created_at: int
+    last_seen_at: int | None
+
+
+USER_COLUMNS = columns(UserRow, _users)
+_SELECT = select(*USER_COLUMNS)
+
+
 def create_user(
     connection: Connection, email: str, name: str, *, is_operator: bool = False, **columns: Any
 ) -> str:
-    """Insert a user and return the id. Raises IntegrityError where the address is known."""
+    """Insert a user and return the id. Raises IntegrityError if the address is taken."""
     user_id = new_id("usr_")
     connection.execute(
         insert(_users).values(
@@ -90,26 +109,28 @@ def create_user(
     return user_id
 
 
-def find_user(connection: Connection, id_or_email: str) -> Any | None:
-    """Return the row of the user with this id or e-mail address."""
-    named = or_(_users.c.id == id_or_email, _users.c.email == id_or_email.strip().lower())
-    return connection.execute(select(_users).where(named)).first()
+def find_user(connection: Connection, id_or_email: str) -> UserRow | None:
+    """Return the user with this id or e-mail address, or None if there is none."""
+    wanted = or_(_users.c.id == id_or_email, _users.c.email == id_or_email.strip().lower())
+    row = connection.execute(_SELECT.where(wanted)).first()
+    return None if row is None else UserRow(*row)
 
 
-def find_user_of_subject(connection: Connection, issuer: str, subject: str) -> Any | None:
-    """Return the row of the user whom an OpenID provider knows by this subject."""
-    return connection.execute(
-        select(_users).where(_users.c.oidc_issuer == issuer, _users.c.oidc_subject == subject)
+def find_user_of_subject(connection: Connection, issuer: str, subject: str) -> UserRow | None:
+    """Return the user with this subject at an OpenID provider, or None if there is none."""
+    row = connection.execute(
+        _SELECT.where(_users.c.oidc_issuer == issuer, _users.c.oidc_subject == subject)
     ).first()
+    return None if row is None else UserRow(*row)
 
 
 def list_users(
     connection: Connection, *, offset: int = 0, limit: int = 100
-) -> tuple[Sequence[Any], int]:
-    """Return a page of users, oldest first, and how many there are."""
-    query = select(_users).order_by(_users.c.created_at, _users.c.id).offset(offset).limit(limit)
+) -> tuple[Sequence[UserRow], int]:
+    """Return a page of users, oldest first, and the number of all users."""
+    query = _SELECT.order_by(_users.c.created_at, _users.c.id).offset(offset).limit(limit)
     total = connection.execute(select(func.count()).select_from(_users)).scalar_one()
-    return connection.execute(query).all(), int(total)
+    return [UserRow(*row) for row in connection.execute(query)], int(total)
 
 
 def has_users(connection: Connection) -> bool:
@@ -122,14 +143,14 @@ def change_user(connection: Connection, user_id: str, changes: Mapping[str, Any]
 
 
 def hash_password(password: str) -> str:
-    """Return what is stored of a password. Takes tens of milliseconds: not for an event loop."""
+    """Return the argon2id hash of a password. Takes tens of milliseconds: not for an event loop."""
     return _hasher.hash(password)
 
 
 def verify_password(stored: str | None, password: str) -> bool:
-    """Return whether it is the password; it is as slow when there is none."""
+    """Return whether the password has this hash. A missing hash takes as long to check."""
     try:
-        return _hasher.verify(stored or _NOBODYS_HASH, password) and stored is not None
+        return _hasher.verify(stored or _UNMATCHED_HASH, password) and stored is not None
     except (VerificationError, InvalidHashError):
         return False
 
@@ -158,6 +179,35 @@ _members = table(Member)
 _workspaces = table(Workspace)
 
 
+class MemberRow(NamedTuple):
+    """A row of `members`, with the user's e-mail address and name."""
+
+    workspace_id: str
+    user_id: str
+    role: str
+    created_at: int  # Unix milliseconds
+    email: str
+    name: str
+
+
+class Membership(NamedTuple):
+    """A workspace of a user, with the user's role in it."""
+
+    id: str  # of the workspace
+    name: str
+    slug: str | None
+    unlimited: bool
+    role: str
+
+
+_SELECT_MEMBERS = select(*columns(MemberRow, _members, _users)).join(
+    _users, _users.c.id == _members.c.user_id
+)
+_SELECT_MEMBERSHIPS = select(*columns(Membership, _workspaces, _members)).join(
+    _members, _members.c.workspace_id == _workspaces.c.id
+)
+
+
 def add_member(connection: Connection, workspace_id: str, user_id: str, role: Role) -> None:
     """Make a user a member, or give a member another role."""
     where = (_members.c.workspace_id == workspace_id, _members.c.user_id == user_id)
@@ -179,7 +229,7 @@ def remove_member(connection: Connection, workspace_id: str, user_id: str) -> No
 
 
 def find_role(connection: Connection, workspace_id: str, user_id: str) -> Role | None:
-    """Return a user's role in a workspace, or None where they are no member."""
+    """Return a user's role in a workspace, or None if the user is not a member."""
     found = connection.execute(
         select(_members.c.role).where(
             _members.c.workspace_id == workspace_id, _members.c.user_id == user_id
@@ -190,19 +240,17 @@ def find_role(connection: Connection, workspace_id: str, user_id: str) -> Role |
 
 def list_members(
     connection: Connection, workspace_id: str, *, offset: int = 0, limit: int = 100
-) -> tuple[Sequence[Any], int]:
-    """Return a page of members with their names, and how many there are."""
-    mine = _members.c.workspace_id == workspace_id
+) -> tuple[Sequence[MemberRow], int]:
+    """Return a page of a workspace's members, oldest first, and the number of all of them."""
+    is_member = _members.c.workspace_id == workspace_id
     rows = connection.execute(
-        select(_members, _users.c.email, _users.c.name)
-        .join(_users, _users.c.id == _members.c.user_id)
-        .where(mine)
+        _SELECT_MEMBERS.where(is_member)
         .order_by(_members.c.created_at, _members.c.user_id)
         .offset(offset)
         .limit(limit)
-    ).all()
-    total = connection.execute(select(func.count()).select_from(_members).where(mine))
-    return rows, int(total.scalar_one())
+    )
+    total = connection.execute(select(func.count()).select_from(_members).where(is_member))
+    return [MemberRow(*row) for row in rows], int(total.scalar_one())
 
 
 def count_owners(connection: Connection, workspace_id: str) -> int:
@@ -212,17 +260,11 @@ def count_owners(connection: Connection, workspace_id: str) -> int:
     return int(connection.execute(owners).scalar_one())
 
 
-def list_memberships(connection: Connection, user_id: str) -> Sequence[Any]:
-    """Return the workspaces a user is in (id, name, slug, unlimited, role), oldest first."""
-    return connection.execute(
-        select(
-            _workspaces.c.id,
-            _workspaces.c.name,
-            _workspaces.c.slug,
-            _workspaces.c.unlimited,
-            _members.c.role,
-        )
-        .join(_workspaces, _workspaces.c.id == _members.c.workspace_id)
-        .where(_members.c.user_id == user_id, _workspaces.c.deleted_at.is_(None))
-        .order_by(_members.c.created_at, _workspaces.c.id)
-    ).all()
+def list_memberships(connection: Connection, user_id: str) -> Sequence[Membership]:
+    """Return the workspaces of a user, the oldest membership first."""
+    rows = connection.execute(
+        _SELECT_MEMBERSHIPS.where(
+            _members.c.user_id == user_id, _workspaces.c.deleted_at.is_(None)
+        ).order_by(_members.c.created_at, _workspaces.c.id)
+    )
+    return [Membership(*row) for row in rows]

@@ -1,20 +1,40 @@
-"""Workspaces, and what an installation begins with. Deleted workspaces keep their rows."""
+"""Workspaces, and the first start of an installation. Deleted workspaces keep their rows."""
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, insert, or_, select, update
 
 from broker.accounts.keys import NewKey, create_key, hash_key, is_mistyped
 from broker.clock import now_ms
 from broker.ids import new_id
-from broker.storage.tables import ApiKey, Workspace, table
+from broker.storage.tables import ApiKey, Workspace, columns, table
 
 DEFAULT_WORKSPACE = "ws_default"
 
 _workspaces = table(Workspace)
-_alive = _workspaces.c.deleted_at.is_(None)
+_exists = _workspaces.c.deleted_at.is_(None)
+
+
+class WorkspaceRow(NamedTuple):
+    """A row of `workspaces`. Times are Unix milliseconds."""
+
+    id: str
+    name: str
+    slug: str | None  # None once deleted
+    description: str | None
+    unlimited: bool
+    weight: int
+    requests_per_minute: int | None
+    max_concurrent_jobs: int | None
+    settings: str | None  # JSON object
+    created_by: str | None
+    created_at: int
+    updated_at: int | None
+
+
+_SELECT = select(*columns(WorkspaceRow, _workspaces)).where(_exists)
 
 
 def create_workspace(
@@ -25,9 +45,9 @@ def create_workspace(
     workspace_id: str | None = None,
     **columns: Any,
 ) -> str:
-    """Insert a workspace and return its id. Its slug is made of its name, unless given.
+    """Insert a workspace and return its id. The slug is made of the name unless it is given.
 
-    Raises IntegrityError where a given slug is taken.
+    Raises IntegrityError if a given slug is taken.
     """
     workspace_id = workspace_id or new_id("ws_")
     now = now_ms()
@@ -43,7 +63,7 @@ def find_workspace_id(connection: Connection, wanted: str) -> str | None:
     query = (
         select(_workspaces.c.id)
         .where(
-            _alive,
+            _exists,
             or_(
                 _workspaces.c.id == wanted,
                 _workspaces.c.slug == wanted,
@@ -60,26 +80,26 @@ def find_workspace_id(connection: Connection, wanted: str) -> str | None:
     return connection.execute(query.limit(1)).scalar_one_or_none()
 
 
-def find_workspace(connection: Connection, wanted: str) -> Any | None:
-    """Return the row of the workspace with this id or slug."""
-    named = or_(_workspaces.c.id == wanted, _workspaces.c.slug == wanted)
-    query = select(_workspaces).where(_alive, named).order_by((_workspaces.c.id == wanted).desc())
-    return connection.execute(query.limit(1)).first()
+def find_workspace(connection: Connection, id_or_slug: str) -> WorkspaceRow | None:
+    """Return the workspace with this id or slug, or None if there is none."""
+    has_id = _workspaces.c.id == id_or_slug
+    query = _SELECT.where(or_(has_id, _workspaces.c.slug == id_or_slug)).order_by(has_id.desc())
+    row = connection.execute(query.limit(1)).first()
+    return None if row is None else WorkspaceRow(*row)
 
 
 def list_workspaces(
     connection: Connection, ids: Sequence[str] | None, *, offset: int = 0, limit: int = 100
-) -> tuple[Sequence[Any], int]:
-    """Return a page of those workspaces (None: of all), oldest first, and how many there are."""
-    which = [_alive] if ids is None else [_alive, _workspaces.c.id.in_(ids)]
-    total = connection.execute(select(func.count()).select_from(_workspaces).where(*which))
-    page = select(_workspaces).where(*which).order_by(_workspaces.c.created_at, _workspaces.c.id)
-    rows = connection.execute(page.offset(offset).limit(limit)).all()
-    return rows, int(total.scalar_one())
+) -> tuple[Sequence[WorkspaceRow], int]:
+    """Return a page of these workspaces (None: of all), oldest first, and their total number."""
+    query = _SELECT if ids is None else _SELECT.where(_workspaces.c.id.in_(ids))
+    total = connection.execute(select(func.count()).select_from(query.subquery()))
+    page = query.order_by(_workspaces.c.created_at, _workspaces.c.id).offset(offset).limit(limit)
+    return [WorkspaceRow(*row) for row in connection.execute(page)], int(total.scalar_one())
 
 
 def change_workspace(connection: Connection, workspace_id: str, changes: Mapping[str, Any]) -> None:
-    """Set columns of a workspace. Raises IntegrityError where a slug is taken."""
+    """Set columns of a workspace. Raises IntegrityError if a slug is taken."""
     connection.execute(
         update(_workspaces)
         .where(_workspaces.c.id == workspace_id)
@@ -88,7 +108,7 @@ def change_workspace(connection: Connection, workspace_id: str, changes: Mapping
 
 
 def delete_workspace(connection: Connection, workspace_id: str) -> None:
-    """Close a workspace: its keys open nothing any more, its slug is free again."""
+    """Delete a workspace: its keys stop working, and its slug is free again."""
     change_workspace(connection, workspace_id, {"deleted_at": now_ms(), "slug": None})
 
 
@@ -110,14 +130,14 @@ _keys = table(ApiKey)
 
 
 def ensure_first_start(connection: Connection, bootstrap_key: str) -> NewKey | None:
-    """Make the default workspace and its key; return the key only when it was made here and now.
+    """Create the default workspace and its key; return the key if this call created it.
 
-    A `bootstrap_key` is registered as it is (and not returned: its owner knows it). Raises
-    SystemExit for one whose checksum does not fit: it would open nothing.
+    A `bootstrap_key` is stored as it is, and not returned: its owner knows it. Raises SystemExit if
+    its checksum is wrong, because such a key would never work.
     """
     if is_mistyped(bootstrap_key):
         raise SystemExit("waybill: WAYBILL_BOOTSTRAP_KEY is mistyped: its checksum does not fit")
-    if connection.dialect.name == "postgresql":  # processes that start together take turns
+    if connection.dialect.name == "postgresql":  # processes that start at once wait for each other
         connection.execute(select(func.pg_advisory_xact_lock(FIRST_START_LOCK)))
     if connection.execute(select(_workspaces.c.id).limit(1)).first() is None:
         create_workspace(connection, "default", unlimited=True, workspace_id=DEFAULT_WORKSPACE)

@@ -1,4 +1,4 @@
-"""Apps that ask a user for a key: the code they get, and the key they exchange it for.
+"""Apps that request a key from a user: issue a code, and exchange it for a key.
 
 OpenRouter's flow (its docs, "OAuth PKCE"), by RFC 7636: the app that sends the code must also send
 the verifier of its challenge.
@@ -12,8 +12,7 @@ from urllib.parse import urlsplit
 from sqlalchemy import Connection
 
 from broker.accounts import CallerKind, NewKey, Role, audit, tokens, users
-from broker.accounts import users as members
-from broker.accounts.audit import Act, Actor
+from broker.accounts.audit import Actor, AuditedChange
 from broker.accounts.tokens import Purpose, Token
 from broker.administration import keys
 from broker.administration.keys import KeyOptions
@@ -27,7 +26,7 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A user's grant to an app: a key of this workspace, with these columns."""
+    """A user's grant to an app: the workspace and the columns of the key that the app gets."""
 
     workspace_id: str
     user_id: str | None
@@ -38,9 +37,9 @@ class Grant:
 
 
 def check_callback(url: str) -> str:
-    """Return the host a code would be sent to. Raises InvalidRequestError for an unsafe address.
+    """Return the host of a callback URL. Raises InvalidRequestError for an unsafe one.
 
-    Plain http is for programs on the user's own machine (RFC 8252, §7.3).
+    Plain http is allowed for programs on the user's own machine (RFC 8252, §7.3).
     """
     try:
         parts = urlsplit(url)
@@ -69,8 +68,8 @@ def grant_code(connection: Connection, actor: Actor, grant: Grant) -> str:
     token = Token(Purpose.APP, grant.user_id, grant.workspace_id, details)
     code = tokens.issue(connection, token, CODE_SECONDS)
     granted = {"app": grant.name, **grant.columns}
-    act = Act("apps.allow", grant.name, grant.workspace_id, after=granted)
-    audit.note(connection, actor, act)
+    change = AuditedChange("apps.allow", grant.name, grant.workspace_id, after=granted)
+    audit.record(connection, actor, change)
     return code
 
 
@@ -84,16 +83,16 @@ def exchange(
     _check_verifier(token.details, verifier, method)
     if token.user_id is not None:
         user = users.find_user(connection, token.user_id)
-        role = members.find_role(connection, token.workspace_id, token.user_id)
-        may = user is not None and (user.is_operator or (role and role.reaches(Role.MEMBER)))
-        if user is None or user.disabled or not may:
+        role = users.find_role(connection, token.workspace_id, token.user_id)
+        is_member = role is not None and role.reaches(Role.MEMBER)
+        if user is None or user.disabled or not (user.is_operator or is_member):
             raise PermissionDeniedError(
                 "The user who granted this code no longer has access.", param="code"
             )
     columns = {**token.details["columns"], "created_by": token.user_id}
-    wish = KeyOptions(token.workspace_id, token.details["name"], CallerKind.INFERENCE, columns)
+    options = KeyOptions(token.workspace_id, token.details["name"], CallerKind.INFERENCE, columns)
     actor = Actor(token.user_id or "app", token.details["name"], address)
-    return keys.create(connection, actor, wish), token.user_id
+    return keys.create(connection, actor, options), token.user_id
 
 
 def _check_verifier(details: Json, verifier: str | None, method: str | None) -> None:

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection
 
 from broker.accounts import audit
-from broker.accounts.audit import Act, Actor
+from broker.accounts.audit import Actor, AuditedChange
 from broker.billing import budgets, payments
 from broker.billing.budgets import BudgetLimit, BudgetName, BudgetRequest
 from broker.billing.payments import BookedPayment, Payment
@@ -11,15 +11,15 @@ from broker.completion import Json
 from broker.money import usd
 
 
-def put_budget(connection: Connection, actor: Actor, wish: BudgetRequest) -> BudgetLimit:
+def put_budget(connection: Connection, actor: Actor, request: BudgetRequest) -> BudgetLimit:
     """Create or change a budget; return it with its sums."""
-    name = BudgetName(wish.workspace_id, wish.scope, wish.subject_id, wish.reset)
+    name = BudgetName(request.workspace_id, request.scope, request.subject_id, request.reset)
     before = budgets.find_budget(connection, name)
-    limit = budgets.put_budget(connection, wish)
-    details = _audit_fields(name) | {"limit_usd": usd(wish.nanos), "soft": wish.soft}
+    limit = budgets.put_budget(connection, request)
+    details = _audit_fields(name) | {"limit_usd": usd(request.nanos), "soft": request.soft}
     earlier = before and {"limit_usd": usd(before.limit_nanos), "soft": before.soft}
-    act = Act("budgets.put", limit.id, wish.workspace_id, earlier, details)
-    audit.note(connection, actor, act)
+    change = AuditedChange("budgets.put", limit.id, request.workspace_id, earlier, details)
+    audit.record(connection, actor, change)
     return limit
 
 
@@ -29,7 +29,9 @@ def remove_budget(connection: Connection, actor: Actor, name: BudgetName) -> boo
     if before is None or not budgets.remove_budget(connection, name):
         return False
     details = _audit_fields(name) | {"limit_usd": usd(before.limit_nanos), "soft": before.soft}
-    audit.note(connection, actor, Act("budgets.delete", before.id, name.workspace_id, details))
+    audit.record(
+        connection, actor, AuditedChange("budgets.delete", before.id, name.workspace_id, details)
+    )
     return True
 
 
@@ -52,8 +54,8 @@ def refund_job(connection: Connection, actor: Actor, job_id: str, now: int) -> i
     refund = payments.refund(connection, job_id, now)
     if refund.nanos:
         details = {"amount_usd": usd(refund.nanos)}
-        act = Act("credits.refund", job_id, refund.workspace_id, after=details)
-        audit.note(connection, actor, act)
+        change = AuditedChange("credits.refund", job_id, refund.workspace_id, after=details)
+        audit.record(connection, actor, change)
     return refund.nanos
 
 
@@ -62,8 +64,8 @@ def _note_payment(
 ) -> None:
     if booked.is_new:
         details = {"amount_usd": usd(payment.nanos), "fee_usd": usd(payment.fee_nanos)}
-        act = Act(action, payment.reference, payment.workspace_id, after=details)
-        audit.note(connection, actor, act)
+        change = AuditedChange(action, payment.reference, payment.workspace_id, after=details)
+        audit.record(connection, actor, change)
 
 
 def _audit_fields(name: BudgetName) -> Json:

@@ -3,15 +3,13 @@
 The audit log names the workspace, the provider and the options, and never the secret.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 from sqlalchemy import Connection
 
 from broker import credentials
 from broker.accounts import audit
-from broker.accounts.audit import Act, Actor
-from broker.credentials import NewCredential
+from broker.accounts.audit import Actor, AuditedChange
+from broker.completion import Json
+from broker.credentials import CredentialRow, NewCredential
 from broker.errors import InvalidRequestError, NotFoundError
 
 AUDITED = (
@@ -21,42 +19,46 @@ AUDITED = (
 """The columns that the audit log records."""
 
 
-def create(connection: Connection, actor: Actor, wanted: NewCredential) -> Any:
+def create(connection: Connection, actor: Actor, new: NewCredential) -> CredentialRow:
     """Store a credential and return its row."""
-    _check(wanted.columns)
-    row = credentials.create(connection, wanted)
-    audit.note(
+    _check(new.columns)
+    row = credentials.create(connection, new)
+    audit.record(
         connection,
         actor,
-        Act("credentials.create", row.id, row.workspace_id, after=_audit_fields(row)),
+        AuditedChange("credentials.create", row.id, row.workspace_id, after=_audit_fields(row)),
     )
     return row
 
 
-def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str, Any]) -> Any:
-    """Set columns of a key (its row is given); return its new row."""
-    _check({**row._mapping, **changes})  # noqa: SLF001  # SQLAlchemy's name
+def change(
+    connection: Connection, actor: Actor, row: CredentialRow, changes: Json
+) -> CredentialRow:
+    """Set columns of a credential and return its new row."""
+    _check(row._asdict() | changes)
     changed = credentials.change(connection, row.id, changes)
-    if changed is None:  # deleted meanwhile
+    if changed is None:  # deleted in the meantime
         raise NotFoundError(f"There is no key {row.id}.", param="id")
-    before, after = audit.difference(_audit_fields(row), _audit_fields(changed))
-    act = Act("credentials.update", row.id, row.workspace_id, before, after)
-    audit.note(connection, actor, act)
+    before, after = audit.compare(_audit_fields(row), _audit_fields(changed))
+    change = AuditedChange("credentials.update", row.id, row.workspace_id, before, after)
+    audit.record(connection, actor, change)
     return changed
 
 
-def delete(connection: Connection, actor: Actor, row: Any) -> None:
+def delete(connection: Connection, actor: Actor, row: CredentialRow) -> None:
     """Delete a credential."""
     if credentials.delete(connection, row.id):
-        act = Act("credentials.delete", row.id, row.workspace_id, before=_audit_fields(row))
-        audit.note(connection, actor, act)
+        change = AuditedChange(
+            "credentials.delete", row.id, row.workspace_id, before=_audit_fields(row)
+        )
+        audit.record(connection, actor, change)
 
 
-def _audit_fields(row: Any) -> dict[str, Any]:
+def _audit_fields(row: CredentialRow) -> Json:
     return {name: getattr(row, name) for name in AUDITED}
 
 
-def _check(columns: Mapping[str, Any]) -> None:
+def _check(columns: Json) -> None:
     if columns.get("is_fallback") and columns.get("is_byok_only"):
         raise InvalidRequestError(
             "is_byok_only: a fallback comes after the installation's key, which this rules out: "

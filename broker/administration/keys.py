@@ -1,15 +1,16 @@
-"""Change API keys, each act with its audit entry; list what a key made that is still there."""
+"""Administer API keys, each change with its audit entry; list the objects that a key created."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import TypedDict
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from broker import accounts
-from broker.accounts import CallerKind, NewKey, audit
-from broker.accounts.audit import Act, Actor
+from broker.accounts import CallerKind, KeyRow, NewKey, audit
+from broker.accounts.audit import Actor, AuditedChange
+from broker.completion import Json
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.jobs.states import WAITING
 from broker.storage.tables import ApiKey, AuditEntry, Batch, Job, Preset, WebhookEndpoint, table
@@ -20,7 +21,7 @@ SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 def check_name(name: str) -> None:
-    """Raise InvalidRequestError for a name that says nothing, or that would break a list."""
+    """Raise InvalidRequestError for a name that is empty, too long or not printable."""
     if not name.strip() or len(name) > LONGEST_NAME:
         raise InvalidRequestError(f"name: must have 1 to {LONGEST_NAME} characters.", param="name")
     if not name.isprintable():
@@ -28,7 +29,7 @@ def check_name(name: str) -> None:
 
 
 def check_slug(slug: str) -> None:
-    """Raise InvalidRequestError for what is no part of a URL."""
+    """Raise InvalidRequestError for a slug that cannot be part of a URL."""
     if not SLUG.fullmatch(slug) or len(slug) > LONGEST_SLUG:
         raise InvalidRequestError(
             f"slug: must be lower-case letters, digits and single hyphens, {LONGEST_SLUG} at most.",
@@ -43,11 +44,11 @@ _presets = table(Preset)
 _jobs = table(Job)
 _batches = table(Batch)
 
-_STARTED = ("validating", "in_progress")  # of `batches.BatchState`: lines may still begin
+_STARTING = ("validating", "in_progress")  # of `batches.BatchState`: lines may still start
 
 
 class RemainingObjects(TypedDict):
-    """Objects that a deleted key leaves: ids, slugs of presets, the number of waiting jobs."""
+    """Objects that a key created: ids, slugs of presets, and the number of its waiting jobs."""
 
     keys: Sequence[str]
     webhook_endpoints: Sequence[str]
@@ -56,54 +57,57 @@ class RemainingObjects(TypedDict):
     waiting_jobs: int
 
 
-def list_open_batches(connection: Connection, row: Any) -> Sequence[str]:
-    """Return the ids of a key's batches of which lines may still begin."""
-    mine = (_batches.c.workspace_id == row.workspace_id, _batches.c.api_key_id == row.id)
-    query = select(_batches.c.id).where(*mine, _batches.c.state.in_(_STARTED))
+def list_open_batches(connection: Connection, key: KeyRow) -> Sequence[str]:
+    """Return the ids of a key's batches whose lines may still start."""
+    is_of_key = (_batches.c.workspace_id == key.workspace_id, _batches.c.api_key_id == key.id)
+    query = select(_batches.c.id).where(*is_of_key, _batches.c.state.in_(_STARTING))
     return connection.execute(query.order_by(_batches.c.id)).scalars().all()
 
 
-def list_waiting_jobs(connection: Connection, row: Any, limit: int) -> Sequence[str]:
-    """Return the ids of up to `limit` jobs of a key that have not begun, oldest first."""
-    query = select(_jobs.c.id).where(*_waits(row)).order_by(_jobs.c.id).limit(limit)
+def list_waiting_jobs(connection: Connection, key: KeyRow, limit: int) -> Sequence[str]:
+    """Return the ids of up to `limit` waiting jobs of a key, oldest first."""
+    query = select(_jobs.c.id).where(*_waits(key)).order_by(_jobs.c.id).limit(limit)
     return connection.execute(query).scalars().all()
 
 
-def _waits(row: Any) -> Sequence[Any]:
+def _waits(key: KeyRow) -> Sequence[ColumnElement[bool]]:
     return (
-        _jobs.c.workspace_id == row.workspace_id,
-        _jobs.c.api_key_id == row.id,
+        _jobs.c.workspace_id == key.workspace_id,
+        _jobs.c.api_key_id == key.id,
         _jobs.c.state.in_(WAITING),
     )
 
 
-def list_remaining(connection: Connection, row: Any) -> RemainingObjects:
+def list_remaining(connection: Connection, key: KeyRow) -> RemainingObjects:
     """Return the objects that a key created and that still exist."""
-    waiting = select(func.count()).select_from(_jobs).where(*_waits(row))
-    made = {
+    waiting = select(func.count()).select_from(_jobs).where(*_waits(key))
+    created = {
         action: connection.execute(
             select(_entries.c.object_id)
-            .where(_entries.c.actor == row.id, _entries.c.action == action)
+            .where(_entries.c.actor == key.id, _entries.c.action == action)
             .distinct()
         ).scalars().all()
         for action in ("keys.create", "webhooks.create", "presets.save")
     }  # fmt: skip
     return {
         "keys": _existing(
-            connection, _keys.c.id, made["keys.create"], _keys.c.deleted_at.is_(None)
+            connection, _keys.c.id, created["keys.create"], _keys.c.deleted_at.is_(None)
         ),
-        "webhook_endpoints": _existing(connection, _endpoints.c.id, made["webhooks.create"]),
+        "webhook_endpoints": _existing(connection, _endpoints.c.id, created["webhooks.create"]),
         "presets": _existing(
-            connection, _presets.c.slug, made["presets.save"],
-            _presets.c.workspace_id == row.workspace_id,
+            connection, _presets.c.slug, created["presets.save"],
+            _presets.c.workspace_id == key.workspace_id,
         ),
-        "batches": list_open_batches(connection, row),
+        "batches": list_open_batches(connection, key),
         "waiting_jobs": int(connection.execute(waiting).scalar_one()),
     }  # fmt: skip
 
 
 def _existing(
-    connection: Connection, column: Any, names: Sequence[str], *where: Any
+    connection: Connection,
+    column: ColumnElement[str],
+    names: Sequence[str],
+    *where: ColumnElement[bool],
 ) -> Sequence[str]:
     if not names:
         return []
@@ -125,72 +129,79 @@ __all__ = ["KeyOptions", "change", "create", "delete"]
 
 @dataclass(frozen=True, slots=True)
 class KeyOptions:
-    """A key to be made; `columns` as in `tables.ApiKey`."""
+    """A key to create. `columns` are further columns of `tables.ApiKey`."""
 
     workspace_id: str
     name: str
     kind: CallerKind = CallerKind.INFERENCE
-    columns: Mapping[str, Any] = field(default_factory=dict)
+    columns: Json = field(default_factory=dict)
 
 
-def create(connection: Connection, actor: Actor, wish: KeyOptions) -> NewKey:
-    """Make a key, with no scopes unless it names some.
+def create(connection: Connection, actor: Actor, options: KeyOptions) -> NewKey:
+    """Create a key, which has no scopes unless the options name some.
 
-    Raises where a management key is given an inference key's limits.
+    Raises InvalidRequestError if a management key has limits of an inference key.
     """
-    check_name(wish.name)
-    columns = dict(wish.columns)
-    if wish.kind is CallerKind.MANAGEMENT:
-        _refuse_limits(columns)
+    check_name(options.name)
+    columns = dict(options.columns)
+    if options.kind is CallerKind.MANAGEMENT:
+        _check_no_limits(columns)
     elif columns.get("scopes") is None:
         columns["scopes"] = NO_SCOPES
-    made = accounts.create_key(
-        connection, wish.workspace_id, wish.name, kind=wish.kind.value, **columns
+    new = accounts.create_key(
+        connection, options.workspace_id, options.name, kind=options.kind.value, **columns
     )
-    details = {"name": wish.name, "kind": wish.kind.value, **columns}
-    act = Act("keys.create", made.id, wish.workspace_id, after=details)
-    audit.note(connection, actor, act)
-    return made
+    details = {"name": options.name, "kind": options.kind.value, **columns}
+    change = AuditedChange("keys.create", new.id, options.workspace_id, after=details)
+    audit.record(connection, actor, change)
+    return new
 
 
-def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str, Any]) -> Any:
-    """Set columns of a key (its row is given); return its new row."""
+def change(connection: Connection, actor: Actor, key: KeyRow, changes: Json) -> KeyRow:
+    """Set columns of a key and return its new row."""
     if "name" in changes:
         check_name(changes["name"])
-    if row.kind == CallerKind.MANAGEMENT.value:
-        _refuse_limits(changes)
-    accounts.change_key(connection, row.id, changes)
-    known = {name: getattr(row, name) for name in AUDITED}
-    before, after = audit.difference(known, changes)
-    audit.note(connection, actor, Act("keys.update", row.id, row.workspace_id, before, after))
-    moved = changes.get("workspace_id", row.workspace_id)
-    if moved != row.workspace_id:  # both workspaces have an entry
-        audit.note(connection, actor, Act("keys.update", row.id, moved, before, after))
-    return _get_key(connection, row.id)
+    if key.kind == CallerKind.MANAGEMENT.value:
+        _check_no_limits(changes)
+    accounts.change_key(connection, key.id, changes)
+    before, after = audit.compare(_audited(key), changes)
+    audit.record(
+        connection, actor, AuditedChange("keys.update", key.id, key.workspace_id, before, after)
+    )
+    moved = changes.get("workspace_id", key.workspace_id)
+    if moved != key.workspace_id:  # both workspaces have an entry
+        audit.record(connection, actor, AuditedChange("keys.update", key.id, moved, before, after))
+    return _get_key(connection, key.id)
 
 
-def delete(connection: Connection, actor: Actor, row: Any) -> RemainingObjects:
-    """Delete a key: it opens nothing any more; jobs it submitted go on.
+def delete(connection: Connection, actor: Actor, key: KeyRow) -> RemainingObjects:
+    """Delete a key, whose jobs continue; return the objects that it created and that still exist.
 
-    Return what it made that is still there; the audit log has that, too.
+    The audit log lists these objects, too.
     """
-    left = list_remaining(connection, row)
-    accounts.delete_key(connection, row.id)
-    known = {name: getattr(row, name) for name in AUDITED}
-    details = {name: value for name, value in known.items() if value is not None}
-    act = Act("keys.delete", row.id, row.workspace_id, before=details, after={"left": left})
-    audit.note(connection, actor, act)
-    return left
+    remaining = list_remaining(connection, key)
+    accounts.delete_key(connection, key.id)
+    details = {name: value for name, value in _audited(key).items() if value is not None}
+    change = AuditedChange(
+        "keys.delete", key.id, key.workspace_id, before=details, after={"left": remaining}
+    )
+    audit.record(connection, actor, change)
+    return remaining
 
 
-def _get_key(connection: Connection, key_id: str) -> Any:
+def _audited(key: KeyRow) -> Json:
+    columns = key._asdict()
+    return {name: columns[name] for name in AUDITED}
+
+
+def _get_key(connection: Connection, key_id: str) -> KeyRow:
     row = accounts.find_key(connection, key_id)
-    if row is None:  # deleted meanwhile
+    if row is None:  # deleted in the meantime
         raise NotFoundError(f"There is no key {key_id}.", param="hash")
     return row
 
 
-def _refuse_limits(columns: Mapping[str, Any]) -> None:
+def _check_no_limits(columns: Json) -> None:
     for name in ("limit_nanos", "limit_reset", "allowed_models", "allowed_providers",
                  "requests_per_minute", "max_concurrent_jobs", "scopes"):  # fmt: skip
         if columns.get(name):

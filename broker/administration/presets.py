@@ -4,7 +4,7 @@ from sqlalchemy import Connection
 
 from broker import presets
 from broker.accounts import audit
-from broker.accounts.audit import Act, Actor
+from broker.accounts.audit import Actor, AuditedChange
 from broker.presets import NewVersion, PresetName
 
 
@@ -17,8 +17,10 @@ def save(connection: Connection, actor: Actor, new: NewVersion) -> None:
 def choose(connection: Connection, actor: Actor, name: PresetName, version: int, now: int) -> None:
     """Let calls use another version."""
     presets.choose(connection, name, version, now)
-    act = Act("presets.choose", name.slug, name.workspace_id, after={"version": version})
-    audit.note(connection, actor, act)
+    change = AuditedChange(
+        "presets.choose", name.slug, name.workspace_id, after={"version": version}
+    )
+    audit.record(connection, actor, change)
 
 
 def delete(connection: Connection, actor: Actor, name: PresetName) -> bool:
@@ -30,4 +32,4 @@ def delete(connection: Connection, actor: Actor, name: PresetName) -> bool:
 
 
 def _note(connection: Connection, actor: Actor, action: str, name: PresetName) -> None:
-    audit.note(connection, actor, Act(action, name.slug, name.workspace_id))
+    audit.record(connection, actor, AuditedChange(action, name.slug, name.workspace_id))

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, delete, insert
 
 from broker.accounts import audit
-from broker.accounts.audit import Act, Actor
+from broker.accounts.audit import Actor, AuditedChange
 from broker.clock import now_ms
 from broker.providers.pauses import read_pauses
 from broker.storage.tables import PausedProvider, table
@@ -23,7 +23,11 @@ def pause(connection: Connection, actor: Actor, provider: str, reason: str | Non
             paused_at=now_ms(),
         )
     )
-    audit.note(connection, actor, Act("providers.pause", provider, None, after={"reason": reason}))
+    audit.record(
+        connection,
+        actor,
+        AuditedChange("providers.pause", provider, None, after={"reason": reason}),
+    )
     return True
 
 
@@ -31,5 +35,5 @@ def resume(connection: Connection, actor: Actor, provider: str) -> bool:
     """Resume a provider; return False where it is not paused."""
     gone = connection.execute(delete(_paused).where(_paused.c.provider == provider)).rowcount
     if gone:
-        audit.note(connection, actor, Act("providers.resume", provider, None))
+        audit.record(connection, actor, AuditedChange("providers.resume", provider, None))
     return bool(gone)

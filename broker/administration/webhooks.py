@@ -7,19 +7,21 @@ from sqlalchemy import Connection
 
 from broker import webhooks
 from broker.accounts import audit
-from broker.accounts.audit import Act, Actor
+from broker.accounts.audit import Actor, AuditedChange
 from broker.completion import Json
 from broker.webhooks import EndpointChange, EndpointRow, NewWorkspaceSecret, Rotation, SecretRow
 
 NOT_AUDITED = ("headers", "public_key")
-"""Columns that hold credentials of the receiver, or that mean nothing to people."""
+"""Columns that contain credentials of the receiver, or that help no reader."""
 
 
-def create(connection: Connection, actor: Actor, columns: Mapping[str, Any]) -> EndpointRow:
+def create(connection: Connection, actor: Actor, columns: Json) -> EndpointRow:
     """Create an endpoint and return its row."""
     row = webhooks.create_endpoint(connection, columns)
-    act = Act("webhooks.create", row.id, row.workspace_id, after=_audit_fields(columns))
-    audit.note(connection, actor, act)
+    change = AuditedChange(
+        "webhooks.create", row.id, row.workspace_id, after=_audit_fields(columns)
+    )
+    audit.record(connection, actor, change)
     return row
 
 
@@ -27,11 +29,11 @@ def change(connection: Connection, actor: Actor, wanted: EndpointChange) -> Endp
     """Change an endpoint and return its row."""
     found = webhooks.find_endpoint(connection, wanted.workspace_id, wanted.endpoint_id)
     row = webhooks.update_endpoint(connection, wanted)
-    before, after = audit.difference(found._asdict(), _audit_fields(wanted.values))
+    before, after = audit.compare(found._asdict(), _audit_fields(wanted.values))
     if row.secret != found.secret:
         after = {**after, "renewed": "signature and headers"}
-    act = Act("webhooks.update", row.id, row.workspace_id, before, after)
-    audit.note(connection, actor, act)
+    change = AuditedChange("webhooks.update", row.id, row.workspace_id, before, after)
+    audit.record(connection, actor, change)
     return row
 
 
@@ -41,14 +43,20 @@ def delete(
     """Delete an endpoint and cancel its pending deliveries."""
     row = webhooks.delete_endpoint(connection, workspace_id, endpoint_id, now)
     details = {"url": row.url, "description": row.description}
-    audit.note(connection, actor, Act("webhooks.delete", row.id, row.workspace_id, before=details))
+    audit.record(
+        connection,
+        actor,
+        AuditedChange("webhooks.delete", row.id, row.workspace_id, before=details),
+    )
 
 
 def rotate(connection: Connection, actor: Actor, rotation: Rotation) -> EndpointRow:
     """Give an endpoint a new secret and return its row."""
     row = webhooks.rotate_endpoint(connection, rotation)
     details = {"signature": row.signature, "overlap_ms": rotation.overlap_ms}
-    audit.note(connection, actor, Act("webhooks.rotate", row.id, row.workspace_id, after=details))
+    audit.record(
+        connection, actor, AuditedChange("webhooks.rotate", row.id, row.workspace_id, after=details)
+    )
     return row
 
 
@@ -56,14 +64,16 @@ def rotate_workspace(connection: Connection, actor: Actor, fresh: NewWorkspaceSe
     """Give a workspace a new secret for the URLs that its jobs name; return its row."""
     row = webhooks.rotate_workspace_secret(connection, fresh)
     details = {"overlap_ms": fresh.overlap_ms}
-    act = Act("webhooks.rotate", fresh.workspace_id, fresh.workspace_id, after=details)
-    audit.note(connection, actor, act)
+    change = AuditedChange("webhooks.rotate", fresh.workspace_id, fresh.workspace_id, after=details)
+    audit.record(connection, actor, change)
     return row
 
 
 def note_reading(connection: Connection, actor: Actor, workspace_id: str) -> None:
-    """Record that a person read the secret of the workspace."""
-    audit.note(connection, actor, Act("webhooks.read_secret", workspace_id, workspace_id))
+    """Record that a person read the secret of a workspace."""
+    audit.record(
+        connection, actor, AuditedChange("webhooks.read_secret", workspace_id, workspace_id)
+    )
 
 
 def _audit_fields(columns: Mapping[str, Any]) -> Json:

@@ -1,48 +1,59 @@
 """Administer workspaces and their members, each change with its audit entry."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import orjson
 from sqlalchemy import Connection
 
 from broker import accounts
-from broker.accounts import DEFAULT_WORKSPACE, CallerKind, KeyFilter, Role, audit, users
-from broker.accounts import users as members
-from broker.accounts.audit import Act, Actor
+from broker.accounts import (
+    DEFAULT_WORKSPACE,
+    CallerKind,
+    KeyFilter,
+    Role,
+    WorkspaceRow,
+    audit,
+    users,
+)
+from broker.accounts.audit import Actor, AuditedChange
 from broker.administration.keys import change as change_key
 from broker.administration.keys import check_name, check_slug
 from broker.clock import now_ms
+from broker.completion import Json
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError, PermissionDeniedError
 
-MOST_KEYS = 10_000  # of one person in one workspace
+MAX_KEYS = 10_000  # of one user in one workspace
 
 
-def create(connection: Connection, actor: Actor, columns: Mapping[str, Any]) -> Any:
-    """Make a workspace and return its row."""
+def create(connection: Connection, actor: Actor, columns: Json) -> WorkspaceRow:
+    """Create a workspace and return its row."""
     _check(columns)
-    wanted = dict(columns)
-    name, unlimited = wanted.pop("name"), wanted.pop("unlimited", False)
-    made = accounts.create_workspace(
-        connection, name, unlimited=unlimited, created_by=actor.id, **wanted
+    others = dict(columns)
+    name, unlimited = others.pop("name"), others.pop("unlimited", False)
+    workspace_id = accounts.create_workspace(
+        connection, name, unlimited=unlimited, created_by=actor.id, **others
     )
-    row = get_workspace(connection, made)
-    details = {"name": name, "slug": row.slug, "unlimited": unlimited, **wanted}
-    audit.note(connection, actor, Act("workspaces.create", made, made, after=details))
+    row = get_workspace(connection, workspace_id)
+    details = {"name": name, "slug": row.slug, "unlimited": unlimited, **others}
+    audit.record(
+        connection, actor, AuditedChange("workspaces.create", row.id, row.id, after=details)
+    )
     return row
 
 
-def change(connection: Connection, actor: Actor, row: Any, changes: Mapping[str, Any]) -> Any:
-    """Set columns of a workspace (its row is given); return its new row."""
+def change(connection: Connection, actor: Actor, row: WorkspaceRow, changes: Json) -> WorkspaceRow:
+    """Set columns of a workspace and return its new row."""
     _check(changes)
     accounts.change_workspace(connection, row.id, changes)
-    before, after = audit.difference(row._mapping, changes)  # noqa: SLF001  # SQLAlchemy's name
-    audit.note(connection, actor, Act("workspaces.update", row.id, row.id, before, after))
+    before, after = audit.compare(row._asdict(), changes)
+    audit.record(
+        connection, actor, AuditedChange("workspaces.update", row.id, row.id, before, after)
+    )
     return get_workspace(connection, row.id)
 
 
-def delete(connection: Connection, actor: Actor, row: Any) -> None:
-    """Close a workspace that has no active keys. Its jobs and its books stay."""
+def delete(connection: Connection, actor: Actor, row: WorkspaceRow) -> None:
+    """Delete a workspace that has no active keys. Its jobs and its ledger stay."""
     if row.id == DEFAULT_WORKSPACE:
         raise ConflictError("The default workspace stays: keys that name none belong to it.")
     active = accounts.find_keys(connection, KeyFilter([row.id], include_expired=False))
@@ -52,10 +63,12 @@ def delete(connection: Connection, actor: Actor, row: Any) -> None:
         )
     accounts.delete_workspace(connection, row.id)
     details = {"name": row.name, "slug": row.slug}
-    audit.note(connection, actor, Act("workspaces.delete", row.id, row.id, before=details))
+    audit.record(
+        connection, actor, AuditedChange("workspaces.delete", row.id, row.id, before=details)
+    )
 
 
-def delete_contents(connection: Connection, actor: Actor, row: Any) -> None:
+def delete_contents(connection: Connection, actor: Actor, row: WorkspaceRow) -> None:
     """Delete the prompts and answers of all terminal jobs of a workspace until now.
 
     The leader of the workers deletes them in small groups. Usage and ledger stay.
@@ -64,22 +77,22 @@ def delete_contents(connection: Connection, actor: Actor, row: Any) -> None:
     now = now_ms()
     details = orjson.dumps({**settings, "forget_before": now}).decode()
     accounts.change_workspace(connection, row.id, {"settings": details})
-    act = Act("workspaces.forget", row.id, row.id, after={"forget_before": now})
-    audit.note(connection, actor, act)
+    change = AuditedChange("workspaces.forget", row.id, row.id, after={"forget_before": now})
+    audit.record(connection, actor, change)
 
 
-def _check(columns: Mapping[str, Any]) -> None:
+def _check(columns: Json) -> None:
     if "name" in columns:
         check_name(columns["name"])
     if columns.get("slug") is not None:
         check_slug(columns["slug"])
 
 
-def get_workspace(connection: Connection, wanted: str) -> Any:
-    """Return the row of the workspace with this id or slug. Raises NotFoundError."""
-    row = accounts.find_workspace(connection, wanted)
+def get_workspace(connection: Connection, id_or_slug: str) -> WorkspaceRow:
+    """Return the workspace with this id or slug. Raises NotFoundError."""
+    row = accounts.find_workspace(connection, id_or_slug)
     if row is None:
-        raise NotFoundError(f"There is no workspace {wanted}.", param="id")
+        raise NotFoundError(f"There is no workspace {id_or_slug}.", param="id")
     return row
 
 
@@ -93,10 +106,10 @@ def add_members(
     by: Role = Role.OWNER,
     by_address: bool = False,
 ) -> None:
-    """Give users a role in a workspace; the actor's own role is the highest that it may give.
+    """Give users a role in a workspace. The actor may give its own role `by` at the most.
 
-    Ids are for anyone to give; e-mail addresses only with `by_address`. Everybody else is refused
-    before an address is looked up, so that the answer does not tell who is a user.
+    Only with `by_address` may e-mail addresses stand for ids. Other callers are refused before an
+    address is looked up, so that the answer does not reveal which addresses are users.
     """
     if not by_address and any("@" in each for each in user_ids):
         raise PermissionDeniedError(
@@ -108,14 +121,14 @@ def add_members(
         user = users.find_user(connection, user_id)
         if user is None:
             raise NotFoundError(f"There is no user {user_id}.", param="user_ids")
-        before = members.find_role(connection, workspace_id, user.id)
+        before = users.find_role(connection, workspace_id, user.id)
         if before is role:
             continue
         _check_owners(connection, workspace_id, before, role, by)
-        members.add_member(connection, workspace_id, user.id, role)
+        users.add_member(connection, workspace_id, user.id, role)
         details = None if before is None else {"role": before.value}
-        act = Act("members.add", user.id, workspace_id, details, {"role": role.value})
-        audit.note(connection, actor, act)
+        change = AuditedChange("users.add", user.id, workspace_id, details, {"role": role.value})
+        audit.record(connection, actor, change)
 
 
 def remove_members(
@@ -126,16 +139,16 @@ def remove_members(
     *,
     by: Role = Role.OWNER,
 ) -> None:
-    """Take users out of a workspace, and disable their management keys of it.
+    """Remove users from a workspace, and disable their management keys of it.
 
-    Raises ConflictError for one who has active inference keys there.
+    Raises ConflictError for a user who has active inference keys there.
     """
     for user_id in user_ids:
-        before = members.find_role(connection, workspace_id, user_id)
+        before = users.find_role(connection, workspace_id, user_id)
         if before is None:
             raise NotFoundError(f"{user_id} is no member of this workspace.", param="user_ids")
-        theirs = KeyFilter([workspace_id], include_expired=False, created_by=user_id)
-        keys = accounts.find_keys(connection, theirs, limit=MOST_KEYS)
+        created = KeyFilter([workspace_id], include_expired=False, created_by=user_id)
+        keys = accounts.find_keys(connection, created, limit=MAX_KEYS)
         active = [key for key in keys if key.kind == CallerKind.INFERENCE.value]
         if active:
             names = ", ".join(key.name for key in active[:5])
@@ -145,10 +158,10 @@ def remove_members(
                 param="user_ids",
             )
         _check_owners(connection, workspace_id, before, None, by)
-        members.remove_member(connection, workspace_id, user_id)
-        act = Act("members.remove", user_id, workspace_id, before={"role": before.value})
-        audit.note(connection, actor, act)
-        for key in keys:  # an operator's go on, as the operator does
+        users.remove_member(connection, workspace_id, user_id)
+        change = AuditedChange("users.remove", user_id, workspace_id, before={"role": before.value})
+        audit.record(connection, actor, change)
+        for key in keys:  # keys of an operator continue to work
             if not _is_operator(connection, user_id):
                 change_key(connection, actor, key, {"disabled": True})
 
@@ -163,7 +176,7 @@ def _check_owners(
 ) -> None:
     if Role.OWNER in (before, after) and by is not Role.OWNER:
         raise PermissionDeniedError("Only an owner may make, change or remove an owner.")
-    if before is Role.OWNER and members.count_owners(connection, workspace_id) == 1:
+    if before is Role.OWNER and users.count_owners(connection, workspace_id) == 1:
         raise InvalidRequestError(
             "This is the workspace's last owner: name another first.", param="user_ids"
         )

@@ -8,6 +8,7 @@ from broker.credentials.live import LiveCredentials
 from broker.credentials.records import (
     CredentialFilter,
     CredentialRefusal,
+    CredentialRow,
     NewCredential,
     change,
     create,
@@ -21,6 +22,7 @@ from broker.credentials.records import (
 __all__ = [
     "CredentialFilter",
     "CredentialRefusal",
+    "CredentialRow",
     "LiveCredentials",
     "NewCredential",
     "change",

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from broker import settings
 from broker.accounts import audit
-from broker.accounts.audit import CLI, Act
+from broker.accounts.audit import CLI, AuditedChange
 from broker.catalog import discovered, imports, models_dev
 from broker.catalog.imports import Change, changes
 from broker.catalog.live import listed_offers, offers_by_slug
@@ -165,7 +165,7 @@ def undo() -> None:
     with open_database() as database, database.transaction() as connection:
         source = imports.undo(connection, now=now_ms())
         if source is not None:
-            audit.note(connection, CLI, Act("catalog.undo", source, None))
+            audit.record(connection, CLI, AuditedChange("catalog.undo", source, None))
     if source is None:
         complain("there is no import to undo")
         raise typer.Exit(1)
@@ -197,7 +197,7 @@ def _import(
         if taken:
             made = imports.apply(connection, taken, source=source, now=now_ms())
             told = {"source": source, "changes": len(taken)}
-            audit.note(connection, CLI, Act("catalog.apply", made, None, after=told))
+            audit.record(connection, CLI, AuditedChange("catalog.apply", made, None, after=told))
     open_console().print(f"applied {len(taken)} changes; running processes follow within seconds")
     if held:
         raise typer.Exit(1)

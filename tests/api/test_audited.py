@@ -60,7 +60,7 @@ async def test_budgets_and_payments_are_noted_once_each(api):
 async def test_what_cannot_be_noted_is_not_done(api, monkeypatch, method, path, body):
     shown = ("/webhooks/endpoints", "/workspaces/ws_default/budgets", "/credits")
     before = [(await api.ask("GET", each)).json() for each in shown]
-    monkeypatch.setattr("broker.accounts.audit.note", broken)
+    monkeypatch.setattr("broker.accounts.audit.record", broken)
     assert (await api.ask(method, path, json=body)).status_code == 500
     assert [(await api.ask("GET", each)).json() for each in shown] == before
 

@@ -63,40 +63,36 @@ def is_about_the_account(answer: AttemptAnswer) -> bool:
 
 
 async def record_refusal(context: WorkerContext, job: ClaimedJob, failure: Failure) -> None:
-    """Write down what a provider said to a workspace's key; a 401 disables it."""
+    """Record that a provider refused a workspace's credential; a 401 disables it."""
     credential = job.endpoint.credential
     assert credential is not None
-    for_good = failure.error_type is ErrorType.AUTHENTICATION
+    is_permanent = failure.error_type is ErrorType.AUTHENTICATION
     now = now_ms()
-    if now - context.refused_at.get(credential, 0) < RECORD_AGAIN_MS and not for_good:
+    if now - context.refused_at.get(credential, 0) < RECORD_AGAIN_MS and not is_permanent:
         return
     context.refused_at[credential] = now
-    why = f"{failure.http_status} {failure.error_type.value}: {failure.message[:300]}"
+    reason = f"{failure.http_status} {failure.error_type.value}: {failure.message[:300]}"
     log.warning("credential.refused", credential=credential, provider=job.endpoint.provider)
-    refusal = CredentialRefusal(credential, why, for_good, now)
-    await context.database.write(_record_refusal, refusal)
+    await context.database.write(
+        _record_refusal, CredentialRefusal(credential, reason, is_permanent, now)
+    )
     await context.credentials.refresh()
 
 
 def _record_refusal(connection: Connection, refusal: CredentialRefusal) -> None:
-    """Record a refusal, and announce the credential if this disabled it."""
+    """Record a refusal, and send an event if it disabled the credential."""
     row = credentials.record_refusal(connection, refusal)
     if row is None:
         return
-    event = WebhookEvent(
-        row.workspace_id,
-        "credential.disabled",
-        row.id,
-        row.updated_at,
-        {
-            "id": row.id,
-            "object": "credential",
-            "provider": row.provider,
-            "name": row.name,
-            "label": row.label,
-            "reason": row.disabled_reason,
-        },
-    )
+    data = {
+        "id": row.id,
+        "object": "credential",
+        "provider": row.provider,
+        "name": row.name,
+        "label": row.label,
+        "reason": row.disabled_reason,
+    }
+    event = WebhookEvent(row.workspace_id, "credential.disabled", row.id, row.updated_at, data)
     webhooks.fan_out(connection, [event])
 
 

@@ -245,7 +245,7 @@ async def test_every_change_is_noted_without_secrets(api):
 
 async def test_a_change_and_its_entry_are_written_together_or_not_at_all(api, monkeypatch):
     made = await make(api)
-    monkeypatch.setattr("broker.accounts.audit.note", broken)
+    monkeypatch.setattr("broker.accounts.audit.record", broken)
     path = f"/keys/{made['data']['hash']}"
     assert (await api.ask("PATCH", path, json={"name": "unnoted"})).status_code == 500
     assert (await api.ask("GET", path)).json()["data"]["name"] == "ci"

@@ -12,7 +12,7 @@ from broker.credentials import CredentialFilter, CredentialRefusal, LiveCredenti
 from broker.credentials.records import label_of, read_key
 from broker.errors import InvalidRequestError, UnavailableError
 from broker.security.encryption import Encryption
-from tests.factories import NOW, make_principal, write
+from tests.factories import NOW, make_principal
 
 SECRET = "sk-ant-very-secret-0123456789"
 OLD, NEW = Encryption(b"old key"), Encryption(b"new key", [b"old key"])
@@ -30,9 +30,10 @@ def keep(database, caller):
     return keeping
 
 
-def refuse(database, row, *, for_good, now=NOW):
-    refusal = CredentialRefusal(row.id, "401 authentication", for_good, now)
-    return write(database, credentials.record_refusal, refusal)
+def refuse(database, row, *, is_permanent, now=NOW):
+    refusal = CredentialRefusal(row.id, "401 authentication", is_permanent, now)
+    with database.transaction() as connection:
+        return credentials.record_refusal(connection, refusal)
 
 
 def live(database, seal=OLD, lit=()):
@@ -115,8 +116,8 @@ def test_a_key_that_was_replaced_is_not_remembered(database, keep):
 
 def test_a_refusal_disables_a_key_once_and_says_why(database, caller, keep):
     row = keep()
-    assert refuse(database, row, for_good=True).disabled_reason == "401 authentication"
-    assert refuse(database, row, for_good=True) is None  # the owner is told once
+    assert refuse(database, row, is_permanent=True).disabled_reason == "401 authentication"
+    assert refuse(database, row, is_permanent=True) is None  # the owner is told once
     known = live(database)
     assert known.secret(row.id) is None
     assert known.with_credentials(caller).own_keys.by_provider["anthropic"][0].is_refused
@@ -127,7 +128,7 @@ def test_a_refusal_disables_a_key_once_and_says_why(database, caller, keep):
 
 def test_a_limit_is_noted_and_the_key_stays(database, keep):
     row = keep()
-    assert refuse(database, row, for_good=False) is None
+    assert refuse(database, row, is_permanent=False) is None
     noted = database.read_now(credentials.find, row.id)
     assert (noted.disabled, noted.last_error, noted.last_error_at) == (
         False,

@@ -75,9 +75,8 @@ def test_keys_are_listed_in_the_order_in_which_they_are_tried(database, add, own
 def test_a_disabled_key_is_used_no_more_until_it_is_enabled(database, add, own):
     made = add()
     with database.transaction() as connection:
-        credentials.record_refusal(
-            connection, CredentialRefusal(made, "401: no", for_good=True, now=1)
-        )
+        refusal = CredentialRefusal(made, "401: no", is_permanent=True, now=1)
+        credentials.record_refusal(connection, refusal)
     assert "disabled: 401: no" in own("list").stdout
     assert own("enable", made).exit_code == 0
     assert (rows(database)[0].disabled, rows(database)[0].disabled_reason) == (False, None)
