@@ -16,6 +16,7 @@ from broker.providers.endpoints import Endpoint
 from broker.settings import Settings
 from broker.storage.tables import Attempt, Generation, Job, LedgerEntry
 from broker.submission import JobOptions
+from broker.usage import GenerationRow
 
 NOW = 1_800_000_000_000
 LEASE = 60_000
@@ -98,20 +99,20 @@ def submit_and_claim(database, principal, *, owner="worker-1", now=NOW, **option
 
 def finished(job, *, now=NOW, cost=300, **more):
     """An ending with an answer that costs `cost` nano-dollars."""
-    generation = {
-        "id": generation_id(job.id),
-        "job_id": job.id,
-        "workspace_id": job.workspace_id,
-        "attempt": job.attempt,
-        "provider": job.endpoint.provider,
-        "model": job.endpoint.model,
-        "upstream_id": "up-1",
-        "streamed": job.stream,
-        "cost_nanos": cost,
-        "duration_ms": 5,
-        "created_at": now,
-        "usage_estimated": False,
-    }
+    generation = GenerationRow(
+        id=generation_id(job.id),
+        job_id=job.id,
+        workspace_id=job.workspace_id,
+        attempt=job.attempt,
+        provider=job.endpoint.provider,
+        model=job.endpoint.model,
+        upstream_id="up-1",
+        streamed=job.stream,
+        cost_nanos=cost,
+        duration_ms=5,
+        created_at=now,
+        usage_estimated=False,
+    )
     return Finished(job, now, generation, b'{"answer":1}', Timings(2, 5), **more)
 
 

@@ -15,7 +15,8 @@ from broker.events.stored_logs import StoredLog
 from broker.ids import generation_id
 from broker.jobs.states import INACTIVE, TERMINAL, JobState
 from broker.queues import Lane
-from broker.storage.tables import Attempt, Generation, Job, JobPayload, table
+from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table
+from broker.usage import GenerationRow
 
 _jobs = table(Job)
 _payloads = table(JobPayload)
@@ -75,6 +76,7 @@ def _says(path: tuple[str, str], value: str, dialect: str) -> Any:
 
 _attempts = table(Attempt)
 _generations = table(Generation)
+_GENERATIONS = select(*columns(GenerationRow, _generations))
 
 _BODIES = [each for each in _payloads.c if each is not _payloads.c.events]
 """Columns read of a job's payload; a log may be large, and is read a page at a time."""
@@ -92,7 +94,7 @@ class JobReport:
     job: Any
     payload: Any
     attempts: Sequence[Any]
-    generation: Any | None
+    generation: GenerationRow | None
     queue_position: int | None  # 0 = next; None unless queued
 
 
@@ -109,9 +111,7 @@ def job(connection: Connection, workspace_id: str, job_id: str) -> JobReport | N
             select(*_BODIES, _HAS_LOG).where(_payloads.c.job_id == job_id)
         ).one(),
         attempts=_attempts_of(connection, job_id),
-        generation=connection.execute(
-            select(_generations).where(_generations.c.job_id == job_id)
-        ).first(),
+        generation=_generations_of(connection, [job_id]).get(job_id),
         queue_position=_queue_position(connection, row),
     )
 
@@ -122,8 +122,7 @@ def ended(connection: Connection, job_ids: Collection[str]) -> dict[str, JobRepo
     bodies = select(*_BODIES, _HAS_LOG).where(_payloads.c.job_id.in_(job_ids))
     payloads = connection.execute(bodies)
     payload_of = {row.job_id: row for row in payloads}
-    made = connection.execute(select(_generations).where(_generations.c.job_id.in_(job_ids)))
-    generation_of = {row.job_id: row for row in made}
+    generation_of = _generations_of(connection, job_ids)
     attempts_of: dict[str, list[Any]] = {row.id: [] for row in rows}
     tried = select(_attempts).where(_attempts.c.job_id.in_(job_ids)).order_by(_attempts.c.number)
     for attempt in connection.execute(tried):
@@ -291,6 +290,12 @@ def _retrying_event(attempt: Any) -> dict[str, Any]:
         "error_type": attempt.error_type,
         "message": attempt.error_message,
     }
+
+
+def _generations_of(connection: Connection, job_ids: Collection[str]) -> dict[str, GenerationRow]:
+    query = _GENERATIONS.where(_generations.c.job_id.in_(job_ids))
+    rows = [GenerationRow(*row) for row in connection.execute(query)]
+    return {row.job_id: row for row in rows}
 
 
 def _attempts_of(connection: Connection, job_id: str) -> Sequence[Any]:

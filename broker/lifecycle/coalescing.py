@@ -18,7 +18,7 @@ from broker.lifecycle.ends import Ended, EndingJob
 from broker.lifecycle.transitions import UNCLAIMED, apply, change, of_job, transition
 from broker.requests.operations import Operation
 from broker.storage.tables import CoalescedJob, Generation, Job, JobPayload, columns, table
-from broker.usage import Consumer, Consumption
+from broker.usage import Consumer, Consumption, GenerationRow
 
 FIELD = "coalesce"
 
@@ -105,6 +105,7 @@ def enter(connection: Connection, joining: Sequence[Joining], leader_of: Mapping
 _jobs = table(Job)
 _payloads = table(JobPayload)
 _generations = table(Generation)
+_GENERATION = select(*columns(GenerationRow, _generations))
 _IDS: Any = bindparam("ids", expanding=True)
 
 
@@ -177,7 +178,7 @@ def _answer(connection: Connection, leader: Ended, followers: Sequence[Follower]
         [{"of_job": id_, "response": _as_own(response, id_, leader_id)} for id_ in ids],
     )
     made = [_free(generation, id_, now) for id_ in ids]
-    connection.execute(insert(_generations), made)
+    connection.execute(insert(_generations), [each._asdict() for each in made])
     ledger.append(connection, [ledger.settle(row, cost_nanos=0, now=now) for row in followers])
     connection.execute(_LEAVE, {"ids": ids})
     return [
@@ -186,12 +187,12 @@ def _answer(connection: Connection, leader: Ended, followers: Sequence[Follower]
     ]
 
 
-def _answered(connection: Connection, job_id: str) -> tuple[Json, Json]:
+def _answered(connection: Connection, job_id: str) -> tuple[Json, GenerationRow]:
     stored = connection.execute(
         select(_payloads.c.response).where(_payloads.c.job_id == job_id)
     ).scalar_one()
-    made = connection.execute(select(_generations).where(_generations.c.job_id == job_id)).one()
-    return orjson.loads(stored), made._asdict()
+    row = connection.execute(_GENERATION.where(_generations.c.job_id == job_id)).one()
+    return orjson.loads(stored), GenerationRow(*row)
 
 
 def _as_own(response: Json, job_id: str, leader_id: str) -> bytes:
@@ -202,15 +203,10 @@ def _as_own(response: Json, job_id: str, leader_id: str) -> bytes:
     return orjson.dumps(own)
 
 
-def _free(generation: Json, job_id: str, now: int) -> dict[str, Any]:
-    return {
-        **generation,
-        "id": generation_id(job_id),
-        "job_id": job_id,
-        "attempt": 0,
-        "cost_nanos": 0,
-        "created_at": now,
-    }
+def _free(generation: GenerationRow, job_id: str, now: int) -> GenerationRow:
+    return generation._replace(
+        id=generation_id(job_id), job_id=job_id, attempt=0, cost_nanos=0, created_at=now
+    )
 
 
 def _lead_on(connection: Connection, followers: Sequence[Follower], now: int) -> None:

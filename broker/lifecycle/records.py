@@ -20,7 +20,7 @@ from broker.lifecycle.transitions import UNCLAIMED, apply, of_attempt, transitio
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, ordinary
 from broker.storage import files
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table
-from broker.usage import Consumer, Consumption
+from broker.usage import Consumer, Consumption, GenerationRow
 
 _jobs = table(Job)
 _payloads = table(JobPayload)
@@ -43,7 +43,7 @@ class Finished:
 
     job: ClaimedJob
     now: int
-    generation: Mapping[str, Any]  # the columns of `generations`
+    generation: GenerationRow
     response: bytes
     timings: Timings
     events: bytes | None = None  # a stream's event log
@@ -60,7 +60,7 @@ class Failed:
     decision: Decision
     timings: Timings
     events: bytes | None = None
-    generation: Mapping[str, Any] | None = None  # the shown part, where the caller pays for that
+    generation: GenerationRow | None = None  # the shown part, where the caller pays for that
     announced: bool = True  # its recorder publishes it if it is queued again; else the dispatcher
 
 
@@ -223,7 +223,7 @@ def _attempt_end(ending: Ending) -> dict[str, Any]:
             "http_status": 200,
             "error_type": None,
             "error_message": None,
-            "upstream_id": stored(ending.generation)["upstream_id"],
+            "upstream_id": stored(ending.generation._asdict())["upstream_id"],
         }
     return {
         "outcome": ending.failure.outcome.value,
@@ -240,14 +240,14 @@ def _record_finished(
     if not endings:
         return
     _end_jobs(connection, [(end, JobState.COMPLETED, None) for end in endings])
-    connection.execute(_INSERT_GENERATIONS, [stored(end.generation) for end in endings])
+    connection.execute(_INSERT_GENERATIONS, [stored(end.generation._asdict()) for end in endings])
     connection.execute(
         _STORE_ANSWER,
         [{"of_job": end.job.id, "response": end.response, "events": end.events} for end in endings],
     )
     files.add(connection, [row for end in endings for row in end.files])
     settled = [
-        ledger.settle(rows[end.job.id], cost_nanos=end.generation["cost_nanos"], now=end.now)
+        ledger.settle(rows[end.job.id], cost_nanos=end.generation.cost_nanos, now=end.now)
         for end in endings
     ]
     ledger.append(connection, settled)
@@ -273,7 +273,7 @@ def _record_failed(
     ]
     if logs:
         connection.execute(_STORE_ANSWER, logs)
-    shown = [stored(end.generation) for end, _ in stopped if end.generation is not None]
+    shown = [stored(end.generation._asdict()) for end, _ in stopped if end.generation is not None]
     if shown:
         connection.execute(_INSERT_GENERATIONS, shown)
     ledger.append(
@@ -285,7 +285,7 @@ def _closed(end: Failed, row: RunningJob) -> ledger.NewEntry:
     """Return what becomes of the hold: given back, less what was shown and is paid for."""
     if end.generation is None:
         return ledger.release(row, now=end.now)
-    return ledger.settle(row, cost_nanos=end.generation["cost_nanos"], now=end.now)
+    return ledger.settle(row, cost_nanos=end.generation.cost_nanos, now=end.now)
 
 
 def _requeue(end: Failed, retry: Retry) -> dict[str, Any]:

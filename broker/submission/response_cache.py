@@ -18,6 +18,7 @@ from broker.jobs.reports import JobReport
 from broker.lifecycle import Claim, ClaimedJob, Finished, claim_many, record_many
 from broker.submission.insertion import submit_many
 from broker.submission.options import NewJob, Submitted
+from broker.usage import GenerationRow
 
 DEFAULT_TTL_SECONDS = 300
 LONGEST_TTL_SECONDS = 86_400
@@ -96,6 +97,7 @@ def _alone(job: NewJob) -> NewJob:
 
 def _ending(connection: Connection, job: ClaimedJob, earlier: JobReport, now: int) -> Finished:
     response = _again(orjson.loads(earlier.payload.response), job, now)
+    assert earlier.generation is not None  # only jobs with an answer are cached
     return Finished(
         job=job,
         now=now,
@@ -120,22 +122,22 @@ def _zeroed(counts: Any) -> Any:
     return 0 if isinstance(counts, int | float) and not isinstance(counts, bool) else counts
 
 
-def _generation(earlier: Any, job: ClaimedJob, now: int) -> Json:
-    """Return the row of the new generation: whose model answered, without what it took."""
-    columns = {
+def _generation(earlier: GenerationRow, job: ClaimedJob, now: int) -> GenerationRow:
+    """Return a generation as the earlier one, without its usage, cost and times."""
+    columns: Json = {
         name: 0 if value is not None and name.endswith(("_nanos", "_tokens")) else value
-        for name, value in earlier._mapping.items()  # noqa: SLF001  # a row as a mapping
+        for name, value in earlier._asdict().items()
     }
-    return columns | {
-        "id": generation_id(job.id),
-        "job_id": job.id,
-        "workspace_id": job.workspace_id,
-        "attempt": job.attempt,
-        "upstream_id": None,
-        "first_token_ms": None,
-        "duration_ms": 0,
-        "created_at": now,
-    }
+    return GenerationRow(**columns)._replace(
+        id=generation_id(job.id),
+        job_id=job.id,
+        workspace_id=job.workspace_id,
+        attempt=job.attempt,
+        upstream_id=None,
+        first_token_ms=None,
+        duration_ms=0,
+        created_at=now,
+    )
 
 
 def _events(connection: Connection, job: ClaimedJob, earlier: JobReport, now: int) -> bytes:

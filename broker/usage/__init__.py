@@ -1,7 +1,7 @@
-"""Usage: sums that grow as jobs are settled.
+"""Usage: sums to which the end of each job adds.
 
-`periods` (pure: when hours, days, weeks and months begin, in UTC), `rollups` (the only writer),
-`sums` (spending in a window, usage by day), `analytics` (any question).
+`periods` (the begin of hours, days, weeks and months in UTC), `rollups` (the only writer), `sums`
+(spending in a period, usage by day), `analytics` (queries with metrics and dimensions).
 """
 
 from broker.usage.analytics import (
@@ -15,8 +15,15 @@ from broker.usage.analytics import (
     run_query,
 )
 from broker.usage.periods import Reset, ends_at, starts_at
-from broker.usage.rollups import Consumer, Consumption, add
-from broker.usage.sums import ActivityFilter, KeyUsage, key_usage, list_activity, sum_spent
+from broker.usage.rollups import Consumer, Consumption, GenerationRow, add
+from broker.usage.sums import (
+    Activity,
+    ActivityFilter,
+    KeyUsage,
+    key_usage,
+    list_activity,
+    sum_spent,
+)
 
 __all__ = [
     "DIMENSIONS",
@@ -24,10 +31,12 @@ __all__ = [
     "GRANULARITIES",
     "LISTS",
     "METRICS",
+    "Activity",
     "ActivityFilter",
     "Condition",
     "Consumer",
     "Consumption",
+    "GenerationRow",
     "KeyUsage",
     "Reset",
     "UsageQuery",

@@ -4,7 +4,16 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Float, cast, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Float,
+    cast,
+    func,
+    literal,
+    select,
+)
 
 from broker.money import NANOS_PER_USD
 from broker.storage.tables import UsageRollup, table
@@ -72,9 +81,9 @@ DIMENSIONS: Mapping[str, tuple[str, str]] = {
     "app": ("App: X-Title, or the host of HTTP-Referer", "app"),
     "user": ("End user: the body's `user`", "end_user"),
 }
-"""Name → (what it is, its column)."""
+"""Name → (label, column)."""
 
-FILTERS: Mapping[str, Callable[[Any, Any], Any]] = {
+FILTERS: Mapping[str, Callable[[ColumnElement[Any], Any], ColumnElement[bool]]] = {
     "eq": lambda column, value: column == value,
     "neq": lambda column, value: column != value,
     "in": lambda column, value: column.in_(value),
@@ -85,13 +94,13 @@ LISTS = frozenset({"in", "not_in"})  # filters that take several values
 _MONDAY = _rollups.c.starts_at - (_rollups.c.starts_at // DAY_MS + 3) % 7 * DAY_MS
 """1970-01-01 was a Thursday."""
 
-GRANULARITIES: Mapping[str, tuple[str, Any]] = {
+GRANULARITIES: Mapping[str, tuple[str, ColumnElement[int]]] = {
     "hour": ("hour", _rollups.c.starts_at),
     "day": ("day", _rollups.c.starts_at),
     "week": ("day", _MONDAY),
     "month": ("month", _rollups.c.starts_at),
 }
-"""Name → (which rollups are read, when a row's period began)."""
+"""Name → (period of the rollups that are read, begin of a row's period)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +114,7 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class UsageQuery:
-    """A query. Names are those of the tables above; the caller has checked them."""
+    """A query. The caller has checked its names: they are keys of the tables above."""
 
     metrics: Sequence[str]
     start: int  # Unix milliseconds; periods that begin then or later
@@ -115,47 +124,52 @@ class UsageQuery:
     dimensions: Sequence[str] = ()
     conditions: Sequence[Condition] = ()
     granularity: str | None = None  # None: one row for the whole range
-    order_by: str | None = None  # a metric or dimension, or `date`; default: by date, then largest
+    order_by: str | None = None  # a metric, a dimension or `date`; None: by date, then largest
     ascending: bool = False
     limit: int = 1_000
 
 
-def run_query(connection: Connection, asked: UsageQuery) -> Sequence[Any]:
-    """Return rows as mappings: `date` (ms, with a granularity), dimensions, metrics."""
-    period, bucket = GRANULARITIES[asked.granularity or "day"]
-    columns: dict[str, Any] = {}
-    if asked.granularity is not None:
+def run_query(connection: Connection, query: UsageQuery) -> Sequence[Mapping[str, Any]]:
+    """Return rows by name: `date` (in ms, with a granularity), dimensions and metrics."""
+    period, bucket = GRANULARITIES[query.granularity or "day"]
+    columns: dict[str, ColumnElement[Any]] = {}
+    if query.granularity is not None:
         columns["date"] = bucket
-    columns |= {name: _rollups.c[DIMENSIONS[name][1]] for name in asked.dimensions}
-    metrics = {name: METRICS[name].expression for name in asked.metrics}
+    columns |= {name: _rollups.c[DIMENSIONS[name][1]] for name in query.dimensions}
+    metrics = {name: METRICS[name].expression for name in query.metrics}
     statement = (
         select(*[each.label(name) for name, each in (columns | metrics).items()])
         .where(
             _rollups.c.period == period,
-            _rollups.c.starts_at >= asked.start,
-            _rollups.c.starts_at < asked.end,
-            *[_condition(each) for each in asked.conditions],
+            _rollups.c.starts_at >= query.start,
+            _rollups.c.starts_at < query.end,
+            *[_condition(each) for each in query.conditions],
         )
         .group_by(*columns.values())
-        .order_by(*_order(asked, columns | metrics, columns))
-        .limit(asked.limit)
+        .order_by(*_order(query, columns | metrics, columns))
+        .limit(query.limit)
     )
-    if asked.workspace_ids is not None:
-        statement = statement.where(_rollups.c.workspace_id.in_(asked.workspace_ids))
-    if asked.key_ids is not None:
-        statement = statement.where(_rollups.c.api_key_id.in_(asked.key_ids))
-    return connection.execute(statement).mappings().all()
+    if query.workspace_ids is not None:
+        statement = statement.where(_rollups.c.workspace_id.in_(query.workspace_ids))
+    if query.key_ids is not None:
+        statement = statement.where(_rollups.c.api_key_id.in_(query.key_ids))
+    names = [*columns, *metrics]
+    return [dict(zip(names, row, strict=True)) for row in connection.execute(statement)]
 
 
-def _condition(each: Condition) -> Any:
+def _condition(each: Condition) -> ColumnElement[bool]:
     return FILTERS[each.operator](_rollups.c[DIMENSIONS[each.dimension][1]], each.value)
 
 
-def _order(asked: UsageQuery, known: Mapping[str, Any], columns: Mapping[str, Any]) -> list[Any]:
-    if asked.order_by is not None:
-        wanted = known[asked.order_by]
-        first = [wanted.asc() if asked.ascending else wanted.desc()]
+def _order(
+    query: UsageQuery,
+    known: Mapping[str, ColumnElement[Any]],
+    columns: Mapping[str, ColumnElement[Any]],
+) -> list[ColumnElement[Any]]:
+    if query.order_by is not None:
+        wanted = known[query.order_by]
+        first = [wanted.asc() if query.ascending else wanted.desc()]
     else:
         date = [columns["date"].asc()] if "date" in columns else []
-        first = [*date, known[asked.metrics[0]].desc()]
+        first = [*date, known[query.metrics[0]].desc()]
     return [*first, *columns.values()]

@@ -1,12 +1,13 @@
-"""Add usage to its hour, day and month in the settling transaction, by one upsert.
+"""Add usage to the sums of its hour, day and month, by one upsert in the settling transaction.
 
-Rows go in key order, so that two processes which add to the same ones wait and never deadlock.
+Rows are written in the order of their keys, so that two processes which add to the same rows wait
+for each other and never deadlock.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from sqlalchemy import Connection
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,19 +17,69 @@ from broker.usage.periods import rollup_periods
 
 _rollups = table(UsageRollup)
 
-KEY = (
-    *("workspace_id", "period", "starts_at"),
-    *("api_key_id", "model", "provider", "app", "end_user"),
-)
-COUNTED = (
-    *("requests", "failures", "prompt_tokens", "completion_tokens", "reasoning_tokens"),
-    *("cached_tokens", "cost_nanos", "byok_cost_nanos"),
-    *("duration_ms", "first_token_ms", "first_tokens"),
-)
+
+class GenerationRow(NamedTuple):
+    """A row of `generations`: usage and cost of the successful attempt of a job."""
+
+    id: str
+    job_id: str
+    workspace_id: str
+    attempt: int
+    provider: str
+    model: str
+    streamed: bool
+    cost_nanos: int  # charged to the workspace
+    duration_ms: int
+    created_at: int  # Unix milliseconds
+    upstream_id: str | None = None
+    finish_reason: str | None = None
+    native_finish_reason: str | None = None
+    input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    usage_estimated: bool = False
+    is_byok: bool = False
+    byok_cost_nanos: int = 0  # charged by the provider to the workspace's own account
+    first_token_ms: int | None = None
+
+
+class RollupKey(NamedTuple):
+    """The key of a row of `usage_rollups`."""
+
+    workspace_id: str
+    period: str  # hour, day, month
+    starts_at: int  # Unix milliseconds
+    api_key_id: str
+    model: str
+    provider: str
+    app: str  # "" = none
+    end_user: str  # "" = none
+
+
+class UsageCounts(NamedTuple):
+    """The sums in a row of `usage_rollups`."""
+
+    requests: int = 0
+    failures: int = 0
+    prompt_tokens: int = 0  # cached ones included
+    completion_tokens: int = 0
+    reasoning_tokens: int = 0
+    cached_tokens: int = 0
+    cost_nanos: int = 0
+    byok_cost_nanos: int = 0
+    duration_ms: int = 0
+    first_token_ms: int = 0
+    first_tokens: int = 0  # answers with a measured first_token_ms
+
+    def plus(self, other: "UsageCounts") -> "UsageCounts":
+        """Return the sums of both."""
+        return UsageCounts._make(map(int.__add__, self, other))
 
 
 class Consumer(Protocol):
-    """The job that used: a row of `jobs`."""
+    """The columns of a job by which its usage is summed."""
 
     workspace_id: str
     api_key_id: str
@@ -38,25 +89,25 @@ class Consumer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Consumption:
-    """The end of one job with its generation, or None if it has none."""
+    """The end of a job, with its generation, or None for a failure."""
 
     job: Consumer
     model: str
     provider: str
     now: int
-    generation: Mapping[str, Any] | None  # the columns of `generations`
+    generation: GenerationRow | None
 
     @classmethod
-    def of(cls, job: Consumer, generation: Mapping[str, Any], now: int) -> "Consumption":
+    def of(cls, job: Consumer, generation: GenerationRow, now: int) -> "Consumption":
         """Return the consumption of an answer."""
-        return cls(job, generation["model"], generation["provider"], now, generation)
+        return cls(job, generation.model, generation.provider, now, generation)
 
 
 def _upsert(insert: Any) -> Any:
     statement = insert(_rollups)
     return statement.on_conflict_do_update(
-        index_elements=[_rollups.c[name] for name in KEY],
-        set_={name: _rollups.c[name] + statement.excluded[name] for name in COUNTED},
+        index_elements=[_rollups.c[name] for name in RollupKey._fields],
+        set_={name: _rollups.c[name] + statement.excluded[name] for name in UsageCounts._fields},
     )
 
 
@@ -67,38 +118,44 @@ def add(connection: Connection, consumptions: Sequence[Consumption]) -> None:
     """Add consumptions to their sums."""
     if not consumptions:
         return
-    sums: dict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * len(COUNTED))
+    sums: dict[RollupKey, UsageCounts] = defaultdict(UsageCounts)
     for each in consumptions:
-        counts = _counts(each.generation)
-        for period in rollup_periods(each.now):
-            row = sums[_key(each, period)]
-            row[:] = map(int.__add__, row, counts)
-    rows = [
-        dict(zip((*KEY, *COUNTED), (*key, *counts), strict=True))
-        for key, counts in sorted(sums.items())
-    ]
+        counts = _count(each.generation)
+        for period, starts_at in rollup_periods(each.now):
+            key = _key(each, period, starts_at)
+            sums[key] = sums[key].plus(counts)
+    rows = [key._asdict() | counts._asdict() for key, counts in sorted(sums.items())]
     connection.execute(_UPSERTS[connection.dialect.name], rows)
 
 
-def _key(each: Consumption, period: tuple[str, int]) -> tuple[Any, ...]:
+def _key(each: Consumption, period: str, starts_at: int) -> RollupKey:
     job = each.job
-    return (
-        *(job.workspace_id, *period, job.api_key_id, each.model, each.provider),
-        *(job.app or "", job.end_user or ""),
+    return RollupKey(
+        job.workspace_id,
+        period,
+        starts_at,
+        job.api_key_id,
+        each.model,
+        each.provider,
+        job.app or "",
+        job.end_user or "",
     )
 
 
-def _counts(generation: Mapping[str, Any] | None) -> tuple[int, ...]:
+def _count(generation: GenerationRow | None) -> UsageCounts:
+    """Return what an answer, or a failure, adds to the sums."""
     if generation is None:
-        return (0, 1) + (0,) * (len(COUNTED) - 2)
-
-    def count(name: str) -> int:
-        return int(generation.get(name) or 0)
-
-    cached = count("cache_read_tokens")
-    return (
-        *(1, 0, count("input_tokens") + cached + count("cache_write_tokens")),
-        *(count("output_tokens"), count("reasoning_tokens"), cached),
-        *(count("cost_nanos"), count("byok_cost_nanos"), count("duration_ms")),
-        *(count("first_token_ms"), int(generation.get("first_token_ms") is not None)),
+        return UsageCounts(failures=1)
+    cached, written = generation.cache_read_tokens or 0, generation.cache_write_tokens or 0
+    return UsageCounts(
+        requests=1,
+        prompt_tokens=(generation.input_tokens or 0) + cached + written,
+        completion_tokens=generation.output_tokens or 0,
+        reasoning_tokens=generation.reasoning_tokens or 0,
+        cached_tokens=cached,
+        cost_nanos=generation.cost_nanos,
+        byok_cost_nanos=generation.byok_cost_nanos,
+        duration_ms=generation.duration_ms,
+        first_token_ms=generation.first_token_ms or 0,
+        first_tokens=int(generation.first_token_ms is not None),
     )

@@ -2,9 +2,9 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, and_, case, func, null, or_, select
 
 from broker.storage.tables import ApiKey, UsageRollup, table
 from broker.usage.periods import DAY_MS, Reset, starts_at
@@ -42,9 +42,9 @@ def sum_spent(
     key_ids: Sequence[str] | None = None,
     byok: bool = False,
 ) -> int:
-    """Return what a workspace, or some keys, spent in the current period.
+    """Return the spending of a workspace, or of some keys, in the current period, in nano-dollars.
 
-    With `byok` what providers charged the caller's own accounts counts too.
+    With `byok`, it includes charges of providers to the caller's own accounts.
     """
     cost = _rollups.c.cost_nanos + _rollups.c.byok_cost_nanos if byok else _rollups.c.cost_nanos
     query = select(func.coalesce(func.sum(cost), 0)).where(
@@ -59,10 +59,10 @@ def sum_spent(
 
 
 def key_usage(connection: Connection, key_ids: Sequence[str], now: int) -> dict[str, KeyUsage]:
-    """Return what these keys spent, by id: the figures of GET /key."""
+    """Return the spending of these keys, by id."""
     month, week, day = (starts_at(each, now) for each in (Reset.MONTHLY, Reset.WEEKLY, Reset.DAILY))
 
-    def since(cost: Any, period: str, start: int) -> Any:
+    def since(cost: ColumnElement[int], period: str, start: int) -> ColumnElement[int]:
         inside = and_(_rollups.c.period == period, _rollups.c.starts_at >= start)
         return func.coalesce(func.sum(case((inside, cost), else_=0)), 0)
 
@@ -87,13 +87,14 @@ def key_usage(connection: Connection, key_ids: Sequence[str], now: int) -> dict[
     return {id_: found.get(id_, KeyUsage()) for id_ in key_ids}
 
 
-DAYS = 30  # completed ones; today is not among them
+DAYS = 30  # completed days, without today
 
 _keys = table(ApiKey)
 SUMMED = (
     *("requests", "prompt_tokens", "completion_tokens", "reasoning_tokens", "cached_tokens"),
     *("cost_nanos", "byok_cost_nanos"),
 )
+"""The last fields of `Activity`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ class ActivityFilter:
     workspace_ids: Collection[str] | None = None
     key_ids: Collection[str] | None = None
     key_hash: str | None = None  # or id
-    user_id: str | None = None  # whom keys stand for
+    user_id: str | None = None  # the creator of keys
     day: int | None = None  # its first millisecond
     by_workspace: bool = False  # split by workspace too
 
@@ -117,20 +118,38 @@ class ActivityFilter:
         return self.today - DAYS * DAY_MS
 
 
-def list_activity(connection: Connection, wanted: ActivityFilter) -> Sequence[Any]:
-    """Return rows of (starts_at, model, provider[, workspace_id], sums), newest day first."""
-    names = ["starts_at", "model", "provider"] + ["workspace_id"] * wanted.by_workspace
-    by = [_rollups.c[name] for name in names]
+class Activity(NamedTuple):
+    """The usage of one day, model and provider."""
+
+    starts_at: int  # Unix milliseconds
+    model: str
+    provider: str
+    workspace_id: str | None  # None: of all workspaces of the filter
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    reasoning_tokens: int
+    cached_tokens: int
+    cost_nanos: int
+    byok_cost_nanos: int
+
+
+def list_activity(connection: Connection, wanted: ActivityFilter) -> Sequence[Activity]:
+    """Return the usage by day, model and provider, newest day first."""
+    by: list[Any] = [_rollups.c.starts_at, _rollups.c.model, _rollups.c.provider]
+    workspace = _rollups.c.workspace_id if wanted.by_workspace else null()
+    sums = [func.sum(_rollups.c[name]) for name in SUMMED]
+    grouped = [*by, _rollups.c.workspace_id] if wanted.by_workspace else by
     query = (
-        select(*by, *[func.sum(_rollups.c[name]).label(name) for name in SUMMED])
+        select(*by, workspace, *sums)
         .where(
             _rollups.c.period == "day",
             _rollups.c.starts_at >= wanted.first_day,
             _rollups.c.starts_at < wanted.today,
             _rollups.c.requests > 0,
         )
-        .group_by(*by)
-        .order_by(_rollups.c.starts_at.desc(), *by[1:])
+        .group_by(*grouped)
+        .order_by(_rollups.c.starts_at.desc(), *grouped[1:])
     )
     if wanted.workspace_ids is not None:
         query = query.where(_rollups.c.workspace_id.in_(wanted.workspace_ids))
@@ -142,4 +161,5 @@ def list_activity(connection: Connection, wanted: ActivityFilter) -> Sequence[An
             query = query.where(_rollups.c.api_key_id.in_(keys))
     if wanted.day is not None:
         query = query.where(_rollups.c.starts_at == wanted.day)
-    return connection.execute(query).all()
+    rows = connection.execute(query).all()
+    return [Activity(*row[:4], *map(int, row[4:])) for row in rows]

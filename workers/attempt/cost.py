@@ -13,7 +13,6 @@ from broker.completion import (
     Document,
     ErrorType,
     Failure,
-    Json,
     Timings,
     Usage,
 )
@@ -22,6 +21,7 @@ from broker.lifecycle import ClaimedJob
 from broker.money import usd_text
 from broker.requests.parameters import known
 from broker.routing.native_batches import in_batch
+from broker.usage import GenerationRow
 from workers.attempt.endpoint_stats import was_cut_by_deadline
 from workers.attempt.job_run import JobRun
 from workers.attempt.usage_counts import (
@@ -87,35 +87,37 @@ class AttemptCost:
     def is_byok(self) -> bool:
         return self.byok_cost_nanos is not None
 
-    def generation(self, job: ClaimedJob, answer: Completion | Document, timings: Timings) -> Json:
-        """Return the columns of the job's row in `generations`."""
+    def generation(
+        self, job: ClaimedJob, answer: Completion | Document, timings: Timings
+    ) -> GenerationRow:
+        """Return the generation of the job."""
         usage = self.usage
         choices = answer.choices if isinstance(answer, Completion) else ()
         first = choices[0] if choices else {}
-        return {
-            "id": generation_id(job.id),
-            "job_id": job.id,
-            "workspace_id": job.workspace_id,
-            "attempt": job.attempt,
-            "provider": job.endpoint.provider,
-            "model": job.endpoint.model,
-            "upstream_id": answer.upstream_id,
-            "streamed": job.stream,
-            "finish_reason": first.get("finish_reason"),
-            "native_finish_reason": first.get("native_finish_reason"),
-            "input_tokens": usage.input,
-            "cache_read_tokens": usage.cache_read,
-            "cache_write_tokens": usage.cache_write,
-            "output_tokens": usage.output,
-            "reasoning_tokens": usage.reasoning,
-            "usage_estimated": usage.estimated,
-            "cost_nanos": self.cost_nanos,
-            "is_byok": self.is_byok,
-            "byok_cost_nanos": self.byok_cost_nanos or 0,
-            "first_token_ms": timings.first_token_ms,
-            "duration_ms": timings.duration_ms,
-            "created_at": now_ms(),
-        }
+        return GenerationRow(
+            id=generation_id(job.id),
+            job_id=job.id,
+            workspace_id=job.workspace_id,
+            attempt=job.attempt,
+            provider=job.endpoint.provider,
+            model=job.endpoint.model,
+            upstream_id=answer.upstream_id,
+            streamed=job.stream,
+            finish_reason=first.get("finish_reason"),
+            native_finish_reason=first.get("native_finish_reason"),
+            input_tokens=usage.input,
+            cache_read_tokens=usage.cache_read,
+            cache_write_tokens=usage.cache_write,
+            output_tokens=usage.output,
+            reasoning_tokens=usage.reasoning,
+            usage_estimated=usage.estimated,
+            cost_nanos=self.cost_nanos,
+            is_byok=self.is_byok,
+            byok_cost_nanos=self.byok_cost_nanos or 0,
+            first_token_ms=timings.first_token_ms,
+            duration_ms=timings.duration_ms,
+            created_at=now_ms(),
+        )
 
 
 def _deviates(job: ClaimedJob, computed: int, stated: int | None) -> bool:
@@ -143,7 +145,7 @@ def may_hide(job: ClaimedJob) -> bool:
     return reasons or job.endpoint.price.reasoning is not None or not job.stream
 
 
-def bill_unanswered(run: JobRun, failure: Failure, fee: str) -> Json | None:
+def bill_unanswered(run: JobRun, failure: Failure, fee: str) -> GenerationRow | None:
     """Return the generation that is paid for such an attempt, or None where it costs nothing."""
     if failure.answered and failure.usage is not None:
         return _stated(run, Completion(choices=(), usage=failure.usage), fee)
@@ -154,7 +156,7 @@ def bill_unanswered(run: JobRun, failure: Failure, fee: str) -> Json | None:
     return None
 
 
-def _ended_by_caller(run: JobRun, fee: str) -> Json | None:
+def _ended_by_caller(run: JobRun, fee: str) -> GenerationRow | None:
     """Bill a call that a cancellation or the job's own deadline ended."""
     last = run.last
     if isinstance(last, Completion | Document):
@@ -167,22 +169,23 @@ def _ended_by_caller(run: JobRun, fee: str) -> Json | None:
         return None
     is_counted = run.assembly is not None and run.assembly.is_counted
     if may_hide(run.job) and not is_counted:
-        return _shown(run, fee) | {"cost_nanos": run.job.hold_nanos, "usage_estimated": True}
+        return _shown(run, fee)._replace(cost_nanos=run.job.hold_nanos, usage_estimated=True)
     return _shown(run, fee)
 
 
-def _stated(run: JobRun, answer: Completion | Document, fee: str) -> Json:
+def _stated(run: JobRun, answer: Completion | Document, fee: str) -> GenerationRow:
     return AttemptCost.of(run.job, run.request, answer, fee=fee).generation(
         run.job, answer, run.timings
     )
 
 
-def _shown(run: JobRun, fee: str) -> Json:
+def _shown(run: JobRun, fee: str) -> GenerationRow:
     """Bill what came; an estimate of ours is no reason to pass a limit."""
     part = Completion(choices=()) if run.assembly is None else run.assembly.completion()
     answer = completed_usage(run.request, part)
     receipt = AttemptCost.of(run.job, run.request, answer, fee=fee)
     generation = receipt.generation(run.job, answer, run.timings)
     if receipt.usage.estimated:
-        generation["cost_nanos"] = min(generation["cost_nanos"], run.job.hold_nanos)
+        cost = min(generation.cost_nanos, run.job.hold_nanos)
+        return generation._replace(cost_nanos=cost)
     return generation

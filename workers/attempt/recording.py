@@ -37,6 +37,7 @@ from broker.lifecycle.retries import Decision, GiveUp, Retry
 from broker.queues import Lane
 from broker.routing import cache_affinity
 from broker.storage import files
+from broker.usage import GenerationRow
 from workers.adapters.errors.classification import redact_failure
 from workers.attempt.cost import AttemptCost, bill_unanswered
 from workers.attempt.job_run import JobRun
@@ -218,7 +219,7 @@ async def record_failure(
     return recorded.decision
 
 
-def _bill(context: WorkerContext, run: JobRun, failure: Failure) -> Json | None:
+def _bill(context: WorkerContext, run: JobRun, failure: Failure) -> GenerationRow | None:
     """Return the generation that is paid for; nothing where its cost cannot be computed.
 
     An attempt that stays open for that reason would be bought again.
@@ -230,7 +231,9 @@ def _bill(context: WorkerContext, run: JobRun, failure: Failure) -> Json | None:
         return None
 
 
-def _prepare(run: JobRun, failure: Failure, decision: Decision, generation: Json | None) -> None:
+def _prepare(
+    run: JobRun, failure: Failure, decision: Decision, generation: GenerationRow | None
+) -> None:
     """Prepare the events of an attempt without an answer."""
     if isinstance(decision, Retry):
         run.events.retrying(failure, decision, run.job.plan[decision.position])

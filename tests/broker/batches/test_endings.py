@@ -64,8 +64,8 @@ def test_usage_says_whether_own_keys_were_used_and_what_they_are_charged(databas
     assert usage_of(database, batch_id)["is_byok"] is False
     assert "cost_details" not in usage_of(database, batch_id)
     end_of_it = finished(claim_one(database, theirs), cost=20)
-    own = {"is_byok": True, "byok_cost_nanos": 500}
-    record(database, replace(end_of_it, generation={**end_of_it.generation, **own}))
+    own = end_of_it.generation._replace(is_byok=True, byok_cost_nanos=500)
+    record(database, replace(end_of_it, generation=own))
     for _ in range(2):  # as counted from the jobs, and as written down at the end
         told = usage_of(database, batch_id)
         assert (told["is_byok"], told["cost"]) == (True, 90e-9)

@@ -272,7 +272,7 @@ def test_what_the_callers_own_account_paid_counts_where_the_limit_says_so(databa
     caller = limit_key(database, caller, HOLD)
     job = submit_and_claim(database, caller)
     ending = finished(job, cost=1)
-    generation = {**ending.generation, "byok_cost_nanos": HOLD}
+    generation = ending.generation._replace(byok_cost_nanos=HOLD)
     record(database, dataclasses.replace(ending, generation=generation))
     assert write(database, announce_thresholds, NOW) == 0
     with database.transaction() as connection:

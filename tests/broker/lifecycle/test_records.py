@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from broker import submission
@@ -114,8 +116,8 @@ def test_cancelled_job_is_not_overwritten_by_late_worker(database, caller):
 def test_an_ending_that_cannot_be_stored_leaves_no_trace(database, caller):
     # Given an ending whose generation breaks a constraint
     job = submit_and_claim(database, caller)
-    broken = finished(job)
-    broken.generation["provider"] = None
+    ending = finished(job)
+    broken = replace(ending, generation=ending.generation._replace(provider=None))
     # When it is recorded
     with pytest.raises(Exception, match="provider"):
         record(database, broken)

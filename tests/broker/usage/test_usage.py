@@ -14,7 +14,7 @@ from broker.lifecycle.retries import GiveUp
 from broker.storage.tables import UsageRollup
 from broker.usage import ActivityFilter, Condition, KeyUsage, Reset, UsageQuery, ends_at, starts_at
 from broker.usage.periods import DAY_MS, HOUR_MS
-from broker.usage.rollups import COUNTED
+from broker.usage.rollups import UsageCounts
 from tests.factories import (
     NOW,
     failed,
@@ -39,8 +39,8 @@ def answer(database, caller, *, now=NOW, cost=300, places=(("alpha", "m/one"),),
     """One answered job."""
     job = submit_and_claim(database, caller, now=now, places=places, **more)
     ending = finished(job, now=now, cost=cost)
-    ending.generation.update(TOKENS)
-    record(database, ending)
+    generation = ending.generation._replace(**TOKENS)
+    record(database, dataclasses.replace(ending, generation=generation))
 
 
 def test_sums_are_written_once_last_and_in_one_order(database, caller):
@@ -175,8 +175,8 @@ def test_activity_of_one_key_is_not_anothers(database, caller):
 def test_what_a_keys_own_accounts_were_charged_is_told_apart(database, caller):
     job = submit_and_claim(database, caller)
     ending = finished(job, cost=5)
-    ending.generation.update(is_byok=True, byok_cost_nanos=100)
-    record(database, ending)
+    generation = ending.generation._replace(is_byok=True, byok_cost_nanos=100)
+    record(database, dataclasses.replace(ending, generation=generation))
     found = database.read_now(usage.key_usage, [caller.api_key_id], NOW)[caller.api_key_id]
     assert (found.total, found.byok_total, found.byok_daily, found.byok_monthly) == (
         5,
@@ -224,7 +224,7 @@ def test_a_moment_is_in_its_period(now, reset):
 def test_a_year_of_usage_answers_in_milliseconds(database, caller):
     # Given a year of 30 combinations a day, in days and months
     first = NOW - 365 * DAY_MS
-    zeros = dict.fromkeys(COUNTED, 0)
+    zeros = UsageCounts()._asdict()
     rows = [
         {
             "workspace_id": caller.workspace_id, "period": period,
