@@ -7,9 +7,9 @@ from api.core.auth import FRESH_SECONDS
 from api.core.services import Services
 from broker.administration import keys
 from broker.batches.endings import stop_batch
-from broker.batches.vocabulary import StopReason
 from broker.clock import now_ms
 from broker.completion import Json
+from broker.enums import StopReason
 from broker.errors import ConflictError, NotFoundError
 from broker.lifecycle import Cancellation, cancel_many
 

@@ -21,7 +21,7 @@ from pydantic import (
 from api.core.bodies import JsonBody
 from api.core.request import AuditCursor
 from broker.accounts import CallerKind, LimitReset, Role, Scope
-from broker.jobs.privacy import Store
+from broker.enums import Store
 
 Name = Annotated[
     str,

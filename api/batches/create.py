@@ -33,12 +33,12 @@ from broker.batches.results import failed_lines
 from broker.batches.view import batch as view
 from broker.batches.vocabulary import MAX_BYTES, OPERATIONS, window_ms
 from broker.clock import now_ms
+from broker.enums import FilePurpose
 from broker.errors import ConflictError, InvalidRequestError
 from broker.money import nanos_from_usd
 from broker.requests.bodies import validated
 from broker.requests.operations import Operation
 from broker.storage import files
-from broker.storage.files import Purpose
 
 BATCH_INPUT_MS = 30 * 86_400_000
 
@@ -142,7 +142,7 @@ async def _with_input_file(new: NewBatch, draft: Draft) -> NewBatch:
     await asyncio.to_thread(draft.store)
     now = now_ms()
     file = files.new_row(
-        *(draft.id, new.row["workspace_id"], Purpose.BATCH, draft.size, now),
+        *(draft.id, new.row["workspace_id"], FilePurpose.BATCH, draft.size, now),
         api_key_id=new.row["api_key_id"],
         filename="requests.jsonl",
         media_type="application/jsonl",

@@ -5,7 +5,7 @@ Amounts are US dollars, times ISO 8601.
 
 from pydantic import BaseModel, Field
 
-from broker.billing.budgets import BudgetScope
+from broker.enums import BudgetScope
 from broker.usage import Reset
 
 

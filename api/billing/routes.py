@@ -36,10 +36,11 @@ from broker.accounts.audit import Actor
 from broker.administration import billing as administration
 from broker.administration import carry_out
 from broker.billing import budgets, ledger, payments
-from broker.billing.budgets import BudgetLimit, BudgetName, BudgetRequest, BudgetScope
+from broker.billing.budgets import BudgetLimit, BudgetName, BudgetRequest
 from broker.billing.payments import Payment
 from broker.clock import moment, now_ms
 from broker.completion import Json
+from broker.enums import BudgetScope
 from broker.errors import InvalidRequestError, NotFoundError, PermissionDeniedError
 from broker.money import nanos_from_usd, usd
 from broker.storage.database import Database

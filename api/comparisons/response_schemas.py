@@ -6,7 +6,7 @@ Times are Unix seconds, amounts US dollars, durations milliseconds.
 from pydantic import BaseModel, Field
 
 from api.jobs.response_schemas import JobFailure, JobUrls
-from broker.jobs.states import JobState
+from broker.enums import JobState
 
 
 class ComparisonCounts(BaseModel):

@@ -10,7 +10,8 @@ import orjson
 from broker import spreadsheets
 from broker.clock import seconds
 from broker.completion import Json
-from broker.jobs.states import INACTIVE, JobState
+from broker.enums import JobState
+from broker.jobs.states import INACTIVE
 from broker.jobs.views import job_urls
 from broker.money import usd
 from broker.submission.comparisons import Cell

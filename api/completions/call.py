@@ -19,8 +19,8 @@ from api.jobs.streaming import ChunkStream, chunk_response
 from api.webhooks.urls import take_webhook
 from broker.accounts import Principal
 from broker.completion import Json
+from broker.enums import Store
 from broker.events.job_events import Event
-from broker.jobs.privacy import Store
 from broker.requests.operations import STREAMED, Operation
 from broker.submission import NewJob
 

@@ -18,12 +18,11 @@ from api.core.rate_limits import within_limits
 from api.core.services import Services
 from broker.accounts import Principal
 from broker.clock import now_ms
+from broker.enums import JobState, Store
 from broker.errors import InvalidRequestError
 from broker.ids import generation_id
 from broker.jobs import reports
-from broker.jobs.privacy import Store
 from broker.jobs.reports import JobReport
-from broker.jobs.states import JobState
 from broker.rate_limits import LimitKind
 from broker.requests.operations import Operation
 from broker.submission import NewJob, Submitted, response_cache

@@ -13,10 +13,10 @@ from api.core.services import Services
 from api.jobs import actions
 from broker.accounts import Principal
 from broker.completion import Json
+from broker.enums import JobState
 from broker.events import job_events
 from broker.events.job_events import Event
 from broker.jobs import views
-from broker.jobs.states import JobState
 
 HEADER = "x-openrouter-metadata"
 FIELD = "openrouter_metadata"

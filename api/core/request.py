@@ -18,9 +18,9 @@ from api.core import headers
 from api.core.headers import attribution, header
 from api.core.services import Services, services_of
 from broker.completion import Json
+from broker.enums import Store
 from broker.errors import InvalidRequestError, PayloadTooLargeError
 from broker.ids import is_id
-from broker.jobs.privacy import Store
 from broker.requests import whole_numbers
 from broker.requests.bodies import validated
 from broker.requests.operations import Operation

@@ -25,9 +25,10 @@ from broker.accounts import Principal, Scope
 from broker.batches.creation import check_size, delete_files_many
 from broker.clock import now_ms, seconds
 from broker.completion import Json
+from broker.enums import FilePurpose
 from broker.errors import ConflictError, InvalidRequestError, NotFoundError
 from broker.storage import files
-from broker.storage.files import FilePage, Purpose
+from broker.storage.files import FilePage
 from broker.storage.files.records import UPLOADED
 
 SHORTEST_SECONDS, LONGEST_SECONDS = 3600, 30 * 86400
@@ -69,7 +70,7 @@ async def list_files(
     ] = None,
     after_id: Annotated[FileCursor | None, Query(description="Another name of `after`.")] = None,
     cursor: Annotated[FileCursor | None, Query(description="Another name of `after`.")] = None,
-    purpose: Annotated[Purpose | None, Query(description="The purpose of the files.")] = None,
+    purpose: Annotated[FilePurpose | None, Query(description="The purpose of the files.")] = None,
     order: Annotated[
         Literal["asc", "desc"], Query(description="By time: `asc` for the oldest first.")
     ] = "desc",
@@ -182,7 +183,7 @@ def describe_count(number: int, one: str, many: str) -> str:
 
 
 def _new_row(form: UploadForm, draft: Draft, principal: Principal, days: int) -> dict[str, Any]:
-    purpose = form.fields.get("purpose", Purpose.USER_DATA.value)
+    purpose = form.fields.get("purpose", FilePurpose.USER_DATA.value)
     if purpose not in set(UPLOADED):
         known = ", ".join(UPLOADED)
         raise InvalidRequestError(f"purpose: it must be one of {known}.", param="purpose")
@@ -195,14 +196,14 @@ def _new_row(form: UploadForm, draft: Draft, principal: Principal, days: int) ->
         "api_key_id": principal.api_key_id,
     }
     lifetime = _lifetime_seconds(form) or days * DAY_SECONDS or None
-    if purpose == Purpose.BATCH:
+    if purpose == FilePurpose.BATCH:
         found = draft.findings()
         check_size(draft.size, found.lines, param="file")
         more |= {"lines": found.lines, "problems": found.stored}
         lifetime = min(lifetime or BATCH_INPUT_SECONDS, BATCH_INPUT_SECONDS)
     more["expires_at"] = None if lifetime is None else now + lifetime * 1000
     return files.new_row(
-        draft.id, principal.workspace_id, Purpose(purpose), draft.size, now, **more
+        draft.id, principal.workspace_id, FilePurpose(purpose), draft.size, now, **more
     )
 
 

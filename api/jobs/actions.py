@@ -7,10 +7,10 @@ from redis.exceptions import RedisError
 from api.core.services import Services
 from broker.accounts import Principal, Scope
 from broker.clock import now_ms
+from broker.enums import JobState
 from broker.errors import ConflictError, NotFoundError
 from broker.events import signals
 from broker.jobs import reports
-from broker.jobs.states import JobState
 from broker.lifecycle import Cancellation, cancel_many, reopen
 
 

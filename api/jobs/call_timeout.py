@@ -16,11 +16,11 @@ from api.core.services import Services
 from broker.accounts import Principal
 from broker.clock import now_ms
 from broker.completion import ErrorType, Json
+from broker.enums import JobState
 from broker.events import job_events
 from broker.events.job_events import Event
 from broker.jobs import reports
 from broker.jobs.reports import JobReport
-from broker.jobs.states import JobState
 from broker.jobs.views import job_urls
 from broker.providers.pacing import Cause
 

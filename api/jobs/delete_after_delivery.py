@@ -10,9 +10,9 @@ from starlette.responses import Response
 from api.core.services import Services
 from broker.accounts import Principal
 from broker.clock import now_ms
+from broker.enums import Store
 from broker.errors import GoneError
 from broker.events.job_events import Event, fence_key, stream_key
-from broker.jobs.privacy import Store
 from broker.lifecycle import retention
 from broker.lifecycle.retention import Fetched
 

@@ -7,9 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from broker.jobs.privacy import Kept, Store
-from broker.jobs.states import JobState
-from broker.lifecycle.retries import OnUnknown
+from broker.enums import JobState, Kept, OnUnknown, Store
 from broker.queues import Lane
 from broker.requests.operations import Operation
 

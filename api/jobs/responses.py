@@ -16,10 +16,10 @@ from api.jobs.call_timeout import POLL_SECONDS, timeout_end
 from api.jobs.views import render_job
 from broker.accounts import Principal
 from broker.completion import Json
+from broker.enums import JobState
 from broker.events.job_events import Event
 from broker.ids import generation_id
 from broker.jobs.error_envelope import envelope, failure
-from broker.jobs.states import JobState
 from broker.jobs.views import job_urls
 from broker.submission import Submitted
 

@@ -21,11 +21,11 @@ from api.jobs.streaming import log_response
 from api.webhooks.urls import own_webhook
 from broker.accounts import Principal, Scope
 from broker.completion import Json
+from broker.enums import JobState
 from broker.errors import InvalidRequestError
 from broker.events.job_events import Event
 from broker.jobs import reports
 from broker.jobs.reports import EVERY_JOB, JobSearch
-from broker.jobs.states import JobState
 from broker.jobs.views import job_summary
 from broker.money import nanos_from_usd
 from broker.queues import Lane

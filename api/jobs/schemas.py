@@ -15,8 +15,7 @@ from pydantic import (
 from api.core.bodies import DescribedBody
 from api.webhooks.schemas import JobWebhook, Moment, Url
 from broker.completion import Json
-from broker.jobs.privacy import Store
-from broker.lifecycle.retries import OnUnknown
+from broker.enums import OnUnknown, Store
 from broker.queues import Lane
 from broker.requests.operations import Operation
 

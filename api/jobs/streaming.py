@@ -19,10 +19,10 @@ from starlette.responses import Response, StreamingResponse
 from api.jobs.responses import failed_response, job_headers
 from broker.background import end_tasks
 from broker.completion import ErrorType, Json
+from broker.enums import JobState
 from broker.events import job_events
 from broker.events.job_events import Event
 from broker.jobs.error_envelope import failure
-from broker.jobs.states import JobState
 from broker.jobs.views import job_urls
 from broker.requests import operations
 from broker.requests.operations import Operation

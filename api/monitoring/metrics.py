@@ -13,7 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from broker.catalog import Catalog
-from broker.jobs.states import JobState
+from broker.enums import JobState
 from broker.providers.endpoint_stats import (
     WHOLE_PROVIDER,
     Circuit,

@@ -9,10 +9,10 @@ from starlette.responses import Response
 from api.core.services import Services, services_of
 from api.pages.page import page, read_form, redirect, sign_in
 from broker.accounts import sessions, tokens, users
-from broker.accounts.tokens import Purpose
 from broker.administration import carry_out
 from broker.administration import users as people
 from broker.administration.users import NewUser
+from broker.enums import TokenPurpose
 from broker.errors import WaybillError
 
 router = APIRouter()
@@ -40,7 +40,7 @@ async def accept_welcome(request: Request) -> Response:
     try:
         users.check_password(password)
         hashed = await asyncio.to_thread(users.hash_password, password)
-        if purpose is Purpose.FIRST_USER:
+        if purpose is TokenPurpose.FIRST_USER:
             wanted = NewUser(form.get("email", ""), form.get("name", ""))
             user = await carry_out(
                 services.database,
@@ -63,22 +63,22 @@ async def accept_welcome(request: Request) -> Response:
 def _form(
     request: Request,
     token: str,
-    purpose: Purpose,
+    purpose: TokenPurpose,
     problem: str | None = None,
     status: int = 200,
     **kept: str,
 ) -> Response:
     values: dict[str, Any] = {"token": token, "email": "", "name": "", "problem": problem, **kept}
-    is_first = purpose is Purpose.FIRST_USER
+    is_first = purpose is TokenPurpose.FIRST_USER
     least = users.MIN_PASSWORD_LENGTH
     return page(request, "welcome.html", status, is_first=is_first, least=least, **values)
 
 
-async def _purpose(services: Services, token: str) -> Purpose | None:
+async def _purpose(services: Services, token: str) -> TokenPurpose | None:
     """Return what a link is for, if it still works."""
-    if await services.database.read(tokens.find, token, Purpose.PASSWORD) is not None:
-        return Purpose.PASSWORD
+    if await services.database.read(tokens.find, token, TokenPurpose.PASSWORD) is not None:
+        return TokenPurpose.PASSWORD
     if await services.database.read(users.has_users):
         return None
-    found = await services.database.read(tokens.find, token, Purpose.FIRST_USER)
-    return None if found is None else Purpose.FIRST_USER
+    found = await services.database.read(tokens.find, token, TokenPurpose.FIRST_USER)
+    return None if found is None else TokenPurpose.FIRST_USER

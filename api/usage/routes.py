@@ -35,10 +35,10 @@ from broker import usage
 from broker.accounts import Principal, Scope
 from broker.clock import moment, now_ms
 from broker.completion import Json
+from broker.enums import Kept
 from broker.errors import InvalidRequestError, NotFoundError
 from broker.ids import job_of_generation
 from broker.jobs import reports
-from broker.jobs.privacy import Kept
 from broker.jobs.reports import JobReport
 from broker.money import usd
 from broker.spreadsheets import cell

@@ -7,9 +7,9 @@ import orjson
 from broker import routing
 from broker.clock import moment
 from broker.completion import Json
+from broker.enums import JobState
 from broker.ids import generation_id
 from broker.jobs.reports import JobReport
-from broker.jobs.states import JobState
 from broker.money import usd
 from broker.requests.operations import Operation
 

@@ -35,7 +35,7 @@ from broker.accounts.principal import (
     find_keys_by_hash,
     find_principal,
 )
-from broker.accounts.users import ALL_SCOPES, CallerKind, LimitReset, Role, Scope
+from broker.accounts.users import ALL_SCOPES, Scope
 from broker.accounts.workspaces import (
     DEFAULT_WORKSPACE,
     WorkspaceRow,
@@ -47,6 +47,7 @@ from broker.accounts.workspaces import (
     find_workspace_id,
     list_workspaces,
 )
+from broker.enums import CallerKind, LimitReset, Role
 
 __all__ = [
     "ALL_SCOPES",

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from broker.accounts.principal import Principal
-from broker.accounts.users import CallerKind, Scope
+from broker.accounts.users import Scope
 from broker.completion import Json
+from broker.enums import CallerKind
 from broker.errors import NoEndpointError, PermissionDeniedError
 from broker.providers.endpoints import Endpoint
 

@@ -8,9 +8,10 @@ import orjson
 from sqlalchemy import Connection, and_, bindparam, exists, select
 
 from broker.accounts.keys import hash_key
-from broker.accounts.users import ALL_SCOPES, CallerKind, Role, Scope
+from broker.accounts.users import ALL_SCOPES, Scope
 from broker.clock import now_ms
 from broker.completion import Json
+from broker.enums import CallerKind, Role
 from broker.routing.workspace_credentials import NO_CREDENTIALS, WorkspaceCredentials
 from broker.storage.tables import ApiKey, Budget, Member, User, Workspace, table
 

@@ -4,16 +4,10 @@ from sqlalchemy import Connection, delete, insert, select
 
 from broker.accounts.keys import hash_key, new_token
 from broker.accounts.principal import Principal
-from broker.accounts.users import (
-    USER_COLUMNS,
-    CallerKind,
-    Role,
-    UserRow,
-    change_user,
-    list_memberships,
-)
+from broker.accounts.users import USER_COLUMNS, UserRow, change_user, list_memberships
 from broker.accounts.workspaces import DEFAULT_WORKSPACE, find_workspace
 from broker.clock import now_ms
+from broker.enums import CallerKind, Role
 from broker.storage.tables import User, UserSession, table
 
 SESSION_SECONDS = 14 * 86_400

@@ -1,7 +1,6 @@
 """Secrets that work once: invitations, the first user's link, apps' sign-in codes."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
@@ -9,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 from broker.accounts.keys import hash_key, new_token
 from broker.clock import now_ms
 from broker.completion import Json
+from broker.enums import TokenPurpose
 from broker.storage.tables import OneTimeToken, table
 
 KEPT_MS = 30 * 86_400_000  # for which expired tokens are kept
@@ -16,17 +16,11 @@ KEPT_MS = 30 * 86_400_000  # for which expired tokens are kept
 _tokens = table(OneTimeToken)
 
 
-class Purpose(StrEnum):
-    FIRST_USER = "first_user"  # make the first user
-    PASSWORD = "password"  # noqa: S105  # choose a password: an invitation, or a password reset
-    APP = "app"  # an app's code, to be exchanged for a key (PKCE, RFC 7636)
-
-
 @dataclass(frozen=True, slots=True)
 class Token:
     """A token without its text: its purpose, for whom it was issued, and what it stands for."""
 
-    purpose: Purpose
+    purpose: TokenPurpose
     user_id: str | None
     workspace_id: str | None
     details: Json
@@ -50,7 +44,7 @@ def issue(connection: Connection, token: Token, seconds: int) -> str:
     return text
 
 
-def find(connection: Connection, text: str, purpose: Purpose) -> Token | None:
+def find(connection: Connection, text: str, purpose: TokenPurpose) -> Token | None:
     """Return a valid token without using it, or None."""
     row = connection.execute(
         select(_tokens.c.user_id, _tokens.c.workspace_id, _tokens.c.details).where(
@@ -63,14 +57,14 @@ def find(connection: Connection, text: str, purpose: Purpose) -> Token | None:
     return Token(purpose, user_id, workspace_id, orjson.loads(details) if details else {})
 
 
-def use(connection: Connection, text: str, purpose: Purpose) -> Token | None:
+def use(connection: Connection, text: str, purpose: TokenPurpose) -> Token | None:
     """Mark a token as used and return it, or None if it is not valid."""
     token = find(connection, text, purpose)
     used = update(_tokens).where(*_is_valid(text, purpose)).values(used_at=now_ms())
     return token if connection.execute(used).rowcount else None
 
 
-def _is_valid(text: str, purpose: Purpose) -> tuple[ColumnElement[bool], ...]:
+def _is_valid(text: str, purpose: TokenPurpose) -> tuple[ColumnElement[bool], ...]:
     return (
         _tokens.c.hash == hash_key(text),
         _tokens.c.purpose == purpose.value,

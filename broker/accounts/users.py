@@ -9,33 +9,10 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from sqlalchemy import Connection, delete, func, insert, or_, select, update
 
 from broker.clock import now_ms
+from broker.enums import Role
 from broker.errors import InvalidRequestError
 from broker.ids import new_id
 from broker.storage.tables import Member, User, Workspace, columns, table
-
-
-class Role(StrEnum):
-    """The role of a member in a workspace; each role includes the ones below it."""
-
-    OWNER = "owner"  # name owners, delete the workspace
-    ADMIN = "admin"  # keys, members, limits, settings
-    MEMBER = "member"  # give apps a key
-    VIEWER = "viewer"  # look
-
-    def reaches(self, least: "Role") -> bool:
-        """Return whether this role includes the role `least`."""
-        return _RANK[self] >= _RANK[least]
-
-
-_RANK = {role: rank for rank, role in enumerate(reversed(Role))}
-
-
-class CallerKind(StrEnum):
-    """The kind of proof with which a caller signed in."""
-
-    INFERENCE = "inference"  # a key that runs completions
-    MANAGEMENT = "management"  # a key that administers, and runs none
-    SESSION = "session"  # a browser that is signed in
 
 
 class Scope(StrEnum):
@@ -48,14 +25,6 @@ class Scope(StrEnum):
 
 
 ALL_SCOPES = frozenset(Scope)
-
-
-class LimitReset(StrEnum):
-    """The periods of a key's spending limit: they begin at midnight UTC, weeks on Mondays."""
-
-    DAILY = "daily"
-    WEEKLY = "weekly"
-    MONTHLY = "monthly"
 
 
 MIN_PASSWORD_LENGTH = 10

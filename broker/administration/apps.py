@@ -13,10 +13,11 @@ from sqlalchemy import Connection
 
 from broker.accounts import CallerKind, NewKey, Role, audit, tokens, users
 from broker.accounts.audit import Actor, AuditedChange
-from broker.accounts.tokens import Purpose, Token
+from broker.accounts.tokens import Token
 from broker.administration import keys
 from broker.administration.keys import KeyOptions
 from broker.completion import Json
+from broker.enums import TokenPurpose
 from broker.errors import InvalidRequestError, PermissionDeniedError
 from broker.security.signing import is_same
 
@@ -65,7 +66,7 @@ def grant_code(connection: Connection, actor: Actor, grant: Grant) -> str:
         "challenge": grant.challenge,
         "method": grant.method,
     }
-    token = Token(Purpose.APP, grant.user_id, grant.workspace_id, details)
+    token = Token(TokenPurpose.APP, grant.user_id, grant.workspace_id, details)
     code = tokens.issue(connection, token, CODE_SECONDS)
     granted = {"app": grant.name, **grant.columns}
     change = AuditedChange("apps.allow", grant.name, grant.workspace_id, after=granted)
@@ -77,7 +78,7 @@ def exchange(
     connection: Connection, address: str | None, code: str, verifier: str | None, method: str | None
 ) -> tuple[NewKey, str | None]:
     """Exchange a code for a key; return the key and its user. Raises PermissionDeniedError."""
-    token = tokens.use(connection, code, Purpose.APP)
+    token = tokens.use(connection, code, TokenPurpose.APP)
     if token is None or token.workspace_id is None:
         raise PermissionDeniedError("This code is unknown, was used, or has expired.", param="code")
     _check_verifier(token.details, verifier, method)

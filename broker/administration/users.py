@@ -6,9 +6,10 @@ from sqlalchemy import Connection
 
 from broker.accounts import DEFAULT_WORKSPACE, Role, audit, find_workspace, sessions, tokens, users
 from broker.accounts.audit import Actor, AuditedChange
-from broker.accounts.tokens import Purpose, Token
+from broker.accounts.tokens import Token
 from broker.accounts.users import UserRow
 from broker.completion import Json
+from broker.enums import TokenPurpose
 from broker.errors import ConflictError, NotFoundError, PermissionDeniedError
 from broker.settings import Settings
 
@@ -65,14 +66,16 @@ def change(connection: Connection, actor: Actor, user_id: str, changes: Json) ->
 def invite(connection: Connection, actor: Actor, user_id: str) -> str:
     """Return a token with which the user chooses a password, once, within a week."""
     row = get_user(connection, user_id)
-    text = tokens.issue(connection, Token(Purpose.PASSWORD, row.id, None, {}), INVITATION_SECONDS)
+    text = tokens.issue(
+        connection, Token(TokenPurpose.PASSWORD, row.id, None, {}), INVITATION_SECONDS
+    )
     audit.record(connection, actor, AuditedChange("users.invite", row.id, None))
     return text
 
 
 def choose_password(connection: Connection, token: str, password_hash: str) -> UserRow:
     """Use an invitation: set the password, sign out everywhere; return the user's row."""
-    used = tokens.use(connection, token, Purpose.PASSWORD)
+    used = tokens.use(connection, token, TokenPurpose.PASSWORD)
     if used is None or used.user_id is None:
         raise _link_error()
     row = get_user(connection, used.user_id)
@@ -88,14 +91,18 @@ def invite_first_user(connection: Connection) -> str | None:
     """Return a token for the first user, or None if there are users already."""
     if users.has_users(connection):
         return None
-    return tokens.issue(connection, Token(Purpose.FIRST_USER, None, None, {}), FIRST_USER_SECONDS)
+    return tokens.issue(
+        connection, Token(TokenPurpose.FIRST_USER, None, None, {}), FIRST_USER_SECONDS
+    )
 
 
 def become_first_user(
     connection: Connection, token: str, new: NewUser, password_hash: str
 ) -> UserRow:
     """Use the link of the first user, who becomes an operator and owns the default workspace."""
-    if tokens.use(connection, token, Purpose.FIRST_USER) is None or users.has_users(connection):
+    if tokens.use(connection, token, TokenPurpose.FIRST_USER) is None or users.has_users(
+        connection
+    ):
         raise _link_error()
     first = replace(new, is_operator=True, workspace_id=DEFAULT_WORKSPACE, role=Role.OWNER)
     return create(connection, SYSTEM, first, password_hash)

@@ -20,7 +20,8 @@ from broker.batches.intake import Group, Taken, budget, give_back, insert_lines,
 from broker.batches.lines import Findings, Inspector
 from broker.batches.reading import Reader, options_of
 from broker.batches.reports import BatchPage, BatchReport
-from broker.batches.vocabulary import BatchState, OnError, Options, StopReason, Wait
+from broker.batches.vocabulary import OnError, Options, Wait
+from broker.enums import BatchState, StopReason
 
 __all__ = [
     "Assembler",

@@ -15,7 +15,7 @@ from broker.batches import reports
 from broker.batches.lines import LineError, read
 from broker.batches.reading import raw_lines
 from broker.batches.results import is_good, not_run, result
-from broker.batches.vocabulary import StopReason
+from broker.enums import StopReason
 from broker.storage.database import Database
 from broker.storage.files import FileStore
 

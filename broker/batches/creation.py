@@ -9,12 +9,12 @@ import orjson
 from sqlalchemy import Connection, insert, select
 
 from broker.accounts import Principal, Scope
-from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, OPEN, BatchState, Options, window_ms
+from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, OPEN, Options, window_ms
+from broker.enums import BatchState, FilePurpose
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
 from broker.ids import new_id
 from broker.requests.operations import Operation
 from broker.storage import files
-from broker.storage.files import Purpose
 from broker.storage.tables import Batch, StoredFile, table
 
 _batches = table(Batch)
@@ -29,7 +29,7 @@ def usable_lines(file: Any, now: int) -> int:
             "input_file_id: there is no such file: upload one with purpose `batch`.",
             param="input_file_id",
         )
-    if file.purpose != Purpose.BATCH.value:
+    if file.purpose != FilePurpose.BATCH.value:
         raise InvalidRequestError(
             f"input_file_id: {file.id} has purpose {file.purpose!r}: upload it with purpose "
             "`batch`.",

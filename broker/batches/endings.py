@@ -9,8 +9,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from broker import webhooks
 from broker.batches.reports import totals, waiting_jobs
-from broker.batches.vocabulary import ENDED, OPEN, BatchState, StopReason
+from broker.batches.vocabulary import ENDED, OPEN, batch_stop_message
 from broker.completion import Json
+from broker.enums import BatchState, StopReason
 from broker.errors import ConflictError, NotFoundError
 from broker.lifecycle import Cancellation, cancel_many
 from broker.storage.tables import Batch, BatchLine, StoredFile, table
@@ -124,7 +125,7 @@ def _stop_error(reason: str | None) -> list[Json]:
     """Return the batch's error for a stop, none if its owner or its deadline stopped it."""
     if reason is None or reason in {StopReason.CANCELLED.value, StopReason.EXPIRED.value}:
         return []
-    message = StopReason(reason).of_batch
+    message = batch_stop_message(StopReason(reason))
     return [{"code": reason, "line": None, "message": message, "param": None}]
 
 

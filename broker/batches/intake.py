@@ -9,7 +9,8 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from broker import submission
 from broker.accounts import Principal
-from broker.batches.vocabulary import BatchState, StopReason, Wait
+from broker.batches.vocabulary import Wait
+from broker.enums import BatchState, StopReason
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
 from broker.jobs.error_envelope import envelope
 from broker.jobs.states import TERMINAL

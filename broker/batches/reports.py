@@ -10,8 +10,9 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, and_, func, or_, select
 
-from broker.batches.vocabulary import OPEN, BatchState, StopReason
-from broker.jobs.states import INACTIVE, TERMINAL, WAITING, JobState
+from broker.batches.vocabulary import OPEN
+from broker.enums import BatchState, JobState, StopReason
+from broker.jobs.states import INACTIVE, TERMINAL, WAITING
 from broker.queues import NATIVE_LANE
 from broker.storage.tables import Batch, BatchLine, Generation, Job, JobPayload, table
 

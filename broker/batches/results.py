@@ -5,10 +5,10 @@ from typing import Any
 
 import orjson
 
-from broker.batches.vocabulary import StopReason
+from broker.batches.vocabulary import line_stop_message
 from broker.completion import Json
+from broker.enums import JobState, StopReason
 from broker.jobs.error_envelope import envelope, failure
-from broker.jobs.states import JobState
 from broker.presets.merging import MARK
 from broker.requests.operations import Operation
 
@@ -36,7 +36,7 @@ def not_run(batch_id: str, number: int, custom_id: str | None, reason: StopReaso
         "id": _id(batch_id, number),
         "custom_id": custom_id,
         "response": None,
-        "error": {"code": f"batch_{reason.value}", "message": reason.of_line},
+        "error": {"code": f"batch_{reason.value}", "message": line_stop_message(reason)},
     }
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import orjson
 
 from broker.batches.reports import BatchReport, BatchTotals
-from broker.batches.vocabulary import BatchState
 from broker.clock import seconds
 from broker.completion import Json
+from broker.enums import BatchState
 from broker.money import usd
 
 ENDED_AT = {

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from broker.completion import Json
+from broker.enums import BatchState, StopReason
 from broker.errors import InvalidRequestError
 from broker.requests.operations import Operation
 
@@ -25,19 +26,6 @@ OPERATIONS = (
 """The operations that a line may request."""
 
 
-class BatchState(StrEnum):
-    """OpenAI's eight words."""
-
-    VALIDATING = "validating"  # accepted; nothing of it has been taken in
-    IN_PROGRESS = "in_progress"  # lines are jobs, or become some
-    FINALIZING = "finalizing"  # every line has ended; the files are being written
-    COMPLETED = "completed"
-    FAILED = "failed"  # the input could not be used at all: no line was run
-    EXPIRED = "expired"  # the completion window closed before all was done
-    CANCELLING = "cancelling"  # no more lines begin; those that run may end
-    CANCELLED = "cancelled"  # stopped by its owner, or by a limit: see stop_reason
-
-
 OPEN = (
     BatchState.VALIDATING,
     BatchState.IN_PROGRESS,
@@ -47,28 +35,7 @@ OPEN = (
 ENDED = tuple(state for state in BatchState if state not in OPEN)
 
 
-class StopReason(StrEnum):
-    """Why a batch ends before all its lines are done."""
-
-    CANCELLED = "cancelled"
-    EXPIRED = "expired"
-    MAX_COST = "max_cost"
-    CREDITS = "insufficient_credits"
-    ON_ERROR = "on_error"
-    INPUT_LOST = "input_file_not_found"
-
-    @property
-    def of_line(self) -> str:
-        """Return the error of a line that was not run; its code is `batch_<reason>`."""
-        return f"This request was not run{_WHY[self]}."
-
-    @property
-    def of_batch(self) -> str:
-        """Return the message of an error of the batch."""
-        return f"The batch stopped{_WHY[self]}."
-
-
-_WHY = {
+_STOPPED = {
     StopReason.CANCELLED: ": the batch was cancelled",
     StopReason.EXPIRED: " before the completion window closed",
     StopReason.MAX_COST: ": it might have passed the batch's max_cost",
@@ -78,8 +45,18 @@ _WHY = {
 }
 
 
+def line_stop_message(reason: StopReason) -> str:
+    """Return the error message of a line that was not run; its code is `batch_<reason>`."""
+    return f"This request was not run{_STOPPED[reason]}."
+
+
+def batch_stop_message(reason: StopReason) -> str:
+    """Return the message of the batch's error."""
+    return f"The batch stopped{_STOPPED[reason]}."
+
+
 class Wait(StrEnum):
-    """Why no line is taken in for now, besides the reasons that end a batch where they last."""
+    """The reasons why no line becomes a job at present, besides lasting ones (`StopReason`)."""
 
     LIMITS = "rate_limit"
 

@@ -6,13 +6,13 @@ the ledger, so that there is no counter that could drift.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete, exists, insert, select, update
 
 from broker import usage
 from broker.billing import ledger
+from broker.enums import BudgetScope
 from broker.errors import InvalidRequestError
 from broker.ids import new_id
 from broker.money import usd
@@ -23,14 +23,6 @@ from broker.usage.periods import DAY_MS
 _budgets = table(Budget)
 _rollups = table(UsageRollup)
 _keys = table(ApiKey)
-
-
-class BudgetScope(StrEnum):
-    """The kinds of subjects that a budget limits."""
-
-    WORKSPACE = "workspace"
-    MEMBER = "member"  # all keys that stand for a user, in one workspace
-    KEY = "key"
 
 
 @dataclass(slots=True)

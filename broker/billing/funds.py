@@ -7,9 +7,10 @@ from typing import Protocol
 from sqlalchemy import Connection
 
 from broker.billing import budgets, ledger
-from broker.billing.budgets import BudgetLimit, BudgetScope
+from broker.billing.budgets import BudgetLimit
 from broker.billing.ledger import LedgerTotals
 from broker.clock import moment
+from broker.enums import BudgetScope
 from broker.errors import BudgetExceededError, InsufficientCreditsError, WaybillError
 from broker.money import usd
 from broker.usage import ends_at

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, func, or_, select
 from broker.dispatch.due import DUE, DUE_GROUP, HEADS, NEXT_IN_LINE, DueJob, Head, waiting_providers
 from broker.dispatch.fair_queue import FairTurns, Flow
 from broker.dispatch.queue_depth import Feeding
-from broker.jobs.states import JobState
+from broker.enums import JobState
 from broker.lifecycle import mark_published
 from broker.queues import NATIVE_LANE, REDISPATCH_MS, Lane, Ready, batch_of
 from broker.storage.tables import Batch, Job, Workspace, table

@@ -1,8 +1,8 @@
 """OpenRouter's error envelope, and a job that ended without an answer in that form."""
 
 from broker.completion import ErrorType, Json
+from broker.enums import JobState
 from broker.errors import http_status
-from broker.jobs.states import JobState
 
 PROVIDER_CREDENTIALS = frozenset(
     {ErrorType.AUTHENTICATION, ErrorType.PAYMENT_REQUIRED, ErrorType.PERMISSION_DENIED}

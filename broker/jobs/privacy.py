@@ -5,27 +5,12 @@ OpenAI's `store: false`, which means that the prompt is not to be kept.
 """
 
 from collections.abc import Mapping
-from enum import StrEnum
 from typing import Any
 
 from broker.completion import Json
+from broker.enums import Store
 
 DAY_MS = 86_400_000
-
-
-class Store(StrEnum):
-    """The storage policies for ended jobs, from most to least."""
-
-    FULL = "full"
-    RESULT_ONLY = "result_only"  # the answer, not the prompt
-    NONE = "none"  # the answer until a moment after it was fetched, or delivered; a day at most
-
-
-class Kept(StrEnum):
-    """The stored parts of an ended job's bodies; None when all are stored."""
-
-    RESULT = "result"  # the prompt is gone
-    NOTHING = "nothing"  # both are
 
 
 _ORDER = list(Store)

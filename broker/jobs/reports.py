@@ -9,11 +9,12 @@ from sqlalchemy import Connection, Select, case, cast, exists, func, select
 from sqlalchemy.dialects.postgresql import JSONB
 
 from broker.completion import AttemptOutcome
+from broker.enums import JobState
 from broker.events import job_events
 from broker.events.job_events import Event
 from broker.events.stored_logs import StoredLog
 from broker.ids import generation_id
-from broker.jobs.states import INACTIVE, TERMINAL, JobState
+from broker.jobs.states import INACTIVE, TERMINAL
 from broker.queues import Lane
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, columns, table
 from broker.usage import GenerationRow

@@ -10,19 +10,7 @@ scheduled ──► queued ──► running ──► completed
     └───────────┴──► completed                      (coalesced: with the answer of its primary)
 """
 
-from enum import StrEnum
-
-
-class JobState(StrEnum):
-    SCHEDULED = "scheduled"  # waits for its not_before, and a place among its key's open jobs
-    QUEUED = "queued"  # may be claimed once available_at has come
-    RUNNING = "running"  # an attempt is open, under a lease
-    COMPLETED = "completed"  # answer stored, cost settled
-    FAILED = "failed"  # every way was tried or the request cannot be served; hold released
-    CANCELLED = "cancelled"  # called off; hold released, or settled at what a stream had shown
-    EXPIRED = "expired"  # its deadline passed; hold released
-    NEEDS_REVIEW = "needs_review"  # perhaps billed upstream; the caller asked to decide
-
+from broker.enums import JobState
 
 TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     JobState.SCHEDULED: frozenset(

@@ -7,10 +7,9 @@ import orjson
 from broker import routing
 from broker.clock import seconds
 from broker.completion import Json
+from broker.enums import JobState, Store
 from broker.ids import generation_id
-from broker.jobs.privacy import Store
 from broker.jobs.reports import JobReport
-from broker.jobs.states import JobState
 from broker.money import usd
 from broker.pricing import render_prices
 from broker.routing import Plan, PlanStep

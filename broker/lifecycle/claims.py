@@ -8,8 +8,7 @@ import orjson
 from sqlalchemy import Connection, bindparam, case, insert, select
 
 from broker import routing
-from broker.jobs.states import JobState
-from broker.lifecycle.retries import OnUnknown
+from broker.enums import JobState, OnUnknown
 from broker.lifecycle.transitions import UNCLAIMED, apply, of_job, transition
 from broker.providers.endpoints import Endpoint
 from broker.requests.operations import Operation

@@ -11,9 +11,10 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from broker.billing import ledger
 from broker.completion import Json
+from broker.enums import JobState
 from broker.errors import InvalidRequestError
 from broker.ids import generation_id
-from broker.jobs.states import WAITING, JobState
+from broker.jobs.states import WAITING
 from broker.lifecycle.ends import Ended, EndingJob
 from broker.lifecycle.transitions import UNCLAIMED, apply, change, of_job, transition
 from broker.requests.operations import Operation

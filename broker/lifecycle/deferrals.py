@@ -15,7 +15,7 @@ from broker.billing import ledger
 from broker.billing.funds import FundsCheck, Payer
 from broker.billing.ledger import HeldJob
 from broker.completion import AttemptOutcome, ErrorType
-from broker.jobs.states import JobState
+from broker.enums import JobState
 from broker.lifecycle.step_costs import StepCosts
 from broker.lifecycle.transitions import apply, change, of_attempt, transition
 from broker.providers.endpoint_stats import EndpointKey

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, bindparam, select, text
 
 from broker.billing import ledger
 from broker.completion import ErrorType
+from broker.enums import JobState
 from broker.errors import ConflictError, NotFoundError
-from broker.jobs.states import TERMINAL, JobState, sources
+from broker.jobs.states import TERMINAL, sources
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.ends import Ended, EndingJob
 from broker.lifecycle.records import END_VALUES, end_values

@@ -8,7 +8,7 @@ import orjson
 
 from broker.billing.ledger import HeldJob
 from broker.completion import Failure, Json
-from broker.jobs.states import JobState
+from broker.enums import JobState
 from broker.lifecycle.claims import ClaimedJob
 from broker.usage import Consumption
 

@@ -10,7 +10,7 @@ from broker.billing import ledger
 from broker.billing.funds import FundsCheck, Payer
 from broker.billing.ledger import HeldJob
 from broker.completion import Failure
-from broker.jobs.states import JobState
+from broker.enums import JobState
 from broker.lifecycle.claims import ClaimedJob
 from broker.lifecycle.records import decide
 from broker.lifecycle.retries import Decision, Retry

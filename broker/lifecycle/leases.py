@@ -7,7 +7,7 @@ from typing import Protocol
 from sqlalchemy import Connection, bindparam, select
 
 from broker.completion import AttemptOutcome, ErrorType, Failure, Timings
-from broker.jobs.states import JobState
+from broker.enums import JobState
 from broker.lifecycle.claims import Body, JobToRun, claimed_job
 from broker.lifecycle.records import Failed, decide, record_many
 from broker.lifecycle.retries import Retry

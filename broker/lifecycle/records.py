@@ -10,7 +10,8 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from broker.billing import ledger
 from broker.completion import AttemptOutcome, Failure, Timings
-from broker.jobs.states import INACTIVE, TERMINAL, JobState
+from broker.enums import JobState
+from broker.jobs.states import INACTIVE, TERMINAL
 from broker.lifecycle import retries
 from broker.lifecycle.announcements import announce
 from broker.lifecycle.claims import ClaimedJob

@@ -11,9 +11,10 @@ from typing import Any, Protocol
 import orjson
 from sqlalchemy import Connection, bindparam, exists, or_, select, update
 
+from broker.enums import DeliveryState, JobState, Kept, Store
 from broker.errors import ConflictError, NotFoundError
-from broker.jobs.privacy import DAY_MS, Kept, Store
-from broker.jobs.states import TERMINAL, JobState
+from broker.jobs.privacy import DAY_MS
+from broker.jobs.states import TERMINAL
 from broker.security.signing import LINK_SECONDS
 from broker.storage.tables import (
     Batch,
@@ -26,7 +27,6 @@ from broker.storage.tables import (
     table,
 )
 from broker.webhooks import events
-from broker.webhooks.events import DeliveryState
 
 GROUP = 200
 

@@ -8,19 +8,11 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from broker.completion import AttemptOutcome, ErrorType, Failure
-from broker.jobs.states import JobState
+from broker.enums import JobState, OnUnknown
 from broker.routing import Plan
 
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 60.0
-
-
-class OnUnknown(StrEnum):
-    """A job's policy for an attempt that was sent and then fell silent: perhaps billed upstream."""
-
-    RETRY = "retry"
-    FAIL = "fail"
-    HOLD = "hold"
 
 
 class Reaction(StrEnum):

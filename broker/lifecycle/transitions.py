@@ -8,7 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Update, bindparam, or_, update
 
-from broker.jobs.states import TRANSITIONS, JobState
+from broker.enums import JobState
+from broker.jobs.states import TRANSITIONS
 from broker.storage.tables import Job, table
 
 _jobs = table(Job)

@@ -13,6 +13,7 @@ it appear after all, it is called off there.
 Every step is taken under a lease on the row, so any number of processes may look.
 """
 
+from broker.enums import NativeBatchState
 from broker.native_batches.collection import Collect, collect_jobs
 from broker.native_batches.lines import (
     Called,
@@ -25,7 +26,6 @@ from broker.native_batches.lines import (
 from broker.native_batches.steps import (
     RELEASED,
     Glance,
-    NativeBatchState,
     delete_old,
     glance,
     hurry,

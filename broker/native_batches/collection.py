@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select
 
 from broker import routing
+from broker.enums import NativeBatchState
 from broker.ids import new_id
 from broker.jobs.states import WAITING
 from broker.lifecycle import Claim, ClaimedJob, claim_waiting
-from broker.native_batches.steps import NativeBatchState
 from broker.queues import NATIVE_LANE
 from broker.storage.tables import Job, JobPayload, NativeBatch, NativeLine, table
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, or_, select
 
-from broker.jobs.states import JobState
+from broker.enums import JobState
 from broker.lifecycle import ClaimedJob
 from broker.lifecycle.claims import claimed_job
 from broker.storage.tables import Attempt, Job, JobPayload, NativeBatch, NativeLine, table

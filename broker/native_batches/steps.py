@@ -2,27 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, or_, select, update
 
-from broker.jobs.states import WAITING, JobState
+from broker.enums import JobState, NativeBatchState
+from broker.jobs.states import WAITING
 from broker.queues import NATIVE_LANE
 from broker.storage.tables import Job, NativeBatch, NativeLine, table
 
 _jobs = table(Job)
 _batches = table(NativeBatch)
-
-
-class NativeBatchState(StrEnum):
-    """See the package."""
-
-    SUBMITTING = "submitting"
-    CREATING = "creating"
-    RUNNING = "running"
-    IN_DOUBT = "in_doubt"
-    ENDED = "ended"
 
 
 _CALLED_OFF = select(_jobs.c.lease_owner).where(

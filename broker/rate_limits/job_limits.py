@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, or_, select, text, update
 
 from broker.accounts import Principal, RequestLimits
-from broker.jobs.states import JobState
+from broker.enums import JobState
 from broker.queues import NATIVE_LANE
 from broker.rate_limits.limiter import Limiter
 from broker.rate_limits.rules import LimitKind, RateLimit

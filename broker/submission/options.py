@@ -6,8 +6,8 @@ from typing import Any, TypedDict
 
 from broker.billing.funds import Payer
 from broker.completion import Json
+from broker.enums import OnUnknown
 from broker.errors import WaybillError
-from broker.lifecycle.retries import OnUnknown
 from broker.queues import Lane
 from broker.rate_limits import RateLimit
 from broker.requests.operations import Operation

@@ -13,10 +13,10 @@ from broker.accounts import Principal, Scope, access
 from broker.billing.funds import Payer
 from broker.clock import now_ms
 from broker.completion import Json
+from broker.enums import JobState
 from broker.errors import InvalidRequestError, WaybillError
 from broker.ids import new_job_id
 from broker.jobs.privacy import store_of
-from broker.jobs.states import JobState
 from broker.lifecycle import coalescing
 from broker.money import usd
 from broker.providers.endpoints import Endpoint

@@ -4,6 +4,7 @@
 (spending in a period, usage by day), `analytics` (queries with metrics and dimensions).
 """
 
+from broker.enums import Reset
 from broker.usage.analytics import (
     DIMENSIONS,
     FILTERS,
@@ -14,7 +15,7 @@ from broker.usage.analytics import (
     UsageQuery,
     run_query,
 )
-from broker.usage.periods import Reset, ends_at, starts_at
+from broker.usage.periods import ends_at, starts_at
 from broker.usage.rollups import Consumer, Consumption, GenerationRow, add
 from broker.usage.sums import (
     Activity,

@@ -1,20 +1,12 @@
 """Begin and end of periods in UTC; weeks begin on Monday, as in OpenRouter's budgets. Pure."""
 
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import lru_cache
+
+from broker.enums import Reset
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
-
-
-class Reset(StrEnum):
-    """The period after which a limit is reset."""
-
-    DAILY = "daily"
-    WEEKLY = "weekly"
-    MONTHLY = "monthly"
-    LIFETIME = "lifetime"  # never
 
 
 def starts_at(reset: Reset, now: int) -> int:

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, and_, case, func, null, or_, select
 
+from broker.enums import Reset
 from broker.storage.tables import ApiKey, UsageRollup, table
-from broker.usage.periods import DAY_MS, Reset, starts_at
+from broker.usage.periods import DAY_MS, starts_at
 
 _rollups = table(UsageRollup)
 _PERIOD = {Reset.DAILY: "day", Reset.WEEKLY: "day"}  # months otherwise

@@ -12,6 +12,7 @@ redelivery) beside them.
 The id of a message (`webhook-id`) is the event's: the same at every attempt and for every receiver.
 """
 
+from broker.enums import DeliveryState, PayloadKind, Scheme, SignatureKind
 from broker.webhooks.deliveries import (
     AttemptRow,
     DeliveryFilter,
@@ -50,16 +51,7 @@ from broker.webhooks.endpoints import (
     send_test,
     update_endpoint,
 )
-from broker.webhooks.events import (
-    EVENT_TYPES,
-    DeliveryState,
-    PayloadKind,
-    Scheme,
-    SignatureKind,
-    WebhookEvent,
-    batch_event,
-    job_event,
-)
+from broker.webhooks.events import EVENT_TYPES, WebhookEvent, batch_event, job_event
 from broker.webhooks.fan_out import fan_out
 
 __all__ = [

@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from broker.enums import DeliveryState, Scheme
 from broker.storage.tables import Delivery, WebhookEndpoint, WebhookSecret, columns, table
-from broker.webhooks.events import DeliveryState, Scheme
 
 MINUTE_MS = 60_000
 

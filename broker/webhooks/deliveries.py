@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, func, or_, select, update
 
+from broker.enums import DeliveryState
 from broker.errors import ConflictError, NotFoundError
 from broker.storage.tables import Delivery, DeliveryAttempt, WebhookEndpoint, columns, table
-from broker.webhooks.events import MISSING, DeliveryState
+from broker.webhooks.events import MISSING
 
 _deliveries = table(Delivery)
 _attempts = table(DeliveryAttempt)

@@ -14,8 +14,8 @@ from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, func, or_, select, update
 
+from broker.enums import DeliveryState
 from broker.storage.tables import Delivery, WebhookEndpoint, table
-from broker.webhooks.events import DeliveryState
 
 PUBLISH_AGAIN_MS = 15_000  # what nobody has claimed by then was lost
 AT_ONCE = 16  # deliveries to one receiver at the same time, in all workers together

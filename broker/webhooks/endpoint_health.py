@@ -6,8 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, select, update
 
+from broker.enums import DeliveryState
 from broker.storage.tables import Delivery, WebhookEndpoint, table
-from broker.webhooks.events import ENDPOINT_DISABLED, DeliveryState, WebhookEvent
+from broker.webhooks.events import ENDPOINT_DISABLED, WebhookEvent
 from broker.webhooks.fan_out import fan_out
 from broker.webhooks.schedule import is_given_up
 

@@ -8,11 +8,12 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from broker.enums import PayloadKind, Scheme, SignatureKind
 from broker.errors import InvalidRequestError
 from broker.ids import new_id
 from broker.security.encryption import Encryption
 from broker.webhooks import signing
-from broker.webhooks.events import EVENT_TYPES, PayloadKind, Scheme, SignatureKind, is_wanted
+from broker.webhooks.events import EVENT_TYPES, is_wanted
 
 MAX_URL = 2_048
 MAX_HEADERS = 20

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Protocol
 
 import orjson
 
 from broker.completion import Json
+from broker.enums import DeliveryState, Scheme
 from broker.ids import new_id
 
 ENDPOINT_DISABLED = "endpoint.disabled"
@@ -27,29 +27,6 @@ EVENT_TYPES = (
     TEST,
 )
 """Everything that is ever sent."""
-
-
-class PayloadKind(StrEnum):
-    THIN = "thin"  # ids and status: the receiver asks for the rest
-    FULL = "full"  # the object as GET shows it
-
-
-class Scheme(StrEnum):
-    STANDARD = "standard"  # Standard Webhooks 1.0.0
-    OPENROUTER = "openrouter"  # the headers and envelope of OpenRouter's job webhooks
-
-
-class SignatureKind(StrEnum):
-    V1 = "v1"  # HMAC-SHA256, one secret on both sides
-    V1A = "v1a"  # Ed25519, the receiver has the public key only
-
-
-class DeliveryState(StrEnum):
-    PENDING = "pending"  # waits for its next attempt
-    RUNNING = "running"  # an attempt is under way, under a lease
-    DELIVERED = "delivered"  # the receiver answered 2xx
-    EXHAUSTED = "exhausted"  # every attempt failed
-    CANCELLED = "cancelled"  # its endpoint was disabled or deleted
 
 
 MISSING = (DeliveryState.EXHAUSTED, DeliveryState.CANCELLED)

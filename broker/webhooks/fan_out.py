@@ -10,18 +10,12 @@ import orjson
 from sqlalchemy import Connection, bindparam, insert, select
 
 from broker.completion import Json
+from broker.enums import DeliveryState, PayloadKind, Scheme
 from broker.ids import new_id
 from broker.jobs import reports, views
 from broker.storage.tables import Delivery, WebhookEndpoint, table
 from broker.webhooks import events as payloads
-from broker.webhooks.events import (
-    JOB_EVENTS,
-    DeliveryState,
-    PayloadKind,
-    Scheme,
-    WebhookEvent,
-    is_wanted,
-)
+from broker.webhooks.events import JOB_EVENTS, WebhookEvent, is_wanted
 
 _endpoints = table(WebhookEndpoint)
 _INSERT = insert(table(Delivery))

@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from broker.enums import DeliveryState
 from broker.storage.tables import Delivery, DeliveryAttempt, table
 from broker.webhooks.claims import ClaimedDelivery, ClaimNext, claim_next_many
 from broker.webhooks.endpoint_health import HealthSign, record_health
-from broker.webhooks.events import DeliveryState
 from broker.webhooks.schedule import Delivered, Exhausted, Following, HandedBack, RetryAt
 
 _deliveries = table(Delivery)

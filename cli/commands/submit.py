@@ -8,7 +8,7 @@ import orjson
 import typer
 
 from broker.completion import Json
-from broker.jobs.states import JobState
+from broker.enums import JobState
 from cli.client.client import Client, connected
 from cli.client.event_log import LogEvent, follow
 from cli.messages import complain

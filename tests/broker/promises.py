@@ -7,9 +7,9 @@ import orjson
 from sqlalchemy import select
 
 from broker.completion import AttemptOutcome
+from broker.enums import JobState, OnUnknown
 from broker.jobs import reports
-from broker.jobs.states import TERMINAL, TRANSITIONS, JobState
-from broker.lifecycle.retries import OnUnknown
+from broker.jobs.states import TERMINAL, TRANSITIONS
 from broker.storage.tables import Attempt, Generation, Job, JobPayload, LedgerEntry
 
 TABLES = (Job, JobPayload, Attempt, Generation, LedgerEntry)

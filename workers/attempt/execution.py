@@ -20,8 +20,8 @@ from broker.completion import (
     Failure,
     Json,
 )
+from broker.enums import OnUnknown
 from broker.lifecycle import Claim, ClaimedJob, claim_many
-from broker.lifecycle.retries import OnUnknown
 from broker.providers.pacing import Permit
 from broker.queues import Lane
 from broker.requests.operations import Operation

@@ -19,8 +19,9 @@ from broker.completion import (
     Media,
     Usage,
 )
+from broker.enums import JobState
 from broker.ids import generation_id
-from broker.jobs.states import TERMINAL, JobState
+from broker.jobs.states import TERMINAL
 from broker.lifecycle import (
     ClaimedJob,
     Ending,

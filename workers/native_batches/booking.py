@@ -16,7 +16,7 @@ from broker.completion import (
     Json,
     Timings,
 )
-from broker.jobs.states import JobState
+from broker.enums import JobState
 from broker.lifecycle import decide
 from broker.lifecycle.retries import Decision, GiveUp, Retry
 from broker.native_batches import Called

@@ -26,9 +26,9 @@ from broker.batches.assembly import Written
 from broker.batches.creation import delete_files_many, input_file
 from broker.catalog import LiveCatalog
 from broker.clock import now_ms
+from broker.enums import FilePurpose
 from broker.providers import configuration
 from broker.storage import files
-from broker.storage.files import Purpose
 from workers.attempt.retry_until_stored import OUT_OF_SERVICE
 from workers.context import WorkerContext
 from workers.services.leader_election import LeaderElection
@@ -226,7 +226,7 @@ class BatchKeeper:
         kept = batches.options_of(row).output_expires_seconds
         kind = "errors" if written.file_id.endswith("E") else "output"
         return files.new_row(
-            *(written.file_id, row.workspace_id, Purpose.BATCH_OUTPUT, written.size, now),
+            *(written.file_id, row.workspace_id, FilePurpose.BATCH_OUTPUT, written.size, now),
             api_key_id=row.api_key_id,
             filename=f"{row.id}_{kind}.jsonl",
             media_type="application/jsonl",

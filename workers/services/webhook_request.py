@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 import httpx
 import orjson
 
+from broker.enums import SignatureKind
 from broker.security.encryption import Encryption
 from broker.settings import Settings
 from broker.storage.database import Database
@@ -16,7 +17,6 @@ from broker.webhooks import signing
 from broker.webhooks.claims import ClaimedDelivery, valid_secrets
 from broker.webhooks.endpoint_options import new_secret_columns
 from broker.webhooks.endpoints import NewWorkspaceSecret, ensure_workspace_secret
-from broker.webhooks.events import SignatureKind
 from workers.adapters.errors.retry_after import seconds
 from workers.egress import Bounds, Policy, RefusedError, TooLargeError, create_guarded_client, parse
 

@@ -12,7 +12,6 @@ from broker.billing.ledger.balances import NOTHING, LedgerTotals, balance, key_t
 from broker.billing.ledger.chain import CHAIN_GROUP, Chained, chain_entries
 from broker.billing.ledger.entries import (
     BookedJob,
-    EntryKind,
     HeldJob,
     NewEntry,
     append,
@@ -27,6 +26,7 @@ from broker.billing.ledger.entries import (
     withdrawal,
 )
 from broker.billing.ledger.verification import Flaw, Verification, verify
+from broker.enums import EntryKind
 
 __all__ = [
     "CHAIN_GROUP",

@@ -8,29 +8,15 @@ signed) and *withdrawal* (money returned to the payer), each with the payer's re
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection, insert
 
+from broker.enums import EntryKind
 from broker.ids import new_id
 from broker.storage.tables import LedgerEntry, table
 
 _INSERT = insert(table(LedgerEntry))
-
-
-class EntryKind(StrEnum):
-    """The kinds of ledger entries, as the database stores them."""
-
-    HOLD = "hold"
-    EXTEND = "extend"
-    SETTLE = "settle"
-    RELEASE = "release"
-    REFUND = "refund"
-    TOPUP = "topup"
-    FEE = "fee"
-    GRANT = "grant"
-    WITHDRAWAL = "withdrawal"
 
 
 class NewEntry(NamedTuple):

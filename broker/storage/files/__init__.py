@@ -4,9 +4,9 @@
 quota of a workspace.
 """
 
+from broker.enums import FilePurpose
 from broker.storage.files.records import (
     FilePage,
-    Purpose,
     Quota,
     StoredFileRow,
     Upload,
@@ -24,8 +24,8 @@ from broker.storage.files.store import FileStore, file_store, refusal
 
 __all__ = [
     "FilePage",
+    "FilePurpose",
     "FileStore",
-    "Purpose",
     "Quota",
     "StoredFileRow",
     "Upload",

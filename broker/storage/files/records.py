@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, delete, exists, func, insert, or_, select
 
 from broker.completion import Media
+from broker.enums import FilePurpose
 from broker.errors import PayloadTooLargeError
 from broker.storage.tables import Job, StoredFile, table
-from broker.storage.tables.files import JOB_OUTPUT
 
 _files = table(StoredFile)
 _jobs = table(Job)
@@ -19,20 +18,9 @@ _INSERT = insert(_files)
 StoredFileRow: TypeAlias = Any  # a row of `files`
 
 
-class Purpose(StrEnum):
-    """The purpose of a file: OpenAI's names, and one for the media of answers."""
-
-    BATCH = "batch"
-    BATCH_OUTPUT = "batch_output"
-    USER_DATA = "user_data"
-    VISION = "vision"
-    ASSISTANTS = "assistants"
-    FINE_TUNE = "fine-tune"
-    EVALS = "evals"
-    JOB_OUTPUT = JOB_OUTPUT
-
-
-UPLOADED = tuple(each for each in Purpose if each not in {Purpose.BATCH_OUTPUT, Purpose.JOB_OUTPUT})
+UPLOADED = tuple(
+    each for each in FilePurpose if each not in {FilePurpose.BATCH_OUTPUT, FilePurpose.JOB_OUTPUT}
+)
 """The purposes with which a caller may upload a file."""
 
 
@@ -43,7 +31,7 @@ class FilePage:
     workspace_id: str
     limit: int
     after: str | None = None
-    purpose: Purpose | None = None
+    purpose: FilePurpose | None = None
     oldest_first: bool = False
     api_key_id: str | None = None  # None: of all keys
 
@@ -51,13 +39,13 @@ class FilePage:
 def media_row(media: Media, *, workspace_id: str, job_id: str, now: int) -> dict[str, Any]:
     """Return the columns of `files` for what a job produced."""
     return new_row(
-        media.id, workspace_id, Purpose.JOB_OUTPUT, len(media.content), now,
+        media.id, workspace_id, FilePurpose.JOB_OUTPUT, len(media.content), now,
         job_id=job_id, media_type=media.media_type,
     )  # fmt: skip
 
 
 def new_row(
-    file_id: str, workspace_id: str, purpose: Purpose, size: int, now: int, **more: Any
+    file_id: str, workspace_id: str, purpose: FilePurpose, size: int, now: int, **more: Any
 ) -> dict[str, Any]:
     """Return the columns of `files`; `more` are those that not every file has."""
     return {

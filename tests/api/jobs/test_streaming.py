@@ -18,11 +18,11 @@ from api.core.job_subscriptions import JobSubscriptions
 from api.jobs.streaming import ChunkStream
 from broker.background import end_tasks
 from broker.completion import AttemptOutcome, ErrorType, Failure
+from broker.enums import JobState
 from broker.events import job_events
 from broker.events.job_events import Event, EventWriter
 from broker.events.stored_logs import StoredLog
 from broker.jobs import reports
-from broker.jobs.states import JobState
 from broker.lifecycle.retries import Retry
 from broker.storage.tables import JobPayload, table
 from tests.e2e.sse import frames

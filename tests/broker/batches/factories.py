@@ -3,17 +3,17 @@
 from broker import batches
 from broker.batches import BatchOptions, Group, Options, StopReason, new_batch, reports
 from broker.batches.intake import ReadLine
+from broker.enums import FilePurpose
 from broker.ids import new_id
 from broker.queues import Lane
 from broker.requests.operations import Operation
 from broker.storage import files
-from broker.storage.files import Purpose
 from tests.factories import HOLD, NOW, claim_one, finished, make_new_job, record, write
 
 LINE_BYTES = 100
 
 
-def make_file(database, caller, *, lines=3, size=None, purpose=Purpose.BATCH, **more):
+def make_file(database, caller, *, lines=3, size=None, purpose=FilePurpose.BATCH, **more):
     row = files.new_row(
         *(new_id("file_"), caller.workspace_id, purpose, size or lines * LINE_BYTES, NOW),
         lines=lines,

@@ -4,9 +4,9 @@ from broker import batches
 from broker.batches import BatchEnd, BatchOptions, BatchState, new_batch
 from broker.batches.creation import delete_files_many
 from broker.batches.vocabulary import MAX_BYTES, MAX_LINES, window_ms
+from broker.enums import FilePurpose
 from broker.errors import IdempotencyMismatchError, InvalidRequestError
 from broker.requests.operations import Operation
-from broker.storage.files import Purpose
 from broker.storage.tables import Batch, StoredFile
 from tests.broker.batches.factories import make_file
 from tests.factories import NOW, count, make_principal, run, write
@@ -40,7 +40,7 @@ def test_a_key_of_another_workspace_is_another_key(database, caller):
         ({"size": MAX_BYTES + 1}, "200,000,000"),
         ({"lines": 0, "size": 5}, "no request"),
         ({"expires_at": NOW}, "no such file"),
-        ({"purpose": Purpose.USER_DATA}, "purpose"),
+        ({"purpose": FilePurpose.USER_DATA}, "purpose"),
     ],
 )
 def test_a_file_that_cannot_be_an_input_is_refused(database, caller, file, word):

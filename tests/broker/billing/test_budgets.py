@@ -10,9 +10,9 @@ from sqlalchemy import select, update
 from broker import accounts
 from broker.billing import budgets
 from broker.billing.budget_notices import announce_thresholds
-from broker.billing.budgets import BudgetRequest, BudgetScope
+from broker.billing.budgets import BudgetRequest
+from broker.enums import BudgetScope, JobState
 from broker.errors import BudgetExceededError, InsufficientCreditsError, InvalidRequestError
-from broker.jobs.states import JobState
 from broker.lifecycle import Extension, decide, extend_many, needs_extension
 from broker.lifecycle.retries import GiveUp
 from broker.money import usd

@@ -10,7 +10,8 @@ import multiprocessing
 import random
 
 from broker.billing import budgets, ledger
-from broker.billing.budgets import BudgetRequest, BudgetScope
+from broker.billing.budgets import BudgetRequest
+from broker.enums import BudgetScope
 from broker.errors import WaybillError
 from broker.jobs.states import TERMINAL
 from broker.lifecycle import (

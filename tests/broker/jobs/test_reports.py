@@ -2,13 +2,14 @@ import orjson
 import pytest
 
 from broker.completion import AttemptOutcome, ErrorType
+from broker.enums import JobState, OnUnknown
 from broker.events import job_events, stored_logs
 from broker.events.job_events import Event
 from broker.jobs import reports
 from broker.jobs.reports import JobSearch
-from broker.jobs.states import INACTIVE, JobState
+from broker.jobs.states import INACTIVE
 from broker.lifecycle import Deferral, defer_many, expire
-from broker.lifecycle.retries import GiveUp, OnUnknown, Retry
+from broker.lifecycle.retries import GiveUp, Retry
 from broker.providers.pacing import Busy, Cause
 from broker.queues import Lane
 from broker.routing.waiting import Congestion

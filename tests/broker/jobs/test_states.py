@@ -1,6 +1,7 @@
 import pytest
 
-from broker.jobs.states import INACTIVE, TERMINAL, TRANSITIONS, JobState, sources
+from broker.enums import JobState
+from broker.jobs.states import INACTIVE, TERMINAL, TRANSITIONS, sources
 
 S = JobState
 ALLOWED = {

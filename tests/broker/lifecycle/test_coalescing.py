@@ -12,9 +12,9 @@ from sqlalchemy import select, update
 from broker import lifecycle, submission
 from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch.dispatch import Due, dispatch_due
+from broker.enums import JobState
 from broker.errors import InvalidRequestError
 from broker.jobs import reports, views
-from broker.jobs.states import JobState
 from broker.lifecycle.retries import GiveUp, Retry
 from broker.routing.workspace_credentials import WorkspaceCredential, WorkspaceCredentials
 from broker.storage.tables import CoalescedJob, JobPayload

@@ -4,7 +4,7 @@ import orjson
 
 from broker.completion import ErrorType
 from broker.dispatch.dispatch import Due, dispatch_due
-from broker.jobs.states import JobState
+from broker.enums import JobState
 from broker.lifecycle import Deferral, defer_many
 from broker.lifecycle.retries import Retry
 from broker.providers.pacing import Busy, Cause

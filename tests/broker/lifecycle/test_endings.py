@@ -1,8 +1,8 @@
 import pytest
 
 from broker.completion import AttemptOutcome, ErrorType
+from broker.enums import JobState, OnUnknown
 from broker.errors import ConflictError, NotFoundError
-from broker.jobs.states import JobState
 from broker.lifecycle import (
     Cancellation,
     Renewal,
@@ -11,7 +11,7 @@ from broker.lifecycle import (
     record_many,
     renew,
 )
-from broker.lifecycle.retries import GiveUp, OnUnknown, Retry
+from broker.lifecycle.retries import GiveUp, Retry
 from broker.queues import Lane
 from tests.factories import (
     HOLD,

@@ -22,6 +22,7 @@ from broker.billing import budgets, ledger
 from broker.billing.budgets import BudgetRequest, Scope
 from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch.dispatch import Due, dispatch_due
+from broker.enums import OnUnknown
 from broker.errors import (
     BudgetExceededError,
     ConflictError,
@@ -45,7 +46,6 @@ from broker.lifecycle import (
     renew,
     rescue,
 )
-from broker.lifecycle.retries import OnUnknown
 from broker.providers.pacing import Busy, Cause
 from broker.queues import Lane
 from broker.routing.waiting import Congestion

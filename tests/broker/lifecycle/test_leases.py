@@ -1,5 +1,5 @@
+from broker.enums import OnUnknown
 from broker.lifecycle import renew
-from broker.lifecycle.retries import OnUnknown
 from broker.queues import Ready
 from tests.factories import (
     HOLD,

@@ -4,9 +4,9 @@ import pytest
 
 from broker import submission
 from broker.completion import AttemptOutcome, ErrorType
-from broker.jobs.states import JobState
+from broker.enums import JobState, OnUnknown
 from broker.lifecycle import record_many
-from broker.lifecycle.retries import GiveUp, OnUnknown, Retry
+from broker.lifecycle.retries import GiveUp, Retry
 from broker.queues import REDISPATCH_MS
 from tests.factories import (
     HOLD,

@@ -4,8 +4,8 @@ import orjson
 import pytest
 from sqlalchemy import insert, select, update
 
+from broker.enums import JobState
 from broker.jobs import privacy
-from broker.jobs.states import JobState
 from broker.lifecycle import retention
 from broker.lifecycle.retention import Fetched
 from broker.lifecycle.retries import GiveUp

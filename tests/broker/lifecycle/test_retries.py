@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 from broker.completion import AttemptOutcome as Outcome
 from broker.completion import ErrorType as Type
 from broker.completion import Failure
-from broker.jobs.states import JobState
+from broker.enums import JobState, OnUnknown
 from broker.lifecycle.retries import (
     BACKOFF_CAP_SECONDS,
     GiveUp,
-    OnUnknown,
     Retry,
     Situation,
     backoff_ceiling,

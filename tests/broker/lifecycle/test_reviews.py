@@ -2,8 +2,8 @@ import pytest
 
 from broker import lifecycle
 from broker.completion import AttemptOutcome, ErrorType
+from broker.enums import OnUnknown
 from broker.errors import ConflictError, NotFoundError
-from broker.lifecycle.retries import OnUnknown
 from broker.queues import Ready
 from tests.factories import (
     HOLD,

@@ -1,7 +1,8 @@
 import pytest
 from sqlalchemy import bindparam
 
-from broker.jobs.states import TRANSITIONS, JobState
+from broker.enums import JobState
+from broker.jobs.states import TRANSITIONS
 from broker.lifecycle import transitions
 from broker.lifecycle.transitions import GuardError
 from tests.factories import claim_one, job_row, make_principal, submit, submit_and_claim

@@ -4,10 +4,10 @@ from sqlalchemy import event as sqlalchemy_event
 
 from broker import webhooks
 from broker.completion import AttemptOutcome, ErrorType
+from broker.enums import OnUnknown
 from broker.jobs import reports
 from broker.jobs.views import job as job_view
 from broker.lifecycle import expire, record_many, rescue
-from broker.lifecycle.retries import OnUnknown
 from broker.webhooks import PayloadKind, Scheme
 from tests.broker.webhooks.factories import (
     URL,

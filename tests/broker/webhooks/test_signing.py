@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from broker.webhooks.events import Scheme, SignatureKind
+from broker.enums import Scheme, SignatureKind
 from broker.webhooks.signing import (
     PRIVATE,
     PUBLIC,

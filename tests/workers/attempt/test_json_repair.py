@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.completion import AttemptOutcome, Completion, Failure
-from broker.lifecycle.retries import OnUnknown, Retry, Situation, decide
+from broker.enums import OnUnknown
+from broker.lifecycle.retries import Retry, Situation, decide
 from broker.routing import Plan, PlanStep
 from tests.factories import make_endpoint
 from tests.installation import REPOSITORY, until

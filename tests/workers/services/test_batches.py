@@ -13,6 +13,7 @@ from broker import accounts, batches, presets, webhooks
 from broker.batches import BatchOptions, Inspector, Options, new_batch, reports
 from broker.batches.reading import GROUP_LINES
 from broker.clock import now_ms
+from broker.enums import FilePurpose
 from broker.ids import new_id
 from broker.presets import NewVersion, PresetContent, PresetName
 from broker.providers.endpoint_stats import NO_SNAPSHOT, Circuit, EndpointStats, Snapshot
@@ -20,7 +21,7 @@ from broker.rate_limits import Limiter, LimitKind, RateLimit
 from broker.requests.operations import Operation
 from broker.settings import Settings
 from broker.storage import files
-from broker.storage.files import Purpose, file_store
+from broker.storage.files import file_store
 from broker.storage.tables import Batch, JobPayload
 from tests.factories import finished, job_row, make_principal, record, run, write
 from workers.services.batches import BatchKeeper
@@ -73,7 +74,7 @@ def make_batch(tools, lines, *, age_ms=0, **wish):
     with tools.files.writing(file_id) as file:
         file.write(content)
     row = files.new_row(
-        *(file_id, caller.workspace_id, Purpose.BATCH, len(content), now_ms()),
+        *(file_id, caller.workspace_id, FilePurpose.BATCH, len(content), now_ms()),
         lines=found.lines,
         problems=found.stored,
     )
@@ -370,7 +371,7 @@ async def test_files_whose_time_is_over_are_deleted_but_not_from_under_a_batch(t
         tools.database,
         files.add_upload,
         files.Upload(
-            files.new_row(old, "ws", Purpose.VISION, 1, 0, expires_at=1), files.Quota(0, 0)
+            files.new_row(old, "ws", FilePurpose.VISION, 1, 0, expires_at=1), files.Quota(0, 0)
         ),
     )
     with tools.database.transaction() as connection:

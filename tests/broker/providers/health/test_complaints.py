@@ -3,7 +3,8 @@
 import pytest
 
 from broker.completion import AttemptOutcome, ErrorType
-from broker.lifecycle.retries import OnUnknown, Retry, Situation, decide
+from broker.enums import OnUnknown
+from broker.lifecycle.retries import Retry, Situation, decide
 from broker.providers.endpoint_stats import Circuit
 from broker.providers.health import Observation, Verdict, breaker, circuits, judge_failure
 from broker.routing import Plan, PlanStep

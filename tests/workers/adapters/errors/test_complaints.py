@@ -4,7 +4,7 @@ import orjson
 import pytest
 
 from broker.completion import ErrorType
-from broker.jobs.states import JobState
+from broker.enums import JobState
 from broker.lifecycle.retries import GiveUp, Retry, Situation, decide
 from broker.providers.endpoint_stats import Circuit, EndpointStats
 from broker.providers.health import breaker
