@@ -19,10 +19,10 @@ from hypothesis.stateful import (
 
 from broker import lifecycle
 from broker.billing import budgets, ledger
-from broker.billing.budgets import BudgetRequest, Scope
+from broker.billing.budgets import BudgetRequest
 from broker.completion import AttemptOutcome, ErrorType
 from broker.dispatch.dispatch import Due, dispatch_due
-from broker.enums import OnUnknown
+from broker.enums import BudgetScope, OnUnknown
 from broker.errors import (
     BudgetExceededError,
     ConflictError,
@@ -88,7 +88,7 @@ class JobMachine(RuleBasedStateMachine):
 
     def budgeted(self, caller):
         """Limit what a caller may spend in a month."""
-        place = (caller.workspace_id, Scope.WORKSPACE, caller.workspace_id, Reset.MONTHLY)
+        place = (caller.workspace_id, BudgetScope.WORKSPACE, caller.workspace_id, Reset.MONTHLY)
         with self.database.transaction() as connection:
             budgets.put_budget(connection, BudgetRequest(*place, BUDGET, soft=False, now=NOW))
         return dataclasses.replace(caller, is_budgeted=True)

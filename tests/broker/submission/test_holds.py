@@ -12,10 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from broker import pricing
-from broker.billing.budgets import BudgetLimit, Scope
+from broker.billing.budgets import BudgetLimit
 from broker.billing.funds import FundsCheck, HoldRequest, Payer
 from broker.billing.ledger import LedgerTotals
 from broker.completion import Usage
+from broker.enums import BudgetScope
 from broker.errors import WaybillError
 from broker.pricing import Price, Tier
 from broker.providers.endpoints import Endpoint
@@ -271,7 +272,7 @@ def payer_of(kind):
 
 
 def purse_of(kind, most, charged, held):
-    scope = Scope.KEY if kind == "key" else Scope.WORKSPACE
+    scope = BudgetScope.KEY if kind == "key" else BudgetScope.WORKSPACE
     limit = BudgetLimit("1", "ws", scope, "key", Reset.LIFETIME, most, spent=charged, held=held)
     balances = {"ws": LedgerTotals(credited=most, spent=charged, held=held)}
     return FundsCheck(balances, [] if kind == "credit" else [limit], 0)
