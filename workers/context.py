@@ -122,5 +122,5 @@ def open_context(settings: Settings) -> WorkerContext:
         limiter=Limiter(connect(settings.redis), database),
         sandbox=Sandbox(),
         pauses=LivePauses(database),
-        pacer=Pacer(redis, worker_id, limits, most=settings.worker_concurrency),
+        pacer=Pacer(redis, worker_id, limits, max_calls=settings.worker_concurrency),
     )

@@ -10,15 +10,15 @@ from broker.requests.operations import Interface
 
 @dataclass(frozen=True, slots=True)
 class DataPolicy:
-    """A provider's use of prompts. None means unknown, and counts as the worst."""
+    """A provider's use of prompts. None means unknown and counts as the worst case."""
 
-    trains: bool | None = None  # uses it to train models
-    retention_days: int | None = None  # keeps it this long; 0 = not at all
+    trains: bool | None = None  # prompts are used to train models
+    retention_days: int | None = None  # prompts are stored this long; 0 = not at all
     zdr: bool = False  # promises zero data retention
 
     @property
     def collects(self) -> bool:
-        """Return whether it may store or train (OpenRouter's `data_collection: deny`)."""
+        """Return whether it may train on prompts (OpenRouter's `data_collection: deny`)."""
         return self.trains is not False
 
 
@@ -42,10 +42,10 @@ class Endpoint:
     data_policy: DataPolicy = UNKNOWN_POLICY
     interface: Interface = Interface.PATHS  # the API of the provider that serves it
     expires: str | None = None  # ISO date of its retirement there, if announced
-    retired: bool = False  # nobody is led to it; who names it may still try
-    distillable: bool = False  # its license is known to let other models be trained on its text
+    retired: bool = False  # not chosen by routers; requests that name it still use it
+    distillable: bool = False  # its license allows training other models on its text
     batched: bool = False  # the provider has a batch API for this operation
-    credential: str | None = None  # the caller's own key to call it with; None = the installation's
+    credential: str | None = None  # id of a workspace credential; None = the installation's key
 
     @property
     def key(self) -> EndpointKey:
@@ -53,15 +53,15 @@ class Endpoint:
 
     @property
     def is_byok(self) -> bool:
-        """Return whether it is called with the caller's own key, on an account that is not ours."""
+        """Return whether it is called with a workspace credential."""
         return self.credential is not None
 
     def takes(self, modalities: frozenset[str]) -> bool:
         """Return whether these input modalities may be sent to it."""
         return self.input_modalities is None or modalities <= self.input_modalities
 
-    def lacks(self, wanted: frozenset[str]) -> frozenset[str]:
+    def lacks(self, requested: frozenset[str]) -> frozenset[str]:
         """Return which of these parameters it does not support."""
         if self.supported_parameters is None:
             return frozenset()
-        return wanted - parameters.known(self.supported_parameters)
+        return requested - parameters.known(self.supported_parameters)

@@ -1,8 +1,8 @@
-"""Pause and resume providers for the whole installation, while everything runs.
+"""Read the pauses of providers that operators set for the whole installation.
 
-The rows are in the database, so that a pause outlives every process. Each process that calls
-providers reads them once a second. A job of a paused provider waits in the database, or goes to
-another endpoint of its plan; calls that have begun end normally.
+The rows are in the database, so that a pause survives restarts. Each process that calls providers
+reads them once a second. A job of a paused provider waits in the database, or moves to another
+endpoint of its plan. Running calls end normally.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,13 +16,13 @@ from broker.storage.database import Database
 from broker.storage.tables import PausedProvider, columns, table
 
 REFRESH_SECONDS = 1.0
-LOOK_AGAIN_MS = 2_000
-"""Milliseconds until a job of a paused provider is looked at again."""
+RETRY_MS = 2_000
+"""The time until a job of a paused provider is checked again."""
 
 _paused = table(PausedProvider)
 
 
-class Pause(Protocol):
+class ProviderPause(Protocol):
     """A row of `paused_providers`."""
 
     provider: str
@@ -31,16 +31,16 @@ class Pause(Protocol):
     paused_at: int  # Unix ms
 
 
-def read_pauses(connection: Connection) -> Sequence[Pause]:
-    """Return what is paused, by slug."""
-    rows: Sequence[Pause] = connection.execute(
-        select(*columns(Pause, _paused)).order_by(_paused.c.provider)
+def read_pauses(connection: Connection) -> Sequence[ProviderPause]:
+    """Return the paused providers, ordered by slug."""
+    rows: Sequence[ProviderPause] = connection.execute(
+        select(*columns(ProviderPause, _paused)).order_by(_paused.c.provider)
     ).all()
     return rows
 
 
 class LivePauses:
-    """The pauses as they were a second ago, for one process."""
+    """The pauses as one process last read them, at most a second ago."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -48,7 +48,7 @@ class LivePauses:
         self._service = Service("provider-pauses", REFRESH_SECONDS, self.refresh)
 
     async def start(self) -> None:
-        """Read the pauses, and follow their changes from now on."""
+        """Read the pauses, and then refresh them in the background."""
         await self.refresh()
         self._service.start()
 
@@ -66,7 +66,7 @@ class LivePauses:
     def __contains__(self, provider: str) -> bool:
         return provider in self._providers
 
-    def busy(self, now: int) -> Mapping[str, Busy]:
-        """Return, for each paused provider, what its jobs wait for."""
-        until = now + LOOK_AGAIN_MS
+    def find_busy(self, now: int) -> Mapping[str, Busy]:
+        """Return, for each paused provider, the reason for which its jobs wait."""
+        until = now + RETRY_MS
         return {each: Busy(each, Cause.PAUSED, until) for each in self._providers}

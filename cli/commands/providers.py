@@ -26,7 +26,7 @@ from broker.providers.configuration import (
 from broker.providers.endpoint_stats import WHOLE_PROVIDER
 from broker.providers.health import circuits
 from broker.providers.pacing import shared
-from broker.providers.pauses import Pause
+from broker.providers.pauses import ProviderPause
 from broker.providers.vendors import vendors
 from broker.security.redaction import redact
 from broker.settings import ProviderRow, Settings
@@ -110,7 +110,7 @@ def resume(slug: Annotated[str, typer.Argument(help="The provider's slug.")]) ->
     typer.echo(f"{slug} is resumed." if was_paused else f"{slug} was not paused.")
 
 
-def read_paused(config: Settings) -> Mapping[str, Pause]:
+def read_paused(config: Settings) -> Mapping[str, ProviderPause]:
     """Return the pauses by slug; none where there is no current database."""
     try:
         local.check_database(config)

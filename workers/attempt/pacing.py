@@ -49,7 +49,7 @@ def _find_pause(context: WorkerContext, job: ClaimedJob) -> Busy | None:
     """Return what keeps a job from its endpoint: an operator, or what 429s and headers said."""
     now = now_ms()
     if job.endpoint.provider in context.pauses:
-        return context.pauses.busy(now)[job.endpoint.provider]
+        return context.pauses.find_busy(now)[job.endpoint.provider]
     if job.endpoint.is_byok:  # what is learned concerns the installation's account
         return None
     until = context.throttles.free_at(job.endpoint.key, now)
@@ -82,9 +82,9 @@ async def defer(
 
 def congestion(context: WorkerContext, lane: Lane, now: int) -> Congestion:
     """Return what this process knows to be busy."""
-    pauses = context.throttles.busy(now)
+    pauses = context.throttles.find_busy(now)
     return Congestion(
-        {**context.pacer.denials(lane, now), **context.pauses.busy(now)},
+        {**context.pacer.find_denials(lane, now), **context.pauses.find_busy(now)},
         {endpoint: _pause(endpoint, until) for endpoint, until in pauses.items()},
         configured=frozenset(context.routes),
     )
@@ -103,11 +103,11 @@ def expect(context: WorkerContext, permit: Permit, body: Json) -> None:
 @contextlib.contextmanager
 def count_call(context: WorkerContext, job: ClaimedJob) -> Iterator[None]:
     """Count a call of the job's endpoint for as long as this lasts."""
-    context.throttles.began(job.endpoint.key)
+    context.throttles.record_start(job.endpoint.key)
     try:
         yield
     finally:
-        context.throttles.ended(job.endpoint.key)
+        context.throttles.record_end(job.endpoint.key)
 
 
 def learn(context: WorkerContext, permit: Permit, job: ClaimedJob, answer: AttemptAnswer) -> None:
@@ -115,16 +115,16 @@ def learn(context: WorkerContext, permit: Permit, job: ClaimedJob, answer: Attem
     endpoint = job.endpoint.key
     is_ours = not job.endpoint.is_byok  # pauses are of the installation's account
     if not isinstance(answer, Failure):
-        context.throttles.succeeded(endpoint, now_ms())
+        context.throttles.record_success(endpoint, now_ms())
         if answer.usage is not None:
             tokens = answer.usage.prompt_tokens + answer.usage.completion_tokens
             context.pacer.recount(permit, tokens)
     elif answer.error_type is ErrorType.RATE_LIMIT_EXCEEDED and is_ours:
-        until = context.throttles.limited(endpoint, answer.retry_after, now_ms())
+        until = context.throttles.record_rate_limit(endpoint, answer.retry_after, now_ms())
         log.info("endpoint.rate_limited", provider=endpoint[0], model=endpoint[1], until=until)
     elif answer.retry_after and is_ours and answer.error_type in OF_THE_ENDPOINT:
         reason = PauseReason.RETRY_AFTER
-        context.throttles.used_up(endpoint, answer.retry_after, now_ms(), reason)
+        context.throttles.add_pause(endpoint, answer.retry_after, now_ms(), reason)
 
 
 def pause_if_exhausted(context: WorkerContext, job: ClaimedJob, headers: Mapping[str, str]) -> None:
@@ -134,11 +134,11 @@ def pause_if_exhausted(context: WorkerContext, job: ClaimedJob, headers: Mapping
     """
     reset = until_reset(headers)
     if reset is not None and not job.endpoint.is_byok:
-        context.throttles.used_up(job.endpoint.key, reset, now_ms(), PauseReason.EXHAUSTED)
+        context.throttles.add_pause(job.endpoint.key, reset, now_ms(), PauseReason.EXHAUSTED)
 
 
 async def share_pauses(context: WorkerContext) -> None:
     """Exchange pauses with the other processes, once."""
     now = now_ms()
-    known = await exchange_pauses(context.redis, context.throttles.news(), now)
-    context.throttles.heard(known, now)
+    known = await exchange_pauses(context.redis, context.throttles.take_new_pauses(), now)
+    context.throttles.merge_pauses(known, now)

@@ -124,7 +124,7 @@ class Runtime:
         context = self._context
         if self._draining:
             return False
-        paused = context.pauses.busy(now_ms()).get(provider)
+        paused = context.pauses.find_busy(now_ms()).get(provider)
         permit = paused or await context.pacer.acquire(provider, lane)
         try:
             if isinstance(permit, Busy):

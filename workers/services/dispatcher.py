@@ -19,7 +19,7 @@ from broker.dispatch.due import waiting_providers
 from broker.events import signals
 from broker.jobs import reports
 from broker.lifecycle import expire, rescue
-from broker.providers.pacing import NO_LOAD, read_loads, room
+from broker.providers.pacing import NO_LOAD, find_room, read_loads
 from broker.queues import Lane, Ready
 from broker.routing.waiting import absent
 from broker.webhooks import due, records
@@ -111,7 +111,7 @@ class Dispatcher:
         return {
             slug: 0
             if slug in self._context.pauses
-            else room(route.limits, loads.get(slug, NO_LOAD))
+            else find_room(route.limits, loads.get(slug, NO_LOAD))
             for slug, route in self._context.routes.items()
         }
 

@@ -1,14 +1,14 @@
 """Slots and rates of providers, shared by all processes.
 
-Reading order: `limits` (as configured, and as learned from 429s), `shared` (the atomic script in
-Redis, load and pauses), `gate` (one provider's queue in one process, with bounds of its own when
-Redis is away), `pacer` (one request for all gates).
+Reading order: `limits` (configured limits, and pauses after 429s), `shared` (the atomic script in
+Redis, load and pauses), `gate` (the waiters of one provider in one process, and its limits without
+Redis), `pacer` (one request for all gates).
 """
 
 from broker.providers.pacing.gate import Permit
 from broker.providers.pacing.limits import Busy, Cause, ProviderLimits, Throttles
 from broker.providers.pacing.pacer import Pacer
-from broker.providers.pacing.shared import NO_LOAD, Load, exchange_pauses, read_loads, room
+from broker.providers.pacing.shared import NO_LOAD, Load, exchange_pauses, find_room, read_loads
 
 __all__ = [
     "NO_LOAD",
@@ -20,6 +20,6 @@ __all__ = [
     "ProviderLimits",
     "Throttles",
     "exchange_pauses",
+    "find_room",
     "read_loads",
-    "room",
 ]

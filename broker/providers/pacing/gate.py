@@ -1,4 +1,4 @@
-"""One provider as one process sees it: calls in flight, jobs that wait, bounds without Redis."""
+"""The slots of one provider in one process: calls in flight, waiting jobs, local limits."""
 
 import asyncio
 import time
@@ -11,9 +11,9 @@ from broker.queues import Lane
 
 
 class LocalBounds:
-    """Gives what a provider's limits allow, as if this process were the only one.
+    """Grants calls within a provider's limits, as if this process were the only one.
 
-    Rates are kept by a bucket of one second: nobody knows what was sent before Redis went away.
+    Rates are limited by a bucket of one second, because the calls of the last minute are unknown.
     """
 
     def __init__(self, limits: ProviderLimits) -> None:
@@ -21,66 +21,66 @@ class LocalBounds:
         self._calls = _Bucket(limits.requests_per_minute)
         self._tokens = _Bucket(limits.tokens_per_minute)
 
-    def answer(self, ask: SlotRequest) -> SlotAnswer:
-        free = max(self._limits.max_concurrency - ask.held, 0)
-        interactive = self._turn(ask.interactive, free, ask.tokens_a_call)
-        behind = interactive.given < ask.interactive
-        left = 0 if behind else max(free - interactive.given - self._limits.reserved_slots, 0)
-        batch = self._turn(ask.batch, left, ask.tokens_a_call)
-        return SlotAnswer(interactive, batch, free - interactive.given - batch.given)
+    def grant(self, request: SlotRequest) -> SlotAnswer:
+        free = max(self._limits.max_concurrency - request.held, 0)
+        interactive = self._grant(request.interactive, free, request.tokens_a_call)
+        is_short = interactive.granted < request.interactive
+        left = 0 if is_short else max(free - interactive.granted - self._limits.reserved_slots, 0)
+        batch = self._grant(request.batch, left, request.tokens_a_call)
+        return SlotAnswer(interactive, batch, free - interactive.granted - batch.granted)
 
-    def _turn(self, wanted: int, free: int, tokens: int) -> LaneGrant:
-        given = min(wanted, free, self._calls.left(1), self._tokens.left(tokens))
-        self._calls.take(given)
-        self._tokens.take(given * tokens)
-        if given == wanted:
-            return LaneGrant(given)
-        cause = Cause.CONCURRENCY if given == free else Cause.RATE_LIMIT
-        return LaneGrant(given, cause, 0 if cause is Cause.CONCURRENCY else 100)
+    def _grant(self, requested: int, free: int, tokens: int) -> LaneGrant:
+        granted = min(requested, free, self._calls.left(1), self._tokens.left(tokens))
+        self._calls.take(granted)
+        self._tokens.take(granted * tokens)
+        if granted == requested:
+            return LaneGrant(granted)
+        cause = Cause.CONCURRENCY if granted == free else Cause.RATE_LIMIT
+        return LaneGrant(granted, cause, 0 if cause is Cause.CONCURRENCY else 100)
 
 
 class _Bucket:
-    """Fills evenly, holds a second's worth and at least one unit; 0 a minute = no limit."""
+    """A token bucket for one second, at least one unit; 0 per minute means no limit."""
 
     def __init__(self, per_minute: int) -> None:
         self._rate = per_minute / 60
-        self._most = max(self._rate, 1.0)
-        self._level = self._most
-        self._at = time.monotonic()
+        self._capacity = max(self._rate, 1.0)
+        self._level = self._capacity
+        self._updated_at = time.monotonic()
 
     def left(self, size: int) -> int:
         if not self._rate:
             return 1_000_000
         now = time.monotonic()
-        self._level = min(self._level + (now - self._at) * self._rate, self._most)
-        self._at = now
+        self._level = min(self._level + (now - self._updated_at) * self._rate, self._capacity)
+        self._updated_at = now
         whole = int(self._level / size)
-        return whole or int(self._level >= self._most)  # what is larger than a bucket takes it all
+        return whole or int(self._level >= self._capacity)  # a larger call takes the whole bucket
 
     def take(self, amount: int) -> None:
         self._level -= amount
 
 
-PATIENCE_SECONDS = 0.5
+MAX_WAIT_SECONDS = 0.5
 """A job that waits longer returns to the database, which keeps fairness and deadlines."""
 
-LEAST_WAIT_MS = 100
-LONGEST_PLACE_MS = 5_000  # added to a wait for those who stand in line before it
-MEMORY = 0.1  # of the running means: the share of the newest call
-TIGHT = 4  # below a quarter of its slots a provider's releases are told at once
+MIN_WAIT_MS = 100
+MAX_QUEUE_WAIT_MS = 5_000  # added for the waiters before it, at most
+MEAN_WEIGHT = 0.1  # the weight of the newest call in the running means
+SCARCITY_FACTOR = 4  # below a quarter of free slots, releases are reported at once
 RENEW_SECONDS = 2.0
-FORGET_SECONDS = 1.0
+RELEASE_REPORT_SECONDS = 1.0
 
 
 @dataclass(slots=True)
 class Permit:
-    """One call that may be sent. It is given back with `Pacer.release`."""
+    """The permission for one call. `Pacer.release` returns it."""
 
     provider: str
     lane: Lane
-    since: float  # of the loop's clock
+    since: float  # by the loop's clock
     tokens: int  # counted against the provider's minute so far
-    is_counted: bool = False  # they are more than a guess
+    is_measured: bool = False  # `tokens` is more than an estimate
 
 
 @dataclass(slots=True)
@@ -91,139 +91,143 @@ class Waiter:
 
 @dataclass(slots=True)
 class Gate:
-    """Grants come in the order of asking, interactive jobs first."""
+    """Admits waiters in their order, those of interactive jobs first."""
 
     provider: str
     limits: ProviderLimits
     local: LocalBounds
     held: int = 0
-    spare: int = 0  # slots that are this process's, without a call
+    spare: int = 0  # slots reserved by this process without a call
     used_spare: bool = False
-    spent: int = 0  # tokens that differ from what was expected, not told yet
+    spent: int = 0  # tokens beyond the expected ones, not reported yet
     call_ms: float = 1_000
     call_tokens: float = 1_000
     lanes: dict[Lane, deque[Waiter]] = field(
         default_factory=lambda: {lane: deque() for lane in Lane}
     )
-    denied: dict[Lane, Busy] = field(default_factory=dict)  # the latest denials
-    shut: dict[Lane, Busy] = field(default_factory=dict)  # those that outlast our patience
-    told_held: int = 0
-    told_at: float = 0.0
-    is_tight: bool = False
-    is_cut: bool = False  # this process itself had no room for all that waits
+    denials: dict[Lane, Busy] = field(default_factory=dict)  # the latest denials
+    blocked: dict[Lane, Busy] = field(default_factory=dict)  # denials that outlast MAX_WAIT_SECONDS
+    reported_held: int = 0
+    reported_at: float = 0.0
+    is_scarce: bool = False
+    is_truncated: bool = False  # this process may not start all that wait
 
     @property
-    def waits(self) -> bool:
+    def has_waiters(self) -> bool:
         return any(self.lanes.values())
 
     def wait(self, lane: Lane, waiter: Waiter) -> None:
         self.lanes[lane].append(waiter)
 
-    def speaks(self, now: float) -> bool:
-        """Tell whether there is something to ask or to say."""
-        if self.waits:
+    def needs_request(self, now: float) -> bool:
+        """Return whether a request to Redis is due."""
+        if self.has_waiters:
             return True
-        if self.held + self.spare == self.told_held:
-            return bool(self.told_held or self.spent) and now - self.told_at >= RENEW_SECONDS
-        return self.is_tight or now - self.told_at >= FORGET_SECONDS
+        if self.held + self.spare == self.reported_held:
+            return (
+                bool(self.reported_held or self.spent) and now - self.reported_at >= RENEW_SECONDS
+            )
+        return self.is_scarce or now - self.reported_at >= RELEASE_REPORT_SECONDS
 
     def take_spare(self, now: float) -> Permit | None:
-        """Begin an interactive call with a slot that is ready."""
-        if not self.spare or self.waits:
+        """Return a permit for an interactive call from a spare slot; None without one."""
+        if not self.spare or self.has_waiters:
             return None
         self.spare -= 1
         self.held += 1
         self.used_spare = True
         return Permit(self.provider, Lane.INTERACTIVE, now, 0)
 
-    def ask(self, process: str, most: int) -> SlotRequest:
-        """Put what waits into a question for `most` calls at most."""
-        for line in self.lanes.values():
-            while line and line[0].future.done():  # its caller has gone
-                line.popleft()
-        interactive = min(len(self.lanes[Lane.INTERACTIVE]), most)
-        self.is_cut = sum(len(line) for line in self.lanes.values()) > most
+    def build_request(self, process: str, limit: int) -> SlotRequest:
+        """Build the request for the waiting jobs, for `limit` calls at most."""
+        for waiters in self.lanes.values():
+            while waiters and waiters[0].future.done():  # its caller no longer waits
+                waiters.popleft()
+        interactive = min(len(self.lanes[Lane.INTERACTIVE]), limit)
+        self.is_truncated = sum(len(waiters) for waiters in self.lanes.values()) > limit
         return SlotRequest(
             provider=self.provider,
             limits=self.limits,
             process=process,
             held=self.held,
             interactive=interactive,
-            batch=min(len(self.lanes[Lane.BATCH]), most - interactive),
+            batch=min(len(self.lanes[Lane.BATCH]), limit - interactive),
             tokens_a_call=max(int(self.call_tokens), 1),
             tokens_spent=self.spent,
             call_ms=max(int(self.call_ms), 1),
-            spare=self._wanted_spare(),
+            spare=self._take_spare_request(),
         )
 
-    def _wanted_spare(self) -> int:
-        """Ask for spare slots while they are used; give those back that were had until now."""
-        wanted = self.limits.spare_slots if self.used_spare or self.waits else 0
+    def _take_spare_request(self) -> int:
+        """Return the spare slots to request, none if they are unused; drop the current ones."""
+        requested = self.limits.spare_slots if self.used_spare or self.has_waiters else 0
         self.spare, self.used_spare = 0, False
-        return wanted
+        return requested
 
-    def hear(self, asked: SlotRequest, answer: SlotAnswer, now: float, now_ms: int) -> None:
-        """Let in whom the answer lets in; send back whom it keeps waiting too long."""
-        self.spent -= asked.tokens_spent
-        given = answer.interactive.given + answer.batch.given
+    def apply_answer(
+        self, request: SlotRequest, answer: SlotAnswer, now: float, now_ms: int
+    ) -> None:
+        """Admit the granted waiters; deny those that would wait too long."""
+        self.spent -= request.tokens_spent
+        granted = answer.interactive.granted + answer.batch.granted
         self.spare = answer.spare
-        self.told_held, self.told_at = asked.held + given + answer.spare, now
-        self.is_tight = answer.free * TIGHT < self.limits.max_concurrency
-        for lane, turn in ((Lane.INTERACTIVE, answer.interactive), (Lane.BATCH, answer.batch)):
-            self._admit(lane, turn.given, asked.tokens_a_call, now)
-            cause = turn.cause or (Cause.CONCURRENCY if self.is_cut else None)
+        self.reported_held, self.reported_at = request.held + granted + answer.spare, now
+        self.is_scarce = answer.free * SCARCITY_FACTOR < self.limits.max_concurrency
+        for lane, grant in ((Lane.INTERACTIVE, answer.interactive), (Lane.BATCH, answer.batch)):
+            self._admit(lane, grant.granted, request.tokens_a_call, now)
+            cause = grant.cause or (Cause.CONCURRENCY if self.is_truncated else None)
             if cause is not None:
-                self._send_back(lane, cause, turn.wait_ms, now, now_ms)
+                self._deny(lane, cause, grant.wait_ms, now, now_ms)
 
     def release(self, permit: Permit, now: float) -> None:
         self.held -= 1
-        if self.limits.spare_slots > self.spare and not self.is_tight:
+        if self.limits.spare_slots > self.spare and not self.is_scarce:
             self.spare += 1
-        self.call_ms += MEMORY * ((now - permit.since) * 1000 - self.call_ms)
-        if permit.is_counted:
-            self.call_tokens += MEMORY * (permit.tokens - self.call_tokens)
+        self.call_ms += MEAN_WEIGHT * ((now - permit.since) * 1000 - self.call_ms)
+        if permit.is_measured:
+            self.call_tokens += MEAN_WEIGHT * (permit.tokens - self.call_tokens)
 
     def recount(self, permit: Permit, tokens: int) -> None:
-        """Count a call with what it uses, as far as that is known now."""
+        """Count a call with the tokens that it uses, as far as they are known now."""
         if self.limits.tokens_per_minute:
             self.spent += tokens - permit.tokens
             permit.tokens = tokens
-            permit.is_counted = True
+            permit.is_measured = True
 
-    def is_shut(self, lane: Lane, now_ms: int) -> Busy | None:
-        busy = self.shut.get(lane)
+    def find_block(self, lane: Lane, now_ms: int) -> Busy | None:
+        busy = self.blocked.get(lane)
         if busy is not None and busy.until <= now_ms:
-            del self.shut[lane]
+            del self.blocked[lane]
             return None
         return busy
 
     def _admit(self, lane: Lane, count: int, tokens: int, now: float) -> None:
-        line = self.lanes[lane]
-        while count and line:
-            waiter = line.popleft()
+        waiters = self.lanes[lane]
+        while count and waiters:
+            waiter = waiters.popleft()
             if waiter.future.done():
                 continue
             count -= 1
             self.held += 1
             waiter.future.set_result(Permit(self.provider, lane, now, tokens))
 
-    def _send_back(self, lane: Lane, cause: Cause, first_ms: int, now: float, now_ms: int) -> None:
-        """Keep those who come in soon: the first in `first_ms`, the others one by one after it."""
-        kept: deque[Waiter] = deque()
-        for place, waiter in enumerate(self.lanes[lane]):
-            wait = first_ms + min(place * self._spacing(cause), LONGEST_PLACE_MS)
-            if now - waiter.since + wait / 1000 <= PATIENCE_SECONDS:
-                kept.append(waiter)
+    def _deny(self, lane: Lane, cause: Cause, first_ms: int, now: float, now_ms: int) -> None:
+        """Deny the waiters whose turn is too late: the first in `first_ms`, the others after it."""
+        remaining: deque[Waiter] = deque()
+        for position, waiter in enumerate(self.lanes[lane]):
+            wait = first_ms + min(position * self._compute_spacing(cause), MAX_QUEUE_WAIT_MS)
+            if now - waiter.since + wait / 1000 <= MAX_WAIT_SECONDS:
+                remaining.append(waiter)
             elif not waiter.future.done():
-                busy = Busy(self.provider, cause, now_ms + max(int(wait), LEAST_WAIT_MS))
-                self.denied[lane] = busy
+                busy = Busy(self.provider, cause, now_ms + max(int(wait), MIN_WAIT_MS))
+                self.denials[lane] = busy
                 waiter.future.set_result(busy)
-        self.lanes[lane] = kept
-        if first_ms > PATIENCE_SECONDS * 1000:
-            self.shut[lane] = Busy(self.provider, cause, now_ms + first_ms)
+        self.lanes[lane] = remaining
+        if first_ms > MAX_WAIT_SECONDS * 1000:
+            self.blocked[lane] = Busy(self.provider, cause, now_ms + first_ms)
 
-    def _spacing(self, cause: Cause) -> float:
-        """Return how many milliseconds lie between two calls that are let in."""
+    def _compute_spacing(self, cause: Cause) -> float:
+        """Return the milliseconds between two admitted calls."""
         if cause is Cause.RATE_LIMIT and self.limits.requests_per_minute:
             return 60_000 / self.limits.requests_per_minute
         return self.call_ms / self.limits.max_concurrency

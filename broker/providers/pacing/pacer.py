@@ -1,8 +1,7 @@
-"""Asks for all of a process's waiting jobs at once: one round trip however many there are.
+"""Request the slots for all waiting jobs of a process, in one round trip to Redis.
 
-While a round trip is under way new questions gather for the next one. When Redis does not answer
-within half a second, every process keeps to the limits by itself (see `local`), and asks again
-later.
+Jobs that arrive during a round trip are in the next one. When Redis does not answer within half a
+second, the process applies the limits by itself (`gate.LocalBounds`) and tries Redis again later.
 """
 
 import asyncio
@@ -17,12 +16,12 @@ from broker.background import end_tasks
 from broker.clock import now_ms
 from broker.providers.pacing.gate import Gate, LocalBounds, Permit, Waiter
 from broker.providers.pacing.limits import Busy, ProviderLimits
-from broker.providers.pacing.shared import ADMIT, SlotAnswer, SlotRequest, answer, keys
+from broker.providers.pacing.shared import ADMIT, SlotAnswer, SlotRequest, build_keys, decode_answer
 from broker.queues import Lane
 
-ANSWER_SECONDS = 0.5  # what Redis may take
-AWAY_SECONDS = 2.0  # no request is sent again for so long
-LOOK_SECONDS = 0.05  # between questions while somebody waits
+REDIS_TIMEOUT_SECONDS = 0.5  # for one answer
+AWAY_SECONDS = 2.0  # without requests after a failed one
+POLL_SECONDS = 0.05  # between requests while jobs wait
 IDLE_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -32,11 +31,11 @@ class Pacer:
     """Grant calls to providers, for one process."""
 
     def __init__(
-        self, redis: Redis, process: str, limits: Mapping[str, ProviderLimits], *, most: int
+        self, redis: Redis, process: str, limits: Mapping[str, ProviderLimits], *, max_calls: int
     ) -> None:
         self._redis = redis
         self._process = process
-        self._most = most  # calls in flight in this process, to all providers together
+        self._max_calls = max_calls  # calls in flight in this process, to all providers together
         self._gates = {slug: Gate(slug, each, LocalBounds(each)) for slug, each in limits.items()}
         self._held = 0
         self._away_until = 0.0
@@ -45,30 +44,30 @@ class Pacer:
         self._task = asyncio.create_task(self._run())
 
     def add(self, provider: str, limits: ProviderLimits) -> None:
-        """Know one provider more."""
+        """Add a provider."""
         self._gates.setdefault(provider, Gate(provider, limits, LocalBounds(limits)))
 
     def counts_tokens(self, provider: str) -> bool:
         return bool(self._gates[provider].limits.tokens_per_minute)
 
-    def denials(self, lane: Lane, now: int) -> dict[str, Busy]:
-        """Return the providers that turned jobs of this lane away, for as long as that holds."""
-        found = ((slug, gate.denied.get(lane)) for slug, gate in self._gates.items())
+    def find_denials(self, lane: Lane, now: int) -> dict[str, Busy]:
+        """Return the denials of this lane that still hold, by provider."""
+        found = ((slug, gate.denials.get(lane)) for slug, gate in self._gates.items())
         return {slug: busy for slug, busy in found if busy is not None and busy.until > now}
 
     async def acquire(self, provider: str, lane: Lane) -> Permit | Busy:
-        """Return a permit for one call, at once or after half a second at most, or why not.
+        """Return a permit within half a second at most, or the cause to wait.
 
         Raises KeyError for a provider that is not configured.
         """
         gate = self._gates[provider]
         loop = asyncio.get_running_loop()
-        if lane is Lane.INTERACTIVE and self._held < self._most:
+        if lane is Lane.INTERACTIVE and self._held < self._max_calls:
             permit = gate.take_spare(loop.time())
             if permit is not None:
                 self._held += 1
                 return permit
-        busy = gate.is_shut(lane, now_ms())
+        busy = gate.find_block(lane, now_ms())
         if busy is not None:
             return busy
         waiter = Waiter(loop.create_future(), loop.time())
@@ -85,78 +84,78 @@ class Pacer:
         self._gates[permit.provider].recount(permit, tokens)
 
     def release(self, permit: Permit) -> None:
-        """Give a permit back. Never waits."""
+        """Return a permit. Never waits."""
         gate = self._gates[permit.provider]
         self._held -= 1
         gate.release(permit, asyncio.get_running_loop().time())
-        if gate.is_tight or self._somebody_waits():
+        if gate.is_scarce or self._has_waiters():
             self._wake.set()
 
     async def close(self) -> None:
-        """Stop; what this process still held lapses with its lease, or is given back now."""
+        """Stop, and free the slots of this process; without Redis they end with their lease."""
         await end_tasks({self._task})
-        gates = [gate for gate in self._gates.values() if gate.told_held]
+        gates = [gate for gate in self._gates.values() if gate.reported_held]
         if gates:
-            await self._shared([gate.ask(self._process, 0) for gate in gates])
+            await self._request_slots([gate.build_request(self._process, 0) for gate in gates])
 
     def _return_unused(self, waiter: Waiter) -> None:
         if waiter.future.done() and not waiter.future.cancelled():
-            got = waiter.future.result()
-            if isinstance(got, Permit):
-                self.release(got)
+            permit = waiter.future.result()
+            if isinstance(permit, Permit):
+                self.release(permit)
 
-    def _somebody_waits(self) -> bool:
-        return any(gate.waits for gate in self._gates.values())
+    def _has_waiters(self) -> bool:
+        return any(gate.has_waiters for gate in self._gates.values())
 
     async def _run(self) -> None:
         while True:
-            patience = LOOK_SECONDS if self._somebody_waits() else IDLE_SECONDS
+            timeout = POLL_SECONDS if self._has_waiters() else IDLE_SECONDS
             try:
-                async with asyncio.timeout(patience):
+                async with asyncio.timeout(timeout):
                     await self._wake.wait()
             except TimeoutError:
                 pass
             self._wake.clear()
             try:
-                await self._turn()
-            except Exception:  # whoever waits would wait for ever
+                await self._exchange()
+            except Exception:  # the waiters need another try
                 log.exception("pacing.failed")
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
 
-    async def _turn(self) -> None:
-        """Ask for every gate that has something to ask, and let in who may come."""
+    async def _exchange(self) -> None:
+        """Request slots for every gate that needs them, and admit its waiters."""
         loop = asyncio.get_running_loop()
-        gates = [gate for gate in self._gates.values() if gate.speaks(loop.time())]
+        gates = [gate for gate in self._gates.values() if gate.needs_request(loop.time())]
         if not gates:
             return
-        left = max(self._most - self._held, 0)
-        asks = []
+        left = max(self._max_calls - self._held, 0)
+        requests = []
         for gate in gates:
-            asks.append(ask := gate.ask(self._process, left))
-            left -= ask.interactive + ask.batch
-        answers = await self._shared(asks)
-        for gate, ask, said in zip(gates, asks, answers, strict=True):
+            requests.append(request := gate.build_request(self._process, left))
+            left -= request.interactive + request.batch
+        answers = await self._request_slots(requests)
+        for gate, request, slots in zip(gates, requests, answers, strict=True):
             before = gate.held
-            gate.hear(ask, said, loop.time(), now_ms())
+            gate.apply_answer(request, slots, loop.time(), now_ms())
             self._held += gate.held - before
 
-    async def _shared(self, asks: Sequence[SlotRequest]) -> list[SlotAnswer]:
-        """Ask Redis; where it does not answer, go by the limits alone."""
+    async def _request_slots(self, requests: Sequence[SlotRequest]) -> list[SlotAnswer]:
+        """Request slots from Redis; without an answer, grant them by the local limits."""
         now = asyncio.get_running_loop().time()
         if now >= self._away_until:
             try:
-                async with asyncio.timeout(ANSWER_SECONDS):
-                    return [answer(reply) for reply in await self._replies(asks)]
+                async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
+                    return [decode_answer(reply) for reply in await self._run_script(requests)]
             except (RedisError, OSError, TimeoutError) as error:
                 self._away_until = now + AWAY_SECONDS
                 log.warning("pacing.no_redis", error=str(error) or type(error).__name__)
-        return [self._gates[ask.provider].local.answer(ask) for ask in asks]
+        return [self._gates[request.provider].local.grant(request) for request in requests]
 
-    async def _replies(self, asks: Sequence[SlotRequest]) -> list[Any]:
-        if len(asks) == 1:
-            [ask] = asks
-            return [await self._script(keys(ask.provider), ask.arguments())]
+    async def _run_script(self, requests: Sequence[SlotRequest]) -> list[Any]:
+        if len(requests) == 1:
+            [request] = requests
+            return [await self._script(build_keys(request.provider), request.arguments())]
         pipeline = self._redis.pipeline(transaction=False)
-        for ask in asks:
-            await self._script(keys(ask.provider), ask.arguments(), client=pipeline)
+        for request in requests:
+            await self._script(build_keys(request.provider), request.arguments(), client=pipeline)
         return list(await pipeline.execute())

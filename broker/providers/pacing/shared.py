@@ -12,7 +12,7 @@ from broker.providers.pacing.limits import Cause, ProviderLimits
 
 PREFIX = "waybill:pacing:"
 LEASE_MS = 6_000
-"""The time for which the slots of a silent process stay taken."""
+"""The time after which the slots of a process that reports nothing become free."""
 
 ADMIT = """
 local ring, held_key, waiting_key = KEYS[1], KEYS[2], KEYS[3]
@@ -40,7 +40,7 @@ local function in_flight_elsewhere()
 end
 
 local calls, tokens = 0, 0
-local function turn_ring()
+local function advance_ring()
   local state = redis.call('HMGET', ring, 'at', 'calls', 'tokens')
   local at = tonumber(state[1]) or 0
   if second - at > 60 then redis.call('DEL', ring) return end
@@ -71,7 +71,7 @@ end
 local paced = rpm > 0 or tpm > 0
 local left, this_second = math.huge, 0
 if paced then
-  turn_ring()
+  advance_ring()
   tokens = tokens + spent
   this_second = tonumber(redis.call('HGET', ring, 'c' .. second % 61) or '0')
   if rpm > 0 then left = rpm - calls end
@@ -84,17 +84,17 @@ end
 
 local free = slots - in_flight_elsewhere() - held
 local give_i = math.max(0, math.min(want_i, free, left))
-local why_i, wait_i = 0, 0
+local cause_i, wait_i = 0, 0
 if give_i < want_i then
-  if free <= give_i then why_i = SLOTS
+  if free <= give_i then cause_i = SLOTS
   else
-    why_i = RATE
+    cause_i = RATE
     wait_i = ms_until_left(rpm > 0 and rpm - 1 or math.huge, tpm > 0 and tpm - mean or math.huge)
   end
   redis.call('SET', waiting_key, me, 'PX', math.min(wait_i + 1000, 5000))
 end
 
-local give_b, why_b, wait_b = 0, 0, 0
+local give_b, cause_b, wait_b = 0, 0, 0
 if want_b > 0 then
   local ahead = redis.call('GET', waiting_key)
   if ahead == me and give_i == want_i then
@@ -102,18 +102,18 @@ if want_b > 0 then
     ahead = false
   end
   if ahead then
-    why_b, wait_b = BEHIND, math.max(redis.call('PTTL', waiting_key), 50)
+    cause_b, wait_b = BEHIND, math.max(redis.call('PTTL', waiting_key), 50)
   else
     local free_b, left_b = free - give_i - kept_slots, left - give_i - kept_calls
     local even_b = even > 0 and even - this_second - give_i or math.huge
     give_b = math.max(0, math.min(want_b, free_b, left_b, even_b))
     if give_b < want_b then
-      if free_b <= give_b then why_b = SLOTS
+      if free_b <= give_b then cause_b = SLOTS
       elseif left_b <= give_b then
-        why_b = RATE
+        cause_b = RATE
         wait_b = ms_until_left(
           rpm > 0 and rpm - kept_calls - 1 or math.huge, tpm > 0 and tpm - mean or math.huge)
-      else why_b, wait_b = RATE, (second + 1) * 1000 - now end
+      else cause_b, wait_b = RATE, (second + 1) * 1000 - now end
     end
   end
 end
@@ -133,32 +133,32 @@ if taken > 0 then
   redis.call('HSET', held_key, me, busy)
   redis.call('PEXPIRE', held_key, lease)
 else redis.call('HDEL', held_key, me) end
-return {give_i, give_b, why_i, wait_i, why_b, wait_b, free - given, spare}
+return {give_i, give_b, cause_i, wait_i, cause_b, wait_b, free - given, spare}
 """
 
 _CAUSES = (None, Cause.CONCURRENCY, Cause.RATE_LIMIT, Cause.INTERACTIVE_FIRST)
 
 
-def keys(provider: str) -> tuple[str, str, str]:
-    """Return the keys of a provider: its minute, who holds how much, and who waits."""
+def build_keys(provider: str) -> tuple[str, str, str]:
+    """Return a provider's keys: calls of the last minute, slots by process, waiting jobs."""
     base = f"{PREFIX}{{{provider}}}"
     return base, f"{base}:held", f"{base}:waiting"
 
 
 @dataclass(frozen=True, slots=True)
 class SlotRequest:
-    """One process's question about one provider."""
+    """One process's request for slots of one provider."""
 
     provider: str
     limits: ProviderLimits
     process: str
     held: int  # calls in flight in this process
-    interactive: int  # calls it wants to begin
+    interactive: int  # interactive calls to start
     batch: int
-    tokens_a_call: int  # what one is expected to use
-    tokens_spent: int  # used beyond what was expected, since the last question
-    call_ms: int  # how long one takes here
-    spare: int = 0  # slots it would like to have ready for calls to come
+    tokens_a_call: int  # the expected tokens of a call
+    tokens_spent: int  # used beyond the expected tokens since the last request
+    call_ms: int  # the mean duration of a call in this process
+    spare: int = 0  # slots to reserve for later calls
 
     def arguments(self) -> list[str | int]:
         limits = self.limits
@@ -173,11 +173,11 @@ class SlotRequest:
 
 @dataclass(frozen=True, slots=True)
 class LaneGrant:
-    """The calls that a lane may start, and the reason why not more."""
+    """The calls that a lane may start, and the cause that limits them."""
 
-    given: int
+    granted: int
     cause: Cause | None = None
-    wait_ms: int = 0  # until the next one, where that is known
+    wait_ms: int = 0  # until the next call may start, where that is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,23 +185,23 @@ class SlotAnswer:
     interactive: LaneGrant
     batch: LaneGrant
     free: int  # slots left in the installation
-    spare: int = 0  # slots that are ready for calls to come
+    spare: int = 0  # slots reserved for later calls
 
 
-def answer(reply: Sequence[int]) -> SlotAnswer:
-    give_i, give_b, why_i, wait_i, why_b, wait_b, free, spare = reply
-    interactive = LaneGrant(give_i, _CAUSES[why_i], wait_i)
-    return SlotAnswer(interactive, LaneGrant(give_b, _CAUSES[why_b], wait_b), free, spare)
+def decode_answer(reply: Sequence[int]) -> SlotAnswer:
+    give_i, give_b, cause_i, wait_i, cause_b, wait_b, free, spare = reply
+    interactive = LaneGrant(give_i, _CAUSES[cause_i], wait_i)
+    return SlotAnswer(interactive, LaneGrant(give_b, _CAUSES[cause_b], wait_b), free, spare)
 
 
-AHEAD = 2  # what is on a provider's queues, as a multiple of what it can begin meanwhile
-AHEAD_SECONDS = 0.3  # from one look of the dispatcher to the next
+QUEUE_FACTOR = 2  # jobs on a queue, as a multiple of the calls that can start before the next poll
+POLL_SECONDS = 0.3  # between two polls of the dispatcher
 TYPICAL_CALL_MS = 2_000
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """The calls in flight at a provider, of all processes."""
+    """The calls in flight at a provider, of all processes, with their means."""
 
     in_flight: int = 0
     call_ms: int = TYPICAL_CALL_MS
@@ -216,12 +216,12 @@ async def read_loads(redis: Redis, providers: Iterable[str], now: int) -> dict[s
     names = list(providers)
     pipeline = redis.pipeline(transaction=False)
     for name in names:
-        pipeline.hvals(keys(name)[1])
+        pipeline.hvals(build_keys(name)[1])
     replies = await pipeline.execute()
-    return {name: _load(held, now) for name, held in zip(names, replies, strict=True)}
+    return {name: _compute_load(held, now) for name, held in zip(names, replies, strict=True)}
 
 
-def _load(held: list[Any], now: int) -> Load:
+def _compute_load(held: list[Any], now: int) -> Load:
     processes = [[int(word) for word in each.split()] for each in held]
     live = [each for each in processes if each[1] >= now]
     in_flight = sum(count for count, *_ in live)
@@ -234,24 +234,24 @@ def _load(held: list[Any], now: int) -> Load:
     )
 
 
-def room(limits: ProviderLimits, load: Load) -> int:
-    """Return how many jobs may wait on a provider's queues: about twice what it can begin soon.
+def find_room(limits: ProviderLimits, load: Load) -> int:
+    """Return how many jobs may wait on a provider's queues: twice the calls it can start soon.
 
-    That is its free slots and those that become free until the next look, and no more than its
-    rates let through; one at least, so that somebody finds out when things change. Pure.
+    Those are its free slots and those that become free before the next poll, within its rates. The
+    result is at least one, so that a worker notices when a pause ends. Pure.
     """
     busy = min(load.in_flight, limits.max_concurrency)
-    soon = limits.max_concurrency - busy + busy * AHEAD_SECONDS * 1_000 / load.call_ms
+    startable = limits.max_concurrency - busy + busy * POLL_SECONDS * 1_000 / load.call_ms
     if limits.requests_per_minute:
-        soon = min(soon, limits.requests_per_minute / 60 * AHEAD_SECONDS)
+        startable = min(startable, limits.requests_per_minute / 60 * POLL_SECONDS)
     if limits.tokens_per_minute:
-        soon = min(soon, limits.tokens_per_minute / load.call_tokens / 60 * AHEAD_SECONDS)
-    return max(math.ceil(AHEAD * soon), 1)
+        startable = min(startable, limits.tokens_per_minute / load.call_tokens / 60 * POLL_SECONDS)
+    return max(math.ceil(QUEUE_FACTOR * startable), 1)
 
 
 KEY = f"{PREFIX}paused"
-"""Its fields are endpoints, its values the end of a pause (Unix ms) and its reason."""
-KEPT_SECONDS = 600
+"""A hash: the fields are endpoints, the values the end of a pause (Unix ms) and its reason."""
+PAUSES_TTL_SECONDS = 600
 
 _PAUSE = """
 local stored = redis.call('HGET', KEYS[1], ARGV[1]) or '0'
@@ -261,38 +261,40 @@ if tonumber(ARGV[2]) > known then
 end
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 """
-"""The later end of two pauses is kept, in whichever order they are stored."""
+"""Of two pauses the one with the later end stays, in whichever order they are stored."""
 
 
 async def exchange_pauses(
     redis: Redis, news: Mapping[EndpointKey, Pause], now: int
 ) -> list[tuple[EndpointKey, Pause]]:
-    """Publish these pauses and return all that are known, in one round trip. Raises RedisError."""
+    """Publish these pauses and return all current ones, in one round trip. Raises RedisError."""
     pipeline = redis.pipeline(transaction=False)
     for endpoint, pause in news.items():
-        what = (pause.until, pause.reason.value, KEPT_SECONDS)
-        pipeline.eval(_PAUSE, 1, KEY, "\n".join(endpoint), *what)
+        arguments = (pause.until, pause.reason.value, PAUSES_TTL_SECONDS)
+        pipeline.eval(_PAUSE, 1, KEY, "\n".join(endpoint), *arguments)
     pipeline.hgetall(KEY)
     stored: Mapping[bytes, bytes] = (await pipeline.execute())[-1]
-    over = [field for field, value in stored.items() if _pause(value).until <= now]
-    if over:
+    expired = [field for field, value in stored.items() if _decode_pause(value).until <= now]
+    if expired:
         client: Any = redis  # its annotations mix the sync and async clients
-        await client.hdel(KEY, *over)
+        await client.hdel(KEY, *expired)
     return [
         (endpoint, pause) for endpoint, pause in read_pauses(stored).items() if pause.until > now
     ]
 
 
 def read_pauses(stored: Mapping[bytes, bytes]) -> dict[EndpointKey, Pause]:
-    """Return the pause of each endpoint, as it was in the hash."""
-    return {_endpoint(field.decode()): _pause(value) for field, value in stored.items()}
+    """Return the pause of each endpoint from the stored hash."""
+    return {
+        _decode_endpoint(field.decode()): _decode_pause(value) for field, value in stored.items()
+    }
 
 
-def _pause(value: bytes) -> Pause:
+def _decode_pause(value: bytes) -> Pause:
     until, _, reason = value.decode().partition(" ")
     return Pause(int(until), PauseReason(reason))
 
 
-def _endpoint(field: str) -> EndpointKey:
+def _decode_endpoint(field: str) -> EndpointKey:
     provider, model = field.split("\n", 1)
     return provider, model

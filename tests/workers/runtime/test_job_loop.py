@@ -39,7 +39,7 @@ class Pauses:
     async def start(self) -> None:
         """Read nothing."""
 
-    def busy(self, _now: int) -> Mapping[str, Busy]:
+    def find_busy(self, _now: int) -> Mapping[str, Busy]:
         return self.paused
 
 

@@ -42,7 +42,7 @@ class Worker:
         self.limiter = Limiter(redis, database)
         self.throttles = Throttles()
         self.pauses = LivePauses(database)
-        self.pacer = SimpleNamespace(denials=lambda lane, now: {})
+        self.pacer = SimpleNamespace(find_denials=lambda lane, now: {})
         self.publisher = self
         self.published = []
 

@@ -13,12 +13,12 @@ async def told(redis, clock, *attempts, reporter="worker-1"):
         if each.retry_after_ms:
             wait = each.retry_after_ms / 1000
             if each.verdict is Verdict.LIMITED:
-                throttles.limited(each.endpoint, wait, clock.now)
+                throttles.record_rate_limit(each.endpoint, wait, clock.now)
             else:
-                throttles.used_up(each.endpoint, wait, clock.now, PauseReason.RETRY_AFTER)
+                throttles.add_pause(each.endpoint, wait, clock.now, PauseReason.RETRY_AFTER)
     recorder.start()
     await recorder.close()
-    if news := throttles.news():
+    if news := throttles.take_new_pauses():
         await exchange_pauses(redis, news, clock.now)
 
 

@@ -12,8 +12,10 @@ from broker.queues import Lane
 class Process:
     """A worker process as its provider sees it: calls that begin and end."""
 
-    def __init__(self, redis: Redis, name: str, limits: ProviderLimits, most: int = 1_000) -> None:
-        self.pacer = Pacer(redis, name, {"alpha": limits}, most=most)
+    def __init__(
+        self, redis: Redis, name: str, limits: ProviderLimits, max_calls: int = 1_000
+    ) -> None:
+        self.pacer = Pacer(redis, name, {"alpha": limits}, max_calls=max_calls)
         self.permits = []
 
     async def begin(self, lane: Lane = Lane.INTERACTIVE) -> Busy | None:

@@ -67,7 +67,7 @@ async def test_tokens_are_counted_as_guessed_then_as_known(start):
     for permit in process.permits[:3]:
         process.pacer.recount(permit, 100)
     # Then there is room for two more
-    process.pacer._gates["alpha"].shut.clear()
+    process.pacer._gates["alpha"].blocked.clear()
     assert await process.begin_many(5) == 2
 
 

@@ -88,7 +88,7 @@ async def test_interactive_jobs_that_wait_come_before_batch_jobs(start):
 
 
 async def test_a_process_takes_no_more_than_its_own_bound(start):
-    [small] = start(1, ProviderLimits(max_concurrency=100), most=5)
+    [small] = start(1, ProviderLimits(max_concurrency=100), max_calls=5)
     assert await small.begin_many(20) == 5
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from broker.providers.endpoint_stats import Pause, PauseReason
 from broker.providers.pacing import Throttles
-from broker.providers.pacing.limits import LONGEST_GUESS_MS, LONGEST_PAUSE_MS, QUIET_MS
+from broker.providers.pacing.limits import LONGEST_GUESS_MS, LONGEST_PAUSE_MS, RECOVERY_MS
 
 NOW = 1_800_000_000_000
 HOT = ("alpha", "acme/small")
@@ -16,8 +16,8 @@ def limited(calls=8, retry_after=None):
     """An endpoint with `calls` in flight that just answered 429."""
     throttles = Throttles()
     for _ in range(calls):
-        throttles.began(HOT)
-    throttles.limited(HOT, retry_after, NOW)
+        throttles.record_start(HOT)
+    throttles.record_rate_limit(HOT, retry_after, NOW)
     return throttles
 
 
@@ -35,7 +35,7 @@ def test_the_echoes_of_a_burst_are_no_further_strikes():
     # Given eight calls in flight that are all answered 429
     throttles = limited(retry_after=2)
     for _ in range(7):
-        throttles.limited(HOT, 2, NOW + 10)
+        throttles.record_rate_limit(HOT, 2, NOW + 10)
     # Then the pause is the provider's, not doubled seven times
     assert throttles.free_at(HOT, NOW + 10) == NOW + 2_010
 
@@ -43,13 +43,13 @@ def test_the_echoes_of_a_burst_are_no_further_strikes():
 def test_a_second_deadline_never_shortens_the_first():
     """Elsewhere the second cooldown kept the shorter of two deadlines (litellm#40130)."""
     throttles = limited(retry_after=60)
-    throttles.limited(HOT, 1, NOW + 10)
+    throttles.record_rate_limit(HOT, 1, NOW + 10)
     assert throttles.free_at(HOT, NOW + 5_000) == NOW + 60_000
 
 
 def test_a_longer_second_deadline_counts():
     throttles = limited(retry_after=5)
-    throttles.limited(HOT, 60, NOW + 10)
+    throttles.record_rate_limit(HOT, 60, NOW + 10)
     assert throttles.free_at(HOT, NOW + 5_000) == NOW + 60_010
 
 
@@ -62,11 +62,11 @@ def test_an_hours_long_reset_is_tried_again_after_minutes():
 def test_after_a_pause_one_call_tries():
     # Given a pause that is over, and nothing in flight
     throttles = limited(calls=1, retry_after=1)
-    throttles.ended(HOT)
+    throttles.record_end(HOT)
     later = NOW + 1_000
     assert throttles.free_at(HOT, later) == later
     # When one call is under way
-    throttles.began(HOT)
+    throttles.record_start(HOT)
     # Then no other may follow
     assert throttles.free_at(HOT, later) > later
 
@@ -74,12 +74,12 @@ def test_after_a_pause_one_call_tries():
 def test_its_success_lets_half_of_the_former_crowd_in():
     throttles = limited(calls=8, retry_after=1)
     for _ in range(8):
-        throttles.ended(HOT)
+        throttles.record_end(HOT)
     later = NOW + 1_000
-    throttles.succeeded(HOT, later)
+    throttles.record_success(HOT, later)
     let_in = 0
     while throttles.free_at(HOT, later) == later:
-        throttles.began(HOT)
+        throttles.record_start(HOT)
         let_in += 1
     assert let_in == 4
 
@@ -88,9 +88,9 @@ def test_pauses_double_while_nothing_succeeds():
     throttles = Throttles()
     pauses, now = [], NOW
     for _ in range(5):
-        throttles.began(HOT)
-        until = throttles.limited(HOT, None, now)
-        throttles.ended(HOT)
+        throttles.record_start(HOT)
+        until = throttles.record_rate_limit(HOT, None, now)
+        throttles.record_end(HOT)
         pauses.append(until - now)
         now = until
     assert pauses == [500, 1_000, 2_000, 4_000, 8_000]
@@ -98,29 +98,29 @@ def test_pauses_double_while_nothing_succeeds():
 
 def test_after_a_quiet_minute_nothing_is_remembered():
     throttles = limited(calls=2, retry_after=1)
-    throttles.succeeded(HOT, NOW + QUIET_MS)
-    assert throttles.busy(NOW + QUIET_MS) == {}
+    throttles.record_success(HOT, NOW + RECOVERY_MS)
+    assert throttles.find_busy(NOW + RECOVERY_MS) == {}
     assert throttles._known == {}
 
 
 def test_other_processes_hear_of_a_pause_once():
     throttles, elsewhere = limited(retry_after=9), Throttles()
-    elsewhere.heard(throttles.news().items(), NOW)
+    elsewhere.merge_pauses(throttles.take_new_pauses().items(), NOW)
     assert elsewhere.free_at(HOT, NOW) == NOW + 9_000
-    assert throttles.news() == {}
-    assert elsewhere.news() == {}
+    assert throttles.take_new_pauses() == {}
+    assert elsewhere.take_new_pauses() == {}
 
 
 def test_nothing_left_is_a_pause_without_a_429():
     throttles = Throttles()
-    throttles.used_up(HOT, 3.5, NOW, PauseReason.EXHAUSTED)
+    throttles.add_pause(HOT, 3.5, NOW, PauseReason.EXHAUSTED)
     assert throttles.free_at(HOT, NOW) == NOW + 3_500
-    assert throttles.news() == {HOT: Pause(NOW + 3_500, PauseReason.EXHAUSTED)}
+    assert throttles.take_new_pauses() == {HOT: Pause(NOW + 3_500, PauseReason.EXHAUSTED)}
 
 
 def test_an_echo_with_an_hours_long_reset_is_no_longer_than_any_pause():
     throttles = limited(retry_after=1)
-    throttles.limited(HOT, 4 * 3600, NOW + 10)
+    throttles.record_rate_limit(HOT, 4 * 3600, NOW + 10)
     assert throttles.free_at(HOT, NOW + 10) == NOW + 10 + LONGEST_PAUSE_MS
 
 
@@ -128,9 +128,9 @@ def test_a_stated_wait_is_not_doubled_for_ever():
     """A provider that says `Retry-After: 1` each time is asked again within seconds."""
     throttles, now = Throttles(), NOW
     for _ in range(20):
-        throttles.began(HOT)
-        until = throttles.limited(HOT, 1, now)
-        throttles.ended(HOT)
+        throttles.record_start(HOT)
+        until = throttles.record_rate_limit(HOT, 1, now)
+        throttles.record_end(HOT)
         assert until - now <= LONGEST_GUESS_MS
         now = until
 
@@ -141,10 +141,10 @@ def test_no_pause_is_ever_cut_short_and_every_pause_ends(steps):
     for step, pause in steps:
         now += pause
         if step == "begin":
-            throttles.began(HOT)
+            throttles.record_start(HOT)
         elif step == "limit":
-            longest = max(longest, throttles.limited(HOT, pause / 1000, now))
+            longest = max(longest, throttles.record_rate_limit(HOT, pause / 1000, now))
         else:
-            throttles.succeeded(HOT, now)
+            throttles.record_success(HOT, now)
         assert throttles.free_at(HOT, now) >= (max(now, longest))
         assert throttles.free_at(HOT, now) <= now + LONGEST_PAUSE_MS

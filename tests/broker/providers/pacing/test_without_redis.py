@@ -15,7 +15,7 @@ async def frozen(reader, writer):
 async def asked(url, limits, calls):
     """Ask for calls at once; return how many may begin and how long the answer took."""
     redis = Redis.from_url(url)
-    pacer = Pacer(redis, "worker", {"alpha": limits}, most=1_000)
+    pacer = Pacer(redis, "worker", {"alpha": limits}, max_calls=1_000)
     loop = asyncio.get_running_loop()
     began = loop.time()
     got = await asyncio.gather(*[pacer.acquire("alpha", Lane.INTERACTIVE) for _ in range(calls)])
