@@ -118,7 +118,7 @@ def look_up_catalog(config: Settings) -> Catalog:
         return load(config, known, listed)
     with contextlib.closing(Database(config.database)) as database:
         try:
-            imported = database.read_now(imports.offers, now_ms())
+            imported = database.read_now(imports.list_current, now_ms())
         except SQLAlchemyError:
             imported = []
     return load(config, known, [*imported, *listed])

@@ -24,8 +24,8 @@ from api.models.response_schemas import (
 )
 from api.models.schemas import ModelQuery
 from broker.catalog import Model
-from broker.catalog.selection import ListingFilter, ordered, selected
-from broker.catalog.vendor_facts import pages_of
+from broker.catalog.selection import ListingFilter, select_models, sort_models
+from broker.catalog.vendor_facts import find_pages
 from broker.completion import Json
 from broker.errors import AuthenticationError
 from broker.providers.endpoints import Endpoint
@@ -67,7 +67,7 @@ async def find_caller_catalog(request: Request, services: ServicesDep) -> Caller
         return shared
     served = {
         slug: replace(entry, endpoints=endpoints)
-        for slug, entry in services.catalog.reachable(own.providers).items()
+        for slug, entry in services.catalog.list_reachable(own.providers).items()
         if (endpoints := tuple(each for each in entry.endpoints if own.may_call(each)))
     }
     return CallerCatalog(served, services.catalog.providers.keys() | own.providers)
@@ -176,7 +176,7 @@ async def get_model_by_bare_name(
 async def list_zdr_endpoints(services: ServicesDep, reachable: CallerCatalogDep) -> Response:
     """List the endpoints whose providers promise zero data retention (ZDR)."""
     found: list[Json] = []
-    for entry in ordered(reachable.models.values(), None):
+    for entry in sort_models(reachable.models.values(), None):
         with_zdr = [each for each in entry.endpoints if each.data_policy.zdr]
         found += _render_endpoints(services, reachable, entry, with_zdr)
     return json_response({"data": found})
@@ -192,7 +192,7 @@ async def list_providers(
     slugs = sorted(names if show else reachable.providers)
     shown = [
         views.render_provider(
-            slug, names[slug], pages_of(slug), snapshot, available=slug in reachable.providers
+            slug, names[slug], find_pages(slug), snapshot, available=slug in reachable.providers
         )
         for slug in slugs
     ]
@@ -221,7 +221,7 @@ def _page_response(
     filters: ListingFilter,
     reachable: CallerCatalog,
 ) -> Response:
-    found = ordered(
+    found = sort_models(
         _select_models(services, query, filters, reachable), query.sort, services.observer.snapshot
     )
     end = None if query.limit is None else query.offset + query.limit
@@ -246,8 +246,10 @@ def _page_response(
 def _select_models(
     services: Services, query: ModelQuery, filters: ListingFilter, reachable: CallerCatalog
 ) -> list[Model]:
-    shown = services.catalog.everything if query.all else reachable.models
-    return selected(shown.values(), filters, names=_provider_names(services), now=int(time.time()))
+    shown = services.catalog.all_models if query.all else reachable.models
+    return select_models(
+        shown.values(), filters, names=_provider_names(services), now=int(time.time())
+    )
 
 
 def _keep_variant(name: str, entry: Model, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:

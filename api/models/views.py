@@ -7,8 +7,8 @@ Shapes: openrouter.ai/docs/api-reference (models, endpoints, providers). Waybill
 from dataclasses import asdict
 
 from broker.catalog import Model
-from broker.catalog.selection import cheapest, tokenizer
-from broker.catalog.vendor_facts import Pages
+from broker.catalog.selection import find_lowest_price, find_tokenizer
+from broker.catalog.vendor_facts import VendorPages
 from broker.clock import seconds
 from broker.completion import Json
 from broker.pricing import render_prices
@@ -34,7 +34,7 @@ def render_model(entry: Model, *, available: bool) -> Json:
         "description": entry.description,
         "context_length": entry.context_length,
         "architecture": _render_architecture(entry),
-        "pricing": render_prices(cheapest(entry)),
+        "pricing": render_prices(find_lowest_price(entry)),
         "top_provider": {
             "context_length": longest.context_length if longest else entry.context_length,
             "max_completion_tokens": entry.max_completion_tokens
@@ -71,7 +71,7 @@ def _render_architecture(entry: Model) -> Json:
         "modality": f"{'+'.join(inputs)}->{'+'.join(outputs)}",
         "input_modalities": inputs,
         "output_modalities": outputs,
-        "tokenizer": tokenizer(entry),
+        "tokenizer": find_tokenizer(entry),
         "instruct_type": None,
     }
 
@@ -137,7 +137,7 @@ def _render_percentiles(known: Percentiles | None, scale: int) -> Json | None:
 
 
 def render_provider(
-    slug: str, name: str, pages: Pages, snapshot: Snapshot, *, available: bool
+    slug: str, name: str, pages: VendorPages, snapshot: Snapshot, *, available: bool
 ) -> Json:
     """Render a provider for GET /providers; `pauses` are those of its models."""
     pauses = [

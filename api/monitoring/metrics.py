@@ -202,7 +202,7 @@ def _list_quantiles(known: Known, measure: str) -> Iterator[tuple[Sequence[str],
 
 def find_known_endpoints(catalog: Catalog) -> frozenset[EndpointKey]:
     """Return the endpoints that labels may name, and two collective ones for each provider."""
-    models = catalog.everything.values()
+    models = catalog.all_models.values()
     named = {endpoint.key for model in models for endpoint in model.endpoints}
     providers = {*catalog.providers, *vendors()}
     return frozenset(named.union((slug, name) for slug in providers for name in COLLECTIVE))

@@ -1,12 +1,12 @@
-"""Models as waybill.toml declares them."""
+"""Build the models that waybill.toml declares."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 
 from broker.catalog.models import Model
-from broker.catalog.names import released
-from broker.catalog.vendor_facts import interface_of, policy_of
+from broker.catalog.names import find_release_day
+from broker.catalog.vendor_facts import find_interface, find_policy
 from broker.money import nanos_from_usd
 from broker.pricing import FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
 from broker.providers.configuration import Provider
@@ -22,23 +22,25 @@ PER_MILLION = (
 EACH = ("request", "image", "image_output", "audio_hour", "page", "web_search")
 
 
-def declared_model(row: ModelRow, providers: Mapping[str, Provider]) -> Model:
+def build_declared_model(row: ModelRow, providers: Mapping[str, Provider]) -> Model:
     """Build a declared model. Raises SystemExit where it names an undefined provider."""
     return Model(
         slug=row.slug,
         name=row.name or row.slug,
         description=row.description,
-        created=_unix(row.created) if row.created else released(row.slug) or 0,
+        created=_to_unix(row.created) if row.created else find_release_day(row.slug) or 0,
         context_length=row.context_length,
         max_completion_tokens=row.max_completion_tokens,
         input_modalities=row.input_modalities or ("text",),
         output_modalities=row.output_modalities,
         supported_parameters=row.supported_parameters,
-        endpoints=tuple(_endpoint(row, endpoint, providers) for endpoint in row.endpoints),
+        endpoints=tuple(_build_endpoint(row, endpoint, providers) for endpoint in row.endpoints),
     )
 
 
-def _endpoint(row: ModelRow, endpoint: EndpointRow, providers: Mapping[str, Provider]) -> Endpoint:
+def _build_endpoint(
+    row: ModelRow, endpoint: EndpointRow, providers: Mapping[str, Provider]
+) -> Endpoint:
     if endpoint.provider not in providers:
         raise SystemExit(
             f"waybill: model {row.slug!r} in waybill.toml names provider {endpoint.provider!r}, "
@@ -49,36 +51,36 @@ def _endpoint(row: ModelRow, endpoint: EndpointRow, providers: Mapping[str, Prov
         provider=endpoint.provider,
         model=row.slug,
         native=endpoint.model,
-        price=declared_price(endpoint, providers[endpoint.provider].vendor),
+        price=build_declared_price(endpoint, providers[endpoint.provider].vendor),
         context_length=endpoint.context_length or row.context_length,
         max_completion_tokens=endpoint.max_completion_tokens or row.max_completion_tokens,
         quantization=endpoint.quantization or row.quantization,
         supported_parameters=None if parameters is None else frozenset(parameters),
         input_modalities=None if row.input_modalities is None else frozenset(row.input_modalities),
         output_modalities=frozenset(row.output_modalities),
-        data_policy=policy_of(providers[endpoint.provider]),
-        interface=_interface(endpoint),
+        data_policy=find_policy(providers[endpoint.provider]),
+        interface=_find_interface(endpoint),
         distillable=row.distillable,
     )
 
 
-def _interface(row: EndpointRow) -> Interface:
+def _find_interface(row: EndpointRow) -> Interface:
     if row.interface is not None:
         return Interface(row.interface)
-    return interface_of(row.provider, row.model) or Interface.PATHS
+    return find_interface(row.provider, row.model) or Interface.PATHS
 
 
-def _unix(day: date) -> int:
+def _to_unix(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
-def declared_price(row: EndpointRow, vendor: Vendor | None = None) -> Price:
-    """Read prices written in dollars per million tokens, or in dollars a piece.
+def build_declared_price(row: EndpointRow, vendor: Vendor | None = None) -> Price:
+    """Build prices from dollars per million tokens or per piece.
 
     The shares of service tiers that the row leaves out are those of the vendor.
     """
-    flat = _flat(row)
-    flex, priority = _percents(row, vendor)
+    flat = _find_prices(row)
+    flex, priority = _find_percents(row, vendor)
     tiers = sorted(row.tiers, key=lambda tier: tier.min_prompt_tokens)
     return Price(
         **flat,
@@ -86,13 +88,13 @@ def declared_price(row: EndpointRow, vendor: Vendor | None = None) -> Price:
         flex_percent=flex,
         priority_percent=priority,
         tiers=tuple(
-            Tier(tier.min_prompt_tokens, Price(**{**flat, **_flat(tier)})) for tier in tiers
+            Tier(tier.min_prompt_tokens, Price(**{**flat, **_find_prices(tier)})) for tier in tiers
         ),
     )
 
 
-def _percents(row: EndpointRow, vendor: Vendor | None) -> tuple[int, int]:
-    """Return what the tiers `flex` and `priority` cost: as stated, else as usual at the vendor."""
+def _find_percents(row: EndpointRow, vendor: Vendor | None) -> tuple[int, int]:
+    """Return the percents of the tiers `flex` and `priority`; the vendor's where not set."""
     flex = vendor.flex_percent if vendor else FLEX_PERCENT
     priority = vendor.priority_percent if vendor else PRIORITY_PERCENT
     return (
@@ -101,7 +103,7 @@ def _percents(row: EndpointRow, vendor: Vendor | None) -> tuple[int, int]:
     )
 
 
-def _flat(row: PriceRow) -> dict[str, Any]:
+def _find_prices(row: PriceRow) -> dict[str, Any]:
     """Return the prices that a row sets, as nano-dollars."""
-    stated = {name: getattr(row, name) for name in (*PER_MILLION, *EACH)}
-    return {name: nanos_from_usd(value) for name, value in stated.items() if value is not None}
+    set_prices = {name: getattr(row, name) for name in (*PER_MILLION, *EACH)}
+    return {name: nanos_from_usd(value) for name, value in set_prices.items() if value is not None}

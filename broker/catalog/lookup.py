@@ -1,11 +1,11 @@
-"""The catalog: endpoints by slug, by whatever name a caller uses, with hints for unknown models."""
+"""The catalog: find models and their endpoints by any of their names; suggest similar names."""
 
 import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from broker.catalog.models import Model
-from broker.catalog.names import Namer, newest_first
+from broker.catalog.names import Namer, list_family
 from broker.errors import NoEndpointError, UnknownModelError
 from broker.pricing import Price
 from broker.providers.configuration import Provider
@@ -15,9 +15,9 @@ from broker.requests.operations import Interface, Operation, gives, may_give, se
 from broker.routing import NO_REQUIREMENTS, ROUTERS, Requirements, native_batches, suits
 from broker.routing.preferences import missing_variant, split_variant
 
-MOST_COMPARED = 100  # characters of a name that are compared with the others
-NEAREST = 3
-ALIKE = 0.5  # how much of a name must be right
+MAX_COMPARED = 100  # characters of a name that are compared
+MAX_SUGGESTIONS = 3
+MIN_SIMILARITY = 0.5  # of a suggestion, 0 to 1
 
 APIS: Mapping[Interface, str] = {
     Interface.RESPONSES: "the Responses API",
@@ -25,15 +25,17 @@ APIS: Mapping[Interface, str] = {
 }
 
 
-def hint_for(name: str, names: Collection[str]) -> str:
-    """Return the sentence that asks whether one of these names was meant, or nothing."""
-    near = difflib.get_close_matches(name[:MOST_COMPARED], names, n=NEAREST, cutoff=ALIKE)
+def build_hint(name: str, names: Collection[str]) -> str:
+    """Return a sentence that suggests similar names; empty without any."""
+    near = difflib.get_close_matches(
+        name[:MAX_COMPARED], names, n=MAX_SUGGESTIONS, cutoff=MIN_SIMILARITY
+    )
     near = [each for each in near if each != name]
     return f" Did you mean {', '.join(near)}?" if near else ""
 
 
-def remedy_for(model: Model, providers: Collection[str], wires: Mapping[str, str]) -> str:
-    """Say what stands in the way of a known model: its API, or a key that nobody has set."""
+def describe_remedy(model: Model, providers: Collection[str], wires: Mapping[str, str]) -> str:
+    """Describe why a known model is not available: its API, or a missing key."""
     for each in model.endpoints:
         if each.provider in providers and not speaks(wires[each.provider], each.interface):
             return (
@@ -53,50 +55,52 @@ def remedy_for(model: Model, providers: Collection[str], wires: Mapping[str, str
 
 
 FREE = Price()
-LONGEST_NAME = 256  # characters; a longer name is not looked up at all
-MANY = 10  # names in a message
+MAX_NAME_LENGTH = 256  # characters; a longer name is unknown
+MAX_NAMES = 10  # names in a message
 LATEST = "~"
-MOST_KEPT = 100  # different sets of providers that callers bring keys of, looked up once each
-NOBODY: frozenset[str] = frozenset()
+MAX_CACHED = 100  # cached sets of workspace credentials' providers
+NO_PROVIDERS: frozenset[str] = frozenset()
 TEXT = frozenset({"text"})
 
 
 class Catalog:
-    """Every known model, and of each the endpoints that the configured providers serve.
+    """All known models, and their endpoints at the configured providers.
 
-    `models` are those that are offered: what a listing shows, a router chooses and a hint suggests.
-    An endpoint that is retired is not offered, but still serves who names its model, as long as
-    nothing else does. One behind an API that its wire does not speak serves nobody.
+    `models` are the offered ones: listings show them, routers choose from them, hints suggest them.
+    A retired endpoint is not offered. It still serves requests that name its model, if no other
+    endpoint does. An endpoint behind an API that its wire lacks serves no request.
     """
 
     def __init__(
         self, models: Iterable[Model], providers: Mapping[str, Provider], namer: Namer | None = None
     ) -> None:
-        self.everything = {model.slug: model for model in models}
+        self.all_models = {model.slug: model for model in models}
         self.providers = providers
         self._wires = {vendor.slug: vendor.wire for vendor in vendors().values()} | {
             slug: provider.wire for slug, provider in providers.items()
         }
         self._reachable: dict[frozenset[str], Mapping[str, Model]] = {}
-        self.models = self.reachable()
+        self.models = self.list_reachable()
         self._namer = namer or Namer(())
         self._by_operation: dict[tuple[Operation, frozenset[str]], dict[str, Sequence[Endpoint]]]
         self._by_operation = {}
-        self._open = {p.slug for p in providers.values() if p.vendor and p.vendor.any_model}
+        self._any_model_providers = {
+            p.slug for p in providers.values() if p.vendor and p.vendor.any_model
+        }
 
-    def reachable(self, also: Collection[str] = ()) -> Mapping[str, Model]:
+    def list_reachable(self, also: Collection[str] = ()) -> Mapping[str, Model]:
         """Return the models that the configured providers offer, and those of `also`."""
-        more = frozenset(also).difference(self.providers)
-        if more not in self._reachable:
-            if len(self._reachable) >= MOST_KEPT:
-                self._reachable = {NOBODY: self.models}
-            slugs = self.providers.keys() | more
-            self._reachable[more] = {
+        extra = frozenset(also).difference(self.providers)
+        if extra not in self._reachable:
+            if len(self._reachable) >= MAX_CACHED:
+                self._reachable = {NO_PROVIDERS: self.models}
+            slugs = self.providers.keys() | extra
+            self._reachable[extra] = {
                 slug: offered
-                for slug, model in self.everything.items()
-                if (offered := self._offered(model, slugs)).endpoints
+                for slug, model in self.all_models.items()
+                if (offered := self._filter_offered(model, slugs)).endpoints
             }
-        return self._reachable[more]
+        return self._reachable[extra]
 
     def endpoints(
         self,
@@ -107,120 +111,124 @@ class Catalog:
     ) -> dict[str, Sequence[Endpoint]]:
         """Return the endpoints of each slug that serve the operation.
 
-        Those of `also` are there too: providers that the caller has a key of its own for.
-        Raises UnknownModelError for a model that is not in the catalog, with the names nearest to
-        it: a misspelt fallback would be missed only when it is needed. Where a router is named, all
-        that it may choose from is there too. `needs` decide which model `~author/family-latest` is.
+        `also` are providers for which the workspace has a credential. Where a router is named, the
+        result includes all models that it may choose from. `requirements` decide which model
+        `~author/family-latest` is. Raises UnknownModelError for an unknown model, also for a
+        fallback, with similar names.
         """
         named = [slug for slug in slugs if slug not in ROUTERS]
-        found = {slug: self._routed(slug, operation, also, requirements) for slug in named}
+        found = {slug: self._find_routed(slug, operation, also, requirements) for slug in named}
         unknown = next((slug for slug, endpoints in found.items() if not endpoints), None)
         if unknown is not None:
             param = "model" if unknown == slugs[0] else "models"
-            raise UnknownModelError(self._unknown(unknown, operation), param=param)
+            raise UnknownModelError(self._describe_unknown(unknown, operation), param=param)
         serving: dict[str, Sequence[Endpoint]] = {
-            slug: self._serving(each, operation) for slug, each in found.items()
+            slug: self._filter_serving(each, operation) for slug, each in found.items()
         }
-        if len(named) < len(slugs):  # a router may choose from all there is
-            serving = self._choosable(operation, also) | serving
+        if len(named) < len(slugs):  # a router may choose from all models
+            serving = self._list_choosable(operation, also) | serving
         if not any(serving.values()):
-            raise NoEndpointError(self._unserved(slugs[0], found, operation), param="model")
+            raise NoEndpointError(
+                self._describe_unserved(slugs[0], found, operation), param="model"
+            )
         return serving
 
-    def _choosable(
+    def _list_choosable(
         self, operation: Operation, also: Collection[str]
     ) -> dict[str, Sequence[Endpoint]]:
-        """Return what a router may choose from: what is known to serve the operation.
+        """Return the endpoints that routers may choose from: those known to serve the operation.
 
-        A model of which no input is known takes text: nobody else would send it anything else.
+        An endpoint with unknown input modalities counts as one for text only.
         """
-        which = operation, frozenset(also).difference(self.providers)
-        if which not in self._by_operation:
-            if len(self._by_operation) >= MOST_KEPT:
+        key = operation, frozenset(also).difference(self.providers)
+        if key not in self._by_operation:
+            if len(self._by_operation) >= MAX_CACHED:
                 self._by_operation.clear()
             serving = {
                 slug: [
                     each
                     if each.input_modalities is not None
                     else replace(each, input_modalities=TEXT)
-                    for each in self._serving(model.endpoints, operation)
+                    for each in self._filter_serving(model.endpoints, operation)
                     if gives(each.output_modalities, operation)
                 ]
-                for slug, model in self.reachable(also).items()
+                for slug, model in self.list_reachable(also).items()
             }
-            self._by_operation[which] = {slug: served for slug, served in serving.items() if served}
-        return self._by_operation[which]
+            self._by_operation[key] = {slug: served for slug, served in serving.items() if served}
+        return self._by_operation[key]
 
     def resolve(self, name: str) -> str | None:
-        """Return the slug of the model that goes by this name, or None where nobody knows it.
+        """Return the slug of the model with this name; None for an unknown name.
 
-        A slug; `~author/family-latest`; an old, dated or bare name, or a host's own spelling.
+        A name is a slug, `~author/family-latest`, an old, dated or bare name, or a provider's id.
         """
-        if len(name) > LONGEST_NAME:
+        if len(name) > MAX_NAME_LENGTH:
             return None
-        if name in self.everything:
+        if name in self.all_models:
             return name
         if name.startswith(LATEST):
-            return self._latest(name, self.models, Operation.CHAT, NO_REQUIREMENTS)
+            return self._find_latest(name, self.models, Operation.CHAT, NO_REQUIREMENTS)
         found = self._namer.find(name)
-        return found if found in self.everything else None
+        return found if found in self.all_models else None
 
     def find(self, name: str) -> Model:
         """Return a model by any of its names, with all its endpoints. Raises UnknownModelError.
 
-        A suffix that says how to route (`:nitro`) is not part of a name.
+        A routing suffix (`:nitro`) is not part of the name.
         """
         slug = self.resolve(name) or self.resolve(split_variant(name)[0])
         if slug is None:
-            raise UnknownModelError(self._unknown(name, None), param="model")
-        return self.everything[slug]
+            raise UnknownModelError(self._describe_unknown(name, None), param="model")
+        return self.all_models[slug]
 
-    def taking(self, requirements: Collection[str], operation: Operation) -> list[str]:
-        """Return models that are known to take these input modalities; a few, first names first."""
-        wanted = frozenset(requirements)
+    def list_accepting(self, requirements: Collection[str], operation: Operation) -> list[str]:
+        """Return the first few models, by slug, that accept these input modalities."""
+        modalities = frozenset(requirements)
         return sorted(
             slug
-            for slug, endpoints in self._choosable(operation, ()).items()
-            if any(each.takes(wanted) for each in endpoints)
-        )[:MANY]
+            for slug, endpoints in self._list_choosable(operation, ()).items()
+            if any(each.takes(modalities) for each in endpoints)
+        )[:MAX_NAMES]
 
-    def _offered(self, model: Model, providers: Collection[str]) -> Model:
+    def _filter_offered(self, model: Model, providers: Collection[str]) -> Model:
         """Return a model with those of its endpoints that can be offered."""
-        offered = tuple(e for e in self._callable(model, providers) if not e.retired)
+        offered = tuple(e for e in self._filter_callable(model, providers) if not e.retired)
         return model if len(offered) == len(model.endpoints) else replace(model, endpoints=offered)
 
-    def _callable(self, model: Model, providers: Collection[str]) -> Sequence[Endpoint]:
+    def _filter_callable(self, model: Model, providers: Collection[str]) -> Sequence[Endpoint]:
         return [
             each
             for each in model.endpoints
             if each.provider in providers and speaks(self._wires[each.provider], each.interface)
         ]
 
-    def _serving(self, endpoints: Sequence[Endpoint], operation: Operation) -> list[Endpoint]:
+    def _filter_serving(
+        self, endpoints: Sequence[Endpoint], operation: Operation
+    ) -> list[Endpoint]:
         return [
-            replace(each, batched=True) if self._batches(each, operation) else each
+            replace(each, batched=True) if self._has_batch_api(each, operation) else each
             for each in endpoints
             if serves(self._wires[each.provider], operation, each.interface)
             and may_give(each.output_modalities, operation)
         ]
 
-    def _batches(self, endpoint: Endpoint, operation: Operation) -> bool:
+    def _has_batch_api(self, endpoint: Endpoint, operation: Operation) -> bool:
         provider = self.providers.get(endpoint.provider)
         return provider is not None and native_batches.takes(provider.batches, operation)
 
-    def _routed(
+    def _find_routed(
         self, name: str, operation: Operation, also: Collection[str], requirements: Requirements
     ) -> Sequence[Endpoint]:
-        """Return the endpoints of a name, with or without a suffix that says how to route it."""
-        if len(name) > LONGEST_NAME:
+        """Return the endpoints of a name, with or without a routing suffix."""
+        if len(name) > MAX_NAME_LENGTH:
             return ()
         plain = split_variant(name)[0]
         if plain.startswith(LATEST):
-            slug = self._latest(plain, self.reachable(also), operation, requirements)
-            return self._endpoints_of(slug, also) if slug else ()
-        return self._endpoints_of(name, also) or self._endpoints_of(plain, also)
+            slug = self._find_latest(plain, self.list_reachable(also), operation, requirements)
+            return self._find_endpoints(slug, also) if slug else ()
+        return self._find_endpoints(name, also) or self._find_endpoints(plain, also)
 
-    def _latest(
+    def _find_latest(
         self,
         name: str,
         offered: Mapping[str, Model],
@@ -229,62 +237,62 @@ class Catalog:
     ) -> str | None:
         """Return the newest of a family that serves the request; the newest if none does."""
         family = name.removeprefix(LATEST)
-        members = newest_first(family, offered)
+        members = list_family(family, offered)
         for slug in members:
-            served = self._serving(offered[slug].endpoints, operation)
+            served = self._filter_serving(offered[slug].endpoints, operation)
             if any(suits(each, requirements) for each in served):
                 return slug
-        return next(iter(members or newest_first(family, self.everything)), None)
+        return next(iter(members or list_family(family, self.all_models)), None)
 
-    def _endpoints_of(self, name: str, also: Collection[str]) -> Sequence[Endpoint]:
+    def _find_endpoints(self, name: str, also: Collection[str]) -> Sequence[Endpoint]:
         slug = self.resolve(name)
         if slug is not None:
-            found = self._callable(self.everything[slug], self.providers.keys() | set(also))
+            found = self._filter_callable(self.all_models[slug], self.providers.keys() | set(also))
             return [each for each in found if not each.retired] or found
-        open_ = self._open | {slug for slug in also if _takes_any(slug)}
+        slugs = self._any_model_providers | {slug for slug in also if _serves_any_model(slug)}
         return [
             Endpoint(provider=slug, model=name, native=name.removeprefix(f"{slug}/"), price=FREE)
-            for slug in sorted(open_)
+            for slug in sorted(slugs)
             if name.startswith(f"{slug}/")
         ]
 
-    def _unknown(self, name: str, operation: Operation | None) -> str:
-        """Say that a model is not available, and what to ask for instead."""
-        if len(name) > LONGEST_NAME:
+    def _describe_unknown(self, name: str, operation: Operation | None) -> str:
+        """Return a message about a model that is not available, with alternatives."""
+        if len(name) > MAX_NAME_LENGTH:
             return (
                 f"The name of the model has {len(name):,} characters; none has more than "
-                f"{LONGEST_NAME}. GET /api/v1/models lists the models."
+                f"{MAX_NAME_LENGTH}. GET /api/v1/models lists the models."
             )
-        if instead := missing_variant(name):
-            return f"Model {name!r} is not available here, and {instead}."
+        if reason := missing_variant(name):
+            return f"Model {name!r} is not available here, and {reason}."
         slug = self.resolve(name)
         if slug is not None:
-            remedy = remedy_for(self.everything[slug], self.providers, self._wires)
+            remedy = describe_remedy(self.all_models[slug], self.providers, self._wires)
             return f"Model {name!r} is known but not available here: {remedy}"
-        hint = hint_for(name, self._suggested(operation))
+        hint = build_hint(name, self._list_suggestions(operation))
         return f"Model {name!r} is not available here.{hint} GET /api/v1/models lists what is."
 
-    def _suggested(self, operation: Operation | None) -> Collection[str]:
-        return self.models if operation is None else self._choosable(operation, ())
+    def _list_suggestions(self, operation: Operation | None) -> Collection[str]:
+        return self.models if operation is None else self._list_choosable(operation, ())
 
-    def _unserved(
+    def _describe_unserved(
         self, name: str, found: Mapping[str, Sequence[Endpoint]], operation: Operation
     ) -> str:
-        """Say that no endpoint serves the operation, what they serve, and which models do."""
-        others = sorted(
+        """Return a message about a model that does not serve the operation, with alternatives."""
+        operations = sorted(
             each.value
             for each in Operation
-            if any(gives(e.output_modalities, each) for e in self._any_serving(found, each))
+            if any(gives(e.output_modalities, each) for e in self._list_serving(found, each))
         )
-        serves_others = f"; {name!r} serves {', '.join(others)}" if others else ""
-        hint = hint_for(name, self._suggested(operation))
-        return f"No provider of {name!r} serves {operation.value}{serves_others}.{hint}"
+        alternative = f"; {name!r} serves {', '.join(operations)}" if operations else ""
+        hint = build_hint(name, self._list_suggestions(operation))
+        return f"No provider of {name!r} serves {operation.value}{alternative}.{hint}"
 
-    def _any_serving(
+    def _list_serving(
         self, found: Mapping[str, Sequence[Endpoint]], operation: Operation
     ) -> list[Endpoint]:
-        return [each for some in found.values() for each in self._serving(some, operation)]
+        return [each for some in found.values() for each in self._filter_serving(some, operation)]
 
 
-def _takes_any(slug: str) -> bool:
+def _serves_any_model(slug: str) -> bool:
     return slug in vendors() and vendors()[slug].any_model

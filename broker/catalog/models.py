@@ -1,4 +1,4 @@
-"""A model, wherever it is served; an offer is one endpoint of it from one source."""
+"""A model with its endpoints, and offers of it from sources."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,12 +9,12 @@ from broker.providers.endpoints import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """One model, wherever it is served."""
+    """One model with all its endpoints."""
 
     slug: str
     name: str
     description: str = ""
-    created: int = 0  # Unix seconds of its release; 0 = not known
+    created: int = 0  # Unix seconds of its release; 0 = unknown
     knowledge_cutoff: str | None = None  # an ISO date, or the beginning of one
     context_length: int | None = None
     max_completion_tokens: int | None = None
@@ -25,7 +25,7 @@ class Model:
 
     @property
     def expires(self) -> str | None:
-        """Return the ISO date on which its last endpoint is retired, if all are to be."""
+        """Return the ISO date on which its last endpoint is retired, if all have one."""
         days = [each.expires for each in self.endpoints]
         return max((day for day in days if day), default=None) if all(days) else None
 
@@ -39,13 +39,13 @@ class Model:
 class Offer:
     """The facts that a source states about a model at a provider. None means not stated."""
 
-    endpoint: Endpoint  # its modalities and parameters None where the source does not say
+    endpoint: Endpoint  # modalities and parameters are None where not stated
     name: str | None = None
     created: int | None = None
     knowledge_cutoff: str | None = None
     output_modalities: Sequence[str] | None = None
     expires: str | None = None  # the ISO date of its retirement there
-    deprecated: bool | None = None  # its provider advises against it, and names no date
+    deprecated: bool | None = None  # its provider deprecates it without a date
 
     @property
     def key(self) -> EndpointKey:
@@ -54,7 +54,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """An offer in somebody else's list, which may know only some of its prices."""
+    """An offer in an external list, which may state only some prices."""
 
     offer: Offer  # without a price
     prices: Mapping[str, int]  # by the names of `Price`, in its units

@@ -1,4 +1,4 @@
-"""models.dev's `api.json`, read as listings. Pure.
+"""Read models.dev's `api.json` as listings. Pure.
 
 Format (models.dev, "api.json"): providers by id, each with `models`; a model has `cost` in US
 dollars per million tokens with `tiers` for long prompts, `limit`, `modalities` and flags.
@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from broker.catalog.models import Listing, Offer
-from broker.catalog.names import Namer, take_apart
-from broker.catalog.vendor_facts import abilities_of
+from broker.catalog.names import Namer, parse_name
+from broker.catalog.vendor_facts import find_abilities
 from broker.completion import Json
 from broker.money import nanos_from_usd
 from broker.providers.endpoints import Endpoint
@@ -26,11 +26,11 @@ PRICES = {
     "output_audio": "audio_output",
 }
 MODALITIES = {"pdf": "file"}
-SLUGS_AS_THEY_ARE = frozenset({"openrouter"})
-USUAL = ("max_tokens", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty")
+UNCHANGED_SLUGS = frozenset({"openrouter"})
+COMMON_PARAMETERS = ("max_tokens", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty")
 
 
-class NotThatFormatError(ValueError):
+class ModelListError(ValueError):
     """The document is not models.dev's list."""
 
 
@@ -39,16 +39,16 @@ def read(body: Any, namer: Namer) -> Iterator[Listing]:
     if not isinstance(body, dict) or not all(
         isinstance(each, dict) and isinstance(each.get("models"), dict) for each in body.values()
     ):
-        raise NotThatFormatError("not models.dev's api.json: providers with `models` were expected")
+        raise ModelListError("not models.dev's api.json: providers with `models` were expected")
     for vendor in vendors().values():
-        listed = body.get(vendor.models_dev or vendor.slug)
-        if listed is not None:
-            yield from _of_vendor(vendor, listed["models"].values(), namer)
+        models = body.get(vendor.models_dev or vendor.slug)
+        if models is not None:
+            yield from _list_models(vendor, models["models"].values(), namer)
 
 
-def _of_vendor(vendor: Vendor, models: Any, namer: Namer) -> Iterator[Listing]:
-    """Yield a vendor's models; of several names for one model the shortest."""
-    taken = set()
+def _list_models(vendor: Vendor, models: Any, namer: Namer) -> Iterator[Listing]:
+    """Yield a vendor's models; of several ids for one model only the shortest."""
+    seen = set()
     for model in sorted(models, key=lambda each: (len(each["id"]), each["id"])):
         cost = model.get("cost")
         if (
@@ -58,67 +58,75 @@ def _of_vendor(vendor: Vendor, models: Any, namer: Namer) -> Iterator[Listing]:
             or model.get("status") == "alpha"
         ):
             continue
-        slug = _slug(vendor, model, namer)
-        if slug not in taken:
-            taken.add(slug)
-            yield _listing(vendor, model, slug)
+        slug = _find_slug(vendor, model, namer)
+        if slug not in seen:
+            seen.add(slug)
+            yield _build_listing(vendor, model, slug)
 
 
-def _slug(vendor: Vendor, model: Json, namer: Namer) -> str:
-    if vendor.slug in SLUGS_AS_THEY_ARE:
+def _find_slug(vendor: Vendor, model: Json, namer: Namer) -> str:
+    if vendor.slug in UNCHANGED_SLUGS:
         return str(model["id"]).lower()
     author = vendor.author or vendor.slug
-    # the model it is built on tells more than its name there, unless it is only a part of it
+    # an id that names a known author wins; otherwise the base model is more precise than the id
     based = namer.find(str(model.get("base_model") or ""))
-    return namer.find(model["id"], author=author) or based or namer.slug(model["id"], author=author)
+    return (
+        namer.find(model["id"], author=author)
+        or based
+        or namer.make_slug(model["id"], author=author)
+    )
 
 
-def _listing(vendor: Vendor, model: Json, slug: str) -> Listing:
+def _build_listing(vendor: Vendor, model: Json, slug: str) -> Listing:
     limit, modalities = model.get("limit") or {}, model.get("modalities") or {}
-    parameters = None if abilities_of(slug).parameters else _parameters(model)
+    parameters = None if find_abilities(slug).parameters else _find_parameters(model)
     endpoint = Endpoint(
         provider=vendor.slug,
         model=slug,
         native=model["id"],
         context_length=limit.get("context") or None,
         max_completion_tokens=limit.get("output") or None,
-        quantization=take_apart(model["id"]).quantization,
-        input_modalities=frozenset(_words(modalities.get("input"))) or None,
+        quantization=parse_name(model["id"]).quantization,
+        input_modalities=frozenset(_convert_modalities(modalities.get("input"))) or None,
         supported_parameters=parameters,
     )
     offer = Offer(
         endpoint,
         name=model.get("name"),
-        created=_day(model.get("release_date")),
+        created=_parse_day(model.get("release_date")),
         knowledge_cutoff=model.get("knowledge"),
-        output_modalities=_words(modalities.get("output")) or None,
+        output_modalities=_convert_modalities(modalities.get("output")) or None,
         deprecated=True if model.get("status") == "deprecated" else None,
     )
-    return Listing(offer, _prices(model["cost"]), _tiers(model["cost"].get("tiers") or ()))
+    return Listing(
+        offer, _convert_prices(model["cost"]), _convert_tiers(model["cost"].get("tiers") or ())
+    )
 
 
-def _prices(cost: Json) -> dict[str, int]:
-    return {ours: nanos_from_usd(cost[name]) for name, ours in PRICES.items() if cost.get(name)} | {
-        ours: nanos_from_usd(cost[name])
-        for name, ours in PRICES.items()
+def _convert_prices(cost: Json) -> dict[str, int]:
+    return {
+        field: nanos_from_usd(cost[name]) for name, field in PRICES.items() if cost.get(name)
+    } | {
+        field: nanos_from_usd(cost[name])
+        for name, field in PRICES.items()
         if name in ("input", "output")
     }
 
 
-def _tiers(tiers: Sequence[Json]) -> dict[int, Mapping[str, int]]:
+def _convert_tiers(tiers: Sequence[Json]) -> dict[int, Mapping[str, int]]:
     """Return the prices of prompts that are longer than the size of their tier."""
     return {
         int(tier["tier"]["size"]) + 1: {
-            ours: nanos_from_usd(tier[name]) for name, ours in PRICES.items() if name in tier
+            field: nanos_from_usd(tier[name]) for name, field in PRICES.items() if name in tier
         }
         for tier in tiers
         if isinstance(tier.get("tier"), dict) and tier["tier"].get("size")
     }
 
 
-def _parameters(model: Json) -> frozenset[str]:
-    """Return the parameters that the flags speak of; what no flag denies is supported."""
-    names = set(USUAL)
+def _find_parameters(model: Json) -> frozenset[str]:
+    """Return the supported parameters by the model's flags; without a flag one is supported."""
+    names = set(COMMON_PARAMETERS)
     if model.get("temperature", True):
         names.add("temperature")
     if model.get("tool_call"):
@@ -130,12 +138,12 @@ def _parameters(model: Json) -> frozenset[str]:
     return frozenset(names)
 
 
-def _words(listed: Any) -> list[str]:
-    return sorted(MODALITIES.get(word, word) for word in listed or ())
+def _convert_modalities(models: Any) -> list[str]:
+    return sorted(MODALITIES.get(word, word) for word in models or ())
 
 
-def _day(date: Any) -> int | None:
-    """Read a day, or a month or a year as their first day."""
+def _parse_day(date: Any) -> int | None:
+    """Return the first day of a day, month or year as Unix seconds; None for other text."""
     for form in ("%Y-%m-%d", "%Y-%m", "%Y"):
         try:
             return int(datetime.strptime(str(date), form).replace(tzinfo=UTC).timestamp())

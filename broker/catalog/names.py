@@ -1,4 +1,4 @@
-"""One name for a model wherever it is served, and `~author/family-latest`."""
+"""Map providers' model ids to slugs, and resolve `~author/family-latest`."""
 
 import re
 import tomllib
@@ -14,7 +14,7 @@ BUILD = re.compile(
     r"[-_.](?:(?:nvfp4|mxfp4|fp4|int4|fp6|fp8|mxfp8|int8|fp16|bf16)(?:-fast)?|awq|gptq|hf|tput|tee"
     r"|maas|instruct-turbo|instruct-lite|versatile|instant|it|instruct|chat(?=$))(?=$|[-_.])"
 )
-"""Parts of a name that say how it is built or packed, not which model it is."""
+"""Parts of an id that name the build or packaging of a model, not the model."""
 DATE = re.compile(r"[-_@.](?:20\d{2}-?\d{2}-?\d{2}|default|latest)$")
 RELEASED = re.compile(r"[-_@.](20\d{2})-?(\d{2})-?(\d{2})(?=$|[-_.])")
 VERSION = re.compile(r"(?:[-_.]v\d+)?:\d+$")  # Bedrock's
@@ -25,7 +25,7 @@ PATH_WORDS = frozenset({"models", "routers"})
 
 @dataclass(frozen=True, slots=True)
 class Native:
-    """A host's name, taken apart."""
+    """The parts of a provider's model id."""
 
     author: str | None
     name: str  # lower case, without the author
@@ -33,64 +33,64 @@ class Native:
 
 
 class Namer:
-    """Finds the slug of a host's name among those that are known; makes one where there is none."""
+    """Finds the slug of a provider's model id among the known slugs, or makes a new one."""
 
     def __init__(self, known: Iterable[str]) -> None:
         self._known: dict[str, list[str]] = {}
-        for slug, others in slug_table()["also_called"].items():
-            for other in others:
-                self._known.setdefault(_bare(VERSION.sub("", other)), []).append(slug)
-        for slug in (*slug_table()["known"], *known):
-            self._learn(slug)
+        for slug, aliases in load_slug_table()["also_called"].items():
+            for alias in aliases:
+                self._known.setdefault(_normalize(VERSION.sub("", alias)), []).append(slug)
+        for slug in (*load_slug_table()["known"], *known):
+            self._add(slug)
 
     def find(self, native: str, *, author: str | None = None) -> str | None:
-        """Return the known slug of a model that goes by this name, if there is one.
+        """Return the known slug of a model id, if there is one.
 
-        `author` is whose models a host serves if it does not say; a name that says another author
-        is another model.
+        `author` is the default where the id names none. An id with a different author is a
+        different model.
         """
-        read = take_apart(native)
-        whose = read.author or author_of(read.name) or author
-        for form in _forms(read.name):
+        parsed = parse_name(native)
+        owner = parsed.author or find_author(parsed.name) or author
+        for form in _list_forms(parsed.name):
             for slug in self._known.get(form, ()):
-                if whose is None or slug.startswith(f"{whose}/"):
+                if owner is None or slug.startswith(f"{owner}/"):
                     return slug
         return None
 
-    def slug(self, native: str, *, author: str) -> str:
-        """Return the model's slug; one that is not known is made of the name, and known then."""
+    def make_slug(self, native: str, *, author: str) -> str:
+        """Return the model's slug; make and store one if it is unknown."""
         found = self.find(native, author=author)
         if found is None:
-            read = take_apart(native)
-            name = DECIMAL_P.sub(".", VERSION.sub("", read.name))
-            found = f"{read.author or author_of(name) or author}/{name}"
-            self._learn(found)
+            parsed = parse_name(native)
+            name = DECIMAL_P.sub(".", VERSION.sub("", parsed.name))
+            found = f"{parsed.author or find_author(name) or author}/{name}"
+            self._add(found)
         return found
 
-    def _learn(self, slug: str) -> None:
-        for form in _forms(slug.partition("/")[2]):
+    def _add(self, slug: str) -> None:
+        for form in _list_forms(slug.partition("/")[2]):
             slugs = self._known.setdefault(form, [])
             if slug not in slugs:
                 slugs.append(slug)
 
 
-def take_apart(native: str) -> Native:
-    """Read the author, the bare name and the quantization out of a host's name."""
+def parse_name(native: str) -> Native:
+    """Return the author, the bare name and the quantization of a provider's model id."""
     *path, name = REGION.sub("", native.lower().strip()).split("/")
     author = path[-1] if path and path[-1] not in PATH_WORDS else None
     head, dot, rest = name.partition(".")
-    if author is None and dot and head in _everybody():  # Bedrock's `meta.llama3…`
+    if author is None and dot and head in _list_authors():  # Bedrock's `meta.llama3…`
         author, name = head, rest
     bits = QUANTIZATION.search(name)
     return Native(
-        author=_table()["organisations"].get(author, author) if author else None,
+        author=_load_authors()["organisations"].get(author, author) if author else None,
         name=name.removeprefix("databricks-"),
         quantization=bits.group(1) if bits else None,
     )
 
 
-def released(name: str) -> int | None:
-    """Return the day that a name holds, as Unix seconds: the day of the model's release."""
+def find_release_day(name: str) -> int | None:
+    """Return the release day in a model id as Unix seconds; None without one."""
     found = RELEASED.search(name)
     if found is None:
         return None
@@ -101,65 +101,65 @@ def released(name: str) -> int | None:
     return int(day.timestamp())
 
 
-def author_of(name: str) -> str | None:
-    """Return who makes a model of this name, where its beginning tells."""
-    begins = next((each for each in _beginnings() if name.startswith(each)), None)
-    return _table()["names"][begins] if begins else None
+def find_author(name: str) -> str | None:
+    """Return the author of a model by the prefix of its name; None for an unknown prefix."""
+    prefix = next((each for each in _list_prefixes() if name.startswith(each)), None)
+    return _load_authors()["names"][prefix] if prefix else None
 
 
-def _forms(name: str) -> Iterator[str]:
-    """Yield what a name may be found by, the strictest first."""
+def _list_forms(name: str) -> Iterator[str]:
+    """Yield the normalized forms of a name, the most precise first."""
     plain = VERSION.sub("", name)
-    yield _bare(plain)
+    yield _normalize(plain)
     undated = DATE.sub("", plain)
-    yield _bare(undated)
+    yield _normalize(undated)
     packed = BUILD.sub("", BUILD.sub("", undated))
-    yield _bare(packed)
-    yield _bare(DATE.sub("", packed))
+    yield _normalize(packed)
+    yield _normalize(DATE.sub("", packed))
 
 
-def _bare(name: str) -> str:
-    """Return a name without separators and without what only some hosts write."""
+def _normalize(name: str) -> str:
+    """Return a name without separators and without prefixes that only some providers use."""
     joined = DECIMAL_P.sub("", name.removeprefix("meta-").removeprefix("zai-"))
     letters = re.sub(r"[^a-z0-9]", "", joined)
     return re.sub(r"^llamav(?=\d)", "llama", letters)
 
 
 @cache
-def slug_table() -> Mapping[str, Any]:
+def load_slug_table() -> Mapping[str, Any]:
     """Return `slugs.toml`."""
     return tomllib.loads((files("broker.catalog") / "slugs.toml").read_text())
 
 
 @cache
-def _table() -> Mapping[str, Mapping[str, str]]:
+def _load_authors() -> Mapping[str, Mapping[str, str]]:
     return tomllib.loads((files("broker.catalog") / "authors.toml").read_text())
 
 
 @cache
-def _beginnings() -> tuple[str, ...]:
-    return tuple(sorted(_table()["names"], key=len, reverse=True))
+def _list_prefixes() -> tuple[str, ...]:
+    return tuple(sorted(_load_authors()["names"], key=len, reverse=True))
 
 
 @cache
-def _everybody() -> frozenset[str]:
-    return frozenset({*_table()["organisations"], *_table()["names"].values()})
+def _list_authors() -> frozenset[str]:
+    return frozenset({*_load_authors()["organisations"], *_load_authors()["names"].values()})
 
 
 SUFFIX = "-latest"
 MEMBER_VERSION = r"(\d+(?:\.\d+)*)"
 
 
-def newest_first(name: str, slugs: Collection[str]) -> list[str]:
-    """Return those of `slugs` that are of the family that `author/family-latest` names."""
+def list_family(name: str, slugs: Collection[str]) -> list[str]:
+    """Return the slugs of the family `author/family-latest`, the newest first."""
     if not name.endswith(SUFFIX):
         return []
-    members = sorted(_members(name.removesuffix(SUFFIX), slugs), reverse=True)
+    members = sorted(_find_members(name.removesuffix(SUFFIX), slugs), reverse=True)
     return [slug for _, slug in members]
 
 
-def _members(family: str, slugs: Collection[str]) -> Iterator[tuple[tuple[int, ...], str]]:
-    for template in slug_table()["latest"].get(family, ()):
+def _find_members(family: str, slugs: Collection[str]) -> Iterator[tuple[tuple[int, ...], str]]:
+    for template in load_slug_table()["latest"].get(family, ()):
         pattern = re.compile(re.escape(template).replace(re.escape("{}"), MEMBER_VERSION))
         for slug in slugs:
             if found := pattern.fullmatch(slug):

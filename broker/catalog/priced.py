@@ -1,7 +1,7 @@
-"""Models and prices of known vendors, from the genai-prices data set that comes with its wheel.
+"""List models and prices of known vendors from the data set of the package genai-prices.
 
-The set is pinned with the package and never fetched: a price changes when somebody says so
-(`waybill catalog refresh --apply`, or a new version of the package), not by itself.
+The data set is pinned with the package and never fetched. A price changes only by a new version of
+the package or by `waybill catalog refresh --apply`.
 """
 
 import re
@@ -16,7 +16,7 @@ from typing import Any
 from genai_prices import data_snapshot
 
 from broker.catalog.models import Offer
-from broker.catalog.names import Namer, take_apart
+from broker.catalog.names import Namer, parse_name
 from broker.money import nanos_from_usd
 from broker.pricing import FLEX_PERCENT, PRIORITY_PERCENT, Price, Tier
 from broker.providers.endpoints import Endpoint
@@ -36,42 +36,44 @@ UNITS = {
     "image_output_token": "output_image_mtok",
     "characters": "input_mchars",
 }
-"""Our price → the set's, both by the million."""
+"""Field of `Price` → field of the data set, both per million."""
 BATCH = {"processing": "batch"}
-REGIONAL = "regional."  # dearer than the `global.` one of the same model
-FREE = ":free"  # OpenRouter's word
+REGIONAL = "regional."  # it costs more than the `global.` id of the same model
+FREE = ":free"  # OpenRouter's suffix
 VARIANT = re.compile(r":[a-z]+$")  # the name of a variant at OpenRouter, which only it serves
-AMBIGUOUS = (":batch", "~")  # prices of a lane, and names that move
+AMBIGUOUS = (":batch", "~")  # batch prices, and names that change their model
 
 
-def priced_slugs() -> Iterator[str]:
-    """Yield the slugs that the data set knows, OpenRouter's."""
-    for model in by_id()[CANONICAL].models:
+def list_priced_slugs() -> Iterator[str]:
+    """Yield the slugs of the data set: the ids of OpenRouter."""
+    for model in load_price_list()[CANONICAL].models:
         if "/" in model.id and not model.id.startswith("~"):
             yield model.id.partition(":")[0].lower()
 
 
-def priced_models(vendor: Vendor, namer: Namer, moment: datetime | None = None) -> Iterator[Offer]:
-    """Yield what the data set knows of a vendor's models, at the prices of that moment (UTC).
+def list_priced_models(
+    vendor: Vendor, namer: Namer, moment: datetime | None = None
+) -> Iterator[Offer]:
+    """Yield the data set's offers of a vendor, at the prices of that moment (UTC).
 
-    A model without a price that we could charge is left out, unless it is said to be free.
+    A model without a price is left out, unless its id says that it is free.
     """
-    listed: Any = by_id().get(vendor.prices or "")
+    listed: Any = load_price_list().get(vendor.prices or "")
     if listed is None:
         return
     now = moment or datetime.now(UTC)
-    taken: set[str] = set()
+    seen: set[str] = set()
     for model in listed.models:
         if not _is_offered(vendor, model.id):
             continue
-        slug = _slug(vendor, model.id, namer)
-        if slug in taken:
+        slug = _find_slug(vendor, model.id, namer)
+        if slug in seen:
             if model.id.startswith(REGIONAL):
                 continue
-            slug = f"{slug.partition('/')[0]}/{take_apart(model.id).name}"
-        offer = _offer(vendor, model, slug, now)
-        if slug not in taken and (not offer.endpoint.price.is_free or model.id.endswith(FREE)):
-            taken.add(slug)
+            slug = f"{slug.partition('/')[0]}/{parse_name(model.id).name}"
+        offer = _build_offer(vendor, model, slug, now)
+        if slug not in seen and (not offer.endpoint.price.is_free or model.id.endswith(FREE)):
+            seen.add(slug)
             yield offer
 
 
@@ -89,22 +91,22 @@ def _is_offered(vendor: Vendor, model_id: str) -> bool:
     return True
 
 
-def _slug(vendor: Vendor, model_id: str, namer: Namer) -> str:
+def _find_slug(vendor: Vendor, model_id: str, namer: Namer) -> str:
     if vendor.prices == CANONICAL:
         return model_id.lower()
-    return namer.slug(model_id, author=vendor.author or vendor.slug)
+    return namer.make_slug(model_id, author=vendor.author or vendor.slug)
 
 
-def _offer(vendor: Vendor, model: Any, slug: str, moment: datetime) -> Offer:
+def _build_offer(vendor: Vendor, model: Any, slug: str, moment: datetime) -> Offer:
     name = model.id.removeprefix(REGIONAL)
     return Offer(
         Endpoint(
             provider=vendor.slug,
             model=slug,
             native=vendor.native.format(model=name, name=name.rpartition("/")[2]),
-            price=price_of(model, moment, vendor),
+            price=build_price(model, moment, vendor),
             context_length=model.context_window,
-            quantization=take_apart(name).quantization,
+            quantization=parse_name(name).quantization,
         ),
         name=model.name,
         deprecated=model.deprecated or None,
@@ -112,15 +114,15 @@ def _offer(vendor: Vendor, model: Any, slug: str, moment: datetime) -> Offer:
 
 
 @cache
-def by_id() -> dict[str, Any]:
+def load_price_list() -> dict[str, Any]:
     """Return the data set's providers by its own ids."""
     return {provider.id: provider for provider in data_snapshot.get_snapshot().providers}
 
 
-def price_of(model: Any, moment: datetime, vendor: Vendor | None = None) -> Price:
-    """Return a model's price then; a tier is for all tokens of a prompt longer than its size.
+def build_price(model: Any, moment: datetime, vendor: Vendor | None = None) -> Price:
+    """Return a model's price at a moment; a tier holds for all tokens of a longer prompt.
 
-    Service tiers that the set does not know cost what they usually do at the vendor.
+    Service tiers that the data set does not contain have the vendor's usual percents.
     """
     prices = model.get_prices(moment)
     stated = {ours: value for ours, name in UNITS.items() if (value := getattr(prices, name))}
@@ -128,31 +130,33 @@ def price_of(model: Any, moment: datetime, vendor: Vendor | None = None) -> Pric
         {tier.start for value in stated.values() for tier in getattr(value, "tiers", ())}
     )
     price = replace(
-        _at(stated, 0),
-        request=_nanos(prices.requests_kcount, 0) // 1000,
-        audio_hour=_nanos(prices.audio_hours or prices.input_audio_hours, 0),
-        web_search=_searches(prices),
-        page=_nanos(getattr(prices, "input_document_kpages", None), 0) // 1000,
-        batch_discount=_batch_discount(model, prices, moment),
+        _build_flat_price(stated, 0),
+        request=_to_nanos(prices.requests_kcount, 0) // 1000,
+        audio_hour=_to_nanos(prices.audio_hours or prices.input_audio_hours, 0),
+        web_search=_find_search_price(prices),
+        page=_to_nanos(getattr(prices, "input_document_kpages", None), 0) // 1000,
+        batch_discount=_find_batch_discount(model, prices, moment),
     )
-    percents = _tier_percents(model, prices, moment, vendor)
+    percents = _find_tier_percents(model, prices, moment, vendor)
     price = replace(price, flex_percent=percents[0], priority_percent=percents[1])
     return replace(
         price,
-        tiers=tuple(Tier(size + 1, replace(price, **_prices(stated, size + 1))) for size in sizes),
+        tiers=tuple(
+            Tier(size + 1, replace(price, **_find_prices(stated, size + 1))) for size in sizes
+        ),
     )
 
 
-def _at(stated: dict[str, Any], size: int) -> Price:
-    return Price(**_prices(stated, size))
+def _build_flat_price(stated: dict[str, Any], size: int) -> Price:
+    return Price(**_find_prices(stated, size))
 
 
-def _prices(stated: dict[str, Any], size: int) -> dict[str, Any]:
-    return {name: _nanos(value, size) for name, value in stated.items()}
+def _find_prices(stated: dict[str, Any], size: int) -> dict[str, Any]:
+    return {name: _to_nanos(value, size) for name, value in stated.items()}
 
 
-def _nanos(price: Any, size: int) -> int:
-    """Read dollars per unit as nano-dollars, of tiered prices those for a prompt of this size."""
+def _to_nanos(price: Any, size: int) -> int:
+    """Convert dollars per unit to nano-dollars; `size` is that of the prompt, for tiered prices."""
     if price is None:
         return 0
     if not isinstance(price, Decimal):
@@ -161,43 +165,47 @@ def _nanos(price: Any, size: int) -> int:
     return nanos_from_usd(price)
 
 
-def _searches(prices: Any) -> int | None:
-    """Return the price of a search, None where the set does not tell."""
+def _find_search_price(prices: Any) -> int | None:
+    """Return the price of a search; None where the data set has none."""
     thousand = getattr(prices, "web_searches_kcount", None)
-    return None if thousand is None else _nanos(thousand, 0) // 1000
+    return None if thousand is None else _to_nanos(thousand, 0) // 1000
 
 
-def _tier_percents(
+def _find_tier_percents(
     model: Any, usual: Any, moment: datetime, vendor: Vendor | None
 ) -> tuple[int, int]:
-    """Return what the tiers `flex` and `priority` cost, in per cent of the usual price."""
+    """Return the prices of the tiers `flex` and `priority`, in per cent of the usual price."""
     flex = vendor.flex_percent if vendor else FLEX_PERCENT
     priority = vendor.priority_percent if vendor else PRIORITY_PERCENT
     return (
-        _tier_percent(model, usual, moment, "flex", flex),
-        _tier_percent(model, usual, moment, "priority", priority),
+        _find_tier_percent(model, usual, moment, "flex", flex),
+        _find_tier_percent(model, usual, moment, "priority", priority),
     )
 
 
-def _tier_percent(model: Any, usual: Any, moment: datetime, tier: str, known: int) -> int:
-    """Return the set's own figure where it has one; of input and output the dearer part counts."""
+def _find_tier_percent(model: Any, usual: Any, moment: datetime, tier: str, known: int) -> int:
+    """Return the data set's percent of a tier, the larger of input and output; else `known`."""
     if not any(tier == each.when.get("service_tier") for each in model.price_variants or ()):
         return known
-    asked = model.get_prices(moment, {"service_tier": tier})
+    tier_prices = model.get_prices(moment, {"service_tier": tier})
     shares = [
-        ceil(Decimal(100) * _nanos(getattr(asked, each), 0) / _nanos(getattr(usual, each), 0))
+        ceil(
+            Decimal(100)
+            * _to_nanos(getattr(tier_prices, each), 0)
+            / _to_nanos(getattr(usual, each), 0)
+        )
         for each in ("input_mtok", "output_mtok")
-        if _nanos(getattr(usual, each), 0)
+        if _to_nanos(getattr(usual, each), 0)
     ]
     return max(shares, default=known)
 
 
-def _batch_discount(model: Any, usual: Any, moment: datetime) -> int:
-    """Return the per cent that input and output alike are cheaper by in the batch lane."""
+def _find_batch_discount(model: Any, usual: Any, moment: datetime) -> int:
+    """Return the per cent by which both input and output cost less in the batch API."""
     batch = model.get_prices(moment, BATCH)
-    cuts = {
-        round(100 - 100 * _nanos(getattr(batch, name), 0) / _nanos(getattr(usual, name), 0))
+    discounts = {
+        round(100 - 100 * _to_nanos(getattr(batch, name), 0) / _to_nanos(getattr(usual, name), 0))
         for name in ("input_mtok", "output_mtok")
-        if _nanos(getattr(usual, name), 0)
+        if _to_nanos(getattr(usual, name), 0)
     }
-    return max(0, min(cuts)) if cuts else 0
+    return max(0, min(discounts)) if discounts else 0

@@ -1,4 +1,4 @@
-"""The models that a listing shows, in order: OpenRouter's filters and sorts. Pure."""
+"""Select and sort the models of a listing, with OpenRouter's filters and sorts. Pure."""
 
 import re
 import tomllib
@@ -16,7 +16,7 @@ from broker.providers.endpoint_stats import NO_SNAPSHOT, EndpointStats, Snapshot
 
 
 @cache
-def task_fit() -> Mapping[str, Mapping[str, float]]:
+def load_task_fit() -> Mapping[str, Mapping[str, float]]:
     """Return the fit, 0 to 1, of each listed model slug by task kind (`task_fit.toml`)."""
     table = tomllib.loads((files("broker.catalog") / "task_fit.toml").read_text())
     columns = table["columns"]
@@ -42,7 +42,7 @@ CATEGORIES: Mapping[str, str] = {
     "marketing/seo": "writing",
     "trivia": "chat",
 }
-"""OpenRouter's use cases → the task of `task_fit.toml` that a model must do well."""
+"""OpenRouter's use cases → the task in `task_fit.toml` that a model must fit."""
 
 TOKENIZERS: Mapping[str, str] = {
     "openai": "GPT",
@@ -85,99 +85,102 @@ class ListingFilter:
     allowed: Sequence[str] | None = None  # slugs and patterns of a key
 
 
-def selected(
-    models: Iterable[Model], wanted: ListingFilter, *, names: Mapping[str, str], now: int
+def select_models(
+    models: Iterable[Model], criteria: ListingFilter, *, names: Mapping[str, str], now: int
 ) -> list[Model]:
     """Return the models that pass every filter. `names` are providers' by slug, `now` Unix seconds.
 
-    Raises InvalidRequestError for a category that there is not.
+    Raises InvalidRequestError for an unknown category.
     """
-    if wanted.category is not None and wanted.category not in CATEGORIES:
+    if criteria.category is not None and criteria.category not in CATEGORIES:
         raise InvalidRequestError(
-            f"There is no category {wanted.category!r}; there are {', '.join(CATEGORIES)}.",
+            f"There is no category {criteria.category!r}; there are {', '.join(CATEGORIES)}.",
             param="category",
         )
     return [
         model
         for model in models
-        if _passes(model, wanted)
-        and _is_priced(cheapest(model), wanted)
-        and _is_of_age(model, wanted, now)
-        and _is_served(model, wanted, names)
+        if _matches(model, criteria)
+        and _is_priced(find_lowest_price(model), criteria)
+        and _is_of_age(model, criteria, now)
+        and _is_served(model, criteria, names)
     ]
 
 
-def _passes(model: Model, wanted: ListingFilter) -> bool:
-    author = author_of(model)
+def _matches(model: Model, criteria: ListingFilter) -> bool:
+    author = find_author(model)
     parameters = model.supported_parameters
     return (
-        (wanted.q is None or wanted.q.lower() in f"{model.slug} {model.name}".lower())
-        and (wanted.category is None or fit(model, CATEGORIES[wanted.category]) >= GOOD_FIT)
-        and wanted.input_modalities <= frozenset(model.input_modalities)
+        (criteria.q is None or criteria.q.lower() in f"{model.slug} {model.name}".lower())
         and (
-            not wanted.output_modalities
-            or not wanted.output_modalities.isdisjoint(model.output_modalities)
+            criteria.category is None or find_fit(model, CATEGORIES[criteria.category]) >= GOOD_FIT
         )
-        and (parameters is None or wanted.supported_parameters <= frozenset(parameters))
-        and (wanted.context is None or (model.context_length or 0) >= wanted.context)
-        and (not wanted.model_authors or author in wanted.model_authors)
-        and (wanted.arch is None or wanted.arch.lower() == tokenizer(model).lower())
+        and criteria.input_modalities <= frozenset(model.input_modalities)
         and (
-            wanted.allowed is None or any(fnmatchcase(model.slug, each) for each in wanted.allowed)
+            not criteria.output_modalities
+            or not criteria.output_modalities.isdisjoint(model.output_modalities)
+        )
+        and (parameters is None or criteria.supported_parameters <= frozenset(parameters))
+        and (criteria.context is None or (model.context_length or 0) >= criteria.context)
+        and (not criteria.model_authors or author in criteria.model_authors)
+        and (criteria.arch is None or criteria.arch.lower() == find_tokenizer(model).lower())
+        and (
+            criteria.allowed is None
+            or any(fnmatchcase(model.slug, each) for each in criteria.allowed)
         )
     )
 
 
-def _is_priced(price: Price, wanted: ListingFilter) -> bool:
+def _is_priced(price: Price, criteria: ListingFilter) -> bool:
     prompt, completion = price.prompt / MILLION_DOLLARS, price.completion / MILLION_DOLLARS
     return (
-        (wanted.min_price is None or prompt >= wanted.min_price)
-        and (wanted.max_price is None or prompt <= wanted.max_price)
-        and (wanted.min_output_price is None or completion >= wanted.min_output_price)
-        and (wanted.max_output_price is None or completion <= wanted.max_output_price)
+        (criteria.min_price is None or prompt >= criteria.min_price)
+        and (criteria.max_price is None or prompt <= criteria.max_price)
+        and (criteria.min_output_price is None or completion >= criteria.min_output_price)
+        and (criteria.max_output_price is None or completion <= criteria.max_output_price)
     )
 
 
-def _is_of_age(model: Model, wanted: ListingFilter, now: int) -> bool:
-    if wanted.min_age_days is None and wanted.max_age_days is None:
+def _is_of_age(model: Model, criteria: ListingFilter, now: int) -> bool:
+    if criteria.min_age_days is None and criteria.max_age_days is None:
         return True
     days = (now - model.created) / DAY_SECONDS
     return bool(model.created) and (
-        (wanted.min_age_days is None or days >= wanted.min_age_days)
-        and (wanted.max_age_days is None or days <= wanted.max_age_days)
+        (criteria.min_age_days is None or days >= criteria.min_age_days)
+        and (criteria.max_age_days is None or days <= criteria.max_age_days)
     )
 
 
-def _is_served(model: Model, wanted: ListingFilter, names: Mapping[str, str]) -> bool:
-    """Tell whether one endpoint is of a wanted provider and keeps nothing, if that is wanted."""
-    asked = {each.lower() for each in wanted.providers}
+def _is_served(model: Model, criteria: ListingFilter, names: Mapping[str, str]) -> bool:
+    """Return whether one endpoint matches both the provider filter and the ZDR filter."""
+    providers = {each.lower() for each in criteria.providers}
     return any(
-        (not asked or {each.provider, names.get(each.provider, "").lower()} & asked)
-        and (each.data_policy.zdr or not wanted.zdr)
+        (not providers or {each.provider, names.get(each.provider, "").lower()} & providers)
+        and (each.data_policy.zdr or not criteria.zdr)
         for each in model.endpoints
     )
 
 
-def author_of(model: Model) -> str:
+def find_author(model: Model) -> str:
     return model.slug.partition("/")[0]
 
 
-def tokenizer(model: Model) -> str:
-    """Return OpenRouter's word for a model's kind of tokens."""
-    return TOKENIZERS.get(author_of(model), "Other")
+def find_tokenizer(model: Model) -> str:
+    """Return OpenRouter's name of a model's tokenizer."""
+    return TOKENIZERS.get(find_author(model), "Other")
 
 
-def cheapest(model: Model) -> Price:
+def find_lowest_price(model: Model) -> Price:
     """Return the prices of its cheapest endpoint."""
     prices = [each.price for each in model.endpoints]
     return min(prices, key=lambda price: price.prompt + price.completion, default=Price())
 
 
-def fit(model: Model, task: str) -> float:
-    return task_fit().get(model.slug, {}).get(task, 0.0)
+def find_fit(model: Model, task: str) -> float:
+    return load_task_fit().get(model.slug, {}).get(task, 0.0)
 
 
-def natural(model: Model) -> list[tuple[int, int, str]]:
+def build_sort_key(model: Model) -> list[tuple[int, int, str]]:
     """Return a key that puts `gpt-5` before `gpt-10`."""
     return [
         (1, int(part), "") if part.isdecimal() else (0, 0, part)
@@ -189,43 +192,43 @@ def natural(model: Model) -> list[tuple[int, int, str]]:
 Key: TypeAlias = Callable[[Model, Snapshot], float]
 
 
-def _average(model: Model, _: Snapshot) -> float:
-    price = cheapest(model)
+def _compute_average_price(model: Model, _: Snapshot) -> float:
+    price = find_lowest_price(model)
     return price.prompt + price.completion
 
 
-def _latency(model: Model, snapshot: Snapshot) -> float:
-    known = [e.latency_30m.p50 for e in _stats(model, snapshot) if e.latency_30m]
+def _find_latency(model: Model, snapshot: Snapshot) -> float:
+    known = [e.latency_30m.p50 for e in _find_stats(model, snapshot) if e.latency_30m]
     return min(known, default=float("inf"))
 
 
-def _throughput(model: Model, snapshot: Snapshot) -> float:
-    known = [e.throughput_30m.p50 for e in _stats(model, snapshot) if e.throughput_30m]
+def _find_throughput(model: Model, snapshot: Snapshot) -> float:
+    known = [e.throughput_30m.p50 for e in _find_stats(model, snapshot) if e.throughput_30m]
     return -max(known, default=0.0)
 
 
-def _stats(model: Model, snapshot: Snapshot) -> list[EndpointStats]:
+def _find_stats(model: Model, snapshot: Snapshot) -> list[EndpointStats]:
     return [snapshot.find(each.provider, model.slug) for each in model.endpoints]
 
 
 SORTS: Mapping[str, Key] = {
     "newest": lambda model, _: -model.created,
-    "pricing-low-to-high": _average,
-    "pricing-high-to-low": lambda model, snapshot: -_average(model, snapshot),
+    "pricing-low-to-high": _compute_average_price,
+    "pricing-high-to-low": lambda model, snapshot: -_compute_average_price(model, snapshot),
     "context-high-to-low": lambda model, _: -(model.context_length or 0),
-    "throughput-high-to-low": _throughput,
-    "latency-low-to-high": _latency,
-    "intelligence-high-to-low": lambda model, _: -fit(model, "reasoning"),
-    "coding-high-to-low": lambda model, _: -fit(model, "code"),
-    "agentic-high-to-low": lambda model, _: -fit(model, "tools"),
+    "throughput-high-to-low": _find_throughput,
+    "latency-low-to-high": _find_latency,
+    "intelligence-high-to-low": lambda model, _: -find_fit(model, "reasoning"),
+    "coding-high-to-low": lambda model, _: -find_fit(model, "code"),
+    "agentic-high-to-low": lambda model, _: -find_fit(model, "tools"),
 }
-"""By rising key; equals stay in the order of their slugs."""
+"""Sort keys, ascending. Models with equal keys are sorted by slug."""
 
 
-def ordered(
+def sort_models(
     models: Iterable[Model], sort: str | None, snapshot: Snapshot = NO_SNAPSHOT
 ) -> list[Model]:
-    """Return the models in the order asked for, by slug if none is. Raises InvalidRequestError."""
+    """Return the models in the requested order, by default by slug. Raises InvalidRequestError."""
     by_slug = sorted(models, key=lambda model: model.slug)
     if sort is None:
         return by_slug

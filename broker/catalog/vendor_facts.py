@@ -16,7 +16,7 @@ from broker.providers.endpoints import UNKNOWN_POLICY, DataPolicy
 from broker.providers.vendors import Vendor, vendors
 from broker.requests.operations import Interface
 
-ANYBODY = "*"
+ANY_AUTHOR = "*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,51 +32,51 @@ class Abilities:
 
 
 @lru_cache(maxsize=10_000)
-def abilities_of(slug: str) -> Abilities:
-    """Return what the tables that match a slug say together, a later one over an earlier."""
+def find_abilities(slug: str) -> Abilities:
+    """Return the abilities of a model from all tables that match its slug; later ones override."""
     found = Abilities()
     author = slug.partition("/")[0]
-    for _, pattern, said in sorted(
-        [*_by_author()[ANYBODY], *_by_author().get(author, ())], key=_place
+    for _, pattern, facts in sorted(
+        [*_load_rules()[ANY_AUTHOR], *_load_rules().get(author, ())], key=_find_position
     ):
         if pattern.match(slug):
-            found = replace(found, **said)
+            found = replace(found, **facts)
     return found
 
 
-def _place(rule: tuple[int, re.Pattern[str], Any]) -> int:
+def _find_position(rule: tuple[int, re.Pattern[str], Any]) -> int:
     return rule[0]
 
 
 @cache
-def _by_author() -> Mapping[str, Sequence[tuple[int, re.Pattern[str], Mapping[str, Any]]]]:
-    """Return (place in the file, pattern, what it says) by the author that the pattern names."""
+def _load_rules() -> Mapping[str, Sequence[tuple[int, re.Pattern[str], Mapping[str, Any]]]]:
+    """Return the rules (position in the file, pattern, facts) by the author in the pattern."""
     table = tomllib.loads((files("broker.catalog") / "families.toml").read_text())
-    named = table["parameters"]
+    provider_slugs = table["parameters"]
     rules: dict[str, list[tuple[int, re.Pattern[str], Mapping[str, Any]]]] = defaultdict(list)
-    rules[ANYBODY] = []
-    for place, family in enumerate(table["families"]):
-        said = {
+    rules[ANY_AUTHOR] = []
+    for position, family in enumerate(table["families"]):
+        facts = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in family.items()
             if name not in {"match", "parameters"}
         }
         if "parameters" in family:
-            said["parameters"] = tuple(named[family["parameters"]])
+            facts["parameters"] = tuple(provider_slugs[family["parameters"]])
         if "interface" in family:
-            said["interface"] = Interface(family["interface"])
+            facts["interface"] = Interface(family["interface"])
         for glob in family["match"]:
             pattern = re.compile(translate(glob))
-            rules[glob.partition("/")[0]].append((place, pattern, said))
+            rules[glob.partition("/")[0]].append((position, pattern, facts))
     return rules
 
 
-OWN_MACHINE = DataPolicy(trains=False, retention_days=0, zdr=True)
-TERMS = ("trains", "retention_days", "zdr")
+LOCAL_POLICY = DataPolicy(trains=False, retention_days=0, zdr=True)
+POLICY_FIELDS = ("trains", "retention_days", "zdr")
 
 
 @dataclass(frozen=True, slots=True)
-class Pages:
+class VendorPages:
     """The web pages of a vendor."""
 
     privacy: str | None = None
@@ -86,41 +86,45 @@ class Pages:
     datacenters: tuple[str, ...] | None = None
 
 
-def policy_of(provider: Provider) -> DataPolicy:
-    """Return a provider's data policy: what waybill.toml states, else what its vendor says."""
+def find_policy(provider: Provider) -> DataPolicy:
+    """Return a provider's data policy: that of waybill.toml, else that of its vendor."""
     if provider.data_policy is not None:
         return provider.data_policy
-    return UNKNOWN_POLICY if provider.vendor is None else vendor_policy(provider.vendor)
+    return UNKNOWN_POLICY if provider.vendor is None else find_vendor_policy(provider.vendor)
 
 
-def vendor_policy(vendor: Vendor) -> DataPolicy:
+def find_vendor_policy(vendor: Vendor) -> DataPolicy:
     if vendor.local:
-        return OWN_MACHINE
-    said = _policies().get(vendor.slug, {})
-    return DataPolicy(**{name: said[name] for name in TERMS if name in said})
+        return LOCAL_POLICY
+    facts = _load_policies().get(vendor.slug, {})
+    return DataPolicy(**{name: facts[name] for name in POLICY_FIELDS if name in facts})
 
 
-def pages_of(slug: str) -> Pages:
-    said = {name: value for name, value in _policies().get(slug, {}).items() if name not in TERMS}
-    if "datacenters" in said:
-        said["datacenters"] = tuple(said["datacenters"])
-    return Pages(**said)
+def find_pages(slug: str) -> VendorPages:
+    facts = {
+        name: value
+        for name, value in _load_policies().get(slug, {}).items()
+        if name not in POLICY_FIELDS
+    }
+    if "datacenters" in facts:
+        facts["datacenters"] = tuple(facts["datacenters"])
+    return VendorPages(**facts)
 
 
 @cache
-def _policies() -> Mapping[str, Mapping[str, Any]]:
+def _load_policies() -> Mapping[str, Mapping[str, Any]]:
     return tomllib.loads((files("broker.catalog") / "policies.toml").read_text())
 
 
-FOLLOWERS = "at"
+PROVIDERS_KEY = "at"
 
 
-def retirement_of(provider: str, native: str) -> str | None:
-    """Return the ISO date from which on a provider does not serve a model, if it is known."""
+def find_retirement(provider: str, native: str) -> str | None:
+    """Return the ISO date of a model's retirement at a provider, if it is known."""
     name = native.lower()
-    for whose, days in _by_provider().get(provider, ()):
-        bare = name if whose is None else name.removeprefix(f"{whose}/")
-        if whose is not None and bare == name:
+    for author, days in _load_retirements().get(provider, ()):
+        bare = name if author is None else name.removeprefix(f"{author}/")
+        if author is not None and bare == name:
             continue  # another author's model
         for day, patterns in days.items():
             if any(fnmatchcase(bare, pattern) for pattern in patterns):
@@ -128,8 +132,8 @@ def retirement_of(provider: str, native: str) -> str | None:
     return None
 
 
-def interface_of(provider: str, native: str) -> Interface | None:
-    """Return the API by which a provider serves a model, where that is not the usual one."""
+def find_interface(provider: str, native: str) -> Interface | None:
+    """Return the API by which a provider serves a model, if it is not the usual one."""
     vendor = vendors().get(provider)
     if vendor is None or not vendor.responses:
         return None
@@ -138,20 +142,20 @@ def interface_of(provider: str, native: str) -> Interface | None:
 
 
 @cache
-def _by_provider() -> Mapping[str, Sequence[tuple[str | None, Mapping[str, Sequence[str]]]]]:
-    """Return (author to be named, patterns by day) for each provider."""
+def _load_retirements() -> Mapping[str, Sequence[tuple[str | None, Mapping[str, Sequence[str]]]]]:
+    """Return (author that the id must have, patterns by day) for each provider."""
     table = tomllib.loads((files("broker.catalog") / "retirements.toml").read_text())
     found: dict[str, list[tuple[str | None, Mapping[str, Sequence[str]]]]] = {}
     for vendor, rows in table.items():
-        days = {day: patterns for day, patterns in rows.items() if day != FOLLOWERS}
-        for provider, author in _providers(vendor, rows.get(FOLLOWERS, [vendor])):
+        days = {day: patterns for day, patterns in rows.items() if day != PROVIDERS_KEY}
+        for provider, author in _list_providers(vendor, rows.get(PROVIDERS_KEY, [vendor])):
             found.setdefault(provider, []).append((author, days))
     return found
 
 
-def _providers(vendor: str, named: Sequence[str]) -> Iterator[tuple[str, str | None]]:
-    """Yield the providers of a table; one that serves many authors names them in its ids."""
-    for provider in named:
+def _list_providers(vendor: str, provider_slugs: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield the providers of a table, with the author where ids contain one."""
+    for provider in provider_slugs:
         slugs_are_ids = vendors()[provider].prices == "openrouter"
         yield provider, vendor if slugs_are_ids else None
 
@@ -161,7 +165,7 @@ _PER_THOUSAND_USD = {"anthropic": 10, "gemini": 35}
 _PER_THOUSAND_QUERIES_USD = 14
 
 
-def search_fee(wire: str, native_model: str) -> int:
+def find_search_fee(wire: str, native_model: str) -> int:
     """Return nano-dollars per search; 0 for a wire whose vendors have no search tool."""
     usd = _PER_THOUSAND_USD.get(wire, 0)
     if wire == "gemini" and _GEMINI_BY_QUERY.search(native_model):

@@ -7,7 +7,7 @@ import orjson
 
 from broker import presets, routing
 from broker.accounts import Principal, access
-from broker.catalog import LATEST, Catalog, task_fit
+from broker.catalog import LATEST, Catalog, load_task_fit
 from broker.completion import Json
 from broker.errors import InvalidRequestError, ModalityError
 from broker.requests import plugins
@@ -52,11 +52,11 @@ def admit(
     endpoints = access.filter_endpoints(
         principal, workspace_credentials.restrict_choice(served, named, own)
     )
-    circumstances = replace(now, fits=task_fit())
+    circumstances = replace(now, fits=load_task_fit())
     try:
         return prepare(body, wish, principal, endpoints, settings, circumstances)
     except ModalityError as error:
-        raise error.naming(catalog.taking(error.needs, wish.operation)) from None
+        raise error.naming(catalog.list_accepting(error.needs, wish.operation)) from None
     except orjson.JSONEncodeError:  # it reads deeper nesting than it writes
         raise InvalidRequestError(
             "The body is nested too deeply.", param=inside or "body"

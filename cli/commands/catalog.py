@@ -13,11 +13,11 @@ from broker import settings
 from broker.accounts import audit
 from broker.accounts.audit import CLI, AuditedChange
 from broker.catalog import discovered, imports, models_dev
-from broker.catalog.imports import Change, changes
-from broker.catalog.live import listed_offers, offers_by_slug
+from broker.catalog.imports import Change, find_changes
+from broker.catalog.live import group_by_slug, list_offers
 from broker.catalog.models import Listing
 from broker.catalog.names import Namer
-from broker.catalog.priced import priced_slugs
+from broker.catalog.priced import list_priced_slugs
 from broker.clock import now_ms
 from broker.providers.configuration import Provider, load_providers
 from broker.storage.database import Database
@@ -98,7 +98,7 @@ def refresh(
     A price that moved tenfold is held back until --force names it.
     """
     body = _or_stop(lambda: fetch_price_list(source))
-    namer = Namer(priced_slugs())
+    namer = Namer(list_priced_slugs())
     with open_database(to_write=apply) as database:
         listings = _or_stop(lambda: list(models_dev.read(body, namer)))
         _import(database, namer, listings, "models.dev", apply=apply, force=force or [],
@@ -126,7 +126,7 @@ def discover(
     if unknown := [slug for slug in chosen if slug not in known]:
         complain(f"no provider {unknown[0]!r} is configured: see `waybill providers list`")
         raise typer.Exit(1)
-    namer = Namer(priced_slugs())
+    namer = Namer(list_priced_slugs())
     failed = False
     with open_database(to_write=apply) as database:
         for slug in chosen:
@@ -150,7 +150,7 @@ def history(
 ) -> None:
     """Show the imported facts of an endpoint, and since when they apply."""
     with open_database(to_write=False) as database:
-        said = database.read_now(imports.history, provider, model)
+        said = database.read_now(imports.list_history, provider, model)
     if said:
         show_history(said)
     else:
@@ -207,14 +207,14 @@ def _compared(
     connection: Connection, namer: Namer, listings: Iterable[Listing], source: str
 ) -> list[Change]:
     now = now_ms()
-    offers = [*imports.offers(connection, now), *listed_offers(namer)]
-    known = {each.key: each for gathered in offers_by_slug(offers).values() for each in gathered}
-    return changes(known, listings, imports.imported_from(connection, source, now))
+    offers = [*imports.list_current(connection, now), *list_offers(namer)]
+    known = {each.key: each for gathered in group_by_slug(offers).values() for each in gathered}
+    return find_changes(known, listings, imports.list_imported(connection, source, now))
 
 
 def _or_stop(step: Callable[[], Listed]) -> Listed:
     try:
         return step()
-    except (SourceError, models_dev.NotThatFormatError) as error:
+    except (SourceError, models_dev.ModelListError) as error:
         complain(str(error))
         raise typer.Exit(1) from None

@@ -6,7 +6,13 @@ from typing import Annotated
 import typer
 
 from broker.catalog import Catalog, Model
-from broker.catalog.selection import ListingFilter, cheapest, natural, ordered, selected
+from broker.catalog.selection import (
+    ListingFilter,
+    build_sort_key,
+    find_lowest_price,
+    select_models,
+    sort_models,
+)
 from broker.clock import now_ms
 from broker.errors import WaybillError
 from broker.money import usd_text
@@ -36,13 +42,13 @@ def list_models(
 ) -> None:
     """List models with the price of their cheapest endpoint, in USD per million tokens."""
     known = look_up_catalog(load_configuration())
-    shown = known.everything if everything else known.models
+    shown = known.all_models if everything else known.models
     wanted = ListingFilter(
         q=q, output_modalities=frozenset() if outputs == ALL else frozenset({outputs})
     )
     try:
-        found = selected(shown.values(), wanted, names={}, now=now_ms() // 1000)
-        found = ordered(found, sort) if sort else sorted(found, key=natural)
+        found = select_models(shown.values(), wanted, names={}, now=now_ms() // 1000)
+        found = sort_models(found, sort) if sort else sorted(found, key=build_sort_key)
     except WaybillError as error:
         complain(error.message)
         raise typer.Exit(1) from None
@@ -61,7 +67,7 @@ def _table(found: Sequence[Model]) -> Table:
         pad_edge=False,
     )
     for model in found:
-        price = cheapest(model)
+        price = find_lowest_price(model)
         table.add_row(
             model.slug,
             f"{'+'.join(model.input_modalities)} → {'+'.join(model.output_modalities)}",

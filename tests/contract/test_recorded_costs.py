@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from genai_prices.types import Usage as TheirUsage
 
-from broker.catalog.priced import by_id, price_of
+from broker.catalog.priced import build_price, load_price_list
 from broker.pricing import cost
 from tests.contract.exchanges import Exchange, parametrize
 from tests.contract.test_recorded_exchanges import chats, read, wire_of
@@ -58,10 +58,10 @@ def said_plainly(usage: dict[str, Any]) -> dict[str, Any]:
 
 
 def their_model(exchange: Exchange) -> tuple[Any, Any] | None:
-    provider = by_id().get(SETS.get(exchange["provider"], exchange["provider"]))
+    provider = load_price_list().get(SETS.get(exchange["provider"], exchange["provider"]))
     if provider is None or not exchange["model"]:
         return None
-    model = provider.find_model(exchange["model"], all_providers=list(by_id().values()))
+    model = provider.find_model(exchange["model"], all_providers=list(load_price_list().values()))
     return (provider, model) if model is not None else None
 
 
@@ -114,7 +114,7 @@ def test_an_answer_costs_what_another_calculation_says(exchange: Exchange) -> No
     model, nanos, with_searches = their_cost(exchange)
     _, usage = read(exchange)
     counted = usage if with_searches else replace(usage, searches=None)
-    assert cost(price_of(model, NOW), counted) == nanos
+    assert cost(build_price(model, NOW), counted) == nanos
 
 
 def test_enough_recordings_are_compared() -> None:

@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from broker import catalog
 from broker.catalog.names import Namer
-from broker.catalog.priced import priced_models, priced_slugs
+from broker.catalog.priced import list_priced_models, list_priced_slugs
 from broker.errors import UnknownModelError
 from broker.providers import configuration
 from broker.providers.configuration import Provider
@@ -110,7 +110,7 @@ def test_an_open_vendor_serves_any_name_under_its_prefix_for_free():
     "slug", [v.slug for v in configuration.vendors().values() if v.prices is not None]
 )
 def test_the_price_list_knows_every_vendor_we_say_it_does(slug):
-    models = list(priced_models(configuration.vendors()[slug], Namer(priced_slugs())))
+    models = list(list_priced_models(configuration.vendors()[slug], Namer(list_priced_slugs())))
     assert models
     assert all("/" in priced.endpoint.model for priced in models)
     assert all(priced.endpoint.price.prompt >= 0 for priced in models)
@@ -123,8 +123,8 @@ def everything():
 
 
 def test_out_of_the_box_the_catalog_is_large(everything):
-    served = {each.provider for model in everything.everything.values() for each in model.endpoints}
-    assert len(everything.everything) >= 400
+    served = {each.provider for model in everything.all_models.values() for each in model.endpoints}
+    assert len(everything.all_models) >= 400
     assert len(served) >= 40
     assert len(configuration.vendors()) >= 60
     assert everything.models == {}
@@ -133,7 +133,7 @@ def test_out_of_the_box_the_catalog_is_large(everything):
 def test_a_model_is_one_model_with_an_endpoint_at_each_host(everything):
     hosts = {
         each.provider: each.native
-        for each in everything.everything["meta-llama/llama-3.3-70b-instruct"].endpoints
+        for each in everything.all_models["meta-llama/llama-3.3-70b-instruct"].endpoints
     }
     assert len(hosts) >= 8
     assert hosts["groq"] == "llama-3.3-70b-versatile"
@@ -141,7 +141,7 @@ def test_a_model_is_one_model_with_an_endpoint_at_each_host(everything):
 
 
 def test_no_provider_has_two_endpoints_of_a_model(everything):
-    for model in everything.everything.values():
+    for model in everything.all_models.values():
         serving = [each.provider for each in model.endpoints]
         assert len(serving) == len(set(serving)), model.slug
 
@@ -195,7 +195,7 @@ def test_waybill_toml_states_a_data_policy():
 
 
 def test_long_prompts_and_the_batch_lane_have_prices_of_their_own(everything):
-    model = everything.everything["openai/gpt-5.5"]
+    model = everything.all_models["openai/gpt-5.5"]
     [openai] = [each for each in model.endpoints if each.provider == "openai"]
     [tier] = openai.price.tiers
     assert tier.price.prompt > openai.price.prompt
@@ -205,7 +205,7 @@ def test_long_prompts_and_the_batch_lane_have_prices_of_their_own(everything):
 
 def price_at(slug, provider, moment):
     found = catalog.load(Settings.model_construct(models=[], providers=[]), {}, now=moment)
-    [endpoint] = [e for e in found.everything[slug].endpoints if e.provider == provider]
+    [endpoint] = [e for e in found.all_models[slug].endpoints if e.provider == provider]
     return endpoint.price
 
 
@@ -220,8 +220,8 @@ def test_a_price_is_that_of_its_day_and_hour():
 
 
 def test_the_task_table_speaks_of_models_that_exist(everything):
-    fits = catalog.task_fit()
-    assert [slug for slug in fits if slug not in everything.everything] == []
+    fits = catalog.load_task_fit()
+    assert [slug for slug in fits if slug not in everything.all_models] == []
     assert all(0 <= fit <= 1 for tasks in fits.values() for fit in tasks.values())
 
 
@@ -286,7 +286,7 @@ def test_what_a_search_costs_is_known_from_the_vendor_unless_it_is_stated():
 
 def test_service_tiers_cost_what_is_known_of_them(everything):
     def price(slug, provider):
-        served = everything.everything[slug].endpoints
+        served = everything.all_models[slug].endpoints
         return next(each.price for each in served if each.provider == provider)
 
     assert (price("openai/gpt-5", "openai").flex_percent, price("openai/gpt-4.1", "openai")

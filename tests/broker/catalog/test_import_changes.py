@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from broker.catalog.imports import Kind, changes, doubt, priced
+from broker.catalog.imports import Kind, find_changes, find_doubt, merge_price
 from broker.catalog.models import Listing, Offer
 from broker.pricing import Price, Tier
 from broker.providers.endpoints import Endpoint
@@ -21,7 +21,7 @@ def listing(provider="alpha", model="acme/small", tiers=None, **prices):
 
 
 def compared(known, listings, imported=()):
-    return changes({each.key: each for each in known}, listings, imported)
+    return find_changes({each.key: each for each in known}, listings, imported)
 
 
 def test_a_moved_price_is_a_change_and_an_equal_one_is_none():
@@ -68,8 +68,8 @@ def test_facts_that_a_list_tells_are_put_over_those_that_are_known():
     ],
 )
 def test_a_price_that_cannot_be_right_is_doubted(before, after, why):
-    assert (doubt(before, after) or "").startswith(why or "")
-    assert (doubt(before, after) is None) is (why is None)
+    assert (find_doubt(before, after) or "").startswith(why or "")
+    assert (find_doubt(before, after) is None) is (why is None)
 
 
 RATES = st.integers(1, 10**13)
@@ -77,7 +77,9 @@ RATES = st.integers(1, 10**13)
 
 @given(RATES, RATES)
 def test_tenfold_is_tenfold_either_way(one, other):
-    moved = doubt(Price(one, 1), Price(other, 1)) if max(one, other) <= 2_000 * USD else "beyond"
+    moved = (
+        find_doubt(Price(one, 1), Price(other, 1)) if max(one, other) <= 2_000 * USD else "beyond"
+    )
     assert (moved is None) is (
         max(one, other) <= 2_000 * USD and max(one, other) < 10 * min(one, other)
     )
@@ -90,18 +92,18 @@ KNOWN = Price(
 
 
 def test_what_a_list_does_not_tell_stays_with_an_unchanged_price():
-    after = priced(KNOWN, listing(prompt=USD, completion=2 * USD, cache_read=USD // 10))
+    after = merge_price(KNOWN, listing(prompt=USD, completion=2 * USD, cache_read=USD // 10))
     assert (after.cache_read, after.cache_write_1h, after.tiers) == (
         USD // 10, KNOWN.cache_write_1h, KNOWN.tiers,
     )  # fmt: skip
 
 
 def test_of_a_new_price_only_the_discount_stays():
-    after = priced(KNOWN, listing(prompt=3 * USD, completion=2 * USD))
+    after = merge_price(KNOWN, listing(prompt=3 * USD, completion=2 * USD))
     assert after == Price(3 * USD, 2 * USD, batch_discount=50)
 
 
 def test_a_lists_tiers_are_whole_prices():
     tiers = {200_001: {"prompt": 5 * USD}}
-    after = priced(Price(), listing(prompt=USD, completion=2 * USD, cache_read=1, tiers=tiers))
+    after = merge_price(Price(), listing(prompt=USD, completion=2 * USD, cache_read=1, tiers=tiers))
     assert after.tiers == (Tier(200_001, Price(5 * USD, 2 * USD, cache_read=1)),)

@@ -9,11 +9,11 @@ import pytest
 from genai_prices import data_snapshot
 
 from broker.catalog import LiveCatalog, discovered, imports, load, models_dev
-from broker.catalog.imports import changes
-from broker.catalog.live import GRID_MS, listed_offers, offers_by_slug
+from broker.catalog.imports import find_changes
+from broker.catalog.live import PRICE_INTERVAL_MS, group_by_slug, list_offers
 from broker.catalog.models import Listing, Offer
 from broker.catalog.names import Namer
-from broker.catalog.priced import priced_slugs
+from broker.catalog.priced import list_priced_slugs
 from broker.pricing import Price
 from broker.providers import configuration
 from broker.providers.configuration import Provider
@@ -36,7 +36,7 @@ def lit(slug):
 
 @pytest.fixture(scope="module")
 def namer():
-    return Namer(priced_slugs())
+    return Namer(list_priced_slugs())
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def listings(namer):
 
 @pytest.fixture(scope="module")
 def known(namer):
-    offers = offers_by_slug(listed_offers(namer))
+    offers = group_by_slug(list_offers(namer))
     return {each.key: each for gathered in offers.values() for each in gathered}
 
 
@@ -74,12 +74,12 @@ def test_hosts_models_are_put_where_they_belong(listings):
 
 
 def test_applying_it_twice_changes_nothing_the_second_time(database, listings, known):
-    found = [each for each in changes(known, listings) if each.doubt is None]
+    found = [each for each in find_changes(known, listings) if each.doubt is None]
     with database.transaction() as connection:
         imports.apply(connection, found, source="models.dev", now=NOW)
-    stored = {each.key: each for each in database.read_now(imports.offers, NOW)}
-    imported = database.read_now(imports.imported_from, "models.dev", NOW)
-    again = changes(known | stored, listings, imported)
+    stored = {each.key: each for each in database.read_now(imports.list_current, NOW)}
+    imported = database.read_now(imports.list_imported, "models.dev", NOW)
+    again = find_changes(known | stored, listings, imported)
     assert [each.key for each in again if each.doubt is None] == []
     catalog = load(SETTINGS, {"deepinfra": lit("deepinfra")}, stored.values())
     assert len(catalog.models) >= 20
@@ -87,7 +87,7 @@ def test_applying_it_twice_changes_nothing_the_second_time(database, listings, k
 
 @pytest.mark.parametrize("body", [[], {"openai": []}, {"openai": {"models": []}}, "x"])
 def test_another_format_is_refused(body, namer):
-    with pytest.raises(models_dev.NotThatFormatError):
+    with pytest.raises(models_dev.ModelListError):
         list(models_dev.read(body, namer))
 
 
@@ -111,13 +111,13 @@ def test_a_gateways_list_has_prices_per_token(namer):
         "prompt": 150_000_000, "completion": 600_000_000, "cache_read": 37_500_000,
         "request": 10_000_000,
     }  # fmt: skip
-    [change] = changes({}, [auto])
+    [change] = find_changes({}, [auto])
     assert change.offer.endpoint.price == Price(as_stated=True)
 
 
 def test_what_nobody_prices_is_not_taken(namer):
     body = {"data": [{"id": "acme/small"}]}
-    assert changes({}, discovered.read(body, lit("deepinfra"), namer)) == []
+    assert find_changes({}, discovered.read(body, lit("deepinfra"), namer)) == []
 
 
 @pytest.mark.parametrize("body", [None, [], {}, {"data": None}, {"data": [1, {"id": 2}]}])
@@ -132,7 +132,7 @@ def change_of(price, provider="openai", model="openai/gpt-4o"):
         output_modalities=["text"],
     )
     listing = Listing(offer, {"prompt": price.prompt, "completion": price.completion})
-    return changes({}, [listing])
+    return find_changes({}, [listing])
 
 
 def apply(database, price, now, source="a list"):
@@ -145,11 +145,13 @@ def test_prices_are_effective_from_their_day_on(database):
     apply(database, Price(USD, USD), NOW)
     apply(database, Price(2 * USD, USD), NOW + 1_000, source="another")
     at = {
-        moment: [each.endpoint.price.prompt for each in database.read_now(imports.offers, moment)]
+        moment: [
+            each.endpoint.price.prompt for each in database.read_now(imports.list_current, moment)
+        ]
         for moment in (NOW - 1, NOW, NOW + 1_000)
     }
     assert at == {NOW - 1: [], NOW: [USD], NOW + 1_000: [2 * USD]}
-    said = database.read_now(imports.history, "openai", "openai/gpt-4o")
+    said = database.read_now(imports.list_history, "openai", "openai/gpt-4o")
     assert [(each.source, each.offer.endpoint.price.prompt) for each in said] == [
         ("a list", USD),
         ("another", 2 * USD),
@@ -159,13 +161,13 @@ def test_prices_are_effective_from_their_day_on(database):
 def test_an_import_can_be_undone(database):
     apply(database, Price(USD, USD), NOW)
     apply(database, Price(2 * USD, USD), NOW + 1_000, source="another")
-    before = database.read_now(imports.version)
+    before = database.read_now(imports.read_version)
     with database.transaction() as connection:
         assert imports.undo(connection, now=NOW + 2_000) == "another"
-    [offer] = database.read_now(imports.offers, NOW + 3_000)
+    [offer] = database.read_now(imports.list_current, NOW + 3_000)
     assert offer.endpoint.price.prompt == USD
     assert (offer.created, offer.endpoint.input_modalities) == (5, {"text"})
-    assert database.read_now(imports.version) != before
+    assert database.read_now(imports.read_version) != before
     with database.transaction() as connection:
         assert imports.undo(connection, now=NOW + 4_000) == "a list"
         assert imports.undo(connection, now=NOW + 5_000) is None
@@ -183,7 +185,7 @@ async def test_a_running_process_follows_an_import(database):
     assert (price_in(live).prompt, quoted.prompt) == (7 * USD, 2_500_000_000)
     assert not await live.refresh()
     # and prices of the day are read again on their grid
-    moment[0] += GRID_MS
+    moment[0] += PRICE_INTERVAL_MS
     assert await live.refresh()
 
 

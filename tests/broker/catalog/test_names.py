@@ -2,14 +2,14 @@
 
 import pytest
 
-from broker.catalog.names import SUFFIX, Namer, newest_first, slug_table, take_apart
-from broker.catalog.priced import priced_slugs
-from broker.catalog.vendor_facts import abilities_of
+from broker.catalog.names import SUFFIX, Namer, list_family, load_slug_table, parse_name
+from broker.catalog.priced import list_priced_slugs
+from broker.catalog.vendor_facts import find_abilities
 
 
 @pytest.fixture(scope="module")
 def namer():
-    return Namer(priced_slugs())
+    return Namer(list_priced_slugs())
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_the_spellings_of_hosts_lead_to_one_slug(namer, slug, spellings):
     ],
 )
 def test_models_that_differ_stay_two(namer, one, other):
-    assert namer.slug(one, author="x") != namer.slug(other, author="x")
+    assert namer.make_slug(one, author="x") != namer.make_slug(other, author="x")
 
 
 def test_another_authors_model_of_the_same_name_is_another_model(namer):
@@ -77,29 +77,29 @@ def test_another_authors_model_of_the_same_name_is_another_model(namer):
 
 def test_a_name_that_nobody_knows_becomes_a_slug_that_the_next_host_finds():
     namer = Namer(())
-    assert namer.slug("acme/Novel-7B-Instruct-FP8", author="x") == "acme/novel-7b-instruct-fp8"
-    assert namer.slug("Novel-7B", author="acme") == "acme/novel-7b-instruct-fp8"
+    assert namer.make_slug("acme/Novel-7B-Instruct-FP8", author="x") == "acme/novel-7b-instruct-fp8"
+    assert namer.make_slug("Novel-7B", author="acme") == "acme/novel-7b-instruct-fp8"
 
 
 def test_a_name_tells_the_quantization():
-    assert take_apart("zai-org/GLM-5.1-FP8").quantization == "fp8"
-    assert take_apart("gpt-4o").quantization is None
+    assert parse_name("zai-org/GLM-5.1-FP8").quantization == "fp8"
+    assert parse_name("gpt-4o").quantization is None
 
 
 def test_the_newest_of_a_family_is_by_number_not_by_letter():
     slugs = ["anthropic/claude-opus-4.5", "anthropic/claude-opus-4.10", "anthropic/claude-opus-4",
              "anthropic/claude-opus-9-fast", "anthropic/claude-sonnet-9"]  # fmt: skip
-    assert newest_first("anthropic/claude-opus-latest", slugs) == [
+    assert list_family("anthropic/claude-opus-latest", slugs) == [
         "anthropic/claude-opus-4.10", "anthropic/claude-opus-4.5", "anthropic/claude-opus-4",
     ]  # fmt: skip
-    assert newest_first("anthropic/claude-opus", slugs) == []
-    assert newest_first("acme/small-latest", slugs) == []
+    assert list_family("anthropic/claude-opus", slugs) == []
+    assert list_family("acme/small-latest", slugs) == []
 
 
 def test_every_family_that_moves_has_a_member():
-    known = set(priced_slugs()) | {"mistralai/mistral-large-4"}
-    moving = [f"{family}{SUFFIX}" for family in slug_table()["latest"]]
-    assert [name for name in moving if not newest_first(name, known)] == []
+    known = set(list_priced_slugs()) | {"mistralai/mistral-large-4"}
+    moving = [f"{family}{SUFFIX}" for family in load_slug_table()["latest"]]
+    assert [name for name in moving if not list_family(name, known)] == []
 
 
 @pytest.mark.parametrize(
@@ -113,11 +113,11 @@ def test_every_family_that_moves_has_a_member():
     ],
 )
 def test_a_family_tells_what_a_model_can_do(slug, inputs, outputs):
-    found = abilities_of(slug)
+    found = find_abilities(slug)
     assert set(found.input) == inputs
     assert found.output == outputs
 
 
 def test_nothing_is_known_of_a_family_that_is_not_listed():
-    assert abilities_of("acme/small").input is None
-    assert abilities_of("acme/small").parameters is None
+    assert find_abilities("acme/small").input is None
+    assert find_abilities("acme/small").parameters is None

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from broker import catalog, routing
 from broker.catalog import models_dev
 from broker.catalog.names import Namer
-from broker.catalog.priced import priced_slugs
-from broker.catalog.vendor_facts import _by_provider, interface_of, retirement_of
+from broker.catalog.priced import list_priced_slugs
+from broker.catalog.vendor_facts import _load_retirements, find_interface, find_retirement
 from broker.errors import NoEndpointError, UnknownModelError
 from broker.providers.configuration import Provider
 from broker.providers.vendors import vendors
@@ -64,12 +64,12 @@ BEHIND_RESPONSES = (
 @pytest.mark.parametrize("native", BEHIND_RESPONSES)
 @pytest.mark.parametrize("provider", ["openai", "azure"])
 def test_models_behind_the_responses_api_are_known(provider, native):
-    assert interface_of(provider, native) is Interface.RESPONSES
+    assert find_interface(provider, native) is Interface.RESPONSES
 
 
 @pytest.mark.parametrize("native", ["gpt-5", "gpt-4o", "gpt-6-sol", "o3", "gpt-audio"])
 def test_other_models_are_served_as_usual(native):
-    assert interface_of("openai", native) is None
+    assert find_interface("openai", native) is None
 
 
 def test_what_only_the_responses_api_serves_is_not_offered_but_flips_with_the_wire(
@@ -77,7 +77,7 @@ def test_what_only_the_responses_api_serves_is_not_offered_but_flips_with_the_wi
 ):
     behind = [
         slug
-        for slug, model in openai.everything.items()
+        for slug, model in openai.all_models.items()
         for each in model.endpoints
         if each.provider == "openai" and each.interface is Interface.RESPONSES
     ]
@@ -94,7 +94,7 @@ def test_what_only_the_responses_api_serves_is_not_offered_but_flips_with_the_wi
     # When the wire speaks it, they are offered; nothing else changes
     monkeypatch.setattr(operations, "SPOKEN", {"openai": frozenset({Interface.RESPONSES})})
     later = load("openai")
-    current = {slug for slug in behind if not later.everything[slug].endpoints[0].retired}
+    current = {slug for slug in behind if not later.all_models[slug].endpoints[0].retired}
     assert current <= set(later.models)
     assert set(later.models) - set(openai.models) <= set(behind)
 
@@ -142,14 +142,14 @@ def test_these_are_not_offered_by_their_makers(slug):
 
 
 def test_retirements_are_dates_of_known_providers():
-    for provider, tables in _by_provider().items():
+    for provider, tables in _load_retirements().items():
         assert provider in vendors()
         for _, days in tables:
             assert all(date.fromisoformat(day) and patterns for day, patterns in days.items())
 
 
 def test_a_model_is_offered_until_the_day_it_is_retired():
-    day = retirement_of("openai", "gpt-4o")
+    day = find_retirement("openai", "gpt-4o")
     eve = datetime.fromisoformat(day).replace(tzinfo=UTC) - timedelta(seconds=1)
     before, after = load("openai", now=eve), load("openai", now=eve + timedelta(seconds=2))
     # It is marked beforehand
@@ -170,7 +170,7 @@ def test_a_model_is_offered_until_the_day_it_is_retired():
 def test_a_retired_endpoint_gives_way_to_one_that_is_not():
     at_both = load("openai", "azure", now=datetime(2026, 11, 1, tzinfo=UTC))
     slug = "openai/o4-mini"
-    hosts = {each.provider: each.retired for each in at_both.everything[slug].endpoints}
+    hosts = {each.provider: each.retired for each in at_both.all_models[slug].endpoints}
     assert hosts["openai"]
     assert not hosts["azure"]
     assert [each.provider for each in at_both.endpoints([slug])[slug]] == ["azure"]
@@ -178,8 +178,8 @@ def test_a_retired_endpoint_gives_way_to_one_that_is_not():
 
 def test_what_a_list_calls_deprecated_without_a_date_is_not_offered():
     found = load("cerebras")
-    deprecated = [slug for slug, model in found.everything.items() if model.retired]
-    assert any(slug.startswith("meta-llama/llama-3.1") for slug in found.everything)
+    deprecated = [slug for slug, model in found.all_models.items() if model.retired]
+    assert any(slug.startswith("meta-llama/llama-3.1") for slug in found.all_models)
     assert not set(deprecated) & set(found.models)
 
 
@@ -211,7 +211,7 @@ def test_a_router_chooses_only_what_takes_the_request(everywhere, router, media,
         plan = routing.plan(
             RoutingRequest([router], requirements),
             served,
-            RoutingContext(seed=3, fits=catalog.task_fit()),
+            RoutingContext(seed=3, fits=catalog.load_task_fit()),
         )
     except NoEndpointError:
         return
@@ -335,7 +335,7 @@ def test_the_latest_of_a_family_is_not_retired():
 
 @pytest.mark.skipif(not IMPORT.exists(), reason="no import to try")
 def test_an_import_fills_dates_and_parameters():
-    listings = models_dev.read(json.loads(IMPORT.read_bytes()), Namer(priced_slugs()))
+    listings = models_dev.read(json.loads(IMPORT.read_bytes()), Namer(list_priced_slugs()))
     offers = [each.offer for each in listings]
     found = load(applied=offers)
     imported = {offer.endpoint.model for offer in offers} & set(found.models)
@@ -352,7 +352,7 @@ def test_an_import_fills_dates_and_parameters():
     [("openai/gpt-4o-2024-05-13", "2024-05-13"), ("qwen/qwen-plus-2025-07-28", "2025-07-28")],
 )
 def test_a_name_that_holds_the_day_of_release_dates_its_model(everywhere, slug, day):
-    released = datetime.fromtimestamp(everywhere.everything[slug].created, UTC)
+    released = datetime.fromtimestamp(everywhere.all_models[slug].created, UTC)
     assert released.date().isoformat() == day
 
 

@@ -11,7 +11,7 @@ from genai_prices import data_snapshot
 
 import workers.adapters
 from broker.catalog.names import Namer
-from broker.catalog.priced import priced_models
+from broker.catalog.priced import list_priced_models
 from broker.providers.configuration import check_variables, load_providers
 from broker.providers.vendors import placeholders, read_vendors, vendors
 from broker.settings import ProviderRow, Settings
@@ -92,7 +92,7 @@ def test_its_prices_exist(vendor):
     listed = {each.id for each in data_snapshot.get_snapshot().providers}
     assert vendor.prices is None or vendor.prices in listed
     if vendor.prices:
-        assert list(priced_models(vendor, Namer(()))), "`only` leaves nothing"
+        assert list(list_priced_models(vendor, Namer(()))), "`only` leaves nothing"
 
 
 def test_a_key_variable_lights_one_vendor():
@@ -217,11 +217,11 @@ def test_a_row_whose_address_stays_open_is_refused():
 
 def test_only_some_models_of_a_data_set_and_their_native_names():
     google = vendors()["google-ai-studio"]
-    assert {each.endpoint.native[:5] for each in priced_models(google, Namer(()))} <= {
+    assert {each.endpoint.native[:5] for each in list_priced_models(google, Namer(()))} <= {
         "gemin",
         "gemma",
     }
-    fireworks = list(priced_models(vendors()["fireworks"], Namer(())))
+    fireworks = list(list_priced_models(vendors()["fireworks"], Namer(())))
     assert all(m.endpoint.native.startswith("accounts/fireworks/models/") for m in fireworks)
 
 

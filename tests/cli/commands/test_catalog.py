@@ -10,7 +10,7 @@ import pytest
 from api.models.schemas import ModelQuery
 from broker import settings
 from broker.catalog import load
-from broker.catalog.selection import selected
+from broker.catalog.selection import select_models
 from broker.providers.configuration import load_providers
 
 GPT_4O = {"id": "gpt-4o", "name": "GPT-4o", "cost": {"input": 3, "output": 9}, "tool_call": True}
@@ -127,7 +127,9 @@ def test_the_list_and_the_doctor_count_as_the_api_does(waybill):
     assert f"{shown}: " in (told := waybill("doctor").stdout)
     assert f"{others} of other kinds" in told
     offered = load(settings.load(), load_providers(settings.load())).models
-    assert shown == len(selected(offered.values(), ModelQuery().listing_filter(), names={}, now=0))
+    assert shown == len(
+        select_models(offered.values(), ModelQuery().listing_filter(), names={}, now=0)
+    )
     assert f"{shown + others} models" in waybill("models", "list", "--output", "all").stdout
     assert "text → embeddings" in waybill("models", "list", "--output", "embeddings").stdout
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from broker.catalog.vendor_facts import search_fee
+from broker.catalog.vendor_facts import find_search_fee
 from broker.completion import CompletionRequest
 from workers.adapters.registry import ADAPTERS
 
@@ -84,4 +84,4 @@ def test_anthropic_bills_each_search():
     ],
 )
 def test_the_usual_fee(wire, model, nanos):
-    assert search_fee(wire, model) == nanos
+    assert find_search_fee(wire, model) == nanos
